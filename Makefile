@@ -1,0 +1,59 @@
+# Each verb sets up what it needs in .venv, from the lock file.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint serve dashboard tools lock clean
+
+help: ## Say what each verb does.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=... names one")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: $(STAMP) ## Catch the Tuesday-to-Friday failure on Tuesday: train, serve, shadow, canary, rollback.
+	@$(BIN)/python -m service.demo $(if $(DASHBOARD),--dashboard)
+
+test: $(STAMP) ## Run every test.
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style, types and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+serve: $(STAMP) ## Serve the fraud detector on http://127.0.0.1:3000, with its flag in flags.json.
+	$(BIN)/bentoml models get fraud-v2:latest >/dev/null 2>&1 || $(BIN)/python -m service.training
+	test -e flags.json || $(BIN)/bentoml migration file flags.json --flag fraud-detector-v2
+	BENTOML_DO_NOT_TRACK=True $(BIN)/bentoml serve service.app:FraudDetector --host 127.0.0.1
+
+dashboard: $(STAMP) ## Run a real Unleash server on this machine, without Docker.
+	$(BIN)/bentoml migration dashboard
+
+tools: $(BIN)/promtool ## Get what some tests want from Debian: Chromium (as root), promtool.
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+		--no-install-recommends chromium >/dev/null; } || \
+		echo "Chromium is not installed: the browser test will be skipped"
+
+# Taken out of Debian's package and not installed, which would start a Prometheus server.
+$(BIN)/promtool: $(STAMP)
+	@{ command -v apt-get >/dev/null && apt-get update -qq; cd $(VENV) && \
+		apt-get download -qq prometheus && dpkg -x prometheus_*.deb debian && \
+		mv debian/usr/bin/promtool bin/ && rm -rf debian prometheus_*.deb; } 2>/dev/null || \
+		echo "promtool is not here: the test of the alert rules will be skipped"
+
+lock: ## Write requirements.lock anew from pyproject.toml.
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group lint --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements.lock
+
+clean: ## Remove what the verbs made, but not pairs and flags.
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

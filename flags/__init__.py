@@ -1,0 +1,62 @@
+"""Make one BentoML service of two, and let a feature flag decide which one answers.
+
+Names are imported when they are first used: `comparison` reads `flags.attributes` without BentoML,
+and every `bentoml` command loads `flags.cli` without a flag client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flags.assignment import Assignment, FlagAssignment, Side
+    from flags.blocking import BlockingPairing
+    from flags.migration import migrate
+    from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
+    from flags.pair import Answer, Limits, Pairing, Request
+    from flags.provider import FlagFile, FlagServer, UnleashProvider
+    from flags.reading import Reading
+    from flags.scorer import Call, Scorer
+    from flags.settings import Settings
+
+__all__ = [
+    "Answer",
+    "Assignment",
+    "BlockingPairing",
+    "Call",
+    "FlagAssignment",
+    "FlagFile",
+    "FlagServer",
+    "InMemoryPairs",
+    "Limits",
+    "Observation",
+    "Pair",
+    "PairSink",
+    "Pairing",
+    "Reading",
+    "Request",
+    "Scorer",
+    "Settings",
+    "Side",
+    "Status",
+    "UnleashProvider",
+    "migrate",
+]
+
+_HOME = {
+    "assignment": ("Assignment", "FlagAssignment", "Side"),
+    "blocking": ("BlockingPairing",),
+    "migration": ("migrate",),
+    "observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
+    "pair": ("Answer", "Limits", "Pairing", "Request"),
+    "provider": ("FlagFile", "FlagServer", "UnleashProvider"),
+    "reading": ("Reading",),
+    "scorer": ("Call", "Scorer"),
+    "settings": ("Settings",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"flags.{module}"), name)
+    raise AttributeError(f"module 'flags' has no attribute {name!r}")

@@ -1,0 +1,126 @@
+"""Hold the candidate to the primary's APIs: same routes, same schemas."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from _bentoml_sdk.method import APIMethod
+from bentoml import Service
+
+from flags.errors import ApiMismatchError
+
+_DESCRIPTIVE: Final = frozenset({"title", "description", "examples", "root_input"})
+"""Keywords of a JSON schema that say nothing about what is accepted or returned."""
+
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedApi:
+    """One API of both services."""
+
+    primary: APIMethod[..., Any]
+    candidate: APIMethod[..., Any]
+
+    @property
+    def same_input_types(self) -> bool:
+        """Say whether the primary's parsed input can be handed to the candidate as it is."""
+        ours, theirs = self.primary.input_spec, self.candidate.input_spec
+        if ours.__bases__ == theirs.__bases__ and _annotations(ours) == _annotations(theirs):
+            return True
+        return ours is theirs
+
+
+def shared_apis(primary: Service[Any], candidate: Service[Any]) -> dict[str, SharedApi]:
+    """Return the primary's APIs by name, each with the candidate's of the same route.
+
+    Raises ApiMismatchError that names the route and the difference. The candidate may have further
+    APIs; they are not served.
+    """
+    by_route = {api.route: api for api in candidate.apis.values()}
+    shared: dict[str, SharedApi] = {}
+    for name, ours in primary.apis.items():
+        theirs = by_route.get(ours.route)
+        if theirs is None:
+            raise ApiMismatchError(
+                f"{candidate.name} has no API {ours.route} as {primary.name} has; "
+                f"it has {', '.join(sorted(by_route)) or 'none'}"
+            )
+        differences = [*_differences(ours, theirs)]
+        if differences:
+            raise ApiMismatchError(
+                f"API {ours.route}: {candidate.name} differs from {primary.name}: "
+                + "; ".join(differences)
+            )
+        shared[name] = SharedApi(ours, theirs)
+    if not shared:
+        raise ApiMismatchError(f"{primary.name} has no API that a candidate could take over")
+    return shared
+
+
+def _differences(ours: APIMethod[..., Any], theirs: APIMethod[..., Any]) -> Iterator[str]:
+    for word, mine, other in (
+        ("is a stream", ours.is_stream, theirs.is_stream),
+        ("is a task", ours.is_task, theirs.is_task),
+        ("media type", ours.output_spec.mime_type(), theirs.output_spec.mime_type()),
+    ):
+        if mine != other:
+            yield f"{word}: {other!r} instead of {mine!r}"
+    for word in ("input", "output"):
+        yield from _compare(_schema(ours, word), _schema(theirs, word), word)
+
+
+def _schema(api: APIMethod[..., Any], word: str) -> Any:
+    spec = api.input_spec if word == "input" else api.output_spec
+    return _resolved(spec.model_json_schema(), {})
+
+
+def _resolved(schema: Any, definitions: dict[str, Any], seen: tuple[str, ...] = ()) -> Any:
+    """Return `schema` with references replaced by what they name, and without prose."""
+    if isinstance(schema, list):
+        return [_resolved(each, definitions, seen) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    definitions = {**definitions, **schema.get("$defs", {})}
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        if name in seen or name not in definitions:
+            return {"recursive": True}
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        return _resolved({**definitions[name], **beside}, definitions, (*seen, name))
+    return {
+        key: _resolved_keyword(key, value, definitions, seen)
+        for key, value in schema.items()
+        if key not in _DESCRIPTIVE | {"$defs"}
+    }
+
+
+def _resolved_keyword(
+    key: str, value: Any, definitions: dict[str, Any], seen: tuple[str, ...]
+) -> Any:
+    if key == "properties":  # whose keys are fields, not keywords
+        return {field: _resolved(each, definitions, seen) for field, each in value.items()}
+    if key == "required":  # in the order of the fields, which means nothing
+        return sorted(value)
+    return _resolved(value, definitions, seen)
+
+
+def _compare(ours: Any, theirs: Any, path: str) -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys((*ours, *theirs)):
+            place = path if key == "properties" else f"{path}.{key}"
+            yield from _compare(ours.get(key, _ABSENT), theirs.get(key, _ABSENT), place)
+    elif ours != theirs:
+        yield f"{path} is {_shown(theirs)} instead of {_shown(ours)}"
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    if isinstance(value, dict):
+        return f"present ({value.get('type', 'any type')})"
+    return repr(value)
+
+
+def _annotations(spec: type[Any]) -> dict[str, Any]:
+    return {name: field.annotation for name, field in spec.model_fields.items()}

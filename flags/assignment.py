@@ -1,0 +1,131 @@
+"""Ask the flag which side is active for a request."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from openfeature import api
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import ErrorCode
+from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
+
+logger = logging.getLogger(__name__)
+
+DOMAIN: Final = "bentoml-flags"
+"""OpenFeature domain of this project's provider: the application's own default provider stays."""
+
+SHADOW_SUFFIX: Final = ".shadow"
+"""`<flag>.shadow` switches the scoring of the shadow side off, or samples it; missing means on."""
+
+SHADOW_KEPT: Final = 0.5
+"""Seconds for which an answer of the shadow flag counts that is the same for every request."""
+
+_SAME_FOR_ALL: Final = frozenset({Reason.STATIC, Reason.DISABLED})
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Side(StrEnum):
+    """One of the two models: the primary answers today, the candidate may replace it."""
+
+    PRIMARY = "primary"
+    CANDIDATE = "candidate"
+
+    @property
+    def other(self) -> "Side":
+        """Return the other side."""
+        return Side.CANDIDATE if self is Side.PRIMARY else Side.PRIMARY
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the flag said for one request: value, reason and error together."""
+
+    active: Side
+    flag: str
+    reason: str
+    """OpenFeature reason in lower case, as the semantic conventions spell it: `split`, `error`."""
+    variant: str | None = None
+    provider: str = ""
+    error: str | None = None
+    """OpenFeature error code in lower case; the primary is active whenever it is set."""
+    error_message: str | None = None
+    rollout: float | None = None
+    """Percentage of the flag's rollout as the provider knows it, 0-100; None if unknown."""
+    shadow: bool = True
+    """Whether the side that is not active is to be scored as well."""
+    payload: str | None = None
+    """Payload of the flag's variant: JSON that may carry the candidate's thresholds."""
+
+
+class Assign(Protocol):
+    """Say which side is active for a request id and the attributes that came with it."""
+
+    def __call__(self, request_id: str, attributes: Mapping[str, str]) -> Assignment:
+        """Return the assignment."""
+        ...
+
+
+class FlagAssignment:
+    """Assign requests by an OpenFeature flag: on means that the candidate is active.
+
+    Whatever goes wrong with the flag, the primary is active and the assignment says why.
+    """
+
+    def __init__(
+        self, flag: str, domain: str = DOMAIN, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.flag = flag
+        self._shadow_flag = flag + SHADOW_SUFFIX
+        self._client = api.get_client(domain)
+        self._clock = clock
+        self._shadow_kept: tuple[bool, float] = (True, float("-inf"))
+
+    def __call__(self, request_id: str, attributes: Mapping[str, str] = _NOTHING) -> Assignment:
+        """Return the assignment; never raises."""
+        context = EvaluationContext(request_id, dict(attributes))
+        try:
+            details = self._client.get_boolean_details(self.flag, False, context)
+            shadow = self._shadow(context)
+            provider = self._client.provider.get_metadata().name
+        except Exception as error:
+            # OpenFeature hooks and foreign providers may raise; the primary answers all the same.
+            logger.exception("flag %s could not be evaluated: the primary answers", self.flag)
+            return Assignment(Side.PRIMARY, self.flag, "error", error=type(error).__name__)
+        return _to_assignment(details, shadow, provider)
+
+    def _shadow(self, context: EvaluationContext) -> bool:
+        """Ask the shadow flag, as a rule once in `SHADOW_KEPT` seconds and not for each request.
+
+        A switch that is simply on, off or missing says the same to everybody, and evaluating it
+        would double the cost of an assignment. One that samples is asked for each request.
+        """
+        kept, until = self._shadow_kept
+        now = self._clock()
+        if now < until:
+            return kept
+        details = self._client.get_boolean_details(self._shadow_flag, True, context)
+        if details.reason in _SAME_FOR_ALL or details.error_code is ErrorCode.FLAG_NOT_FOUND:
+            self._shadow_kept = (details.value, now + SHADOW_KEPT)
+        return details.value
+
+
+def _to_assignment(details: FlagEvaluationDetails[bool], shadow: bool, provider: str) -> Assignment:
+    error = str(details.error_code.value).lower() if details.error_code else None
+    rollout, payload = (details.flag_metadata.get(name) for name in ("rollout", "payload"))
+    return Assignment(
+        active=Side.CANDIDATE if details.value is True and error is None else Side.PRIMARY,
+        flag=details.flag_key,
+        reason=str(details.reason or "unknown").lower(),
+        variant=details.variant,
+        provider=provider,
+        error=error,
+        error_message=details.error_message,
+        rollout=float(rollout) if isinstance(rollout, int | float) else None,
+        shadow=shadow,
+        payload=str(payload) if payload is not None else None,
+    )

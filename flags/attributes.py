@@ -1,0 +1,79 @@
+"""Name every attribute of a pair span, once.
+
+`flags.spans` writes them, `comparison.pairs` reads them.
+
+`feature_flag.*` and `error.*` come from the OpenTelemetry semantic conventions for feature flag
+evaluation (https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-flags-events/). There
+is no convention for pairs of predictions, so the rest lives in the namespace `migration`.
+"""
+
+from typing import Final
+
+SCOPE: Final = "bentoml-flags"
+"""Name of the instrumentation scope of every span that this project writes."""
+
+PAIR_SPAN: Final = "migration.pair"
+WORKER_SPAN: Final = "migration.worker"
+"""Span names: one `migration.pair` per accepted request; a `migration.worker` when a worker's
+record starts and when it closes."""
+
+# --- resource ---------------------------------------------------------------------------------
+SERVICE_NAME: Final = "service.name"
+SERVICE_VERSION: Final = "service.version"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+PROCESS_PID: Final = "process.pid"
+HOST_NAME: Final = "host.name"
+
+# --- assignment: what the flag said -----------------------------------------------------------
+FLAG_KEY: Final = "feature_flag.key"
+FLAG_VARIANT: Final = "feature_flag.result.variant"
+FLAG_REASON: Final = "feature_flag.result.reason"
+FLAG_PROVIDER: Final = "feature_flag.provider.name"
+FLAG_CONTEXT_ID: Final = "feature_flag.context.id"
+FLAG_ERROR_MESSAGE: Final = "feature_flag.error.message"
+ERROR_TYPE: Final = "error.type"
+"""On the pair span: why the flag could not be evaluated (OpenFeature error code, lower case)."""
+
+# --- pair -------------------------------------------------------------------------------------
+REQUEST_ID: Final = "migration.request.id"
+API: Final = "migration.api"
+ACTIVE: Final = "migration.active"
+SERVED: Final = "migration.served"
+"""`primary` or `candidate`; absent where the caller got no answer."""
+FALLBACK: Final = "migration.fallback"
+ROLLOUT: Final = "migration.rollout"
+"""Rollout percentage of the flag as this worker last saw it, 0-100; absent if unknown."""
+WORKER_ID: Final = "migration.worker.id"
+SEQUENCE: Final = "migration.sequence"
+"""1, 2, 3, ... per worker, given when the pair is made: a gap is a lost pair."""
+
+# --- worker records ---------------------------------------------------------------------------
+WORKER_EVENT: Final = "migration.worker.event"
+"""`start` or `stop`."""
+WORKER_PAIRS: Final = "migration.worker.pairs"
+"""On the stop record: the last sequence number given out."""
+WORKER_DROPPED: Final = "migration.worker.dropped"
+"""On the stop record: pairs that could not be written."""
+
+# --- per side: `migration.<side>.<what>` ------------------------------------------------------
+STATUS: Final = "status"
+"""`ok`, `error`, `timeout`, `shed` or `skipped`."""
+DURATION: Final = "duration"
+"""Seconds from the start of the side's call to its answer."""
+MODEL: Final = "model"
+SIDE_ERROR: Final = "error"
+"""Exception type, never its message: messages may quote the input."""
+SCORE: Final = "score"
+THRESHOLD: Final = "threshold"
+LABEL: Final = "label"
+"""`migration.<side>.score.<output>` (double), `.threshold.<output>` (double) and
+`.label.<output>` (bool: score >= threshold; absent without a threshold)."""
+
+SEGMENT: Final = "migration.segment"
+FEATURE: Final = "migration.feature"
+"""`migration.segment.<name>` (string) and `migration.feature.<name>` (double)."""
+
+
+def side(side_name: str, what: str, output: str | None = None) -> str:
+    """Return an attribute name of a side, e.g. `migration.primary.score.probability`."""
+    return f"migration.{side_name}.{what}" + (f".{output}" if output else "")

@@ -1,0 +1,132 @@
+"""Guard the API routes: identify each request, refuse what is malformed, name who answered."""
+
+import logging
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flags.errors import RequestIdError
+from flags.pair import Answer
+from flags.request_identity import RequestIdentity, identify
+from flags.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+IDENTITY: Final = "bentoml_flags.identity"
+ANSWER: Final = "bentoml_flags.answer"
+"""Keys of the ASGI scope: what the edge found out, and what the endpoint answered with."""
+
+
+class Edge:
+    """ASGI middleware around the API routes; everything else passes untouched."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Collection[str],
+        settings: Settings,
+        max_request_bytes: int | None,
+    ) -> None:
+        self._app = app
+        self._routes = frozenset(routes)
+        self._settings = settings
+        self._max_bytes = settings.max_request_bytes or max_request_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an accepted request on; answer a malformed one with 4xx, in words."""
+        if scope["type"] != "http" or scope["path"] not in self._routes:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            identity = identify(headers, self._settings)
+        except RequestIdError as error:
+            await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
+            return
+        scope[IDENTITY] = identity
+        body = _BoundedBody(receive, self._max_bytes)
+        if body.announced_too_large(headers):
+            await self._too_large(scope, receive, self._naming(scope, identity, send))
+            return
+        replacing = self._replacing(scope, identity, body, send)
+        try:
+            await self._app(scope, body.receive, replacing)
+        except ClientDisconnect:  # how Starlette's request ends the reading of a cut body
+            if not body.exceeded:
+                raise
+            await self._too_large(scope, body.receive, replacing)
+
+    def _replacing(
+        self, scope: Scope, identity: RequestIdentity, body: "_BoundedBody", send: Send
+    ) -> Send:
+        """Return a `send` that answers 413 in place of whatever a cut body led to."""
+        named = self._naming(scope, identity, send)
+        replaced = False
+
+        async def replacing(message: Message) -> None:
+            nonlocal replaced
+            if replaced:
+                return
+            if body.exceeded and message["type"] == "http.response.start":
+                replaced = True
+                await self._too_large(scope, body.receive, named)
+                return
+            await named(message)
+
+        return replacing
+
+    def _naming(self, scope: Scope, identity: RequestIdentity, send: Send) -> Send:
+        """Return a `send` that adds the request id, the served side and the model's tag."""
+        settings = self._settings
+
+        async def naming(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if settings.request_id_header:
+                    headers[settings.request_id_header] = identity.request_id
+                answer: Answer | None = scope.get(ANSWER)
+                if answer is not None:
+                    if settings.model_side_header:
+                        headers[settings.model_side_header] = answer.served.value
+                    if settings.model_tag_header and answer.model:
+                        headers[settings.model_tag_header] = _sendable(answer.model)
+            await send(message)
+
+        return naming
+
+    async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message = f"the request body is larger than {self._max_bytes} bytes"
+        await JSONResponse({"error": message}, 413)(scope, receive, send)
+
+
+class _BoundedBody:
+    """Receive a body up to a number of bytes; past it, tell the application the caller is gone."""
+
+    def __init__(self, receive: Receive, limit: int | None) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._received = 0
+        self.exceeded = False
+
+    def announced_too_large(self, headers: Headers) -> bool:
+        length = headers.get("content-length", "")
+        return self._limit is not None and length.isdecimal() and int(length) > self._limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and self._limit is not None:
+            self._received += len(message.get("body", b""))
+            if self._received > self._limit:
+                self.exceeded = True
+                return {"type": "http.disconnect"}
+        return message
+
+
+def _sendable(tag: str) -> str:
+    """Return a tag as a header can hold it; without a model, it is a name in any script."""
+    return tag.encode("ascii", "replace").decode()

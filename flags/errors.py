@@ -1,0 +1,88 @@
+"""Name everything that can be refused or go wrong in `flags`.
+
+FlagsError
+    MigrationError              the two services cannot become one
+        ApiMismatchError        the candidate lacks an API of the primary, or has another schema
+    ReadingError                `score`, `threshold`, `segments` or `features` cannot be read
+        AnswerUnreadableError   an answer does not hold the score it was said to hold
+        NonFiniteScoreError     a score is NaN or infinite
+    RequestIdError              the request id of a request is malformed
+    FlagSourceError             the flag source gives no usable flags
+        FlagsFileError          the flags file is missing or malformed
+        FlagDocumentError       what the flag server sent is no list of flags
+    ThresholdPayloadError       the flag's payload holds no usable threshold
+    SideStuckError              every thread of a side hangs beyond its time limit
+    SideDownError               the process of a side is not there, or ended during the call
+    ServiceUnreachableError     no service answers, not in time, or with a failure of its own
+    DestinationError            OpenTelemetry's variables name no usable OTLP/HTTP receiver
+    NoMigrationEndpointError    what answers does not say what its workers believe
+    OtherFlagError              the service follows another flag than the one asked for
+"""
+
+
+class FlagsError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class MigrationError(FlagsError):
+    """The two services cannot become one."""
+
+
+class ApiMismatchError(MigrationError):
+    """The candidate lacks an API of the primary, or one of its APIs has another schema."""
+
+
+class ReadingError(FlagsError):
+    """`score`, `threshold`, `segments` or `features` cannot be read."""
+
+
+class AnswerUnreadableError(ReadingError):
+    """An answer does not hold the number it was said to hold."""
+
+
+class NonFiniteScoreError(ReadingError):
+    """A score is NaN or infinite."""
+
+
+class RequestIdError(FlagsError):
+    """The request id of a request is malformed."""
+
+
+class FlagSourceError(FlagsError):
+    """The flag source gives no usable flags."""
+
+
+class FlagsFileError(FlagSourceError):
+    """The flags file is missing or malformed."""
+
+
+class FlagDocumentError(FlagSourceError):
+    """What a flag source holds is no list of flags in Unleash's client-features format."""
+
+
+class ThresholdPayloadError(FlagsError):
+    """The payload of the flag's variant holds no usable threshold."""
+
+
+class SideStuckError(FlagsError):
+    """Every thread of a side hangs beyond its time limit, so the call was not begun."""
+
+
+class SideDownError(FlagsError):
+    """The process of a side is not there, or it ended before it answered."""
+
+
+class ServiceUnreachableError(FlagsError):
+    """No service answers at the URL, not within the time limit, or with a failure of its own."""
+
+
+class DestinationError(FlagsError):
+    """OpenTelemetry's variables are set to something that pairs cannot be shipped to."""
+
+
+class NoMigrationEndpointError(FlagsError):
+    """What answers at the URL does not say what its workers believe."""
+
+
+class OtherFlagError(FlagsError):
+    """The service follows another flag than the one that was asked for."""

@@ -1,0 +1,138 @@
+"""Read from OpenTelemetry's own variables where pairs are shipped to.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Each variable has a form for traces
+alone, `OTEL_EXPORTER_OTLP_TRACES_...`, that goes before the general one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from opentelemetry.util.re import parse_env_headers
+
+from flags.errors import DestinationError
+
+LONGEST_TIMEOUT: Final = 60.0
+"""Seconds; a timeout in milliseconds, as SDKs of other languages read it, does no harm."""
+
+_PREFIX: Final = "OTEL_EXPORTER_OTLP_"
+_TRACES_PATH: Final = "/v1/traces"
+
+
+class Protocol(StrEnum):
+    """How a request is encoded, as OTEL_EXPORTER_OTLP_PROTOCOL names it."""
+
+    PROTOBUF = "http/protobuf"
+    JSON = "http/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """An OTLP/HTTP receiver of traces, and how it is to be talked to."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 10.0
+    """Seconds for connecting, and for each silence of the receiver."""
+    protocol: Protocol = Protocol.PROTOBUF
+    gzip: bool = False
+    certificate: str | None = None
+    """File of the authorities that the receiver's certificate is checked against."""
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Destination | None":
+        """Return the destination, or None if none is set or traces are switched off.
+
+        Raises DestinationError for values that no OTLP/HTTP receiver can be reached with.
+        """
+        variables = _Variables(environment)
+        if variables.switched_off or (url := variables.url) is None:
+            return None
+        return cls(
+            url,
+            headers=parse_env_headers(variables.value("HEADERS") or "", liberal=True),
+            timeout=variables.timeout,
+            protocol=variables.protocol,
+            gzip=variables.gzip,
+            certificate=variables.value("CERTIFICATE"),
+            client_certificate=variables.value("CLIENT_CERTIFICATE"),
+            client_key=variables.value("CLIENT_KEY"),
+        )
+
+    def __str__(self) -> str:
+        """Return the address without credentials, path and query, which may be secret."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+class _Variables:
+    """What the environment says, each value checked where it is read."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def value(self, name: str) -> str | None:
+        """Return a variable's value, that for traces first; an empty one counts as not set."""
+        for variable in (f"{_PREFIX}TRACES_{name}", f"{_PREFIX}{name}"):
+            if found := self._environment.get(variable, "").strip():
+                return found
+        return None
+
+    @property
+    def switched_off(self) -> bool:
+        exporter = self._environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+        disabled = self._environment.get("OTEL_SDK_DISABLED", "").strip().lower()
+        return exporter == "none" or disabled == "true"
+
+    @property
+    def url(self) -> str | None:
+        general = self._environment.get(f"{_PREFIX}ENDPOINT", "").strip()
+        own = self._environment.get(f"{_PREFIX}TRACES_ENDPOINT", "").strip()
+        url = own or (general and general.rstrip("/") + _TRACES_PATH)
+        if not url:
+            return None
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise DestinationError(
+                f"{_PREFIX}{'TRACES_' if own else ''}ENDPOINT is no http:// or https:// URL"
+            )
+        return url
+
+    @property
+    def timeout(self) -> float:
+        """Seconds, as OpenTelemetry's Python SDK reads it; the specification has milliseconds."""
+        text = self.value("TIMEOUT") or "10"
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not seconds > 0:
+            raise DestinationError(f"{_PREFIX}TIMEOUT is {text!r}: it must be a number of seconds")
+        return min(seconds, LONGEST_TIMEOUT)
+
+    @property
+    def protocol(self) -> Protocol:
+        text = self.value("PROTOCOL") or Protocol.PROTOBUF
+        try:
+            return Protocol(text)
+        except ValueError:
+            known = " or ".join(Protocol)
+            raise DestinationError(
+                f"{_PREFIX}PROTOCOL is {text!r}: pairs are shipped by {known}; "
+                f"{_PREFIX}TRACES_PROTOCOL and {_PREFIX}TRACES_ENDPOINT may differ from the rest"
+            ) from None
+
+    @property
+    def gzip(self) -> bool:
+        text = self.value("COMPRESSION") or "none"
+        if text not in ("gzip", "none"):
+            raise DestinationError(f"{_PREFIX}COMPRESSION is {text!r}: it must be gzip or none")
+        return text == "gzip"

@@ -1,0 +1,184 @@
+"""Bring one pair file to the receiver, past the lines that it will not take."""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from flags.export.backoff import Backoff
+from flags.export.otlp_request import ExportRequest, export_request
+from flags.export.receiver import TIMED_OUT, TOO_LARGE, Outcome, Receiver, Reply
+from flags.export.shipped_file import Batch, ShippedFile, ShippingLimits
+from flags.export.shipping_account import Seldom, ShippingAccount
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE: Final = "unreadable"
+"""Why a line was not shipped that is no OTLP/JSON."""
+
+_TRIES: Final = 8
+"""Failures of a single line for a reason that may pass, before it is taken for the cause."""
+_AHEAD: Final = (1, 2, 4, 8, 16, 32, 64)
+"""Which lines behind a refused one are tried, to learn whether the receiver takes anything."""
+_SMALLEST_BATCH: Final = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the receiver replied, None if nothing was sent; whether to go on without a pause.
+
+    `at_end` says that there was no whole line left to send.
+    """
+
+    reply: Reply | None = None
+    at_once: bool = False
+    at_end: bool = False
+
+
+class Shipment:
+    """The lines of one file in their order, in batches that shrink around a line that fails.
+
+    A line is given up only if the receiver takes others meanwhile: one that takes nothing is
+    waited for, whatever it says, and the lines wait in their file.
+    """
+
+    def __init__(
+        self,
+        file: ShippedFile,
+        receiver: Receiver,
+        limits: ShippingLimits,
+        account: ShippingAccount,
+        seldom: Seldom,
+    ) -> None:
+        self.file = file
+        self.backoff = Backoff(limits.longest_wait)
+        self.oldest: int | None = None
+        self._receiver = receiver
+        self._limits = limits
+        self._account = account
+        self._seldom = seldom
+        self._lines = limits.batch_lines
+        self._bytes = limits.batch_bytes
+        self._suspect_end = 0
+        self._failing_since: float | None = None
+        self._tries = 0
+
+    def step(self, timeout: float | None = None) -> Step:
+        """Send the next lines, if there are any and it is time to."""
+        if self.backoff.left > 0:
+            return Step()
+        batch = self.file.next(self._lines, self._bytes)
+        if batch is None:
+            self.oldest = None
+            return Step(at_end=True)
+        request = export_request(batch.lines, self._receiver.destination.protocol)
+        self.oldest = request.oldest
+        if request.lines == 0:
+            self._move_past(batch, request)
+            return Step(at_once=True)
+        reply = self._receiver.send(request.body, timeout)
+        if reply.outcome is Outcome.ACCEPTED:
+            if reply.words and self._seldom(reply.words):
+                logger.warning("the receiver of pairs says: %s", reply.words)
+            self._move_past(batch, request)
+            return Step(reply, at_once=batch.is_full)
+        self._account.retries[reply.reason] += 1
+        if reply.outcome is Outcome.UNAVAILABLE:
+            if reply.reason == TIMED_OUT:  # perhaps it is the amount
+                self._shrink(batch)
+            return Step(reply)
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
+        if len(batch.lines) > 1:
+            self._look_closer(batch, reply)
+        else:
+            self._look_around(batch, reply)
+        return Step(reply, at_once=self.backoff.left == 0)
+
+    def _move_past(self, batch: Batch, request: ExportRequest) -> None:
+        self._account.shipped += request.lines
+        if request.unreadable:
+            self._reject(UNREADABLE, request.unreadable, "no OTLP/JSON")
+        self._advance(batch.end)
+        if batch.end >= self._suspect_end:
+            self._lines = min(2 * self._lines, self._limits.batch_lines)
+            self._failing_since = None
+
+    def _look_closer(self, batch: Batch, reply: Reply) -> None:
+        """Send half of it next, to find the line that it fails for."""
+        if self._seldom(reply.reason):
+            logger.warning(
+                "the receiver refused %d lines of %s (%s: %s); they are sent in smaller parts",
+                len(batch.lines),
+                self.file.path.name,
+                reply.reason,
+                reply.words,
+            )
+        if reply.reason == TOO_LARGE:
+            self._bytes = max(sum(map(len, batch.lines)) // 2, _SMALLEST_BATCH)
+        self._shrink(batch)
+        if reply.outcome is Outcome.DOUBTFUL:
+            self.backoff.failed(reply.retry_after)
+
+    def _shrink(self, batch: Batch) -> None:
+        self._lines = max(1, len(batch.lines) // 2)
+        self._suspect_end = batch.end
+
+    def _look_around(self, batch: Batch, reply: Reply) -> None:
+        """Set a line aside if the receiver has taken others between two failures of this one."""
+        self._tries += 1
+        enough = reply.outcome is Outcome.REFUSED or self._tries >= _TRIES
+        if enough and self._receiver.accepted_at > (self._failing_since or 0.0):
+            self._set_aside(batch, reply)
+        elif not (enough and self._takes_others()):
+            self.backoff.failed(reply.retry_after)
+
+    def _takes_others(self) -> bool:
+        """Send lines from further on, one by one, until the receiver takes one or has had seven.
+
+        What it takes is sent once more when its turn comes.
+        """
+        ahead = self.file.next(_AHEAD[-1] + 1, self._bytes)
+        lines = ahead.lines if ahead else ()
+        for distance in _AHEAD:
+            if distance >= len(lines):
+                return False
+            request = export_request([lines[distance]], self._receiver.destination.protocol)
+            if request.lines == 0:
+                continue
+            outcome = self._receiver.send(request.body).outcome
+            if outcome in (Outcome.ACCEPTED, Outcome.UNAVAILABLE):
+                return outcome is Outcome.ACCEPTED
+        return False
+
+    def _set_aside(self, batch: Batch, reply: Reply) -> None:
+        self._reject(reply.reason, 1, reply.words)
+        self._advance(batch.end)
+        self._failing_since = None
+
+    def _reject(self, reason: str, lines: int, words: str) -> None:
+        self._account.rejected[reason] += lines
+        if self._seldom(f"rejected: {reason}"):
+            logger.error(
+                "%d line(s) of %s at byte %d cannot be shipped (%s: %s); they stay in the file",
+                lines,
+                self.file.path.name,
+                self.file.position,
+                reason,
+                words,
+            )
+
+    def _advance(self, position: int) -> None:
+        self._tries = 0
+        self.oldest = None
+        self.backoff.succeeded()
+        try:
+            self.file.advance(position)
+        except OSError as error:
+            if self._seldom("position"):
+                logger.warning(
+                    "how far %s has been shipped cannot be written down (%s): "
+                    "after a crash, lines will be sent twice",
+                    self.file.path.name,
+                    error.strerror,
+                )

@@ -1,0 +1,219 @@
+"""Ship pair files to an OTLP receiver: every line at least once, in a thread of its own."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from flags.export.backoff import Backoff
+from flags.export.destination import Destination
+from flags.export.pair_files import PREFIX, SUFFIX
+from flags.export.receiver import Outcome, Receiver, Reply
+from flags.export.shipment import Shipment
+from flags.export.shipped_file import POSITION_SUFFIX, ShippedFile, ShippingLimits
+from flags.export.shipping_account import Seldom, ShippingAccount
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY: Final = 2.0
+"""Seconds between two looks for files that nobody ships."""
+_OWN: Final = 16
+_ADOPTED: Final = 4
+"""Files of this worker, and of dead ones, that are held open at a time; each takes two handles."""
+
+
+class Shipper:
+    """Ship the files that a worker writes to `folder` as `name`, and those that dead ones left.
+
+    The files are the truth: nothing is taken from memory, and what the receiver has not accepted
+    is sent again, for ever. So a folder has one destination: services that ship to different
+    receivers need folders of their own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        destination: Destination,
+        limits: ShippingLimits | None = None,
+    ) -> None:
+        self.account = ShippingAccount()
+        self._folder = folder
+        self._own = f"{PREFIX}{name}-"
+        self._destination = destination
+        self._receiver = Receiver(destination)
+        self._limits = limits or ShippingLimits()
+        self._backoff = Backoff(self._limits.longest_wait)
+        self._seldom = Seldom()
+        self._shipments: dict[str, Shipment] = {}
+        self._finished: set[str] = set()
+        self._look_at = 0.0
+        self._not_held = 0
+        self._trouble: str | None = None
+        self._closing = threading.Event()
+        self._deadline = 0.0
+        self._thread = threading.Thread(target=self._run, name="pair-shipper", daemon=True)
+        self._thread.start()
+
+    def close(self, within: float = 5.0) -> None:
+        """Ship what can be shipped of this worker's closed files, and stop; the rest stays."""
+        self._deadline = time.monotonic() + within
+        self._closing.set()
+        self._thread.join(within)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            pause = self._limits.interval
+            try:
+                pause = self._round()
+            except Exception as error:  # whatever it is, pairs go on being shipped
+                self._backoff.failed()
+                if self._seldom(type(error).__name__):
+                    logger.exception("pairs could not be shipped just now")
+            self._closing.wait(pause)
+        try:
+            self._finish()
+        except Exception:
+            logger.exception("the last pairs were not shipped; they are in %s", self._folder)
+        self._receiver.close()
+
+    def _round(self) -> float:
+        """Send one batch of each file; return the seconds until the next round."""
+        if time.monotonic() >= self._look_at or self._adopted == len(self._shipments):
+            self._look_for_files()
+        at_once = False
+        for _, shipment in sorted(self._shipments.items()):
+            if self._backoff.left > 0 or self._closing.is_set():
+                break
+            at_once |= self._ship(shipment)
+        self._measure()
+        if self._backoff.left > 0:
+            return min(self._backoff.left, self._limits.interval)
+        return 0.0 if at_once else self._limits.interval
+
+    def _ship(self, shipment: Shipment) -> bool:
+        """Send one batch; say whether there is more to do at once."""
+        file = shipment.file
+        if file.is_removed:
+            self._release(shipment)
+            return False
+        is_closed = not file.has_writer  # asked first: then what is read is all there will be
+        step = shipment.step()
+        if step.reply is not None:
+            self._note(step.reply)
+        elif is_closed and step.at_end:
+            self._release(shipment)
+            self._finished.add(file.path.name)
+        return step.at_once
+
+    def _note(self, reply: Reply) -> None:
+        """Wait if the receiver takes nothing at present; log each change of that state."""
+        if reply.outcome is Outcome.UNAVAILABLE:
+            self._backoff.failed(reply.retry_after)
+            if self._trouble != reply.reason:
+                logger.warning(
+                    "pairs are not shipped to %s (%s: %s); they wait in %s and will be",
+                    self._destination,
+                    reply.reason,
+                    reply.words,
+                    self._folder,
+                )
+            self._trouble = reply.reason
+        elif reply.outcome is Outcome.ACCEPTED:
+            self._backoff.succeeded()
+            if self._trouble is not None:
+                logger.warning("pairs are shipped to %s again", self._destination)
+            self._trouble = None
+
+    def _look_for_files(self) -> None:
+        """Take the files of this worker, and some that dead workers left, the oldest first."""
+        self._look_at = time.monotonic() + _LOOK_EVERY
+        try:
+            names = sorted(name for name in os.listdir(self._folder) if name.startswith(PREFIX))
+        except FileNotFoundError:  # no pair has been written yet
+            return
+        files = [name for name in names if name.endswith(SUFFIX)]
+        self._finished.intersection_update(files)
+        self._not_held = 0
+        for name in files:
+            if name in self._shipments or name in self._finished:
+                continue
+            if not name.startswith(self._own):
+                if self._adopted < _ADOPTED and not self._closing.is_set():
+                    self._take(name, own=False)
+            elif len(self._shipments) - self._adopted < _OWN:
+                self._take(name, own=True)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    self._not_held += (self._folder / name).stat().st_size
+        for name in names:
+            if name.endswith(SUFFIX + POSITION_SUFFIX):
+                self._clear_after(name)
+
+    @property
+    def _adopted(self) -> int:
+        return sum(not name.startswith(self._own) for name in self._shipments)
+
+    def _take(self, name: str, *, own: bool) -> None:
+        path = self._folder / name
+        try:
+            if path.stat().st_size == 0:  # just made: its writer is about to lock it
+                return
+            file = ShippedFile.take(path, own=own)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if self._seldom("take"):
+                logger.warning("%s cannot be shipped: %s", path, error)
+            return
+        if file is None:
+            return
+        if not own and file.waiting == 0:
+            file.release()
+            self._finished.add(name)
+            return
+        if not own:
+            logger.info("shipping %s, which no living worker writes", name)
+        self._shipments[name] = Shipment(
+            file, self._receiver, self._limits, self.account, self._seldom
+        )
+
+    def _clear_after(self, name: str) -> None:
+        """Remove a position file whose pair file somebody has removed."""
+        of = name.removesuffix(POSITION_SUFFIX)
+        if of not in self._shipments and not (self._folder / of).exists():
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _release(self, shipment: Shipment) -> None:
+        shipment.file.release()
+        del self._shipments[shipment.file.path.name]
+        self._look_at = 0.0  # another may take its place
+
+    def _measure(self) -> None:
+        shipments = self._shipments.values()
+        held = sum(each.file.waiting for each in shipments)
+        self.account.waiting_bytes = held + self._not_held
+        ends = [each.oldest for each in shipments if each.oldest is not None]
+        self.account.oldest = min(ends, default=None)
+
+    def _finish(self) -> None:
+        """Ship the rest of this worker's files until the deadline, or the first failure."""
+        for name, shipment in list(self._shipments.items()):
+            if not name.startswith(self._own):
+                self._release(shipment)
+        self._look_for_files()
+        for _, shipment in sorted(self._shipments.items()):
+            while (left := self._deadline - time.monotonic()) > 0 and self._backoff.left == 0:
+                step = shipment.step(timeout=left)
+                if step.reply is not None:
+                    self._note(step.reply)
+                elif not step.at_once:
+                    break
+                if shipment.backoff.left > 0:
+                    break
+        self._measure()
+        for shipment in list(self._shipments.values()):
+            self._release(shipment)

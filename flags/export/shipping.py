@@ -1,0 +1,36 @@
+"""Begin to ship a worker's files where OpenTelemetry's variables say so."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flags.errors import DestinationError
+from flags.export.destination import Destination
+from flags.export.shipped_file import ShippingLimits
+
+if TYPE_CHECKING:
+    from flags.export.shipper import Shipper
+
+logger = logging.getLogger(__name__)
+
+
+def begin_shipping(
+    folder: Path, name: str, limits: ShippingLimits, environment: Mapping[str, str]
+) -> "Shipper | None":
+    """Ship the pair files of `folder`, of which this worker writes those named `name`.
+
+    None without a receiver, or with variables that name none: that is said in the log, and the
+    pairs stay in their files.
+    """
+    try:
+        destination = Destination.from_environment(environment)
+    except DestinationError as error:
+        logger.warning("pairs are not shipped, they stay in %s: %s", folder, error)
+        return None
+    if destination is None:
+        return None
+    from flags.export.shipper import Shipper  # protobuf and requests: for those who ship alone
+
+    logger.info("pairs of %s are shipped to %s", folder, destination)
+    return Shipper(folder, name, destination, limits)

@@ -1,0 +1,65 @@
+"""Write the flags file of a migration: a gradual rollout, sticky on the request id."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flags.errors import FlagsFileError
+
+
+def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = True) -> None:
+    """Write `flag` at `rollout` percent, at once or not at all; other flags in the file stay.
+
+    Raises FlagsFileError where the percentage is none, or the file is there and is no flags file.
+    """
+    if rollout not in range(101):  # Unleash's engine evaluates a fraction as 0
+        raise FlagsFileError(f"rollout is {rollout}: it must be a whole number from 0 to 100")
+    content = _content(path)
+    kept = [each for each in content["features"] if each.get("name") != flag]
+    content["features"] = [_feature(flag, rollout, enabled), *kept]
+    _replace(path, json.dumps(content, indent=2) + "\n")
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"version": 2, "features": []}
+    except (OSError, ValueError) as error:
+        raise FlagsFileError(f"{path} cannot be read as a flags file: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("features"), list):
+        raise FlagsFileError(f"{path} is no flags file: it has no array `features`")
+    return content
+
+
+def _feature(flag: str, rollout: int, enabled: bool) -> dict[str, Any]:
+    return {
+        "name": flag,
+        "type": "release",
+        "enabled": enabled,
+        "strategies": [
+            {
+                "name": "flexibleRollout",
+                "parameters": {
+                    "rollout": str(rollout),
+                    "stickiness": "requestId",
+                    "groupId": flag,
+                },
+                "constraints": [],
+            }
+        ],
+    }
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp gives 0600, but the service may run as another user
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FlagsFileError(f"{path} cannot be written: {error.strerror}") from None

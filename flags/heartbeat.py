@@ -1,0 +1,99 @@
+"""Tell what this worker believes, once a second and at once when its flags change."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from openfeature.client import OpenFeatureClient
+from openfeature.event import ProviderEvent
+
+from flags.metrics import WorkerMetrics
+from flags.worker_state import Roster, WorkerState
+
+logger = logging.getLogger(__name__)
+
+INTERVAL: Final = 1.0
+"""Seconds between two heartbeats."""
+
+
+class Heartbeat:
+    """Show the worker's state on /metrics and to the other workers, and clear after dead ones.
+
+    It beats on the event loop: a worker whose loop hangs is silent. The files are written in a
+    thread.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], WorkerState],
+        *,
+        metrics: WorkerMetrics,
+        roster: Roster,
+        client: OpenFeatureClient,
+        interval: float = INTERVAL,
+    ) -> None:
+        self._look = look
+        self._metrics = metrics
+        self._roster = roster
+        self._client = client
+        self._interval = interval
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._on_change: Callable[[Any], None] | None = None
+        self._failing = False
+
+    async def start(self) -> None:
+        """Beat for the first time, and go on."""
+        loop = asyncio.get_running_loop()
+
+        def changed(_details: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has ended
+                loop.call_soon_threadsafe(self._wake.set)
+
+        self._on_change = changed
+        for event in ProviderEvent:
+            self._client.add_handler(event, changed)
+        await self._beat()
+        self._task = asyncio.create_task(self._go_on())
+
+    async def stop(self) -> None:
+        """Beat no more, and leave no trace of this worker but its counts."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._on_change is not None:
+            for event in ProviderEvent:
+                with contextlib.suppress(ValueError):  # the application cleared all handlers
+                    self._client.remove_handler(event, self._on_change)
+        self._metrics.settle()
+        await asyncio.to_thread(self._roster.withdraw)
+        self._metrics.forget(os.getpid())
+
+    async def _go_on(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._interval)
+            self._wake.clear()
+            await self._beat()
+
+    async def _beat(self) -> None:
+        try:
+            self._metrics.settle()
+            state = self._look()
+            await asyncio.to_thread(self._tell, state)
+            self._failing = False
+        except Exception:  # an observer never costs an answer, nor a worker
+            if not self._failing:
+                logger.exception("this worker cannot tell its state")
+            self._failing = True
+
+    def _tell(self, state: WorkerState) -> None:
+        self._roster.publish(state)
+        self._metrics.show(state)
+        for gone in self._roster.sweep():
+            logger.warning("worker %s (process %d) is gone", gone.worker, gone.pid)
+            self._metrics.forget(gone.pid)

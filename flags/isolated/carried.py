@@ -1,0 +1,131 @@
+"""Carry what belongs to a request to a side's process and back, where pickle alone cannot."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import bentoml
+import pydantic
+from _bentoml_sdk.io_models import IOMixin
+from bentoml._internal.context import trace_context
+from bentoml._internal.utils.http import Cookie
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+
+from flags.side_context import SideContext
+
+_CARRIED: Final = (
+    "type",
+    "http_version",
+    "method",
+    "scheme",
+    "path",
+    "raw_path",
+    "root_path",
+    "query_string",
+    "headers",
+    "client",
+    "server",
+    "path_params",
+)
+"""Keys of the ASGI scope whose values are plain; the body was read by BentoML already."""
+
+
+class HostedContext(SideContext):
+    """The caller's request as a side's process sees it, and the response that travels back."""
+
+    def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
+        request = Request(scope)
+        request.metadata = request.headers  # type: ignore[attr-defined]  # as BentoML does
+        super().__init__(request, state)
+        self._folder = folder
+        self._own: str | None = None
+
+    @property
+    def temp_dir(self) -> str:
+        """Return a folder for this request's files; whoever made the context removes it."""
+        if self._own is None:
+            self._own = tempfile.mkdtemp(dir=self._folder)
+        return self._own
+
+    @property
+    def used_folder(self) -> str | None:
+        """Return the request's folder if it was asked for."""
+        return self._own
+
+
+class CarriedResponse(NamedTuple):
+    """What a side set on its context. Its background tasks stay behind, and run there."""
+
+    status_code: int
+    headers: list[tuple[bytes, bytes]]
+    cookies: list[Cookie]
+
+    @classmethod
+    def of(cls, response: bentoml.Context.ResponseContext) -> "CarriedResponse":
+        """Take what can travel from `response`."""
+        return cls(response.status_code, MutableHeaders(response.metadata).raw, response.cookies)
+
+    def apply_to(self, context: SideContext) -> None:
+        """Make this the response of the side's context in the worker."""
+        context.response.status_code = self.status_code
+        context.response.metadata.update(MutableHeaders(raw=self.headers))
+        context.response.cookies.extend(self.cookies)
+
+
+class Traced(NamedTuple):
+    """Where a call belongs: its trace, for log lines and spans, and BentoML's request id."""
+
+    trace_id: int
+    span_id: int
+    flags: int
+    request_id: int | None
+
+    @classmethod
+    def current(cls) -> "Traced":
+        """Return what is current in this task."""
+        span = trace.get_current_span().get_span_context()
+        return cls(span.trace_id, span.span_id, span.trace_flags, trace_context.request_id)
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Make this current."""
+        trace_context.request_id = self.request_id
+        span = trace.NonRecordingSpan(
+            trace.SpanContext(
+                self.trace_id,
+                self.span_id,
+                is_remote=True,
+                trace_flags=trace.TraceFlags(self.flags),
+            )
+        )
+        token = otel_context.attach(trace.set_span_in_context(span))
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+
+class InputState(NamedTuple):
+    """State of an input whose class BentoML made of the API's, and which has no name to import."""
+
+    state: dict[Any, Any]
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """Return the state of such an input, and any other as it is."""
+        return cls(value.__getstate__()) if isinstance(value, IOMixin) else value
+
+    def restored(self, kind: type[pydantic.BaseModel]) -> pydantic.BaseModel:
+        """Return the input as an instance of `kind`; it was validated before it travelled."""
+        value = kind.__new__(kind)
+        value.__setstate__(self.state)
+        return value
+
+
+def carried_scope(request: Request) -> dict[str, Any]:
+    """Return the plain part of a request's scope."""
+    return {key: request.scope[key] for key in _CARRIED if key in request.scope}

@@ -1,0 +1,175 @@
+"""Answer calls in a side's process."""
+
+import asyncio
+import inspect
+import pickle
+import shutil
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from bentoml import Service
+
+from flags.isolated.carried import CarriedResponse, HostedContext, InputState, Traced
+from flags.isolated.pipe import BlockingPipe
+from flags.placement import run_hooks
+from flags.scorer import Call, Outcome, guard, guard_async
+
+LOADED: Final = 0
+"""Number of the first message from the process: None, or why its service could not be loaded."""
+
+_FILES_KEPT: Final = 60.0
+"""Seconds that the worker has for reading a request's files."""
+
+
+READINESS: Final = "ready?"
+"""Asks the service whether it is ready."""
+
+CANCEL: Final = "cancel"
+"""Cancels the call whose number it carries."""
+
+
+class Asked(NamedTuple):
+    """One call, as it travels."""
+
+    api: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    context: tuple[str, dict[str, Any]] | None
+    """The API's parameter for the context, and the scope of the caller's request."""
+    traced: Traced
+
+
+class Answered(NamedTuple):
+    """What became of a call, as it travels."""
+
+    value: Any
+    error: BaseException | None
+    duration: float | None
+    response: CarriedResponse | None = None
+
+
+class Host:
+    """Hold the service of a side, and call it.
+
+    The threads of the process take turns in waiting for a message. Whoever gets a synchronous call
+    makes it at once, so that no thread has to wake another; an asynchronous one goes to the loop,
+    for which there is then one thread more than calls can hold.
+    """
+
+    def __init__(self, side: str, folder: str, pipe: BlockingPipe) -> None:
+        self._side = side
+        self._folder = folder
+        self._pipe = pipe
+        self._loop = asyncio.get_running_loop()
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._left_behind: set[asyncio.Task[None]] = set()
+        self._closed = asyncio.Event()
+
+    async def serve(self, imported: Callable[[], Service[Any]]) -> None:
+        """Load the service, tell the worker how that went, answer until the pipe is closed."""
+        try:
+            service = imported()
+            instance = service()
+            await run_hooks(service, instance, "__bentoml_startup_hook__")
+        except BaseException as error:
+            self._pipe.send(LOADED, portable(error))
+            return
+        self._service, self._instance = service, instance
+        self._methods = {name: getattr(instance, name).local for name in service.apis}
+        self._async = {
+            name for name, api in service.apis.items() if inspect.iscoroutinefunction(api.func)
+        }
+        self._pipe.send(LOADED, None)
+        needs_loop = bool(self._async) or hasattr(instance, "__is_ready__")
+        for number in range(service.config.get("threads", 1) + needs_loop):
+            name = f"{self._side}-model-{number + 1}"
+            threading.Thread(target=self._attend, name=name, daemon=True).start()
+        await self._closed.wait()
+        await run_hooks(service, instance, "__bentoml_shutdown_hook__")
+
+    def _attend(self) -> None:
+        while (received := self._pipe.receive()) is not None:
+            number, body = received
+            try:
+                message = pickle.loads(body)  # noqa: S301 - the worker's own
+            except Exception as error:
+                self._send(number, Outcome(None, error, None))
+                continue
+            if isinstance(message, Asked) and message.api not in self._async:
+                self._answer(number, message)
+            else:
+                self._loop.call_soon_threadsafe(self._begin, number, message)
+        self._loop.call_soon_threadsafe(self._closed.set)
+
+    def _answer(self, number: int, asked: Asked) -> None:
+        call, context = self._call(asked)
+        with asked.traced.attached():
+            outcome = guard(self._methods[asked.api], call)
+        self._send(number, outcome, context)
+
+    def _begin(self, number: int, message: Any) -> None:
+        if message != CANCEL:
+            task = self._loop.create_task(self._answer_async(number, message))
+            self._calls[number] = task
+            task.add_done_callback(lambda _: self._calls.pop(number))
+        elif number in self._calls:
+            self._calls[number].cancel()
+
+    async def _answer_async(self, number: int, message: Any) -> None:
+        if message == READINESS:
+            self._send(number, await guard_async(self._is_ready, Call()))
+            return
+        call, context = self._call(message)
+        with message.traced.attached():
+            outcome = await guard_async(self._methods[message.api], call)
+        self._send(number, outcome, context)
+
+    def _call(self, asked: Asked) -> tuple[Call, HostedContext | None]:
+        spec = self._service.apis[asked.api].input_spec
+        args = tuple(
+            value.restored(spec) if isinstance(value, InputState) else value for value in asked.args
+        )
+        if asked.context is None:
+            return Call(args, asked.kwargs), None
+        parameter, scope = asked.context
+        context = HostedContext(scope, self._service.context.state, self._folder)
+        return Call(args, {**asked.kwargs, parameter: context}), context
+
+    async def _is_ready(self) -> bool:
+        probe = self._instance.__is_ready__
+        if inspect.iscoroutinefunction(probe):
+            return bool(await probe())
+        return bool(await asyncio.to_thread(probe))
+
+    def _send(self, number: int, outcome: Outcome, context: HostedContext | None = None) -> None:
+        response = None if context is None else CarriedResponse.of(context.response)
+        error = None if outcome.error is None else portable(outcome.error)
+        try:
+            self._pipe.send(number, Answered(outcome.value, error, outcome.duration, response))
+        except OSError:  # the worker is gone
+            return
+        except Exception as unsendable:
+            self._pipe.send(number, Answered(None, portable(unsendable), outcome.duration))
+        if context is not None:
+            self._loop.call_soon_threadsafe(self._tidy_up, context)
+
+    def _tidy_up(self, context: HostedContext) -> None:
+        """Do what a request leaves behind: background tasks, and files that the worker reads."""
+        if context.response.background.tasks:
+            task = self._loop.create_task(context.response.background())
+            self._left_behind.add(task)
+            task.add_done_callback(self._left_behind.discard)
+        if context.used_folder is not None:
+            self._loop.call_later(_FILES_KEPT, shutil.rmtree, context.used_folder)
+
+
+def portable(error: BaseException) -> BaseException:
+    """Return `error` as it can be pickled and unpickled, with its traceback as a note."""
+    error.add_note("".join(traceback.format_exception(error)).rstrip())
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

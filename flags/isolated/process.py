@@ -1,0 +1,223 @@
+"""Hold one process of a side, as the worker sees it: from its start to its end."""
+
+import asyncio
+import atexit
+import itertools
+import multiprocessing
+import pickle
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import psutil
+
+from flags.errors import SideDownError
+from flags.isolated.carried import CarriedResponse
+from flags.isolated.host import CANCEL, LOADED, Answered, Asked
+from flags.isolated.pipe import Pipe
+from flags.isolated.program import Program, run
+from flags.scorer import Outcome
+
+_CANCELLED_WITHIN: Final = 1.0
+"""Seconds that an asynchronous call gets to end once it is cancelled."""
+
+_CLOSED_WITHIN: Final = 5.0
+"""Seconds that a process gets to end once its pipe is closed."""
+
+_LAST_ANSWERS_WITHIN: Final = 0.1
+"""Seconds in which the answers of a process that has ended are read."""
+
+
+class SideCall:
+    """One call of a side's API, from the queue to its outcome."""
+
+    def __init__(self, message: Asked | str, *, takes_a_thread: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self.message = message
+        self.takes_a_thread = takes_a_thread
+        self.submitted = self.began = loop.time()
+        self.outcome: asyncio.Future[tuple[Outcome, CarriedResponse | None]] = loop.create_future()
+        """Cancelled by whoever waits no longer."""
+
+    def settle(self, outcome: Outcome, response: CarriedResponse | None = None) -> None:
+        """Hand the outcome to whoever still waits for it."""
+        if not self.outcome.done():
+            self.outcome.set_result((outcome, response))
+
+
+class SideProcess:
+    """A child process that serves one side, and the calls that it has.
+
+    A call that nobody waits for any more has run into its time limit. With `ends_hung`, the process
+    retires once such a call has run for as long as its limit, its time in the queue not counted.
+    """
+
+    def __init__(
+        self, program: Program, *, threads: int, ends_hung: bool, freed: Callable[[], None]
+    ) -> None:
+        """Run `program`; `freed` is called when a further call could be made."""
+        loop = asyncio.get_running_loop()
+        self.unusable: asyncio.Future[str] = loop.create_future()
+        """Why no further call goes to this process; it still finishes those that it has."""
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._program = program
+        self._ends_hung = ends_hung
+        self._freed = freed
+        self._free = threads
+        self._calls: dict[int, SideCall] = {}
+        self._overdue: set[int] = set()
+        self._numbers = itertools.count(LOADED + 1)
+        self._loaded: asyncio.Future[None] = loop.create_future()
+        self._loaded.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._pipe = Pipe(self._received, self._closed)
+        self._launching = loop.create_task(self._launch())
+
+    @property
+    def has_free_thread(self) -> bool:
+        """Say whether a synchronous call would be begun at once."""
+        return self._free > 0
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id."""
+        return self._process.pid
+
+    def memory(self) -> int:
+        """Return the resident memory in bytes; 0 once the process has ended."""
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
+
+    async def load(self) -> None:
+        """Wait until the process has loaded the service; raises why it has not."""
+        await asyncio.shield(self._launching)
+        await self._loaded
+
+    def send(self, call: SideCall) -> None:
+        """Have the process make `call`, which is settled in any case."""
+        number = next(self._numbers)
+        try:
+            self._pipe.send(number, call.message)
+        except Exception as error:  # an argument that cannot be pickled
+            call.settle(Outcome(None, error, None))
+            return
+        call.began = self._loop.time()
+        self._calls[number] = call
+        if call.takes_a_thread:
+            self._free -= 1
+        call.outcome.add_done_callback(lambda _: self._done(number))
+
+    def retire(self, reason: str) -> None:
+        """Take no further call, and end as soon as no call is left that may end by itself."""
+        if not self.unusable.done():
+            self.unusable.set_result(reason)
+        if self._calls.keys() <= self._overdue:
+            self._end()
+
+    async def stop(self) -> None:
+        """End the process; its shutdown hooks run if it is not busy."""
+        await asyncio.wait({self._launching})
+        if self._launching.exception() is None:
+            self._end()
+            await self.ended
+
+    async def _launch(self) -> None:
+        ours, theirs = socket.socketpair()
+        # Forked from a server without threads: a fork of this process, which has some, may hang.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([Program.__module__])
+        name = self._program.side
+        self._process = context.Process(target=run, args=(self._program, theirs), name=name)
+        try:
+            await asyncio.to_thread(self._process.start)  # the first one waits for the server
+        finally:
+            theirs.close()
+        atexit.register(self._process.kill)  # or `multiprocessing` waits for it at exit
+        self._loop.add_reader(self._process.sentinel, self._exited)
+        await self._loop.create_unix_connection(lambda: self._pipe, sock=ours)
+
+    def _received(self, number: int, body: bytes) -> None:
+        if number == LOADED:
+            error = pickle.loads(body)  # noqa: S301 - from our own child
+            if error is None:
+                self._loaded.set_result(None)
+            else:
+                self._loaded.set_exception(error)
+            return
+        call = self._calls.pop(number)
+        self._overdue.discard(number)
+        if call.takes_a_thread:
+            self._free += 1
+        try:
+            answered: Answered = pickle.loads(body)  # noqa: S301 - from our own child
+        except Exception as error:  # of a class that is not here
+            call.settle(Outcome(None, error, None))
+        else:
+            outcome = Outcome(answered.value, answered.error, answered.duration)
+            call.settle(outcome, answered.response)
+        if self.unusable.done():
+            self.retire(self.unusable.result())
+        else:
+            self._freed()
+
+    def _done(self, number: int) -> None:
+        """Notice a call that is done for whoever waited, and not for the process."""
+        call = self._calls.get(number)
+        if call is None:
+            return
+        within = call.began - call.submitted
+        if not call.takes_a_thread:
+            self._pipe.send(number, CANCEL)
+            within += _CANCELLED_WITHIN
+        if self._ends_hung:
+            self._loop.call_later(within, self._hung, number)
+
+    def _hung(self, number: int) -> None:
+        if number in self._calls:
+            self._overdue.add(number)
+            self.retire("a call hung")
+
+    def _end(self) -> None:
+        if self._overdue or not self._loaded.done():
+            self._process.kill()
+        else:
+            self._pipe.close()
+            self._loop.call_later(_CLOSED_WITHIN, self._process.kill)
+
+    def _closed(self) -> None:
+        """Finish what an ended process left, or end one that has closed its pipe."""
+        if self._process.exitcode is None:
+            self._loop.call_later(_CLOSED_WITHIN, self._process.kill)
+        else:
+            self._finish()
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._process.sentinel)
+        atexit.unregister(self._process.kill)
+        # A process that the model started may hold the pipe open.
+        self._loop.call_later(_LAST_ANSWERS_WITHIN, self._finish)
+
+    def _finish(self) -> None:
+        if self.ended.done():
+            return
+        reason = _in_words(self._process.exitcode)
+        error = SideDownError(f"the {self._program.side}'s process {reason}")
+        if not self._loaded.done():
+            self._loaded.set_exception(error)
+        if not self.unusable.done():
+            self.unusable.set_result(reason)
+        for call in self._calls.values():
+            call.settle(Outcome(None, error, self._loop.time() - call.began))
+        self._calls.clear()
+        self._pipe.close()
+        self._process.join(0)
+        self.ended.set_result(None)
+
+
+def _in_words(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    return f"was ended by {signal.Signals(-exit_code).name}"

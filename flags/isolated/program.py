@@ -1,0 +1,114 @@
+"""Run in a side's process: become like the worker that started it, load the service, serve it."""
+
+import asyncio
+import fcntl
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from bentoml import Service
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import server_context
+from bentoml._internal.log import configure_server_logging
+from bentoml._internal.models import ModelStore
+
+from flags.isolated.host import Host
+from flags.isolated.pipe import BlockingPipe
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a side's process is told at its start."""
+
+    side: str
+    service: str
+    """Import string, `module:name`."""
+    folder: str
+    """Where files of single requests may be put."""
+    arguments: Mapping[str, Any]
+    model_store: ModelStore
+    model_aliases: Mapping[str, str]
+    dependencies: Mapping[str, str]
+    """Addresses of the services that BentoML runs for the sides, by name."""
+    development: bool
+    bento: tuple[str, str]
+    """Name and version."""
+    worker_index: int | None
+
+    @classmethod
+    def of(cls, side: str, service: Service[Any], folder: str) -> "Program":
+        """Describe `service` and the worker that this is; raises BentoMLException where the
+        service cannot be imported by name.
+        """
+        return cls(
+            side=side,
+            service=service.import_string,
+            folder=folder,
+            arguments=BentoMLContainer.bento_arguments.get(),
+            model_store=BentoMLContainer.model_store.get(),
+            model_aliases=BentoMLContainer.model_aliases.get(),
+            dependencies=BentoMLContainer.remote_runner_mapping.get(),
+            development=BentoMLContainer.development_mode.get(),
+            bento=(server_context.bento_name, server_context.bento_version),
+            worker_index=server_context.worker_index,
+        )
+
+    def imported(self) -> Service[Any]:
+        """Set BentoML up as in the worker, and import the service."""
+        configure_server_logging()  # type: ignore[no-untyped-call]
+        BentoMLContainer.bento_arguments.set(dict(self.arguments))
+        BentoMLContainer.model_store.set(self.model_store)
+        BentoMLContainer.model_aliases.set(dict(self.model_aliases))
+        BentoMLContainer.remote_runner_mapping.set(dict(self.dependencies))
+        BentoMLContainer.development_mode.set(self.development)
+        server_context.bento_name, server_context.bento_version = self.bento
+        server_context.worker_index = self.worker_index
+        server_context.service_type = "service"
+        module, _, name = self.service.partition(":")
+        service: Service[Any] = getattr(import_module(module), name)
+        server_context.service_name = service.name
+        service.inject_config()
+        return service
+
+
+def run(program: Program, end: socket.socket) -> None:
+    """Serve the program's service to whoever holds the other end, until that is closed."""
+    _end_with_the_worker()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Meant for the worker, which still has requests to answer and then closes the pipe. Not
+        # SIG_IGN, which the model's own child processes would inherit.
+        signal.signal(number, _left_to_the_worker)
+    with suppress(ConnectionError):
+        asyncio.run(_serve(program, BlockingPipe(end)))
+
+
+async def _serve(program: Program, pipe: BlockingPipe) -> None:
+    await Host(program.side, program.folder, pipe).serve(program.imported)
+
+
+def _left_to_the_worker(*_: Any) -> None:
+    return
+
+
+def _end_with_the_worker() -> None:
+    """Have the kernel kill this process when the worker is gone.
+
+    That closes the worker's end of a pipe that `multiprocessing` keeps. The kernel's signal, unlike
+    a thread that watches, also ends a model that holds the interpreter's lock for ever.
+    """
+    worker = multiprocessing.parent_process()
+    if worker is None:
+        return
+    fcntl.fcntl(worker.sentinel, fcntl.F_SETOWN, os.getpid())
+    if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere the signal is SIGIO, which ends it as well
+        fcntl.fcntl(worker.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(worker.sentinel, fcntl.F_GETFL)
+    fcntl.fcntl(worker.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if not worker.is_alive():  # it ended before
+        os._exit(1)

@@ -1,0 +1,233 @@
+"""Keep a process for a side: start it anew when it ends, and hold calls until it is there."""
+
+import asyncio
+import inspect
+import logging
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from _bentoml_sdk.method import APIMethod
+from bentoml import Service
+
+from flags.assignment import Side
+from flags.errors import SideDownError
+from flags.isolated.carried import CarriedResponse, InputState, Traced, carried_scope
+from flags.isolated.host import READINESS, Asked
+from flags.isolated.process import SideCall, SideProcess
+from flags.isolated.program import Program
+from flags.scorer import Outcome
+from flags.side_context import SideContext
+
+logger = logging.getLogger(__name__)
+
+_LONG_LIFE: Final = 10.0
+"""Seconds after which the end of a process is a new incident, and not one more of a series."""
+
+_DELAY: Final = 0.5
+_LONGEST_DELAY: Final = 30.0
+"""Seconds before a process is started anew; it doubles with each of a series, from the second."""
+
+_LOOK: Final = 1.0
+"""Seconds between two looks at the memory."""
+
+_PROBE_WITHIN: Final = 5.0
+
+
+class IsolatedSide:
+    """A side in a process of its own, started anew whenever it ends.
+
+    Calls beyond the service's `threads` are held here, so that they survive a process that ends.
+    While there is no process, calls of the candidate fail at once, since the primary's answer is
+    there to be served; calls of the primary wait as long as the next process is loading.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        service: Service[Any],
+        *,
+        ends_hung: bool,
+        start_within: float = 60.0,
+        max_memory: int | None = None,
+    ) -> None:
+        """Place `service` as `side`.
+
+        With `ends_hung`, a call that has run for its whole time limit costs the process. A process
+        that uses more than `max_memory` bytes is replaced. The candidate may take longer than
+        `start_within` seconds to load, but then the worker starts without it.
+        """
+        self._side = side
+        self._service = service
+        self._ends_hung = ends_hung
+        self._start_within = start_within
+        self._max_memory = max_memory
+        self._threads = service.config.get("threads", 1)
+        self._process: SideProcess | None = None
+        self._awaited = side is Side.PRIMARY
+        """Whether calls wait for the next process."""
+        self._name = (side, service.name)
+        self._waiting: deque[SideCall] = deque()
+        self._unended: set[SideProcess] = set()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the process; a candidate that cannot be loaded fails each request instead."""
+        self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
+        self._program = Program.of(self._side, self._service, self._folder)
+        first: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self._keeper = asyncio.create_task(self._keep(first))
+        if self._side is Side.PRIMARY:
+            error = await first
+            if error is not None:
+                await self.stop()
+                raise error
+        elif not (await asyncio.wait({first}, timeout=self._start_within))[0]:
+            logger.warning("the candidate %s is still loading", self._service.name)
+
+    async def stop(self) -> None:
+        """End the process; its service's shutdown hooks run there."""
+        if self._keeper is None:
+            return
+        self._keeper.cancel()
+        await asyncio.wait({self._keeper})
+        self._fail_waiting()
+        await asyncio.gather(*(process.stop() for process in self._unended))
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def model(self, api: APIMethod[..., Any]) -> Callable[..., Any]:
+        """Return a call of `api` in the process; it returns an Outcome, timed there."""
+        takes_a_thread = not inspect.iscoroutinefunction(api.func)
+
+        async def call(*args: Any, **kwargs: Any) -> Outcome:
+            context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
+            scope = None if context is None else carried_scope(context.request)
+            asked = Asked(
+                api.name,
+                tuple(InputState.of(value) for value in args),
+                kwargs,
+                None if scope is None else (api.ctx_param or "", scope),
+                Traced.current(),
+            )
+            outcome, response = await self._submit(asked, takes_a_thread=takes_a_thread)
+            if context is not None and response is not None:
+                response.apply_to(context)
+            return outcome
+
+        return call
+
+    async def is_ready(self) -> bool:
+        """Ask the service's own `__is_ready__`, if it has one."""
+        if self._process is None:
+            return False
+        if not hasattr(self._service.inner, "__is_ready__"):
+            return True
+        try:
+            asked = self._submit(READINESS, takes_a_thread=False)
+            outcome, _ = await asyncio.wait_for(asked, _PROBE_WITHIN)
+        except TimeoutError:
+            return False
+        return bool(outcome.value)
+
+    def _submit(
+        self, message: Asked | str, *, takes_a_thread: bool
+    ) -> "asyncio.Future[tuple[Outcome, CarriedResponse | None]]":
+        call = SideCall(message, takes_a_thread=takes_a_thread)
+        if self._process is not None and not takes_a_thread:
+            self._process.send(call)
+        elif self._process is not None or self._awaited:
+            self._waiting.append(call)
+            self._send_waiting()
+        else:
+            call.settle(Outcome(None, self._down(), None))
+        return call.outcome
+
+    def _send_waiting(self) -> None:
+        process, waiting = self._process, self._waiting
+        while process is not None and waiting:
+            if waiting[0].takes_a_thread and not process.has_free_thread:
+                return
+            call = waiting.popleft()
+            if not call.outcome.done():  # else it ran into its limit before it could begin
+                process.send(call)
+
+    def _fail_waiting(self) -> None:
+        self._awaited = False
+        while self._waiting:
+            self._waiting.popleft().settle(Outcome(None, self._down(), None))
+
+    def _down(self) -> SideDownError:
+        return SideDownError(f"the {self._side} has no process at the moment")
+
+    async def _keep(self, first: "asyncio.Future[Exception | None]") -> None:
+        """Keep a process up, until cancelled; `first` is told how the first one loaded."""
+        delays = _delays()
+        while True:
+            process = self._new_process()
+            error = await _loading_error(process)
+            if not first.done():
+                first.set_result(error)
+            if error is None:
+                if await self._serve(process) > _LONG_LIFE:
+                    delays = _delays()
+            else:
+                logger.error("the %s %s could not be loaded", *self._name, exc_info=error)
+                process.retire("could not be loaded")
+            delay = next(delays)
+            self._awaited = self._side is Side.PRIMARY and error is None and delay == 0
+            if not self._awaited:
+                self._fail_waiting()
+            await asyncio.sleep(delay)
+            self._awaited = self._side is Side.PRIMARY
+
+    def _new_process(self) -> SideProcess:
+        process = SideProcess(
+            self._program,
+            threads=self._threads,
+            ends_hung=self._ends_hung,
+            freed=self._send_waiting,
+        )
+        self._unended.add(process)
+        process.ended.add_done_callback(lambda _: self._unended.discard(process))
+        return process
+
+    async def _serve(self, process: SideProcess) -> float:
+        """Let `process` have the calls as long as it can; return for how many seconds."""
+        began = asyncio.get_running_loop().time()
+        logger.info("the %s %s runs in process %d", *self._name, process.pid)
+        self._process = process
+        self._send_waiting()
+        try:
+            while not process.unusable.done():
+                timeout = None if self._max_memory is None else _LOOK
+                await asyncio.wait({process.unusable}, timeout=timeout)
+                self._look_at_memory(process)
+        finally:
+            self._process = None
+        reason = process.unusable.result()
+        logger.error("the %s %s: process %d %s", *self._name, process.pid, reason)
+        return asyncio.get_running_loop().time() - began
+
+    def _look_at_memory(self, process: SideProcess) -> None:
+        used, limit = process.memory(), self._max_memory
+        if limit is not None and used > limit:
+            process.retire(f"used {used >> 20} MiB of memory, limit {limit >> 20} MiB")
+
+
+async def _loading_error(process: SideProcess) -> Exception | None:
+    try:
+        await process.load()
+    except Exception as error:
+        return error
+    return None
+
+
+def _delays() -> Iterator[float]:
+    """Yield the seconds before each start of a series: none before the first."""
+    yield 0.0
+    delay = _DELAY
+    while True:
+        yield delay
+        delay = min(2 * delay, _LONGEST_DELAY)

@@ -1,0 +1,86 @@
+"""Hold what was seen of a request: one observation per side, both in one pair."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from opentelemetry.context import Context
+
+from flags.assignment import Assignment, Side
+
+
+class Status(StrEnum):
+    """How one side fared on one request."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    SHED = "shed"
+    """Not scored: too many shadows were being scored already, or every thread of the side hangs."""
+    SKIPPED = "skipped"
+    """Not scored: the shadow flag is off for this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One side on one request."""
+
+    status: Status
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Compared numbers of the answer, by output name."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, bool] = field(default_factory=dict)
+    """`score >= threshold`, for the outputs that have a threshold."""
+    duration: float | None = None
+    """Seconds that the model took, its place in the queue not counted; None if never begun."""
+    model: str | None = None
+    """Tag of the model, e.g. `fraud-v2:k3jx5`."""
+    error: str | None = None
+    """Exception type; never its message, which may quote the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both observations of one accepted request; exactly one is recorded for each."""
+
+    request_id: str
+    api: str
+    started: int
+    """Unix time in nanoseconds at which the request was accepted."""
+    ended: int
+    """Unix time in nanoseconds at which the second side was done."""
+    assignment: Assignment
+    primary: Observation
+    candidate: Observation
+    served: Side | None
+    """The side whose answer the caller got; None if it got none."""
+    fallback: bool = False
+    """True where the active candidate failed and the primary's answer was served."""
+    segments: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict)
+    parent: Context | None = None
+    """OpenTelemetry context of the request, the parent of the pair's span."""
+
+    def observation(self, side: Side) -> Observation:
+        """Return the observation of `side`."""
+        return self.primary if side is Side.PRIMARY else self.candidate
+
+
+class PairSink(Protocol):
+    """Take pairs as they are completed, on the event loop: `record` must not block."""
+
+    def record(self, pair: Pair) -> None:
+        """Record `pair`."""
+        ...
+
+
+class InMemoryPairs:
+    """Keep pairs in a list, for tests, notebooks and the quick start."""
+
+    def __init__(self) -> None:
+        self.pairs: list[Pair] = []
+
+    def record(self, pair: Pair) -> None:
+        """Append `pair`."""
+        self.pairs.append(pair)

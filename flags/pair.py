@@ -1,0 +1,277 @@
+"""Score both sides of a request, answer first, record the pair."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry import context as otel_context
+
+from flags.assignment import Assign, Assignment, Side
+from flags.isolation import isolated
+from flags.observation import Pair, PairSink, Status
+from flags.reading import Reading
+from flags.scorer import Call, Scored, Scorer
+from flags.tuning import Tuning
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bound what each side may take. Seconds; None means no limit."""
+
+    primary_timeout: float | None = None
+    """The primary's answer is the caller's: unlimited by default, as without us."""
+    candidate_timeout: float | None = 1.0
+    """Beyond it an active candidate has failed and the primary's answer is served."""
+    shadow_timeout: float = 5.0
+    """Time for the side that nobody waits for, if its own limit is not lower."""
+    shadow_concurrency: int = 32
+    """Shadows being scored at the same time; a further one is shed."""
+
+    def of(self, side: Side, *, shadow: bool) -> float | None:
+        """Return the time limit of `side` in seconds."""
+        own = self.primary_timeout if side is Side.PRIMARY else self.candidate_timeout
+        if not shadow:
+            return own
+        return self.shadow_timeout if own is None else min(own, self.shadow_timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One accepted request: who asks, and the arguments for each side."""
+
+    request_id: str
+    primary: Call
+    candidate: Call | Exception
+    """An exception where the input could not be copied for the candidate."""
+    api: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What the flag may be sticky on or constrained by: userId, sessionId, ..."""
+    inputs: Any = None
+    """What segments and features are read from."""
+
+    @classmethod
+    def of(cls, request_id: str, /, *args: Any, **kwargs: Any) -> "Request":
+        """Build a request in which each side has its own copy of the arguments."""
+        return cls(
+            request_id,
+            primary=Call(args, kwargs),
+            candidate=isolated(Call(args, kwargs)),
+            inputs=args[0] if args else kwargs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets: the value, and where it came from."""
+
+    value: Any
+    served: Side
+    fallback: bool
+    assignment: Assignment
+    model: str | None = None
+
+
+class Pairing:
+    """Score both sides of each request; the caller gets the active one's answer.
+
+    The answer leaves as soon as the active side is done; the shadow finishes in the background.
+    Every accepted request ends in exactly one recorded pair, even if its caller went away.
+    """
+
+    def __init__(
+        self,
+        primary: Scorer,
+        candidate: Scorer,
+        *,
+        assign: Assign,
+        reading: Reading,
+        sink: PairSink,
+        limits: Limits | None = None,
+        tuning: Tuning | None = None,
+    ) -> None:
+        self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
+        self._assign = assign
+        self._reading = reading
+        self._sink = sink
+        self._limits = limits or Limits()
+        self._tuning = tuning or Tuning((), None)
+        self._shadows = 0
+        self._unfinished: set[asyncio.Task[None]] = set()
+
+    async def answer(self, request: Request) -> Answer:
+        """Return the answer to `request`.
+
+        Raises what the primary raised, or TimeoutError past its time limit, where the caller
+        depends on the primary; a failure of the candidate is never raised.
+        """
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._pair(request, waiting))
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        task.add_done_callback(lambda done: _leave_nobody_waiting(done, waiting))
+        return await waiting
+
+    async def drain(self, within: float) -> int:
+        """Wait up to `within` seconds for unfinished pairs; return how many remain."""
+        if self._unfinished:
+            await asyncio.wait(set(self._unfinished), timeout=within)
+        return len(self._unfinished)
+
+    def close(self) -> None:
+        """Let the threads of both sides end."""
+        for scorer in self._scorers.values():
+            scorer.close()
+
+    async def _pair(self, request: Request, waiting: "asyncio.Future[Answer]") -> None:
+        seen = _Seen.of(request, self._reading)  # before a model can change its input
+        assignment = self._assigned(request)
+        delivery = _Delivery(assignment, waiting)
+        if assignment.active is Side.PRIMARY:
+            primary = await self._score(request, Side.PRIMARY, assignment)
+            delivery.deliver(Side.PRIMARY, primary)
+            candidate = await self._shadow(request, Side.CANDIDATE, assignment)
+        else:
+            insurance = asyncio.create_task(self._shadow(request, Side.PRIMARY, assignment))
+            candidate = await self._score(request, Side.CANDIDATE, assignment)
+            if candidate.ok:
+                delivery.deliver(Side.CANDIDATE, candidate)
+                primary = await self._no_longer_needed(insurance)
+            else:
+                primary = await self._primary_instead(request, assignment, insurance)
+                delivery.deliver(Side.PRIMARY, primary)
+        self._record(request, seen, delivery, primary, candidate)
+
+    def _assigned(self, request: Request) -> Assignment:
+        try:
+            return self._assign(request.request_id, request.attributes)
+        except Exception as error:  # rule: every failure of the flag leaves the primary answering
+            logger.exception("request %s could not be assigned", request.request_id)
+            return Assignment(Side.PRIMARY, "", "error", error=type(error).__name__)
+
+    async def _score(
+        self, request: Request, side: Side, assignment: Assignment, *, shadow: bool = False
+    ) -> Scored:
+        # As an insurance the primary has its own limit: the caller may come to depend on it.
+        limit = self._limits.of(side, shadow=shadow and side is Side.CANDIDATE)
+        if side is Side.PRIMARY:
+            return await self._scorers[side].score(request.primary, limit)
+        tuned = self._tuning.thresholds(assignment.payload)
+        return await self._scorers[side].score(request.candidate, limit, tuned)
+
+    async def _shadow(self, request: Request, side: Side, assignment: Assignment) -> Scored:
+        if not assignment.shadow:
+            return self._scorers[side].not_scored(Status.SKIPPED)
+        if self._shadows >= self._limits.shadow_concurrency:
+            return self._scorers[side].not_scored(Status.SHED)
+        self._shadows += 1
+        try:
+            return await self._score(request, side, assignment, shadow=True)
+        finally:
+            self._shadows -= 1
+
+    async def _no_longer_needed(self, insurance: "asyncio.Task[Scored]") -> Scored:
+        """Wait for the primary as for any shadow, now that the candidate's answer has left."""
+        limit = self._limits.of(Side.PRIMARY, shadow=True)
+        done, _ = await asyncio.wait({insurance}, timeout=limit)
+        if done:
+            return insurance.result()
+        insurance.cancel()
+        return self._scorers[Side.PRIMARY].timed_out(limit)
+
+    async def _primary_instead(
+        self, request: Request, assignment: Assignment, insurance: "asyncio.Task[Scored]"
+    ) -> Scored:
+        primary = await insurance
+        if primary.observation.status in (Status.SKIPPED, Status.SHED):
+            return await self._score(request, Side.PRIMARY, assignment)
+        return primary
+
+    def _record(
+        self,
+        request: Request,
+        seen: "_Seen",
+        delivery: "_Delivery",
+        primary: Scored,
+        candidate: Scored,
+    ) -> None:
+        pair = Pair(
+            request_id=request.request_id,
+            api=request.api,
+            started=seen.started,
+            ended=time.time_ns(),
+            assignment=delivery.assignment,
+            primary=primary.observation,
+            candidate=candidate.observation,
+            served=delivery.served,
+            fallback=delivery.fallback,
+            segments=seen.segments,
+            features=seen.features,
+            parent=seen.parent,
+        )
+        try:
+            self._sink.record(pair)
+        except Exception:  # an observer never costs an answer
+            logger.exception("the pair of request %s could not be recorded", request.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of a request before any model has run."""
+
+    started: int
+    parent: otel_context.Context
+    segments: Mapping[str, str]
+    features: Mapping[str, float]
+
+    @classmethod
+    def of(cls, request: Request, reading: Reading) -> "_Seen":
+        return cls(
+            time.time_ns(),
+            otel_context.get_current(),
+            reading.segments(request.inputs),
+            reading.features(request.inputs),
+        )
+
+
+class _Delivery:
+    """Hand the answer to the waiting caller, once, and remember which side it was."""
+
+    def __init__(self, assignment: Assignment, waiting: "asyncio.Future[Answer]") -> None:
+        self.served: Side | None = None
+        self.fallback = False
+        self.assignment = assignment
+        self._waiting = waiting
+
+    def deliver(self, side: Side, scored: Scored) -> None:
+        if self._waiting.done():  # the caller went away
+            return
+        if not scored.ok:
+            error = scored.error or RuntimeError(f"the {side} was not scored")
+            self._waiting.set_exception(_raisable(error))
+            return
+        self.served = side
+        self.fallback = side is not self.assignment.active
+        self._waiting.set_result(
+            Answer(scored.answer, side, self.fallback, self.assignment, scored.observation.model)
+        )
+
+
+def _leave_nobody_waiting(task: "asyncio.Task[None]", waiting: "asyncio.Future[Answer]") -> None:
+    """Tell the caller of a pair that ended without an answer, which only a fault of ours does."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.error("a pair could not be made", exc_info=error)
+    if not waiting.done():
+        waiting.set_exception(RuntimeError("the request was not answered"))
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """Return an error that can go through a future and cannot end the server."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(f"the model raised {type(error).__name__}")

@@ -1,0 +1,69 @@
+"""Find out who a request is: its id, and what else the flag may look at."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from flags.errors import RequestIdError
+from flags.settings import Settings
+
+_W3C: Final = TraceContextTextMapPropagator()
+
+MAX_LENGTH: Final = 128
+"""Characters of a request id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIdentity:
+    """The request id, and the attributes of the flag's context."""
+
+    request_id: str
+    attributes: Mapping[str, str]
+
+
+def identify(headers: Mapping[str, str], settings: Settings) -> RequestIdentity:
+    """Return the identity of a request with `headers` (a case-insensitive mapping).
+
+    The id is the request-id header's, else the caller's W3C trace id, else a new UUID. Raises
+    RequestIdError, in words for the caller, where the header is there and malformed.
+    """
+    mapped = (  # pairs, because one header may be mapped to several fields
+        (settings.user_id_header, "userId"),
+        (settings.session_id_header, "sessionId"),
+        *settings.context_headers.items(),
+    )
+    attributes = {
+        field: headers[header] for header, field in mapped if header and headers.get(header)
+    }
+    return RequestIdentity(_request_id(headers, settings.request_id_header), attributes)
+
+
+def _request_id(headers: Mapping[str, str], header: str) -> str:
+    given = headers.get(header) if header else None
+    if given is not None:
+        return _checked(given, header)
+    # From the header, not from the current span: on a connection whose reading was paused, the
+    # server runs later requests in the context of an earlier one.
+    caller = trace.get_current_span(_W3C.extract(headers, Context())).get_span_context()
+    if caller.is_valid:
+        return f"{caller.trace_id:032x}"
+    return str(uuid.uuid4())
+
+
+def _checked(value: str, header: str) -> str:
+    if not value.strip():
+        raise RequestIdError(f"the header {header} is empty: send 1 to {MAX_LENGTH} characters")
+    if len(value) > MAX_LENGTH:
+        raise RequestIdError(
+            f"the header {header} has {len(value)} characters: send at most {MAX_LENGTH}"
+        )
+    if not value.isprintable():
+        raise RequestIdError(
+            f"the header {header} has control characters: send printable ones only"
+        )
+    return value

@@ -1,0 +1,237 @@
+"""Call one side's model: once per request, under a time limit, whatever the model does."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flags.assignment import Side
+from flags.errors import SideStuckError
+from flags.observation import Observation, Status
+from flags.reading import Reading
+from flags.threads import SideThreads
+from flags.tuning import Decide
+
+
+class Model(Protocol):
+    """Answer a request: any callable, synchronous or not."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the answer, or an awaitable of it."""
+        ...
+
+
+class Accept(Protocol):
+    """Refuse, by raising, an answer that could not be served."""
+
+    async def __call__(self, answer: Any) -> None:
+        """Raise if `answer` could not be served."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The arguments of one call of a model; each side gets its own."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a side's call came to: the observation, and the answer or the error behind it."""
+
+    observation: Observation
+    answer: Any = None
+    error: BaseException | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Say whether there is an answer that can be served."""
+        return self.observation.status is Status.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """End of a guarded call. Errors are values here: SystemExit in a model is one more error.
+
+    A model that runs elsewhere returns one, to report the time it took there.
+    """
+
+    value: Any
+    error: BaseException | None
+    duration: float | None
+    """Seconds; None if it was never begun."""
+
+
+class Scorer:
+    """Score one side: call its model, read the answer, report an observation; never raise.
+
+    A synchronous model runs in `threads` (by default one of its own; APIs of one model share them),
+    an asynchronous one on the event loop. A call past its time limit is left alone, since a thread
+    cannot be ended; as long as such calls hold every thread, further calls are `shed` at once
+    instead of waiting in vain.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        model: Model,
+        reading: Reading,
+        *,
+        tag: str | None = None,
+        threads: SideThreads | None = None,
+        accept: Accept | None = None,
+        decide: Decide | None = None,
+        unreadable_is_error: bool = True,
+    ) -> None:
+        """Score `model` as `side`.
+
+        `accept` is asked before an answer counts as good; `decide` applies thresholds that come
+        with a call instead of the model's own. With `unreadable_is_error` off, an
+        answer whose score cannot be read is served and recorded without scores (the primary's
+        answer is the caller's, whatever we can read of it).
+        """
+        self.side = side
+        self.tag = tag
+        self._model = model
+        self._reading = reading
+        self._accept = accept
+        self._decide = decide
+        self._unreadable_is_error = unreadable_is_error
+        self._is_async = _is_async(model)
+        self._threads = threads or SideThreads(f"{side}-model")
+
+    async def score(
+        self,
+        call: Call | Exception,
+        limit: float | None,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> Scored:
+        """Return what became of `call` within `limit` seconds (None: no limit).
+
+        `thresholds` are used in place of the model's own, by output name.
+
+        An exception in place of a call, one that could not be made, is the side's error.
+        """
+        if isinstance(call, Exception):
+            return self._failed(Status.ERROR, call, None)
+        if self._is_async:
+            outcome = await self._await(call, limit)
+        elif limit is not None and self._threads.all_stuck:
+            return self._failed(Status.SHED, SideStuckError(f"the {self.side} hangs"), None)
+        else:
+            outcome = await self._await_thread(call, limit)
+        if outcome is None:
+            return self.timed_out(limit)
+        if outcome.error is not None:
+            return self._failed(Status.ERROR, outcome.error, outcome.duration)
+        return await self._read(outcome, thresholds or {})
+
+    def timed_out(self, limit: float | None) -> Scored:
+        """Return the observation of a call that took longer than `limit` seconds."""
+        error = TimeoutError(f"the {self.side} took longer than {limit} s")
+        return self._failed(Status.TIMEOUT, error, limit)
+
+    def not_scored(self, status: Status) -> Scored:
+        """Return the observation of a call that was shed or skipped."""
+        return Scored(Observation(status, model=self.tag))
+
+    def close(self) -> None:
+        """Let the side's threads end."""
+        self._threads.close()
+
+    async def _await(self, call: Call, limit: float | None) -> Outcome | None:
+        if limit is None:
+            return await guard_async(self._model, call)
+        running = asyncio.create_task(guard_async(self._model, call))
+        done, _ = await asyncio.wait({running}, timeout=limit)
+        if done:
+            return running.result()
+        running.cancel()  # and not awaited: the model may swallow the cancellation
+        return None
+
+    async def _await_thread(self, call: Call, limit: float | None) -> Outcome | None:
+        running = self._threads.submit(lambda: guard(self._model, call))
+        try:
+            done, _ = await asyncio.wait({running.future}, timeout=limit)
+        except asyncio.CancelledError:
+            self._threads.abandon(running)
+            raise
+        if done:
+            return running.future.result()
+        self._threads.abandon(running)
+        return None
+
+    async def _read(self, outcome: Outcome, tuned: Mapping[str, float]) -> Scored:
+        answer = outcome.value
+        try:
+            if tuned and self._decide is not None:
+                answer = self._decide(answer, tuned)
+            scores = self._reading.scores(answer)
+            thresholds = {**self._reading.thresholds(answer), **tuned}
+        except Exception as error:
+            if self._unreadable_is_error:
+                return self._failed(Status.ERROR, error, outcome.duration)
+            return Scored(
+                Observation(
+                    Status.OK,
+                    duration=outcome.duration,
+                    model=self.tag,
+                    error=type(error).__name__,
+                ),
+                answer,
+            )
+        if self._accept is not None:
+            try:
+                await self._accept(answer)
+            except Exception as error:
+                return self._failed(Status.ERROR, error, outcome.duration)
+        return Scored(
+            Observation(
+                Status.OK,
+                scores=scores,
+                thresholds=thresholds,
+                labels={name: scores[name] >= limit for name, limit in thresholds.items()},
+                duration=outcome.duration,
+                model=self.tag,
+            ),
+            answer,
+        )
+
+    def _failed(self, status: Status, error: BaseException, duration: float | None) -> Scored:
+        observation = Observation(
+            status, duration=duration, model=self.tag, error=type(error).__name__
+        )
+        return Scored(observation, error=error)
+
+
+def guard(model: Callable[..., Any], call: Call) -> Outcome:
+    """Make `call`, and return its end, whatever it is."""
+    started = time.perf_counter()
+    try:
+        value, error = model(*call.args, **call.kwargs), None
+    except BaseException as raised:
+        value, error = None, raised
+    return Outcome(value, error, time.perf_counter() - started)
+
+
+async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> Outcome:
+    """Make `call`, and return its end, whatever it is."""
+    started = time.perf_counter()
+    value, error = None, None
+    try:
+        value = await model(*call.args, **call.kwargs)
+        if isinstance(value, Outcome):
+            return value
+    except BaseException as raised:
+        error = raised
+    return Outcome(value, error, time.perf_counter() - started)
+
+
+def _is_async(model: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(model) or inspect.iscoroutinefunction(
+        getattr(model, "__call__", None)  # noqa: B004 - an object may have an async __call__
+    )

@@ -1,0 +1,133 @@
+"""Look at a worker from inside: what it believes of the flag, what became of its pairs."""
+
+import re
+import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+
+from openfeature.client import OpenFeatureClient
+
+from flags.export.pair_files import PairFiles
+from flags.metrics import CountedPairs
+from flags.provider import FlagFile, FlagServer, UnleashProvider
+from flags.tuning import Tuning
+from flags.worker_state import FlagBelief, PairCounts, WorkerState, here
+
+
+class SelfReport:
+    """Make the state of this worker anew each time it is called, on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        service: str,
+        flag: "FlagLook",
+        pairs: CountedPairs,
+        files: PairFiles,
+    ) -> None:
+        self._worker = worker
+        self._service = service
+        self._flag = flag
+        self._pairs = pairs
+        self._files = files
+        self._lag = Lag()
+        self._started = datetime.now(UTC)
+
+    def __call__(self) -> WorkerState:
+        """Return the state as it is now."""
+        host, pid, namespace = here()
+        files = self._files
+        waiting, written = files.waiting, files.written
+        return WorkerState(
+            worker=self._worker,
+            service=self._service,
+            host=host,
+            pid=pid,
+            started=self._started,
+            heartbeat=datetime.now(UTC),
+            flag=self._flag(),
+            pairs=PairCounts(
+                recorded=self._pairs.recorded,
+                waiting=waiting,
+                lag_seconds=round(self._lag(waiting, written), 3),
+                dropped=dict(files.dropped),
+            ),
+            pid_namespace=namespace,
+        )
+
+
+class FlagLook:
+    """Ask the provider of `client` what it knows of `flag`, without evaluating it."""
+
+    def __init__(
+        self,
+        flag: str,
+        client: OpenFeatureClient,
+        tunings: Collection[Tuning],
+        source: FlagServer | FlagFile | None,
+    ) -> None:
+        self._flag = flag
+        self._client = client
+        self._tunings = tunings
+        self._source = _source_words(source)
+
+    def __call__(self) -> FlagBelief:
+        """Return what the provider knows; less for a provider that is not ours."""
+        provider = self._client.provider
+        name = provider.get_metadata().name
+        if not isinstance(provider, UnleashProvider):
+            status = self._client.get_provider_status()
+            return FlagBelief(self._flag, name, str(status.value).lower(), tells=False)
+        definition = provider.definition(self._flag) if provider.has_flags else None
+        return FlagBelief(
+            self._flag,
+            name,
+            provider.state.value,
+            source=self._source,
+            enabled=definition.enabled if definition else None,
+            rollout=definition.rollout if definition else None,
+            stickiness=definition.stickiness if definition else None,
+            thresholds={
+                output: threshold
+                for tuning in self._tunings
+                for output, threshold in tuning.thresholds(
+                    definition.payload if definition else None
+                ).items()
+            },
+            age_seconds=round(provider.age, 3),
+            error=without_credentials(provider.error),
+            warnings=tuple(provider.warnings(self._flag)) if provider.has_flags else (),
+        )
+
+
+class Lag:
+    """Follow how long the oldest pair that is not on disk has waited.
+
+    The queue is written as a whole, so it is enough to remember when it was first seen with pairs
+    in it, and how many will have been written once those are. Exact to the time between two looks.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: float | None = None
+        self._target = 0
+
+    def __call__(self, waiting: int, written: int) -> float:
+        """Return the seconds, from the numbers of pairs that wait and that have been written."""
+        now = self._clock()
+        if self._since is None or written >= self._target:
+            self._since = now if waiting else None
+            self._target = written + waiting
+        return 0.0 if self._since is None else now - self._since
+
+
+def without_credentials(text: str | None) -> str | None:
+    """Return `text` with the user and password of each URL in it blotted out."""
+    return None if text is None else re.sub(r"//[^/\s]*@", "//***@", text)
+
+
+def _source_words(source: FlagServer | FlagFile | None) -> str | None:
+    if isinstance(source, FlagServer):
+        return without_credentials(source.url)
+    return str(source.path.absolute()) if source else None

@@ -1,0 +1,208 @@
+"""Read the settings of a serving worker from the environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flags.export.pair_files import FileLimits
+from flags.export.shipped_file import ShippingLimits
+from flags.pair import Limits
+from flags.provider import FlagFile, FlagServer
+
+_HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$"
+HeaderName = Annotated[str, Field(pattern=_HEADER)]
+"""A header's name; empty switches it off (RFC 9110, 5.1)."""
+
+
+class Settings(BaseSettings):
+    """Every setting of a serving worker, by environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=False, frozen=True)
+
+    # --- where the flag lives -------------------------------------------------------------------
+    unleash_url: str | None = Field(
+        None, description="Address of Unleash's API, e.g. http://127.0.0.1:4242/api."
+    )
+    unleash_api_token: SecretStr | None = Field(
+        None, description="Backend (client) token; it decides the environment."
+    )
+    flags_file: Path = Field(
+        Path("flags.json"),
+        description="Flags in Unleash's client-features format, used when UNLEASH_URL is not set.",
+    )
+    flags_refresh_interval: int = Field(
+        2, ge=1, description="Seconds between looks at the server (a file: every second)."
+    )
+    flags_request_timeout: int = Field(
+        2, ge=1, description="Seconds for one request to the server; it is not repeated."
+    )
+    flags_cache_dir: Path | None = Field(
+        None, description="Folder for the last good flags, used when the server is down at start."
+    )
+    flags_bootstrap_file: Path | None = Field(
+        None, description="Flags for a first start without the server and without a cache."
+    )
+    flags_max_staleness: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds after which unconfirmed flags no longer count.",
+    )
+    flags_required: bool = Field(
+        False, description="Whether /readyz fails while no flags are loaded."
+    )
+
+    # --- what an operator can see ---------------------------------------------------------------
+    migration_endpoints: bool = Field(
+        True, description="Whether the service answers GET /migration/workers."
+    )
+
+    # --- what identifies a request --------------------------------------------------------------
+    request_id_header: HeaderName = Field(
+        "X-Request-Id", description="Request id; else the W3C trace id, else a new UUID."
+    )
+    user_id_header: HeaderName = Field("X-User-Id", description="Sent to the flag as userId.")
+    session_id_header: HeaderName = Field(
+        "X-Session-Id", description="Sent to the flag as sessionId."
+    )
+    context_headers: dict[str, str] = Field(
+        default_factory=dict,
+        description='Further headers for the flag, as JSON: {"X-Tenant": "tenantId"}.',
+    )
+    model_side_header: HeaderName = Field(
+        "X-Model-Side", description="Response header: the served side. Empty: not sent."
+    )
+    model_tag_header: HeaderName = Field(
+        "X-Model-Tag", description="Response header: the served model's tag. Empty: not sent."
+    )
+    max_request_bytes: int | None = Field(
+        None, ge=1, description="Larger request bodies get HTTP 413. Unset: what migrate() says."
+    )
+
+    # --- what a side may take -------------------------------------------------------------------
+    primary_timeout: float | None = Field(
+        None, gt=0, description="Seconds for the primary's answer. Unset: no limit, as without us."
+    )
+    candidate_timeout: float = Field(
+        1.0, gt=0, description="Seconds for the candidate's answer; then the primary's is served."
+    )
+    shadow_timeout: float = Field(
+        5.0, gt=0, description="Seconds for the side that nobody waits for."
+    )
+    shadow_concurrency: int = Field(
+        32, ge=1, description="Shadows in progress per worker; a further one is shed."
+    )
+
+    candidate_start_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that a worker waits at its start for an `isolated` candidate.",
+    )
+    candidate_max_memory: int | None = Field(
+        None,
+        ge=2**20,
+        description="Bytes at which the process of an `isolated` candidate is replaced.",
+    )
+
+    # --- where pairs go -------------------------------------------------------------------------
+    pairs_dir: Path = Field(Path("pairs"), description="Folder of the pair files.")
+    pairs_flush_interval: float = Field(
+        0.2, gt=0, le=1, description="Seconds from an answer to its pair on disk."
+    )
+    pairs_rotate_bytes: int = Field(
+        64 * 2**20, ge=2**16, description="Size at which a pair file is closed."
+    )
+    pairs_max_bytes: int = Field(
+        2 * 2**30,
+        ge=2**20,
+        description="Size of all pair files; closed ones that were shipped go first, then the "
+        "oldest.",
+    )
+    pairs_queue_bytes: int = Field(
+        32 * 2**20, ge=2**16, description="Memory for pairs that the disk refuses for now."
+    )
+    drain_timeout: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds at shutdown for unfinished pairs, and for their files.",
+    )
+
+    # --- to a collector, where OTEL_EXPORTER_OTLP_ENDPOINT is set -------------------------------
+    pairs_ship_interval: float = Field(
+        1.0, gt=0, description="Seconds between two requests, unless a full batch waits."
+    )
+    pairs_ship_batch: int = Field(512, ge=1, description="Pairs in one request, at most.")
+    pairs_ship_batch_bytes: int = Field(
+        4 * 2**20, ge=2**16, description="Size of their lines, before encoding and compression."
+    )
+    pairs_ship_max_wait: float = Field(
+        30.0, gt=0, description="Seconds before a receiver that failed is tried again, at most."
+    )
+
+    @field_validator("context_headers")
+    @classmethod
+    def _fields_are_free(cls, value: dict[str, str]) -> dict[str, str]:
+        taken = {"requestId", "userId", "sessionId"} & set(value.values())
+        if taken:
+            raise ValueError(
+                f"{sorted(taken)} have headers of their own: REQUEST_ID_HEADER, USER_ID_HEADER, "
+                "SESSION_ID_HEADER"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _server_needs_token(self) -> "Settings":
+        if self.unleash_url and self.unleash_api_token is None:
+            raise ValueError("UNLEASH_URL is set and UNLEASH_API_TOKEN is not: set both or neither")
+        return self
+
+    @property
+    def flag_source(self) -> FlagServer | FlagFile:
+        """Return the server if one is set, else the file."""
+        if not self.unleash_url or self.unleash_api_token is None:
+            return FlagFile(self.flags_file)
+        return FlagServer(
+            self.unleash_url,
+            self.unleash_api_token.get_secret_value().strip(),  # files end in a line feed
+            refresh_interval=self.flags_refresh_interval,
+            request_timeout=self.flags_request_timeout,
+            cache=self.flags_cache_dir,
+            bootstrap=self.flags_bootstrap_file,
+        )
+
+    @property
+    def sent_fields(self) -> tuple[str, ...]:
+        """Return the context fields that requests may carry besides requestId."""
+        own = {"userId": self.user_id_header, "sessionId": self.session_id_header}
+        return (*(field for field, header in own.items() if header), *self.context_headers.values())
+
+    @property
+    def limits(self) -> Limits:
+        """Return the bounds of both sides."""
+        return Limits(
+            primary_timeout=self.primary_timeout,
+            candidate_timeout=self.candidate_timeout,
+            shadow_timeout=self.shadow_timeout,
+            shadow_concurrency=self.shadow_concurrency,
+        )
+
+    @property
+    def file_limits(self) -> FileLimits:
+        """Return the bounds of the pair files."""
+        return FileLimits(
+            flush_interval=self.pairs_flush_interval,
+            rotate_bytes=self.pairs_rotate_bytes,
+            max_bytes=self.pairs_max_bytes,
+            queue_bytes=self.pairs_queue_bytes,
+        )
+
+    @property
+    def shipping_limits(self) -> ShippingLimits:
+        """Return the bounds of what is sent to a collector."""
+        return ShippingLimits(
+            batch_lines=self.pairs_ship_batch,
+            batch_bytes=self.pairs_ship_batch_bytes,
+            interval=self.pairs_ship_interval,
+            longest_wait=self.pairs_ship_max_wait,
+        )

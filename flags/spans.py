@@ -1,0 +1,165 @@
+"""Turn each pair into one OpenTelemetry span and hand it to the pair files."""
+
+import itertools
+import logging
+import socket
+import uuid
+from collections.abc import Mapping
+from os import getpid
+from typing import Any, Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import SpanKind
+
+from flags import attributes as names
+from flags.assignment import Side
+from flags.export.encoding import LineEncoder
+from flags.export.pair_files import FileLimits, PairFiles, file_name
+from flags.observation import Observation, Pair
+from flags.version import VERSION
+
+logger = logging.getLogger(__name__)
+
+_UNLIMITED: Final = SpanLimits(
+    max_attributes=SpanLimits.UNSET,
+    max_events=SpanLimits.UNSET,
+    max_links=SpanLimits.UNSET,
+    max_span_attributes=SpanLimits.UNSET,
+    max_span_attribute_length=SpanLimits.UNSET,
+    max_attribute_length=SpanLimits.UNSET,
+)
+"""Explicit, so that no OTEL_* variable meant for request spans cuts the attributes of a pair."""
+
+
+class _AppendToFiles(SpanProcessor):
+    """Append each ended span to the pair files at once: a batch in memory is a batch to lose."""
+
+    def __init__(self, encoder: LineEncoder, files: PairFiles) -> None:
+        self._encoder = encoder
+        self._files = files
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Encode and queue `span`."""
+        self._files.append(self._encoder.line(span))
+
+
+class PairSpans:
+    """Record pairs as spans of a tracer of its own.
+
+    It samples always and does not depend on the sampler of the application's tracer; the request's
+    span is the parent all the same. The pair's span is never made current: its sampled flag would
+    reach every call that the request still makes.
+    """
+
+    def __init__(self, files: PairFiles, *, service: str, version: str | None, worker: str) -> None:
+        self.worker = worker
+        self._files = files
+        resource = Resource.create(
+            {
+                names.SERVICE_NAME: service,
+                names.SERVICE_VERSION: version or "not available",
+                names.SERVICE_INSTANCE_ID: worker,
+                names.PROCESS_PID: getpid(),
+                names.HOST_NAME: socket.gethostname(),
+            }
+        )
+        provider = TracerProvider(
+            sampler=ALWAYS_ON,
+            resource=resource,
+            span_limits=_UNLIMITED,
+            shutdown_on_exit=False,
+        )
+        self._encoder = LineEncoder(resource, names.SCOPE, VERSION)
+        provider.add_span_processor(_AppendToFiles(self._encoder, files))
+        self._tracer = provider.get_tracer(names.SCOPE, VERSION)
+        self._sequence = itertools.count(1)
+        self._last = 0
+        self._event("start")
+        if not isinstance(self._tracer.start_span("probe"), Span):
+            logger.warning("OTEL_SDK_DISABLED is set: no pair is recorded")
+
+    @classmethod
+    def to_folder(
+        cls, folder: Any, limits: FileLimits, *, service: str, version: str | None
+    ) -> "PairSpans":
+        """Record to files in `folder`, as a worker with a new identity."""
+        worker = str(uuid.uuid4())
+        files = PairFiles(folder, file_name(service, worker), limits)
+        return cls(files, service=service, version=version, worker=worker)
+
+    def record(self, pair: Pair) -> None:
+        """Give the pair its sequence number and write its span."""
+        self._last = next(self._sequence)
+        span = self._tracer.start_span(
+            names.PAIR_SPAN,
+            context=pair.parent,
+            kind=SpanKind.INTERNAL,
+            attributes=pair_attributes(pair, self.worker, self._last),
+            start_time=pair.started,
+        )
+        span.end(pair.ended)
+
+    def close(self, within: float = 5.0) -> None:
+        """Write the closing record with the totals, and everything queued."""
+        self._event(
+            "stop",
+            {
+                names.WORKER_PAIRS: self._last,
+                names.WORKER_DROPPED: sum(self._files.dropped.values()),
+            },
+        )
+        self._files.close(within=within)
+
+    def _event(self, event: str, totals: Mapping[str, int] | None = None) -> None:
+        attributes: dict[str, str | int] = {
+            names.WORKER_ID: self.worker,
+            names.WORKER_EVENT: event,
+            **(totals or {}),
+        }
+        self._tracer.start_span(names.WORKER_SPAN, attributes=attributes).end()
+
+
+def pair_attributes(pair: Pair, worker: str, sequence: int) -> dict[str, str | bool | int | float]:
+    """Return the attributes of a pair's span, with Python's own number types only."""
+    assignment = pair.assignment
+    values: dict[str, str | bool | int | float | None] = {
+        names.FLAG_KEY: assignment.flag,
+        names.FLAG_REASON: assignment.reason,
+        names.FLAG_VARIANT: assignment.variant,
+        names.FLAG_PROVIDER: assignment.provider or None,
+        names.FLAG_CONTEXT_ID: pair.request_id,
+        names.ERROR_TYPE: assignment.error,
+        names.FLAG_ERROR_MESSAGE: assignment.error_message,
+        names.REQUEST_ID: pair.request_id,
+        names.API: pair.api,
+        names.ACTIVE: assignment.active.value,
+        names.SERVED: pair.served.value if pair.served else None,
+        names.FALLBACK: pair.fallback,
+        names.ROLLOUT: assignment.rollout,
+        names.WORKER_ID: worker,
+        names.SEQUENCE: sequence,
+    }
+    for side in Side:
+        _observe(values, side, pair.observation(side))
+    for name, segment in pair.segments.items():
+        values[f"{names.SEGMENT}.{name}"] = segment
+    for name, feature in pair.features.items():
+        values[f"{names.FEATURE}.{name}"] = float(feature)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _observe(
+    values: dict[str, str | bool | int | float | None], side: Side, seen: Observation
+) -> None:
+    values[names.side(side, names.STATUS)] = seen.status.value
+    values[names.side(side, names.DURATION)] = seen.duration
+    values[names.side(side, names.MODEL)] = seen.model
+    values[names.side(side, names.SIDE_ERROR)] = seen.error
+    for output, score in seen.scores.items():
+        values[names.side(side, names.SCORE, output)] = float(score)
+    for output, threshold in seen.thresholds.items():
+        values[names.side(side, names.THRESHOLD, output)] = float(threshold)
+    for output, label in seen.labels.items():
+        values[names.side(side, names.LABEL, output)] = bool(label)

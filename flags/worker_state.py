@@ -1,0 +1,242 @@
+"""Say what a worker believes, where the other workers of the service can read it."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import orjson
+import psutil
+from pydantic import TypeAdapter, ValidationError
+
+logger = logging.getLogger(__name__)
+
+WORKERS_PATH: Final = "/migration/workers"
+"""Route under which a service says what its workers believe, after its path prefix."""
+
+FOLDER: Final = ".workers"
+"""Name of the folder inside that of the pairs."""
+
+SILENT: Final = timedelta(seconds=5)
+"""A worker whose last heartbeat is older hangs, or was stopped."""
+
+GONE: Final = timedelta(minutes=1)
+"""A worker whose last heartbeat is older is not listed any more, whatever has its process id."""
+
+_FORGOTTEN: Final = timedelta(hours=1)
+"""Age at which the file of another machine's worker, which we cannot look after, is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagBelief:
+    """What a worker believes of the migration's flag; None is what it cannot know."""
+
+    key: str
+    provider: str
+    """Name of its OpenFeature provider."""
+    state: str
+    """State of the provider: `ready`, `stale`, `not_ready`, `expired`, `error` or `fatal`."""
+    source: str | None = None
+    """Where the flags come from: a URL without credentials, or a file."""
+    enabled: bool | None = None
+    """None too where the source does not have the flag."""
+    rollout: float | None = None
+    """Percentage of the gradual rollout, 0-100, which counts while the flag is enabled."""
+    stickiness: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds of the candidate that the flag's payload carries and that are in force."""
+    age_seconds: float | None = None
+    """Since the source last confirmed the flags, or since the start."""
+    error: str | None = None
+    """Why the last look at the source failed."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the flag."""
+    tells: bool = True
+    """False for a provider that evaluates flags, but does not tell how they are set."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """What became of a worker's pairs."""
+
+    recorded: int
+    waiting: int = 0
+    """Not on disk yet."""
+    lag_seconds: float = 0.0
+    """How long the oldest of them has waited, seen once a heartbeat."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """By reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What one worker process of a migrated service believes and has done."""
+
+    worker: str
+    """The `service.instance.id` of its pairs."""
+    service: str
+    host: str
+    pid: int
+    started: datetime
+    heartbeat: datetime
+    flag: FlagBelief
+    pairs: PairCounts
+    pid_namespace: int | None = None
+    """In which `pid` means this process; None where the system has no such thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What a service says of its workers, as JSON between it and `bentoml migration status`."""
+
+    service: str
+    flag: str
+    at: datetime
+    """When it is said, by the clock of the heartbeats."""
+    workers: tuple[WorkerState, ...]
+
+    def to_json(self) -> bytes:
+        """Return the JSON text."""
+        return orjson.dumps(self, option=orjson.OPT_INDENT_2)
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Workers":
+        """Return what `to_json` wrote, unknown fields left out; ValueError if it is no such."""
+        return _WORKERS.validate_json(text)
+
+
+_STATE: Final = TypeAdapter(WorkerState)
+_WORKERS: Final = TypeAdapter(Workers)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Roster:
+    """The workers of one service, one JSON file each, in a folder that they share.
+
+    A worker publishes its state once a second. Nothing here raises: a folder that cannot be
+    written costs the others' view of this worker, which goes on knowing itself.
+    """
+
+    def __init__(self, pairs_dir: Path, service: str, clock: Callable[[], datetime] = _now) -> None:
+        self._folder = pairs_dir / FOLDER
+        self._service = service
+        self._clock = clock
+        self._own: WorkerState | None = None
+        self._failing = False
+
+    def publish(self, state: WorkerState) -> None:
+        """Write `state` in one step, in place of this worker's last one."""
+        self._own = state
+        path = self._path(state)
+        temporary = path.with_suffix(".tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(orjson.dumps(state))
+            temporary.replace(path)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                logger.warning(
+                    "the other workers cannot see this one: %s (%s)", path, error.strerror
+                )
+            self._failing = True
+
+    def withdraw(self) -> None:
+        """Remove this worker's file."""
+        own, self._own = self._own, None
+        if own is not None:
+            _remove(self._path(own))
+
+    def running(self) -> tuple[WorkerState, ...]:
+        """Return the service's workers, the oldest first; silent ones too, but not dead ones."""
+        now, own = self._clock(), self._own
+        alive = {state.worker: state for state in self._published() if _is_alive(state, now)}
+        if own is not None:
+            alive[own.worker] = own
+        return tuple(sorted(alive.values(), key=lambda state: (state.started, state.worker)))
+
+    def sweep(self) -> tuple[WorkerState, ...]:
+        """Remove the files of this machine's workers that are gone, and return those workers."""
+        now, own = self._clock(), self._own
+        others = [state for state in self._published() if not own or state.worker != own.worker]
+        gone = tuple(
+            state for state in others if _is_of_this_machine(state) and not _is_alive(state, now)
+        )
+        for state in gone:
+            _remove(self._path(state))
+        self._remove_forgotten(now)
+        return gone
+
+    def _published(self) -> list[WorkerState]:
+        states = (_read(path) for path in self._files(".json"))
+        return [state for state in states if state and state.service == self._service]
+
+    def _remove_forgotten(self, now: datetime) -> None:
+        for path in self._files(".json", ".tmp"):
+            with contextlib.suppress(OSError):
+                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                if now - changed > _FORGOTTEN:
+                    path.unlink()
+
+    def _files(self, *suffixes: str) -> list[Path]:
+        try:
+            return [path for path in self._folder.iterdir() if path.suffix in suffixes]
+        except OSError:  # not made yet, or gone
+            return []
+
+    def _path(self, state: WorkerState) -> Path:
+        return self._folder / f"{state.worker}.json"
+
+
+def here() -> tuple[str, int, int | None]:
+    """Return host name, process id and the namespace in which the id counts."""
+    return socket.gethostname(), os.getpid(), _pid_namespace()
+
+
+def _pid_namespace() -> int | None:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux
+        return None
+
+
+def _is_of_this_machine(state: WorkerState) -> bool:
+    host, _, namespace = here()
+    return (state.host, state.pid_namespace) == (host, namespace)
+
+
+def _is_alive(state: WorkerState, now: datetime) -> bool:
+    if now - state.heartbeat > GONE:
+        return False
+    return not _is_of_this_machine(state) or _exists(state.pid)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        # A killed worker stays a zombie until BentoML's supervisor looks, every five seconds.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # it is another user's
+        return True
+
+
+def _read(path: Path) -> WorkerState | None:
+    try:
+        state = _STATE.validate_json(path.read_bytes())
+    except (OSError, ValidationError):  # removed meanwhile, or of another version of ours
+        return None
+    return state if state.worker == path.stem else None
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""Read what the Admin API says about a flag into values: its state and its history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+from flags.admin.strategy import Strategy, percentage
+
+_ADMIN_TOKEN_USER: Final = -42
+"""User id under which unleash-server records what an admin token did."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagState:
+    """A flag in one environment, as the dashboard shows it."""
+
+    key: str
+    type: str | None
+    """`release`, `kill-switch` and so on; None if the flag is archived."""
+    environment: str
+    enabled: bool
+    archived: bool
+    strategies: tuple[Strategy, ...]
+    url: str
+    """The flag's page in the dashboard."""
+
+    @classmethod
+    def parse(cls, feature: Mapping[str, Any], environment: str, url: str) -> Self | None:
+        """Read a feature as the Admin API returns it; None if it has no such environment."""
+        for candidate in feature["environments"]:
+            if candidate["name"] == environment:
+                strategies = sorted(
+                    candidate.get("strategies") or (),
+                    key=lambda strategy: int(strategy.get("sortOrder") or 0),
+                )
+                return cls(
+                    key=feature["name"],
+                    type=feature["type"],
+                    environment=environment,
+                    enabled=bool(candidate["enabled"]),
+                    archived=bool(feature.get("archived")),
+                    strategies=tuple(Strategy.parse(strategy) for strategy in strategies),
+                    url=url,
+                )
+        return None
+
+    @property
+    def rollout_strategy(self) -> Strategy | None:
+        """The rollout that can be moved: the only strategy, if it is a gradual rollout."""
+        only = self.strategies[0] if len(self.strategies) == 1 else None
+        return only if only is not None and only.is_rollout else None
+
+    @property
+    def rollout(self) -> int | None:
+        """Percentage set on the slider, 0-100, whether the flag is on or off; None if unclear."""
+        return self.rollout_strategy.rollout if self.rollout_strategy else None
+
+    @property
+    def stickiness(self) -> str | None:
+        """Context field that keeps a caller on one side."""
+        return self.rollout_strategy.stickiness if self.rollout_strategy else None
+
+    @property
+    def group_id(self) -> str | None:
+        """Seed of the hash: the same group id keeps the same ids in a growing rollout."""
+        return self.rollout_strategy.group_id if self.rollout_strategy else None
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants of the rollout."""
+        return self.rollout_strategy.variants if self.rollout_strategy else ()
+
+    @property
+    def payload(self) -> Mapping[str, Any] | None:
+        """JSON object that the rollout's variant carries."""
+        return self.rollout_strategy.payload if self.rollout_strategy else None
+
+
+@dataclass(frozen=True, slots=True)
+class FlagEvent:
+    """One entry of the event log about a flag; a field is None where the event does not say it."""
+
+    id: int
+    time: datetime
+    by: str
+    by_token: bool
+    """True if an admin token did it, and not a person logged in."""
+    type: str
+    environment: str | None
+    enabled: bool | None
+    """What an event that switches the flag left it at."""
+    rollout_before: int | None
+    rollout_after: int | None
+    stickiness_before: str | None
+    stickiness_after: str | None
+
+    @classmethod
+    def parse(cls, event: Mapping[str, Any]) -> Self:
+        """Read an element of `events`; KeyError, TypeError or ValueError if it is none."""
+        before, after = _parameters(event.get("preData")), _parameters(event.get("data"))
+        switched = {"feature-environment-enabled": True, "feature-environment-disabled": False}
+        return cls(
+            id=event["id"],
+            time=datetime.fromisoformat(event["createdAt"]),
+            by=event["createdBy"],
+            by_token=event.get("createdByUserId") == _ADMIN_TOKEN_USER,
+            type=event["type"],
+            environment=event.get("environment"),
+            enabled=switched.get(event["type"]),
+            rollout_before=percentage(before.get("rollout")),
+            rollout_after=percentage(after.get("rollout")),
+            stickiness_before=before.get("stickiness"),
+            stickiness_after=after.get("stickiness"),
+        )
+
+
+def _parameters(data: object) -> Mapping[str, Any]:
+    parameters = data.get("parameters") if isinstance(data, dict) else None
+    return parameters if isinstance(parameters, dict) else {}

@@ -1,0 +1,130 @@
+"""Put into an Unleash what a migration needs, without ever touching a flag that is in use."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from flags.admin.errors import FlagMissingError
+from flags.admin.flag import FlagState
+from flags.admin.unleash import UnleashAdmin
+
+CONTEXT_FIELD: Final = "requestId"
+"""Context field that the flags are sticky on unless the dashboard says otherwise."""
+
+Outcome = Literal["created", "changed", "present", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """What became of one item, with its state or the reason of a refusal in words."""
+
+    item: str
+    outcome: Outcome
+    detail: str
+
+
+def shadow_key(flag: str) -> str:
+    """Return the key of the kill-switch that stops the scoring of the shadow side."""
+    return f"{flag}.shadow"
+
+
+def seed(admin: UnleashAdmin, flag: str) -> tuple[Seeded, ...]:
+    """Create the context field, `flag` at 0 % and its shadow switch at 100 %, whatever is absent.
+
+    Flags that are there are not changed. One that is ramped, or would not do, is `refused`; then
+    nothing is created at all. A flag left without strategy by a broken-off run is completed.
+    """
+    admin.check()
+    flag_state, shadow_state = _state(admin, flag), _state(admin, shadow_key(flag))
+    refusals = [*_refusals(flag, flag_state), *_shadow_refusals(shadow_key(flag), shadow_state)]
+    if refusals:
+        return tuple(refusals)
+    return (
+        _seed_context_field(admin),
+        _seed_flag(
+            admin, flag, flag_state, "release", 0, "On for a request: the candidate answers"
+        ),
+        _seed_flag(
+            admin,
+            shadow_key(flag),
+            shadow_state,
+            "kill-switch",
+            100,
+            f"Off: the side of {flag} that does not answer is not scored",
+        ),
+    )
+
+
+def _state(admin: UnleashAdmin, key: str) -> FlagState | None:
+    try:
+        return admin.state(key)
+    except FlagMissingError:
+        return None
+
+
+def _refusals(key: str, state: FlagState | None) -> list[Seeded]:
+    if state is None:
+        return []
+    return [Seeded(key, "refused", reason) for reason in _differences(state)]
+
+
+def _shadow_refusals(key: str, state: FlagState | None) -> list[Seeded]:
+    """Refuse an archived shadow switch only: its percentage is its owner's to choose."""
+    archived = state is not None and state.archived
+    return [Seeded(key, "refused", _ARCHIVED)] if archived else []
+
+
+_ARCHIVED: Final = "archived: revive it in the dashboard, or use another key"
+
+
+def _differences(state: FlagState) -> list[str]:
+    """Return why a flag that is there cannot start a migration at 0 %, one reason a sentence."""
+    if state.archived:
+        return [_ARCHIVED]
+    if not state.strategies:
+        return ["on without a strategy, which is 100 %"] if state.enabled else []
+    if (strategy := state.rollout_strategy) is None:
+        names = ", ".join(strategy.name for strategy in state.strategies)
+        return [f"has {len(state.strategies)} strategies ({names}), not one gradual rollout"]
+    found = [
+        (strategy.rollout != 0, f"rollout is {strategy.rollout_text} %, not 0 %"),
+        (
+            strategy.stickiness != CONTEXT_FIELD,
+            f"stickiness is {strategy.stickiness}, not {CONTEXT_FIELD}",
+        ),
+        (strategy.group_id != state.key, f"groupId is {strategy.group_id}, not {state.key}"),
+        (strategy.constraints > 0, f"rollout is narrowed by {strategy.constraints} constraints"),
+        (strategy.disabled, "rollout strategy is disabled"),
+    ]
+    return [reason for differs, reason in found if differs]
+
+
+def _seed_context_field(admin: UnleashAdmin) -> Seeded:
+    outcome: Outcome = admin.ensure_context_field(
+        CONTEXT_FIELD, "Id of the request: the same id gets the same side", stickiness=True
+    )
+    return Seeded(f"context field {CONTEXT_FIELD}", outcome, "sticky")
+
+
+def _seed_flag(
+    admin: UnleashAdmin,
+    key: str,
+    state: FlagState | None,
+    kind: str,
+    percent: int,
+    description: str,
+) -> Seeded:
+    """Create or complete the flag: rollout first, then on, so that it is never on for everyone."""
+    if state is not None and state.strategies:
+        return Seeded(key, "present", _words(state))
+    if state is None:
+        admin.create_flag(key, kind, description)
+    admin.add_rollout(key, percent, CONTEXT_FIELD)
+    admin.turn_on(key)
+    outcome: Outcome = "created" if state is None else "changed"
+    return Seeded(key, outcome, _words(admin.state(key)))
+
+
+def _words(state: FlagState) -> str:
+    switch = "on" if state.enabled else "off"
+    rollout = "several strategies" if state.rollout is None else f"{state.rollout} %"
+    return f"{switch} in {state.environment}, {rollout}"

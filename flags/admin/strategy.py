@@ -1,0 +1,113 @@
+"""Read and write activation strategies as the Admin API has them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from flags.admin.errors import PayloadError, RolloutRangeError
+
+_ROLLOUT_STRATEGY: Final = "flexibleRollout"
+_VARIANT: Final = "candidate"
+_WHOLE_WEIGHT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One activation strategy of a flag in one environment; of several, any one may switch on."""
+
+    id: str
+    name: str
+    disabled: bool
+    rollout: int | None
+    """Percentage, 0-100; None if the strategy has none, or has one that Unleash cannot use."""
+    rollout_text: str | None
+    """The percentage as Unleash stores it; it stores "150" too, and evaluates it as 0."""
+    stickiness: str | None
+    group_id: str | None
+    constraints: int
+    """Constraints and segments, each of which narrows the requests that the rollout is about."""
+    variants: tuple[str, ...]
+    payload: Mapping[str, Any] | None
+    """JSON object on the first variant that carries one."""
+
+    @classmethod
+    def parse(cls, strategy: Mapping[str, Any]) -> Self:
+        """Read an element of `environments[].strategies`; KeyError or TypeError if it is none."""
+        parameters = strategy.get("parameters") or {}
+        variants = strategy.get("variants") or ()
+        payloads = [_payload(variant) for variant in variants]
+        return cls(
+            id=strategy["id"],
+            name=strategy["name"],
+            disabled=bool(strategy.get("disabled")),
+            rollout=percentage(parameters.get("rollout")),
+            rollout_text=parameters.get("rollout"),
+            stickiness=parameters.get("stickiness"),
+            group_id=parameters.get("groupId"),
+            constraints=len(strategy.get("constraints") or ())
+            + len(strategy.get("segments") or ()),
+            variants=tuple(variant["name"] for variant in variants),
+            payload=next((payload for payload in payloads if payload is not None), None),
+        )
+
+    @property
+    def is_rollout(self) -> bool:
+        """True for Unleash's gradual rollout."""
+        return self.name == _ROLLOUT_STRATEGY
+
+
+def rollout_strategy(percent: int, stickiness: str, group_id: str) -> dict[str, Any]:
+    """Return a gradual rollout to be created; RolloutRangeError unless 0-100."""
+    return {
+        "name": _ROLLOUT_STRATEGY,
+        "parameters": {
+            "rollout": str(checked_percent(percent)),
+            "stickiness": stickiness,
+            "groupId": group_id,
+        },
+        "constraints": [],
+        "segments": [],
+        "variants": [],
+    }
+
+
+def variant(payload: Mapping[str, Any], stickiness: str) -> dict[str, Any]:
+    """Return the one variant, which every request gets, carrying a JSON object; or PayloadError."""
+    try:
+        text = json.dumps(dict(payload), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise PayloadError(f"the payload cannot be written as JSON: {error}") from None
+    return {
+        "name": _VARIANT,
+        "weight": _WHOLE_WEIGHT,
+        "weightType": "variable",
+        "stickiness": stickiness,
+        "payload": {"type": "json", "value": text},
+    }
+
+
+def percentage(text: object) -> int | None:
+    """Return a stored rollout as a whole number from 0 to 100, or None if it is none."""
+    if not isinstance(text, str) or not text.isascii() or not text.isdigit():
+        return None
+    number = int(text)
+    return number if number <= 100 else None
+
+
+def checked_percent(percent: int) -> int:
+    """Return `percent`, or raise RolloutRangeError."""
+    if isinstance(percent, bool) or not isinstance(percent, int) or not 0 <= percent <= 100:
+        raise RolloutRangeError(f"a rollout is a whole number from 0 to 100, not {percent!r}")
+    return percent
+
+
+def _payload(variant: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    payload = variant.get("payload") or {}
+    if payload.get("type") != "json":
+        return None
+    try:
+        value = json.loads(payload["value"])
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,272 @@
+"""Move a flag as the dashboard does: switch it, set its percentage, read who did what."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+from flags.admin.api import AdminApi
+from flags.admin.errors import (
+    EnvironmentMissingError,
+    FlagChangedError,
+    FlagKeyError,
+    FlagMissingError,
+    FlagShapeError,
+    ItemMissingError,
+    NameTakenError,
+    NotUnleashError,
+    ProjectMissingError,
+    TagError,
+    UnleashFailedError,
+)
+from flags.admin.flag import FlagEvent, FlagState
+from flags.admin.strategy import Strategy, checked_percent, rollout_strategy, variant
+
+_Value = TypeVar("_Value")
+
+
+class UnleashAdmin:
+    """Administer flags of one project in one environment, with an admin token.
+
+    `url` is Unleash's base URL, with or without `/api`. Every call takes at most `timeout` seconds
+    to connect and again to be answered, and raises an AdminError otherwise. The token is in no
+    message and no `repr`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        environment: str,
+        project: str = "default",
+        timeout: float = 5,
+    ) -> None:
+        self._api = AdminApi(url, token, timeout)
+        self.environment = environment
+        self.project = project
+
+    def __repr__(self) -> str:
+        return f"UnleashAdmin({self.url!r}, {self.environment!r}, project={self.project!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to Unleash."""
+        self._api.close()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the dashboard."""
+        return self._api.url
+
+    def check(self) -> None:
+        """Raise an AdminError unless token, project and environment are all good."""
+        try:
+            overview = self._api.call("GET", "projects", self.project, "overview")
+        except ItemMissingError:
+            raise self._project_missing() from None
+        names = self._read(lambda: [each["environment"] for each in overview["environments"]])
+        if self.environment not in names:
+            raise self._environment_missing(names)
+
+    def flag_url(self, key: str) -> str:
+        """Return the address of the flag's page in the dashboard."""
+        return f"{self.url}/projects/{quote(self.project, safe='')}/features/{quote(key, safe='')}"
+
+    def state(self, key: str) -> FlagState:
+        """Return the flag as it is now; an archived one is off, without strategies.
+
+        FlagMissingError, EnvironmentMissingError or ProjectMissingError say what is not there.
+        """
+        try:
+            feature = self._api.call("GET", *self._flag(key))
+        except ItemMissingError:
+            return self._archived(key)
+        state = self._read(lambda: FlagState.parse(feature, self.environment, self.flag_url(key)))
+        if state is None:
+            raise self._environment_missing([each["name"] for each in feature["environments"]])
+        return state
+
+    def create_flag(self, key: str, type: str, description: str) -> None:
+        """Create a flag, off everywhere; NameTakenError if there is, or was, one of that key."""
+        self._flag(key)  # refuses the key before Unleash sees it
+        body = {"name": key, "type": type, "description": description}
+        try:
+            self._api.call("POST", "projects", self.project, "features", body=body)
+        except ItemMissingError:
+            raise self._project_missing() from None
+
+    def add_rollout(self, key: str, percent: int, stickiness: str) -> None:
+        """Give the flag a gradual rollout whose group id is its key."""
+        body = rollout_strategy(percent, stickiness, group_id=key)
+        self._api.call("POST", *self._flag(key), *self._here(), "strategies", body=body)
+
+    def set_rollout(self, key: str, percent: int, *, expected: int | None = None) -> None:
+        """Move the slider to `percent`, a whole number from 0 to 100.
+
+        Raising it fails with FlagChangedError if the rollout is not `expected`, or changes while
+        we look: somebody may just be rolling back. Lowering it is never held up by that.
+        """
+        checked_percent(percent)
+        strategy = self._rollout_strategy(key)
+        replace = {"op": "replace", "path": "/parameters/rollout", "value": str(percent)}
+        if strategy.rollout is not None and percent <= strategy.rollout:
+            self._patch(key, strategy, [replace])
+            return
+        if expected is not None and strategy.rollout != expected:
+            raise FlagChangedError(
+                f"{key} is at {strategy.rollout_text} %, not at {expected} %: somebody has moved it"
+            )
+        unchanged = {"op": "test", "path": "/parameters/rollout", "value": strategy.rollout_text}
+        try:
+            self._patch(key, strategy, [unchanged, replace])
+        except UnleashFailedError as error:
+            # unleash-server answers a failed JSON Patch test (RFC 6902 section 4.6) with 500.
+            if "Test operation failed" in str(error):
+                raise FlagChangedError(f"{key} was moved by somebody else just now") from None
+            raise
+
+    def set_variant_payload(self, key: str, payload: Mapping[str, Any] | None) -> None:
+        """Put a JSON object, such as {"threshold": 0.93}, on the rollout; None removes it.
+
+        Every request that the rollout switches on gets the one variant `candidate`.
+        """
+        strategy = self._rollout_strategy(key)
+        variants = [] if payload is None else [variant(payload, strategy.stickiness or "default")]
+        self._patch(key, strategy, [{"op": "add", "path": "/variants", "value": variants}])
+
+    def turn_on(self, key: str) -> None:
+        """Switch the flag on; FlagShapeError if it has no strategy, as that would mean 100 %."""
+        if not self.state(key).strategies:
+            raise FlagShapeError(
+                f"{key} has no strategy in {self.environment}: switched on, Unleash would give it "
+                "100 %; add a rollout first"
+            )
+        self._api.call("POST", *self._flag(key), *self._here(), "on")
+
+    def turn_off(self, key: str) -> None:
+        """Switch the flag off, which rolls back; one request, nothing is asked before."""
+        try:
+            self._api.call("POST", *self._flag(key), *self._here(), "off")
+        except ItemMissingError:
+            self.state(key)  # says which of project, environment and flag is missing
+            raise
+
+    def events(self, key: str, limit: int = 50) -> list[FlagEvent]:
+        """Return the event log of the flag in this environment, newest first."""
+        self._flag(key)
+        query = {"feature": f"IS:{key}", "limit": str(limit)}
+        answer = self._api.call("GET", "search", "events", query=query)
+        events = self._read(lambda: [FlagEvent.parse(event) for event in answer["events"]])
+        return [event for event in events if event.environment in {None, self.environment}]
+
+    def tag(self, key: str, value: str) -> None:
+        """Put a tag of 2 to 50 characters on the flag, such as `rolled-back`."""
+        if not 2 <= len(value) <= 50:
+            raise TagError(f"a tag has 2 to 50 characters, {value!r} has {len(value)}")
+        self._flag(key)
+        self._api.call("POST", "features", key, "tags", body={"type": "simple", "value": value})
+
+    def link(self, key: str, url: str, title: str) -> None:
+        """Put a link on the flag's page, such as the report behind a decision."""
+        self._api.call("POST", *self._flag(key), "link", body={"url": url, "title": title})
+
+    def ensure_context_field(
+        self, name: str, description: str = "", *, stickiness: bool
+    ) -> Literal["created", "changed", "present"]:
+        """Make the context field; return `created`, `changed` (its stickiness) or `present`."""
+        try:
+            field = self._api.call("GET", "context", name)
+        except ItemMissingError:
+            body = {"name": name, "description": description, "stickiness": stickiness}
+            try:
+                self._api.call("POST", "context", body=body)
+            except NameTakenError:  # made by somebody else since we looked
+                return "present"
+            return "created"
+        if self._read(lambda: bool(field["stickiness"])) == stickiness:
+            return "present"
+        known = ("description", "legalValues", "sortOrder")
+        body = {part: field[part] for part in known if field.get(part) is not None}
+        self._api.call("PUT", "context", name, body=body | {"stickiness": stickiness})
+        return "changed"
+
+    def client_token(self, name: str) -> str:
+        """Return the client (backend) token of that name for this project; create it if absent."""
+        wanted = (self.environment, [self.project])
+        answer = self._api.call("GET", "api-tokens", name)
+        for token in self._read(lambda: list(answer["tokens"])):
+            # unleash-server creates the type `backend` and lists it as `client`.
+            reads_flags = token["type"] in {"backend", "client"}
+            if reads_flags and (token["environment"], token["projects"]) == wanted:
+                return str(token["secret"])
+        body = {
+            "tokenName": name,
+            "type": "backend",
+            "environment": self.environment,
+            "projects": [self.project],
+        }
+        return str(self._api.call("POST", "api-tokens", body=body)["secret"])
+
+    def _rollout_strategy(self, key: str) -> Strategy:
+        state = self.state(key)
+        if state.rollout_strategy is None:
+            raise FlagShapeError(
+                f"{key} has {len(state.strategies)} strategies in {self.environment} "
+                f"({', '.join(s.name for s in state.strategies) or 'none'}), where one gradual "
+                "rollout is needed"
+            )
+        return state.rollout_strategy
+
+    def _patch(self, key: str, strategy: Strategy, patch: list[dict[str, Any]]) -> None:
+        """Patch, never PUT: a PUT without the variants wipes them."""
+        path = (*self._flag(key), *self._here(), "strategies", strategy.id)
+        self._api.call("PATCH", *path, body=patch)
+
+    def _flag(self, key: str) -> tuple[str, ...]:
+        if key in {"", ".", ".."} or quote(key, safe="~.-_!*'()") != key:
+            raise FlagKeyError(
+                f"{key!r} cannot be the key of an Unleash flag: it is not URL friendly"
+            )
+        return ("projects", self.project, "features", key)
+
+    def _here(self) -> tuple[str, str]:
+        return ("environments", self.environment)
+
+    def _archived(self, key: str) -> FlagState:
+        """Return an archived flag, which Unleash calls missing, or say what really is missing."""
+        self.check()
+        try:
+            # Would the name be free? Searching the archive is limited to 15 requests a minute.
+            self._api.call("POST", "features", "validate", body={"name": key})
+        except NameTakenError as taken:
+            if "archived" in str(taken):
+                url = self.flag_url(key)
+                return FlagState(key, None, self.environment, False, True, (), url)
+        raise FlagMissingError(f"{self.url} has no flag {key} in project {self.project}")
+
+    def _read(self, parse: Callable[[], _Value]) -> _Value:
+        try:
+            return parse()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise NotUnleashError(
+                f"{self.url} answers JSON that is not Unleash's ({type(error).__name__}: {error})"
+            ) from None
+
+    def _project_missing(self) -> ProjectMissingError:
+        return ProjectMissingError(f"{self.url} has no project {self.project}")
+
+    def _environment_missing(self, names: list[str]) -> EnvironmentMissingError:
+        return EnvironmentMissingError(
+            f"project {self.project} on {self.url} has no environment {self.environment}, "
+            f"only {', '.join(names)}"
+        )

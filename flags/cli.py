@@ -1,0 +1,42 @@
+"""Offer `bentoml migration …`; each command is imported when it is called, not before."""
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+_COMMANDS: Final = {
+    "compare": ("comparison.cli", "Compare the recorded pairs of both models."),
+    "file": ("flags.commands.file", "Keep the flag in a file, where there is no Unleash."),
+    "dashboard": ("flags.commands.dashboard", "Run a real Unleash server on this machine."),
+    "init": ("flags.commands.init", "Create the migration's flags in an Unleash server."),
+    "status": ("flags.commands.status", "Show the stage, the last change, and what workers see."),
+}
+"""Command name: the module that has a click command of that name, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """List commands without importing them: pandas is loaded by `compare`, not by `--help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in alphabetical order."""
+        del ctx
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup)
+def migration() -> None:
+    """Replace a model by its successor: shadow, canary, ramp, deprecation."""

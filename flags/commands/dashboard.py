@@ -1,0 +1,138 @@
+"""`bentoml migration dashboard`: the real Unleash on this machine, until Ctrl-C."""
+
+import ipaddress
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import click
+
+from flags.admin import seed
+from flags.commands.exits import exit_codes
+from flags.commands.init import show
+from flags.local import LocalUnleash
+from flags.local.packages import installed_folder
+from flags.local.server import ADMIN_USER
+
+_CHECK_SECONDS: Final = 1.0
+
+
+@click.command("dashboard")
+@click.option("--port", type=click.IntRange(0, 65535), default=4242, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".dashboard"),
+    show_default=True,
+    help="Folder for the database, the credentials and the logs; kept between runs.",
+)
+@click.option("--fresh", is_flag=True, help="Empty the data folder first.")
+@click.option("--flag", metavar="KEY", default="fraud-detector-v2", show_default=True)
+@click.option("--environment", default="development", show_default=True)
+def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environment: str) -> None:
+    """Run an Unleash without Docker, with the flag of the migration in it.
+
+    It listens on this machine only, keeps its data, and stops on Ctrl-C or SIGTERM. The first
+    start installs unleash-server with npm (about 200 MB, once for all projects).
+    """
+    if not _is_loopback(host):
+        click.secho(
+            f"Warning: {host} can be reached from the network, over plain HTTP. Whoever reads the "
+            "traffic can take over the log-in and with it the flag.",
+            err=True,
+            fg="yellow",
+        )
+    unleash = LocalUnleash(
+        data, host=host, port=port, environment=environment, fresh=fresh, on_progress=_Installing()
+    )
+    with exit_codes(), _stop_signals():
+        try:
+            with unleash:
+                show(seed(unleash.admin, flag), refused="left as it is")
+                _introduce(unleash, flag)
+                while True:
+                    time.sleep(_CHECK_SECONDS)
+                    unleash.check()
+        except _StopAsked:
+            click.echo("stopped")
+
+
+def _introduce(unleash: LocalUnleash, flag: str) -> None:
+    """Say where it is and how to get in.
+
+    Secrets are never printed: terminals are recorded, shared and logged. The files that hold them
+    (mode 0600) serve the second start as well as the first.
+    """
+    data = unleash.data
+    lines = {
+        "dashboard": unleash.url,
+        "flag": unleash.admin.flag_url(flag),
+        "log in": f"{ADMIN_USER}, with the password that this prints: cat {_quoted(data.password)}",
+        "service": f"set -a; . {_quoted(data.service_environment)}; set +a",
+        "operator": f"set -a; . {_quoted(data.admin_environment)}; set +a",
+        "logs": f"{data.server_log}, {data.postgres_log}",
+        "stop": "Ctrl-C",
+    }
+    for name, text in lines.items():
+        click.echo(f"{name:<10} {text}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _quoted(path: Path) -> str:
+    """Quote for a shell, which looks a bare name up in PATH when it sources it."""
+    return shlex.quote(str(path) if path.is_absolute() else f"./{path}")
+
+
+class _StopAsked(BaseException):
+    """Somebody wants the dashboard to end; no `except Exception` may swallow that."""
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Raise _StopAsked on the first Ctrl-C, SIGTERM or closed terminal, wherever we are.
+
+    More of them change nothing, so that an impatient second Ctrl-C does not break the stop off.
+    """
+    asked = False
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            raise _StopAsked
+
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    earlier = {name: signal.signal(name, ask) for name in names}
+    try:
+        yield
+    finally:
+        for name, action in earlier.items():
+            signal.signal(name, action)
+
+
+class _Installing:
+    """Show a progress bar while packages are installed, and nothing if they are there."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, installed: int, wanted: int) -> None:
+        """Move the bar to `installed` of `wanted` packages."""
+        if self._bar is None:
+            label = f"installing unleash-server, once, into {installed_folder()}"
+            self._bar = click.progressbar(length=wanted, label=label, show_pos=True).__enter__()
+        self._bar.update(installed - self._bar.pos)
+        if installed == wanted:
+            self._bar.__exit__(None, None, None)

@@ -1,0 +1,43 @@
+"""Map the errors of the package to exit codes, for every command that touches the flag."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+
+from flags.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
+from flags.errors import FlagsError, ServiceUnreachableError
+from flags.local.errors import InstallFailedError, ProgramFailedError
+
+REFUSED: Final = 2
+"""Exit code of bad input and of refusals: doing the same again will not help."""
+FAILED: Final = 1
+"""Exit code of what may work another time: nothing answers, a program did not start."""
+
+_TRANSIENT: Final = (
+    UnleashUnreachableError,
+    UnleashFailedError,
+    RateLimitedError,
+    InstallFailedError,
+    ProgramFailedError,
+    ServiceUnreachableError,
+)
+
+
+class _RefusedException(click.ClickException):
+    exit_code = REFUSED
+
+
+class _FailedException(click.ClickException):
+    exit_code = FAILED
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn a FlagsError into click's `Error: <message>` with the exit code it stands for."""
+    try:
+        yield
+    except FlagsError as error:
+        kind = _FailedException if isinstance(error, _TRANSIENT) else _RefusedException
+        raise kind(str(error)) from error

@@ -1,0 +1,51 @@
+"""`bentoml migration init`: put the flag of a migration into an Unleash."""
+
+import click
+
+from flags.admin import Seeded, UnleashAdmin, seed
+from flags.commands.exits import REFUSED, exit_codes
+
+
+@click.command("init")
+@click.option(
+    "--url",
+    required=True,
+    envvar="UNLEASH_URL",
+    show_envvar=True,
+    help="Unleash, with or without /api.",
+)
+@click.option(
+    "--token",
+    required=True,
+    envvar="UNLEASH_ADMIN_TOKEN",
+    show_envvar=True,
+    help="Admin token. Prefer the variable: other users of the machine see arguments.",
+)
+@click.option("--flag", required=True, metavar="KEY", help="Key of the flag.")
+@click.option("--environment", default="development", show_default=True)
+@click.option("--project", default="default", show_default=True)
+def init(url: str, token: str, flag: str, environment: str, project: str) -> None:
+    """Create the flag at 0 %, its shadow switch, and the context field they are sticky on.
+
+    What is there is left as it is, so the command can be run again. It refuses a flag that is
+    ramped already or differs in stickiness or groupId: exit code 2, and nothing is created.
+    """
+    with exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+        outcome = seed(admin, flag)
+        show(outcome)
+        click.echo(f"dashboard: {admin.flag_url(flag)}")
+    if any(item.outcome == "refused" for item in outcome):
+        click.echo(f"Error: {flag} was not changed, and nothing was created", err=True)
+        raise SystemExit(REFUSED)
+
+
+def show(outcome: tuple[Seeded, ...], refused: str = "refused") -> None:
+    """Print one line an item: what became of it, and its state."""
+    words = {
+        "created": "created",
+        "changed": "completed",
+        "present": "already there",
+        "refused": refused,
+    }
+    for each in outcome:
+        click.echo(f"{each.item}: {words[each.outcome]}, {each.detail}")

@@ -1,0 +1,107 @@
+"""`bentoml migration status`: how far a migration is, and whether every worker follows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+import orjson
+from rich.console import Console
+
+from flags.admin import FlagEvent, FlagState, UnleashAdmin
+from flags.commands.exits import exit_codes
+from flags.commands.status_table import print_status
+from flags.errors import OtherFlagError
+from flags.running_service import running_workers
+from flags.status import Status
+from flags.worker_state import Workers
+
+_EVENTS: Final = 100
+"""Entries of the event log in which the last change is looked for; tags and links fill it too."""
+
+
+@click.command("status")
+@click.option(
+    "--service",
+    default="http://127.0.0.1:3000",
+    show_default=True,
+    metavar="URL",
+    help="The running service, with its path prefix if it has one.",
+)
+@click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the one that the service has.")
+@click.option(
+    "--url", envvar="UNLEASH_URL", show_envvar=True, help="Unleash, with or without /api."
+)
+@click.option(
+    "--token",
+    envvar="UNLEASH_ADMIN_TOKEN",
+    show_envvar=True,
+    help="Admin token. Unset: the flag is shown as the workers see it.",
+)
+@click.option("--environment", default="development", show_default=True)
+@click.option("--project", default="default", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
+def status(
+    service: str,
+    flag: str | None,
+    url: str | None,
+    token: str | None,
+    environment: str,
+    project: str,
+    as_json: bool,
+) -> None:
+    """Show the stage of a migration, who changed its flag last, and what each worker sees.
+
+    What cannot be asked is named, and the rest is shown: exit code 1 if asking again may help, 2
+    if not.
+
+    Example: bentoml migration status --service http://127.0.0.1:3000 --flag fraud-detector-v2
+    """
+    workers: Workers | None = None
+    state: FlagState | None = None
+    events: list[FlagEvent] = []
+    asked = _Asked()
+    with asked.about("service"):
+        workers = _workers(service, flag)
+    key = flag or (workers.flag if workers else None)
+    if key is None:
+        click.echo(f"Error: {asked.in_vain['service']}, and --flag is not given", err=True)
+        raise SystemExit(asked.exit_code)
+    if not url or not token:
+        unset = "UNLEASH_ADMIN_TOKEN" if url else "UNLEASH_URL"
+        asked.in_vain["Unleash"] = f"{unset} is not set: who changed the flag last is not known"
+    else:
+        with asked.about("Unleash"), UnleashAdmin(url, token, environment, project) as admin:
+            state = admin.state(key)
+            events = admin.events(key, _EVENTS)
+    found = Status.of(key, unleash=state, events=events, workers=workers, not_shown=asked.in_vain)
+    if as_json:
+        click.echo(orjson.dumps(found.as_plain(), option=orjson.OPT_INDENT_2))
+    else:
+        print_status(found, Console(highlight=False))
+    raise SystemExit(asked.exit_code)
+
+
+def _workers(service: str, flag: str | None) -> Workers:
+    workers = running_workers(service)
+    if flag not in (None, workers.flag):
+        raise OtherFlagError(f"{service} follows the flag {workers.flag}, not {flag}")
+    return workers
+
+
+class _Asked:
+    """Keep what was asked in vain, with the reason and the exit code that it stands for."""
+
+    def __init__(self) -> None:
+        self.in_vain: dict[str, str] = {}
+        self.exit_code = 0
+
+    @contextmanager
+    def about(self, what: str) -> Iterator[None]:
+        """Keep a FlagsError in place of raising it."""
+        try:
+            with exit_codes():
+                yield
+        except click.ClickException as refusal:
+            self.in_vain[what] = refusal.message
+            self.exit_code = max(self.exit_code, refusal.exit_code)

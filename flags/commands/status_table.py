@@ -1,0 +1,157 @@
+"""Print the status of a migration for a terminal of 80 columns or more, or for a pipe."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flags.status import Change, FlagView, Stage, Status, WorkerView
+
+_BAD = "bold red"
+_DOUBTFUL = "yellow"
+
+
+def print_status(status: Status, console: Console, now: datetime | None = None) -> None:
+    """Print the flag, then its workers, then what needs a look."""
+    now = now or datetime.now(UTC)
+    _print_flag(status, console, now)
+    if status.workers:
+        console.print()
+        console.print(_table(status.workers, status.view))
+    remarks = [(each, remark) for each in status.workers for remark in each.remarks]
+    differ = status.workers_differ and all(each.follows is None for each in status.workers)
+    if remarks or differ:
+        console.print()
+    if differ:
+        console.print(Text("the workers do not agree on the flag", style=_BAD))
+    for each, remark in remarks:
+        style = _BAD if each.follows is False else _DOUBTFUL
+        console.print(Text(f"{_name(each)}: {_printable(remark)}", style=style), soft_wrap=True)
+
+
+def _print_flag(status: Status, console: Console, now: datetime) -> None:
+    console.print(Text(f"{_printable(status.flag)}: {_stage(status)}", style="bold"))
+    lines = [("flag", _flag(status))]
+    if status.last_change:
+        change = status.last_change
+        lines.append(("last change", _change(change, now)))
+        lines.append(("changed by", change.by + (" (admin token)" if change.by_token else "")))
+    if status.url:
+        lines.append(("dashboard", status.url))
+    if status.service is not None:
+        count = len(status.workers)
+        running = f"{count} worker" + ("" if count == 1 else "s")
+        lines.append(("service", f"{status.service}, {running}: {_following(status)}"))
+    for name, text in lines:
+        console.print(Text(f"{name:<13}{_printable(text)}"), soft_wrap=True)
+    for name, why in (status.not_shown or {}).items():
+        console.print(
+            Text(f"{name:<13}not shown: {_printable(why)}", style=_DOUBTFUL), soft_wrap=True
+        )
+
+
+def _stage(status: Status) -> str:
+    view = status.view
+    if view is None:
+        return "stage unknown"
+    if status.stage in (None, Stage.OFF):
+        return str(status.stage or "stage unclear")
+    return f"{status.stage}, {view.percentage:g} %"
+
+
+def _flag(status: Status) -> str:
+    view = status.view
+    if view is None:
+        return "unknown" if not status.workers_differ else "the workers do not agree"
+    percentage = "no single percentage" if view.percentage is None else f"{view.percentage:g} %"
+    sticky = f"sticky on {view.stickiness}" if view.stickiness else "not sticky"
+    switch = "on" if view.enabled else "off"
+    if status.environment is None:
+        return f"{switch}, {percentage}, {sticky} (as the workers see it)"
+    return f"{switch} in {status.environment}, {percentage}, {sticky}"
+
+
+def _change(change: Change, now: datetime) -> str:
+    when = f"{change.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{change.what}, {_ago(now - change.time)} ({when})"
+
+
+def _following(status: Status) -> str:
+    behind = sum(each.follows is False for each in status.workers)
+    if behind:
+        return f"{behind} NOT FOLLOWING"
+    if status.followed:
+        return "all follow"
+    if status.workers_differ:
+        return "they DIFFER"
+    return "all see the same" if status.view else "what they see is not known"
+
+
+def _table(workers: Sequence[WorkerView], flag: FlagView | None) -> Table:
+    several_hosts = len({each.state.host for each in workers}) > 1
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    table.add_column("worker")
+    table.add_column("pid", justify="right")
+    if several_hosts:
+        table.add_column("host")
+    table.add_column("flags")
+    table.add_column("sees")
+    table.add_column("follows")
+    table.add_column("pairs", justify="right")
+    table.add_column("dropped", justify="right")
+    for each in workers:
+        table.add_row(*_row(each, flag, several_hosts))
+    return table
+
+
+def _row(each: WorkerView, flag: FlagView | None, with_host: bool) -> list[Text]:
+    state, belief, pairs = each.state, each.state.flag, each.state.pairs
+    age = "" if belief.age_seconds is None else f" {_short(belief.age_seconds)}"
+    condition = "silent" if each.silent else belief.state.replace("_", " ") + age
+    follows = {True: Text("yes"), False: Text("NO", style=_BAD), None: Text("?")}[each.follows]
+    return [
+        Text(_name(each)),
+        Text(str(state.pid)),
+        *([Text(_printable(state.host))] if with_host else []),
+        Text(_printable(condition), style="" if belief.state == "ready" else _DOUBTFUL),
+        Text(_printable(_sees(each.sees, flag))),
+        follows,
+        Text(f"{pairs.recorded:,}"),
+        Text(f"{sum(pairs.dropped.values()):,}", style=_BAD if pairs.dropped else ""),
+    ]
+
+
+def _sees(sees: FlagView | None, flag: FlagView | None) -> str:
+    """Say what a worker sees; the stickiness only where it is not the one said above."""
+    if sees is None:
+        return "nothing"
+    if flag and sees.stickiness == flag.stickiness:
+        sees = replace(sees, stickiness=None)
+    return str(sees)
+
+
+def _name(each: WorkerView) -> str:
+    return _printable(each.state.worker[:8])
+
+
+def _short(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    return f"{seconds:.0f}s" if seconds < 120 else f"{seconds / 60:.0f}m"
+
+
+def _ago(passed: timedelta) -> str:
+    seconds = max(0.0, passed.total_seconds())
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
+
+
+def _printable(text: str) -> str:
+    """Replace what could steer a terminal: names come from the dashboard and the service."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

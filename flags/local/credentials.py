@@ -1,0 +1,55 @@
+"""Keep the secrets of a local Unleash in files that only their owner can read."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+from flags.local.errors import DataFolderError
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The secrets that a local Unleash starts with; no `repr` shows them."""
+
+    admin_password: str = field(repr=False)
+    admin_token: str = field(repr=False)
+    session_secret: str = field(repr=False)
+    """Signs the session cookies; unleash-server's default for it is a published constant."""
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Draw new secrets of 192 and 256 bits."""
+        return cls(
+            admin_password=secrets.token_urlsafe(24),
+            admin_token=f"*:*.{secrets.token_hex(32)}",
+            session_secret=secrets.token_hex(32),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the secrets of an earlier run; DataFolderError if the file is damaged."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (ValueError, TypeError, OSError) as error:
+            raise DataFolderError(
+                f"{path} holds no credentials ({type(error).__name__}): start with --fresh"
+            ) from None
+
+    def save(self, path: Path) -> None:
+        """Write the secrets, readable by their owner alone."""
+        write_private(path, json.dumps(asdict(self)))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file at once; it is never readable by others, not even while it is written."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

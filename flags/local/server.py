@@ -1,0 +1,133 @@
+"""Run unleash-server on Node against a local Postgres."""
+
+import errno
+import http.client
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from flags.local import postgres
+from flags.local.credentials import Credentials
+from flags.local.errors import PortInUseError
+from flags.local.packages import Progress, node, unleash_server
+from flags.local.program import Program
+
+ADMIN_USER: Final = "admin"
+
+_READY_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 5.0
+
+
+class Server:
+    """Keep one unleash-server process; `url` is where this machine reaches it."""
+
+    def __init__(self, host: str, port: int, log: Path, on_progress: Progress | None) -> None:
+        self._host = host
+        self._port = port or free_port(host)
+        self._on_progress = on_progress
+        self._program = Program("unleash-server", log=log)
+
+    @property
+    def url(self) -> str:
+        """Base URL, without `/api`."""
+        host = self._local_host()
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs, else None."""
+        return self._program.pid
+
+    def prepare(self) -> None:
+        """Check the port, then install the packages if they are not there yet (up to a minute)."""
+        self._check_port()
+        unleash_server(self._on_progress)
+
+    def start(self, sockets: Path, credentials: Credentials) -> None:
+        """Start on the Postgres of `sockets` and return when it answers."""
+        script = unleash_server()
+        self._check_port()
+        environment = self._environment(sockets, credentials)
+        self._program.start([str(node()), str(script)], environment=environment)
+        self._program.wait_until(self._answers, _READY_SECONDS)
+
+    def stop(self) -> None:
+        """Stop it, letting running requests finish."""
+        self._program.stop(_STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._program.kill()
+
+    def check(self) -> None:
+        """Raise ProgramFailedError if the server no longer runs."""
+        if self.pid is None:
+            raise self._program.failure("stopped by itself")
+
+    def _environment(self, sockets: Path, credentials: Credentials) -> dict[str, str]:
+        """Name every variable: an inherited DATABASE_URL would send it to somebody's database.
+
+        The log level stays above `info`, at which unleash-server writes the password into its log.
+        """
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TZ": "UTC",
+            "NODE_ENV": "production",
+            "LOG_LEVEL": "warn",
+            "HTTP_HOST": self._host,
+            "HTTP_PORT": str(self._port),
+            "UNLEASH_URL": self.url,
+            "UNLEASH_SECRET": credentials.session_secret,
+            "UNLEASH_DEFAULT_ADMIN_USERNAME": ADMIN_USER,
+            "UNLEASH_DEFAULT_ADMIN_PASSWORD": credentials.admin_password,
+            "INIT_ADMIN_API_TOKENS": credentials.admin_token,
+            "DATABASE_HOST": str(sockets),
+            "DATABASE_USERNAME": postgres.USER,
+            "DATABASE_NAME": postgres.DATABASE,
+            "DATABASE_SSL": "false",
+            "CHECK_VERSION": "false",
+            "SEND_TELEMETRY": "false",
+        }
+
+    def _check_port(self) -> None:
+        try:
+            _bind(self._host, self._port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise PortInUseError(
+                    f"cannot listen on {self._host}:{self._port}: {error}"
+                ) from error
+            raise PortInUseError(
+                f"port {self._port} is in use: stop what listens there, or give another --port"
+            ) from None
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(self._local_host(), self._port, timeout=2)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _local_host(self) -> str:
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        return everywhere.get(self._host, self._host)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nothing listens on at this moment."""
+    return _bind(host, 0)
+
+
+def _bind(host: str, port: int) -> int:
+    """Bind and let go; return the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As Node does: connections of a server that has just ended do not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        bound: int = probe.getsockname()[1]
+        return bound

@@ -1,0 +1,110 @@
+"""Bring up a whole Unleash on this machine, and take it down with nothing left running."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from flags.admin import UnleashAdmin
+from flags.local.data_folder import DataFolder
+from flags.local.packages import Progress
+from flags.local.postgres import Postgres
+from flags.local.server import Server
+
+CLIENT_TOKEN_NAME: Final = "bentoml-flags"  # noqa: S105 - the name of the token, not the token
+
+
+class LocalUnleash:
+    """Run the real unleash-server on its own Postgres; the data stays in `data` between runs.
+
+    `port` 0 takes a free one. The first start ever installs the server (about 200 MB) and tells
+    `on_progress`. Use it as a context manager in the main thread. Every failure is a
+    LocalUnleashError, or an AdminError if the server refuses the credentials of the data folder.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 4242,
+        environment: str = "development",
+        fresh: bool = False,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self.data = DataFolder(data)
+        self.environment = environment
+        self.postgres = Postgres(self.data.cluster, self.data.postgres_log)
+        self.server = Server(host, port, self.data.server_log, on_progress)
+        self.client_token = ""
+        self._fresh = fresh
+        self._admin: UnleashAdmin | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL of the dashboard."""
+        return self.server.url
+
+    @property
+    def sdk_url(self) -> str:
+        """URL that the SDK of a service wants."""
+        return f"{self.url}/api"
+
+    @property
+    def admin_token(self) -> str:
+        """Token of the Admin API."""
+        return self.data.credentials().admin_token
+
+    @property
+    def admin(self) -> UnleashAdmin:
+        """Return a client of the Admin API for this environment; it needs a started server."""
+        if self._admin is None:
+            self._admin = UnleashAdmin(self.url, self.admin_token, self.environment)
+        return self._admin
+
+    def start(self) -> None:
+        """Start Postgres and the server, make the client token and write the env files."""
+        self.data.open()
+        try:
+            self.server.prepare()
+            if self._fresh:
+                self.data.wipe()
+            credentials = self.data.credentials()
+            self.postgres.start()
+            self.server.start(self.postgres.sockets, credentials)
+            self.client_token = self.admin.client_token(CLIENT_TOKEN_NAME)
+            self.data.write_environments(self.url, self.client_token, credentials)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server, then Postgres, then let go of the data folder."""
+        with ExitStack() as last_to_first:
+            last_to_first.callback(self.data.close)
+            last_to_first.callback(self.postgres.close)
+            last_to_first.callback(self.server.stop)
+            if self._admin is not None:
+                last_to_first.callback(self._admin.close)
+                self._admin = None
+
+    def restart_server(self) -> None:
+        """Start the server again after it was stopped or killed."""
+        self.server.start(self.postgres.sockets, self.data.credentials())
+
+    def check(self) -> None:
+        """Raise ProgramFailedError if Postgres or the server has stopped by itself."""
+        self.postgres.check()
+        self.server.check()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

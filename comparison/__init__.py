@@ -1,0 +1,18 @@
+"""Compare the pairs offline: read them, sum them up, say what the figures mean."""
+
+from comparison.conclusion import Conclusion, conclude
+from comparison.errors import ComparisonError
+from comparison.pairs import Pairs, load_pairs, read_pairs
+from comparison.summary import Summary, as_plain, summarise
+
+__all__ = [
+    "ComparisonError",
+    "Conclusion",
+    "Pairs",
+    "Summary",
+    "as_plain",
+    "conclude",
+    "load_pairs",
+    "read_pairs",
+    "summarise",
+]

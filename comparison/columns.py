@@ -1,0 +1,216 @@
+"""Turn attribute values, a block of rows at a time, into columns with documented dtypes.
+
+A value that does not fit its column (a score that is a word, a status nobody knows) becomes a
+missing value: the summary counts those, nothing here stops at them.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api.extensions import ExtensionArray
+
+from flags import attributes
+
+SIDES: Final = ("primary", "candidate")
+STATUSES: Final = ("ok", "error", "timeout", "shed", "skipped")
+
+Array = ExtensionArray | npt.NDArray[Any]
+
+_TEXT_TYPES: Final = frozenset({str, type(None)})
+_NUMBER_TYPES: Final = frozenset({float, int, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Convert one column: `part` the raw values of a block, `join` the parts of all blocks."""
+
+    part: Callable[[Sequence[Any]], Any]
+    join: Callable[[Sequence[Any]], Array]
+
+
+def _texts(values: Sequence[Any]) -> Sequence[str | None]:
+    if _TEXT_TYPES.issuperset(map(type, values)):
+        return values
+    return [None if value is None else str(value) for value in values]
+
+
+def _text_part(values: Sequence[Any]) -> ExtensionArray:
+    return pd.array(_texts(values), dtype="string")
+
+
+def _join_text(parts: Sequence[ExtensionArray]) -> ExtensionArray:
+    joined: ExtensionArray = pd.concat([pd.Series(part) for part in parts]).array
+    return joined
+
+
+def _category_part(values: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = _texts(values)
+    codes, found = pd.factorize(texts)
+    return codes, list(found)
+
+
+def _join_categories(
+    parts: Sequence[tuple[npt.NDArray[np.intp], list[str]]], known: Sequence[str] = ()
+) -> ExtensionArray:
+    names = known or sorted({name for _, found in parts for name in found})
+    code_of = {name: code for code, name in enumerate(names)}
+    recoded = [
+        np.array([*(code_of.get(name, -1) for name in found), -1], dtype=np.intp)[codes]
+        for codes, found in parts
+    ]
+    categories = pd.CategoricalDtype(pd.Index(list(names), dtype="str"))
+    return pd.Categorical.from_codes(np.concatenate(recoded), dtype=categories)
+
+
+def _number_part(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    types = set(map(type, values))
+    if types == {str}:
+        with suppress(ValueError):
+            return np.array([*map(float, values)], dtype=np.float64)
+    if not types <= _NUMBER_TYPES:
+        values = [_number(value) for value in values]
+    return np.array(values, dtype=np.float64)
+
+
+def _number(value: object) -> float:
+    """Read a double as OTLP/JSON may write it: NaN and infinities, like int64, are strings."""
+    if isinstance(value, bool) or not isinstance(value, float | int | str):
+        return np.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return np.nan
+
+
+def _join_counts(parts: Sequence[npt.NDArray[np.float64]]) -> ExtensionArray:
+    numbers = np.concatenate(parts)
+    unusable = ~(np.abs(numbers) <= 2**53)  # beyond it doubles are no longer exact; NaN too
+    return pd.arrays.IntegerArray(np.where(unusable, 0, numbers).astype(np.int64), unusable)
+
+
+def _truth_part(values: Sequence[Any]) -> npt.NDArray[np.int8]:
+    states = [1 if value is True else 0 if value is False else -1 for value in values]
+    return np.array(states, dtype=np.int8)
+
+
+def _join_truths(parts: Sequence[npt.NDArray[np.int8]]) -> ExtensionArray:
+    states = np.concatenate(parts)
+    return pd.arrays.BooleanArray(states == 1, states == -1)
+
+
+def _join_certain(parts: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.bool_]:
+    certain: npt.NDArray[np.bool_] = np.concatenate(parts) == 1
+    return certain
+
+
+def _time_part(values: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.array(values, dtype=np.int64)
+
+
+def _join_times(parts: Sequence[npt.NDArray[np.int64]]) -> ExtensionArray:
+    return pd.DatetimeIndex(np.concatenate(parts).view("datetime64[ns]"), tz="UTC").array
+
+
+TEXT: Final = Kind(_text_part, _join_text)
+"""Strings that differ from row to row: `string`."""
+CATEGORY: Final = Kind(_category_part, _join_categories)
+"""Strings that repeat: `category`, sorted."""
+SIDE: Final = Kind(_category_part, partial(_join_categories, known=SIDES))
+STATUS: Final = Kind(_category_part, partial(_join_categories, known=STATUSES))
+"""Words of a closed list: `category` with exactly these."""
+NUMBER: Final = Kind(_number_part, np.concatenate)
+"""Doubles: `float64`, NaN where missing."""
+COUNT: Final = Kind(_number_part, _join_counts)
+"""Whole numbers, which OTLP/JSON writes as strings: `Int64`."""
+TRUTH: Final = Kind(_truth_part, _join_truths)
+"""Yes, no or missing: `boolean`."""
+CERTAINTY: Final = Kind(_truth_part, _join_certain)
+"""Yes or not, missing taken as not: `bool`."""
+TIME: Final = Kind(_time_part, _join_times)
+"""Nanoseconds since 1970: `datetime64[ns, UTC]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Name a column, its kind, and, for one of several compared numbers, its output."""
+
+    name: str
+    kind: Kind
+    output: str | None = None
+
+
+SPAN_COLUMNS: Final = (
+    Column("span_id", TEXT),
+    Column("trace_id", TEXT),
+    Column("time", TIME),
+)
+"""What every row begins with."""
+
+
+def _side_columns(side: str) -> dict[str, Column]:
+    return {
+        attributes.side(side, attributes.STATUS): Column(f"{side}_status", STATUS),
+        attributes.side(side, attributes.DURATION): Column(f"{side}_duration", NUMBER),
+        attributes.side(side, attributes.MODEL): Column(f"{side}_model", CATEGORY),
+        attributes.side(side, attributes.SIDE_ERROR): Column(f"{side}_error", CATEGORY),
+    }
+
+
+ATTRIBUTE_COLUMNS: Final[dict[str, Column]] = {
+    attributes.REQUEST_ID: Column("request_id", TEXT),
+    attributes.FLAG_KEY: Column("flag", CATEGORY),
+    attributes.API: Column("api", CATEGORY),
+    attributes.ACTIVE: Column("active", SIDE),
+    attributes.SERVED: Column("served", SIDE),
+    attributes.FALLBACK: Column("fallback", CERTAINTY),
+    attributes.FLAG_REASON: Column("reason", CATEGORY),
+    attributes.FLAG_VARIANT: Column("variant", CATEGORY),
+    attributes.ERROR_TYPE: Column("flag_error", CATEGORY),
+    attributes.ROLLOUT: Column("rollout", NUMBER),
+    attributes.WORKER_ID: Column("worker", CATEGORY),
+    attributes.SEQUENCE: Column("sequence", COUNT),
+    **_side_columns("primary"),
+    **_side_columns("candidate"),
+}
+"""The columns that every frame has, by the attribute they are read from."""
+
+_OUTPUT_KINDS: Final[dict[str, Kind]] = {
+    attributes.SCORE: NUMBER,
+    attributes.THRESHOLD: NUMBER,
+    attributes.LABEL: TRUTH,
+}
+
+
+def column_of(attribute: str) -> Column | None:
+    """Return the column that holds an attribute of a pair span; None for somebody else's."""
+    if known := ATTRIBUTE_COLUMNS.get(attribute):
+        return known
+    for side in SIDES:
+        for what, kind in _OUTPUT_KINDS.items():
+            prefix = attributes.side(side, what) + "."
+            if attribute.startswith(prefix):
+                output = attribute.removeprefix(prefix)
+                return Column(f"{side}_{what}.{output}", kind, output)
+    for namespace, name, kind in (
+        (attributes.SEGMENT, "segment", CATEGORY),
+        (attributes.FEATURE, "feature", NUMBER),
+    ):
+        if attribute.startswith(namespace + "."):
+            return Column(name + attribute.removeprefix(namespace), kind)
+    return None
+
+
+def output_columns(output: str) -> tuple[Column, ...]:
+    """Return the columns of a compared number: score, threshold and label of each side."""
+    return tuple(
+        Column(f"{side}_{what}.{output}", kind, output)
+        for what, kind in _OUTPUT_KINDS.items()
+        for side in SIDES
+    )

@@ -1,0 +1,148 @@
+"""Say in words what the figures of a comparison mean.
+
+A first reading with fixed limits. Missing evidence is a HOLD, never a pass: alarms raise no
+objection only if the whole interval of their ratio lies within the limits.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from comparison.alarms import Alarms
+from comparison.number_format import counted, percent, percent_interval, times, times_interval
+from comparison.summary import OutputFigures, SideFigures, Summary
+
+ALARM_RATIO_LIMIT: Final = 1.10
+"""The candidate may fire this many times as often as the primary, or 1 / this many."""
+
+COMPLETENESS_LIMIT: Final = 0.999
+"""Of the pairs that were made, the fraction that must have been found."""
+
+FAILURE_MARGIN: Final = 0.01
+"""The candidate's failed calls may exceed the primary's by this fraction of its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Hold the reasons for a HOLD (none: these figures speak against nothing), and remarks."""
+
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def hold(self) -> bool:
+        """Say whether anything in the figures speaks against going on."""
+        return bool(self.reasons)
+
+    def __str__(self) -> str:
+        lines = self.reasons or ("no objection from these figures",)
+        return "\n".join([*lines, *self.remarks])
+
+
+def conclude(summary: Summary) -> Conclusion:
+    """Read the figures: completeness, failures of the candidate, alarms of each output."""
+    reasons = [*_completeness(summary), *_failures(summary.primary, summary.candidate)]
+    if not summary.paired:
+        reasons.append("no pair has an answer of both sides: HOLD, there is nothing to compare")
+    elif not summary.outputs:
+        reasons.append("no score was recorded: HOLD, there is nothing to compare")
+    else:
+        for output in summary.outputs:
+            reasons += _alarms(output, named=len(summary.outputs) > 1)
+    return Conclusion(tuple(reasons), tuple(_remarks(summary)))
+
+
+def _completeness(summary: Summary) -> Iterator[str]:
+    accounting = summary.accounting
+    if accounting.completeness is None:
+        yield "the pairs carry no sequence numbers: HOLD, whether some are missing is not known"
+    elif accounting.completeness < COMPLETENESS_LIMIT:
+        dropped = sum(worker.dropped for worker in accounting.workers)
+        reported = f", {dropped:,} reported as dropped" if dropped else ""
+        yield (
+            f"{accounting.expected - accounting.found:,} of {accounting.expected:,} pairs "
+            f"missing{reported} (completeness {percent(accounting.completeness)}, "
+            f"limit {percent(COMPLETENESS_LIMIT)}): HOLD until the loss is explained"
+        )
+
+
+def _failures(primary: SideFigures, candidate: SideFigures) -> Iterator[str]:
+    failed = candidate.failed
+    limit = (primary.failed.rate or 0.0) + FAILURE_MARGIN
+    if failed.rate is not None and failed.rate > limit:
+        yield (
+            f"the candidate fails on {percent(failed.rate)} of its calls "
+            f"(95 % CI {percent_interval(failed)}, limit {percent(limit)}, the primary's rate "
+            f"plus {percent(FAILURE_MARGIN)}, n={failed.total:,}): HOLD until it answers"
+        )
+
+
+def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
+    of_output = f"{output.output}: " if named else ""
+    alarms = output.alarms
+    if output.unscored == output.paired:
+        yield f"{of_output}no pair has a finite score on both sides: HOLD, nothing to compare"
+        return
+    if alarms is None:
+        yield (
+            f"{of_output}no threshold on both sides, so no alarms to compare: "
+            "HOLD, the differences of the scores are for a reader to judge"
+        )
+        return
+    ratio = alarms.ratio
+    sentence = of_output + alarm_sentence(output, alarms)
+    if ratio.low > ALARM_RATIO_LIMIT or ratio.high < 1 / ALARM_RATIO_LIMIT:
+        yield f"{sentence}: HOLD until its threshold is calibrated"
+    elif not _within_limits(alarms):
+        fired = alarms.flips.pairs - alarms.flips.neither
+        yield f"{sentence}: HOLD, alarms in {counted(fired, 'pair')} are not enough evidence"
+
+
+def _within_limits(alarms: Alarms) -> bool:
+    return alarms.ratio.low >= 1 / ALARM_RATIO_LIMIT and alarms.ratio.high <= ALARM_RATIO_LIMIT
+
+
+def alarm_sentence(output: OutputFigures, alarms: Alarms) -> str:
+    """Say how often the candidate would fire relative to the primary."""
+    ratio, n = alarms.ratio, alarms.flips.pairs
+    at = "the same threshold" if _same_threshold(output) else "its own threshold"
+    if ratio.value is None:
+        return f"neither side fires in {n:,} pairs"
+    figures = f"(95 % CI {times_interval(ratio)}, limit {ALARM_RATIO_LIMIT:.2f}, n={n:,})"
+    if math.isinf(ratio.value):
+        return (
+            f"the candidate would fire {alarms.candidate.count:,} times at {at} "
+            f"where the primary never does {figures}"
+        )
+    return (
+        f"the candidate would fire {times(ratio)} times as often as the primary at {at} {figures}"
+    )
+
+
+def _same_threshold(output: OutputFigures) -> bool:
+    primary, candidate = output.thresholds["primary"], output.thresholds["candidate"]
+    return primary == candidate and len(primary) == 1
+
+
+def _remarks(summary: Summary) -> Iterator[str]:
+    for side in (summary.primary, summary.candidate):
+        if len(side.models) > 1:
+            models = ", ".join(f"{model} ({count:,})" for model, count in side.models.items())
+            yield f"the figures mix {len(side.models)} models of the {side.side}: {models}"
+    for output in summary.outputs:
+        if output.alarms and _within_limits(output.alarms):
+            yield f"{output.output}: {alarm_sentence(output, output.alarms)}: within the limit"
+        for side_name, thresholds in output.thresholds.items():
+            if len(thresholds) > 1:
+                values = ", ".join(f"{threshold:g}" for threshold in thresholds)
+                yield f"{output.output}: the {side_name}'s threshold changed meanwhile: {values}"
+        if output.unscored:
+            left_out = counted(output.unscored, "pair")
+            yield f"{output.output}: left out for lack of a finite score on a side: {left_out}"
+    cut = sum(worker.begin_removed for worker in summary.accounting.workers)
+    if cut:
+        yield (
+            f"no start record of {counted(cut, 'worker')}: pairs before the first one found are "
+            "taken as removed, not as lost"
+        )

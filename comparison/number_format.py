@@ -1,0 +1,74 @@
+"""Write numbers for a reader, the same way in tables and in sentences."""
+
+import math
+from collections.abc import Iterable
+
+from comparison.statistics import Proportion, Ratio
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun, whose plural takes an s."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def percent(rate: float | None) -> str:
+    """Write a fraction as a percentage: `0 %` and `100 %` are exact, nothing rounds to them."""
+    if rate is None:
+        return "-"
+    points = 100 * rate
+    to_the_end = round(min(points, 100 - points), 10)
+    if to_the_end <= 0:
+        return f"{points:.0f} %"
+    digits = 2 if to_the_end >= 0.1 else min(9, math.ceil(-math.log10(to_the_end)) + 1)
+    return f"{points:.{digits}f} %"
+
+
+def percent_interval(proportion: Proportion) -> str:
+    """Write the interval of a proportion in per cent: `9.66-10.49 %`."""
+    if not proportion.total:
+        return "-"
+    return f"{percent(proportion.low).removesuffix(' %')}-{percent(proportion.high)}"
+
+
+def times(ratio: Ratio) -> str:
+    """Write a ratio with as many decimals as its interval deserves."""
+    return "-" if ratio.value is None else f"{ratio.value:,.{_ratio_decimals(ratio)}f}"
+
+
+def times_interval(ratio: Ratio) -> str:
+    """Write the interval of a ratio: `3.2-4.3`, or `above 1.20` if it has no end."""
+    decimals = _ratio_decimals(ratio)
+    if ratio.value is None:
+        return "-"
+    if math.isinf(ratio.high):
+        return f"above {ratio.low:,.{decimals}f}"
+    return f"{ratio.low:,.{decimals}f}-{ratio.high:,.{decimals}f}"
+
+
+def _ratio_decimals(ratio: Ratio) -> int:
+    return 1 if ratio.low >= 2 else 2
+
+
+def seconds(duration: float | None) -> str:
+    """Write a duration in milliseconds, from one second on in seconds."""
+    if duration is None:
+        return "-"
+    return f"{1000 * duration:,.2f} ms" if duration < 1 else f"{duration:,.2f} s"
+
+
+def decimals_for(values: Iterable[float | None]) -> int:
+    """Return how many decimals show four digits of the largest value."""
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    return 4 if not largest else min(12, max(0, 4 - math.ceil(math.log10(largest))))
+
+
+def fixed(value: float | None, decimals: int) -> str:
+    """Write a number with so many decimals."""
+    return "-" if value is None else f"{value:,.{decimals}f}"
+
+
+def printable(text: str) -> str:
+    """Replace control characters: segments and tags are written by others."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )

@@ -1,0 +1,251 @@
+"""Sum up the pairs of a flag: who answered, how each side fared, how their answers differ.
+
+Figures that set one side against the other come from pairs in which both sides are `ok`: the same
+requests on both sides, so the traffic cannot explain a difference. What is left out is counted.
+Everything here is a plain value; nothing decides (`comparison.conclusion` reads the figures).
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comparison.accounting import Accounting
+from comparison.alarms import Alarms, Flips, SegmentAlarms, Truths, by_segment
+from comparison.columns import SIDES, STATUSES
+from comparison.errors import NoPairsError
+from comparison.number_format import counted
+from comparison.pairs import Pairs
+from comparison.statistics import Proportion, quantiles
+
+SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
+LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Hold the candidate's share of the pairs made at one rollout percentage (None: unknown)."""
+
+    rollout: float | None
+    active: Proportion
+    served: Proportion
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Say who answered. `served` and `unanswered` add up with the primary's to all pairs."""
+
+    active: Proportion
+    served: Proportion
+    unanswered: Proportion
+    fallback: Proportion
+    by_rollout: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SideFigures:
+    """Say how one side fared: counts by status, seconds to an `ok` answer, models, errors.
+
+    `failed` is error or timeout out of the calls that were made, so neither shed nor skipped.
+    """
+
+    side: str
+    statuses: dict[str, Proportion]
+    failed: Proportion
+    latency: dict[float, float | None]
+    models: dict[str, int]
+    errors: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFigures:
+    """Compare one output. Of the `paired`, `unscored` lack a finite score on a side.
+
+    `scores` and `differences` (candidate less primary, absolute) are quantiles by probability.
+    `alarms` is None if no pair has a label on both sides; `unlabelled` counts scored ones without.
+    `thresholds` are those that occur, per side.
+    """
+
+    output: str
+    paired: int
+    unscored: int
+    unlabelled: int
+    scores: dict[str, dict[float, float | None]]
+    differences: dict[float, float | None]
+    mean_difference: float | None
+    thresholds: dict[str, tuple[float, ...]]
+    alarms: Alarms | None
+    segments: tuple[SegmentAlarms, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Hold every figure of a comparison. `left_out` counts unpaired pairs by what happened."""
+
+    source: str
+    flag: str
+    pairs: int
+    first: datetime
+    last: datetime
+    accounting: Accounting
+    traffic: Traffic
+    primary: SideFigures
+    candidate: SideFigures
+    paired: int
+    left_out: dict[str, int]
+    outputs: tuple[OutputFigures, ...]
+
+
+def summarise(pairs: Pairs) -> Summary:
+    """Compute the figures of a folder of pairs. Raises NoPairsError if there is none."""
+    frame = pairs.frame
+    if frame.empty or pairs.flag is None:
+        raise NoPairsError(_nothing_found(pairs))
+    paired = frame.loc[(frame["primary_status"] == "ok") & (frame["candidate_status"] == "ok")]
+    return Summary(
+        source=str(pairs.source),
+        flag=pairs.flag,
+        pairs=len(frame),
+        first=frame["time"].iloc[0].to_pydatetime(warn=False),
+        last=frame["time"].iloc[-1].to_pydatetime(warn=False),
+        accounting=pairs.accounting,
+        traffic=_traffic(frame),
+        primary=_side(frame, "primary"),
+        candidate=_side(frame, "candidate"),
+        paired=len(paired),
+        left_out=_left_out(frame),
+        outputs=tuple(
+            _output(paired, output, suffix=f".{output}" if position else "")
+            for position, output in enumerate(pairs.outputs)
+        ),
+    )
+
+
+def _nothing_found(pairs: Pairs) -> str:
+    read = pairs.accounting
+    parts = (
+        (1, counted(read.files, "pair file")),
+        (read.lines, counted(read.lines, "line")),
+        (read.foreign, counted(read.foreign, "foreign span")),
+        (read.torn, f"{read.torn:,} cut off"),
+        (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
+    )
+    return f"{pairs.source} holds no pairs: " + ", ".join(text for count, text in parts if count)
+
+
+def _traffic(frame: pd.DataFrame) -> Traffic:
+    total = len(frame)
+    rollouts = _floats(frame, "rollout")
+    parts: list[tuple[float | None, Truths]] = [
+        (rollout, rollouts == rollout) for rollout in np.unique(rollouts[~np.isnan(rollouts)])
+    ]
+    if np.isnan(rollouts).any():
+        parts.append((None, np.isnan(rollouts)))
+    return Traffic(
+        active=_share(frame, "active"),
+        served=_share(frame, "served"),
+        unanswered=Proportion.of(int(frame["served"].isna().sum()), total),
+        fallback=Proportion.of(int(frame["fallback"].sum()), total),
+        by_rollout=tuple(
+            Share(
+                rollout=None if rollout is None else float(rollout),
+                active=_share(frame.loc[rows], "active"),
+                served=_share(frame.loc[rows], "served"),
+            )
+            for rollout, rows in parts
+        ),
+    )
+
+
+def _share(frame: pd.DataFrame, column: str) -> Proportion:
+    return Proportion.of(int((frame[column] == "candidate").sum()), len(frame))
+
+
+def _side(frame: pd.DataFrame, side: str) -> SideFigures:
+    counts = _counts(frame[f"{side}_status"])
+    failed = counts.get("error", 0) + counts.get("timeout", 0)
+    answered = (frame[f"{side}_status"] == "ok").to_numpy(dtype=bool)
+    seconds = frame[f"{side}_duration"].to_numpy(dtype=np.float64)[answered]
+    return SideFigures(
+        side=side,
+        statuses={name: Proportion.of(counts.get(name, 0), len(frame)) for name in STATUSES},
+        failed=Proportion.of(failed, failed + counts.get("ok", 0)),
+        latency=quantiles(seconds, LATENCY_QUANTILES),
+        models=_counts(frame[f"{side}_model"]),
+        errors=_counts(frame[f"{side}_error"]),
+    )
+
+
+def _counts(column: "pd.Series[Any]") -> dict[str, int]:
+    """Count the values that occur, the most frequent first."""
+    return {str(value): int(count) for value, count in column.value_counts().items() if count}
+
+
+def _left_out(frame: pd.DataFrame) -> dict[str, int]:
+    """Count the pairs without two `ok` sides by what happened, the most frequent first."""
+    statuses = zip(
+        frame["primary_status"].astype(object).fillna("unknown"),
+        frame["candidate_status"].astype(object).fillna("unknown"),
+        strict=True,
+    )
+    return {
+        " and ".join(
+            f"{side} {status}" for side, status in zip(SIDES, both, strict=True) if status != "ok"
+        ): count
+        for both, count in Counter(statuses).most_common()
+        if both != ("ok", "ok")
+    }
+
+
+def _output(paired: pd.DataFrame, output: str, suffix: str) -> OutputFigures:
+    scores = {side: _floats(paired, f"{side}_score{suffix}") for side in SIDES}
+    scored = np.isfinite(scores["primary"]) & np.isfinite(scores["candidate"])
+    labels = {side: paired[f"{side}_label{suffix}"] for side in SIDES}
+    labelled = scored & (labels["primary"].notna() & labels["candidate"].notna()).to_numpy(bool)
+    alarms = {side: labels[side].to_numpy(dtype=bool, na_value=False)[labelled] for side in SIDES}
+    with np.errstate(over="ignore"):
+        differences = scores["candidate"][scored] - scores["primary"][scored]
+    return OutputFigures(
+        output=output,
+        paired=len(paired),
+        unscored=int((~scored).sum()),
+        unlabelled=int(scored.sum() - labelled.sum()),
+        scores={side: quantiles(scores[side][scored], SCORE_QUANTILES) for side in SIDES},
+        differences=quantiles(np.abs(differences), SCORE_QUANTILES),
+        mean_difference=float(differences.mean()) if differences.size else None,
+        thresholds={
+            side: tuple(np.unique(_floats(paired, f"{side}_threshold{suffix}")[labelled]).tolist())
+            for side in SIDES
+        },
+        alarms=Alarms.of(Flips.of(alarms["primary"], alarms["candidate"]))
+        if labelled.any()
+        else None,
+        segments=by_segment(paired.loc[labelled], alarms["primary"], alarms["candidate"]),
+    )
+
+
+def _floats(frame: pd.DataFrame, column: str) -> Floats:
+    return frame[column].to_numpy(dtype=np.float64)
+
+
+def as_plain(figures: Any) -> Any:
+    """Return figures as JSON can hold them: keys are field names, what is not finite is null."""
+    if is_dataclass(figures):
+        names = (field.name for field in fields(figures))
+        return {name: as_plain(getattr(figures, name)) for name in names}
+    if isinstance(figures, dict):
+        return {str(key): as_plain(value) for key, value in figures.items()}
+    if isinstance(figures, tuple):
+        return [as_plain(value) for value in figures]
+    if isinstance(figures, datetime):
+        return figures.isoformat()
+    if isinstance(figures, float) and not math.isfinite(figures):
+        return None
+    return figures

@@ -1,0 +1,97 @@
+"""Join blocks of rows, whose spans need not have the same attributes, into one frame."""
+
+from typing import Any
+
+import pandas as pd
+
+from comparison.columns import (
+    ATTRIBUTE_COLUMNS,
+    CATEGORY,
+    SPAN_COLUMNS,
+    Column,
+    column_of,
+    output_columns,
+)
+from comparison.pair_files import Rows
+
+_FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())}
+
+
+class Table:
+    """Collect blocks of rows; memory holds them as arrays, not as Python objects."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Column] = dict(_FIXED)
+        self._blocks: list[tuple[int, dict[str, Any]]] = []
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of the compared numbers, in the order in which they appeared."""
+        outputs = (column.output for column in self._columns.values())
+        return tuple(dict.fromkeys(output for output in outputs if output))
+
+    def add(self, block: Rows) -> None:
+        """Turn the rows of a block into columns; where a span has no such attribute, None."""
+        values_of: dict[str, list[Any]] = {}
+        size = 0
+        for shape, rows in block.items():
+            columns = (*SPAN_COLUMNS, *map(column_of, shape))
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                if column is None:
+                    continue
+                self._columns.setdefault(column.name, column)
+                aligned = values_of.setdefault(column.name, [])
+                aligned[size:] = []  # an attribute that occurs twice: the last one counts
+                aligned += [None] * (size - len(aligned))
+                aligned += values
+            size += len(rows)
+        for aligned in values_of.values():
+            aligned += [None] * (size - len(aligned))
+        parts = {name: self._columns[name].kind.part(raw) for name, raw in values_of.items()}
+        self._blocks.append((size, parts))
+
+    def frame(self) -> pd.DataFrame:
+        """Return all rows; the fixed columns are there even if no span had them."""
+        arrays = {}
+        for name, column in self._columns.items():
+            parts = [
+                parts[name] if name in parts else column.kind.part([None] * size)
+                for size, parts in self._blocks
+            ]
+            arrays[name] = column.kind.join(parts)
+        return pd.DataFrame(arrays, copy=False)
+
+
+def only_flag(
+    frame: pd.DataFrame, flag: str | None, outputs: tuple[str, ...]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return rows and outputs of one flag, without columns and categories that only others use."""
+    frame = frame.loc[frame["flag"] == flag].reset_index(drop=True)
+    fixed = set(_FIXED)
+    unused = [name for name in frame.columns if name not in fixed and frame[name].isna().all()]
+    frame = frame.drop(columns=unused)
+    for name, column in _FIXED.items():
+        if column.kind == CATEGORY:
+            frame[name] = frame[name].cat.remove_unused_categories()
+    for name in frame.columns[frame.columns.str.startswith("segment.")]:
+        frame[name] = frame[name].cat.remove_unused_categories()
+    kept = (
+        output
+        for output in outputs
+        if any(column.name in frame for column in output_columns(output))
+    )
+    return frame, tuple(kept)
+
+
+def name_outputs(frame: pd.DataFrame, outputs: tuple[str, ...]) -> pd.DataFrame:
+    """Give every output all its columns, and the first one's the short names: `primary_score`."""
+    rest: dict[str, Any] = {str(name): values for name, values in frame.items()}
+    ordered = {name: rest.pop(name) for name in _FIXED}
+    for position, output in enumerate(outputs or ("",)):
+        for column in output_columns(output):
+            name = column.name if position else column.name.removesuffix(f".{output}")
+            values = rest.pop(column.name, None)
+            if values is None:
+                values = column.kind.join([column.kind.part([None] * len(frame))])
+            ordered[name] = values
+    return pd.DataFrame(ordered | {name: rest[name] for name in sorted(rest)})

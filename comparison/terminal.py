@@ -1,0 +1,263 @@
+"""Print a summary and its conclusion as tables for a terminal of 80 columns or more."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from comparison.alarms import Alarms, SegmentAlarms
+from comparison.conclusion import Conclusion
+from comparison.number_format import (
+    counted,
+    decimals_for,
+    fixed,
+    percent,
+    percent_interval,
+    printable,
+    seconds,
+    times,
+    times_interval,
+)
+from comparison.statistics import Proportion
+from comparison.summary import OutputFigures, Summary
+
+SEGMENT_ROWS: Final = 12
+"""Values of a segment that are printed; --json has all of them."""
+
+
+def print_summary(summary: Summary, conclusion: Conclusion, console: Console) -> None:
+    """Print everything, the conclusion last, where the eye is when the prompt returns."""
+    _print_header(summary, console)
+    _print_traffic(summary, console)
+    _print_sides(summary, console)
+    for output in summary.outputs:
+        _print_output(output, console)
+    _print_conclusion(conclusion, console)
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(
+        title=Text(title, style="bold") if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    first, *others = headings
+    table.add_column(Text(first), justify="left")
+    for heading in others:
+        table.add_column(Text(heading), justify="right")
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(printable(cell)) for cell in cells))
+
+
+def _lines(console: Console, rows: Iterable[tuple[str, str]]) -> None:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in rows:
+        _add(grid, name, value)
+    console.print(grid)
+
+
+def _print_header(summary: Summary, console: Console) -> None:
+    console.print(Text(f"{printable(summary.flag)}: candidate against primary", style="bold"))
+    rows = [
+        ("pairs", f"{summary.pairs:,}, {_completeness(summary)}"),
+        ("time", f"{summary.first:%Y-%m-%d %H:%M:%S} to {summary.last:%Y-%m-%d %H:%M:%S} UTC"),
+        ("from", f"{summary.source} ({counted(summary.accounting.files, 'file')})"),
+    ]
+    rows += [
+        (side.side, _listed(side.models))
+        for side in (summary.primary, summary.candidate)
+        if side.models
+    ]
+    if aside := _set_aside(summary):
+        rows.append(("set aside", aside))
+    _lines(console, rows)
+
+
+def _completeness(summary: Summary) -> str:
+    accounting = summary.accounting
+    if accounting.completeness is None:
+        return "without sequence numbers"
+    flags = f" for {len(accounting.flags)} flags" if len(accounting.flags) > 1 else ""
+    still_open = sum(not worker.stopped for worker in accounting.workers)
+    return (
+        f"complete {percent(accounting.completeness)}: {accounting.found:,} of "
+        f"{accounting.expected:,} made{flags} by {counted(len(accounting.workers), 'worker')}"
+        + (f" ({still_open:,} without a closing record)" if still_open else "")
+    )
+
+
+def _set_aside(summary: Summary) -> str:
+    read = summary.accounting
+    parts = (
+        (read.duplicates, counted(read.duplicates, "duplicate")),
+        (read.foreign, counted(read.foreign, "foreign span")),
+        (read.torn, counted(read.torn, "last line") + " cut off"),
+        (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
+    )
+    return ", ".join(text for count, text in parts if count)
+
+
+def _listed(counts: dict[str, int], limit: int = 4) -> str:
+    names = [f"{name} ({count:,})" for name, count in list(counts.items())[:limit]]
+    more = len(counts) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")
+
+
+def _print_traffic(summary: Summary, console: Console) -> None:
+    traffic = summary.traffic
+    table = _table("Who answered", "flag at", "pairs", "active", "share", "95 % CI", "served")
+    for share in traffic.by_rollout:
+        at = "unknown" if share.rollout is None else f"{share.rollout:g} %"
+        _add(table, at, *_share_cells(share.active, share.served))
+    if len(traffic.by_rollout) > 1:
+        _add(table, "all", *_share_cells(traffic.active, traffic.served))
+    _print(table, console)
+    _note(
+        console,
+        "active, share and served are the candidate's; fallbacks to the primary "
+        f"{traffic.fallback.count:,}, without an answer {traffic.unanswered.count:,}",
+    )
+
+
+def _share_cells(active: Proportion, served: Proportion) -> tuple[str, ...]:
+    return (
+        f"{active.total:,}",
+        f"{active.count:,}",
+        percent(active.rate),
+        percent_interval(active),
+        f"{served.count:,}",
+    )
+
+
+def _print_sides(summary: Summary, console: Console) -> None:
+    sides = (summary.primary, summary.candidate)
+    table = _table("How each side fared", "", "primary", "", "candidate", "")
+    for status in summary.primary.statuses:
+        cells = (side.statuses[status] for side in sides)
+        _add(
+            table,
+            status,
+            *(text for cell in cells for text in (f"{cell.count:,}", percent(cell.rate))),
+        )
+    for quantile in summary.primary.latency:
+        name = f"p{100 * quantile:g} of ok"
+        primary, candidate = (seconds(side.latency[quantile]) for side in sides)
+        _add(table, name, primary, "", candidate, "")
+    _print(table, console)
+    for side in sides:
+        if side.errors:
+            _note(console, f"{side.side} errors: {_listed(side.errors)}")
+    left_out = f"; left out: {_listed(summary.left_out)}" if summary.left_out else ""
+    _note(console, f"both sides ok, compared below: {summary.paired:,} pairs{left_out}")
+
+
+def _print_output(output: OutputFigures, console: Console) -> None:
+    if output.alarms:
+        _print_alarms(output, output.alarms, console)
+    _print_scores(output, console)
+    segments: dict[str, list[SegmentAlarms]] = {}
+    for segment in output.segments:
+        segments.setdefault(segment.segment, []).append(segment)
+    for name, values in segments.items():
+        _print_segments(f"Alarms by {name}: {output.output}", values, console)
+
+
+def _print_alarms(output: OutputFigures, alarms: Alarms, console: Console) -> None:
+    table = _table(f"Alarms: {output.output}", "", "threshold", "alarms", "rate", "95 % CI")
+    for side, fired in (("primary", alarms.primary), ("candidate", alarms.candidate)):
+        thresholds = ", ".join(f"{value:g}" for value in output.thresholds[side][:3])
+        _add(
+            table,
+            side,
+            thresholds,
+            f"{fired.count:,}",
+            percent(fired.rate),
+            percent_interval(fired),
+        )
+    _print(table, console)
+    flips = alarms.flips
+    matrix = _table("", "pairs", "candidate alarm", "candidate none", "total")
+    for name, alarm, none in (
+        ("primary alarm", flips.both, flips.primary_only),
+        ("primary none", flips.candidate_only, flips.neither),
+        ("total", alarms.candidate.count, flips.pairs - alarms.candidate.count),
+    ):
+        _add(matrix, name, f"{alarm:,}", f"{none:,}", f"{alarm + none:,}")
+    _print(matrix, console)
+    paired = _table("", f"n={flips.pairs:,}", "paired", "95 % CI")
+    _add(paired, "alarm ratio", times(alarms.ratio), times_interval(alarms.ratio))
+    _add(paired, "agreement", percent(alarms.agreement.rate), percent_interval(alarms.agreement))
+    _print(paired, console)
+    _note(
+        console,
+        f"flips: {flips.candidate_only:,} to alarm, {flips.primary_only:,} to none, "
+        f"McNemar mid-p {_p_value(alarms.mid_p)}",
+    )
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else "below 0.0001"
+
+
+def _print_scores(output: OutputFigures, console: Console) -> None:
+    primary, candidate = output.scores["primary"], output.scores["candidate"]
+    decimals = decimals_for([*primary.values(), *candidate.values()])
+    table = _table(f"Scores: {output.output}", "quantile", "primary", "candidate", "|difference|")
+    for quantile in primary:
+        _add(
+            table,
+            "max" if quantile == 1 else f"{quantile:g}",
+            fixed(primary[quantile], decimals),
+            fixed(candidate[quantile], decimals),
+            fixed(output.differences[quantile], decimals),
+        )
+    _print(table, console)
+    if output.mean_difference is not None:
+        direction = "higher" if output.mean_difference > 0 else "lower"
+        distance = fixed(abs(output.mean_difference), decimals)
+        _note(console, f"the candidate scores {distance} {direction} on average")
+
+
+def _print_segments(title: str, segments: Sequence[SegmentAlarms], console: Console) -> None:
+    table = _table(title, "value", "pairs", "primary", "candidate", "ratio", "95 % CI")
+    for segment in segments[:SEGMENT_ROWS]:
+        alarms = segment.alarms
+        _add(
+            table,
+            "(none)" if segment.value is None else segment.value,
+            f"{alarms.flips.pairs:,}",
+            percent(alarms.primary.rate),
+            percent(alarms.candidate.rate),
+            times(alarms.ratio),
+            times_interval(alarms.ratio),
+        )
+    _print(table, console)
+    if len(segments) > SEGMENT_ROWS:
+        _note(console, f"and {len(segments) - SEGMENT_ROWS:,} more values with fewer pairs")
+
+
+def _print_conclusion(conclusion: Conclusion, console: Console) -> None:
+    console.print()
+    console.print(Text("What it means", style="bold"))
+    style = "bold red" if conclusion.hold else "bold green"
+    for reason in conclusion.reasons or ("no objection from these figures",):
+        console.print(Text(printable(reason), style=style))
+    for remark in conclusion.remarks:
+        console.print(Text(printable(remark)))
+
+
+def _print(table: Table, console: Console) -> None:
+    console.print()
+    console.print(table)
+
+
+def _note(console: Console, text: str) -> None:
+    console.print(Text(printable(text), style="dim"))

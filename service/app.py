@@ -1,0 +1,36 @@
+"""Serve v1 and v2 of the fraud detector as one service; the flag decides which of them answers."""
+
+import os
+from collections.abc import Mapping
+
+from flags import migrate
+from service.runners import FraudV1, FraudV2
+from service.schema import Decision, Transaction
+
+
+def period(transaction: Transaction) -> str:
+    """Return the segment of a transaction: fraud at night is another business."""
+    return "night" if transaction.tx_during_night else "day"
+
+
+def decide(decision: Decision, thresholds: Mapping[str, float]) -> Decision:
+    """Return v2's decision at the threshold that the flag's payload carries."""
+    threshold = thresholds["fraud_probability"]
+    alarm = decision.fraud_probability >= threshold
+    return decision.model_copy(update={"alarm": alarm, "threshold": threshold})
+
+
+FraudDetector = migrate(
+    primary=FraudV1,
+    candidate=FraudV2,
+    flag="fraud-detector-v2",
+    score="fraud_probability",
+    threshold="threshold",
+    segments={"period": period},
+    features=["tx_amount"],
+    decide=decide,
+    placement=os.environ.get("PLACEMENT", "embedded"),
+    workers=int(os.environ.get("API_WORKERS", "1")),
+    name="FraudDetector",
+    max_request_bytes=64 * 1024,
+)

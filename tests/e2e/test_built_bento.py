@@ -1,0 +1,70 @@
+"""`bentoml build` makes a Bento that serves from the built artefact, and needs nothing else."""
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import httpx
+import pytest
+
+from comparison.pairs import load_pairs
+from flags.flags_file import write_flags_file
+from service.schema import Transaction
+from service.serving import Serving
+from tests.integration.fraud_store import ROOT, environment, run
+
+TRAIN = """
+from service.simulator import simulate
+from service.training import save, train
+save(train(simulate(1_000, 2_000, seed=0)), "simulated")
+"""
+
+
+@pytest.mark.slow
+def test_a_built_bento_serves_in_an_empty_virtual_environment(tmp_path: Path) -> None:
+    home = tmp_path / "bentoml"
+    run(TRAIN, home=home)
+    build = subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", "--output", "tag", str(ROOT)],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert build.returncode == 0, build.stderr
+    tag = build.stdout.strip().removeprefix("__tag__:")
+    bento = home / "bentos" / Path(*tag.split(":"))
+    assert not (bento / "src" / "flags" / "local").exists()
+
+    empty = tmp_path / "empty"
+    venv.create(empty, with_pip=False)
+    python = empty / "bin" / "python"
+    install = subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "install", "--python", str(python)),
+            *("--requirement", str(bento / "env" / "python" / "requirements.txt")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert install.returncode == 0, install.stderr
+
+    flags, pairs = tmp_path / "flags.json", tmp_path / "pairs"
+    write_flags_file(flags, "fraud-detector-v2", 100)
+    with Serving(
+        tag,
+        environment=environment(home, FLAGS_FILE=str(flags), PAIRS_DIR=str(pairs)),
+        log=tmp_path / "service.log",
+        folder=tmp_path,
+        python=python,
+    ) as serving:
+        example = Transaction.model_config["json_schema_extra"]["example"]  # type: ignore[index,call-overload]
+        response = httpx.post(f"{serving.url}/predict", json=example, timeout=30)
+        assert response.status_code == 200, response.text
+        assert response.headers["X-Model-Side"] == "candidate"
+        assert response.headers["X-Model-Tag"].startswith("fraud-v2:")
+        assert json.loads(response.text)["alarm"] in (True, False)
+    assert list(load_pairs(pairs)["served"]) == ["candidate"]

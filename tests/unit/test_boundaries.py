@@ -1,0 +1,95 @@
+"""What an import pulls in, each in an interpreter of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flags
+
+HEAVY = ("pandas", "numpy", "sklearn", "scipy", "pyarrow", "matplotlib")
+
+
+def pulled_in(code: str) -> set[str]:
+    """Return the top-level packages that are imported after `code` has run."""
+    script = f"{code}\nimport sys\nprint('pulled in', *{{n.split('.')[0] for n in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        cwd=Path(__file__).parents[2],
+    )
+    return set(done.stdout.rpartition("pulled in")[2].split())
+
+
+def modules_of(package: str) -> list[str]:
+    """Return the modules of `package`, without those that have the right to more."""
+    root = Path(__file__).parents[2]
+    files = sorted((root / package).rglob("*.py"))
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in files]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def test_importing_flags_is_nearly_free() -> None:
+    found = pulled_in("import flags")
+    assert not found & {*HEAVY, "bentoml", "comparison", "service", "openfeature", "UnleashClient"}
+
+
+def test_the_core_needs_no_bentoml() -> None:
+    """So that a pairing can be used in any program, and the flag provider in any service."""
+    code = "from flags import Pairing, Scorer, Reading, UnleashProvider, FlagAssignment, Settings"
+    assert not pulled_in(code) & {*HEAVY, "bentoml", "comparison", "service"}
+
+
+def test_the_plugin_needs_no_pandas() -> None:
+    """BentoML 1.4 itself imports neither pandas nor numpy before they are used."""
+    assert "pandas" not in pulled_in("import bentoml")
+    found = pulled_in("from flags import migrate")
+    assert "bentoml" in found
+    assert not found & {*HEAVY, "comparison", "service"}
+
+
+def test_no_module_of_the_plugin_imports_pandas_or_the_other_packages() -> None:
+    code = "\n".join(f"import {name}" for name in modules_of("flags"))
+    assert not pulled_in(code) & {"pandas", "sklearn", "comparison", "service"}
+
+
+def test_the_comparison_needs_no_bentoml() -> None:
+    code = "\n".join(f"import {name}" for name in modules_of("comparison"))
+    assert not pulled_in(code) & {"bentoml", "_bentoml_sdk", "service", "UnleashClient"}
+
+
+def test_help_of_the_commands_needs_no_pandas() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from bentoml_cli.cli import create_bentoml_cli\n"
+        "shown = CliRunner().invoke(create_bentoml_cli(), ['migration', '--help'])\n"
+        "assert shown.exit_code == 0, shown.output\n"
+        "assert 'compare' in shown.output, shown.output\n"
+    )
+    found = pulled_in(code)
+    assert "bentoml" in found
+    assert not found & {"pandas", "comparison", "UnleashClient"}
+
+
+@pytest.mark.parametrize("name", flags.__all__)
+def test_every_public_name_resolves_to_something_of_that_name(name: str) -> None:
+    public = getattr(flags, name)
+    assert getattr(public, "__name__", name) == name
+    assert public.__doc__
+
+
+def test_the_public_names_are_complete_and_sorted() -> None:
+    assert list(flags.__all__) == sorted(flags.__all__)
+    assert len(set(flags.__all__)) == len(flags.__all__)
+    declared = {name for names in flags._HOME.values() for name in names}
+    assert declared == set(flags.__all__)
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'flags' has no attribute 'migrat'"):
+        _ = flags.migrat

@@ -1,0 +1,231 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from comparison.cli import compare
+from flags import attributes
+from tests.pair_files import OUTPUT, PairFile, Scored, failed
+
+ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(compare, [str(argument) for argument in arguments])
+
+
+def write_canary(folder: Path) -> None:
+    """Write 1,000 pairs at 10 %, alarms 3.7 times as often, 5 candidate errors, one fallback."""
+    file = PairFile(folder)
+    file.start()
+    for number in range(1_000):
+        primary = ALARM if number < 90 else NONE
+        candidate = ALARM if number < 330 else failed("error", "KeyError") if number > 994 else NONE
+        active = "candidate" if number % 10 == 0 else "primary"
+        file.pair(
+            primary, candidate, active=active, segments={"channel": ["web", "app"][number % 2]}
+        )
+    file.stop()
+
+
+def test_the_tables_hold_the_figures_and_the_last_words_the_meaning(tmp_path: Path) -> None:
+    write_canary(tmp_path)
+
+    result = run(tmp_path)
+
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[0] == "fraud-detector-v2: candidate against primary"
+    assert lines[1] == "pairs 1,000, complete 100 %: 1,000 of 1,000 made by 1 worker"
+    assert lines[2] == "time 2025-11-23 06:40:00 to 2025-11-23 06:40:10 UTC"
+    assert "primary fraud:1 (1,000)" in lines
+    assert "10 % 1,000 100 10.00 % 8.29-12.02 % 100" in lines
+    assert "error 0 0 % 5 0.50 %" in lines
+    assert "p99 of ok 2.00 ms 2.00 ms" in lines
+    assert "candidate errors: KeyError (5)" in lines
+    assert "both sides ok, compared below: 995 pairs; left out: candidate error (5)" in lines
+    assert "candidate 0.5 330 33.17 % 30.31-36.15 %" in lines
+    assert "primary none 240 665 905" in lines
+    assert "alarm ratio 3.7 3.1-4.4" in lines
+    assert "agreement 75.88 % 73.12-78.43 %" in lines
+    assert "0.99 0.9000 0.9000 0.8000" in lines
+    assert "web 498 9.04 % 33.13 % 3.7 2.9-4.7" in lines
+    assert " ".join(lines[lines.index("What it means") + 1 :]) == (
+        "the candidate would fire 3.7 times as often as the primary at the same threshold "
+        "(95 % CI 3.1-4.4, limit 1.10, n=995): HOLD until its threshold is calibrated"
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_what_is_printed_fits_the_terminal_and_is_plain_when_piped(
+    tmp_path: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_canary(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    output = run(tmp_path).output
+
+    assert max(map(len, output.splitlines())) <= columns
+    assert "\x1b" not in output
+
+
+def test_a_regression_is_printed_without_alarms(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for number in range(4):
+        file.pair(Scored(1000.0 + number, None), Scored(1010.5 + number, None))
+
+    output = run(tmp_path).output
+
+    assert "Alarms" not in output
+    assert "1,003" in output
+    assert "no alarms to compare: HOLD" in " ".join(output.split())
+
+
+def test_control_characters_from_the_data_never_reach_the_terminal(tmp_path: Path) -> None:
+    PairFile(tmp_path).pair(segments={"channel": "\x1b[2Jweb[bold]\n"})
+
+    output = run(tmp_path).output
+
+    assert "\N{REPLACEMENT CHARACTER}[2Jweb[bold]\N{REPLACEMENT CHARACTER}" in output
+
+
+def test_a_segment_with_many_values_is_cut_in_print_and_whole_in_json(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for number in range(40):
+        file.pair(segments={"shop": f"s{number}"})
+
+    assert "and 28 more values with fewer pairs" in run(tmp_path).output
+    figures = json.loads(run(tmp_path, "--json", "-").output)
+    assert len(figures["outputs"][0]["segments"]) == 40
+
+
+def test_what_was_set_aside_is_said(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    pair = file.span()
+    file.write(pair)
+    file.write(pair)
+    file.line('{"resourceMetrics": []}')
+    file.line("not JSON")
+    file.line('{"resourceSp', end="")
+
+    words = " ".join(run(file.path).output.split())
+
+    assert "set aside 1 duplicate, 1 foreign span, 1 last line cut off, 1 corrupt (first:" in words
+
+
+class TestJson:
+    def test_holds_the_same_figures_under_stable_keys(self, tmp_path: Path) -> None:
+        write_canary(tmp_path)
+        written = tmp_path / "figures.json"
+
+        printed = run(tmp_path, "--json", written)
+        alone = run(tmp_path, "--json", "-")
+
+        assert "What it means" in printed.output
+        figures = json.loads(written.read_text())
+        assert json.loads(alone.output) == figures
+        assert list(figures) == [
+            "source",
+            "flag",
+            "pairs",
+            "first",
+            "last",
+            "accounting",
+            "traffic",
+            "primary",
+            "candidate",
+            "paired",
+            "left_out",
+            "outputs",
+            "conclusion",
+        ]
+        [output] = figures["outputs"]
+        assert output["output"] == OUTPUT
+        assert output["alarms"]["flips"]["candidate_only"] == 240
+        assert output["alarms"]["ratio"]["value"] == pytest.approx(330 / 90)
+        assert output["scores"]["primary"]["0.995"] == 0.9
+        assert figures["accounting"]["completeness"] == 1
+        assert figures["traffic"]["by_rollout"][0]["active"]["rate"] == 0.1
+        assert figures["candidate"]["errors"] == {"KeyError": 5}
+        assert figures["first"] == "2025-11-23T06:40:00.010000+00:00"
+        assert figures["conclusion"]["hold"] is True
+
+    def test_has_null_where_there_is_no_number(self, tmp_path: Path) -> None:
+        PairFile(tmp_path).pair(NONE, ALARM)
+
+        [output] = json.loads(run(tmp_path, "--json", "-").stdout)["outputs"]
+
+        assert output["alarms"]["ratio"]["value"] is None
+        assert output["alarms"]["ratio"]["high"] is None
+        assert output["alarms"]["ratio"]["low"] > 0
+
+    def test_that_cannot_be_written_is_an_error(self, tmp_path: Path) -> None:
+        PairFile(tmp_path).pair()
+
+        result = run(tmp_path, "--json", tmp_path / "missing" / "figures.json")
+
+        assert result.exit_code == 2
+        assert "No such file or directory" in result.stderr
+
+
+class TestBadInput:
+    def test_is_one_message_on_stderr_and_exit_code_2(self, tmp_path: Path) -> None:
+        result = run(tmp_path / "nowhere")
+
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert result.stderr.startswith(f"Error: {tmp_path}/nowhere: no such file or folder")
+
+    def test_an_empty_folder_says_so(self, tmp_path: Path) -> None:
+        result = run(tmp_path)
+
+        assert result.exit_code == 2
+        assert result.stderr == f"Error: {tmp_path} holds no pairs: 0 pair files\n"
+
+    def test_a_file_of_something_else_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "data.jsonl").write_bytes(b"PAR1\x00\x15\x04\n\xff\xfe")
+
+        result = run(tmp_path)
+
+        assert result.exit_code == 2
+        assert "data.jsonl, line 1: not JSON; expected" in result.stderr
+
+    def test_two_flags_are_named_with_the_option_that_chooses(self, tmp_path: Path) -> None:
+        PairFile(tmp_path, "worker-1", flag="first").pair()
+        PairFile(tmp_path, "worker-2", flag="second").pair()
+
+        result = run(tmp_path)
+
+        assert result.exit_code == 2
+        assert "first, second; choose one with --flag, for example --flag first" in result.stderr
+        chosen = run(tmp_path, "--flag", "second")
+        assert chosen.exit_code == 0
+        assert "made for 2 flags by 2 workers" in " ".join(chosen.output.split())
+
+    def test_another_flag_is_refused(self, tmp_path: Path) -> None:
+        PairFile(tmp_path).pair()
+
+        result = run(tmp_path, "--flag", "third")
+
+        assert result.exit_code == 2
+        assert "no pairs of flag third" in result.stderr
+
+
+def test_the_comparison_needs_no_bentoml(tmp_path: Path) -> None:
+    """A fresh interpreter runs the whole command without the serving half."""
+    PairFile(tmp_path).pair(changes={attributes.API: "predict"})
+    program = (
+        "import sys; from comparison.cli import compare;"
+        "compare([sys.argv[1], '--json', '-'], standalone_mode=False);"
+        "heavy = {'bentoml', '_bentoml_sdk', 'UnleashClient', 'openfeature', 'scipy'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr

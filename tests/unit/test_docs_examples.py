@@ -1,0 +1,77 @@
+"""The examples of the documents run."""
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import SkipTest
+
+import pytest
+from openfeature import api as openfeature
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+from flags.flags_file import write_flags_file
+from tests.markdown import DOCS, PAGES, ROOT, name_of
+from tests.pair_files import PairFile
+
+EXAMPLES = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
+WITH_EXAMPLES = [path for path in PAGES if "\n```python\n" in path.read_text(encoding="utf-8")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder as the documents assume it: a flag, pairs of two workers, a `models`."""
+    write_flags_file(tmp_path / "flags.json", "fraud-detector-v2", 10)
+    for worker, pairs in (("worker-1", 20), ("worker-2", 10)):
+        file = PairFile(tmp_path / "pairs", worker)
+        for _ in range(pairs):
+            file.pair()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "tests" / "documents")
+    yield tmp_path
+    openfeature.shutdown()
+    openfeature.clear_providers()
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The module that the blocks of a page make up: BentoML asks a service for its module."""
+    module = types.ModuleType("documented")
+    monkeypatch.setitem(sys.modules, "documented", module)
+    return module
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=name_of)
+def test_the_examples_of_a_page_run_from_top_to_bottom(
+    page: Path, folder: Path, module: types.ModuleType
+) -> None:
+    document = EXAMPLES.parse(page)
+    document.namespace = vars(module)
+    ran = 0
+    for example in document.examples():
+        try:
+            example.evaluate()
+        except SkipTest:
+            continue
+        ran += 1
+    assert ran, "every example of the page is skipped"
+
+
+def test_no_example_is_skipped_without_a_reason() -> None:
+    for page in WITH_EXAMPLES:
+        skips = re.findall(r"<!--+ *skip: *(.*?)-->", page.read_text(encoding="utf-8"))
+        for skip in skips:
+            assert re.fullmatch(r'next ".+" *', skip), f"{name_of(page)}: {skip}"
+
+
+def test_the_readme_shows_the_canary_router_as_its_own_page_does() -> None:
+    routers = [
+        block
+        for page in (ROOT / "README.md", DOCS / "how-to" / "standalone.md")
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+        if "class CanaryRouter" in block
+    ]
+    assert len(routers) == 2
+    assert routers[0] == routers[1]

@@ -1,0 +1,94 @@
+"""Measure what an assignment costs beside the bare Unleash client, in one run.
+
+An assignment asks OpenFeature for the flag and its shadow switch, both as `bentoml migration init`
+makes them, with our provider behind. The bare client is asked for one variant of the same flag.
+Rounds of both alternate, so that what disturbs this machine disturbs both; medians are compared.
+
+    python -m load_tests.bench_assignment
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from openfeature import api
+from UnleashClient import UnleashClient
+from UnleashClient.cache import FileCache
+from UnleashClient.utils import InstanceAllowType
+
+from flags.assignment import DOMAIN, SHADOW_SUFFIX, FlagAssignment
+from flags.flags_file import write_flags_file
+from flags.provider import FlagFile, UnleashProvider
+
+FLAG = "fraud-detector-v2"
+ROLLOUT = 10
+WARM_UP = 2
+
+
+def bare_client(flags: Path) -> UnleashClient:
+    """Return Unleash's own client on the same flags, as its documentation makes one."""
+    cache = FileCache("bare", directory=str(flags.parent))
+    cache.bootstrap_from_file(flags)
+    client = UnleashClient(
+        "http://localhost/api",
+        "bare",
+        cache=cache,
+        disable_metrics=True,
+        disable_registration=True,
+        multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW,
+    )
+    client.initialize_client(fetch_toggles=False)
+    return client
+
+
+def microseconds(call: Callable[[str, dict[str, str]], object], calls: int) -> float:
+    """Return the mean duration of a call; each has a request id of its own."""
+    identities = [(f"request-{number}", {"userId": f"user-{number}"}) for number in range(calls)]
+    began = time.perf_counter()
+    for request_id, attributes in identities:
+        call(request_id, attributes)
+    return (time.perf_counter() - began) / calls * 1e6
+
+
+def measure(folder: Path, rounds: int, calls: int) -> tuple[float, float]:
+    """Return the medians of an assignment and of a bare `get_variant`, in microseconds."""
+    flags = folder / "flags.json"
+    write_flags_file(flags, FLAG + SHADOW_SUFFIX, 100)
+    write_flags_file(flags, FLAG, ROLLOUT)
+    api.set_provider_and_wait(UnleashProvider(FlagFile(flags)), domain=DOMAIN)
+    bare = bare_client(flags)
+    assign = FlagAssignment(FLAG)
+
+    def raw(request_id: str, attributes: dict[str, str]) -> object:
+        return bare.get_variant(FLAG, {"requestId": request_id, **attributes})
+
+    try:
+        ours, theirs = [], []
+        for number in range(WARM_UP + rounds):
+            pair = microseconds(assign, calls), microseconds(raw, calls)
+            if number >= WARM_UP:
+                ours.append(pair[0])
+                theirs.append(pair[1])
+                print(f"round {number - WARM_UP + 1}: assignment {pair[0]:.1f}, raw {pair[1]:.1f}")
+    finally:
+        bare.destroy()
+        api.clear_providers()
+    return statistics.median(ours), statistics.median(theirs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; the last line is the result."""
+    parser = argparse.ArgumentParser(prog="python -m load_tests.bench_assignment")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--calls", type=int, default=2000, help="of each, per round")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = measure(Path(folder), options.rounds, options.calls)
+    print(f"assignment {ours:.1f} us, raw {theirs:.1f} us, ratio {ours / theirs:.2f}")
+
+
+if __name__ == "__main__":
+    main()

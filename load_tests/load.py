@@ -1,0 +1,114 @@
+"""Send load to a running service, and measure what its callers and its processor see."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one round of load came to."""
+
+    p50: float
+    """Milliseconds, as p99."""
+    p99: float
+    cpu: float
+    """Milliseconds of processor time per request, of every process of the system."""
+    throughput: float
+    """Answers per second under as much load as it can take."""
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system under load: where it answers, and the processes that it consists of."""
+
+    url: str
+    roots: tuple[int, ...]
+    """Process ids; their descendants belong to the system too."""
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all processes, from their start."""
+        total = 0.0
+        for root in map(psutil.Process, self.roots):
+            for process in (root, *root.children(recursive=True)):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+
+class Load:
+    """Transactions over HTTP: first at a steady rate, then as many at a time as are answered."""
+
+    def __init__(self, bodies: Sequence[Mapping[str, Any]], *, rate: float, concurrency: int):
+        """Send `rate` requests per second, and then `concurrency` at a time."""
+        self._bodies = itertools.cycle([orjson.dumps(body) for body in bodies])
+        self._numbers = itertools.count()
+        self._rate = rate
+        self._concurrency = concurrency
+
+    async def measure(self, system: System, *, steady: float, full: float) -> Measured:
+        """Load `system` for `steady` seconds at the rate, then for `full` seconds fully."""
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await self._fully(session, system, 0.5)
+            spent = system.cpu_seconds()
+            durations = await self._steadily(session, system, steady)
+            await asyncio.sleep(0.2)  # the last shadows
+            spent = system.cpu_seconds() - spent
+            began = time.perf_counter()
+            further = await self._fully(session, system, full)
+            elapsed = time.perf_counter() - began
+        good = sorted(each for each in durations if each is not None)
+        answered = sum(each is not None for each in further)
+        return Measured(
+            p50=good[len(good) // 2] * 1e3,
+            p99=good[int(len(good) * 0.99)] * 1e3,
+            cpu=spent / len(durations) * 1e3,
+            throughput=answered / elapsed,
+            failed=len(durations) - len(good) + len(further) - answered,
+        )
+
+    async def _steadily(
+        self, session: aiohttp.ClientSession, system: System, seconds: float
+    ) -> list[float | None]:
+        begun, tasks = time.perf_counter(), []
+        for number in range(round(seconds * self._rate)):
+            await asyncio.sleep(begun + number / self._rate - time.perf_counter())
+            tasks.append(asyncio.create_task(self._post(session, system)))
+        return await asyncio.gather(*tasks)
+
+    async def _fully(
+        self, session: aiohttp.ClientSession, system: System, seconds: float
+    ) -> list[float | None]:
+        end, durations = time.perf_counter() + seconds, []
+
+        async def caller() -> None:
+            while time.perf_counter() < end:
+                durations.append(await self._post(session, system))
+
+        await asyncio.gather(*(caller() for _ in range(self._concurrency)))
+        return durations
+
+    async def _post(self, session: aiohttp.ClientSession, system: System) -> float | None:
+        """Return the seconds to the whole answer, or None without a good one."""
+        headers = {
+            "Content-Type": "application/json",
+            "X-Request-Id": f"load-{next(self._numbers)}",
+        }
+        began = time.perf_counter()
+        try:
+            async with session.post(
+                f"{system.url}/predict", data=next(self._bodies), headers=headers
+            ) as response:
+                await response.read()
+                return time.perf_counter() - began if response.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError):
+            return None

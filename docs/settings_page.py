@@ -1,0 +1,112 @@
+"""Write docs/reference/settings.md from flags/settings.py: `python docs/settings_page.py`."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from flags.settings import Settings
+
+PAGE: Final = Path(__file__).with_name("reference") / "settings.md"
+
+_INTRODUCTION: Final = """\
+# Settings
+
+<!-- Written by docs/settings_page.py from flags/settings.py: change it there. -->
+
+A migrated service reads these environment variables when `migrate` is called, which is at import. A
+value that cannot be is an error that names the variable, and the service does not start. In code,
+`migrate(settings=Settings(flags_file="..."))` sets them by their names in small letters.
+"""
+
+_OTHERS: Final = """\
+## Other variables
+
+| variable | read by | meaning |
+| --- | --- | --- |
+| `UNLEASH_ADMIN_TOKEN` | `bentoml migration init` | Admin token; `UNLEASH_URL` is read too. |
+| `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard` | Folder that unleash-server is installed \
+into; default `~/.cache/bentoml-flags`. |
+| `PLACEMENT` | the reference service | `embedded` (its default) or `runners`. |
+| `API_WORKERS` | the reference service | API worker processes; default 1. |
+| `OTEL_RESOURCE_ATTRIBUTES` | OpenTelemetry | Further attributes of the resource of the pairs. |
+| `OTEL_SDK_DISABLED` | OpenTelemetry | If true, no pair is recorded; the log says so. |
+| `OTEL_EXPORTER_OTLP_*` | OpenTelemetry | The receiver that pair files are shipped to. |
+
+No other `OTEL_*` variable changes the pairs: their tracer has its own sampler and limits.
+"""
+
+_KINDS: Final = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+    Path: "path",
+    SecretStr: "secret",
+    dict: "JSON object",
+}
+
+
+def page() -> str:
+    """Return the page: one table for each section of the class."""
+    return "\n".join([_INTRODUCTION, *(_section(*each) for each in _sections()), _OTHERS])
+
+
+def _section(title: str, names: list[str]) -> str:
+    rows = [_row(name, Settings.model_fields[name]) for name in names]
+    head = ["| variable | default | values | meaning |", "| --- | --- | --- | --- |"]
+    return "\n".join([f"## {title[0].upper()}{title[1:]}", "", *head, *rows, ""])
+
+
+def _sections() -> Iterator[tuple[str, list[str]]]:
+    """Yield each `# --- title ---` of the class, and the fields below it."""
+    parts = re.split(r"\n    # --- (.+?) -+\n", inspect.getsource(Settings))
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        fields = re.findall(r"^    (\w+): ", body, re.MULTILINE)
+        yield title, [name for name in fields if name in Settings.model_fields]
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    cells = (f"`{name.upper()}`", _default(field), _values(field), field.description or "")
+    return f"| {' | '.join(cells)} |"
+
+
+def _default(field: FieldInfo) -> str:
+    default: Any = field.get_default(call_default_factory=True)
+    if default is None:
+        return "unset"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, int) and default >= 2**20:
+        return f"`{default}` ({default >> 20} MiB)"
+    return f"`{default}`"
+
+
+def _values(field: FieldInfo) -> str:
+    if any(getattr(each, "pattern", None) for each in field.metadata):
+        return "header name, or empty"
+    words = {"ge": ">=", "gt": ">", "le": "<="}
+    bounds = [
+        f"{sign} {getattr(each, word)}"
+        for each in field.metadata
+        for word, sign in words.items()
+        if getattr(each, word, None) is not None
+    ]
+    return ", ".join([_KINDS[_kind(field.annotation)], *bounds])
+
+
+def _kind(annotation: Any) -> type[Any]:
+    """Return the class behind an annotation, `| None` and type arguments left out."""
+    if get_origin(annotation) is UnionType:
+        (annotation,) = (each for each in get_args(annotation) if each is not NoneType)
+    kind: type[Any] = get_origin(annotation) or annotation
+    return kind
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flags.assignment import Assignment, FlagAssignment, Side
     from flags.blocking import BlockingPairing
+    from flags.limits import Limits
     from flags.migration import migrate
     from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
-    from flags.pair import Answer, Limits, Pairing, Request
+    from flags.pair import Answer, Pairing, Request
     from flags.provider import FlagFile, FlagServer, UnleashProvider
     from flags.reading import Reading
     from flags.scorer import Call, Scorer
@@ -45,9 +46,10 @@ __all__ = [
 _HOME = {
     "assignment": ("Assignment", "FlagAssignment", "Side"),
     "blocking": ("BlockingPairing",),
+    "limits": ("Limits",),
     "migration": ("migrate",),
     "observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
-    "pair": ("Answer", "Limits", "Pairing", "Request"),
+    "pair": ("Answer", "Pairing", "Request"),
     "provider": ("FlagFile", "FlagServer", "UnleashProvider"),
     "reading": ("Reading",),
     "scorer": ("Call", "Scorer"),

@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 
 IDENTITY: Final = "bentoml_flags.identity"
 ANSWER: Final = "bentoml_flags.answer"
-"""Keys of the ASGI scope: what the edge found out, and what the endpoint answered with."""
+AFTERWARDS: Final = "bentoml_flags.afterwards"
+"""Keys of the ASGI scope: what the edge found out, what the endpoint answered with, and what it
+wants called once the response has ended, however it did."""
 
 
 class Edge:
@@ -60,6 +62,9 @@ class Edge:
             if not body.exceeded:
                 raise
             await self._too_large(scope, body.receive, replacing)
+        finally:
+            for callback in scope.get(AFTERWARDS, ()):
+                callback()
 
     def _replacing(
         self, scope: Scope, identity: RequestIdentity, body: "_BoundedBody", send: Send

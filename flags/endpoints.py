@@ -1,6 +1,11 @@
 """Answer under /migration what an operator asks of a running service: read-only, no secrets."""
 
+import base64
+import functools
+import hashlib
+import re
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Final
 
 from starlette.applications import Starlette
@@ -8,20 +13,68 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flags.worker_state import WORKERS_PATH, Roster, Workers
+from flags.live import LiveSource
+from flags.worker_state import WORKERS_PATH, Workers
 
-MOUNTED_AT: Final = "/migration"
+PAGE_PATH: Final = "/migration"
+LIVE_PATH: Final = "/migration/live"
+"""Routes of the live page and of its figures, after the service's path prefix."""
+
+_TEMPLATE: Final = "live_page.html"
 
 
-def endpoints(roster: Roster, service: str, flag: str) -> Starlette:
-    """Return the application to mount at `MOUNTED_AT`."""
+def endpoints(source: LiveSource) -> Starlette:
+    """Return the application to mount at the root: the page itself has no slash at its end."""
 
     def workers(_request: Request) -> Response:  # not async: it reads files
-        seen = Workers(service, flag, datetime.now(UTC), roster.running())
-        return Response(
-            seen.to_json(), media_type="application/json", headers={"Cache-Control": "no-store"}
-        )
+        seen = Workers(source.service, source.flag, datetime.now(UTC), source.roster.running())
+        return _json(seen.to_json())
+
+    def live(_request: Request) -> Response:
+        return _json(source.look().to_json())
+
+    def page(_request: Request) -> Response:
+        text, policy = _page()
+        headers = {
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-cache",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        return Response(text, media_type="text/html", headers=headers)
 
     return Starlette(
-        routes=[Route(WORKERS_PATH.removeprefix(MOUNTED_AT), workers, methods=["GET"])]
+        routes=[
+            Route(PAGE_PATH, page, methods=["GET"]),
+            Route(LIVE_PATH, live, methods=["GET"]),
+            Route(WORKERS_PATH, workers, methods=["GET"]),
+        ]
     )
+
+
+def _json(text: bytes) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(text, media_type="application/json", headers=headers)
+
+
+@functools.cache
+def _page() -> tuple[str, str]:
+    """Return the page and its Content-Security-Policy: its own script and style, nothing else.
+
+    Nothing is filled in: what the service says comes as JSON, and is set as text by the script.
+    """
+    text = files("flags").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    script, style = (_source_of(tag, text) for tag in ("script", "style"))
+    policy = (
+        f"default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return text, policy
+
+
+def _source_of(tag: str, text: str) -> str:
+    """Return the hash that allows the one inline element `tag` (CSP level 3, 2.3.1)."""
+    (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

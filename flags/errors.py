@@ -13,10 +13,13 @@ FlagsError
     ThresholdPayloadError       the flag's payload holds no usable threshold
     SideStuckError              every thread of a side hangs beyond its time limit
     SideDownError               the process of a side is not there, or ended during the call
+    CallerLeftError             the caller went away before its stream had ended
     ServiceUnreachableError     no service answers, not in time, or with a failure of its own
     DestinationError            OpenTelemetry's variables name no usable OTLP/HTTP receiver
     NoMigrationEndpointError    what answers does not say what its workers believe
     OtherFlagError              the service follows another flag than the one asked for
+    AuditUnwritableError        an act cannot be written to the audit file
+    PlaybookError               the playbook is missing, cannot be read, or says what cannot be
 """
 
 
@@ -72,6 +75,10 @@ class SideDownError(FlagsError):
     """The process of a side is not there, or it ended before it answered."""
 
 
+class CallerLeftError(FlagsError):
+    """The caller went away before the stream that it got had ended."""
+
+
 class ServiceUnreachableError(FlagsError):
     """No service answers at the URL, not within the time limit, or with a failure of its own."""
 
@@ -86,3 +93,11 @@ class NoMigrationEndpointError(FlagsError):
 
 class OtherFlagError(FlagsError):
     """The service follows another flag than the one that was asked for."""
+
+
+class AuditUnwritableError(FlagsError):
+    """An act cannot be written to the audit file, or the file cannot be read."""
+
+
+class PlaybookError(FlagsError):
+    """The playbook is missing, cannot be read or written, or says what cannot be."""

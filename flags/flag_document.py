@@ -30,6 +30,7 @@ class FlagDefinition:
     payload: str | None = None
     """Payload of its only variant, which counts at any percentage, 0 included."""
     warnings: tuple[str, ...] = ()
+    project: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _definition(feature: Any, where: str) -> FlagDefinition:
         "content": json.dumps(feature, sort_keys=True),
         "varied": bool(variants),
         "payload": _payload(variants) if len(strategies) < 2 else None,
+        "project": feature["project"] if isinstance(feature.get("project"), str) else None,
     }
     depends = bool(feature.get("dependencies"))
     if not strategies:  # Unleash: on for everyone

@@ -22,6 +22,11 @@ def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = Tru
     _replace(path, json.dumps(content, indent=2) + "\n")
 
 
+def flags_document(flag: str, rollout: int, *, enabled: bool = True) -> dict[str, Any]:
+    """Return what a flags file with this one flag holds, as Unleash's engine takes it."""
+    return {"version": 2, "features": [_feature(flag, rollout, enabled)]}
+
+
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

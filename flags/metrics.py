@@ -17,10 +17,13 @@ from flags.assignment import Side
 from flags.export.pair_files import CLOSED, PRUNED, QUEUE_FULL
 from flags.freshness import State
 from flags.observation import Pair, PairSink, Status
+from flags.recent import RecentPairs
 from flags.worker_state import WorkerState
 
 if TYPE_CHECKING:
     import prometheus_client as prometheus
+
+    from flags.shipping_metrics import ShippingMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ STATES: Final = (*State, "error", "fatal", OTHER)
 DROP_REASONS: Final = (
     *(QUEUE_FULL, PRUNED, CLOSED, RECORD_FAILED),
     *("enospc", "erofs", "eacces", "enoent", "eio", "edquot"),
+    *("eperm", "eexist", "enotdir", "efbig"),
     OTHER,
 )
 
@@ -90,6 +94,8 @@ class WorkerMetrics:
         self._rollout.set(float("nan"))
         self._last_success = families.last_success.labels(flag)
         self._due: Counter[prometheus.Counter] = Counter()
+        self._flag = flag
+        self._shipping: ShippingMetrics | None = None
 
     def count(self, pair: Pair) -> None:
         """Count one pair and what it holds, for `settle` to carry into the series."""
@@ -138,6 +144,15 @@ class WorkerMetrics:
             self._last_success.set(state.heartbeat.timestamp() - flag.age_seconds)
         self._waiting.set(state.pairs.waiting)
         self._lag.set(state.pairs.lag_seconds)
+        if state.shipping is not None:
+            self._shipping = self._shipping or self._new_shipping()
+            self._shipping.show(state.shipping)
+
+    def _new_shipping(self) -> "ShippingMetrics":
+        # Not for workers that ship nothing: it takes protobuf with it.
+        from flags.shipping_metrics import ShippingMetrics
+
+        return ShippingMetrics(self._flag)
 
     def forget(self, pid: int) -> None:
         """Remove the gauges of a worker process that has ended; its counts stay."""
@@ -154,9 +169,12 @@ class WorkerMetrics:
 class CountedPairs:
     """Count each pair on its way to `sink`; what goes wrong with counting costs no pair."""
 
-    def __init__(self, sink: PairSink, metrics: WorkerMetrics) -> None:
+    def __init__(
+        self, sink: PairSink, metrics: WorkerMetrics, recent: RecentPairs | None = None
+    ) -> None:
         self._sink = sink
         self._metrics = metrics
+        self._recent = recent
         self._failing = False
         self.recorded = 0
 
@@ -165,6 +183,8 @@ class CountedPairs:
         self.recorded += 1
         try:
             self._metrics.count(pair)
+            if self._recent is not None:
+                self._recent.count(pair)
             self._failing = False
         except Exception:
             if not self._failing:

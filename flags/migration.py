@@ -1,7 +1,8 @@
 """Make one BentoML service of two: same routes, schemas and docs; a flag decides who answers."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import bentoml
@@ -9,17 +10,20 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 from bentoml.exceptions import BentoMLException
 
-from flags.api_contract import SharedApi, shared_apis
+from flags.api_contract import shared_apis
 from flags.assignment import Side
 from flags.edge import Edge
-from flags.endpoints import MOUNTED_AT, endpoints
+from flags.endpoints import endpoints
 from flags.errors import MigrationError
 from flags.isolated.side import IsolatedSide
-from flags.placement import EmbeddedSide, PlacedSide, Placement, RunnerSide
+from flags.live import LiveSource
+from flags.placement import EmbeddedSide, PlacedSide, Placement
+from flags.plan import Plan, ProviderFactory, common_reading, planned_apis
 from flags.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
+from flags.runner_side import RunnerSide
 from flags.settings import Settings
 from flags.tuning import Decide
-from flags.worker import MigrationWorker, Plan, PlannedApi, ProviderFactory
+from flags.worker import MigrationWorker
 from flags.worker_state import Roster
 
 _CONTEXT: Final = "bentoml_context"
@@ -74,7 +78,7 @@ def migrate(
         flag=flag,
         primary=primary,
         candidate=candidate,
-        apis=_planned(shared, _reading(score, threshold, segments, features), apis or {}),
+        apis=planned_apis(shared, common_reading(score, threshold, segments, features), apis or {}),
         placement=_placement(placement, primary, candidate),
         settings=settings,
         roster=Roster(settings.pairs_dir, service_name),
@@ -137,32 +141,6 @@ def _check_importable(service: Service[Any]) -> None:
         raise MigrationError(
             f"placement is 'isolated', and its process cannot import {service.name}: {error}"
         ) from error
-
-
-def _reading(
-    score: ScoreSpec | None, threshold: ThresholdSpec, segments: FieldSpec, features: FieldSpec
-) -> Reading:
-    if score is not None:
-        return Reading.of(score, threshold, segments, features)
-    if threshold is not None:
-        raise MigrationError("threshold is given without score: say which number it belongs to")
-    return Reading.inputs(segments, features)
-
-
-def _planned(
-    shared: Mapping[str, SharedApi], reading: Reading, apis: Mapping[str, Reading | None]
-) -> dict[str, PlannedApi]:
-    unknown = sorted(set(apis) - set(shared))
-    if unknown:
-        raise MigrationError(f"apis names {unknown}, but the services have {sorted(shared)}")
-    readings = {name: apis.get(name, reading) or Reading.nothing() for name in shared}
-    for name, api in shared.items():
-        if api.primary.is_stream:
-            raise MigrationError(
-                f"API {api.primary.route} is a stream: streams cannot be migrated yet"
-            )
-        readings[name].check(api.primary.output_spec, api.primary.route)
-    return {name: PlannedApi(api, readings[name]) for name, api in shared.items()}
 
 
 def _inherited(primary: Service[Any], placement: Placement) -> dict[str, Any]:
@@ -244,10 +222,17 @@ async def _is_ready(self: Any) -> bool:
 
 
 def _endpoint(name: str, original: APIMethod[..., Any]) -> APIMethod[..., Any]:
-    async def endpoint(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def answer(self: Any, *args: Any, **kwargs: Any) -> Any:
         context = kwargs.pop(_CONTEXT)
         return await self.bentoml_flags_worker.answer(name, args, kwargs, context)
 
+    async def stream(self: Any, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        context = kwargs.pop(_CONTEXT)
+        async with aclosing(self.bentoml_flags_worker.stream(name, args, kwargs, context)) as items:
+            async for item in items:
+                yield item
+
+    endpoint: Callable[..., Any] = stream if original.is_stream else answer
     endpoint.__name__ = name
     endpoint.__doc__ = original.doc
     method: APIMethod[..., Any] = APIMethod(
@@ -279,4 +264,5 @@ def _carry_over(service: Service[Any], plan: Plan) -> None:
         service.models.extend([*plan.primary.models, *plan.candidate.models])
         service.envs.extend([*plan.primary.envs, *plan.candidate.envs])
     if plan.settings.migration_endpoints:  # after the primary's: where both answer, it goes first
-        service.mount_asgi_app(endpoints(plan.roster, service.name, plan.flag), MOUNTED_AT)
+        source = LiveSource(plan.roster, service.name, plan.flag, plan.settings)
+        service.mount_asgi_app(endpoints(source), "/")

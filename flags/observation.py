@@ -23,6 +23,20 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a stream, or an answer of bytes, held as it was sent; nothing of it is kept."""
+
+    length: int
+    """Bytes."""
+    digest: str | None
+    """SHA-256 in hexadecimal; None of a stream that did not reach its end."""
+    items: int | None = None
+    """Of a stream."""
+    first_item: float | None = None
+    """Seconds that a stream took to its first item."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One side on one request."""
 
@@ -33,11 +47,16 @@ class Observation:
     labels: Mapping[str, bool] = field(default_factory=dict)
     """`score >= threshold`, for the outputs that have a threshold."""
     duration: float | None = None
-    """Seconds that the model took, its place in the queue not counted; None if never begun."""
+    """Seconds that the model took, its place in the queue not counted; None if never begun.
+
+    Of a stream, all its turns together: the time in which its reader takes an item is left out.
+    """
     model: str | None = None
     """Tag of the model, e.g. `fraud-v2:k3jx5`."""
     error: str | None = None
     """Exception type; never its message, which may quote the input."""
+    content: Content | None = None
+    """Of a stream, or of an answer of bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,41 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentelemetry import context as otel_context
 
 from flags.assignment import Assign, Assignment, Side
 from flags.isolation import isolated
-from flags.observation import Pair, PairSink, Status
+from flags.limits import Limits
+from flags.observation import Content, Pair, PairSink, Status
 from flags.reading import Reading
-from flags.scorer import Call, Scored, Scorer
+from flags.scorer import Call, Scored, Scorer, raisable
 from flags.tuning import Tuning
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bound what each side may take. Seconds; None means no limit."""
-
-    primary_timeout: float | None = None
-    """The primary's answer is the caller's: unlimited by default, as without us."""
-    candidate_timeout: float | None = 1.0
-    """Beyond it an active candidate has failed and the primary's answer is served."""
-    shadow_timeout: float = 5.0
-    """Time for the side that nobody waits for, if its own limit is not lower."""
-    shadow_concurrency: int = 32
-    """Shadows being scored at the same time; a further one is shed."""
-
-    def of(self, side: Side, *, shadow: bool) -> float | None:
-        """Return the time limit of `side` in seconds."""
-        own = self.primary_timeout if side is Side.PRIMARY else self.candidate_timeout
-        if not shadow:
-            return own
-        return self.shadow_timeout if own is None else min(own, self.shadow_timeout)
+Measure = Callable[[Any], Content]
+"""Say what an answer of bytes holds; called in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +37,8 @@ class Request:
     """What the flag may be sticky on or constrained by: userId, sessionId, ..."""
     inputs: Any = None
     """What segments and features are read from."""
+    on_recorded: Callable[[], None] | None = None
+    """Called once nothing more is done with the request."""
 
     @classmethod
     def of(cls, request_id: str, /, *args: Any, **kwargs: Any) -> "Request":
@@ -93,13 +79,16 @@ class Pairing:
         sink: PairSink,
         limits: Limits | None = None,
         tuning: Tuning | None = None,
+        measure: Measure | None = None,
     ) -> None:
+        """Pair both scorers' sides; `measure` says what an answer of bytes holds."""
         self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self._assign = assign
         self._reading = reading
         self._sink = sink
         self._limits = limits or Limits()
         self._tuning = tuning or Tuning((), None)
+        self._measure = measure
         self._shadows = 0
         self._unfinished: set[asyncio.Task[None]] = set()
 
@@ -109,12 +98,7 @@ class Pairing:
         Raises what the primary raised, or TimeoutError past its time limit, where the caller
         depends on the primary; a failure of the candidate is never raised.
         """
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._pair(request, waiting))
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-        task.add_done_callback(lambda done: _leave_nobody_waiting(done, waiting))
-        return await waiting
+        return await self._begun(request)
 
     async def drain(self, within: float) -> int:
         """Wait up to `within` seconds for unfinished pairs; return how many remain."""
@@ -127,10 +111,20 @@ class Pairing:
         for scorer in self._scorers.values():
             scorer.close()
 
+    def _begun(self, request: Request) -> "asyncio.Future[Answer]":
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._pair(request, waiting))
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        task.add_done_callback(lambda done: _leave_nobody_waiting(done, waiting))
+        if (on_recorded := request.on_recorded) is not None:
+            task.add_done_callback(lambda _: on_recorded())
+        return waiting
+
     async def _pair(self, request: Request, waiting: "asyncio.Future[Answer]") -> None:
-        seen = _Seen.of(request, self._reading)  # before a model can change its input
+        seen = Seen.of(request, self._reading)  # before a model can change its input
         assignment = self._assigned(request)
-        delivery = _Delivery(assignment, waiting)
+        delivery = Delivery(assignment, waiting)
         if assignment.active is Side.PRIMARY:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
@@ -144,6 +138,8 @@ class Pairing:
             else:
                 primary = await self._primary_instead(request, assignment, insurance)
                 delivery.deliver(Side.PRIMARY, primary)
+        if self._measure is not None:
+            primary, candidate = await self._measured(primary), await self._measured(candidate)
         self._record(request, seen, delivery, primary, candidate)
 
     def _assigned(self, request: Request) -> Assignment:
@@ -191,11 +187,22 @@ class Pairing:
             return await self._score(request, Side.PRIMARY, assignment)
         return primary
 
+    async def _measured(self, scored: Scored) -> Scored:
+        """Add what the answer holds, which nobody waits for any more."""
+        if not scored.ok or self._measure is None:
+            return scored
+        try:
+            content = await asyncio.to_thread(self._measure, scored.answer)
+        except Exception as error:  # a file that its model has removed
+            logger.warning("an answer could not be measured: %s", type(error).__name__)
+            return scored
+        return replace(scored, observation=replace(scored.observation, content=content))
+
     def _record(
         self,
         request: Request,
-        seen: "_Seen",
-        delivery: "_Delivery",
+        seen: "Seen",
+        delivery: "Delivery",
         primary: Scored,
         candidate: Scored,
     ) -> None:
@@ -220,7 +227,7 @@ class Pairing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What is known of a request before any model has run."""
 
     started: int
@@ -229,7 +236,8 @@ class _Seen:
     features: Mapping[str, float]
 
     @classmethod
-    def of(cls, request: Request, reading: Reading) -> "_Seen":
+    def of(cls, request: Request, reading: Reading) -> "Seen":
+        """Look at `request`, which arrives now."""
         return cls(
             time.time_ns(),
             otel_context.get_current(),
@@ -238,7 +246,7 @@ class _Seen:
         )
 
 
-class _Delivery:
+class Delivery:
     """Hand the answer to the waiting caller, once, and remember which side it was."""
 
     def __init__(self, assignment: Assignment, waiting: "asyncio.Future[Answer]") -> None:
@@ -248,11 +256,12 @@ class _Delivery:
         self._waiting = waiting
 
     def deliver(self, side: Side, scored: Scored) -> None:
+        """Hand over what `side` came to: its answer, or its error."""
         if self._waiting.done():  # the caller went away
             return
         if not scored.ok:
             error = scored.error or RuntimeError(f"the {side} was not scored")
-            self._waiting.set_exception(_raisable(error))
+            self._waiting.set_exception(raisable(error))
             return
         self.served = side
         self.fallback = side is not self.assignment.active
@@ -268,10 +277,3 @@ def _leave_nobody_waiting(task: "asyncio.Task[None]", waiting: "asyncio.Future[A
         logger.error("a pair could not be made", exc_info=error)
     if not waiting.done():
         waiting.set_exception(RuntimeError("the request was not answered"))
-
-
-def _raisable(error: BaseException) -> BaseException:
-    """Return an error that can go through a future and cannot end the server."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    return RuntimeError(f"the model raised {type(error).__name__}")

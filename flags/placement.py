@@ -2,22 +2,16 @@
 
 import asyncio
 import inspect
-import json
 import logging
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing
 from enum import StrEnum
 from typing import Any, Protocol
 
-import pydantic
-from _bentoml_impl.client import RemoteProxy
-from _bentoml_sdk.io_models import IORootModel
 from _bentoml_sdk.method import APIMethod
 from bentoml import Service
-from bentoml.exceptions import BentoMLException
 
 from flags.assignment import Side
-from flags.side_context import SideContext, forwarded
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +39,12 @@ class PlacedSide(Protocol):
     async def stop(self) -> None:
         """Let the side clean up."""
 
-    def model(self, api: APIMethod[..., Any]) -> Callable[..., Any]:
-        """Return what answers `api`; its `ctx` keyword, if any, is a SideContext."""
+    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:
+        """Return what answers `api`; its `ctx` keyword, if any, is a SideContext.
+
+        For a stream, that is a StreamModel. Without `read`, an answer that comes rendered need not
+        be there in any other form.
+        """
 
     async def is_ready(self) -> bool:
         """Say whether the side can answer."""
@@ -77,11 +75,13 @@ class EmbeddedSide:
         if self._instance is not None:
             await run_hooks(self._service, self._instance, "__bentoml_shutdown_hook__")
 
-    def model(self, api: APIMethod[..., Any]) -> Callable[..., Any]:
+    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:  # noqa: ARG002 - the answer is there anyway
         """Return the bound method behind `api`."""
         if self._instance is None:
-            return self._refuse
+            return self._refuse_stream if api.is_stream else self._refuse
         method: Callable[..., Any] = getattr(self._instance, api.name).local
+        if api.is_stream:
+            return as_generator(api, method)
         if inspect.iscoroutinefunction(api.func):
 
             async def call(*args: Any, **kwargs: Any) -> Any:
@@ -100,94 +100,26 @@ class EmbeddedSide:
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError(f"{self._service.name} could not be loaded") from self._failure
 
-
-class RunnerSide:
-    """A side in worker processes of its own, reached through BentoML's client."""
-
-    def __init__(self, service: Service[Any], proxy: Instance) -> None:
-        """Reach `service` by `proxy`, what `bentoml.depends` resolves to in a running worker."""
-        self._service = service
-        self._proxy = proxy
-
-    async def start(self) -> None:
-        """Set the proxy up, without waiting for the other process."""
-        if isinstance(self._proxy, RemoteProxy):
-            await self._proxy.__aenter__()
-
-    async def stop(self) -> None:
-        """Close the proxy."""
-        if isinstance(self._proxy, RemoteProxy):
-            await self._proxy.close()
-
-    def model(self, api: APIMethod[..., Any]) -> Callable[..., Any]:
-        """Return a call of `api` in the other process."""
-        client = self._proxy.to_async
-        if api.ctx_param is None or not isinstance(self._proxy, RemoteProxy):
-            remote = getattr(client, api.name)
-        else:
-            remote = _with_headers(client, api.name, api.ctx_param)
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return await remote(*(_sendable(api, value) for value in args), **kwargs)
-            except BentoMLException as error:
-                raise _unwrapped(error) from None
-
-        return call
-
-    async def is_ready(self) -> bool:
-        """Ask the other process."""
-        if not isinstance(self._proxy, RemoteProxy):
-            return True
-        try:
-            return bool(await self._proxy.is_ready(5))
-        except Exception as error:  # the process is not there
-            logger.debug("%s is not ready: %s", self._service.name, error)
-            return False
+    async def _refuse_stream(self, *_: Any, **__: Any) -> AsyncGenerator[Any, None]:
+        self._refuse()
+        yield
 
 
-def _sendable(api: APIMethod[..., Any], value: Any) -> Any:
-    """Return an argument as BentoML's client takes it: a model that is the body, as a dict."""
-    if isinstance(value, pydantic.BaseModel) and not issubclass(api.input_spec, IORootModel):
-        return value.model_dump(by_alias=True)
-    return value
+def as_generator(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` as what it is, a generator function, which BentoML's wrapper hides."""
+    if not inspect.isasyncgenfunction(api.func):
 
+        def items(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+            yield from method(*args, **kwargs)
 
-def _unwrapped(error: BentoMLException) -> BentoMLException:
-    """Return the error that the other process answered with, without its wrapping in JSON."""
-    try:
-        content = json.loads(str(error))
-        message = (content[0] if isinstance(content, list) else content)["error"]
-    except (ValueError, LookupError, TypeError):
-        return error
-    return type(error)(message, error_code=error.error_code)
+        return items
 
+    async def items_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        async with aclosing(method(*args, **kwargs)) as own:
+            async for item in own:
+                yield item
 
-def _with_headers(client: Any, name: str, parameter: str) -> Callable[..., Any]:
-    """Return a call that carries the context's headers to the model's process and back.
-
-    BentoML's client offers no public way: its `_call` takes headers, and its `_parse_response` is
-    the one place that sees those of the answer. A test over real processes holds both in place.
-    """
-    carried: ContextVar[SideContext | None] = ContextVar("carried", default=None)
-    parse = client._parse_response
-
-    async def parse_and_keep(endpoint: Any, response: Any) -> Any:
-        context = carried.get()
-        if context is not None:
-            context.response.status_code = response.status
-            context.response.metadata.update(forwarded(response.headers))
-        return await parse(endpoint, response)
-
-    client._parse_response = parse_and_keep
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        context: SideContext = kwargs.pop(parameter)
-        carried.set(context)  # each call runs in a task of its own
-        headers = forwarded(context.request.headers)
-        return await client._call(client.endpoints[name], args, kwargs, headers=headers)
-
-    return call
+    return items_async
 
 
 async def run_hooks(service: Service[Any], instance: Instance, mark: str) -> None:

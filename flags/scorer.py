@@ -31,6 +31,14 @@ class Accept(Protocol):
         ...
 
 
+class Render(Protocol):
+    """Turn an answer into what is sent, where that takes longer than the event loop should wait."""
+
+    async def __call__(self, answer: Any) -> Any:
+        """Return what is sent for `answer`; raise if it cannot be sent."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """The arguments of one call of a model; each side gets its own."""
@@ -64,6 +72,8 @@ class Outcome:
     error: BaseException | None
     duration: float | None
     """Seconds; None if it was never begun."""
+    rendered: Any = None
+    """What is sent for the value, if it was rendered where the model runs."""
 
 
 class Scorer:
@@ -84,12 +94,14 @@ class Scorer:
         tag: str | None = None,
         threads: SideThreads | None = None,
         accept: Accept | None = None,
+        render: Render | None = None,
         decide: Decide | None = None,
         unreadable_is_error: bool = True,
     ) -> None:
         """Score `model` as `side`.
 
-        `accept` is asked before an answer counts as good; `decide` applies thresholds that come
+        `accept` is asked before an answer counts as good; `render` makes of it what is sent, which
+        takes its place once it has been read; `decide` applies thresholds that come
         with a call instead of the model's own. With `unreadable_is_error` off, an
         answer whose score cannot be read is served and recorded without scores (the primary's
         answer is the caller's, whatever we can read of it).
@@ -99,6 +111,7 @@ class Scorer:
         self._model = model
         self._reading = reading
         self._accept = accept
+        self._render = render
         self._decide = decide
         self._unreadable_is_error = unreadable_is_error
         self._is_async = _is_async(model)
@@ -166,6 +179,22 @@ class Scorer:
         return None
 
     async def _read(self, outcome: Outcome, tuned: Mapping[str, float]) -> Scored:
+        scored = self._observed(outcome, tuned)
+        if not scored.ok:
+            return scored
+        try:
+            if self._accept is not None:
+                await self._accept(scored.answer)
+            if self._render is None:
+                return scored
+            sent = outcome.rendered if scored.answer is outcome.value else None
+            if sent is None:
+                sent = await self._render(scored.answer)
+            return Scored(scored.observation, sent)
+        except Exception as error:
+            return self._failed(Status.ERROR, error, outcome.duration)
+
+    def _observed(self, outcome: Outcome, tuned: Mapping[str, float]) -> Scored:
         answer = outcome.value
         try:
             if tuned and self._decide is not None:
@@ -184,11 +213,6 @@ class Scorer:
                 ),
                 answer,
             )
-        if self._accept is not None:
-            try:
-                await self._accept(answer)
-            except Exception as error:
-                return self._failed(Status.ERROR, error, outcome.duration)
         return Scored(
             Observation(
                 Status.OK,
@@ -229,6 +253,13 @@ async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> Outco
     except BaseException as raised:
         error = raised
     return Outcome(value, error, time.perf_counter() - started)
+
+
+def raisable(error: BaseException) -> BaseException:
+    """Return an error that can go through a future and cannot end the server."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    return RuntimeError(f"the model raised {type(error).__name__}")
 
 
 def _is_async(model: Callable[..., Any]) -> bool:

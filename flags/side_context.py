@@ -1,6 +1,7 @@
 """Give each side a `bentoml.Context` of its own, so that a shadow cannot touch the response."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import bentoml
@@ -36,10 +37,17 @@ _OWN: Final = frozenset(
 class SideContext(bentoml.Context):
     """The request as it is, and a response that becomes the caller's only if the side is served."""
 
-    def __init__(self, request: Request, state: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        state: dict[str, Any],
+        new_folder: Callable[[], str] = tempfile.mkdtemp,
+    ) -> None:
         super().__init__()
         self.state = state
         self._request = request
+        self._new_folder = new_folder
+        self._temp_dir: str | None = None
         self._response = bentoml.Context.ResponseContext()
 
     @property
@@ -52,12 +60,24 @@ class SideContext(bentoml.Context):
         """Return this side's own response."""
         return self._response
 
-    def apply_to(self, response: bentoml.Context.ResponseContext) -> None:
-        """Make this side's response the caller's."""
+    @property
+    def temp_dir(self) -> str:
+        """Return this side's own folder for files of this request."""
+        if self._temp_dir is None:
+            self._temp_dir = self._new_folder()
+        return self._temp_dir
+
+    def apply_to(
+        self, response: bentoml.Context.ResponseContext, *, streaming: bool = False
+    ) -> None:
+        """Make this side's response the caller's; one that is `streaming` may still add tasks."""
         response.status_code = self._response.status_code
         response.metadata.update(self._response.metadata)
         response.cookies.extend(self._response.cookies)
-        response.background.tasks.extend(self._response.background.tasks)
+        if streaming:
+            response.background.add_task(self._response.background)
+        else:
+            response.background.tasks.extend(self._response.background.tasks)
 
 
 def forwarded(headers: Mapping[str, str]) -> dict[str, str]:

@@ -157,6 +157,11 @@ def _observe(
     values[names.side(side, names.DURATION)] = seen.duration
     values[names.side(side, names.MODEL)] = seen.model
     values[names.side(side, names.SIDE_ERROR)] = seen.error
+    if (content := seen.content) is not None:
+        values[names.side(side, names.ITEMS)] = content.items
+        values[names.side(side, names.LENGTH)] = content.length
+        values[names.side(side, names.FIRST_ITEM)] = content.first_item
+        values[names.side(side, names.DIGEST)] = content.digest
     for output, score in seen.scores.items():
         values[names.side(side, names.SCORE, output)] = float(score)
     for output, threshold in seen.thresholds.items():

@@ -6,7 +6,7 @@ Run it as `python -m service.training`: it simulates the transactions unless it 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,12 +25,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from comparison.drift import REFERENCE, FeatureReference
 from service.model import V1, V2, Classifier
 from service.schema import COLUMNS, FEATURES
 from service.simulator import simulate
 
 ALARM_QUANTILE: Final = 0.995
 """v1's threshold is this quantile of its scores: reviewers get one transaction in 200."""
+
+
+RECORDED: Final = ("tx_amount",)
+"""Features that `service.app` records; the models carry how their training values spread."""
 
 
 class Days(NamedTuple):
@@ -76,6 +81,8 @@ class Trained:
     threshold: float
     training_rows: int
     evaluation_rows: int
+    references: Mapping[str, FeatureReference]
+    """By feature, its values on the training days."""
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -122,7 +129,10 @@ def train(transactions: pd.DataFrame) -> Trained:
         )
         for classifier, score in zip((v1, v2), scores, strict=True)
     )
-    return Trained(v1_evaluated, v2_evaluated, threshold, len(rows), len(unseen))
+    references = {
+        feature: FeatureReference.of(rows[:, FEATURES.index(feature)]) for feature in RECORDED
+    }
+    return Trained(v1_evaluated, v2_evaluated, threshold, len(rows), len(unseen), references)
 
 
 def _labelled(
@@ -145,8 +155,9 @@ def save(trained: Trained, source: str) -> tuple[bentoml.Tag, bentoml.Tag]:
     """Put both models into BentoML's store (BENTOML_HOME) and return their tags, v1's first.
 
     `source` says where the transactions came from. The metadata of each model holds its alarm
-    threshold, its figures and what they rest on.
+    threshold, its figures and what they rest on, and the reference of the recorded features.
     """
+    references = {name: reference.as_plain() for name, reference in trained.references.items()}
     tags = []
     for name, evaluated in ((V1, trained.v1), (V2, trained.v2)):
         stored = bentoml.sklearn.save_model(
@@ -159,6 +170,7 @@ def save(trained: Trained, source: str) -> tuple[bentoml.Tag, bentoml.Tag]:
                 "average_precision": evaluated.average_precision,
                 "alarm_rate": evaluated.alarm_rate,
                 "features": list(FEATURES),
+                REFERENCE: references,
                 "training_days": str(TRAINING),
                 "training_rows": trained.training_rows,
                 "evaluation_days": str(EVALUATION),

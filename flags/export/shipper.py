@@ -43,7 +43,7 @@ class Shipper:
         self.account = ShippingAccount()
         self._folder = folder
         self._own = f"{PREFIX}{name}-"
-        self._destination = destination
+        self.destination = destination
         self._receiver = Receiver(destination)
         self._limits = limits or ShippingLimits()
         self._backoff = Backoff(self._limits.longest_wait)
@@ -116,7 +116,7 @@ class Shipper:
             if self._trouble != reply.reason:
                 logger.warning(
                     "pairs are not shipped to %s (%s: %s); they wait in %s and will be",
-                    self._destination,
+                    self.destination,
                     reply.reason,
                     reply.words,
                     self._folder,
@@ -125,7 +125,7 @@ class Shipper:
         elif reply.outcome is Outcome.ACCEPTED:
             self._backoff.succeeded()
             if self._trouble is not None:
-                logger.warning("pairs are shipped to %s again", self._destination)
+                logger.warning("pairs are shipped to %s again", self.destination)
             self._trouble = None
 
     def _look_for_files(self) -> None:

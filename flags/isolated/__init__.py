@@ -2,5 +2,6 @@
 
 `side` is what the worker calls; it keeps a `process`, the worker's view of one child. `program` is
 what that child runs: it loads the side's service and answers calls through `host`. `pipe` and
-`carried` hold what travels between the two.
+`carried` hold what travels between the two. `stream_calls` and `hosted_stream` are the two ends of
+an answer that is a stream.
 """

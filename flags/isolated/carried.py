@@ -40,21 +40,12 @@ class HostedContext(SideContext):
     def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
         request = Request(scope)
         request.metadata = request.headers  # type: ignore[attr-defined]  # as BentoML does
-        super().__init__(request, state)
-        self._folder = folder
-        self._own: str | None = None
-
-    @property
-    def temp_dir(self) -> str:
-        """Return a folder for this request's files; whoever made the context removes it."""
-        if self._own is None:
-            self._own = tempfile.mkdtemp(dir=self._folder)
-        return self._own
+        super().__init__(request, state, lambda: tempfile.mkdtemp(dir=folder))
 
     @property
     def used_folder(self) -> str | None:
         """Return the request's folder if it was asked for."""
-        return self._own
+        return self._temp_dir
 
 
 class CarriedResponse(NamedTuple):
@@ -124,6 +115,26 @@ class InputState(NamedTuple):
         value = kind.__new__(kind)
         value.__setstate__(self.state)
         return value
+
+
+class CarriedImage(NamedTuple):
+    """An image with the format in which it is to be sent, which its own pickle forgets."""
+
+    image: Any
+    format: str | None
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """Return an image of Pillow so, and any other value as it is."""
+        if type(value).__module__.startswith("PIL."):
+            return cls(value, getattr(value, "format", None))
+        return value
+
+    def restored(self) -> Any:
+        """Return the image."""
+        if self.image.format != self.format:
+            self.image.format = self.format
+        return self.image
 
 
 def carried_scope(request: Request) -> dict[str, Any]:

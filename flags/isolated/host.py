@@ -5,16 +5,25 @@ import inspect
 import pickle
 import shutil
 import threading
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from bentoml import Service
 
-from flags.isolated.carried import CarriedResponse, HostedContext, InputState, Traced
+from flags.isolated.carried import (
+    CarriedImage,
+    CarriedResponse,
+    HostedContext,
+    InputState,
+    Traced,
+)
+from flags.isolated.hosted_stream import HostedStream
 from flags.isolated.pipe import BlockingPipe
-from flags.placement import run_hooks
+from flags.isolated.portable import UnportableError, portable
+from flags.placement import as_generator, run_hooks
 from flags.scorer import Call, Outcome, guard, guard_async
+from flags.turns import END
 
 LOADED: Final = 0
 """Number of the first message from the process: None, or why its service could not be loaded."""
@@ -41,11 +50,27 @@ class Asked(NamedTuple):
     traced: Traced
 
 
+class Turn(NamedTuple):
+    """One turn of a stream, as it travels."""
+
+    api: str
+    stream: int
+    asked: Asked | None
+    """The call that the stream answers, with its first turn."""
+
+
+class Enough(NamedTuple):
+    """Says that nothing more of a stream is wanted; it has no answer."""
+
+    api: str
+    stream: int
+
+
 class Answered(NamedTuple):
     """What became of a call, as it travels."""
 
     value: Any
-    error: BaseException | None
+    error: BaseException | UnportableError | None
     duration: float | None
     response: CarriedResponse | None = None
 
@@ -65,6 +90,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._left_behind: set[asyncio.Task[None]] = set()
+        self._streams: dict[int, HostedStream] = {}
         self._closed = asyncio.Event()
 
     async def serve(self, imported: Callable[[], Service[Any]]) -> None:
@@ -79,7 +105,9 @@ class Host:
         self._service, self._instance = service, instance
         self._methods = {name: getattr(instance, name).local for name in service.apis}
         self._async = {
-            name for name, api in service.apis.items() if inspect.iscoroutinefunction(api.func)
+            name
+            for name, api in service.apis.items()
+            if inspect.iscoroutinefunction(api.func) or inspect.isasyncgenfunction(api.func)
         }
         self._pipe.send(LOADED, None)
         needs_loop = bool(self._async) or hasattr(instance, "__is_ready__")
@@ -97,34 +125,92 @@ class Host:
             except Exception as error:
                 self._send(number, Outcome(None, error, None))
                 continue
-            if isinstance(message, Asked) and message.api not in self._async:
+            if isinstance(message, str) or message.api in self._async:
+                self._loop.call_soon_threadsafe(self._begin, number, message)
+            elif isinstance(message, Asked):
                 self._answer(number, message)
             else:
-                self._loop.call_soon_threadsafe(self._begin, number, message)
-        self._loop.call_soon_threadsafe(self._closed.set)
+                self._continue(number, message)
+        with suppress(RuntimeError):  # another thread came first, and the loop is closed
+            self._loop.call_soon_threadsafe(self._closed.set)
 
     def _answer(self, number: int, asked: Asked) -> None:
-        call, context = self._call(asked)
+        try:
+            call, context = self._call(asked)
+        except Exception as error:  # or this thread would take no further call
+            self._send(number, Outcome(None, error, None))
+            return
         with asked.traced.attached():
             outcome = guard(self._methods[asked.api], call)
         self._send(number, outcome, context)
 
+    def _continue(self, number: int, message: Turn | Enough) -> None:
+        """Take a turn of a synchronous stream, or end it."""
+        if isinstance(message, Enough):
+            if (unwanted := self._forget(message.stream)) is not None:
+                guard(unwanted.close, Call())
+            return
+        try:
+            stream = self._stream(message)
+        except Exception as error:
+            self._send(number, Outcome(None, error, None))
+            return
+        with stream.traced.attached():
+            outcome = guard(stream.take, Call())
+        self._send_turn(number, message, stream, outcome)
+
     def _begin(self, number: int, message: Any) -> None:
-        if message != CANCEL:
+        if isinstance(message, Enough):
+            if (unwanted := self._forget(message.stream)) is not None:
+                self._leave_behind(unwanted.close_async())
+        elif message != CANCEL:
             task = self._loop.create_task(self._answer_async(number, message))
             self._calls[number] = task
-            task.add_done_callback(lambda _: self._calls.pop(number))
+            task.add_done_callback(lambda done: self._ended(number, done))
         elif number in self._calls:
             self._calls[number].cancel()
+
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        del self._calls[number]
+        # Cancelled before it was begun, behind a call that blocked the loop.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self._send(number, Outcome(None, error, None))
 
     async def _answer_async(self, number: int, message: Any) -> None:
         if message == READINESS:
             self._send(number, await guard_async(self._is_ready, Call()))
             return
+        if isinstance(message, Turn):
+            stream = self._stream(message)
+            with stream.traced.attached():
+                outcome = await stream.take_async()
+            self._send_turn(number, message, stream, outcome)
+            return
         call, context = self._call(message)
         with message.traced.attached():
             outcome = await guard_async(self._methods[message.api], call)
         self._send(number, outcome, context)
+
+    def _stream(self, turn: Turn) -> HostedStream:
+        if turn.asked is not None:
+            call, context = self._call(turn.asked)
+            method = as_generator(self._service.apis[turn.api], self._methods[turn.api])
+            self._streams[turn.stream] = HostedStream(method, call, context, turn.asked.traced)
+        return self._streams[turn.stream]
+
+    def _send_turn(self, number: int, turn: Turn, stream: HostedStream, outcome: Outcome) -> None:
+        """Send what came of a turn, with the first one what the side set on its context."""
+        self._send(number, outcome, stream.context if turn.asked else None, last=False)
+        if outcome.error is not None or outcome.value is END:
+            self._forget(turn.stream)
+
+    def _forget(self, number: int) -> HostedStream | None:
+        """Take a stream off the list; what its request leaves behind is done as for any other."""
+        stream = self._streams.pop(number, None)
+        if stream is not None and stream.context is not None:
+            self._loop.call_soon_threadsafe(self._tidy_up, stream.context)
+        return stream
 
     def _call(self, asked: Asked) -> tuple[Call, HostedContext | None]:
         spec = self._service.apis[asked.api].input_spec
@@ -143,33 +229,34 @@ class Host:
             return bool(await probe())
         return bool(await asyncio.to_thread(probe))
 
-    def _send(self, number: int, outcome: Outcome, context: HostedContext | None = None) -> None:
+    def _send(
+        self,
+        number: int,
+        outcome: Outcome,
+        context: HostedContext | None = None,
+        *,
+        last: bool = True,
+    ) -> None:
         response = None if context is None else CarriedResponse.of(context.response)
         error = None if outcome.error is None else portable(outcome.error)
         try:
-            self._pipe.send(number, Answered(outcome.value, error, outcome.duration, response))
+            value = CarriedImage.of(outcome.value)
+            self._pipe.send(number, Answered(value, error, outcome.duration, response))
         except OSError:  # the worker is gone
             return
         except Exception as unsendable:
             self._pipe.send(number, Answered(None, portable(unsendable), outcome.duration))
-        if context is not None:
+        if context is not None and last:
             self._loop.call_soon_threadsafe(self._tidy_up, context)
 
     def _tidy_up(self, context: HostedContext) -> None:
         """Do what a request leaves behind: background tasks, and files that the worker reads."""
         if context.response.background.tasks:
-            task = self._loop.create_task(context.response.background())
-            self._left_behind.add(task)
-            task.add_done_callback(self._left_behind.discard)
+            self._leave_behind(context.response.background())
         if context.used_folder is not None:
-            self._loop.call_later(_FILES_KEPT, shutil.rmtree, context.used_folder)
+            self._loop.call_later(_FILES_KEPT, shutil.rmtree, context.used_folder, True)
 
-
-def portable(error: BaseException) -> BaseException:
-    """Return `error` as it can be pickled and unpickled, with its traceback as a note."""
-    error.add_note("".join(traceback.format_exception(error)).rstrip())
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+    def _leave_behind(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._left_behind.add(task)
+        task.add_done_callback(self._left_behind.discard)

@@ -13,9 +13,10 @@ from typing import Final
 import psutil
 
 from flags.errors import SideDownError
-from flags.isolated.carried import CarriedResponse
-from flags.isolated.host import CANCEL, LOADED, Answered, Asked
+from flags.isolated.carried import CarriedImage, CarriedResponse
+from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
 from flags.isolated.pipe import Pipe
+from flags.isolated.portable import restored
 from flags.isolated.program import Program, run
 from flags.scorer import Outcome
 
@@ -28,14 +29,18 @@ _CLOSED_WITHIN: Final = 5.0
 _LAST_ANSWERS_WITHIN: Final = 0.1
 """Seconds in which the answers of a process that has ended are read."""
 
+_PRELOADED: Final = "flags.isolated.fork_server"
+
 
 class SideCall:
     """One call of a side's API, from the queue to its outcome."""
 
-    def __init__(self, message: Asked | str, *, takes_a_thread: bool) -> None:
+    def __init__(self, message: Asked | Turn | str, *, takes_a_thread: bool) -> None:
         loop = asyncio.get_running_loop()
         self.message = message
         self.takes_a_thread = takes_a_thread
+        self.process: SideProcess | None = None
+        """Which process has it, or the one that must: a stream stays where it began."""
         self.submitted = self.began = loop.time()
         self.outcome: asyncio.Future[tuple[Outcome, CarriedResponse | None]] = loop.create_future()
         """Cancelled by whoever waits no longer."""
@@ -68,11 +73,14 @@ class SideProcess:
         self._free = threads
         self._calls: dict[int, SideCall] = {}
         self._overdue: set[int] = set()
+        self._streams = 0
+        """Those that have begun here and not ended: between two turns there is no call of them."""
         self._numbers = itertools.count(LOADED + 1)
         self._loaded: asyncio.Future[None] = loop.create_future()
         self._loaded.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._pipe = Pipe(self._received, self._closed)
         self._launching = loop.create_task(self._launch())
+        self._launching.add_done_callback(self._launched)
 
     @property
     def has_free_thread(self) -> bool:
@@ -85,15 +93,14 @@ class SideProcess:
         return self._process.pid
 
     def memory(self) -> int:
-        """Return the resident memory in bytes; 0 once the process has ended."""
+        """Return the resident memory in bytes; 0 if it cannot be told."""
         try:
             return int(psutil.Process(self._process.pid).memory_info().rss)
-        except psutil.NoSuchProcess:
+        except (psutil.Error, OSError):  # it has ended, or this worker has no file handle left
             return 0
 
     async def load(self) -> None:
         """Wait until the process has loaded the service; raises why it has not."""
-        await asyncio.shield(self._launching)
         await self._loaded
 
     def send(self, call: SideCall) -> None:
@@ -104,48 +111,65 @@ class SideProcess:
         except Exception as error:  # an argument that cannot be pickled
             call.settle(Outcome(None, error, None))
             return
+        call.process = self
         call.began = self._loop.time()
         self._calls[number] = call
+        if isinstance(call.message, Turn) and call.message.asked is not None:
+            self._streams += 1
         if call.takes_a_thread:
             self._free -= 1
         call.outcome.add_done_callback(lambda _: self._done(number))
 
+    def tell(self, message: Enough) -> None:
+        """Send what has no answer."""
+        self._pipe.send(LOADED, message)
+
+    def lose_stream(self) -> None:
+        """Notice that a stream which began here has ended."""
+        self._streams -= 1
+        if self.unusable.done():
+            self.retire(self.unusable.result())
+
     def retire(self, reason: str) -> None:
         """Take no further call, and end as soon as no call is left that may end by itself."""
-        if not self.unusable.done():
-            self.unusable.set_result(reason)
-        if self._calls.keys() <= self._overdue:
+        self._have_reason(reason)
+        if self._calls.keys() <= self._overdue and not self._streams:
             self._end()
 
     async def stop(self) -> None:
         """End the process; its shutdown hooks run if it is not busy."""
         await asyncio.wait({self._launching})
-        if self._launching.exception() is None:
-            self._end()
-            await self.ended
+        self._end()
+        await self.ended
 
     async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         # Forked from a server without threads: a fork of this process, which has some, may hang.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([Program.__module__])
+        context.set_forkserver_preload([_PRELOADED])
         name = self._program.side
         self._process = context.Process(target=run, args=(self._program, theirs), name=name)
         try:
             await asyncio.to_thread(self._process.start)  # the first one waits for the server
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
         atexit.register(self._process.kill)  # or `multiprocessing` waits for it at exit
         self._loop.add_reader(self._process.sentinel, self._exited)
         await self._loop.create_unix_connection(lambda: self._pipe, sock=ours)
 
+    def _launched(self, launching: "asyncio.Task[None]") -> None:
+        """Have ended if there is nothing to end: no memory or no file handle for a process."""
+        if not launching.cancelled() and (error := launching.exception()) is not None:
+            self._loaded.set_exception(error)
+            self._have_reason("could not be started")
+            self.ended.set_result(None)
+
     def _received(self, number: int, body: bytes) -> None:
         if number == LOADED:
-            error = pickle.loads(body)  # noqa: S301 - from our own child
-            if error is None:
-                self._loaded.set_result(None)
-            else:
-                self._loaded.set_exception(error)
+            self._said_how_loading_went(restored(pickle.loads(body)))  # noqa: S301 - our own child
             return
         call = self._calls.pop(number)
         self._overdue.discard(number)
@@ -156,12 +180,24 @@ class SideProcess:
         except Exception as error:  # of a class that is not here
             call.settle(Outcome(None, error, None))
         else:
-            outcome = Outcome(answered.value, answered.error, answered.duration)
+            value = answered.value
+            if isinstance(value, CarriedImage):
+                value = value.restored()
+            outcome = Outcome(value, restored(answered.error), answered.duration)
             call.settle(outcome, answered.response)
         if self.unusable.done():
             self.retire(self.unusable.result())
         else:
             self._freed()
+
+    def _said_how_loading_went(self, error: BaseException | None) -> None:
+        if error is None:
+            self._loaded.set_result(None)
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+            self._loaded.set_exception(error)
+        else:  # raised in the worker, SystemExit would end that
+            raised = SideDownError(f"the {self._program.side} raised {type(error).__name__}")
+            self._loaded.set_exception(raised)
 
     def _done(self, number: int) -> None:
         """Notice a call that is done for whoever waited, and not for the process."""
@@ -180,7 +216,13 @@ class SideProcess:
             self._overdue.add(number)
             self.retire("a call hung")
 
+    def _have_reason(self, reason: str) -> None:
+        if not self.unusable.done():
+            self.unusable.set_result(reason)
+
     def _end(self) -> None:
+        if self.ended.done():
+            return
         if self._overdue or not self._loaded.done():
             self._process.kill()
         else:
@@ -197,6 +239,7 @@ class SideProcess:
     def _exited(self) -> None:
         self._loop.remove_reader(self._process.sentinel)
         atexit.unregister(self._process.kill)
+        self._have_reason(_in_words(self._process.exitcode))  # calls from now on are the next one's
         # A process that the model started may hold the pipe open.
         self._loop.call_later(_LAST_ANSWERS_WITHIN, self._finish)
 
@@ -207,8 +250,7 @@ class SideProcess:
         error = SideDownError(f"the {self._program.side}'s process {reason}")
         if not self._loaded.done():
             self._loaded.set_exception(error)
-        if not self.unusable.done():
-            self.unusable.set_result(reason)
+        self._have_reason(reason)
         for call in self._calls.values():
             call.settle(Outcome(None, error, self._loop.time() - call.began))
         self._calls.clear()
@@ -220,4 +262,8 @@ class SideProcess:
 def _in_words(exit_code: int | None) -> str:
     if exit_code is None or exit_code >= 0:
         return f"ended with exit code {exit_code}"
-    return f"was ended by {signal.Signals(-exit_code).name}"
+    number = -exit_code
+    try:
+        return f"was ended by {signal.Signals(number).name}"
+    except ValueError:  # most of those for real time have no name
+        return f"was ended by signal {number}"

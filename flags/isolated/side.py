@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import itertools
 import logging
 import shutil
 import tempfile
@@ -15,9 +16,10 @@ from bentoml import Service
 from flags.assignment import Side
 from flags.errors import SideDownError
 from flags.isolated.carried import CarriedResponse, InputState, Traced, carried_scope
-from flags.isolated.host import READINESS, Asked
+from flags.isolated.host import READINESS, Asked, Turn
 from flags.isolated.process import SideCall, SideProcess
 from flags.isolated.program import Program
+from flags.isolated.stream_calls import IsolatedTurns
 from flags.scorer import Outcome
 from flags.side_context import SideContext
 
@@ -27,8 +29,9 @@ _LONG_LIFE: Final = 10.0
 """Seconds after which the end of a process is a new incident, and not one more of a series."""
 
 _DELAY: Final = 0.5
-_LONGEST_DELAY: Final = 30.0
-"""Seconds before a process is started anew; it doubles with each of a series, from the second."""
+_LONGEST_DELAY: Final = {Side.PRIMARY: 2.0, Side.CANDIDATE: 30.0}
+"""Seconds before a process is started anew; it doubles with each of a series, from the second.
+Starting takes processor time from those who answer; without a primary nobody may."""
 
 _LOOK: Final = 1.0
 """Seconds between two looks at the memory."""
@@ -41,7 +44,8 @@ class IsolatedSide:
 
     Calls beyond the service's `threads` are held here, so that they survive a process that ends.
     While there is no process, calls of the candidate fail at once, since the primary's answer is
-    there to be served; calls of the primary wait as long as the next process is loading.
+    there to be served; calls of the primary wait for the next one, unless the last could not even
+    be loaded.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class IsolatedSide:
         self._waiting: deque[SideCall] = deque()
         self._unended: set[SideProcess] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._streams = itertools.count(1)
 
     async def start(self) -> None:
         """Start the process; a candidate that cannot be loaded fails each request instead."""
@@ -97,26 +102,34 @@ class IsolatedSide:
         await asyncio.gather(*(process.stop() for process in self._unended))
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def model(self, api: APIMethod[..., Any]) -> Callable[..., Any]:
-        """Return a call of `api` in the process; it returns an Outcome, timed there."""
+    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:  # noqa: ARG002 - nothing comes rendered
+        """Return a call of `api` in the process; what it returns is timed there."""
+        if api.is_stream:
+            return self._stream_model(api)
         takes_a_thread = not inspect.iscoroutinefunction(api.func)
 
         async def call(*args: Any, **kwargs: Any) -> Outcome:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
-            scope = None if context is None else carried_scope(context.request)
-            asked = Asked(
-                api.name,
-                tuple(InputState.of(value) for value in args),
-                kwargs,
-                None if scope is None else (api.ctx_param or "", scope),
-                Traced.current(),
-            )
+            asked = _asked(api, args, kwargs, context)
             outcome, response = await self._submit(asked, takes_a_thread=takes_a_thread)
             if context is not None and response is not None:
                 response.apply_to(context)
             return outcome
 
         return call
+
+    def _stream_model(self, api: APIMethod[..., Any]) -> Callable[..., IsolatedTurns]:
+        def turns(*args: Any, **kwargs: Any) -> IsolatedTurns:
+            context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
+            return IsolatedTurns(
+                self._submit_turn,
+                lambda: _asked(api, args, kwargs, context),
+                context,
+                next(self._streams),
+                takes_a_thread=inspect.isgeneratorfunction(api.func),
+            )
+
+        return turns
 
     async def is_ready(self) -> bool:
         """Ask the service's own `__is_ready__`, if it has one."""
@@ -135,14 +148,30 @@ class IsolatedSide:
         self, message: Asked | str, *, takes_a_thread: bool
     ) -> "asyncio.Future[tuple[Outcome, CarriedResponse | None]]":
         call = SideCall(message, takes_a_thread=takes_a_thread)
-        if self._process is not None and not takes_a_thread:
+        self._enter(call)
+        return call.outcome
+
+    def _submit_turn(
+        self, message: Turn, process: SideProcess | None, *, takes_a_thread: bool
+    ) -> SideCall:
+        call = SideCall(message, takes_a_thread=takes_a_thread)
+        call.process = process
+        if process is None or process is self._process:
+            self._enter(call)
+        elif process.ended.done():
+            call.settle(Outcome(None, self._down(), None))
+        else:  # it retires, and finishes what it has
+            process.send(call)
+        return call
+
+    def _enter(self, call: SideCall) -> None:
+        if self._process is not None and not call.takes_a_thread:
             self._process.send(call)
         elif self._process is not None or self._awaited:
             self._waiting.append(call)
             self._send_waiting()
         else:
             call.settle(Outcome(None, self._down(), None))
-        return call.outcome
 
     def _send_waiting(self) -> None:
         process, waiting = self._process, self._waiting
@@ -150,8 +179,12 @@ class IsolatedSide:
             if waiting[0].takes_a_thread and not process.has_free_thread:
                 return
             call = waiting.popleft()
-            if not call.outcome.done():  # else it ran into its limit before it could begin
+            if call.outcome.done():  # it ran into its limit before it could begin
+                continue
+            if call.process in (None, process):
                 process.send(call)
+            else:
+                call.settle(Outcome(None, self._down(), None))
 
     def _fail_waiting(self) -> None:
         self._awaited = False
@@ -163,7 +196,7 @@ class IsolatedSide:
 
     async def _keep(self, first: "asyncio.Future[Exception | None]") -> None:
         """Keep a process up, until cancelled; `first` is told how the first one loaded."""
-        delays = _delays()
+        delays = _delays(_LONGEST_DELAY[self._side])
         while True:
             process = self._new_process()
             error = await _loading_error(process)
@@ -171,12 +204,12 @@ class IsolatedSide:
                 first.set_result(error)
             if error is None:
                 if await self._serve(process) > _LONG_LIFE:
-                    delays = _delays()
+                    delays = _delays(_LONGEST_DELAY[self._side])
             else:
                 logger.error("the %s %s could not be loaded", *self._name, exc_info=error)
                 process.retire("could not be loaded")
             delay = next(delays)
-            self._awaited = self._side is Side.PRIMARY and error is None and delay == 0
+            self._awaited = self._side is Side.PRIMARY and error is None
             if not self._awaited:
                 self._fail_waiting()
             await asyncio.sleep(delay)
@@ -216,6 +249,21 @@ class IsolatedSide:
             process.retire(f"used {used >> 20} MiB of memory, limit {limit >> 20} MiB")
 
 
+def _asked(
+    api: APIMethod[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    context: SideContext | None,
+) -> Asked:
+    return Asked(
+        api.name,
+        tuple(InputState.of(value) for value in args),
+        kwargs,
+        None if context is None else (api.ctx_param or "", carried_scope(context.request)),
+        Traced.current(),
+    )
+
+
 async def _loading_error(process: SideProcess) -> Exception | None:
     try:
         await process.load()
@@ -224,10 +272,10 @@ async def _loading_error(process: SideProcess) -> Exception | None:
     return None
 
 
-def _delays() -> Iterator[float]:
+def _delays(longest: float) -> Iterator[float]:
     """Yield the seconds before each start of a series: none before the first."""
     yield 0.0
     delay = _DELAY
     while True:
         yield delay
-        delay = min(2 * delay, _LONGEST_DELAY)
+        delay = min(2 * delay, longest)

@@ -163,8 +163,9 @@ def served(
 class Load:
     """Callers in a thread of their own, each asking again and again until the end of the block."""
 
-    def __init__(self, url: str, callers: int = 4, pause: float = 0.02) -> None:
+    def __init__(self, url: str, callers: int = 4, pause: float = 0.02, name: str = "load") -> None:
         self._url = url
+        self._name = name
         self._callers = callers
         self._pause = pause
         self._stopping = False
@@ -180,7 +181,7 @@ class Load:
         return [reply for reply in list(self.replies) if reply.status != 200]
 
     def _run(self) -> None:
-        ids = (f"load-{number}" for number in count())
+        ids = (f"{self._name}-{number}" for number in count())
         waiting = iter(lambda: None if self._stopping else next(ids), None)
         asyncio.run(_callers(self._url, waiting, self._callers, self._pause, self.replies))
 

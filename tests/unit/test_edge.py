@@ -14,13 +14,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from flags.assignment import Assignment, Side
-from flags.edge import ANSWER, IDENTITY, Edge
+from flags.edge import AFTERWARDS, ANSWER, IDENTITY, Edge
 from flags.pair import Answer
 from flags.settings import Settings
+from tests.fakes import until
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -220,6 +221,57 @@ async def test_an_error_of_the_application_is_named_and_left_as_it_is() -> None:
 async def test_a_streamed_answer_passes() -> None:
     response = await client_of(10).post("/stream", request_id(b"r1"))
     assert (response.content, response.headers["x-request-id"]) == (b"abc", "r1")
+
+
+async def test_an_item_of_a_stream_is_sent_before_the_next_one_is_made() -> None:
+    order: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for item in "abc":
+            order.append(f"made {item}")
+            await send({"type": "http.response.body", "body": item.encode(), "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            order.append(f"sent {message['body'].decode()}")
+
+    edge = Edge(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
+    await edge({"type": "http", "path": "/predict", "headers": []}, never_received, send)
+    assert order == ["made a", "sent a", "made b", "sent b", "made c", "sent c"]
+
+
+@pytest.mark.parametrize("ends", ["answers", "raises", "is cancelled"])
+async def test_what_is_to_follow_the_response_follows_it_however_it_ended(ends: str) -> None:
+    order: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[AFTERWARDS] = [lambda: order.append("first"), lambda: order.append("second")]
+        order.append("began")
+        if ends == "raises":
+            raise OSError
+        if ends == "is cancelled":
+            await asyncio.Event().wait()
+        await JSONResponse("done")(scope, receive, send)
+
+    async def send(message: Message) -> None:
+        order.append(message["type"])
+
+    edge = Edge(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
+    scope: Scope = {"type": "http", "path": "/predict", "headers": []}
+    running = asyncio.ensure_future(edge(scope, never_received, send))
+    await until(lambda: order)
+    if ends == "is cancelled":
+        running.cancel()
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        await running
+    sent = ["http.response.start", "http.response.body"] if ends == "answers" else []
+    assert order == ["began", *sent, "first", "second"]
+
+
+async def never_received() -> Message:
+    raise AssertionError("nobody has to read this body")
 
 
 async def test_other_routes_pass_untouched() -> None:

@@ -17,7 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from flags.assignment import Assignment, Side
 from flags.export.pair_files import FileLimits, PairFiles
-from flags.observation import Observation, Pair, Status
+from flags.observation import Content, Observation, Pair, Status
 from flags.spans import PairSpans, pair_attributes
 from tests.fakes import eventually
 
@@ -81,6 +81,26 @@ def test_every_fact_of_a_pair_is_an_attribute() -> None:
         "migration.segment.country": "FR",
         "migration.feature.amount": 12.5,
     }
+
+
+def test_what_a_stream_held_is_there_as_far_as_it_is_known() -> None:
+    whole = Observation(Status.OK, content=Content(12, "ab", items=3, first_item=0.25))
+    torn = Observation(Status.ERROR, content=Content(4, None, items=1, first_item=0.5))
+    attributes = pair_attributes(pair_of(primary=whole, candidate=torn), "worker-1", 7)
+    assert {name: value for name, value in attributes.items() if "migration.primary" in name} == {
+        "migration.primary.status": "ok",
+        "migration.primary.items": 3,
+        "migration.primary.length": 12,
+        "migration.primary.first_item": 0.25,
+        "migration.primary.digest": "ab",
+    }
+    assert attributes["migration.candidate.items"] == 1
+    assert "migration.candidate.digest" not in attributes
+    binary = Observation(Status.OK, content=Content(12, "ab"))
+    attributes = pair_attributes(pair_of(primary=binary), "worker-1", 7)
+    assert attributes["migration.primary.digest"] == "ab"
+    assert "migration.primary.items" not in attributes
+    assert not [name for name in attributes if name.startswith("migration.candidate.length")]
 
 
 def test_what_is_unknown_is_absent() -> None:

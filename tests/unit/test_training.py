@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
+from comparison.drift import References
 from service.replay import bodies
 from service.simulator import simulate
 from service.training import (
@@ -76,6 +77,17 @@ def test_v2_wins_the_holdout_and_floods_the_reviewers_in_production(
     assert (v2 >= trained.threshold).mean() > 1.5 * (v1 >= trained.threshold).mean()
 
 
+def test_the_reference_holds_the_training_days(
+    trained: Trained, transactions: pd.DataFrame
+) -> None:
+    amounts = transactions.loc[transactions["TX_TIME_DAYS"].between(30, 80), "TX_AMOUNT"]
+    reference = trained.references["tx_amount"]
+    assert sum(reference.counts) == trained.training_rows == len(amounts)
+    below = sum(reference.counts[: len(reference.edges) // 2 + 1])
+    middle = reference.edges[len(reference.edges) // 2]
+    assert below == (amounts < middle).sum()
+
+
 def test_training_again_gives_the_same_models(trained: Trained, transactions: pd.DataFrame) -> None:
     again = train(transactions)
     assert again.threshold == trained.threshold
@@ -138,6 +150,11 @@ def test_the_command_stores_both_models_and_the_services_decide_as_they_do(
         return done.stdout
 
     report = python("-m", "service.training", "--transactions", str(table))
+    printed = tmp_path / "model.json"
+    printed.write_text(python("-m", "bentoml", "models", "get", "fraud-v2:latest", "-o", "json"))
+    references = References.read(printed)
+    assert references.model.startswith("fraud-v2:")
+    assert references.features == trained.references
     for figure in (
         f"{trained.v1.average_precision:.3f}",
         f"{trained.v2.average_precision:.3f}",

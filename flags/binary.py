@@ -1,0 +1,78 @@
+"""Send and measure answers that are images, files or bytes."""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from _bentoml_impl.serde import JSONSerde
+from _bentoml_sdk.io_models import IODescriptor, IORootModel
+from starlette.responses import Response
+
+from flags.observation import Content
+from flags.scorer import Render
+
+_BLOCK: Final = 2**20
+"""Bytes of a file that are read at a time."""
+
+
+def is_file(spec: type[IODescriptor]) -> bool:
+    """Say whether answers are images or files."""
+    return issubclass(spec, IORootModel) and spec.model_json_schema().get("type") == "file"
+
+
+def is_image(spec: type[IODescriptor]) -> bool:
+    """Say whether answers are images."""
+    return is_file(spec) and bool(spec.model_json_schema().get("pil"))
+
+
+def is_binary(spec: type[IODescriptor]) -> bool:
+    """Say whether answers are images, files or bytes."""
+    if not issubclass(spec, IORootModel):
+        return False
+    schema = spec.model_json_schema()
+    return is_file(spec) or (schema.get("type"), schema.get("format")) == ("string", "binary")
+
+
+def rendering(spec: type[IODescriptor]) -> Render:
+    """Return what turns an answer into what BentoML would send for it.
+
+    A file stays a path: BentoML sends it from the disk. Raises OSError if it is not there.
+    """
+    in_thread = is_image(spec)  # encoding one takes as long as a model
+
+    async def render(answer: Any) -> Any:
+        if isinstance(answer, Response):
+            return answer
+        if isinstance(answer, PurePath):
+            await asyncio.to_thread(Path(answer).stat)
+            return answer
+        response = spec.to_http_response(answer, JSONSerde())
+        return await (asyncio.to_thread(_completed, response) if in_thread else response)
+
+    return render
+
+
+def _completed(coroutine: Coroutine[None, None, Response]) -> Response:
+    """Return what `coroutine` returns, which waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        response: Response = done.value
+        return response
+    raise RuntimeError("an answer that had to be waited for is no image")
+
+
+def measure(sent: Any) -> Content:
+    """Return length and digest of what is sent: a path, or a response with its body."""
+    digest = hashlib.sha256()
+    if not isinstance(sent, PurePath):
+        digest.update(sent.body)
+        return Content(len(sent.body), digest.hexdigest())
+    length = 0
+    with Path(sent).open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            length += len(block)
+    return Content(length, digest.hexdigest())

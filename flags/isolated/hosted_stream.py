@@ -1,0 +1,65 @@
+"""Hold a stream in a side's process, from its first turn to its last."""
+
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+from flags.isolated.carried import HostedContext, Traced
+from flags.scorer import Call, Outcome
+from flags.turns import END, AsyncTurns
+
+
+class HostedStream:
+    """The stream of one call: its turns are taken in any thread, or all on the event loop."""
+
+    def __init__(
+        self,
+        method: Callable[..., Any],
+        call: Call,
+        context: HostedContext | None,
+        traced: Traced,
+    ) -> None:
+        """Make `call` of the generator function `method`, with the first turn."""
+        self.context = context
+        self.traced = traced
+        self._method = method
+        self._call = call
+        self._items: Generator[Any, None, None] | None = None
+        self._turns: AsyncTurns | None = None
+        self._taking = threading.Lock()
+        self._closed = False
+
+    def take(self) -> Any:
+        """Return the next item of a synchronous stream, or END."""
+        with self._taking:
+            if self._items is None:
+                self._items = self._method(*self._call.args, **self._call.kwargs)
+            item = next(self._items, END)
+        if self._closed:
+            self.close()
+        return item
+
+    def close(self) -> None:
+        """End a synchronous stream; a thread that is in the middle of a turn does it after that."""
+        self._closed = True
+        if self._items is not None and self._taking.acquire(blocking=False):
+            try:
+                self._items.close()
+            finally:
+                self._taking.release()
+
+    async def take_async(self) -> Outcome:
+        """Return what came of the next turn of an asynchronous stream."""
+        if self._turns is None:
+            self._turns = AsyncTurns(self._method, self._call)
+        turn = self._turns.next()
+        try:
+            return await turn
+        finally:
+            if turn.cancelled():
+                self._turns.give_up()
+
+    async def close_async(self) -> None:
+        """End an asynchronous stream."""
+        if self._turns is not None:
+            await self._turns.close()

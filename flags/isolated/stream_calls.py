@@ -1,0 +1,105 @@
+"""Take a stream out of a side's process, one call for each of its turns."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from flags.isolated.carried import CarriedResponse
+from flags.isolated.host import Asked, Enough, Turn
+from flags.scorer import Outcome
+from flags.side_context import SideContext
+from flags.turns import END
+
+if TYPE_CHECKING:
+    from flags.isolated.process import SideCall, SideProcess
+
+
+class Submit(Protocol):
+    """Have a process make a call: the given one, or, for None, the one that serves the side."""
+
+    def __call__(
+        self, message: Turn, process: "SideProcess | None", *, takes_a_thread: bool
+    ) -> "SideCall":
+        """Return the call, which knows the process that makes it."""
+        ...
+
+
+class IsolatedTurns:
+    """The turns of one stream; all of them in the process that took the first."""
+
+    stuck = False
+
+    def __init__(
+        self,
+        submit: Submit,
+        asked: Callable[[], Asked],
+        context: SideContext | None,
+        number: int,
+        *,
+        takes_a_thread: bool,
+    ) -> None:
+        """Take the stream `number`, which answers what `asked` returns at the first turn."""
+        self._submit = submit
+        self._asked = asked
+        self._context = context
+        self._number = number
+        self._takes_a_thread = takes_a_thread
+        self._api = ""
+        self._call: SideCall | None = None
+        self._over = False
+
+    def next(self) -> "asyncio.Future[Outcome]":
+        """Begin a turn and return what will come of it."""
+        turn: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        asked = self._asked() if self._call is None else None
+        self._api = asked.api if asked is not None else self._api
+        self._call = self._submit(
+            Turn(self._api, self._number, asked), self._process, takes_a_thread=self._takes_a_thread
+        )
+        self._call.outcome.add_done_callback(lambda done: self._arrived(done, turn))
+        return turn
+
+    def give_up(self) -> None:
+        """Wait no longer for the turn; its process is told, and may have to end."""
+        if self._call is not None:
+            self._call.outcome.cancel()
+        self._end()
+
+    async def close(self) -> None:
+        """Have the process close the stream; an asynchronous turn is cancelled."""
+        if self._call is not None:
+            if not self._takes_a_thread:
+                self._call.outcome.cancel()
+            await asyncio.wait({self._call.outcome})
+        self._end()
+
+    def _arrived(
+        self,
+        done: "asyncio.Future[tuple[Outcome, CarriedResponse | None]]",
+        turn: "asyncio.Future[Outcome]",
+    ) -> None:
+        if done.cancelled():
+            turn.cancel()
+            return
+        outcome, response = done.result()
+        if response is not None and self._context is not None:
+            response.apply_to(self._context)
+        if outcome.value is END:
+            self._let_go()
+        if not turn.done():
+            turn.set_result(outcome)
+
+    def _end(self) -> None:
+        if not self._over and self._process is not None:
+            self._process.tell(Enough(self._api, self._number))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Let the process end, if that is all that it waits for."""
+        if not self._over and self._process is not None:
+            self._process.lose_stream()
+        self._over = True
+
+    @property
+    def _process(self) -> "SideProcess | None":
+        return None if self._call is None else self._call.process

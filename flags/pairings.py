@@ -1,0 +1,130 @@
+"""Make the pairing of each API of a migrated service."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from _bentoml_impl.serde import JSONSerde
+from _bentoml_sdk.io_models import IODescriptor, IORootModel
+from starlette.responses import Response
+
+from flags.api_contract import SharedApi
+from flags.assignment import Assign, FlagAssignment, Side
+from flags.binary import is_binary, measure, rendering
+from flags.model_tag import model_tag
+from flags.observation import PairSink
+from flags.pair import Pairing
+from flags.placement import PlacedSide
+from flags.plan import Plan, PlannedApi
+from flags.scorer import Accept, Scorer
+from flags.stream import Encode
+from flags.stream_pair import StreamPairing
+from flags.stream_scorer import StreamScorer
+from flags.threads import SideThreads
+from flags.tuning import Tuning
+
+
+class Pairings:
+    """The pairings of a plan, by the name of their API; APIs share the threads of each side."""
+
+    def __init__(self, plan: Plan, sides: Mapping[Side, PlacedSide]) -> None:
+        self._plan = plan
+        self._sides = sides
+        self._tags = {side: model_tag(plan.service(side)) for side in Side}
+        self._threads = {
+            side: SideThreads(f"{side}-model", plan.service(side).config.get("threads", 1))
+            for side in Side
+        }
+
+    def made(self, sink: PairSink, tunings: Mapping[str, Tuning]) -> dict[str, Pairing]:
+        """Return one pairing per API, which records to `sink`."""
+        assign = FlagAssignment(self._plan.flag)
+        return {
+            name: self._streaming(planned, assign, sink)
+            if planned.shared.primary.is_stream
+            else self._answering(planned, assign, sink, tunings[name])
+            for name, planned in self._plan.apis.items()
+        }
+
+    def _answering(
+        self, planned: PlannedApi, assign: Assign, sink: PairSink, tuning: Tuning
+    ) -> Pairing:
+        return Pairing(
+            self._scorer(Side.PRIMARY, planned),
+            self._scorer(Side.CANDIDATE, planned),
+            assign=assign,
+            reading=planned.reading,
+            sink=sink,
+            limits=self._plan.settings.limits,
+            tuning=tuning,
+            measure=measure if is_binary(planned.shared.primary.output_spec) else None,
+        )
+
+    def _streaming(self, planned: PlannedApi, assign: Assign, sink: PairSink) -> StreamPairing:
+        return StreamPairing(
+            self._stream_scorer(Side.PRIMARY, planned),
+            self._stream_scorer(Side.CANDIDATE, planned),
+            assign=assign,
+            reading=planned.reading,
+            sink=sink,
+            limits=self._plan.settings.limits,
+        )
+
+    def _scorer(self, side: Side, planned: PlannedApi) -> Scorer:
+        spec = planned.shared.primary.output_spec
+        binary = is_binary(spec)
+        needs_check = side is Side.CANDIDATE and not binary
+        return Scorer(
+            side,
+            self._model(side, planned),
+            planned.reading,
+            tag=self._tags[side],
+            threads=self._threads[side],
+            accept=_servable(planned.shared) if needs_check else None,
+            render=rendering(spec) if binary else None,
+            decide=self._plan.decide,
+            unreadable_is_error=side is Side.CANDIDATE,
+        )
+
+    def _stream_scorer(self, side: Side, planned: PlannedApi) -> StreamScorer:
+        return StreamScorer(
+            side,
+            self._model(side, planned),
+            planned.reading,
+            tag=self._tags[side],
+            threads=self._threads[side],
+            encode=_encoding(planned.shared.primary.output_spec),
+            unreadable_is_error=side is Side.CANDIDATE,
+        )
+
+    def _model(self, side: Side, planned: PlannedApi) -> Any:
+        shared = planned.shared
+        api = shared.primary if side is Side.PRIMARY else shared.candidate
+        return self._sides[side].model(api, read=bool(planned.reading.outputs))
+
+
+def _servable(shared: SharedApi) -> Accept:
+    """Return a check that a candidate's answer can become an HTTP response of the primary's API."""
+    spec, serde = shared.primary.output_spec, JSONSerde()
+
+    async def accept(answer: Any) -> None:
+        if isinstance(answer, Response):
+            return
+        if inspect.isasyncgen(answer) or inspect.isgenerator(answer):
+            raise TypeError("a stream came from an API that is no generator function")
+        await spec.to_http_response(answer, serde)
+
+    return accept
+
+
+def _encoding(spec: type[IODescriptor]) -> Encode:
+    """Return what BentoML sends for an item: a text or bytes as they are, anything else as JSON."""
+    serde = JSONSerde()
+
+    def encode(item: Any) -> str | bytes:
+        if isinstance(item, str | bytes):
+            return item
+        model = spec(item) if issubclass(spec, IORootModel) else item
+        return b"".join(serde.serialize_model(model).data)
+
+    return encode

@@ -1,0 +1,66 @@
+"""Keep the files of a request until both sides are done with them."""
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from pathlib import Path, PurePath
+from typing import Any
+
+from bentoml._internal.context import request_tempdir_pool
+from starlette.requests import Request
+
+from flags.scorer import Call
+
+logger = logging.getLogger(__name__)
+
+
+class RequestFiles:
+    """The files of one request: uploads, and what the sides write into their context's `temp_dir`.
+
+    BentoML removes them once the answer has left, when a shadow may not even have begun. Here they
+    stay until the answer has left and the pair is recorded: `release` is called after each.
+    """
+
+    def __init__(self, request: Request) -> None:
+        """Take the folder of the uploads over from BentoML, if there is one."""
+        self._uploads: str | None = getattr(request.state, "temp_dir", None)
+        if self._uploads is not None:
+            del request.state.temp_dir
+        self._folders: list[str] = []
+        self._releases = 0
+
+    def new_folder(self) -> str:
+        """Return a folder of its own for whoever asks."""
+        folder = tempfile.mkdtemp(prefix="bentoml-flags-request-")
+        self._folders.append(folder)
+        return folder
+
+    def copied(self, call: Call) -> Call:
+        """Return `call` with copies of its files, under the same names; raises OSError."""
+        return Call(
+            tuple(self._copied(value) for value in call.args),
+            {name: self._copied(value) for name, value in call.kwargs.items()},
+        )
+
+    def release(self) -> None:
+        """Remove the files, if this is the second time."""
+        self._releases += 1
+        if self._releases == 2 and (self._uploads or self._folders):
+            asyncio.get_running_loop().run_in_executor(None, self._remove)
+
+    def _copied(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._copied(each) for each in value]
+        if not isinstance(value, PurePath):
+            return value
+        return Path(shutil.copy2(value, Path(self.new_folder()) / value.name))
+
+    def _remove(self) -> None:
+        try:
+            if self._uploads is not None:
+                request_tempdir_pool.release(self._uploads)
+        except OSError:
+            logger.exception("the files of a request could not be removed")
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""Turn one request to an API into a call for each side."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import bentoml
+import pydantic
+
+from flags.api_contract import SharedApi
+from flags.assignment import Side
+from flags.edge import AFTERWARDS, IDENTITY
+from flags.isolation import isolated
+from flags.pair import Request
+from flags.placement import Placement
+from flags.request_files import RequestFiles
+from flags.request_identity import RequestIdentity
+from flags.scorer import Call
+from flags.side_context import SideContext
+
+Contexts = Mapping[Side, SideContext]
+
+
+class SideCalls:
+    """Make the calls of one API: each side gets arguments, files and a context of its own."""
+
+    def __init__(self, api: str, shared: SharedApi, placement: Placement) -> None:
+        self._api = api
+        self._shared = shared
+        self._placement = placement
+        self._takes_files = bool(shared.primary.input_spec.multipart_fields)
+        self._has_context = bool(shared.primary.ctx_param or shared.candidate.ctx_param)
+
+    async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
+        """Return the request as both sides get it, and their contexts.
+
+        `given` are the arguments as BentoML has read them for the primary.
+        """
+        if not self._takes_files:
+            return self._made(given, context)
+        return await asyncio.to_thread(self._made, given, context)
+
+    def _made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
+        scope, shared = context.request.scope, self._shared
+        identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
+        own = self._for_candidate(given)
+        files: RequestFiles | None = None
+        if self._takes_files or self._has_context:
+            files = RequestFiles(context.request)
+            scope.setdefault(AFTERWARDS, []).append(files.release)
+            own = self._with_files(own, files)
+        contexts = {side: _context(context, files) for side in Side}
+        request = Request(
+            identity.request_id,
+            primary=_with_context(given, shared.primary.ctx_param, contexts[Side.PRIMARY]),
+            candidate=own
+            if isinstance(own, Exception)
+            else _with_context(own, shared.candidate.ctx_param, contexts[Side.CANDIDATE]),
+            api=self._api,
+            attributes=identity.attributes,
+            inputs=given.args[0] if given.args else given.kwargs,
+            on_recorded=None if files is None else files.release,
+        )
+        return request, contexts
+
+    def _for_candidate(self, given: Call) -> Call | Exception:
+        if not self._shared.same_input_types:
+            return call_converted(given, self._shared)
+        if self._placement is not Placement.EMBEDDED and not self._takes_files:
+            return given  # it is serialised: each process has its own
+        return isolated(given)  # an uploaded image is read by that, while it is still there
+
+    def _with_files(self, call: Call | Exception, files: RequestFiles) -> Call | Exception:
+        # What was converted was written anew already.
+        if isinstance(call, Exception) or not (self._takes_files and self._shared.same_input_types):
+            return call
+        try:
+            return files.copied(call)
+        except OSError as error:
+            return error
+
+
+def _context(context: bentoml.Context, files: RequestFiles | None) -> SideContext:
+    if files is None:
+        return SideContext(context.request, context.state)
+    return SideContext(context.request, context.state, files.new_folder)
+
+
+def _with_context(call: Call, parameter: str | None, context: SideContext) -> Call:
+    if parameter is None:
+        return call
+    return Call(call.args, {**call.kwargs, parameter: context})
+
+
+def call_converted(given: Call, shared: SharedApi) -> Call | Exception:
+    """Return the input as the candidate's own types, built anew from the primary's."""
+    ours, theirs = shared.primary.input_spec, shared.candidate.input_spec
+    try:
+        if given.args and isinstance(given.args[0], pydantic.BaseModel):
+            dumped = given.args[0].model_dump()  # `from_inputs` takes no model for a whole body
+        else:
+            dumped = ours.from_inputs(*given.args, **given.kwargs).model_dump()
+        if getattr(theirs, "__root_input__", False):
+            model: Any = theirs.model_validate(dumped)
+            return Call((getattr(model, "root", model),))
+        model = theirs.model_validate(dumped)
+        return Call((), {name: getattr(model, name) for name in theirs.model_fields})
+    except Exception as error:
+        return error

@@ -1,0 +1,159 @@
+"""Take one side's stream under time limits, and see what it holds, whoever takes it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+import pydantic_core
+
+from flags.assignment import Side
+from flags.errors import CallerLeftError, SideStuckError
+from flags.observation import Status
+from flags.scorer import Outcome, raisable
+from flags.tally import Tally
+from flags.turns import END, Turns
+
+_CLOSED_WITHIN: Final = 1.0
+"""Seconds that a model gets to stop once nobody takes its stream any more."""
+
+_unfinished: set[asyncio.Task[None]] = set()
+"""Streams that are still being closed; the event loop itself keeps no task alive."""
+
+Encode = Callable[[Any], str | bytes]
+"""Turn an item into what is sent of it; raise if it cannot be sent."""
+
+
+def as_sent(item: Any) -> str | bytes:
+    """Return texts and bytes as they are, anything else as JSON."""
+    if isinstance(item, str | bytes):
+        return item
+    return pydantic_core.to_json(item)
+
+
+class SideStream:
+    """One side's stream on one request: taken by a caller, or to its end in the background.
+
+    No turn is asked of the model before the item of the last one is gone. `ended` is done once
+    nothing more will be taken: the end was reached, a turn failed, or the caller left.
+    """
+
+    def __init__(self, side: Side, turns: Turns, tally: Tally, encode: Encode) -> None:
+        self.side = side
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.status = Status.OK
+        self.error: BaseException | None = None
+        self.seconds: float | None = None
+        """What the turns have taken so far."""
+        self.first_item: float | None = None
+        self.tally = tally
+        self._turns = turns
+        self._turn: asyncio.Future[Outcome] | None = None
+        self._encode = encode
+        self._sent: str | bytes = b""
+        self._gap: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Say whether the end was reached."""
+        return self.ended.done() and self.error is None
+
+    async def begin(self, limit: float | None, *, gap: float | None = None) -> bool:
+        """Take the first item within `limit` seconds, hold it, and say whether the side has it.
+
+        A stream that ends without an item has begun as well. `gap` bounds, in seconds, each
+        further turn that a caller waits for.
+        """
+        self._gap = gap
+        if limit is not None and self._turns.stuck:
+            self.fail(Status.SHED, SideStuckError(f"the {self.side} hangs"))
+        if not self.ended.done():
+            await self._take(limit)
+        return self.status is Status.OK
+
+    async def items(self) -> AsyncGenerator[str | bytes, None]:
+        """Yield what is sent, the held item first; raise what the model raises on the way."""
+        try:
+            while not self.ended.done():
+                yield self._sent
+                await self._take(self._gap)
+            if self.error is not None:
+                raise raisable(self.error)
+        finally:
+            self.leave()
+
+    async def consume(self, within: float) -> None:
+        """Take what is left within `within` seconds, for nobody."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while not self.ended.done():
+            await self._take(max(0.0, deadline - loop.time()))
+
+    def expire(self, limit: float) -> None:
+        """End as timed out: the turn that is awaited has taken `limit` seconds."""
+        self._turns.give_up()
+        self.seconds = (self.seconds or 0.0) + limit
+        words = f"the {self.side} took longer than {limit} s"
+        self.fail(Status.TIMEOUT, TimeoutError(words))
+
+    def leave(self) -> None:
+        """Take no further item, unless the stream has ended anyway."""
+        if not self.ended.done():
+            self._end(Status.OK, CallerLeftError("the caller left before the end"))
+
+    def fail(self, status: Status, error: BaseException) -> None:
+        """End as failed, unless the stream has ended before."""
+        if not self.ended.done():
+            self._end(status, error)
+
+    async def close(self) -> None:
+        """Have the model stop, if it has not come to its end; wait up to a second for that.
+
+        A turn that the caller left in the middle keeps its time limit; the model stops after it.
+        """
+        if self.complete or self._turn is None:
+            return
+        closing = asyncio.create_task(self._close())
+        _unfinished.add(closing)
+        closing.add_done_callback(_unfinished.discard)
+        await asyncio.wait({closing}, timeout=_CLOSED_WITHIN)
+
+    async def _close(self) -> None:
+        if self.status is Status.TIMEOUT:  # the turn was given up, and may never end
+            return
+        closing = asyncio.create_task(self._turns.close())
+        done, _ = await asyncio.wait({closing}, timeout=self._gap)
+        if not done:
+            self._turns.give_up()
+            closing.cancel()
+
+    async def _take(self, limit: float | None) -> None:
+        self._turn = self._turns.next()
+        done, _ = await asyncio.wait({self._turn}, timeout=limit)
+        if self.ended.done():  # the caller has left meanwhile, or waits no longer
+            return
+        if done:
+            self._settle(self._turn.result())
+        else:
+            self.expire(limit or 0.0)
+
+    def _settle(self, outcome: Outcome) -> None:
+        if outcome.duration is not None:
+            self.seconds = (self.seconds or 0.0) + outcome.duration
+        if outcome.error is not None:
+            self._end(Status.ERROR, outcome.error)
+        elif outcome.value is END:
+            self._end(Status.OK, None)
+        else:
+            try:
+                self._sent = self._encode(outcome.value)
+            except Exception as error:
+                self._end(Status.ERROR, error)
+                return
+            if self.first_item is None:
+                self.first_item = self.seconds
+            self.tally.add(outcome.value, self._sent)
+
+    def _end(self, status: Status, error: BaseException | None) -> None:
+        self.status, self.error = status, error
+        self._sent = b""
+        self.ended.set_result(None)

@@ -1,0 +1,85 @@
+"""Score one side of an API whose answers are streams."""
+
+from dataclasses import replace
+
+from flags.assignment import Side
+from flags.errors import AnswerUnreadableError
+from flags.observation import Observation, Status
+from flags.reading import Reading
+from flags.scorer import Call, Outcome, Scored, Scorer
+from flags.stream import Encode, SideStream, as_sent
+from flags.tally import Tally
+from flags.threads import SideThreads
+from flags.turns import StreamModel, turns_of
+
+
+class StreamScorer(Scorer):
+    """Score one side of an API whose answers are streams.
+
+    A score is read from the items of a stream that came to its end: texts and bytes joined,
+    anything else as a list.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        model: StreamModel,
+        reading: Reading,
+        *,
+        tag: str | None = None,
+        threads: SideThreads | None = None,
+        encode: Encode = as_sent,
+        unreadable_is_error: bool = True,
+    ) -> None:
+        """Score `model` as `side`; `encode` says what is sent of an item."""
+        super().__init__(
+            side,
+            model,
+            reading,
+            tag=tag,
+            threads=threads,
+            unreadable_is_error=unreadable_is_error,
+        )
+        self._encode = encode
+
+    def opened(self, call: Call | Exception) -> SideStream:
+        """Return the stream of `call`, not begun; an exception in its place is the side's error."""
+        given = call if isinstance(call, Call) else Call()
+        tally = Tally(keep=bool(self._reading.outputs))
+        turns = turns_of(self._model, given, self._threads)
+        stream = SideStream(self.side, turns, tally, self._encode)
+        if isinstance(call, Exception):
+            stream.fail(Status.ERROR, call)
+        return stream
+
+    def begun(self, stream: SideStream) -> Scored:
+        """Return what is known of a stream at its first item, or of one that has none."""
+        if stream.status is not Status.OK and stream.error is not None:
+            return self._failed(stream.status, stream.error, stream.seconds)
+        return Scored(Observation(Status.OK, model=self.tag), stream)
+
+    async def ended(self, stream: SideStream) -> Scored:
+        """Return what became of `stream` once nothing more is taken, and have its model stop."""
+        await stream.close()
+        scored = self._read_whole(stream)
+        content = stream.tally.content(first_item=stream.first_item, complete=stream.complete)
+        if not stream.complete and not content.items:
+            return scored
+        return replace(scored, observation=replace(scored.observation, content=content))
+
+    def _read_whole(self, stream: SideStream) -> Scored:
+        if stream.status is not Status.OK:
+            return self._failed(stream.status, stream.error or RuntimeError(), stream.seconds)
+        error: Exception | BaseException | None = stream.error
+        if error is None:
+            try:
+                answer = stream.tally.answer() if self._reading.outputs else None
+            except AnswerUnreadableError as too_long:
+                error = too_long
+            else:
+                return self._observed(Outcome(answer, None, stream.seconds), {})
+        return Scored(
+            Observation(
+                Status.OK, duration=stream.seconds, model=self.tag, error=type(error).__name__
+            )
+        )

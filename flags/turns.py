@@ -1,0 +1,156 @@
+"""Take a model's stream turn by turn: one turn is what the model does for its next item."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from enum import Enum
+from typing import Any, Final, Protocol
+
+from flags.scorer import Call, Outcome, guard, guard_async
+from flags.threads import SideThreads, ThreadCall
+
+
+class End(Enum):
+    """Be the value of the turn in which a stream came to its end, also once it was pickled."""
+
+    END = "end"
+
+
+END: Final = End.END
+
+
+class Turns(Protocol):
+    """The turns of one stream, asked for one at a time."""
+
+    @property
+    def stuck(self) -> bool:
+        """Say whether a turn would have to wait for threads that all hang."""
+
+    def next(self) -> "asyncio.Future[Outcome]":
+        """Begin a turn and return what will come of it: an item, END, or an error."""
+
+    def give_up(self) -> None:
+        """Wait no longer for the last turn, which has taken longer than it may."""
+
+    async def close(self) -> None:
+        """Have the model stop before its end, once its last turn is over."""
+
+
+StreamModel = Callable[..., Any]
+"""A generator function, asynchronous or not, or any callable that returns Turns."""
+
+
+def turns_of(model: StreamModel, call: Call, threads: SideThreads) -> Turns:
+    """Return the turns of `call`: in `threads` if the model is a plain generator function."""
+    if inspect.isasyncgenfunction(model):
+        return AsyncTurns(model, call)
+    if inspect.isgeneratorfunction(model):
+        return ThreadTurns(model, call, threads)
+    turns: Turns = model(*call.args, **call.kwargs)
+    return turns
+
+
+class AsyncTurns:
+    """Take the turns of an asynchronous generator, on the event loop.
+
+    All of them in one task, as what is entered in a turn (a time limit, a group of tasks) may be
+    left in another.
+    """
+
+    stuck = False
+
+    def __init__(self, model: Callable[..., AsyncGenerator[Any, None]], call: Call) -> None:
+        self._model = model
+        self._call = call
+        self._items: AsyncGenerator[Any, None] | None = None
+        self._wanted = asyncio.Event()
+        self._turn: asyncio.Future[Outcome] | None = None
+        self._driver: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def next(self) -> "asyncio.Future[Outcome]":
+        """Begin a turn and return what will come of it."""
+        if self._driver is None:
+            self._driver = asyncio.create_task(self._drive())
+        self._turn = asyncio.get_running_loop().create_future()
+        self._wanted.set()
+        return self._turn
+
+    def give_up(self) -> None:
+        """Cancel the turn; a generator that swallows that is left alone."""
+        self._closed = True
+        if self._driver is not None:
+            self._driver.cancel()
+
+    async def close(self) -> None:
+        """Cancel the turn and close the generator."""
+        self.give_up()
+        if self._driver is not None:
+            await asyncio.wait({self._driver})
+
+    async def _drive(self) -> None:
+        try:
+            while not self._closed:
+                await self._wanted.wait()
+                self._wanted.clear()
+                outcome = await guard_async(self._take, Call())
+                if self._turn is not None and not self._turn.done():
+                    self._turn.set_result(outcome)
+                if outcome.error is not None or outcome.value is END:
+                    return
+        finally:
+            if self._items is not None:
+                await guard_async(self._items.aclose, Call())
+
+    async def _take(self) -> Any:
+        if self._items is None:
+            self._items = self._model(*self._call.args, **self._call.kwargs)
+        try:
+            return await self._items.__anext__()
+        except StopAsyncIteration:
+            return END
+
+
+class ThreadTurns:
+    """Take the turns of a plain generator, each in a thread of its side: none is held between."""
+
+    def __init__(
+        self, model: Callable[..., Generator[Any, None, None]], call: Call, threads: SideThreads
+    ) -> None:
+        self._model = model
+        self._call = call
+        self._threads = threads
+        self._items: Generator[Any, None, None] | None = None
+        self._running: ThreadCall[Outcome] | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Say whether every thread of the side hangs."""
+        return self._threads.all_stuck
+
+    def next(self) -> "asyncio.Future[Outcome]":
+        """Begin a turn and return what will come of it."""
+        self._running = self._threads.submit(lambda: guard(self._take, Call()))
+        return self._running.future
+
+    def give_up(self) -> None:
+        """Leave the turn alone: a thread cannot be ended."""
+        if self._running is not None:
+            self._threads.abandon(self._running)
+
+    async def close(self) -> None:
+        """Close the generator once its turn is over."""
+        if self._running is not None:
+            await asyncio.wait({self._running.future})
+        if self._items is not None:
+            self._running = self._threads.submit(lambda: guard(self._close, Call()))
+            await asyncio.wait({self._running.future})
+
+    def _take(self) -> Any:
+        if self._items is None:
+            self._items = self._model(*self._call.args, **self._call.kwargs)
+        return next(self._items, END)
+
+    def _close(self) -> None:
+        if self._items is not None:
+            self._items.close()

@@ -4,7 +4,7 @@ Each worker numbers its pairs 1, 2, 3, ... and closes its record with the last n
 loss shows in the data itself, whatever lost it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,22 +60,33 @@ class Accounting:
     workers: tuple[Worker, ...]
 
 
+Sequences = Mapping[str, tuple[int, int, int]]
+"""By worker, of the numbers of its pairs: the smallest, the largest, how many there are."""
+
+
 def account(frame: pd.DataFrame, duplicates: int, reading: Reading) -> Accounting:
     """Count over the distinct pairs of all flags: a worker numbers them without regard to flags."""
-    flags = frame["flag"].value_counts()
-    workers = _workers(frame, reading.worker_records)
+    flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
+    return account_counts(len(frame), flags, _sequences(frame), duplicates, reading)
+
+
+def account_counts(
+    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, reading: Reading
+) -> Accounting:
+    """Set what was counted, by whatever engine, against what the workers say they made."""
+    workers = _workers(sequences, reading.worker_records)
     found = sum(worker.found for worker in workers)
     expected = sum(worker.expected for worker in workers)
     return Accounting(
         files=reading.files,
         lines=reading.lines,
-        pairs=len(frame),
+        pairs=pairs,
         duplicates=duplicates,
         torn=reading.torn,
         corrupt=reading.corrupt,
         first_corrupt=reading.first_corrupt,
         foreign=reading.foreign,
-        flags={str(flag): int(count) for flag, count in sorted(flags.items())},
+        flags=dict(sorted(flags.items())),
         found=found,
         expected=expected,
         completeness=found / expected if expected else None,
@@ -83,13 +94,16 @@ def account(frame: pd.DataFrame, duplicates: int, reading: Reading) -> Accountin
     )
 
 
-def _workers(frame: pd.DataFrame, records: Sequence[dict[str, Any]]) -> tuple[Worker, ...]:
+def _sequences(frame: pd.DataFrame) -> Sequences:
     numbered = frame.loc[(frame["sequence"] > 0).fillna(False)]
     seen = numbered.groupby("worker", observed=True)["sequence"].agg(["min", "max", "nunique"])
-    sequences = {
+    return {
         str(worker): (int(first), int(last), int(found))
         for worker, first, last, found in seen.itertuples()
     }
+
+
+def _workers(sequences: Sequences, records: Sequence[dict[str, Any]]) -> tuple[Worker, ...]:
     by_worker: dict[str, list[dict[str, Any]]] = {worker: [] for worker in sequences}
     for record in records:
         by_worker.setdefault(str(record.get(attributes.WORKER_ID)), []).append(record)

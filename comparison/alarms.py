@@ -1,47 +1,34 @@
 """Set the alarms of both sides against each other; an alarm is a score >= its threshold."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from comparison.columns import SIDES
 from comparison.statistics import Proportion, Ratio, mcnemar_mid_p, paired_ratio
+from flags.evidence import Paired
 
 Truths = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Flips:
-    """Hold the paired 2x2 table of alarms."""
-
-    both: int
-    primary_only: int
-    candidate_only: int
-    neither: int
-
-    @classmethod
-    def of(cls, primary: Truths, candidate: Truths) -> Self:
-        """Count labels of shape (n,) each."""
-        return cls(
-            both=int((primary & candidate).sum()),
-            primary_only=int((primary & ~candidate).sum()),
-            candidate_only=int((~primary & candidate).sum()),
-            neither=int((~primary & ~candidate).sum()),
-        )
-
-    @property
-    def pairs(self) -> int:
-        """Count the pairs in the table."""
-        return self.both + self.primary_only + self.candidate_only + self.neither
+def alarm_table(primary: Truths, candidate: Truths) -> Paired:
+    """Count the alarms of both sides, shape (n,) each."""
+    return Paired(
+        both=int((primary & candidate).sum()),
+        primary_only=int((primary & ~candidate).sum()),
+        candidate_only=int((~primary & candidate).sum()),
+        neither=int((~primary & ~candidate).sum()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """Hold the flips of a set of pairs and the figures that follow from them."""
+    """Hold the paired table of a set of pairs and the figures that follow from it."""
 
-    flips: Flips
+    flips: Paired
     agreement: Proportion
     primary: Proportion
     candidate: Proportion
@@ -49,13 +36,13 @@ class Alarms:
     mid_p: float
 
     @classmethod
-    def of(cls, flips: Flips) -> Self:
+    def of(cls, flips: Paired) -> Self:
         """Derive rates, ratio and McNemar's mid-p from the table."""
         return cls(
             flips=flips,
             agreement=Proportion.of(flips.both + flips.neither, flips.pairs),
-            primary=Proportion.of(flips.both + flips.primary_only, flips.pairs),
-            candidate=Proportion.of(flips.both + flips.candidate_only, flips.pairs),
+            primary=Proportion.of(flips.primary.count, flips.pairs),
+            candidate=Proportion.of(flips.candidate.count, flips.pairs),
             ratio=paired_ratio(flips.both, flips.candidate_only, flips.primary_only),
             mid_p=mcnemar_mid_p(flips.primary_only, flips.candidate_only),
         )
@@ -83,7 +70,7 @@ def by_segment(
         rows = labelled[column].cat.codes.to_numpy(dtype=np.int64) + 1
         counts = np.bincount(rows * 4 + primary * 2 + candidate, minlength=4 * len(names))
         tables = [
-            (name, Flips(both, primary_only, candidate_only, neither))
+            (name, Paired(both, primary_only, candidate_only, neither))
             for name, (neither, candidate_only, primary_only, both) in zip(
                 names, counts.reshape(-1, 4).tolist(), strict=True
             )
@@ -95,3 +82,30 @@ def by_segment(
             if flips.pairs
         ]
     return tuple(figures)
+
+
+def counted_alarms(table: pd.DataFrame) -> Paired:
+    """Add up the rows of a table of counts with the columns primary_alarm and candidate_alarm."""
+    primary, candidate = (table[f"{side}_alarm"].to_numpy(dtype=bool) for side in SIDES)
+    n = table["n"].to_numpy(dtype=np.int64)
+    cells = np.bincount(2 * primary + candidate, weights=n, minlength=4).astype(np.int64)
+    neither, candidate_only, primary_only, both = cells.tolist()
+    return Paired(both, primary_only, candidate_only, neither)
+
+
+def counted_by(table: pd.DataFrame, key: str) -> "list[tuple[Any, Paired]]":
+    """Return the alarms of each value of a column in its order; a missing value comes last."""
+    rows = table[key].factorize(sort=True, use_na_sentinel=False)
+    codes, values = np.asarray(rows[0], dtype=np.int64), list(rows[1])
+    primary, candidate = (table[f"{side}_alarm"].to_numpy(dtype=bool) for side in SIDES)
+    cells = np.bincount(
+        codes * 4 + primary * 2 + candidate,
+        weights=table["n"].to_numpy(dtype=np.int64),
+        minlength=4 * len(values),
+    )
+    return [
+        (value, Paired(both, primary_only, candidate_only, neither))
+        for value, (neither, candidate_only, primary_only, both) in zip(
+            values, cells.astype(np.int64).reshape(-1, 4).tolist(), strict=True
+        )
+    ]

@@ -1,62 +1,96 @@
 """Offer the comparison as the command `bentoml migration compare`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 from rich.console import Console
 
-from comparison.conclusion import Conclusion, conclude
-from comparison.errors import ComparisonError
-from comparison.pairs import read_pairs
-from comparison.summary import Summary, as_plain, summarise
+from comparison.command_options import (
+    Refusal,
+    html_option,
+    json_option,
+    labels_option,
+    pairs_argument,
+    refusals,
+    since_option,
+    until_option,
+    write,
+)
+from comparison.conclusion import conclude
+from comparison.pairs import Pairs, read_pairs
+from comparison.summary import as_plain, summarise
 from comparison.terminal import print_summary
+from comparison.window import within
 
+if TYPE_CHECKING:  # needs the extra `comparison`
+    from flags.evidence import Evidence
 
-class Refusal(click.ClickException):
-    """Show a domain error as one message on stderr; exit code 2, as for any bad input."""
-
-    exit_code = 2
+__all__ = ["Refusal", "compare"]
 
 
 @click.command()
-@click.argument("pairs", type=click.Path(path_type=Path))
+@pairs_argument
 @click.option(
     "--flag", metavar="KEY", help="The flag whose pairs to compare, if there are several."
 )
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="Also write the figures as JSON; - writes them to stdout, and nothing else.",
-)
-def compare(pairs: Path, flag: str | None, json_file: Path | None) -> None:
+@since_option
+@until_option
+@labels_option
+@json_option
+@html_option
+def compare(
+    pairs: Path,
+    flag: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    labels: Path | None,
+    json_file: Path | None,
+    html_file: Path | None,
+) -> None:
     """Compare both sides over the pair files in the folder (or the one file) PAIRS.
 
     Says who answered, how each side fared, how alarms and scores differ on the same requests,
-    whether pairs are missing, and what that means.
+    whether pairs are missing, and what that means. The page that --html writes, and the quality
+    that --labels adds, are those of the newest percentage.
     """
-    try:
-        summary = summarise(read_pairs(pairs, flag))
+    with refusals():
+        read = read_pairs(pairs, flag)
+        summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
-        if json_file == Path("-"):
-            click.echo(_json(summary, conclusion))
-            return
-        if json_file:
-            _write(json_file, _json(summary, conclusion))
-    except ComparisonError as error:
-        raise Refusal(str(error)) from error
-    print_summary(summary, conclusion, Console(highlight=False))
+        evidence = _evidence(read, since, until, labels) if labels or html_file else None
+        if evidence and html_file:
+            from comparison.report import render
+
+            write(html_file, render(evidence).encode())
+    figures: dict[str, Any] = as_plain(summary)
+    figures["conclusion"] = {"hold": conclusion.hold, **as_plain(conclusion)}
+    if evidence:
+        figures["evidence"] = as_plain(evidence)
+    content = orjson.dumps(figures, option=orjson.OPT_INDENT_2)
+    if json_file == Path("-"):
+        click.echo(content)
+        return
+    if json_file:
+        write(json_file, content + b"\n")
+    console = Console(highlight=False)
+    print_summary(summary, conclusion, console, evidence)
 
 
-def _json(summary: Summary, conclusion: Conclusion) -> bytes:
-    figures = as_plain(summary) | {"conclusion": {"hold": conclusion.hold, **as_plain(conclusion)}}
-    return orjson.dumps(figures, option=orjson.OPT_INDENT_2)
+def _evidence(
+    pairs: Pairs,
+    since: datetime | None,
+    until: datetime | None,
+    labels: Path | None,
+) -> "Evidence":
+    from comparison.judging import Additions, Extent, Found, take_evidence
 
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content + b"\n")
-    except OSError as error:
-        raise Refusal(f"{path}: {error.strerror or error}") from error
+    found = Found.of(pairs)
+    return take_evidence(
+        found,
+        now=datetime.now(UTC),
+        extent=Extent(since, until or found.run().until),
+        additions=Additions.read(labels, None),
+    )

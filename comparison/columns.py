@@ -181,6 +181,23 @@ ATTRIBUTE_COLUMNS: Final[dict[str, Column]] = {
 }
 """The columns that every frame has, by the attribute they are read from."""
 
+_CONTENT_COLUMNS: Final = {
+    attributes.side(side, what): Column(f"{side}_{what}", kind)
+    for side in SIDES
+    for what, kind in (
+        (attributes.ITEMS, COUNT),
+        (attributes.LENGTH, COUNT),
+        (attributes.FIRST_ITEM, NUMBER),
+        (attributes.DIGEST, TEXT),
+    )
+}
+"""The columns of streams and of answers of bytes, which only frames with such pairs have."""
+
+_NAMED: Final = {
+    column.name: column
+    for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values(), *_CONTENT_COLUMNS.values())
+}
+
 _OUTPUT_KINDS: Final[dict[str, Kind]] = {
     attributes.SCORE: NUMBER,
     attributes.THRESHOLD: NUMBER,
@@ -190,7 +207,7 @@ _OUTPUT_KINDS: Final[dict[str, Kind]] = {
 
 def column_of(attribute: str) -> Column | None:
     """Return the column that holds an attribute of a pair span; None for somebody else's."""
-    if known := ATTRIBUTE_COLUMNS.get(attribute):
+    if known := ATTRIBUTE_COLUMNS.get(attribute) or _CONTENT_COLUMNS.get(attribute):
         return known
     for side in SIDES:
         for what, kind in _OUTPUT_KINDS.items():
@@ -207,6 +224,21 @@ def column_of(attribute: str) -> Column | None:
     return None
 
 
+def column_named(name: str) -> Column | None:
+    """Return the column that goes by a name, those of outputs by their full one; None if none."""
+    if known := _NAMED.get(name):
+        return known
+    start, dot, rest = name.partition(".")
+    if not dot or not rest:
+        return None
+    if start in ("segment", "feature"):
+        return Column(name, CATEGORY if start == "segment" else NUMBER)
+    side, underscore, what = start.partition("_")
+    if side in SIDES and underscore and what in _OUTPUT_KINDS:
+        return Column(name, _OUTPUT_KINDS[what], rest)
+    return None
+
+
 def output_columns(output: str) -> tuple[Column, ...]:
     """Return the columns of a compared number: score, threshold and label of each side."""
     return tuple(
@@ -214,3 +246,8 @@ def output_columns(output: str) -> tuple[Column, ...]:
         for what, kind in _OUTPUT_KINDS.items()
         for side in SIDES
     )
+
+
+def short_name(column: Column) -> str:
+    """Return what a column of the first output is called in a frame: `primary_score`."""
+    return column.name.removesuffix(f".{column.output}")

@@ -5,6 +5,14 @@ ComparisonError
     NoPairsError              pair files can be read, but there is nothing to compare in them
     SeveralFlagsError         pairs of more than one flag, and none was asked for
     FlagNotFoundError         the flag asked for has no pairs here
+    CompactionError           pairs cannot be compacted into the folder
+        CompactionUnreadableError what earlier runs left there cannot be read
+    LabelsUnreadableError     the file of labels is no such file, or holds something else
+    ReferenceUnreadableError  the file is not what BentoML prints of a model with a reference
+    RolloutNotFoundError      no pair was made at the percentage asked for
+    StepNotFoundError         the playbook has no such step
+    WindowEmptyError          the window ends before it begins
+    NothingToJudgeError       the flag is at no step of the playbook
 """
 
 from collections.abc import Sequence
@@ -35,7 +43,7 @@ class NoPairsError(ComparisonError):
 class SeveralFlagsError(ComparisonError):
     """Name the flags whose pairs share one folder."""
 
-    def __init__(self, source: Path, flags: Sequence[str]) -> None:
+    def __init__(self, source: Path | str, flags: Sequence[str]) -> None:
         self.flags = tuple(flags)
         super().__init__(
             f"{source} holds pairs of {len(flags)} flags: {', '.join(flags)}; "
@@ -46,7 +54,68 @@ class SeveralFlagsError(ComparisonError):
 class FlagNotFoundError(ComparisonError):
     """Name the flag that has no pairs, and those that have."""
 
-    def __init__(self, source: Path, flag: str, flags: Sequence[str]) -> None:
+    def __init__(self, source: Path | str, flag: str, flags: Sequence[str]) -> None:
         self.flag = flag
         self.flags = tuple(flags)
         super().__init__(f"{source} holds no pairs of flag {flag}, only of: {', '.join(flags)}")
+
+
+class ReferenceUnreadableError(ComparisonError):
+    """Name the file that holds no feature reference, and how to make one that does."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: {problem}; expected a model with a feature_reference in its metadata, as "
+            f"`bentoml models get TAG --output json > {path.name}` prints it"
+        )
+
+
+class RolloutNotFoundError(ComparisonError):
+    """Name the percentage that no pair was made at (None: any), and those that there are."""
+
+    def __init__(self, source: str, rollout: float | None, known: Sequence[float]) -> None:
+        self.rollout = rollout
+        self.known = tuple(known)
+        asked = "a known percentage" if rollout is None else f"{rollout:g} %"
+        there = ", ".join(f"{each:g} %" for each in known) or "none of them says at which"
+        super().__init__(f"{source} holds no pairs made at {asked}; there are: {there}")
+
+
+class StepNotFoundError(ComparisonError):
+    """Name the step that the playbook does not have, and those that it has."""
+
+    def __init__(self, wanted: str, steps: Sequence[str]) -> None:
+        self.steps = tuple(steps)
+        super().__init__(f"the playbook has no step {wanted}; its steps are: {'; '.join(steps)}")
+
+
+class WindowEmptyError(ComparisonError):
+    """Say that the window ends before it begins."""
+
+
+class CompactionError(ComparisonError):
+    """Say why pairs cannot be compacted into a folder."""
+
+
+class CompactionUnreadableError(CompactionError):
+    """Name the file of a compacted folder that cannot be read."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: {problem}; expected a folder that `bentoml migration compact` wrote"
+        )
+
+
+class LabelsUnreadableError(ComparisonError):
+    """Name file, place and column of what is no label, and what is expected there."""
+
+    def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
+        self.path = path
+        self.place = place
+        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class NothingToJudgeError(ComparisonError):
+    """Say why the flag is at no step of the playbook."""

@@ -72,3 +72,50 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+def number(value: float | None) -> str:
+    """Write any number with four digits, very large and very small ones in powers of ten."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    if value and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    return f"{value:,.{max(0, 4 - _digits_before_point(value))}f}"
+
+
+def signed(value: float | None) -> str:
+    """Write a difference, with its sign."""
+    return number(value) if value is None or value <= 0 else f"+{number(value)}"
+
+
+def ratio(value: float | None) -> str:
+    """Write a ratio with three digits."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def p_value(p: float) -> str:
+    """Write a p-value, the tiny ones as what they are below."""
+    return f"{p:.4f}" if p >= 0.0001 else "below 0.0001"
+
+
+def span(seconds: float | None) -> str:
+    """Write a span of time in its two largest units: `2 d 4 h`."""
+    if seconds is None:
+        return "-"
+    left = round(seconds)
+    parts = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        amount, left = divmod(left, size)
+        parts.append((amount, unit))
+    first = next((place for place, (amount, _) in enumerate(parts) if amount), len(parts) - 1)
+    return (
+        " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount) or "0 s"
+    )
+
+
+def _digits_before_point(value: float) -> int:
+    return math.floor(math.log10(abs(value))) + 1 if abs(value) >= 1 else 0

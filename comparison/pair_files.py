@@ -5,7 +5,7 @@ written to, may have been cut by a crash, and may have passed through a collecto
 resources, or spans of other programs, on a line: all that is counted, and reading goes on.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -15,10 +15,11 @@ from typing import Any, Final
 import orjson
 
 from comparison.errors import PairsUnreadableError
+from comparison.line_template import Templates
 from flags import attributes
 
-BLOCK_ROWS: Final = 16_384
-"""Rows that are kept as Python objects before they become columns."""
+BLOCK_ROWS: Final = 4_096
+"""Rows that are kept as Python objects before they become columns: few enough for the cache."""
 
 _BUFFER_BYTES: Final = 2**20
 
@@ -44,7 +45,8 @@ Shape = tuple[str, ...]
 Row = list[Any]
 """Span id, trace id, start in nanoseconds, then the attribute values in the order of the shape."""
 
-Rows = dict[Shape, list[Row]]
+Block = dict[Shape, list[Sequence[Any]]]
+"""Columns by shape: one for each entry of a row."""
 
 
 @dataclass(slots=True)
@@ -58,13 +60,34 @@ class Reading:
     first_corrupt: str | None = None
     foreign: int = 0
     worker_records: list[dict[str, Any]] = field(default_factory=list)
-    rows: Rows = field(default_factory=dict)
+    rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
+    templates: Templates = field(default_factory=Templates)
 
-    def drain(self) -> Rows:
-        """Return the rows taken since the last call, and forget them."""
-        rows, self.rows, self.row_count = self.rows, {}, 0
-        return rows
+    def drain(self) -> Block:
+        """Return the columns of the pairs taken since the last call, and forget them."""
+        block: Block = {shape: list(zip(*rows, strict=True)) for shape, rows in self.rows.items()}
+        for shape, columns in self.templates.drain():
+            parsed = block.get(shape)
+            both = zip(parsed, columns, strict=True) if parsed else ()
+            block[shape] = [[*first, *second] for first, second in both] or columns
+        self.rows, self.row_count = {}, 0
+        return block
+
+    def take_line(self, line: bytes) -> int:
+        """Take our spans out of one line; return how many of them were corrupt.
+
+        Raises one of _SHAPE_ERRORS if the line is not JSON, or no TracesData object.
+        """
+        if self.templates.match(line):
+            self.row_count += 1
+            return 0
+        traces = orjson.loads(line)
+        before = self.row_count
+        corrupt = self.take(traces)
+        if self.row_count == before + 1 and not corrupt and (span := _only_span(traces)):
+            self.templates.learn(line, span, _pair(span)[1])
+        return corrupt
 
     def take(self, traces: Any) -> int:
         """Take our spans out of one TracesData object; return how many of them were corrupt.
@@ -120,46 +143,70 @@ def find_files(source: Path) -> list[Path]:
     return [source]
 
 
-def read_blocks(source: Path, reading: Reading) -> Iterator[Rows]:
+@dataclass(slots=True)
+class Progress:
+    """Say how far a file has been read: bytes and lines, and whether a torn line follows."""
+
+    taken: int = 0
+    lines: int = 0
+    torn: bool = False
+
+
+def read_blocks(source: Path, reading: Reading) -> Iterator[Block]:
     """Yield the pairs at `source` in blocks of about BLOCK_ROWS rows, and count in `reading`.
 
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
     """
     for path in find_files(source):
-        try:
-            with path.open("rb", buffering=_BUFFER_BYTES) as lines:
-                reading.files += 1
-                for _ in _full_blocks(path, lines, reading):
-                    yield reading.drain()
-        except FileNotFoundError:
-            continue  # the writer removed its oldest file while we read another
-        except OSError as error:
-            raise PairsUnreadableError(path, error.strerror or str(error)) from error
+        yield from read_file(path, reading, Progress())
     yield reading.drain()
 
 
-def _full_blocks(path: Path, lines: Iterable[bytes], reading: Reading) -> Iterator[None]:
+def read_file(path: Path, reading: Reading, progress: Progress) -> Iterator[Block]:
+    """Yield the pairs of one file beyond `progress` in full blocks, and move it on.
+
+    What does not fill a block stays in `reading`. Raises PairsUnreadableError as `read_blocks`.
+    """
+    try:
+        with path.open("rb", buffering=_BUFFER_BYTES) as lines:
+            reading.files += 1
+            lines.seek(progress.taken)
+            for _ in _full_blocks(path, lines, reading, progress):
+                yield reading.drain()
+    except FileNotFoundError:
+        return  # the writer removed its oldest file while we read another
+    except OSError as error:
+        raise PairsUnreadableError(path, error.strerror or str(error)) from error
+
+
+def _full_blocks(
+    path: Path, lines: Iterable[bytes], reading: Reading, progress: Progress
+) -> Iterator[None]:
     """Read the lines of one file, pausing whenever a block is full."""
     first_unreadable: int | None = None
-    json_seen = False
-    for number, line in enumerate(lines, start=1):
-        if line.isspace():
-            continue
-        reading.lines += 1
-        try:
-            corrupt = reading.take(orjson.loads(line))
-            json_seen = True
-        except _SHAPE_ERRORS:
-            begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
-            json_seen |= begins_well
-            if begins_well and not line.endswith(b"\n"):
-                reading.torn += 1
-                break
-            first_unreadable = first_unreadable or number
-            corrupt = 1
+    json_seen = progress.taken > 0
+    for line in lines:
+        corrupt = 0
+        if not line.isspace():
+            try:
+                corrupt = reading.take_line(line)
+                json_seen = True
+            except _SHAPE_ERRORS:
+                begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
+                json_seen |= begins_well
+                if begins_well and not line.endswith(b"\n"):
+                    reading.lines += 1
+                    reading.torn += 1
+                    progress.torn = True
+                    break
+                first_unreadable = first_unreadable or progress.lines + 1
+                corrupt = 1
+            reading.lines += 1
+        progress.taken += len(line)
+        progress.lines += 1
         if corrupt:
             reading.corrupt += corrupt
-            reading.first_corrupt = reading.first_corrupt or f"{path}, line {number}"
+            reading.first_corrupt = reading.first_corrupt or f"{path}, line {progress.lines}"
         if reading.row_count >= BLOCK_ROWS:
             yield
     if first_unreadable and not json_seen:
@@ -181,6 +228,17 @@ def _pair(span: dict[str, Any]) -> tuple[Shape, Row]:
     if len(row) != len(shape) + 3:  # an empty AnyValue, {}, is a null
         row[3:] = [_only(_value_of(pair)) for pair in pairs]
     return shape, row
+
+
+def _only_span(traces: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the span of a TracesData object that has one; None if it has more."""
+    spans: list[dict[str, Any]] = [
+        span
+        for resource in traces["resourceSpans"]
+        for scope in resource.get("scopeSpans", ())
+        for span in scope.get("spans", ())
+    ]
+    return spans[0] if len(spans) == 1 else None
 
 
 def _only(value: dict[str, Any]) -> Any:

@@ -17,10 +17,15 @@ Columns (dtypes are the same however few rows there are):
     primary_threshold, candidate_threshold             float64
     primary_label, candidate_label                     boolean
     primary_score.<output>, ...                        the same for each further output
+    primary_items, candidate_items                     Int64
+    primary_length, candidate_length                   Int64, bytes
+    primary_first_item, candidate_first_item           float64, seconds
+    primary_digest, candidate_digest                   string
     segment.<name>                                     category
     feature.<name>                                     float64
 
-Rows are in order of time; the index counts from 0.
+The columns of items, length, first_item and digest are there only if a pair has them: those of
+streams and of answers of bytes do. Rows are in order of time; the index counts from 0.
 """
 
 from dataclasses import dataclass
@@ -29,6 +34,7 @@ from pathlib import Path
 import pandas as pd
 
 from comparison.accounting import Accounting, account
+from comparison.compacted import is_compacted
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.pair_files import Reading, read_blocks
 from comparison.table import Table, name_outputs, only_flag
@@ -47,6 +53,8 @@ class Pairs:
     outputs: tuple[str, ...]
     frame: pd.DataFrame
     accounting: Accounting
+    repeated: pd.DataFrame
+    """Flag and time of the pairs that were left out because they occurred before."""
 
 
 def load_pairs(path: str | Path, flag: str | None = None) -> pd.DataFrame:
@@ -54,26 +62,59 @@ def load_pairs(path: str | Path, flag: str | None = None) -> pd.DataFrame:
     return read_pairs(path, flag).frame
 
 
-def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
-    """Read a folder of *.jsonl pair files, or one file; a pair that occurs twice is taken once.
+@dataclass(frozen=True, slots=True)
+class AllPairs:
+    """Hold the pairs of all flags of a folder; the columns of every output carry its name."""
 
-    A folder without pairs makes an empty frame. Raises PairsUnreadableError if `path` or a file
-    in it is something else, SeveralFlagsError if there are several flags and `flag` is None,
-    FlagNotFoundError if there are only others.
+    source: Path
+    outputs: tuple[str, ...]
+    frame: pd.DataFrame
+    accounting: Accounting
+    repeated: pd.DataFrame
+
+
+def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
+    """Read a folder of *.jsonl pair files, one file, or a folder that `compact` wrote.
+
+    A pair that occurs twice is taken once. A folder without pairs makes an empty frame. Raises
+    PairsUnreadableError if `path` or a file in it is something else, SeveralFlagsError if there are
+    several flags and `flag` is None, FlagNotFoundError if there are only others.
     """
-    source, reading, table = Path(path), Reading(), Table()
+    every = read_all(path)
+    frame, outputs, flags = every.frame, every.outputs, tuple(every.accounting.flags)
+    chosen = _choose_flag(every.source, flag, flags)
+    if len(flags) > 1:
+        frame, outputs = only_flag(frame, chosen, outputs)
+    named = name_outputs(frame, outputs)
+    return Pairs(every.source, chosen, outputs, named, every.accounting, every.repeated)
+
+
+def read_all(path: str | Path) -> AllPairs:
+    """Read the pairs of all flags; see `read_pairs`."""
+    source = Path(path)
+    table, reading, left_out = _read(source)
+    frame = table.frame().sort_values("time", kind="stable", ignore_index=True)
+    again = frame["span_id"].duplicated()
+    repeated = frame.loc[again, ["flag", "time"]].reset_index(drop=True)
+    if again.any():
+        frame = frame.loc[~again].reset_index(drop=True)
+    if left_out is not None:
+        repeated = left_out
+    accounting = account(frame, len(repeated), reading)
+    return AllPairs(source, table.outputs, frame, accounting, repeated)
+
+
+def _read(source: Path) -> tuple[Table, Reading, pd.DataFrame | None]:
+    """Return the pairs at `source`, what was counted, and what has been left out already."""
+    if is_compacted(source):
+        # Imported here: plain pair files are read without Arrow.
+        from comparison.compacted_frame import read_compacted
+
+        return read_compacted(source)
+    reading, table = Reading(), Table()
     for block in read_blocks(source, reading):
         table.add(block)
-    frame = table.frame().sort_values("time", kind="stable", ignore_index=True)
-    repeated = frame["span_id"].duplicated()
-    if repeated.any():
-        frame = frame.loc[~repeated].reset_index(drop=True)
-    accounting = account(frame, int(repeated.sum()), reading)
-    chosen = _choose_flag(source, flag, tuple(accounting.flags))
-    outputs = table.outputs
-    if len(accounting.flags) > 1:
-        frame, outputs = only_flag(frame, chosen, outputs)
-    return Pairs(source, chosen, outputs, name_outputs(frame, outputs), accounting)
+    return table, reading, None
 
 
 def _choose_flag(source: Path, flag: str | None, flags: tuple[str, ...]) -> str | None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comparison.accounting import Accounting
-from comparison.alarms import Alarms, Flips, SegmentAlarms, Truths, by_segment
+from comparison.alarms import Alarms, SegmentAlarms, Truths, alarm_table, by_segment
 from comparison.columns import SIDES, STATUSES
 from comparison.errors import NoPairsError
 from comparison.number_format import counted
@@ -107,7 +107,7 @@ def summarise(pairs: Pairs) -> Summary:
     """Compute the figures of a folder of pairs. Raises NoPairsError if there is none."""
     frame = pairs.frame
     if frame.empty or pairs.flag is None:
-        raise NoPairsError(_nothing_found(pairs))
+        raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))
     paired = frame.loc[(frame["primary_status"] == "ok") & (frame["candidate_status"] == "ok")]
     return Summary(
         source=str(pairs.source),
@@ -128,8 +128,10 @@ def summarise(pairs: Pairs) -> Summary:
     )
 
 
-def _nothing_found(pairs: Pairs) -> str:
-    read = pairs.accounting
+def nothing_found(source: str, read: Accounting | None) -> str:
+    """Say what was read where no pair was found."""
+    if read is None:
+        return f"{source} holds no pairs"
     parts = (
         (1, counted(read.files, "pair file")),
         (read.lines, counted(read.lines, "line")),
@@ -137,7 +139,7 @@ def _nothing_found(pairs: Pairs) -> str:
         (read.torn, f"{read.torn:,} cut off"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )
-    return f"{pairs.source} holds no pairs: " + ", ".join(text for count, text in parts if count)
+    return f"{source} holds no pairs: " + ", ".join(text for count, text in parts if count)
 
 
 def _traffic(frame: pd.DataFrame) -> Traffic:
@@ -224,7 +226,7 @@ def _output(paired: pd.DataFrame, output: str, suffix: str) -> OutputFigures:
             side: tuple(np.unique(_floats(paired, f"{side}_threshold{suffix}")[labelled]).tolist())
             for side in SIDES
         },
-        alarms=Alarms.of(Flips.of(alarms["primary"], alarms["candidate"]))
+        alarms=Alarms.of(alarm_table(alarms["primary"], alarms["candidate"]))
         if labelled.any()
         else None,
         segments=by_segment(paired.loc[labelled], alarms["primary"], alarms["candidate"]),

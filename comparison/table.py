@@ -1,5 +1,6 @@
 """Join blocks of rows, whose spans need not have the same attributes, into one frame."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,18 +12,24 @@ from comparison.columns import (
     Column,
     column_of,
     output_columns,
+    short_name,
 )
-from comparison.pair_files import Rows
+from comparison.pair_files import Block
 
 _FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())}
 
 
 class Table:
-    """Collect blocks of rows; memory holds them as arrays, not as Python objects."""
+    """Collect blocks of rows; memory holds them as arrays, not as Python objects.
 
-    def __init__(self) -> None:
-        self._columns: dict[str, Column] = dict(_FIXED)
+    `outputs` are known to have appeared before, in this order.
+    """
+
+    def __init__(self, outputs: Iterable[str] = ()) -> None:
+        expected = (column for output in outputs for column in output_columns(output))
+        self._columns = _FIXED | {column.name: column for column in expected}
         self._blocks: list[tuple[int, dict[str, Any]]] = []
+        self.rows = 0
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -30,13 +37,13 @@ class Table:
         outputs = (column.output for column in self._columns.values())
         return tuple(dict.fromkeys(output for output in outputs if output))
 
-    def add(self, block: Rows) -> None:
-        """Turn the rows of a block into columns; where a span has no such attribute, None."""
+    def add(self, block: Block) -> None:
+        """Join the columns of all shapes; where a span has no such attribute, None."""
         values_of: dict[str, list[Any]] = {}
         size = 0
-        for shape, rows in block.items():
+        for shape, held in block.items():
             columns = (*SPAN_COLUMNS, *map(column_of, shape))
-            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+            for column, values in zip(columns, held, strict=True):
                 if column is None:
                     continue
                 self._columns.setdefault(column.name, column)
@@ -44,11 +51,21 @@ class Table:
                 aligned[size:] = []  # an attribute that occurs twice: the last one counts
                 aligned += [None] * (size - len(aligned))
                 aligned += values
-            size += len(rows)
+            size += len(held[0])
         for aligned in values_of.values():
             aligned += [None] * (size - len(aligned))
         parts = {name: self._columns[name].kind.part(raw) for name, raw in values_of.items()}
+        self._append(size, parts)
+
+    def add_parts(self, size: int, parts: Mapping[Column, Any]) -> None:
+        """Add a block of `size` rows whose columns have been converted; see `Kind.part`."""
+        for column in parts:
+            self._columns.setdefault(column.name, column)
+        self._append(size, {column.name: part for column, part in parts.items()})
+
+    def _append(self, size: int, parts: dict[str, Any]) -> None:
         self._blocks.append((size, parts))
+        self.rows += size
 
     def frame(self) -> pd.DataFrame:
         """Return all rows; the fixed columns are there even if no span had them."""
@@ -89,7 +106,7 @@ def name_outputs(frame: pd.DataFrame, outputs: tuple[str, ...]) -> pd.DataFrame:
     ordered = {name: rest.pop(name) for name in _FIXED}
     for position, output in enumerate(outputs or ("",)):
         for column in output_columns(output):
-            name = column.name if position else column.name.removesuffix(f".{output}")
+            name = column.name if position else short_name(column)
             values = rest.pop(column.name, None)
             if values is None:
                 values = column.kind.join([column.kind.part([None] * len(frame))])

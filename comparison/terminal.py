@@ -1,11 +1,9 @@
 """Print a summary and its conclusion as tables for a terminal of 80 columns or more."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from comparison.alarms import Alarms, SegmentAlarms
@@ -14,6 +12,7 @@ from comparison.number_format import (
     counted,
     decimals_for,
     fixed,
+    p_value,
     percent,
     percent_interval,
     printable,
@@ -21,47 +20,28 @@ from comparison.number_format import (
     times,
     times_interval,
 )
+from comparison.quality_terminal import print_quality
 from comparison.statistics import Proportion
 from comparison.summary import OutputFigures, Summary
+from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
+from flags.evidence import Evidence
 
 SEGMENT_ROWS: Final = 12
 """Values of a segment that are printed; --json has all of them."""
 
 
-def print_summary(summary: Summary, conclusion: Conclusion, console: Console) -> None:
+def print_summary(
+    summary: Summary, conclusion: Conclusion, console: Console, evidence: Evidence | None = None
+) -> None:
     """Print everything, the conclusion last, where the eye is when the prompt returns."""
     _print_header(summary, console)
     _print_traffic(summary, console)
     _print_sides(summary, console)
     for output in summary.outputs:
         _print_output(output, console)
+    for described in evidence.outputs if evidence else ():
+        print_quality(described, console)
     _print_conclusion(conclusion, console)
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(
-        title=Text(title, style="bold") if title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-    )
-    first, *others = headings
-    table.add_column(Text(first), justify="left")
-    for heading in others:
-        table.add_column(Text(heading), justify="right")
-    return table
-
-
-def _add(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(printable(cell)) for cell in cells))
-
-
-def _lines(console: Console, rows: Iterable[tuple[str, str]]) -> None:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in rows:
-        _add(grid, name, value)
-    console.print(grid)
 
 
 def _print_header(summary: Summary, console: Console) -> None:
@@ -78,7 +58,7 @@ def _print_header(summary: Summary, console: Console) -> None:
     ]
     if aside := _set_aside(summary):
         rows.append(("set aside", aside))
-    _lines(console, rows)
+    print_pairs(console, rows)
 
 
 def _completeness(summary: Summary) -> str:
@@ -113,14 +93,14 @@ def _listed(counts: dict[str, int], limit: int = 4) -> str:
 
 def _print_traffic(summary: Summary, console: Console) -> None:
     traffic = summary.traffic
-    table = _table("Who answered", "flag at", "pairs", "active", "share", "95 % CI", "served")
+    table = new_table("Who answered", "flag at", "pairs", "active", "share", "95 % CI", "served")
     for share in traffic.by_rollout:
         at = "unknown" if share.rollout is None else f"{share.rollout:g} %"
-        _add(table, at, *_share_cells(share.active, share.served))
+        add_row(table, at, *_share_cells(share.active, share.served))
     if len(traffic.by_rollout) > 1:
-        _add(table, "all", *_share_cells(traffic.active, traffic.served))
-    _print(table, console)
-    _note(
+        add_row(table, "all", *_share_cells(traffic.active, traffic.served))
+    print_table(table, console)
+    note(
         console,
         "active, share and served are the candidate's; fallbacks to the primary "
         f"{traffic.fallback.count:,}, without an answer {traffic.unanswered.count:,}",
@@ -139,10 +119,10 @@ def _share_cells(active: Proportion, served: Proportion) -> tuple[str, ...]:
 
 def _print_sides(summary: Summary, console: Console) -> None:
     sides = (summary.primary, summary.candidate)
-    table = _table("How each side fared", "", "primary", "", "candidate", "")
+    table = new_table("How each side fared", "", "primary", "", "candidate", "")
     for status in summary.primary.statuses:
         cells = (side.statuses[status] for side in sides)
-        _add(
+        add_row(
             table,
             status,
             *(text for cell in cells for text in (f"{cell.count:,}", percent(cell.rate))),
@@ -150,13 +130,13 @@ def _print_sides(summary: Summary, console: Console) -> None:
     for quantile in summary.primary.latency:
         name = f"p{100 * quantile:g} of ok"
         primary, candidate = (seconds(side.latency[quantile]) for side in sides)
-        _add(table, name, primary, "", candidate, "")
-    _print(table, console)
+        add_row(table, name, primary, "", candidate, "")
+    print_table(table, console)
     for side in sides:
         if side.errors:
-            _note(console, f"{side.side} errors: {_listed(side.errors)}")
+            note(console, f"{side.side} errors: {_listed(side.errors)}")
     left_out = f"; left out: {_listed(summary.left_out)}" if summary.left_out else ""
-    _note(console, f"both sides ok, compared below: {summary.paired:,} pairs{left_out}")
+    note(console, f"both sides ok, compared below: {summary.paired:,} pairs{left_out}")
 
 
 def _print_output(output: OutputFigures, console: Console) -> None:
@@ -171,10 +151,10 @@ def _print_output(output: OutputFigures, console: Console) -> None:
 
 
 def _print_alarms(output: OutputFigures, alarms: Alarms, console: Console) -> None:
-    table = _table(f"Alarms: {output.output}", "", "threshold", "alarms", "rate", "95 % CI")
+    table = new_table(f"Alarms: {output.output}", "", "threshold", "alarms", "rate", "95 % CI")
     for side, fired in (("primary", alarms.primary), ("candidate", alarms.candidate)):
         thresholds = ", ".join(f"{value:g}" for value in output.thresholds[side][:3])
-        _add(
+        add_row(
             table,
             side,
             thresholds,
@@ -182,55 +162,53 @@ def _print_alarms(output: OutputFigures, alarms: Alarms, console: Console) -> No
             percent(fired.rate),
             percent_interval(fired),
         )
-    _print(table, console)
+    print_table(table, console)
     flips = alarms.flips
-    matrix = _table("", "pairs", "candidate alarm", "candidate none", "total")
+    matrix = new_table("", "pairs", "candidate alarm", "candidate none", "total")
     for name, alarm, none in (
         ("primary alarm", flips.both, flips.primary_only),
         ("primary none", flips.candidate_only, flips.neither),
         ("total", alarms.candidate.count, flips.pairs - alarms.candidate.count),
     ):
-        _add(matrix, name, f"{alarm:,}", f"{none:,}", f"{alarm + none:,}")
-    _print(matrix, console)
-    paired = _table("", f"n={flips.pairs:,}", "paired", "95 % CI")
-    _add(paired, "alarm ratio", times(alarms.ratio), times_interval(alarms.ratio))
-    _add(paired, "agreement", percent(alarms.agreement.rate), percent_interval(alarms.agreement))
-    _print(paired, console)
-    _note(
+        add_row(matrix, name, f"{alarm:,}", f"{none:,}", f"{alarm + none:,}")
+    print_table(matrix, console)
+    paired = new_table("", f"n={flips.pairs:,}", "paired", "95 % CI")
+    add_row(paired, "alarm ratio", times(alarms.ratio), times_interval(alarms.ratio))
+    add_row(paired, "agreement", percent(alarms.agreement.rate), percent_interval(alarms.agreement))
+    print_table(paired, console)
+    note(
         console,
         f"flips: {flips.candidate_only:,} to alarm, {flips.primary_only:,} to none, "
-        f"McNemar mid-p {_p_value(alarms.mid_p)}",
+        f"McNemar mid-p {p_value(alarms.mid_p)}",
     )
-
-
-def _p_value(p: float) -> str:
-    return f"{p:.4f}" if p >= 0.0001 else "below 0.0001"
 
 
 def _print_scores(output: OutputFigures, console: Console) -> None:
     primary, candidate = output.scores["primary"], output.scores["candidate"]
     decimals = decimals_for([*primary.values(), *candidate.values()])
-    table = _table(f"Scores: {output.output}", "quantile", "primary", "candidate", "|difference|")
+    table = new_table(
+        f"Scores: {output.output}", "quantile", "primary", "candidate", "|difference|"
+    )
     for quantile in primary:
-        _add(
+        add_row(
             table,
             "max" if quantile == 1 else f"{quantile:g}",
             fixed(primary[quantile], decimals),
             fixed(candidate[quantile], decimals),
             fixed(output.differences[quantile], decimals),
         )
-    _print(table, console)
+    print_table(table, console)
     if output.mean_difference is not None:
         direction = "higher" if output.mean_difference > 0 else "lower"
         distance = fixed(abs(output.mean_difference), decimals)
-        _note(console, f"the candidate scores {distance} {direction} on average")
+        note(console, f"the candidate scores {distance} {direction} on average")
 
 
 def _print_segments(title: str, segments: Sequence[SegmentAlarms], console: Console) -> None:
-    table = _table(title, "value", "pairs", "primary", "candidate", "ratio", "95 % CI")
+    table = new_table(title, "value", "pairs", "primary", "candidate", "ratio", "95 % CI")
     for segment in segments[:SEGMENT_ROWS]:
         alarms = segment.alarms
-        _add(
+        add_row(
             table,
             "(none)" if segment.value is None else segment.value,
             f"{alarms.flips.pairs:,}",
@@ -239,9 +217,9 @@ def _print_segments(title: str, segments: Sequence[SegmentAlarms], console: Cons
             times(alarms.ratio),
             times_interval(alarms.ratio),
         )
-    _print(table, console)
+    print_table(table, console)
     if len(segments) > SEGMENT_ROWS:
-        _note(console, f"and {len(segments) - SEGMENT_ROWS:,} more values with fewer pairs")
+        note(console, f"and {len(segments) - SEGMENT_ROWS:,} more values with fewer pairs")
 
 
 def _print_conclusion(conclusion: Conclusion, console: Console) -> None:
@@ -252,12 +230,3 @@ def _print_conclusion(conclusion: Conclusion, console: Console) -> None:
         console.print(Text(printable(reason), style=style))
     for remark in conclusion.remarks:
         console.print(Text(printable(remark)))
-
-
-def _print(table: Table, console: Console) -> None:
-    console.print()
-    console.print(table)
-
-
-def _note(console: Console, text: str) -> None:
-    console.print(Text(printable(text), style="dim"))

@@ -14,6 +14,8 @@ REFUSED: Final = 2
 """Exit code of bad input and of refusals: doing the same again will not help."""
 FAILED: Final = 1
 """Exit code of what may work another time: nothing answers, a program did not start."""
+FOLLOWERS_MISSING: Final = 3
+"""Exit code of what was done in Unleash, but not followed by every worker in time."""
 
 _TRANSIENT: Final = (
     UnleashUnreachableError,

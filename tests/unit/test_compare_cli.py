@@ -171,6 +171,69 @@ class TestJson:
         assert "No such file or directory" in result.stderr
 
 
+class TestWindow:
+    def test_pairs_outside_of_it_are_left_out(self, tmp_path: Path) -> None:
+        write_canary(tmp_path)
+
+        result = run(
+            tmp_path, "--since", "2025-11-23T06:40:05", "--until", "2025-11-23T07:40:06+01:00"
+        )
+
+        assert result.exit_code == 0, result.output
+        assert "pairs 100, complete 100 %: 1,000 of 1,000 made" in " ".join(result.stdout.split())
+
+    def test_without_pairs_is_an_error(self, tmp_path: Path) -> None:
+        write_canary(tmp_path)
+
+        result = run(tmp_path, "--since", "2026-01-01")
+
+        assert result.exit_code == 2
+        assert "holds no pairs in the window, only from 2025-11-23 06:40:00" in result.stderr
+
+    def test_that_is_no_time_is_an_error(self, tmp_path: Path) -> None:
+        result = run(tmp_path, "--until", "tomorrow")
+
+        assert result.exit_code == 2
+        assert "'tomorrow' is no ISO 8601 time such as 2025-11-24T06:00 (UTC)" in result.stderr
+
+
+class TestPage:
+    def test_shows_the_evidence_and_decides_nothing(self, tmp_path: Path) -> None:
+        write_canary(tmp_path / "pairs")
+
+        result = run(tmp_path / "pairs", "--html", tmp_path / "page.html")
+
+        assert result.exit_code == 0, result.output
+        assert "What it means" in result.stdout
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "this page decides nothing" in page
+        assert "only candidate: 240" in page
+
+    def test_that_cannot_be_written_is_an_error(self, tmp_path: Path) -> None:
+        PairFile(tmp_path).pair()
+
+        result = run(tmp_path, "--html", tmp_path / "missing" / "page.html")
+
+        assert result.exit_code == 2
+        assert "No such file or directory" in result.stderr
+
+
+def test_labels_add_the_quality_of_both_sides(tmp_path: Path) -> None:
+    write_canary(tmp_path / "pairs")
+    labels = tmp_path / "labels.csv"
+    rows = [f"worker-1-request-{number + 1},{int(number < 100)}" for number in range(1_000)]
+    labels.write_text("\n".join(["request_id,label", *rows]), encoding="utf-8")
+
+    result = run(tmp_path / "pairs", "--labels", labels, "--json", tmp_path / "figures.json")
+
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert f"Quality: {OUTPUT}" in lines
+    assert "recall 90.00 % of 100 100 % of 100" in lines
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["evidence"]["outputs"][0]["quality"]["labelled"] == 995
+
+
 class TestBadInput:
     def test_is_one_message_on_stderr_and_exit_code_2(self, tmp_path: Path) -> None:
         result = run(tmp_path / "nowhere")

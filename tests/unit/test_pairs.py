@@ -182,6 +182,37 @@ def test_further_outputs_have_their_name_in_the_column(tmp_path: Path) -> None:
     assert dtypes(pairs.frame)["candidate_label.amount"] == "boolean"
 
 
+def test_what_streams_held_has_columns_if_there_were_any(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    file.pair()
+    held = {
+        attributes.side(side, what): value
+        for side, digest in (("primary", "ab"), ("candidate", None))
+        for what, value in (
+            (attributes.ITEMS, 3),
+            (attributes.LENGTH, 40),
+            (attributes.FIRST_ITEM, 0.25),
+            (attributes.DIGEST, digest),
+        )
+    }
+    file.pair(changes=held)
+
+    frame = load_pairs(tmp_path)
+
+    assert not any("digest" in name for name in DTYPES)
+    assert {name: kind for name, kind in dtypes(frame).items() if name not in DTYPES} == {
+        "primary_items": "Int64",
+        "candidate_items": "Int64",
+        "primary_length": "Int64",
+        "candidate_length": "Int64",
+        "primary_first_item": "float64",
+        "candidate_first_item": "float64",
+        "primary_digest": "string",
+    }
+    assert frame["primary_digest"].to_list() == [pd.NA, "ab"]
+    assert frame["candidate_length"].to_list() == [pd.NA, 40]
+
+
 def test_rows_are_in_order_of_time_whatever_the_files_are_called(tmp_path: Path) -> None:
     late, early = PairFile(tmp_path, "a"), PairFile(tmp_path / "deeper", "b")
     late.given = 5

@@ -9,7 +9,10 @@ import pytest
 from openfeature import api
 from openfeature.provider.in_memory_provider import InMemoryProvider
 
+from flags.export.destination import Destination
 from flags.export.pair_files import FileLimits, PairFiles
+from flags.export.shipped_file import ShippingLimits
+from flags.export.shipper import Shipper
 from flags.metrics import CountedPairs, WorkerMetrics
 from flags.observation import InMemoryPairs
 from flags.provider import FlagFile, FlagServer, UnleashProvider
@@ -18,6 +21,7 @@ from flags.tuning import Tuning
 from flags.worker_state import FlagBelief
 from tests.fakes import FakeClock, eventually
 from tests.flags_on_disk import FlagsOnDisk
+from tests.pair_files import PairFile, traces
 from tests.unit.test_metrics import PAIR
 
 DOMAIN = "self-report-tests"
@@ -135,6 +139,28 @@ def test_a_report_tells_what_became_of_the_pairs(tmp_path: Path, look: Look) -> 
         assert state.started <= state.heartbeat
     finally:
         files.close()
+
+
+def test_a_report_tells_what_became_of_the_shipping(tmp_path: Path, look: Look) -> None:
+    files = PairFiles(tmp_path, "w", FileLimits(flush_interval=0.01))
+    destination = Destination("http://someone:secret@127.0.0.1:9/v1/traces?key=secret")
+    shipper = Shipper(tmp_path, "w", destination, ShippingLimits(interval=0.01))
+    pairs = CountedPairs(InMemoryPairs(), WorkerMetrics("self-report"))
+    parts: dict[str, Any] = {"worker": "w1", "service": "s", "flag": look, "pairs": pairs}
+    report = SelfReport(**parts, files=files, shipper=shipper)
+    try:
+        files.append(json.dumps(traces(PairFile(tmp_path, "w").span())).encode() + b"\n")
+        assert eventually(lambda: (said := report().shipping) and said.lag_seconds > 0)
+        said = report().shipping
+        assert said is not None
+        assert said.destination == "http://127.0.0.1:9"
+        assert said.retries["connection"] >= 1
+        assert said.waiting_bytes > 0
+        assert (said.shipped, said.rejected) == (0, {})
+        assert SelfReport(**parts, files=files)().shipping is None
+    finally:
+        files.close()
+        shipper.close(0.1)
 
 
 def test_the_lag_is_the_time_that_the_oldest_waiting_pair_has_waited() -> None:

@@ -1,0 +1,175 @@
+"""Reduce the pairs of a window to counts, by the engine that holds them.
+
+Written once, in expressions of ibis that use nothing but filter, group-by, count, sum, min and max:
+these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from comparison.aggregates import Aggregates
+from comparison.counting import HOUR, counted
+from comparison.errors import FlagNotFoundError, SeveralFlagsError
+from comparison.labels import Labels
+from comparison.output_counts import (
+    OutputCounts,
+    OutputGrid,
+    flips_of,
+    outputs_of,
+    with_output,
+)
+from comparison.pairs import Pairs
+from comparison.score_grid import ScoreGrid
+from comparison.sources import FramePairs, PairSource, in_window, nanoseconds
+from comparison.step_counts import (
+    coverage_counts,
+    duration_counts,
+    feature_counts,
+    noise_counts,
+    pair_counts,
+    worker_counts,
+)
+
+
+def aggregate(
+    source: PairSource | Pairs,
+    *,
+    flag: str | None = None,
+    rollout: float | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    outputs: Sequence[str] | None = None,
+    labels: Labels | None = None,
+    label_cutoff: datetime | None = None,
+    feature_edges: Mapping[str, Sequence[float]] | None = None,
+    given: Mapping[str, ScoreGrid] | None = None,
+) -> Aggregates:
+    """Count the pairs of `flag` that were accepted from `since` until before `until`.
+
+    With `rollout`, pairs that a worker made while it saw another percentage are in no table but
+    `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
+    accepted before `label_cutoff`, all if None: younger pairs have only the labels that come early.
+    `given` are the grids, by output, of a window to which this one will be added.
+
+    Raises SeveralFlagsError if there are several flags and `flag` is None, FlagNotFoundError if
+    there are only others.
+    """
+    source = FramePairs.of(source) if isinstance(source, Pairs) else source
+    chosen = _choose_flag(source, flag)
+    every = _distinct(source, since, until)
+    window = every.table.filter(_.flag == chosen)
+    step = window if rollout is None else window.filter(_.rollout == float(rollout))
+    found = outputs_of(step, outputs)
+    for output in found:
+        step = with_output(step, output)
+    known = labels.table() if labels is not None else None
+    grids = [
+        OutputGrid.of(step, output, scores, (given or {}).get(output))
+        for output, scores in found.items()
+    ]
+    prepared = _prepared(source, step, grids, known, label_cutoff)
+    edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
+    return Aggregates(
+        flag=chosen or "",
+        since=since,
+        until=until,
+        outputs=tuple(
+            OutputCounts(prepared, place).aggregates(
+                grid, flips_of(step, grid.output, known, label_cutoff)
+            )
+            for place, grid in enumerate(grids)
+        ),
+        pairs=pair_counts(window),
+        workers=worker_counts(source, every.table, windowed=since is not None or until is not None),
+        durations=duration_counts(step),
+        noise=noise_counts(step, found),
+        coverage=coverage_counts(prepared),
+        features=feature_counts(step, edges),
+        feature_edges=edges,
+        duplicates=every.repeated(chosen),
+        unknown_labels=_unknown(source, chosen, known),
+    )
+
+
+def _prepared(
+    source: PairSource,
+    step: ir.Table,
+    grids: Sequence[OutputGrid],
+    labels: ir.Table | None,
+    cutoff: datetime | None,
+) -> ir.Table:
+    """Reduce each pair to what is counted: hour, segments, keys, alarms; `served` and label.
+
+    Without labels there is no column `label`. With them there is `old`: whether the pair is old
+    enough for one; the label of a younger pair is missing.
+    """
+    segments = [name for name in step.columns if name.startswith("segment.")]
+    columns = {"hour": (_.time - _.time % HOUR) // HOUR}
+    for place, grid in enumerate(grids):
+        columns |= dict(grid.columns(place, step))
+    if labels is None:
+        return step.select(*segments, **columns)
+    old = ibis.literal(True) if cutoff is None else _.time < nanoseconds(cutoff)
+    pairs = step.select("request_id", *segments, served=_.served, old=old, **columns)
+    joined = pairs.left_join(labels, pairs.request_id == labels.label_request_id)
+    label = ibis.ifelse(_.old, _.label, None)
+    return source.kept(joined.mutate(label=label).drop("request_id", "label_request_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Distinct:
+    """Hold the pairs of a window, each once, and flag and time of the repeated ones."""
+
+    table: ir.Table
+    again: ir.Table | None
+
+    def repeated(self, flag: str | None) -> int:
+        """Count the repeated pairs of a flag."""
+        if self.again is None:
+            return 0
+        return int(self.again.filter(_.flag == flag).n.sum().to_pyarrow().as_py() or 0)
+
+
+def _distinct(source: PairSource, since: datetime | None, until: datetime | None) -> _Distinct:
+    table = source.table(since, until)
+    known = source.repeated()
+    if known is not None:
+        return _Distinct(table, counted(in_window(known, since, until), flag=_.flag))
+    ids = counted(table, flag=_.flag, span_id=_.span_id).filter(_.n > 1)
+    if not ids.count().to_pyarrow().as_py():
+        return _Distinct(table, None)
+    again = ids.group_by("flag").agg(n=(_.n - 1).sum())
+    return _Distinct(_once(table), again)
+
+
+def _once(table: ir.Table) -> ir.Table:
+    """Take one row of each span id: copies are equal, so that any will do."""
+    truths = [name for name, kind in table.schema().items() if kind.is_boolean()]
+    countable = table.mutate(**{name: _[name].cast("int8") for name in truths})
+    others = [name for name in table.columns if name != "span_id"]
+    taken = countable.group_by("span_id").agg(**{name: _[name].min() for name in others})
+    return taken.mutate(**{name: _[name].cast("boolean") for name in truths})
+
+
+def _choose_flag(source: PairSource, flag: str | None) -> str | None:
+    rows = source.table().select("flag").distinct().to_pyarrow().to_pylist()
+    flags = tuple(sorted(row["flag"] for row in rows if row["flag"] is not None))
+    if flag is None and len(flags) > 1:
+        raise SeveralFlagsError(source.name, flags)
+    if flag is not None and flags and flag not in flags:
+        raise FlagNotFoundError(source.name, flag, flags)
+    return flag or next(iter(flags), None)
+
+
+def _unknown(source: PairSource, flag: str | None, labels: ir.Table | None) -> int:
+    """Count the labels whose request id has no pair, of whatever time."""
+    if labels is None:
+        return 0
+    pairs = source.table().filter(_.flag == flag)
+    without = labels.anti_join(pairs, labels.label_request_id == pairs.request_id)
+    return int(without.count().to_pyarrow().as_py())

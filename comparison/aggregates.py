@@ -1,0 +1,74 @@
+"""Hold what an engine reduces the pairs of a window to: small tables of mergeable counts.
+
+Everything that the evidence needs follows from these tables, whatever engine made them (DuckDB on
+this machine, ClickHouse, Spark or Trino beyond), and the tables of two windows can be added up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from comparison.score_grid import ScoreGrid
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAggregates:
+    """Count the pairs of one output in which both sides are `ok` and have a finite score.
+
+    Bins are whole numbers, those of `grid`, in which every threshold that occurred is an edge: the
+    alarms that follow from bins are exact. Tables have one row per combination that occurs, and
+    their count in the column `n` (int64):
+
+        joint     primary_bin, candidate_bin, label (boolean, NA: not labelled)
+        alarms    period (datetime64[ns, UTC], start of its hour), primary_alarm, candidate_alarm
+                  (boolean, both known), label (boolean, NA)
+        segments  segment, value (string, NA: not named), primary_alarm, candidate_alarm, label
+
+    `flips` are the rows (request_id, time, primary_score, candidate_score, label) of at most 100
+    pairs whose alarms differ, with the largest difference of scores, largest first.
+    """
+
+    name: str
+    grid: ScoreGrid
+    thresholds: Mapping[str, tuple[float, ...]]
+    """Thresholds that occurred, by side, in order."""
+    unscored: int
+    joint: pd.DataFrame
+    alarms: pd.DataFrame
+    segments: pd.DataFrame
+    flips: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregates:
+    """Hold the tables of one flag and window [since, until); each ends in a count `n` (int64).
+
+        pairs      rollout (float64, NaN: unknown), active, served (string, NA: nobody), fallback
+                   (boolean), primary_status, candidate_status (strings), primary_model,
+                   candidate_model (strings, NA), first, last (datetime64[ns, UTC])
+        workers    worker, first, last (sequence numbers, int64); n counts distinct ones
+        durations  side, bin (0 ... 331, see flags.evidence.Durations): `ok` calls
+        noise      output, differs (boolean): pairs whose sides ran the same model, both `ok`
+        coverage   served (string, NA), label (boolean, NA: not labelled): pairs old enough to be
+                   labelled; empty without labels
+        features   feature, bin (int64; -1: missing): bins between the edges of `feature_edges`
+
+    Duplicates (pairs whose span id occurred before) are counted in `duplicates` and left out of all
+    tables. `unknown_labels` counts labels whose request id has no pair.
+    """
+
+    flag: str
+    since: datetime | None
+    until: datetime | None
+    outputs: tuple[OutputAggregates, ...]
+    pairs: pd.DataFrame
+    workers: pd.DataFrame
+    durations: pd.DataFrame
+    noise: pd.DataFrame
+    coverage: pd.DataFrame
+    features: pd.DataFrame
+    feature_edges: Mapping[str, tuple[float, ...]]
+    duplicates: int
+    unknown_labels: int

@@ -1,0 +1,100 @@
+"""Come from frames of pairs to Arrow, as Parquet keeps it, and back."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pandas.api.extensions import ExtensionArray
+
+from comparison.columns import (
+    CATEGORY,
+    CERTAINTY,
+    COUNT,
+    NUMBER,
+    SIDE,
+    STATUS,
+    TEXT,
+    TIME,
+    TRUTH,
+    Column,
+    Kind,
+    column_named,
+)
+
+NANOSECONDS: Final = pa.timestamp("ns", "UTC")
+
+_TYPES: Final[tuple[tuple[Kind, pa.DataType], ...]] = (
+    (TEXT, pa.string()),
+    (CATEGORY, pa.string()),
+    (SIDE, pa.string()),
+    (STATUS, pa.string()),
+    (NUMBER, pa.float64()),
+    (COUNT, pa.int64()),
+    (TRUTH, pa.bool_()),
+    (CERTAINTY, pa.bool_()),
+    (TIME, NANOSECONDS),
+)
+
+
+def arrow_type(kind: Kind) -> pa.DataType:
+    """Return the Arrow type of a column; repeated words are strings, without a dictionary."""
+    return next(held for each, held in _TYPES if each is kind)
+
+
+def to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """Return a frame, whose columns go by their full names, as Arrow; NaN is null."""
+    arrays = {}
+    for name, values in frame.items():
+        column = column_named(str(name))
+        array = pa.array(values, from_pandas=True)
+        arrays[str(name)] = array.cast(arrow_type(column.kind)) if column else array
+    return pa.table(arrays)
+
+
+def to_parts(table: pa.Table) -> dict[Column, Any]:
+    """Return the columns of an Arrow table as `comparison.table.Table` joins them."""
+    columns = ((column_named(name), name) for name in table.column_names)
+    return {
+        column: _part(column.kind)(table.column(name).combine_chunks())
+        for column, name in columns
+        if column is not None
+    }
+
+
+def _part(kind: Kind) -> Callable[[Any], Any]:
+    if kind is TEXT:
+        return _texts
+    if kind in (CATEGORY, SIDE, STATUS):
+        return _codes
+    if kind is TIME:
+        return _times
+    return _truths if kind in (TRUTH, CERTAINTY) else _floats
+
+
+def _texts(array: Any) -> ExtensionArray:
+    texts: ExtensionArray = pd.array(array.to_pandas(), dtype="string")
+    return texts
+
+
+def _codes(array: Any) -> tuple[npt.NDArray[np.intp], list[str]]:
+    encoded = array.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes.astype(np.intp), encoded.dictionary.to_pylist()
+
+
+def _floats(array: Any) -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = array.to_numpy(zero_copy_only=False).astype(np.float64)
+    return numbers
+
+
+def _truths(array: Any) -> npt.NDArray[np.int8]:
+    states: npt.NDArray[np.int8] = array.cast(pa.int8()).fill_null(-1).to_numpy()
+    return states
+
+
+def _times(array: Any) -> npt.NDArray[np.int64]:
+    times: npt.NDArray[np.int64] = array.cast(NANOSECONDS).cast(pa.int64()).to_numpy()
+    return times

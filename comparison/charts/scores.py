@@ -1,0 +1,164 @@
+"""Draw the scores: of each side, and of both against each other."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+from comparison.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Path, Plot, Word, segment, steps
+from comparison.charts.scales import Scale, finite, short, short_percent
+from flags.evidence import Distribution, Paired
+
+SHADES: Final = 6
+"""Steps of darkness in which the number of pairs of a cell is shown."""
+
+THRESHOLD_LINES: Final = 4
+"""Thresholds of a side that are drawn; a window normally has one."""
+
+_SIDES: Final = ("primary", "candidate")
+Thresholds = Mapping[str, Sequence[float]]
+
+
+def score_distribution(name: str, distribution: Distribution, thresholds: Thresholds) -> Plot:
+    """Draw the share of pairs by score, one outline a side, the rare ones made visible by logs."""
+    edges = _edges(distribution)
+    shares = {side: _shares(distribution.counts.get(side, ()), edges) for side in _SIDES}
+    occurring = [share for side in _SIDES for share in shares[side] if share]
+    rarest, commonest = min(occurring, default=1.0), max(occurring, default=1.0)
+    x = Scale.linear(*_ends(edges), LEFT, RIGHT)
+    spread = commonest > 30 * rarest
+    if spread:
+        y = Scale.logarithmic(rarest / 2, commonest * 1.5, BOTTOM, TOP)
+    else:
+        y = Scale.linear(0.0, commonest * 1.08, BOTTOM, TOP)
+    positions = [x(edge) for edge in edges]
+    outlines = [
+        steps(
+            f"filled {side}",
+            positions,
+            [y(share) if share else BOTTOM for share in shares[side]],
+            BOTTOM,
+        )
+        for side in _SIDES
+        if len(shares[side]) == len(edges) - 1
+    ]
+    marks = [
+        segment(f"threshold {side}", (x(value), TOP), (x(value), BOTTOM))
+        for side in _SIDES
+        for value in finite(thresholds.get(side, ()))[:THRESHOLD_LINES]
+        if edges[0] <= value <= edges[-1]
+    ]
+    medians = (
+        f"{side} median {short(middle)}"
+        for side in _SIDES
+        if (middle := distribution.quantiles.get(side, {}).get("0.5")) is not None
+    )
+    return Plot(
+        name=name,
+        title="Scores of each side",
+        description=f"Share of pairs by score: {', '.join(medians)}.",
+        x_label="score",
+        y_label="share of pairs" + (" (log)" if spread else ""),
+        x_ticks=x.ticks(short),
+        y_ticks=y.ticks(short_percent),
+        paths=(*outlines, *marks),
+        keys=(
+            Key("filled primary", "primary"),
+            Key("filled candidate", "candidate"),
+            *([Key("threshold", "threshold")] if marks else []),
+        ),
+    )
+
+
+def scores_against_each_other(
+    name: str, distribution: Distribution, thresholds: Thresholds, alarms: Paired | None
+) -> Plot:
+    """Draw how many pairs have which two scores, with the thresholds that make the quadrants."""
+    edges = _edges(distribution)
+    x = Scale.linear(*_ends(edges), LEFT, RIGHT)
+    y = Scale.linear(*_ends(edges), BOTTOM, TOP)
+    paths = [*_cells(distribution, [x(edge) for edge in edges], [y(edge) for edge in edges])]
+    vertical, horizontal = (finite(thresholds.get(side, ()))[:THRESHOLD_LINES] for side in _SIDES)
+    paths += [
+        segment("diagonal", (LEFT, BOTTOM), (RIGHT, TOP)),
+        *(segment("threshold primary", (x(at), TOP), (x(at), BOTTOM)) for at in vertical),
+        *(segment("threshold candidate", (LEFT, y(at)), (RIGHT, y(at))) for at in horizontal),
+    ]
+    return Plot(
+        name=name,
+        title="Scores against each other",
+        description=_quadrants_in_words(alarms),
+        x_label="primary's score",
+        y_label="candidate's score",
+        x_ticks=x.ticks(short),
+        y_ticks=y.ticks(short),
+        paths=tuple(paths),
+        words=_quadrants(alarms) if alarms else (),
+        note="stronger: more pairs (log scale); lines: the thresholds; dotted: equal scores",
+    )
+
+
+def _edges(distribution: Distribution) -> list[float]:
+    """Return edges that can be drawn: at least one bin, with a width."""
+    edges = finite(distribution.bins)
+    if len(edges) != len(distribution.bins) or len(edges) < 2:
+        lowest, highest = min(edges, default=0.0), max(edges, default=1.0)
+        edges = [min(max(edge, lowest), highest) for edge in distribution.bins] or [0.0, 1.0]
+    if edges[-1] > edges[0]:
+        return edges
+    margin = abs(edges[0]) / 10 or 0.5
+    return [edges[0] - margin, *edges[1:-1], edges[0] + margin]
+
+
+def _ends(edges: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of the axis: 0 and 1 where the scores nearly reach them."""
+    low, high = edges[0], edges[-1]
+    near = (high - low) / 10
+    return 0.0 if 0 < low < near else low, 1.0 if 1 - near < high < 1 else high
+
+
+def _shares(counts: Sequence[int], edges: Sequence[float]) -> list[float]:
+    """Return the share of pairs by bin; that of a narrower bin as if it had the usual width."""
+    total = sum(counts)
+    widths = [after - before for before, after in pairwise(edges)]
+    if not total or len(counts) != len(widths):
+        return [0.0] * len(counts)
+    usual = median(widths)
+    return [
+        count / total * (usual / width if 0 < width < usual else 1.0)
+        for count, width in zip(counts, widths, strict=True)
+    ]
+
+
+def _cells(distribution: Distribution, across: Sequence[float], up: Sequence[float]) -> list[Path]:
+    """Draw cells of one shade as one path: a heat map of 2,500 cells stays small."""
+    most = max((pairs for *_, pairs in distribution.joint), default=1)
+    by_shade: dict[int, list[str]] = {}
+    for primary, candidate, pairs in distribution.joint:
+        shade = 1 + round((SHADES - 1) * math.log(max(pairs, 1)) / (math.log(most) or 1))
+        left, right = across[primary], across[primary + 1]
+        low, high = up[candidate], up[candidate + 1]
+        cell = f"M{left:g} {low:g}H{right:g}V{high:g}H{left:g}Z"
+        by_shade.setdefault(shade, []).append(cell)
+    return [Path(f"shade-{shade}", "".join(cells)) for shade, cells in sorted(by_shade.items())]
+
+
+def _quadrants(alarms: Paired) -> tuple[Word, ...]:
+    left, right, top, bottom = LEFT + 5, RIGHT - 5, TOP + 13, BOTTOM - 6
+    return (
+        Word("quadrant", left, top, f"only candidate: {alarms.candidate_only:,}"),
+        Word("quadrant", right, top, f"both: {alarms.both:,}", "end"),
+        Word("quadrant", left, bottom, f"neither: {alarms.neither:,}"),
+        Word("quadrant", right, bottom, f"only primary: {alarms.primary_only:,}", "end"),
+    )
+
+
+def _quadrants_in_words(alarms: Paired | None) -> str:
+    if alarms is None:
+        return "Pairs by both scores. There is no threshold, so there are no quadrants."
+    return (
+        f"Pairs by both scores. Alarm of both sides in {alarms.both:,} pairs, of the candidate "
+        f"only in {alarms.candidate_only:,}, of the primary only in {alarms.primary_only:,}, of "
+        f"neither in {alarms.neither:,}."
+    )

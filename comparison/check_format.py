@@ -1,0 +1,136 @@
+"""Write a check for a reader: its name, and its figures in the unit they have."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from comparison.number_format import number, percent, ratio, signed, span
+from flags.gate.verdict import Check, Outcome
+
+SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
+"""So that no outcome is told by its colour alone."""
+
+_BY_GRAVITY: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+
+Write = Callable[[float | None], str]
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{value:g} %"
+
+
+def _share_difference(value: float | None) -> str:
+    if not value:
+        return percent(value)
+    return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
+
+
+_UNITS: Final[dict[str, Write]] = {
+    "rollout": _points,
+    "hold_time": span,
+    "silence": span,
+    "pairs": _count,
+    "labels": _count,
+    "models": _count,
+    "primary_served": _count,
+    "completeness": percent,
+    "noise": percent,
+    "sample_ratio_p": percent,
+    "shed_rate": percent,
+    "unscored": percent,
+    "fallback_rate": percent,
+    "label_coverage_gap": percent,
+    "failure_rate": _share_difference,
+    "recall_loss": _share_difference,
+    "average_precision_loss": signed,
+    "latency_p50": ratio,
+    "latency_p95": ratio,
+    "latency_p99": ratio,
+    "alarm_ratio": ratio,
+    "segment_alarm_ratio": ratio,
+}
+"""By the name of a check, what writes its figures; a figure of another check is a plain number."""
+
+_TITLES: Final = {
+    "sample_ratio_p": "sample ratio",
+    "failure_rate": "failures, difference",
+    "recall_loss": "recall, difference",
+    "average_precision_loss": "average precision, difference",
+    "segment_alarm_ratio": "alarm ratio in segment",
+}
+"""Where the name of a check, which is a key of the playbook, does not say what its figure is."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCheck:
+    """Hold the words of a check's cells; what is not known is a dash."""
+
+    title: str
+    about: str
+    """Output and segment, empty for a check of the whole service."""
+    outcome: str
+    sign: str
+    figure: str
+    interval: str
+    limit: str
+    n: str
+    reason: str
+    needless: bool
+    """Whether going on does not depend on it."""
+
+
+def write_check(check: Check, *, named: bool) -> WrittenCheck:
+    """Return the cells of a check; `named` puts the output's name, where there are several."""
+    write = _UNITS.get(check.name, number)
+    known = check.low is not None or check.high is not None
+    about = (check.output if named else None, check.segment)
+    return WrittenCheck(
+        title=title(check.name),
+        about=", ".join(part for part in about if part),
+        outcome=check.outcome.upper(),
+        sign=SIGNS[check.outcome],
+        figure=write(check.figure),
+        interval=_interval(write(check.low), write(check.high)) if known else "-",
+        limit=write(check.limit),
+        n=f"{check.n:,}",
+        reason=check.reason,
+        needless=not check.required,
+    )
+
+
+def _interval(low: str, high: str) -> str:
+    """Join two bounds; the unit is said once."""
+    return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    """Count the checks of one outcome."""
+
+    outcome: str
+    sign: str
+    number: int
+
+
+def count_outcomes(checks: Sequence[Check]) -> tuple[OutcomeCount, ...]:
+    """Count the checks by outcome, the gravest first; outcomes that nobody has are left out."""
+    outcomes = [check.outcome for check in checks]
+    return tuple(
+        OutcomeCount(each.upper(), SIGNS[each], outcomes.count(each))
+        for each in _BY_GRAVITY
+        if each in outcomes
+    )
+
+
+def gravest_first(checks: Iterable[Check]) -> list[Check]:
+    """Put what failed before what is not known yet, and that before what passed."""
+    return sorted(checks, key=lambda check: (_BY_GRAVITY.index(check.outcome), not check.required))
+
+
+def title(name: str) -> str:
+    """Return the name of a check in words: `alarm_ratio` is `alarm ratio`."""
+    return _TITLES.get(name, name.replace("_", " "))

@@ -1,0 +1,99 @@
+"""Hold what the commands over pairs have in common: options, refusals, and where output goes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from comparison.errors import ComparisonError
+from flags.errors import FlagsError
+
+EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "jinja2", "markupsafe")
+"""Modules that come with the extra `comparison`."""
+
+
+class Refusal(click.ClickException):
+    """Show a domain error as one message on stderr; exit code 2, as for any bad input."""
+
+    exit_code = 2
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn domain errors, and what is not installed, into a Refusal."""
+    try:
+        yield
+    except (ComparisonError, FlagsError) as error:
+        raise Refusal(str(error)) from error
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        raise Refusal(
+            f"{error.name} is not installed: pip install 'bentoml-flags[comparison]'"
+        ) from error
+
+
+def _moment(
+    ctx: click.Context, param: click.Parameter, value: str | datetime | None
+) -> datetime | None:
+    """Read an ISO 8601 date or time; UTC unless it has an offset."""
+    del ctx, param
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no ISO 8601 time such as 2025-11-24T06:00 (UTC) or "
+            "2025-11-24T06:00+01:00"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+_INPUT: Final = click.Path(path_type=Path, dir_okay=False)
+_OUTPUT: Final = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+
+pairs_argument = click.argument("pairs", type=click.Path(path_type=Path))
+since_option = click.option(
+    "--since", metavar="TIME", callback=_moment, help="Leave out pairs accepted before, ISO 8601."
+)
+until_option = click.option(
+    "--until", metavar="TIME", callback=_moment, help="Leave out pairs accepted from then on."
+)
+labels_option = click.option(
+    "--labels",
+    metavar="FILE",
+    type=_INPUT,
+    help="CSV or Parquet with request_id and label: what the requests turned out to be.",
+)
+reference_option = click.option(
+    "--reference",
+    metavar="FILE",
+    type=_INPUT,
+    help="What `bentoml models get TAG --output json` printed, for the drift of features.",
+)
+json_option = click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=_OUTPUT,
+    help="Also write everything as JSON; - writes it to stdout, and nothing else.",
+)
+html_option = click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write one self-contained HTML page.",
+)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole; a Refusal says why it cannot be."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise Refusal(f"{path}: {error.strerror or error}") from error

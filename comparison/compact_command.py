@@ -1,0 +1,56 @@
+"""Offer compaction as the command `bentoml migration compact`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from comparison.command_options import pairs_argument, refusals
+from comparison.number_format import counted
+
+if TYPE_CHECKING:
+    from comparison.compact import Compacted
+
+
+@click.command()
+@pairs_argument
+@click.option(
+    "--into",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder of Parquet files: a new one, or one that this command wrote.",
+)
+def compact(pairs: Path, into: Path) -> None:
+    """Turn the pair files in PAIRS into Parquet files in DIR, by flag and day.
+
+    Each run takes what has been written since the last one. The other commands read DIR as they
+    read PAIRS.
+    """
+    with refusals():
+        from comparison.compact import compact as run
+
+        click.echo(told(run(pairs, into), into))
+
+
+def told(done: "Compacted", into: Path) -> str:
+    """Say in words what a run did."""
+    files = counted(done.files, "file")
+    lines = [
+        f"Took {counted(done.pairs, 'pair')} ({done.bytes / 1e6:,.1f} MB of {files}) into {into}."
+        if done.bytes
+        else f"Nothing new in {files}."
+    ]
+    notes = (
+        (done.repeated, f"{counted(done.repeated, 'pair')} found again, and taken once."),
+        (
+            done.torn,
+            f"{counted(done.torn, 'file')} with a last line cut off: left for the next run.",
+        ),
+        (
+            done.corrupt,
+            f"{done.corrupt:,} corrupt (first: {done.first_corrupt}), left out.",
+        ),
+        (done.foreign, f"{counted(done.foreign, 'span')} of other programs, left out."),
+    )
+    return "\n".join([*lines, *(text for count, text in notes if count)])

@@ -1,0 +1,146 @@
+"""Lay out the folder that `bentoml migration compact` writes, and read it.
+
+    <folder>/compaction.json                                 what has been taken so far
+    <folder>/pairs/flag=<key>/date=<UTC day>/<run>-<n>.parquet
+    <folder>/workers/<run>.parquet                           start and stop records of workers
+    <folder>/repeated/<run>.parquet                          flag and time of pairs found again
+
+The columns of pairs are those of `comparison.pairs` with two differences: `flag` and `date` are in
+the path, as Hive writes them, and the columns of every output carry its name. Each file has the
+columns that its pairs had. A pair is in there once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import orjson
+
+from comparison.errors import CompactionUnreadableError
+from comparison.pair_files import Reading
+from flags import attributes
+
+STATE_FILE: Final = "compaction.json"
+PAIRS: Final = "pairs"
+WORKERS: Final = "workers"
+REPEATED: Final = "repeated"
+FORMAT: Final = 1
+
+_NO_FLAG: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFile:
+    """Say how far a pair file has been taken, in bytes and lines.
+
+    `begin` is a digest of its first bytes; `torn` says that a line begins beyond those taken.
+    """
+
+    taken: int
+    lines: int
+    begin: str
+    torn: bool = False
+
+
+@dataclass(slots=True)
+class CompactionState:
+    """Count what all runs have read, like `Reading`; `runs` have been committed."""
+
+    runs: int = 0
+    lines: int = 0
+    corrupt: int = 0
+    first_corrupt: str | None = None
+    foreign: int = 0
+    outputs: list[str] = field(default_factory=list)
+    files: dict[str, TakenFile] = field(default_factory=dict)
+
+    @property
+    def torn(self) -> int:
+        """Count the pair files that end in the beginning of a line."""
+        return sum(file.torn for file in self.files.values())
+
+    def dumps(self) -> bytes:
+        """Return the state as it is written."""
+        return orjson.dumps({"format": FORMAT, **_plain(self)}, option=orjson.OPT_INDENT_2)
+
+
+def _plain(state: CompactionState) -> dict[str, Any]:
+    counts = {
+        name: getattr(state, name)
+        for name in ("runs", "lines", "corrupt", "first_corrupt", "foreign", "outputs")
+    }
+    files = {
+        name: {"taken": file.taken, "lines": file.lines, "begin": file.begin, "torn": file.torn}
+        for name, file in sorted(state.files.items())
+    }
+    return {**counts, "files": files}
+
+
+def is_compacted(folder: Path) -> bool:
+    """Say whether a folder is one that `compact` writes."""
+    return (folder / STATE_FILE).is_file()
+
+
+def read_state(folder: Path) -> CompactionState:
+    """Read what has been taken into a folder. Raises CompactionUnreadableError."""
+    path = folder / STATE_FILE
+    try:
+        written = orjson.loads(path.read_bytes())
+        if written.pop("format") != FORMAT:
+            raise ValueError(f"another format than {FORMAT}")
+        files = {name: TakenFile(**file) for name, file in written.pop("files").items()}
+        return CompactionState(**written, files=files)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CompactionUnreadableError(path, str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Name a Parquet file of pairs, and the flag that its path says; None if they name none."""
+
+    path: Path
+    flag: str | None
+
+
+def pair_parts(folder: Path) -> list[Part]:
+    """Return the files of pairs, in the order in which they were written."""
+    paths = (folder / PAIRS).glob("flag=*/date=*/*.parquet")
+    return [
+        Part(path, _flag_of(path.parent.parent.name))
+        for path in sorted(paths, key=lambda path: (path.name, path))
+    ]
+
+
+def partition(flag: str | None, day: date) -> Path:
+    """Return where the pairs of a flag and day are, from the folder `pairs` on."""
+    value = _NO_FLAG if flag is None else quote(flag, safe="")
+    return Path(f"flag={value}") / f"date={day.isoformat()}"
+
+
+def _flag_of(name: str) -> str | None:
+    value = unquote(name.removeprefix("flag="))
+    return None if value == _NO_FLAG else value
+
+
+def reading_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> Reading:
+    """Return what would have been counted, had the pair files been read in one go."""
+    return Reading(
+        files=len(state.files),
+        lines=state.lines + state.torn,
+        torn=state.torn,
+        corrupt=state.corrupt,
+        first_corrupt=state.first_corrupt,
+        foreign=state.foreign,
+        worker_records=[
+            {
+                attributes.WORKER_ID: record["worker"],
+                attributes.WORKER_EVENT: record["event"],
+                attributes.WORKER_PAIRS: record["pairs"],
+                attributes.WORKER_DROPPED: record["dropped"],
+            }
+            for record in records
+        ],
+    )

@@ -1,0 +1,173 @@
+"""Write the Parquet files of a compaction: sorted by time, by flag and day, each pair once."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from comparison.arrow_columns import NANOSECONDS, to_arrow
+from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
+from comparison.compacted import PAIRS, REPEATED, WORKERS, partition
+from flags import attributes
+
+_ROW_GROUP: Final = 2**17
+_FIRST, _LAST = b"migration.first", b"migration.last"
+"""Metadata of a file: the times of its first and last pair, nanoseconds since 1970."""
+_ALWAYS: Final = frozenset(column.name for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()))
+_DIFFERENT: Final = frozenset({"span_id", "trace_id", "request_id"})
+"""Columns that no dictionary makes smaller."""
+_REPEATED: Final = pa.schema([("flag", pa.string()), ("time", NANOSECONDS)])
+_RECORDS: Final = pa.schema(
+    [
+        ("worker", pa.string()),
+        ("event", pa.string()),
+        ("pairs", pa.int64()),
+        ("dropped", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Name a file, and the times of its first and last pair."""
+
+    path: Path
+    first: int
+    last: int
+
+
+class PartWriter:
+    """Write the files of one run into a staging folder; `pairs` and `repeated` count.
+
+    A copy of a pair has its time. So whether a pair has been written before is looked up in the
+    files of its flag and day whose times overlap, and nowhere else.
+    """
+
+    def __init__(self, into: Path, staging: Path, run: int) -> None:
+        self._into = into
+        self._staging = staging
+        self._run = run
+        self._chunks = 0
+        self._written: dict[Path, list[_Written]] = {}
+        self._again: list[pa.Table] = []
+        self.pairs = 0
+        self.repeated = 0
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Write the pairs of a frame whose columns go by their full names."""
+        if frame.empty:
+            return
+        self._chunks += 1
+        frame = frame.sort_values("time", kind="stable", ignore_index=True)
+        again = frame["span_id"].duplicated()
+        if again.any():
+            self._leave_out(to_arrow(frame.loc[again, ["flag", "time"]]))
+            frame = frame.loc[~again]
+        days = frame["time"].dt.floor("D")
+        parts: Any = frame.groupby(["flag", days], observed=True, dropna=False)
+        for (flag, day), rows in parts:
+            named = None if pd.isna(flag) else str(flag)
+            self._write_part(named, partition(named, day.date()), to_arrow(rows))
+
+    def finish(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write what workers recorded, and what was left out."""
+        if records:
+            rows = [
+                {
+                    "worker": str(record.get(attributes.WORKER_ID)),
+                    "event": str(record.get(attributes.WORKER_EVENT)),
+                    "pairs": _whole(record.get(attributes.WORKER_PAIRS)),
+                    "dropped": _whole(record.get(attributes.WORKER_DROPPED)),
+                }
+                for record in records
+            ]
+            self._store(Path(WORKERS) / self._name(0), pa.Table.from_pylist(rows, _RECORDS))
+        if self._again:
+            self._store(Path(REPEATED) / self._name(0), pa.concat_tables(self._again))
+
+    def _write_part(self, flag: str | None, place: Path, pairs: pa.Table) -> None:
+        times = pairs["time"].cast(pa.int64())
+        known = self._known_ids(place, times[0].as_py(), times[-1].as_py())
+        if len(known):
+            old = pc.is_in(pairs["span_id"], value_set=known)
+            if pc.any(old).as_py():
+                found = pairs.filter(old)
+                flags = pa.array([flag] * len(found), pa.string())
+                self._leave_out(pa.table({"flag": flags, "time": found["time"]}))
+                pairs = pairs.filter(pc.invert(old))
+        if not len(pairs):
+            return
+        times = pairs["time"].cast(pa.int64())
+        first, last = times[0].as_py(), times[-1].as_py()
+        empty = [
+            name
+            for name in pairs.column_names
+            if name == "flag" or (name not in _ALWAYS and pairs[name].null_count == len(pairs))
+        ]
+        held = pairs.drop_columns(empty).replace_schema_metadata(
+            {_FIRST: str(first), _LAST: str(last)}
+        )
+        name = Path(PAIRS) / place / self._name(self._chunks)
+        self._store(name, held)
+        self._files(place).append(_Written(self._staging / name, first, last))
+        self.pairs += len(held)
+
+    def _known_ids(self, place: Path, first: int, last: int) -> pa.ChunkedArray:
+        """Return the ids of the pairs written before that lie between two times."""
+        ids = []
+        for file in self._files(place):
+            if file.first <= last and file.last >= first:
+                held = pq.ParquetFile(file.path).read(columns=["span_id", "time"])
+                times = held["time"].cast(pa.int64())
+                inside = pc.and_(pc.greater_equal(times, first), pc.less_equal(times, last))
+                ids += held["span_id"].filter(inside).chunks
+        return pa.chunked_array(ids, pa.string())
+
+    def _files(self, place: Path) -> list[_Written]:
+        """Return the files of a flag and day, those of earlier runs included."""
+        if place not in self._written:
+            paths = sorted((self._into / PAIRS / place).glob("*.parquet"))
+            self._written[place] = [_written(path) for path in paths]
+        return self._written[place]
+
+    def _leave_out(self, found: pa.Table) -> None:
+        self._again.append(found.select(_REPEATED.names).cast(_REPEATED))
+        self.repeated += len(found)
+
+    def _name(self, chunk: int) -> str:
+        return f"{self._run:06d}-{chunk:05d}.parquet"
+
+    def _store(self, name: Path, table: pa.Table) -> None:
+        path = self._staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            pq.write_table(
+                table,
+                file,
+                row_group_size=_ROW_GROUP,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=[name for name in table.column_names if name not in _DIFFERENT],
+                store_schema=False,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _written(path: Path) -> _Written:
+    held = pq.ParquetFile(path).schema_arrow.metadata or {}
+    return _Written(path, int(held.get(_FIRST, -(2**63))), int(held.get(_LAST, 2**63 - 1)))
+
+
+def _whole(value: object) -> int | None:
+    """Read an int64, which OTLP/JSON writes as a string; None where absent or unreadable."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return None

@@ -1,0 +1,102 @@
+"""Count the rows of an engine's table by some of its columns, into a frame with known dtypes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+Dtypes = Mapping[str, str]
+
+HOUR: Final = 3_600_000_000_000
+"""Nanoseconds."""
+
+TIME: Final = "datetime64[ns, UTC]"
+
+JOINT: Final[Dtypes] = {"primary_bin": "int64", "candidate_bin": "int64", "label": "boolean"}
+ALARMS: Final[Dtypes] = {
+    "period": TIME,
+    "primary_alarm": "boolean",
+    "candidate_alarm": "boolean",
+    "label": "boolean",
+}
+SEGMENTS: Final[Dtypes] = {
+    "segment": "string",
+    "value": "string",
+    "primary_alarm": "boolean",
+    "candidate_alarm": "boolean",
+    "label": "boolean",
+}
+FLIPS: Final[Dtypes] = {
+    "request_id": "string",
+    "time": TIME,
+    "primary_score": "float64",
+    "candidate_score": "float64",
+    "label": "boolean",
+}
+PAIRS: Final[Dtypes] = {
+    "rollout": "float64",
+    "active": "string",
+    "served": "string",
+    "fallback": "boolean",
+    "primary_status": "string",
+    "candidate_status": "string",
+    "primary_model": "string",
+    "candidate_model": "string",
+    "first": TIME,
+    "last": TIME,
+}
+WORKERS: Final[Dtypes] = {"worker": "string", "first": "int64", "last": "int64"}
+DURATIONS: Final[Dtypes] = {"side": "string", "bin": "int64"}
+NOISE: Final[Dtypes] = {"output": "string", "differs": "boolean"}
+COVERAGE: Final[Dtypes] = {"served": "string", "label": "boolean"}
+FEATURES: Final[Dtypes] = {"feature": "string", "bin": "int64"}
+"""Columns of the tables of `comparison.aggregates`, each but for its count `n`."""
+
+
+def counted(table: ir.Table, **by: Any) -> ir.Table:
+    """Return one row per combination of the columns `by` that occurs, and its count `n`."""
+    return table.group_by(**by).agg(n=ibis._.count())
+
+
+def fetched(counts: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
+    """Run a query of counts; its rows come in order of their columns, missing values last."""
+    frame = framed(counts, {**dtypes, "n": "int64"})
+    return frame.sort_values(list(dtypes), kind="stable", ignore_index=True)
+
+
+def framed(rows: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
+    """Run a query; columns that it has not are added and are all missing."""
+    # ClickHouse has truths as whole numbers, and ibis then fails to take them for truths.
+    truths = [name for name, kind in rows.schema().items() if kind.is_boolean()]
+    whole = {name: ibis._[name].cast("int8") for name in truths}
+    found = (rows.mutate(**whole) if whole else rows).to_pyarrow()
+    columns = {
+        name: _typed(found[name].to_pandas(integer_object_nulls=True), dtype)
+        if name in found.column_names
+        else _typed(pd.Series([None] * len(found), dtype="object"), dtype)
+        for name, dtype in dtypes.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def stacked(tables: Sequence[pd.DataFrame], dtypes: Dtypes) -> pd.DataFrame:
+    """Put tables of counts below each other; none at all make an empty one."""
+    if not tables:
+        return empty(dtypes)
+    return pd.concat(tables, ignore_index=True)
+
+
+def empty(dtypes: Dtypes) -> pd.DataFrame:
+    """Return a table of counts without rows."""
+    return pd.DataFrame(
+        {name: pd.Series([], dtype=dtype) for name, dtype in {**dtypes, "n": "int64"}.items()}
+    )
+
+
+def _typed(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
+    if dtype == TIME:  # engines hand over nanoseconds since 1970
+        return pd.to_datetime(values.astype("int64"), utc=True, unit="ns")
+    held = values.astype("Int8") if dtype == "boolean" else values
+    return held.astype(pd.api.types.pandas_dtype(dtype))

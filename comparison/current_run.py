@@ -1,0 +1,84 @@
+"""Find when the present percentage began, from what the workers saw.
+
+Workers learn of a change one after the other, and one of them may never: so around a change, and
+perhaps beyond it, pairs of both percentages alternate. Neighbouring slots of time are put together
+until they hold enough pairs to have a majority; a run is those up to the last one that have the
+same.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pandas as pd
+
+SECOND: Final = 1_000_000_000
+"""In nanoseconds."""
+
+MAJORITY: Final = 20
+"""Pairs of which most decide, at least: fewer would let one worker that lags behind decide."""
+
+_SLOTS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hold the time in which a percentage was in force: [since, until) covers its pairs."""
+
+    rollout: float
+    since: datetime
+    until: datetime
+    newest: bool
+    """Whether no other percentage came after it."""
+
+
+def slot_size(span: int) -> int:
+    """Return how long a slot should be, from a second to a minute, all in nanoseconds."""
+    return min(max(span // _SLOTS, SECOND), 60 * SECOND)
+
+
+def rollouts(slots: pd.DataFrame) -> list[float]:
+    """Return the percentages that occur, in order."""
+    return sorted(slots["rollout"].dropna().unique().tolist())
+
+
+def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> Run | None:
+    """Return the latest run, of `rollout` if that is given; None if there is none.
+
+    `slots` counts pairs by time and percentage: columns `slot` (int64, ascending with time),
+    `rollout` (float64, NaN: unknown), `n`, `first` and `last` (nanoseconds since 1970, int64).
+    """
+    known = slots.dropna(subset=["rollout"]).sort_values("slot", kind="stable")
+    known = known.assign(part=_parts(known))
+    counts = known.groupby(["part", "rollout"], as_index=False)[["n", "last"]].agg(
+        {"n": "sum", "last": "max"}
+    )
+    ruling = counts.sort_values(["part", "n", "last"]).groupby("part")["rollout"].last()
+    if rollout is not None:
+        times = ruling.index[ruling == rollout]
+        ruling = ruling.loc[: times[-1]] if len(times) else ruling.iloc[:0]
+    if ruling.empty:
+        return None
+    present = float(ruling.iloc[-1])
+    others = ruling.index[ruling != present]
+    begin, end = (int(others[-1]) if len(others) else 0), int(ruling.index[-1])
+    around = known["part"].between(begin, end + 1)  # with those who knew earlier, or later
+    rows = known.loc[around & (known["rollout"] == present)]
+    return Run(
+        rollout=present,
+        since=_moment(int(rows["first"].min())),
+        until=_moment(int(rows["last"].max())) + timedelta(microseconds=1),
+        newest=end == int(known["part"].max()),
+    )
+
+
+def _parts(slots: pd.DataFrame) -> "pd.Series[int]":
+    """Number the slots by the part they belong to: so many that each has `MAJORITY` pairs."""
+    before = slots.groupby("slot")["n"].sum().cumsum().shift(fill_value=0)
+    numbers, _ = pd.factorize(before // MAJORITY)
+    return slots["slot"].map(pd.Series(numbers, index=before.index))
+
+
+def _moment(nanoseconds: int) -> datetime:
+    """Round down to microseconds, which is what datetime has."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)

@@ -1,0 +1,34 @@
+"""Run the engine in this process, DuckDB, in a bounded amount of memory."""
+
+import tempfile
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+MEMORY: Final = "1GB"
+"""What DuckDB may take; beyond that it spills to temporary files."""
+
+
+def connect(*, in_order: bool = False) -> Backend:
+    """Return a DuckDB of its own; `in_order`, rows keep the order of the table they come from."""
+    return ibis.duckdb.connect(
+        memory_limit=MEMORY,
+        temp_directory=str(Path(tempfile.gettempdir()) / f"bentoml-flags-{uuid4().hex}"),
+        preserve_insertion_order=in_order,
+    )
+
+
+def shown(connection: Backend, name: str, table: pa.Table) -> ir.Table:
+    """Return a table in memory to a connection, which does not copy it."""
+    connection.con.register(name, table)
+    return connection.table(name)
+
+
+def held(connection: Backend, table: ir.Table) -> ir.Table:
+    """Compute a table and hold it until the connection ends."""
+    return connection.create_table(f"held_{uuid4().hex}", table, temp=True)

@@ -1,0 +1,119 @@
+"""Take pairs from a table of any engine that ibis connects to."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from comparison.columns import (
+    ATTRIBUTE_COLUMNS,
+    CERTAINTY,
+    COUNT,
+    NUMBER,
+    SPAN_COLUMNS,
+    TIME,
+    TRUTH,
+    Column,
+    Kind,
+    column_of,
+)
+from comparison.sources import in_window
+from flags import attributes
+
+_TYPES: Final[tuple[tuple[Kind, str], ...]] = (
+    (NUMBER, "float64"),
+    (COUNT, "int64"),
+    (TRUTH, "boolean"),
+    (CERTAINTY, "boolean"),
+    (TIME, "int64"),
+)
+
+
+# ibis takes a function of an engine by its signature; without a type, an argument may be any.
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def epoch_ns(time) -> int:  # type: ignore[empty-body, no-untyped-def]
+    """Stand for DuckDB's function of that name."""
+
+
+@ibis.udf.scalar.builtin(name="toUnixTimestamp64Nano")  # type: ignore[untyped-decorator]
+def unix_nanoseconds(time) -> int:  # type: ignore[empty-body, no-untyped-def]
+    """Stand for ClickHouse's function of that name."""
+
+
+class TablePairs:
+    """Take a table that has our columns, such as compacted Parquet files that an engine reads."""
+
+    accounting = None
+
+    def __init__(self, table: ir.Table, name: str | None = None) -> None:
+        self.name = name or table.get_name()
+        self._table = completed(in_nanoseconds(table))
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return its rows."""
+        return in_window(self._table, since, until)
+
+    def repeated(self) -> None:
+        """Return None: what wrote the table may have written a pair twice."""
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        """Return it as it is: not every connection may write."""
+        return table
+
+
+class CollectorTraces(TablePairs):
+    """Take the table `otel_traces` as the collector's ClickHouse exporter writes it.
+
+    Its attributes are texts in a map; which of them there are is asked for once, here.
+    """
+
+    def __init__(self, traces: ir.Table, name: str | None = None) -> None:
+        ours = traces.filter(_.ScopeName == attributes.SCOPE, _.SpanName == attributes.PAIR_SPAN)
+        keys = ours.select(key=_.SpanAttributes.keys().unnest()).distinct()
+        found = sorted(row["key"] for row in keys.to_pyarrow().to_pylist())
+        columns = {key: column for key in found if (column := column_of(key)) is not None}
+        pairs = ours.select(
+            span_id=_.SpanId,
+            trace_id=_.TraceId,
+            time=_.Timestamp,
+            **{column.name: _typed(key, column) for key, column in columns.items()},
+        )
+        super().__init__(pairs, name or traces.get_name())
+
+
+def in_nanoseconds(table: ir.Table) -> ir.Table:
+    """Turn the column `time` into nanoseconds since 1970; microseconds are the least we get."""
+    if table.schema()["time"].is_integer():
+        return table
+    backend = table._find_backend(use_default=True).name
+    if backend == "duckdb":
+        return table.mutate(time=epoch_ns(table.time))
+    if backend == "clickhouse":
+        return table.mutate(time=unix_nanoseconds(table.time))
+    seconds = table.time.epoch_seconds().cast("int64") * 1_000_000_000
+    return table.mutate(time=seconds + table.time.microsecond().cast("int64") * 1000)
+
+
+def completed(table: ir.Table) -> ir.Table:
+    """Add the columns that every frame has and this table has not, all missing."""
+    fixed = (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())
+    missing = (column for column in fixed if column.name not in table.columns)
+    absent = {column.name: ibis.null(_type_of(column)) for column in missing}
+    return table.mutate(**absent) if absent else table
+
+
+def _type_of(column: Column) -> str:
+    return next((held for kind, held in _TYPES if kind is column.kind), "string")
+
+
+def _typed(key: str, column: Column) -> Any:
+    text = _.SpanAttributes.get(key, "").nullif("")
+    match _type_of(column):
+        case "boolean":
+            return text == "true"
+        case "string":
+            return text
+        case number:
+            return text.try_cast(number)

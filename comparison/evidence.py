@@ -1,0 +1,178 @@
+"""Come from the tables of counts of a window to the evidence of a step."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from comparison.accounting import Accounting
+from comparison.aggregates import Aggregates, OutputAggregates
+from comparison.alarms import counted_alarms, counted_by
+from comparison.calibrate import calibrate
+from comparison.coverage import coverage, coverage_p
+from comparison.distribution import distribution
+from comparison.drift import References, drift
+from comparison.health import health
+from comparison.integrity import integrity
+from comparison.joint import Joint
+from comparison.notes import (
+    of_drift,
+    of_files,
+    of_labels,
+    of_models,
+    of_output,
+    of_window,
+)
+from comparison.quality import quality
+from flags.evidence import (
+    Count,
+    Evidence,
+    Flip,
+    Output,
+    Paired,
+    Period,
+    Quality,
+    SegmentAlarms,
+    Window,
+)
+
+
+def evidence(
+    aggregates: Aggregates,
+    *,
+    source: str,
+    since: datetime,
+    until: datetime,
+    rollout: float,
+    accounting: Accounting | None = None,
+    references: References | None = None,
+    contradicted: int = 0,
+    now: datetime | None = None,
+) -> Evidence:
+    """Return what the pairs say of a step that has been at `rollout` since `since`.
+
+    `until` is when the evidence is taken; both need a time zone. `aggregates` are those of this
+    time and percentage. `accounting` is that of the files that the pairs come from, if they come
+    from files, `contradicted` the number of request ids with labels that differ. Pairs dated after
+    `now`, if that is given, are told of. Whatever the tables hold, this does not fail: what cannot
+    be computed is None.
+    """
+    pairs = aggregates.pairs
+    here = pairs.loc[pairs["rollout"] == rollout]
+    window = _window(aggregates.flag, pairs, here, since, until, rollout)
+    trust = integrity(aggregates, here, accounting)
+    covered = coverage(aggregates.coverage)
+    p = coverage_p(covered)
+    outputs = tuple(
+        _output(output, covered, p, aggregates.unknown_labels) for output in aggregates.outputs
+    )
+    drifted = drift(aggregates.features, aggregates.feature_edges, references) if references else ()
+    return Evidence(
+        source=source,
+        window=window,
+        integrity=trust,
+        health=health(here, aggregates.durations),
+        outputs=outputs,
+        drift=drifted,
+        notes=(
+            *of_window(aggregates, window, now),
+            *of_files(aggregates, accounting),
+            *of_models(trust),
+            *(note for output in outputs for note in of_output(output)),
+            *of_labels(aggregates, outputs, contradicted),
+            *of_drift(drifted),
+        ),
+    )
+
+
+def _window(
+    flag: str,
+    pairs: pd.DataFrame,
+    here: pd.DataFrame,
+    since: datetime,
+    until: datetime,
+    rollout: float,
+) -> Window:
+    total, counted = int(pairs["n"].sum()), int(here["n"].sum())
+    return Window(
+        flag=flag,
+        rollout=rollout,
+        since=since,
+        until=until,
+        first=_moment(here["first"].min()),
+        last=_moment(here["last"].max()),
+        pairs=counted,
+        other_rollouts=total - counted,
+    )
+
+
+def _output(
+    output: OutputAggregates, covered: Mapping[str, Count], p: float | None, unknown: int
+) -> Output:
+    joint = Joint.of(output)
+    alarms = counted_alarms(output.alarms) if len(output.alarms) else None
+    return Output(
+        name=output.name,
+        paired=joint.total,
+        unscored=output.unscored,
+        thresholds={side: tuple(values) for side, values in output.thresholds.items()},
+        alarms=alarms,
+        segments=_segments(output.segments),
+        periods=tuple(
+            Period(_sure(start), table) for start, table in counted_by(output.alarms, "period")
+        ),
+        flips=_flips(output.flips),
+        distribution=distribution(joint, output.grid),
+        quality=_quality(output, joint, covered, p, unknown),
+        calibration=calibrate(joint, output.grid, output.thresholds.get("primary", ()), alarms),
+    )
+
+
+def _quality(
+    output: OutputAggregates,
+    joint: Joint,
+    covered: Mapping[str, Count],
+    p: float | None,
+    unknown: int,
+) -> Quality | None:
+    label = output.alarms["label"].astype("boolean")
+    return quality(
+        joint,
+        caught=counted_alarms(output.alarms.loc[label.fillna(False)]),
+        false_alarms=counted_alarms(output.alarms.loc[(~label).fillna(False)]),
+        unknown=unknown,
+        coverage=dict(covered),
+        coverage_p=p,
+    )
+
+
+def _segments(table: pd.DataFrame) -> tuple[SegmentAlarms, ...]:
+    """Return segments in order of their names, the values with most pairs first."""
+    found: list[SegmentAlarms] = []
+    for segment, rows in table.groupby("segment", observed=True, sort=True):
+        alarms: list[tuple[Any, Paired]] = counted_by(rows, "value")
+        alarms.sort(key=lambda each: -each[1].pairs)
+        found += [
+            SegmentAlarms(str(segment), None if pd.isna(value) else str(value), table)
+            for value, table in alarms
+        ]
+    return tuple(found)
+
+
+def _flips(table: pd.DataFrame) -> tuple[Flip, ...]:
+    names = ("request_id", "time", "primary_score", "candidate_score", "label")
+    columns = (table[name].tolist() for name in names)
+    return tuple(
+        Flip(str(request), _sure(time), primary, candidate, None if pd.isna(label) else bool(label))
+        for request, time, primary, candidate, label in zip(*columns, strict=True)
+    )
+
+
+def _sure(time: Any) -> datetime:
+    found: datetime = pd.Timestamp(time).to_pydatetime(warn=False)
+    return found
+
+
+def _moment(time: Any) -> datetime | None:
+    return None if pd.isna(time) else _sure(time)

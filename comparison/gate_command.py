@@ -1,0 +1,93 @@
+"""Offer the gate as the command `bentoml migration gate`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from comparison.command_options import (
+    html_option,
+    json_option,
+    labels_option,
+    pairs_argument,
+    reference_option,
+    refusals,
+    since_option,
+    until_option,
+    write,
+)
+
+EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
+
+
+@click.command()
+@pairs_argument
+@click.option(
+    "--playbook",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The plan of the migration; `bentoml migration playbook` writes one.",
+)
+@click.option(
+    "--step",
+    metavar="STEP",
+    help="The step to judge, a percentage or a stage. Unset: that of the newest pairs.",
+)
+@since_option
+@until_option
+@labels_option
+@reference_option
+@click.option("--flag", metavar="KEY", help="The flag whose pairs to judge. Unset: the playbook's.")
+@json_option
+@html_option
+def gate(
+    pairs: Path,
+    playbook: Path,
+    step: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    labels: Path | None,
+    reference: Path | None,
+    flag: str | None,
+    json_file: Path | None,
+    html_file: Path | None,
+) -> None:
+    """Decide whether a migration goes on, from the pairs in PAIRS and the gates of a playbook.
+
+    The exit code is the verdict: 0 ADVANCE, 10 HOLD, 20 ROLLBACK; 2 is bad input.
+
+    Without --since, the window begins with the pairs of the present percentage; without --until,
+    it ends now.
+    """
+    with refusals():
+        from comparison.judging import Additions, Extent, Found, judge
+        from comparison.verdict_document import VerdictDocument
+        from flags.playbook_file import read_playbook
+
+        plan = read_playbook(playbook)
+        found = Found.at(pairs, flag or plan.flag)
+        evidence, judgement = judge(
+            found,
+            plan,
+            now=datetime.now(UTC),
+            step=step,
+            extent=Extent(since, until),
+            additions=Additions.read(labels, reference),
+        )
+        if html_file:
+            from comparison.report import render
+
+            write(html_file, render(evidence, judgement).encode())
+    document = VerdictDocument.of(evidence, judgement).json()
+    if json_file == Path("-"):
+        click.echo(document)
+    else:
+        if json_file:
+            write(json_file, document + b"\n")
+        from comparison.verdict_terminal import print_verdict
+
+        print_verdict(evidence, judgement, Console(highlight=False))
+    raise SystemExit(EXIT_CODES[judgement.verdict.decision])

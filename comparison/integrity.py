@@ -1,0 +1,66 @@
+"""Say whether the pairs of a window can be trusted: are all there, is the share right."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from comparison.accounting import Accounting, Worker
+from comparison.aggregates import Aggregates
+from comparison.columns import SIDES
+from comparison.health import by_value
+from flags.evidence import Count, Integrity
+
+
+def integrity(
+    aggregates: Aggregates, pairs: pd.DataFrame, accounting: Accounting | None
+) -> Integrity:
+    """Count over a window. `pairs` are the rows of the step's percentage.
+
+    Completeness is that of the whole window: numbers run on when the percentage changes.
+    """
+    active = pairs["active"].eq("candidate").fillna(False)
+    found, expected = _completeness(aggregates.workers, accounting.workers if accounting else ())
+    return Integrity(
+        found=found,
+        expected=expected,
+        duplicates=aggregates.duplicates,
+        unreadable=accounting.torn + accounting.corrupt if accounting else 0,
+        active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
+        noise=_noise(aggregates.noise),
+        models={side: by_value(pairs, f"{side}_model") for side in SIDES},
+    )
+
+
+def _completeness(windowed: pd.DataFrame, workers: Sequence[Worker]) -> tuple[int, int | None]:
+    """Return found and expected numbers; None if no pair carries one.
+
+    Between a worker's first and last pair of the window every number is expected. Before and after
+    them only where nothing of the worker lies outside of the window: its records then say what else
+    there was. A worker of whose pairs none was found is expected to be there as a whole.
+    """
+    known = {each.worker: each for each in workers}
+    found = expected = 0
+    columns = (windowed[name].tolist() for name in ("worker", "first", "last", "n"))
+    for name, begin, end, n in zip(*columns, strict=True):
+        worker = known.get(str(name))
+        if worker and worker.first == begin and not worker.begin_removed:
+            begin = 1
+        if worker and worker.last == end:
+            end = worker.expected + (worker.first or 1 if worker.begin_removed else 1) - 1
+        found += n
+        expected += end - begin + 1
+    expected += sum(worker.expected for worker in workers if not worker.found)
+    return found, expected or None
+
+
+def _noise(noise: pd.DataFrame) -> Count | None:
+    """Return the floor of the noisiest output: a pair counts once for each."""
+    counts = []
+    for _, rows in noise.groupby("output", observed=True):
+        n = rows["n"].to_numpy(dtype=np.int64)
+        differs = rows["differs"].fillna(True).to_numpy(dtype=bool)
+        counts.append(Count(int(n[differs].sum()), int(n.sum())))
+    return max(
+        (each for each in counts if each.total), key=lambda each: each.rate or 0, default=None
+    )

@@ -1,0 +1,99 @@
+"""Hold the pairs of one output as counts by both scores and label."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from comparison.aggregates import OutputAggregates
+from comparison.divergence import Counts, Floats
+from comparison.score_grid import ScoreGrid
+
+UNKNOWN: Final = -1
+"""Label of what is not labelled; 1 is positive, 0 negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Hold one cell per combination that occurs; arrays of cells have shape (k,).
+
+    `bins` is the number of bins of each side's grid, and `centres` has a score for each.
+    """
+
+    primary: Counts
+    candidate: Counts
+    label: npt.NDArray[np.integer[Any]]
+    n: Counts
+    centres: Floats
+
+    @classmethod
+    def of(cls, output: OutputAggregates) -> Self:
+        """Take the cells of an output's joint table."""
+        joint = output.joint
+        label = joint["label"].astype("boolean")
+        return cls(
+            primary=joint["primary_bin"].to_numpy(dtype=np.int64),
+            candidate=joint["candidate_bin"].to_numpy(dtype=np.int64),
+            label=label.astype("Int8").to_numpy(dtype=np.int8, na_value=UNKNOWN),
+            n=joint["n"].to_numpy(dtype=np.int64),
+            centres=output.grid.centres,
+        )
+
+    @property
+    def bins(self) -> int:
+        """Return the number of bins."""
+        return len(self.centres)
+
+    @property
+    def total(self) -> int:
+        """Count the pairs."""
+        return int(self.n.sum())
+
+    @property
+    def labelled(self) -> "Joint":
+        """Return the cells whose label is known."""
+        return self.where(self.label != UNKNOWN)
+
+    @property
+    def positive(self) -> "Joint":
+        """Return the cells that turned out positive."""
+        return self.where(self.label == 1)
+
+    @property
+    def negative(self) -> "Joint":
+        """Return the cells that turned out negative."""
+        return self.where(self.label == 0)
+
+    def where(self, cells: npt.NDArray[np.bool_]) -> "Joint":
+        """Return the chosen cells; `cells` has shape (k,)."""
+        return Joint(
+            self.primary[cells],
+            self.candidate[cells],
+            self.label[cells],
+            self.n[cells],
+            self.centres,
+        )
+
+    def of_side(self, side: str) -> Counts:
+        """Return the bin of each cell on a side."""
+        return self.primary if side == "primary" else self.candidate
+
+    def counts(self, side: str) -> Counts:
+        """Return the pairs by bin of a side, shape (bins,)."""
+        return counted(self.of_side(side), self.n, self.bins)
+
+
+def counted(bins: Counts, n: Counts, size: int) -> Counts:
+    """Add up counts by bin, shape (size,); exact below 2**53."""
+    return np.bincount(bins, weights=n, minlength=size).astype(np.int64)
+
+
+def at_or_above(counts: Counts) -> Counts:
+    """Return, for each edge k between bin k and bin k+1, how many lie above it, shape (m - 1,)."""
+    return np.cumsum(counts[::-1])[::-1][1:]
+
+
+def first_alarm(grid: ScoreGrid, threshold: float) -> int:
+    """Return the lowest bin whose scores reach a threshold that is an edge of the grid."""
+    return int(grid.bins(np.array([threshold]))[0])

@@ -1,0 +1,188 @@
+"""Come from a place with pairs and a playbook to a judgement: the gate's whole way, offline."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from ibis import _
+
+from comparison.aggregate import aggregate
+from comparison.counting import framed
+from comparison.current_run import Run, latest_run, rollouts, slot_size
+from comparison.drift import References
+from comparison.errors import (
+    FlagNotFoundError,
+    NoPairsError,
+    RolloutNotFoundError,
+    SeveralFlagsError,
+    WindowEmptyError,
+)
+from comparison.evidence import evidence
+from comparison.judgement import Judgement
+from comparison.labels import Labels, load_labels
+from comparison.pairs import Pairs
+from comparison.sources import FramePairs, PairSource, open_source
+from comparison.step_choice import chosen_step, step_at
+from comparison.summary import nothing_found
+from flags.evidence import Evidence
+from flags.gate import decide
+from flags.playbook import Playbook
+
+_ENDS: Final = {"first": "int64", "last": "int64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hold the pairs of one flag at a place, ready for an engine."""
+
+    flag: str
+    source: PairSource
+
+    @classmethod
+    def at(cls, path: Path, flag: str | None) -> "Found":
+        """Open a place with pairs. Raises a ComparisonError if there is nothing to compare."""
+        source = open_source(path)
+        flags = _flags(source)
+        if not flags:
+            raise NoPairsError(nothing_found(source.name, source.accounting))
+        if flag is None and len(flags) > 1:
+            raise SeveralFlagsError(path, flags)
+        if flag not in (None, *flags):
+            raise FlagNotFoundError(path, str(flag), flags)
+        return cls(flag or flags[0], source)
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> "Found":
+        """Take pairs that have been read. Raises NoPairsError if there are none."""
+        if pairs.frame.empty or pairs.flag is None:
+            raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))
+        return cls(pairs.flag, FramePairs.of(pairs))
+
+    def run(self, rollout: float | None = None) -> Run:
+        """Return the latest run, of `rollout` if that is given.
+
+        Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made.
+        """
+        slots = self._slots()
+        run = latest_run(slots, rollout)
+        if run is None:
+            raise RolloutNotFoundError(self.source.name, rollout, rollouts(slots))
+        return run
+
+    def _slots(self) -> pd.DataFrame:
+        pairs = self.source.table().filter(_.flag == self.flag)
+        ends = framed(pairs.agg(first=_.time.min(), last=_.time.max()), _ENDS)
+        size = slot_size(int(ends["last"].iloc[0] - ends["first"].iloc[0]))
+        counts = pairs.group_by(slot=_.time // size, rollout=_.rollout).agg(
+            n=_.count(), first=_.time.min(), last=_.time.max()
+        )
+        return framed(counts, {"slot": "int64", "rollout": "float64", "n": "int64", **_ENDS})
+
+
+def _flags(source: PairSource) -> list[str]:
+    rows = framed(source.table().select("flag").distinct(), {"flag": "string"})
+    return sorted(rows["flag"].dropna().tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Bound what is looked at; what is None follows from the pairs and the clock."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Hold what comes from elsewhere than the pairs; None is not there."""
+
+    labels: Labels | None = None
+    references: References | None = None
+
+    def about(self, features: Iterable[str] | None) -> "Additions":
+        """Return these with the references of some features only; all if that is None."""
+        if features is None or self.references is None:
+            return self
+        wanted = set(features)
+        kept = {name: each for name, each in self.references.features.items() if name in wanted}
+        return replace(self, references=replace(self.references, features=kept))
+
+    @classmethod
+    def read(cls, labels: Path | None, reference: Path | None) -> "Additions":
+        """Read the files that are given. Raises a ComparisonError if one is not what it should."""
+        return cls(
+            load_labels(labels) if labels else None,
+            References.read(reference) if reference else None,
+        )
+
+
+def take_evidence(
+    found: Found,
+    *,
+    now: datetime,
+    extent: Extent,
+    additions: Additions,
+    rollout: float | None = None,
+    label_delay: timedelta = timedelta(0),
+) -> Evidence:
+    """Return the evidence on one percentage, the newest one if `rollout` is None.
+
+    Without a beginning the window begins with the percentage's latest run. Without an end it ends
+    `now`, or where another percentage followed. Pairs accepted up to `label_delay` before `now` are
+    too young for a label.
+    """
+    run = found.run(rollout)
+    since = extent.since or run.since
+    until = extent.until or (max(now, run.until) if run.newest else run.until)
+    if since >= until:
+        raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
+    references = additions.references
+    aggregates = aggregate(
+        found.source,
+        flag=found.flag,
+        rollout=run.rollout,
+        since=since,
+        until=until,
+        labels=additions.labels,
+        label_cutoff=now - label_delay,
+        feature_edges=references.edges if references else None,
+    )
+    return evidence(
+        aggregates,
+        source=found.source.name,
+        since=since,
+        until=until,
+        rollout=run.rollout,
+        accounting=found.source.accounting,
+        references=references,
+        contradicted=additions.labels.contradicted if additions.labels else 0,
+        now=now,
+    )
+
+
+def judge(
+    found: Found,
+    playbook: Playbook,
+    *,
+    now: datetime,
+    step: str | None = None,
+    extent: Extent,
+    additions: Additions,
+) -> tuple[Evidence, Judgement]:
+    """Judge a step of a playbook, that of the newest percentage if it is not named.
+
+    Raises StepNotFoundError if the playbook has no such step.
+    """
+    chosen = chosen_step(playbook, step) if step else step_at(playbook, found.run().rollout)
+    taken = take_evidence(
+        found,
+        now=now,
+        extent=extent,
+        additions=additions.about(playbook.features),
+        rollout=chosen.rollout,
+        label_delay=playbook.label_cut_off,
+    )
+    return taken, Judgement(playbook, chosen, decide(taken, playbook, chosen))

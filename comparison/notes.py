@@ -1,0 +1,138 @@
+"""Say in words what was noticed while evidence was taken."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from comparison.accounting import Accounting
+from comparison.aggregates import Aggregates
+from comparison.number_format import counted, p_value, percent, span
+from flags.evidence import Drift, Integrity, Output, Quality, Window
+
+COVERAGE_P: Final = 0.001
+"""Below it, label coverage is said to depend on the served side."""
+
+LISTED: Final = 5
+"""Thresholds and models that are named."""
+
+
+def of_window(aggregates: Aggregates, window: Window, now: datetime | None = None) -> Iterator[str]:
+    """Yield notes on percentages and times."""
+    if window.other_rollouts:
+        pairs = aggregates.pairs
+        unknown = int(pairs.loc[pairs["rollout"].isna(), "n"].sum())
+        said = f", {unknown:,} of them without any" if unknown else ""
+        yield (
+            f"left out: {counted(window.other_rollouts, 'pair')} made while the worker saw another "
+            f"percentage than {window.rollout:g}{said}"
+        )
+    if window.first and window.first < window.since:
+        early = (window.since - window.first).total_seconds()
+        yield f"pairs are dated up to {span(early)} before the window: a clock is behind"
+    end = min(window.until, now) if now else window.until
+    if window.last and window.last > end:
+        late = (window.last - end).total_seconds()
+        yield f"pairs are dated up to {span(late)} after the evidence was taken: a clock is ahead"
+
+
+def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[str]:
+    """Yield notes on what the pair files held besides, and what they lack."""
+    if aggregates.duplicates:
+        yield f"{counted(aggregates.duplicates, 'duplicate')} left out: a span that came twice"
+    if accounting is None:
+        return
+    if accounting.torn:
+        lines = counted(accounting.torn, "last line")
+        yield f"{lines} cut off: a worker was killed while it wrote, or is writing"
+    if accounting.corrupt:
+        lines = counted(accounting.corrupt, "line")
+        yield f"{lines} could not be read (first: {accounting.first_corrupt})"
+    if accounting.foreign:
+        yield f"{counted(accounting.foreign, 'span')} of something else left out"
+    others = {flag: pairs for flag, pairs in accounting.flags.items() if flag != aggregates.flag}
+    if others:
+        named = _listed([f"{flag} ({pairs:,})" for flag, pairs in others.items()])
+        yield f"pairs of other flags are in the same place and left out: {named}"
+    dropped = sum(worker.dropped for worker in accounting.workers)
+    if dropped:
+        yield f"{counted(dropped, 'pair')} could not be written, as the workers themselves report"
+    cut = sum(worker.begin_removed for worker in accounting.workers)
+    if cut:
+        yield (
+            f"no start record of {counted(cut, 'worker')}: pairs before the first one found are "
+            "taken as removed, not as lost"
+        )
+
+
+def of_models(integrity: Integrity) -> Iterator[str]:
+    """Yield a note for each side that is a mixture of models."""
+    for side, models in integrity.models.items():
+        if len(models) > 1:
+            named = _listed([f"{model} ({pairs:,})" for model, pairs in models.items()])
+            yield f"the figures mix {len(models)} models of the {side}: {named}"
+
+
+def of_output(output: Output) -> Iterator[str]:
+    """Yield notes on thresholds, and on pairs that an output lacks."""
+    for side, thresholds in output.thresholds.items():
+        if len(thresholds) > 1:
+            values = _listed([f"{value:g}" for value in thresholds])
+            yield f"{output.name}: the {side}'s threshold changed meanwhile: {values}"
+    if output.unscored:
+        left_out = counted(output.unscored, "pair")
+        yield f"{output.name}: left out for lack of a finite score on a side: {left_out}"
+    compared = output.alarms.pairs if output.alarms else 0
+    if 0 < compared < output.paired:
+        left_out = counted(output.paired - compared, "pair")
+        yield f"{output.name}: left out of the alarms for lack of a threshold: {left_out}"
+
+
+def of_labels(
+    aggregates: Aggregates, outputs: Sequence[Output], contradicted: int = 0
+) -> Iterator[str]:
+    """Yield notes on labels that fit no pair, or say less than it seems."""
+    if contradicted:
+        requests = counted(contradicted, "request")
+        yield f"{requests} with labels that contradict each other: the last one counts"
+    if aggregates.unknown_labels:
+        yield f"{counted(aggregates.unknown_labels, 'label')} belong to no pair"
+    qualities = [output.quality for output in outputs if output.quality]
+    if not aggregates.coverage.empty and not qualities:
+        yield "labels were given, but none of a pair with a score on both sides"
+    for quality in qualities[:1]:
+        yield from _of_coverage(quality)
+    for output in outputs:
+        if output.quality and output.quality.positives in (0, output.quality.labelled):
+            which = "positive" if output.quality.positives else "negative"
+            yield (
+                f"{output.name}: all {output.quality.labelled:,} labels are {which}: they say "
+                "nothing about how well either side tells one from the other"
+            )
+
+
+def of_drift(drift: Sequence[Drift]) -> Iterator[str]:
+    """Yield a note for each feature that could not be held against its reference."""
+    for each in drift:
+        if each.psi is None and each.pairs > each.missing:
+            yield (
+                f"{each.feature} cannot be held against its reference: it was counted between "
+                "other edges, or never had a value in training"
+            )
+
+
+def _of_coverage(quality: Quality) -> Iterator[str]:
+    if quality.coverage_p is None or quality.coverage_p >= COVERAGE_P:
+        return
+    shares = " and ".join(
+        f"{percent(count.rate)} of what the {side} served"
+        for side, count in quality.coverage.items()
+    )
+    yield (
+        f"the answer decides what gets labelled: labels for {shares} (p "
+        f"{p_value(quality.coverage_p)}), so recall may favour a side"
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - LISTED
+    return ", ".join(words[:LISTED]) + (f" and {more:,} more" if more > 0 else "")

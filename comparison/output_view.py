@@ -1,0 +1,161 @@
+"""Prepare one output for the report: its charts, and the rows of its tables."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from comparison.charts.alarms import Forest, RatioLimits, alarm_rates, alarm_ratio, forest
+from comparison.charts.plot import Plot
+from comparison.charts.quality import reliability
+from comparison.charts.scores import score_distribution, scores_against_each_other
+from comparison.number_format import decimals_for, fixed, number, percent
+from flags.evidence import Count, Distribution, Interval, Output, Paired, Quality, SideQuality
+from flags.sequences import RatioSequence
+
+SEGMENT_ROWS: Final = 24
+"""Values of segments that are drawn, those with most alarms; the JSON has all of them."""
+
+_ALPHA: Final = 0.05
+"""Error rate of the confidence sequences that are drawn."""
+
+_HOUR: Final = 3_600
+"""Seconds below which nothing is said about a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold one row of a table that sets the sides against each other."""
+
+    name: str
+    primary: str
+    candidate: str
+    difference: str = ""
+    counts: tuple[str, str] = ("", "")
+    """Of which counts the cells are shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputView:
+    """Hold an output with its charts; a chart without anything to draw is None."""
+
+    anchor: str
+    output: Output
+    ratio: Interval | None
+    per_day: Mapping[str, str]
+    rates: Plot | None
+    cumulative: Plot | None
+    forest: Forest | None
+    more_segments: int
+    distribution: Plot | None
+    joint: Plot | None
+    reliability: Plot | None
+    quantiles: tuple[Row, ...]
+    quality_rows: tuple[Row, ...]
+    payload: str
+
+    @classmethod
+    def of(
+        cls,
+        output: Output,
+        anchor: str,
+        held: float,
+        limits: RatioLimits | None,
+        segment_limits: RatioLimits | None,
+    ) -> "OutputView":
+        """Draw an output. `held` is in seconds; the limits are those of the alarm ratios."""
+        alarms, described = output.alarms, output.distribution
+        shown = sorted(output.segments, key=lambda each: -_fired(each.alarms))[:SEGMENT_ROWS]
+        shown.sort(
+            key=lambda each: [other.segment for other in output.segments].index(each.segment)
+        )
+        quality = output.quality
+        curves = (
+            {"primary": quality.primary.reliability, "candidate": quality.candidate.reliability}
+            if quality
+            else {}
+        )
+        return cls(
+            anchor=anchor,
+            output=output,
+            ratio=confidence_sequence(alarms) if alarms else None,
+            per_day=_per_day(alarms, held),
+            rates=alarm_rates(f"{anchor}-rates", output.periods),
+            cumulative=alarm_ratio(f"{anchor}-ratio", output.periods, confidence_sequence, limits),
+            forest=forest(shown, alarms, confidence_sequence, segment_limits) if alarms else None,
+            more_segments=len(output.segments) - len(shown),
+            distribution=score_distribution(f"{anchor}-scores", described, output.thresholds)
+            if described
+            else None,
+            joint=scores_against_each_other(f"{anchor}-joint", described, output.thresholds, alarms)
+            if described
+            else None,
+            reliability=reliability(f"{anchor}-reliability", curves),
+            quantiles=_quantiles(described) if described else (),
+            quality_rows=_quality_rows(quality) if quality else (),
+            payload=_payload(output),
+        )
+
+
+def confidence_sequence(alarms: Paired) -> Interval:
+    """Put a confidence sequence of 95 % around an alarm ratio, as the gate does."""
+    sequence = RatioSequence(alarms)
+    low, high = sequence.interval(_ALPHA)
+    return Interval(sequence.value, low, high)
+
+
+def _fired(alarms: Paired) -> int:
+    return alarms.pairs - alarms.neither
+
+
+def _per_day(alarms: Paired | None, held: float) -> dict[str, str]:
+    if alarms is None or held < _HOUR:
+        return {"primary": "-", "candidate": "-"}
+    days = held / 86_400
+    return {
+        "primary": f"{alarms.primary.count / days:,.1f}",
+        "candidate": f"{alarms.candidate.count / days:,.1f}",
+    }
+
+
+def _quantiles(described: Distribution) -> tuple[Row, ...]:
+    primary = described.quantiles.get("primary", {})
+    candidate = described.quantiles.get("candidate", {})
+    decimals = decimals_for([*primary.values(), *candidate.values()])
+    rows = []
+    for probability in primary:
+        one, other = primary[probability], candidate.get(probability)
+        difference = "-"
+        if one is not None and other is not None:
+            difference = f"{other - one:+,.{decimals}f}"
+        cells = fixed(one, decimals), fixed(other, decimals), difference
+        rows.append(Row(probability, *cells))
+    return tuple(rows)
+
+
+def _quality_rows(quality: Quality) -> tuple[Row, ...]:
+    sides = quality.primary, quality.candidate
+
+    def figures(name: str, of: Callable[[SideQuality], float | None]) -> Row:
+        primary, candidate = (number(of(side)) for side in sides)
+        return Row(name, primary, candidate)
+
+    def shares(name: str, of: Callable[[SideQuality], Count]) -> Row:
+        primary, candidate = (of(side) for side in sides)
+        counts = tuple(f"{each.count:,} of {each.total:,}" for each in (primary, candidate))
+        return Row(name, percent(primary.rate), percent(candidate.rate), "", (counts[0], counts[1]))
+
+    return (
+        figures("average precision", lambda side: side.average_precision),
+        shares("precision", lambda side: side.precision),
+        shares("recall", lambda side: side.recall),
+        shares("precision at the primary's volume", lambda side: side.precision_at_volume),
+        shares("recall at the primary's volume", lambda side: side.recall_at_volume),
+        figures("Brier score (smaller is better)", lambda side: side.brier),
+    )
+
+
+def _payload(output: Output) -> str:
+    if output.calibration is None:
+        return ""
+    return json.dumps(output.calibration.payload(output.name), ensure_ascii=False)

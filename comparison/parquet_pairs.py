@@ -1,0 +1,82 @@
+"""Let DuckDB read the pairs of a compacted folder, in a bounded amount of memory."""
+
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import _
+from ibis.backends.duckdb import Backend
+
+from comparison.accounting import Accounting, account_counts
+from comparison.arrow_columns import arrow_type
+from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
+from comparison.compacted import PAIRS, pair_parts, read_state, reading_of
+from comparison.compacted_frame import repeated_pairs, worker_records
+from comparison.counting import counted
+from comparison.embedded import connect, held
+from comparison.engine_pairs import completed, in_nanoseconds
+from comparison.sequences import distinct_numbers, numbered
+from comparison.sources import in_window
+
+
+class ParquetPairs:
+    """Show the pairs that `compact` wrote."""
+
+    def __init__(self, folder: Path, connection: Backend | None = None) -> None:
+        self.name = str(folder)
+        self._folder = folder
+        self._state = read_state(folder)
+        self._connection = connection or connect()
+
+    @cached_property
+    def accounting(self) -> Accounting:
+        """Count what the pair files held, and which of their pairs are missing."""
+        pairs = self.table()
+        flags = counted(pairs, flag=_.flag).to_pyarrow().to_pylist()
+        workers = distinct_numbers(numbered(pairs))
+        return account_counts(
+            sum(row["n"] for row in flags),
+            {row["flag"]: row["n"] for row in flags if row["flag"] is not None},
+            {
+                str(worker): (int(first), int(last), int(found))
+                for worker, first, last, found in workers.itertuples(index=False)
+            },
+            len(repeated_pairs(self._folder)),
+            reading_of(self._state, worker_records(self._folder)),
+        )
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return the pairs; files of days outside the window are not opened."""
+        pairs = self._every
+        if since is not None:
+            pairs = pairs.filter(_.date >= since.astimezone(UTC).date())
+        if until is not None:
+            pairs = pairs.filter(_.date <= until.astimezone(UTC).date())
+        return in_window(pairs.drop("date"), since, until)
+
+    def repeated(self) -> ir.Table:
+        """Return what `compact` left out."""
+        found = repeated_pairs(self._folder)
+        flags = pa.array(found["flag"].astype(object), pa.string(), from_pandas=True)
+        times = pa.array(found["time"].astype("int64"), pa.int64())
+        return ibis.memtable(pa.table({"flag": flags, "time": times}))
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        """Return a temporary table that holds it."""
+        return held(self._connection, table)
+
+    @cached_property
+    def _every(self) -> ir.Table:
+        if not pair_parts(self._folder):
+            columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
+            types = {column.name: arrow_type(column.kind) for column in columns}
+            schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
+            return ibis.memtable(schema.empty_table())
+        files = str(self._folder / PAIRS / "flag=*" / "date=*" / "*.parquet")
+        table = self._connection.read_parquet(
+            files, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
+        )
+        return completed(in_nanoseconds(table)).mutate(date=_.date.cast("date"))

@@ -1,0 +1,54 @@
+"""Print how right both sides are, and the threshold that calibration offers."""
+
+from rich.console import Console
+
+from comparison.number_format import number, p_value, percent, signed
+from comparison.terminal_table import add_row, new_table, note, print_table
+from flags.evidence import Count, Output, Quality
+
+
+def print_quality(output: Output, console: Console) -> None:
+    """Print what labels show of an output, and the offer; nothing without either."""
+    if output.quality:
+        _print_quality(output.name, output.quality, console)
+    if output.calibration:
+        _print_offer(output, console)
+
+
+def _print_quality(name: str, quality: Quality, console: Console) -> None:
+    sides = quality.primary, quality.candidate
+    table = new_table(f"Quality: {name}", "", "primary", "candidate")
+    add_row(table, "average precision", *(number(side.average_precision) for side in sides))
+    add_row(table, "precision", *(_share(side.precision) for side in sides))
+    add_row(table, "recall", *(_share(side.recall) for side in sides))
+    add_row(table, "precision at the same volume", *(_share(s.precision_at_volume) for s in sides))
+    add_row(table, "recall at the same volume", *(_share(s.recall_at_volume) for s in sides))
+    add_row(table, "Brier score", *(number(side.brier) for side in sides))
+    print_table(table, console)
+    gap = quality.average_precision_difference
+    note(
+        console,
+        f"{quality.labelled:,} labelled, {quality.positives:,} positive; average precision "
+        f"{signed(gap.value)} (95 % CI {signed(gap.low)} to {signed(gap.high)}), McNemar mid-p "
+        f"{p_value(quality.mcnemar_mid_p)}",
+    )
+    covered = ", ".join(f"{side} {percent(count.rate)}" for side, count in quality.coverage.items())
+    note(console, f"labelled by who answered: {covered}")
+
+
+def _print_offer(output: Output, console: Console) -> None:
+    offer = output.calibration
+    if offer is None:
+        return
+    known = ""
+    if offer.recall is not None and offer.precision is not None:
+        known = f", recall {percent(offer.recall.rate)}, precision {percent(offer.precision.rate)}"
+    note(
+        console,
+        f"{output.name}: the candidate's threshold {number(offer.threshold)} "
+        f"({number(offer.low)}-{number(offer.high)}) keeps the primary's number of alarms{known}",
+    )
+
+
+def _share(count: Count) -> str:
+    return f"{percent(count.rate)} of {count.total:,}"

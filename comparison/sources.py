@@ -1,0 +1,123 @@
+"""Name the places where pairs lie; each shows them to its engine as the same table.
+
+The columns are those of `comparison.pairs`, except that `time` is a whole number of nanoseconds
+since 1970 (engines differ in how they round times) and that the columns of every output carry its
+name: `primary_score.fraud_probability`. Columns that nobody ever recorded may be absent.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self
+
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+
+from comparison.accounting import Accounting
+from comparison.arrow_columns import to_arrow
+from comparison.columns import SIDES, output_columns, short_name
+from comparison.compacted import is_compacted
+from comparison.embedded import connect, held, shown
+from comparison.pairs import AllPairs, Pairs, read_all
+
+
+class PairSource(Protocol):
+    """Show pairs to an engine."""
+
+    @property
+    def name(self) -> str:
+        """Return what the user calls the place."""
+
+    @property
+    def accounting(self) -> Accounting | None:
+        """Return what became of every line of the pair files; None if there are none."""
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return the pairs of all flags accepted from `since` until before `until`."""
+
+    def repeated(self) -> ir.Table | None:
+        """Return `flag` and `time` of the pairs left out because they occurred before.
+
+        None if nobody has looked for repetitions, so that `table` may hold some.
+        """
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        """Return a table that will be asked several questions, computed once if that pays."""
+
+
+def open_source(path: str | Path) -> PairSource:
+    """Open a folder of pair files, one such file, or a folder that `compact` wrote.
+
+    Raises PairsUnreadableError or CompactionUnreadableError.
+    """
+    folder = Path(path)
+    if is_compacted(folder):
+        # Imported here: it needs this module.
+        from comparison.parquet_pairs import ParquetPairs
+
+        return ParquetPairs(folder)
+    return FramePairs(read_all(folder))
+
+
+class FramePairs:
+    """Hand pairs that were read into memory to the engine in this process, DuckDB."""
+
+    def __init__(self, pairs: AllPairs) -> None:
+        self.name = str(pairs.source)
+        self.accounting = pairs.accounting
+        self._connection = connect()
+        self._table = shown(self._connection, "pairs", _arrow(pairs.frame))
+        self._repeated = shown(self._connection, "repeated", _arrow(pairs.repeated))
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> Self:
+        """Take the pairs of one flag."""
+        frame = pairs.frame
+        first = output_columns(pairs.outputs[0] if pairs.outputs else "")
+        short = [short_name(column) for column in first]
+        if pairs.outputs:
+            full = dict(zip(short, (column.name for column in first), strict=True))
+            frame = frame.rename(columns=full)
+        else:
+            frame = frame.drop(columns=short)
+        return cls(AllPairs(pairs.source, pairs.outputs, frame, pairs.accounting, pairs.repeated))
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return the pairs that were read."""
+        return in_window(self._table, since, until)
+
+    def repeated(self) -> ir.Table:
+        """Return what the reader left out."""
+        return self._repeated
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        """Return a temporary table that holds it."""
+        return held(self._connection, table)
+
+
+def in_window(table: ir.Table, since: datetime | None, until: datetime | None) -> ir.Table:
+    """Keep the rows whose `time` is in [since, until)."""
+    if since is not None:
+        table = table.filter(table["time"] >= nanoseconds(since))
+    if until is not None:
+        table = table.filter(table["time"] < nanoseconds(until))
+    return table
+
+
+def nanoseconds(time: datetime) -> int:
+    """Return the nanoseconds since 1970 of a time with zone."""
+    return int(pd.Timestamp(time).as_unit("ns").value)
+
+
+def scored_outputs(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the outputs that a table has scores of, in the order of its columns."""
+    starts = tuple(f"{side}_score." for side in SIDES)
+    found = (column.partition(".")[2] for column in columns if column.startswith(starts))
+    return tuple(dict.fromkeys(found))
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    table = to_arrow(frame)
+    place = table.column_names.index("time")
+    return table.set_column(place, "time", table.column(place).cast(pa.int64()))

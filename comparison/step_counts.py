@@ -1,0 +1,95 @@
+"""Count the pairs of a step by everything but their scores."""
+
+from collections.abc import Iterable, Mapping
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.binning import duration_bins, duration_key, edge_bin
+from comparison.columns import SIDES
+from comparison.counting import (
+    COVERAGE,
+    DURATIONS,
+    FEATURES,
+    NOISE,
+    PAIRS,
+    counted,
+    fetched,
+    framed,
+    stacked,
+)
+from comparison.output_counts import both_ok, is_finite, with_columns
+from comparison.sequences import distinct_numbers, numbered
+from comparison.sources import PairSource
+
+
+def pair_counts(window: ir.Table) -> pd.DataFrame:
+    """Count the pairs by what the flag said, who answered, and how both sides fared."""
+    by = [name for name in PAIRS if name not in ("first", "last")]
+    table = with_columns(window, by, "string")
+    rollout = ibis.ifelse(is_finite(table.rollout), table.rollout, None)
+    counts = table.mutate(rollout=rollout).group_by(by)
+    return fetched(counts.agg(first=_.time.min(), last=_.time.max(), n=_.count()), PAIRS)
+
+
+def worker_counts(source: PairSource, window: ir.Table, *, windowed: bool) -> pd.DataFrame:
+    """Count, per worker, which of the numbers between the first and the last are there.
+
+    The numbers are those of pairs of any flag, and of any time: a pair that took long is numbered
+    after one that was accepted later.
+    """
+    numbers = numbered(window)
+    if windowed:
+        spans = numbers.group_by("worker").agg(first=_.sequence.min(), last=_.sequence.max())
+        numbers = numbered(source.table()).inner_join(spans, "worker")
+        numbers = numbers.filter(_.sequence >= _.first, _.sequence <= _.last)
+    return distinct_numbers(numbers)
+
+
+def duration_counts(step: ir.Table) -> pd.DataFrame:
+    """Count the answers of each side by how long they took."""
+    tables = []
+    for side in SIDES:
+        seconds = step[f"{side}_duration"]
+        answered = step.filter(step[f"{side}_status"] == "ok", is_finite(seconds))
+        keys = counted(answered, bin=duration_key(_[f"{side}_duration"]))
+        counts = framed(keys, {"bin": "int64", "n": "int64"})
+        counts = counts.assign(bin=duration_bins(counts["bin"]))
+        summed = counts.groupby("bin", as_index=False)["n"].sum()
+        tables.append(summed.assign(side=side)[[*DURATIONS, "n"]].astype(dict(DURATIONS)))
+    return stacked(tables, DURATIONS)
+
+
+def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:
+    """Count the pairs whose sides ran the same model by whether their scores differ."""
+    same = both_ok(step).filter(_.primary_model == _.candidate_model)
+    tables = []
+    for output in outputs:
+        first, second = (f"{side}_score.{output}" for side in SIDES)
+        scores = with_columns(same, [first, second], "float64")
+        known, other = (is_finite(scores[name]).fill_null(False) for name in (first, second))
+        differs = ibis.ifelse(known & other, scores[first] != scores[second], known != other)
+        tables.append(fetched(counted(scores, differs=differs), NOISE).assign(output=output))
+    return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
+
+
+def coverage_counts(prepared: ir.Table) -> pd.DataFrame:
+    """Count the pairs that are old enough for a label by served side and label."""
+    if "label" not in prepared.columns:
+        return stacked([], COVERAGE)
+    old = prepared.filter(_.old)
+    return fetched(counted(old, served=_.served, label=_.label), COVERAGE)
+
+
+def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
+    """Count the pairs by the bin of each feature that has edges; -1 where it is missing."""
+    tables = []
+    for feature, bounds in edges.items():
+        name = f"feature.{feature}"
+        values = with_columns(step, [name], "float64")
+        known = is_finite(values[name]).fill_null(False)
+        place = ibis.ifelse(known, edge_bin(values[name], bounds), -1)
+        tables.append(fetched(counted(values, bin=place), FEATURES).assign(feature=feature))
+    return stacked([table.astype(dict(FEATURES)) for table in tables], FEATURES)

@@ -1,0 +1,49 @@
+"""Print tables and remarks whose words were written by others, without their control characters."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from comparison.number_format import printable
+
+
+def new_table(title: str, *headings: str, left: int = 1) -> Table:
+    """Begin a table whose first `left` columns are words, the others figures."""
+    table = Table(
+        title=Text(title, style="bold") if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    for position, heading in enumerate(headings):
+        table.add_column(Text(heading), justify="left" if position < left else "right")
+    return table
+
+
+def add_row(table: Table, *cells: str, style: str = "") -> None:
+    """Add a row of plain text; `style` is that of its first cell."""
+    first, *others = (printable(cell) for cell in cells)
+    table.add_row(Text(first, style=style), *map(Text, others))
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table below an empty line."""
+    console.print()
+    console.print(table)
+
+
+def print_pairs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and what they stand for in two columns."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in rows:
+        add_row(grid, name, value)
+    console.print(grid)
+
+
+def note(console: Console, text: str) -> None:
+    """Print a remark, dimmed."""
+    console.print(Text(printable(text), style="dim"))

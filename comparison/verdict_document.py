@@ -1,0 +1,66 @@
+"""Write evidence and verdict as JSON with a published schema: what other programs read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from comparison.judgement import Judgement
+from comparison.summary import as_plain
+from flags.evidence import Evidence
+from flags.gate.verdict import Check, Decision
+from flags.stages import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictDocument:
+    """Hold what the gate said of a step, and everything it rests on.
+
+    Times are ISO 8601 with an offset, spans of time are seconds. A number that is not finite, such
+    as the open end of an interval, is null.
+    """
+
+    flag: str
+    step: str
+    stage: Stage
+    rollout: int
+    decision: Decision
+    consequence: str
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    evidence: Evidence
+
+    @classmethod
+    def of(cls, evidence: Evidence, judgement: Judgement) -> "VerdictDocument":
+        """Put together what was decided and why."""
+        return cls(
+            flag=evidence.window.flag,
+            step=judgement.step.name,
+            stage=judgement.step.stage,
+            rollout=judgement.step.rollout,
+            decision=judgement.verdict.decision,
+            consequence=judgement.consequence,
+            reasons=judgement.verdict.reasons,
+            checks=judgement.verdict.checks,
+            evidence=evidence,
+        )
+
+    def json(self) -> bytes:
+        """Return the document as JSON, indented."""
+        return orjson.dumps(as_plain(self), option=orjson.OPT_INDENT_2)
+
+
+class _FiniteNumbers(GenerateJsonSchema):
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        """Allow null: JSON has no infinity."""
+        return {"anyOf": [super().float_schema(schema), {"type": "null"}]}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a verdict document."""
+    adapter = TypeAdapter(VerdictDocument)
+    found = adapter.json_schema(mode="serialization", schema_generator=_FiniteNumbers)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **found}

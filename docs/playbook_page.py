@@ -1,0 +1,139 @@
+"""Write docs/reference/playbook.md from the schema of flags/playbook.py: run this file."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from flags.duration_text import duration_text
+from flags.playbook import (
+    AdvanceLimits,
+    Gate,
+    OutputPlan,
+    Playbook,
+    RollbackLimits,
+    SegmentPlan,
+    SideThresholds,
+    Step,
+)
+
+PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
+
+_INTRODUCTION: Final = """\
+# Playbook
+
+<!-- Written by docs/playbook_page.py from flags/playbook.py: change it there. -->
+
+The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes one
+with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it. What
+is left out has its default. A key that is unknown, there twice or out of its range is an error that
+names the file, the line and what is allowed. [Statistics](../explanation/statistics.md) says what
+the limits are held against.
+"""
+
+_SECTIONS: Final = (
+    ("The file", "", Playbook),
+    (
+        "A step",
+        "Steps go upwards, stage after stage. Their defaults:\n\n{steps}",
+        Step,
+    ),
+    (
+        "A gate",
+        "The playbook has one, and a step, an output and a segment may have one with the limits "
+        "that\ndiffer. Where several do, the segment's goes before the output's, and that before "
+        "the step's.",
+        Gate,
+    ),
+    (
+        "`gate.advance`",
+        "A step is left upwards once each interval lies wholly within its limits.",
+        AdvanceLimits,
+    ),
+    (
+        "`gate.rollback`",
+        "A step is left downwards once an interval lies wholly beyond its limit and the candidate\n"
+        "answers. Between both limits, the gate holds.",
+        RollbackLimits,
+    ),
+    ("An output", "By its name under `outputs`.", OutputPlan),
+    ("Its `threshold`", "", SideThresholds),
+    ("A segment", "By its name under `segments`.", SegmentPlan),
+)
+
+_KINDS: Final = {"string": "text", "number": "number", "integer": "whole number"}
+
+_PARTS: Final = {
+    "AdvanceLimits": "[limits](#gateadvance)",
+    "RollbackLimits": "[limits](#gaterollback)",
+    "Gate": "[gate](#a-gate)",
+    "SideThresholds": "[thresholds](#its-threshold)",
+    "OutputPlan": "[outputs](#an-output) by name",
+    "SegmentPlan": "[segments](#a-segment) by name",
+    "Step": "list of [steps](#a-step)",
+}
+
+
+def page() -> str:
+    """Return the page: one table for each part of a playbook."""
+    definitions = Playbook.model_json_schema()["$defs"]
+    return "\n".join([_INTRODUCTION, *_tables(definitions)])
+
+
+def _tables(definitions: Mapping[str, Any]) -> Iterator[str]:
+    for title, text, model in _SECTIONS:
+        schema = Playbook.model_json_schema() if model is Playbook else definitions[model.__name__]
+        required = schema.get("required", ())
+        lines = [f"## {title}", ""]
+        if text:
+            lines += [text.format(steps=_steps()), ""]
+        lines += ["| key | default | values | meaning |", "| --- | --- | --- | --- |"]
+        for name, described in schema["properties"].items():
+            default = "required" if name in required else _default(model, name)
+            cells = (f"`{name}`", default, _values(described), described["description"])
+            lines.append(f"| {' | '.join(cells)} |")
+        yield "\n".join([*lines, ""])
+
+
+def _steps() -> str:
+    rows = [
+        f"| {step.stage} | {step.rollout} % | `{duration_text(step.hold)}` | {step.min_pairs:,} | "
+        f"{step.min_labels:,} |"
+        for step in Playbook(flag="any").steps
+    ]
+    head = ["| stage | rollout | hold | pairs | labels |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join(head + rows)
+
+
+def _default(model: type[BaseModel], name: str) -> str:
+    default = model.model_fields[name].default
+    if isinstance(default, timedelta):
+        return f"`{duration_text(default)}`"
+    if default is None or isinstance(default, BaseModel | dict):
+        return "none given"
+    return "as below" if isinstance(default, tuple) else f"`{default:g}`"
+
+
+def _values(described: Mapping[str, Any]) -> str:
+    """Return what is allowed, from JSON schema."""
+    for part, shown in _PARTS.items():
+        if f"#/$defs/{part}'" in str(described):
+            return shown
+    for choice in described.get("anyOf", ()):
+        if choice.get("type") != "null":
+            return _values(choice)
+    if "enum" in described:
+        return ", ".join(f"`{each}`" for each in described["enum"])
+    if "pattern" in described:
+        return "duration"
+    if described.get("type") == "array":
+        return f"list of {_KINDS[described['items']['type']]}"
+    words = {"minimum": ">=", "maximum": "<="}
+    bounds = [f"{sign} {described[word]:g}" for word, sign in words.items() if word in described]
+    return ", ".join([_KINDS[described["type"]], *bounds])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,314 @@
+"""Hold the evidence of one stage: what the pairs of a window say, as counts and plain figures.
+
+`comparison` computes it from pairs, `flags.gate` reads it. Counts come with their table, so that
+the gate can put confidence sequences around them; figures that only describe say so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+DURATION_EDGES: Final = tuple(1e-5 * 1.05**step for step in range(331))
+"""Seconds, 10 us to 98 s, 5 % apart: edges of the bins of `Durations`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Hold `count` of `total`."""
+
+    count: int
+    total: int
+
+    @property
+    def rate(self) -> float | None:
+        """Return the share, None of nothing."""
+        return self.count / self.total if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Hold the paired 2x2 table of a yes or no that each side said of the same pairs."""
+
+    both: int
+    primary_only: int
+    candidate_only: int
+    neither: int
+
+    @property
+    def pairs(self) -> int:
+        """Count the pairs in the table."""
+        return self.both + self.primary_only + self.candidate_only + self.neither
+
+    @property
+    def primary(self) -> Count:
+        """Count the primary's yes."""
+        return Count(self.both + self.primary_only, self.pairs)
+
+    @property
+    def candidate(self) -> Count:
+        """Count the candidate's yes."""
+        return Count(self.both + self.candidate_only, self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Say which pairs the evidence rests on: those accepted from `since` until before `until`.
+
+    `since` is when the step began and `until` when the evidence was taken, both with time zone;
+    `rollout` is the percentage in between. `first` and `last` are times of pairs, None without any.
+    """
+
+    flag: str
+    rollout: float
+    since: datetime
+    until: datetime
+    first: datetime | None
+    last: datetime | None
+    pairs: int
+    other_rollouts: int
+    """Pairs in the window that a worker made while it saw another percentage; left out."""
+
+    @property
+    def held(self) -> float:
+        """Return for how many seconds the step has been held."""
+        return (self.until - self.since).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """Say whether the pairs can be trusted.
+
+    `found` of `expected` numbered pairs are there (None: no pair carries a number). `active` counts
+    the pairs that the flag gave to the candidate, to be held against the rollout. `noise` is the
+    A/A floor: of the pairs whose sides ran the same model, those whose scores differ; None if
+    there are none.
+    """
+
+    found: int
+    expected: int | None
+    duplicates: int
+    unreadable: int
+    active: Count
+    noise: Count | None
+    models: Mapping[str, Mapping[str, int]]
+    """By side, pairs by model tag: more than one tag of a side is a mixture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Count the `ok` calls of a side by seconds: bin i is [DURATION_EDGES[i-1], DURATION_EDGES[i]).
+
+    The first bin is what is shorter than all edges, the last what is not shorter than the last:
+    there is one bin more than edges.
+    """
+
+    counts: tuple[int, ...]
+
+    def quantile(self, probability: float) -> float | None:
+        """Return the upper edge of the bin in which the quantile lies, None without calls."""
+        total = sum(self.counts)
+        if not total:
+            return None
+        below = 0
+        for upper, count in zip((*DURATION_EDGES, float("inf")), self.counts, strict=True):
+            below += count
+            if below >= probability * total:
+                return upper
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Say how both sides fared. `failures` (error or timeout) are over pairs that called both."""
+
+    statuses: Mapping[str, Mapping[str, int]]
+    """By side, pairs by status."""
+    failures: Paired
+    fallbacks: Count
+    """Of the pairs in which the candidate was active, those answered by the primary instead."""
+    shed: Count
+    """Of all pairs, those with a side that was shed."""
+    primary_served: Count
+    """Of all answered pairs, those that the primary answered."""
+    durations: Mapping[str, Durations]
+    """By side."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAlarms:
+    """Hold the alarms of one value of a segment; `value` is None where a pair does not name it."""
+
+    segment: str
+    value: str | None
+    alarms: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Hold the alarms of one part of the window, from `start` on, in order of time."""
+
+    start: datetime
+    alarms: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Name one pair whose sides disagree about the alarm, for a reviewer to look at."""
+
+    request_id: str
+    time: datetime
+    primary: float
+    candidate: float
+    label: bool | None
+    """What it turned out to be, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Describe the scores of both sides; nothing here decides, and all of it depends on n.
+
+    `bins` are the edges of at most 50 bins for drawing (one more than counts), `counts` by side.
+    """
+
+    quantiles: Mapping[str, Mapping[str, float | None]]
+    """By side, by probability, e.g. "0.95"."""
+    psi: float | None
+    """Population stability index on the deciles of the primary's scores."""
+    ks: float | None
+    """Largest difference of the two distribution functions."""
+    wasserstein: float | None
+    bins: tuple[float, ...]
+    counts: Mapping[str, tuple[int, ...]]
+    joint: tuple[tuple[int, int, int], ...]
+    """Cells (primary bin, candidate bin, pairs) of the same bins, empty ones left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Hold one bin of a calibration curve: mean score, positives of total."""
+
+    score: float
+    positives: Count
+
+
+@dataclass(frozen=True, slots=True)
+class SideQuality:
+    """Describe one side on the labelled pairs; None where it cannot be computed."""
+
+    average_precision: float | None
+    brier: float | None
+    precision: Count
+    """Of the alarms, those that were positive."""
+    recall: Count
+    """Of the positives, those that were alarms."""
+    precision_at_volume: Count
+    """The same at the primary's number of alarms: its own for the primary."""
+    recall_at_volume: Count
+    reliability: tuple[Reliability, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Hold an estimate with its 95 % interval; None where there is none."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Say how right both sides are on the pairs whose label has come.
+
+    `caught` counts alarms among the positives, `false_alarms` among the negatives, paired: recall
+    and false alarm rate are compared on these. `average_precision_difference` (candidate less
+    primary) has a paired bootstrap interval and its standard error. `coverage` counts, by served
+    side, the pairs with a label: where it differs, the answer decides what gets labelled.
+    """
+
+    labelled: int
+    positives: int
+    unknown: int
+    """Labels whose request id has no pair."""
+    primary: SideQuality
+    candidate: SideQuality
+    caught: Paired
+    false_alarms: Paired
+    average_precision_difference: Interval
+    standard_error: float | None
+    mcnemar_mid_p: float
+    """Of right and wrong alarms: whether the flips favour a side."""
+    coverage: Mapping[str, Count]
+    """By served side, labelled of all pairs old enough to be labelled."""
+    coverage_p: float | None
+    """Fisher's exact test that the coverage does not depend on the served side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Offer the candidate threshold that keeps the primary's number of alarms.
+
+    `low` and `high` bound it (95 %); recall and precision at it are known with labels only.
+    """
+
+    threshold: float
+    low: float
+    high: float
+    alarms: Paired
+    """At the offered threshold."""
+    recall: Count | None
+    precision: Count | None
+
+    def payload(self, output: str) -> dict[str, dict[str, float]]:
+        """Return what the flag's variant carries as JSON to put the threshold into effect."""
+        return {"threshold": {output: self.threshold}}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Hold the evidence on one compared number; `paired` pairs have it on both sides.
+
+    `thresholds` are those that occurred, by side; without one there are no `alarms`.
+    """
+
+    name: str
+    paired: int
+    unscored: int
+    """Pairs in which both sides answered and a finite score is missing."""
+    thresholds: Mapping[str, tuple[float, ...]]
+    alarms: Paired | None
+    segments: tuple[SegmentAlarms, ...]
+    periods: tuple[Period, ...]
+    flips: tuple[Flip, ...]
+    """Those with the largest difference of scores, at most 100, largest first."""
+    distribution: Distribution | None
+    quality: Quality | None
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Describe how one recorded feature differs from the training reference (PSI, KS)."""
+
+    feature: str
+    pairs: int
+    missing: int
+    psi: float | None
+    ks: float | None
+    model: str
+    """Tag of the model that the reference is stored with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Hold everything that the pairs of one window say."""
+
+    source: str
+    window: Window
+    integrity: Integrity
+    health: Health
+    outputs: tuple[Output, ...]
+    drift: tuple[Drift, ...]
+    notes: tuple[str, ...]
+    """What was noticed on the way, in words: clock skew, mixed models, torn lines, ..."""

@@ -1,0 +1,57 @@
+"""Come from evidence and playbook to a verdict. Pure: no clock, no file, no chance."""
+
+from flags.evidence import Evidence
+from flags.gate.alarms import alarm_checks
+from flags.gate.health import health_checks
+from flags.gate.integrity import integrity_checks
+from flags.gate.quality import quality_checks
+from flags.gate.verdict import Check, Decision, Outcome, Verdict
+from flags.playbook import Playbook, Step
+
+
+def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
+    """Return the verdict on a step.
+
+    ROLLBACK where a check that rolls back has failed and the candidate answers somebody. Else HOLD
+    where anything has failed, or a required check has not passed. Else ADVANCE: to the next step,
+    or after the last to the end of the primary.
+    """
+    integrity = tuple(integrity_checks(evidence, playbook, step))
+    checks = (
+        *integrity,
+        *health_checks(evidence, playbook, step),
+        *alarm_checks(evidence, playbook, step),
+        *quality_checks(evidence, playbook, step),
+    )
+    several = len(evidence.outputs) > 1
+    failed = [each for each in checks if each.outcome is Outcome.FAIL]
+    grave = [each for each in failed if each.rolls_back]
+    if grave and evidence.window.rollout > 0:
+        return Verdict(Decision.ROLLBACK, checks, _reasons(grave, several))
+    open_ = [each for each in checks if each.required and each.outcome is Outcome.INCONCLUSIVE]
+    if failed or open_:
+        light = [each for each in failed if not each.rolls_back]
+        reasons = _reasons([*grave, *light, *open_], several)
+        if grave:
+            reasons += ("HOLD and not ROLLBACK: at 0 % the candidate answers nobody",)
+        return Verdict(Decision.HOLD, checks, reasons)
+    passed = [each for each in checks if each.required and _tells(each, integrity)]
+    return Verdict(Decision.ADVANCE, checks, _reasons(passed, several))
+
+
+def _tells(check: Check, integrity: tuple[Check, ...]) -> bool:
+    """Say whether a check that has passed is worth a reason: that all is in order is not."""
+    return check not in integrity or check.name in {"hold_time", "pairs", "labels"}
+
+
+def _reasons(checks: list[Check], several: bool) -> tuple[str, ...]:
+    """Return the reasons, with the output's name where there is more than one."""
+    return tuple(
+        "".join(
+            f"{name}: "
+            for name in (each.output if several else None, each.segment)
+            if name is not None
+        )
+        + each.reason
+        for each in checks
+    )

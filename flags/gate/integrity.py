@@ -1,0 +1,230 @@
+"""Check that the evidence is there and can be trusted. Nothing here rolls back: it holds."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from flags.duration_text import duration_text
+from flags.evidence import Evidence, Output
+from flags.gate.question import Bounds, Question, Wording, percent
+from flags.gate.verdict import Check, Outcome
+from flags.playbook import AdvanceLimits, Playbook, Step
+from flags.sequences import ShareSequence
+
+_SHED: Final = Wording("{figure} of the pairs have a side that was shed", percent, " %")
+
+
+def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield the checks of a step: is it the right evidence, is there enough, is it whole."""
+    limits = playbook.gate_of(step).advance
+    yield _subject(evidence, playbook, step)
+    yield _hold_time(evidence, step)
+    yield _enough("pairs", evidence.window.pairs, step.min_pairs)
+    if step.min_labels:
+        labelled = [each.quality.labelled if each.quality else 0 for each in evidence.outputs]
+        yield _enough("labels", min(labelled, default=0), step.min_labels)
+    yield _silence(evidence, step, limits)
+    yield _completeness(evidence, limits)
+    yield _models(evidence)
+    if evidence.integrity.noise is not None:
+        yield _noise(evidence, limits)
+    yield _sample_ratio(evidence, playbook, limits)
+    shed = evidence.health.shed
+    yield Question(
+        "shed_rate",
+        ShareSequence(shed),
+        _SHED,
+        shed.total,
+        shed.total,
+        high=Bounds(limits.shed_rate, limits.shed_rate),
+    ).answer(playbook.error_rate)
+    if not evidence.outputs:
+        yield plain("outputs", Outcome.INCONCLUSIVE, 0, "no output is compared")
+    for output in evidence.outputs:
+        yield from _output(output, playbook.gate_of(step, output=output.name).advance)
+
+
+def plain(
+    name: str,
+    outcome: Outcome,
+    n: int,
+    reason: str,
+    *,
+    figure: float | None = None,
+    limit: float | None = None,
+    output: str | None = None,
+    needed: int | None = None,
+) -> Check:
+    """Return a check without chance in it, and so without interval."""
+    return Check(name, output, None, outcome, figure, None, None, limit, n, reason, needed=needed)
+
+
+def _subject(evidence: Evidence, playbook: Playbook, step: Step) -> Check:
+    window = evidence.window
+    reason = f"the pairs are of {window.flag} at {window.rollout:g} %"
+    fits = window.flag == playbook.flag and window.rollout == step.rollout
+    if not fits:
+        reason += f", the playbook's step is {playbook.flag} at {step.rollout} %"
+    outcome = Outcome.PASS if fits else Outcome.FAIL
+    return plain(
+        "rollout", outcome, window.pairs, reason, figure=window.rollout, limit=step.rollout
+    )
+
+
+def _hold_time(evidence: Evidence, step: Step) -> Check:
+    held = evidence.window.held
+    over = held >= step.hold.total_seconds()
+    return plain(
+        "hold_time",
+        Outcome.PASS if over else Outcome.INCONCLUSIVE,
+        evidence.window.pairs,
+        f"held for {_time(held)} of {duration_text(step.hold)}",
+        figure=held,
+        limit=step.hold.total_seconds(),
+    )
+
+
+def _enough(name: str, count: int, wanted: int) -> Check:
+    short = max(0, wanted - count)
+    return plain(
+        name,
+        Outcome.INCONCLUSIVE if short else Outcome.PASS,
+        count,
+        f"{count:,} {name} of {wanted:,}" + (f": {short:,} more needed" if short else ""),
+        figure=count,
+        limit=wanted,
+        needed=short or None,
+    )
+
+
+def _silence(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
+    """Look for pairs that have stopped, or begun late: a hold without pairs has shown nothing."""
+    window = evidence.window
+    limit = limits.silence * step.hold.total_seconds()
+    if window.first is None or window.last is None:
+        return plain("silence", Outcome.INCONCLUSIVE, 0, "no pairs", limit=limit)
+    ends = {
+        "at the beginning": (window.first - window.since).total_seconds(),
+        "at the end": (window.until - window.last).total_seconds(),
+    }
+    where = max(ends, key=lambda each: ends[each])
+    return plain(
+        "silence",
+        Outcome.PASS if ends[where] <= limit or not step.hold else Outcome.INCONCLUSIVE,
+        window.pairs,
+        f"no pairs for {_time(ends[where])} {where}, limit {_time(limit)}",
+        figure=ends[where],
+        limit=limit,
+    )
+
+
+def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
+    found, expected = evidence.integrity.found, evidence.integrity.expected
+    limit = limits.completeness
+    if not expected:
+        reason = "no pair carries a number, so nobody knows whether some are missing"
+        return plain("completeness", Outcome.INCONCLUSIVE, found, reason, limit=limit)
+    share = found / expected
+    return plain(
+        "completeness",
+        Outcome.PASS if share >= limit else Outcome.FAIL,
+        expected,
+        f"{found:,} of {expected:,} numbered pairs found ({percent(share)} %, limit "
+        f"{percent(limit)} %)",
+        figure=share,
+        limit=limit,
+    )
+
+
+def _models(evidence: Evidence) -> Check:
+    mixed = {side: tags for side, tags in evidence.integrity.models.items() if len(tags) > 1}
+    said = [
+        f"{side} is a mixture of {', '.join(f'{tag} ({n:,})' for tag, n in sorted(tags.items()))}"
+        for side, tags in mixed.items()
+    ]
+    reason = "; ".join(said) or "one model on each side"
+    outcome = Outcome.FAIL if mixed else Outcome.PASS
+    return plain("models", outcome, evidence.window.pairs, reason, figure=len(mixed), limit=0)
+
+
+def _noise(evidence: Evidence, limits: AdvanceLimits) -> Check:
+    noise = evidence.integrity.noise
+    if noise is None or noise.rate is None:
+        return plain("noise", Outcome.INCONCLUSIVE, 0, "no pair of the same model twice")
+    return plain(
+        "noise",
+        Outcome.PASS if noise.rate <= limits.noise else Outcome.FAIL,
+        noise.total,
+        f"{noise.count:,} of {noise.total:,} pairs of the same model twice differ, limit "
+        f"{percent(limits.noise)} %",
+        figure=noise.rate,
+        limit=limits.noise,
+    )
+
+
+def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits) -> Check:
+    active, wanted = evidence.integrity.active, evidence.window.rollout / 100
+    if active.rate is None:
+        return plain("sample_ratio_p", Outcome.INCONCLUSIVE, 0, "no pairs")
+    sequence = ShareSequence(active)
+    p = sequence.p_value(wanted) if 0 < wanted < 1 else float(active.rate == wanted)
+    low, high = sequence.interval(playbook.error_rate)
+    fits = p >= limits.sample_ratio_p
+    reason = (
+        f"candidate active for {percent(active.rate)} % of {active.total:,} pairs, rollout "
+        f"{evidence.window.rollout:g} % (p {p:.2g}, limit {limits.sample_ratio_p:g})"
+    )
+    if not fits:
+        reason += (
+            ": pairs of one side are missing, not everybody may get the candidate, or a few "
+            "values of the sticky field make up much of the traffic"
+        )
+    return Check(
+        "sample_ratio_p",
+        None,
+        None,
+        Outcome.PASS if fits else Outcome.FAIL,
+        active.rate,
+        low,
+        high,
+        wanted,
+        active.total,
+        reason,
+        confidence=1 - playbook.error_rate,
+    )
+
+
+def _output(output: Output, limits: AdvanceLimits) -> Iterator[Check]:
+    seen = output.paired + output.unscored
+    limit = 1 - limits.completeness
+    share = output.unscored / seen if seen else 0.0
+    yield plain(
+        "unscored",
+        Outcome.PASS if share <= limit else Outcome.FAIL,
+        seen,
+        f"{output.unscored:,} of {seen:,} pairs lack a finite score, limit {percent(limit)} %",
+        figure=share,
+        limit=limit,
+        output=output.name,
+    )
+    primary, candidate = (output.thresholds.get(side, ()) for side in ("primary", "candidate"))
+    if output.alarms is None:
+        reason = (
+            "no threshold is known, so nothing shows what the scores lead to: the playbook can "
+            f"name them (outputs.{output.name}.threshold)"
+        )
+        yield plain("thresholds", Outcome.INCONCLUSIVE, seen, reason, output=output.name)
+    elif len(candidate) > 1 and len(primary) <= 1:  # of both: thresholds that differ by request
+        values = ", ".join(f"{each:g}" for each in candidate[:5])
+        reason = f"the candidate's threshold changed within the window: {values}"
+        yield plain("thresholds", Outcome.FAIL, seen, reason, output=output.name)
+
+
+def _time(seconds: float) -> str:
+    """Write a time in its two largest units: `3d 4h`, `52s`."""
+    left, parts = timedelta(seconds=max(0, round(seconds))), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, left = divmod(left, timedelta(seconds=size))
+        if number:
+            parts.append(f"{number}{unit}")
+    return " ".join(parts[:2]) or "0s"

@@ -1,0 +1,219 @@
+"""Put one question to a confidence sequence: within the limit, beyond it, or not known yet."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from flags.gate.verdict import Check, Outcome
+from flags.sequences import ConfidenceSequence
+
+_MOST: Final = 2.0**20
+"""Times the present data beyond which it is no use to say how much more is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Hold both limits on one side of a figure: go on within `advance`, fail beyond `fail`."""
+
+    advance: float
+    fail: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Say a figure in words: `what` holds `{figure}`; `number` writes figure, limit and bounds."""
+
+    what: str
+    number: Callable[[float], str]
+    unit: str = ""
+    counted: str = "n"
+    """What n counts, e.g. `positives`."""
+    wanted: str = "pairs"
+    """What more is needed of."""
+
+    def figure(self, value: float) -> str:
+        """Write the sentence's beginning."""
+        return self.what.format(figure=self.number(value) + self.unit)
+
+    def interval(self, low: float, high: float, confidence: float, n: int) -> str:
+        """Write `95 % CI 1.91-2.15, n=48,211`."""
+        bounds = [self.number(low), self.number(high)]
+        between = " to " if any(each.startswith(("-", "+")) for each in bounds) else "-"
+        return f"{_percent(confidence)} CI {between.join(bounds)}, {self.counted}={n:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Ask whether a figure is below `high` and above `low` (None: no limit on that side)."""
+
+    name: str
+    sequence: ConfidenceSequence
+    wording: Wording
+    n: int
+    """What the figure rests on."""
+    available: int
+    """Pairs or labels of which the figure's n are a part: what `needed` counts."""
+    high: Bounds | None = None
+    low: Bounds | None = None
+    output: str | None = None
+    segment: str | None = None
+    rolls_back: bool = False
+    required: bool = True
+
+    def answer(self, error_rate: float, share: float | None = None) -> Check:
+        """Return the check: PASS at `error_rate`, FAIL at `share` of it, over all looks each.
+
+        ADVANCE needs every PASS, so each may use the whole error rate (an intersection-union test);
+        any FAIL is enough for a ROLLBACK, so these share it.
+        """
+        share = share or error_rate
+        value = self.sequence.value
+        if value is None:
+            missing = f"{self.name.replace('_', ' ')}: no data yet"
+            return self._check(Outcome.INCONCLUSIVE, error_rate, missing)
+        beyond = self._beyond(share)
+        if beyond is not None:
+            return self._check(Outcome.FAIL, share, limit=beyond)
+        if self._within(self.sequence, error_rate):
+            return self._check(Outcome.PASS, error_rate)
+        return self._undecided(value, error_rate, share)
+
+    def _beyond(self, alpha: float) -> float | None:
+        return self._past(self.sequence, alpha, "fail")
+
+    def _past(self, sequence: ConfidenceSequence, alpha: float, which: str) -> float | None:
+        """Return the limit that the whole interval at 1 - alpha is beyond, None if none."""
+        if self.high and sequence.above(limit := getattr(self.high, which), alpha / 2):
+            return float(limit)
+        if self.low and sequence.below(limit := getattr(self.low, which), alpha / 2):
+            return float(limit)
+        return None
+
+    def _within(self, sequence: ConfidenceSequence, alpha: float) -> bool:
+        return not (
+            (self.high and not sequence.below(self.high.advance, alpha / 2))
+            or (self.low and not sequence.above(self.low.advance, alpha / 2))
+        )
+
+    def _undecided(self, value: float, error_rate: float, share: float) -> Check:
+        is_within = not (
+            (self.high and value >= self.high.advance) or (self.low and value <= self.low.advance)
+        )
+        is_beyond = (self.high and value > self.high.fail) or (self.low and value < self.low.fail)
+        surely = self._past(self.sequence, error_rate, "advance") is not None
+        note, needed = "", None
+        if self.required and is_within:
+            needed = self._more(lambda sequence: self._within(sequence, error_rate))
+        elif self.required and is_beyond:
+            needed = self._more(lambda sequence: self._past(sequence, share, "fail") is not None)
+        if needed is not None:
+            note = f": about {needed:,} more {self.wording.wanted} needed at the present rates"
+        elif self.required and not is_within and not is_beyond:
+            note = f": more {self.wording.wanted} at these rates will not bring it within the limit"
+        if surely:
+            note = f": surely beyond it, not yet beyond {self._rollback_limit(value)}" + (
+                f", for which about {needed:,} more {self.wording.wanted} are needed"
+                if needed is not None
+                else ""
+            )
+        return self._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)
+
+    def _rollback_limit(self, value: float) -> str:
+        bounds = self._nearest(value)
+        return f"the rollback limit {self.wording.number(bounds.fail)}{self.wording.unit}"
+
+    def _more(self, decided: Callable[[ConfidenceSequence], bool]) -> int | None:
+        """Return about how many more are needed until `decided`, at the present rates."""
+        low, high = 1.0, 2.0
+        while not decided(self.sequence.scaled(high)):
+            low, high = high, 2 * high
+            if high > _MOST:
+                return None
+        while high > 1.02 * low:
+            middle = math.sqrt(low * high)
+            if decided(self.sequence.scaled(middle)):
+                high = middle
+            else:
+                low = middle
+        return _rounded_up((high - 1) * self.available)
+
+    def _nearest(self, value: float) -> Bounds:
+        """Return the bounds on the side of the figure's neutral value that it is on."""
+        if self.high and self.low:
+            middle = (
+                math.sqrt(self.high.advance * self.low.advance)
+                if self.low.advance > 0
+                else (self.high.advance + self.low.advance) / 2
+            )
+            return self.high if value >= middle else self.low
+        return self.high or self.low or Bounds(math.inf, math.inf)
+
+    def _check(
+        self,
+        outcome: Outcome,
+        alpha: float,
+        missing: str = "",
+        limit: float | None = None,
+        note: str = "",
+        needed: int | None = None,
+    ) -> Check:
+        value, words = self.sequence.value, self.wording
+        low: float | None = None
+        high: float | None = None
+        reason = missing
+        if value is not None:
+            word = "rollback limit" if outcome is Outcome.FAIL and self.rolls_back else "limit"
+            limit = self._nearest(value).advance if limit is None else limit
+            low, high = self.sequence.interval(alpha)
+            reason = (
+                f"{words.figure(value)}, {word} {words.number(limit)}{words.unit} "
+                f"({words.interval(low, high, 1 - alpha, self.n)}){note}"
+            )
+        return Check(
+            self.name,
+            self.output,
+            self.segment,
+            outcome,
+            value,
+            low,
+            high,
+            limit,
+            self.n,
+            reason,
+            confidence=None if value is None else 1 - alpha,
+            rolls_back=self.rolls_back,
+            required=self.required,
+            needed=needed,
+        )
+
+
+def times(value: float) -> str:
+    """Write a ratio: `2.03`, `31`, `inf`."""
+    return "inf" if math.isinf(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def points(value: float) -> str:
+    """Write a difference of shares in points of a hundred: `+0.12`."""
+    return f"{100 * value:+.3g}"
+
+
+def percent(value: float) -> str:
+    """Write a share as a percentage, without the sign: `0.123`."""
+    return f"{100 * value:.3g}"
+
+
+def decimal(value: float) -> str:
+    """Write a difference of scores: `-0.032`."""
+    return f"{value:+.3f}"
+
+
+def _percent(confidence: float) -> str:
+    """Write a confidence with the digits that it needs: 95 %, 99.25 %, 99.99963 %."""
+    return f"{100 - float(f'{100 * (1 - confidence):.2g}'):.10g} %"
+
+
+def _rounded_up(number: float) -> int:
+    """Round up to two digits."""
+    size = 10.0 ** max(0, math.floor(math.log10(max(1.0, number))) - 1)
+    return max(1, round(math.ceil(number / size) * size))

@@ -1,0 +1,111 @@
+"""Hold what `migrate` decided, for the workers to carry out."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from _bentoml_sdk.method import APIMethod
+from _bentoml_sdk.typing_utils import is_iterator_type
+from bentoml import Service
+from openfeature.provider import FeatureProvider
+
+from flags.api_contract import SharedApi
+from flags.assignment import Side
+from flags.errors import MigrationError, ReadingError
+from flags.placement import Placement
+from flags.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
+from flags.settings import Settings
+from flags.tuning import Decide
+from flags.worker_state import Roster
+
+ProviderFactory = Callable[[Settings], FeatureProvider]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedApi:
+    """One API of the migrated service, and what is read out of its answers."""
+
+    shared: SharedApi
+    reading: Reading
+
+    @property
+    def is_tuned(self) -> bool:
+        """Say whether it has a threshold that the flag can tune: what a stream sends is sent."""
+        return bool(self.reading.outputs) and not self.shared.primary.is_stream
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `migrate` decided at import, for the workers to carry out."""
+
+    flag: str
+    primary: Service[Any]
+    candidate: Service[Any]
+    apis: Mapping[str, PlannedApi]
+    placement: Placement
+    settings: Settings
+    roster: Roster
+    provider: ProviderFactory | None = None
+    decide: Decide | None = None
+
+    def service(self, side: Side) -> Service[Any]:
+        """Return the service of `side`."""
+        return self.primary if side is Side.PRIMARY else self.candidate
+
+
+def common_reading(
+    score: ScoreSpec | None, threshold: ThresholdSpec, segments: FieldSpec, features: FieldSpec
+) -> Reading:
+    """Return the reading of every API that has none of its own; raises ReadingError."""
+    if score is not None:
+        return Reading.of(score, threshold, segments, features)
+    if threshold is not None:
+        raise MigrationError("threshold is given without score: say which number it belongs to")
+    return Reading.inputs(segments, features)
+
+
+def planned_apis(
+    shared: Mapping[str, SharedApi], reading: Reading, apis: Mapping[str, Reading | None]
+) -> dict[str, PlannedApi]:
+    """Return the plan of each API; raises MigrationError or ReadingError."""
+    unknown = sorted(set(apis) - set(shared))
+    if unknown:
+        raise MigrationError(f"apis names {unknown}, but the services have {sorted(shared)}")
+    readings = {name: apis.get(name, reading) or Reading.nothing() for name in shared}
+    for name, api in shared.items():
+        if api.primary.is_stream:
+            _check_stream_reading(readings[name], api.primary.route)
+        else:
+            _check_no_stream(api)
+            readings[name].check(api.primary.output_spec, api.primary.route)
+    return {name: PlannedApi(api, readings[name]) for name, api in shared.items()}
+
+
+def _check_stream_reading(reading: Reading, route: str) -> None:
+    """Raise ReadingError where a path cannot be in what is collected of a stream."""
+    for word, extracts in (("score", reading.outputs), ("threshold", reading.threshold_of)):
+        for path in (getattr(extract, "path", "") for extract in extracts.values()):
+            if path and not path.split(".")[0].lstrip("-").isdigit():
+                raise ReadingError(
+                    f"{word} {path!r} is not in an answer of {route}, which is a stream: its items "
+                    "are read as one text, or as a list. Give a callable, a path with a position "
+                    "such as '-1.score', or none by apis={...}"
+                )
+
+
+def _check_no_stream(api: SharedApi) -> None:
+    """Raise MigrationError for a function that returns a stream that another one makes."""
+    for method in (api.primary, api.candidate):
+        if is_iterator_type(_returned(method)):
+            raise MigrationError(
+                f"API {method.route} returns a stream without being a generator function: "
+                "write it with yield"
+            )
+
+
+def _returned(api: APIMethod[..., Any]) -> Any:
+    try:
+        return inspect.signature(api.func, eval_str=True).return_annotation
+    except NameError:  # of a type that is only imported for type checkers
+        return None

@@ -1,0 +1,303 @@
+"""Hold the playbook of a migration: its steps, how long each is held, and its gate."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from flags.duration_text import DURATION_PATTERN, duration
+from flags.stages import Stage
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(
+        duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]
+    ),
+]
+Share = Annotated[float, Field(ge=0, le=1)]
+Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+
+Place = tuple[str | int, ...]
+"""Keys and indices from the top of a playbook down, e.g. ("steps", 0, "hold")."""
+
+
+def dotted(place: Place) -> str:
+    """Write a place as one word; items are counted from 1, e.g. `steps[1].hold`."""
+    words = [f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place]
+    return "".join(words).lstrip(".")
+
+
+def _is_part(default: Any) -> bool:
+    return isinstance(default, BaseModel | dict)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_default(cls, value: Any) -> Any:
+        """Read `gate:` with nothing below it, since all of it is a comment, as not given."""
+        if not isinstance(value, dict):
+            return value
+        parts = {name for name, field in cls.model_fields.items() if _is_part(field.default)}
+        return {key: each for key, each in value.items() if each is not None or key not in parts}
+
+
+class AdvanceLimits(_Part):
+    """What must be shown before the next step: every interval within its limits."""
+
+    completeness: Share = Field(
+        0.999, description="Pairs found among those that the workers numbered, at least."
+    )
+    sample_ratio_p: Share = Field(
+        0.001,
+        description="The share of active pairs must fit the rollout: p-value, at least.",
+    )
+    noise: Share = Field(
+        0.0, description="Share of pairs of the same model twice whose scores differ, at most."
+    )
+    shed_rate: Share = Field(0.01, description="Share of pairs with a side that was shed, at most.")
+    silence: Share = Field(
+        0.25,
+        description="Share of the hold time without pairs, at its beginning or its end, at most.",
+    )
+    alarm_ratio: Ratio = Field(
+        1.10, description="Candidate's alarm rate relative to the primary's: 1/x to x."
+    )
+    min_alarms: int = Field(
+        50, ge=0, description="Alarms of both sides together below which the ratio says nothing."
+    )
+    segment_alarm_ratio: Ratio = Field(1.50, description="The same within one segment: 1/x to x.")
+    segment_min_alarms: int = Field(
+        100, ge=0, description="Segments with fewer alarms may fail, but need not pass."
+    )
+    failure_rate: Share = Field(
+        0.002, description="Candidate's failure rate less the primary's, at most."
+    )
+    fallback_rate: Share = Field(
+        0.01, description="Share of the candidate's requests that the primary answered, at most."
+    )
+    latency_p50: Ratio = Field(1.5, description="Candidate's median duration by the primary's.")
+    latency_p95: Ratio = Field(1.5, description="The same at the 95th percentile.")
+    latency_p99: Ratio = Field(2.0, description="The same at the 99th percentile.")
+    fast_enough: Duration = Field(
+        timedelta(milliseconds=5),
+        description="A candidate's quantile below this passes whatever the ratio.",
+    )
+    recall_loss: Share = Field(
+        0.05, description="Recall that the candidate may lose, where labels are demanded."
+    )
+    average_precision_loss: Share = Field(
+        0.02, description="Average precision that the candidate may lose, likewise."
+    )
+    label_coverage_gap: Share = Field(
+        0.10,
+        description="Difference of the labelled share between what either side served, at most.",
+    )
+
+
+class RollbackLimits(_Part):
+    """What rolls back once it is shown: an interval wholly beyond its limit."""
+
+    alarm_ratio: Ratio = Field(
+        1.25, description="Candidate's alarm rate relative to the primary's: outside 1/x to x."
+    )
+    segment_alarm_ratio: Ratio = Field(2.0, description="The same within one segment.")
+    failure_rate: Share = Field(
+        0.01, description="Candidate's failure rate less the primary's, above."
+    )
+    fallback_rate: Share = Field(
+        0.03, description="Share of the candidate's requests that the primary answered, above."
+    )
+    latency_p50: Ratio = Field(3.0, description="Candidate's median duration by the primary's.")
+    latency_p95: Ratio = Field(3.0, description="The same at the 95th percentile.")
+    latency_p99: Ratio = Field(4.0, description="The same at the 99th percentile.")
+    recall_loss: Share = Field(0.10, description="Recall that the candidate loses, above.")
+
+
+class Gate(_Part):
+    """The limits of a step. What is not given is taken over from the playbook's own gate."""
+
+    advance: AdvanceLimits = Field(AdvanceLimits(), description="What must be shown to go on.")
+    rollback: RollbackLimits = Field(RollbackLimits(), description="What rolls back once shown.")
+
+    def changed_by(self, other: "Gate") -> "Gate":
+        """Return this gate with those limits that were given in `other`."""
+        return Gate(
+            advance=self.advance.model_copy(update=_given(other.advance)),
+            rollback=self.rollback.model_copy(update=_given(other.rollback)),
+        )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Return (limit, what is wrong) where going on is allowed beyond the rollback limit."""
+        return [
+            (name, f"is {going_on:g}, beyond the rollback limit of {back:g}")
+            for name, back in self.rollback
+            if (going_on := getattr(self.advance, name)) > back
+        ]
+
+
+class SideThresholds(_Part):
+    """The score from which each side fires; not given, the recorded one counts."""
+
+    primary: float | None = Field(None, allow_inf_nan=False, description="Of the primary.")
+    candidate: float | None = Field(None, allow_inf_nan=False, description="Of the candidate.")
+
+
+class OutputPlan(_Part):
+    """What holds for one output only."""
+
+    threshold: SideThresholds = Field(
+        SideThresholds(), description="Thresholds to compare at, by side; the recorded ones if not."
+    )
+    gate: Gate = Field(Gate(), description="Limits that differ for this output.")
+
+
+class SegmentPlan(_Part):
+    """What holds for one segment only, all of its values."""
+
+    gate: Gate = Field(Gate(), description="Limits that differ for this segment.")
+
+
+class Step(_Part):
+    """One percentage, how long it is held, and what is wanted before the next one."""
+
+    stage: Literal[Stage.SHADOW, Stage.CANARY, Stage.RAMP, Stage.DEPRECATION] = Field(
+        description="Stage that the step belongs to."
+    )
+    rollout: int = Field(ge=0, le=100, description="Percentage that the candidate answers.")
+    hold: Duration = Field(description="Time before the next step, at least.")
+    min_pairs: int = Field(10_000, ge=1, description="Pairs before the next step, at least.")
+    min_labels: int = Field(
+        0, ge=0, description="Labelled pairs; from 1 on, recall and average precision must pass."
+    )
+    gate: Gate = Field(Gate(), description="Limits that differ at this step.")
+
+    @property
+    def name(self) -> str:
+        """Return the step in words, e.g. `canary, 5 %`."""
+        return f"{self.stage}, {self.rollout} %"
+
+
+def _given(limits: BaseModel) -> dict[str, Any]:
+    return {name: getattr(limits, name) for name in limits.model_fields_set}
+
+
+def _empty_is_default(value: Any) -> Any:
+    """Read `channel:` with nothing after it as a plan without changes."""
+    if isinstance(value, dict):
+        return {key: {} if each is None else each for key, each in value.items()}
+    return value
+
+
+DEFAULT_STEPS: Final = (
+    Step(stage=Stage.SHADOW, rollout=0, hold=timedelta(days=7)),
+    *(Step(stage=Stage.CANARY, rollout=each, hold=timedelta(days=1)) for each in (1, 5, 10)),
+    *(Step(stage=Stage.RAMP, rollout=each, hold=timedelta(hours=48)) for each in (50, 100)),
+    Step(stage=Stage.DEPRECATION, rollout=100, hold=timedelta(days=14)),
+)
+
+
+class Playbook(_Part):
+    """The plan of one migration."""
+
+    flag: str = Field(min_length=1, description="Key of the flag.")
+    error_rate: float = Field(
+        0.05,
+        ge=1e-6,
+        le=0.5,
+        description="Probability that a step is ever rolled back without cause, at most, however "
+        "often the gate looks.",
+    )
+    label_cut_off: Duration = Field(
+        timedelta(days=14),
+        description="How late labels come: younger pairs are not expected to have one.",
+    )
+    outputs: Annotated[dict[str, OutputPlan], BeforeValidator(_empty_is_default)] = Field(
+        {}, description="By output, what holds for it only; it wins over the step's."
+    )
+    segments: Annotated[dict[str, SegmentPlan], BeforeValidator(_empty_is_default)] | None = Field(
+        None, description="Segments that are checked, by name; all that are recorded if not given."
+    )
+    features: tuple[str, ...] | None = Field(
+        None, description="Features whose drift is described; all that are recorded if not given."
+    )
+    gate: Gate = Field(Gate(), description="Limits of every step.")
+    steps: tuple[Step, ...] = Field(
+        DEFAULT_STEPS, min_length=1, description="From the shadow on, upwards."
+    )
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "Playbook":
+        for where, gate in self._gates():
+            for name, message in gate.conflicts():
+                raise _conflict((*where, "gate", "advance", name), message)
+        before: Step | None = None
+        for index, step in enumerate(self.steps):
+            if wrong := _misplaced(before, step):
+                key, message = wrong
+                raise _conflict(("steps", index, key), message)
+            before = step
+        return self
+
+    def _gates(self) -> list[tuple[Place, Gate]]:
+        found: list[tuple[Place, Gate]] = [((), self.gate)]
+        for index, step in enumerate(self.steps):
+            found.append((("steps", index), self.gate_of(step)))
+            found += [(("outputs", name), self.gate_of(step, output=name)) for name in self.outputs]
+            found += [
+                (("segments", name), self.gate_of(step, segment=name))
+                for name in self.segments or {}
+            ]
+        return found
+
+    def gate_of(self, step: Step, *, output: str | None = None, segment: str | None = None) -> Gate:
+        """Return the limits: the playbook's, changed by step, then output, then segment."""
+        gate = self.gate.changed_by(step.gate)
+        if output in self.outputs:
+            gate = gate.changed_by(self.outputs[output].gate)
+        if self.segments and segment in self.segments:
+            gate = gate.changed_by(self.segments[segment].gate)
+        return gate
+
+    def after(self, step: Step) -> Step | None:
+        """Return the next step, None after the last. ValueError if it is none of the steps."""
+        index = self.steps.index(step) + 1
+        return self.steps[index] if index < len(self.steps) else None
+
+    def steps_at(self, rollout: float) -> tuple[Step, ...]:
+        """Return the steps at a percentage; several where only time tells them apart."""
+        return tuple(step for step in self.steps if step.rollout == rollout)
+
+    def may_go(self, before: float, after: float) -> bool:
+        """Say whether the rollout may change so: up by one step at most, down always."""
+        if after <= before:
+            return True
+        higher = [step.rollout for step in self.steps if step.rollout > before]
+        return bool(higher) and after <= higher[0]
+
+
+def _conflict(at: Place, message: str) -> PydanticCustomError:
+    """Return the error of values that contradict each other; `at` says which one to change."""
+    context = {"message": f"{dotted(at)} {message}", "at": at}
+    return PydanticCustomError("conflict", "{message}", context)
+
+
+def _misplaced(before: Step | None, step: Step) -> tuple[str, str] | None:
+    """Return (key, what is wrong) of a step that cannot stand where it does."""
+    if step.stage is Stage.SHADOW and step.rollout != 0:
+        return "rollout", f"is {step.rollout}: the shadow is at 0"
+    if step.stage is not Stage.SHADOW and step.rollout == 0:
+        return "rollout", f"is 0: from the {step.stage} on, the candidate answers (1 to 100)"
+    if step.stage is Stage.DEPRECATION and step.rollout != 100:
+        return "rollout", f"is {step.rollout}: the deprecation is at 100"
+    if before is None:
+        return None
+    if not before.stage.rank <= step.stage.rank <= before.stage.rank + 1:
+        return "stage", f"is {step.stage} after {before.stage}: stages follow one another"
+    same_stage = step.stage is before.stage
+    if step.rollout < before.rollout or (same_stage and step.rollout == before.rollout):
+        return "rollout", f"is {step.rollout} after {before.rollout}: steps go up"
+    return None

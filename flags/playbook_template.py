@@ -1,0 +1,123 @@
+"""Write a playbook to start from: every default, and what it means, as YAML."""
+
+import os
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from flags.duration_text import duration_text
+from flags.errors import PlaybookError
+from flags.playbook import Gate, Playbook, Step
+
+_WIDTH: Final = 96
+
+_HEAD: Final = """\
+The playbook of one migration: which percentage of requests the candidate answers, for how long, and
+what must be shown before the next step. All values below are the defaults: what is left out stays
+as it is here. Durations are a number and a unit: 7d, 48h, 90m, 30s, 250ms.
+
+Check it after a change: bentoml migration playbook FILE --check
+"""
+
+_EXAMPLES: Final = """\
+# What holds for one output only. Its limits win over those of the step.
+# outputs:
+#   probability:
+#     threshold: {primary: 0.5, candidate: 0.93}
+#     gate:
+#       advance: {alarm_ratio: 1.2}
+#       rollback: {alarm_ratio: 1.5}
+
+# Segments that are checked, and limits that differ for one of them. Left out: all recorded ones.
+# segments:
+#   channel:
+#   country:
+#     gate:
+#       advance: {segment_alarm_ratio: 2}
+#       rollback: {segment_alarm_ratio: 3}
+
+# Features whose drift is described. Left out: all recorded ones.
+# features: [amount, customer_age]
+"""
+
+_STEPS: Final = """\
+The steps, upwards; down is allowed always and at once. From min_labels 1 on, recall and average
+precision must pass: set it for the steps by whose time labels have come. A step may have limits of
+its own, such as `gate: {advance: {alarm_ratio: 1.2}}`.
+"""
+
+
+def playbook_template(flag: str) -> str:
+    """Return the YAML of a playbook with all defaults, commented."""
+    playbook = Playbook(flag=flag)
+    fields = Playbook.model_fields
+    parts = [_comment(_HEAD)]
+    parts += [
+        _comment(fields[name].description or "") + _pair(name, getattr(playbook, name))
+        for name in ("flag", "error_rate", "label_cut_off")
+    ]
+    parts.append(_EXAMPLES)
+    parts.append("gate:\n" + "".join(_gate(playbook.gate)))
+    parts.append(_comment(_STEPS) + "steps:\n" + "".join(_step(each) for each in playbook.steps))
+    return "\n".join(parts)
+
+
+def write_playbook(path: Path, flag: str, *, force: bool = False) -> None:
+    """Write the template, at once or not at all; PlaybookError where a file is there already."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(playbook_template(flag))
+            os.chmod(temporary, 0o644)  # mkstemp gives 0600, and a playbook is no secret
+            if force:
+                os.replace(temporary, path)
+            else:
+                os.link(temporary, path)  # fails where the name is taken, in one step
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except FileExistsError:
+        raise PlaybookError(f"{path} is there already: --force overwrites it") from None
+    except OSError as error:
+        raise PlaybookError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _gate(gate: Gate) -> Iterator[str]:
+    for name, field in Gate.model_fields.items():
+        yield _comment(field.description or "", 2) + f"  {name}:\n"
+        limits: BaseModel = getattr(gate, name)
+        for limit, described in type(limits).model_fields.items():
+            yield _described(limit, getattr(limits, limit), described, 4)
+
+
+def _described(name: str, value: Any, field: FieldInfo, indent: int) -> str:
+    """Write a key with its comment beside it, so that the limits are a table."""
+    line = " " * indent + _pair(name, value).rstrip()
+    return f"{line:<36}# {field.description}\n"
+
+
+def _step(step: Step) -> str:
+    given = [(name, getattr(step, name)) for name in Step.model_fields if name != "gate"]
+    lines = [_pair(name, value) for name, value in given]
+    return "  - " + "    ".join(lines)
+
+
+def _pair(name: str, value: Any) -> str:
+    if isinstance(value, timedelta):
+        value = duration_text(value)
+    return yaml.safe_dump({name: value if isinstance(value, int | float) else str(value)})
+
+
+def _comment(text: str, indent: int = 0) -> str:
+    lines = "\n\n".join(
+        textwrap.fill(each, _WIDTH - indent) for each in text.strip().split("\n\n")
+    ).split("\n")
+    return "".join(" " * indent + f"# {line}".rstrip() + "\n" for line in lines)

@@ -1,0 +1,99 @@
+"""Bound the ratio and the difference of two rates over the same pairs."""
+
+import math
+from dataclasses import dataclass
+
+from flags.evidence import Paired
+from flags.sequences.wealth import Cells, log_wealth, lower_bound
+
+
+@dataclass(frozen=True, slots=True)
+class RatioSequence:
+    """Bound the ratio of the candidate's rate to the primary's, over the same pairs.
+
+    C and P are the candidate's and the primary's yes. A pair in which neither says yes has the
+    factor 1: only the three other cells count. The upper bound is the lower one with the sides
+    swapped, inverted.
+    """
+
+    table: Paired
+    factor: float = 1.0
+
+    @property
+    def value(self) -> float | None:
+        """Return the ratio: infinite without a yes of the primary, None without any."""
+        primary, candidate = self.table.primary.count, self.table.candidate.count
+        if primary:
+            return candidate / primary
+        return math.inf if candidate else None
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the bounds of the ratio, within 0 to infinity."""
+        inverse = lower_bound(self._cells(swapped=True), alpha / 2)
+        return (
+            lower_bound(self._cells(), alpha / 2),
+            1 / inverse if inverse else math.inf,
+        )
+
+    def above(self, limit: float, alpha: float) -> bool:
+        """Say whether the ratio surely is above `limit` > 0."""
+        return log_wealth(self._cells(), limit) >= -math.log(alpha)
+
+    def below(self, limit: float, alpha: float) -> bool:
+        """Say whether the ratio surely is below `limit` > 0."""
+        return log_wealth(self._cells(swapped=True), 1 / limit) >= -math.log(alpha)
+
+    def scaled(self, factor: float) -> "RatioSequence":
+        """Return the sequence at `factor` times the counts."""
+        return RatioSequence(self.table, self.factor * factor)
+
+    def _cells(self, *, swapped: bool = False) -> Cells:
+        only = (self.table.candidate_only, self.table.primary_only)
+        candidate, primary = only[::-1] if swapped else only
+        counts = ((self.table.both, 1, 1), (candidate, 1, 0), (primary, 0, 1))
+        return [(self.factor * count, c, p) for count, c, p in counts]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceSequence:
+    """Bound the candidate's rate less the primary's, over the same pairs, within -1 to 1.
+
+    With C = 1 + candidate - primary, one of 0, 1 and 2, and P = 1, the ratio is 1 + difference.
+    """
+
+    table: Paired
+    factor: float = 1.0
+
+    @property
+    def value(self) -> float | None:
+        """Return the difference, None without pairs."""
+        pairs = self.table.pairs
+        return (self.table.candidate_only - self.table.primary_only) / pairs if pairs else None
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the bounds of the difference."""
+        if not self.table.pairs:
+            return -1.0, 1.0
+        return (
+            lower_bound(self._cells(), alpha / 2) - 1,
+            1 - lower_bound(self._cells(swapped=True), alpha / 2),
+        )
+
+    def above(self, limit: float, alpha: float) -> bool:
+        """Say whether the difference surely is above `limit`, itself above -1."""
+        return log_wealth(self._cells(), 1 + limit) >= -math.log(alpha)
+
+    def below(self, limit: float, alpha: float) -> bool:
+        """Say whether the difference surely is below `limit`, itself below 1."""
+        return log_wealth(self._cells(swapped=True), 1 - limit) >= -math.log(alpha)
+
+    def scaled(self, factor: float) -> "DifferenceSequence":
+        """Return the sequence at `factor` times the counts."""
+        return DifferenceSequence(self.table, self.factor * factor)
+
+    def _cells(self, *, swapped: bool = False) -> Cells:
+        only = (self.table.candidate_only, self.table.primary_only)
+        candidate, primary = only[::-1] if swapped else only
+        same = self.table.both + self.table.neither
+        counts = ((same, 1, 1), (candidate, 2, 1), (primary, 0, 1))
+        return [(self.factor * count, c, p) for count, c, p in counts]

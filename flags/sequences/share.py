@@ -1,0 +1,73 @@
+"""Bound a share."""
+
+import math
+from dataclasses import dataclass
+
+from flags.evidence import Count
+from flags.sequences.wealth import Cells, log_wealth, lower_bound
+
+
+@dataclass(frozen=True, slots=True)
+class ShareSequence:
+    """Bound a share of a total (P = 1): sharper for rare events than the beta-binomial mixture."""
+
+    of: Count
+    factor: float = 1.0
+
+    @property
+    def value(self) -> float | None:
+        """Return the share, None of nothing."""
+        return self.of.rate
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the bounds of the share, within 0 to 1."""
+        if not self.of.total:
+            return 0.0, 1.0
+        return (
+            lower_bound(self._cells(), alpha / 2),
+            1 - lower_bound(self._cells(inverse=True), alpha / 2),
+        )
+
+    def above(self, limit: float, alpha: float) -> bool:
+        """Say whether the share surely is above `limit` > 0."""
+        return self.log_wealth_above(limit) >= -math.log(alpha)
+
+    def below(self, limit: float, alpha: float) -> bool:
+        """Say whether the share surely is below `limit` < 1."""
+        return self.log_wealth_below(limit) >= -math.log(alpha)
+
+    def p_value(self, share: float) -> float:
+        """Return a p-value of "the share is this", within 0 and 1, that is valid at every look.
+
+        One over the mean of both one-sided wealths (Lindon & Malek, "Anytime-valid inference for
+        multinomial count data", NeurIPS 2022, test sample ratios like this with a Dirichlet
+        mixture).
+        """
+        above, below = self.log_wealth_above(share), self.log_wealth_below(share)
+        largest = max(above, below)
+        return math.exp(
+            min(
+                0.0,
+                math.log(2)
+                - largest
+                - math.log(math.exp(above - largest) + math.exp(below - largest)),
+            )
+        )
+
+    def log_wealth_above(self, limit: float) -> float:
+        """Return the evidence that the share is above `limit` > 0."""
+        return log_wealth(self._cells(), limit)
+
+    def log_wealth_below(self, limit: float) -> float:
+        """Return the evidence that the share is below `limit` < 1."""
+        return log_wealth(self._cells(inverse=True), 1 - limit)
+
+    def scaled(self, factor: float) -> "ShareSequence":
+        """Return the sequence at `factor` times the counts."""
+        return ShareSequence(self.of, self.factor * factor)
+
+    def _cells(self, *, inverse: bool = False) -> Cells:
+        yes, no = self.of.count, self.of.total - self.of.count
+        if inverse:
+            yes, no = no, yes
+        return [(self.factor * yes, 1, 1), (self.factor * no, 0, 1)]

@@ -1,0 +1,193 @@
+"""Count pairs into aggregates by hand, as an engine does it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from comparison.aggregates import Aggregates, OutputAggregates
+from comparison.score_grid import ScoreGrid
+
+FLAG, OUTPUT = "fraud-detector-v2", "fraud_probability"
+SINCE = datetime(2026, 3, 2, tzinfo=UTC)
+UNTIL = SINCE + timedelta(days=1)
+SIDES = ("primary", "candidate")
+
+Values = Sequence[float] | npt.NDArray[np.float64]
+Labels = Sequence[bool | None]
+
+TABLES: dict[str, dict[str, str]] = {
+    "joint": {"primary_bin": "int64", "candidate_bin": "int64", "label": "boolean"},
+    "alarms": {
+        "period": "datetime64[ns, UTC]",
+        "primary_alarm": "boolean",
+        "candidate_alarm": "boolean",
+        "label": "boolean",
+    },
+    "segments": {
+        "segment": "string",
+        "value": "string",
+        "primary_alarm": "boolean",
+        "candidate_alarm": "boolean",
+        "label": "boolean",
+    },
+    "pairs": {
+        "rollout": "float64",
+        "active": "string",
+        "served": "string",
+        "fallback": "boolean",
+        "primary_status": "string",
+        "candidate_status": "string",
+        "primary_model": "string",
+        "candidate_model": "string",
+    },
+    "workers": {"worker": "string", "first": "int64", "last": "int64"},
+    "durations": {"side": "string", "bin": "int64"},
+    "noise": {"output": "string", "differs": "boolean"},
+    "coverage": {"served": "string", "label": "boolean"},
+    "features": {"feature": "string", "bin": "int64"},
+}
+
+
+def count(name: str, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table of counts: one row per combination that occurs."""
+    dtypes = TABLES[name]
+    frame = pd.DataFrame({key: pd.array(columns[key], dtype=dtypes[key]) for key in dtypes})
+    counts = frame.groupby(list(dtypes), dropna=False, observed=True).size()
+    return counts.rename("n").reset_index().astype({**dtypes, "n": "int64"})
+
+
+def rows_of(name: str, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Return a table of counts from rows that end in their count."""
+    names = [*TABLES[name], "n"]
+    frame = pd.DataFrame(list(rows), columns=names)
+    return frame.astype({**TABLES[name], "n": "int64"})
+
+
+def output(
+    primary: Values,
+    candidate: Values,
+    labels: Labels | npt.NDArray[Any] | None = None,
+    *,
+    thresholds: tuple[float | None, float | None] = (0.5, 0.5),
+    hours: int = 24,
+    segments: Mapping[str, Sequence[str | None]] | None = None,
+    name: str = OUTPUT,
+) -> OutputAggregates:
+    """Count scores of shape (n,) each; pairs with a score that is not finite are unscored."""
+    scores = [np.asarray(side, dtype=np.float64) for side in (primary, candidate)]
+    scored = np.isfinite(scores[0]) & np.isfinite(scores[1])
+    first, second = (side[scored] for side in scores)
+    label = pd.array(list(labels) if labels is not None else [None] * len(scored), dtype="boolean")
+    label = label[scored]
+    known = [each for each in thresholds if each is not None]
+    grid = _grid(np.concatenate([first, second]), tuple(known))
+    time = pd.Timestamp(SINCE) + pd.to_timedelta(
+        np.arange(len(scored)) * hours * 3600 // max(1, len(scored)), unit="s"
+    )
+    limits = known if len(known) == 2 else [np.nan, np.nan]
+    rows = np.flatnonzero(scored & bool(len(known) == 2))
+    alarms: dict[str, Any] = {
+        f"{side}_alarm": score[rows] >= limit
+        for side, score, limit in zip(SIDES, scores, limits, strict=True)
+    }
+    of_rows = label if len(rows) else label[:0]
+    return OutputAggregates(
+        name=name,
+        grid=grid,
+        thresholds={
+            side: () if limit is None else (limit,)
+            for side, limit in zip(SIDES, thresholds, strict=True)
+        },
+        unscored=int((~scored).sum()),
+        joint=count(
+            "joint",
+            {"primary_bin": grid.bins(first), "candidate_bin": grid.bins(second), "label": label},
+        ),
+        alarms=count("alarms", {"period": time[rows].floor("h"), **alarms, "label": of_rows}),
+        segments=_segments(segments or {}, rows, {**alarms, "label": of_rows}),
+        flips=_flips(scores, rows, time, of_rows),
+    )
+
+
+def _grid(scores: npt.NDArray[np.float64], thresholds: tuple[float, ...]) -> ScoreGrid:
+    if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
+        return _laid(0.0, 1.0, thresholds)
+    return _laid(float(scores.min()), float(scores.max()), thresholds)
+
+
+@cache  # a grid takes a third of a second
+def _laid(low: float, high: float, thresholds: tuple[float, ...]) -> ScoreGrid:
+    return ScoreGrid.over(low, high, thresholds)
+
+
+def _segments(
+    segments: Mapping[str, Sequence[str | None]], rows: npt.NDArray[Any], columns: dict[str, Any]
+) -> pd.DataFrame:
+    tables = [
+        count(
+            "segments",
+            {"segment": [name] * len(rows), "value": np.array(values, object)[rows], **columns},
+        )
+        for name, values in segments.items()
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else rows_of("segments", [])
+
+
+def _flips(
+    scores: Sequence[npt.NDArray[np.float64]], rows: npt.NDArray[Any], time: Any, label: Any
+) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "request_id": pd.array([f"r{row}" for row in rows], dtype="string"),
+            "time": time[rows],
+            "primary_score": scores[0][rows],
+            "candidate_score": scores[1][rows],
+            "label": label,
+        }
+    )
+    differ = (frame["primary_score"] >= 0.5) != (frame["candidate_score"] >= 0.5)
+    size = (frame["primary_score"] - frame["candidate_score"]).abs()
+    order = size[differ].sort_values(ascending=False, kind="stable").index[:100]
+    return frame.loc[order].reset_index(drop=True)
+
+
+def pairs(*rows: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table of pairs; what a row does not say is the usual, `n` is 1."""
+    usual: dict[str, Any] = {
+        "rollout": 10.0,
+        "active": "primary",
+        "served": "primary",
+        "fallback": False,
+        "primary_status": "ok",
+        "candidate_status": "ok",
+        "primary_model": "fraud:1",
+        "candidate_model": "fraud:2",
+        "first": pd.Timestamp(SINCE),
+        "last": pd.Timestamp(UNTIL) - pd.Timedelta(seconds=1),
+        "n": 1,
+    }
+    frame = pd.DataFrame([{**usual, **row} for row in rows], columns=list(usual))
+    times = dict.fromkeys(("first", "last"), "datetime64[ns, UTC]")
+    return frame.astype({**TABLES["pairs"], **times, "n": "int64"})
+
+
+def aggregates(*outputs: OutputAggregates, **changes: Any) -> Aggregates:
+    """Return aggregates of outputs, with as many pairs as the first one has, and nothing else."""
+    usual: dict[str, Any] = {
+        "flag": FLAG,
+        "since": SINCE,
+        "until": UNTIL,
+        "outputs": outputs,
+        "pairs": pairs({"n": int(outputs[0].joint["n"].sum())}) if outputs else pairs(),
+        "feature_edges": {},
+        "duplicates": 0,
+        "unknown_labels": 0,
+    }
+    for name in ("workers", "durations", "noise", "coverage", "features"):
+        usual[name] = rows_of(name, [])
+    return Aggregates(**{**usual, **changes})

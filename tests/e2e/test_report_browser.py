@@ -1,0 +1,137 @@
+"""The page of a verdict in a real browser: on a desk, on a phone, in the dark, on paper."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from comparison.judgement import Judgement
+from comparison.report import render
+from flags.gate import decide
+from flags.playbook import Playbook
+from tests.simulated_evidence import FLAG, WINDOWS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+"""Folder for pictures of what the test saw; none are taken without it."""
+LARGEST = 2_000_000
+PHONE, DESK = 390, 1200
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: install Debian's package chromium (make tools)"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write the page of each window, as the command does."""
+    folder = tmp_path_factory.mktemp("pages")
+    playbook = Playbook(flag=FLAG)
+    step = playbook.steps_at(10)[0]
+    written = {}
+    for name, window in WINDOWS.items():
+        found = window()
+        written[name] = folder / f"{name.replace(' ', '-')}.html"
+        verdict = decide(found, playbook, step)
+        written[name].write_text(render(found, Judgement(playbook, step, verdict)), "utf-8")
+    return written
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (PHONE, "dark")])
+def test_every_page_is_quiet_and_fits_the_screen(
+    browser: Browser, pages: dict[str, Path], width: int, scheme: str
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    for name, path in pages.items():
+        page.goto(path.as_uri())
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} scrolls sideways: {wide} px"
+        assert path.stat().st_size < LARGEST
+        if SCREENSHOTS:
+            picture = Path(SCREENSHOTS) / f"report-{path.stem}-{width}-{scheme}.png"
+            page.screenshot(path=picture, full_page=True)
+    context.close()
+    assert said == []
+    assert asked == [path.as_uri() for path in pages.values()]
+
+
+def test_dark_and_light_differ_and_each_can_be_read(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 to 1 with what is behind it."""
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+        page = context.new_page()
+        page.goto(pages["realistic"].as_uri())
+        for least in page.evaluate(CONTRASTS):
+            assert least["contrast"] >= 4.5, f"{scheme}: {least}"
+        context.close()
+
+
+CONTRASTS = """() => {
+  const power = value => ((value + 0.055) / 1.055) ** 2.4;
+  const part = value => (value /= 255) <= 0.04045 ? value / 12.92 : power(value);
+  const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  const parse = color => color.match(/[\\d.]+/g).map(Number);
+  const behind = node => {
+    for (; node; node = node.parentElement) {
+      const color = parse(getComputedStyle(node).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  return ['h1', '.soft', '.decision strong', '.badge.pass', '.badge.fail', '.badge.inconclusive',
+          'thead th', 'td', 'a', 'figcaption', '.keys li', 'summary'].map(selector => {
+    const node = document.querySelector(selector);
+    const [one, other] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    return {selector, contrast};
+  });
+}"""
+
+
+def test_paper_is_white_and_holds_what_is_folded_away(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(pages["realistic"].as_uri())
+    page.emulate_media(media="print")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+    hidden = page.locator("details table tr").last
+    assert hidden.bounding_box() is not None
+    page.pdf(path=tmp_path / "page.pdf", format="A4")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    context.close()

@@ -1,0 +1,138 @@
+"""Evidence for the gate to look at: everything in order, unless a test says otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flags.evidence import (
+    DURATION_EDGES,
+    Count,
+    Durations,
+    Evidence,
+    Health,
+    Integrity,
+    Interval,
+    Output,
+    Paired,
+    Quality,
+    SegmentAlarms,
+    SideQuality,
+    Window,
+)
+
+FLAG = "fraud-detector-v2"
+SINCE = datetime(2024, 7, 2, tzinfo=UTC)
+PAIRS = 400_000
+ALARMS = Paired(1_900, 100, 100, PAIRS - 2_100)
+CAUGHT = Paired(800, 20, 80, 100)
+
+
+def durations(seconds: float, calls: int) -> Durations:
+    """Return calls spread evenly over a factor of four around `seconds`, and 1 in 50 ten times."""
+    counts = [0] * (len(DURATION_EDGES) + 1)
+    for index, edge in enumerate(DURATION_EDGES):
+        if seconds / 2 <= edge < seconds * 2:
+            counts[index] = 1
+    each = calls // sum(counts)
+    counts = [count * each for count in counts]
+    slow = next(index for index, edge in enumerate(DURATION_EDGES) if edge > 10 * seconds)
+    counts[slow] += calls // 50
+    return Durations(tuple(counts))
+
+
+def side_quality(**changes: Any) -> SideQuality:
+    nothing = Count(0, 0)
+    same = {"precision": nothing, "recall": nothing}
+    at_volume = {"precision_at_volume": nothing, "recall_at_volume": nothing}
+    figures: dict[str, Any] = {"average_precision": 0.7, "brier": 0.01, "reliability": ()}
+    return SideQuality(**{**figures, **same, **at_volume, **changes})
+
+
+def quality(caught: Paired = CAUGHT, labelled: int = 100_000, **changes: Any) -> Quality:
+    return replace(
+        Quality(
+            labelled=labelled,
+            positives=caught.pairs,
+            unknown=0,
+            primary=side_quality(),
+            candidate=side_quality(),
+            caught=caught,
+            false_alarms=Paired(100, 50, 50, labelled),
+            average_precision_difference=Interval(0.05, 0.03, 0.07),
+            standard_error=0.01,
+            mcnemar_mid_p=0.5,
+            coverage={"primary": Count(900, 1_000), "candidate": Count(90, 100)},
+            coverage_p=1.0,
+        ),
+        **changes,
+    )
+
+
+def output(
+    alarms: Paired | None = ALARMS,
+    segments: Sequence[SegmentAlarms] = (),
+    **changes: Any,
+) -> Output:
+    figures: dict[str, Any] = {
+        "name": "probability",
+        "paired": alarms.pairs if alarms else PAIRS,
+        "unscored": 0,
+        "thresholds": {"primary": (0.5,), "candidate": (0.5,)},
+        "alarms": alarms,
+        "segments": tuple(segments),
+        "periods": (),
+        "flips": (),
+        "distribution": None,
+        "quality": None,
+        "calibration": None,
+    }
+    return Output(**{**figures, **changes})
+
+
+def evidence(
+    *outputs: Output,
+    rollout: float = 0,
+    held: timedelta = timedelta(days=14),
+    pairs: int = PAIRS,
+    window: dict[str, Any] | None = None,
+    integrity: dict[str, Any] | None = None,
+    health: dict[str, Any] | None = None,
+) -> Evidence:
+    until = SINCE + held
+    active = round(pairs * rollout / 100)
+    return Evidence(
+        source="pairs",
+        window=replace(
+            Window(FLAG, rollout, SINCE, until, SINCE, until, pairs, 0), **(window or {})
+        ),
+        integrity=replace(
+            Integrity(
+                found=pairs,
+                expected=pairs,
+                duplicates=0,
+                unreadable=0,
+                active=Count(active, pairs),
+                noise=None,
+                models={"primary": {"v1": pairs}, "candidate": {"v2": pairs}},
+            ),
+            **(integrity or {}),
+        ),
+        health=replace(
+            Health(
+                statuses={"primary": {"ok": pairs}, "candidate": {"ok": pairs}},
+                failures=Paired(0, 10, 10, pairs - 20),
+                fallbacks=Count(0, active),
+                shed=Count(0, pairs),
+                primary_served=Count(pairs - active, pairs),
+                durations={
+                    "primary": durations(0.02, pairs),
+                    "candidate": durations(0.022, pairs),
+                },
+            ),
+            **(health or {}),
+        ),
+        outputs=outputs or (output(),),
+        drift=(),
+        notes=(),
+    )

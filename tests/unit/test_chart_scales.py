@@ -1,0 +1,78 @@
+"""Axes: positions, and ticks that a reader expects."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comparison.charts.scales import Scale, TimeScale, short, short_percent, short_seconds
+
+FINITE = st.floats(-1e12, 1e12)
+POSITIVE = st.floats(1e-9, 1e9)
+
+
+@given(FINITE, FINITE, FINITE)
+def test_a_linear_scale_keeps_order_and_stays_within_its_ends(
+    low: float, high: float, value: float
+) -> None:
+    scale = Scale.linear(min(low, high), max(low, high), 50, 390)
+    assert 50 <= scale(value) <= 390
+    assert scale(scale.low) == 50
+    assert scale(scale.high) == 390
+    places = [tick.at for tick in scale.ticks(short)]
+    assert places == sorted(places)
+    assert len(places) <= 7
+
+
+@given(POSITIVE, POSITIVE)
+def test_a_logarithmic_scale_has_ticks_within_its_ends(low: float, high: float) -> None:
+    scale = Scale.logarithmic(min(low, high), max(low, high), 210, 10)
+    ticks = scale.ticks(short)
+    assert 1 <= len(ticks) <= 8
+    assert all(10 <= tick.at <= 210 for tick in ticks)
+
+
+@given(POSITIVE)
+def test_a_root_scale_begins_at_0_and_spreads_its_ticks(high: float) -> None:
+    scale = Scale.root(high, 0, 600)
+    places = [tick.at for tick in scale.ticks(short)]
+    assert places[0] == 0
+    assert all(after - before >= 99 for before, after in pairwise(places))
+
+
+def test_ticks_are_round_numbers() -> None:
+    assert Scale.linear(0, 0.97, 0, 100).at_ticks == (0, 0.2, 0.4, 0.6, 0.8)
+    assert Scale.logarithmic(0.0008, 1, 0, 100).at_ticks == (0.001, 0.01, 0.1, 1)
+    assert Scale.logarithmic(0.5, 6, 0, 100).at_ticks == (0.5, 1, 2, 5)
+    assert Scale.root(0.26, 0, 100).at_ticks == (0, 0.01, 0.05, 0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (timedelta(minutes=4), ["Jul 17 06:00", "06:01", "06:02", "06:03", "06:04"]),
+        (timedelta(hours=20), ["Jul 17 06:00", "12:00", "18:00", "Jul 18"]),
+        (timedelta(days=7), ["Jul 18", "Jul 20", "Jul 22", "Jul 24"]),
+        (timedelta(days=400), ["Jul 18", "Oct 16", "Jan 14", "Apr 14", "Jul 13"]),
+        (timedelta(0), ["Jul 17 06:00"]),
+    ],
+)
+def test_times_are_round_too(span: timedelta, words: list[str]) -> None:
+    first = datetime(2018, 7, 17, 6, tzinfo=UTC)
+    ticks = TimeScale(first, first + span, 0, 100).ticks()
+    assert [tick.text for tick in ticks] == words
+    assert all(0 <= tick.at <= 100 for tick in ticks)
+
+
+def test_numbers_on_an_axis_are_short() -> None:
+    assert [short(value) for value in (0, 0.5, 1500, 2e7, 3e-6)] == [
+        "0",
+        "0.5",
+        "1,500",
+        "2e7",
+        "3e-6",
+    ]
+    assert [short_percent(value) for value in (0, 0.0123, 1)] == ["0 %", "1.23 %", "100 %"]
+    assert [short_seconds(value) for value in (2e-5, 0.0031, 2)] == ["20 µs", "3.1 ms", "2 s"]

@@ -6,10 +6,20 @@ from typing import Final
 import click
 
 _COMMANDS: Final = {
+    "advance": ("comparison.operate.advance", "Go one step up, if the gate says so."),
+    "autopilot": ("comparison.operate.autopilot", "Advance, hold or roll back at an interval."),
+    "compact": ("comparison.compact_command", "Turn pair files into Parquet files, bit by bit."),
     "compare": ("comparison.cli", "Compare the recorded pairs of both models."),
     "file": ("flags.commands.file", "Keep the flag in a file, where there is no Unleash."),
     "dashboard": ("flags.commands.dashboard", "Run a real Unleash server on this machine."),
+    "gate": ("comparison.gate_command", "Decide whether the migration goes on: the exit code."),
     "init": ("flags.commands.init", "Create the migration's flags in an Unleash server."),
+    "playbook": ("flags.commands.playbook", "Write or check the plan of a migration."),
+    "retire": (
+        "comparison.operate.retire",
+        "Check that the primary can go, and say what to remove.",
+    ),
+    "rollback": ("flags.commands.rollback", "Switch the flag off, and watch the workers follow."),
     "status": ("flags.commands.status", "Show the stage, the last change, and what workers see."),
 }
 """Command name: the module that has a click command of that name, and its line in the help."""

@@ -6,6 +6,7 @@ AdminError
     UnleashFailedError          Unleash itself failed (5xx)
     RateLimitedError            Unleash wants fewer requests (429)
     TokenRefusedError           the token is unknown, or may not do this
+    PersonalTokenError          the token is a person's, where one of its own is needed
     RequestRefusedError         Unleash calls the request wrong (4xx)
         NameTakenError          something of that name is there
         ItemMissingError        what the request is about is not there
@@ -45,6 +46,10 @@ class RateLimitedError(AdminError):
 
 class TokenRefusedError(AdminError):
     """The token is unknown to this Unleash, of the wrong kind, or lacks a permission."""
+
+
+class PersonalTokenError(AdminError):
+    """The token is a person's, so that what it does cannot be told from what the person does."""
 
 
 class RequestRefusedError(AdminError):

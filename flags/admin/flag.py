@@ -47,9 +47,15 @@ class FlagState:
 
     @property
     def rollout_strategy(self) -> Strategy | None:
-        """The rollout that can be moved: the only strategy, if it is a gradual rollout."""
-        only = self.strategies[0] if len(self.strategies) == 1 else None
+        """The rollout that can be moved: the only active strategy, if it is a gradual rollout."""
+        active = self.active_strategies or self.strategies
+        only = active[0] if len(active) == 1 else None
         return only if only is not None and only.is_rollout else None
+
+    @property
+    def active_strategies(self) -> tuple[Strategy, ...]:
+        """The strategies that decide: disabled ones reach no client."""
+        return tuple(strategy for strategy in self.strategies if not strategy.disabled)
 
     @property
     def rollout(self) -> int | None:
@@ -94,6 +100,9 @@ class FlagEvent:
     rollout_after: int | None
     stickiness_before: str | None
     stickiness_after: str | None
+    before: Strategy | None = None
+    after: Strategy | None = None
+    """The strategy that an event about one is about, before and after it."""
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Self:
@@ -112,7 +121,47 @@ class FlagEvent:
             rollout_after=percentage(after.get("rollout")),
             stickiness_before=before.get("stickiness"),
             stickiness_after=after.get("stickiness"),
+            before=_strategy(event["type"], event.get("preData")),
+            after=_strategy(event["type"], event.get("data")),
         )
+
+    @property
+    def bears_on_answers(self) -> bool:
+        """Say whether the event may change who answers; tags, links and names do not."""
+        return self.type in _BEARING or self.type.startswith(_BEARING_PREFIXES)
+
+    @property
+    def in_words(self) -> str:
+        """What happened, in a few words."""
+        if self.enabled is not None:
+            return "switched on" if self.enabled else "switched off"
+        if (self.before is None) != (self.after is None):
+            strategy = self.after or self.before
+            at = "" if strategy is None or strategy.rollout is None else f" at {strategy.rollout} %"
+            return f"strategy{at} {'added' if self.after else 'removed'}"
+        parts = []
+        if self.rollout_after is not None and self.rollout_before != self.rollout_after:
+            before = "" if self.rollout_before is None else f"{self.rollout_before} % to "
+            parts.append(f"rollout {before}{self.rollout_after} %")
+        if self.stickiness_before and self.stickiness_before != self.stickiness_after:
+            parts.append(f"stickiness {self.stickiness_before} to {self.stickiness_after}")
+        if self.before and self.after and self.before.payload != self.after.payload:
+            parts.append("payload changed")
+        if self.before and self.after and self.before.disabled != self.after.disabled:
+            parts.append(f"strategy {'disabled' if self.after.disabled else 'enabled'}")
+        return ", ".join(parts) or self.type.removeprefix("feature-").replace("-", " ")
+
+
+_BEARING: Final = frozenset(
+    {"feature-created", "feature-deleted", "feature-archived", "feature-revived"}
+)
+_BEARING_PREFIXES: Final = ("feature-strategy-", "feature-environment-")
+
+
+def _strategy(event_type: str, data: object) -> Strategy | None:
+    if not event_type.startswith("feature-strategy-") or not isinstance(data, dict):
+        return None
+    return Strategy.parse(data)
 
 
 def _parameters(data: object) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from flags.admin.api import AdminApi
+from flags.admin.author import Author
 from flags.admin.errors import (
     EnvironmentMissingError,
     FlagChangedError,
@@ -19,7 +20,9 @@ from flags.admin.errors import (
     TagError,
     UnleashFailedError,
 )
+from flags.admin.event_log import every_event
 from flags.admin.flag import FlagEvent, FlagState
+from flags.admin.note import put_note
 from flags.admin.strategy import Strategy, checked_percent, rollout_strategy, variant
 
 _Value = TypeVar("_Value")
@@ -77,6 +80,11 @@ class UnleashAdmin:
         names = self._read(lambda: [each["environment"] for each in overview["environments"]])
         if self.environment not in names:
             raise self._environment_missing(names)
+
+    def author(self) -> Author:
+        """Return under which name the event log will have what this token does."""
+        answer = self._api.call("GET", "user")
+        return self._read(lambda: Author.parse(answer))
 
     def flag_url(self, key: str) -> str:
         """Return the address of the flag's page in the dashboard."""
@@ -145,11 +153,11 @@ class UnleashAdmin:
         self._patch(key, strategy, [{"op": "add", "path": "/variants", "value": variants}])
 
     def turn_on(self, key: str) -> None:
-        """Switch the flag on; FlagShapeError if it has no strategy, as that would mean 100 %."""
-        if not self.state(key).strategies:
+        """Switch the flag on; FlagShapeError without an active strategy: Unleash adds 100 %."""
+        if not self.state(key).active_strategies:
             raise FlagShapeError(
-                f"{key} has no strategy in {self.environment}: switched on, Unleash would give it "
-                "100 %; add a rollout first"
+                f"{key} has no active strategy in {self.environment}: switched on, Unleash would "
+                "give it 100 %; add or enable a rollout first"
             )
         self._api.call("POST", *self._flag(key), *self._here(), "on")
 
@@ -168,6 +176,25 @@ class UnleashAdmin:
         answer = self._api.call("GET", "search", "events", query=query)
         events = self._read(lambda: [FlagEvent.parse(event) for event in answer["events"]])
         return [event for event in events if event.environment in {None, self.environment}]
+
+    def every_event(self, key: str, page: int = 500) -> list[FlagEvent]:
+        """Return the whole event log of the flag in this environment, newest first.
+
+        `page` entries are asked for at a time, 1,000 at most. What is logged meanwhile moves the
+        older entries on, so that some come twice; they are returned once.
+        """
+        self._flag(key)
+        events = self._read(lambda: every_event(self._api, key, page))
+        return [event for event in events if event.environment in {None, self.environment}]
+
+    def note(self, key: str, text: str) -> str:
+        """Put `text` on the flag, as its one tag of the type `migration`; return what fitted.
+
+        An earlier note goes; the event log keeps all of them, with time and user. Unleash's events
+        carry no comment, and a tag has 50 characters.
+        """
+        self._flag(key)
+        return self._read(lambda: put_note(self._api, key, text))
 
     def tag(self, key: str, value: str) -> None:
         """Put a tag of 2 to 50 characters on the flag, such as `rolled-back`."""

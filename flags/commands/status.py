@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from pathlib import Path
 
 import click
 import orjson
@@ -12,12 +12,10 @@ from flags.admin import FlagEvent, FlagState, UnleashAdmin
 from flags.commands.exits import exit_codes
 from flags.commands.status_table import print_status
 from flags.errors import OtherFlagError
+from flags.playbook_file import read_playbook
 from flags.running_service import running_workers
 from flags.status import Status
 from flags.worker_state import Workers
-
-_EVENTS: Final = 100
-"""Entries of the event log in which the last change is looked for; tags and links fill it too."""
 
 
 @click.command("status")
@@ -40,6 +38,12 @@ _EVENTS: Final = 100
 )
 @click.option("--environment", default="development", show_default=True)
 @click.option("--project", default="default", show_default=True)
+@click.option(
+    "--playbook",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The plan of the migration, to name steps that were taken without evidence.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
 def status(
     service: str,
@@ -48,6 +52,7 @@ def status(
     token: str | None,
     environment: str,
     project: str,
+    playbook: Path | None,
     as_json: bool,
 ) -> None:
     """Show the stage of a migration, who changed its flag last, and what each worker sees.
@@ -57,6 +62,11 @@ def status(
 
     Example: bentoml migration status --service http://127.0.0.1:3000 --flag fraud-detector-v2
     """
+    with exit_codes():
+        plan = read_playbook(playbook) if playbook else None
+        if plan and flag not in (None, plan.flag):
+            raise OtherFlagError(f"{playbook} is the playbook of {plan.flag}, not of {flag}")
+    flag = flag or (plan.flag if plan else None)
     workers: Workers | None = None
     state: FlagState | None = None
     events: list[FlagEvent] = []
@@ -73,8 +83,15 @@ def status(
     else:
         with asked.about("Unleash"), UnleashAdmin(url, token, environment, project) as admin:
             state = admin.state(key)
-            events = admin.events(key, _EVENTS)
-    found = Status.of(key, unleash=state, events=events, workers=workers, not_shown=asked.in_vain)
+            events = admin.every_event(key)
+    found = Status.of(
+        key,
+        unleash=state,
+        events=events,
+        playbook=plan,
+        workers=workers,
+        not_shown=asked.in_vain,
+    )
     if as_json:
         click.echo(orjson.dumps(found.as_plain(), option=orjson.OPT_INDENT_2))
     else:

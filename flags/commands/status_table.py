@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flags.status import Change, FlagView, Stage, Status, WorkerView
+from flags.commands.printable import printable
+from flags.stages import Stage
+from flags.status import Change, FlagView, Status, WorkerView
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"
@@ -30,11 +32,11 @@ def print_status(status: Status, console: Console, now: datetime | None = None) 
         console.print(Text("the workers do not agree on the flag", style=_BAD))
     for each, remark in remarks:
         style = _BAD if each.follows is False else _DOUBTFUL
-        console.print(Text(f"{_name(each)}: {_printable(remark)}", style=style), soft_wrap=True)
+        console.print(Text(f"{_name(each)}: {printable(remark)}", style=style), soft_wrap=True)
 
 
 def _print_flag(status: Status, console: Console, now: datetime) -> None:
-    console.print(Text(f"{_printable(status.flag)}: {_stage(status)}", style="bold"))
+    console.print(Text(f"{printable(status.flag)}: {_stage(status)}", style="bold"))
     lines = [("flag", _flag(status))]
     if status.last_change:
         change = status.last_change
@@ -47,10 +49,13 @@ def _print_flag(status: Status, console: Console, now: datetime) -> None:
         running = f"{count} worker" + ("" if count == 1 else "s")
         lines.append(("service", f"{status.service}, {running}: {_following(status)}"))
     for name, text in lines:
-        console.print(Text(f"{name:<13}{_printable(text)}"), soft_wrap=True)
+        console.print(Text(f"{name:<13}{printable(text)}"), soft_wrap=True)
+    for step in status.unproven:
+        said = f"{'no evidence':<13}{step.what} by {step.by}, {_ago(now - step.time)}: "
+        console.print(Text(printable(said + "; ".join(step.why)), style=_DOUBTFUL), soft_wrap=True)
     for name, why in (status.not_shown or {}).items():
         console.print(
-            Text(f"{name:<13}not shown: {_printable(why)}", style=_DOUBTFUL), soft_wrap=True
+            Text(f"{name:<13}not shown: {printable(why)}", style=_DOUBTFUL), soft_wrap=True
         )
 
 
@@ -116,9 +121,9 @@ def _row(each: WorkerView, flag: FlagView | None, with_host: bool) -> list[Text]
     return [
         Text(_name(each)),
         Text(str(state.pid)),
-        *([Text(_printable(state.host))] if with_host else []),
-        Text(_printable(condition), style="" if belief.state == "ready" else _DOUBTFUL),
-        Text(_printable(_sees(each.sees, flag))),
+        *([Text(printable(state.host))] if with_host else []),
+        Text(printable(condition), style="" if belief.state == "ready" else _DOUBTFUL),
+        Text(printable(_sees(each.sees, flag))),
         follows,
         Text(f"{pairs.recorded:,}"),
         Text(f"{sum(pairs.dropped.values()):,}", style=_BAD if pairs.dropped else ""),
@@ -135,7 +140,7 @@ def _sees(sees: FlagView | None, flag: FlagView | None) -> str:
 
 
 def _name(each: WorkerView) -> str:
-    return _printable(each.state.worker[:8])
+    return printable(each.state.worker[:8])
 
 
 def _short(seconds: float) -> str:
@@ -150,8 +155,3 @@ def _ago(passed: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{seconds:.0f} s ago"
-
-
-def _printable(text: str) -> str:
-    """Replace what could steer a terminal: names come from the dashboard and the service."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

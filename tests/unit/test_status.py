@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
@@ -18,8 +19,9 @@ from flags.commands.status import status
 from flags.commands.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
 from flags.running_service import running_workers
-from flags.status import Change, Stage, Status
-from flags.worker_state import WORKERS_PATH, PairCounts, Workers
+from flags.stages import Stage
+from flags.status import Change, Status
+from flags.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
 from service.serving import free_port
 from tests.worker_states import NOON, belief, worker_state, workers
 
@@ -173,6 +175,19 @@ def test_what_needs_a_look_is_remarked() -> None:
         "4 pairs wait for the disk, the oldest for 40 s",
         "1,200 pairs dropped: enospc",
     )
+
+
+def test_pairs_that_do_not_reach_their_receiver_are_remarked() -> None:
+    shipping = ShippingCounts(
+        "http://collector:4318", 7, {"http_400": 3}, {"connection": 9}, 12_345, 40.2
+    )
+    (found,) = seen(worker_state(shipping=shipping)).workers
+    assert found.remarks == (
+        "12,345 bytes of pairs wait for http://collector:4318, sent in vain for 40 s",
+        "3 spans not taken by http://collector:4318: http_400",
+    )
+    (found,) = seen(worker_state(shipping=replace(shipping, rejected={}, lag_seconds=3))).workers
+    assert found.remarks == ()
 
 
 # --- the last change ------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Hold the commands that move a flag by what the pairs say."""

@@ -1,0 +1,150 @@
+"""`bentoml migration advance`: one step up, if the gate says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Console
+
+from comparison.command_options import Refusal, refusals
+from comparison.gate_command import EXIT_CODES
+from comparison.operate.options import (
+    audit_option,
+    evidence_options,
+    playbook_of,
+    unleash_options,
+    verdict_option,
+)
+from comparison.operate.place import Place
+from flags.acts import DoneAct
+from flags.admin import UnleashAdmin
+from flags.audit import AuditFile
+from flags.commands.exits import exit_codes
+from flags.gate import Decision
+from flags.move import raise_percentage
+from flags.next_act import Finding
+from flags.recording import record
+from flags.status import FlagView
+
+if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.operate.pairs_judge import PairsJudge
+
+_OVERRIDE: Final = '--override "REASON" goes on in spite of it, and records why'
+
+
+@click.command("advance")
+@evidence_options
+@click.option(
+    "--override", metavar="REASON", help="Go on whatever the verdict is; the reason is recorded."
+)
+@verdict_option
+@audit_option
+@unleash_options
+def advance(
+    pairs: Path,
+    playbook: Path,
+    flag: str | None,
+    labels: Path | None,
+    reference: Path | None,
+    override: str | None,
+    json_file: Path | None,
+    audit: Path,
+    url: str,
+    token: str,
+    environment: str,
+    project: str,
+) -> None:
+    """Set the flag to the next percentage of the playbook, if the gate says ADVANCE.
+
+    Judges the pairs in PAIRS that were made since the flag is at its present percentage, which its
+    event log tells, however it got there. The exit code is 0 if the flag was moved, or nothing is
+    left to be done, and else the verdict's: 10 HOLD, 20 ROLLBACK. Nothing is switched on or off.
+
+    Example: bentoml migration advance pairs --playbook playbook.yaml
+    """
+    if override is not None and not override.strip():
+        raise click.BadParameter("say why", param_hint="--override")
+    with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+        from comparison.operate.pairs_judge import PairsJudge
+
+        place = Place.of(admin, playbook_of(playbook, flag))
+        grounds = _grounds(PairsJudge(pairs, labels, reference), place, override, json_file)
+        _move(admin, place, grounds, audit)
+
+
+class _NotAdvanced(click.ClickException):
+    """Say that the flag was left as it is; the exit code is the verdict's."""
+
+    def __init__(self, decision: Decision, why: str) -> None:
+        super().__init__(f"not advanced: {why}; {_OVERRIDE}")
+        self.exit_code = EXIT_CODES[decision]  # type: ignore[misc]  # click reads it from here too
+
+
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """Hold why the flag may be moved."""
+
+    reason: str
+    verdict: Mapping[str, Any] | None
+    overridden: bool
+
+
+def _grounds(
+    judge: "PairsJudge", place: Place, override: str | None, json_file: Path | None
+) -> _Grounds:
+    """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
+    from comparison.operate.pairs_judge import NOT_YET
+    from comparison.operate.verdict_file import VerdictFile
+    from comparison.verdict_terminal import print_verdict
+
+    try:
+        evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
+    except NOT_YET as problem:
+        if override is None:
+            raise _NotAdvanced(Decision.HOLD, f"there is no verdict: {problem}") from problem
+        click.echo(f"no verdict: {problem}")
+        return _Grounds(f"override: {override}", None, overridden=True)
+    print_verdict(evidence, judgement, Console(highlight=False))
+    if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
+        raise Refusal(unwritten)
+    verdict = judgement.verdict
+    kept = Finding(judgement.step, verdict).as_plain()
+    if override is not None:
+        return _Grounds(
+            f"override: {override} (the verdict is {verdict.decision})", kept, overridden=True
+        )
+    if verdict.decision is not Decision.ADVANCE:
+        raise _NotAdvanced(verdict.decision, f"the verdict is {verdict.decision}")
+    return _Grounds("; ".join(verdict.reasons), kept, overridden=False)
+
+
+def _move(admin: UnleashAdmin, place: Place, grounds: "_Grounds", audit: Path) -> None:
+    flag, following = place.plan.flag, place.following
+    click.echo()
+    if following is None and grounds.overridden:
+        raise Refusal(f"{flag} is at {place.percentage} %, and the playbook has no step above it")
+    if following is None:
+        click.echo(f"{flag} stays at {place.percentage} %: `bentoml migration retire` comes next")
+        return
+    raise_percentage(admin, flag, place.run, following)
+    after = admin.state(flag)
+    click.echo(f"before    {place.percentage} % in {admin.environment}")
+    click.echo(f"after     {after.rollout} % in {admin.environment}, {after.url}")
+    before = FlagView(True, place.percentage, place.run.setting.stickiness)
+    act = DoneAct.of(
+        admin,
+        flag,
+        "advance",
+        before=before,
+        after=replace(before, percentage=following),
+        reason=grounds.reason,
+        verdict=grounds.verdict,
+    )
+    recorded = record(admin, act, AuditFile(audit))
+    if recorded.note:
+        click.echo(f"recorded  {audit}, on the flag: {recorded.note}")
+    for warning in recorded.warnings:
+        click.echo(f"Warning: {warning}", err=True)

@@ -1,0 +1,170 @@
+"""`bentoml migration autopilot`: look at an interval; advance, hold or roll back."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from comparison.command_options import refusals
+from comparison.gate_command import EXIT_CODES
+from comparison.number_format import counted, printable
+from comparison.operate.duration_option import DurationOption
+from comparison.operate.options import (
+    audit_option,
+    evidence_options,
+    playbook_of,
+    unleash_options,
+    verdict_option,
+)
+from comparison.operate.stop import stop_asked
+from flags.admin import UnleashAdmin
+from flags.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
+from flags.audit import AuditFile
+from flags.autopilot import Autopilot, Look
+from flags.commands.exits import exit_codes
+from flags.duration_text import duration_text
+from flags.errors import FlagsError
+from flags.gate import Decision
+from flags.next_act import Deed
+from flags.recording import record
+
+if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.judgement import Judgement
+    from flags.evidence import Evidence
+
+_PASSING: Final = (UnleashUnreachableError, UnleashFailedError, RateLimitedError)
+"""What may be over at the next look."""
+
+_REASONS: Final = 3
+"""Reasons in a line of the log; `gate` shows all of them."""
+
+_EXIT_CODES: Final = {
+    Deed.ADVANCE: EXIT_CODES[Decision.ADVANCE],
+    Deed.HOLD: EXIT_CODES[Decision.HOLD],
+    Deed.PAUSED: EXIT_CODES[Decision.HOLD],
+    Deed.ROLLBACK: EXIT_CODES[Decision.ROLLBACK],
+}
+
+
+@click.command("autopilot")
+@evidence_options
+@click.option(
+    "--interval",
+    type=DurationOption(timedelta(seconds=1)),
+    default="60s",
+    show_default=True,
+    metavar="TIME",
+    help="Time between two looks, such as 30s or 5m.",
+)
+@click.option("--once", is_flag=True, help="Look once; the exit code says what was done.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--resume",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="ENTRY",
+    help="Go on from the change that somebody else made in this entry of the flag's event log.",
+)
+@verdict_option
+@audit_option
+@unleash_options
+def autopilot(
+    pairs: Path,
+    playbook: Path,
+    flag: str | None,
+    labels: Path | None,
+    reference: Path | None,
+    interval: timedelta,
+    once: bool,
+    dry_run: bool,
+    resume: int,
+    json_file: Path | None,
+    audit: Path,
+    url: str,
+    token: str,
+    environment: str,
+    project: str,
+) -> None:
+    """Move the flag by its evidence: up on ADVANCE, off on ROLLBACK, else leave it.
+
+    Until Ctrl-C or SIGTERM. It keeps nothing in mind, so it can be started again at any time. It
+    never switches the flag on. A change by anybody else pauses it, until it is started with the
+    number of that change: the log says which. Give it an admin token of its own, so that its
+    changes can be told from those of others.
+
+    With --once the exit code is 0 ADVANCE, 10 HOLD or paused, 20 ROLLBACK.
+
+    Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
+    """
+    with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+        from comparison.operate.pairs_judge import PairsJudge
+        from comparison.operate.verdict_file import VerdictFile
+
+        plan = playbook_of(playbook, flag)
+        file = AuditFile(audit)
+
+        def keep(look: Look) -> None:
+            _warn(*record(admin, look.done(admin, plan.flag), file).warnings)
+
+        def tell(evidence: "Evidence", judgement: "Judgement") -> None:
+            problem = VerdictFile(json_file).write(evidence, judgement) if json_file else None
+            _warn(*([problem] if problem else []))
+
+        judge = PairsJudge(pairs, labels, reference, tell)
+        pilot = Autopilot(admin, plan, judge, resumed=resume, record=keep)
+        if once:
+            raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.deed])
+        with contextlib.suppress(*_PASSING):
+            pilot.check()  # a token that will not do ends it, an Unleash that is down does not
+        _log(f"{plan.flag} in {environment}, every {duration_text(interval)}{_dry(dry_run)}")
+        _fly(pilot, interval, dry_run)
+
+
+def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool) -> None:
+    with stop_asked() as stop:
+        while not stop.asked:
+            try:
+                _turn(pilot, dry_run)
+            except Exception as error:  # if it ended, nobody would roll back
+                kind = "" if isinstance(error, FlagsError) else f"{type(error).__name__}: "
+                _log(f"{Deed.HOLD:<8}  {kind}{printable(str(error))}")
+            stop.wait(interval.total_seconds())
+    _log("stopped")
+
+
+def _turn(pilot: Autopilot, dry_run: bool) -> Look:
+    """Look once, say what is done, and do it."""
+    look = pilot.look(datetime.now(UTC))
+    if not dry_run:
+        pilot.do(look)
+    _log(_line(look) + _dry(dry_run and look.before != look.after))
+    return look
+
+
+def _line(look: Look) -> str:
+    """Write what was seen and done: the deed, the step or the change, the first reasons."""
+    step = look.finding.step
+    if look.before != look.after:
+        where = look.change
+    else:
+        where = step.name if step else str(look.run.setting)
+    reasons = [printable(reason) for reason in look.act.reasons]
+    more = len(reasons) - _REASONS
+    if more > 0:
+        reasons = [*reasons[:_REASONS], f"and {counted(more, 'more reason')}"]
+    return f"{look.act.deed:<8}  {where}: {'; '.join(reasons)}"
+
+
+def _dry(dry_run: bool) -> str:
+    return " (dry run: nothing is done)" if dry_run else ""
+
+
+def _warn(*problems: str) -> None:
+    for problem in problems:
+        _log(f"Warning   {printable(problem)}")
+
+
+def _log(line: str) -> None:
+    click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {line}")

@@ -1,0 +1,92 @@
+"""Hold the options that the commands which move a flag have in common."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from comparison.command_options import labels_option, pairs_argument, reference_option
+from flags.audit import DEFAULT
+from flags.errors import OtherFlagError
+from flags.playbook import Playbook
+from flags.playbook_file import read_playbook
+
+Command = Callable[..., Any]
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+_EVIDENCE: Final = (
+    pairs_argument,
+    click.option(
+        "--playbook",
+        metavar="FILE",
+        required=True,
+        type=_FILE,
+        help="The plan of the migration; `bentoml migration playbook` writes one.",
+    ),
+    click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the playbook's."),
+    labels_option,
+    reference_option,
+)
+_UNLEASH: Final = (
+    click.option(
+        "--url",
+        required=True,
+        envvar="UNLEASH_URL",
+        show_envvar=True,
+        help="Unleash, with or without /api.",
+    ),
+    click.option(
+        "--token",
+        required=True,
+        envvar="UNLEASH_ADMIN_TOKEN",
+        show_envvar=True,
+        help="Admin token. Prefer the variable: other users of the machine see arguments.",
+    ),
+    click.option("--environment", default="development", show_default=True),
+    click.option("--project", default="default", show_default=True),
+)
+
+audit_option = click.option(
+    "--audit",
+    metavar="FILE",
+    type=_FILE,
+    default=DEFAULT,
+    show_default=True,
+    envvar="MIGRATION_AUDIT",
+    show_envvar=True,
+    help="Where acts are recorded, one JSON line each.",
+)
+
+verdict_option = click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=_FILE,
+    help="Also write the verdict as JSON; verdict.json beside the pairs is on the live page.",
+)
+
+
+def evidence_options(command: Command) -> Command:
+    """Add PAIRS, the playbook, the flag, the labels and the reference."""
+    return _with(_EVIDENCE, command)
+
+
+def unleash_options(command: Command) -> Command:
+    """Add where Unleash is, and who asks."""
+    return _with(_UNLEASH, command)
+
+
+def playbook_of(path: Path, flag: str | None) -> Playbook:
+    """Read a playbook; raises OtherFlagError if it is that of another flag."""
+    plan = read_playbook(path)
+    if flag not in (None, plan.flag):
+        raise OtherFlagError(f"{path} is the playbook of {plan.flag}, not of {flag}")
+    return plan
+
+
+def _with(options: tuple[Command, ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

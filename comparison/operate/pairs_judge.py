@@ -1,0 +1,69 @@
+"""Judge the step that a flag is at by the pairs made since."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from comparison.errors import (
+    ComparisonError,
+    NoPairsError,
+    NothingToJudgeError,
+    RolloutNotFoundError,
+    WindowEmptyError,
+)
+from comparison.judgement import Judgement
+from comparison.judging import Additions, Extent, Found, judge
+from flags.evidence import Evidence
+from flags.gate import Decision
+from flags.history import Run
+from flags.next_act import Finding
+from flags.playbook import Playbook
+from flags.standing import Standing, reached, standings, unjudged
+
+NOT_YET: Final = (NoPairsError, RolloutNotFoundError, WindowEmptyError, NothingToJudgeError)
+"""What time or another percentage mends: right after a move, there are no pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairsJudge:
+    """Judge by the pair files at a place, read anew each time."""
+
+    pairs: Path
+    labels: Path | None = None
+    reference: Path | None = None
+    tell: Callable[[Evidence, Judgement], object] | None = None
+    """Is told what was judged each time it is called."""
+
+    def __call__(self, plan: Playbook, run: Run, now: datetime) -> Finding:
+        """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
+        try:
+            evidence, judgement = self.judged(plan, run, now)
+        except ComparisonError as problem:
+            standing = standings(plan, run)
+            return Finding(standing[0].step if standing else None, None, str(problem))
+        if self.tell is not None:
+            self.tell(evidence, judgement)
+        return Finding(judgement.step, judgement.verdict)
+
+    def judged(self, plan: Playbook, run: Run, now: datetime) -> tuple[Evidence, Judgement]:
+        """Return evidence and judgement of the present run; raises ComparisonError.
+
+        Of several steps at its percentage, the first that its gate does not let go.
+        """
+        additions = Additions.read(self.labels, self.reference)
+        found = Found.at(self.pairs, plan.flag)
+        judged: list[tuple[Evidence, Judgement]] = []
+
+        def passes(standing: Standing) -> bool:
+            extent = Extent(standing.since, now)
+            step = standing.step.name
+            judged.append(
+                judge(found, plan, now=now, step=step, extent=extent, additions=additions)
+            )
+            return judged[-1][1].verdict.decision is Decision.ADVANCE
+
+        if reached(standings(plan, run), now, passes) is None:
+            raise NothingToJudgeError(unjudged(plan, run))
+        return judged[-1]

@@ -1,0 +1,38 @@
+"""Say where a flag is when a command begins: its run, and the plan that holds there."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from comparison.command_options import Refusal
+from flags.admin import UnleashAdmin
+from flags.history import Run, read_history
+from flags.playbook import Playbook
+from flags.standing import next_percentage, plan_at
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Hold a flag that is on at one percentage; the plan has a step there if it can have one."""
+
+    run: Run
+    plan: Playbook
+    percentage: int
+
+    @classmethod
+    def of(cls, admin: UnleashAdmin, playbook: Playbook) -> Self:
+        """Ask Unleash; raises AdminError, or a Refusal of a flag that cannot be judged."""
+        state, history = read_history(admin, playbook.flag)
+        run, flag = history.current, playbook.flag
+        if not run.setting.enabled:
+            raise Refusal(
+                f"{flag} is off: switch it on in the dashboard, at the percentage to begin at: "
+                f"{state.url}"
+            )
+        if run.setting.percentage is None:
+            raise Refusal(f"{flag} has no one percentage that decides: {state.url}")
+        return cls(run, plan_at(playbook, run.setting.percentage), run.setting.percentage)
+
+    @property
+    def following(self) -> int | None:
+        """Return the next percentage of the plan, None after the last one."""
+        return next_percentage(self.plan, self.percentage)

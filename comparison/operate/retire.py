@@ -1,0 +1,120 @@
+"""`bentoml migration retire`: see that the primary can go, and say what to remove."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from comparison.command_options import refusals
+from comparison.gate_command import EXIT_CODES
+from comparison.number_format import printable
+from comparison.operate.duration_option import DurationOption
+from comparison.operate.options import evidence_options, playbook_of, unleash_options
+from comparison.operate.place import Place
+from comparison.operate.serving_alone import seconds_to_serve
+from flags.admin import UnleashAdmin
+from flags.admin.seed import shadow_key
+from flags.commands.exits import exit_codes
+from flags.gate import Decision
+
+
+@click.command("retire")
+@evidence_options
+@click.option(
+    "--service",
+    required=True,
+    metavar="IMPORT",
+    help="The candidate's own service, as `bentoml serve` takes it: module:Name.",
+)
+@click.option(
+    "--within",
+    type=DurationOption(),
+    default="90s",
+    show_default=True,
+    metavar="TIME",
+    help="How long that service may take to be ready.",
+)
+@unleash_options
+def retire(
+    pairs: Path,
+    playbook: Path,
+    flag: str | None,
+    labels: Path | None,
+    reference: Path | None,
+    service: str,
+    within: timedelta,
+    url: str,
+    token: str,
+    environment: str,
+    project: str,
+) -> None:
+    """Check that the primary has answered nobody, start the candidate alone, say what to remove.
+
+    The last step of the playbook must have passed its gate: in the deprecation, the primary must
+    have served nothing for the whole hold. Then the candidate's service is started by itself on a
+    free port of this machine, until it is ready, and stopped. Nothing is changed.
+
+    The exit code is 0 if the primary can go, else 10 HOLD, 20 ROLLBACK, 1 if the candidate does not
+    serve alone.
+
+    Example: bentoml migration retire pairs --playbook playbook.yaml --service service:FraudV2
+    """
+    with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+        from comparison.operate.pairs_judge import NOT_YET, PairsJudge
+        from comparison.verdict_terminal import print_verdict
+
+        place = Place.of(admin, playbook_of(playbook, flag))
+        try:
+            evidence, judgement = PairsJudge(pairs, labels, reference).judged(
+                place.plan, place.run, datetime.now(UTC)
+            )
+        except NOT_YET as problem:
+            raise _NotRetired(Decision.HOLD, str(problem)) from problem
+        print_verdict(evidence, judgement, Console(highlight=False))
+        decision = judgement.verdict.decision
+        if decision is not Decision.ADVANCE:
+            raise _NotRetired(decision, f"the verdict is {decision}")
+        after = place.plan.after(judgement.step)
+        if after is not None:
+            raise _NotRetired(Decision.HOLD, f"{after.name} comes first")
+        click.echo()
+        seconds = seconds_to_serve(service, within.total_seconds())
+    click.echo(f"{service} serves alone: ready after {seconds:.1f} s")
+    click.echo()
+    for number, text in enumerate(
+        _to_do(place.plan.flag, service, evidence.integrity.models, admin), start=1
+    ):
+        click.echo(f"{number}. {text}")
+
+
+class _NotRetired(click.ClickException):
+    """Say that the primary is still needed; the exit code is the verdict's."""
+
+    def __init__(self, decision: Decision, why: str) -> None:
+        super().__init__(f"the primary cannot go yet: {why}")
+        self.exit_code = EXIT_CODES[decision]  # type: ignore[misc]  # click reads it from here too
+
+
+def _to_do(
+    flag: str, service: str, models: Mapping[str, Mapping[str, int]], admin: UnleashAdmin
+) -> Iterator[str]:
+    """Say what to remove, in an order in which nobody is served by the primary meanwhile."""
+    yield f"Deploy {service} in place of the service that `migrate` makes. Its routes are the same."
+    yield (
+        "See that no worker of the migration runs any more: `bentoml migration status` finds none. "
+        "Where the flag is missing, the primary answers."
+    )
+    yield (
+        f"Archive the flags {flag} and {shadow_key(flag)}: {admin.flag_url(flag)} and "
+        f"{admin.flag_url(shadow_key(flag))}"
+    )
+    yield (
+        "Remove bentoml-flags and what its settings were for: UNLEASH_URL, UNLEASH_API_TOKEN, the "
+        "playbook, the gate's jobs, the autopilot and its admin token."
+    )
+    for tag in models.get("primary", {}):
+        for model in printable(tag).split("+"):
+            yield f"Delete the primary's bundle: bentoml models delete {model}"
+    yield "Keep the pairs and the audit file for as long as the decision may be asked about."

@@ -1,0 +1,43 @@
+"""Notice that somebody wants a long-running command to end, and let it end what it is doing."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_SLICE: Final = 0.2
+"""Seconds after which a sleeper looks up; a lock in a signal's callback could hang."""
+
+
+class Stop:
+    """Say whether the command is to end."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def wait(self, seconds: float) -> None:
+        """Return after so many seconds, or soon after a stop is asked for."""
+        until = time.monotonic() + seconds
+        while not self.asked and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE))
+
+
+@contextmanager
+def stop_asked() -> Iterator[Stop]:
+    """Yield a Stop that SIGTERM, Ctrl-C or a closed terminal sets; a second Ctrl-C interrupts."""
+    stop = Stop()
+
+    def ask(signum: int, _frame: FrameType | None) -> None:
+        if stop.asked and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    earlier = {name: signal.signal(name, ask) for name in names}
+    try:
+        yield stop
+    finally:
+        for name, action in earlier.items():
+            signal.signal(name, action)

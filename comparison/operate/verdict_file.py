@@ -1,0 +1,28 @@
+"""Leave a verdict in a file that others read at any time, such as the live page."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from comparison.judgement import Judgement
+from comparison.verdict_document import VerdictDocument
+from flags.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFile:
+    """Write each verdict to one file, whole or not at all."""
+
+    path: Path
+
+    def write(self, evidence: Evidence, judgement: Judgement) -> str | None:
+        """Replace what is there; return what went wrong in words, which holds nothing up."""
+        content = VerdictDocument.of(evidence, judgement).json() + b"\n"
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            return f"{self.path} cannot be written: {error.strerror or error}"
+        return None

@@ -1,0 +1,135 @@
+"""Operate a flag by its evidence: look, decide, act; remember nothing in between.
+
+Everything is read anew at each look: the flag, its event log, the pairs. So it can be restarted at
+any time, and two of them do no harm: a step begins anew with every change of the flag, and neither
+moves a flag that is no longer as it was judged.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from flags.acts import DoneAct
+from flags.admin import Author, UnleashAdmin
+from flags.admin.errors import PersonalTokenError
+from flags.history import Run, read_history
+from flags.move import raise_percentage, switch_off
+from flags.next_act import Deed, Finding, NextAct, next_act
+from flags.playbook import Playbook
+from flags.standing import plan_at, unjudged
+from flags.status import FlagView
+
+
+class Judge(Protocol):
+    """Say what the pairs mean for the step that a flag is at."""
+
+    def __call__(self, plan: Playbook, run: Run, now: datetime) -> Finding:
+        """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Hold what was seen at one look, and what follows from it."""
+
+    run: Run
+    finding: Finding
+    act: NextAct
+
+    @property
+    def before(self) -> FlagView:
+        """Return the flag as it was seen."""
+        setting = self.run.setting
+        return FlagView(bool(setting.enabled), setting.percentage, setting.stickiness)
+
+    @property
+    def after(self) -> FlagView:
+        """Return the flag as the act makes it."""
+        if self.act.deed is Deed.ROLLBACK:
+            return replace(self.before, enabled=False)
+        if self.act.deed is Deed.ADVANCE:
+            return replace(self.before, percentage=self.act.percentage)
+        return self.before
+
+    @property
+    def change(self) -> str:
+        """Say what the act changes, e.g. `5 % -> 10 %`."""
+        after = "off" if not self.after.enabled else f"{self.after.percentage} %"
+        return f"{self.run.setting} -> {after}"
+
+    def done(self, admin: UnleashAdmin, flag: str) -> DoneAct:
+        """Return what a record keeps of the act, which was done just now."""
+        return DoneAct.of(
+            admin,
+            flag,
+            "autopilot",
+            before=self.before,
+            after=self.after,
+            reason="; ".join(self.act.reasons),
+            verdict=self.finding.as_plain(),
+        )
+
+
+Record = Callable[[Look], None]
+"""Takes a look whose act is done."""
+
+
+class Autopilot:
+    """Operate one flag; what it does is told to `record`, once it is done.
+
+    `resumed` is the last entry of the event log by anybody else that it may go on from.
+    """
+
+    def __init__(
+        self,
+        admin: UnleashAdmin,
+        playbook: Playbook,
+        judge: Judge,
+        *,
+        resumed: int = 0,
+        record: Record,
+    ) -> None:
+        self._admin = admin
+        self._playbook = playbook
+        self._judge = judge
+        self._resumed = resumed
+        self._record = record
+
+    def check(self) -> Author:
+        """Return the author of its own changes; raises PersonalTokenError if it is a person."""
+        author = self._admin.author()
+        if not author.by_token:
+            raise PersonalTokenError(
+                f"this token is {author}'s own: the autopilot needs an admin token, or it takes "
+                f"what {author} does in the dashboard for its own doing"
+            )
+        return author
+
+    def look(self, now: datetime) -> Look:
+        """Return what is to be done now.
+
+        Raises AdminError if Unleash does not tell, PersonalTokenError if its token is a person's.
+        """
+        own = self.check()
+        history = read_history(self._admin, self._playbook.flag)[1]
+        run = history.current
+        percentage = run.setting.percentage
+        plan = self._playbook if percentage is None else plan_at(self._playbook, percentage)
+        missing = unjudged(plan, run)
+        finding = Finding(None, None, missing) if missing else self._judge(plan, run, now)
+        act = next_act(history, plan, finding, own=own, resumed=self._resumed)
+        return Look(run, finding, act)
+
+    def do(self, look: Look) -> None:
+        """Do it, then record it.
+
+        Raises FlagChangedError, and does nothing, if the flag is no longer as it was seen.
+        """
+        flag, act = self._playbook.flag, look.act
+        if act.deed is Deed.ADVANCE and act.percentage is not None:
+            raise_percentage(self._admin, flag, look.run, act.percentage)
+        elif act.deed is Deed.ROLLBACK:
+            switch_off(self._admin, flag, look.run)
+        else:
+            return
+        self._record(look)

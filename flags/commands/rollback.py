@@ -1,0 +1,218 @@
+"""`bentoml migration rollback`: the flag off, and every worker seen to follow."""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from flags.acts import DoneAct, Following
+from flags.admin import FlagState, UnleashAdmin
+from flags.admin.errors import (
+    AdminError,
+    RateLimitedError,
+    UnleashFailedError,
+    UnleashUnreachableError,
+)
+from flags.audit import DEFAULT, AuditFile
+from flags.commands.exits import FOLLOWERS_MISSING, exit_codes
+from flags.commands.printable import printable
+from flags.errors import FlagsError
+from flags.following import Watch, Watched
+from flags.recording import record, record_locally
+from flags.running_service import running_workers
+from flags.status import FlagView
+from flags.worker_state import FlagBelief
+
+_TRIES: Final = 3
+_PAUSE: Final = 1.0
+"""Seconds before an Unleash that fails is asked again."""
+_LOOK: Final = 1.0
+"""Seconds for a look at the flag as it is before: rolling back waits no longer for it."""
+
+_OTHER_WAYS: Final = (
+    "Without Unleash: restart the service without UNLEASH_URL on a flags file that is off, or "
+    "deploy the primary alone."
+)
+
+
+@click.command("rollback")
+@click.argument("reason")
+@click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the one that the service has.")
+@click.option(
+    "--service",
+    default="http://127.0.0.1:3000",
+    show_default=True,
+    metavar="URL",
+    help="The running service, with its path prefix if it has one.",
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(min=0),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the workers.",
+)
+@click.option(
+    "--url",
+    required=True,
+    envvar="UNLEASH_URL",
+    show_envvar=True,
+    help="Unleash, with or without /api.",
+)
+@click.option(
+    "--token",
+    required=True,
+    envvar="UNLEASH_ADMIN_TOKEN",
+    show_envvar=True,
+    help="Admin token. Prefer the variable: other users of the machine see arguments.",
+)
+@click.option("--environment", default="development", show_default=True)
+@click.option("--project", default="default", show_default=True)
+@click.option(
+    "--audit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT,
+    show_default=True,
+    envvar="MIGRATION_AUDIT",
+    show_envvar=True,
+    metavar="FILE",
+    help="Where the act is recorded, one JSON line each.",
+)
+def rollback(
+    reason: str,
+    flag: str | None,
+    service: str,
+    within: float,
+    url: str,
+    token: str,
+    environment: str,
+    project: str,
+    audit: Path,
+) -> None:
+    """Switch the flag off, so that the primary answers everything, and watch the workers follow.
+
+    REASON is kept on the flag, as a tag, and in the audit file. Needs no service, no pairs and no
+    playbook: with --flag, nothing but Unleash is asked before the flag is off.
+
+    Exit code 0: the flag is off, and every worker that could be asked follows. 3: it is off, but
+    not every worker followed in time. 1 or 2: it could not be switched off.
+
+    Example: bentoml migration rollback "p99 doubled" --flag fraud-detector-v2
+    """
+    if not reason.strip():
+        raise click.UsageError("the reason is empty: say why, others will read it")
+    file = AuditFile(audit)
+    with exit_codes():
+        key = flag or _flag_of(service)
+        began = time.monotonic()
+        before = _look(UnleashAdmin(url, token, environment, project, timeout=_LOOK), key)
+        with UnleashAdmin(url, token, environment, project) as admin:
+            try:
+                _switch_off(admin, key, before)
+            except AdminError:
+                click.echo(f"{key} is NOT known to be off. {_OTHER_WAYS}", err=True)
+                raise
+            click.echo(_done(admin, key, before))
+            act = _act(admin, key, before, reason)
+            recorded = record(admin, act, file)
+    if recorded.note:
+        click.echo(f"reason kept on the flag: {recorded.note}")
+    _warn(recorded.warnings)
+    try:
+        watched = Watch(service, key).until(_off, within=within, began=began)
+    except KeyboardInterrupt:
+        watched = Watched(0, None, missing=("the watching was broken off",))
+    _warn(record_locally(_following(act, service, watched), file))
+    _show(watched, service, within)
+    raise SystemExit(0 if watched.followed or watched.unseen else FOLLOWERS_MISSING)
+
+
+def _flag_of(service: str) -> str:
+    try:
+        return running_workers(service).flag
+    except FlagsError:
+        click.echo("which flag it is cannot be asked of the service: give --flag KEY", err=True)
+        raise
+
+
+def _look(admin: UnleashAdmin, key: str) -> FlagState | None:
+    """Return the flag as it is, None if Unleash does not say it at once."""
+    with admin:
+        try:
+            return admin.state(key)
+        except AdminError:  # if it matters, switching off will say it
+            return None
+
+
+def _switch_off(admin: UnleashAdmin, key: str, before: FlagState | None) -> None:
+    if before is not None and before.archived:  # Unleash refuses to switch what reaches nobody
+        return
+    _repeated(lambda: admin.turn_off(key))
+
+
+def _repeated(request: Callable[[], None]) -> None:
+    for last in (*(False,) * (_TRIES - 1), True):
+        try:
+            request()
+            return
+        except (UnleashUnreachableError, UnleashFailedError, RateLimitedError) as error:
+            if last:
+                raise
+            click.echo(f"Warning: {error}; trying again", err=True)
+            time.sleep(_PAUSE)
+
+
+def _done(admin: UnleashAdmin, key: str, before: FlagState | None) -> str:
+    where = f"{key} is off in {admin.environment}"
+    if before is None:
+        return f"{where}; what it was before could not be asked in time"
+    if before.archived:
+        return f"{where}: it is archived"
+    return f"{where}, it was {'so already' if not before.enabled else _words(before)}"
+
+
+def _words(state: FlagState) -> str:
+    view = FlagView.in_unleash(state)
+    return "on, no single percentage" if view.percentage is None else f"at {view.percentage:g} %"
+
+
+def _act(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str) -> DoneAct:
+    was = FlagView.in_unleash(before) if before else None
+    after = FlagView(False, was.percentage if was else None, was.stickiness if was else None)
+    return DoneAct.of(admin, key, "rollback", before=was, after=after, reason=reason)
+
+
+def _following(act: DoneAct, service: str, watched: Watched) -> Following:
+    missing = watched.missing or ((watched.unseen,) if watched.unseen else ())
+    seconds = None if watched.seconds is None else round(watched.seconds, 3)
+    return Following(act.id, datetime.now(UTC), service, watched.workers, seconds, missing)
+
+
+def _off(belief: FlagBelief) -> bool:
+    """Say whether a worker lets the primary answer everything: off, or no flag at all."""
+    return not belief.enabled
+
+
+def _show(watched: Watched, service: str, within: float) -> None:
+    if watched.seconds is not None:
+        count = f"{watched.workers} worker" + ("" if watched.workers == 1 else "s")
+        every = "" if watched.workers == 1 else "all "
+        click.echo(f"{every}{count} followed within {watched.seconds:.1f} s")
+    elif watched.unseen is not None:
+        click.echo(f"the workers could not be asked: {printable(watched.unseen)}")
+    else:
+        click.echo(
+            f"Error: the flag is off, but after {within:g} s not every worker of {service} follows",
+            err=True,
+        )
+        for each in watched.missing:
+            click.echo(f"  {printable(each)}", err=True)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for each in warnings:
+        click.echo(f"Warning: {printable(each)}", err=True)

@@ -1,0 +1,113 @@
+"""Watch the workers of a running service until each of them follows a change of the flag."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from flags.errors import FlagsError, OtherFlagError, ServiceUnreachableError
+from flags.running_service import running_workers
+from flags.worker_state import SILENT, FlagBelief, Workers, WorkerState
+
+_PAUSE: Final = 0.1
+"""Seconds between two looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What came of watching a service."""
+
+    workers: int
+    """Number of those that follow."""
+    seconds: float | None
+    """Until the last of them did; None if not all do, or none could be asked."""
+    missing: tuple[str, ...] = ()
+    """Who does not follow, and why, in words."""
+    unseen: str | None = None
+    """Why the workers could not be asked at all."""
+
+    @property
+    def followed(self) -> bool:
+        """Say whether every worker follows."""
+        return self.seconds is not None
+
+
+class Watch:
+    """Look at the workers again and again; times are those of `clock`, in seconds."""
+
+    def __init__(
+        self,
+        service: str,
+        flag: str,
+        *,
+        ask: Callable[[str], Workers] = running_workers,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._service = service
+        self._flag = flag
+        self._ask = ask
+        self._clock = clock
+        self._sleep = sleep
+
+    def until(
+        self, follows: Callable[[FlagBelief], bool], *, within: float, began: float
+    ) -> Watched:
+        """Return once `follows` is true of every worker, or after `within` seconds from `began`.
+
+        A service that does not answer is asked again until then, since one under stress may; one
+        that answers something else is not.
+        """
+        seen: Watched | None = None
+        while True:
+            try:
+                seen = self._look(follows, began)
+                if seen.followed:
+                    return seen
+            except ServiceUnreachableError as error:
+                if seen is None or seen.unseen is not None:
+                    seen = Watched(0, None, unseen=str(error))
+                else:
+                    ended = f"{error}, but it did before"
+                    seen = replace(seen, missing=tuple(dict.fromkeys((*seen.missing, ended))))
+            except OtherFlagError as error:
+                return Watched(0, None, missing=(str(error),))
+            except FlagsError as error:
+                return Watched(0, None, unseen=str(error))
+            if self._clock() - began >= within:
+                return seen
+            self._sleep(_PAUSE)
+
+    def _look(self, follows: Callable[[FlagBelief], bool], began: float) -> Watched:
+        workers = self._ask(self._service)
+        if workers.flag != self._flag:
+            raise OtherFlagError(
+                f"{self._service} follows the flag {workers.flag}, not {self._flag}"
+            )
+        behind = [
+            state for state in workers.workers if not (state.flag.tells and follows(state.flag))
+        ]
+        count = len(workers.workers) - len(behind)
+        if not workers.workers:
+            return Watched(0, None, missing=("no worker says anything",))
+        if not behind:
+            return Watched(count, self._clock() - began)
+        return Watched(count, None, tuple(_in_words(state, workers) for state in behind))
+
+
+def _in_words(state: WorkerState, workers: Workers) -> str:
+    belief = state.flag
+    name = f"worker {state.worker[:8]} (process {state.pid} on {state.host})"
+    if not belief.tells:
+        return f"{name}: its provider {belief.provider} does not tell what it sees"
+    switch = "on" if belief.enabled else "off" if belief.enabled is False else "nothing"
+    percentage = "" if belief.rollout is None or not belief.enabled else f", {belief.rollout:g} %"
+    words = f"{name}: sees {switch}{percentage}"
+    if belief.source:
+        words += f", from {belief.source}"
+    silence = (workers.at - state.heartbeat).total_seconds()
+    if silence > SILENT.total_seconds():
+        words += f"; is silent for {silence:.0f} s"
+    elif belief.state != "ready":
+        words += f"; its flags are {belief.state.replace('_', ' ')}"
+    return words

@@ -1,0 +1,36 @@
+"""Move a flag only from where it was when the decision was made."""
+
+from flags.admin import UnleashAdmin
+from flags.admin.errors import FlagChangedError
+from flags.history import Run, read_history
+
+
+def raise_percentage(admin: UnleashAdmin, key: str, seen: Run, percentage: int) -> None:
+    """Set a higher percentage, unless the flag is no longer in the run `seen`.
+
+    Raises FlagChangedError then. Unleash compares the percentage itself, in the same transaction.
+    What else has changed is compared just before; if the flag was switched off in between, the
+    slider is put back to where it was.
+    """
+    _check(admin, key, seen)
+    before = seen.setting.percentage
+    admin.set_rollout(key, percentage, expected=before)
+    if before is not None and not admin.state(key).enabled:
+        admin.set_rollout(key, before)
+        raise FlagChangedError(
+            f"{key} was switched off just now: its slider was put back to {before} %"
+        )
+
+
+def switch_off(admin: UnleashAdmin, key: str, seen: Run) -> None:
+    """Switch the flag off, unless it is no longer in the run `seen`: then FlagChangedError."""
+    _check(admin, key, seen)
+    admin.turn_off(key)
+
+
+def _check(admin: UnleashAdmin, key: str, seen: Run) -> None:
+    now = read_history(admin, key)[1].current
+    if now != seen:
+        raise FlagChangedError(
+            f"{key} is no longer as it was judged: {now.how} by {now.by or 'somebody'}"
+        )

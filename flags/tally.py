@@ -1,0 +1,52 @@
+"""Count and digest what a stream sends, as it passes by."""
+
+import hashlib
+from typing import Any, Final
+
+from flags.errors import AnswerUnreadableError
+from flags.observation import Content
+
+KEPT_BYTES: Final = 2**18
+"""Up to this length a stream is kept for `score` to be read from; beyond it nothing is."""
+
+
+class Tally:
+    """Count the items of one stream, and digest their bytes in the order in which they were sent.
+
+    With `keep`, the items are kept as well, as long as they are not longer than KEPT_BYTES.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self._digest = hashlib.sha256()
+        self._kept: list[Any] | None = [] if keep else None
+        self.items = 0
+        self.length = 0
+
+    def add(self, item: Any, sent: str | bytes) -> None:
+        """Take note of `item`, which is sent as `sent`."""
+        chunk = sent.encode() if isinstance(sent, str) else sent
+        self.items += 1
+        self.length += len(chunk)
+        self._digest.update(chunk)
+        if self._kept is not None:
+            self._kept.append(item)
+            if self.length > KEPT_BYTES:
+                self._kept = None
+
+    def content(self, *, first_item: float | None, complete: bool) -> Content:
+        """Return what was counted; without its digest unless the stream is `complete`."""
+        digest = self._digest.hexdigest() if complete else None
+        return Content(self.length, digest, self.items, first_item)
+
+    def answer(self) -> Any:
+        """Return the items as one answer: texts and bytes joined, anything else as a list.
+
+        Raises AnswerUnreadableError where they were too long to be kept.
+        """
+        if self._kept is None:
+            raise AnswerUnreadableError(f"the stream is longer than {KEPT_BYTES} bytes")
+        if self._kept and all(isinstance(item, str) for item in self._kept):
+            return "".join(self._kept)
+        if self._kept and all(isinstance(item, bytes) for item in self._kept):
+            return b"".join(self._kept)
+        return self._kept

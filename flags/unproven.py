@@ -1,0 +1,68 @@
+"""Find the steps up that no verdict can have allowed, from a flag's history alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flags.duration_text import duration_text
+from flags.history import History, Run
+from flags.playbook import Playbook
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovenStep:
+    """Hold a step up that was taken without evidence, and how that can be told."""
+
+    time: datetime
+    by: str
+    by_token: bool
+    what: str
+    """E.g. `5 % to 50 %`."""
+    why: tuple[str, ...]
+
+
+def unproven_steps(history: History, playbook: Playbook | None) -> tuple[UnprovenStep, ...]:
+    """Return those that led to where the flag is: since it was last off, or at 0 %.
+
+    Without a playbook only stages are known, and that one follows another.
+    """
+    found: list[UnprovenStep] = []
+    for before, after in zip(history.runs, history.runs[1:], strict=False):
+        if not after.setting.percentage:  # off, at 0 %, or not one percentage
+            found = []
+        if after.since is None or not _is_up(before, after):
+            continue
+        why = tuple(_by_plan(before, after, playbook) if playbook else _by_stage(before, after))
+        if why:
+            what = f"{before.setting} to {after.setting}"
+            found.append(UnprovenStep(after.since, after.by or "?", after.by_token, what, why))
+    return tuple(found)
+
+
+def _is_up(before: Run, after: Run) -> bool:
+    """Say whether more callers get the candidate; what is unclear is no step."""
+    if before.setting.enabled is None or after.setting.percentage is None:
+        return False
+    if before.setting.enabled and before.setting.percentage is None:
+        return False
+    return after.setting.percentage > (before.setting.percentage or 0)
+
+
+def _by_stage(before: Run, after: Run) -> Iterator[str]:
+    left, reached = before.setting.stage, after.setting.stage
+    if left and reached and not left.may_become(reached):
+        yield f"{reached} does not follow {left}"
+
+
+def _by_plan(before: Run, after: Run, playbook: Playbook) -> Iterator[str]:
+    # Off is below the shadow's 0 %: whoever switches on begins with the first step.
+    left = -1 if before.setting.percentage is None else before.setting.percentage
+    reached = after.setting.percentage or 0
+    if not playbook.steps_at(reached):
+        yield f"{reached} % is no step of the playbook"
+    if not playbook.may_go(left, reached):
+        yield "more than one step at once"
+    hold = next((step.hold for step in reversed(playbook.steps) if step.rollout <= left), None)
+    if hold and before.since and after.since and after.since - before.since < hold:
+        held = timedelta(seconds=round((after.since - before.since).total_seconds()))
+        yield f"held for {duration_text(held)} of {duration_text(hold)}"

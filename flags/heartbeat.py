@@ -11,6 +11,7 @@ from openfeature.client import OpenFeatureClient
 from openfeature.event import ProviderEvent
 
 from flags.metrics import WorkerMetrics
+from flags.recent import RecentPairs
 from flags.worker_state import Roster, WorkerState
 
 logger = logging.getLogger(__name__)
@@ -33,14 +34,17 @@ class Heartbeat:
         metrics: WorkerMetrics,
         roster: Roster,
         client: OpenFeatureClient,
+        recent: RecentPairs | None = None,
         interval: float = INTERVAL,
     ) -> None:
         self._look = look
         self._metrics = metrics
         self._roster = roster
         self._client = client
+        self._recent = recent
         self._interval = interval
         self._wake = asyncio.Event()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._on_change: Callable[[Any], None] | None = None
         self._failing = False
@@ -62,21 +66,24 @@ class Heartbeat:
     async def stop(self) -> None:
         """Beat no more, and leave no trace of this worker but its counts."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            self._stopping = True
+            self._wake.set()
+            await self._task  # not cancelled: a beat in its thread would outlive it
+            await self._beat()  # what was counted, and shipped, since the last one
         if self._on_change is not None:
             for event in ProviderEvent:
                 with contextlib.suppress(ValueError):  # the application cleared all handlers
                     self._client.remove_handler(event, self._on_change)
         self._metrics.settle()
-        await asyncio.to_thread(self._roster.withdraw)
+        await asyncio.to_thread(self._withdraw)
         self._metrics.forget(os.getpid())
 
     async def _go_on(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._interval)
+            if self._stopping:
+                return
             self._wake.clear()
             await self._beat()
 
@@ -91,8 +98,15 @@ class Heartbeat:
                 logger.exception("this worker cannot tell its state")
             self._failing = True
 
+    def _withdraw(self) -> None:
+        self._roster.withdraw()
+        if self._recent is not None:
+            self._recent.withdraw()
+
     def _tell(self, state: WorkerState) -> None:
         self._roster.publish(state)
+        if self._recent is not None:
+            self._recent.publish()
         self._metrics.show(state)
         for gone in self._roster.sweep():
             logger.warning("worker %s (process %d) is gone", gone.worker, gone.pid)

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from openfeature.client import OpenFeatureClient
 
@@ -11,7 +12,10 @@ from flags.export.pair_files import PairFiles
 from flags.metrics import CountedPairs
 from flags.provider import FlagFile, FlagServer, UnleashProvider
 from flags.tuning import Tuning
-from flags.worker_state import FlagBelief, PairCounts, WorkerState, here
+from flags.worker_state import FlagBelief, PairCounts, ShippingCounts, WorkerState, here
+
+if TYPE_CHECKING:
+    from flags.export.shipper import Shipper
 
 
 class SelfReport:
@@ -25,12 +29,14 @@ class SelfReport:
         flag: "FlagLook",
         pairs: CountedPairs,
         files: PairFiles,
+        shipper: "Shipper | None" = None,
     ) -> None:
         self._worker = worker
         self._service = service
         self._flag = flag
         self._pairs = pairs
         self._files = files
+        self._shipper = shipper
         self._lag = Lag()
         self._started = datetime.now(UTC)
 
@@ -54,6 +60,20 @@ class SelfReport:
                 dropped=dict(files.dropped),
             ),
             pid_namespace=namespace,
+            shipping=self._shipping(),
+        )
+
+    def _shipping(self) -> ShippingCounts | None:
+        if self._shipper is None:
+            return None
+        account = self._shipper.account
+        return ShippingCounts(
+            str(self._shipper.destination),
+            shipped=account.shipped,
+            rejected=dict(account.rejected),
+            retries=dict(account.retries),
+            waiting_bytes=account.waiting_bytes,
+            lag_seconds=round(account.age_seconds, 3),
         )
 
 
@@ -71,6 +91,7 @@ class FlagLook:
         self._client = client
         self._tunings = tunings
         self._source = _source_words(source)
+        self._since = Since()
 
     def __call__(self) -> FlagBelief:
         """Return what the provider knows; less for a provider that is not ours."""
@@ -80,6 +101,14 @@ class FlagLook:
             status = self._client.get_provider_status()
             return FlagBelief(self._flag, name, str(status.value).lower(), tells=False)
         definition = provider.definition(self._flag) if provider.has_flags else None
+        thresholds = {
+            output: threshold
+            for tuning in self._tunings
+            for output, threshold in tuning.thresholds(
+                definition.payload if definition else None
+            ).items()
+        }
+        seen = definition and (definition.enabled, definition.rollout, definition.stickiness)
         return FlagBelief(
             self._flag,
             name,
@@ -88,17 +117,27 @@ class FlagLook:
             enabled=definition.enabled if definition else None,
             rollout=definition.rollout if definition else None,
             stickiness=definition.stickiness if definition else None,
-            thresholds={
-                output: threshold
-                for tuning in self._tunings
-                for output, threshold in tuning.thresholds(
-                    definition.payload if definition else None
-                ).items()
-            },
+            thresholds=thresholds,
             age_seconds=round(provider.age, 3),
             error=without_credentials(provider.error),
             warnings=tuple(provider.warnings(self._flag)) if provider.has_flags else (),
+            since=self._since((seen, thresholds)),
+            project=definition.project if definition else None,
         )
+
+
+class Since:
+    """Remember since when the same has been seen."""
+
+    def __init__(self) -> None:
+        self._seen: object = None
+        self._since: datetime | None = None
+
+    def __call__(self, seen: object) -> datetime:
+        """Return when this was seen for the first time without anything else in between."""
+        if self._since is None or seen != self._seen:
+            self._seen, self._since = seen, datetime.now(UTC)
+        return self._since
 
 
 class Lag:

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
-from flags.pair import Limits
+from flags.limits import Limits
 from flags.provider import FlagFile, FlagServer
 
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$"
@@ -55,7 +55,11 @@ class Settings(BaseSettings):
 
     # --- what an operator can see ---------------------------------------------------------------
     migration_endpoints: bool = Field(
-        True, description="Whether the service answers GET /migration/workers."
+        True, description="Whether the service answers GET /migration, its live page, and below it."
+    )
+    unleash_dashboard_url: str | None = Field(
+        None,
+        description="Address of Unleash for the live page's readers. Unset: that of UNLEASH_URL.",
     )
 
     # --- what identifies a request --------------------------------------------------------------
@@ -82,13 +86,26 @@ class Settings(BaseSettings):
 
     # --- what a side may take -------------------------------------------------------------------
     primary_timeout: float | None = Field(
-        None, gt=0, description="Seconds for the primary's answer. Unset: no limit, as without us."
+        None,
+        gt=0,
+        description="Seconds for the primary's answer, of a stream its first item. Unset: no "
+        "limit, as without us.",
     )
     candidate_timeout: float = Field(
-        1.0, gt=0, description="Seconds for the candidate's answer; then the primary's is served."
+        1.0,
+        gt=0,
+        description="Seconds for the candidate's answer, of a stream its first item; then the "
+        "primary's is served.",
+    )
+    candidate_item_timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds between two items of an active candidate's stream; then it ends.",
     )
     shadow_timeout: float = Field(
-        5.0, gt=0, description="Seconds for the side that nobody waits for."
+        5.0,
+        gt=0,
+        description="Seconds for the side that nobody waits for; of a stream, to its last item.",
     )
     shadow_concurrency: int = Field(
         32, ge=1, description="Shadows in progress per worker; a further one is shed."
@@ -183,6 +200,7 @@ class Settings(BaseSettings):
         return Limits(
             primary_timeout=self.primary_timeout,
             candidate_timeout=self.candidate_timeout,
+            candidate_item_timeout=self.candidate_item_timeout,
             shadow_timeout=self.shadow_timeout,
             shadow_concurrency=self.shadow_concurrency,
         )

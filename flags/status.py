@@ -3,37 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, Self
 
 from flags.admin import FlagEvent, FlagState
-from flags.worker_state import SILENT, FlagBelief, PairCounts, Workers, WorkerState
+from flags.history import History
+from flags.playbook import Playbook
+from flags.stages import Stage
+from flags.unproven import UnprovenStep, unproven_steps
+from flags.worker_state import SILENT, FlagBelief, PairCounts, ShippingCounts, Workers, WorkerState
 
 LAG_LIMIT: Final = 2.0
 """Seconds for which pairs may wait before it is worth a remark."""
 
-_CANARY: Final = 10
-"""Highest percentage of the canary."""
-
-
-class Stage(StrEnum):
-    """How far a migration has come, as far as its percentage tells."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    CANARY = "canary"
-    RAMP = "ramp"
-
-    @classmethod
-    def of(cls, enabled: bool, percentage: float | None) -> Self | None:
-        """Return the stage of a flag that is on or off, at 0-100 percent; None if that is None."""
-        if not enabled:
-            return cls.OFF
-        if percentage is None:
-            return None
-        if percentage == 0:
-            return cls.SHADOW
-        return cls.CANARY if percentage <= _CANARY else cls.RAMP
+SHIPPING_LAG_LIMIT: Final = 30.0
+"""Seconds for which pairs may be sent in vain to their receiver before it is worth a remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +72,9 @@ class Change:
     def last(cls, events: Iterable[FlagEvent]) -> Self | None:
         """Return the newest event that bears on who answers; `events` are newest first."""
         for event in events:
-            if event.type in _BEARING or event.type.startswith(_BEARING_PREFIXES):
-                return cls(event.time, event.by, event.by_token, _in_words(event))
+            if event.bears_on_answers:
+                return cls(event.time, event.by, event.by_token, event.in_words)
         return None
-
-
-_BEARING: Final = frozenset({"feature-created", "feature-archived", "feature-revived"})
-_BEARING_PREFIXES: Final = ("feature-strategy-", "feature-environment-")
-
-
-def _in_words(event: FlagEvent) -> str:
-    if event.enabled is not None:
-        return "switched on" if event.enabled else "switched off"
-    parts = []
-    if event.rollout_after is not None and event.rollout_before != event.rollout_after:
-        before = "" if event.rollout_before is None else f"{event.rollout_before} % to "
-        parts.append(f"rollout {before}{event.rollout_after} %")
-    if event.stickiness_before and event.stickiness_before != event.stickiness_after:
-        parts.append(f"stickiness {event.stickiness_before} to {event.stickiness_after}")
-    return ", ".join(parts) or event.type.removeprefix("feature-").replace("-", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +102,8 @@ class Status:
     url: str | None = None
     """The flag's page in the dashboard."""
     last_change: Change | None = None
+    unproven: tuple[UnprovenStep, ...] = ()
+    """Steps up without evidence that led to where the flag is."""
     service: str | None = None
     workers: tuple[WorkerView, ...] = ()
     not_shown: Mapping[str, str] | None = None
@@ -147,10 +116,13 @@ class Status:
         *,
         unleash: FlagState | None,
         events: Iterable[FlagEvent] = (),
+        playbook: Playbook | None = None,
         workers: Workers | None = None,
         not_shown: Mapping[str, str] | None = None,
     ) -> Self:
-        """Put together what could be asked."""
+        """Put together what could be asked; `events` is the whole log, newest first."""
+        events = tuple(events)
+        history = History.of(unleash, events) if unleash else None
         view = FlagView.in_unleash(unleash) if unleash else None
         running = _views(workers, view) if workers else ()
         if view is None and len({each.sees for each in running}) == 1:
@@ -162,6 +134,7 @@ class Status:
             environment=unleash.environment if unleash else None,
             url=unleash.url if unleash else None,
             last_change=Change.last(events),
+            unproven=unproven_steps(history, playbook) if history else (),
             service=workers.service if workers else None,
             workers=running,
             not_shown=dict(not_shown or {}),
@@ -192,6 +165,7 @@ class Status:
             "environment": self.environment,
             "url": self.url,
             "last_change": self.last_change,
+            "unproven": self.unproven,
             "service": self.service,
             "followed": self.followed,
             "workers": [
@@ -219,7 +193,13 @@ def _views(workers: Workers, flag: FlagView | None) -> tuple[WorkerView, ...]:
                 0, f"is silent for {silence.total_seconds():.0f} s: it hangs, or stopped"
             )
         views.append(
-            WorkerView(state, sees, follows, silent, (*remarks, *_pair_remarks(state.pairs)))
+            WorkerView(
+                state,
+                sees,
+                follows,
+                silent,
+                (*remarks, *_pair_remarks(state.pairs), *_shipping_remarks(state.shipping)),
+            )
         )
     return tuple(views)
 
@@ -256,3 +236,15 @@ def _pair_remarks(pairs: PairCounts) -> Iterator[str]:
         yield f"{pairs.waiting:,} pairs wait for the disk, the oldest for {pairs.lag_seconds:.0f} s"
     for reason, count in pairs.dropped.items():
         yield f"{count:,} pairs dropped: {reason}"
+
+
+def _shipping_remarks(shipping: ShippingCounts | None) -> Iterator[str]:
+    if shipping is None:
+        return
+    if shipping.lag_seconds > SHIPPING_LAG_LIMIT:
+        yield (
+            f"{shipping.waiting_bytes:,} bytes of pairs wait for {shipping.destination}, sent in "
+            f"vain for {shipping.lag_seconds:.0f} s"
+        )
+    for reason, count in shipping.rejected.items():
+        yield f"{count:,} spans not taken by {shipping.destination}: {reason}"

@@ -22,6 +22,9 @@ WORKERS_PATH: Final = "/migration/workers"
 FOLDER: Final = ".workers"
 """Name of the folder inside that of the pairs."""
 
+RECENT_SUFFIX: Final = ".recent"
+"""Of the file, beside that of a worker's state, in which its last minutes are counted."""
+
 SILENT: Final = timedelta(seconds=5)
 """A worker whose last heartbeat is older hangs, or was stopped."""
 
@@ -58,6 +61,10 @@ class FlagBelief:
     """What is wrong with the flag."""
     tells: bool = True
     """False for a provider that evaluates flags, but does not tell how they are set."""
+    since: datetime | None = None
+    """When this worker first saw the flag so, by its own clock; at its start at the earliest."""
+    project: str | None = None
+    """Of the flag in Unleash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,24 @@ class PairCounts:
     """How long the oldest of them has waited, seen once a heartbeat."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """By reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingCounts:
+    """What became of the pair files that a worker ships to a receiver; counts since its start."""
+
+    destination: str
+    """Address of the receiver, without credentials and path."""
+    shipped: int = 0
+    """Spans that the receiver took, of pairs and of workers."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """By reason: spans that it would not take, or that could not be read. They stay on disk."""
+    retries: Mapping[str, int] = field(default_factory=dict)
+    """By reason: requests that have to be repeated."""
+    waiting_bytes: int = 0
+    """Of the files: not taken yet."""
+    lag_seconds: float = 0.0
+    """Age of the oldest pair that is being sent in vain; 0 if none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +113,8 @@ class WorkerState:
     pairs: PairCounts
     pid_namespace: int | None = None
     """In which `pid` means this process; None where the system has no such thing."""
+    shipping: ShippingCounts | None = None
+    """None in a worker that ships nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +159,11 @@ class Roster:
         self._own: WorkerState | None = None
         self._failing = False
 
+    @property
+    def own(self) -> str | None:
+        """Return the id of the worker that this process is."""
+        return self._own.worker if self._own else None
+
     def publish(self, state: WorkerState) -> None:
         """Write `state` in one step, in place of this worker's last one."""
         self._own = state
@@ -172,6 +204,7 @@ class Roster:
         )
         for state in gone:
             _remove(self._path(state))
+            _remove(self._path(state).with_suffix(RECENT_SUFFIX))
         self._remove_forgotten(now)
         return gone
 
@@ -180,7 +213,7 @@ class Roster:
         return [state for state in states if state and state.service == self._service]
 
     def _remove_forgotten(self, now: datetime) -> None:
-        for path in self._files(".json", ".tmp"):
+        for path in self._files(".json", ".tmp", RECENT_SUFFIX):
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 if now - changed > _FORGOTTEN:

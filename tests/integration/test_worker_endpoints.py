@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flags import metrics
+from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.flags_file import write_flags_file
 from flags.worker_state import FOLDER, WORKERS_PATH, Workers, WorkerState
 from service.serving import Serving
@@ -196,7 +197,8 @@ def test_routes_and_docs_are_the_primarys_and_its_own_pages_answer(running: Runn
     schema = running.get("/schema.json").json()
     ours, theirs = schema["paths"], ThingsV1.schema()["paths"]
     assert schema["routes"] == json.loads(json.dumps(ThingsV1.schema()["routes"]))
-    assert ours == {**theirs, WORKERS_PATH: {"mounted": True}}
+    own = {PAGE_PATH, LIVE_PATH, WORKERS_PATH}
+    assert ours == {**theirs, **{path: {"mounted": True} for path in own}}
     paths = running.get("/docs.json").json()["paths"]
     assert paths.keys() == ThingsV1.openapi_spec.asdict()["paths"].keys()
     assert running.get("/migration/about").text == "the primary's page"
@@ -210,7 +212,10 @@ def test_routes_and_docs_are_the_primarys_and_its_own_pages_answer(running: Runn
         ("POST", WORKERS_PATH, 405),
         ("DELETE", WORKERS_PATH, 405),
         ("HEAD", WORKERS_PATH, 200),
-        ("GET", "/migration", 404),
+        ("POST", LIVE_PATH, 405),
+        ("POST", PAGE_PATH, 405),
+        ("GET", PAGE_PATH, 200),
+        ("GET", f"{PAGE_PATH}/", 307),
         ("GET", f"{WORKERS_PATH}/../../etc", 404),
         ("GET", "/migration/anything", 404),
     ],
@@ -272,7 +277,9 @@ def test_a_service_that_has_ended_leaves_nobody_on_its_list(tmp_path: Path) -> N
     with serving:
         (worker,) = Running(serving, tmp_path).workers()
         assert worker.flag.rollout == 0.0
-        assert [path.stem for path in (tmp_path / "pairs" / FOLDER).iterdir()] == [worker.worker]
+        assert {path.stem for path in (tmp_path / "pairs" / FOLDER).iterdir()} == {worker.worker}
+        assert "<title>Migration</title>" in httpx.get(serving.url + PAGE_PATH).text
+        assert httpx.get(serving.url + LIVE_PATH).json()["percentage"] == 0
         assert httpx.get(serving.url.removesuffix("/claims") + WORKERS_PATH).status_code == 404
     assert list((tmp_path / "pairs" / FOLDER).iterdir()) == []
 
@@ -304,7 +311,9 @@ def test_flags_that_are_required_are_waited_for_and_endpoints_can_be_off(tmp_pat
         write_flags_file(running.flags, FLAG, 100)
         wait_for(lambda: _status(serving, "/readyz") == 200, 3, "ready")
         assert running.judge(50).json() == {"score": 1.0}
-        assert running.get(WORKERS_PATH).status_code == 404
+        for path in (PAGE_PATH, LIVE_PATH, WORKERS_PATH):
+            assert running.get(path).status_code == 404
+        assert not list(running.pairs.glob(f"{FOLDER}/*.recent")), "nobody would read them"
         running.flags.unlink()
         time.sleep(1.5)
         assert running.get("/readyz").status_code == 200, "the last good flags still count"

@@ -1,6 +1,7 @@
 """When a worker tells its state, and that nothing comes of it when that fails."""
 
 import asyncio
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -131,6 +132,27 @@ async def test_each_beat_and_the_last_one_too_settles_the_counts(
         await asyncio.sleep(0.2)
         counts.count(PAIR)
     assert counted() == 2
+
+
+async def test_the_last_beat_has_ended_when_the_worker_is_gone(
+    beating: Beating, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beat that is being written down while the worker stops does not put it on the list."""
+    publish, under_way, go_on = Roster.publish, threading.Event(), threading.Event()
+
+    def slowly(self: Roster, state: WorkerState) -> None:
+        under_way.set()
+        go_on.wait(10)
+        publish(self, state)
+
+    async with beating(0.01) as heartbeat:
+        monkeypatch.setattr(Roster, "publish", slowly)
+        await asyncio.to_thread(under_way.wait, 10)
+        stopping = asyncio.create_task(heartbeat.stop())
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await stopping
+        assert list((tmp_path / FOLDER).iterdir()) == []
 
 
 async def test_a_state_that_cannot_be_told_is_logged_once_and_tried_again(

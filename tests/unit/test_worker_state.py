@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from flags.worker_state import FOLDER, GONE, SILENT, PairCounts, Roster, Workers, WorkerState
+from flags.worker_state import (
+    FOLDER,
+    GONE,
+    SILENT,
+    PairCounts,
+    Roster,
+    ShippingCounts,
+    Workers,
+    WorkerState,
+)
 from tests.worker_states import NOON, belief, worker_state, workers
 
 
@@ -220,7 +229,11 @@ def test_readers_never_find_half_a_state(tmp_path: Path, clock_at_noon: Clock) -
 def test_what_a_service_says_survives_json() -> None:
     flag = belief(thresholds={"score": 0.93}, error="no", warnings=("odd",), age_seconds=None)
     pairs = PairCounts(5, waiting=2, lag_seconds=1.5, dropped={"enospc": 3})
-    said = workers(worker_state(flag=flag, pairs=pairs), worker_state("w2", pid_namespace=None))
+    shipping = ShippingCounts("http://c:4318", 7, {"http_400": 1}, {"connection": 2}, 512, 3.5)
+    said = workers(
+        worker_state(flag=flag, pairs=pairs, shipping=shipping),
+        worker_state("w2", pid_namespace=None),
+    )
     assert Workers.parse(said.to_json()) == said
 
 

@@ -1,0 +1,139 @@
+"""Put together what the live page shows: all of it is seen by the workers, none of it is secret."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import orjson
+
+from flags.last_verdict import LastVerdict, last_verdict
+from flags.recent import Minutes, read_recent, recent_path
+from flags.settings import Settings
+from flags.stages import Stage
+from flags.status import FlagView, Status, WorkerView
+from flags.worker_state import Roster, Workers
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWorker:
+    """One worker as the page lists it."""
+
+    worker: str
+    pid: int
+    host: str
+    answers_this: bool
+    """True of the one that answers this request."""
+    state: str
+    """Of its flags: `ready`, `stale` and so on; `silent` where it has not been heard of."""
+    stage: Stage | None
+    sees: str
+    since: datetime | None
+    """When it first saw the flag so; at its start at the earliest."""
+    pairs: int
+    dropped: int
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A migration at one moment, as the workers of one service see it."""
+
+    service: str
+    flag: str
+    at: datetime
+    agreed: bool
+    """False where the workers see the flag differently."""
+    stage: Stage | None
+    enabled: bool | None
+    percentage: float | None
+    stickiness: str | None
+    since: datetime | None
+    """When the first worker saw the flag so; None where they do not agree."""
+    link: str | None
+    """The flag's page in Unleash."""
+    workers: tuple[LiveWorker, ...]
+    minutes: Minutes
+    verdict: LastVerdict | None
+
+    def to_json(self) -> bytes:
+        """Return the JSON text."""
+        return orjson.dumps(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSource:
+    """Where the page's figures come from."""
+
+    roster: Roster
+    service: str
+    flag: str
+    settings: Settings
+
+    def look(self) -> Live:
+        """Return what is to be seen now; reads files."""
+        folder, now = self.settings.pairs_dir, datetime.now(UTC)
+        workers = Workers(self.service, self.flag, now, self.roster.running())
+        status = Status.of(self.flag, unleash=None, workers=workers)
+        view = status.view
+        own = self.roster.own
+        seen = [each.state.flag.since for each in status.workers if each.state.flag.since]
+        found = (read_recent(recent_path(folder, each.worker)) for each in workers.workers)
+        return Live(
+            service=self.service,
+            flag=self.flag,
+            at=now,
+            agreed=not status.workers_differ,
+            stage=status.stage,
+            enabled=view.enabled if view else None,
+            percentage=view.percentage if view else None,
+            stickiness=view.stickiness if view else None,
+            since=min(seen, default=None) if view else None,
+            link=self._link(status),
+            workers=tuple(
+                _worker(each, view, answers_this=each.state.worker == own)
+                for each in status.workers
+            ),
+            minutes=Minutes.of([each for each in found if each], now.timestamp()),
+            verdict=last_verdict(folder, self.flag),
+        )
+
+    def _link(self, status: Status) -> str | None:
+        projects = (each.state.flag.project for each in status.workers)
+        project = next((name for name in projects if name), None)
+        return flag_link(self.settings, project, self.flag)
+
+
+def flag_link(settings: Settings, project: str | None, flag: str) -> str | None:
+    """Return the address of the flag's page; None without a server, or without its project.
+
+    Users and passwords in the server's URL are left out, and so is anything but http and https.
+    """
+    base = settings.unleash_dashboard_url or settings.unleash_url
+    if not base or not project:
+        return None
+    parts = urlsplit(base.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    place = parts.netloc.rpartition("@")[2]
+    path = parts.path.rstrip("/").removesuffix("/api")
+    page = f"{path}/projects/{quote(project, safe='')}/features/{quote(flag, safe='')}"
+    return urlunsplit((parts.scheme, place, page, "", ""))
+
+
+def _worker(view: WorkerView, flag: FlagView | None, answers_this: bool) -> LiveWorker:
+    state, belief, sees = view.state, view.state.flag, view.sees
+    if sees and flag and sees.stickiness == flag.stickiness:  # which is said of all of them
+        sees = replace(sees, stickiness=None)
+    return LiveWorker(
+        worker=state.worker,
+        pid=state.pid,
+        host=state.host,
+        answers_this=answers_this,
+        state="silent" if view.silent else belief.state,
+        stage=sees.stage if sees else None,
+        sees=str(sees) if sees else "no flag",
+        since=belief.since,
+        pairs=state.pairs.recorded,
+        dropped=sum(state.pairs.dropped.values()),
+        remarks=view.remarks,
+    )

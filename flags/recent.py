@@ -1,0 +1,230 @@
+"""Count what became of the last minutes' pairs, in slots of ten seconds, for people who watch.
+
+Each worker keeps its own counts and writes them beside its state, in a file of its own: that of
+the state is read by every other worker once a second, and stays small.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import orjson
+from pydantic import TypeAdapter
+
+from flags.assignment import Side
+from flags.observation import Observation, Pair, Status
+from flags.worker_state import FOLDER, RECENT_SUFFIX
+
+logger = logging.getLogger(__name__)
+
+SLOT: Final = 10
+"""Seconds."""
+
+SLOTS: Final = 60
+"""Number of slots that are kept: ten minutes, the present slot included."""
+
+_INTERVAL: Final = 2.0
+"""Seconds between two writes of the file, at least."""
+
+_FAILED: Final = (Status.ERROR, Status.TIMEOUT)
+
+
+@dataclass(slots=True)
+class SideCounts:
+    """What one side did in one slot."""
+
+    answers: int = 0
+    """Answers that callers got from it."""
+    failed: int = 0
+    """Its errors and timeouts."""
+    shed: int = 0
+
+
+@dataclass(slots=True)
+class AlarmCounts:
+    """Alarms of both sides on the same pairs: those in which both have a label for the output."""
+
+    pairs: int = 0
+    primary: int = 0
+    candidate: int = 0
+
+
+@dataclass(slots=True)
+class Slot:
+    """Ten seconds of one worker."""
+
+    begins: int
+    """Unix time in seconds, a multiple of SLOT."""
+    pairs: int = 0
+    fallbacks: int = 0
+    primary: SideCounts = field(default_factory=SideCounts)
+    candidate: SideCounts = field(default_factory=SideCounts)
+    alarms: dict[str, AlarmCounts] = field(default_factory=dict)
+    """By output."""
+
+
+@dataclass(slots=True)
+class Recent:
+    """The last slots of one worker, the oldest first; those without a pair are left out."""
+
+    slots: list[Slot] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    """By side, the tag of the model that was seen last."""
+
+
+class RecentPairs:
+    """Count the pairs of this worker, and write the counts to `path`."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._recent = Recent()
+        self._written = float("-inf")
+        self._failing = False
+
+    def count(self, pair: Pair) -> None:
+        """Count one pair, on the event loop."""
+        slot = self._slot()
+        slot.pairs += 1
+        slot.fallbacks += pair.fallback
+        for side, seen in ((Side.PRIMARY, pair.primary), (Side.CANDIDATE, pair.candidate)):
+            counts = slot.primary if side is Side.PRIMARY else slot.candidate
+            counts.answers += pair.served is side
+            if seen.status in _FAILED:
+                counts.failed += 1
+            elif seen.status is Status.SHED:
+                counts.shed += 1
+            if seen.model is not None:
+                self._recent.models[side.value] = seen.model
+        _count_alarms(slot.alarms, pair.primary, pair.candidate)
+
+    def publish(self) -> None:
+        """Write the counts in one go, unless that was done just now; raises nothing."""
+        now = time.monotonic()
+        if now - self._written < _INTERVAL:
+            return
+        self._written = now
+        temporary = self._path.with_suffix(".recent-tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(orjson.dumps(self._recent))
+            temporary.replace(self._path)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                logger.warning("the live page lacks this worker: %s (%s)", self._path, error)
+            self._failing = True
+
+    def withdraw(self) -> None:
+        """Remove the file."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _slot(self) -> Slot:
+        begins = int(self._clock()) // SLOT * SLOT
+        slots = self._recent.slots
+        if slots and slots[-1].begins == begins:
+            return slots[-1]
+        oldest = begins - (SLOTS - 1) * SLOT
+        # One later than now is of before the clock was set back.
+        kept = [slot for slot in slots if oldest <= slot.begins < begins]
+        self._recent.slots = [*kept, Slot(begins)]
+        return self._recent.slots[-1]
+
+
+def recent_path(pairs_dir: Path, worker: str) -> Path:
+    """Return the file of a worker's counts, beside that of its state."""
+    return pairs_dir / FOLDER / f"{worker}{RECENT_SUFFIX}"
+
+
+def _count_alarms(
+    alarms: dict[str, AlarmCounts], primary: Observation, candidate: Observation
+) -> None:
+    for output, label in primary.labels.items():
+        other = candidate.labels.get(output)
+        if other is None:
+            continue
+        counts = alarms.get(output)
+        if counts is None:
+            counts = alarms[output] = AlarmCounts()
+        counts.pairs += 1
+        counts.primary += bool(label)
+        counts.candidate += bool(other)
+
+
+_RECENT: Final = TypeAdapter(Recent)
+
+
+def read_recent(path: Path) -> Recent | None:
+    """Return what a worker has written; None if it has not, or not in our version's way."""
+    try:
+        return _RECENT.validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """The last ten minutes of a whole service, up to and with the present slot."""
+
+    begins: int
+    """Unix time of the first slot."""
+    slot: int
+    """Seconds."""
+    primary: tuple[int, ...]
+    candidate: tuple[int, ...]
+    """Answers by side, one number a slot."""
+    pairs: int
+    fallbacks: int
+    failed: Mapping[str, int]
+    shed: Mapping[str, int]
+    """By side."""
+    alarms: Mapping[str, AlarmCounts]
+    models: Mapping[str, tuple[str, ...]]
+    """By side: more than one tag while a deployment is in progress."""
+
+    @classmethod
+    def of(cls, workers: list[Recent], now: float) -> "Minutes":
+        """Add up what the workers counted."""
+        begins = int(now) // SLOT * SLOT - (SLOTS - 1) * SLOT
+        answers = {side: [0] * SLOTS for side in Side}
+        alarms: dict[str, AlarmCounts] = {}
+        slots = [
+            (position, slot)
+            for worker in workers
+            for slot in worker.slots
+            if 0 <= (position := (slot.begins - begins) // SLOT) < SLOTS
+        ]
+        for position, slot in slots:
+            answers[Side.PRIMARY][position] += slot.primary.answers
+            answers[Side.CANDIDATE][position] += slot.candidate.answers
+            for output, counts in slot.alarms.items():
+                total = alarms.setdefault(output, AlarmCounts())
+                total.pairs += counts.pairs
+                total.primary += counts.primary
+                total.candidate += counts.candidate
+        return cls(
+            begins=begins,
+            slot=SLOT,
+            primary=tuple(answers[Side.PRIMARY]),
+            candidate=tuple(answers[Side.CANDIDATE]),
+            pairs=sum(slot.pairs for _, slot in slots),
+            fallbacks=sum(slot.fallbacks for _, slot in slots),
+            failed={
+                "primary": sum(slot.primary.failed for _, slot in slots),
+                "candidate": sum(slot.candidate.failed for _, slot in slots),
+            },
+            shed={
+                "primary": sum(slot.primary.shed for _, slot in slots),
+                "candidate": sum(slot.candidate.shed for _, slot in slots),
+            },
+            alarms=alarms,
+            models={
+                side: tuple(sorted({w.models[side] for w in workers if side in w.models}))
+                for side in ("primary", "candidate")
+            },
+        )

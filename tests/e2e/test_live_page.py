@@ -1,0 +1,235 @@
+"""The live page in a browser, beside a real Unleash and a service with two workers."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from flags.admin import seed
+from flags.local import LocalUnleash
+from flags.recent import AlarmCounts, Recent, Slot, recent_path
+from flags.running_service import running_workers
+from flags.worker_state import FOLDER
+from service.serving import Serving
+from tests.fakes import eventually
+from tests.integration.fraud_store import ROOT, environment
+from tests.worker_states import belief, worker_state
+
+pytest_plugins = ("tests.integration.unleash_server",)
+
+FLAG = "live-page-v2"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+"""Folder for pictures of what the test saw; none are taken without it."""
+PATIENCE = 30_000
+"""Milliseconds in which the page has to show what has happened: it asks every two seconds."""
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: install Debian's package chromium (make tools)"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+class Served:
+    """A running service, and the folder of its pairs."""
+
+    def __init__(self, serving: Serving, pairs: Path) -> None:
+        self.serving = serving
+        self.url = serving.url
+        self.pairs = pairs
+
+    def ask(self, *amounts: float) -> None:
+        """Ask once for each; the candidate fails beyond 1,000, and alarms twice as early."""
+        for amount in amounts:
+            httpx.post(f"{self.url}/judge", json={"amount": amount}, timeout=30).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def served(unleash: LocalUnleash, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("live-page")
+    seed(unleash.admin, FLAG)
+    variables = environment(
+        folder / "bentoml",
+        FLAG=FLAG,
+        API_WORKERS="2",
+        UNLEASH_URL=unleash.sdk_url,
+        UNLEASH_API_TOKEN=unleash.client_token,
+        FLAGS_REFRESH_INTERVAL="1",
+        PAIRS_DIR=str(folder / "pairs"),
+        CANDIDATE_TIMEOUT="20",  # fallbacks of a busy machine are not what is counted
+        SHADOW_TIMEOUT="20",
+    )
+    with Serving(
+        "tests.integration.services.scaled:Things",
+        environment=variables,
+        log=folder / "service.log",
+        folder=ROOT,
+    ) as serving:
+        assert eventually(lambda: len(running_workers(serving.url).workers) == 2, 60)
+        yield Served(serving, folder / "pairs")
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """Open the live page; whatever the browser complains of fails the test."""
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    complaints: list[str] = []
+    page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{served.url}/migration")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def shows(page: Page, selector: str, text: str) -> None:
+    expect(page.locator(selector)).to_contain_text(text, timeout=PATIENCE)
+
+
+def picture(page: Page, name: str) -> None:
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+
+
+def fits(page: Page) -> bool:
+    """Say whether nothing has to be scrolled sideways."""
+    wide: int = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return wide <= 0
+
+
+@pytest.mark.slow
+def test_the_page_follows_the_flag_and_the_traffic_by_itself(
+    unleash: LocalUnleash, served: Served, page: Page
+) -> None:
+    shows(page, "#share", "0 %")
+    shows(page, "#stage", "shadow")
+    shows(page, "#decision", "no verdict yet")
+    expect(page.locator("#link")).to_have_attribute("href", unleash.admin.flag_url(FLAG))
+    unleash.admin.set_rollout(FLAG, 100, expected=0)
+    shows(page, "#share", "100 %")
+    shows(page, "#stage", "ramp")
+    shows(page, ".track .here", "100 %")
+    assert eventually(
+        lambda: {w.flag.rollout for w in running_workers(served.url).workers} == {100.0}, 30
+    )
+    served.ask(*[30] * 12, *[60] * 4, 5_000, 5_000)
+    shows(page, "#answers-candidate", "16")
+    shows(page, "#answers-primary", "2")
+    shows(page, "#fallbacks", "2")
+    shows(page, "#failed-candidate", "2")
+    shows(page, "#failed-primary", "0")
+    shows(page, "#alarms", "4.00x the primary's, n = 16")
+    shows(page, "#alarms", "25.0 %")
+    shows(page, "#alarms", "100.0 %")
+    expect(page.locator("#workers .pill.pass")).to_have_count(2)
+    expect(page.locator("#workers .soft")).to_have_text(" this one")
+    assert "live-page-v2" in page.title()
+    verdict = {"flag": FLAG, "step": "ramp, 100 %", "decision": "ROLLBACK", "reasons": ["4.00x"]}
+    (served.pairs / "verdict.json").write_bytes(orjson.dumps(verdict))
+    shows(page, "#decision", "ROLLBACK")
+    shows(page, "#reasons", "4.00x")
+    picture(page, "live-desktop")
+    unleash.admin.turn_off(FLAG)
+    shows(page, "#share", "off")
+    shows(page, "#stage", "the primary answers everything")
+    expect(page.locator(".track .here")).to_have_count(0)
+    picture(page, "live-off")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_follows_its_colours(
+    browser: Browser, served: Served, scheme: str
+) -> None:
+    page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(f"{served.url}/migration")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    assert fits(page)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(244, 245, 247)", "dark": "rgb(14, 18, 24)"}[scheme]
+    picture(page, f"live-phone-{scheme}")
+    page.close()
+
+
+def test_what_comes_from_elsewhere_is_text_and_never_markup(served: Served, page: Page) -> None:
+    now = datetime.now(UTC)
+    worker, folder = "7" * 8 + HOSTILE.replace("/", ""), served.pairs
+    state = worker_state(
+        worker,
+        service="Things",
+        host=HOSTILE,
+        started=now,
+        heartbeat=now,
+        flag=belief(key=FLAG, stickiness=HOSTILE, error=HOSTILE, warnings=(HOSTILE,)),
+    )
+    slot = Slot(int(now.timestamp()) // 10 * 10, alarms={HOSTILE: AlarmCounts(4, 1, 2)})
+    counted = Recent([slot], {"primary": HOSTILE, "candidate": HOSTILE})
+    verdict = {"flag": FLAG, "step": HOSTILE, "decision": HOSTILE, "reasons": [HOSTILE]}
+    planted = [
+        folder / FOLDER / f"{worker}.json",
+        recent_path(folder, worker),
+        folder / "verdict.json",
+    ]
+    for path, content in zip(planted, (state, counted, verdict), strict=True):
+        path.write_bytes(orjson.dumps(content))
+    try:
+        shows(page, "#workers", HOSTILE)
+        shows(page, "#alarms", HOSTILE)
+        shows(page, "#models", HOSTILE)
+        shows(page, "#step", HOSTILE)
+        shows(page, "#decision", HOSTILE)
+        shows(page, "#reasons", HOSTILE)
+        expect(page.locator("#differ")).to_be_visible()
+        assert page.locator("main img, main script").count() == 0
+        assert "owned" not in page.title()
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert fits(page)
+        picture(page, "live-hostile")
+    finally:
+        for path in planted:
+            path.unlink()
+
+
+def test_a_service_that_stops_answering_is_said_and_forgiven(
+    browser: Browser, served: Served
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{served.url}/migration")
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    page.route("**/migration/live", lambda route: route.abort())
+    shows(page, "#silence", "The service does not answer")
+    shows(page, "#silence", "Last seen")
+    expect(page.locator("main")).to_have_class("stale")
+    page.unroute("**/migration/live")
+    expect(page.locator("#silence")).to_be_hidden(timeout=PATIENCE)
+    page.close()
+
+
+def test_neither_token_is_in_what_the_browser_gets(
+    unleash: LocalUnleash, browser: Browser, served: Served
+) -> None:
+    page = browser.new_page()
+    with page.expect_response("**/migration/live", timeout=PATIENCE) as told:
+        page.goto(f"{served.url}/migration")
+    everything = page.content() + told.value.text()
+    assert FLAG in everything
+    for token in (unleash.admin_token, unleash.client_token):
+        assert token not in everything
+    page.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flags import metrics
+from flags.shipping_metrics import shipping_families
 
 PROMTOOL = shutil.which(
     "promtool", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -22,9 +23,11 @@ WATCHERS = ("alerts.yaml", "grafana-dashboard.json")
 def exposed() -> dict[str, set[str]]:
     """Return the name of each series on /metrics, with its labels."""
     found: dict[str, set[str]] = {}
-    families = metrics._families()
-    for attribute in families.__slots__:
-        family = getattr(families, attribute)
+    for family in (
+        getattr(families, name)
+        for families in (metrics._families(), shipping_families())
+        for name in families.__slots__
+    ):
         described = family.describe()[0]
         labels = set(family._labelnames)
         if described.type == "histogram":

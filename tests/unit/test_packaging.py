@@ -78,7 +78,7 @@ def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     (information,) = (each for each in folders if each.endswith(".dist-info"))
     assert folders == {"flags", "comparison", information}
     endings = {Path(name).suffix for name in files_of(wheel, "flags")}
-    assert endings == {".py", ".typed", ".json"}
+    assert endings == {".py", ".typed", ".json", ".html"}
 
 
 def test_the_wheel_announces_its_command_its_licence_and_its_requirements(
@@ -90,7 +90,7 @@ def test_the_wheel_announces_its_command_its_licence_and_its_requirements(
     told = Parser().parsestr(metadata(wheel, "METADATA"))
     assert (told["Name"], told["License-Expression"]) == ("bentoml-flags", "Apache-2.0")
     assert told["Requires-Python"] == ">=3.11"
-    assert set(told.get_all("Provides-Extra") or ()) == {"demo", "dashboard"}
+    assert set(told.get_all("Provides-Extra") or ()) == {"comparison", "dashboard", "demo"}
     required = {Requirement(each) for each in told.get_all("Requires-Dist") or ()}
     plain = {each for each in required if each.marker is None}
     assert plain == {Requirement(each) for each in project()["project"]["dependencies"]}

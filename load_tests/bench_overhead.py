@@ -1,31 +1,42 @@
 """Measure what the pair costs, side by side in one run: bare, each placement, nginx.
 
 All systems serve the same two scikit-learn models through real `bentoml serve` processes, started
-before the first round. In each round each system gets the same load in turn: transactions at a
-steady rate, for latency and CPU per request, then as many as it can take, for its throughput.
-CPU is that of the whole process tree. Ratios are taken within a round; medians are compared.
+before the first round. In each of many short rounds each system gets the same load in turn, each
+round beginning with another: transactions at a steady rate, for latency and CPU per request, then
+as many as it can take, for its throughput. CPU is that of the whole process tree. Ratios are taken
+within a round, so that what disturbs the machine for longer disturbs both; their medians are
+quoted, with the middle half of the rounds as their spread.
 
     python load_tests/bench_overhead.py
 
-nginx is Debian's (`apt-get install nginx-light`); without it, its part is left out.
+nginx is Debian's (`apt-get install nginx-light`, or its package unpacked and on PATH); without it,
+its part is left out.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
 from flags.flags_file import write_flags_file  # noqa: E402 - needs the line above
-from load_tests.load import Load, Measured, System  # noqa: E402
+from flags.metrics import OBSERVATIONS  # noqa: E402
+from load_tests.load import Load, Measured, System, quantile  # noqa: E402
 from load_tests.nginx import Nginx, is_installed  # noqa: E402
 from service.replay import bodies  # noqa: E402
 from service.serving import Serving  # noqa: E402
@@ -33,6 +44,18 @@ from service.serving import Serving  # noqa: E402
 FLAG: Final = "fraud-detector-v2"
 PLACEMENTS: Final = ("embedded", "isolated", "runners")
 CUSTOMERS, TERMINALS, REQUESTS = 1_000, 2_000, 2_000
+WARM_UP: Final = 1
+"""Rounds."""
+SETTLES: Final = 10.0
+"""Seconds in which the counters of a service come up to date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A system, and how many answers its candidate has given, if it has one."""
+
+    system: System
+    scored: Callable[[], float] | None = None
 
 
 def train_models() -> list[dict[str, Any]]:
@@ -45,8 +68,36 @@ def train_models() -> list[dict[str, Any]]:
     return bodies(production(transactions).sample(REQUESTS, random_state=0))
 
 
+def counted(url: str, series: str, **labels: str) -> float:
+    """Return the sum of a counter on /metrics, over the series with these labels."""
+    families = text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=10).text)
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == series and labels.items() <= sample.labels.items()
+    )
+
+
+def predicted(service: Serving) -> float:
+    """Return how many predictions a bare service has made."""
+    return counted(
+        service.url,
+        "bentoml_service_request_total",
+        endpoint="/predict",
+        http_response_code="200",
+    )
+
+
+def observed(service: Serving) -> float:
+    """Return how many good answers of the candidate a pair's service has observed."""
+    return counted(service.url, OBSERVATIONS, side="candidate", status="ok")
+
+
 @contextlib.contextmanager
-def systems(folder: Path, placements: Sequence[str], rollout: int) -> Iterator[dict[str, System]]:
+def contestants(
+    folder: Path, placements: Sequence[str], rollout: int
+) -> Iterator[dict[str, Contestant]]:
     """Start every system; yield them by name."""
     flags = folder / "flags.json"
     write_flags_file(flags, FLAG, rollout)
@@ -59,7 +110,7 @@ def systems(folder: Path, placements: Sequence[str], rollout: int) -> Iterator[d
             return stack.enter_context(serving)
 
         bare = served("bare", "service.runners:FraudV1")
-        started = {"bare": System(bare.url, (bare.pid,))}
+        started = {"bare": Contestant(System(bare.url, (bare.pid,)))}
         for placement in placements:
             pair = served(
                 placement,
@@ -68,58 +119,107 @@ def systems(folder: Path, placements: Sequence[str], rollout: int) -> Iterator[d
                 FLAGS_FILE=str(flags),
                 PAIRS_DIR=str(folder / placement),
             )
-            started[placement] = System(pair.url, (pair.pid,))
+            system = System(pair.url, (pair.pid,))
+            started[placement] = Contestant(system, partial(observed, pair))
         if is_installed():
             other = served("other", "service.runners:FraudV2")
             nginx = stack.enter_context(
                 Nginx(folder, primary=bare.port, candidate=other.port, rollout=rollout)
             )
-            started["nginx"] = System(nginx.url, (nginx.pid, bare.pid, other.pid))
+            system = System(nginx.url, (nginx.pid, bare.pid, other.pid))
+            started["nginx"] = Contestant(system, partial(predicted, other))
         yield started
 
 
 async def rounds(
-    load: Load, started: Mapping[str, System], *, count: int, steady: float, full: float
+    load: Load, started: Mapping[str, Contestant], *, count: int, steady: float, full: float
 ) -> list[dict[str, Measured]]:
-    """Return what each system came to in each round, the first (to warm up) left out."""
+    """Return what each system came to in each round, those to warm up left out."""
     measured = []
-    for number in range(count + 1):
-        names = list(started)
+    names = list(started)
+    for number in range(WARM_UP + count):
         turned = names[number % len(names) :] + names[: number % len(names)]
         result = {
-            name: await load.measure(started[name], steady=steady, full=full) for name in turned
+            name: await load.measure(started[name].system, steady=steady, full=full)
+            for name in turned
         }
-        if number:
+        if number >= WARM_UP:
             measured.append(result)
-            print(f"round {number}: " + ", ".join(f"{n} {result[n].p50:.2f} ms" for n in names))
+            shown = ", ".join(f"{n} {result[n].p50:.2f} ms {result[n].cpu:.2f} ms" for n in names)
+            print(f"round {number - WARM_UP + 1} (p50, CPU): {shown}", flush=True)
     return measured
 
 
-def print_table(measured: Sequence[Mapping[str, Measured]]) -> None:
-    """Print the median of each figure."""
-    print(f"\n{'':10}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'req/s':>10}{'failed':>10}")
+def scored_too(load: Load, contestant: Contestant) -> str:
+    """Return the share of all requests that the candidate has scored, once that is counted."""
+    if contestant.scored is None:
+        return "-"
+    sent, deadline = load.sent[contestant.system.url], time.monotonic() + SETTLES
+    while (share := contestant.scored() / sent) < 1 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return f"{share:.1%}"
+
+
+def print_table(measured: Sequence[Mapping[str, Measured]], scored: Mapping[str, str]) -> None:
+    """Print the medians of the rounds, and p99 of all of them together."""
+    heads = ("p50 ms", "p99 ms", "CPU ms", "req/s", "failed", "v2 scored")
+    print(f"\n{'':10}" + "".join(f"{head:>10}" for head in heads))
     for name in measured[0]:
         results = [each[name] for each in measured]
-        row = [statistics.median(getattr(r, f) for r in results) for f in ("p50", "p99", "cpu")]
-        rate = statistics.median(r.throughput for r in results)
-        failed = sum(r.failed for r in results)
-        print(f"{name:10}" + "".join(f"{x:10.2f}" for x in row) + f"{rate:10.0f}{failed:10}")
+        together = sorted(itertools.chain.from_iterable(each.durations for each in results))
+        cpu = statistics.median(each.cpu for each in results)
+        print(
+            f"{name:10}{statistics.median(each.p50 for each in results):10.2f}"
+            f"{quantile(together, 0.99):10.2f}{cpu:10.2f}"
+            f"{statistics.median(each.throughput for each in results):10.0f}"
+            f"{sum(each.failed for each in results):10}{scored[name]:>10}"
+        )
 
 
-def ratio(measured: Sequence[Mapping[str, Measured]], name: str, to: str, figure: str) -> str:
-    """Return the median over the rounds of one system's figure, as a multiple of another's."""
+def print_spread(measured: Sequence[Mapping[str, Measured]]) -> None:
+    """Print each ratio with the middle half of the rounds."""
+    print(
+        f"\n{'':10}{'p50 of bare':>22}{'CPU of bare':>22}{'p50 of nginx':>22}{'CPU of nginx':>22}"
+    )
+    for name in measured[0]:
+        cells = []
+        for to in ("bare", "nginx"):
+            for figure in ("p50", "cpu"):
+                each = ratios(measured, name, to, figure)
+                low, middle, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
+                cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f})" if each else "-")
+        print(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
+
+
+def ratios(
+    measured: Sequence[Mapping[str, Measured]], name: str, to: str, figure: str
+) -> list[float]:
+    """Return a system's figure as a multiple of another's, by round; nothing if one is missing."""
     if name not in measured[0] or to not in measured[0]:
-        return "-"
-    ratios = [getattr(each[name], figure) / getattr(each[to], figure) for each in measured]
-    return f"{statistics.median(ratios):.2f}x"
+        return []
+    return [getattr(each[name], figure) / getattr(each[to], figure) for each in measured]
+
+
+def result(measured: Sequence[Mapping[str, Measured]]) -> str:
+    """Return the last line: medians of the ratios."""
+
+    def of(name: str, figure: str, to: str = "bare") -> str:
+        each = ratios(measured, name, to, figure)
+        return f"{statistics.median(each):.2f}x" if each else "-"
+
+    return (
+        f"embedded p50 {of('embedded', 'p50')} cpu {of('embedded', 'cpu')} of bare, "
+        f"p50 {of('embedded', 'p50', 'nginx')} cpu {of('embedded', 'cpu', 'nginx')} of nginx; "
+        f"isolated cpu {of('isolated', 'cpu')}; runners cpu {of('runners', 'cpu')}"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print; the last line is the result."""
     parser = argparse.ArgumentParser(prog="python load_tests/bench_overhead.py")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steady", type=float, default=10.0, help="seconds at the rate, per round")
-    parser.add_argument("--full", type=float, default=4.0, help="seconds of full load, per round")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--steady", type=float, default=3.0, help="seconds at the rate, per round")
+    parser.add_argument("--full", type=float, default=1.0, help="seconds of full load, per round")
     parser.add_argument("--rate", type=float, default=40.0, help="requests per second")
     parser.add_argument("--concurrency", type=int, default=8, help="callers at full load")
     parser.add_argument("--rollout", type=int, default=0, help="percent answered by the candidate")
@@ -131,26 +231,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         load = Load(train_models(), rate=options.rate, concurrency=options.concurrency)
         if not is_installed():
             print("nginx is not installed (apt-get install nginx-light): its part is left out")
-        with systems(folder, options.placements, options.rollout) as started:
+        with contestants(folder, options.placements, options.rollout) as started:
             measured = asyncio.run(
                 rounds(
-                    load,
-                    started,
-                    count=options.rounds,
-                    steady=options.steady,
-                    full=options.full,
+                    load, started, count=options.rounds, steady=options.steady, full=options.full
                 )
             )
-    print_table(measured)
-
-    def of(name: str, figure: str, to: str = "bare") -> str:
-        return ratio(measured, name, to, figure)
-
-    print(
-        f"embedded p50 {of('embedded', 'p50')} cpu {of('embedded', 'cpu')} of bare, "
-        f"p50 {of('embedded', 'p50', 'nginx')} cpu {of('embedded', 'cpu', 'nginx')} of nginx; "
-        f"isolated cpu {of('isolated', 'cpu')}; runners cpu {of('runners', 'cpu')}"
-    )
+            scored = {name: scored_too(load, each) for name, each in started.items()}
+    print_table(measured, scored)
+    print_spread(measured)
+    print(f"\n{result(measured)}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Send load to a running service, and measure what its callers and its processor see."""
 
 import asyncio
+import contextlib
 import itertools
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +18,18 @@ import psutil
 class Measured:
     """What one round of load came to."""
 
-    p50: float
-    """Milliseconds, as p99."""
-    p99: float
+    durations: tuple[float, ...]
+    """Milliseconds of each good answer at the steady rate, in rising order."""
     cpu: float
     """Milliseconds of processor time per request, of every process of the system."""
     throughput: float
     """Answers per second under as much load as it can take."""
     failed: int
+
+    @property
+    def p50(self) -> float:
+        """Return the median duration in milliseconds."""
+        return quantile(self.durations, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,9 @@ class System:
         total = 0.0
         for root in map(psutil.Process, self.roots):
             for process in (root, *root.children(recursive=True)):
-                times = process.cpu_times()
-                total += times.user + times.system
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                    times = process.cpu_times()
+                    total += times.user + times.system
         return total
 
 
@@ -53,15 +60,18 @@ class Load:
         self._numbers = itertools.count()
         self._rate = rate
         self._concurrency = concurrency
+        self.sent: Counter[str] = Counter()
+        """Requests so far, by the system's URL."""
 
     async def measure(self, system: System, *, steady: float, full: float) -> Measured:
         """Load `system` for `steady` seconds at the rate, then for `full` seconds fully."""
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
-            await self._fully(session, system, 0.5)
+            await self._fully(session, system, 0.3)
+            await asyncio.sleep(0.2)  # the last shadows
             spent = system.cpu_seconds()
             durations = await self._steadily(session, system, steady)
-            await asyncio.sleep(0.2)  # the last shadows
+            await asyncio.sleep(0.2)
             spent = system.cpu_seconds() - spent
             began = time.perf_counter()
             further = await self._fully(session, system, full)
@@ -69,8 +79,7 @@ class Load:
         good = sorted(each for each in durations if each is not None)
         answered = sum(each is not None for each in further)
         return Measured(
-            p50=good[len(good) // 2] * 1e3,
-            p99=good[int(len(good) * 0.99)] * 1e3,
+            durations=tuple(each * 1e3 for each in good),
             cpu=spent / len(durations) * 1e3,
             throughput=answered / elapsed,
             failed=len(durations) - len(good) + len(further) - answered,
@@ -103,6 +112,7 @@ class Load:
             "Content-Type": "application/json",
             "X-Request-Id": f"load-{next(self._numbers)}",
         }
+        self.sent[system.url] += 1
         began = time.perf_counter()
         try:
             async with session.post(
@@ -112,3 +122,8 @@ class Load:
                 return time.perf_counter() - began if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+
+def quantile(rising: Sequence[float], share: float) -> float:
+    """Return the value below which `share` of these lie; NaN where there are none."""
+    return rising[int(len(rising) * share)] if rising else float("nan")

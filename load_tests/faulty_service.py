@@ -1,0 +1,102 @@
+"""Serve two cheap models that misbehave when a control file tells them to.
+
+`FAULTS_FOLDER` holds the control file, `told.json`: `{"candidate": "raise"}`; and `processes`, a
+file for each process that has loaded a model, named after side and process id.
+"""
+
+import ctypes
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import bentoml
+from pydantic import BaseModel
+
+from flags import migrate
+from load_tests.verdict import FLAG, WORK, candidate_score, primary_score
+
+FOLDER: Final = Path(os.environ.get("FAULTS_FOLDER", "."))
+TOLD: Final = FOLDER / "told.json"
+PROCESSES: Final = FOLDER / "processes"
+
+LEAK: Final = 4 * 2**20
+"""Bytes that a verdict leaves behind when told to leak."""
+
+leaked: list[bytes] = []
+
+
+class Verdict(BaseModel):
+    score: float
+    by: str
+
+
+def told(side: str) -> str | None:
+    """Return what `side` is told to do at present."""
+    try:
+        word: str | None = json.loads(TOLD.read_bytes()).get(side)
+    except FileNotFoundError:
+        return None
+    return word
+
+
+def loaded(side: str) -> None:
+    """Leave the process id where the faults find it; fail if told to."""
+    PROCESSES.mkdir(parents=True, exist_ok=True)
+    (PROCESSES / f"{side}-{os.getpid()}").touch()
+    if told(side) == "unloadable":
+        raise RuntimeError("the model's file is broken")
+
+
+def verdict(side: str, score: float) -> Any:
+    """Return the verdict, or what `side` is told to come up with instead."""
+    word = told(side)
+    time.sleep(10 * WORK if word == "slow" else WORK)
+    if word == "raise":
+        raise RuntimeError("the model raises")
+    if word == "exit":
+        os._exit(3)
+    if word == "segfault":
+        ctypes.string_at(0)
+    if word == "leak":
+        leaked.append(b"\xff" * LEAK)
+    while word == "hang" and told(side) == "hang":
+        time.sleep(0.05)
+    if word == "wrong schema":
+        return {"unexpected": True}
+    return Verdict(score=float("nan") if word == "nan" else score, by=side)
+
+
+@bentoml.service(traffic={"timeout": 30})
+class VerdictsV1:
+    def __init__(self) -> None:
+        loaded("primary")
+
+    @bentoml.api
+    def judge(self, amount: float) -> Verdict:
+        answer: Verdict = verdict("primary", primary_score(amount))
+        return answer
+
+
+@bentoml.service(traffic={"timeout": 30})
+class VerdictsV2:
+    def __init__(self) -> None:
+        loaded("candidate")
+
+    @bentoml.api
+    def judge(self, amount: float) -> Verdict:
+        answer: Verdict = verdict("candidate", candidate_score(amount))
+        return answer
+
+
+Verdicts = migrate(
+    primary=VerdictsV1,
+    candidate=VerdictsV2,
+    flag=FLAG,
+    score="score",
+    threshold=0.5,
+    placement=os.environ.get("PLACEMENT", "embedded"),
+    workers=int(os.environ.get("API_WORKERS", "2")),
+    name="Verdicts",
+)

@@ -1,0 +1,91 @@
+"""Move the real flag during a load test, and know which side a request should have got."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from yggdrasil_engine.engine import UnleashEngine
+
+from flags.admin import UnleashAdmin
+from flags.flags_file import flags_document, write_flags_file
+
+OFF: Final = "off"
+
+
+class PlanError(ValueError):
+    """The plan cannot be carried out; the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Set the flag to `rollout` per cent (None: off) `at` seconds into the test."""
+
+    at: float
+    rollout: int | None
+
+    def __str__(self) -> str:
+        return OFF if self.rollout is None else f"{self.rollout} %"
+
+
+def parse(plan: str) -> tuple[Move, ...]:
+    """Read `0:0,30:10,90:50,150:100,170:off`: seconds, and the percentage from then on."""
+    moves = []
+    for part in plan.split(","):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?):(off|\d{1,3})\s*", part)
+        if not match or (match[2] != OFF and int(match[2]) > 100):
+            raise PlanError(
+                f"--flag-plan: {part!r} is no move; one is SECONDS:PERCENT or SECONDS:off, "
+                "as in 0:0,30:10,90:50,150:100,170:off"
+            )
+        moves.append(Move(float(match[1]), None if match[2] == OFF else int(match[2])))
+    if [move.at for move in moves] != sorted({move.at for move in moves}):
+        raise PlanError("--flag-plan: the moves are not in order of time")
+    return tuple(moves)
+
+
+def mover(flag: str, flags_file: str | None) -> Callable[[Move], None]:
+    """Return what moves the flag: in `flags_file`, else in the Unleash of the environment.
+
+    Unleash is that of UNLEASH_URL and UNLEASH_ADMIN_TOKEN, as for `bentoml migration init`, and its
+    environment UNLEASH_ENVIRONMENT (development).
+    """
+    if flags_file is not None:
+        path = Path(flags_file)
+        return lambda move: write_flags_file(
+            path, flag, move.rollout or 0, enabled=move.rollout is not None
+        )
+    try:
+        url, token = os.environ["UNLEASH_URL"], os.environ["UNLEASH_ADMIN_TOKEN"]
+    except KeyError as missing:
+        raise PlanError(f"--flag-plan needs --flags-file, or {missing.args[0]} to be set") from None
+    environment = os.environ.get("UNLEASH_ENVIRONMENT", "development")
+    admin = UnleashAdmin(url.removesuffix("/").removesuffix("/api"), token, environment)
+
+    def move_in_unleash(move: Move) -> None:
+        if move.rollout is None:
+            admin.turn_off(flag)
+        else:
+            admin.set_rollout(flag, move.rollout)
+            admin.turn_on(flag)
+
+    return move_in_unleash
+
+
+@lru_cache(maxsize=8)
+def _engine(flag: str, rollout: int) -> UnleashEngine:
+    engine = UnleashEngine()
+    engine.take_state(json.dumps(flags_document(flag, rollout)))
+    return engine
+
+
+def side(flag: str, request_id: str, rollout: int | None) -> str:
+    """Return the side that Unleash's own engine gives `request_id` at `rollout` per cent."""
+    if rollout is None:
+        return "primary"
+    context = {"properties": {"requestId": request_id}}
+    return "candidate" if _engine(flag, rollout).is_enabled(flag, context).is_enabled else "primary"

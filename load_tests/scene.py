@@ -1,0 +1,142 @@
+"""Set up one run: a real service in a folder of its own, ready to be hurt."""
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import psutil
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from flags import shipping_metrics
+from flags.admin import seed
+from flags.errors import ServiceUnreachableError
+from flags.flags_file import write_flags_file
+from flags.local import LocalUnleash
+from flags.metrics import DROPPED
+from flags.running_service import running_workers
+from load_tests.steady_load import SteadyLoad
+from load_tests.verdict import FLAG
+from service.serving import Serving
+from tests.integration.fraud_store import ROOT, environment
+from tests.integration.otlp_server import OtlpReceiver, installed_packages
+from tests.otlp_proxy import OtlpProxy
+
+ROLLOUT: Final = 50
+"""Percent of the requests that the candidate answers."""
+
+TARGET: Final = "load_tests.faulty_service:Verdicts"
+
+
+class Programs:
+    """The real programs that several runs share, each started when one first asks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+
+    @cached_property
+    def receiver(self) -> OtlpReceiver:
+        """An OTLP receiver."""
+        return self._stack.enter_context(OtlpReceiver(self._made("otlp"), installed_packages()))
+
+    @cached_property
+    def unleash(self) -> LocalUnleash:
+        """An Unleash in which the flag gives the candidate its share."""
+        unleash = self._stack.enter_context(LocalUnleash(self._made("unleash"), port=0))
+        seed(unleash.admin, FLAG)
+        unleash.admin.set_rollout(FLAG, ROLLOUT)
+        return unleash
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self._stack.close()
+
+    def _made(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir()
+        return folder
+
+
+class Scene:
+    """A service, its load, and the levers that faults pull."""
+
+    def __init__(self, folder: Path, programs: Programs, placement: str, seconds: float) -> None:
+        self.programs = programs
+        self.seconds = seconds
+        """How long the fault is to last."""
+        self.record = folder / "record"
+        """Holds the pair files, also those that a fault has moved away."""
+        self.pairs = self.record / "pairs"
+        self.flags = folder / "flags.json"
+        self.settings = {
+            "PLACEMENT": placement,
+            "API_WORKERS": "2",
+            "FLAGS_FILE": str(self.flags),
+            "PAIRS_DIR": str(self.pairs),
+            "FAULTS_FOLDER": str(folder),
+        }
+        self.proxy: OtlpProxy | None = None
+        """Stands before the receiver, in a run that ships."""
+        self.load: SteadyLoad
+        self._folder = folder
+        self.pairs.mkdir(parents=True)
+        write_flags_file(self.flags, FLAG, ROLLOUT)
+
+    @cached_property
+    def serving(self) -> Serving:
+        """The service; its settings are those when this is first asked for."""
+        return Serving(
+            TARGET,
+            environment=environment(self._folder / "bentoml", **self.settings),
+            log=self._folder / "service.log",
+            folder=ROOT,
+        )
+
+    @property
+    def log(self) -> str:
+        """What the service has logged."""
+        return self.serving.log.read_text(errors="replace")
+
+    def tell(self, side: str, word: str | None) -> None:
+        """Have the models of `side` misbehave, or behave."""
+        temporary = self._folder / "told.tmp"
+        temporary.write_text(json.dumps({side: word}))
+        temporary.replace(self._folder / "told.json")
+
+    def processes(self, side: str) -> list[int]:
+        """Return the ids of the living processes that have loaded the model of `side`."""
+        found = self._folder.glob(f"processes/{side}-*")
+        ids = (int(path.name.rpartition("-")[2]) for path in found)
+        return [pid for pid in ids if _is_alive(pid)]
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers that answer requests; none if nobody says so."""
+        try:
+            return [worker.pid for worker in running_workers(self.serving.url).workers]
+        except ServiceUnreachableError:  # whoever was asked has just been killed
+            return []
+
+    def counted(self) -> Counter[str]:
+        """Return what /metrics says of drops (`drop enospc`) and shipping (`retry timeout`)."""
+        words = {DROPPED: "drop", shipping_metrics.RETRIES: "retry"}
+        words[shipping_metrics.REJECTED] = "reject"
+        text = requests.get(f"{self.serving.url}/metrics", timeout=20).text
+        return Counter(
+            {
+                f"{words[sample.name]} {sample.labels['reason']}": int(sample.value)
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+                if sample.name in words and sample.value
+            }
+        )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

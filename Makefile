@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint serve dashboard tools lock clean
+.PHONY: help demo test lint serve dashboard load faults soak image tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,20 @@ serve: $(STAMP) ## Serve the fraud detector on http://127.0.0.1:3000, with its f
 
 dashboard: $(STAMP) ## Run a real Unleash server on this machine, without Docker.
 	$(BIN)/bentoml migration dashboard
+
+load: $(STAMP) ## Load the service for three minutes while its flag moves in a real Unleash.
+	$(BIN)/python -m load_tests.load_run
+
+faults: $(STAMP) ## Inject some fifty faults into the service under load (25 minutes).
+	$(BIN)/python load_tests/faults.py
+
+soak: $(STAMP) ## Load the service for half an hour and watch its memory, handles and threads.
+	$(BIN)/python load_tests/soak.py
+
+image: $(STAMP) ## Build the container image, run it, stop it under load (Debian, root: buildah, debootstrap).
+	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah debootstrap >/dev/null; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.image
 
 tools: $(BIN)/promtool ## Get what some tests want from Debian: Chromium (as root), promtool.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \

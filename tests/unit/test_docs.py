@@ -14,6 +14,7 @@ from openfeature.event import ProviderEvent
 
 import flags
 import flags.metrics
+import flags.shipping_metrics
 from flags import migrate
 from flags.cli import migration
 from flags.settings import Settings
@@ -182,7 +183,10 @@ def test_the_metrics_are_the_documented_ones() -> None:
         code(name) for name, *_ in rows((DOCS / "reference/metrics.md").read_text("utf-8"))
     ]
     known = {
-        each for each in vars(flags.metrics).values() if str(each).startswith("bentoml_flags_")
+        each
+        for module in (flags.metrics, flags.shipping_metrics)
+        for each in vars(module).values()
+        if str(each).startswith("bentoml_flags_")
     }
     assert len(documented) == len(set(documented))
     assert set(documented) == known

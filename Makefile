@@ -65,7 +65,7 @@ $(BIN)/promtool: $(STAMP)
 		echo "promtool is not here: the test of the alert rules will be skipped"
 
 lock: ## Write requirements.lock anew from pyproject.toml.
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group lint --universal \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group examples --group docs --group lint --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements.lock
 

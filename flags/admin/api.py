@@ -1,5 +1,6 @@
 """Speak HTTP with Unleash's Admin API, and turn what can go wrong into named errors."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -38,7 +39,7 @@ class AdminApi:
     """One Admin API; `url` with or without the `/api` that SDKs want. Not for several threads."""
 
     def __init__(self, url: str, token: str, timeout: float) -> None:
-        self.url = url.strip().rstrip("/").removesuffix("/api")
+        self.url = _without_password(url.strip()).rstrip("/").removesuffix("/api")
         self._token = token.strip()
         self._timeout = timeout
         if not self.url.startswith(("http://", "https://")):
@@ -92,7 +93,8 @@ class AdminApi:
         if 300 <= status < 400:
             raise NotUnleashError(
                 f"{self.url} redirects (status {status}) to "
-                f"{response.headers.get('Location', 'nowhere')}: give the address behind it"
+                f"{self._without_token(response.headers.get('Location', 'nowhere'))}: give the "
+                "address behind it"
             )
         if not response.content:
             return None
@@ -131,4 +133,12 @@ class AdminApi:
         details = content.get("details")
         said = [str(d.get("message")) for d in details or () if isinstance(d, dict)]
         text = "; ".join(said) or str(content.get("message", "no reason given"))
-        return text.replace(self._token, "***").splitlines()[0][:_MESSAGE_LENGTH]
+        return self._without_token(text).splitlines()[0][:_MESSAGE_LENGTH]
+
+    def _without_token(self, text: str) -> str:
+        return text.replace(self._token, "***")
+
+
+def _without_password(url: str) -> str:
+    """Return `url` without user and password: the token goes in their place, and it is shown."""
+    return re.sub(r"^(\w+://)?[^/]*@", r"\1", url)

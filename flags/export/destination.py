@@ -4,13 +4,12 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Each variable has a
 alone, `OTEL_EXPORTER_OTLP_TRACES_...`, that goes before the general one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
-
-from opentelemetry.util.re import parse_env_headers
+from urllib.parse import unquote, urlsplit
 
 from flags.errors import DestinationError
 
@@ -19,6 +18,10 @@ LONGEST_TIMEOUT: Final = 60.0
 
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _TRACES_PATH: Final = "/v1/traces"
+_SHORTEST_SECRET: Final = 8
+"""Characters; shorter words, such as a tenant, occur in what a receiver says by themselves."""
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*")
 
 
 class Protocol(StrEnum):
@@ -54,7 +57,7 @@ class Destination:
             return None
         return cls(
             url,
-            headers=parse_env_headers(variables.value("HEADERS") or "", liberal=True),
+            headers=variables.headers,
             timeout=variables.timeout,
             protocol=variables.protocol,
             gzip=variables.gzip,
@@ -62,6 +65,16 @@ class Destination:
             client_certificate=variables.value("CLIENT_CERTIFICATE"),
             client_key=variables.value("CLIENT_KEY"),
         )
+
+    def without_secrets(self, words: str) -> str:
+        """Return what a receiver said without what our headers and the address told it."""
+        parts = urlsplit(self.url)
+        told = [parts.password or "", parts.query, *self.headers.values()]
+        secrets = {word for text in told for word in (text, *text.split())}
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                words = words.replace(secret, "***")
+        return words
 
     def __str__(self) -> str:
         """Return the address without credentials, path and query, which may be secret."""
@@ -105,6 +118,24 @@ class _Variables:
                 f"{_PREFIX}{'TRACES_' if own else ''}ENDPOINT is no http:// or https:// URL"
             )
         return url
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers; OpenTelemetry's own reader quotes what it cannot read in the log."""
+        entries = (each.strip() for each in (self.value("HEADERS") or "").split(","))
+        found = {}
+        for position, entry in enumerate(entries, 1):
+            if not entry:
+                continue
+            name, equals, value = (unquote(part.strip()) for part in entry.partition("="))
+            is_header = equals and _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)
+            if not is_header:
+                raise DestinationError(
+                    f"{_PREFIX}HEADERS: entry {position} is not name=value, percent-encoded where "
+                    "it is not plain ASCII"
+                )
+            found[name.lower()] = value.strip()
+        return found
 
     @property
     def timeout(self) -> float:

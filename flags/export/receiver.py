@@ -6,7 +6,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp-response.
 import gzip
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Final
@@ -26,6 +26,8 @@ _LONGEST_RETRY_AFTER: Final = 600.0
 """Seconds; a receiver that asks for more is asked again after these."""
 _WORDS: Final = 200
 """Characters of a receiver's answer that are quoted."""
+_READ: Final = 10 * _WORDS
+"""Characters that are looked through for secrets before: one that is cut would not be found."""
 _REFUSALS: Final = frozenset({400, 413, 422})
 _DOUBTFUL: Final = frozenset({500})
 
@@ -71,7 +73,18 @@ class Receiver:
             self._session.headers["Content-Encoding"] = "gzip"
 
     def send(self, body: bytes, timeout: float | None = None) -> Reply:
-        """Send one request and wait for the answer; nothing that goes wrong is raised."""
+        """Send one request and wait for the answer; nothing that goes wrong is raised.
+
+        A receiver may quote in its words what it was sent: they are without our secrets.
+        """
+        reply = self._sent(body, timeout)
+        return replace(reply, words=self.destination.without_secrets(reply.words)[:_WORDS])
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def _sent(self, body: bytes, timeout: float | None) -> Reply:
         if self.destination.gzip:
             body = gzip.compress(body, compresslevel=6, mtime=0)
         seconds = min(timeout or self.destination.timeout, self.destination.timeout)
@@ -90,10 +103,6 @@ class Receiver:
         if reply.outcome is Outcome.ACCEPTED:
             self.accepted_at = time.monotonic()
         return reply
-
-    def close(self) -> None:
-        """Close the kept connections."""
-        self._session.close()
 
     def _post(self, body: bytes, seconds: float) -> requests.Response:
         destination = self.destination
@@ -149,10 +158,10 @@ def _partial_success(content: bytes, kind: str) -> tuple[int, str]:
         if kind.startswith("application/json"):
             partial: Any = json.loads(content).get("partialSuccess") or {}
             return int(partial.get("rejectedSpans", 0)), str(partial.get("errorMessage", ""))[
-                :_WORDS
+                :_READ
             ]
         answer = ExportTraceServiceResponse.FromString(content).partial_success
-        return answer.rejected_spans, answer.error_message[:_WORDS]
+        return answer.rejected_spans, answer.error_message[:_READ]
     except Exception:  # it said 2xx: an answer in another format changes nothing
         return 0, ""
 
@@ -160,7 +169,7 @@ def _partial_success(content: bytes, kind: str) -> tuple[int, str]:
 def _words(response: requests.Response, kind: str) -> str:
     """Return what an answer says, on one line and without markup."""
     if kind.startswith(("text/plain", "application/json")):
-        return " ".join(response.text[:_WORDS].split())
+        return " ".join(response.text[:_READ].split())
     return response.reason or ""
 
 
@@ -189,4 +198,4 @@ def _innermost(error: BaseException) -> str:
     """Return the words of the error that began it: those around it quote the whole URL."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    return f"{type(error).__name__}: {error}"[:_WORDS]
+    return f"{type(error).__name__}: {error}"[:_READ]

@@ -114,6 +114,17 @@ def test_the_token_is_in_no_repr() -> None:
         assert admin.url == "http://127.0.0.1:1"
 
 
+def test_a_password_in_the_address_is_not_shown() -> None:
+    with UnleashAdmin("http://ada:hunter2@127.0.0.1:1/api", TOKEN, "development") as admin:
+        assert admin.flag_url("a") == "http://127.0.0.1:1/projects/default/features/a"
+        with pytest.raises(UnleashUnreachableError, match="no Unleash answers at http://127") as no:
+            admin.state("a")
+        assert "hunter2" not in f"{no.value} {admin!r}"
+    with pytest.raises(UnleashUnreachableError) as no:
+        UnleashAdmin("ada:hunter2@unleash", TOKEN, "development")
+    assert "hunter2" not in str(no.value)
+
+
 @pytest.mark.parametrize("token", ["", "   ", f"{TOKEN}\nX-Evil: 1", f"{TOKEN}é"])
 def test_a_token_that_no_header_can_hold_is_refused_without_being_quoted(token: str) -> None:
     with pytest.raises(TokenRefusedError) as refusal:

@@ -1,5 +1,7 @@
 """OpenTelemetry's own variables say where pairs are shipped to."""
 
+import logging
+
 import pytest
 
 from flags.errors import DestinationError
@@ -60,6 +62,7 @@ def test_without_further_variables_the_protocol_is_protobuf_for_ten_seconds() ->
     ("variable", "text", "field", "value"),
     [
         ("HEADERS", "api-key=a%20b,X-Tenant=t", "headers", {"api-key": "a b", "x-tenant": "t"}),
+        ("HEADERS", " a = Bearer b==c , ,x=", "headers", {"a": "Bearer b==c", "x": ""}),
         ("TIMEOUT", "2.5", "timeout", 2.5),
         ("TIMEOUT", "10000", "timeout", 60.0),  # meant in milliseconds
         ("PROTOCOL", "http/json", "protocol", Protocol.JSON),
@@ -97,6 +100,33 @@ def test_what_cannot_work_is_an_error_that_names_the_variable(
     with pytest.raises(DestinationError, match=words) as error:
         destination(**{GENERAL + variable: text})
     assert GENERAL + variable in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["s3cret-token", "authorization s3cret-token", "a=b,s3cret-token", "bad key=s3cret-token"]
+    + [
+        f"authorization=s3cret-token{escaped}" for escaped in ("%0Ax", "%E2%82%AC", "\u20ac", "%FF")
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused_without_being_quoted(
+    headers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(DestinationError, match=r"HEADERS: entry \d is not name=value") as error:
+        destination(**{f"{GENERAL}HEADERS": headers})
+    assert "s3cret" not in str(error.value) + caplog.text
+
+
+def test_a_receiver_s_words_are_shown_without_what_it_was_told_by_us() -> None:
+    found = destination(
+        **{
+            f"{TRACES}ENDPOINT": "https://user:passw0rd@collector:4318/v1/traces?key=query-key",
+            f"{GENERAL}HEADERS": "authorization=Bearer%20s3cret-token,x-tenant=t",
+        }
+    )
+    said = "the token s3cret-token of Bearer s3cret-token, passw0rd, ?key=query-key is not known"
+    assert found.without_secrets(said) == "the token *** of ***, ***, ?*** is not known"
 
 
 def test_no_secret_is_shown() -> None:

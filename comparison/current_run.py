@@ -66,8 +66,8 @@ def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> Run | None:
     rows = known.loc[around & (known["rollout"] == present)]
     return Run(
         rollout=present,
-        since=_moment(int(rows["first"].min())),
-        until=_moment(int(rows["last"].max())) + timedelta(microseconds=1),
+        since=moment(int(rows["first"].min())),
+        until=moment(int(rows["last"].max())) + timedelta(microseconds=1),
         newest=end == int(known["part"].max()),
     )
 
@@ -79,6 +79,6 @@ def _parts(slots: pd.DataFrame) -> "pd.Series[int]":
     return slots["slot"].map(pd.Series(numbers, index=before.index))
 
 
-def _moment(nanoseconds: int) -> datetime:
-    """Round down to microseconds, which is what datetime has."""
+def moment(nanoseconds: int) -> datetime:
+    """Return nanoseconds since 1970 as a time, rounded down to the microseconds it can hold."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 from ibis import _
 
 from comparison.aggregate import aggregate
-from comparison.counting import framed
+from comparison.counting import empty, framed
 from comparison.current_run import Run, latest_run, rollouts, slot_size
 from comparison.drift import References
 from comparison.errors import (
@@ -27,11 +27,16 @@ from comparison.pairs import Pairs
 from comparison.sources import FramePairs, PairSource, open_source
 from comparison.step_choice import chosen_step, step_at
 from comparison.summary import nothing_found
+from comparison.threshold_change import changed_at
 from flags.evidence import Evidence
 from flags.gate import decide
 from flags.playbook import Playbook
 
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
 _ENDS: Final = {"first": "int64", "last": "int64"}
+_NULLABLE_ENDS: Final = dict.fromkeys(_ENDS, "Int64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +71,34 @@ class Found:
 
         Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made.
         """
-        slots = self._slots()
+        slots = self._slots(self.source.table(), "rollout")
         run = latest_run(slots, rollout)
         if run is None:
             raise RolloutNotFoundError(self.source.name, rollout, rollouts(slots))
         return run
 
-    def _slots(self) -> pd.DataFrame:
-        pairs = self.source.table().filter(_.flag == self.flag)
-        ends = framed(pairs.agg(first=_.time.min(), last=_.time.max()), _ENDS)
+    def settled(self, rollout: float, since: datetime, until: datetime, *, given: bool) -> datetime:
+        """Return from when on the candidate had one threshold, at the earliest `since`.
+
+        See `changed_at`; `given` says that somebody chose `since`.
+        """
+        step = self.source.table(since, until).filter(_.rollout == rollout)
+        thresholds = [name for name in step.columns if "_threshold." in name]
+        slots = self._slots(step, *thresholds)
+        return since if slots.empty else changed_at(slots, since, given=given)
+
+    def _slots(self, table: "ir.Table", *by: str) -> pd.DataFrame:
+        """Count the pairs by slot of time and the columns `by`, all of them numbers."""
+        pairs = table.filter(_.flag == self.flag)
+        ends = framed(pairs.agg(first=_.time.min(), last=_.time.max()), _NULLABLE_ENDS)
+        if ends.isna().any(axis=None):
+            return empty({"slot": "int64", **dict.fromkeys(by, "float64"), **_ENDS})
         size = slot_size(int(ends["last"].iloc[0] - ends["first"].iloc[0]))
-        counts = pairs.group_by(slot=_.time // size, rollout=_.rollout).agg(
+        counts = pairs.group_by(slot=_.time // size, **{name: _[name] for name in by}).agg(
             n=_.count(), first=_.time.min(), last=_.time.max()
         )
-        return framed(counts, {"slot": "int64", "rollout": "float64", "n": "int64", **_ENDS})
+        dtypes = {"slot": "int64", **dict.fromkeys(by, "float64"), "n": "int64", **_ENDS}
+        return framed(counts, dtypes).sort_values("slot", kind="stable", ignore_index=True)
 
 
 def _flags(source: PairSource) -> list[str]:
@@ -130,15 +149,16 @@ def take_evidence(
 ) -> Evidence:
     """Return the evidence on one percentage, the newest one if `rollout` is None.
 
-    Without a beginning the window begins with the percentage's latest run. Without an end it ends
-    `now`, or where another percentage followed. Pairs accepted up to `label_delay` before `now` are
-    too young for a label.
+    Without a beginning the window begins with the percentage's latest run, or with the candidate's
+    present threshold if that is younger. Without an end it ends `now`, or where another percentage
+    followed. Pairs accepted up to `label_delay` before `now` are too young for a label.
     """
     run = found.run(rollout)
     since = extent.since or run.since
     until = extent.until or (max(now, run.until) if run.newest else run.until)
     if since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
+    since = found.settled(run.rollout, since, until, given=extent.since is not None)
     references = additions.references
     aggregates = aggregate(
         found.source,

@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from comparison.aggregate import aggregate
 from comparison.drift import References
+from comparison.engine_pairs import TablePairs
 from comparison.evidence import evidence
 from comparison.labels import Labels
-from comparison.sources import TablePairs
 from comparison.statistics import paired_ratio
 from flags.evidence import Evidence, Output
 from flags.gate import decide

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -149,6 +150,33 @@ def test_a_window_can_be_given(folder: Path) -> None:
     options = ("--since", "2025-11-23T06:40:10", "--until", "2025-11-23T07:40:20+01:00")
     window = evidence_of(run(folder, "agreeing", *options, "--json", "-"))
     assert window["pairs"] == 1_000
+
+
+@pytest.mark.parametrize("options", [(), ("--since", "2025-11-23T06:40:00")])
+def test_the_window_begins_with_the_present_threshold(
+    folder: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    file = PairFile(tmp_path)
+    file.start()
+    for number in range(2_000):
+        slow = number % 2 and number < 300  # one of two workers follows a second later
+        file.pair(
+            NONE,
+            replace(NEVER, threshold=0.5 if number < 200 or slow else 0.95),
+            active="candidate" if number % 10 == 5 else "primary",
+            changes={attributes.ROLLOUT: 10.0},
+        )
+    result = CliRunner().invoke(
+        gate,
+        [
+            *(str(tmp_path), "--playbook", str(folder / "playbook.yaml")),
+            *("--until", END.isoformat(), "--json", "-", *options),
+        ],
+    )
+    window = evidence_of(result)
+    assert (window["pairs"], str(window["since"])[:22]) == (1_700, "2025-11-23T06:40:03.00")
+    checks = {each["name"]: each["outcome"] for each in json.loads(result.stdout)["checks"]}
+    assert checks.get("thresholds", "PASS") == "PASS"
 
 
 def test_a_window_without_pairs_is_a_hold(folder: Path) -> None:

@@ -16,6 +16,7 @@ from flags.admin import seed
 from flags.commands.exits import exit_codes
 from flags.commands.init import show
 from flags.local import LocalUnleash
+from flags.local.errors import InstallFailedError, ProgramFailedError
 from flags.local.packages import installed_folder
 from flags.local.server import ADMIN_USER
 
@@ -51,7 +52,7 @@ def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environm
     unleash = LocalUnleash(
         data, host=host, port=port, environment=environment, fresh=fresh, on_progress=_Installing()
     )
-    with exit_codes(), _stop_signals():
+    with exit_codes(InstallFailedError, ProgramFailedError), _stop_signals():
         try:
             with unleash:
                 show(seed(unleash.admin, flag), refused="left as it is")

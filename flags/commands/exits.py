@@ -8,7 +8,6 @@ import click
 
 from flags.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 from flags.errors import FlagsError, ServiceUnreachableError
-from flags.local.errors import InstallFailedError, ProgramFailedError
 
 REFUSED: Final = 2
 """Exit code of bad input and of refusals: doing the same again will not help."""
@@ -21,8 +20,6 @@ _TRANSIENT: Final = (
     UnleashUnreachableError,
     UnleashFailedError,
     RateLimitedError,
-    InstallFailedError,
-    ProgramFailedError,
     ServiceUnreachableError,
 )
 
@@ -36,10 +33,15 @@ class _FailedException(click.ClickException):
 
 
 @contextmanager
-def exit_codes() -> Iterator[None]:
-    """Turn a FlagsError into click's `Error: <message>` with the exit code it stands for."""
+def exit_codes(*transient: type[FlagsError]) -> Iterator[None]:
+    """Turn a FlagsError into click's `Error: <message>` with the exit code it stands for.
+
+    `transient` are errors of the command's own that may work another time.
+    """
     try:
         yield
     except FlagsError as error:
-        kind = _FailedException if isinstance(error, _TRANSIENT) else _RefusedException
+        kind = (
+            _FailedException if isinstance(error, (*_TRANSIENT, *transient)) else _RefusedException
+        )
         raise kind(str(error)) from error

@@ -24,6 +24,9 @@ _COMMANDS: Final = {
 }
 """Command name: the module that has a click command of that name, and its line in the help."""
 
+_NOT_IN_A_BENTO: Final = ("comparison", "flags.local")
+"""Packages that a Bento, which only serves, has no use for."""
+
 
 class LazyGroup(click.Group):
     """List commands without importing them: pandas is loaded by `compare`, not by `--help`."""
@@ -34,11 +37,18 @@ class LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
+        """Import and return a command; say so where its code has been left out, as in a Bento."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        try:
+            command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        except ModuleNotFoundError as error:
+            if error.name not in _NOT_IN_A_BENTO:
+                raise
+            raise click.UsageError(
+                f"{cmd_name} is not in this Bento: pip install bentoml-flags on a machine of yours"
+            ) from error
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -21,6 +21,22 @@ from service.training import save, train
 save(train(simulate(1_000, 2_000, seed=0)), "simulated")
 """
 
+IN_A_BENTO = ("init", "status", "rollback", "file")
+ELSEWHERE = ("compare", "dashboard")
+
+
+def told(python: Path, bento: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as `deploy/compose.yaml` does: from the source in the Bento."""
+    return subprocess.run(
+        [str(python), "-m", "flags", *arguments],
+        cwd=bento,
+        env=environment(bento.parent, PYTHONPATH="src"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
 
 @pytest.mark.slow
 def test_a_built_bento_serves_in_an_empty_virtual_environment(tmp_path: Path) -> None:
@@ -68,3 +84,11 @@ def test_a_built_bento_serves_in_an_empty_virtual_environment(tmp_path: Path) ->
         assert response.headers["X-Model-Tag"].startswith("fraud-v2:")
         assert json.loads(response.text)["alarm"] in (True, False)
     assert list(load_pairs(pairs)["served"]) == ["candidate"]
+
+    for command in IN_A_BENTO:
+        shown = told(python, bento, command, "--help")
+        assert shown.returncode == 0, shown.stderr
+    for command in ELSEWHERE:
+        refused = told(python, bento, command, "--help")
+        assert refused.returncode == 2
+        assert f"{command} is not in this Bento: pip install bentoml-flags" in refused.stderr

@@ -11,7 +11,7 @@ from ibis import _
 
 from comparison.aggregate import aggregate
 from comparison.counting import empty, framed
-from comparison.current_run import Run, latest_run, rollouts, slot_size
+from comparison.current_run import Run, latest_run, moment, rollouts, slot_size
 from comparison.drift import References
 from comparison.errors import (
     FlagNotFoundError,
@@ -76,6 +76,12 @@ class Found:
         if run is None:
             raise RolloutNotFoundError(self.source.name, rollout, rollouts(slots))
         return run
+
+    def first(self, rollout: float, since: datetime) -> datetime | None:
+        """Return the time of the first pair made at a percentage from `since` on, None without."""
+        pairs = self.source.table(since).filter(_.flag == self.flag, _.rollout == rollout)
+        earliest = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()
+        return None if earliest is None else moment(int(earliest))
 
     def settled(self, rollout: float, since: datetime, until: datetime, *, given: bool) -> datetime:
         """Return from when on the candidate had one threshold, at the earliest `since`.

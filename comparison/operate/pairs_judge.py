@@ -57,7 +57,9 @@ class PairsJudge:
         judged: list[tuple[Evidence, Judgement]] = []
 
         def passes(standing: Standing) -> bool:
-            extent = Extent(standing.since, now)
+            # The flag may have been there long before the service: a hold begins with its pairs.
+            first = found.first(standing.step.rollout, standing.since)
+            extent = Extent(first or standing.since, now)
             step = standing.step.name
             judged.append(
                 judge(found, plan, now=now, step=step, extent=extent, additions=additions)

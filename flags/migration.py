@@ -8,7 +8,6 @@ from typing import Any, Final
 import bentoml
 from _bentoml_sdk.method import APIMethod
 from bentoml import Service
-from bentoml.exceptions import BentoMLException
 
 from flags.api_contract import shared_apis
 from flags.assignment import Side
@@ -16,8 +15,10 @@ from flags.edge import Edge
 from flags.endpoints import endpoints
 from flags.errors import MigrationError
 from flags.isolated.side import IsolatedSide
+from flags.legacy_runner import mend_runners
 from flags.live import LiveSource
 from flags.placement import EmbeddedSide, PlacedSide, Placement
+from flags.placement_choice import placement_of
 from flags.plan import Plan, ProviderFactory, common_reading, planned_apis
 from flags.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.runner_side import RunnerSide
@@ -46,7 +47,7 @@ def migrate(
     segments: FieldSpec = None,
     features: FieldSpec = None,
     apis: Mapping[str, Reading | None] | None = None,
-    placement: str = Placement.RUNNERS,
+    placement: str | None = None,
     name: str | None = None,
     max_request_bytes: int | None = None,
     decide: Decide | None = None,
@@ -60,7 +61,9 @@ def migrate(
     path, a callable on the answer, or a mapping of output names to these; `threshold` may also be
     a number. `segments` and `features` name what of the input is recorded; nothing by default.
     `apis` overrides the reading of single APIs by name (None: no compared numbers). `placement`
-    is `runners`, `isolated` or `embedded`. `max_request_bytes` refuses larger bodies with HTTP 413.
+    is `isolated`, `runners` or `embedded`: not given, `runners` where one of the services is
+    batched or asks for a GPU, else `isolated`. `max_request_bytes` refuses larger bodies with HTTP
+    413.
     `decide(answer, thresholds)` returns the candidate's answer decided at other thresholds, those
     that the flag's payload carries. `provider` makes another OpenFeature provider than the
     settings name. `config` is the configuration of the new service, as for `bentoml.service`; the
@@ -71,6 +74,8 @@ def migrate(
     and MigrationError for any other argument that is wrong.
     """
     _check(primary, candidate, flag)
+    mend_runners(primary)
+    mend_runners(candidate)
     shared = shared_apis(primary, candidate)
     service_name = name or f"{primary.name}Migration"
     settings = settings or Settings()
@@ -79,7 +84,7 @@ def migrate(
         primary=primary,
         candidate=candidate,
         apis=planned_apis(shared, common_reading(score, threshold, segments, features), apis or {}),
-        placement=_placement(placement, primary, candidate),
+        placement=placement_of(placement, primary, candidate),
         settings=settings,
         roster=Roster(settings.pairs_dir, service_name),
         provider=provider,
@@ -120,27 +125,6 @@ def _check(primary: Any, candidate: Any, flag: Any) -> None:
         )
     if not isinstance(flag, str) or not flag.strip():
         raise MigrationError(f"flag is {flag!r}: it must be the key of the feature flag")
-
-
-def _placement(placement: str, *services: Service[Any]) -> Placement:
-    try:
-        placed = Placement(placement)
-    except ValueError:
-        known = " or ".join(repr(each.value) for each in Placement)
-        raise MigrationError(f"placement is {placement!r}: it must be {known}") from None
-    if placed is Placement.ISOLATED:
-        for service in services:
-            _check_importable(service)
-    return placed
-
-
-def _check_importable(service: Service[Any]) -> None:
-    try:
-        service.import_string  # noqa: B018 - a property that raises
-    except BentoMLException as error:
-        raise MigrationError(
-            f"placement is 'isolated', and its process cannot import {service.name}: {error}"
-        ) from error
 
 
 def _inherited(primary: Service[Any], placement: Placement) -> dict[str, Any]:

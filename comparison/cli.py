@@ -55,6 +55,8 @@ def compare(
     Says who answered, how each side fared, how alarms and scores differ on the same requests,
     whether pairs are missing, and what that means. The page that --html writes, and the quality
     that --labels adds, are those of the newest percentage.
+
+    Example: bentoml migration compare pairs --html comparison.html
     """
     with refusals():
         read = read_pairs(pairs, flag)

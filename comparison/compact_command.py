@@ -26,6 +26,8 @@ def compact(pairs: Path, into: Path) -> None:
 
     Each run takes what has been written since the last one. The other commands read DIR as they
     read PAIRS.
+
+    Example: bentoml migration compact pairs --into compacted
     """
     with refusals():
         from comparison.compact import compact as run

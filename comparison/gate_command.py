@@ -61,6 +61,8 @@ def gate(
 
     Without --since, the window begins with the pairs of the present percentage; without --until,
     it ends now.
+
+    Example: bentoml migration gate pairs --playbook playbook.yaml --html verdict.html
     """
     with refusals():
         from comparison.judging import Additions, Extent, Found, judge

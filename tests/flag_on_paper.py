@@ -7,7 +7,8 @@ same calls is in `tests/integration/test_operate.py`.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from flags.admin import Author, FlagEvent, FlagState, Strategy
 from flags.admin.errors import FlagChangedError, UnleashUnreachableError
@@ -88,6 +89,25 @@ class PaperAdmin:
     def __init__(self, flag: FlagOnPaper, author: Author) -> None:
         self._flag = flag
         self._author = author
+
+    environment = "development"
+    url = "http://unleash"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave nothing open."""
+
+    def note(self, key: str, text: str) -> str:
+        self._reached()
+        self._flag.tag(self._author)
+        return text
 
     def author(self) -> Author:
         self._reached()

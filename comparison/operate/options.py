@@ -44,8 +44,10 @@ _UNLEASH: Final = (
         show_envvar=True,
         help="Admin token. Prefer the variable: other users of the machine see arguments.",
     ),
-    click.option("--environment", default="development", show_default=True),
-    click.option("--project", default="default", show_default=True),
+    click.option(
+        "--environment", default="development", show_default=True, help="Unleash environment."
+    ),
+    click.option("--project", default="default", show_default=True, help="Unleash project."),
 )
 
 audit_option = click.option(

@@ -18,6 +18,7 @@ from flags.admin import UnleashAdmin
 from flags.admin.seed import shadow_key
 from flags.commands.exits import exit_codes
 from flags.gate import Decision
+from flags.local.errors import ProgramFailedError
 
 
 @click.command("retire")
@@ -61,7 +62,11 @@ def retire(
 
     Example: bentoml migration retire pairs --playbook playbook.yaml --service service:FraudV2
     """
-    with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+    with (
+        refusals(),
+        exit_codes(ProgramFailedError),
+        UnleashAdmin(url, token, environment, project) as admin,
+    ):
         from comparison.operate.pairs_judge import NOT_YET, PairsJudge
         from comparison.verdict_terminal import print_verdict
 

@@ -24,7 +24,13 @@ _CHECK_SECONDS: Final = 1.0
 
 
 @click.command("dashboard")
-@click.option("--port", type=click.IntRange(0, 65535), default=4242, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4242,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--data",
@@ -34,13 +40,23 @@ _CHECK_SECONDS: Final = 1.0
     help="Folder for the database, the credentials and the logs; kept between runs.",
 )
 @click.option("--fresh", is_flag=True, help="Empty the data folder first.")
-@click.option("--flag", metavar="KEY", default="fraud-detector-v2", show_default=True)
-@click.option("--environment", default="development", show_default=True)
+@click.option(
+    "--flag",
+    metavar="KEY",
+    default="fraud-detector-v2",
+    show_default=True,
+    help="Key of the flag to create.",
+)
+@click.option(
+    "--environment", default="development", show_default=True, help="Unleash environment."
+)
 def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environment: str) -> None:
     """Run an Unleash without Docker, with the flag of the migration in it.
 
     It listens on this machine only, keeps its data, and stops on Ctrl-C or SIGTERM. The first
     start installs unleash-server with npm (about 200 MB, once for all projects).
+
+    Example: bentoml migration dashboard --flag fraud-detector-v2
     """
     if not _is_loopback(host):
         click.secho(

@@ -22,13 +22,17 @@ from flags.commands.exits import REFUSED, exit_codes
     help="Admin token. Prefer the variable: other users of the machine see arguments.",
 )
 @click.option("--flag", required=True, metavar="KEY", help="Key of the flag.")
-@click.option("--environment", default="development", show_default=True)
-@click.option("--project", default="default", show_default=True)
+@click.option(
+    "--environment", default="development", show_default=True, help="Unleash environment."
+)
+@click.option("--project", default="default", show_default=True, help="Unleash project.")
 def init(url: str, token: str, flag: str, environment: str, project: str) -> None:
     """Create the flag at 0 %, its shadow switch, and the context field they are sticky on.
 
     What is there is left as it is, so the command can be run again. It refuses a flag that is
     ramped already or differs in stickiness or groupId: exit code 2, and nothing is created.
+
+    Example: bentoml migration init --flag fraud-detector-v2 --environment production
     """
     with exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
         outcome = seed(admin, flag)

@@ -36,8 +36,10 @@ from flags.worker_state import Workers
     show_envvar=True,
     help="Admin token. Unset: the flag is shown as the workers see it.",
 )
-@click.option("--environment", default="development", show_default=True)
-@click.option("--project", default="default", show_default=True)
+@click.option(
+    "--environment", default="development", show_default=True, help="Unleash environment."
+)
+@click.option("--project", default="default", show_default=True, help="Unleash project.")
 @click.option(
     "--playbook",
     metavar="FILE",

@@ -77,7 +77,8 @@ Record = Callable[[Look], None]
 class Autopilot:
     """Operate one flag; what it does is told to `record`, once it is done.
 
-    `resumed` is the last entry of the event log by anybody else that it may go on from.
+    `resumed` is the last entry of the event log by anybody else that it may go on from. `account`
+    is the user whose personal token it has, where that user is nobody but the autopilot.
     """
 
     def __init__(
@@ -87,21 +88,24 @@ class Autopilot:
         judge: Judge,
         *,
         resumed: int = 0,
+        account: str | None = None,
         record: Record,
     ) -> None:
         self._admin = admin
         self._playbook = playbook
         self._judge = judge
         self._resumed = resumed
+        self._account = account
         self._record = record
 
     def check(self) -> Author:
-        """Return the author of its own changes; raises PersonalTokenError if it is a person."""
+        """Return the author of its own changes; raises PersonalTokenError if it may be a person."""
         author = self._admin.author()
-        if not author.by_token:
+        if not author.by_token and author.name != self._account:
             raise PersonalTokenError(
-                f"this token is {author}'s own: the autopilot needs an admin token, or it takes "
-                f"what {author} does in the dashboard for its own doing"
+                f"this token is {author}'s own: the autopilot takes what {author} does in the "
+                "dashboard for its own doing. Give it an admin token, or the token of a user that "
+                "nobody else logs in as, and name that user with --account"
             )
         return author
 

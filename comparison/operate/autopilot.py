@@ -67,6 +67,11 @@ _EXIT_CODES: Final = {
     metavar="ENTRY",
     help="Go on from the change that somebody else made in this entry of the flag's event log.",
 )
+@click.option(
+    "--account",
+    metavar="USER",
+    help="The user in Unleash whose token it has, if that user is nobody but the autopilot.",
+)
 @verdict_option
 @audit_option
 @unleash_options
@@ -80,6 +85,7 @@ def autopilot(
     once: bool,
     dry_run: bool,
     resume: int,
+    account: str | None,
     json_file: Path | None,
     audit: Path,
     url: str,
@@ -113,7 +119,7 @@ def autopilot(
             _warn(*([problem] if problem else []))
 
         judge = PairsJudge(pairs, labels, reference, tell)
-        pilot = Autopilot(admin, plan, judge, resumed=resume, record=keep)
+        pilot = Autopilot(admin, plan, judge, resumed=resume, account=account, record=keep)
         if once:
             raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.deed])
         with contextlib.suppress(*_PASSING):

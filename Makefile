@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint serve dashboard load faults soak image tools lock clean
+.PHONY: help demo test lint serve dashboard rehearsal load faults soak docs image tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,11 @@ serve: $(STAMP) ## Serve the fraud detector on http://127.0.0.1:3000, with its f
 
 dashboard: $(STAMP) ## Run a real Unleash server on this machine, without Docker.
 	$(BIN)/bentoml migration dashboard
+
+TRANSACTIONS ?= $(firstword $(wildcard ../shared/data/*.parquet))
+
+rehearsal: $(STAMP) ## Play the whole migration against a real Unleash in ten minutes; its reports stay in .rehearsal.
+	@$(BIN)/python -m load_tests.rehearsal $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS))
 
 load: $(STAMP) ## Load the service for three minutes while its flag moves in a real Unleash.
 	$(BIN)/python -m load_tests.load_run

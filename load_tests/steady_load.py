@@ -84,6 +84,10 @@ class SteadyLoad:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Send nothing more, and wait for what is under way."""
         self._ending = True
         self._thread.join()
 

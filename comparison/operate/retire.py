@@ -1,5 +1,6 @@
 """`bentoml migration retire`: see that the primary can go, and say what to remove."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,7 +106,13 @@ class _NotRetired(click.ClickException):
 def _to_do(
     flag: str, service: str, models: Mapping[str, Mapping[str, int]], admin: UnleashAdmin
 ) -> Iterator[str]:
-    """Say what to remove, in an order in which nobody is served by the primary meanwhile."""
+    """Say what to do, in an order in which nobody is served by the primary meanwhile."""
+    strategy = admin.state(flag).rollout_strategy
+    if strategy is not None and strategy.payload:
+        yield (
+            f"Give {service} the thresholds that the flag's payload carries now, "
+            f"{printable(json.dumps(strategy.payload))}: alone it decides at its own."
+        )
     yield f"Deploy {service} in place of the service that `migrate` makes. Its routes are the same."
     yield (
         "See that no worker of the migration runs any more: `bentoml migration status` finds none. "

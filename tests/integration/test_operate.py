@@ -263,6 +263,7 @@ def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
     assert "cannot go yet: canary, 5 % comes first" in early.output
 
     flagged.admin.set_rollout(flagged.flag, 100)
+    flagged.admin.set_variant_payload(flagged.flag, {"threshold": 0.5})
     flagged.make_pairs()
     nowhere = flagged.run("retire", "--service", "tests.integration.services.varied:Nobody")
     assert nowhere.exit_code == 1, nowhere.output
@@ -273,6 +274,8 @@ def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
     assert done.exit_code == 0, done.output
     assert "ADVANCE: the primary can be retired" in done.output
     assert "varied:ClaimsV2 serves alone: ready after" in done.output
+    assert "1. Give tests.integration.services.varied:ClaimsV2 the thresholds" in done.output
+    assert '{"threshold": 0.5}' in done.output
     assert f"Archive the flags {flagged.flag} and {flagged.flag}.shadow" in done.output
     assert len(flagged.admin.every_event(flagged.flag)) == changes
 

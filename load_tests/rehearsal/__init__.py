@@ -1,0 +1,1 @@
+"""Play a whole migration, time compressed, against the real programs: `make rehearsal`."""

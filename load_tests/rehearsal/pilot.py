@@ -1,0 +1,64 @@
+"""Run the autopilot in the background, and read along."""
+
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from load_tests.rehearsal.commands import Commands
+from load_tests.rehearsal.timeline import Timeline
+
+
+class Pilot:
+    """`bentoml migration autopilot`, until the block ends; what it does is told to the timeline."""
+
+    def __init__(self, commands: Commands, log: Path, timeline: Timeline, *words: str) -> None:
+        self._command = commands.command(
+            "autopilot", "pairs", "--playbook", "playbook.yaml", *words
+        )
+        self._commands = commands
+        self._log = log
+        self._timeline = timeline
+        self._read = 0
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._commands.folder,
+                env=self._commands.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def until(self, words: str, within: float) -> str | None:
+        """Return the first new line of its log that has `words`; None if none comes in time."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline and self._process.poll() is None:
+            lines = self._log.read_text(errors="replace").splitlines()
+            for line in lines[self._read :]:
+                self._read += 1
+                said = re.sub(r"^.* UTC  ", "", line)
+                if words in said or not said.startswith("HOLD"):
+                    self._timeline.tell("autopilot", re.sub(r"^(\w+) +", r"\1  ", said))
+                if words in said:
+                    return said
+            time.sleep(0.3)
+        return None

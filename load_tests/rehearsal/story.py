@@ -1,0 +1,225 @@
+"""Play the migration act by act; each act is a promise that is kept or not."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from load_tests.rehearsal.commands import Said, Verdict
+from load_tests.rehearsal.pilot import Pilot
+from load_tests.rehearsal.stage import FLAG, ROOT, Scenery
+from service.replay import replay
+from service.serving import Serving
+
+OUTPUT: Final = "fraud_probability"
+PATIENCE: Final = 120.0
+"""Seconds that a verdict may take beyond the hold: these machines are small."""
+CALM: Final = 3.0
+"""Seconds in which nothing but the primary must answer, once everybody has followed."""
+REASONS: Final = 2
+RAMP_HOLD: Final = timedelta(seconds=25)
+"""Of the playbook's last ramp: at the end of it, the deprecation begins."""
+
+
+class PromiseBrokenError(AssertionError):
+    """Something happened that should not, or did not happen that should."""
+
+
+class Story:
+    """The acts in their order; `rollback` is how long the one rollback took, in seconds."""
+
+    def __init__(self, scenery: Scenery) -> None:
+        self._on = scenery
+        self._tell = scenery.timeline.tell
+        self.rollback: float | None = None
+        self._report = 0
+        self._pilot: Pilot | None = None
+        self._offered = 0.0
+
+    def acts(self) -> tuple[tuple[str, Callable[[], None]], ...]:
+        """Return what is played, each with its heading."""
+        return (
+            ("shadow: v2 at v1's threshold", self._shadow_catches_the_alarms),
+            ("shadow: v2 at a threshold of its own", self._shadow_passes_once_calibrated),
+            ("canary, 1 %", lambda: self._step_by_command(1, 5)),
+            ("canary, 5 %", lambda: self._step_by_command(5, 10)),
+            ("canary, 10 %: v2 begins to fail", self._failing_candidate_is_rolled_back),
+            ("canary, 10 %, again: v2 is mended", self._autopilot_takes_over),
+            ("ramp, 50 %", lambda: self._step_by_autopilot(50, 100, "ramp")),
+            ("ramp, 100 %", self._ramp_ends),
+            ("deprecation, 100 %: v1 answers nobody", self._deprecation_ends),
+            ("retired", self._candidate_serves_alone),
+        )
+
+    def end(self) -> None:
+        """Stop what an act may have left running."""
+        if self._pilot is not None:
+            self._pilot.__exit__(None, None, None)
+            self._pilot = None
+
+    # --- the acts ---------------------------------------------------------------------------------
+
+    def _shadow_catches_the_alarms(self) -> None:
+        verdict = self._judged("shadow", lambda found: found.outcome("alarm_ratio") == "fail")
+        self._expect(verdict.decision == "HOLD", f"the gate holds, not {verdict.decision}")
+        refused = self._on.commands.run("advance", "pairs", "--playbook", "playbook.yaml")
+        self._tell("advance", refused.line("not advanced"))
+        self._expect(refused.exit_code == 10, "`advance` refuses with exit code 10")
+        self._offered = verdict.offered
+
+    def _shadow_passes_once_calibrated(self) -> None:
+        payload = {"threshold": {OUTPUT: self._offered}}
+        self._on.person.give_payload(self._on.admin.state(FLAG), payload)
+        self._tell("a person", f"gives the flag the payload {payload}, which the report offers")
+        self._step_by_command(0, 1)
+
+    def _step_by_command(self, percentage: int, following: int) -> None:
+        stage = "shadow" if percentage == 0 else f"canary {percentage}"
+        self._judged(stage, lambda found: found.decision == "ADVANCE")
+        moved = self._on.commands.run("advance", "pairs", "--playbook", "playbook.yaml")
+        self._expect(moved.exit_code == 0, f"`advance` advances: {moved.output.strip()[-300:]}")
+        self._tell("advance", f"{percentage} % -> {following} %")
+        self._at(following)
+
+    def _failing_candidate_is_rolled_back(self) -> None:
+        self._on.fault.touch()
+        self._tell("v2", "raises on three transactions of ten")
+        verdict = self._judged("canary 10", lambda found: found.decision == "ROLLBACK")
+        reason = verdict.reasons[0]
+        said = self._on.commands.run(
+            "rollback", reason, "--flag", FLAG, "--service", self._on.serving.url
+        )
+        followed = re.search(r"followed within ([\d.]+) s", said.output)
+        self._tell("rollback", said.line(" is off in "))
+        self._expect(
+            said.exit_code == 0 and followed is not None,
+            f"every worker follows: {said.output.strip()[-300:]}",
+        )
+        assert followed is not None  # noqa: S101  # just seen
+        self.rollback = float(followed.group(1))
+        self._tell("rollback", followed.string[followed.start() - 14 : followed.end()].strip())
+        since = time.time()
+        time.sleep(CALM)
+        sides = self._on.sides(since)
+        self._expect(set(sides) == {"primary"}, f"only the primary answers from then on: {sides}")
+
+    def _autopilot_takes_over(self) -> None:
+        self._on.fault.unlink()
+        self._tell("v2", "is mended")
+        self._on.person.switch_on(self._on.admin.state(FLAG))
+        self._tell("a person", "switches the flag on, at the 10 % where it was")
+        words = ("autopilot", "pairs", "--playbook", "playbook.yaml", "--once")
+        paused = self._on.commands.run(*words)
+        entry = re.search(r"--resume (\d+)", paused.output)
+        self._tell("autopilot", re.sub(r"^.*UTC  ", "", paused.line("PAUSED")))
+        self._expect(entry is not None, f"the autopilot yields to a person: {paused.output}")
+        assert entry is not None  # noqa: S101  # just seen
+        self._pilot = Pilot(
+            self._on.commands,
+            self._on.folder / "autopilot.log",
+            self._on.timeline,
+            *("--resume", entry.group(1), "--interval", "2s"),
+        ).__enter__()
+        self._step_by_autopilot(10, 50, "canary")
+
+    def _step_by_autopilot(self, percentage: int, following: int, stage: str) -> None:
+        self._piloted(f"{percentage} % -> {following} %")
+        self._at(following)
+        self._written(f"{stage} {percentage}", f"{stage}, {percentage} %")
+
+    def _ramp_ends(self) -> None:
+        self._piloted("deprecation, 100 %")
+        self._written("ramp 100", "ramp, 100 %")
+
+    def _deprecation_ends(self) -> None:
+        self._piloted("the primary can be retired")
+        self.end()
+        begun = self._since() + RAMP_HOLD
+        self._written("deprecation", "deprecation", "--since", begun.isoformat())
+
+    def _candidate_serves_alone(self) -> None:
+        alone = "load_tests.rehearsal.detector:FrailV2"
+        said = self._on.commands.run(
+            *("retire", "pairs", "--playbook", "playbook.yaml", "--service", alone)
+        )
+        self._expect(said.exit_code == 0, f"`retire` agrees: {said.output.strip()[-600:]}")
+        self._tell("retire", said.output[said.output.index(alone) :].strip())
+        self._on.stop()
+        with Serving(
+            alone,
+            environment={"V2_THRESHOLD": str(self._offered)},
+            log=self._on.folder / "alone.log",
+            folder=ROOT,
+        ) as serving:
+            requests = [(f"alone-{n}", self._on.traffic.body(n)) for n in range(100)]
+            replies = asyncio.run(replay(serving.url, requests, concurrency=4))
+        answered = sum(reply.status == 200 for reply in replies)
+        self._tell(
+            "v2", f"answers {answered} of {len(replies)} requests without v1, at its threshold"
+        )
+        decided = {reply.body["threshold"] for reply in replies if reply.status == 200}
+        self._expect(decided == {self._offered}, f"v2 decides at {self._offered}: {decided}")
+        self._expect(answered == len(replies), "v2 answers every request alone")
+
+    # --- what acts have in common -----------------------------------------------------------------
+
+    def _judged(self, name: str, wanted: Callable[[Verdict], bool]) -> Verdict:
+        """Ask the gate again and again until it says what is wanted; write its report."""
+        self._report += 1
+        page = f"{self._report:02}-{name.replace(' ', '-')}.html"
+        deadline, last = time.monotonic() + PATIENCE, ""
+        while True:
+            self._on.write_labels()
+            found = self._on.commands.gate("--labels", "labels.csv", "--html", page)
+            if isinstance(found, Said):
+                said = found.last
+            else:
+                reasons = "; ".join(found.reasons[:REASONS])
+                more = len(found.reasons) - REASONS
+                more_words = f"; and {more} more" if more > 0 else ""
+                said = f"{found.decision}  {found.step}: {reasons}{more_words}"
+                if wanted(found):
+                    self._tell("gate", said)
+                    self._tell("report", page)
+                    return found
+            if said.partition(":")[0] != last:
+                self._tell("gate", said)
+                last = said.partition(":")[0]
+            self._expect(time.monotonic() < deadline, f"no verdict in time; the last is {said}")
+            time.sleep(1)
+
+    def _written(self, name: str, step: str, *window: str) -> None:
+        """Write the report of a step that has passed."""
+        self._report += 1
+        page = f"{self._report:02}-{name.replace(' ', '-')}.html"
+        self._on.write_labels()
+        found = self._on.commands.gate(
+            *("--step", step, "--labels", "labels.csv", "--html", page, *window)
+        )
+        told = found.last if isinstance(found, Said) else f"{page}: {found.decision}"
+        self._tell("report", told)
+        self._expect(
+            isinstance(found, Verdict) and found.decision == "ADVANCE",
+            f"the report of {step} says ADVANCE",
+        )
+
+    def _piloted(self, words: str) -> None:
+        assert self._pilot is not None  # noqa: S101  # an act before has started it
+        found = self._pilot.until(words, within=PATIENCE)
+        self._expect(found is not None, f"the autopilot comes to {words!r}")
+
+    def _at(self, percentage: int) -> None:
+        setting = self._on.history.current.setting
+        self._expect(setting.percentage == percentage, f"the flag is at {percentage} %: {setting}")
+
+    def _since(self) -> datetime:
+        since = self._on.history.current.since
+        self._expect(since is not None, "the event log tells since when the flag is so")
+        assert since is not None  # noqa: S101  # just seen
+        return since
+
+    def _expect(self, true: bool, promise: str) -> None:
+        if not true:
+            raise PromiseBrokenError(f"not so: {promise}")

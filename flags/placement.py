@@ -12,6 +12,7 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.assignment import Side
+from flags.side_dependencies import open_dependencies
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class EmbeddedSide:
         """Instantiate the service; a candidate that cannot be loaded fails each request instead."""
         try:
             self._instance = self._service()
+            await open_dependencies(self._service, self._instance)
             await run_hooks(self._service, self._instance, "__bentoml_startup_hook__")
         except Exception as error:
             if self._side is Side.PRIMARY:

@@ -23,6 +23,7 @@ from flags.isolated.pipe import BlockingPipe
 from flags.isolated.portable import UnportableError, portable
 from flags.placement import as_generator, run_hooks
 from flags.scorer import Call, Outcome, guard, guard_async
+from flags.side_dependencies import open_dependencies
 from flags.turns import END
 
 LOADED: Final = 0
@@ -98,6 +99,7 @@ class Host:
         try:
             service = imported()
             instance = service()
+            await open_dependencies(service, instance)
             await run_hooks(service, instance, "__bentoml_startup_hook__")
         except BaseException as error:
             self._pipe.send(LOADED, portable(error))

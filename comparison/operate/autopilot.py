@@ -118,7 +118,7 @@ def autopilot(
             problem = VerdictFile(json_file).write(evidence, judgement) if json_file else None
             _warn(*([problem] if problem else []))
 
-        judge = PairsJudge(pairs, labels, reference, tell)
+        judge = PairsJudge(pairs, labels, reference, tell, is_patient=not once)
         pilot = Autopilot(admin, plan, judge, resumed=resume, account=account, record=keep)
         if once:
             raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.deed])

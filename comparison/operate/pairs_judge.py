@@ -35,12 +35,16 @@ class PairsJudge:
     reference: Path | None = None
     tell: Callable[[Evidence, Judgement], object] | None = None
     """Is told what was judged each time it is called."""
+    is_patient: bool = True
+    """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> Finding:
         """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
         try:
             evidence, judgement = self.judged(plan, run, now)
         except ComparisonError as problem:
+            if not self.is_patient and not isinstance(problem, NOT_YET):
+                raise
             standing = standings(plan, run)
             return Finding(standing[0].step if standing else None, None, str(problem))
         if self.tell is not None:

@@ -13,11 +13,17 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from flags.flags_file import write_flags_file
+from flags.playbook_file import read_playbook
 from tests.markdown import DOCS, PAGES, ROOT, name_of
 from tests.pair_files import PairFile
 
 EXAMPLES = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
-WITH_EXAMPLES = [path for path in PAGES if "\n```python\n" in path.read_text(encoding="utf-8")]
+TUTORIAL = DOCS / "tutorial.md"  # has files and commands of its own: tests/e2e/test_wheel.py
+WITH_EXAMPLES = [
+    path
+    for path in PAGES
+    if path != TUTORIAL and "\n```python\n" in path.read_text(encoding="utf-8")
+]
 
 
 @pytest.fixture
@@ -75,3 +81,22 @@ def test_the_readme_shows_the_canary_router_as_its_own_page_does() -> None:
     ]
     assert len(routers) == 2
     assert routers[0] == routers[1]
+
+
+def test_the_files_of_the_tutorial_are_named_and_about_one_flag(
+    tmp_path: Path,
+) -> None:
+    text = TUTORIAL.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:python|yaml)\n(.*?)^```", text, re.M | re.S)
+    for block in blocks:
+        named = re.match(r"# (\w+\.(?:py|yaml))\n", block)
+        assert named, block.partition("\n")[0]
+        (tmp_path / named.group(1)).write_text(block, encoding="utf-8")
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files >= {"train.py", "models.py", "service.py", "traffic.py", "playbook.yaml"}
+    assert len(files) == len(blocks)
+    for path in tmp_path.glob("*.py"):
+        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+    (flag,) = re.findall(r'flag="(.+)"', (tmp_path / "service.py").read_text(encoding="utf-8"))
+    assert read_playbook(tmp_path / "playbook.yaml").flag == flag
+    assert set(re.findall(r"--flag (\S+)", text)) == {flag}

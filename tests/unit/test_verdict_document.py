@@ -31,6 +31,7 @@ def test_the_published_schema_is_what_its_script_writes() -> None:
     """Run `python docs/verdict_schema.py` after a change of the evidence or the verdict."""
     script = runpy.run_path(str(DOCS / "verdict_schema.py"))
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+    assert script["READABLE"].read_text(encoding="utf-8") == script["readable"]()
 
 
 def test_the_schema_is_one() -> None:

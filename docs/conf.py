@@ -1,0 +1,96 @@
+"""Build the documents as a site: `make docs`, or `sphinx-build -W --keep-going docs build/docs`.
+
+The pages are plain Markdown that reads as well on a code host. So nothing in them is Sphinx's own:
+what a site needs besides is made of them here.
+"""
+
+import os
+import posixpath
+import re
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from sphinx.addnodes import download_reference
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+project = "bentoml-flags"
+author = "The bentoml-flags authors"
+copyright = author
+version = release = version_of("bentoml-flags")
+
+extensions = ["myst_parser"]
+nitpicky = True
+
+myst_heading_anchors = 4  # the anchors of a code host: #all-arguments
+
+html_theme = "furo"
+html_title = f"{project} {version}"
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_show_copyright = False
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
+
+REPOSITORY = os.environ.get("DOCS_REPOSITORY", "").rstrip("/")
+"""Address under which a code host shows a file, such as https://example.com/project/blob/main.
+
+Links to files outside of this folder lead there; without an address the files are part of the site,
+as downloads.
+"""
+
+NAVIGATION = {"index.md", "decisions.md"}
+"""Pages whose lists of links, section by section, are the navigation."""
+
+_LINK = re.compile(r"^- \[[^\]]+\]\(([\w./-]+)\.md\)", re.M)
+
+
+def navigation(text: str) -> str:
+    """Return the hidden toctrees of a page: one for each section, of the links in its lists."""
+    first, *sections = re.split(r"^## (.+)\n", text, flags=re.M)
+    titled = [
+        ("", first),
+        *(
+            (f":caption: {title}", body)
+            for title, body in zip(sections[::2], sections[1::2], strict=True)
+        ),
+    ]
+    return "".join(
+        "\n".join(["\n```{toctree}", ":hidden:", caption, "", *pages, "```\n"])
+        for caption, body in titled
+        if (pages := _LINK.findall(body))
+    )
+
+
+def add_navigation(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Give the pages of `NAVIGATION` their toctrees; called by Sphinx for each page."""
+    if Path(app.env.doc2path(docname)).name in NAVIGATION:
+        source[0] += navigation(source[0])
+
+
+class LinksToRepository(SphinxTransform):
+    """Lead links to files outside of this folder to the repository, if its address is known."""
+
+    default_priority: ClassVar[int] = 400
+
+    def apply(self, **_: Any) -> None:
+        """Replace each download of such a file by a link."""
+        here = posixpath.dirname(self.env.docname)
+        for download in list(self.document.findall(download_reference)):
+            path = posixpath.normpath(posixpath.join("docs", here, download["reftarget"]))
+            if REPOSITORY and not path.startswith("docs/"):
+                link = nodes.reference("", "", refuri=f"{REPOSITORY}/{path}")
+                link += [nodes.inline("", child.astext()) for child in download.children]
+                download.replace_self(link)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the above."""
+    app.connect("source-read", add_navigation)
+    app.add_transform(LinksToRepository)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

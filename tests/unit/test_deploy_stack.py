@@ -3,16 +3,19 @@
 import itertools
 import json
 import re
+import shutil
 import subprocess
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
+from flags.cli import migration
 from flags.settings import Settings
 from tests.unit.test_deploy import PROMTOOL
 
@@ -28,6 +31,9 @@ MANIFESTS = [
 ]
 KUSTOMIZATION = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
 OUR_VARIABLES = {name.upper() for name in Settings.model_fields} | {"API_WORKERS", "PLACEMENT"}
+KUBECTL = shutil.which("kubectl")
+WITHOUT_SHELL = {"collector", "jaeger"}
+"""Services whose images hold one program, so that nothing in them could probe it."""
 LISTENING = {
     "service": {3000},
     "unleash": {4242},
@@ -123,6 +129,20 @@ def test_whoever_is_waited_for_to_be_healthy_says_whether_it_is() -> None:
                 assert "healthcheck" in COMPOSE["services"][other], other
 
 
+def test_every_service_that_goes_on_says_whether_it_is_healthy() -> None:
+    ends = {name for name, each in COMPOSE["services"].items() if each["restart"] == "on-failure"}
+    silent = {name for name, each in COMPOSE["services"].items() if "healthcheck" not in each}
+    assert silent == WITHOUT_SHELL | ends
+
+
+def test_the_flags_are_seeded_by_a_command_that_there_is() -> None:
+    seeding = COMPOSE["services"]["flags"]["command"]
+    assert seeding[:3] == ["python", "-m", "flags"]
+    command = migration.get_command(click.Context(migration), seeding[3])
+    assert command is not None
+    command.make_parser(click.Context(command)).parse_args(seeding[4:])
+
+
 def test_every_file_that_is_mounted_exists_and_every_volume_is_declared() -> None:
     for service in COMPOSE["services"].values():
         for mount in service.get("volumes", []):
@@ -182,6 +202,22 @@ def test_kustomize_finds_every_file() -> None:
     assert set(KUSTOMIZATION["resources"]) | generated == files
 
 
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl, which has kustomize in it")
+def test_kustomize_makes_what_kubernetes_takes() -> None:
+    assert KUBECTL is not None
+    built = subprocess.run(
+        [KUBECTL, "kustomize", str(KUBERNETES)], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    made = list(yaml.safe_load_all(built.stdout))
+    assert len(made) == len(MANIFESTS) + len(KUSTOMIZATION["configMapGenerator"])
+    for each in made:
+        kubernetes_validate.validate(each, "1.34", strict=True)
+    maps = {each["metadata"]["name"] for each in made if each["kind"] == "ConfigMap"}
+    named = set(re.findall(r"(?:configMapRef|configMap):\n +name: (\S+)", built.stdout))
+    assert named == maps
+
+
 def test_whatever_selects_pods_finds_them() -> None:
     labels = {
         each["metadata"]["name"]: each["spec"]["template"]["metadata"]["labels"]
@@ -195,6 +231,75 @@ def test_whatever_selects_pods_finds_them() -> None:
             assert wanted.items() <= labels[each["metadata"]["name"]].items()
     scaled = of_kind("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]
     assert (scaled["kind"], scaled["name"]) == ("Deployment", "fraud-detector")
+
+
+def test_the_autoscaler_alone_says_how_many_pods_there_are() -> None:
+    scaler = of_kind("HorizontalPodAutoscaler")["spec"]
+    assert "replicas" not in of_kind("Deployment", scaler["scaleTargetRef"]["name"])["spec"]
+    assert of_kind("PodDisruptionBudget")["spec"]["maxUnavailable"] < scaler["minReplicas"]
+
+
+@pytest.mark.parametrize("name", ["fraud-detector", "unleash-edge"])
+def test_a_pod_is_one_that_the_namespace_admits(name: str) -> None:
+    """By the pod security standard `restricted`."""
+    labels = of_kind("Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    spec = pod(name)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in itertools.chain(spec["containers"], spec.get("initContainers", [])):
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_pod_reaches_its_collector_and_its_flags() -> None:
+    (generated,) = (
+        each for each in KUSTOMIZATION["configMapGenerator"] if each["name"] == "fraud-detector"
+    )
+    given = dict(literal.split("=", 1) for literal in generated["literals"])
+    collector = yaml.safe_load((KUBERNETES / "collector.yaml").read_text())
+    listens = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert given["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://{listens}"
+    edge = of_kind("Service", "unleash-edge")
+    (port,) = edge["spec"]["ports"]
+    assert given["UNLEASH_URL"] == f"http://{edge['metadata']['name']}:{port['port']}/api"
+    (sidecar,) = pod("fraud-detector")["initContainers"]
+    probed = sidecar["startupProbe"]["httpGet"]["port"]
+    assert collector["extensions"]["health_check"]["endpoint"].endswith(f":{probed}")
+
+
+@pytest.mark.parametrize("name", ["fraud-detector", "unleash-edge"])
+def test_a_named_port_is_one_that_a_container_has(name: str) -> None:
+    (service,) = pod(name)["containers"]
+    ports = {port["name"]: port["containerPort"] for port in service["ports"]}
+    used = {port["targetPort"] for port in of_kind("Service", name)["spec"]["ports"]}
+    used |= {probe["httpGet"]["port"] for kind, probe in service.items() if kind.endswith("Probe")}
+    assert used <= set(ports)
+    arguments = service.get("args", [])
+    if "--port" in arguments:
+        assert int(arguments[arguments.index("--port") + 1]) == ports["http"]
+
+
+def test_the_page_makes_every_secret_that_a_pod_reads() -> None:
+    page = (DEPLOY.parent / "docs" / "how-to" / "deploy.md").read_text()
+    made = {
+        (name, key)
+        for name, rest in re.findall(r"create secret generic (\S+)(.*)", page)
+        for key in re.findall(r"--from-literal=([\w-]+)=", rest)
+    }
+    read = {
+        (
+            variable["valueFrom"]["secretKeyRef"]["name"],
+            variable["valueFrom"]["secretKeyRef"]["key"],
+        )
+        for deployment in ("fraud-detector", "unleash-edge")
+        for container in itertools.chain(
+            pod(deployment)["containers"], pod(deployment).get("initContainers", [])
+        )
+        for variable in container["env"]
+        if "valueFrom" in variable
+    }
+    assert made == read
 
 
 def test_every_container_asks_bentoml_what_it_answers() -> None:

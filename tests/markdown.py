@@ -39,7 +39,7 @@ def rows(text: str) -> list[list[str]]:
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     heads = {lines[i - 1] for i, line in enumerate(lines) if line.startswith("| ---")}
     return [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
+        [cell.strip() for cell in re.split(r" \|(?= )", line.strip("|"))]
         for line in lines
         if line not in heads and not line.startswith("| ---")
     ]

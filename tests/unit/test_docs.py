@@ -1,9 +1,12 @@
 """The documents name what is there: commands, settings, arguments, metrics, links."""
 
 import inspect
+import json
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,6 @@ import pytest
 from openfeature.event import ProviderEvent
 
 import flags
-import flags.metrics
-import flags.shipping_metrics
 from flags import migrate
 from flags.cli import migration
 from flags.settings import Settings
@@ -178,18 +179,38 @@ def test_each_word_of_the_domain_language_is_in_the_code(source_text: str) -> No
             assert any(each.startswith(stem) for each in names) or name == "migration.pair", name
 
 
+OVER_WORKERS = {
+    "livesum": "sum",
+    "livemax": "the worst",
+    "livemin": "the oldest",
+    "liveall": "one each",
+}
+METRICS = """
+import dataclasses, json
+from flags.metrics import _families
+from flags.shipping_metrics import shipping_families
+print(json.dumps([
+    [each._name, each._type, each._labelnames, getattr(each, "_multiprocess_mode", "livesum")]
+    for group in (_families(), shipping_families())
+    for each in (getattr(group, field.name) for field in dataclasses.fields(group))
+]))
+"""
+
+
 def test_the_metrics_are_the_documented_ones() -> None:
-    documented = [
-        code(name) for name, *_ in rows((DOCS / "reference/metrics.md").read_text("utf-8"))
-    ]
+    """By name, type, labels, and what becomes of several workers; asked in a process of its own."""
+    asked = subprocess.run(
+        [sys.executable, "-c", METRICS], capture_output=True, text=True, check=True, timeout=60
+    )
     known = {
-        each
-        for module in (flags.metrics, flags.shipping_metrics)
-        for each in vars(module).values()
-        if str(each).startswith("bentoml_flags_")
+        name + ("_total" if kind == "counter" else ""): (kind, labels, OVER_WORKERS[mode])
+        for name, kind, labels, mode in json.loads(asked.stdout)
     }
-    assert len(documented) == len(set(documented))
-    assert set(documented) == known
+    documented = {
+        code(name): (kind, ["flag", *re.findall(r"`(\w+)`", labels)], over)
+        for name, kind, labels, _, over in rows((DOCS / "reference/metrics.md").read_text("utf-8"))
+    }
+    assert documented == known
 
 
 # --- pages ----------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from comparison.labels import Labels
 from comparison.output_counts import (
     OutputCounts,
     OutputGrid,
+    decided_at,
     flips_of,
     outputs_of,
     with_output,
@@ -48,13 +49,15 @@ def aggregate(
     label_cutoff: datetime | None = None,
     feature_edges: Mapping[str, Sequence[float]] | None = None,
     given: Mapping[str, ScoreGrid] | None = None,
+    thresholds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Aggregates:
     """Count the pairs of `flag` that were accepted from `since` until before `until`.
 
     With `rollout`, pairs that a worker made while it saw another percentage are in no table but
     `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
     accepted before `label_cutoff`, all if None: younger pairs have only the labels that come early.
-    `given` are the grids, by output, of a window to which this one will be added.
+    `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
+    output and side, count instead of those recorded.
 
     Raises SeveralFlagsError if there are several flags and `flag` is None, FlagNotFoundError if
     there are only others.
@@ -66,7 +69,7 @@ def aggregate(
     step = window if rollout is None else window.filter(_.rollout == float(rollout))
     found = outputs_of(step, outputs)
     for output in found:
-        step = with_output(step, output)
+        step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
     known = labels.table() if labels is not None else None
     grids = [
         OutputGrid.of(step, output, scores, (given or {}).get(output))

@@ -1,6 +1,6 @@
 """Come from a place with pairs and a playbook to a judgement: the gate's whole way, offline."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -152,12 +152,14 @@ def take_evidence(
     additions: Additions,
     rollout: float | None = None,
     label_delay: timedelta = timedelta(0),
+    thresholds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Evidence:
     """Return the evidence on one percentage, the newest one if `rollout` is None.
 
     Without a beginning the window begins with the percentage's latest run, or with the candidate's
     present threshold if that is younger. Without an end it ends `now`, or where another percentage
     followed. Pairs accepted up to `label_delay` before `now` are too young for a label.
+    `thresholds`, by output and side, count instead of those recorded.
     """
     run = found.run(rollout)
     since = extent.since or run.since
@@ -175,6 +177,7 @@ def take_evidence(
         labels=additions.labels,
         label_cutoff=now - label_delay,
         feature_edges=references.edges if references else None,
+        thresholds=thresholds,
     )
     return evidence(
         aggregates,
@@ -210,5 +213,6 @@ def judge(
         additions=additions.about(playbook.features),
         rollout=chosen.rollout,
         label_delay=playbook.label_cut_off,
+        thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
     )
     return taken, Judgement(playbook, chosen, decide(taken, playbook, chosen))

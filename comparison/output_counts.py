@@ -1,6 +1,6 @@
 """Count the pairs of one output by scores, alarms, segments and labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from sys import float_info
@@ -99,6 +99,17 @@ def with_output(pairs: ir.Table, output: str) -> ir.Table:
     numbers = [f"{side}_{what}.{output}" for side in SIDES for what in ("score", "threshold")]
     truths = [f"{side}_label.{output}" for side in SIDES]
     return with_columns(with_columns(pairs, numbers, "float64"), truths, "boolean")
+
+
+def decided_at(pairs: ir.Table, output: str, thresholds: Mapping[str, float]) -> ir.Table:
+    """Put thresholds, by side, in the place of those recorded, and decide anew at them."""
+    columns: dict[str, Any] = {}
+    for side, threshold in thresholds.items():
+        score = pairs[f"{side}_score.{output}"]
+        # As a text, since DuckDB takes a literal number for a decimal, which comes back inexact.
+        columns[f"{side}_threshold.{output}"] = ibis.literal(repr(threshold)).cast("float64")
+        columns[f"{side}_label.{output}"] = ibis.ifelse(is_finite(score), score >= threshold, None)
+    return pairs.mutate(**columns) if columns else pairs
 
 
 @dataclass(frozen=True, slots=True)

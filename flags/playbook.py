@@ -145,6 +145,11 @@ class SideThresholds(_Part):
     primary: float | None = Field(None, allow_inf_nan=False, description="Of the primary.")
     candidate: float | None = Field(None, allow_inf_nan=False, description="Of the candidate.")
 
+    @property
+    def given(self) -> dict[str, float]:
+        """Return those that are given, by side."""
+        return {side: threshold for side, threshold in self if threshold is not None}
+
 
 class OutputPlan(_Part):
     """What holds for one output only."""

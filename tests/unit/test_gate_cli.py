@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from comparison.gate_command import gate
 from comparison.verdict_document import schema
 from flags import attributes
-from tests.pair_files import BEGIN, FLAG, PairFile, Scored
+from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
 
 ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")
 LATER, NEVER = Scored(0.9, model="fraud:2"), Scored(0.1, model="fraud:2")
@@ -79,6 +79,67 @@ def run(
 
 def words(text: str) -> str:
     return " ".join(text.split())
+
+
+# --- thresholds of the playbook -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hold pairs of a regression: the candidate predicts 500 or more three times as often."""
+    folder = tmp_path_factory.mktemp("numbers")
+    file = PairFile(folder / "pairs")
+    file.start()
+    for number in range(2_500):
+        high = 600.0 if number % 10 == 0 else 100.0
+        higher = 600.0 if number % 10 < 3 else high
+        active = "candidate" if number % 10 == 5 else "primary"
+        file.pair(Scored(high, threshold=None), Scored(higher, threshold=None), active=active)
+    file.stop()
+    return folder
+
+
+def decided(numbers: Path, outputs: str) -> Result:
+    (numbers / "playbook.yaml").write_text(PLAYBOOK + outputs, encoding="utf-8")
+    return run(numbers, "pairs", "--json", "-")
+
+
+def test_without_any_threshold_a_regression_is_held(numbers: Path) -> None:
+    result = decided(numbers, "")
+    assert result.exit_code == 10, result.output
+    checks = json.loads(result.stdout)["checks"]
+    [check] = [each for each in checks if each["name"] == "thresholds"]
+    assert "the playbook can name them" in check["reason"]
+
+
+def test_the_playbooks_thresholds_make_alarms_of_a_regression(numbers: Path) -> None:
+    thresholds = "{primary: 500, candidate: 500}"
+    result = decided(numbers, f"outputs: {{{OUTPUT}: {{threshold: {thresholds}}}}}\n")
+    assert result.exit_code == 20, result.output
+    document = json.loads(result.stdout)
+    [found] = document["evidence"]["outputs"]
+    assert found["thresholds"] == {"primary": [500.0], "candidate": [500.0]}
+    assert found["alarms"] == {
+        "both": 250,
+        "primary_only": 0,
+        "candidate_only": 500,
+        "neither": 1750,
+    }
+    [check] = [each for each in document["checks"] if each["name"] == "alarm_ratio"]
+    assert check["figure"] == 3.0
+
+
+def test_a_threshold_of_the_playbook_goes_before_the_recorded_one(folder: Path) -> None:
+    """The candidate that fires three times as often at 0.5 never does at 0.95."""
+    playbook = folder / "stricter.yaml"
+    outputs = f"outputs: {{{OUTPUT}: {{threshold: {{candidate: 0.95}}}}}}\n"
+    playbook.write_text(PLAYBOOK + outputs, encoding="utf-8")
+    arguments = [folder / "keener", "--playbook", playbook, "--until", END.isoformat()]
+    result = CliRunner().invoke(gate, [*map(str, arguments), "--json", "-"])
+    [found] = json.loads(result.stdout)["evidence"]["outputs"]
+    assert found["thresholds"] == {"primary": [0.5], "candidate": [0.95]}
+    assert found["alarms"]["candidate_only"] == found["alarms"]["both"] == 0
+    assert found["alarms"]["primary_only"] > 0
 
 
 # --- verdicts -------------------------------------------------------------------------------------

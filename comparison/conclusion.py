@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from comparison.alarms import Alarms
-from comparison.number_format import counted, percent, percent_interval, times, times_interval
+from comparison.notes import threshold_note
+from comparison.number_format import (
+    counted,
+    decimals_for,
+    fixed,
+    percent,
+    percent_interval,
+    times,
+    times_interval,
+)
 from comparison.summary import OutputFigures, SideFigures, Summary
 
 ALARM_RATIO_LIMIT: Final = 1.10
@@ -86,8 +95,8 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
         return
     if alarms is None:
         yield (
-            f"{of_output}no threshold on both sides, so no alarms to compare: "
-            "HOLD, the differences of the scores are for a reader to judge"
+            f"{difference_sentence(output)}; no threshold says from where on it matters: HOLD, "
+            "the differences are for a reader to judge"
         )
         return
     ratio = alarms.ratio
@@ -120,6 +129,24 @@ def alarm_sentence(output: OutputFigures, alarms: Alarms) -> str:
     )
 
 
+def difference_sentence(output: OutputFigures) -> str:
+    """Say by how much the candidate's numbers differ from the primary's."""
+    half, mean = output.differences[0.5], output.mean_difference
+    n = f"n={output.paired - output.unscored:,}"
+    if not output.differences[1.0] or mean is None:
+        return f"{output.output}: both sides say the same in every pair ({n})"
+    decimals = decimals_for([value for side in output.scores.values() for value in side.values()])
+    interval = ""
+    if output.mean_interval:
+        low, high = (f"{bound:+,.{decimals}f}" for bound in output.mean_interval)
+        interval = f"95 % CI {low} to {high}, "
+    return (
+        f"{output.output}: the candidate's is {fixed(abs(mean), decimals)} "
+        f"{'higher' if mean > 0 else 'lower'} on average ({interval}{n}), and half of them differ "
+        f"by {fixed(half, decimals)} or more"
+    )
+
+
 def _same_threshold(output: OutputFigures) -> bool:
     primary, candidate = output.thresholds["primary"], output.thresholds["candidate"]
     return primary == candidate and len(primary) == 1
@@ -135,8 +162,7 @@ def _remarks(summary: Summary) -> Iterator[str]:
             yield f"{output.output}: {alarm_sentence(output, output.alarms)}: within the limit"
         for side_name, thresholds in output.thresholds.items():
             if len(thresholds) > 1:
-                values = ", ".join(f"{threshold:g}" for threshold in thresholds)
-                yield f"{output.output}: the {side_name}'s threshold changed meanwhile: {values}"
+                yield threshold_note(output.output, side_name, thresholds)
         if output.unscored:
             left_out = counted(output.unscored, "pair")
             yield f"{output.output}: left out for lack of a finite score on a side: {left_out}"

@@ -6,7 +6,7 @@ from typing import Final
 
 from comparison.accounting import Accounting
 from comparison.aggregates import Aggregates
-from comparison.number_format import counted, p_value, percent, span
+from comparison.number_format import counted, p_value, percent, span, values_or_range
 from flags.evidence import Drift, Integrity, Output, Quality, Window
 
 COVERAGE_P: Final = 0.001
@@ -76,8 +76,7 @@ def of_output(output: Output) -> Iterator[str]:
     """Yield notes on thresholds, and on pairs that an output lacks."""
     for side, thresholds in output.thresholds.items():
         if len(thresholds) > 1:
-            values = _listed([f"{value:g}" for value in thresholds])
-            yield f"{output.name}: the {side}'s threshold changed meanwhile: {values}"
+            yield threshold_note(output.name, side, thresholds)
     if output.unscored:
         left_out = counted(output.unscored, "pair")
         yield f"{output.name}: left out for lack of a finite score on a side: {left_out}"
@@ -85,6 +84,14 @@ def of_output(output: Output) -> Iterator[str]:
     if 0 < compared < output.paired:
         left_out = counted(output.paired - compared, "pair")
         yield f"{output.name}: left out of the alarms for lack of a threshold: {left_out}"
+
+
+def threshold_note(output: str, side: str, thresholds: Sequence[float]) -> str:
+    """Say that a side had several thresholds, ascending: a few were set, many come with answers."""
+    values = values_or_range(thresholds, LISTED)
+    if len(thresholds) > LISTED:
+        return f"{output}: the {side}'s threshold differs by request: {values}"
+    return f"{output}: the {side}'s threshold changed meanwhile: {values}"
 
 
 def of_labels(

@@ -1,7 +1,7 @@
 """Write numbers for a reader, the same way in tables and in sentences."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from comparison.statistics import Proportion, Ratio
 
@@ -95,6 +95,13 @@ def ratio(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return number(value)
     return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def values_or_range(values: Sequence[float], most: int) -> str:
+    """Write up to `most` ascending values, of more the first and the last one and how many."""
+    if len(values) <= most:
+        return ", ".join(f"{value:g}" for value in values)
+    return f"{values[0]:.3g} to {values[-1]:.3g} ({len(values):,})"
 
 
 def p_value(p: float) -> str:

@@ -16,6 +16,9 @@ import numpy.typing as npt
 CONFIDENCE: Final = 0.95
 """Coverage of every interval in a summary."""
 
+LARGE_SAMPLE: Final = 30
+"""Values from which on a mean has an interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
@@ -87,6 +90,22 @@ def paired_ratio(
         low=candidate_low / primary_high,
         high=candidate_high / primary_low if primary_low else math.inf,
     )
+
+
+def mean_interval(
+    values: npt.NDArray[np.float64], confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Return the normal interval of a mean, x̄ ± z s / √n; None below LARGE_SAMPLE values.
+
+    `values` has shape (n,) and is finite. It rests on the central limit theorem, so a few values
+    that are much larger than all others make it too narrow.
+    """
+    if values.size < LARGE_SAMPLE:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(values.mean())
+        margin = _normal_quantile(confidence) * float(values.std(ddof=1)) / math.sqrt(values.size)
+    return (mean - margin, mean + margin) if math.isfinite(margin) else None
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:

@@ -7,6 +7,7 @@ Everything here is a plain value; nothing decides (`comparison.conclusion` reads
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,7 +22,7 @@ from comparison.columns import SIDES, STATUSES
 from comparison.errors import NoPairsError
 from comparison.number_format import counted
 from comparison.pairs import Pairs
-from comparison.statistics import Proportion, quantiles
+from comparison.statistics import Proportion, mean_interval, quantiles
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
 LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -68,7 +69,8 @@ class SideFigures:
 class OutputFigures:
     """Compare one output. Of the `paired`, `unscored` lack a finite score on a side.
 
-    `scores` and `differences` (candidate less primary, absolute) are quantiles by probability.
+    `scores` and `differences` (candidate less primary, absolute) are quantiles by probability;
+    `mean_interval` is that of `mean_difference`, which has its sign; None with few pairs.
     `alarms` is None if no pair has a label on both sides; `unlabelled` counts scored ones without.
     `thresholds` are those that occur, per side.
     """
@@ -80,6 +82,7 @@ class OutputFigures:
     scores: dict[str, dict[float, float | None]]
     differences: dict[float, float | None]
     mean_difference: float | None
+    mean_interval: tuple[float, float] | None
     thresholds: dict[str, tuple[float, ...]]
     alarms: Alarms | None
     segments: tuple[SegmentAlarms, ...]
@@ -87,7 +90,11 @@ class OutputFigures:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Hold every figure of a comparison. `left_out` counts unpaired pairs by what happened."""
+    """Hold every figure of a comparison. `left_out` counts unpaired pairs by what happened.
+
+    `agreement` counts the pairs in which both sides decide alike in every output, such as the
+    classes of a model; None unless several outputs are decided.
+    """
 
     source: str
     flag: str
@@ -101,6 +108,7 @@ class Summary:
     paired: int
     left_out: dict[str, int]
     outputs: tuple[OutputFigures, ...]
+    agreement: Proportion | None
 
 
 def summarise(pairs: Pairs) -> Summary:
@@ -109,6 +117,7 @@ def summarise(pairs: Pairs) -> Summary:
     if frame.empty or pairs.flag is None:
         raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))
     paired = frame.loc[(frame["primary_status"] == "ok") & (frame["candidate_status"] == "ok")]
+    suffixes = {output: f".{output}" if place else "" for place, output in enumerate(pairs.outputs)}
     return Summary(
         source=str(pairs.source),
         flag=pairs.flag,
@@ -121,10 +130,8 @@ def summarise(pairs: Pairs) -> Summary:
         candidate=_side(frame, "candidate"),
         paired=len(paired),
         left_out=_left_out(frame),
-        outputs=tuple(
-            _output(paired, output, suffix=f".{output}" if position else "")
-            for position, output in enumerate(pairs.outputs)
-        ),
+        outputs=tuple(_output(paired, output, suffix) for output, suffix in suffixes.items()),
+        agreement=_agreement(paired, [*suffixes.values()]),
     )
 
 
@@ -222,6 +229,7 @@ def _output(paired: pd.DataFrame, output: str, suffix: str) -> OutputFigures:
         scores={side: quantiles(scores[side][scored], SCORE_QUANTILES) for side in SIDES},
         differences=quantiles(np.abs(differences), SCORE_QUANTILES),
         mean_difference=float(differences.mean()) if differences.size else None,
+        mean_interval=mean_interval(differences),
         thresholds={
             side: tuple(np.unique(_floats(paired, f"{side}_threshold{suffix}")[labelled]).tolist())
             for side in SIDES
@@ -231,6 +239,21 @@ def _output(paired: pd.DataFrame, output: str, suffix: str) -> OutputFigures:
         else None,
         segments=by_segment(paired.loc[labelled], alarms["primary"], alarms["candidate"]),
     )
+
+
+def _agreement(paired: pd.DataFrame, suffixes: Sequence[str]) -> Proportion | None:
+    labels = [
+        (paired[f"primary_label{suffix}"], paired[f"candidate_label{suffix}"])
+        for suffix in suffixes
+    ]
+    decided = [both for both in labels if any(side.notna().any() for side in both)]
+    known, alike = np.ones(len(paired), dtype=bool), np.ones(len(paired), dtype=bool)
+    for primary, candidate in decided:
+        known &= (primary.notna() & candidate.notna()).to_numpy(dtype=bool)
+        alike &= (primary == candidate).to_numpy(dtype=bool, na_value=False)
+    if len(decided) < 2 or not known.any():
+        return None
+    return Proportion.of(int((alike & known).sum()), int(known.sum()))
 
 
 def _floats(frame: pd.DataFrame, column: str) -> Floats:

@@ -19,6 +19,7 @@ from comparison.number_format import (
     seconds,
     times,
     times_interval,
+    values_or_range,
 )
 from comparison.quality_terminal import print_quality
 from comparison.statistics import Proportion
@@ -39,6 +40,13 @@ def print_summary(
     _print_sides(summary, console)
     for output in summary.outputs:
         _print_output(output, console)
+    if summary.agreement:
+        note(
+            console,
+            f"all {len(summary.outputs)} outputs: the same decisions in "
+            f"{percent(summary.agreement.rate)} of {summary.agreement.total:,} pairs "
+            f"(95 % CI {percent_interval(summary.agreement)})",
+        )
     for described in evidence.outputs if evidence else ():
         print_quality(described, console)
     _print_conclusion(conclusion, console)
@@ -153,7 +161,7 @@ def _print_output(output: OutputFigures, console: Console) -> None:
 def _print_alarms(output: OutputFigures, alarms: Alarms, console: Console) -> None:
     table = new_table(f"Alarms: {output.output}", "", "threshold", "alarms", "rate", "95 % CI")
     for side, fired in (("primary", alarms.primary), ("candidate", alarms.candidate)):
-        thresholds = ", ".join(f"{value:g}" for value in output.thresholds[side][:3])
+        thresholds = values_or_range(output.thresholds[side], most=3)
         add_row(
             table,
             side,

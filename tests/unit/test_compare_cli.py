@@ -81,7 +81,20 @@ def test_a_regression_is_printed_without_alarms(tmp_path: Path) -> None:
 
     assert "Alarms" not in output
     assert "1,003" in output
-    assert "no alarms to compare: HOLD" in " ".join(output.split())
+    words = " ".join(output.split())
+    assert "the candidate's is 10 higher on average (n=4), and half of them differ by" in words
+    assert "no threshold says from where on it matters: HOLD" in words
+
+
+def test_classes_are_printed_with_how_often_the_sides_agree(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for number in range(10):
+        red, blue = {"blue": 0.1, "red": 0.8}, {"blue": 0.8, "red": 0.1}
+        file.pair(Scored(red), Scored(red if number < 9 else blue))
+
+    words = " ".join(run(tmp_path).output.split())
+
+    assert "all 2 outputs: the same decisions in 90.00 % of 10 pairs (95 % CI" in words
 
 
 def test_control_characters_from_the_data_never_reach_the_terminal(tmp_path: Path) -> None:
@@ -140,6 +153,7 @@ class TestJson:
             "paired",
             "left_out",
             "outputs",
+            "agreement",
             "conclusion",
         ]
         [output] = figures["outputs"]

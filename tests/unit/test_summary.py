@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from comparison.conclusion import Conclusion, conclude
 from comparison.errors import NoPairsError
@@ -291,6 +292,63 @@ class TestOddInput:
         assert output.unlabelled == 10
         assert set(output.differences.values()) == {3.0}
         assert output.mean_difference == 3.0
+        assert output.mean_interval is None  # of ten pairs
+
+    def test_a_regression_is_told_by_how_much_it_differs(self, file: PairFile) -> None:
+        differences = [number - 10.0 for number in range(41)]
+        for number, difference in enumerate(differences):
+            score = 100.0 + number
+            file.pair(Scored(score, None), Scored(score + difference, None))
+
+        low, high = norm.interval(0.95, loc=10, scale=np.std(differences, ddof=1) / np.sqrt(41))
+
+        assert only_output(summary_of(file)).mean_interval == pytest.approx((low, high))
+        assert conclusion_of(file).reasons == (
+            f"{OUTPUT}: the candidate's is 10.0 higher on average (95 % CI {low:+.1f} to "
+            f"{high:+.1f}, n=41), and half of them differ by 10.0 or more; no threshold says from "
+            "where on it matters: HOLD, the differences are for a reader to judge",
+        )
+
+    def test_a_regression_that_never_differs_is_told_so(self, file: PairFile) -> None:
+        for number in range(3):
+            file.pair(Scored(float(number), None), Scored(float(number), None))
+
+        [reason] = conclusion_of(file).reasons
+
+        assert reason.startswith(f"{OUTPUT}: both sides say the same in every pair (n=3); no")
+
+    def test_classes_agree_where_every_output_is_decided_alike(self, file: PairFile) -> None:
+        """Each class is an output that fires where it is the likeliest."""
+        red, blue, green = (
+            {name: 0.8 if name == likeliest else 0.1 for name in ("blue", "green", "red")}
+            for likeliest in ("red", "blue", "green")
+        )
+        for primary, candidate, times in ((red, red, 5), (blue, blue, 2), (red, green, 3)):
+            for _ in range(times):
+                file.pair(Scored(primary), Scored(candidate))
+        file.pair(Scored(red), failed("error"))
+
+        agreement = summary_of(file).agreement
+
+        assert agreement is not None
+        assert (agreement.count, agreement.total) == (7, 10)
+
+    def test_one_output_has_no_agreement_of_several(self, file: PairFile) -> None:
+        file.pair()
+
+        assert summary_of(file).agreement is None
+
+    def test_thresholds_that_come_with_each_answer_have_not_changed(self, file: PairFile) -> None:
+        for number in range(8):
+            threshold = 0.4 + number / 20
+            file.pair(Scored(0.9, threshold), Scored(0.9, threshold))
+
+        assert [
+            remark for remark in conclusion_of(file).remarks if "threshold differs" in remark
+        ] == [
+            f"{OUTPUT}: the {side}'s threshold differs by request: 0.4 to 0.75 (8)"
+            for side in ("primary", "candidate")
+        ]
 
     def test_scores_that_are_not_numbers_are_left_out_and_counted(self, file: PairFile) -> None:
         scores_that_are_not_numbers(file)

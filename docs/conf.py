@@ -5,16 +5,12 @@ what a site needs besides is made of them here.
 """
 
 import os
-import posixpath
 import re
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from docutils import nodes
-from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
-from sphinx.transforms import SphinxTransform
 
 project = "bentoml-flags"
 author = "The bentoml-flags authors"
@@ -41,12 +37,15 @@ REPOSITORY = os.environ.get("DOCS_REPOSITORY", "").rstrip("/")
 """Address under which a code host shows a file, such as https://example.com/project/blob/main.
 
 Links to files outside of this folder lead there; without an address the files are part of the site,
-as downloads.
+as downloads, and a link to a folder is its text only.
 """
+
+DOCS = Path(__file__).parent
 
 NAVIGATION = {"index.md", "decisions.md"}
 """Pages whose lists of links, section by section, are the navigation."""
 
+_ANY_LINK = re.compile(r"\[(?P<label>[^\[\]]+)\]\((?P<path>[^()<>\s#]+)\)")
 _LINK = re.compile(r"^- \[[^\]]+\]\(([\w./-]+)\.md\)", re.M)
 
 
@@ -73,24 +72,24 @@ def add_navigation(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += navigation(source[0])
 
 
-class LinksToRepository(SphinxTransform):
-    """Lead links to files outside of this folder to the repository, if its address is known."""
+def lead_outside(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Lead links to what is outside of this folder to where it is; called for each page."""
+    here = Path(app.env.doc2path(docname)).parent
 
-    default_priority: ClassVar[int] = 400
+    def led(link: re.Match[str]) -> str:
+        label, path = link["label"], link["path"]
+        target = (here / path).resolve()
+        if re.match(r"[a-z]+:", path) or target.is_relative_to(DOCS):
+            return link[0]
+        if REPOSITORY:
+            return f"[{label}]({REPOSITORY}/{target.relative_to(DOCS.parent).as_posix()})"
+        return f"[{label}](<path:{path}>)" if target.is_file() else label
 
-    def apply(self, **_: Any) -> None:
-        """Replace each download of such a file by a link."""
-        here = posixpath.dirname(self.env.docname)
-        for download in list(self.document.findall(download_reference)):
-            path = posixpath.normpath(posixpath.join("docs", here, download["reftarget"]))
-            if REPOSITORY and not path.startswith("docs/"):
-                link = nodes.reference("", "", refuri=f"{REPOSITORY}/{path}")
-                link += [nodes.inline("", child.astext()) for child in download.children]
-                download.replace_self(link)
+    source[0] = _ANY_LINK.sub(led, source[0])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the above."""
     app.connect("source-read", add_navigation)
-    app.add_transform(LinksToRepository)
+    app.connect("source-read", lead_outside)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

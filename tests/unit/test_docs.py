@@ -117,6 +117,14 @@ def test_each_setting_is_on_the_settings_page_and_has_a_description() -> None:
         assert field.description
 
 
+def test_each_variable_that_a_command_reads_is_on_the_settings_page() -> None:
+    text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
+    read = {each.envvar for name in commands() for each in command(name).params if each.envvar}
+    assert read
+    for variable in read:
+        assert f"| `{variable}` |" in text
+
+
 @pytest.fixture(scope="module")
 def source_text() -> str:
     files = [

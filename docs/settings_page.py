@@ -31,8 +31,8 @@ _OTHERS: Final = """\
 | --- | --- | --- |
 | `UNLEASH_ADMIN_TOKEN` | the [commands](cli.md) that read or move the flag | Admin token; \
 `UNLEASH_URL` is read too. |
-| `MIGRATION_AUDIT` | the commands that move the flag | File in which each act is recorded; default \
-`migration-audit.jsonl`. |
+| `MIGRATION_AUDIT` | the commands that move the flag | File in which each act is recorded; \
+default `migration-audit.jsonl`. |
 | `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard` | Folder that unleash-server is installed \
 into; default `~/.cache/bentoml-flags`. |
 | `PLACEMENT` | the reference service | `embedded` (its default) or `runners`. |

@@ -14,6 +14,7 @@ from comparison.statistics import (
     Ratio,
     mcnemar_exact,
     mcnemar_mid_p,
+    mean_interval,
     paired_ratio,
     quantiles,
     wilson_interval,
@@ -163,6 +164,23 @@ class TestMcNemar:
         flips, fewer = 10_000_000, 4_998_000
         expected = 2 * stats.binom.cdf(fewer, flips, 0.5)
         assert mcnemar_exact(fewer, flips - fewer) == pytest.approx(expected, rel=1e-6)
+
+
+class TestMeanInterval:
+    @unhurried
+    @given(st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=60))
+    def test_equals_the_reference(self, values: list[float]) -> None:
+        sample = np.array(values)
+        spread = stats.sem(sample)
+        expected = stats.norm.interval(0.95, loc=sample.mean(), scale=spread) if spread else None
+        found = mean_interval(sample)
+        assert found == pytest.approx(expected or (sample.mean(), sample.mean()), abs=1e-6)
+
+    def test_needs_thirty_values(self) -> None:
+        assert mean_interval(np.arange(29.0)) is None
+
+    def test_is_none_where_a_double_cannot_hold_it(self) -> None:
+        assert mean_interval(np.array([1e308, -1e308] * 20)) is None
 
 
 class TestQuantiles:

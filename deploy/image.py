@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+import yaml
 
 from comparison.pairs import read_pairs
 from service.replay import bodies, replay
@@ -40,6 +41,7 @@ STOP_WITHIN: Final = 10.0
 
 REQUESTS: Final = 3_000
 ROOT: Final = Path(__file__).parents[1]
+STACK: Final = ROOT / "deploy" / "compose.yaml"
 CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"
 CHROOT: Final = {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 """Settings with which buildah runs where it may neither mount nor make namespaces."""
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             provide_base()
             build(options.tag)
             print(f"built {options.tag} in {time.monotonic() - began:.0f} s")
+        print(f"{options.tag} takes {size_of(f'localhost/{options.tag}')}")
         smoke_test(f"localhost/{options.tag}")
     except ImageError as error:
         print(f"image: {error}", file=sys.stderr)
@@ -108,21 +111,32 @@ def build(tag: str) -> None:
     run("bentoml", "containerize", BENTO, "--backend", "buildah", "--image-tag", tag)
 
 
+def size_of(image: str) -> str:
+    """Return how much the image takes, its base included."""
+    return run("buildah", "images", "--format", "{{.Size}}", image)
+
+
 def smoke_test(image: str) -> None:
-    """Serve under load, stop in the middle of it, and account for every answer."""
+    """Serve under load, stop in the middle of it, and account for every answer.
+
+    The pairs go to a folder of this machine, mounted as the stack mounts its volume.
+    """
     table = production(simulate(seed=0)).sample(REQUESTS, random_state=0)
     requests = [(f"image-{number}", body) for number, body in enumerate(bodies(table))]
     with (
         working_container(image) as container,
         tempfile.TemporaryDirectory() as folder,
-        served(container, Path(folder) / "service.log") as (url, serving),
+        served(container, pairs := volume(Path(folder)), Path(folder) / "service.log") as (
+            url,
+            serving,
+        ),
     ):
-        pairs = Path(run("buildah", "mount", container)) / "pairs"
         users = {
             process.uids().effective for process in [serving, *serving.children(recursive=True)]
         }
         if users != {SERVICE_USER}:
             raise ImageError(f"it runs as {sorted(users)}, not as {SERVICE_USER}")
+        stack_commands(container, url)
         first = asyncio.run(replay(url, requests[: REQUESTS // 3]))
         if failed := [reply for reply in first if reply.status != 200]:
             raise ImageError(f"{len(failed)} requests failed, the first with {failed[0]}")
@@ -138,14 +152,34 @@ def smoke_test(image: str) -> None:
             raise ImageError(f"it must lose no pair and stop within {STOP_WITHIN:.0f} s")
 
 
+def stack_commands(container: str, url: str) -> None:
+    """Run what the stack runs in the image besides: its health check, and the seeding of flags."""
+    services = yaml.safe_load(STACK.read_text())["services"]
+    _, *check = services["service"]["healthcheck"]["test"]
+    here = [word.replace("http://127.0.0.1:3000", url) for word in check]
+    run("buildah", "run", container, "--", *here)
+    seeding = services["flags"]
+    variables = [f"--env=PYTHONPATH={seeding['environment']['PYTHONPATH']}"]
+    run("buildah", "run", *variables, container, "--", *seeding["command"], "--help")
+
+
+def volume(folder: Path) -> Path:
+    """Make a folder for the pairs that is the service's user's alone."""
+    pairs = folder / "pairs"
+    pairs.mkdir(mode=0o750)
+    os.chown(pairs, SERVICE_USER, SERVICE_USER)
+    return pairs
+
+
 @contextlib.contextmanager
-def served(container: str, log: Path) -> Iterator[tuple[str, psutil.Process]]:
+def served(container: str, pairs: Path, log: Path) -> Iterator[tuple[str, psutil.Process]]:
     """Run the image's own entry point; give its address and process once it is ready."""
     port = free_port()
     inspected = run(
         "buildah", "inspect", "--format", "{{index .OCIv1.Config.Entrypoint 0}}", container
     )
-    command = ["buildah", "run", "--env", "PAIRS_DIR=/pairs", container, "--", inspected, "serve"]
+    options = ["--env", "PAIRS_DIR=/pairs", "--volume", f"{pairs}:/pairs"]
+    command = ["buildah", "run", *options, container, "--", inspected, "serve"]
     with log.open("w") as output:
         starter = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=output, stderr=output

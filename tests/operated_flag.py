@@ -1,5 +1,6 @@
 """A migration on paper: a flag, good or bad pairs, autopilots, and an operator's commands."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -111,6 +112,8 @@ class Operator:
 
     def __init__(self, scene: Scene, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self._scene = scene
+        self.while_judging: Callable[[], None] | None = None
+        """What somebody does while the pairs are read."""
         self._audit = AuditFile(folder / "audit.jsonl")
         self._playbook = folder / "playbook.yaml"
         steps = [
@@ -155,4 +158,7 @@ class Operator:
 
     def judged(self, plan: Playbook, run: Run, _now: datetime) -> tuple[Evidence, Judgement]:
         """Judge by the clock of the scene."""
+        meanwhile, self.while_judging = self.while_judging, None
+        if meanwhile is not None:
+            meanwhile()
         return self._scene.pairs.judged(plan, run, self._scene.flag.now)

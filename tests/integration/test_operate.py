@@ -29,6 +29,8 @@ from tests.pair_files import PairFile, Scored
 pytest_plugins = ("tests.integration.unleash_server",)
 
 PAIRS = 600
+PATIENCE = 400.0
+"""Seconds for what takes some, on a machine with nothing else to do."""
 PLAYBOOK = """
 flag: {flag}
 gate:
@@ -58,7 +60,7 @@ class Migration:
         self._workers = count()
         seed(admin, flag)
 
-    def make_pairs(self, candidate_alarms: bool = False) -> None:
+    def make_pairs(self, candidate_alarms: bool = False, pairs: int = PAIRS) -> None:
         """Let the service answer since the flag is as it is: half of the answers are alarms."""
         run = self.history.current
         rollout, since = run.setting.percentage or 0, run.since
@@ -66,8 +68,8 @@ class Migration:
         file = PairFile(self.pairs, f"worker-{next(self._workers)}", self.flag)
         file.start()
         first = round(since.timestamp() * 1e9) + 1_000_000
-        step = max(1, (round(datetime.now(UTC).timestamp() * 1e9) - first) // PAIRS)
-        for number in range(PAIRS):
+        step = max(1, (round(datetime.now(UTC).timestamp() * 1e9) - first) // pairs)
+        for number in range(pairs):
             score = 0.9 if number % 2 else 0.1
             made = file.span(
                 Scored(score),
@@ -278,6 +280,66 @@ def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
     assert '{"threshold": 0.5}' in done.output
     assert f"Archive the flags {flagged.flag} and {flagged.flag}.shadow" in done.output
     assert len(flagged.admin.every_event(flagged.flag)) == changes
+
+
+class Pilot:
+    """An autopilot in a process of its own, that looks every second."""
+
+    def __init__(self, flagged: Migration, log: Path) -> None:
+        self.log = log
+        command = [sys.executable, "-m", "flags", "autopilot", str(flagged.pairs)]
+        command += ["--playbook", str(flagged.playbook), "--interval", "1s"]
+        environment = {
+            **os.environ,
+            "UNLEASH_URL": flagged.unleash.url,
+            "UNLEASH_ADMIN_TOKEN": flagged.unleash.admin_token,
+            "MIGRATION_AUDIT": str(flagged.audit),
+        }
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+
+    def says(self, words: str) -> bool:
+        return words in self.log.read_text()
+
+
+def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(
+    flagged: Migration, person: requests.Session, tmp_path: Path
+) -> None:
+    """Each step is taken once, whoever takes it; from the person's change on, none is."""
+    pilots = [Pilot(flagged, tmp_path / "first"), Pilot(flagged, tmp_path / "second")]
+    try:
+        for reached in ("5 %", "10 %"):
+            flagged.make_pairs(pairs=4 * PAIRS)
+            assert eventually(lambda to=reached: flagged.at == to, PATIENCE), pilots[
+                0
+            ].log.read_text()
+        pilots[0].process.kill()
+        pilots[0].process.wait()
+        flagged.make_pairs(pairs=4 * PAIRS)
+        pilots[0] = Pilot(flagged, tmp_path / "first")
+        assert eventually(lambda: flagged.at == "100 %", PATIENCE)
+
+        entry = slide(person, flagged, 50)
+        flagged.make_pairs(candidate_alarms=True)
+        told = (
+            f"PAUSED    canary, 50 %: admin changed the flag (rollout 100 % to 50 %, entry {entry}"
+        )
+        assert eventually(lambda: all(pilot.says(told) for pilot in pilots), PATIENCE)
+        assert eventually(
+            lambda: all(pilot.says("verdict is ROLLBACK") for pilot in pilots), PATIENCE
+        )
+        for pilot in pilots:
+            pilot.process.send_signal(signal.SIGTERM)
+            assert pilot.process.wait(60) == 0
+    finally:
+        for pilot in pilots:
+            pilot.process.kill()
+            pilot.process.wait()
+    moves = [each for each in flagged.admin.every_event(flagged.flag) if each.bears_on_answers]
+    steps = [(each.rollout_after, each.by_token) for each in reversed(moves) if each.before]
+    assert steps == [(5, True), (10, True), (100, True), (50, False)]
+    assert [act["after"]["percentage"] for act in flagged.acts] == [5, 10, 100]
+    assert flagged.at == "50 %"
 
 
 def test_without_an_unleash_the_autopilot_holds_on_until_it_is_stopped(tmp_path: Path) -> None:

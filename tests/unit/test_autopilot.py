@@ -37,6 +37,20 @@ def test_the_deprecation_begins_when_the_hold_of_the_ramp_is_over() -> None:
     assert "retired" in pilot.look(scene.flag.now).act.reasons[0]
 
 
+def test_a_moment_off_begins_the_deprecation_anew() -> None:
+    scene = Scene()
+    scene.flag.slide(OWN, 100)
+    scene.wait(2 * HOLD)
+    assert "retired" in scene.pilot().look(scene.flag.now).act.reasons[0]
+    scene.flag.switch(HUMAN, on=False)
+    scene.wait(HOLD / 60)
+    scene.flag.switch(HUMAN, on=True)
+    scene.wait(HOLD / 2)
+    look = scene.pilot(resumed=scene.flag.events[-1].id).look(scene.flag.now)
+    assert (look.act.deed, look.finding.step.name) == (Deed.HOLD, "ramp, 100 %")
+    assert "held for 30m of 1h" in look.act.reasons[0]
+
+
 def test_a_rollback_switches_the_flag_off_and_nothing_switches_it_on_again() -> None:
     scene = Scene()
     pilot = scene.pilot()
@@ -115,6 +129,26 @@ def test_of_two_that_want_the_same_step_the_second_leaves_it() -> None:
     with pytest.raises(FlagChangedError, match="rollout 0 % to 5 % by autopilot"):
         second.do(looks[1])
     assert (scene.flag.percentage, len(scene.flag.events), len(scene.done)) == (5, changes, 1)
+
+
+@pytest.mark.parametrize("change", ["payload", "off and on", "slide"])
+def test_what_has_changed_since_it_looked_is_left(change: str) -> None:
+    scene = Scene()
+    scene.wait()
+    pilot = scene.pilot()
+    look = pilot.look(scene.flag.now)
+    assert look.act.deed is Deed.ADVANCE
+    if change == "payload":
+        scene.flag.pay(HUMAN, 0.9)
+    elif change == "slide":
+        scene.flag.slide(HUMAN, 10)
+        scene.flag.slide(HUMAN, 0)
+    else:
+        scene.flag.switch(HUMAN, on=False)
+        scene.flag.switch(HUMAN, on=True)
+    with pytest.raises(FlagChangedError, match="no longer as it was judged"):
+        pilot.do(look)
+    assert (scene.flag.percentage, scene.done) == (0, [])
 
 
 def test_a_flag_that_is_switched_off_while_it_is_raised_stays_where_it_was() -> None:

@@ -91,6 +91,33 @@ class Operation(RuleBasedStateMachine):
 
         self.flag.meanwhile = change
 
+    @rule(
+        which=which,
+        kind=kinds,
+        change=st.sampled_from(["slide", "off", "payload"]),
+        percent=st.sampled_from([0, 5, 10, 100]),
+    )
+    def an_autopilot_acts_on_what_is_no_longer_so(
+        self, which: int, kind: str, change: str, percent: int
+    ) -> None:
+        self.an_autopilot_looks(which, 60, kind)
+        self.somebody_changes_the_flag(change, percent, acknowledged=False)
+        self.an_autopilot_acts(which)
+
+    @rule(kind=kinds, percent=st.sampled_from([0, 5, 10, 100]), override=st.booleans())
+    def an_operator_advances_what_is_no_longer_so(
+        self, kind: str, percent: int, override: bool
+    ) -> None:
+        self.flag.now += HOLD
+        self.scene.pairs.kind, self.flag.meanwhile = kind, None
+        self.operator.while_judging = lambda: self.flag.pay(HUMAN, (1 + percent) / 200)
+        events = len(self.flag.events)
+        code = self.operator.advance(*(["--override", "we know better"] if override else []))
+        was_judged, self.operator.while_judging = self.operator.while_judging is None, None
+        moved = self.has_moved(events, OPERATOR.name)
+        assert not moved, "moved a flag that was no longer as it was judged"
+        assert code != 0 or not was_judged or self.flag.percentage == 100
+
     @rule(minutes=minutes, kind=kinds, override=st.booleans(), acknowledged=st.booleans())
     def an_operator_advances(
         self, minutes: int, kind: str, override: bool, acknowledged: bool

@@ -162,6 +162,7 @@ def test_it_fits_a_phone_and_follows_its_colours(
     page.goto(f"{served.url}/migration")
     expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
     assert fits(page)
+    assert page.locator(".scroll").evaluate("node => node.scrollWidth <= node.clientWidth")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(244, 245, 247)", "dark": "rgb(14, 18, 24)"}[scheme]
     picture(page, f"live-phone-{scheme}")

@@ -49,12 +49,14 @@ _CANNED: Final = {
 class FaultyProxy:
     """An HTTP proxy on a free loopback port; `fault` may be changed at any time.
 
-    `asked` counts the requests by path. `admin_token` is what `FORBIDDEN` sends.
+    `asked` counts the requests by path, `tokens` are those that were sent along. `admin_token` is
+    what `FORBIDDEN` sends.
     """
 
     def __init__(self, upstream: str, admin_token: str = "") -> None:
         self.fault = Fault.NONE
         self.asked: Counter[str] = Counter()
+        self.tokens: set[str | None] = set()
         self.closing = threading.Event()
         self._upstream = urlsplit(upstream)
         self._tokens = {
@@ -136,6 +138,7 @@ class _Exchange(BaseHTTPRequestHandler):
         fault = proxy.fault
         path = urlsplit(self.path).path
         proxy.asked[path] += 1
+        proxy.tokens.add(self.headers["Authorization"])
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if fault in _CANNED:
             status, kind, content = _CANNED[fault]

@@ -32,6 +32,7 @@ class Fault(Enum):
     UNAVAILABLE = "answers 503"
     TOO_MANY = "answers 429 and asks for two seconds"
     UNAUTHORISED = "answers 401"
+    QUOTES = "answers 401 and quotes the token that it does not know"
     MOVED = "answers 301"
     FAILS = "answers 500"
     WEB_PAGE = "answers a log-in page with status 200"
@@ -144,6 +145,9 @@ class _Exchange(BaseHTTPRequestHandler):
             self._reset()
         elif fault in _CANNED:
             self._send(*_CANNED[fault])
+        elif fault is Fault.QUOTES:
+            said = f"nobody is known by {self.headers['Authorization']}".encode()
+            self._send(401, {"Content-Type": "text/plain"}, said)
         elif fault is Fault.ANSWER_LOST:
             proxy.pass_on(self.path, kind, body)
             self._reset()

@@ -104,14 +104,12 @@ class Operation(RuleBasedStateMachine):
         self.somebody_changes_the_flag(change, percent, acknowledged=False)
         self.an_autopilot_acts(which)
 
-    @rule(kind=kinds, percent=st.sampled_from([0, 5, 10, 100]), override=st.booleans())
-    def an_operator_advances_what_is_no_longer_so(
-        self, kind: str, percent: int, override: bool
-    ) -> None:
+    @rule(kind=kinds, override=st.booleans())
+    def an_operator_advances_what_is_no_longer_so(self, kind: str, override: bool) -> None:
         self.flag.now += HOLD
         self.scene.pairs.kind, self.flag.meanwhile = kind, None
-        self.operator.while_judging = lambda: self.flag.pay(HUMAN, (1 + percent) / 200)
         events = len(self.flag.events)
+        self.operator.while_judging = lambda: self.flag.pay(HUMAN, events / 1_000_000)  # a new one
         code = self.operator.advance(*(["--override", "we know better"] if override else []))
         was_judged, self.operator.while_judging = self.operator.while_judging is None, None
         moved = self.has_moved(events, OPERATOR.name)

@@ -51,6 +51,9 @@ faults: $(STAMP) ## Inject some fifty faults into the service under load (25 min
 soak: $(STAMP) ## Load the service for half an hour and watch its memory, handles and threads.
 	$(BIN)/python load_tests/soak.py
 
+docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an error.
+	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+
 image: $(STAMP) ## Build the container image, run it, stop it under load (Debian, root: buildah, debootstrap).
 	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah debootstrap >/dev/null; }

@@ -1,0 +1,202 @@
+"""A line that is recognised by its shape is read as the JSON parser reads it."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import comparison.line_template
+from comparison.columns import column_of
+from comparison.line_template import MOST_ATTEMPTS, MOST_TEMPLATES, Templates
+from comparison.pair_files import _SHAPE_ERRORS, Reading
+from flags import attributes
+from tests.pair_files import PairFile, Scored, any_value, span, traces
+
+KEYS = (
+    attributes.ROLLOUT,
+    attributes.SEQUENCE,
+    attributes.FALLBACK,
+    attributes.FLAG_VARIANT,
+    attributes.side("primary", attributes.SCORE, "p"),
+    attributes.side("candidate", attributes.LABEL, "p"),
+    f"{attributes.SEGMENT}.channel",
+    f"{attributes.FEATURE}.amount",
+    "somebody.else",
+)
+REQUIRED = {
+    attributes.FLAG_KEY: "f",
+    attributes.REQUEST_ID: "r",
+    attributes.side("primary", attributes.STATUS): "ok",
+    attributes.side("candidate", attributes.STATUS): "ok",
+}
+
+
+class Parsed(Templates):
+    """Recognise nothing: the parser reads every line."""
+
+    def match(self, line: bytes) -> bool:
+        return False
+
+
+def read(lines: Sequence[bytes], templates: Templates) -> tuple[Any, ...]:
+    """Return the rows of lines, in no order and without what has no column, and the counts."""
+    reading = Reading(templates=templates)
+    corrupt = unreadable = 0
+    for line in lines:
+        try:
+            corrupt += reading.take_line(line)
+        except _SHAPE_ERRORS:
+            unreadable += 1
+    count, rows = reading.row_count, []
+    for shape, columns in reading.drain().items():
+        keys = ("span", "trace", "time", *shape)
+        for row in zip(*columns, strict=True):
+            pairs = zip(keys, row, strict=True)
+            rows.append([pair for pair in pairs if pair[0] not in shape or column_of(pair[0])])
+    assert len(rows) == count
+    return sorted(map(repr, rows)), corrupt, unreadable, reading.foreign
+
+
+def same(lines: Sequence[bytes]) -> None:
+    assert read(lines, Templates()) == read(lines, Parsed())
+
+
+def line(values: dict[str, object], number: int = 1, **fields: object) -> bytes:
+    made = span(attributes.PAIR_SPAN, {**REQUIRED, **values}, number=number)
+    return orjson.dumps(traces({**made, **fields})) + b"\n"
+
+
+words = st.text(max_size=8) | st.text('"\\{}[]:,\n\x00\x7fé€😀 a', max_size=8)
+held = st.one_of(
+    words,
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.sampled_from([0.1, 1e300, 5e-324, 1e16, -0.0, 1.0, 1e-7, {}, {"arrayValue": {}}]),
+    st.sampled_from([{"doubleValue": 3}, {"intValue": 3}, {"stringValue": None}]),
+)
+spans = st.tuples(st.dictionaries(st.sampled_from(KEYS), held, max_size=6), st.integers(1, 3))
+
+
+@settings(deadline=None)
+@given(st.lists(spans, max_size=8))
+def test_lines_of_any_values_are_read_as_the_parser_reads_them(made: list[Any]) -> None:
+    same([line(values, number) for values, number in made])
+
+
+shape = st.fixed_dictionaries(
+    {
+        KEYS[0]: st.floats(allow_nan=False, allow_infinity=False),
+        KEYS[2]: st.booleans(),
+        KEYS[3]: words,
+        KEYS[4]: st.floats(0, 1),
+        KEYS[6]: st.text("ab ~!#", max_size=4),
+        KEYS[8]: st.floats(0, 1) | words,
+    }
+)
+
+
+@settings(deadline=None)
+@given(st.lists(shape, min_size=2, max_size=8))
+def test_lines_of_one_shape_are_read_as_the_parser_reads_them(made: list[Any]) -> None:
+    same([line(values, number + 1) for number, values in enumerate(made)])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(shape, min_size=2, max_size=2),
+    st.integers(0, 2_000),
+    st.binary(max_size=3),
+    st.integers(0, 3),
+)
+def test_a_line_with_bytes_changed_is_read_as_the_parser_reads_it(
+    made: list[Any], place: int, put: bytes, removed: int
+) -> None:
+    first, second = (line(values, number + 1) for number, values in enumerate(made))
+    place %= len(second)
+    changed = second[:place] + put + second[place + removed :]
+    if b"\n" in changed[:-1]:
+        return
+    same([first, second, changed, first])
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["0", "-", "1.", ".5", "1e5", "1.5e999", "01.5", "1.5E3", "NaN", "1_0.0"]))
+def test_numbers_as_others_write_them_are_read_as_the_parser_reads_them(number: str) -> None:
+    known = line({KEYS[4]: 0.25})
+    same([known, known.replace(b"0.25", number.encode())])
+
+
+@pytest.mark.parametrize(
+    "time", ["1", "0", "-5", "01763880000000000000", "9223372036854775808", "8999999999999999999"]
+)
+def test_times_of_any_length_are_read_as_the_parser_reads_them(time: str) -> None:
+    same([line({}), line({}, startTimeUnixNano=time)])
+
+
+def test_spaces_and_another_order_of_fields_are_left_to_the_parser() -> None:
+    made = span(attributes.PAIR_SPAN, REQUIRED)
+    turned = dict(reversed(made.items()))
+    same([orjson.dumps(traces(made)), json.dumps(traces(made)).encode()] * 2)
+    same([orjson.dumps(traces(turned)), orjson.dumps(traces(made))] * 2)
+
+
+def test_an_attribute_that_occurs_twice_counts_as_it_does_for_the_parser() -> None:
+    made = span(attributes.PAIR_SPAN, REQUIRED)
+    twice = [{"key": KEYS[4], "value": any_value(each)} for each in (0.25, 0.75)]
+    made["attributes"] = [*made["attributes"], *twice]
+    same([orjson.dumps(traces(made))] * 3)
+
+
+def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else compaction would be as slow as the parser is."""
+    lines = [
+        line({KEYS[4]: number / 7, KEYS[6]: f"c{number}", KEYS[2]: number % 2 == 0}, number + 1)
+        for number in range(1, 50)
+    ]
+    reading, parsed = Reading(), []
+    loads = orjson.loads
+    monkeypatch.setattr(
+        "comparison.pair_files.orjson.loads", lambda text: parsed.append(text) or loads(text)
+    )
+    for each in lines:
+        reading.take_line(each)
+    whole = [each for each in parsed if each.startswith(b"{")]
+    assert len(whole) == 1
+    assert reading.row_count == 49
+
+
+def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    template = comparison.line_template._Expression.template
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        made.append(self)
+        return template(self, *arguments)
+
+    monkeypatch.setattr(comparison.line_template._Expression, "template", counted)
+    lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MOST_ATTEMPTS + 9)]
+    templates = Templates()
+    found = read(lines * 2, templates)
+    assert len(made) == MOST_ATTEMPTS
+    assert len(templates._kept) <= MOST_TEMPLATES
+    assert found == read(lines * 2, Parsed())
+
+
+def test_what_the_services_encoder_writes_is_recognised(tmp_path: Any) -> None:
+    """The floats of its scores are written in every way that repr has."""
+    file = PairFile(tmp_path)
+    scores = [0.25, 0.1 + 0.2, 1 - 2**-53, 1.5e-7, math.pi / 4, 2.5e-17]
+    made = [
+        orjson.dumps(traces(file.span(Scored(score, duration=0.001), Scored(1 - score))))
+        for score in scores
+    ]
+    reading = Reading()
+    for each in made[:2]:
+        reading.take_line(each)
+    assert all(reading.templates.match(each) for each in made[2:])

@@ -210,7 +210,7 @@ class OutputCounts:
 
     def _by_segment(self) -> pd.DataFrame:
         tables = []
-        for name in self.prepared.columns:
+        for name in sorted(self.prepared.columns):  # sources differ in the order of their columns
             if name.startswith("segment."):
                 table = fetched(counted(self._decided, value=_[name], **self._alarm), SEGMENTS)
                 segment = pd.array([name.removeprefix("segment.")] * len(table), dtype="string")

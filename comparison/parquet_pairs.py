@@ -1,5 +1,6 @@
 """Let DuckDB read the pairs of a compacted folder, in a bounded amount of memory."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from ibis.backends.duckdb import Backend
 
 from comparison.accounting import Accounting, account_counts
 from comparison.arrow_columns import arrow_type
-from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
+from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
 from comparison.compacted import PAIRS, pair_parts, read_state, reading_of
 from comparison.compacted_frame import repeated_pairs, worker_records
 from comparison.counting import counted
@@ -79,4 +80,14 @@ class ParquetPairs:
         table = self._connection.read_parquet(
             files, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
         )
-        return completed(in_nanoseconds(table)).mutate(date=_.date.cast("date"))
+        table = completed(in_nanoseconds(table)).mutate(date=_.date.cast("date"))
+        return table.select(*self._in_order(table.columns))
+
+    def _in_order(self, columns: Iterable[str]) -> list[str]:
+        """Put the columns of outputs last, in the order in which the outputs appeared.
+
+        That of the engine follows from the paths of files.
+        """
+        known = [each.name for output in self._state.outputs for each in output_columns(output)]
+        place = {name: number for number, name in enumerate(known)}
+        return sorted(columns, key=lambda name: place.get(name, -1))

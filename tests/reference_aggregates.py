@@ -160,7 +160,7 @@ def _segments(step: pd.DataFrame, table: pd.DataFrame, rows: Any) -> pd.DataFram
         "candidate_alarm": "boolean",
         "label": "boolean",
     }
-    names = [name for name in step.columns if name.startswith("segment.")]
+    names = sorted(name for name in step.columns if name.startswith("segment."))
     parts = [
         _count(
             table.loc[rows].assign(

@@ -1,0 +1,181 @@
+"""Measure how long the gate's evidence takes, and beside it what others take for less.
+
+In one run, one after the other, each in a process of its own: the whole evidence of the gate, with
+labels, from a compacted folder to the verdict; merely reading the same columns once; evidently
+(drift, summary and quality presets) and nannyml (drift and quality) on the scores, alarms,
+features, segments and labels of the same pairs, each in an environment of its own that is made
+with uv. Then how evidence grows with the pairs, and how fast pair files are compacted.
+
+    python load_tests/bench_comparison.py
+    python load_tests/bench_comparison.py --pairs 100000 --growth 10000 --without-peers
+    python load_tests/bench_comparison.py --growth 1000000 100000000
+
+Generated pairs take 50 MB of disk a million, and are removed; the environments, 2.4 GB, are kept.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
+
+from flags.export.pair_files import FileLimits, PairFiles  # noqa: E402 - needs the line above
+from flags.spans import PairSpans  # noqa: E402
+from load_tests.bench_pairs import pair  # noqa: E402
+from load_tests.generated_pairs import write_pairs  # noqa: E402
+
+PEERS: Final = {
+    "evidently": ("evidently==0.7.*", "pandas<3", "pyarrow"),
+    "nannyml": ("nannyml==0.13.*", "pandas<3", "pyarrow", "statsmodels"),
+}
+"""What is installed for each; nannyml imports statsmodels and does not ask for it."""
+FASTER, SMALLER, QUICKER = 20.0, 2_000.0, 50_000.0
+"""Goals: times evidently, MB, pairs compacted in a second of one processor."""
+WAITING: Final = 2_000
+"""Pairs that may wait for the disk while pair files are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Say what one part took; `processor` adds up all its threads."""
+
+    seconds: float
+    processor: float
+    megabytes: float
+    figures: int
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s, {self.processor:.1f} processor-s, {self.megabytes:.0f} MB"
+
+
+def run(command: Sequence[str | Path], folder: Path) -> Measured:
+    """Run a part to its end and read its last line; what it says before goes to stderr."""
+    done = subprocess.run(
+        [str(each) for each in command],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    *said, last = done.stdout.splitlines()
+    print(*said, sep="\n", file=sys.stderr, flush=True)
+    return Measured(**json.loads(last))
+
+
+def part(name: str, first: Path, second: Path) -> Measured:
+    """Do one part of `comparison_parts`."""
+    return run([sys.executable, "-m", "load_tests.comparison_parts", name, first, second], ROOT)
+
+
+def peer(name: str, cache: Path, pairs: Path, labels: Path) -> Measured:
+    """Run a peer in its environment, which is made unless it is there."""
+    home = cache / name
+    python = home / "bin" / "python"
+    if not (home / "complete").exists():
+        uv = [sys.executable, "-m", "uv"]
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, home], check=True)
+        install = [*uv, "pip", "install", "--quiet", "--python", python, *PEERS[name]]
+        subprocess.run(install, check=True)
+        (home / "complete").touch()
+    folder = Path(__file__).parent / "peers"
+    return run([python, folder / f"{name}_report.py", pairs, labels], folder)
+
+
+def generate(folder: Path, rows: int) -> tuple[Path, Path]:
+    """Write pairs and their labels."""
+    compacted, labels = folder / f"{rows}", folder / f"{rows}-labels.parquet"
+    write_pairs(compacted, rows, labels=labels)
+    return compacted, labels
+
+
+def growth(folder: Path, rows: int) -> Measured:
+    """Take the evidence on another number of pairs."""
+    compacted, labels = generate(folder, rows)
+    found = part("evidence", compacted, labels)
+    shutil.rmtree(compacted)
+    labels.unlink()
+    return found
+
+
+def write_lines(folder: Path, rows: int) -> None:
+    """Write pair files as a worker does."""
+    files = PairFiles(folder, "bench", FileLimits())
+    spans = PairSpans(files, service="FraudDetector", version="1", worker="bench")
+    for number in range(rows):
+        spans.record(pair(number))
+        while files.waiting > WAITING:
+            time.sleep(0.001)
+    spans.close()
+    assert not files.dropped  # noqa: S101 - those that are dropped are not compacted
+
+
+def goal(met: bool, words: str) -> str:
+    return f"{words}: {'met' if met else 'MISSED'}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; the last line is the result."""
+    parser = argparse.ArgumentParser(prog="python load_tests/bench_comparison.py")
+    parser.add_argument("--pairs", type=int, default=10_000_000)
+    parser.add_argument("--growth", type=int, nargs="*", default=[1_000_000], help="also of these")
+    parser.add_argument("--lines", type=int, default=300_000, help="pairs that are compacted")
+    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "bentoml-flags" / "peers",
+        help="where the peers' environments are kept",
+    )
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="bench-comparison-") as made:
+        folder = Path(made)
+        compacted, labels = generate(folder, options.pairs)
+        scanned = part("scan", compacted, labels)
+        print(f"scan of {options.pairs:,} pairs: {scanned}", flush=True)
+        ours = part("evidence", compacted, labels)
+        print(f"evidence on {options.pairs:,} pairs: {ours}", flush=True)
+        peers = {}
+        for name in () if options.without_peers else PEERS:
+            peers[name] = peer(name, options.cache, compacted / "pairs", labels)
+            print(f"{name}: {peers[name]}", flush=True)
+        for rows in options.growth:
+            grown = growth(folder, rows)
+            per_pair = (ours.processor / options.pairs) / (grown.processor / rows)
+            print(f"evidence on {rows:,} pairs: {grown}")
+            print(f"  {options.pairs:,} pairs take {per_pair:.2f}x of that per pair", flush=True)
+        write_lines(folder / "lines", options.lines)
+        written = part("compact", folder / "lines", folder / "into")
+    rate = written.figures / written.processor
+    print(f"compacting: {rate:,.0f} pairs per processor-second, {written.megabytes:.0f} MB")
+    print(goal(rate >= QUICKER, f"goal: at least {QUICKER:,.0f}"))
+    print(goal(ours.megabytes <= SMALLER, f"goal: at most {SMALLER:.0f} MB"))
+    ratios = {name: f"{each.seconds / ours.seconds:.1f}x" for name, each in peers.items()}
+    if "evidently" in peers:
+        faster = peers["evidently"].seconds / ours.seconds
+        print(goal(faster >= FASTER, f"goal: at least {FASTER:.0f}x faster than evidently"))
+    print(
+        f"{size(options.pairs)} pairs {ours.seconds:.1f} s {ours.megabytes:.0f} MB, "
+        f"evidently {ratios.get('evidently', '-')}, nannyml {ratios.get('nannyml', '-')}, "
+        f"scan {ours.seconds / scanned.seconds:.1f}x"
+    )
+
+
+def size(pairs: int) -> str:
+    """Return a number of pairs in words: 10M."""
+    return f"{pairs / 1e6:g}M"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Do one part of the comparison in a process of its own, so that its memory can be told.
+
+    python -m load_tests.comparison_parts evidence PAIRS LABELS
+    python -m load_tests.comparison_parts scan PAIRS LABELS
+    python -m load_tests.comparison_parts compact PAIRS INTO
+
+The last line is seconds, those of processors, peak memory in MB, and a count, as JSON.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+import comparison.parquet_pairs  # noqa: F401 - so that importing it is not measured
+from comparison.compact import compact as take
+from comparison.compacted import PAIRS
+from comparison.embedded import connect
+from comparison.judging import Additions, Extent, Found, judge
+from flags.playbook import Playbook
+from load_tests.generated_pairs import BEGIN, DAYS, FLAG
+from load_tests.peers.tables import peak
+
+WARM_UP = 1_000
+"""Lines that are compacted first: that much for imports."""
+
+
+def evidence(pairs: Path, labels: Path) -> int:
+    """Take what the gate wants, all of it, and decide; return the number of checks."""
+    _, judgement = judge(
+        Found.at(pairs, FLAG),
+        Playbook(flag=FLAG, label_cut_off=timedelta(0)),
+        now=BEGIN + timedelta(days=DAYS),
+        step="10",
+        extent=Extent(),
+        additions=Additions.read(labels, None),
+    )
+    print(judgement.verdict.decision, *judgement.verdict.reasons, sep="\n  ")
+    return len(judgement.verdict.checks)
+
+
+def scan(pairs: Path, labels: Path) -> int:
+    """Read each column that the evidence is taken from once, and nothing more; return the rows."""
+    connection = connect()
+    rows = 0
+    for name, files in (("pairs", pairs / PAIRS / "**" / "*.parquet"), ("labels", labels)):
+        table = connection.read_parquet(str(files), table_name=name)
+        sizes = {
+            column: table[column].length().sum() if kind.is_string() else table[column].max()
+            for column, kind in table.schema().items()
+            if column not in ("span_id", "trace_id", "api", "reason", "variant")
+        }
+        rows += table.agg(n=table.count(), **sizes).to_pyarrow()["n"][0].as_py()
+    return rows
+
+
+def compact(pairs: Path, into: Path) -> int:
+    """Compact a folder of pair files; return the pairs."""
+    return take(pairs, into).pairs
+
+
+def warm_up(pairs: Path) -> None:
+    """Compact the first lines of a folder, to somewhere else."""
+    with tempfile.TemporaryDirectory() as folder:
+        few = Path(folder) / "pairs"
+        few.mkdir()
+        with min(pairs.glob("*.jsonl")).open("rb") as lines:
+            (few / "first.jsonl").write_bytes(b"".join(islice(lines, WARM_UP)))
+        compact(few, Path(folder) / "compacted")
+
+
+PARTS: dict[str, Callable[[Path, Path], int]] = {
+    "evidence": evidence,
+    "scan": scan,
+    "compact": compact,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the arguments say, and print figures."""
+    part, first, second = arguments[0], Path(arguments[1]), Path(arguments[2])
+    if part == "compact":
+        warm_up(first)
+    began, used = time.perf_counter(), time.process_time()
+    count = PARTS[part](first, second)
+    figures = {
+        "seconds": time.perf_counter() - began,
+        "processor": time.process_time() - used,
+        "megabytes": peak(),
+        "figures": count,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

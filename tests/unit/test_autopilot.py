@@ -151,6 +151,18 @@ def test_what_has_changed_since_it_looked_is_left(change: str) -> None:
     assert (scene.flag.percentage, scene.done) == (0, [])
 
 
+def test_a_slider_that_is_pulled_down_while_it_is_raised_stays_down() -> None:
+    scene = Scene()
+    scene.flag.slide(OWN, 5)
+    scene.wait()
+    pilot = scene.pilot()
+    look = pilot.look(scene.flag.now)
+    scene.flag.meanwhile = lambda: scene.flag.slide(HUMAN, 0)
+    with pytest.raises(FlagChangedError):
+        pilot.do(look)
+    assert (scene.flag.percentage, scene.done) == (0, [])
+
+
 def test_a_flag_that_is_switched_off_while_it_is_raised_stays_where_it_was() -> None:
     scene = Scene()
     pilot = scene.pilot()

@@ -172,8 +172,8 @@ class Operation(RuleBasedStateMachine):
         history = self.scene.history
         try:
             self.pilots[which].do(look)
-        except FlagChangedError:
-            assert self.flag.percentage <= max(before, self.left_by_people())
+        except FlagChangedError:  # the slider of a flag that is off counts once it is on again
+            assert (self.flag.strategy.rollout or 0) <= max(slider or 0, self.left_by_people())
         own = [each for each in self.flag.events[events:] if each.by == OWN.name]
         if not own:
             return

@@ -336,7 +336,13 @@ def test_the_search_looks_where_secrets_would_be(remains: Remains) -> None:
     assert FLAG in places["comparison.html"]
     assert "labels are late" in places["migration-audit.jsonl"]
     listed = places["the process list"]
-    for started in ("bentoml serve", "flags.isolated", "migration rollback", "node", "postgres -D"):
+    for started in (
+        "bentoml serve",
+        "flags.isolated",
+        "migration --debug rollback",
+        "node",
+        "postgres -D",
+    ):
         assert started in listed, started
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from load_tests.rehearsal.timeline import Timeline
 
-RATE: Final = 80.0
+RATE: Final = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +70,7 @@ def _play(scene: "Scenery") -> int:  # noqa: F821  # imported late, see main
         f"rehearsal {passed}/{len(acts)}, failed answers {failed}, lost pairs {lost}, "
         f"rollback {took} s"
     )
-    return int(passed < len(acts) or failed > 0 or lost > 0)
+    return int(passed < len(acts) or not scene.replies or failed > 0 or lost > 0)
 
 
 def _emptied(folder: Path) -> None:

@@ -62,9 +62,9 @@ class Scenery:
             rows.writerows(self.traffic.labels(len(self.load.replies)))
 
     def stop(self) -> None:
-        """End the traffic, then the service, so that it writes its last pairs."""
+        """End the traffic, then the service, so that it writes its last pairs; once is enough."""
         self.load.end()
-        self.replies = self.load.taken()
+        self.replies += self.load.taken()
         self.serving.stop()
 
     def failed(self) -> int:

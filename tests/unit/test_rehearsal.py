@@ -2,18 +2,24 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from flags import attributes
 from flags.playbook import DEFAULT_STEPS
 from flags.playbook_file import read_playbook
 from load_tests.rehearsal import transactions
 from load_tests.rehearsal.__main__ import main
+from load_tests.rehearsal.stage import Scenery
 from load_tests.rehearsal.timeline import Timeline
 from load_tests.rehearsal.transactions import Traffic, thinned
+from load_tests.steady_load import Reply, SteadyLoad
+from service.serving import Serving
 from service.simulator import simulate
 from service.training import Trained, feature_rows, production, train
+from tests.pair_files import PairFile
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +78,22 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     with pytest.raises(SystemExit, match="holds something else than a rehearsal"):
         main(["--folder", str(tmp_path)])
     assert (tmp_path / "precious").exists()
+
+
+def test_what_was_answered_is_still_known_when_everything_is_stopped_twice(tmp_path: Path) -> None:
+    replies = [
+        Reply("request-0", {}, 200, "primary", {}, 0.0, 0.1),
+        Reply("request-1", {}, 503, None, {}, 0.0, 0.1),
+        Reply("request-2", {}, 200, "primary", {}, 0.0, 0.1),
+    ]
+    with SteadyLoad("http://127.0.0.1:9", lambda number: number, rate=0.1) as load:
+        load.replies[:0] = replies
+    serving = Serving("nothing:Nothing", environment={}, log=tmp_path / "log")
+    unused: Any = None
+    scene = Scenery(tmp_path, unused, unused, unused, serving, load, unused, unused)
+    scene.stop()
+    scene.stop()
+    PairFile(tmp_path / "pairs").pair(changes={attributes.REQUEST_ID: "request-0"})
+    assert scene.replies[:3] == replies
+    assert len(scene.replies) < 5
+    assert scene.lost() == 1

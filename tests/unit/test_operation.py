@@ -16,8 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from comparison.gate_command import EXIT_CODES
 from flags.admin.errors import FlagChangedError, UnleashUnreachableError
 from flags.autopilot import Look
-from flags.history import History
-from flags.next_act import Deed, foreign_change
+from flags.next_act import Deed
 from tests.operated_flag import HOLD, HUMAN, OPERATOR, OWN, PEOPLE, PLAYBOOK, Operator, Scene
 
 
@@ -155,8 +154,7 @@ class Operation(RuleBasedStateMachine):
     @rule(which=which, resume=st.booleans())
     def an_autopilot_is_started_again(self, which: int, resume: bool) -> None:
         if resume:
-            change = foreign_change(self.scene.history, OWN)
-            self.resumed[which] = (change.event or 0) if change else 0
+            self.resumed[which] = self.last_change_by_people()
         self.pilots[which] = self.scene.pilot(self.resumed[which])
         self.looks[which] = None
 
@@ -169,7 +167,7 @@ class Operation(RuleBasedStateMachine):
         look, kind = taken
         meanwhile, slider = self.flag.meanwhile, self.flag.strategy.rollout
         before, events = self.flag.percentage, len(self.flag.events)
-        history = self.scene.history
+        history, others = self.scene.history, self.last_change_by_people()
         try:
             self.pilots[which].do(look)
         except FlagChangedError:  # the slider of a flag that is off counts once it is on again
@@ -178,7 +176,7 @@ class Operation(RuleBasedStateMachine):
         if not own:
             return
         assert history.current == look.run, "moved a flag that was no longer as it was judged"
-        self.assert_nobody_is_fought(history, which)
+        self.assert_nobody_is_fought(others, which)
         is_overtaken = meanwhile is not None and self.flag.meanwhile is None
         if is_overtaken and (self.left_by_people() != slider or not self.flag.enabled):
             assert self.flag.percentage <= self.left_by_people()
@@ -188,9 +186,8 @@ class Operation(RuleBasedStateMachine):
         else:
             self.assert_one_step_with_evidence(look, kind, before)
 
-    def assert_nobody_is_fought(self, history: History, which: int) -> None:
-        change = foreign_change(history, OWN)
-        assert change is None or (change.event or 0) <= self.resumed[which]
+    def assert_nobody_is_fought(self, others: int, which: int) -> None:
+        assert others <= self.resumed[which]
 
     def assert_one_step_with_evidence(self, look: Look, kind: str, before: int) -> None:
         assert look.act.deed is Deed.ADVANCE
@@ -207,6 +204,24 @@ class Operation(RuleBasedStateMachine):
     def has_moved(self, events: int, name: str) -> bool:
         """Say whether somebody has changed what callers get since there were so many entries."""
         return any(each.by == name and each.bears_on_answers for each in self.flag.events[events:])
+
+    def last_change_by_people(self) -> int:
+        """Return the entry of the last change by anybody but the autopilots, from the log itself.
+
+        What is moved while the flag is off changes nothing, nor does what somebody else changes in
+        the same moment.
+        """
+        log = [each for each in self.flag.events if each.bears_on_answers]
+        is_on, found = False, 0
+        for event, following in zip(log, [*log[1:], None], strict=True):
+            if event.enabled is not None:
+                is_on = event.enabled
+            elif not is_on or event.before == event.after:
+                continue
+            overtaken = following is not None and following.time == event.time
+            if event.by != OWN.name and not overtaken:
+                found = event.id
+        return found
 
     def left_by_people(self) -> int:
         """Return the percentage that the last change by somebody left, 0 if it is off."""

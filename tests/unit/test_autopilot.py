@@ -84,6 +84,18 @@ def test_a_change_by_anybody_else_pauses_it_until_it_is_named(kind: str) -> None
     assert scene.flag.percentage == (10 if kind == "good" else 0)
 
 
+def test_a_later_change_pauses_it_again() -> None:
+    scene = Scene()
+    scene.flag.slide(HUMAN, 5)
+    first = scene.flag.events[-1].id
+    scene.wait()
+    scene.flag.slide(HUMAN, 7)
+    scene.wait()
+    look = scene.pilot(resumed=first).look(scene.flag.now)
+    assert look.act.deed is Deed.PAUSED
+    assert f"--resume {scene.flag.events[-1].id} " in look.act.reasons[0]
+
+
 def test_another_token_is_somebody_else_and_a_tag_is_no_change() -> None:
     scene = Scene()
     scene.flag.tag(HUMAN)

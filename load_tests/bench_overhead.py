@@ -94,6 +94,13 @@ def observed(service: Serving) -> float:
     return counted(service.url, OBSERVATIONS, side="candidate", status="ok")
 
 
+def home_of_its_own(home: Path) -> Path:
+    """Make a home of BentoML with the common models: a service empties the metrics of its home."""
+    home.mkdir()
+    (home / "models").symlink_to(Path(os.environ["BENTOML_HOME"]) / "models")
+    return home
+
+
 @contextlib.contextmanager
 def contestants(
     folder: Path, placements: Sequence[str], rollout: int
@@ -104,7 +111,10 @@ def contestants(
     with contextlib.ExitStack() as stack:
 
         def served(name: str, target: str, **environment: str) -> Serving:
-            environment = {"BENTOML_HOME": os.environ["BENTOML_HOME"], **environment}
+            environment = {
+                "BENTOML_HOME": str(home_of_its_own(folder / f"home-{name}")),
+                **environment,
+            }
             log = folder / f"{name}.log"
             serving = Serving(target, environment=environment, log=log, folder=ROOT)
             return stack.enter_context(serving)

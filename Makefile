@@ -14,7 +14,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=... names one")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
@@ -59,18 +59,19 @@ image: $(STAMP) ## Build the container image, run it, stop it under load (Debian
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah debootstrap >/dev/null; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.image
 
-tools: $(BIN)/promtool ## Get what some tests want from Debian: Chromium (as root), promtool.
+tools: $(BIN)/prometheus ## Get what some tests want from Debian: Chromium (as root), Prometheus.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 		--no-install-recommends chromium >/dev/null; } || \
-		echo "Chromium is not installed: the browser test will be skipped"
+		echo "Chromium is not installed: the browser tests will be skipped"
 
 # Taken out of Debian's package and not installed, which would start a Prometheus server.
-$(BIN)/promtool: $(STAMP)
+$(BIN)/prometheus: $(STAMP)
 	@{ command -v apt-get >/dev/null && apt-get update -qq; cd $(VENV) && \
 		apt-get download -qq prometheus && dpkg -x prometheus_*.deb debian && \
-		mv debian/usr/bin/promtool bin/ && rm -rf debian prometheus_*.deb; } 2>/dev/null || \
-		echo "promtool is not here: the test of the alert rules will be skipped"
+		install debian/usr/bin/promtool debian/usr/bin/prometheus bin/ && \
+		rm -rf debian prometheus_*.deb; } 2>/dev/null || \
+		echo "Prometheus is not here: the tests of alerts and dashboard will be skipped"
 
 lock: ## Write requirements.lock anew from pyproject.toml.
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group examples --group docs --group lint --universal \

@@ -21,8 +21,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Catch the Tuesday-to-Friday failure on Tuesday: train, serve, shadow, canary, rollback.
 	@$(BIN)/python -m service.demo $(if $(DASHBOARD),--dashboard)
 
-test: $(STAMP) ## Run every test.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## Run every test, a file at a time in each of two processes.
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, types and formatting.
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import bentoml
 import numpy as np
 import pytest
 from bentoml import Service
+from bentoml._internal.configuration import load_config
 
 from flags.legacy_runner import mend_runners
 
@@ -12,6 +13,7 @@ from flags.legacy_runner import mend_runners
 @pytest.fixture
 def runner() -> Service[Any]:
     """Return what BentoML makes of a runner like those that it makes of a framework's models."""
+    load_config()  # a service that was served in this process has left one without runners
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of BentoML, which deprecates runners
         from bentoml.legacy import Runnable, Runner

@@ -15,7 +15,6 @@ from comparison.operate.options import (
     audit_option,
     evidence_options,
     playbook_of,
-    unleash_options,
     verdict_option,
 )
 from comparison.operate.place import Place
@@ -23,6 +22,7 @@ from flags.acts import DoneAct
 from flags.admin import UnleashAdmin
 from flags.audit import AuditFile
 from flags.commands.exits import exit_codes
+from flags.commands.options import unleash_options
 from flags.gate import Decision
 from flags.move import raise_percentage
 from flags.next_act import Finding

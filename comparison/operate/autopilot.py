@@ -15,7 +15,6 @@ from comparison.operate.options import (
     audit_option,
     evidence_options,
     playbook_of,
-    unleash_options,
     verdict_option,
 )
 from comparison.operate.stop import stop_asked
@@ -24,6 +23,7 @@ from flags.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnre
 from flags.audit import AuditFile
 from flags.autopilot import Autopilot, Look
 from flags.commands.exits import exit_codes
+from flags.commands.options import unleash_options
 from flags.duration_text import duration_text
 from flags.errors import FlagsError
 from flags.gate import Decision

@@ -1,18 +1,16 @@
 """Hold the options that the commands which move a flag have in common."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from comparison.command_options import labels_option, pairs_argument, reference_option
 from flags.audit import DEFAULT
+from flags.commands.options import Command, with_options
 from flags.errors import OtherFlagError
 from flags.playbook import Playbook
 from flags.playbook_file import read_playbook
-
-Command = Callable[..., Any]
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -28,26 +26,6 @@ _EVIDENCE: Final = (
     click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the playbook's."),
     labels_option,
     reference_option,
-)
-_UNLEASH: Final = (
-    click.option(
-        "--url",
-        required=True,
-        envvar="UNLEASH_URL",
-        show_envvar=True,
-        help="Unleash, with or without /api.",
-    ),
-    click.option(
-        "--token",
-        required=True,
-        envvar="UNLEASH_ADMIN_TOKEN",
-        show_envvar=True,
-        help="Admin token. Prefer the variable: other users of the machine see arguments.",
-    ),
-    click.option(
-        "--environment", default="development", show_default=True, help="Unleash environment."
-    ),
-    click.option("--project", default="default", show_default=True, help="Unleash project."),
 )
 
 audit_option = click.option(
@@ -72,12 +50,7 @@ verdict_option = click.option(
 
 def evidence_options(command: Command) -> Command:
     """Add PAIRS, the playbook, the flag, the labels and the reference."""
-    return _with(_EVIDENCE, command)
-
-
-def unleash_options(command: Command) -> Command:
-    """Add where Unleash is, and who asks."""
-    return _with(_UNLEASH, command)
+    return with_options(_EVIDENCE, command)
 
 
 def playbook_of(path: Path, flag: str | None) -> Playbook:
@@ -86,9 +59,3 @@ def playbook_of(path: Path, flag: str | None) -> Playbook:
     if flag not in (None, plan.flag):
         raise OtherFlagError(f"{path} is the playbook of {plan.flag}, not of {flag}")
     return plan
-
-
-def _with(options: tuple[Command, ...], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command

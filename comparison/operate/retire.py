@@ -12,12 +12,13 @@ from comparison.command_options import refusals
 from comparison.gate_command import EXIT_CODES
 from comparison.number_format import printable
 from comparison.operate.duration_option import DurationOption
-from comparison.operate.options import evidence_options, playbook_of, unleash_options
+from comparison.operate.options import evidence_options, playbook_of
 from comparison.operate.place import Place
 from comparison.operate.serving_alone import seconds_to_serve
 from flags.admin import UnleashAdmin
 from flags.admin.seed import shadow_key
 from flags.commands.exits import exit_codes
+from flags.commands.options import unleash_options
 from flags.gate import Decision
 from flags.local.errors import ProgramFailedError
 

@@ -4,28 +4,12 @@ import click
 
 from flags.admin import Seeded, UnleashAdmin, seed
 from flags.commands.exits import REFUSED, exit_codes
+from flags.commands.options import unleash_options
 
 
 @click.command("init")
-@click.option(
-    "--url",
-    required=True,
-    envvar="UNLEASH_URL",
-    show_envvar=True,
-    help="Unleash, with or without /api.",
-)
-@click.option(
-    "--token",
-    required=True,
-    envvar="UNLEASH_ADMIN_TOKEN",
-    show_envvar=True,
-    help="Admin token. Prefer the variable: other users of the machine see arguments.",
-)
 @click.option("--flag", required=True, metavar="KEY", help="Key of the flag.")
-@click.option(
-    "--environment", default="development", show_default=True, help="Unleash environment."
-)
-@click.option("--project", default="default", show_default=True, help="Unleash project.")
+@unleash_options
 def init(url: str, token: str, flag: str, environment: str, project: str) -> None:
     """Create the flag at 0 %, its shadow switch, and the context field they are sticky on.
 

@@ -18,6 +18,7 @@ from flags.admin.errors import (
 )
 from flags.audit import DEFAULT, AuditFile
 from flags.commands.exits import FOLLOWERS_MISSING, exit_codes
+from flags.commands.options import unleash_options
 from flags.commands.printable import printable
 from flags.errors import FlagsError
 from flags.following import Watch, Watched
@@ -56,24 +57,7 @@ _OTHER_WAYS: Final = (
     metavar="SECONDS",
     help="How long to wait for the workers.",
 )
-@click.option(
-    "--url",
-    required=True,
-    envvar="UNLEASH_URL",
-    show_envvar=True,
-    help="Unleash, with or without /api.",
-)
-@click.option(
-    "--token",
-    required=True,
-    envvar="UNLEASH_ADMIN_TOKEN",
-    show_envvar=True,
-    help="Admin token. Prefer the variable: other users of the machine see arguments.",
-)
-@click.option(
-    "--environment", default="development", show_default=True, help="Unleash environment."
-)
-@click.option("--project", default="default", show_default=True, help="Unleash project.")
+@unleash_options
 @click.option(
     "--audit",
     type=click.Path(path_type=Path, dir_okay=False),

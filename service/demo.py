@@ -5,17 +5,14 @@ traffic in shadow, moves the flag to a 10 % canary, switches it off, and says wh
 """
 
 import argparse
-import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import pandas as pd
@@ -27,6 +24,7 @@ from comparison.pairs import read_pairs
 from comparison.summary import Summary, summarise
 from comparison.terminal import print_summary
 from flags.errors import FlagsError
+from service.endings import Endings
 from service.flag_switch import FileSwitch, FlagSwitch, dashboard_switch
 from service.replay import Reply, bodies, replay
 from service.serving import ServiceStartError, Serving
@@ -78,10 +76,11 @@ class Replies:
 class Demo:
     """One run, in a folder of its own with its own model store."""
 
-    def __init__(self, folder: Path, traffic: Traffic, console: Console) -> None:
+    def __init__(self, folder: Path, traffic: Traffic, console: Console, endings: Endings) -> None:
         self._folder = folder
         self._traffic = traffic
         self._console = console
+        self._endings = endings
 
     def run(self, *, dashboard: bool) -> str:
         """Play all phases; return the last line."""
@@ -159,7 +158,7 @@ class Demo:
                 told = ", ".join(f"{name} {count:,}" for name, count in sides.items())
                 progress.update(task, advance=1, sides=f"answered by {told}")
 
-            return asyncio.run(replay(url, requests, rate=RATE, done=done))
+            return self._endings.run(replay(url, requests, rate=RATE, done=done))
 
     def _step(self, number: str, what: str) -> None:
         self._console.print(f"[bold cyan]{number}[/]  {what}", highlight=False)
@@ -197,16 +196,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--dashboard", action="store_true", help="with a real Unleash in place of a flags file"
     )
     options = parser.parse_args(arguments)
-    # Both end the demo in the same way: the service is stopped, the folder is removed. SIGINT gets
-    # Python's own handler back, since a shell ignores it for what it starts in the background, and
-    # since asyncio.run ends its tasks in order for that handler alone.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Both signals end the demo alike: the service is stopped, the folder is removed.
+    endings = Endings()
+    endings.install()
     console = Console()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="bentoml-flags-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        last_line = Demo(folder.resolve(), Traffic(), console).run(dashboard=options.dashboard)
+        last_line = Demo(folder.resolve(), Traffic(), console, endings).run(
+            dashboard=options.dashboard
+        )
     except KeyboardInterrupt:
         console.print("\ninterrupted: the service is stopped", style="yellow")
         return 130
@@ -219,10 +218,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print()
     console.print(last_line, highlight=False, soft_wrap=True)
     return 0
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

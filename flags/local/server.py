@@ -4,6 +4,7 @@ import errno
 import http.client
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from flags.local.program import Program
 ADMIN_USER: Final = "admin"
 
 _READY_SECONDS: Final = 120.0
+_TOKEN_SECONDS: Final = 10.0
+_TOKEN_POLL_SECONDS: Final = 0.1
 _STOP_SECONDS: Final = 5.0
 
 
@@ -51,6 +54,7 @@ class Server:
         environment = self._environment(sockets, credentials)
         self._program.start([str(node()), str(script)], environment=environment)
         self._program.wait_until(self._answers, _READY_SECONDS)
+        self._wait_for_token(credentials.admin_token)
 
     def stop(self) -> None:
         """Stop it, letting running requests finish."""
@@ -102,10 +106,21 @@ class Server:
                 f"port {self._port} is in use: stop what listens there, or give another --port"
             ) from None
 
-    def _answers(self) -> bool:
+    def _wait_for_token(self, token: str) -> None:
+        """Give a server that is up a moment to know its own admin token.
+
+        While its connections to Postgres are still being made, on a busy machine, it answers 401
+        where it could not look a token up. A token that stays unknown is for our client to name.
+        """
+        deadline = time.monotonic() + _TOKEN_SECONDS
+        while not self._answers("/api/admin/environments", token) and time.monotonic() < deadline:
+            self.check()
+            time.sleep(_TOKEN_POLL_SECONDS)
+
+    def _answers(self, path: str = "/health", token: str | None = None) -> bool:
         connection = http.client.HTTPConnection(self._local_host(), self._port, timeout=2)
         try:
-            connection.request("GET", "/health")
+            connection.request("GET", path, headers={"Authorization": token} if token else {})
             return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False

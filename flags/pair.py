@@ -10,6 +10,7 @@ from typing import Any
 from opentelemetry import context as otel_context
 
 from flags.assignment import Assign, Assignment, Side
+from flags.departure import Departure
 from flags.isolation import isolated
 from flags.limits import Limits
 from flags.observation import Content, Pair, PairSink, Status
@@ -39,6 +40,8 @@ class Request:
     """What segments and features are read from."""
     on_recorded: Callable[[], None] | None = None
     """Called once nothing more is done with the request."""
+    departure: Departure | None = None
+    """When its answer has left; None where nobody tells."""
 
     @classmethod
     def of(cls, request_id: str, /, *args: Any, **kwargs: Any) -> "Request":
@@ -65,7 +68,8 @@ class Answer:
 class Pairing:
     """Score both sides of each request; the caller gets the active one's answer.
 
-    The answer leaves as soon as the active side is done; the shadow finishes in the background.
+    The answer leaves as soon as the active side is done; the shadow finishes in the background. A
+    candidate's shadow begins once the answer has left: until then the processor is the answer's.
     Every accepted request ends in exactly one recorded pair, even if its caller went away.
     """
 
@@ -128,7 +132,9 @@ class Pairing:
         if assignment.active is Side.PRIMARY:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
-            candidate = await self._shadow(request, Side.CANDIDATE, assignment)
+            candidate = await self._shadow(
+                request, Side.CANDIDATE, assignment, after=request.departure
+            )
         else:
             insurance = asyncio.create_task(self._shadow(request, Side.PRIMARY, assignment))
             candidate = await self._score(request, Side.CANDIDATE, assignment)
@@ -159,13 +165,22 @@ class Pairing:
         tuned = self._tuning.thresholds(assignment.payload)
         return await self._scorers[side].score(request.candidate, limit, tuned)
 
-    async def _shadow(self, request: Request, side: Side, assignment: Assignment) -> Scored:
+    async def _shadow(
+        self,
+        request: Request,
+        side: Side,
+        assignment: Assignment,
+        *,
+        after: Departure | None = None,
+    ) -> Scored:
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
         if self._shadows >= self._limits.shadow_concurrency:
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
+            if after is not None:
+                await after.awaited()
             return await self._score(request, side, assignment, shadow=True)
         finally:
             self._shadows -= 1

@@ -10,6 +10,7 @@ import pydantic
 
 from flags.api_contract import SharedApi
 from flags.assignment import Side
+from flags.departure import Departure
 from flags.edge import AFTERWARDS, IDENTITY
 from flags.isolation import isolated
 from flags.pair import Request
@@ -50,6 +51,8 @@ class SideCalls:
             files = RequestFiles(context.request)
             scope.setdefault(AFTERWARDS, []).append(files.release)
             own = self._with_files(own, files)
+        departure = Departure()
+        scope.setdefault(AFTERWARDS, []).append(departure.happened)
         contexts = {side: _context(context, files) for side in Side}
         request = Request(
             identity.request_id,
@@ -61,6 +64,7 @@ class SideCalls:
             attributes=identity.attributes,
             inputs=given.args[0] if given.args else given.kwargs,
             on_recorded=None if files is None else files.release,
+            departure=departure,
         )
         return request, contexts
 

@@ -28,9 +28,12 @@ class ThreadCall(Generic[T]):
         self.call = call
         self.state = _State.QUEUED
 
-    def run(self) -> None:
+    def run(self) -> T:
         """Make the call, in the context in which it was submitted."""
-        value = self.context.run(self.call)
+        return self.context.run(self.call)
+
+    def tell(self, value: T) -> None:
+        """Hand the value to the event loop."""
         try:
             self.loop.call_soon_threadsafe(self._settle, value)
         except RuntimeError:
@@ -93,8 +96,10 @@ class SideThreads:
     def _work(self) -> None:
         while (submitted := self._calls.get()) is not None:
             if self._begun(submitted):
-                submitted.run()
+                value = submitted.run()
+                # Last, since the loop wakes by it, and then wants what this thread holds.
                 self._end(submitted)
+                submitted.tell(value)
 
     def _begun(self, submitted: ThreadCall[object]) -> bool:
         with self._lock:

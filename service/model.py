@@ -1,18 +1,21 @@
 """Hold a fraud model as it is deployed: its classifier, its alarm threshold, how it decides."""
 
+import threading
 from dataclasses import dataclass
 from typing import Final, Protocol, Self, cast
 
 import bentoml
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from service.schema import Decision, Transaction, to_row
 
 V1: Final = "fraud-v1"
 V2: Final = "fraud-v2"
 """Names of the models in BentoML's store."""
+
+_limited: Final = threading.local()
 
 
 class Classifier(Protocol):
@@ -29,7 +32,6 @@ class FraudModel:
 
     classifier: Classifier
     threshold: float
-    threads: ThreadpoolController
 
     @classmethod
     def load(cls, stored: bentoml.Model) -> Self:
@@ -38,17 +40,23 @@ class FraudModel:
         return cls(
             classifier=classifier,
             threshold=cast(float, stored.info.metadata["threshold"]),
-            threads=ThreadpoolController().select(user_api="openmp"),
         )
 
     def decide(self, transaction: Transaction) -> Decision:
         """Return the probability of fraud, and an alarm where it reaches the threshold."""
-        # With one row, gradient boosting's further threads only burn CPU. OpenMP keeps the limit
-        # per calling thread, so each call sets it (5 us) instead of the start-up once.
-        with self.threads.limit(limits=1):
-            probability = float(self.classifier.predict_proba(to_row(transaction))[0, 1])
+        _one_openmp_thread()
+        probability = float(self.classifier.predict_proba(to_row(transaction))[0, 1])
         return Decision(
             fraud_probability=probability,
             alarm=probability >= self.threshold,
             threshold=self.threshold,
         )
+
+
+def _one_openmp_thread() -> None:
+    """Keep OpenMP to the calling thread, for which it keeps the limit, from its first call on.
+
+    With one row, gradient boosting's further threads only burn CPU.
+    """
+    if not hasattr(_limited, "openmp"):
+        _limited.openmp = threadpool_limits(limits=1, user_api="openmp")

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flags.assignment import Assign, Assignment, Side
+from flags.departure import Departure
 from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
 from flags.pair import Answer, Limits, Pairing, Request
 from flags.reading import Reading
@@ -344,6 +345,61 @@ async def test_the_shadow_is_begun_after_the_answer_when_the_primary_is_active()
     order.append("answered")
     await pairing.drain(NEVER)
     assert order == ["primary", "answered", "candidate"]
+
+
+async def test_the_shadow_waits_until_the_answer_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flags.departure.PATIENCE", NEVER)
+    candidate, departure = FakeModel(), Departure()
+    pairs = InMemoryPairs()
+    pairing = pairing_of(FakeModel(), candidate, sink=pairs)
+    await pairing.answer(replace(Request.of("r1", 1), departure=departure))
+    assert await pairing.drain(SOON) == 1
+    assert candidate.calls == []
+    departure.happened()
+    assert await pairing.drain(NEVER) == 0
+    assert pairs.pairs[0].candidate.status is Status.OK
+    pairing.close()
+
+
+async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flags.departure.PATIENCE", SOON)
+    pairs = InMemoryPairs()
+    pairing = pairing_of(FakeModel(), FakeModel(), sink=pairs)
+    await pairing.answer(replace(Request.of("r1", 1), departure=Departure()))
+    assert await pairing.drain(NEVER) == 0
+    assert pairs.pairs[0].candidate.status is Status.OK
+    pairing.close()
+
+
+async def test_a_shadow_that_waits_for_its_answer_to_leave_counts_as_one() -> None:
+    pairs = InMemoryPairs()
+    limits = Limits(shadow_concurrency=1)
+    pairing = pairing_of(FakeModel(), FakeModel(), sink=pairs, limits=limits)
+    departure = Departure()
+    for request_id in ("r1", "r2"):
+        await pairing.answer(replace(Request.of(request_id, 1), departure=departure))
+    departure.happened()
+    assert await pairing.drain(NEVER) == 0
+    statuses = {pair.request_id: pair.candidate.status for pair in pairs.pairs}
+    assert statuses == {"r1": Status.OK, "r2": Status.SHED}
+    pairing.close()
+
+
+async def test_the_insurance_does_not_wait_for_an_answer() -> None:
+    """It may be what the caller gets."""
+    primary = FakeModel()
+    candidate = FakeModel(Conduct.RAISES)
+    pairing = pairing_of(primary, candidate, assign=FixedAssignment(Side.CANDIDATE))
+    answering = pairing.answer(replace(Request.of("r1", 1), departure=Departure()))
+    answer = await asyncio.wait_for(answering, NEVER)
+    assert answer.served is Side.PRIMARY
+    assert answer.fallback
+    await pairing.drain(NEVER)
+    pairing.close()
 
 
 async def test_the_primary_is_scored_at_once_when_the_candidate_is_active(gate: Release) -> None:

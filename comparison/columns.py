@@ -34,6 +34,14 @@ class Kind:
     join: Callable[[Sequence[Any]], Array]
 
 
+def _is_one(values: Sequence[Any]) -> bool:
+    """Say whether values of one type are one and the same, as in most columns of a block.
+
+    That is soon said where it is not so, and where one object is repeated.
+    """
+    return bool(values) and values[-1] is values[0] and values.count(values[0]) == len(values)
+
+
 def _texts(values: Sequence[Any]) -> Sequence[str | None]:
     if _TEXT_TYPES.issuperset(map(type, values)):
         return values
@@ -50,6 +58,8 @@ def _join_text(parts: Sequence[ExtensionArray]) -> ExtensionArray:
 
 
 def _category_part(values: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
+    if values and isinstance(values[0], str) and _is_one(values):
+        return np.zeros(len(values), dtype=np.intp), [values[0]]
     texts = np.empty(len(values), dtype=object)
     texts[:] = _texts(values)
     codes, found = pd.factorize(texts)
@@ -71,6 +81,8 @@ def _join_categories(
 
 def _number_part(values: Sequence[Any]) -> npt.NDArray[np.float64]:
     types = set(map(type, values))
+    if len(types) == 1 and _is_one(values):
+        return np.full(len(values), _number(values[0]))
     if types == {str}:
         with suppress(ValueError):
             return np.array([*map(float, values)], dtype=np.float64)

@@ -21,7 +21,7 @@ _FIRST, _LAST = b"migration.first", b"migration.last"
 """Metadata of a file: the times of its first and last pair, nanoseconds since 1970."""
 _ALWAYS: Final = frozenset(column.name for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()))
 _DIFFERENT: Final = frozenset({"span_id", "trace_id", "request_id"})
-"""Columns that no dictionary makes smaller."""
+"""Columns that no dictionary makes smaller, as it does not make most numbers."""
 _REPEATED: Final = pa.schema([("flag", pa.string()), ("time", NANOSECONDS)])
 _RECORDS: Final = pa.schema(
     [
@@ -153,7 +153,11 @@ class PartWriter:
                 row_group_size=_ROW_GROUP,
                 compression="zstd",
                 compression_level=1,
-                use_dictionary=[name for name in table.column_names if name not in _DIFFERENT],
+                use_dictionary=[
+                    field.name
+                    for field in table.schema
+                    if field.name not in _DIFFERENT and not pa.types.is_floating(field.type)
+                ],
                 store_schema=False,
             )
             file.flush()

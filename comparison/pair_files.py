@@ -7,6 +7,7 @@ resources, or spans of other programs, on a line: all that is counted, and readi
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO, RawIOBase
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -21,7 +22,8 @@ from flags import attributes
 BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""
 
-_BUFFER_BYTES: Final = 2**20
+_CHUNK_BYTES: Final = 2**18
+"""Bytes that are read at a time: some eighty lines, few enough for the cache."""
 
 REQUIRED: Final = frozenset(
     {
@@ -73,6 +75,13 @@ class Reading:
             block[shape] = [[*first, *second] for first, second in both] or columns
         self.rows, self.row_count = {}, 0
         return block
+
+    def take_lines(self, lines: bytes) -> tuple[int, bytes]:
+        """Take, of whole lines, those of shapes seen before; return how many, and the others."""
+        count, others = self.templates.match_all(lines)
+        self.lines += count
+        self.row_count += count
+        return count, others
 
     def take_line(self, line: bytes) -> int:
         """Take our spans out of one line; return how many of them were corrupt.
@@ -168,10 +177,10 @@ def read_file(path: Path, reading: Reading, progress: Progress) -> Iterator[Bloc
     What does not fill a block stays in `reading`. Raises PairsUnreadableError as `read_blocks`.
     """
     try:
-        with path.open("rb", buffering=_BUFFER_BYTES) as lines:
+        with path.open("rb", buffering=0) as file:
             reading.files += 1
-            lines.seek(progress.taken)
-            for _ in _full_blocks(path, lines, reading, progress):
+            file.seek(progress.taken)
+            for _ in _full_blocks(path, _chunks(file), reading, progress):
                 yield reading.drain()
     except FileNotFoundError:
         return  # the writer removed its oldest file while we read another
@@ -179,38 +188,84 @@ def read_file(path: Path, reading: Reading, progress: Progress) -> Iterator[Bloc
         raise PairsUnreadableError(path, error.strerror or str(error)) from error
 
 
+def _chunks(file: RawIOBase) -> Iterator[bytes]:
+    """Yield whole lines together, and last what has no end of a line."""
+    rest: list[bytes] = []
+    while data := file.read(_CHUNK_BYTES):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield b"".join((*rest, data[:end]))
+            rest = []
+        rest.append(data[end:])
+    if last := b"".join(rest):
+        yield last
+
+
 def _full_blocks(
-    path: Path, lines: Iterable[bytes], reading: Reading, progress: Progress
+    path: Path, chunks: Iterable[bytes], reading: Reading, progress: Progress
 ) -> Iterator[None]:
     """Read the lines of one file, pausing whenever a block is full."""
-    first_unreadable: int | None = None
-    json_seen = progress.taken > 0
-    for line in lines:
-        corrupt = 0
-        if not line.isspace():
-            try:
-                corrupt = reading.take_line(line)
-                json_seen = True
-            except _SHAPE_ERRORS:
-                begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
-                json_seen |= begins_well
-                if begins_well and not line.endswith(b"\n"):
-                    reading.lines += 1
-                    reading.torn += 1
-                    progress.torn = True
-                    break
-                first_unreadable = first_unreadable or progress.lines + 1
-                corrupt = 1
-            reading.lines += 1
-        progress.taken += len(line)
-        progress.lines += 1
-        if corrupt:
-            reading.corrupt += corrupt
-            reading.first_corrupt = reading.first_corrupt or f"{path}, line {progress.lines}"
+    file = _File(path, reading, progress)
+    for chunk in chunks:
+        if not file.take(chunk):
+            break
         if reading.row_count >= BLOCK_ROWS:
             yield
-    if first_unreadable and not json_seen:
-        raise PairsUnreadableError(path, "not JSON", first_unreadable)
+    if file.first_unreadable and not file.json_seen:
+        raise PairsUnreadableError(path, "not JSON", file.first_unreadable)
+
+
+class _File:
+    """Take the lines of one file, and remember what it looks like."""
+
+    def __init__(self, path: Path, reading: Reading, progress: Progress) -> None:
+        self._path = path
+        self._reading = reading
+        self._progress = progress
+        self.first_unreadable: int | None = None
+        self.json_seen = progress.taken > 0
+
+    def take(self, chunk: bytes) -> bool:
+        """Take whole lines, or the one without an end; say whether it was not a torn one."""
+        progress = self._progress
+        taken, others = 0, chunk
+        if chunk.endswith(b"\n"):
+            taken, others = self._reading.take_lines(chunk)
+            self.json_seen |= taken > 0
+        for line in BytesIO(others):
+            if not line.isspace() and not self._take_line(line, chunk):
+                return False
+            taken += 1
+        progress.taken += len(chunk)
+        progress.lines += taken
+        return True
+
+    def _take_line(self, line: bytes, chunk: bytes) -> bool:
+        """Take one line of a chunk; say whether it was not a torn one."""
+        reading = self._reading
+        reading.lines += 1
+        try:
+            corrupt = reading.take_line(line)
+            self.json_seen = True
+        except _SHAPE_ERRORS:
+            begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
+            self.json_seen |= begins_well
+            if begins_well and not line.endswith(b"\n"):
+                reading.torn += 1
+                self._progress.torn = True
+                return False
+            self.first_unreadable = self.first_unreadable or self._number(line, chunk)
+            corrupt = 1
+        if corrupt:
+            reading.corrupt += corrupt
+            if reading.first_corrupt is None:
+                reading.first_corrupt = f"{self._path}, line {self._number(line, chunk)}"
+        return True
+
+    def _number(self, line: bytes, chunk: bytes) -> int:
+        """Return the number, in the file, of the first line of a chunk that is like this one."""
+        text = b"\n" + chunk
+        return self._progress.lines + text.count(b"\n", 0, text.index(b"\n" + line)) + 1
 
 
 def _pair(span: dict[str, Any]) -> tuple[Shape, Row]:

@@ -138,6 +138,7 @@ def test_pairs_are_written_in_chunks_of_bounded_size(
 ) -> None:
     monkeypatch.setattr(comparison.compact, "CHUNK_ROWS", 3)
     monkeypatch.setattr("comparison.pair_files.BLOCK_ROWS", 2)
+    monkeypatch.setattr("comparison.pair_files._CHUNK_BYTES", 1_000)
     file = PairFile(pairs)
     for _ in range(10):
         file.pair()

@@ -3,17 +3,20 @@
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import comparison.line_template
+import comparison.pair_files
 from comparison.columns import column_of
-from comparison.line_template import MOST_ATTEMPTS, MOST_TEMPLATES, Templates
-from comparison.pair_files import _SHAPE_ERRORS, Reading
+from comparison.errors import PairsUnreadableError
+from comparison.line_template import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, Templates
+from comparison.pair_files import _SHAPE_ERRORS, Progress, Reading, read_file
 from flags import attributes
 from tests.pair_files import PairFile, Scored, any_value, span, traces
 
@@ -36,11 +39,17 @@ REQUIRED = {
 }
 
 
+IDENTITY = ("span", "trace", "time")
+
+
 class Parsed(Templates):
     """Recognise nothing: the parser reads every line."""
 
     def match(self, line: bytes) -> bool:
         return False
+
+    def match_all(self, lines: bytes) -> tuple[int, bytes]:
+        return 0, lines
 
 
 def read(lines: Sequence[bytes], templates: Templates) -> tuple[Any, ...]:
@@ -54,7 +63,7 @@ def read(lines: Sequence[bytes], templates: Templates) -> tuple[Any, ...]:
             unreadable += 1
     count, rows = reading.row_count, []
     for shape, columns in reading.drain().items():
-        keys = ("span", "trace", "time", *shape)
+        keys = (*IDENTITY, *shape)
         for row in zip(*columns, strict=True):
             pairs = zip(keys, row, strict=True)
             rows.append([pair for pair in pairs if pair[0] not in shape or column_of(pair[0])])
@@ -153,6 +162,26 @@ def test_an_attribute_that_occurs_twice_counts_as_it_does_for_the_parser() -> No
     same([orjson.dumps(traces(made))] * 3)
 
 
+def test_most_lines_are_read_by_the_quicker_template(tmp_path: Path) -> None:
+    """Or else compaction would be half as fast."""
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(
+        b"".join(
+            line({KEYS[4]: number / 7, KEYS[6]: f"c{number % 3}"}, number + 1)
+            for number in range(3 * FEWEST_ROWS)
+        )
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison.pair_files, "BLOCK_ROWS", FEWEST_ROWS)
+        templates = Templates()
+        for _ in read_file(path, Reading(templates=templates), Progress()):
+            pass
+    [known] = templates._kept
+    assert known._quick is not None
+    captured = [field.group for field in known._quick.fields if field.group is not None]
+    assert len(captured) == len(IDENTITY) + 2
+
+
 def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or else compaction would be as slow as the parser is."""
     lines = [
@@ -169,6 +198,77 @@ def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     whole = [each for each in parsed if each.startswith(b"{")]
     assert len(whole) == 1
     assert reading.row_count == 49
+
+
+def read_whole(path: Path, templates: Templates) -> tuple[Any, ...]:
+    """Return rows, counts and how far a file was read, which is read block by block."""
+    reading, progress = Reading(templates=templates), Progress()
+    blocks = [*read_file(path, reading, progress), reading.drain()]
+    rows = [
+        zip((*IDENTITY, *shape), row, strict=True)
+        for block in blocks
+        for shape, columns in block.items()
+        for row in zip(*columns, strict=True)
+    ]
+    kept = [[pair for pair in row if pair[0] in IDENTITY or column_of(pair[0])] for row in rows]
+    return (
+        sorted(map(repr, kept)),
+        (reading.lines, reading.torn, reading.corrupt, reading.first_corrupt, reading.foreign),
+        progress,
+    )
+
+
+def outcome(path: Path, templates: Templates) -> tuple[Any, ...]:
+    """Return what reading a file came to: what it read, or what it raised."""
+    try:
+        return read_whole(path, templates)
+    except PairsUnreadableError as error:
+        return (str(error),)
+
+
+def of_another_worker(values: dict[str, object], worker: str) -> bytes:
+    made = traces(span(attributes.PAIR_SPAN, {**REQUIRED, **values}))
+    resource = {"attributes": [{"key": "service.instance.id", "value": any_value(worker)}]}
+    made["resourceSpans"][0]["resource"] = resource
+    return orjson.dumps(made) + b"\n"
+
+
+calm = st.fixed_dictionaries(
+    {
+        KEYS[0]: st.sampled_from([10.0, 10.0, 10.0, 50.0]),
+        KEYS[3]: st.sampled_from(["split", "split", "split", "é"]),
+        KEYS[4]: st.floats(0, 1),
+        KEYS[6]: st.sampled_from(["web", "web", "web", "pos", ""]),
+    }
+)
+lines_of_a_file = st.one_of(
+    st.builds(line, calm, st.integers(1, 99)),
+    st.builds(line, shape, st.integers(1, 99)),
+    st.sampled_from(
+        [b"\n", b"no json\n", b"{\n", b"{}\n", b"\r\n", line({}).replace(b'"f"', b"{}")]
+    ),
+    st.builds(of_another_worker, calm, st.sampled_from(["a", "b", "a longer one"])),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    made=st.lists(lines_of_a_file, max_size=40),
+    chunk=st.sampled_from([1, 700, 5_000, 2**18]),
+    torn=st.integers(0, 40),
+)
+def test_a_file_read_by_the_chunk_is_read_as_the_parser_reads_it(
+    tmp_path: Path, made: list[bytes], chunk: int, torn: int
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    whole = b"".join(made)
+    path.write_bytes(whole[: len(whole) - torn])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison.pair_files, "_CHUNK_BYTES", chunk)
+        patch.setattr(comparison.pair_files, "BLOCK_ROWS", 5)
+        patch.setattr(comparison.line_template, "FEWEST_ROWS", 2)
+        patch.setattr(comparison.line_template, "FEWEST_SHARED", 1)
+        assert outcome(path, Templates()) == outcome(path, Parsed())
 
 
 def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:

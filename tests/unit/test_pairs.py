@@ -234,6 +234,7 @@ def test_blocks_join_seamlessly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     in_one = load_pairs(tmp_path)
 
     monkeypatch.setattr(pair_files, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(pair_files, "_CHUNK_BYTES", 5_000)
 
     pd.testing.assert_frame_equal(load_pairs(tmp_path), in_one)
     assert list(in_one["segment.channel"].dropna()) == ["c1", "c3"] * 5

@@ -21,7 +21,9 @@ class Measured:
     durations: tuple[float, ...]
     """Milliseconds of each good answer at the steady rate, in rising order."""
     cpu: float
-    """Milliseconds of processor time per request, of every process of the system."""
+    """Milliseconds of processor time per request at the steady rate, of every process."""
+    cpu_at_full_load: float
+    """The same with as many requests as it can take."""
     throughput: float
     """Answers per second under as much load as it can take."""
     failed: int
@@ -72,15 +74,18 @@ class Load:
             spent = system.cpu_seconds()
             durations = await self._steadily(session, system, steady)
             await asyncio.sleep(0.2)
-            spent = system.cpu_seconds() - spent
+            between = system.cpu_seconds()
             began = time.perf_counter()
             further = await self._fully(session, system, full)
             elapsed = time.perf_counter() - began
+            await asyncio.sleep(0.2)
+            end = system.cpu_seconds()
         good = sorted(each for each in durations if each is not None)
         answered = sum(each is not None for each in further)
         return Measured(
             durations=tuple(each * 1e3 for each in good),
-            cpu=spent / len(durations) * 1e3,
+            cpu=(between - spent) / len(durations) * 1e3,
+            cpu_at_full_load=(end - between) / len(further) * 1e3,
             throughput=answered / elapsed,
             failed=len(durations) - len(good) + len(further) - answered,
         )

@@ -189,8 +189,8 @@ class Question:
 
 
 def times(value: float) -> str:
-    """Write a ratio: `2.03`, `31`, `inf`."""
-    return "inf" if math.isinf(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+    """Write a ratio: `2.03`, `31`, `∞`."""
+    return "∞" if math.isinf(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
 def points(value: float) -> str:

@@ -68,8 +68,9 @@ class Answer:
 class Pairing:
     """Score both sides of each request; the caller gets the active one's answer.
 
-    The answer leaves as soon as the active side is done; the shadow finishes in the background. A
-    candidate's shadow begins once the answer has left: until then the processor is the answer's.
+    The answer leaves as soon as the active side is done; the shadow finishes in the background.
+    What is not needed for the answer, a candidate's shadow and the record of the pair, begins once
+    it has left: until then the processor is the answer's.
     Every accepted request ends in exactly one recorded pair, even if its caller went away.
     """
 
@@ -132,9 +133,8 @@ class Pairing:
         if assignment.active is Side.PRIMARY:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
-            candidate = await self._shadow(
-                request, Side.CANDIDATE, assignment, after=request.departure
-            )
+            await _departed(request)
+            candidate = await self._shadow(request, Side.CANDIDATE, assignment)
         else:
             insurance = asyncio.create_task(self._shadow(request, Side.PRIMARY, assignment))
             candidate = await self._score(request, Side.CANDIDATE, assignment)
@@ -144,6 +144,7 @@ class Pairing:
             else:
                 primary = await self._primary_instead(request, assignment, insurance)
                 delivery.deliver(Side.PRIMARY, primary)
+            await _departed(request)
         if self._measure is not None:
             primary, candidate = await self._measured(primary), await self._measured(candidate)
         self._record(request, seen, delivery, primary, candidate)
@@ -165,22 +166,13 @@ class Pairing:
         tuned = self._tuning.thresholds(assignment.payload)
         return await self._scorers[side].score(request.candidate, limit, tuned)
 
-    async def _shadow(
-        self,
-        request: Request,
-        side: Side,
-        assignment: Assignment,
-        *,
-        after: Departure | None = None,
-    ) -> Scored:
+    async def _shadow(self, request: Request, side: Side, assignment: Assignment) -> Scored:
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
         if self._shadows >= self._limits.shadow_concurrency:
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
-            if after is not None:
-                await after.awaited()
             return await self._score(request, side, assignment, shadow=True)
         finally:
             self._shadows -= 1
@@ -283,6 +275,11 @@ class Delivery:
         self._waiting.set_result(
             Answer(scored.answer, side, self.fallback, self.assignment, scored.observation.model)
         )
+
+
+async def _departed(request: Request) -> None:
+    if request.departure is not None:
+        await request.departure.awaited()
 
 
 def _leave_nobody_waiting(task: "asyncio.Task[None]", waiting: "asyncio.Future[Answer]") -> None:

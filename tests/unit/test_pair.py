@@ -375,17 +375,20 @@ async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_on
     pairing.close()
 
 
-async def test_a_shadow_that_waits_for_its_answer_to_leave_counts_as_one() -> None:
-    pairs = InMemoryPairs()
-    limits = Limits(shadow_concurrency=1)
-    pairing = pairing_of(FakeModel(), FakeModel(), sink=pairs, limits=limits)
-    departure = Departure()
-    for request_id in ("r1", "r2"):
-        await pairing.answer(replace(Request.of(request_id, 1), departure=departure))
+@pytest.mark.parametrize("active", Side)
+async def test_a_pair_without_a_shadow_is_recorded_once_the_answer_has_left(
+    active: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flags.departure.PATIENCE", NEVER)
+    pairs, departure = InMemoryPairs(), Departure()
+    assign = FixedAssignment(active, shadow=False)
+    pairing = pairing_of(FakeModel(), FakeModel(), assign=assign, sink=pairs)
+    await pairing.answer(replace(Request.of("r1", 1), departure=departure))
+    assert await pairing.drain(SOON) == 1
+    assert pairs.pairs == []
     departure.happened()
     assert await pairing.drain(NEVER) == 0
-    statuses = {pair.request_id: pair.candidate.status for pair in pairs.pairs}
-    assert statuses == {"r1": Status.OK, "r2": Status.SHED}
+    assert pairs.pairs[0].observation(active.other).status is Status.SKIPPED
     pairing.close()
 
 

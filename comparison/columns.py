@@ -58,7 +58,7 @@ def _join_text(parts: Sequence[ExtensionArray]) -> ExtensionArray:
 
 
 def _category_part(values: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
-    if values and isinstance(values[0], str) and _is_one(values):
+    if _is_one(values) and isinstance(values[0], str):
         return np.zeros(len(values), dtype=np.intp), [values[0]]
     texts = np.empty(len(values), dtype=object)
     texts[:] = _texts(values)

@@ -283,13 +283,14 @@ class _Expression:
                 found: list[bytes] = []
                 for pair in value:
                     expression, decode = _attribute(pair)
-                    if decode is not None and (place := len(keys)) in shared:
-                        expression = _literal(pair, shared[place])
-                        held.append(Field(None, decode, shared[place]))
-                    elif decode is not None:
-                        held.append(Field(next(groups), decode))
                     if decode is not None:
+                        place = len(keys)
                         keys.append(pair["key"])
+                        if place in shared:
+                            expression = _literal(pair, shared[place])
+                            held.append(Field(None, decode, shared[place]))
+                        else:
+                            held.append(Field(next(groups), decode))
                     found.append(expression)
                 part = rb"\[" + b",".join(found) + rb"\]"
             elif name in _CAPTURED:

@@ -1,7 +1,7 @@
 """Guard the API routes: identify each request, refuse what is malformed, name who answered."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +21,11 @@ ANSWER: Final = "bentoml_flags.answer"
 AFTERWARDS: Final = "bentoml_flags.afterwards"
 """Keys of the ASGI scope: what the edge found out, what the endpoint answered with, and what it
 wants called once the response has ended, however it did."""
+
+
+def afterwards(scope: Scope, callback: Callable[[], object]) -> None:
+    """Have the edge call `callback` once the response has ended, however it did."""
+    scope.setdefault(AFTERWARDS, []).append(callback)
 
 
 class Edge:

@@ -11,7 +11,7 @@ import pydantic
 from flags.api_contract import SharedApi
 from flags.assignment import Side
 from flags.departure import Departure
-from flags.edge import AFTERWARDS, IDENTITY
+from flags.edge import IDENTITY, afterwards
 from flags.isolation import isolated
 from flags.pair import Request
 from flags.placement import Placement
@@ -49,10 +49,10 @@ class SideCalls:
         files: RequestFiles | None = None
         if self._takes_files or self._has_context:
             files = RequestFiles(context.request)
-            scope.setdefault(AFTERWARDS, []).append(files.release)
+            afterwards(scope, files.release)
             own = self._with_files(own, files)
         departure = Departure()
-        scope.setdefault(AFTERWARDS, []).append(departure.happened)
+        afterwards(scope, departure.happened)
         contexts = {side: _context(context, files) for side in Side}
         request = Request(
             identity.request_id,

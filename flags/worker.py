@@ -15,7 +15,7 @@ from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
 
 from flags.assignment import DOMAIN, Side
-from flags.edge import AFTERWARDS, ANSWER
+from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.heartbeat import Heartbeat
@@ -137,7 +137,7 @@ class MigrationWorker:
         stream: SideStream = answer.value
         scope = context.request.scope
         scope[ANSWER] = answer
-        scope.setdefault(AFTERWARDS, []).append(stream.leave)  # a server may just drop us
+        afterwards(scope, stream.leave)  # a server may just drop us
         contexts[answer.served].apply_to(context.response, streaming=True)
         async with aclosing(stream.items()) as items:
             async for item in items:

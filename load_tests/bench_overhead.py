@@ -73,7 +73,7 @@ def train_models() -> list[dict[str, Any]]:
 def scoring_alone(sent: Sequence[Mapping[str, Any]], rate: float) -> float:
     """Return the milliseconds of processor time of one score of v2, called at a rate.
 
-    Called without a pause, a model takes half of that: its code and data stay in the caches.
+    Called without a pause it takes less: its code and data stay in the caches.
     """
     import bentoml
 

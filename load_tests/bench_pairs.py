@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 from opentelemetry import trace
 
@@ -29,9 +30,10 @@ GOAL = 100.0
 
 def pair(number: int) -> Pair:
     """Return a pair of the fraud detector: both sides answered, segments and features recorded."""
+    random = Random(number)
     began = 1_763_880_000_000_000_000 + number * 10_000_000
     parent = trace.SpanContext(0x4BF92F3577B34DA6A3CE929D0E0E4736 + number, number + 1, True)
-    active = Side.CANDIDATE if scattered(number, 1) < 0.1 else Side.PRIMARY
+    active = Side.CANDIDATE if random.random() < 0.1 else Side.PRIMARY
     return Pair(
         request_id=f"request-{number}",
         api="predict",
@@ -45,40 +47,34 @@ def pair(number: int) -> Pair:
             provider="unleash",
             rollout=10.0,
         ),
-        primary=observation("fraud-v1:k3jx5c7q2wha", number, 2),
-        candidate=observation("fraud-v2:q2whak3jx5c7", number, 4),
+        primary=observation("fraud-v1:k3jx5c7q2wha", random),
+        candidate=observation("fraud-v2:q2whak3jx5c7", random),
         served=active,
         segments={
-            "channel": ("online", "pos", "phone")[int(3 * scattered(number, 6))],
-            "country": ("NL", "BE", "DE", "FR")[int(4 * scattered(number, 7) ** 2)],
+            "channel": random.choice(("online", "pos", "phone")),
+            "country": random.choice(("NL", "NL", "BE", "DE", "FR")),
             "weekday": "Tuesday",
         },
         features={
-            "amount": round(500 * scattered(number, 8) ** 3, 2),
-            "transactions_7d": float(int(20 * scattered(number, 9))),
-            "terminal_risk": scattered(number, 10) / 50,
+            "amount": round(500 * random.random() ** 3, 2),
+            "transactions_7d": float(random.randrange(20)),
+            "terminal_risk": random.random() / 50,
         },
         parent=trace.set_span_in_context(trace.NonRecordingSpan(parent)),
     )
 
 
-def observation(model: str, number: int, salt: int) -> Observation:
+def observation(model: str, random: Random) -> Observation:
     """Return what one side said."""
-    score = scattered(number, salt) ** 8
+    score = random.random() ** 8
     return Observation(
         Status.OK,
         scores={OUTPUT: score},
         thresholds={OUTPUT: 0.7},
         labels={OUTPUT: score >= 0.7},
-        duration=0.002 + scattered(number, salt + 1) / 1000,
+        duration=0.002 + random.random() / 1000,
         model=model,
     )
-
-
-def scattered(number: int, salt: int) -> float:
-    """Return a number from 0 to 1 that looks random, and is the same each time."""
-    mixed = (number + salt * 0x9E3779B1) * 0x9E3779B97F4A7C15 % 2**64
-    return (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 % 2**64 / 2**64
 
 
 def measure(folder: Path, rounds: int, pairs: int) -> float:

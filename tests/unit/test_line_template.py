@@ -16,7 +16,7 @@ import comparison.pair_files
 from comparison.columns import column_of
 from comparison.errors import PairsUnreadableError
 from comparison.line_template import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, Templates
-from comparison.pair_files import _SHAPE_ERRORS, Progress, Reading, read_file
+from comparison.pair_files import _SHAPE_ERRORS, Block, Progress, Reading, read_file
 from flags import attributes
 from tests.pair_files import PairFile, Scored, any_value, span, traces
 
@@ -61,14 +61,22 @@ def read(lines: Sequence[bytes], templates: Templates) -> tuple[Any, ...]:
             corrupt += reading.take_line(line)
         except _SHAPE_ERRORS:
             unreadable += 1
-    count, rows = reading.row_count, []
-    for shape, columns in reading.drain().items():
-        keys = (*IDENTITY, *shape)
-        for row in zip(*columns, strict=True):
-            pairs = zip(keys, row, strict=True)
-            rows.append([pair for pair in pairs if pair[0] not in shape or column_of(pair[0])])
+    count, rows = reading.row_count, rows_of(reading.drain())
     assert len(rows) == count
     return sorted(map(repr, rows)), corrupt, unreadable, reading.foreign
+
+
+def rows_of(block: Block) -> list[list[tuple[str, Any]]]:
+    """Return the rows of a block by their names, without what has no column."""
+    return [
+        [
+            (name, value)
+            for name, value in zip((*IDENTITY, *shape), row, strict=True)
+            if name in IDENTITY or column_of(name)
+        ]
+        for shape, columns in block.items()
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def same(lines: Sequence[bytes]) -> None:
@@ -162,7 +170,9 @@ def test_an_attribute_that_occurs_twice_counts_as_it_does_for_the_parser() -> No
     same([orjson.dumps(traces(made))] * 3)
 
 
-def test_most_lines_are_read_by_the_quicker_template(tmp_path: Path) -> None:
+def test_most_lines_are_read_by_the_quicker_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Or else compaction would be half as fast."""
     path = tmp_path / "pairs.jsonl"
     path.write_bytes(
@@ -171,11 +181,10 @@ def test_most_lines_are_read_by_the_quicker_template(tmp_path: Path) -> None:
             for number in range(3 * FEWEST_ROWS)
         )
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison.pair_files, "BLOCK_ROWS", FEWEST_ROWS)
-        templates = Templates()
-        for _ in read_file(path, Reading(templates=templates), Progress()):
-            pass
+    monkeypatch.setattr(comparison.pair_files, "BLOCK_ROWS", FEWEST_ROWS)
+    templates = Templates()
+    for _ in read_file(path, Reading(templates=templates), Progress()):
+        pass
     [known] = templates._kept
     assert known._quick is not None
     captured = [field.group for field in known._quick.fields if field.group is not None]
@@ -204,15 +213,9 @@ def read_whole(path: Path, templates: Templates) -> tuple[Any, ...]:
     """Return rows, counts and how far a file was read, which is read block by block."""
     reading, progress = Reading(templates=templates), Progress()
     blocks = [*read_file(path, reading, progress), reading.drain()]
-    rows = [
-        zip((*IDENTITY, *shape), row, strict=True)
-        for block in blocks
-        for shape, columns in block.items()
-        for row in zip(*columns, strict=True)
-    ]
-    kept = [[pair for pair in row if pair[0] in IDENTITY or column_of(pair[0])] for row in rows]
+    rows = [row for block in blocks for row in rows_of(block)]
     return (
-        sorted(map(repr, kept)),
+        sorted(map(repr, rows)),
         (reading.lines, reading.torn, reading.corrupt, reading.first_corrupt, reading.foreign),
         progress,
     )

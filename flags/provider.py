@@ -8,6 +8,7 @@ An ordinary OpenFeature provider, usable without BentoML:
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -30,6 +31,7 @@ from flags.resolution import (
     failed,
     json_payload_of,
     metadata_of,
+    off_for_all,
     on_off,
     payload_of,
     reason_of,
@@ -80,6 +82,8 @@ class UnleashProvider(AbstractProvider):
         self._diagnosed = float("-inf")
         self._told_flags: FlagDocument | None = None
         self._asked: set[str] = set()
+        self._answered: Counter[str] = Counter()
+        """How often each flag was answered without its engine, since that was counted."""
         self._arriving = False
         self._lock = threading.RLock()
         self._client: UnleashClient | None = None
@@ -97,7 +101,7 @@ class UnleashProvider(AbstractProvider):
         self._freshness.started = self._clock()
         self._starting = True
         self._client = make_client(
-            self._source, loaded=self._loaded, looked=self._looked, each_second=self._tell
+            self._source, loaded=self._loaded, looked=self._looked, each_second=self._each_second
         )
         self._arriving = False
         starter = threading.Thread(target=self._start, name="unleash-start", daemon=True)
@@ -114,6 +118,7 @@ class UnleashProvider(AbstractProvider):
     def shutdown(self) -> None:
         """Stop refreshing."""
         if self._client is not None:
+            self._count(self._client)
             self._client.destroy()
 
     def get_metadata(self) -> Metadata:
@@ -223,7 +228,11 @@ class UnleashProvider(AbstractProvider):
         if definition is None:
             message = f"flag {flag_key} does not exist in {self._source.where}"
             return failed(default, ErrorCode.FLAG_NOT_FOUND, message)
-        found = evaluated(self._client, definition, unleash_context(context))
+        found = off_for_all(definition)
+        if found is None:
+            found = evaluated(self._client, definition, unleash_context(context))
+        elif isinstance(self._source, FlagServer):
+            self._answered[flag_key] += 1
         try:
             value = read(found)
         except (KeyError, TypeError, ValueError) as error:
@@ -236,6 +245,13 @@ class UnleashProvider(AbstractProvider):
             variant=variant,
             flag_metadata=metadata_of(definition, found),
         )
+
+    def _count(self, client: UnleashClient) -> None:
+        """Have the engine count what it was not asked, for Unleash's page on a flag's usage."""
+        answered, self._answered = self._answered, Counter()
+        for flag, times in answered.items():
+            for _ in range(times):
+                client.is_enabled(flag)
 
     # --- the client and what it reports -----------------------------------------------------------
 
@@ -250,6 +266,11 @@ class UnleashProvider(AbstractProvider):
         except Exception as error:  # a malformed URL; the client says which
             self._loaded(None, f"{self._source.where} cannot be asked: {error}")
         self._looked()
+
+    def _each_second(self) -> None:
+        self._tell()
+        if self._client is not None:
+            self._count(self._client)
 
     def _loaded(self, document: FlagDocument | None, error: str | None) -> None:
         with self._lock:

@@ -42,6 +42,16 @@ def evaluated(
     return {"name": "disabled", "enabled": False, "feature_enabled": is_on}
 
 
+def off_for_all(definition: FlagDefinition) -> dict[str, Any] | None:
+    """Return what the engine would say of a flag that is off for everybody; None for any other.
+
+    As long as a migration is in the shadow, and after a rollback, the engine need not be asked.
+    """
+    if definition.enabled and (definition.rollout != 0.0 or definition.constrained):
+        return None
+    return {"name": "disabled", "enabled": False, "feature_enabled": False}
+
+
 def reason_of(definition: FlagDefinition, state: State) -> Reason:
     """Return why the flag says what it says; STATIC and DISABLED only if it says so to everyone."""
     if state is State.STALE:

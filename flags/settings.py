@@ -110,7 +110,13 @@ class Settings(BaseSettings):
     shadow_concurrency: int = Field(
         32, ge=1, description="Shadows in progress per worker; a further one is shed."
     )
-
+    shadow_interval: float = Field(
+        0.25,
+        ge=0,
+        le=0.5,
+        description="Seconds for which shadows gather, to be scored one after the other between "
+        "two answers. 0, and always with `runners`: each on its own, once its answer has left.",
+    )
     candidate_start_timeout: float = Field(
         60.0,
         gt=0,
@@ -125,7 +131,7 @@ class Settings(BaseSettings):
     # --- where pairs go -------------------------------------------------------------------------
     pairs_dir: Path = Field(Path("pairs"), description="Folder of the pair files.")
     pairs_flush_interval: float = Field(
-        0.2, gt=0, le=1, description="Seconds from an answer to its pair on disk."
+        0.2, gt=0, le=1, description="Seconds from a pair to its line on disk."
     )
     pairs_rotate_bytes: int = Field(
         64 * 2**20, ge=2**16, description="Size at which a pair file is closed."

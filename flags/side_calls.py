@@ -2,11 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import bentoml
 import pydantic
+from starlette.types import Scope
 
 from flags.api_contract import SharedApi
 from flags.assignment import Side
@@ -26,8 +27,16 @@ Contexts = Mapping[Side, SideContext]
 class SideCalls:
     """Make the calls of one API: each side gets arguments, files and a context of its own."""
 
-    def __init__(self, api: str, shared: SharedApi, placement: Placement) -> None:
+    def __init__(
+        self,
+        api: str,
+        shared: SharedApi,
+        placement: Placement,
+        arrived: Callable[[], Departure] = Departure,
+    ) -> None:
+        """Make the calls of `api`; `arrived` says when what follows a request's answer begins."""
         self._api = api
+        self._arrived = arrived
         self._shared = shared
         self._placement = placement
         self._takes_files = bool(shared.primary.input_spec.multipart_fields)
@@ -51,8 +60,7 @@ class SideCalls:
             files = RequestFiles(context.request)
             afterwards(scope, files.release)
             own = self._with_files(own, files)
-        departure = Departure()
-        afterwards(scope, departure.happened)
+        departure = self._departure(scope)
         contexts = {side: _context(context, files) for side in Side}
         request = Request(
             identity.request_id,
@@ -67,6 +75,14 @@ class SideCalls:
             departure=departure,
         )
         return request, contexts
+
+    def _departure(self, scope: Scope) -> Departure | None:
+        """Return when the answer has left, where the edge tells; a stream's pair ends later yet."""
+        if IDENTITY not in scope or self._shared.primary.is_stream:
+            return None
+        departure = self._arrived()
+        afterwards(scope, departure.happened)
+        return departure
 
     def _for_candidate(self, given: Call) -> Call | Exception:
         if not self._shared.same_input_types:

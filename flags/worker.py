@@ -15,14 +15,16 @@ from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
 
 from flags.assignment import DOMAIN, Side
+from flags.departure import Departure
 from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.heartbeat import Heartbeat
+from flags.lull import Lull
 from flags.metrics import CountedPairs, WorkerMetrics
 from flags.pair import Pairing
 from flags.pairings import Pairings
-from flags.placement import PlacedSide
+from flags.placement import PlacedSide, Placement
 from flags.plan import Plan
 from flags.provider import UnleashProvider
 from flags.recent import RecentPairs, recent_path
@@ -55,8 +57,10 @@ class MigrationWorker:
     def __init__(self, plan: Plan, sides: Mapping[Side, PlacedSide]) -> None:
         self._plan = plan
         self._sides = sides
+        self._lull = _lull(plan)
+        arrived = Departure if self._lull is None else self._lull.arrived
         self._calls = {
-            name: SideCalls(name, planned.shared, plan.placement)
+            name: SideCalls(name, planned.shared, plan.placement, arrived)
             for name, planned in plan.apis.items()
         }
         self._pairings: dict[str, Pairing] = {}
@@ -106,6 +110,8 @@ class MigrationWorker:
     async def stop(self) -> None:
         """Finish the pairs in progress, write the closing record, leave the flag source."""
         within = self._plan.settings.drain_timeout
+        if self._lull is not None:
+            self._lull.end()
         await asyncio.gather(*(pairing.drain(within) for pairing in self._pairings.values()))
         for pairing in self._pairings.values():
             pairing.close()
@@ -180,3 +186,12 @@ class MigrationWorker:
             [tunings[name] for name, planned in plan.apis.items() if planned.is_tuned],
             None if plan.provider else plan.settings.flag_source,
         )
+
+
+def _lull(plan: Plan) -> Lull | None:
+    """Return where shadows gather; those of `runners` do not: their process batches, and sheds."""
+    settings = plan.settings
+    if plan.placement is Placement.RUNNERS or not settings.shadow_interval:
+        return None
+    # Half of them, so that as many can gather while these are scored.
+    return Lull(settings.shadow_interval, most=max(1, settings.shadow_concurrency // 2))

@@ -7,11 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import orjson
 import psutil
+
+SHADOWS: Final = 0.8
+"""Seconds in which the last shadows are scored and recorded; they belong to their load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +73,15 @@ class Load:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             await self._fully(session, system, 0.3)
-            await asyncio.sleep(0.2)  # the last shadows
+            await asyncio.sleep(SHADOWS)
             spent = system.cpu_seconds()
             durations = await self._steadily(session, system, steady)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(SHADOWS)
             between = system.cpu_seconds()
             began = time.perf_counter()
             further = await self._fully(session, system, full)
             elapsed = time.perf_counter() - began
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(SHADOWS)
             end = system.cpu_seconds()
         good = sorted(each for each in durations if each is not None)
         answered = sum(each is not None for each in further)

@@ -46,6 +46,7 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("CANDIDATE_ITEM_TIMEOUT", "9", 9.0),
     ("SHADOW_TIMEOUT", "1", 1.0),
     ("SHADOW_CONCURRENCY", "4", 4),
+    ("SHADOW_INTERVAL", "0.1", 0.1),
     ("CANDIDATE_START_TIMEOUT", "5", 5.0),
     ("CANDIDATE_MAX_MEMORY", "1073741824", 2**30),
     ("PAIRS_DIR", "/data/pairs", Path("/data/pairs")),

@@ -1,0 +1,81 @@
+"""Gather what nobody waits for, and do it for several requests at once, between answers."""
+
+import asyncio
+
+from flags.departure import PATIENCE, Departure
+
+
+class Lull:
+    """A moment in which no answer is being made, for the shadows that have gathered until then.
+
+    Once the first has waited for an interval, all of them begin together: at once, if no answer is
+    being made, and otherwise when the last of these has left, `PATIENCE` later at most. Many at a
+    time do not wait for that. One after the other, models and records find their code and data in
+    the processor's caches; each by itself, between other work, takes a good deal longer.
+    """
+
+    def __init__(self, interval: float, most: int) -> None:
+        """Gather for `interval` seconds, and not more than `most` requests at a time."""
+        self._interval = interval
+        self._most = most
+        self._being_made = 0
+        self._gathered: list[asyncio.Future[None]] = []
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = False
+
+    def arrived(self) -> Departure:
+        """Say that an answer is being made, until the departure returned has happened."""
+        self._being_made += 1
+        return _Gathered(self)
+
+    def end(self) -> None:
+        """Let everything begin at once, from now on."""
+        self._over = True
+        self._begin()
+
+    def _left(self) -> None:
+        self._being_made -= 1
+        if self._due and not self._being_made:
+            self._begin()
+
+    async def _awaited(self) -> None:
+        if self._over:
+            return
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+        self._gathered.append(begun)
+        if len(self._gathered) >= self._most:
+            self._begin()
+        elif self._timer is None:
+            self._timer = loop.call_later(self._interval, self._fall_due)
+        await begun
+
+    def _fall_due(self) -> None:
+        if not self._being_made:
+            self._begin()
+            return
+        self._due = True
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._begin)
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due = None, False
+        gathered, self._gathered = self._gathered, []
+        for begun in gathered:
+            if not begun.done():  # cancelled with the request's task
+                begun.set_result(None)
+
+
+class _Gathered(Departure):
+    """The departure of an answer whose shadow waits for the lull after it."""
+
+    def __init__(self, lull: Lull) -> None:
+        self._lull = lull
+
+    def happened(self) -> None:
+        self._lull._left()
+
+    async def awaited(self) -> None:
+        await self._lull._awaited()

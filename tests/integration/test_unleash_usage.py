@@ -1,0 +1,47 @@
+"""Unleash's page on the usage of a flag counts every answer, also those without its engine."""
+
+from typing import Any
+
+import requests
+from openfeature.evaluation_context import EvaluationContext
+
+from flags.admin import seed
+from flags.local import LocalUnleash
+from flags.provider import FlagServer, UnleashProvider
+from tests.fakes import eventually
+
+ANSWERS = 7
+
+
+def usage(unleash: LocalUnleash, flag: str) -> tuple[int, int]:
+    """Return how many answers Unleash has been told of: off, and on."""
+    url = f"{unleash.url}/api/admin/client-metrics/features/{flag}/raw"
+    headers = {"Authorization": unleash.admin_token}
+    rows: list[dict[str, Any]] = requests.get(url, headers=headers, timeout=5).json()["data"]
+    return sum(row["no"] for row in rows), sum(row["yes"] for row in rows)
+
+
+def test_answers_of_a_flag_that_is_off_for_all_are_counted(unleash: LocalUnleash) -> None:
+    """They are given without the engine, which keeps the count."""
+    flags = {"usage-0-v2": 0, "usage-100-v2": 100}
+    for flag, percent in flags.items():
+        seed(unleash.admin, flag)
+        unleash.admin.set_rollout(flag, percent)
+    server = FlagServer(unleash.sdk_url, unleash.client_token, refresh_interval=1)
+    provider = UnleashProvider(server)
+    provider.initialize(EvaluationContext())
+    try:
+        assert eventually(lambda: answer(provider, "usage-100-v2"))
+        for number in range(ANSWERS):
+            assert not answer(provider, "usage-0-v2", f"request-{number}")
+    finally:
+        provider.shutdown()
+    assert eventually(lambda: usage(unleash, "usage-0-v2") == (ANSWERS, 0))
+    off, on = usage(unleash, "usage-100-v2")
+    assert on == 1
+    assert off >= 0
+
+
+def answer(provider: UnleashProvider, flag: str, request_id: str = "request") -> bool:
+    """Return what the provider says of a flag."""
+    return provider.resolve_boolean_details(flag, False, EvaluationContext(request_id)).value

@@ -12,7 +12,7 @@ FlagsError
         FlagDocumentError       what the flag server sent is no list of flags
     ThresholdPayloadError       the flag's payload holds no usable threshold
     SideStuckError              every thread of a side hangs beyond its time limit
-    SideDownError               the process of a side is not there, or ended during the call
+    SideDownError               the candidate's process is not there, or ended during the call
     CallerLeftError             the caller went away before its stream had ended
     ServiceUnreachableError     no service answers, not in time, or with a failure of its own
     DestinationError            OpenTelemetry's variables name no usable OTLP/HTTP receiver
@@ -72,7 +72,7 @@ class SideStuckError(FlagsError):
 
 
 class SideDownError(FlagsError):
-    """The process of a side is not there, or it ended before it answered."""
+    """The candidate's process is not there, or it ended before it answered."""
 
 
 class CallerLeftError(FlagsError):

@@ -179,14 +179,10 @@ def _placed(self: Any, plan: Plan, side: Side) -> PlacedSide:
     service, settings = plan.service(side), plan.settings
     if plan.placement is Placement.RUNNERS:
         return RunnerSide(service, getattr(self, f"bentoml_flags_{side}"))
-    if plan.placement is Placement.EMBEDDED:
+    if plan.placement is Placement.EMBEDDED or side is Side.PRIMARY:
         return EmbeddedSide(side, service)
-    if side is Side.PRIMARY:
-        return IsolatedSide(side, service, ends_hung=settings.primary_timeout is not None)
     return IsolatedSide(
-        side,
         service,
-        ends_hung=True,
         start_within=settings.candidate_start_timeout,
         max_memory=settings.candidate_max_memory,
     )

@@ -1,4 +1,4 @@
-"""Put each side where it runs: in processes of its own, or in the API worker's threads."""
+"""Put each side where it runs: in a process of its own, or in the API worker's threads."""
 
 import asyncio
 import inspect
@@ -26,7 +26,8 @@ class Placement(StrEnum):
     RUNNERS = "runners"
     """Each model in its own BentoML worker processes: isolation, batching, GPUs, other machines."""
     ISOLATED = "isolated"
-    """Each in a process beside each API worker, reached by a pipe: isolation at less CPU."""
+    """The candidate in a process beside each API worker, reached by a pipe; the primary in the
+    worker, as without us: isolation at less CPU."""
     EMBEDDED = "embedded"
     """Both in the API worker: a fraction of the CPU, but a crash takes the worker with it."""
 

@@ -87,8 +87,8 @@ class SideCalls:
     def _for_candidate(self, given: Call) -> Call | Exception:
         if not self._shared.same_input_types:
             return call_converted(given, self._shared)
-        if self._placement is not Placement.EMBEDDED and not self._takes_files:
-            return given  # it is serialised: each process has its own
+        if self._placement is Placement.RUNNERS and not self._takes_files:
+            return given  # it is serialised, before any model has it
         return isolated(given)  # an uploaded image is read by that, while it is still there
 
     def _with_files(self, call: Call | Exception, files: RequestFiles) -> Call | Exception:

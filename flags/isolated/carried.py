@@ -1,4 +1,4 @@
-"""Carry what belongs to a request to a side's process and back, where pickle alone cannot."""
+"""Carry what belongs to a request to the candidate's process and back, where pickle cannot."""
 
 import tempfile
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _CARRIED: Final = (
 
 
 class HostedContext(SideContext):
-    """The caller's request as a side's process sees it, and the response that travels back."""
+    """The caller's request as the candidate sees it there, and the response that travels back."""
 
     def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
         request = Request(scope)
@@ -49,7 +49,7 @@ class HostedContext(SideContext):
 
 
 class CarriedResponse(NamedTuple):
-    """What a side set on its context. Its background tasks stay behind, and run there."""
+    """What the candidate set on its context. Its background tasks stay behind, and run there."""
 
     status_code: int
     headers: list[tuple[bytes, bytes]]

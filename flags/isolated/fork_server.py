@@ -1,11 +1,12 @@
 """Be preloaded by `multiprocessing`'s fork server, and by nothing else: importing this has effects.
 
 The fork server ends when the worker does. A SIGTERM that reaches it as well, as systemd sends it to
-every process of a service, would take both sides from a worker that still has requests to answer.
+every process of a service, would take the candidate from a worker that still has requests to
+answer.
 """
 
 import signal
 
-import flags.isolated.program  # noqa: F401 - so that no side's process has to import BentoML
+import flags.isolated.program  # noqa: F401 - so that no candidate's process has to import BentoML
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

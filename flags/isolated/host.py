@@ -1,4 +1,4 @@
-"""Answer calls in a side's process."""
+"""Answer calls in the candidate's process."""
 
 import asyncio
 import inspect
@@ -77,15 +77,14 @@ class Answered(NamedTuple):
 
 
 class Host:
-    """Hold the service of a side, and call it.
+    """Hold the candidate's service, and call it.
 
     The threads of the process take turns in waiting for a message. Whoever gets a synchronous call
     makes it at once, so that no thread has to wake another; an asynchronous one goes to the loop,
     for which there is then one thread more than calls can hold.
     """
 
-    def __init__(self, side: str, folder: str, pipe: BlockingPipe) -> None:
-        self._side = side
+    def __init__(self, folder: str, pipe: BlockingPipe) -> None:
         self._folder = folder
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
@@ -114,7 +113,7 @@ class Host:
         self._pipe.send(LOADED, None)
         needs_loop = bool(self._async) or hasattr(instance, "__is_ready__")
         for number in range(service.config.get("threads", 1) + needs_loop):
-            name = f"{self._side}-model-{number + 1}"
+            name = f"candidate-model-{number + 1}"
             threading.Thread(target=self._attend, name=name, daemon=True).start()
         await self._closed.wait()
         await run_hooks(service, instance, "__bentoml_shutdown_hook__")

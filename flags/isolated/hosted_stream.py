@@ -1,4 +1,4 @@
-"""Hold a stream in a side's process, from its first turn to its last."""
+"""Hold a stream in the candidate's process, from its first turn to its last."""
 
 import threading
 from collections.abc import Callable, Generator

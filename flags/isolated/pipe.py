@@ -1,4 +1,4 @@
-"""Send numbered, pickled messages over a stream socket between the worker and a side's process.
+"""Send numbered, pickled messages over a stream socket: the worker, the candidate's process.
 
 A body is handed over as it came, for its reader to unpickle: whoever cannot do that still knows the
 message's number, and can say which call failed. Both ends are our own and trust each other.
@@ -66,7 +66,7 @@ class Pipe(asyncio.Protocol):
 
 
 class BlockingPipe:
-    """The end of the side's process, for its threads: one receives at a time, any may send."""
+    """The end of the candidate's process, for its threads: one receives at a time, any may send."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end

@@ -1,4 +1,4 @@
-"""Hold one process of a side, as the worker sees it: from its start to its end."""
+"""Hold one process of the candidate, as the worker sees it: from its start to its end."""
 
 import asyncio
 import atexit
@@ -12,6 +12,7 @@ from typing import Final
 
 import psutil
 
+from flags.assignment import Side
 from flags.errors import SideDownError
 from flags.isolated.carried import CarriedImage, CarriedResponse
 from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
@@ -33,7 +34,7 @@ _PRELOADED: Final = "flags.isolated.fork_server"
 
 
 class SideCall:
-    """One call of a side's API, from the queue to its outcome."""
+    """One call of the candidate's API, from the queue to its outcome."""
 
     def __init__(self, message: Asked | Turn | str, *, takes_a_thread: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -52,15 +53,13 @@ class SideCall:
 
 
 class SideProcess:
-    """A child process that serves one side, and the calls that it has.
+    """A child process that serves the candidate, and the calls that it has.
 
-    A call that nobody waits for any more has run into its time limit. With `ends_hung`, the process
-    retires once such a call has run for as long as its limit, its time in the queue not counted.
+    A call that nobody waits for any more has run into its time limit. The process retires once such
+    a call has run for as long as its limit, its time in the queue not counted.
     """
 
-    def __init__(
-        self, program: Program, *, threads: int, ends_hung: bool, freed: Callable[[], None]
-    ) -> None:
+    def __init__(self, program: Program, *, threads: int, freed: Callable[[], None]) -> None:
         """Run `program`; `freed` is called when a further call could be made."""
         loop = asyncio.get_running_loop()
         self.unusable: asyncio.Future[str] = loop.create_future()
@@ -68,7 +67,6 @@ class SideProcess:
         self.ended: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._program = program
-        self._ends_hung = ends_hung
         self._freed = freed
         self._free = threads
         self._calls: dict[int, SideCall] = {}
@@ -147,8 +145,9 @@ class SideProcess:
         # Forked from a server without threads: a fork of this process, which has some, may hang.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
-        name = self._program.side
-        self._process = context.Process(target=run, args=(self._program, theirs), name=name)
+        self._process = context.Process(
+            target=run, args=(self._program, theirs), name=str(Side.CANDIDATE)
+        )
         try:
             await asyncio.to_thread(self._process.start)  # the first one waits for the server
         except BaseException:
@@ -196,7 +195,7 @@ class SideProcess:
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             self._loaded.set_exception(error)
         else:  # raised in the worker, SystemExit would end that
-            raised = SideDownError(f"the {self._program.side} raised {type(error).__name__}")
+            raised = SideDownError(f"the candidate raised {type(error).__name__}")
             self._loaded.set_exception(raised)
 
     def _done(self, number: int) -> None:
@@ -208,8 +207,7 @@ class SideProcess:
         if not call.takes_a_thread:
             self._pipe.send(number, CANCEL)
             within += _CANCELLED_WITHIN
-        if self._ends_hung:
-            self._loop.call_later(within, self._hung, number)
+        self._loop.call_later(within, self._hung, number)
 
     def _hung(self, number: int) -> None:
         if number in self._calls:
@@ -247,7 +245,7 @@ class SideProcess:
         if self.ended.done():
             return
         reason = _in_words(self._process.exitcode)
-        error = SideDownError(f"the {self._program.side}'s process {reason}")
+        error = SideDownError(f"the candidate's process {reason}")
         if not self._loaded.done():
             self._loaded.set_exception(error)
         self._have_reason(reason)

@@ -1,4 +1,4 @@
-"""Run in a side's process: become like the worker that started it, load the service, serve it."""
+"""Run in the candidate's process: become like the worker that started it, load and serve."""
 
 import asyncio
 import fcntl
@@ -24,9 +24,8 @@ from flags.isolated.pipe import BlockingPipe
 
 @dataclass(frozen=True)
 class Program:
-    """What a side's process is told at its start."""
+    """What the candidate's process is told at its start."""
 
-    side: str
     service: str
     """Import string, `module:name`."""
     folder: str
@@ -42,12 +41,11 @@ class Program:
     worker_index: int | None
 
     @classmethod
-    def of(cls, side: str, service: Service[Any], folder: str) -> "Program":
+    def of(cls, service: Service[Any], folder: str) -> "Program":
         """Describe `service` and the worker that this is; raises BentoMLException where the
         service cannot be imported by name.
         """
         return cls(
-            side=side,
             service=service.import_string,
             folder=folder,
             arguments=BentoMLContainer.bento_arguments.get(),
@@ -89,7 +87,7 @@ def run(program: Program, end: socket.socket) -> None:
 
 
 async def _serve(program: Program, pipe: BlockingPipe) -> None:
-    await Host(program.side, program.folder, pipe).serve(program.imported)
+    await Host(program.folder, pipe).serve(program.imported)
 
 
 def _left_to_the_worker(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Keep a process for a side: start it anew when it ends, and hold calls until it is there."""
+"""Keep a process for the candidate: start it anew when it ends."""
 
 import asyncio
 import inspect
@@ -13,7 +13,6 @@ from typing import Any, Final
 from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
-from flags.assignment import Side
 from flags.errors import SideDownError
 from flags.isolated.carried import CarriedResponse, InputState, Traced, carried_scope
 from flags.isolated.host import READINESS, Asked, Turn
@@ -29,9 +28,9 @@ _LONG_LIFE: Final = 10.0
 """Seconds after which the end of a process is a new incident, and not one more of a series."""
 
 _DELAY: Final = 0.5
-_LONGEST_DELAY: Final = {Side.PRIMARY: 2.0, Side.CANDIDATE: 30.0}
+_LONGEST_DELAY: Final = 30.0
 """Seconds before a process is started anew; it doubles with each of a series, from the second.
-Starting takes processor time from those who answer; without a primary nobody may."""
+Starting takes processor time from the primary, which answers."""
 
 _LOOK: Final = 1.0
 """Seconds between two looks at the memory."""
@@ -40,56 +39,40 @@ _PROBE_WITHIN: Final = 5.0
 
 
 class IsolatedSide:
-    """A side in a process of its own, started anew whenever it ends.
+    """The candidate in a process of its own, started anew whenever it ends.
 
-    Calls beyond the service's `threads` are held here, so that they survive a process that ends.
-    While there is no process, calls of the candidate fail at once, since the primary's answer is
-    there to be served; calls of the primary wait for the next one, unless the last could not even
-    be loaded.
+    Calls beyond the service's `threads` are held here. While there is no process, calls fail at
+    once, since the primary's answer is there to be served.
     """
 
     def __init__(
-        self,
-        side: Side,
-        service: Service[Any],
-        *,
-        ends_hung: bool,
-        start_within: float = 60.0,
-        max_memory: int | None = None,
+        self, service: Service[Any], *, start_within: float = 60.0, max_memory: int | None = None
     ) -> None:
-        """Place `service` as `side`.
+        """Place `service` as the candidate.
 
-        With `ends_hung`, a call that has run for its whole time limit costs the process. A process
-        that uses more than `max_memory` bytes is replaced. The candidate may take longer than
-        `start_within` seconds to load, but then the worker starts without it.
+        A call that has run for its whole time limit costs the process, and so does memory beyond
+        `max_memory` bytes. It may take longer than `start_within` seconds to load, but then the
+        worker starts without it.
         """
-        self._side = side
         self._service = service
-        self._ends_hung = ends_hung
         self._start_within = start_within
         self._max_memory = max_memory
         self._threads = service.config.get("threads", 1)
         self._process: SideProcess | None = None
-        self._awaited = side is Side.PRIMARY
-        """Whether calls wait for the next process."""
-        self._name = (side, service.name)
         self._waiting: deque[SideCall] = deque()
         self._unended: set[SideProcess] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._streams = itertools.count(1)
 
     async def start(self) -> None:
-        """Start the process; a candidate that cannot be loaded fails each request instead."""
+        """Start the process; one that cannot be loaded fails each request instead."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
-        self._program = Program.of(self._side, self._service, self._folder)
-        first: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        self._keeper = asyncio.create_task(self._keep(first))
-        if self._side is Side.PRIMARY:
-            error = await first
-            if error is not None:
-                await self.stop()
-                raise error
-        elif not (await asyncio.wait({first}, timeout=self._start_within))[0]:
+        self._program = Program.of(self._service, self._folder)
+        loaded_or_not = asyncio.Event()
+        self._keeper = asyncio.create_task(self._keep(loaded_or_not))
+        try:
+            await asyncio.wait_for(loaded_or_not.wait(), self._start_within)
+        except TimeoutError:
             logger.warning("the candidate %s is still loading", self._service.name)
 
     async def stop(self) -> None:
@@ -167,7 +150,7 @@ class IsolatedSide:
     def _enter(self, call: SideCall) -> None:
         if self._process is not None and not call.takes_a_thread:
             self._process.send(call)
-        elif self._process is not None or self._awaited:
+        elif self._process is not None:
             self._waiting.append(call)
             self._send_waiting()
         else:
@@ -187,41 +170,31 @@ class IsolatedSide:
                 call.settle(Outcome(None, self._down(), None))
 
     def _fail_waiting(self) -> None:
-        self._awaited = False
         while self._waiting:
             self._waiting.popleft().settle(Outcome(None, self._down(), None))
 
     def _down(self) -> SideDownError:
-        return SideDownError(f"the {self._side} has no process at the moment")
+        return SideDownError("the candidate has no process at the moment")
 
-    async def _keep(self, first: "asyncio.Future[Exception | None]") -> None:
-        """Keep a process up, until cancelled; `first` is told how the first one loaded."""
-        delays = _delays(_LONGEST_DELAY[self._side])
+    async def _keep(self, loaded_or_not: asyncio.Event) -> None:
+        """Keep a process up, until cancelled; the event says that the first one has tried."""
+        delays = _delays()
         while True:
             process = self._new_process()
             error = await _loading_error(process)
-            if not first.done():
-                first.set_result(error)
+            loaded_or_not.set()
             if error is None:
                 if await self._serve(process) > _LONG_LIFE:
-                    delays = _delays(_LONGEST_DELAY[self._side])
+                    delays = _delays()
             else:
-                logger.error("the %s %s could not be loaded", *self._name, exc_info=error)
+                name = self._service.name
+                logger.error("the candidate %s could not be loaded", name, exc_info=error)
                 process.retire("could not be loaded")
-            delay = next(delays)
-            self._awaited = self._side is Side.PRIMARY and error is None
-            if not self._awaited:
-                self._fail_waiting()
-            await asyncio.sleep(delay)
-            self._awaited = self._side is Side.PRIMARY
+            self._fail_waiting()
+            await asyncio.sleep(next(delays))
 
     def _new_process(self) -> SideProcess:
-        process = SideProcess(
-            self._program,
-            threads=self._threads,
-            ends_hung=self._ends_hung,
-            freed=self._send_waiting,
-        )
+        process = SideProcess(self._program, threads=self._threads, freed=self._send_waiting)
         self._unended.add(process)
         process.ended.add_done_callback(lambda _: self._unended.discard(process))
         return process
@@ -229,7 +202,7 @@ class IsolatedSide:
     async def _serve(self, process: SideProcess) -> float:
         """Let `process` have the calls as long as it can; return for how many seconds."""
         began = asyncio.get_running_loop().time()
-        logger.info("the %s %s runs in process %d", *self._name, process.pid)
+        logger.info("the candidate %s runs in process %d", self._service.name, process.pid)
         self._process = process
         self._send_waiting()
         try:
@@ -240,7 +213,8 @@ class IsolatedSide:
         finally:
             self._process = None
         reason = process.unusable.result()
-        logger.error("the %s %s: process %d %s", *self._name, process.pid, reason)
+        name = self._service.name
+        logger.error("the candidate %s: process %d %s", name, process.pid, reason)
         return asyncio.get_running_loop().time() - began
 
     def _look_at_memory(self, process: SideProcess) -> None:
@@ -272,10 +246,10 @@ async def _loading_error(process: SideProcess) -> Exception | None:
     return None
 
 
-def _delays(longest: float) -> Iterator[float]:
+def _delays() -> Iterator[float]:
     """Yield the seconds before each start of a series: none before the first."""
     yield 0.0
     delay = _DELAY
     while True:
         yield delay
-        delay = min(2 * delay, longest)
+        delay = min(2 * delay, _LONGEST_DELAY)

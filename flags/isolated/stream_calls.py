@@ -1,4 +1,4 @@
-"""Take a stream out of a side's process, one call for each of its turns."""
+"""Take a stream out of the candidate's process, one call for each of its turns."""
 
 import asyncio
 from collections.abc import Callable

@@ -44,7 +44,7 @@ def test_what_is_wanted_is_what_one_gets(wanted: Placement) -> None:
     assert placement_of(wanted.value, Plain, Plain) is wanted
 
 
-def test_a_service_that_no_process_can_import_is_not_isolated() -> None:
+def test_a_candidate_that_no_process_can_import_is_not_isolated() -> None:
     @bentoml.service
     class Local:
         @bentoml.api
@@ -52,6 +52,7 @@ def test_a_service_that_no_process_can_import_is_not_isolated() -> None:
             return x
 
     assert placement_of(None, Plain, Local) is Placement.RUNNERS
+    assert placement_of(None, Local, Plain) is Placement.ISOLATED  # the primary is not moved
     with pytest.raises(MigrationError, match="its process cannot import Local"):
         placement_of("isolated", Plain, Local)
 

@@ -74,13 +74,11 @@ class FrailV1:
         self.model = Frail("primary")
 
     @bentoml.api
-    def judge(self, amount: float, candidate: str = "", primary: str = "") -> Opinion:
-        self.model.end(primary)
+    def judge(self, amount: float, candidate: str = "") -> Opinion:
         return Opinion(score=amount / 2, pid=os.getpid())
 
     @bentoml.api
-    async def judge_later(self, amount: float, candidate: str = "", primary: str = "") -> Opinion:
-        await self.model.end_later(primary)
+    async def judge_later(self, amount: float, candidate: str = "") -> Opinion:
         return Opinion(score=amount / 2, pid=os.getpid())
 
 
@@ -91,12 +89,12 @@ class FrailV2:
         self.model.load(Path(os.environ["LOADING"]))
 
     @bentoml.api
-    def judge(self, amount: float, candidate: str = "", primary: str = "") -> Opinion:
+    def judge(self, amount: float, candidate: str = "") -> Opinion:
         self.model.end(candidate)
         return Opinion(score=amount, pid=os.getpid())
 
     @bentoml.api
-    async def judge_later(self, amount: float, candidate: str = "", primary: str = "") -> Opinion:
+    async def judge_later(self, amount: float, candidate: str = "") -> Opinion:
         await self.model.end_later(candidate)
         return Opinion(score=amount, pid=os.getpid())
 

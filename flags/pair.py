@@ -14,6 +14,7 @@ from flags.departure import Departure
 from flags.isolation import isolated
 from flags.limits import Limits
 from flags.observation import Content, Pair, PairSink, Status
+from flags.patience import nobody_waits
 from flags.reading import Reading
 from flags.scorer import Call, Scored, Scorer, raisable
 from flags.tuning import Tuning
@@ -134,6 +135,7 @@ class Pairing:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
             await _departed(request)
+            nobody_waits.set(True)  # in this request's task only
             candidate = await self._shadow(request, Side.CANDIDATE, assignment)
         else:
             insurance = asyncio.create_task(self._shadow(request, Side.PRIMARY, assignment))

@@ -175,6 +175,8 @@ class Scorer:
             raise
         if done:
             return running.future.result()
+        if running.has_ended:  # and the one after it, in its thread, has not
+            return running.value
         self._threads.abandon(running)
         return None
 

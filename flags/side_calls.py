@@ -22,6 +22,7 @@ from flags.scorer import Call
 from flags.side_context import SideContext
 
 Contexts = Mapping[Side, SideContext]
+"""What each side sees of the request, and sets on its response."""
 
 
 class SideCalls:
@@ -42,16 +43,19 @@ class SideCalls:
         self._takes_files = bool(shared.primary.input_spec.multipart_fields)
         self._has_context = bool(shared.primary.ctx_param or shared.candidate.ctx_param)
 
-    async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
-        """Return the request as both sides get it, and their contexts.
+    async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts | None]:
+        """Return the request as both sides get it, and their contexts if any side takes one.
 
         `given` are the arguments as BentoML has read them for the primary.
         """
+        departure = self._departure(context.request.scope)
         if not self._takes_files:
-            return self._made(given, context)
-        return await asyncio.to_thread(self._made, given, context)
+            return self._made(given, context, departure)
+        return await asyncio.to_thread(self._made, given, context, departure)
 
-    def _made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
+    def _made(
+        self, given: Call, context: bentoml.Context, departure: Departure | None
+    ) -> tuple[Request, Contexts | None]:
         scope, shared = context.request.scope, self._shared
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
         own = self._for_candidate(given)
@@ -60,14 +64,13 @@ class SideCalls:
             files = RequestFiles(context.request)
             afterwards(scope, files.release)
             own = self._with_files(own, files)
-        departure = self._departure(scope)
-        contexts = {side: _context(context, files) for side in Side}
+        contexts = {side: _context(context, files) for side in Side} if self._has_context else None
         request = Request(
             identity.request_id,
-            primary=_with_context(given, shared.primary.ctx_param, contexts[Side.PRIMARY]),
+            primary=_with_context(given, shared.primary.ctx_param, Side.PRIMARY, contexts),
             candidate=own
             if isinstance(own, Exception)
-            else _with_context(own, shared.candidate.ctx_param, contexts[Side.CANDIDATE]),
+            else _with_context(own, shared.candidate.ctx_param, Side.CANDIDATE, contexts),
             api=self._api,
             attributes=identity.attributes,
             inputs=given.args[0] if given.args else given.kwargs,
@@ -107,10 +110,10 @@ def _context(context: bentoml.Context, files: RequestFiles | None) -> SideContex
     return SideContext(context.request, context.state, files.new_folder)
 
 
-def _with_context(call: Call, parameter: str | None, context: SideContext) -> Call:
-    if parameter is None:
+def _with_context(call: Call, parameter: str | None, side: Side, contexts: Contexts | None) -> Call:
+    if parameter is None or contexts is None:
         return call
-    return Call(call.args, {**call.kwargs, parameter: context})
+    return Call(call.args, {**call.kwargs, parameter: contexts[side]})
 
 
 def call_converted(given: Call, shared: SharedApi) -> Call | Exception:

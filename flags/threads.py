@@ -4,11 +4,18 @@ import asyncio
 import contextvars
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+from flags.patience import nobody_waits
 
 T = TypeVar("T")
+
+_TOGETHER: Final = 0.02
+"""Seconds for which a thread keeps results that nobody waits for, to report several at once."""
 
 
 class _State(Enum):
@@ -26,36 +33,40 @@ class ThreadCall(Generic[T]):
         self.future: asyncio.Future[T] = self.loop.create_future()
         self.context = contextvars.copy_context()
         self.call = call
+        self.is_patient = nobody_waits.get()
         self.state = _State.QUEUED
+        self.value: T | None = None
 
-    def run(self) -> T:
+    @property
+    def has_ended(self) -> bool:
+        """Say whether the value is there; the event loop may not have been told yet."""
+        return self.state is _State.ENDED
+
+    def run(self) -> None:
         """Make the call, in the context in which it was submitted."""
-        return self.context.run(self.call)
+        self.value = self.context.run(self.call)
 
-    def tell(self, value: T) -> None:
-        """Hand the value to the event loop."""
-        try:
-            self.loop.call_soon_threadsafe(self._settle, value)
-        except RuntimeError:
-            # The loop closed while the call hung: nobody waits for the answer any more.
-            return
-
-    def _settle(self, value: T) -> None:
+    def settle(self) -> None:
+        """Hand the value to whoever waits for it; called on the event loop."""
         if not self.future.done():
-            self.future.set_result(value)
+            self.future.set_result(self.value)  # type: ignore[arg-type]  # it is there: it has run
 
 
 class SideThreads:
     """Run calls in at most `count` daemon threads, started on demand.
 
     Daemons, unlike the threads of `concurrent.futures`: a call that hangs for ever must not keep
-    the worker from stopping.
+    the worker from stopping. Calls that nobody waits for let the others pass, and are reported
+    together where there are several: the event loop does not interrupt them, one by one.
     """
 
     def __init__(self, name: str, count: int = 1) -> None:
         self.count = count
         self._name = name
-        self._calls: queue.SimpleQueue[ThreadCall[object] | None] = queue.SimpleQueue()
+        self._awaited: deque[ThreadCall[Any]] = deque()
+        self._patient: deque[ThreadCall[Any]] = deque()
+        self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """One for each call in one of the two: true; false for a thread that is to end."""
         self._started = 0
         self._unended = 0
         self._stuck = 0
@@ -76,7 +87,8 @@ class SideThreads:
                 name = f"{self._name}-{self._started}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
         # Not under the lock, for which the thread that this wakes would have to wait.
-        self._calls.put(submitted)  # type: ignore[arg-type]  # the queue holds calls of any type
+        (self._patient if submitted.is_patient else self._awaited).append(submitted)
+        self._signals.put(True)
         return submitted
 
     def abandon(self, submitted: ThreadCall[T]) -> None:
@@ -91,17 +103,39 @@ class SideThreads:
     def close(self) -> None:
         """Let idle threads end; a thread in a call ends after it."""
         for _ in range(self._started):
-            self._calls.put(None)
+            self._signals.put(False)
 
     def _work(self) -> None:
-        while (submitted := self._calls.get()) is not None:
-            if self._begun(submitted):
-                value = submitted.run()
-                # Last, since the loop wakes by it, and then wants what this thread holds.
-                self._end(submitted)
-                submitted.tell(value)
+        ended: list[ThreadCall[Any]] = []
+        since = 0.0
+        while self._has_call(ended):
+            submitted = self._next()
+            if not self._begun(submitted):
+                continue
+            submitted.run()
+            # Before the loop is told, which then wants what this thread holds.
+            self._end(submitted)
+            now = time.monotonic()
+            since = since if ended else now
+            ended.append(submitted)
+            if not submitted.is_patient or now - since > _TOGETHER:
+                _report(ended)
 
-    def _begun(self, submitted: ThreadCall[object]) -> bool:
+    def _has_call(self, ended: list[ThreadCall[Any]]) -> bool:
+        """Wait for a call, or for the end, and report what has ended before that."""
+        try:
+            return self._signals.get_nowait()
+        except queue.Empty:
+            _report(ended)
+            return self._signals.get()
+
+    def _next(self) -> ThreadCall[Any]:
+        try:
+            return self._awaited.popleft()
+        except IndexError:
+            return self._patient.popleft()
+
+    def _begun(self, submitted: ThreadCall[Any]) -> bool:
         with self._lock:
             if submitted.state is _State.ABANDONED:
                 self._unended -= 1
@@ -109,9 +143,27 @@ class SideThreads:
             submitted.state = _State.RUNNING
             return True
 
-    def _end(self, submitted: ThreadCall[object]) -> None:
+    def _end(self, submitted: ThreadCall[Any]) -> None:
         with self._lock:
             self._unended -= 1
             if submitted.state is _State.ABANDONED:
                 self._stuck -= 1
             submitted.state = _State.ENDED
+
+
+def _report(ended: list[ThreadCall[Any]]) -> None:
+    """Hand the values of these calls to their event loop, and empty the list."""
+    if not ended:
+        return
+    told = tuple(ended)
+    ended.clear()
+
+    def settle() -> None:
+        for each in told:
+            each.settle()
+
+    try:
+        told[0].loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        # The loop closed while a call hung: nobody waits for the answers any more.
+        return

@@ -19,6 +19,7 @@ from flags.departure import Departure
 from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
+from flags.gathered_pairs import GatheredPairs
 from flags.heartbeat import Heartbeat
 from flags.lull import Lull
 from flags.metrics import CountedPairs, WorkerMetrics
@@ -64,6 +65,7 @@ class MigrationWorker:
             for name, planned in plan.apis.items()
         }
         self._pairings: dict[str, Pairing] = {}
+        self._gathered: GatheredPairs | None = None
         self._spans: PairSpans | None = None
         self._shipper: Shipper | None = None
         self._provider: FeatureProvider | None = None
@@ -90,7 +92,8 @@ class MigrationWorker:
             name: Tuning(planned.reading.outputs, plan.decide)
             for name, planned in plan.apis.items()
         }
-        self._pairings = Pairings(plan, self._sides).made(pairs, tunings)
+        self._gathered = GatheredPairs(pairs)
+        self._pairings = Pairings(plan, self._sides).made(self._gathered, tunings)
         self._heartbeat = Heartbeat(
             SelfReport(
                 worker=worker,
@@ -115,6 +118,8 @@ class MigrationWorker:
         await asyncio.gather(*(pairing.drain(within) for pairing in self._pairings.values()))
         for pairing in self._pairings.values():
             pairing.close()
+        if self._gathered is not None:
+            self._gathered.flush()
         if self._spans is not None:
             await asyncio.to_thread(self._close_record, self._spans, within)
         if self._heartbeat is not None:
@@ -131,7 +136,8 @@ class MigrationWorker:
         request, contexts = await self._calls[api].made(Call(args, kwargs), context)
         answer = await self._pairings[api].answer(request)
         context.request.scope[ANSWER] = answer
-        contexts[answer.served].apply_to(context.response)
+        if contexts is not None:
+            contexts[answer.served].apply_to(context.response)
         return answer.value
 
     async def stream(
@@ -144,7 +150,8 @@ class MigrationWorker:
         scope = context.request.scope
         scope[ANSWER] = answer
         afterwards(scope, stream.leave)  # a server may just drop us
-        contexts[answer.served].apply_to(context.response, streaming=True)
+        if contexts is not None:
+            contexts[answer.served].apply_to(context.response, streaming=True)
         async with aclosing(stream.items()) as items:
             async for item in items:
                 yield item

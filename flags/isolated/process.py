@@ -19,6 +19,7 @@ from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
 from flags.isolated.pipe import Pipe
 from flags.isolated.portable import restored
 from flags.isolated.program import Program, run
+from flags.patience import nobody_waits
 from flags.scorer import Outcome
 
 _CANCELLED_WITHIN: Final = 1.0
@@ -40,6 +41,7 @@ class SideCall:
         loop = asyncio.get_running_loop()
         self.message = message
         self.takes_a_thread = takes_a_thread
+        self.is_patient = nobody_waits.get()
         self.process: SideProcess | None = None
         """Which process has it, or the one that must: a stream stays where it began."""
         self.submitted = self.began = loop.time()

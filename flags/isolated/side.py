@@ -59,7 +59,9 @@ class IsolatedSide:
         self._max_memory = max_memory
         self._threads = service.config.get("threads", 1)
         self._process: SideProcess | None = None
-        self._waiting: deque[SideCall] = deque()
+        self._awaited: deque[SideCall] = deque()
+        self._patient: deque[SideCall] = deque()
+        """Calls that no process has yet; those that nobody waits for let the others pass."""
         self._unended: set[SideProcess] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._streams = itertools.count(1)
@@ -151,14 +153,14 @@ class IsolatedSide:
         if self._process is not None and not call.takes_a_thread:
             self._process.send(call)
         elif self._process is not None:
-            self._waiting.append(call)
+            (self._patient if call.is_patient else self._awaited).append(call)
             self._send_waiting()
         else:
             call.settle(Outcome(None, self._down(), None))
 
     def _send_waiting(self) -> None:
-        process, waiting = self._process, self._waiting
-        while process is not None and waiting:
+        process = self._process
+        while process is not None and (waiting := self._awaited or self._patient):
             if waiting[0].takes_a_thread and not process.has_free_thread:
                 return
             call = waiting.popleft()
@@ -170,8 +172,9 @@ class IsolatedSide:
                 call.settle(Outcome(None, self._down(), None))
 
     def _fail_waiting(self) -> None:
-        while self._waiting:
-            self._waiting.popleft().settle(Outcome(None, self._down(), None))
+        for waiting in (self._awaited, self._patient):
+            while waiting:
+                waiting.popleft().settle(Outcome(None, self._down(), None))
 
     def _down(self) -> SideDownError:
         return SideDownError("the candidate has no process at the moment")

@@ -10,6 +10,7 @@ import pytest
 from flags.assignment import Side
 from flags.errors import AnswerUnreadableError, NonFiniteScoreError, SideStuckError
 from flags.observation import Status
+from flags.patience import nobody_waits
 from flags.reading import Reading
 from flags.scorer import Call, Scored, Scorer
 from flags.threads import SideThreads
@@ -114,6 +115,23 @@ async def test_calls_are_shed_while_every_thread_hangs_and_taken_again_after(
         await asyncio.sleep(0.01)
     assert scored.ok
     assert (2,) not in model.calls
+    scorer.close()
+
+
+async def test_a_shadow_behind_which_another_hangs_has_not_timed_out(gate: Release) -> None:
+    """Its result is kept to be reported with the next one's."""
+
+    def model(number: int) -> Any:
+        if number == 2:
+            gate.wait()
+        return answer_of(0.7)
+
+    scorer = scorer_of(model)
+    nobody_waits.set(True)
+    calls = (scorer.score(Call((number,)), 0.2) for number in (1, 2))
+    ended, hung = await asyncio.gather(*calls)
+    gate.open()
+    assert (ended.observation.status, hung.observation.status) == (Status.OK, Status.TIMEOUT)
     scorer.close()
 
 

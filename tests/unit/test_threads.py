@@ -4,11 +4,15 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 
-from flags.threads import SideThreads
+from flags.patience import nobody_waits
+from flags.threads import SideThreads, ThreadCall
 from tests.fakes import Release, eventually, until
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -134,6 +138,64 @@ async def test_an_abandoned_call_that_was_not_begun_is_never_begun(
     await later.future
     assert begun == ["later"]
     assert waiting.future.cancelled()
+
+
+async def test_calls_that_nobody_waits_for_let_the_others_pass(
+    threads: SideThreads, gate: Release
+) -> None:
+    begun: list[str] = []
+    first = threads.submit(gate.wait)
+    shadows = [patiently(threads, lambda n=n: begun.append(f"shadow {n}")) for n in range(3)]  # type: ignore[misc]
+    awaited = [threads.submit(lambda n=n: begun.append(f"awaited {n}")) for n in range(2)]  # type: ignore[misc]
+    gate.open()
+    await asyncio.gather(*(each.future for each in (first, *shadows, *awaited)))
+    assert begun == ["awaited 0", "awaited 1", "shadow 0", "shadow 1", "shadow 2"]
+
+
+async def test_what_nobody_waits_for_is_reported_together(
+    threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flags.threads._TOGETHER", 20.0)
+    shadows = [patiently(threads, call) for call in (lambda: 1, lambda: 2, gate.wait)]
+    await gate.is_reached()
+    assert all(each.has_ended for each in shadows[:2])
+    await asyncio.sleep(0.01)
+    assert not any(each.future.done() for each in shadows)
+    gate.open()
+    assert (await asyncio.gather(*(each.future for each in shadows)))[:2] == [1, 2]
+
+
+async def test_a_slow_call_does_not_hold_up_the_report_of_those_behind_it(
+    threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flags.threads._TOGETHER", 0.0)
+    first = patiently(threads, lambda: 1)
+    second = patiently(threads, lambda: 2)
+    hanging = patiently(threads, gate.wait)
+    assert await asyncio.wait_for(second.future, 20) == 2
+    assert first.future.done()
+    gate.open()
+    await hanging.future
+
+
+async def test_a_call_that_somebody_waits_for_is_reported_at_once(
+    threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flags.threads._TOGETHER", 20.0)
+    awaited, hanging = threads.submit(lambda: "answer"), patiently(threads, gate.wait)
+    assert await asyncio.wait_for(awaited.future, 20) == "answer"
+    gate.open()
+    await hanging.future
+
+
+def patiently(threads: SideThreads, call: Callable[[], T]) -> ThreadCall[T]:
+    """Submit a call that nobody waits for."""
+
+    def submit() -> ThreadCall[T]:
+        nobody_waits.set(True)
+        return threads.submit(call)
+
+    return contextvars.copy_context().run(submit)
 
 
 async def test_idle_threads_end_at_the_close_and_a_hanging_one_after_its_call(

@@ -1,0 +1,71 @@
+"""Pairs that are recorded together are all recorded, in their order, and soon."""
+
+import asyncio
+import logging
+
+import pytest
+
+from flags.assignment import Side
+from flags.gathered_pairs import GatheredPairs
+from flags.observation import InMemoryPairs, Pair
+from flags.pair import Pairing, Request
+from flags.reading import Reading
+from flags.scorer import Scorer
+from tests.fakes import OUTPUT, THRESHOLD, FakeModel, FixedAssignment, until
+
+
+async def made(number: int) -> list[Pair]:
+    """Return as many pairs, r0, r1, ..."""
+    pairs, reading = InMemoryPairs(), Reading.of(OUTPUT, THRESHOLD)
+    pairing = Pairing(
+        Scorer(Side.PRIMARY, FakeModel(), reading),
+        Scorer(Side.CANDIDATE, FakeModel(), reading),
+        assign=FixedAssignment(Side.PRIMARY),
+        reading=reading,
+        sink=pairs,
+    )
+    for each in range(number):
+        await pairing.answer(Request.of(f"r{each}", 1))
+        await pairing.drain(20)
+    pairing.close()
+    return pairs.pairs
+
+
+async def test_all_are_handed_on_in_their_order_a_moment_after_the_first() -> None:
+    sink = InMemoryPairs()
+    gathered, pairs = GatheredPairs(sink), await made(4)
+    for pair in pairs[:3]:
+        gathered.record(pair)
+    assert sink.pairs == []
+    await until(lambda: sink.pairs)
+    assert sink.pairs == pairs[:3]
+    gathered.record(pairs[3])
+    await until(lambda: len(sink.pairs) == 4)
+
+
+async def test_a_flush_leaves_nothing_for_later() -> None:
+    sink = InMemoryPairs()
+    gathered, pairs = GatheredPairs(sink), await made(2)
+    for pair in pairs:
+        gathered.record(pair)
+    gathered.flush()
+    assert sink.pairs == pairs
+    await asyncio.sleep(0.1)
+    assert sink.pairs == pairs
+
+
+async def test_one_that_cannot_be_recorded_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    class RefusesTheFirst(InMemoryPairs):
+        def record(self, pair: Pair) -> None:
+            if pair.request_id == "r0":
+                raise OSError("refused")
+            super().record(pair)
+
+    sink = RefusesTheFirst()
+    gathered = GatheredPairs(sink)
+    for pair in await made(3):
+        gathered.record(pair)
+    with caplog.at_level(logging.ERROR):
+        gathered.flush()
+    assert [pair.request_id for pair in sink.pairs] == ["r1", "r2"]
+    assert "the pair of request r0 could not be recorded" in caplog.text

@@ -1,0 +1,73 @@
+"""Calls that wait for the candidate's process: who goes first, and what becomes of them."""
+
+import asyncio
+from typing import Any, cast
+
+import bentoml
+import pytest
+
+from flags.errors import SideDownError
+from flags.isolated.process import SideCall, SideProcess
+from flags.isolated.side import IsolatedSide
+from flags.patience import nobody_waits
+from flags.scorer import Outcome
+
+
+@bentoml.service
+class Echo:
+    @bentoml.api
+    def echo(self, number: int) -> int:
+        return number
+
+
+class BusyProcess:
+    """Has no free thread until it is given one; remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.has_free_thread = False
+        self.sent: list[int] = []
+
+    def send(self, call: SideCall) -> None:
+        (number,) = cast(Any, call.message).args
+        self.sent.append(number)
+        call.settle(Outcome(number, None, 0.0))
+
+
+@pytest.fixture
+def process() -> BusyProcess:
+    return BusyProcess()
+
+
+@pytest.fixture
+def side(process: BusyProcess) -> IsolatedSide:
+    side = IsolatedSide(Echo)
+    side._process = cast(SideProcess, process)
+    return side
+
+
+async def ask(side: IsolatedSide, number: int, *, patiently: bool) -> Outcome:
+    nobody_waits.set(patiently)  # in the task that this is
+    outcome: Outcome = await side.model(Echo.apis["echo"])(number)
+    return outcome
+
+
+async def test_shadows_let_the_calls_pass_that_somebody_waits_for(
+    side: IsolatedSide, process: BusyProcess
+) -> None:
+    order = [(1, True), (2, True), (3, False), (4, True), (5, False)]
+    tasks = [asyncio.create_task(ask(side, n, patiently=is_shadow)) for n, is_shadow in order]
+    await asyncio.sleep(0)
+    assert process.sent == []
+    process.has_free_thread = True
+    side._send_waiting()
+    assert [outcome.value for outcome in await asyncio.gather(*tasks)] == [1, 2, 3, 4, 5]
+    assert process.sent == [3, 5, 1, 2, 4]
+
+
+async def test_all_that_wait_fail_where_there_is_no_process_any_more(side: IsolatedSide) -> None:
+    tasks = [asyncio.create_task(ask(side, n, patiently=bool(n))) for n in range(2)]
+    await asyncio.sleep(0)
+    side._process = None
+    side._fail_waiting()
+    outcomes = await asyncio.gather(*tasks)
+    assert {type(outcome.error) for outcome in outcomes} == {SideDownError}

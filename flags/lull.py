@@ -1,6 +1,7 @@
 """Gather what nobody waits for, and do it for several requests at once, between answers."""
 
 import asyncio
+import threading
 
 from flags.departure import PATIENCE, Departure
 
@@ -23,10 +24,13 @@ class Lull:
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
+        self._quiet = threading.Event()
+        self._quiet.set()
 
     def arrived(self) -> Departure:
         """Say that an answer is being made, until the departure returned has happened."""
         self._being_made += 1
+        self._quiet.clear()
         return _Gathered(self)
 
     def end(self) -> None:
@@ -34,9 +38,16 @@ class Lull:
         self._over = True
         self._begin()
 
+    def await_quiet(self, within: float) -> None:
+        """Block a thread while an answer is being made, for `within` seconds at most."""
+        self._quiet.wait(within)
+
     def _left(self) -> None:
         self._being_made -= 1
-        if self._due and not self._being_made:
+        if self._being_made:
+            return
+        self._quiet.set()
+        if self._due:
             self._begin()
 
     async def _awaited(self) -> None:

@@ -185,6 +185,7 @@ def _placed(self: Any, plan: Plan, side: Side) -> PlacedSide:
         service,
         start_within=settings.candidate_start_timeout,
         max_memory=settings.candidate_max_memory,
+        gc_freeze=settings.gc_freeze,
     )
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from flags.api_contract import SharedApi
 from flags.assignment import Assign, FlagAssignment, Side
 from flags.binary import is_binary, measure, rendering
+from flags.lull import Lull
 from flags.model_tag import model_tag
 from flags.observation import PairSink
 from flags.pair import Pairing
@@ -27,12 +28,19 @@ from flags.tuning import Tuning
 class Pairings:
     """The pairings of a plan, by the name of their API; APIs share the threads of each side."""
 
-    def __init__(self, plan: Plan, sides: Mapping[Side, PlacedSide]) -> None:
+    def __init__(
+        self, plan: Plan, sides: Mapping[Side, PlacedSide], lull: Lull | None = None
+    ) -> None:
+        """Pair `sides`; an embedded candidate's shadows give way to answers as `lull` has it."""
         self._plan = plan
         self._sides = sides
         self._tags = {side: model_tag(plan.service(side)) for side in Side}
         self._threads = {
-            side: SideThreads(f"{side}-model", plan.service(side).config.get("threads", 1))
+            side: SideThreads(
+                f"{side}-model",
+                plan.service(side).config.get("threads", 1),
+                lull.await_quiet if lull is not None and side is Side.CANDIDATE else None,
+            )
             for side in Side
         }
 

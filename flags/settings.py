@@ -128,6 +128,12 @@ class Settings(BaseSettings):
         description="Bytes at which the process of an `isolated` candidate is replaced.",
     )
 
+    gc_freeze: bool = Field(
+        True,
+        description="Leave what a worker has loaded at its start out of garbage collection, which "
+        "else stops all answers for a tenth of a second now and then. False: as Python does.",
+    )
+
     # --- where pairs go -------------------------------------------------------------------------
     pairs_dir: Path = Field(Path("pairs"), description="Folder of the pair files.")
     pairs_flush_interval: float = Field(

@@ -14,6 +14,9 @@ from flags.patience import nobody_waits
 
 T = TypeVar("T")
 
+_GIVEN_WAY: Final = 0.005
+"""Seconds for which a call that nobody waits for lets an answer be made before it begins."""
+
 _TOGETHER: Final = 0.02
 """Seconds for which a thread keeps results that nobody waits for, to report several at once."""
 
@@ -60,8 +63,15 @@ class SideThreads:
     together where there are several: the event loop does not interrupt them, one by one.
     """
 
-    def __init__(self, name: str, count: int = 1) -> None:
+    def __init__(
+        self, name: str, count: int = 1, await_quiet: Callable[[float], object] | None = None
+    ) -> None:
+        """Name the threads; `await_quiet` blocks, for some seconds, while an answer is being made.
+
+        A call that nobody waits for asks it first: both need Python's lock.
+        """
         self.count = count
+        self._await_quiet = await_quiet
         self._name = name
         self._awaited: deque[ThreadCall[Any]] = deque()
         self._patient: deque[ThreadCall[Any]] = deque()
@@ -130,6 +140,8 @@ class SideThreads:
             return self._signals.get()
 
     def _next(self) -> ThreadCall[Any]:
+        if self._await_quiet is not None and not self._awaited:
+            self._await_quiet(_GIVEN_WAY)
         try:
             return self._awaited.popleft()
         except IndexError:

@@ -14,6 +14,7 @@ from bentoml import Service
 from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
 
+from flags import garbage
 from flags.assignment import DOMAIN, Side
 from flags.departure import Departure
 from flags.edge import ANSWER, afterwards
@@ -93,7 +94,7 @@ class MigrationWorker:
             for name, planned in plan.apis.items()
         }
         self._gathered = GatheredPairs(pairs)
-        self._pairings = Pairings(plan, self._sides).made(self._gathered, tunings)
+        self._pairings = Pairings(plan, self._sides, self._lull).made(self._gathered, tunings)
         self._heartbeat = Heartbeat(
             SelfReport(
                 worker=worker,
@@ -109,6 +110,8 @@ class MigrationWorker:
             recent=recent,
         )
         await self._heartbeat.start()
+        if plan.settings.gc_freeze:
+            garbage.settle()
 
     async def stop(self) -> None:
         """Finish the pairs in progress, write the closing record, leave the flag source."""

@@ -84,9 +84,13 @@ class Host:
     for which there is then one thread more than calls can hold.
     """
 
-    def __init__(self, folder: str, pipe: BlockingPipe) -> None:
+    def __init__(
+        self, folder: str, pipe: BlockingPipe, loaded: Callable[[], None] | None = None
+    ) -> None:
+        """Answer what comes through `pipe`; `loaded` is called once the service is there."""
         self._folder = folder
         self._pipe = pipe
+        self._loaded = loaded
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._left_behind: set[asyncio.Task[None]] = set()
@@ -110,6 +114,8 @@ class Host:
             for name, api in service.apis.items()
             if inspect.iscoroutinefunction(api.func) or inspect.isasyncgenfunction(api.func)
         }
+        if self._loaded is not None:
+            self._loaded()
         self._pipe.send(LOADED, None)
         needs_loop = bool(self._async) or hasattr(instance, "__is_ready__")
         for number in range(service.config.get("threads", 1) + needs_loop):

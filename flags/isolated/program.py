@@ -18,6 +18,7 @@ from bentoml._internal.context import server_context
 from bentoml._internal.log import configure_server_logging
 from bentoml._internal.models import ModelStore
 
+from flags import garbage
 from flags.isolated.host import Host
 from flags.isolated.pipe import BlockingPipe
 
@@ -36,12 +37,13 @@ class Program:
     dependencies: Mapping[str, str]
     """Addresses of the services that BentoML runs for the sides, by name."""
     development: bool
+    gc_freeze: bool
     bento: tuple[str, str]
     """Name and version."""
     worker_index: int | None
 
     @classmethod
-    def of(cls, service: Service[Any], folder: str) -> "Program":
+    def of(cls, service: Service[Any], folder: str, *, gc_freeze: bool = True) -> "Program":
         """Describe `service` and the worker that this is; raises BentoMLException where the
         service cannot be imported by name.
         """
@@ -53,6 +55,7 @@ class Program:
             model_aliases=BentoMLContainer.model_aliases.get(),
             dependencies=BentoMLContainer.remote_runner_mapping.get(),
             development=BentoMLContainer.development_mode.get(),
+            gc_freeze=gc_freeze,
             bento=(server_context.bento_name, server_context.bento_version),
             worker_index=server_context.worker_index,
         )
@@ -87,7 +90,8 @@ def run(program: Program, end: socket.socket) -> None:
 
 
 async def _serve(program: Program, pipe: BlockingPipe) -> None:
-    await Host(program.folder, pipe).serve(program.imported)
+    loaded = garbage.settle if program.gc_freeze else None
+    await Host(program.folder, pipe, loaded).serve(program.imported)
 
 
 def _left_to_the_worker(*_: Any) -> None:

@@ -46,17 +46,24 @@ class IsolatedSide:
     """
 
     def __init__(
-        self, service: Service[Any], *, start_within: float = 60.0, max_memory: int | None = None
+        self,
+        service: Service[Any],
+        *,
+        start_within: float = 60.0,
+        max_memory: int | None = None,
+        gc_freeze: bool = True,
     ) -> None:
         """Place `service` as the candidate.
 
         A call that has run for its whole time limit costs the process, and so does memory beyond
         `max_memory` bytes. It may take longer than `start_within` seconds to load, but then the
-        worker starts without it.
+        worker starts without it. With `gc_freeze`, what it has loaded is left out of garbage
+        collection.
         """
         self._service = service
         self._start_within = start_within
         self._max_memory = max_memory
+        self._gc_freeze = gc_freeze
         self._threads = service.config.get("threads", 1)
         self._process: SideProcess | None = None
         self._awaited: deque[SideCall] = deque()
@@ -69,7 +76,7 @@ class IsolatedSide:
     async def start(self) -> None:
         """Start the process; one that cannot be loaded fails each request instead."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
-        self._program = Program.of(self._service, self._folder)
+        self._program = Program.of(self._service, self._folder, gc_freeze=self._gc_freeze)
         loaded_or_not = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(loaded_or_not))
         try:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from comparison.pairs import load_pairs, read_pairs
+from flags.assignment import Side
 from flags.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually
@@ -221,6 +222,14 @@ def test_the_primary_runs_in_the_worker_and_the_candidate_does_not(frail: FrailS
     primary, candidate = frail.answer_by("primary"), frail.answer_by("candidate")
     assert "worker" in " ".join(psutil.Process(primary).cmdline())
     assert primary in {each.pid for each in psutil.Process(candidate).parents()}
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_a_process_has_loaded_is_left_out_of_garbage_collection(
+    frail: FrailService, side: Side
+) -> None:
+    frail.answer_by(side)
+    assert frail.post().json()["frozen"] > 100_000
 
 
 def test_a_shadow_that_ends_its_process_is_recorded_and_seen_by_nobody(

@@ -144,3 +144,20 @@ async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
     assert {pair.observation(active.other).status for pair in pairs.pairs} == {Status.OK}
     assert await pairing.drain(NEVER) == 0
     pairing.close()
+
+
+async def test_a_thread_waits_for_the_answers_that_are_being_made() -> None:
+    lull = Lull(NEVER, MANY)
+    lull.await_quiet(NEVER)
+    first, second = lull.arrived(), lull.arrived()
+    waiting = asyncio.create_task(asyncio.to_thread(lull.await_quiet, NEVER))
+    first.happened()
+    assert await is_held(waiting)
+    second.happened()
+    await asyncio.wait_for(waiting, NEVER)
+
+
+async def test_a_thread_does_not_wait_for_long() -> None:
+    lull = Lull(NEVER, MANY)
+    lull.arrived()
+    await asyncio.wait_for(asyncio.to_thread(lull.await_quiet, 0.01), NEVER)

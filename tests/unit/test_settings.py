@@ -49,6 +49,7 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("SHADOW_INTERVAL", "0.1", 0.1),
     ("CANDIDATE_START_TIMEOUT", "5", 5.0),
     ("CANDIDATE_MAX_MEMORY", "1073741824", 2**30),
+    ("GC_FREEZE", "false", False),
     ("PAIRS_DIR", "/data/pairs", Path("/data/pairs")),
     ("PAIRS_FLUSH_INTERVAL", "0.05", 0.05),
     ("PAIRS_ROTATE_BYTES", "65536", 65536),

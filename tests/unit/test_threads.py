@@ -188,6 +188,18 @@ async def test_a_call_that_somebody_waits_for_is_reported_at_once(
     await hanging.future
 
 
+async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_not(
+    name: str,
+) -> None:
+    asked: list[float] = []
+    threads = SideThreads(name, await_quiet=asked.append)
+    await threads.submit(lambda: "answer").future
+    assert asked == []
+    await patiently(threads, lambda: "shadow").future
+    assert len(asked) == 1
+    threads.close()
+
+
 def patiently(threads: SideThreads, call: Callable[[], T]) -> ThreadCall[T]:
     """Submit a call that nobody waits for."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import os
 import sys
 import time
@@ -23,6 +24,8 @@ if "LONG_LIFE" in os.environ:  # so that the end of each test's process is an in
 class Opinion(BaseModel):
     score: float
     pid: int
+    frozen: int
+    """Objects that are left out of garbage collection."""
 
 
 class Frail:
@@ -75,11 +78,11 @@ class FrailV1:
 
     @bentoml.api
     def judge(self, amount: float, candidate: str = "") -> Opinion:
-        return Opinion(score=amount / 2, pid=os.getpid())
+        return Opinion(score=amount / 2, pid=os.getpid(), frozen=gc.get_freeze_count())
 
     @bentoml.api
     async def judge_later(self, amount: float, candidate: str = "") -> Opinion:
-        return Opinion(score=amount / 2, pid=os.getpid())
+        return Opinion(score=amount / 2, pid=os.getpid(), frozen=gc.get_freeze_count())
 
 
 @bentoml.service(traffic={"timeout": 90})
@@ -91,12 +94,12 @@ class FrailV2:
     @bentoml.api
     def judge(self, amount: float, candidate: str = "") -> Opinion:
         self.model.end(candidate)
-        return Opinion(score=amount, pid=os.getpid())
+        return Opinion(score=amount, pid=os.getpid(), frozen=gc.get_freeze_count())
 
     @bentoml.api
     async def judge_later(self, amount: float, candidate: str = "") -> Opinion:
         await self.model.end_later(candidate)
-        return Opinion(score=amount, pid=os.getpid())
+        return Opinion(score=amount, pid=os.getpid(), frozen=gc.get_freeze_count())
 
 
 FrailMigration = migrate(

@@ -169,6 +169,8 @@ class Scorer:
     async def _await_thread(self, call: Call, limit: float | None) -> Outcome | None:
         running = self._threads.submit(lambda: guard(self._model, call))
         try:
+            if limit is None:  # one turn of the loop less than waiting with a limit
+                return await running.future
             done, _ = await asyncio.wait({running.future}, timeout=limit)
         except asyncio.CancelledError:
             self._threads.abandon(running)

@@ -53,13 +53,6 @@ PRIMARY: Final = (
         excuse=Excuse.PRIMARY,
     ),
     Fault("primary is ten times slower", do.told("primary", "slow"), "slow primary", BOTH),
-    Fault(
-        "primary's process is killed",
-        do.killed("primary"),
-        "primary failed",
-        ISOLATED,
-        excuse=Excuse.PRIMARY,
-    ),
 )
 
 RECORD: Final = (

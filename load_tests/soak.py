@@ -143,7 +143,7 @@ def _role(process: psutil.Process) -> str:
         return "resource tracker"
     if "forkserver" in command:
         of_server = parent is not None and "forkserver" in " ".join(parent.cmdline())
-        return "side" if of_server else "fork server"
+        return "candidate" if of_server else "fork server"
     return "worker"
 
 

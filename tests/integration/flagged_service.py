@@ -23,11 +23,15 @@ from flags.local import LocalUnleash
 from flags.metrics import PROVIDER_STATE
 from flags.worker_state import WORKERS_PATH, Workers
 from service.serving import Serving
+from tests.fakes import eventually
 from tests.integration.fraud_store import ROOT, environment
 
 AMOUNT = 0.7
 """What is asked unless a test says otherwise: an alarm of the candidate at its own threshold."""
 
+
+ON_DISK = 1.5
+"""Seconds from an answer to its pair on disk, and a little."""
 
 LastPair = Mapping[str, Any]
 """Attributes of a pair's span, by name."""
@@ -112,9 +116,15 @@ class FlaggedService:
         while True:
             asked = time.time_ns()
             self.ask(f"probe-{next(self._probes)}" for _ in range(4 * self._workers))
-            time.sleep(0.25)  # until the pairs are on disk
-            last = [pair for pair in self._last_pairs() if pair["begin"] >= asked]
-            if len(last) == self._workers and all(map(sees, last)):
+            last: list[LastPair] = []
+
+            def complete(asked: int = asked) -> bool:
+                nonlocal last
+                time.sleep(0.05)
+                last = [pair for pair in self._last_pairs() if pair["begin"] >= asked]
+                return len(last) == self._workers
+
+            if eventually(complete, ON_DISK) and all(map(sees, last)):
                 return
             assert time.monotonic() < deadline, f"not followed: {last}"
 

@@ -51,12 +51,13 @@ def sample(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("placement", ["embedded", "runners"])
+@pytest.mark.parametrize(("placement", "shadowed"), [("embedded", SHADOWED), ("runners", 2_000)])
 def test_real_traffic_is_answered_paired_and_routed_as_the_flag_says(
-    placement: str, sample: pd.DataFrame, home: Path, tmp_path: Path
+    placement: str, shadowed: int, sample: pd.DataFrame, home: Path, tmp_path: Path
 ) -> None:
     flags, pairs = tmp_path / "flags.json", tmp_path / "pairs"
     write_flags_file(flags, FLAG, 0)
+    sample = sample.iloc[:shadowed]
     requests = [(f"tx-{number}", body) for number, body in enumerate(bodies(sample))]
     with Serving(
         "service.app:FraudDetector",
@@ -73,7 +74,7 @@ def test_real_traffic_is_answered_paired_and_routed_as_the_flag_says(
         folder=ROOT,
     ) as serving:
         replies = asyncio.run(replay(serving.url, requests, concurrency=8))
-        assert [reply.status for reply in replies] == [200] * SHADOWED
+        assert [reply.status for reply in replies] == [200] * shadowed
         assert {reply.side for reply in replies} == {"primary"}
         routed = {
             rollout: _candidates(serving.url, flags, rollout, requests[:ROUTED])
@@ -85,8 +86,8 @@ def test_real_traffic_is_answered_paired_and_routed_as_the_flag_says(
 
     read = read_pairs(pairs)
     assert read.accounting.completeness == 1
-    assert len(read.frame) == SHADOWED + 5 * ROUTED
-    _assert_scores_are_those_of_the_models(read.frame.iloc[:SHADOWED], sample)
+    assert len(read.frame) == shadowed + 5 * ROUTED
+    _assert_scores_are_those_of_the_models(read.frame.iloc[:shadowed], sample)
     figures = summarise(read).outputs[0].alarms
     assert figures is not None
     assert figures.ratio.low <= 3.72 <= figures.ratio.high
@@ -132,7 +133,7 @@ def _assert_monotone(routed: dict[int, set[str]]) -> None:
 
 
 def _assert_scores_are_those_of_the_models(frame: pd.DataFrame, sample: pd.DataFrame) -> None:
-    served = frame.set_index("request_id").loc[[f"tx-{number}" for number in range(SHADOWED)]]
+    served = frame.set_index("request_id").loc[[f"tx-{number}" for number in range(len(sample))]]
     for side in ("primary", "candidate"):
         assert (served[f"{side}_status"] == "ok").all()
         np.testing.assert_allclose(

@@ -16,7 +16,7 @@ class Limits:
     shadow_timeout: float = 5.0
     """Time for the side that nobody waits for, if its own limit is not lower; of a stream, to its
     last item."""
-    shadow_concurrency: int = 32
+    shadow_concurrency: int = 64
     """Shadows being scored at the same time; a further one is shed."""
     candidate_item_timeout: float | None = 30.0
     """Time between two items of an active candidate's stream; beyond it the stream ends."""

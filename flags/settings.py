@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         description="Seconds for the side that nobody waits for; of a stream, to its last item.",
     )
     shadow_concurrency: int = Field(
-        32, ge=1, description="Shadows in progress per worker; a further one is shed."
+        64, ge=1, description="Shadows in progress per worker; a further one is shed."
     )
     shadow_interval: float = Field(
         0.25,

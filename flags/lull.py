@@ -38,9 +38,9 @@ class Lull:
         self._over = True
         self._begin()
 
-    def await_quiet(self, within: float) -> None:
-        """Block a thread while an answer is being made, for `within` seconds at most."""
-        self._quiet.wait(within)
+    def await_quiet(self, within: float) -> bool:
+        """Block a thread while an answer is being made; say whether none is, `within` seconds."""
+        return self._quiet.wait(within)
 
     def _left(self) -> None:
         self._being_made -= 1

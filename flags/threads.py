@@ -14,8 +14,9 @@ from flags.patience import nobody_waits
 
 T = TypeVar("T")
 
-_GIVEN_WAY: Final = 0.005
-"""Seconds for which a call that nobody waits for lets an answer be made before it begins."""
+_GIVEN_WAY: Final = (0.001,) * 5
+"""Seconds for which a call that nobody waits for lets an answer be made before it begins, unless a
+call comes meanwhile for which somebody does."""
 
 _TOGETHER: Final = 0.02
 """Seconds for which a thread keeps results that nobody waits for, to report several at once."""
@@ -64,11 +65,12 @@ class SideThreads:
     """
 
     def __init__(
-        self, name: str, count: int = 1, await_quiet: Callable[[float], object] | None = None
+        self, name: str, count: int = 1, await_quiet: Callable[[float], bool] | None = None
     ) -> None:
-        """Name the threads; `await_quiet` blocks, for some seconds, while an answer is being made.
+        """Name the threads; `await_quiet` blocks while an answer is being made, for some seconds.
 
-        A call that nobody waits for asks it first: both need Python's lock.
+        It says whether none is. A call that nobody waits for asks it first: both need Python's
+        lock.
         """
         self.count = count
         self._await_quiet = await_quiet
@@ -140,12 +142,18 @@ class SideThreads:
             return self._signals.get()
 
     def _next(self) -> ThreadCall[Any]:
-        if self._await_quiet is not None and not self._awaited:
-            self._await_quiet(_GIVEN_WAY)
+        self._give_way()
         try:
             return self._awaited.popleft()
         except IndexError:
             return self._patient.popleft()
+
+    def _give_way(self) -> None:
+        if self._await_quiet is None:
+            return
+        for seconds in _GIVEN_WAY:
+            if self._awaited or self._await_quiet(seconds):
+                return
 
     def _begun(self, submitted: ThreadCall[Any]) -> bool:
         with self._lock:

@@ -192,11 +192,36 @@ async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_
     name: str,
 ) -> None:
     asked: list[float] = []
-    threads = SideThreads(name, await_quiet=asked.append)
+
+    def await_quiet(within: float) -> bool:
+        asked.append(within)
+        return len(asked) == 3
+
+    threads = SideThreads(name, await_quiet=await_quiet)
     await threads.submit(lambda: "answer").future
     assert asked == []
     await patiently(threads, lambda: "shadow").future
-    assert len(asked) == 1
+    assert len(asked) == 3
+    threads.close()
+
+
+async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flags.threads._GIVEN_WAY", (0.001,) * 20_000)
+    asked, over = threading.Event(), threading.Event()
+
+    def await_quiet(within: float) -> bool:
+        asked.set()
+        return over.wait(within)
+
+    threads = SideThreads(name, await_quiet=await_quiet)
+    shadow = patiently(threads, lambda: "shadow")
+    assert eventually(asked.is_set)
+    assert await asyncio.wait_for(threads.submit(lambda: "answer").future, 10) == "answer"
+    assert not shadow.future.done()
+    over.set()
+    assert await asyncio.wait_for(shadow.future, 10) == "shadow"
     threads.close()
 
 

@@ -232,7 +232,8 @@ class UnleashProvider(AbstractProvider):
         if found is None:
             found = evaluated(self._client, definition, unleash_context(context))
         elif isinstance(self._source, FlagServer):
-            self._answered[flag_key] += 1
+            with self._lock:
+                self._answered[flag_key] += 1
         try:
             value = read(found)
         except (KeyError, TypeError, ValueError) as error:
@@ -248,7 +249,8 @@ class UnleashProvider(AbstractProvider):
 
     def _count(self, client: UnleashClient) -> None:
         """Have the engine count what it was not asked, for Unleash's page on a flag's usage."""
-        answered, self._answered = self._answered, Counter()
+        with self._lock:
+            answered, self._answered = self._answered, Counter()
         for flag, times in answered.items():
             for _ in range(times):
                 client.is_enabled(flag)

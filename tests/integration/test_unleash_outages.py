@@ -137,7 +137,8 @@ def test_a_start_without_the_server_and_without_flags_is_the_primary_s_until_the
     try:
         with served(folder / "empty", ramped, FLAG) as started, started.load() as load:
             assert sides(next_replies(load)) == {"primary"}
-            assert started.believed() == (["not_ready"] * 2, {"not_ready": 2})
+            without = (["not_ready"] * 2, {"not_ready": 2})
+            assert eventually(lambda: started.believed() == without)
             os.kill(server, signal.SIGCONT)
             started.follows(fresh)
             assert sides(next_replies(load)) == {"candidate"}

@@ -8,8 +8,9 @@ An ordinary OpenFeature provider, usable without BentoML:
 import logging
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from openfeature.evaluation_context import EvaluationContext
@@ -43,6 +44,9 @@ logger = logging.getLogger(__name__)
 NAME: Final = "unleash"
 _NAMED: Final = 5
 """Flags that a log line names."""
+
+_UNASKED: Final = 100_000
+"""Answers without the engine that can wait to be counted; once a second, all of them are."""
 
 _REASONS: Final = 5
 """Reasons that are logged until the source is good again, should it find new ones at each look."""
@@ -82,8 +86,8 @@ class UnleashProvider(AbstractProvider):
         self._diagnosed = float("-inf")
         self._told_flags: FlagDocument | None = None
         self._asked: set[str] = set()
-        self._answered: Counter[str] = Counter()
-        """How often each flag was answered without its engine, since that was counted."""
+        self._unasked: deque[str] = deque(maxlen=_UNASKED)
+        """Flags that were answered without the engine, once for each answer not counted yet."""
         self._arriving = False
         self._lock = threading.RLock()
         self._client: UnleashClient | None = None
@@ -232,8 +236,7 @@ class UnleashProvider(AbstractProvider):
         if found is None:
             found = evaluated(self._client, definition, unleash_context(context))
         elif isinstance(self._source, FlagServer):
-            with self._lock:
-                self._answered[flag_key] += 1
+            self._unasked.append(flag_key)  # no lock: others hold it while they log
         try:
             value = read(found)
         except (KeyError, TypeError, ValueError) as error:
@@ -249,11 +252,9 @@ class UnleashProvider(AbstractProvider):
 
     def _count(self, client: UnleashClient) -> None:
         """Have the engine count what it was not asked, for Unleash's page on a flag's usage."""
-        with self._lock:
-            answered, self._answered = self._answered, Counter()
-        for flag, times in answered.items():
-            for _ in range(times):
-                client.is_enabled(flag)
+        with suppress(IndexError):
+            while True:
+                client.is_enabled(self._unasked.popleft())
 
     # --- the client and what it reports -----------------------------------------------------------
 

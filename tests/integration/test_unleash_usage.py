@@ -47,9 +47,8 @@ def test_answers_of_a_flag_that_is_off_for_all_are_counted(unleash: LocalUnleash
         return seen[-1] == (ANSWERS, 0)
 
     assert eventually(is_told, 60), seen[-1]
-    off, on = usage(unleash, "usage-100-v2")
+    _, on = usage(unleash, "usage-100-v2")
     assert on == 1
-    assert off >= 0
 
 
 def answer(provider: UnleashProvider, flag: str, request_id: str = "request") -> bool:

@@ -20,16 +20,15 @@ def placement_of(wanted: str | None, primary: Service[Any], candidate: Service[A
     MigrationError for what is no placement, and for `isolated` where no process can import the
     candidate.
     """
-    unimportable = _unimportable(candidate)
     if wanted is None:
-        needs_runners = unimportable or _needs_runners(primary) or _needs_runners(candidate)
+        needs_runners = any(map(_needs_runners, (primary, candidate))) or _unimportable(candidate)
         return Placement.RUNNERS if needs_runners else Placement.ISOLATED
     try:
         placed = Placement(wanted)
     except ValueError:
         known = " or ".join(repr(each.value) for each in Placement)
         raise MigrationError(f"placement is {wanted!r}: it must be {known}") from None
-    if placed is Placement.ISOLATED and unimportable:
+    if placed is Placement.ISOLATED and (unimportable := _unimportable(candidate)):
         raise MigrationError(
             f"placement is 'isolated', and its process cannot import {candidate.name}: "
             f"{unimportable}"

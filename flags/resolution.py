@@ -39,7 +39,7 @@ def evaluated(
         found: dict[str, Any] = client.get_variant(definition.name, context)
         return found
     is_on = client.is_enabled(definition.name, context)
-    return {"name": "disabled", "enabled": False, "feature_enabled": is_on}
+    return _without_variant(is_on)
 
 
 def off_for_all(definition: FlagDefinition) -> dict[str, Any] | None:
@@ -49,7 +49,11 @@ def off_for_all(definition: FlagDefinition) -> dict[str, Any] | None:
     """
     if definition.enabled and (definition.rollout != 0.0 or definition.constrained):
         return None
-    return {"name": "disabled", "enabled": False, "feature_enabled": False}
+    return _without_variant(False)
+
+
+def _without_variant(is_on: bool) -> dict[str, Any]:
+    return {"name": "disabled", "enabled": False, "feature_enabled": is_on}
 
 
 def reason_of(definition: FlagDefinition, state: State) -> Reason:

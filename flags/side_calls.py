@@ -22,7 +22,7 @@ from flags.scorer import Call
 from flags.side_context import SideContext
 
 Contexts = Mapping[Side, SideContext]
-"""What each side sees of the request, and sets on its response."""
+"""What each side sees of the request, and sets on its response; empty if no side takes one."""
 
 
 class SideCalls:
@@ -43,8 +43,8 @@ class SideCalls:
         self._takes_files = bool(shared.primary.input_spec.multipart_fields)
         self._has_context = bool(shared.primary.ctx_param or shared.candidate.ctx_param)
 
-    async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts | None]:
-        """Return the request as both sides get it, and their contexts if any side takes one.
+    async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
+        """Return the request as both sides get it, and their contexts.
 
         `given` are the arguments as BentoML has read them for the primary.
         """
@@ -55,22 +55,27 @@ class SideCalls:
 
     def _made(
         self, given: Call, context: bentoml.Context, departure: Departure | None
-    ) -> tuple[Request, Contexts | None]:
+    ) -> tuple[Request, Contexts]:
         scope, shared = context.request.scope, self._shared
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
         own = self._for_candidate(given)
         files: RequestFiles | None = None
+        contexts: dict[Side, SideContext] = {}
         if self._takes_files or self._has_context:
             files = RequestFiles(context.request)
             afterwards(scope, files.release)
             own = self._with_files(own, files)
-        contexts = {side: _context(context, files) for side in Side} if self._has_context else None
+            if self._has_context:
+                contexts = {
+                    side: SideContext(context.request, context.state, files.new_folder)
+                    for side in Side
+                }
         request = Request(
             identity.request_id,
-            primary=_with_context(given, shared.primary.ctx_param, Side.PRIMARY, contexts),
+            primary=_with_context(given, shared.primary.ctx_param, contexts.get(Side.PRIMARY)),
             candidate=own
             if isinstance(own, Exception)
-            else _with_context(own, shared.candidate.ctx_param, Side.CANDIDATE, contexts),
+            else _with_context(own, shared.candidate.ctx_param, contexts.get(Side.CANDIDATE)),
             api=self._api,
             attributes=identity.attributes,
             inputs=given.args[0] if given.args else given.kwargs,
@@ -104,16 +109,10 @@ class SideCalls:
             return error
 
 
-def _context(context: bentoml.Context, files: RequestFiles | None) -> SideContext:
-    if files is None:
-        return SideContext(context.request, context.state)
-    return SideContext(context.request, context.state, files.new_folder)
-
-
-def _with_context(call: Call, parameter: str | None, side: Side, contexts: Contexts | None) -> Call:
-    if parameter is None or contexts is None:
+def _with_context(call: Call, parameter: str | None, context: SideContext | None) -> Call:
+    if parameter is None:
         return call
-    return Call(call.args, {**call.kwargs, parameter: contexts[side]})
+    return Call(call.args, {**call.kwargs, parameter: context})
 
 
 def call_converted(given: Call, shared: SharedApi) -> Call | Exception:

@@ -5,12 +5,11 @@ import contextvars
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from flags.patience import nobody_waits
+from flags.patience import WaitingCalls, nobody_waits
 
 T = TypeVar("T")
 
@@ -75,10 +74,9 @@ class SideThreads:
         self.count = count
         self._await_quiet = await_quiet
         self._name = name
-        self._awaited: deque[ThreadCall[Any]] = deque()
-        self._patient: deque[ThreadCall[Any]] = deque()
+        self._waiting: WaitingCalls[ThreadCall[Any]] = WaitingCalls()
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        """One for each call in one of the two: true; false for a thread that is to end."""
+        """One for each call that waits: true; false for a thread that is to end."""
         self._started = 0
         self._unended = 0
         self._stuck = 0
@@ -99,7 +97,7 @@ class SideThreads:
                 name = f"{self._name}-{self._started}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
         # Not under the lock, for which the thread that this wakes would have to wait.
-        (self._patient if submitted.is_patient else self._awaited).append(submitted)
+        self._waiting.append(submitted)
         self._signals.put(True)
         return submitted
 
@@ -121,7 +119,8 @@ class SideThreads:
         ended: list[ThreadCall[Any]] = []
         since = 0.0
         while self._has_call(ended):
-            submitted = self._next()
+            self._give_way()
+            submitted = self._waiting.popleft()
             if not self._begun(submitted):
                 continue
             submitted.run()
@@ -141,18 +140,11 @@ class SideThreads:
             _report(ended)
             return self._signals.get()
 
-    def _next(self) -> ThreadCall[Any]:
-        self._give_way()
-        try:
-            return self._awaited.popleft()
-        except IndexError:
-            return self._patient.popleft()
-
     def _give_way(self) -> None:
         if self._await_quiet is None:
             return
         for seconds in _GIVEN_WAY:
-            if self._awaited or self._await_quiet(seconds):
+            if self._waiting.is_awaited or self._await_quiet(seconds):
                 return
 
     def _begun(self, submitted: ThreadCall[Any]) -> bool:

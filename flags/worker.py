@@ -139,7 +139,7 @@ class MigrationWorker:
         request, contexts = await self._calls[api].made(Call(args, kwargs), context)
         answer = await self._pairings[api].answer(request)
         context.request.scope[ANSWER] = answer
-        if contexts is not None:
+        if contexts:
             contexts[answer.served].apply_to(context.response)
         return answer.value
 
@@ -153,7 +153,7 @@ class MigrationWorker:
         scope = context.request.scope
         scope[ANSWER] = answer
         afterwards(scope, stream.leave)  # a server may just drop us
-        if contexts is not None:
+        if contexts:
             contexts[answer.served].apply_to(context.response, streaming=True)
         async with aclosing(stream.items()) as items:
             async for item in items:

@@ -6,7 +6,6 @@ import itertools
 import logging
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from flags.isolated.host import READINESS, Asked, Turn
 from flags.isolated.process import SideCall, SideProcess
 from flags.isolated.program import Program
 from flags.isolated.stream_calls import IsolatedTurns
+from flags.patience import WaitingCalls
 from flags.scorer import Outcome
 from flags.side_context import SideContext
 
@@ -66,9 +66,7 @@ class IsolatedSide:
         self._gc_freeze = gc_freeze
         self._threads = service.config.get("threads", 1)
         self._process: SideProcess | None = None
-        self._awaited: deque[SideCall] = deque()
-        self._patient: deque[SideCall] = deque()
-        """Calls that no process has yet; those that nobody waits for let the others pass."""
+        self._waiting: WaitingCalls[SideCall] = WaitingCalls()
         self._unended: set[SideProcess] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._streams = itertools.count(1)
@@ -160,17 +158,17 @@ class IsolatedSide:
         if self._process is not None and not call.takes_a_thread:
             self._process.send(call)
         elif self._process is not None:
-            (self._patient if call.is_patient else self._awaited).append(call)
+            self._waiting.append(call)
             self._send_waiting()
         else:
             call.settle(Outcome(None, self._down(), None))
 
     def _send_waiting(self) -> None:
         process = self._process
-        while process is not None and (waiting := self._awaited or self._patient):
-            if waiting[0].takes_a_thread and not process.has_free_thread:
+        while process is not None and (first := self._waiting.first()) is not None:
+            if first.takes_a_thread and not process.has_free_thread:
                 return
-            call = waiting.popleft()
+            call = self._waiting.popleft()
             if call.outcome.done():  # it ran into its limit before it could begin
                 continue
             if call.process in (None, process):
@@ -179,9 +177,8 @@ class IsolatedSide:
                 call.settle(Outcome(None, self._down(), None))
 
     def _fail_waiting(self) -> None:
-        for waiting in (self._awaited, self._patient):
-            while waiting:
-                waiting.popleft().settle(Outcome(None, self._down(), None))
+        while self._waiting.first() is not None:
+            self._waiting.popleft().settle(Outcome(None, self._down(), None))
 
     def _down(self) -> SideDownError:
         return SideDownError("the candidate has no process at the moment")

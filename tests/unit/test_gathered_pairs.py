@@ -5,35 +5,20 @@ import logging
 
 import pytest
 
-from flags.assignment import Side
 from flags.gathered_pairs import GatheredPairs
 from flags.observation import InMemoryPairs, Pair
-from flags.pair import Pairing, Request
-from flags.reading import Reading
-from flags.scorer import Scorer
-from tests.fakes import OUTPUT, THRESHOLD, FakeModel, FixedAssignment, until
+from tests.fakes import until
+from tests.unit.test_spans import pair_of
 
 
-async def made(number: int) -> list[Pair]:
+def made(number: int) -> list[Pair]:
     """Return as many pairs, r0, r1, ..."""
-    pairs, reading = InMemoryPairs(), Reading.of(OUTPUT, THRESHOLD)
-    pairing = Pairing(
-        Scorer(Side.PRIMARY, FakeModel(), reading),
-        Scorer(Side.CANDIDATE, FakeModel(), reading),
-        assign=FixedAssignment(Side.PRIMARY),
-        reading=reading,
-        sink=pairs,
-    )
-    for each in range(number):
-        await pairing.answer(Request.of(f"r{each}", 1))
-        await pairing.drain(20)
-    pairing.close()
-    return pairs.pairs
+    return [pair_of(f"r{each}") for each in range(number)]
 
 
 async def test_all_are_handed_on_in_their_order_a_moment_after_the_first() -> None:
     sink = InMemoryPairs()
-    gathered, pairs = GatheredPairs(sink), await made(4)
+    gathered, pairs = GatheredPairs(sink), made(4)
     for pair in pairs[:3]:
         gathered.record(pair)
     assert sink.pairs == []
@@ -45,7 +30,7 @@ async def test_all_are_handed_on_in_their_order_a_moment_after_the_first() -> No
 
 async def test_a_flush_leaves_nothing_for_later() -> None:
     sink = InMemoryPairs()
-    gathered, pairs = GatheredPairs(sink), await made(2)
+    gathered, pairs = GatheredPairs(sink), made(2)
     for pair in pairs:
         gathered.record(pair)
     gathered.flush()
@@ -63,7 +48,7 @@ async def test_one_that_cannot_be_recorded_costs_no_other(caplog: pytest.LogCapt
 
     sink = RefusesTheFirst()
     gathered = GatheredPairs(sink)
-    for pair in await made(3):
+    for pair in made(3):
         gathered.record(pair)
     with caplog.at_level(logging.ERROR):
         gathered.flush()

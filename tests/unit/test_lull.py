@@ -9,10 +9,9 @@ from flags.assignment import Side
 from flags.departure import Departure
 from flags.lull import Lull
 from flags.observation import InMemoryPairs, Status
-from flags.pair import Pairing, Request
-from flags.reading import Reading
-from flags.scorer import Scorer
-from tests.fakes import OUTPUT, THRESHOLD, FakeModel, FixedAssignment, until
+from flags.pair import Request
+from tests.fakes import FakeModel, FixedAssignment, until
+from tests.unit.test_pair import pairing_of
 
 NEVER = 30.0
 """Seconds that no test lasts."""
@@ -121,14 +120,7 @@ async def test_one_that_is_cancelled_takes_no_other_along() -> None:
 @pytest.mark.parametrize("active", Side)
 async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
     pairs, candidate = InMemoryPairs(), FakeModel()
-    reading = Reading.of(OUTPUT, THRESHOLD)
-    pairing = Pairing(
-        Scorer(Side.PRIMARY, FakeModel(), reading),
-        Scorer(Side.CANDIDATE, candidate, reading),
-        assign=FixedAssignment(active),
-        reading=reading,
-        sink=pairs,
-    )
+    pairing = pairing_of(FakeModel(), candidate, assign=FixedAssignment(active), sink=pairs)
     lull = Lull(NEVER, MANY)
     for number in range(5):
         departure = lull.arrived()

@@ -1,6 +1,7 @@
 """Unleash's page on the usage of a flag counts every answer, also those without its engine."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -22,12 +23,45 @@ def usage(unleash: LocalUnleash, flag: str) -> tuple[int, int]:
     return sum(row["no"] for row in rows), sum(row["yes"] for row in rows)
 
 
-def test_answers_of_a_flag_that_is_off_for_all_are_counted(unleash: LocalUnleash) -> None:
-    """They are given without the engine, which keeps the count."""
-    flags = {"usage-0-v2": 0, "usage-100-v2": 100}
-    for flag, percent in flags.items():
+def make_counted(unleash: LocalUnleash, flags: dict[str, int]) -> None:
+    """Make flags with a rollout, and wait until Unleash would count their usage.
+
+    It throws away what it is told of flags that it does not know, and looks at which there are
+    every ten seconds at most; a flag that is younger than all of `flags` shows that it has looked.
+    """
+    youngest = "usage-youngest-v2"
+    for flag, percent in [*flags.items(), (youngest, 0)]:
         seed(unleash.admin, flag)
         unleash.admin.set_rollout(flag, percent)
+
+    def is_counted() -> bool:
+        tell_of_one_answer(unleash, youngest)
+        time.sleep(0.5)
+        return usage(unleash, youngest) != (0, 0)
+
+    assert eventually(is_counted, 60)
+
+
+def tell_of_one_answer(unleash: LocalUnleash, flag: str) -> None:
+    """Send what a client sends of one answer that was off."""
+    now = datetime.now(UTC)
+    bucket = {
+        "start": (now - timedelta(seconds=1)).isoformat(),
+        "stop": now.isoformat(),
+        "toggles": {flag: {"yes": 0, "no": 1}},
+    }
+    sent = requests.post(
+        f"{unleash.sdk_url}/client/metrics",
+        headers={"Authorization": unleash.client_token},
+        json={"appName": "usage", "instanceId": "usage", "bucket": bucket},
+        timeout=10,
+    )
+    sent.raise_for_status()
+
+
+def test_answers_of_a_flag_that_is_off_for_all_are_counted(unleash: LocalUnleash) -> None:
+    """They are given without the engine, which keeps the count."""
+    make_counted(unleash, {"usage-0-v2": 0, "usage-100-v2": 100})
     server = FlagServer(
         unleash.sdk_url, unleash.client_token, refresh_interval=1, request_timeout=10
     )

@@ -11,6 +11,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol, Self
 
 import numpy as np
@@ -177,11 +178,12 @@ class ScoreGrid:
         return self.scale.key(score) + bisect_right(self.thresholds, score)
 
 
+@lru_cache(maxsize=16)  # thousands of bisections, mostly of the scale of probabilities
 def _edges_of(scale: Scale) -> Sequence[float]:
     """Return the smallest double of every key that occurs after the first."""
     keys = range(scale.key(scale.low) + 1, scale.key(scale.high) + 1)
     edges = {_smallest(scale, key) for key in keys}
-    return [edge for edge in edges if scale.low < edge <= scale.high]
+    return tuple(edge for edge in edges if scale.low < edge <= scale.high)
 
 
 def _smallest(scale: Scale, key: int) -> float:

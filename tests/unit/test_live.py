@@ -101,7 +101,7 @@ def test_workers_that_differ_are_shown_each_for_itself(client: Client, roster: R
 def test_the_counts_of_all_workers_are_added_up(
     client: Client, roster: Roster, tmp_path: Path
 ) -> None:
-    slot = Slot(int(NOW.timestamp()) // 10 * 10, pairs=4, fallbacks=1)
+    slot = Slot(int(datetime.now(UTC).timestamp()) // 10 * 10, pairs=4, fallbacks=1)
     slot.candidate.answers, slot.primary.answers = 1, 3
     slot.alarms["score"] = AlarmCounts(4, 1, 3)
     for worker in ("w1", "w2"):

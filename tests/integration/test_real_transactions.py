@@ -17,7 +17,7 @@ from service.serving import Serving
 from tests.integration.fraud_store import ROOT, environment, run
 
 FLAG = "fraud-detector-v2"
-SHADOWED = 5_000
+SHADOWED = 3_000
 ROUTED = 200
 
 TRAIN = """
@@ -51,7 +51,7 @@ def sample(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("placement", "shadowed"), [("embedded", SHADOWED), ("runners", 2_000)])
+@pytest.mark.parametrize(("placement", "shadowed"), [("embedded", SHADOWED), ("runners", 1_000)])
 def test_real_traffic_is_answered_paired_and_routed_as_the_flag_says(
     placement: str, shadowed: int, sample: pd.DataFrame, home: Path, tmp_path: Path
 ) -> None:

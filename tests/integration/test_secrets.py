@@ -264,7 +264,11 @@ def operate(folder: Path, unleash: LocalUnleash) -> tuple[Operator, tuple[int, .
     unleash.admin.set_rollout(FLAG, 0)
     operator = Operator(folder, {"UNLEASH_URL": unleash.url, **talkative(folder)})
     nobody = f"http://127.0.0.1:{free_port()}"
-    codes = [operator.run(*each, UNLEASH_ADMIN_TOKEN=unleash.admin_token) for each in commands]
+    known = {"UNLEASH_ADMIN_TOKEN": unleash.admin_token}
+    first, *between, last = commands  # by BentoML's own command line, which takes seconds
+    codes = [operator.run(*first, **known)]
+    codes += operator.run_all(between, **known)
+    codes += [operator.run(*last, **known)]
     for tried in (
         {"UNLEASH_ADMIN_TOKEN": WRONG_ADMIN},
         {"UNLEASH_ADMIN_TOKEN": unleash.client_token},
@@ -325,7 +329,7 @@ def test_no_secret_is_in_anything_that_is_left_behind(remains: Remains) -> None:
 def test_the_search_looks_where_secrets_would_be(remains: Remains) -> None:
     """Each place holds what belongs there, and the log is the libraries' debug log."""
     places = remains.places
-    for talkative_run in ("service.log", "command 0", "command 6"):
+    for talkative_run in ("service.log", "command 0", "command 1", "command 3"):
         assert "DEBUG:urllib3.connectionpool" in places[talkative_run]
     assert "nobody is known by ***" in places["service.log"]
     for page in PAGES:

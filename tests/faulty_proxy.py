@@ -1,14 +1,12 @@
 """Stand before the real Unleash and give the faults that it cannot be made to give by itself."""
 
-import http.client
-import threading
 import time
 from collections import Counter
 from enum import Enum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 from urllib.parse import urlsplit
+
+from tests.proxy import Exchange, Proxy
 
 SLOW_SECONDS: Final = 10.0
 TRICKLE_SECONDS: Final = 4.0
@@ -46,31 +44,22 @@ _CANNED: Final = {
 }
 
 
-class FaultyProxy:
-    """An HTTP proxy on a free loopback port; `fault` may be changed at any time.
+class FaultyProxy(Proxy):
+    """A proxy whose `fault` may be changed at any time.
 
     `asked` counts the requests by path, `tokens` are those that were sent along. `admin_token` is
     what `FORBIDDEN` sends.
     """
 
     def __init__(self, upstream: str, admin_token: str = "") -> None:
+        super().__init__(upstream, _Exchange)
         self.fault = Fault.NONE
         self.asked: Counter[str] = Counter()
         self.tokens: set[str | None] = set()
-        self.closing = threading.Event()
-        self._upstream = urlsplit(upstream)
         self._tokens = {
             Fault.UNAUTHORISED: "*:development.a-token-that-nobody-made",
             Fault.FORBIDDEN: admin_token,
         }
-        self._server = _Server(("127.0.0.1", 0), _Exchange)
-        self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        """Base URL, without `/api`."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def sdk_url(self) -> str:
@@ -83,18 +72,8 @@ class FaultyProxy:
         """Ask the real server; 502 if it is not there."""
         if self.fault in self._tokens:
             headers = {**headers, "Authorization": self._tokens[self.fault]}
-        connection = http.client.HTTPConnection(
-            self._upstream.hostname or "", self._upstream.port, timeout=5
-        )
-        try:
-            connection.request(method, path, body or None, headers)
-            answer = connection.getresponse()
-            kept = {name: answer.headers[name] for name in _PASSED_BACK if answer.headers[name]}
-            return answer.status, kept, answer.read()
-        except OSError:
-            return 502, {}, b""
-        finally:
-            connection.close()
+        status, answered, content = self.ask(method, path, headers, body)
+        return status, {name: answered[name] for name in _PASSED_BACK if answered[name]}, content
 
     def outlasts(self, fault: Fault, seconds: float) -> bool:
         """Wait until the fault is another one; say whether it lasted for `seconds`."""
@@ -106,35 +85,10 @@ class FaultyProxy:
             self.closing.wait(min(left, 0.05))
         return False
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    proxy: FaultyProxy
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that gives up is what the faults are about."""
-
-
-class _Exchange(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        proxy = self.server.proxy
+class _Exchange(Exchange):
+    def do_GET(self) -> None:  # noqa: N802 - http.server names it
+        proxy: FaultyProxy = self.server.proxy
         fault = proxy.fault
         path = urlsplit(self.path).path
         proxy.asked[path] += 1
@@ -159,17 +113,13 @@ class _Exchange(BaseHTTPRequestHandler):
             content = content[: len(content) // 2]
         self._send(status, kept, content, fault)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server names it
         self.do_GET()
 
     def _send(
         self, status: int, headers: dict[str, str], content: bytes, fault: Fault = Fault.NONE
     ) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
+        self.send_head(status, headers, len(content))
         if fault is Fault.CUT_OFF:
             self.wfile.write(content[: len(content) // 2])
         elif fault is Fault.TRICKLES:
@@ -183,6 +133,3 @@ class _Exchange(BaseHTTPRequestHandler):
             if not self.server.proxy.outlasts(Fault.TRICKLES, TRICKLE_SECONDS / _PIECES):
                 return
             self.wfile.write(content[position : position + size])
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""

@@ -1,25 +1,22 @@
 """Stand before a real OTLP receiver and give the faults it cannot be made to give by itself."""
 
 import gzip
-import http.client
 import json
 import socket
 import ssl
 import struct
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from tests.proxy import Exchange, Proxy
 
 POISON: Final = "poison"
 """Name of a span that `BAD_REQUEST` and `FAILS_ON_POISON` do not take."""
@@ -56,79 +53,35 @@ _CANNED: Final[Mapping[Fault, tuple[int, dict[str, str], bytes]]] = {
 }
 
 
-class OtlpProxy:
-    """An OTLP/HTTP proxy on a free loopback port; `fault` may be changed at any time.
+class OtlpProxy(Proxy):
+    """A proxy of OTLP/HTTP whose `fault` may be changed at any time.
 
     `asked` counts requests by the fault they met, `sizes` are their numbers of spans, `headers`
     those of the last one. `tls` makes it speak HTTPS.
     """
 
     def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(upstream, _Exchange)
         self.fault = Fault.NONE
         self.asked: Counter[Fault] = Counter()
         self.sizes: list[int] = []
         self.headers: Mapping[str, str] = {}
-        self.closing = threading.Event()
-        self._upstream = urlsplit(upstream)
-        self._server = _Server(("127.0.0.1", 0), _Exchange)
-        self._server.proxy = self
-        self._scheme = "http"
         if tls is not None:
             self._scheme = "https"
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        """Base URL, without `/v1/traces`."""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def pass_on(self, path: str, kind: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Ask the real receiver; 502 if it is not there."""
-        connection = http.client.HTTPConnection(
-            self._upstream.hostname or "", self._upstream.port, timeout=5
-        )
-        try:
-            connection.request("POST", path, body, {"Content-Type": kind})
-            answer = connection.getresponse()
-            content = answer.read()
-            headers = {"Content-Type": answer.headers.get("Content-Type", kind)}
-            return answer.status, headers, content
-        except OSError:
-            return 502, {}, b""
-        finally:
-            connection.close()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        status, headers, content = self.ask("POST", path, {"Content-Type": kind}, body)
+        return status, {"Content-Type": headers.get("Content-Type", kind)}, content
 
 
-class _Server(ThreadingHTTPServer):
-    proxy: OtlpProxy
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that gives up is what the faults are about."""
-
-
-class _Exchange(BaseHTTPRequestHandler):
-    server: _Server
+class _Exchange(Exchange):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
-        proxy, fault = self.server.proxy, self.server.proxy.fault
+    def do_POST(self) -> None:  # noqa: N802 - http.server names it
+        proxy: OtlpProxy = self.server.proxy
+        fault = proxy.fault
         proxy.asked[fault] += 1
         proxy.headers = dict(self.headers)
         if fault is Fault.RESET:
@@ -165,11 +118,7 @@ class _Exchange(BaseHTTPRequestHandler):
             self._send(*proxy.pass_on(self.path, kind, body))
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
+        self.send_head(status, headers, len(content))
         self.wfile.write(content)
 
     def _reset(self) -> None:
@@ -177,9 +126,6 @@ class _Exchange(BaseHTTPRequestHandler):
         # With no time to linger, the kernel sends RST, as a receiver does that crashes.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
 
 
 class _Spans:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Final
 import httpx
 import pytest
 from click.testing import CliRunner
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from flags import attributes
 from flags.cli import migration
@@ -24,18 +23,12 @@ from tests.integration.fraud_store import ROOT, environment
 from tests.integration.services.hostile import ATTACK
 from tests.pair_files import PairFile, Scored
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 PATIENCE = 60_000
 FLAG: Final = f"flag {ATTACK}"
 REQUESTS: Final = 80
 VIOLATIONS: Final = (
     "violations = [];"
     "addEventListener('securitypolicyviolation', each => violations.push(each.blockedURI))"
-)
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: install Debian's package chromium (make tools)"
 )
 
 
@@ -121,14 +114,6 @@ def judge(folder: Path) -> str:
         assert shown.exception is None or isinstance(shown.exception, SystemExit), shown.output
         printed += shown.output
     return printed
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 class Watched:

@@ -1,7 +1,5 @@
 """The live page in a browser, beside a real Unleash and a service with two workers."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from flags.admin import seed
 from flags.local import LocalUnleash
@@ -17,33 +15,18 @@ from flags.recent import AlarmCounts, Recent, Slot, recent_path
 from flags.running_service import running_workers
 from flags.worker_state import FOLDER
 from service.serving import Serving
+from tests.e2e.screenshots import picture
 from tests.fakes import eventually
-from tests.integration.fraud_store import ROOT, environment
+from tests.integration.following import following
 from tests.worker_states import belief, worker_state
 
 pytest_plugins = ("tests.integration.unleash_server",)
 
 FLAG = "live-page-v2"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""Folder for pictures of what the test saw; none are taken without it."""
 PATIENCE = 30_000
 """Milliseconds in which the page has to show what has happened: it asks every two seconds."""
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: install Debian's package chromium (make tools)"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 class Served:
@@ -64,24 +47,7 @@ class Served:
 def served(unleash: LocalUnleash, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("live-page")
     seed(unleash.admin, FLAG)
-    variables = environment(
-        folder / "bentoml",
-        FLAG=FLAG,
-        API_WORKERS="2",
-        UNLEASH_URL=unleash.sdk_url,
-        UNLEASH_API_TOKEN=unleash.client_token,
-        FLAGS_REFRESH_INTERVAL="1",
-        PAIRS_DIR=str(folder / "pairs"),
-        CANDIDATE_TIMEOUT="20",  # fallbacks of a busy machine are not what is counted
-        SHADOW_TIMEOUT="20",
-    )
-    with Serving(
-        "tests.integration.services.scaled:Things",
-        environment=variables,
-        log=folder / "service.log",
-        folder=ROOT,
-    ) as serving:
-        assert eventually(lambda: len(running_workers(serving.url).workers) == 2, 60)
+    with following(unleash, FLAG, folder) as serving:
         yield Served(serving, folder / "pairs")
 
 
@@ -102,11 +68,6 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
 def shows(page: Page, selector: str, text: str) -> None:
     expect(page.locator(selector)).to_contain_text(text, timeout=PATIENCE)
-
-
-def picture(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
 
 
 def fits(page: Page) -> bool:

@@ -1,45 +1,19 @@
 """The page of a verdict in a real browser: on a desk, on a phone, in the dark, on paper."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from comparison.judgement import Judgement
 from comparison.report import render
 from flags.gate import decide
 from flags.playbook import Playbook
+from tests.e2e.screenshots import picture
 from tests.simulated_evidence import FLAG, WINDOWS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""Folder for pictures of what the test saw; none are taken without it."""
 LARGEST = 2_000_000
 PHONE, DESK = 390, 1200
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: install Debian's package chromium (make tools)"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +51,7 @@ def test_every_page_is_quiet_and_fits_the_screen(
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} scrolls sideways: {wide} px"
         assert path.stat().st_size < LARGEST
-        if SCREENSHOTS:
-            picture = Path(SCREENSHOTS) / f"report-{path.stem}-{width}-{scheme}.png"
-            page.screenshot(path=picture, full_page=True)
+        picture(page, f"report-{path.stem}-{width}-{scheme}")
     context.close()
     assert said == []
     assert asked == [path.as_uri() for path in pages.values()]

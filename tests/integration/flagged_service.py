@@ -24,7 +24,7 @@ from flags.metrics import PROVIDER_STATE
 from flags.worker_state import WORKERS_PATH, Workers
 from service.serving import Serving
 from tests.fakes import eventually
-from tests.integration.fraud_store import ROOT, environment
+from tests.integration.following import following
 
 AMOUNT = 0.7
 """What is asked unless a test says otherwise: an alarm of the candidate at its own threshold."""
@@ -150,23 +150,8 @@ def served(
     folder: Path, unleash: LocalUnleash, flag: str, *, workers: int = 2, **settings: str
 ) -> Iterator[FlaggedService]:
     """Serve with `workers` workers that follow `flag` on `unleash`, looking every second."""
-    named = {
-        "FLAG": flag,
-        "API_WORKERS": str(workers),
-        "UNLEASH_URL": unleash.sdk_url,
-        "UNLEASH_API_TOKEN": unleash.client_token,
-        "FLAGS_REFRESH_INTERVAL": "1",
-        "PAIRS_DIR": str(folder / "pairs"),
-        "CANDIDATE_TIMEOUT": "20",  # a fallback on a busy machine is not what is tested
-        **settings,
-    }
-    folder.mkdir(exist_ok=True)
-    with Serving(
-        "tests.integration.services.flagged:Scores",
-        environment=environment(folder / "bentoml", **named),
-        log=folder / "service.log",
-        folder=ROOT,
-    ) as serving:
+    target = "tests.integration.services.flagged:Scores"
+    with following(unleash, flag, folder, service=target, workers=workers, **settings) as serving:
         yield FlaggedService(serving, folder / "pairs", workers)
 
 

@@ -16,10 +16,9 @@ from flags.admin import seed
 from flags.admin.seed import shadow_key
 from flags.cli import migration
 from flags.local import LocalUnleash
-from flags.running_service import running_workers
 from service.serving import Serving
 from tests.fakes import eventually
-from tests.integration.fraud_store import ROOT, environment
+from tests.integration.following import following
 
 pytest_plugins = ("tests.integration.unleash_server",)
 
@@ -100,23 +99,7 @@ def deprecated(
     folder = tmp_path_factory.mktemp("deprecation")
     seed(unleash.admin, FLAG)
     unleash.admin.set_rollout(FLAG, 100)
-    variables = environment(
-        folder / "bentoml",
-        FLAG=FLAG,
-        UNLEASH_URL=unleash.sdk_url,
-        UNLEASH_API_TOKEN=unleash.client_token,
-        FLAGS_REFRESH_INTERVAL="1",
-        PAIRS_DIR=str(folder / "pairs"),
-        CANDIDATE_TIMEOUT="20",  # a fallback on a busy machine is not what is tested
-        SHADOW_TIMEOUT="20",
-    )
-    with Serving(
-        "tests.integration.services.scaled:Things",
-        environment=variables,
-        log=folder / "service.log",
-        folder=ROOT,
-    ) as serving:
-        assert eventually(lambda: len(running_workers(serving.url).workers) == 1, 60)
+    with following(unleash, FLAG, folder, workers=1) as serving:
         yield Deprecated(unleash, serving, folder)
 
 

@@ -22,7 +22,8 @@ from flags.running_service import running_workers
 from flags.worker_state import WORKERS_PATH
 from service.serving import Serving, free_port
 from tests.fakes import eventually
-from tests.integration.fraud_store import ROOT, environment
+from tests.integration.following import following
+from tests.integration.fraud_store import environment
 
 pytest_plugins = ("tests.integration.unleash_server",)
 
@@ -75,22 +76,7 @@ def migration(
 ) -> Iterator[Migration]:
     folder = tmp_path_factory.mktemp("rollback")
     seed(unleash.admin, FLAG)
-    variables = environment(
-        folder / "bentoml",
-        FLAG=FLAG,
-        API_WORKERS="2",
-        UNLEASH_URL=unleash.sdk_url,
-        UNLEASH_API_TOKEN=unleash.client_token,
-        FLAGS_REFRESH_INTERVAL="1",
-        PAIRS_DIR=str(folder / "pairs"),
-    )
-    with Serving(
-        "tests.integration.services.scaled:Things",
-        environment=variables,
-        log=folder / "service.log",
-        folder=ROOT,
-    ) as serving:
-        assert eventually(lambda: len(running_workers(serving.url).workers) == 2, 60)
+    with following(unleash, FLAG, folder) as serving:
         yield Migration(unleash, serving)
 
 

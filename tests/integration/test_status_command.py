@@ -18,6 +18,7 @@ from flags.commands.status import status
 from flags.local import LocalUnleash
 from flags.running_service import running_workers
 from service.serving import Serving, free_port
+from tests.integration.following import following
 from tests.integration.fraud_store import ROOT, environment
 
 FLAG = "status-v2"
@@ -62,25 +63,8 @@ def migration(
 ) -> Iterator[Migration]:
     folder = tmp_path_factory.mktemp("status")
     seed(unleash.admin, FLAG)
-    variables = environment(
-        folder / "bentoml",
-        FLAG=FLAG,
-        API_WORKERS="2",
-        UNLEASH_URL=unleash.sdk_url,
-        UNLEASH_API_TOKEN=unleash.client_token,
-        FLAGS_REFRESH_INTERVAL="1",
-        PAIRS_DIR=str(folder / "pairs"),
-    )
-    with Serving(
-        "tests.integration.services.scaled:Things",
-        environment=variables,
-        log=folder / "service.log",
-        folder=ROOT,
-    ) as serving:
-        running = Migration(unleash, serving)
-        while len(running_workers(serving.url).workers) < 2:
-            time.sleep(0.1)
-        yield running
+    with following(unleash, FLAG, folder) as serving:
+        yield Migration(unleash, serving)
 
 
 def test_the_whole_picture_stage_by_stage(migration: Migration) -> None:

@@ -9,7 +9,7 @@ a millionth, never more than 0.4 % of the whole range.
 import math
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Protocol, Self
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 Bins = npt.NDArray[np.int64]
 
 
-class Scale(Protocol):
+class Scale(Hashable, Protocol):
     """Number the doubles by a whole number, the key, that never decreases as they increase.
 
     `comparison.binning` says the same to an engine.

@@ -78,7 +78,7 @@ class ClaimsV2(ClaimsV1.inner):  # type: ignore[name-defined,misc]
     def judge(self, claim: Claim, /) -> Opinion:
         """Judge one claim, and misbehave on request."""
         if claim.amount == 666:
-            time.sleep(30)
+            time.sleep(12)  # longer than CANDIDATE_TIMEOUT; `runners` wait for it when they stop
         if claim.amount == 667:
             raise SystemExit("the candidate gives up")
         if claim.amount == 668:

@@ -26,8 +26,8 @@ def usage(unleash: LocalUnleash, flag: str) -> tuple[int, int]:
 def make_counted(unleash: LocalUnleash, flags: dict[str, int]) -> None:
     """Make flags with a rollout, and wait until Unleash would count their usage.
 
-    It throws away what it is told of flags that it does not know, and looks at which there are
-    every ten seconds at most; a flag that is younger than all of `flags` shows that it has looked.
+    It throws away what it is told of flags that it does not know, and looks at which there are once
+    in ten seconds; a flag that is younger than all of `flags` shows that it has looked.
     """
     youngest = "usage-youngest-v2"
     for flag, percent in [*flags.items(), (youngest, 0)]:

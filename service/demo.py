@@ -30,7 +30,7 @@ from service.replay import Reply, bodies, replay
 from service.serving import ServiceStartError, Serving
 
 CANARY: Final = 10
-RATE: Final = 100
+RATE: Final = 60
 """Transactions per second: traffic, not a load test, so that every shadow is scored."""
 
 ROOT: Final = Path(__file__).parents[1]
@@ -124,7 +124,10 @@ class Demo:
         self._console.print(f"     its flag: {switch.where}", highlight=False, soft_wrap=True)
         settings = {
             "PAIRS_DIR": str(self._folder / "pairs"),
-            "SHADOW_CONCURRENCY": "256",  # a slow moment of the machine sheds nothing
+            # A slow moment of the machine sheds nothing, and is no failure of v2.
+            "SHADOW_CONCURRENCY": "256",
+            "SHADOW_TIMEOUT": "20",
+            "CANDIDATE_TIMEOUT": "20",
             **switch.settings,
         }
         log, first = self._folder / "service.log", self._traffic.shadow

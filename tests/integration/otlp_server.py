@@ -53,10 +53,11 @@ class OtlpReceiver:
 
     def spans(self) -> list[dict[str, Any]]:
         """Return every span received so far, doubles included; attributes are a plain dict."""
+        self._settle()
         text = self._file.read_text() if self._file.exists() else ""
         return [
             span | {"resource": resource["resource"]["attributes"]}
-            for line in text.splitlines()
+            for line in text.rpartition("\n")[0].splitlines()
             for resource in json.loads(line)["resourceSpans"]
             for scope in resource["scopeSpans"]
             for span in scope.get("spans", ())
@@ -64,11 +65,7 @@ class OtlpReceiver:
 
     def forget(self) -> None:
         """Remove what was received so far."""
-        # It writes just after it has answered; once it has answered this, all is written.
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request("GET", "/")
-        connection.getresponse().read()
-        connection.close()
+        self._settle()
         self._file.unlink(missing_ok=True)
 
     def received(
@@ -79,6 +76,15 @@ class OtlpReceiver:
         while not enough(spans := self.spans()) and time.monotonic() < deadline:
             time.sleep(0.1)
         return spans
+
+    def _settle(self) -> None:
+        """Wait until what it has answered is written, which it does just afterwards."""
+        if not self._listens():
+            return
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        connection.close()
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -12,6 +12,7 @@ FlagsError
         FlagDocumentError       what the flag server sent is no list of flags
     ThresholdPayloadError       the flag's payload holds no usable threshold
     SideStuckError              every thread of a side hangs beyond its time limit
+    SideBusyError               a call waited in line for its whole time limit (a TimeoutError)
     SideDownError               the candidate's process is not there, or ended during the call
     CallerLeftError             the caller went away before its stream had ended
     ServiceUnreachableError     no service answers, not in time, or with a failure of its own
@@ -69,6 +70,10 @@ class ThresholdPayloadError(FlagsError):
 
 class SideStuckError(FlagsError):
     """Every thread of a side hangs beyond its time limit, so the call was not begun."""
+
+
+class SideBusyError(FlagsError, TimeoutError):
+    """A call waited in line for its whole time limit: the side was busy with others."""
 
 
 class SideDownError(FlagsError):

@@ -11,10 +11,11 @@ from opentelemetry import context as otel_context
 
 from flags.assignment import Assign, Assignment, Side
 from flags.departure import Departure
+from flags.errors import SideBusyError
 from flags.isolation import isolated
 from flags.limits import Limits
 from flags.observation import Content, Pair, PairSink, Status
-from flags.patience import nobody_waits
+from flags.patience import Place, nobody_waits
 from flags.reading import Reading
 from flags.scorer import Call, Scored, Scorer, raisable
 from flags.tuning import Tuning
@@ -138,11 +139,13 @@ class Pairing:
             nobody_waits.set(True)  # in this request's task only
             candidate = await self._shadow(request, Side.CANDIDATE, assignment)
         else:
-            insurance = asyncio.create_task(self._shadow(request, Side.PRIMARY, assignment))
+            place = Place()
+            shadow = self._shadow(request, Side.PRIMARY, assignment, place)
+            insurance = asyncio.create_task(shadow)
             candidate = await self._score(request, Side.CANDIDATE, assignment)
             if candidate.ok:
                 delivery.deliver(Side.CANDIDATE, candidate)
-                primary = await self._no_longer_needed(insurance)
+                primary = await self._no_longer_needed(insurance, place)
             else:
                 primary = await self._primary_instead(request, assignment, insurance)
                 delivery.deliver(Side.PRIMARY, primary)
@@ -159,40 +162,49 @@ class Pairing:
             return Assignment(Side.PRIMARY, "", "error", error=type(error).__name__)
 
     async def _score(
-        self, request: Request, side: Side, assignment: Assignment, *, shadow: bool = False
+        self,
+        request: Request,
+        side: Side,
+        assignment: Assignment,
+        *,
+        shadow: bool = False,
+        place: Place | None = None,
     ) -> Scored:
         # As an insurance the primary has its own limit: the caller may come to depend on it.
         limit = self._limits.of(side, shadow=shadow and side is Side.CANDIDATE)
         if side is Side.PRIMARY:
-            return await self._scorers[side].score(request.primary, limit)
+            return await self._scorers[side].score(request.primary, limit, place=place)
         tuned = self._tuning.thresholds(assignment.payload)
-        return await self._scorers[side].score(request.candidate, limit, tuned)
+        return await self._scorers[side].score(request.candidate, limit, tuned, place=place)
 
-    async def _shadow(self, request: Request, side: Side, assignment: Assignment) -> Scored:
+    async def _shadow(
+        self, request: Request, side: Side, assignment: Assignment, place: Place | None = None
+    ) -> Scored:
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
         if self._shadows >= self._limits.shadow_concurrency:
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
-            return await self._score(request, side, assignment, shadow=True)
+            return await self._score(request, side, assignment, shadow=True, place=place)
         finally:
             self._shadows -= 1
 
-    async def _no_longer_needed(self, insurance: "asyncio.Task[Scored]") -> Scored:
+    async def _no_longer_needed(self, insurance: "asyncio.Task[Scored]", place: Place) -> Scored:
         """Wait for the primary as for any shadow, now that the candidate's answer has left."""
         limit = self._limits.of(Side.PRIMARY, shadow=True)
         done, _ = await asyncio.wait({insurance}, timeout=limit)
         if done:
             return insurance.result()
         insurance.cancel()
-        return self._scorers[Side.PRIMARY].timed_out(limit)
+        return self._scorers[Side.PRIMARY].given_up(limit, place)
 
     async def _primary_instead(
         self, request: Request, assignment: Assignment, insurance: "asyncio.Task[Scored]"
     ) -> Scored:
         primary = await insurance
-        if primary.observation.status in (Status.SKIPPED, Status.SHED):
+        has_waited = isinstance(primary.error, SideBusyError)
+        if not has_waited and primary.observation.status in (Status.SKIPPED, Status.SHED):
             return await self._score(request, Side.PRIMARY, assignment)
         return primary
 

@@ -1,4 +1,4 @@
-"""Let calls pass for which somebody waits."""
+"""Let calls pass for which somebody waits, and know which ones have not begun."""
 
 from collections import deque
 from contextvars import ContextVar
@@ -6,6 +6,18 @@ from typing import Final, Generic, Protocol, TypeVar
 
 nobody_waits: Final[ContextVar[bool]] = ContextVar("bentoml_flags_nobody_waits", default=False)
 """True in a task whose answer has left: its calls let those pass for which a caller waits."""
+
+
+class Place:
+    """Where one call of a side stands: whatever has calls wait in line says so here."""
+
+    def __init__(self) -> None:
+        self.in_line = False
+        """True from when the call is handed over until it begins."""
+
+
+current_place: Final[ContextVar[Place | None]] = ContextVar("bentoml_flags_place", default=None)
+"""The place of the call that is being made, if anybody wants to know it."""
 
 
 class _Call(Protocol):

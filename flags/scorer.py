@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flags.assignment import Side
-from flags.errors import SideStuckError
+from flags.errors import SideBusyError, SideStuckError
 from flags.observation import Observation, Status
+from flags.patience import Place, current_place
 from flags.reading import Reading
 from flags.threads import SideThreads
 from flags.tuning import Decide
@@ -82,7 +83,8 @@ class Scorer:
     A synchronous model runs in `threads` (by default one of its own; APIs of one model share them),
     an asynchronous one on the event loop. A call past its time limit is left alone, since a thread
     cannot be ended; as long as such calls hold every thread, further calls are `shed` at once
-    instead of waiting in vain.
+    instead of waiting in vain. So is a call that has waited in line for its whole time limit: that
+    says how busy the side is, and nothing of what it would have answered.
     """
 
     def __init__(
@@ -122,15 +124,20 @@ class Scorer:
         call: Call | Exception,
         limit: float | None,
         thresholds: Mapping[str, float] | None = None,
+        *,
+        place: Place | None = None,
     ) -> Scored:
         """Return what became of `call` within `limit` seconds (None: no limit).
 
-        `thresholds` are used in place of the model's own, by output name.
+        `thresholds` are used in place of the model's own, by output name. `place` tells whoever
+        may give the call up where it stands.
 
         An exception in place of a call, one that could not be made, is the side's error.
         """
         if isinstance(call, Exception):
             return self._failed(Status.ERROR, call, None)
+        place = place or Place()
+        current_place.set(place)
         if self._is_async:
             outcome = await self._await(call, limit)
         elif limit is not None and self._threads.all_stuck:
@@ -138,13 +145,15 @@ class Scorer:
         else:
             outcome = await self._await_thread(call, limit)
         if outcome is None:
-            return self.timed_out(limit)
+            return self.given_up(limit, place)
         if outcome.error is not None:
             return self._failed(Status.ERROR, outcome.error, outcome.duration)
         return await self._read(outcome, thresholds or {})
 
-    def timed_out(self, limit: float | None) -> Scored:
-        """Return the observation of a call that took longer than `limit` seconds."""
+    def given_up(self, limit: float | None, place: Place) -> Scored:
+        """Return the observation of a call that had not ended within `limit` seconds."""
+        if place.in_line:
+            return self._failed(Status.SHED, busy(self.side, limit), None)
         error = TimeoutError(f"the {self.side} took longer than {limit} s")
         return self._failed(Status.TIMEOUT, error, limit)
 
@@ -234,6 +243,11 @@ class Scorer:
             status, duration=duration, model=self.tag, error=type(error).__name__
         )
         return Scored(observation, error=error)
+
+
+def busy(side: Side, limit: float | None) -> SideBusyError:
+    """Return the error of a call that waited in line for `limit` seconds, and was not begun."""
+    return SideBusyError(f"the {side} was busy with other calls for {limit} s")
 
 
 def guard(model: Callable[..., Any], call: Call) -> Outcome:

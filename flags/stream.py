@@ -9,7 +9,8 @@ import pydantic_core
 from flags.assignment import Side
 from flags.errors import CallerLeftError, SideStuckError
 from flags.observation import Status
-from flags.scorer import Outcome, raisable
+from flags.patience import Place, current_place
+from flags.scorer import Outcome, busy, raisable
 from flags.tally import Tally
 from flags.turns import END, Turns
 
@@ -47,6 +48,7 @@ class SideStream:
         self.first_item: float | None = None
         self.tally = tally
         self._turns = turns
+        self._place = Place()
         self._turn: asyncio.Future[Outcome] | None = None
         self._encode = encode
         self._sent: str | bytes = b""
@@ -64,6 +66,7 @@ class SideStream:
         further turn that a caller waits for.
         """
         self._gap = gap
+        current_place.set(self._place)
         if limit is not None and self._turns.stuck:
             self.fail(Status.SHED, SideStuckError(f"the {self.side} hangs"))
         if not self.ended.done():
@@ -89,8 +92,14 @@ class SideStream:
             await self._take(max(0.0, deadline - loop.time()))
 
     def expire(self, limit: float) -> None:
-        """End as timed out: the turn that is awaited has taken `limit` seconds."""
+        """End as timed out: the turn that is awaited has taken `limit` seconds.
+
+        A stream of which no turn has begun is shed instead.
+        """
         self._turns.give_up()
+        if self._place.in_line and self.seconds is None:
+            self.fail(Status.SHED, busy(self.side, limit))
+            return
         self.seconds = (self.seconds or 0.0) + limit
         words = f"the {self.side} took longer than {limit} s"
         self.fail(Status.TIMEOUT, TimeoutError(words))
@@ -118,7 +127,7 @@ class SideStream:
         await asyncio.wait({closing}, timeout=_CLOSED_WITHIN)
 
     async def _close(self) -> None:
-        if self.status is Status.TIMEOUT:  # the turn was given up, and may never end
+        if self.status in (Status.TIMEOUT, Status.SHED):  # the turn was given up, and may never end
             return
         closing = asyncio.create_task(self._turns.close())
         done, _ = await asyncio.wait({closing}, timeout=self._gap)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from flags.patience import WaitingCalls, nobody_waits
+from flags.patience import Place, WaitingCalls, current_place, nobody_waits
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ class ThreadCall(Generic[T]):
         self.context = contextvars.copy_context()
         self.call = call
         self.is_patient = nobody_waits.get()
+        self.place = current_place.get() or Place()
+        self.place.in_line = True
         self.state = _State.QUEUED
         self.value: T | None = None
 
@@ -153,6 +155,7 @@ class SideThreads:
                 self._unended -= 1
                 return False
             submitted.state = _State.RUNNING
+            submitted.place.in_line = False
             return True
 
     def _end(self, submitted: ThreadCall[Any]) -> None:

@@ -19,7 +19,7 @@ from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
 from flags.isolated.pipe import Pipe
 from flags.isolated.portable import restored
 from flags.isolated.program import Program, run
-from flags.patience import nobody_waits
+from flags.patience import Place, current_place, nobody_waits
 from flags.scorer import Outcome
 
 _CANCELLED_WITHIN: Final = 1.0
@@ -42,6 +42,8 @@ class SideCall:
         self.message = message
         self.takes_a_thread = takes_a_thread
         self.is_patient = nobody_waits.get()
+        self.place = current_place.get() or Place()
+        self.place.in_line = True
         self.process: SideProcess | None = None
         """Which process has it, or the one that must: a stream stays where it began."""
         self.submitted = self.began = loop.time()
@@ -105,6 +107,7 @@ class SideProcess:
 
     def send(self, call: SideCall) -> None:
         """Have the process make `call`, which is settled in any case."""
+        call.place.in_line = False
         number = next(self._numbers)
         try:
             self._pipe.send(number, call.message)

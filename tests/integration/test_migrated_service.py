@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,23 @@ def test_routes_schemas_and_docs_are_the_primarys(running: Running) -> None:
     assert served["description"] == "Judge claims."
     docs = running.client.get("/docs.json").json()
     assert docs["paths"]["/judge"]["post"]["description"] == "Judge one claim."
+
+
+def test_shadows_that_wait_in_line_for_their_whole_limit_are_no_failures(
+    running: Running,
+) -> None:
+    if running.placement == "runners":
+        pytest.skip("a model that is reached over HTTP does not say whether it has begun")
+    running.answer_by("primary")
+    with ThreadPoolExecutor(8) as pool:
+        responses = list(pool.map(lambda _: running.post("/judge", {"amount": 6}), range(8)))
+    assert {response.json()["by"] for response in responses} == {"v1"}
+    pairs = pd.DataFrame([running.pair(response) for response in responses])
+    shed = pairs[pairs["candidate_status"] == "shed"]
+    assert len(shed) >= 5  # one may be scored in time, and the one after it times out
+    assert set(pairs["candidate_status"]) <= {"ok", "timeout", "shed"}
+    assert "SideBusyError" in set(shed["candidate_error"])
+    assert shed["candidate_duration"].isna().all()
 
 
 def test_a_hanging_candidate_costs_its_time_limit_and_no_answer(running: Running) -> None:

@@ -6,11 +6,14 @@ from typing import Any, cast
 import bentoml
 import pytest
 
+from flags.assignment import Side
 from flags.errors import SideDownError
 from flags.isolated.process import SideCall, SideProcess
 from flags.isolated.side import IsolatedSide
+from flags.observation import Status
 from flags.patience import nobody_waits
-from flags.scorer import Outcome
+from flags.reading import Reading
+from flags.scorer import Call, Outcome, Scorer
 
 
 @bentoml.service
@@ -62,6 +65,18 @@ async def test_shadows_let_the_calls_pass_that_somebody_waits_for(
     side._send_waiting()
     assert [outcome.value for outcome in await asyncio.gather(*tasks)] == [1, 2, 3, 4, 5]
     assert process.sent == [3, 5, 1, 2, 4]
+
+
+async def test_a_call_that_waits_for_its_whole_limit_is_shed_and_never_sent(
+    side: IsolatedSide, process: BusyProcess
+) -> None:
+    scorer = Scorer(Side.CANDIDATE, side.model(Echo.apis["echo"]), Reading.nothing())
+    seen = (await scorer.score(Call((1,)), 0.03)).observation
+    assert (seen.status, seen.error, seen.duration) == (Status.SHED, "SideBusyError", None)
+    process.has_free_thread = True
+    side._send_waiting()
+    assert (await scorer.score(Call((2,)), 30.0)).answer == 2
+    assert process.sent == [2]
 
 
 async def test_all_that_wait_fail_where_there_is_no_process_any_more(side: IsolatedSide) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from flags.assignment import Assign, Assignment, Side
 from flags.departure import Departure
+from flags.errors import SideBusyError
 from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
 from flags.pair import Answer, Limits, Pairing, Request
 from flags.reading import Reading
@@ -461,6 +462,53 @@ async def test_shadows_beyond_the_concurrency_limit_are_shed(gate: Release) -> N
     await pairing.answer(Request.of("later", 5))
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[-1].candidate.status is Status.OK  # room again
+
+
+async def test_an_insurance_that_waits_in_line_until_nobody_needs_it_is_shed(
+    gate: Release,
+) -> None:
+    primary = FakeModel(Conduct.HANGS, gate=gate)
+    pairs = InMemoryPairs()
+    pairing = pairing_of(
+        primary,
+        FakeModel(),
+        assign=FixedAssignment(Side.CANDIDATE),
+        sink=pairs,
+        limits=Limits(None, NEVER, SOON),
+    )
+    for number in range(2):
+        assert (await pairing.answer(Request.of(str(number), number))).served is Side.CANDIDATE
+    assert await pairing.drain(NEVER) == 0
+    seen = [pair.primary for pair in sorted(pairs.pairs, key=lambda pair: pair.request_id)]
+    assert [each.status for each in seen] == [Status.TIMEOUT, Status.SHED]
+    assert (seen[1].error, seen[1].duration) == ("SideBusyError", None)
+    assert primary.calls == [(0,)]
+    gate.open()
+    pairing.close()
+
+
+async def test_a_primary_in_line_behind_others_is_waited_for_once(gate: Release) -> None:
+    """A fallback that has spent its whole limit in line does not get a second one."""
+    primary = FakeModel(Conduct.HANGS, gate=gate)
+    pairs = InMemoryPairs()
+    pairing = pairing_of(
+        primary,
+        FakeModel(Conduct.RAISES),
+        assign=FixedAssignment(Side.CANDIDATE),
+        sink=pairs,
+        limits=Limits(0.5, NEVER, NEVER),
+    )
+    answers = [pairing.answer(Request.of(str(number), number)) for number in range(2)]
+    ends = await asyncio.gather(*answers, return_exceptions=True)
+    assert [type(end) for end in ends] == [TimeoutError, SideBusyError]
+    assert await pairing.drain(NEVER) == 0
+    assert {pair.request_id: pair.primary.status for pair in pairs.pairs} == {
+        "0": Status.TIMEOUT,
+        "1": Status.SHED,
+    }
+    assert primary.calls == [(0,)]
+    gate.open()
+    pairing.close()
 
 
 @pytest.mark.parametrize("reason", ["shadow flag off", "no room for shadows"])

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from flags.assignment import Side
-from flags.errors import AnswerUnreadableError, NonFiniteScoreError, SideStuckError
+from flags.errors import (
+    AnswerUnreadableError,
+    NonFiniteScoreError,
+    SideBusyError,
+    SideStuckError,
+)
 from flags.observation import Status
 from flags.patience import nobody_waits
 from flags.reading import Reading
@@ -132,6 +137,26 @@ async def test_a_shadow_behind_which_another_hangs_has_not_timed_out(gate: Relea
     ended, hung = await asyncio.gather(*calls)
     gate.open()
     assert (ended.observation.status, hung.observation.status) == (Status.OK, Status.TIMEOUT)
+    scorer.close()
+
+
+async def test_a_call_that_waits_in_line_for_its_whole_limit_is_shed(gate: Release) -> None:
+    """It says how busy the side is, and nothing of what the model would have done."""
+    model = FakeModel(Conduct.HANGS, gate=gate)
+    scorer = scorer_of(model)
+    busy_with = asyncio.create_task(scorer.score(Call((1,)), None))
+    await gate.is_reached()
+    shed = await scorer.score(Call((2,)), 0.03)
+    assert shed.observation.status is Status.SHED
+    assert shed.observation.error == "SideBusyError"
+    assert shed.observation.duration is None
+    assert isinstance(shed.error, SideBusyError)
+    assert isinstance(shed.error, TimeoutError)  # what a caller of the primary is told
+    assert str(shed.error) == "the candidate was busy with other calls for 0.03 s"
+    gate.open()
+    assert (await busy_with).ok
+    assert (await scorer.score(Call((3,)), 30.0)).ok
+    assert model.calls == [(1,), (3,)]
     scorer.close()
 
 

@@ -20,6 +20,7 @@ from flags.stream import SideStream
 from flags.stream_pair import StreamPairing
 from flags.stream_scorer import StreamScorer
 from flags.tally import KEPT_BYTES
+from flags.threads import SideThreads
 from tests.fakes import FakeClock, FixedAssignment, ModelError, Release, Uncopyable, until
 
 NEVER, SOON = 30.0, 0.05
@@ -599,6 +600,46 @@ async def test_a_model_that_swallows_its_cancellation_costs_its_limit_only(gate:
     assert (await asyncio.wait_for(scorer.ended(stream), 20)).observation.status is Status.TIMEOUT
     await gate.is_reached()
     gate.open()
+
+
+@pytest.mark.parametrize("active", Side)
+async def test_a_shadow_whose_first_turn_waits_in_line_for_its_whole_limit_is_shed(
+    active: Side, gate: Release
+) -> None:
+    script = {str(active.other): [gate, "late"]}
+    setting = Setting(active, is_async=False, shadow_timeout=SOON, **script)
+    taken = await asyncio.gather(setting.taken(), setting.taken())
+    assert taken == [PRIMARY if active is Side.PRIMARY else CANDIDATE] * 2
+    assert await setting.pairing.drain(NEVER) == 0
+    seen = {
+        each.status: each
+        for each in (pair.observation(active.other) for pair in setting.sink.pairs)
+    }
+    assert seen.keys() == {Status.TIMEOUT, Status.SHED}
+    shed = seen[Status.SHED]
+    assert (shed.error, shed.duration, shed.content) == ("SideBusyError", None, None)
+    gate.open()
+    setting.pairing.close()
+
+
+async def test_a_stream_that_has_begun_and_then_waits_in_line_has_timed_out(
+    gate: Release,
+) -> None:
+    threads = SideThreads("one")
+    scorer = StreamScorer(
+        Side.CANDIDATE, Script(["c1", "c2"]).model(False), Reading.nothing(), threads=threads
+    )
+    stream = scorer.opened(Call())
+    assert await stream.begin(NEVER)
+    threads.submit(gate.wait)
+    await gate.is_reached()
+    await stream.consume(SOON)
+    gate.open()
+    seen = (await scorer.ended(stream)).observation
+    assert seen.status is Status.TIMEOUT
+    assert seen.content is not None
+    assert seen.content.items == 1
+    scorer.close()
 
 
 async def test_streams_are_shed_while_every_thread_hangs(gate: Release) -> None:

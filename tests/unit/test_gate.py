@@ -1,6 +1,7 @@
 """The gate: what leads to which verdict, and with which reason."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from flags.gate.spending import SHARES, segment_share, share
 from flags.playbook import Playbook, Step
 from flags.sequences import RatioSequence
 from tests.evidence import FLAG, PAIRS, SINCE, durations, evidence, output, quality
+from tests.markdown import DOCS, rows, section
 
 PLAYBOOK = Playbook(flag=FLAG)
 SHADOW, CANARY_1, CANARY_5, CANARY_10, RAMP_50, RAMP_100, DEPRECATION = PLAYBOOK.steps
@@ -304,6 +306,26 @@ def test_the_segments_spend_their_share_at_most(seen: int) -> None:
     epoch = max(1, math.ceil(math.log10(max(seen, 1)) - 1e-9))
     one = segment_share(0.05, seen)
     assert one * 10**epoch == pytest.approx(0.05 * SHARES["segment_alarm_ratio"] / 2**epoch)
+
+
+def test_the_how_to_says_what_to_do_about_each_check() -> None:
+    judged = output(
+        segments=[segment("web", GOOD)],
+        quality=quality(
+            coverage={"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
+        ),
+    )
+    checked = {
+        each.name
+        for step in PLAYBOOK.steps
+        for outputs in ((judged,), ())
+        for each in verdict(
+            replace(at(step, integrity={"noise": Count(0, 10)}), outputs=outputs),
+            step.model_copy(update={"min_labels": 1_000}),
+        ).checks
+    }
+    table = rows(section(DOCS / "how-to" / "gate.md", "What to do about a check"))
+    assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == checked
 
 
 def test_the_shares_sum_to_the_error_rate() -> None:

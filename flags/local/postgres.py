@@ -32,8 +32,6 @@ _SETTINGS: Final = {
     "shared_buffers": "32MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # A power cut may lose the last moments and breaks nothing; migrations wait for no disk.
-    "synchronous_commit": "off",
 }
 
 

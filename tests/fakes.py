@@ -5,10 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from flags.assignment import Assignment, Side
 from flags.observation import Pair
+from flags.threads import SideThreads, ThreadCall
+
+T = TypeVar("T")
 
 OUTPUT = "probability"
 THRESHOLD = 0.5
@@ -65,6 +68,20 @@ class Release:
     async def is_reached(self) -> None:
         """Return once a model waits here."""
         await until(self.reached.is_set)
+
+
+class BusyThreads(SideThreads):
+    """Threads of a side, of which there is one, in a call that lasts until `gate` is opened."""
+
+    def __init__(self, gate: Release) -> None:
+        super().__init__("busy")
+        super().submit(gate.wait)
+        self.submitted = 0
+
+    def submit(self, call: Callable[[], T]) -> ThreadCall[T]:
+        """Have `call` wait in line."""
+        self.submitted += 1
+        return super().submit(call)
 
 
 class FakeModel:

@@ -262,7 +262,6 @@ def test_shadows_that_wait_in_line_for_their_whole_limit_are_no_failures(
     assert {response.json()["by"] for response in responses} == {"v1"}
     pairs = pd.DataFrame([running.pair(response) for response in responses])
     shed = pairs[pairs["candidate_status"] == "shed"]
-    assert len(shed) >= 5  # one may be scored in time, and the one after it times out
     assert set(pairs["candidate_status"]) <= {"ok", "timeout", "shed"}
     assert "SideBusyError" in set(shed["candidate_error"])
     assert shed["candidate_duration"].isna().all()

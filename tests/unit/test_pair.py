@@ -20,10 +20,12 @@ from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
 from flags.pair import Answer, Limits, Pairing, Request
 from flags.reading import Reading
 from flags.scorer import Call, Scorer
+from flags.threads import SideThreads
 from flags.tuning import Tuning
 from tests.fakes import (
     OUTPUT,
     THRESHOLD,
+    BusyThreads,
     Conduct,
     FakeAsyncModel,
     FakeModel,
@@ -44,8 +46,8 @@ READING = Reading.of(OUTPUT, THRESHOLD)
 PRIMARY_SCORE, CANDIDATE_SCORE = 0.2, 0.7
 NEVER = 30.0
 """A limit in seconds that no call of these tests reaches."""
-SOON = 0.05
-"""A limit in seconds for a call that would never end by itself."""
+SOON = 0.3
+"""A limit in seconds for a call that would never end by itself; it has begun by then."""
 
 
 def pairing_of(
@@ -56,9 +58,17 @@ def pairing_of(
     sink: PairSink | None = None,
     limits: Limits | None = None,
     reading: Reading = READING,
+    primary_threads: SideThreads | None = None,
 ) -> Pairing:
     return Pairing(
-        Scorer(Side.PRIMARY, primary, reading, tag="v1:1", unreadable_is_error=False),
+        Scorer(
+            Side.PRIMARY,
+            primary,
+            reading,
+            tag="v1:1",
+            threads=primary_threads,
+            unreadable_is_error=False,
+        ),
         Scorer(Side.CANDIDATE, candidate, reading, tag="v2:1"),
         assign=assign or FixedAssignment(Side.PRIMARY),
         reading=reading,
@@ -467,46 +477,41 @@ async def test_shadows_beyond_the_concurrency_limit_are_shed(gate: Release) -> N
 async def test_an_insurance_that_waits_in_line_until_nobody_needs_it_is_shed(
     gate: Release,
 ) -> None:
-    primary = FakeModel(Conduct.HANGS, gate=gate)
-    pairs = InMemoryPairs()
+    primary, threads, pairs = FakeModel(), BusyThreads(gate), InMemoryPairs()
     pairing = pairing_of(
         primary,
         FakeModel(),
         assign=FixedAssignment(Side.CANDIDATE),
         sink=pairs,
         limits=Limits(None, NEVER, SOON),
+        primary_threads=threads,
     )
-    for number in range(2):
-        assert (await pairing.answer(Request.of(str(number), number))).served is Side.CANDIDATE
+    assert (await pairing.answer(Request.of("r1", 1))).served is Side.CANDIDATE
     assert await pairing.drain(NEVER) == 0
-    seen = [pair.primary for pair in sorted(pairs.pairs, key=lambda pair: pair.request_id)]
-    assert [each.status for each in seen] == [Status.TIMEOUT, Status.SHED]
-    assert (seen[1].error, seen[1].duration) == ("SideBusyError", None)
-    assert primary.calls == [(0,)]
+    (pair,) = pairs.pairs
+    assert (pair.primary.status, pair.primary.error) == (Status.SHED, "SideBusyError")
+    assert pair.primary.duration is None
     gate.open()
     pairing.close()
+    assert primary.calls == []
 
 
 async def test_a_primary_in_line_behind_others_is_waited_for_once(gate: Release) -> None:
     """A fallback that has spent its whole limit in line does not get a second one."""
-    primary = FakeModel(Conduct.HANGS, gate=gate)
-    pairs = InMemoryPairs()
+    threads, pairs = BusyThreads(gate), InMemoryPairs()
     pairing = pairing_of(
-        primary,
+        FakeModel(),
         FakeModel(Conduct.RAISES),
         assign=FixedAssignment(Side.CANDIDATE),
         sink=pairs,
-        limits=Limits(0.5, NEVER, NEVER),
+        limits=Limits(SOON, NEVER, NEVER),
+        primary_threads=threads,
     )
-    answers = [pairing.answer(Request.of(str(number), number)) for number in range(2)]
-    ends = await asyncio.gather(*answers, return_exceptions=True)
-    assert [type(end) for end in ends] == [TimeoutError, SideBusyError]
+    with pytest.raises(SideBusyError, match="the primary was busy"):
+        await pairing.answer(Request.of("r1", 1))
     assert await pairing.drain(NEVER) == 0
-    assert {pair.request_id: pair.primary.status for pair in pairs.pairs} == {
-        "0": Status.TIMEOUT,
-        "1": Status.SHED,
-    }
-    assert primary.calls == [(0,)]
+    assert (pairs.pairs[0].primary.status, pairs.pairs[0].served) == (Status.SHED, None)
+    assert threads.submitted == 1
     gate.open()
     pairing.close()
 

@@ -86,16 +86,16 @@ async def test_a_bad_answer_is_an_error_by_type(
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_past_its_limit_is_a_timeout(kind: type[FakeModel], gate: Release) -> None:
-    scored = await score(kind(Conduct.HANGS, gate=gate), 0.03)
+    scored = await score(kind(Conduct.HANGS, gate=gate), 0.3)
     assert scored.observation.status is Status.TIMEOUT
-    assert scored.observation.duration == 0.03
+    assert scored.observation.duration == 0.3
     assert isinstance(scored.error, TimeoutError)
-    assert str(scored.error) == "the candidate took longer than 0.03 s"
+    assert str(scored.error) == "the candidate took longer than 0.3 s"
 
 
 async def test_an_async_call_past_its_limit_is_cancelled(gate: Release) -> None:
     model = FakeAsyncModel(Conduct.HANGS, gate=gate)
-    await score(model, 0.03)
+    await score(model, 0.3)
     await until(lambda: model.ended == 1)
     assert not gate.opened.is_set()
 
@@ -105,7 +105,7 @@ async def test_calls_are_shed_while_every_thread_hangs_and_taken_again_after(
 ) -> None:
     model = FakeModel(Conduct.HANGS, gate=gate)
     scorer = scorer_of(model)
-    assert (await scorer.score(Call((1,)), 0.03)).observation.status is Status.TIMEOUT
+    assert (await scorer.score(Call((1,)), 0.3)).observation.status is Status.TIMEOUT
     shed = await scorer.score(Call((2,)), 30.0)
     assert shed.observation.status is Status.SHED
     assert shed.observation.duration is None
@@ -146,13 +146,13 @@ async def test_a_call_that_waits_in_line_for_its_whole_limit_is_shed(gate: Relea
     scorer = scorer_of(model)
     busy_with = asyncio.create_task(scorer.score(Call((1,)), None))
     await gate.is_reached()
-    shed = await scorer.score(Call((2,)), 0.03)
+    shed = await scorer.score(Call((2,)), 0.3)
     assert shed.observation.status is Status.SHED
     assert shed.observation.error == "SideBusyError"
     assert shed.observation.duration is None
     assert isinstance(shed.error, SideBusyError)
     assert isinstance(shed.error, TimeoutError)  # what a caller of the primary is told
-    assert str(shed.error) == "the candidate was busy with other calls for 0.03 s"
+    assert str(shed.error) == "the candidate was busy with other calls for 0.3 s"
     gate.open()
     assert (await busy_with).ok
     assert (await scorer.score(Call((3,)), 30.0)).ok
@@ -167,7 +167,7 @@ async def test_a_second_thread_keeps_answering_while_one_hangs(gate: Release) ->
         return hanging() if hangs else answer_of(0.7)
 
     scorer = scorer_of(model, threads=SideThreads("two", 2))
-    assert (await scorer.score(Call((True,)), 0.03)).observation.status is Status.TIMEOUT
+    assert (await scorer.score(Call((True,)), 0.3)).observation.status is Status.TIMEOUT
     assert (await scorer.score(Call((False,)), 30.0)).ok
     scorer.close()
 
@@ -176,7 +176,7 @@ async def test_without_a_limit_a_call_waits_for_a_hanging_thread(gate: Release) 
     """A primary without a limit behaves as without us: it queues."""
     model = FakeModel(Conduct.HANGS, gate=gate)
     scorer = scorer_of(model)
-    assert (await scorer.score(Call((1,)), 0.03)).observation.status is Status.TIMEOUT
+    assert (await scorer.score(Call((1,)), 0.3)).observation.status is Status.TIMEOUT
     waiting = asyncio.create_task(scorer.score(Call((2,)), None))
     await asyncio.sleep(0.02)
     assert not waiting.done()

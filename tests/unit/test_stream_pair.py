@@ -4,7 +4,7 @@ item is there, nothing made before it is wanted.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,10 +21,20 @@ from flags.stream_pair import StreamPairing
 from flags.stream_scorer import StreamScorer
 from flags.tally import KEPT_BYTES
 from flags.threads import SideThreads
-from tests.fakes import FakeClock, FixedAssignment, ModelError, Release, Uncopyable, until
+from tests.fakes import (
+    BusyThreads,
+    FakeClock,
+    FixedAssignment,
+    ModelError,
+    Release,
+    Uncopyable,
+    until,
+)
 
-NEVER, SOON = 30.0, 0.05
-"""Limits in seconds: one that no test reaches, and one for what would never end by itself."""
+NEVER, SOON = 30.0, 0.3
+"""Limits in seconds: one that no test reaches, and one for what would never end by itself, and has
+begun by then.
+"""
 
 PRIMARY, CANDIDATE = ["p1", "p2", "p3"], ["c1", "c2", "c3"]
 
@@ -88,12 +98,14 @@ class Setting:
         candidate: list[Any] | None = None,
         shadow: bool = True,
         reading: Reading | None = None,
+        threads: Mapping[Side, SideThreads] | None = None,
         **limits: Any,
     ) -> None:
         self.primary = Script(PRIMARY if primary is None else primary)
         self.candidate = Script(CANDIDATE if candidate is None else candidate)
         self.sink = InMemoryPairs()
         reading = reading or Reading.nothing()
+        threads = threads or {}
         own = {"candidate_timeout": NEVER, "shadow_timeout": NEVER, **limits}
         self.pairing = StreamPairing(
             StreamScorer(
@@ -101,9 +113,16 @@ class Setting:
                 self.primary.model(is_async),
                 reading,
                 tag="v1:1",
+                threads=threads.get(Side.PRIMARY),
                 unreadable_is_error=False,
             ),
-            StreamScorer(Side.CANDIDATE, self.candidate.model(is_async), reading, tag="v2:1"),
+            StreamScorer(
+                Side.CANDIDATE,
+                self.candidate.model(is_async),
+                reading,
+                tag="v2:1",
+                threads=threads.get(Side.CANDIDATE),
+            ),
             assign=FixedAssignment(active, shadow=shadow),
             reading=reading,
             sink=self.sink,
@@ -292,7 +311,7 @@ async def test_a_candidate_that_hangs_between_two_items_ends_the_stream(
     )
     items = (await setting.answer()).items()
     assert await anext(items) == "c1"
-    with pytest.raises(TimeoutError, match=r"the candidate took longer than 0\.05 s"):
+    with pytest.raises(TimeoutError, match=r"the candidate took longer than 0\.3 s"):
         await anext(items)
     gate.open()
     assert (await setting.pair()).candidate.status is Status.TIMEOUT
@@ -606,26 +625,19 @@ async def test_a_model_that_swallows_its_cancellation_costs_its_limit_only(gate:
 async def test_a_shadow_whose_first_turn_waits_in_line_for_its_whole_limit_is_shed(
     active: Side, gate: Release
 ) -> None:
-    script = {str(active.other): [gate, "late"]}
-    setting = Setting(active, is_async=False, shadow_timeout=SOON, **script)
-    taken = await asyncio.gather(setting.taken(), setting.taken())
-    assert taken == [PRIMARY if active is Side.PRIMARY else CANDIDATE] * 2
-    assert await setting.pairing.drain(NEVER) == 0
-    seen = {
-        each.status: each
-        for each in (pair.observation(active.other) for pair in setting.sink.pairs)
-    }
-    assert seen.keys() == {Status.TIMEOUT, Status.SHED}
-    shed = seen[Status.SHED]
-    assert (shed.error, shed.duration, shed.content) == ("SideBusyError", None, None)
+    busy = {active.other: BusyThreads(gate)}
+    setting = Setting(active, is_async=False, threads=busy, shadow_timeout=SOON)
+    assert await setting.taken() == (PRIMARY if active is Side.PRIMARY else CANDIDATE)
+    seen = (await setting.pair()).observation(active.other)
+    assert (seen.status, seen.error) == (Status.SHED, "SideBusyError")
+    assert (seen.duration, seen.content) == (None, None)
     gate.open()
-    setting.pairing.close()
 
 
 async def test_a_stream_that_has_begun_and_then_waits_in_line_has_timed_out(
     gate: Release,
 ) -> None:
-    threads = SideThreads("one")
+    threads = SideThreads("one")  # still free when the stream begins
     scorer = StreamScorer(
         Side.CANDIDATE, Script(["c1", "c2"]).model(False), Reading.nothing(), threads=threads
     )

@@ -62,6 +62,8 @@ class Migration:
 
     def make_pairs(self, candidate_alarms: bool = False, pairs: int = PAIRS) -> None:
         """Let the service answer since the flag is as it is: half of the answers are alarms."""
+        # Unleash shows a change a moment before its event log does.
+        assert eventually(lambda: self.history.current.since is not None)
         run = self.history.current
         rollout, since = run.setting.percentage or 0, run.since
         assert since is not None

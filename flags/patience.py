@@ -20,6 +20,13 @@ current_place: Final[ContextVar[Place | None]] = ContextVar("bentoml_flags_place
 """The place of the call that is being made, if anybody wants to know it."""
 
 
+def place_in_line() -> Place:
+    """Return the place of the call that is being made, which waits in line from now on."""
+    place = current_place.get() or Place()
+    place.in_line = True
+    return place
+
+
 class _Call(Protocol):
     is_patient: bool
     """What `nobody_waits` said where the call was made."""

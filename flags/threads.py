@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from flags.patience import Place, WaitingCalls, current_place, nobody_waits
+from flags.patience import WaitingCalls, nobody_waits, place_in_line
 
 T = TypeVar("T")
 
@@ -37,8 +37,7 @@ class ThreadCall(Generic[T]):
         self.context = contextvars.copy_context()
         self.call = call
         self.is_patient = nobody_waits.get()
-        self.place = current_place.get() or Place()
-        self.place.in_line = True
+        self.place = place_in_line()
         self.state = _State.QUEUED
         self.value: T | None = None
 

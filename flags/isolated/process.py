@@ -19,7 +19,7 @@ from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
 from flags.isolated.pipe import Pipe
 from flags.isolated.portable import restored
 from flags.isolated.program import Program, run
-from flags.patience import Place, current_place, nobody_waits
+from flags.patience import nobody_waits, place_in_line
 from flags.scorer import Outcome
 
 _CANCELLED_WITHIN: Final = 1.0
@@ -42,8 +42,7 @@ class SideCall:
         self.message = message
         self.takes_a_thread = takes_a_thread
         self.is_patient = nobody_waits.get()
-        self.place = current_place.get() or Place()
-        self.place.in_line = True
+        self.place = place_in_line()
         self.process: SideProcess | None = None
         """Which process has it, or the one that must: a stream stays where it began."""
         self.submitted = self.began = loop.time()

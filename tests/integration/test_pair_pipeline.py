@@ -108,9 +108,9 @@ def test_a_pair_is_on_disk_within_a_second_and_a_termination_loses_none(folder: 
                 time.sleep(4)
             ids = {reply.request_id for reply in load.replies}
             assert eventually(lambda: arrivals.seen.keys() >= ids, 3 * LATEST)
-        waits = sorted(arrivals.seen[reply.request_id] - reply.ended for reply in load.replies)
+        waits = [arrivals.seen[reply.request_id] - reply.ended for reply in load.replies]
         assert len(waits) > 100
-        assert waits[-len(waits) // 50] <= LATEST  # but for a moment in which the machine stalls
+        assert max(waits) <= LATEST
         with Load(serving.url) as load:
             time.sleep(1)
             serving.stop()  # SIGTERM, with requests under way

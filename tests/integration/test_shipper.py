@@ -131,7 +131,7 @@ def test_closing_is_bounded_and_leaves_the_rest_to_the_next_worker(
     assert eventually(lambda: proxy.asked[Fault.SILENT] > 0)
     began = time.monotonic()
     worker.close(within=0.5)
-    assert time.monotonic() - began < 10  # and not the 30 of the request
+    assert time.monotonic() - began < 1.5
     assert receiver.spans() == []
     proxy.fault = Fault.NONE
     proxy.closing.set()  # the first worker's request ends, and with it its hold on the file

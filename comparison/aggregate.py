@@ -14,6 +14,7 @@ from ibis import _
 
 from comparison.aggregates import Aggregates
 from comparison.counting import HOUR, counted
+from comparison.engine_pairs import in_window, nanoseconds
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.labels import Labels
 from comparison.output_counts import (
@@ -26,7 +27,7 @@ from comparison.output_counts import (
 )
 from comparison.pairs import Pairs
 from comparison.score_grid import ScoreGrid
-from comparison.sources import FramePairs, PairSource, in_window, nanoseconds
+from comparison.sources import FramePairs, PairSource
 from comparison.step_counts import (
     coverage_counts,
     duration_counts,

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 from ibis import _
 
 from comparison.columns import (
@@ -19,7 +20,6 @@ from comparison.columns import (
     Kind,
     column_of,
 )
-from comparison.sources import in_window
 from flags import attributes
 
 _TYPES: Final[tuple[tuple[Kind, str], ...]] = (
@@ -29,6 +29,20 @@ _TYPES: Final[tuple[tuple[Kind, str], ...]] = (
     (CERTAINTY, "boolean"),
     (TIME, "int64"),
 )
+
+
+def in_window(table: ir.Table, since: datetime | None, until: datetime | None) -> ir.Table:
+    """Keep the rows whose `time` is in [since, until)."""
+    if since is not None:
+        table = table.filter(table["time"] >= nanoseconds(since))
+    if until is not None:
+        table = table.filter(table["time"] < nanoseconds(until))
+    return table
+
+
+def nanoseconds(time: datetime) -> int:
+    """Return the nanoseconds since 1970 of a time with zone."""
+    return int(pd.Timestamp(time).as_unit("ns").value)
 
 
 # ibis takes a function of an engine by its signature; without a type, an argument may be any.

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from ibis import _
 
 from comparison.embedded import connect, shown
+from comparison.engine_pairs import nanoseconds
 from comparison.label_file import LabelFile, open_labels
-from comparison.sources import nanoseconds
 
 
 @dataclass(frozen=True, slots=True)

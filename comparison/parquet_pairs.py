@@ -18,9 +18,8 @@ from comparison.compacted import PAIRS, pair_parts, read_state, reading_of
 from comparison.compacted_frame import repeated_pairs, worker_records
 from comparison.counting import counted
 from comparison.embedded import connect, held
-from comparison.engine_pairs import completed, in_nanoseconds
+from comparison.engine_pairs import completed, in_nanoseconds, in_window
 from comparison.sequences import distinct_numbers, numbered
-from comparison.sources import in_window
 
 
 class ParquetPairs:

@@ -19,7 +19,9 @@ from comparison.arrow_columns import to_arrow
 from comparison.columns import SIDES, output_columns, short_name
 from comparison.compacted import is_compacted
 from comparison.embedded import connect, held, shown
+from comparison.engine_pairs import in_window
 from comparison.pairs import AllPairs, Pairs, read_all
+from comparison.parquet_pairs import ParquetPairs
 
 
 class PairSource(Protocol):
@@ -53,9 +55,6 @@ def open_source(path: str | Path) -> PairSource:
     """
     folder = Path(path)
     if is_compacted(folder):
-        # Imported here: it needs this module.
-        from comparison.parquet_pairs import ParquetPairs
-
         return ParquetPairs(folder)
     return FramePairs(read_all(folder))
 
@@ -94,20 +93,6 @@ class FramePairs:
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a temporary table that holds it."""
         return held(self._connection, table)
-
-
-def in_window(table: ir.Table, since: datetime | None, until: datetime | None) -> ir.Table:
-    """Keep the rows whose `time` is in [since, until)."""
-    if since is not None:
-        table = table.filter(table["time"] >= nanoseconds(since))
-    if until is not None:
-        table = table.filter(table["time"] < nanoseconds(until))
-    return table
-
-
-def nanoseconds(time: datetime) -> int:
-    """Return the nanoseconds since 1970 of a time with zone."""
-    return int(pd.Timestamp(time).as_unit("ns").value)
 
 
 def scored_outputs(columns: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from flags.admin import UnleashAdmin
-from flags.status import FlagView
+from flags.views import FlagView
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from flags.move import raise_percentage, switch_off
 from flags.next_act import Deed, Finding, NextAct, next_act
 from flags.playbook import Playbook
 from flags.standing import plan_at, unjudged
-from flags.status import FlagView
+from flags.views import FlagView
 
 
 class Judge(Protocol):

@@ -10,7 +10,7 @@ from flags.last_verdict import LastVerdict, last_verdict
 from flags.recent import Minutes, read_recent, recent_path
 from flags.settings import Settings
 from flags.stages import Stage
-from flags.status import FlagView, Status, WorkerView
+from flags.views import FlagView, ServiceView, WorkerView
 from flags.worker_state import Roster, Workers
 
 
@@ -73,32 +73,31 @@ class LiveSource:
         """Return what is to be seen now; reads files."""
         folder, now = self.settings.pairs_dir, datetime.now(UTC)
         workers = Workers(self.service, self.flag, now, self.roster.running())
-        status = Status.of(self.flag, unleash=None, workers=workers)
-        view = status.view
+        seen = ServiceView.of(workers)
+        view = seen.flag
         own = self.roster.own
-        seen = [each.state.flag.since for each in status.workers if each.state.flag.since]
+        times = [each.state.flag.since for each in seen.workers if each.state.flag.since]
         found = (read_recent(recent_path(folder, each.worker)) for each in workers.workers)
         return Live(
             service=self.service,
             flag=self.flag,
             at=now,
-            agreed=not status.workers_differ,
-            stage=status.stage,
+            agreed=not seen.workers_differ,
+            stage=view.stage if view else None,
             enabled=view.enabled if view else None,
             percentage=view.percentage if view else None,
             stickiness=view.stickiness if view else None,
-            since=min(seen, default=None) if view else None,
-            link=self._link(status),
+            since=min(times, default=None) if view else None,
+            link=self._link(seen),
             workers=tuple(
-                _worker(each, view, answers_this=each.state.worker == own)
-                for each in status.workers
+                _worker(each, view, answers_this=each.state.worker == own) for each in seen.workers
             ),
             minutes=Minutes.of([each for each in found if each], now.timestamp()),
             verdict=last_verdict(folder, self.flag),
         )
 
-    def _link(self, status: Status) -> str | None:
-        projects = (each.state.flag.project for each in status.workers)
+    def _link(self, seen: ServiceView) -> str | None:
+        projects = (each.state.flag.project for each in seen.workers)
         project = next((name for name in projects if name), None)
         return flag_link(self.settings, project, self.flag)
 

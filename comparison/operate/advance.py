@@ -27,7 +27,7 @@ from flags.gate import Decision
 from flags.move import raise_percentage
 from flags.next_act import Finding
 from flags.recording import record
-from flags.status import FlagView
+from flags.views import FlagView
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.operate.pairs_judge import PairsJudge

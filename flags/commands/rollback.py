@@ -24,7 +24,8 @@ from flags.errors import FlagsError
 from flags.following import Watch, Watched
 from flags.recording import record, record_locally
 from flags.running_service import running_workers
-from flags.status import FlagView
+from flags.status import flag_in_unleash
+from flags.views import FlagView
 from flags.worker_state import FlagBelief
 
 _TRIES: Final = 3
@@ -162,12 +163,12 @@ def _done(admin: UnleashAdmin, key: str, before: FlagState | None) -> str:
 
 
 def _words(state: FlagState) -> str:
-    view = FlagView.in_unleash(state)
+    view = flag_in_unleash(state)
     return "on, no single percentage" if view.percentage is None else f"at {view.percentage:g} %"
 
 
 def _act(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str) -> DoneAct:
-    was = FlagView.in_unleash(before) if before else None
+    was = flag_in_unleash(before) if before else None
     after = FlagView(False, was.percentage if was else None, was.stickiness if was else None)
     return DoneAct.of(admin, key, "rollback", before=was, after=after, reason=reason)
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from flags.commands.printable import printable
 from flags.stages import Stage
-from flags.status import Change, FlagView, Status, WorkerView
+from flags.status import Change, Status
+from flags.views import FlagView, WorkerView
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"
@@ -25,7 +26,7 @@ def print_status(status: Status, console: Console, now: datetime | None = None) 
         console.print()
         console.print(_table(status.workers, status.view))
     remarks = [(each, remark) for each in status.workers for remark in each.remarks]
-    differ = status.workers_differ and all(each.follows is None for each in status.workers)
+    differ = status.seen.workers_differ and all(each.follows is None for each in status.workers)
     if remarks or differ:
         console.print()
     if differ:
@@ -71,7 +72,7 @@ def _stage(status: Status) -> str:
 def _flag(status: Status) -> str:
     view = status.view
     if view is None:
-        return "unknown" if not status.workers_differ else "the workers do not agree"
+        return "unknown" if not status.seen.workers_differ else "the workers do not agree"
     percentage = "no single percentage" if view.percentage is None else f"{view.percentage:g} %"
     sticky = f"sticky on {view.stickiness}" if view.stickiness else "not sticky"
     switch = "on" if view.enabled else "off"
@@ -89,9 +90,9 @@ def _following(status: Status) -> str:
     behind = sum(each.follows is False for each in status.workers)
     if behind:
         return f"{behind} NOT FOLLOWING"
-    if status.followed:
+    if status.seen.followed:
         return "all follow"
-    if status.workers_differ:
+    if status.seen.workers_differ:
         return "they DIFFER"
     return "all see the same" if status.view else "what they see is not known"
 

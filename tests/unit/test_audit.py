@@ -15,7 +15,7 @@ from flags.acts import DoneAct, Following, operator
 from flags.admin.note import fitting
 from flags.audit import AuditFile
 from flags.errors import AuditUnwritableError
-from flags.status import FlagView
+from flags.views import FlagView
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACT = DoneAct(

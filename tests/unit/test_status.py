@@ -109,16 +109,16 @@ def test_several_strategies_make_no_stage() -> None:
 
 def test_without_unleash_the_stage_is_what_the_workers_agree_on() -> None:
     found = seen(worker_state("w1"), worker_state("w2"))
-    assert (found.stage, found.followed) == (Stage.CANARY, None)
+    assert (found.stage, found.seen.followed) == (Stage.CANARY, None)
     assert [each.follows for each in found.workers] == [None, None]
     nothing = seen()
-    assert (nothing.stage, nothing.view, nothing.followed) == (None, None, None)
+    assert (nothing.stage, nothing.view, nothing.seen.followed) == (None, None, None)
 
 
 def test_workers_that_differ_are_seen_without_unleash_too() -> None:
     found = seen(worker_state("w1"), worker_state("w2", flag=belief(rollout=50.0)))
-    assert found.workers_differ
-    assert (found.stage, found.followed) == (None, False)
+    assert found.seen.workers_differ
+    assert (found.stage, found.seen.followed) == (None, False)
 
 
 # --- followed or not ------------------------------------------------------------------------------
@@ -143,14 +143,14 @@ def test_a_worker_follows_if_requests_fare_as_unleash_has_it(
 ) -> None:
     found = seen(worker_state(flag=sees), flag=flag)
     assert [each.follows for each in found.workers] == [follows]
-    assert found.followed is follows
+    assert found.seen.followed is follows
     assert any("not followed" in each for each in found.workers[0].remarks) == (follows is False)
 
 
 def test_one_worker_that_has_not_followed_is_named_with_what_it_sees() -> None:
     behind = worker_state("w2", flag=belief(rollout=5.0, state="stale", error="no answer"))
     found = seen(worker_state("w1"), behind, flag=unleash(10))
-    assert found.followed is False
+    assert found.seen.followed is False
     assert found.workers[0].remarks == ()
     assert found.workers[1].remarks == (
         "has not followed: it sees 5 %, requestId; the flag is 10 %, requestId",

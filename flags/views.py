@@ -1,0 +1,159 @@
+"""Show what the workers of one service see of a flag, and what is worth a remark."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+from flags.stages import Stage
+from flags.worker_state import SILENT, FlagBelief, PairCounts, ShippingCounts, Workers, WorkerState
+
+LAG_LIMIT: Final = 2.0
+"""Seconds for which pairs may wait before it is worth a remark."""
+
+SHIPPING_LAG_LIMIT: Final = 30.0
+"""Seconds for which pairs may be sent in vain to their receiver before it is worth a remark."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagView:
+    """A flag as one source shows it; None is what it does not tell."""
+
+    enabled: bool
+    percentage: float | None
+    """What is set on the slider, whether the flag is on or off; None if no one slider decides."""
+    stickiness: str | None
+
+    @classmethod
+    def of_worker(cls, belief: FlagBelief) -> Self | None:
+        """Return the flag as a worker sees it; None if it sees none."""
+        if belief.enabled is None:
+            return None
+        return cls(belief.enabled, belief.rollout, belief.stickiness)
+
+    @property
+    def stage(self) -> Stage | None:
+        """Return the stage; None if the percentage is unclear."""
+        return Stage.of(self.enabled, self.percentage)
+
+    def differs_from(self, other: "FlagView") -> bool:
+        """Say whether requests fare differently under `other`; off is off."""
+        return (self.enabled or other.enabled) and self != other
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        if not self.enabled:
+            return "off"
+        percentage = "?" if self.percentage is None else f"{self.percentage:g}"
+        return f"{percentage} %" + (f", {self.stickiness}" if self.stickiness else "")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One running worker beside the flag that it should follow."""
+
+    state: WorkerState
+    sees: FlagView | None
+    follows: bool | None
+    """None where there is nothing to compare, or the provider does not tell."""
+    silent: bool = False
+    """True where its last heartbeat is too old: it hangs, or was stopped."""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """The running workers of one service beside the flag that they should follow."""
+
+    flag: FlagView | None
+    """As told; where it was not, as the workers see it if they agree."""
+    workers: tuple[WorkerView, ...] = ()
+
+    @classmethod
+    def of(cls, workers: Workers | None, flag: FlagView | None = None) -> Self:
+        """Compare the workers with `flag`, or with each other where it is None."""
+        running = _views(workers, flag) if workers else ()
+        if flag is None and len({each.sees for each in running}) == 1:
+            flag = running[0].sees
+        return cls(flag, running)
+
+    @property
+    def followed(self) -> bool | None:
+        """Say whether every worker follows; None if it cannot be said of one of them."""
+        follows = {each.follows for each in self.workers}
+        if False in follows or self.workers_differ:
+            return False
+        return True if follows == {True} else None
+
+    @property
+    def workers_differ(self) -> bool:
+        """Say whether some of the workers see another flag than the others."""
+        return len({each.sees for each in self.workers if each.state.flag.tells}) > 1
+
+
+def _views(workers: Workers, flag: FlagView | None) -> tuple[WorkerView, ...]:
+    views = []
+    for state in workers.workers:
+        sees = FlagView.of_worker(state.flag)
+        follows = _follows(state.flag, sees, flag)
+        silence = workers.at - state.heartbeat
+        remarks = _flag_remarks(state.flag, sees, flag, follows)
+        if silent := silence > SILENT:
+            remarks.insert(
+                0, f"is silent for {silence.total_seconds():.0f} s: it hangs, or stopped"
+            )
+        views.append(
+            WorkerView(
+                state,
+                sees,
+                follows,
+                silent,
+                (*remarks, *_pair_remarks(state.pairs), *_shipping_remarks(state.shipping)),
+            )
+        )
+    return tuple(views)
+
+
+def _follows(belief: FlagBelief, sees: FlagView | None, flag: FlagView | None) -> bool | None:
+    if flag is None or flag.stage is None or not belief.tells:
+        return None
+    return sees is not None and not sees.differs_from(flag)
+
+
+def _flag_remarks(
+    belief: FlagBelief, sees: FlagView | None, flag: FlagView | None, follows: bool | None
+) -> list[str]:
+    remarks = []
+    if follows is False:
+        saw = f"sees {sees}" if sees else "sees no flag, so the primary answers"
+        remarks.append(f"has not followed: it {saw}; the flag is {flag}")
+        if belief.source:
+            remarks.append(f"reads its flags from {belief.source}")
+    if not belief.tells:
+        remarks.append(f"its provider {belief.provider} does not tell what it sees")
+    if belief.state != "ready":
+        remarks.append(f"its flags are {belief.state.replace('_', ' ')}")
+    if belief.error:
+        remarks.append(belief.error)
+    remarks.extend(belief.warnings)
+    for output, threshold in belief.thresholds.items():
+        remarks.append(f"the flag sets the threshold of {output}: {threshold:g}")
+    return remarks
+
+
+def _pair_remarks(pairs: PairCounts) -> Iterator[str]:
+    if pairs.lag_seconds > LAG_LIMIT:
+        yield f"{pairs.waiting:,} pairs wait for the disk, the oldest for {pairs.lag_seconds:.0f} s"
+    for reason, count in pairs.dropped.items():
+        yield f"{count:,} pairs dropped: {reason}"
+
+
+def _shipping_remarks(shipping: ShippingCounts | None) -> Iterator[str]:
+    if shipping is None:
+        return
+    if shipping.lag_seconds > SHIPPING_LAG_LIMIT:
+        yield (
+            f"{shipping.waiting_bytes:,} bytes of pairs wait for {shipping.destination}, sent in "
+            f"vain for {shipping.lag_seconds:.0f} s"
+        )
+    for reason, count in shipping.rejected.items():
+        yield f"{count:,} spans not taken by {shipping.destination}: {reason}"

@@ -67,7 +67,7 @@ def gate(
     with refusals():
         from comparison.judging import Additions, Extent, Found, judge
         from comparison.verdict_document import VerdictDocument
-        from flags.playbook_file import read_playbook
+        from flags.playbook.file import read_playbook
 
         plan = read_playbook(playbook)
         found = Found.at(pairs, flag or plan.flag)

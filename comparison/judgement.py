@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flags.gate.verdict import Decision, Verdict
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from comparison.summary import nothing_found
 from comparison.threshold_change import changed_at
 from flags.evidence import Evidence
 from flags.gate import decide
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

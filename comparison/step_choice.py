@@ -3,7 +3,7 @@
 import re
 
 from comparison.errors import StepNotFoundError
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 
 
 def chosen_step(playbook: Playbook, wanted: str) -> Step:

@@ -12,7 +12,7 @@ from comparison.judgement import Judgement
 from comparison.summary import as_plain
 from flags.evidence import Evidence
 from flags.gate.verdict import Check, Decision
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flags.gate.spending import share
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from flags.sequences.wealth import BETS, LOG_WEIGHTS
 
 PAGE: Final = Path(__file__).with_name("explanation") / "statistics.md"

@@ -1,4 +1,4 @@
-"""Write docs/reference/playbook.md from the schema of flags/playbook.py: run this file."""
+"""Write docs/reference/playbook.md from the schema of flags/playbook/model.py: run this file."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from flags.duration_text import duration_text
-from flags.playbook import (
+from flags.playbook.durations import duration_text
+from flags.playbook.model import (
     AdvanceLimits,
     Gate,
     OutputPlan,
@@ -24,7 +24,7 @@ PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
 _INTRODUCTION: Final = """\
 # Playbook
 
-<!-- Written by docs/playbook_page.py from flags/playbook.py: change it there. -->
+<!-- Written by docs/playbook_page.py from flags/playbook/model.py: change it there. -->
 
 The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes one
 with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it. What

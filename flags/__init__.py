@@ -44,21 +44,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "assignment": ("Assignment", "FlagAssignment", "Side"),
-    "blocking": ("BlockingPairing",),
-    "limits": ("Limits",),
-    "migration": ("migrate",),
-    "observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
-    "pair": ("Answer", "Pairing", "Request"),
-    "provider": ("FlagFile", "FlagServer", "UnleashProvider"),
-    "reading": ("Reading",),
-    "scorer": ("Call", "Scorer"),
-    "settings": ("Settings",),
+    "flags.assignment": ("Assignment", "FlagAssignment", "Side"),
+    "flags.blocking": ("BlockingPairing",),
+    "flags.limits": ("Limits",),
+    "flags.migration": ("migrate",),
+    "flags.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
+    "flags.pair": ("Answer", "Pairing", "Request"),
+    "flags.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
+    "flags.reading": ("Reading",),
+    "flags.scorer": ("Call", "Scorer"),
+    "flags.settings": ("Settings",),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _HOME.items():
         if name in names:
-            return getattr(import_module(f"flags.{module}"), name)
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'flags' has no attribute {name!r}")

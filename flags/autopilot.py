@@ -16,7 +16,7 @@ from flags.admin.errors import PersonalTokenError
 from flags.history import Run, read_history
 from flags.move import raise_percentage, switch_off
 from flags.next_act import Deed, Finding, NextAct, next_act
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from flags.standing import plan_at, unjudged
 from flags.views import FlagView
 

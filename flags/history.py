@@ -13,7 +13,7 @@ from typing import Final, Self
 import orjson
 
 from flags.admin import FlagEvent, FlagState, Strategy, UnleashAdmin
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 
 _LOOKS: Final = 3
 """Times that flag and log are read anew because somebody changed the flag in between."""

@@ -7,9 +7,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import orjson
 
 from flags.last_verdict import LastVerdict, last_verdict
+from flags.playbook.stages import Stage
 from flags.recent import Minutes, read_recent, recent_path
 from flags.settings import Settings
-from flags.stages import Stage
 from flags.views import FlagView, ServiceView, WorkerView
 from flags.worker_state import Roster, Workers
 

@@ -7,7 +7,7 @@ from typing import Any
 from flags.admin import Author
 from flags.gate import Decision, Verdict
 from flags.history import History, Run
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 from flags.standing import next_percentage
 
 

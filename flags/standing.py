@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flags.history import Run
-from flags.playbook import Playbook, Step
-from flags.stages import Stage
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from flags.admin import FlagEvent, FlagState
 from flags.history import History
-from flags.playbook import Playbook
-from flags.stages import Stage
+from flags.playbook.model import Playbook
+from flags.playbook.stages import Stage
 from flags.unproven import UnprovenStep, unproven_steps
 from flags.views import FlagView, ServiceView, WorkerView
 from flags.worker_state import Workers

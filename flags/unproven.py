@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flags.duration_text import duration_text
 from flags.history import History, Run
-from flags.playbook import Playbook
+from flags.playbook.durations import duration_text
+from flags.playbook.model import Playbook
 
 
 @dataclass(frozen=True, slots=True)

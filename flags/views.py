@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 from flags.worker_state import SILENT, FlagBelief, PairCounts, ShippingCounts, Workers, WorkerState
 
 LAG_LIMIT: Final = 2.0

@@ -21,7 +21,7 @@ from comparison.compact import compact as take
 from comparison.compacted import PAIRS
 from comparison.embedded import connect
 from comparison.judging import Additions, Extent, Found, judge
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from load_tests.generated_pairs import BEGIN, DAYS, FLAG
 from load_tests.peers.tables import peak
 

@@ -21,8 +21,8 @@ from flags.evidence import Evidence, Paired
 from flags.gate import Decision, Verdict, decide
 from flags.history import History, Run, read_history
 from flags.next_act import Deed, Finding
-from flags.playbook import Playbook, Step
-from flags.stages import Stage
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
 from flags.standing import Standing, plan_at, reached, standings
 from tests.evidence import FLAG, PAIRS, SINCE, evidence, output
 from tests.flag_on_paper import FlagOnPaper, PaperAdmin

@@ -24,10 +24,10 @@ from flags.audit import AuditFile
 from flags.autopilot import Autopilot, Look
 from flags.commands.exits import exit_codes
 from flags.commands.options import unleash_options
-from flags.duration_text import duration_text
 from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.next_act import Deed
+from flags.playbook.durations import duration_text
 from flags.recording import record
 
 if TYPE_CHECKING:  # needs the extra `comparison`

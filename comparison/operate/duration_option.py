@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from flags.duration_text import duration, duration_text
+from flags.playbook.durations import duration, duration_text
 
 
 class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only

@@ -9,8 +9,8 @@ from comparison.command_options import labels_option, pairs_argument, reference_
 from flags.audit import DEFAULT
 from flags.commands.options import Command, with_options
 from flags.errors import OtherFlagError
-from flags.playbook import Playbook
-from flags.playbook_file import read_playbook
+from flags.playbook.file import read_playbook
+from flags.playbook.model import Playbook
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 

@@ -19,7 +19,7 @@ from flags.evidence import Evidence
 from flags.gate import Decision
 from flags.history import Run
 from flags.next_act import Finding
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from flags.standing import Standing, reached, standings, unjudged
 
 NOT_YET: Final = (NoPairsError, RolloutNotFoundError, WindowEmptyError, NothingToJudgeError)

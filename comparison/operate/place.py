@@ -6,7 +6,7 @@ from typing import Self
 from comparison.command_options import Refusal
 from flags.admin import UnleashAdmin
 from flags.history import Run, read_history
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from flags.standing import next_percentage, plan_at
 
 

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flags.commands.exits import exit_codes
-from flags.duration_text import duration_text
-from flags.playbook import Gate, Playbook, Step
-from flags.playbook_file import read_playbook
-from flags.playbook_template import write_playbook
+from flags.playbook.durations import duration_text
+from flags.playbook.file import read_playbook
+from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.template import write_playbook
 
 
 @click.command("playbook")

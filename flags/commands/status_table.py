@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flags.commands.printable import printable
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 from flags.status import Change, Status
 from flags.views import FlagView, WorkerView
 

@@ -8,9 +8,9 @@ from flags.evidence import Evidence, Output, SegmentAlarms
 from flags.gate.question import Bounds, Question, Wording, times
 from flags.gate.spending import segment_share, share
 from flags.gate.verdict import Check, Outcome
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
 from flags.sequences import RatioSequence
-from flags.stages import Stage
 
 _RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
 

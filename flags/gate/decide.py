@@ -6,7 +6,7 @@ from flags.gate.health import health_checks
 from flags.gate.integrity import integrity_checks
 from flags.gate.quality import quality_checks
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 
 
 def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:

@@ -8,9 +8,9 @@ from flags.gate.integrity import plain
 from flags.gate.question import Bounds, Question, Wording, percent, points, times
 from flags.gate.spending import share
 from flags.gate.verdict import Check, Outcome
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
 from flags.sequences import DifferenceSequence, QuantileRatioSequence, ShareSequence
-from flags.stages import Stage
 
 _FAILURES: Final = Wording("failures {figure} against the primary's", points, " points")
 _FALLBACKS: Final = Wording("{figure} of the candidate's requests fell back", percent, " %")

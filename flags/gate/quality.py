@@ -8,7 +8,7 @@ from flags.gate.integrity import plain
 from flags.gate.question import Bounds, Question, Wording, decimal, percent
 from flags.gate.spending import share
 from flags.gate.verdict import Check, Outcome
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 from flags.sequences import DifferenceSequence, NormalSequence
 from flags.sequences.normal import NONE
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from comparison.judgement import Judgement
 from comparison.report import render
 from flags.gate import decide
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from tests.e2e.screenshots import picture
 from tests.simulated_evidence import FLAG, WINDOWS
 

@@ -12,9 +12,9 @@ from flags.admin.errors import PersonalTokenError
 from flags.autopilot import Autopilot
 from flags.local import LocalUnleash
 from flags.next_act import Deed, Finding
-from flags.playbook import Playbook
-from flags.playbook_file import read_playbook
-from flags.playbook_template import write_playbook
+from flags.playbook.file import read_playbook
+from flags.playbook.model import Playbook
+from flags.playbook.template import write_playbook
 
 PASSWORD = "Correct-horse-1"  # noqa: S105 - of a user that lives as long as this test
 _EDITOR = 2

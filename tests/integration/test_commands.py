@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from flags.admin import seed
 from flags.cli import migration
 from flags.local import LocalUnleash
-from flags.playbook_template import write_playbook
+from flags.playbook.template import write_playbook
 from service.serving import free_port
 from tests.integration.fraud_store import environment
 from tests.pair_files import PairFile

@@ -23,8 +23,8 @@ from comparison.statistics import paired_ratio
 from flags.evidence import Evidence, Output
 from flags.gate import decide
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
-from flags.playbook import Gate, Playbook
-from flags.stages import Stage
+from flags.playbook.model import Gate, Playbook
+from flags.playbook.stages import Stage
 from service.training import TRAINING, Trained, feature_rows, production, read, train
 
 FLAG, OUTPUT = "fraud-detector-v2", "fraud_probability"

@@ -22,7 +22,7 @@ from flags.autopilot import Autopilot
 from flags.cli import migration
 from flags.history import History, read_history
 from flags.local import LocalUnleash
-from flags.playbook_file import read_playbook
+from flags.playbook.file import read_playbook
 from tests.fakes import eventually
 from tests.pair_files import PairFile, Scored
 

@@ -24,7 +24,7 @@ import pytest
 from flags.admin import seed
 from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.local import LocalUnleash
-from flags.playbook_template import write_playbook
+from flags.playbook.template import write_playbook
 from flags.running_service import running_workers
 from flags.worker_state import WORKERS_PATH
 from service.serving import Serving, free_port

@@ -6,7 +6,7 @@ from flags.admin import Author
 from flags.admin.errors import FlagChangedError, PersonalTokenError
 from flags.autopilot import Autopilot
 from flags.next_act import Deed
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 from flags.standing import plan_at
 from tests.operated_flag import HOLD, HUMAN, OWN, PLAYBOOK, Scene
 

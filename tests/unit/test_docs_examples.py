@@ -13,7 +13,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from flags.flags_file import write_flags_file
-from flags.playbook_file import read_playbook
+from flags.playbook.file import read_playbook
 from tests.markdown import DOCS, PAGES, ROOT, name_of
 from tests.pair_files import PairFile
 

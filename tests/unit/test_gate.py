@@ -15,7 +15,7 @@ from flags.evidence import Count, Evidence, Health, Integrity, Interval, Paired,
 from flags.gate import Check, Decision, Outcome, Verdict, decide
 from flags.gate.question import Bounds, Question, Wording, times
 from flags.gate.spending import SHARES, segment_share, share
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 from flags.sequences import RatioSequence
 from tests.evidence import FLAG, PAIRS, SINCE, durations, evidence, output, quality
 from tests.markdown import DOCS, rows, section

@@ -11,7 +11,7 @@ import pytest
 from flags.evidence import Count, Evidence, Paired, SegmentAlarms
 from flags.gate import Decision, Outcome, decide
 from flags.gate.spending import segment_share, share
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from tests.evidence import FLAG, evidence, output, quality
 from tests.markdown import DOCS
 

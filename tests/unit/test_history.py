@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flags.history import History, Setting
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 from tests.flag_story import BEGAN, FlagStory, rollout
 
 stories = st.builds(

@@ -9,7 +9,7 @@ from comparison.operate.pairs_judge import PairsJudge
 from flags import attributes
 from flags.gate import Decision
 from flags.history import Run, Setting
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from tests.pair_files import BEGIN, FLAG, PairFile, Scored
 
 FIRST = datetime.fromtimestamp(BEGIN / 1e9, UTC)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from flags.cli import migration
-from flags.duration_text import duration, duration_text
 from flags.errors import PlaybookError
-from flags.playbook import Playbook, Step
-from flags.playbook_file import parse_playbook, read_playbook
-from flags.playbook_template import playbook_template
-from flags.stages import Stage
+from flags.playbook.durations import duration, duration_text
+from flags.playbook.file import parse_playbook, read_playbook
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
+from flags.playbook.template import playbook_template
 from tests.markdown import DOCS
 
 DAY = timedelta(days=1)

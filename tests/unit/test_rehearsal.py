@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from flags import attributes
-from flags.playbook import DEFAULT_STEPS
-from flags.playbook_file import read_playbook
+from flags.playbook.file import read_playbook
+from flags.playbook.model import DEFAULT_STEPS
 from load_tests.rehearsal import transactions
 from load_tests.rehearsal.__main__ import main
 from load_tests.rehearsal.stage import Scenery

@@ -11,7 +11,7 @@ from comparison.judgement import Judgement
 from comparison.report import BRIEF, render
 from flags.evidence import Evidence, Paired
 from flags.gate import decide
-from flags.playbook import Playbook, Step
+from flags.playbook.model import Playbook, Step
 from tests.simulated_evidence import (
     FLAG,
     OUTPUT,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flags.stages import Stage
+from flags.playbook.stages import Stage
 
 UPWARDS = (
     Stage.OFF,

@@ -18,8 +18,8 @@ from flags.admin import FlagEvent, FlagState, Strategy
 from flags.commands.status import status
 from flags.commands.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
+from flags.playbook.stages import Stage
 from flags.running_service import running_workers
-from flags.stages import Stage
 from flags.status import Change, Status
 from flags.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
 from service.serving import free_port

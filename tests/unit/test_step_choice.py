@@ -4,7 +4,7 @@ import pytest
 
 from comparison.errors import StepNotFoundError
 from comparison.step_choice import chosen_step, step_at
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from tests.simulated_evidence import FLAG
 
 PLAYBOOK = Playbook(flag=FLAG)

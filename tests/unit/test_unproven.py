@@ -6,8 +6,8 @@ import pytest
 
 from flags.admin import Author
 from flags.history import read_history
-from flags.playbook import Playbook, Step
-from flags.stages import Stage
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
 from flags.unproven import UnprovenStep, unproven_steps
 from tests.evidence import FLAG, SINCE
 from tests.flag_on_paper import FlagOnPaper

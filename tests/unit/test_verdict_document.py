@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError
 from comparison.judgement import Judgement
 from comparison.verdict_document import VerdictDocument, schema
 from flags.gate import decide
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from tests.markdown import DOCS
 from tests.simulated_evidence import FLAG, WINDOWS
 

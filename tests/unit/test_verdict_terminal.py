@@ -8,7 +8,7 @@ from rich.console import Console
 from comparison.judgement import Judgement
 from comparison.verdict_terminal import print_verdict
 from flags.gate import decide
-from flags.playbook import Playbook
+from flags.playbook.model import Playbook
 from tests.simulated_evidence import FLAG, WINDOWS
 
 PLAYBOOK = Playbook(flag=FLAG)

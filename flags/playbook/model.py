@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flags.duration_text import DURATION_PATTERN, duration
-from flags.stages import Stage
+from flags.playbook.durations import DURATION_PATTERN, duration
+from flags.playbook.stages import Stage
 
 Duration = Annotated[
     timedelta,

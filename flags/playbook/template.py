@@ -12,9 +12,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from flags.duration_text import duration_text
 from flags.errors import PlaybookError
-from flags.playbook import Gate, Playbook, Step
+from flags.playbook.durations import duration_text
+from flags.playbook.model import Gate, Playbook, Step
 
 _WIDTH: Final = 96
 

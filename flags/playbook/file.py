@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flags.errors import PlaybookError
-from flags.playbook import Place, Playbook, dotted
+from flags.playbook.model import Place, Playbook, dotted
 
 _WANTED: Final = {
     "bool_type": "must be true or false",

@@ -1,0 +1,1 @@
+"""Hold the plan of a migration: its model, its file, its template."""

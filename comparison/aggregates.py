@@ -49,7 +49,7 @@ class Aggregates:
                    (boolean), primary_status, candidate_status (strings), primary_model,
                    candidate_model (strings, NA), first, last (datetime64[ns, UTC])
         workers    worker, first, last (sequence numbers, int64); n counts distinct ones
-        durations  side, bin (0 ... 331, see flags.evidence.Durations): `ok` calls
+        durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls
         noise      output, differs (boolean): pairs whose sides ran the same model, both `ok`
         coverage   served (string, NA), label (boolean, NA: not labelled): pairs old enough to be
                    labelled; empty without labels

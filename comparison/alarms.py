@@ -9,7 +9,7 @@ import pandas as pd
 
 from comparison.columns import SIDES
 from comparison.statistics import Proportion, Ratio, mcnemar_mid_p, paired_ratio
-from flags.evidence import Paired
+from flags.gate.evidence import Paired
 
 Truths = npt.NDArray[np.bool_]
 

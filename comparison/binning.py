@@ -18,7 +18,7 @@ from comparison.score_grid import (
     RealScale,
     ScoreGrid,
 )
-from flags.evidence import DURATION_EDGES
+from flags.gate.evidence import DURATION_EDGES
 
 _LONGEST: Final = 2.0**7
 _DURATION_RESOLUTION: Final = 2.0**14
@@ -80,7 +80,7 @@ def duration_key(seconds: ir.NumericValue) -> ir.IntegerValue:
 
 
 def duration_bins(keys: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return the bin of `flags.evidence.Durations` of each key.
+    """Return the bin of `flags.gate.evidence.Durations` of each key.
 
     Keys are 0.05 to 0.4 % of a duration apart. One that an edge of `DURATION_EDGES` divides
     belongs to the bin below: looking up each duration among the edges would take ten times longer.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from comparison.columns import SIDES
 from comparison.divergence import Counts, Floats
 from comparison.joint import Joint, counted
-from flags.evidence import Interval
+from flags.gate.evidence import Interval
 
 REPLICATES: Final = 1_000
 SEED: Final = 20_251_124

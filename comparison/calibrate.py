@@ -8,7 +8,7 @@ import numpy.typing as npt
 from comparison.divergence import Counts
 from comparison.joint import Joint, at_or_above, counted, first_alarm
 from comparison.score_grid import ScoreGrid
-from flags.evidence import Calibration, Count, Paired
+from flags.gate.evidence import Calibration, Count, Paired
 
 _CHI_SQUARE: Final = 3.841458820694124
 """95 % quantile of one degree of freedom."""

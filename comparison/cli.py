@@ -26,7 +26,7 @@ from comparison.terminal import print_summary
 from comparison.window import within
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from flags.evidence import Evidence
+    from flags.gate.evidence import Evidence
 
 __all__ = ["Refusal", "compare"]
 

@@ -4,7 +4,7 @@ import pandas as pd
 from scipy import stats
 
 from comparison.columns import SIDES
-from flags.evidence import Count
+from flags.gate.evidence import Count
 
 
 def coverage(table: pd.DataFrame) -> dict[str, Count]:

@@ -9,7 +9,7 @@ from comparison.columns import SIDES
 from comparison.divergence import Counts, binned_quantiles, ks, psi, wasserstein
 from comparison.joint import Joint
 from comparison.score_grid import ScoreGrid
-from flags.evidence import Distribution
+from flags.gate.evidence import Distribution
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 BINS: Final = 50

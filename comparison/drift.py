@@ -17,7 +17,7 @@ import pandas as pd
 
 from comparison.divergence import Counts, ks, psi
 from comparison.errors import ReferenceUnreadableError
-from flags.evidence import Drift
+from flags.gate.evidence import Drift
 
 REFERENCE: Final = "feature_reference"
 """Key in a model's metadata: {feature: {"edges": [...], "counts": [...], "missing": n}}."""

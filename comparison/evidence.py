@@ -25,7 +25,7 @@ from comparison.notes import (
     of_window,
 )
 from comparison.quality import quality
-from flags.evidence import (
+from flags.gate.evidence import (
     Count,
     Evidence,
     Flip,

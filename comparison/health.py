@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comparison.columns import SIDES
-from flags.evidence import DURATION_EDGES, Count, Durations, Health, Paired
+from flags.gate.evidence import DURATION_EDGES, Count, Durations, Health, Paired
 
 Truths = npt.NDArray[np.bool_]
 

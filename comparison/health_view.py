@@ -5,7 +5,7 @@ from typing import Final
 
 from comparison.charts.latency import latency
 from comparison.charts.plot import Plot
-from flags.evidence import Count, Health
+from flags.gate.evidence import Count, Health
 from flags.observation import Status
 
 QUANTILES: Final = (0.5, 0.95, 0.99)

@@ -9,7 +9,7 @@ from comparison.accounting import Accounting, Worker
 from comparison.aggregates import Aggregates
 from comparison.columns import SIDES
 from comparison.health import by_value
-from flags.evidence import Count, Integrity
+from flags.gate.evidence import Count, Integrity
 
 
 def integrity(

@@ -28,8 +28,8 @@ from comparison.sources import FramePairs, PairSource, open_source
 from comparison.step_choice import chosen_step, step_at
 from comparison.summary import nothing_found
 from comparison.threshold_change import changed_at
-from flags.evidence import Evidence
 from flags.gate import decide
+from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Final
 from comparison.accounting import Accounting
 from comparison.aggregates import Aggregates
 from comparison.number_format import counted, p_value, percent, span, values_or_range
-from flags.evidence import Drift, Integrity, Output, Quality, Window
+from flags.gate.evidence import Drift, Integrity, Output, Quality, Window
 
 COVERAGE_P: Final = 0.001
 """Below it, label coverage is said to depend on the served side."""

@@ -10,8 +10,8 @@ from comparison.charts.plot import Plot
 from comparison.charts.quality import reliability
 from comparison.charts.scores import score_distribution, scores_against_each_other
 from comparison.number_format import decimals_for, fixed, number, percent
-from flags.evidence import Count, Distribution, Interval, Output, Paired, Quality, SideQuality
-from flags.sequences import RatioSequence
+from flags.gate.evidence import Count, Distribution, Interval, Output, Paired, Quality, SideQuality
+from flags.gate.sequences import RatioSequence
 
 SEGMENT_ROWS: Final = 24
 """Values of segments that are drawn, those with most alarms; the JSON has all of them."""

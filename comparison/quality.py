@@ -9,7 +9,7 @@ from comparison.calibrate import nearest_edge
 from comparison.divergence import Counts, Floats
 from comparison.joint import Joint, at_or_above
 from comparison.statistics import mcnemar_mid_p
-from flags.evidence import Count, Paired, Quality, Reliability, SideQuality
+from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality
 
 RELIABILITY_EDGES: Final = tuple((step / 10) ** 2 for step in range(11))
 """Squares, so that bins are narrow where the scores of rare events crowd."""

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from comparison.number_format import number, p_value, percent, signed
 from comparison.terminal_table import add_row, new_table, note, print_table
-from flags.evidence import Count, Output, Quality
+from flags.gate.evidence import Count, Output, Quality
 
 
 def print_quality(output: Output, console: Console) -> None:

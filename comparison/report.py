@@ -27,7 +27,7 @@ from comparison.number_format import (
     span,
 )
 from comparison.output_view import OutputView
-from flags.evidence import Count, Evidence, Interval
+from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.verdict import Decision
 
 BRIEF: Final = 80

@@ -25,7 +25,7 @@ from comparison.quality_terminal import print_quality
 from comparison.statistics import Proportion
 from comparison.summary import OutputFigures, Summary
 from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
-from flags.evidence import Evidence
+from flags.gate.evidence import Evidence
 
 SEGMENT_ROWS: Final = 12
 """Values of a segment that are printed; --json has all of them."""

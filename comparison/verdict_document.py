@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 
 from comparison.judgement import Judgement
 from comparison.summary import as_plain
-from flags.evidence import Evidence
+from flags.gate.evidence import Evidence
 from flags.gate.verdict import Check, Decision
 from flags.playbook.stages import Stage
 

@@ -10,7 +10,7 @@ from comparison.judgement import Judgement
 from comparison.number_format import counted, percent, printable, span
 from comparison.quality_terminal import print_quality
 from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
-from flags.evidence import Count, Evidence
+from flags.gate.evidence import Count, Evidence
 from flags.gate.verdict import Decision, Outcome
 
 REASONS: Final = 8

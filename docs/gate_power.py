@@ -1,7 +1,7 @@
 """Simulate how soon the gate sees what: `python docs/gate_power.py` writes the table and the chart.
 
 A minute on one core. The counts of many runs are simulated together, and the wealth of
-`flags.sequences.wealth` is computed for all of them and all looks at once.
+`flags.gate.sequences.betting` is computed for all of them and all looks at once.
 """
 
 import re
@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from flags.gate.spending import share
+from flags.gate.error_rate import share
+from flags.gate.sequences.betting import BETS, LOG_WEIGHTS
 from flags.playbook.model import Playbook
-from flags.sequences.wealth import BETS, LOG_WEIGHTS
 
 PAGE: Final = Path(__file__).with_name("explanation") / "statistics.md"
 CHART: Final = Path(__file__).with_name("images") / "gate-power.svg"

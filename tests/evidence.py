@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flags.evidence import (
+from flags.gate.evidence import (
     DURATION_EDGES,
     Count,
     Durations,

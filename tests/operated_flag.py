@@ -17,8 +17,8 @@ from flags.admin import Author
 from flags.audit import AuditFile
 from flags.autopilot import Autopilot, Look
 from flags.commands.rollback import rollback
-from flags.evidence import Evidence, Paired
 from flags.gate import Decision, Verdict, decide
+from flags.gate.evidence import Evidence, Paired
 from flags.history import History, Run, read_history
 from flags.next_act import Deed, Finding
 from flags.playbook.model import Playbook, Step

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comparison.statistics import mcnemar_mid_p
-from flags.evidence import (
+from flags.gate.evidence import (
     DURATION_EDGES,
     Calibration,
     Count,

@@ -20,7 +20,7 @@ from comparison.charts.plot import (
     segment,
 )
 from comparison.charts.scales import Scale, Tick, TimeScale, finite, short, short_percent
-from flags.evidence import Interval, Paired, Period, SegmentAlarms
+from flags.gate.evidence import Interval, Paired, Period, SegmentAlarms
 
 POINTS: Final = 28
 """Periods that are drawn: neighbours are added up until there are no more."""

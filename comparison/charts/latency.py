@@ -5,7 +5,7 @@ from typing import Final
 
 from comparison.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Path, Plot, Word, segment, steps
 from comparison.charts.scales import Scale, short_percent, short_seconds
-from flags.evidence import DURATION_EDGES, Durations
+from flags.gate.evidence import DURATION_EDGES, Durations
 
 _MERGED: Final = 3
 """Bins of 5 % that are drawn as one."""

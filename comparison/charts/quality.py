@@ -18,7 +18,7 @@ from comparison.charts.plot import (
 )
 from comparison.charts.scales import Scale, short
 from comparison.statistics import wilson_interval
-from flags.evidence import Reliability
+from flags.gate.evidence import Reliability
 
 _DOTS: Final = {"primary": discs, "candidate": diamonds}
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from comparison.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Path, Plot, Word, segment, steps
 from comparison.charts.scales import Scale, finite, short, short_percent
-from flags.evidence import Distribution, Paired
+from flags.gate.evidence import Distribution, Paired
 
 SHADES: Final = 6
 """Steps of darkness in which the number of pairs of a cell is shown."""

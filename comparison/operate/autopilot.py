@@ -32,7 +32,7 @@ from flags.recording import record
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.judgement import Judgement
-    from flags.evidence import Evidence
+    from flags.gate.evidence import Evidence
 
 _PASSING: Final = (UnleashUnreachableError, UnleashFailedError, RateLimitedError)
 """What may be over at the next look."""

@@ -15,8 +15,8 @@ from comparison.errors import (
 )
 from comparison.judgement import Judgement
 from comparison.judging import Additions, Extent, Found, judge
-from flags.evidence import Evidence
 from flags.gate import Decision
+from flags.gate.evidence import Evidence
 from flags.history import Run
 from flags.next_act import Finding
 from flags.playbook.model import Playbook

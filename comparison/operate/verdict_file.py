@@ -6,7 +6,7 @@ from pathlib import Path
 
 from comparison.judgement import Judgement
 from comparison.verdict_document import VerdictDocument
-from flags.evidence import Evidence
+from flags.gate.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Come from evidence and playbook to a verdict. Pure: no clock, no file, no chance."""
 
-from flags.evidence import Evidence
-from flags.gate.alarms import alarm_checks
-from flags.gate.health import health_checks
-from flags.gate.integrity import integrity_checks
-from flags.gate.quality import quality_checks
+from flags.gate.checks.alarms import alarm_checks
+from flags.gate.checks.health import health_checks
+from flags.gate.checks.integrity import integrity_checks
+from flags.gate.checks.quality import quality_checks
+from flags.gate.evidence import Evidence
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step
 

@@ -20,8 +20,8 @@ from comparison.engine_pairs import TablePairs
 from comparison.evidence import evidence
 from comparison.labels import Labels
 from comparison.statistics import paired_ratio
-from flags.evidence import Evidence, Output
 from flags.gate import decide
+from flags.gate.evidence import Evidence, Output
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Gate, Playbook
 from flags.playbook.stages import Stage

@@ -13,7 +13,7 @@ from comparison.calibrate import calibrate
 from comparison.joint import UNKNOWN, Joint
 from comparison.score_grid import ScoreGrid
 from comparison.statistics import paired_ratio
-from flags.evidence import Calibration, Count
+from flags.gate.evidence import Calibration, Count
 from tests.counted_pairs import OUTPUT, output
 
 scores = st.floats(0, 1, allow_subnormal=False)

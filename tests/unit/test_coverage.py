@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from comparison.coverage import coverage, coverage_p
-from flags.evidence import Count
+from flags.gate.evidence import Count
 from tests.counted_pairs import rows_of
 
 counts = st.integers(0, 60)

@@ -4,7 +4,7 @@ from scipy import stats
 
 from comparison.distribution import BINS, distribution
 from comparison.joint import Joint
-from flags.evidence import Distribution
+from flags.gate.evidence import Distribution
 from tests.counted_pairs import output
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from comparison.drift import REFERENCE, FeatureReference, References, drift
 from comparison.errors import ReferenceUnreadableError
-from flags.evidence import Drift
+from flags.gate.evidence import Drift
 from tests.counted_pairs import count, rows_of
 
 

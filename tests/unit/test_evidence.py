@@ -13,7 +13,7 @@ from comparison.aggregates import Aggregates
 from comparison.alarms import counted_alarms
 from comparison.drift import FeatureReference, References
 from comparison.evidence import evidence
-from flags.evidence import DURATION_EDGES, Count, Evidence, Paired
+from flags.gate.evidence import DURATION_EDGES, Count, Evidence, Paired
 from tests.counted_pairs import (
     FLAG,
     OUTPUT,

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.evidence import Count, Evidence, Health, Integrity, Interval, Paired, SegmentAlarms
 from flags.gate import Check, Decision, Outcome, Verdict, decide
-from flags.gate.question import Bounds, Question, Wording, times
-from flags.gate.spending import SHARES, segment_share, share
+from flags.gate.error_rate import SHARES, segment_share, share
+from flags.gate.evidence import Count, Evidence, Health, Integrity, Interval, Paired, SegmentAlarms
+from flags.gate.limit_check import Bounds, Question, Wording, times
+from flags.gate.sequences import RatioSequence
 from flags.playbook.model import Playbook, Step
-from flags.sequences import RatioSequence
 from tests.evidence import FLAG, PAIRS, SINCE, durations, evidence, output, quality
 from tests.markdown import DOCS, rows, section
 

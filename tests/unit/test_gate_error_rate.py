@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flags.evidence import Count, Evidence, Paired, SegmentAlarms
 from flags.gate import Decision, Outcome, decide
-from flags.gate.spending import segment_share, share
+from flags.gate.error_rate import segment_share, share
+from flags.gate.evidence import Count, Evidence, Paired, SegmentAlarms
 from flags.playbook.model import Playbook
 from tests.evidence import FLAG, evidence, output, quality
 from tests.markdown import DOCS

@@ -10,7 +10,7 @@ from comparison.alarms import counted_alarms
 from comparison.bootstrap import average_precision
 from comparison.joint import Joint
 from comparison.quality import RELIABILITY_EDGES, brier, quality, reliability
-from flags.evidence import Count, Paired, Quality
+from flags.gate.evidence import Count, Paired, Quality
 from tests.counted_pairs import output
 
 unhurried = settings(deadline=None)  # the reference library takes its time on first use

@@ -9,8 +9,8 @@ import pytest
 
 from comparison.judgement import Judgement
 from comparison.report import BRIEF, render
-from flags.evidence import Evidence, Paired
 from flags.gate import decide
+from flags.gate.evidence import Evidence, Paired
 from flags.playbook.model import Playbook, Step
 from tests.simulated_evidence import (
     FLAG,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 from statsmodels.stats.proportion import proportion_confint
 
-from flags.evidence import DURATION_EDGES, Count, Durations, Interval, Paired
-from flags.sequences import (
+from flags.gate.evidence import DURATION_EDGES, Count, Durations, Interval, Paired
+from flags.gate.sequences import (
     ConfidenceSequence,
     DifferenceSequence,
     NormalSequence,
@@ -23,7 +23,7 @@ from flags.sequences import (
     RatioSequence,
     ShareSequence,
 )
-from flags.sequences.wealth import log_wealth, lower_bound
+from flags.gate.sequences.betting import log_wealth, lower_bound
 from tests.markdown import DOCS
 
 POWER = runpy.run_path(str(DOCS / "gate_power.py"))

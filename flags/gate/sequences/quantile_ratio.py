@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from flags.evidence import DURATION_EDGES, Count, Durations
-from flags.sequences.share import ShareSequence
+from flags.gate.evidence import DURATION_EDGES, Count, Durations
+from flags.gate.sequences.share import ShareSequence
 
 
 @dataclass(frozen=True, slots=True)

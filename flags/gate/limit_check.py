@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from flags.gate.sequences import ConfidenceSequence
 from flags.gate.verdict import Check, Outcome
-from flags.sequences import ConfidenceSequence
 
 _MOST: Final = 2.0**20
 """Times the present data beyond which it is no use to say how much more is needed."""

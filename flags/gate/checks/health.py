@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from flags.evidence import DURATION_EDGES, Durations, Evidence
-from flags.gate.integrity import plain
-from flags.gate.question import Bounds, Question, Wording, percent, points, times
-from flags.gate.spending import share
+from flags.gate.checks.integrity import plain
+from flags.gate.error_rate import share
+from flags.gate.evidence import DURATION_EDGES, Durations, Evidence
+from flags.gate.limit_check import Bounds, Question, Wording, percent, points, times
+from flags.gate.sequences import DifferenceSequence, QuantileRatioSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
-from flags.sequences import DifferenceSequence, QuantileRatioSequence, ShareSequence
 
 _FAILURES: Final = Wording("failures {figure} against the primary's", points, " points")
 _FALLBACKS: Final = Wording("{figure} of the candidate's requests fell back", percent, " %")

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.evidence import Evidence, Output, SegmentAlarms
-from flags.gate.question import Bounds, Question, Wording, times
-from flags.gate.spending import segment_share, share
+from flags.gate.error_rate import segment_share, share
+from flags.gate.evidence import Evidence, Output, SegmentAlarms
+from flags.gate.limit_check import Bounds, Question, Wording, times
+from flags.gate.sequences import RatioSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
-from flags.sequences import RatioSequence
 
 _RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
 

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from flags.evidence import Paired
-from flags.sequences.wealth import Cells, log_wealth, lower_bound
+from flags.gate.evidence import Paired
+from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from flags.evidence import Interval
+from flags.gate.evidence import Interval
 
 NONE: Final = Interval(None, None, None)
 """No estimate."""

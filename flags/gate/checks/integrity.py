@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from flags.evidence import Evidence, Output
-from flags.gate.question import Bounds, Question, Wording, percent
+from flags.gate.evidence import Evidence, Output
+from flags.gate.limit_check import Bounds, Question, Wording, percent
+from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.durations import duration_text
 from flags.playbook.model import AdvanceLimits, Playbook, Step
-from flags.sequences import ShareSequence
 
 _SHED: Final = Wording("{figure} of the pairs have a side that was shed", percent, " %")
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from flags.evidence import Evidence, Output, Paired, Quality
-from flags.gate.integrity import plain
-from flags.gate.question import Bounds, Question, Wording, decimal, percent
-from flags.gate.spending import share
+from flags.gate.checks.integrity import plain
+from flags.gate.error_rate import share
+from flags.gate.evidence import Evidence, Output, Paired, Quality
+from flags.gate.limit_check import Bounds, Question, Wording, decimal, percent
+from flags.gate.sequences import DifferenceSequence, NormalSequence
+from flags.gate.sequences.normal import NONE
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
-from flags.sequences import DifferenceSequence, NormalSequence
-from flags.sequences.normal import NONE
 
 _RECALL: Final = Wording(
     "recall {figure} against the primary's", decimal, counted="positives", wanted="labels"

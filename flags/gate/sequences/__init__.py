@@ -1,0 +1,16 @@
+"""Confidence sequences: bounds that hold at every look at once. `wealth` says how they work."""
+
+from flags.gate.sequences.normal import NormalSequence
+from flags.gate.sequences.protocol import ConfidenceSequence
+from flags.gate.sequences.quantile_ratio import QuantileRatioSequence
+from flags.gate.sequences.rates import DifferenceSequence, RatioSequence
+from flags.gate.sequences.share import ShareSequence
+
+__all__ = [
+    "ConfidenceSequence",
+    "DifferenceSequence",
+    "NormalSequence",
+    "QuantileRatioSequence",
+    "RatioSequence",
+    "ShareSequence",
+]

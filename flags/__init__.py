@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from flags.migration import migrate
     from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
     from flags.pair import Answer, Pairing, Request
-    from flags.provider import FlagFile, FlagServer, UnleashProvider
     from flags.reading import Reading
     from flags.scorer import Call, Scorer
     from flags.settings import Settings
+    from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 
 __all__ = [
     "Answer",
@@ -50,7 +50,7 @@ _HOME = {
     "flags.migration": ("migrate",),
     "flags.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
     "flags.pair": ("Answer", "Pairing", "Request"),
-    "flags.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
+    "flags.unleash.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
     "flags.reading": ("Reading",),
     "flags.scorer": ("Call", "Scorer"),
     "flags.settings": ("Settings",),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from flags.admin import UnleashAdmin
+from flags.unleash.admin import UnleashAdmin
 from flags.views import FlagView
 
 

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Protocol
 
 from flags.acts import DoneAct
-from flags.admin import Author, UnleashAdmin
-from flags.admin.errors import PersonalTokenError
 from flags.history import Run, read_history
 from flags.move import raise_percentage, switch_off
 from flags.next_act import Deed, Finding, NextAct, next_act
 from flags.playbook.model import Playbook
 from flags.standing import plan_at, unjudged
+from flags.unleash.admin import Author, UnleashAdmin
+from flags.unleash.admin.errors import PersonalTokenError
 from flags.views import FlagView
 
 

@@ -24,7 +24,7 @@ _COMMANDS: Final = {
 }
 """Command name: the module that has a click command of that name, and its line in the help."""
 
-_NOT_IN_A_BENTO: Final = ("comparison", "flags.local")
+_NOT_IN_A_BENTO: Final = ("comparison", "flags.unleash.local")
 """Packages that a Bento, which only serves, has no use for."""
 
 

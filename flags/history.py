@@ -12,8 +12,8 @@ from typing import Final, Self
 
 import orjson
 
-from flags.admin import FlagEvent, FlagState, Strategy, UnleashAdmin
 from flags.playbook.stages import Stage
+from flags.unleash.admin import FlagEvent, FlagState, Strategy, UnleashAdmin
 
 _LOOKS: Final = 3
 """Times that flag and log are read anew because somebody changed the flag in between."""

@@ -15,9 +15,9 @@ from openfeature.flag_evaluation import Reason
 
 from flags.assignment import Side
 from flags.export.pair_files import CLOSED, PRUNED, QUEUE_FULL
-from flags.freshness import State
 from flags.observation import Pair, PairSink, Status
 from flags.recent import RecentPairs
+from flags.unleash.freshness import State
 from flags.worker_state import WorkerState
 
 if TYPE_CHECKING:

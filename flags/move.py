@@ -1,8 +1,8 @@
 """Move a flag only from where it was when the decision was made."""
 
-from flags.admin import UnleashAdmin
-from flags.admin.errors import FlagChangedError
 from flags.history import Run, read_history
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import FlagChangedError
 
 
 def raise_percentage(admin: UnleashAdmin, key: str, seen: Run, percentage: int) -> None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flags.admin import Author
 from flags.gate import Decision, Verdict
 from flags.history import History, Run
 from flags.playbook.model import Playbook, Step
 from flags.standing import next_percentage
+from flags.unleash.admin import Author
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from flags.acts import DoneAct, Following
-from flags.admin import UnleashAdmin
-from flags.admin.errors import AdminError
 from flags.audit import AuditFile
 from flags.errors import AuditUnwritableError
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import AdminError
 
 
 @dataclass(frozen=True, slots=True)

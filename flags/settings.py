@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
 from flags.limits import Limits
-from flags.provider import FlagFile, FlagServer
+from flags.unleash.provider import FlagFile, FlagServer
 
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$"
 HeaderName = Annotated[str, Field(pattern=_HEADER)]

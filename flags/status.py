@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from flags.admin import FlagEvent, FlagState
 from flags.history import History
 from flags.playbook.model import Playbook
 from flags.playbook.stages import Stage
+from flags.unleash.admin import FlagEvent, FlagState
 from flags.unproven import UnprovenStep, unproven_steps
 from flags.views import FlagView, ServiceView, WorkerView
 from flags.worker_state import Workers

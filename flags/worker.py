@@ -28,7 +28,6 @@ from flags.pair import Pairing
 from flags.pairings import Pairings
 from flags.placement import PlacedSide, Placement
 from flags.plan import Plan
-from flags.provider import UnleashProvider
 from flags.recent import RecentPairs, recent_path
 from flags.scorer import Call
 from flags.self_report import FlagLook, SelfReport
@@ -37,6 +36,7 @@ from flags.side_calls import SideCalls
 from flags.spans import PairSpans
 from flags.stream import SideStream
 from flags.tuning import Tuning
+from flags.unleash.provider import UnleashProvider
 
 if TYPE_CHECKING:
     from flags.export.shipper import Shipper

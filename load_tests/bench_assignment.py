@@ -20,8 +20,8 @@ from UnleashClient.cache import FileCache
 from UnleashClient.utils import InstanceAllowType
 
 from flags.assignment import DOMAIN, SHADOW_SUFFIX, FlagAssignment
-from flags.flags_file import write_flags_file
-from flags.provider import FlagFile, UnleashProvider
+from flags.unleash.flags_file import write_flags_file
+from flags.unleash.provider import FlagFile, UnleashProvider
 
 FLAG = "fraud-detector-v2"
 ROLLOUT = 10

@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 
 from openfeature.evaluation_context import EvaluationContext  # noqa: E402 - needs the line above
 
-from flags.admin import seed  # noqa: E402
-from flags.local import LocalUnleash  # noqa: E402
-from flags.provider import FlagServer, UnleashProvider  # noqa: E402
+from flags.unleash.admin import seed  # noqa: E402
+from flags.unleash.local import LocalUnleash  # noqa: E402
+from flags.unleash.provider import FlagServer, UnleashProvider  # noqa: E402
 
 FLAG: Final = "fraud-detector-v2"
 INTERVAL: Final = 1

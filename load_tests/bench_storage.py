@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 from comparison.compact import compact  # noqa: E402 - needs the line above
 from flags.export.destination import Protocol  # noqa: E402
 from flags.export.otlp_request import export_request  # noqa: E402
-from flags.flags_file import write_flags_file  # noqa: E402
+from flags.unleash.flags_file import write_flags_file  # noqa: E402
 from load_tests import collector_table  # noqa: E402
 from service.replay import bodies, replay  # noqa: E402
 from service.serving import Serving  # noqa: E402

@@ -11,8 +11,8 @@ from typing import Final
 
 from yggdrasil_engine.engine import UnleashEngine
 
-from flags.admin import UnleashAdmin
-from flags.flags_file import flags_document, write_flags_file
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.flags_file import flags_document, write_flags_file
 
 OFF: Final = "off"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from flags.admin import seed
-from flags.local.unleash import LocalUnleash
+from flags.unleash.admin import seed
+from flags.unleash.local.unleash import LocalUnleash
 from service.serving import Serving
 
 ROOT: Final = Path(__file__).parents[1]

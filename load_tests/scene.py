@@ -12,12 +12,12 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from flags import shipping_metrics
-from flags.admin import seed
 from flags.errors import ServiceUnreachableError
-from flags.flags_file import write_flags_file
-from flags.local import LocalUnleash
 from flags.metrics import DROPPED
 from flags.running_service import running_workers
+from flags.unleash.admin import seed
+from flags.unleash.flags_file import write_flags_file
+from flags.unleash.local import LocalUnleash
 from load_tests.steady_load import SteadyLoad
 from load_tests.verdict import FLAG
 from service.serving import Serving

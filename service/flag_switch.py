@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 
 FLAG: Final = "fraud-detector-v2"
 
@@ -54,8 +54,8 @@ class FileSwitch:
 @contextmanager
 def dashboard_switch(data: Path) -> Iterator[FlagSwitch]:
     """Run a real Unleash with the flag in it; needs the extra `dashboard`."""
-    from flags.admin import UnleashAdmin, seed
-    from flags.local.unleash import LocalUnleash
+    from flags.unleash.admin import UnleashAdmin, seed
+    from flags.unleash.local.unleash import LocalUnleash
 
     class DashboardSwitch:
         FOLLOWED_WITHIN: Final = 3.5

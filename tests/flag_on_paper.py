@@ -10,8 +10,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from flags.admin import Author, FlagEvent, FlagState, Strategy
-from flags.admin.errors import FlagChangedError, UnleashUnreachableError
+from flags.unleash.admin import Author, FlagEvent, FlagState, Strategy
+from flags.unleash.admin.errors import FlagChangedError, UnleashUnreachableError
 from tests.flag_story import rollout
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from flags.admin import FlagEvent, FlagState, Strategy
 from flags.history import Setting
+from flags.unleash.admin import FlagEvent, FlagState, Strategy
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -13,7 +13,6 @@ from comparison.errors import NoPairsError
 from comparison.judgement import Judgement
 from comparison.operate import pairs_judge
 from comparison.operate.advance import advance
-from flags.admin import Author
 from flags.audit import AuditFile
 from flags.autopilot import Autopilot, Look
 from flags.commands.rollback import rollback
@@ -24,6 +23,7 @@ from flags.next_act import Deed, Finding
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 from flags.standing import Standing, plan_at, reached, standings
+from flags.unleash.admin import Author
 from tests.evidence import FLAG, PAIRS, SINCE, evidence, output
 from tests.flag_on_paper import FlagOnPaper, PaperAdmin
 

@@ -19,7 +19,6 @@ from comparison.operate.options import (
 )
 from comparison.operate.place import Place
 from flags.acts import DoneAct
-from flags.admin import UnleashAdmin
 from flags.audit import AuditFile
 from flags.commands.exits import exit_codes
 from flags.commands.options import unleash_options
@@ -27,6 +26,7 @@ from flags.gate import Decision
 from flags.move import raise_percentage
 from flags.next_act import Finding
 from flags.recording import record
+from flags.unleash.admin import UnleashAdmin
 from flags.views import FlagView
 
 if TYPE_CHECKING:  # needs the extra `comparison`

@@ -18,8 +18,6 @@ from comparison.operate.options import (
     verdict_option,
 )
 from comparison.operate.stop import stop_asked
-from flags.admin import UnleashAdmin
-from flags.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 from flags.audit import AuditFile
 from flags.autopilot import Autopilot, Look
 from flags.commands.exits import exit_codes
@@ -29,6 +27,8 @@ from flags.gate import Decision
 from flags.next_act import Deed
 from flags.playbook.durations import duration_text
 from flags.recording import record
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.judgement import Judgement

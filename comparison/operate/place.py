@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from comparison.command_options import Refusal
-from flags.admin import UnleashAdmin
 from flags.history import Run, read_history
 from flags.playbook.model import Playbook
 from flags.standing import next_percentage, plan_at
+from flags.unleash.admin import UnleashAdmin
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Final
 
 import requests
 
-from flags.local.program import Program
-from flags.local.server import free_port
+from flags.unleash.local.program import Program
+from flags.unleash.local.server import free_port
 
 _WITHHELD: Final = "UNLEASH_"
 """Beginning of the operator's variables: the candidate alone asks nobody who is to answer."""

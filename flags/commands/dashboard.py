@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import click
 
-from flags.admin import seed
 from flags.commands.exits import exit_codes
 from flags.commands.init import show
-from flags.local import LocalUnleash
-from flags.local.errors import InstallFailedError, ProgramFailedError
-from flags.local.packages import installed_folder
-from flags.local.server import ADMIN_USER
+from flags.unleash.admin import seed
+from flags.unleash.local import LocalUnleash
+from flags.unleash.local.errors import InstallFailedError, ProgramFailedError
+from flags.unleash.local.packages import installed_folder
+from flags.unleash.local.server import ADMIN_USER
 
 _CHECK_SECONDS: Final = 1.0
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import click
 
-from flags.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 from flags.errors import FlagsError, ServiceUnreachableError
+from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 
 REFUSED: Final = 2
 """Exit code of bad input and of refusals: doing the same again will not help."""

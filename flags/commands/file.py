@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from flags.commands.exits import exit_codes
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 
 
 @click.command("file")

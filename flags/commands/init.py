@@ -2,9 +2,9 @@
 
 import click
 
-from flags.admin import Seeded, UnleashAdmin, seed
 from flags.commands.exits import REFUSED, exit_codes
 from flags.commands.options import unleash_options
+from flags.unleash.admin import Seeded, UnleashAdmin, seed
 
 
 @click.command("init")

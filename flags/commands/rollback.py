@@ -9,13 +9,6 @@ from typing import Final
 import click
 
 from flags.acts import DoneAct, Following
-from flags.admin import FlagState, UnleashAdmin
-from flags.admin.errors import (
-    AdminError,
-    RateLimitedError,
-    UnleashFailedError,
-    UnleashUnreachableError,
-)
 from flags.audit import DEFAULT, AuditFile
 from flags.commands.exits import FOLLOWERS_MISSING, exit_codes
 from flags.commands.options import unleash_options
@@ -25,6 +18,13 @@ from flags.following import Watch, Watched
 from flags.recording import record, record_locally
 from flags.running_service import running_workers
 from flags.status import flag_in_unleash
+from flags.unleash.admin import FlagState, UnleashAdmin
+from flags.unleash.admin.errors import (
+    AdminError,
+    RateLimitedError,
+    UnleashFailedError,
+    UnleashUnreachableError,
+)
 from flags.views import FlagView
 from flags.worker_state import FlagBelief
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import requests
 
-from flags.admin import FlagState
-from flags.admin.strategy import variant
-from flags.local import LocalUnleash
+from flags.unleash.admin import FlagState
+from flags.unleash.admin.strategy import variant
+from flags.unleash.local import LocalUnleash
 
 
 class Person:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from comparison.pairs import read_pairs
-from flags.admin import UnleashAdmin, seed
 from flags.history import History, read_history
-from flags.local import LocalUnleash
+from flags.unleash.admin import UnleashAdmin, seed
+from flags.unleash.local import LocalUnleash
 from load_tests.rehearsal.commands import Commands
 from load_tests.rehearsal.people import Person
 from load_tests.rehearsal.timeline import Timeline

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from comparison.pairs import load_pairs
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 from service.schema import Transaction
 from service.serving import Serving
 from tests.integration.fraud_store import ROOT, environment, run

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from flags.admin import seed
-from flags.local import LocalUnleash
+from flags.unleash.admin import seed
+from flags.unleash.local import LocalUnleash
 from service.serving import Serving
 from tests.e2e.screenshots import picture
 from tests.fakes import eventually

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from flags import attributes
 from flags.cli import migration
-from flags.flags_file import flags_document
 from flags.playbook.template import write_playbook
+from flags.unleash.flags_file import flags_document
 from service.serving import Serving
 from tests.fakes import eventually
 from tests.integration.fraud_store import ROOT, environment

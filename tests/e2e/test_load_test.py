@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 from load_tests.flag_plan import Move, PlanError, parse
 from load_tests.shapes import NAMES, users_at
 from service.serving import Serving, free_port

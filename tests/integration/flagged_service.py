@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from comparison.pairs import load_pairs
 from flags import attributes
-from flags.local import LocalUnleash
 from flags.metrics import PROVIDER_STATE
+from flags.unleash.local import LocalUnleash
 from flags.worker_state import WORKERS_PATH, Workers
 from service.serving import Serving
 from tests.fakes import eventually

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from flags.local import LocalUnleash
 from flags.running_service import running_workers
+from flags.unleash.local import LocalUnleash
 from service.serving import Serving
 from tests.fakes import eventually
 from tests.integration.fraud_store import ROOT, environment

@@ -20,9 +20,9 @@ from typing import Any, Self
 
 import pytest
 
-from flags.local.lock import FileLock
-from flags.local.packages import installed_folder, node
-from flags.local.program import Program
+from flags.unleash.local.lock import FileLock
+from flags.unleash.local.packages import installed_folder, node
+from flags.unleash.local.program import Program
 from service.serving import free_port
 from tests.otlp_proxy import OtlpProxy
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from flags.admin import UnleashAdmin, seed
-from flags.admin.errors import (
+from flags.unleash.admin import UnleashAdmin, seed
+from flags.unleash.admin.errors import (
     AdminError,
     EnvironmentMissingError,
     FlagChangedError,
@@ -27,8 +27,8 @@ from flags.admin.errors import (
     UnleashFailedError,
     UnleashUnreachableError,
 )
-from flags.local import LocalUnleash
-from flags.local.server import free_port
+from flags.unleash.local import LocalUnleash
+from flags.unleash.local.server import free_port
 
 pytest_plugins = ("tests.integration.unleash_server",)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from flags.admin import Author, UnleashAdmin, seed
-from flags.admin.errors import PersonalTokenError
 from flags.autopilot import Autopilot
-from flags.local import LocalUnleash
 from flags.next_act import Deed, Finding
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
 from flags.playbook.template import write_playbook
+from flags.unleash.admin import Author, UnleashAdmin, seed
+from flags.unleash.admin.errors import PersonalTokenError
+from flags.unleash.local import LocalUnleash
 
 PASSWORD = "Correct-horse-1"  # noqa: S105 - of a user that lives as long as this test
 _EDITOR = 2

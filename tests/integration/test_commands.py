@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from flags.admin import seed
 from flags.cli import migration
-from flags.local import LocalUnleash
 from flags.playbook.template import write_playbook
+from flags.unleash.admin import seed
+from flags.unleash.local import LocalUnleash
 from service.serving import free_port
 from tests.integration.fraud_store import environment
 from tests.pair_files import PairFile

@@ -17,13 +17,13 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from flags.admin import UnleashAdmin
-from flags.admin.errors import AdminError, UnleashUnreachableError
 from flags.commands.dashboard import dashboard
 from flags.commands.init import init
-from flags.local import LocalUnleash, packages
-from flags.local.errors import InstallFailedError, ProgramFailedError
-from flags.local.server import free_port
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import AdminError, UnleashUnreachableError
+from flags.unleash.local import LocalUnleash, packages
+from flags.unleash.local.errors import InstallFailedError, ProgramFailedError
+from flags.unleash.local.server import free_port
 
 pytest_plugins = ("tests.integration.unleash_server",)
 

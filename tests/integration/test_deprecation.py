@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from comparison.pairs import load_pairs
-from flags.admin import seed
-from flags.admin.seed import shadow_key
 from flags.cli import migration
-from flags.local import LocalUnleash
+from flags.unleash.admin import seed
+from flags.unleash.admin.seed import shadow_key
+from flags.unleash.local import LocalUnleash
 from service.serving import Serving
 from tests.fakes import eventually
 from tests.integration.following import following

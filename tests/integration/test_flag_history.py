@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from flags.admin import UnleashAdmin, seed
-from flags.admin.errors import FlagShapeError
 from flags.history import read_history
-from flags.local import LocalUnleash
+from flags.unleash.admin import UnleashAdmin, seed
+from flags.unleash.admin.errors import FlagShapeError
+from flags.unleash.local import LocalUnleash
 
 pytest_plugins = ("tests.integration.unleash_server",)
 

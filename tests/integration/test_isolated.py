@@ -18,7 +18,7 @@ import pytest
 
 from comparison.pairs import load_pairs, read_pairs
 from flags.assignment import Side
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually
 from tests.integration.flagged_service import Load, Reply

@@ -16,13 +16,13 @@ import requests
 from click.testing import CliRunner, Result
 
 from flags import attributes
-from flags.admin import Author, UnleashAdmin, seed
-from flags.admin.errors import PersonalTokenError
 from flags.autopilot import Autopilot
 from flags.cli import migration
 from flags.history import History, read_history
-from flags.local import LocalUnleash
 from flags.playbook.file import read_playbook
+from flags.unleash.admin import Author, UnleashAdmin, seed
+from flags.unleash.admin.errors import PersonalTokenError
+from flags.unleash.local import LocalUnleash
 from tests.fakes import eventually
 from tests.pair_files import PairFile, Scored
 

@@ -15,7 +15,7 @@ import pytest
 
 from comparison.pairs import read_pairs
 from flags import attributes
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually
 from tests.integration.flagged_service import Load, Reply

@@ -20,8 +20,8 @@ import pytest
 import requests
 import yaml
 
-from flags.flags_file import write_flags_file
-from flags.local.program import Program
+from flags.unleash.flags_file import write_flags_file
+from flags.unleash.local.program import Program
 from service.serving import Serving, free_port
 from tests.integration.flagged_service import Load
 from tests.integration.fraud_store import ROOT, environment

@@ -11,7 +11,7 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from comparison.pairs import read_pairs
 from comparison.summary import summarise
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 from service.replay import Reply, bodies, replay
 from service.serving import Serving
 from tests.integration.fraud_store import ROOT, environment, run

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flags.admin import UnleashAdmin, seed
-from flags.local import LocalUnleash
+from flags.unleash.admin import UnleashAdmin, seed
+from flags.unleash.local import LocalUnleash
 from tests.fakes import eventually
 from tests.integration.flagged_service import FlaggedService, Load, Reply, served
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from flags.admin import seed
 from flags.commands.status import status
-from flags.local import LocalUnleash
 from flags.running_service import running_workers
+from flags.unleash.admin import seed
+from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port
 from tests.integration.following import following
 from tests.integration.fraud_store import ROOT, environment

@@ -12,12 +12,12 @@ import requests
 from openfeature import api
 from openfeature.exception import ProviderNotReadyError
 
-from flags.admin import seed
-from flags.admin.errors import AdminError
 from flags.assignment import Assignment, FlagAssignment, Side
-from flags.freshness import State
-from flags.local import LocalUnleash
-from flags.provider import FlagServer, UnleashProvider
+from flags.unleash.admin import seed
+from flags.unleash.admin.errors import AdminError
+from flags.unleash.freshness import State
+from flags.unleash.local import LocalUnleash
+from flags.unleash.provider import FlagServer, UnleashProvider
 from tests.fakes import FakeClock, eventually
 from tests.faulty_proxy import FEATURES, Fault, FaultyProxy
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from flags import attributes
-from flags.admin import seed
-from flags.local import LocalUnleash
+from flags.unleash.admin import seed
+from flags.unleash.local import LocalUnleash
 from tests.fakes import eventually
 from tests.integration.flagged_service import FlaggedService, Load, Reply, has, served
 

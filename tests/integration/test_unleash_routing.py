@@ -11,8 +11,8 @@ from UnleashClient.cache import FileCache
 from UnleashClient.utils import InstanceAllowType
 
 from flags import attributes
-from flags.admin import UnleashAdmin, seed
-from flags.local import LocalUnleash
+from flags.unleash.admin import UnleashAdmin, seed
+from flags.unleash.local import LocalUnleash
 from tests.fakes import eventually
 from tests.integration.flagged_service import AMOUNT, FlaggedService, Reply, has, served
 from tests.integration.services.flagged import THRESHOLD

@@ -7,9 +7,9 @@ from typing import Any
 import requests
 from openfeature.evaluation_context import EvaluationContext
 
-from flags.admin import seed
-from flags.local import LocalUnleash
-from flags.provider import FlagServer, UnleashProvider
+from flags.unleash.admin import seed
+from flags.unleash.local import LocalUnleash
+from flags.unleash.provider import FlagServer, UnleashProvider
 from tests.fakes import eventually
 
 ANSWERS = 7

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flags import metrics
 from flags.endpoints import LIVE_PATH, PAGE_PATH
-from flags.flags_file import write_flags_file
+from flags.unleash.flags_file import write_flags_file
 from flags.worker_state import FOLDER, WORKERS_PATH, Workers, WorkerState
 from service.serving import Serving
 from tests.integration.fraud_store import ROOT, environment

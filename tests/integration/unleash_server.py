@@ -2,7 +2,7 @@
 
 Load it with `pytest_plugins = ("tests.integration.unleash_server",)`. For fault tests, `unleash`
 has `server.stop()`, `server.kill()` and `restart_server()`, and `postgres.stop()`, `.kill()` and
-`.start()`; call the starting ones in the main thread (see `flags.local.program.Program`), and
+`.start()`; call the starting ones in the main thread (see `flags.unleash.local.program.Program`), and
 leave both running.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flags.local import LocalUnleash
+from flags.unleash.local import LocalUnleash
 
 
 @pytest.fixture(scope="session")

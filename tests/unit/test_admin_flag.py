@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.admin import FlagEvent, FlagState, UnleashAdmin
-from flags.admin.errors import (
+from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
+from flags.unleash.admin.errors import (
     FlagKeyError,
     PayloadError,
     RolloutRangeError,
@@ -13,7 +13,7 @@ from flags.admin.errors import (
     TokenRefusedError,
     UnleashUnreachableError,
 )
-from flags.admin.strategy import checked_percent, percentage, variant
+from flags.unleash.admin.strategy import checked_percent, percentage, variant
 
 TOKEN = "*:*.a-secret-that-must-not-be-seen"  # noqa: S105 - made up
 

@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from flags.acts import DoneAct, Following, operator
-from flags.admin.note import fitting
 from flags.audit import AuditFile
 from flags.errors import AuditUnwritableError
+from flags.unleash.admin.note import fitting
 from flags.views import FlagView
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

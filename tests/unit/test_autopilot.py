@@ -2,12 +2,12 @@
 
 import pytest
 
-from flags.admin import Author
-from flags.admin.errors import FlagChangedError, PersonalTokenError
 from flags.autopilot import Autopilot
 from flags.next_act import Deed
 from flags.playbook.stages import Stage
 from flags.standing import plan_at
+from flags.unleash.admin import Author
+from flags.unleash.admin.errors import FlagChangedError, PersonalTokenError
 from tests.operated_flag import HOLD, HUMAN, OWN, PLAYBOOK, Scene
 
 

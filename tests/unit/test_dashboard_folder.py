@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from flags.local import packages
-from flags.local.credentials import Credentials
-from flags.local.data_folder import DataFolder
-from flags.local.errors import DataFolderError, DataFolderForeignError, DataFolderInUseError
-from flags.local.lock import FileLock
-from flags.local.program import Program
+from flags.unleash.local import packages
+from flags.unleash.local.credentials import Credentials
+from flags.unleash.local.data_folder import DataFolder
+from flags.unleash.local.errors import DataFolderError, DataFolderForeignError, DataFolderInUseError
+from flags.unleash.local.lock import FileLock
+from flags.unleash.local.program import Program
 
 
 @pytest.fixture

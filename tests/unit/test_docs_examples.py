@@ -12,8 +12,8 @@ from openfeature import api as openfeature
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-from flags.flags_file import write_flags_file
 from flags.playbook.file import read_playbook
+from flags.unleash.flags_file import write_flags_file
 from tests.markdown import DOCS, PAGES, ROOT, name_of
 from tests.pair_files import PairFile
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from UnleashClient.constants import ETAG, FEATURES_URL
 
-from flags.flag_cache import FlagsFile, LastKnownGood
+from flags.unleash.cache import FlagsFile, LastKnownGood
 from tests.fakes import Looks
 from tests.flags_on_disk import FlagsOnDisk, document, gradual
 

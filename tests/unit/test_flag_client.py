@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from flags.flag_client import FlagServer, why_nothing_came
+from flags.unleash.client import FlagServer, why_nothing_came
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yggdrasil_engine.engine import UnleashEngine
 
 from flags.errors import FlagDocumentError
-from flags.flag_document import FlagDefinition, FlagDocument, stickiness_warning
+from flags.unleash.document import FlagDefinition, FlagDocument, stickiness_warning
 from tests.flags_on_disk import document, flag, gradual
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flags.flag_document import FlagDefinition, FlagDocument
+from flags.unleash.document import FlagDefinition, FlagDocument
 from tests.flags_on_disk import document, gradual
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flags.flag_document import FlagDocument
-from flags.freshness import Freshness, State
+from flags.unleash.document import FlagDocument
+from flags.unleash.freshness import Freshness, State
 from tests.fakes import FakeClock
 from tests.flags_on_disk import document, gradual
 

@@ -70,7 +70,10 @@ def test_the_wheel_holds_each_module_of_a_package_and_says_that_it_is_typed(
 
 
 def test_the_wheel_holds_what_the_dashboard_installs_from(wheel: zipfile.ZipFile) -> None:
-    assert {"flags/local/package.json", "flags/local/package-lock.json"} <= files_of(wheel, "flags")
+    assert {
+        "flags/unleash/local/package.json",
+        "flags/unleash/local/package-lock.json",
+    } <= files_of(wheel, "flags")
 
 
 def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:

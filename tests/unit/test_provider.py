@@ -23,8 +23,8 @@ from UnleashClient.cache import FileCache
 from UnleashClient.utils import InstanceAllowType
 
 from flags.assignment import FlagAssignment, Side
-from flags.freshness import State
-from flags.provider import FlagFile, FlagServer, UnleashProvider
+from flags.unleash.freshness import State
+from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 from tests.fakes import FakeClock, eventually
 from tests.flags_on_disk import FlagsOnDisk, document, flag, gradual
 
@@ -355,7 +355,9 @@ class TestFlagsFile:
             events.next(ProviderEvent.PROVIDER_READY)
         assert assign("r1").active is Side.CANDIDATE
         assert provider.has_flags
-        told = [record.message for record in caplog.records if record.name == "flags.provider"]
+        told = [
+            record.message for record in caplog.records if record.name == "flags.unleash.provider"
+        ]
         assert told[0].endswith(
             "cannot be read: No such file or directory; there are no flags, so the primary answers"
         )
@@ -374,7 +376,7 @@ class TestFlagsFile:
         time.sleep(1.2)  # one more look
         assert is_on("flag", "r1")
         assert provider.state is State.READY
-        (record,) = [each for each in caplog.records if each.name == "flags.provider"]
+        (record,) = [each for each in caplog.records if each.name == "flags.unleash.provider"]
         assert record.levelno == logging.WARNING
         assert record.message.endswith("the last good flags stay in use")
         flags_file.roll_out("0")

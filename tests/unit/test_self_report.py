@@ -15,9 +15,9 @@ from flags.export.shipped_file import ShippingLimits
 from flags.export.shipper import Shipper
 from flags.metrics import CountedPairs, WorkerMetrics
 from flags.observation import InMemoryPairs
-from flags.provider import FlagFile, FlagServer, UnleashProvider
 from flags.self_report import FlagLook, Lag, SelfReport, without_credentials
 from flags.tuning import Tuning
+from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 from flags.worker_state import FlagBelief
 from tests.fakes import FakeClock, eventually
 from tests.flags_on_disk import FlagsOnDisk

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
 from flags.pair import Limits
-from flags.provider import FlagFile, FlagServer
 from flags.settings import Settings
+from flags.unleash.provider import FlagFile, FlagServer
 
 
 def test_without_variables_the_flags_come_from_a_file_beside_the_service() -> None:

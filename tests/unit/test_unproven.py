@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from flags.admin import Author
 from flags.history import read_history
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
+from flags.unleash.admin import Author
 from flags.unproven import UnprovenStep, unproven_steps
 from tests.evidence import FLAG, SINCE
 from tests.flag_on_paper import FlagOnPaper

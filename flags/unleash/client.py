@@ -14,7 +14,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.constants import FEATURES_URL
 from UnleashClient.utils import InstanceAllowType
 
-from flags.flag_cache import FlagsFile, LastKnownGood, Loaded, without_password
+from flags.unleash.cache import FlagsFile, LastKnownGood, Loaded, without_password
 
 _EXECUTOR: Final = "bentoml-flags"
 

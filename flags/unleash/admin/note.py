@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final
 
-from flags.admin.api import AdminApi
-from flags.admin.errors import ItemMissingError, NameTakenError
+from flags.unleash.admin.api import AdminApi
+from flags.unleash.admin.errors import ItemMissingError, NameTakenError
 
 NOTE_TYPE: Final = "migration"
 """Type of the tag that says what was done last, and why."""

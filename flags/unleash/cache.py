@@ -18,7 +18,7 @@ from UnleashClient.cache import BaseCache
 from UnleashClient.constants import ETAG, FEATURES_URL
 
 from flags.errors import FlagDocumentError, FlagsFileError
-from flags.flag_document import FlagDocument
+from flags.unleash.document import FlagDocument
 
 logger = logging.getLogger(__name__)
 

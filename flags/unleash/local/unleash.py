@@ -5,11 +5,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from flags.admin import UnleashAdmin
-from flags.local.data_folder import DataFolder
-from flags.local.packages import Progress
-from flags.local.postgres import Postgres
-from flags.local.server import Server
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.local.data_folder import DataFolder
+from flags.unleash.local.packages import Progress
+from flags.unleash.local.postgres import Postgres
+from flags.unleash.local.server import Server
 
 CLIENT_TOKEN_NAME: Final = "bentoml-flags"  # noqa: S105 - the name of the token, not the token
 

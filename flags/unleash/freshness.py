@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from flags.flag_document import FlagDocument
+from flags.unleash.document import FlagDocument
 
 
 class State(StrEnum):

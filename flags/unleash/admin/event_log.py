@@ -1,7 +1,7 @@
 """Read the whole event log of a flag, page by page."""
 
-from flags.admin.api import AdminApi
-from flags.admin.flag import FlagEvent
+from flags.unleash.admin.api import AdminApi
+from flags.unleash.admin.flag import FlagEvent
 
 
 def every_event(api: AdminApi, key: str, page: int) -> list[FlagEvent]:

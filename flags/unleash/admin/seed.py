@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from flags.admin.errors import FlagMissingError
-from flags.admin.flag import FlagState
-from flags.admin.unleash import UnleashAdmin
+from flags.unleash.admin.client import UnleashAdmin
+from flags.unleash.admin.errors import FlagMissingError
+from flags.unleash.admin.flag import FlagState
 
 CONTEXT_FIELD: Final = "requestId"
 """Context field that the flags are sticky on unless the dashboard says otherwise."""

@@ -1,5 +1,5 @@
 """Run the real Unleash server on this machine, without Docker (extra `dashboard`)."""
 
-from flags.local.unleash import LocalUnleash
+from flags.unleash.local.unleash import LocalUnleash
 
 __all__ = ["LocalUnleash"]

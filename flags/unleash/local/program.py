@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from flags.local.errors import ProgramFailedError
+from flags.unleash.local.errors import ProgramFailedError
 
 _POLL_SECONDS: Final = 0.05
 _TAIL_LINES: Final = 15

@@ -4,9 +4,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-from flags.local.credentials import Credentials, write_private
-from flags.local.errors import DataFolderError, DataFolderForeignError, DataFolderInUseError
-from flags.local.lock import FileLock
+from flags.unleash.local.credentials import Credentials, write_private
+from flags.unleash.local.errors import DataFolderError, DataFolderForeignError, DataFolderInUseError
+from flags.unleash.local.lock import FileLock
 
 
 class DataFolder:

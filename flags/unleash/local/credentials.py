@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-from flags.local.errors import DataFolderError
+from flags.unleash.local.errors import DataFolderError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 from UnleashClient import UnleashClient
 
-from flags.flag_document import FlagDefinition
-from flags.freshness import State
+from flags.unleash.document import FlagDefinition
+from flags.unleash.freshness import State
 
 TARGETING_FIELD: Final = "requestId"
 """The Unleash context field that the OpenFeature targeting key becomes."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import requests
 
-from flags.admin.errors import (
+from flags.unleash.admin.errors import (
     AdminError,
     ItemMissingError,
     NameTakenError,

@@ -15,8 +15,8 @@ from typing import Final
 
 import psutil
 
-from flags.local.errors import DashboardExtraMissingError, ProgramFailedError
-from flags.local.program import Program
+from flags.unleash.local.errors import DashboardExtraMissingError, ProgramFailedError
+from flags.unleash.local.program import Program
 
 USER: Final = "postgres"
 DATABASE: Final = "postgres"

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from flags.local import postgres
-from flags.local.credentials import Credentials
-from flags.local.errors import PortInUseError
-from flags.local.packages import Progress, node, unleash_server
-from flags.local.program import Program
+from flags.unleash.local import postgres
+from flags.unleash.local.credentials import Credentials
+from flags.unleash.local.errors import PortInUseError
+from flags.unleash.local.packages import Progress, node, unleash_server
+from flags.unleash.local.program import Program
 
 ADMIN_USER: Final = "admin"
 

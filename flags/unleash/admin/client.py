@@ -5,9 +5,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from flags.admin.api import AdminApi
-from flags.admin.author import Author
-from flags.admin.errors import (
+from flags.unleash.admin.api import AdminApi
+from flags.unleash.admin.errors import (
     EnvironmentMissingError,
     FlagChangedError,
     FlagKeyError,
@@ -20,10 +19,11 @@ from flags.admin.errors import (
     TagError,
     UnleashFailedError,
 )
-from flags.admin.event_log import every_event
-from flags.admin.flag import FlagEvent, FlagState
-from flags.admin.note import put_note
-from flags.admin.strategy import Strategy, checked_percent, rollout_strategy, variant
+from flags.unleash.admin.event_log import every_event
+from flags.unleash.admin.events import Author
+from flags.unleash.admin.flag import FlagEvent, FlagState
+from flags.unleash.admin.note import put_note
+from flags.unleash.admin.strategy import Strategy, checked_percent, rollout_strategy, variant
 
 _Value = TypeVar("_Value")
 

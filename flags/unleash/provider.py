@@ -21,12 +21,12 @@ from openfeature.provider import AbstractProvider, Metadata
 from requests.exceptions import InvalidHeader
 from UnleashClient import UnleashClient
 
-from flags.flag_client import FlagFile as FlagFile
-from flags.flag_client import FlagServer as FlagServer
-from flags.flag_client import make_client, why_nothing_came
-from flags.flag_document import FlagDefinition, FlagDocument, stickiness_warning
-from flags.freshness import Freshness, State
-from flags.resolution import (
+from flags.unleash.client import FlagFile as FlagFile
+from flags.unleash.client import FlagServer as FlagServer
+from flags.unleash.client import make_client, why_nothing_came
+from flags.unleash.document import FlagDefinition, FlagDocument, stickiness_warning
+from flags.unleash.freshness import Freshness, State
+from flags.unleash.resolution import (
     TARGETING_FIELD,
     evaluated,
     failed,

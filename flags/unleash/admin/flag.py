@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
-from flags.admin.strategy import Strategy, percentage
+from flags.unleash.admin.strategy import Strategy, percentage
 
 _ADMIN_TOKEN_USER: Final = -42
 """User id under which unleash-server records what an admin token did."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from flags.admin.errors import PayloadError, RolloutRangeError
+from flags.unleash.admin.errors import PayloadError, RolloutRangeError
 
 _ROLLOUT_STRATEGY: Final = "flexibleRollout"
 _VARIANT: Final = "candidate"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from flags.local.errors import DashboardExtraMissingError, InstallFailedError
-from flags.local.lock import FileLock
-from flags.local.program import Program
+from flags.unleash.local.errors import DashboardExtraMissingError, InstallFailedError
+from flags.unleash.local.lock import FileLock
+from flags.unleash.local.program import Program
 
 CACHE_VARIABLE: Final = "BENTOML_FLAGS_CACHE"
 """Environment variable that names the cache folder; default `~/.cache/bentoml-flags`."""

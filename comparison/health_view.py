@@ -6,7 +6,7 @@ from typing import Final
 from comparison.charts.latency import latency
 from comparison.charts.plot import Plot
 from flags.gate.evidence import Count, Health
-from flags.observation import Status
+from flags.pairing.observation import Status
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
 _SIDES: Final = ("primary", "candidate")

@@ -8,14 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flags.assignment import Assignment, FlagAssignment, Side
-    from flags.blocking import BlockingPairing
-    from flags.limits import Limits
     from flags.migration import migrate
-    from flags.observation import InMemoryPairs, Observation, Pair, PairSink, Status
-    from flags.pair import Answer, Pairing, Request
-    from flags.reading import Reading
-    from flags.scorer import Call, Scorer
+    from flags.pairing.assignment import Assignment, FlagAssignment, Side
+    from flags.pairing.blocking import BlockingPairing
+    from flags.pairing.limits import Limits
+    from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink, Status
+    from flags.pairing.pairing import Answer, Pairing, Request
+    from flags.pairing.reading import Reading
+    from flags.pairing.scorer import Call, Scorer
     from flags.settings import Settings
     from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 
@@ -44,15 +44,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "flags.assignment": ("Assignment", "FlagAssignment", "Side"),
-    "flags.blocking": ("BlockingPairing",),
-    "flags.limits": ("Limits",),
+    "flags.pairing.assignment": ("Assignment", "FlagAssignment", "Side"),
+    "flags.pairing.blocking": ("BlockingPairing",),
+    "flags.pairing.limits": ("Limits",),
     "flags.migration": ("migrate",),
-    "flags.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
-    "flags.pair": ("Answer", "Pairing", "Request"),
+    "flags.pairing.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
+    "flags.pairing.pairing": ("Answer", "Pairing", "Request"),
     "flags.unleash.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
-    "flags.reading": ("Reading",),
-    "flags.scorer": ("Call", "Scorer"),
+    "flags.pairing.reading": ("Reading",),
+    "flags.pairing.scorer": ("Call", "Scorer"),
     "flags.settings": ("Settings",),
 }
 

@@ -10,8 +10,8 @@ from _bentoml_impl.serde import JSONSerde
 from _bentoml_sdk.io_models import IODescriptor, IORootModel
 from starlette.responses import Response
 
-from flags.observation import Content
-from flags.scorer import Render
+from flags.pairing.observation import Content
+from flags.pairing.scorer import Render
 
 _BLOCK: Final = 2**20
 """Bytes of a file that are read at a time."""

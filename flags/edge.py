@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.errors import RequestIdError
-from flags.pair import Answer
+from flags.pairing.pairing import Answer
 from flags.request_identity import RequestIdentity, identify
 from flags.settings import Settings
 

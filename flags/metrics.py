@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from openfeature.flag_evaluation import Reason
 
-from flags.assignment import Side
 from flags.export.pair_files import CLOSED, PRUNED, QUEUE_FULL
-from flags.observation import Pair, PairSink, Status
+from flags.pairing.assignment import Side
+from flags.pairing.observation import Pair, PairSink, Status
 from flags.recent import RecentPairs
 from flags.unleash.freshness import State
 from flags.worker_state import WorkerState

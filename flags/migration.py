@@ -10,20 +10,20 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.api_contract import shared_apis
-from flags.assignment import Side
 from flags.edge import Edge
 from flags.endpoints import endpoints
 from flags.errors import MigrationError
 from flags.isolated.side import IsolatedSide
 from flags.legacy_runner import mend_runners
 from flags.live import LiveSource
+from flags.pairing.assignment import Side
+from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
+from flags.pairing.tuning import Decide
 from flags.placement import EmbeddedSide, PlacedSide, Placement
 from flags.placement_choice import placement_of
 from flags.plan import Plan, ProviderFactory, common_reading, planned_apis
-from flags.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.runner_side import RunnerSide
 from flags.settings import Settings
-from flags.tuning import Decide
 from flags.worker import MigrationWorker
 from flags.worker_state import Roster
 

@@ -9,20 +9,20 @@ from _bentoml_sdk.io_models import IODescriptor, IORootModel
 from starlette.responses import Response
 
 from flags.api_contract import SharedApi
-from flags.assignment import Assign, FlagAssignment, Side
 from flags.binary import is_binary, measure, rendering
-from flags.lull import Lull
 from flags.model_tag import model_tag
-from flags.observation import PairSink
-from flags.pair import Pairing
+from flags.pairing.assignment import Assign, FlagAssignment, Side
+from flags.pairing.observation import PairSink
+from flags.pairing.pairing import Pairing
+from flags.pairing.scorer import Accept, Scorer
+from flags.pairing.shadow_schedule import Lull
+from flags.pairing.side_threads import SideThreads
+from flags.pairing.streams.pairing import StreamPairing
+from flags.pairing.streams.scorer import StreamScorer
+from flags.pairing.streams.side_stream import Encode
+from flags.pairing.tuning import Tuning
 from flags.placement import PlacedSide
 from flags.plan import Plan, PlannedApi
-from flags.scorer import Accept, Scorer
-from flags.stream import Encode
-from flags.stream_pair import StreamPairing
-from flags.stream_scorer import StreamScorer
-from flags.threads import SideThreads
-from flags.tuning import Tuning
 
 
 class Pairings:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
-from flags.assignment import Side
+from flags.pairing.assignment import Side
 from flags.side_dependencies import open_dependencies
 
 logger = logging.getLogger(__name__)

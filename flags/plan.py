@@ -11,12 +11,12 @@ from bentoml import Service
 from openfeature.provider import FeatureProvider
 
 from flags.api_contract import SharedApi
-from flags.assignment import Side
 from flags.errors import MigrationError, ReadingError
+from flags.pairing.assignment import Side
+from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
+from flags.pairing.tuning import Decide
 from flags.placement import Placement
-from flags.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.settings import Settings
-from flags.tuning import Decide
 from flags.worker_state import Roster
 
 ProviderFactory = Callable[[Settings], FeatureProvider]

@@ -15,8 +15,8 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
-from flags.assignment import Side
-from flags.observation import Observation, Pair, Status
+from flags.pairing.assignment import Side
+from flags.pairing.observation import Observation, Pair, Status
 from flags.worker_state import FOLDER, RECENT_SUFFIX
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from bentoml._internal.context import request_tempdir_pool
 from starlette.requests import Request
 
-from flags.scorer import Call
+from flags.pairing.scorer import Call
 
 logger = logging.getLogger(__name__)
 

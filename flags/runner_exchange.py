@@ -24,7 +24,7 @@ from _bentoml_sdk.method import APIMethod
 from starlette.responses import Response
 
 from flags.binary import is_image
-from flags.scorer import Outcome
+from flags.pairing.scorer import Outcome
 from flags.side_context import SideContext, forwarded
 
 _PICKLED: Final = b"\x80"

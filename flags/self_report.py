@@ -10,7 +10,7 @@ from openfeature.client import OpenFeatureClient
 
 from flags.export.pair_files import PairFiles
 from flags.metrics import CountedPairs
-from flags.tuning import Tuning
+from flags.pairing.tuning import Tuning
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 from flags.worker_state import FlagBelief, PairCounts, ShippingCounts, WorkerState, here
 

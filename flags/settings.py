@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
-from flags.limits import Limits
+from flags.pairing.limits import Limits
 from flags.unleash.provider import FlagFile, FlagServer
 
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$"

@@ -10,15 +10,15 @@ import pydantic
 from starlette.types import Scope
 
 from flags.api_contract import SharedApi
-from flags.assignment import Side
-from flags.departure import Departure
 from flags.edge import IDENTITY, afterwards
-from flags.isolation import isolated
-from flags.pair import Request
+from flags.pairing.assignment import Side
+from flags.pairing.departure import Departure
+from flags.pairing.input_copy import isolated
+from flags.pairing.pairing import Request
+from flags.pairing.scorer import Call
 from flags.placement import Placement
 from flags.request_files import RequestFiles
 from flags.request_identity import RequestIdentity
-from flags.scorer import Call
 from flags.side_context import SideContext
 
 Contexts = Mapping[Side, SideContext]

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import SpanKind
 
 from flags import attributes as names
-from flags.assignment import Side
 from flags.export.encoding import LineEncoder
 from flags.export.pair_files import FileLimits, PairFiles, file_name
-from flags.observation import Observation, Pair
+from flags.pairing.assignment import Side
+from flags.pairing.observation import Observation, Pair
 from flags.version import VERSION
 
 logger = logging.getLogger(__name__)

@@ -15,27 +15,27 @@ from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
 
 from flags import garbage
-from flags.assignment import DOMAIN, Side
-from flags.departure import Departure
 from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
-from flags.gathered_pairs import GatheredPairs
 from flags.heartbeat import Heartbeat
-from flags.lull import Lull
 from flags.metrics import CountedPairs, WorkerMetrics
-from flags.pair import Pairing
+from flags.pairing.assignment import DOMAIN, Side
+from flags.pairing.batched_pairs import GatheredPairs
+from flags.pairing.departure import Departure
+from flags.pairing.pairing import Pairing
+from flags.pairing.scorer import Call
+from flags.pairing.shadow_schedule import Lull
+from flags.pairing.streams.side_stream import SideStream
+from flags.pairing.tuning import Tuning
 from flags.pairings import Pairings
 from flags.placement import PlacedSide, Placement
 from flags.plan import Plan
 from flags.recent import RecentPairs, recent_path
-from flags.scorer import Call
 from flags.self_report import FlagLook, SelfReport
 from flags.settings import Settings
 from flags.side_calls import SideCalls
 from flags.spans import PairSpans
-from flags.stream import SideStream
-from flags.tuning import Tuning
 from flags.unleash.provider import UnleashProvider
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 from UnleashClient.utils import InstanceAllowType
 
-from flags.assignment import DOMAIN, SHADOW_SUFFIX, FlagAssignment
+from flags.pairing.assignment import DOMAIN, SHADOW_SUFFIX, FlagAssignment
 from flags.unleash.flags_file import write_flags_file
 from flags.unleash.provider import FlagFile, UnleashProvider
 

@@ -17,9 +17,9 @@ from random import Random
 
 from opentelemetry import trace
 
-from flags.assignment import Assignment, Side
 from flags.export.pair_files import FileLimits, PairFiles
-from flags.observation import Observation, Pair, Status
+from flags.pairing.assignment import Assignment, Side
+from flags.pairing.observation import Observation, Pair, Status
 from flags.spans import PairSpans
 
 WARM_UP = 2

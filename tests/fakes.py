@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from flags.assignment import Assignment, Side
-from flags.observation import Pair
-from flags.threads import SideThreads, ThreadCall
+from flags.pairing.assignment import Assignment, Side
+from flags.pairing.observation import Pair
+from flags.pairing.side_threads import SideThreads, ThreadCall
 
 T = TypeVar("T")
 

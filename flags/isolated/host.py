@@ -21,10 +21,10 @@ from flags.isolated.carried import (
 from flags.isolated.hosted_stream import HostedStream
 from flags.isolated.pipe import BlockingPipe
 from flags.isolated.portable import UnportableError, portable
+from flags.pairing.scorer import Call, Outcome, guard, guard_async
+from flags.pairing.streams.items import END
 from flags.placement import as_generator, run_hooks
-from flags.scorer import Call, Outcome, guard, guard_async
 from flags.side_dependencies import open_dependencies
-from flags.turns import END
 
 LOADED: Final = 0
 """Number of the first message from the process: None, or why its service could not be loaded."""

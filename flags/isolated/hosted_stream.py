@@ -5,8 +5,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from flags.isolated.carried import HostedContext, Traced
-from flags.scorer import Call, Outcome
-from flags.turns import END, AsyncTurns
+from flags.pairing.scorer import Call, Outcome
+from flags.pairing.streams.items import END, AsyncTurns
 
 
 class HostedStream:

@@ -12,15 +12,15 @@ from typing import Final
 
 import psutil
 
-from flags.assignment import Side
 from flags.errors import SideDownError
 from flags.isolated.carried import CarriedImage, CarriedResponse
 from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
 from flags.isolated.pipe import Pipe
 from flags.isolated.portable import restored
 from flags.isolated.program import Program, run
-from flags.patience import nobody_waits, place_in_line
-from flags.scorer import Outcome
+from flags.pairing.assignment import Side
+from flags.pairing.call_queue import nobody_waits, place_in_line
+from flags.pairing.scorer import Outcome
 
 _CANCELLED_WITHIN: Final = 1.0
 """Seconds that an asynchronous call gets to end once it is cancelled."""

@@ -18,8 +18,8 @@ from flags.isolated.host import READINESS, Asked, Turn
 from flags.isolated.process import SideCall, SideProcess
 from flags.isolated.program import Program
 from flags.isolated.stream_calls import IsolatedTurns
-from flags.patience import WaitingCalls
-from flags.scorer import Outcome
+from flags.pairing.call_queue import WaitingCalls
+from flags.pairing.scorer import Outcome
 from flags.side_context import SideContext
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from flags.isolated.carried import CarriedResponse
 from flags.isolated.host import Asked, Enough, Turn
-from flags.scorer import Outcome
+from flags.pairing.scorer import Outcome
+from flags.pairing.streams.items import END
 from flags.side_context import SideContext
-from flags.turns import END
 
 if TYPE_CHECKING:
     from flags.isolated.process import SideCall, SideProcess

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from comparison.pairs import load_pairs, read_pairs
-from flags.assignment import Side
+from flags.pairing.assignment import Side
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually

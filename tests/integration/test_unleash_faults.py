@@ -12,7 +12,7 @@ import requests
 from openfeature import api
 from openfeature.exception import ProviderNotReadyError
 
-from flags.assignment import Assignment, FlagAssignment, Side
+from flags.pairing.assignment import Assignment, FlagAssignment, Side
 from flags.unleash.admin import seed
 from flags.unleash.admin.errors import AdminError
 from flags.unleash.freshness import State

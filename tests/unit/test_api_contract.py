@@ -11,7 +11,7 @@ from bentoml import Service
 
 from flags.api_contract import shared_apis
 from flags.errors import ApiMismatchError
-from flags.scorer import Call
+from flags.pairing.scorer import Call
 from flags.side_calls import call_converted
 
 

@@ -11,7 +11,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 from openfeature.provider import AbstractProvider, Metadata
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-from flags.assignment import SHADOW_KEPT, Assignment, FlagAssignment, Side
+from flags.pairing.assignment import SHADOW_KEPT, Assignment, FlagAssignment, Side
 from tests.fakes import FakeClock
 
 DOMAIN = "assignment-tests"

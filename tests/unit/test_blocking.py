@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flags import BlockingPairing, InMemoryPairs, Limits, Pairing, Reading, Request, Scorer, Side
-from flags.threads import SideThreads
+from flags.pairing.side_threads import SideThreads
 from tests.fakes import (
     Conduct,
     FakeModel,

@@ -17,9 +17,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from flags.assignment import Assignment, Side
 from flags.edge import AFTERWARDS, ANSWER, IDENTITY, Edge
-from flags.pair import Answer
+from flags.pairing.assignment import Assignment, Side
+from flags.pairing.pairing import Answer
 from flags.settings import Settings
 from tests.fakes import until
 

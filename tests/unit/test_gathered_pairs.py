@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from flags.gathered_pairs import GatheredPairs
-from flags.observation import InMemoryPairs, Pair
+from flags.pairing.batched_pairs import GatheredPairs
+from flags.pairing.observation import InMemoryPairs, Pair
 from tests.fakes import until
 from tests.unit.test_spans import pair_of
 

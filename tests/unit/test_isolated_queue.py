@@ -6,14 +6,14 @@ from typing import Any, cast
 import bentoml
 import pytest
 
-from flags.assignment import Side
 from flags.errors import SideDownError
 from flags.isolated.process import SideCall, SideProcess
 from flags.isolated.side import IsolatedSide
-from flags.observation import Status
-from flags.patience import nobody_waits
-from flags.reading import Reading
-from flags.scorer import Call, Outcome, Scorer
+from flags.pairing.assignment import Side
+from flags.pairing.call_queue import nobody_waits
+from flags.pairing.observation import Status
+from flags.pairing.reading import Reading
+from flags.pairing.scorer import Call, Outcome, Scorer
 
 
 @bentoml.service

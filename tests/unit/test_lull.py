@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from flags.assignment import Side
-from flags.departure import Departure
-from flags.lull import Lull
-from flags.observation import InMemoryPairs, Status
-from flags.pair import Request
+from flags.pairing.assignment import Side
+from flags.pairing.departure import Departure
+from flags.pairing.observation import InMemoryPairs, Status
+from flags.pairing.pairing import Request
+from flags.pairing.shadow_schedule import Lull
 from tests.fakes import FakeModel, FixedAssignment, until
 from tests.unit.test_pair import pairing_of
 
@@ -72,7 +72,7 @@ async def test_many_at_a_time_do_not_wait_for_the_interval() -> None:
 async def test_it_waits_for_the_answers_that_are_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.lull.PATIENCE", NEVER)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
     lull = Lull(0.001, MANY)
     first, second = lull.arrived(), lull.arrived()
     first.happened()
@@ -85,7 +85,7 @@ async def test_it_waits_for_the_answers_that_are_being_made(
 async def test_answers_without_a_pause_hold_it_up_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.lull.PATIENCE", SOON)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
     lull = Lull(0.001, MANY)
     lull.arrived()
     await asyncio.wait_for(await gather(lull.arrived()), NEVER)

@@ -14,9 +14,9 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 
 from flags import metrics
-from flags.assignment import Assignment, Side
 from flags.metrics import CountedPairs, WorkerMetrics
-from flags.observation import InMemoryPairs, Observation, Pair, Status
+from flags.pairing.assignment import Assignment, Side
+from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
 from flags.unleash.freshness import State
 from tests.fakes import RefusingSink
 from tests.worker_states import NOON, belief, worker_state

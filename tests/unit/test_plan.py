@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from flags.api_contract import shared_apis
 from flags.errors import MigrationError, ReadingError
+from flags.pairing.reading import Reading
 from flags.plan import PlannedApi, planned_apis
-from flags.reading import Reading
 
 
 class Token(BaseModel):

@@ -22,7 +22,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 from UnleashClient.utils import InstanceAllowType
 
-from flags.assignment import FlagAssignment, Side
+from flags.pairing.assignment import FlagAssignment, Side
 from flags.unleash.freshness import State
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 from tests.fakes import FakeClock, eventually

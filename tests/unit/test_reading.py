@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.errors import AnswerUnreadableError, NonFiniteScoreError, ReadingError
-from flags.reading import Reading
+from flags.pairing.reading import Reading
 from tests.fakes import Unprintable
 
 

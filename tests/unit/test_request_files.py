@@ -7,8 +7,8 @@ import pytest
 from bentoml._internal.context import request_tempdir_pool
 from starlette.requests import Request
 
+from flags.pairing.scorer import Call
 from flags.request_files import RequestFiles
-from flags.scorer import Call
 from flags.side_context import SideContext
 from tests.fakes import until
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from flags.assignment import Side
 from flags.errors import (
     AnswerUnreadableError,
     NonFiniteScoreError,
     SideBusyError,
     SideStuckError,
 )
-from flags.observation import Status
-from flags.patience import nobody_waits
-from flags.reading import Reading
-from flags.scorer import Call, Scored, Scorer
-from flags.threads import SideThreads
+from flags.pairing.assignment import Side
+from flags.pairing.call_queue import nobody_waits
+from flags.pairing.observation import Status
+from flags.pairing.reading import Reading
+from flags.pairing.scorer import Call, Scored, Scorer
+from flags.pairing.side_threads import SideThreads
 from tests.fakes import (
     Conduct,
     FakeAsyncModel,

@@ -14,9 +14,9 @@ from flags.export.pair_files import FileLimits, PairFiles
 from flags.export.shipped_file import ShippingLimits
 from flags.export.shipper import Shipper
 from flags.metrics import CountedPairs, WorkerMetrics
-from flags.observation import InMemoryPairs
+from flags.pairing.observation import InMemoryPairs
+from flags.pairing.tuning import Tuning
 from flags.self_report import FlagLook, Lag, SelfReport, without_credentials
-from flags.tuning import Tuning
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 from flags.worker_state import FlagBelief
 from tests.fakes import FakeClock, eventually

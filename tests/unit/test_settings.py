@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
-from flags.pair import Limits
+from flags.pairing.pairing import Limits
 from flags.settings import Settings
 from flags.unleash.provider import FlagFile, FlagServer
 

@@ -9,7 +9,7 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagResolutionDetails
 
-from flags.assignment import SHADOW_KEPT, FlagAssignment
+from flags.pairing.assignment import SHADOW_KEPT, FlagAssignment
 from flags.unleash.provider import FlagFile, UnleashProvider
 from tests.fakes import FakeClock
 from tests.flags_on_disk import FlagsOnDisk, flag, gradual

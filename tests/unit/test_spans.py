@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-from flags.assignment import Assignment, Side
 from flags.export.pair_files import FileLimits, PairFiles
-from flags.observation import Content, Observation, Pair, Status
+from flags.pairing.assignment import Assignment, Side
+from flags.pairing.observation import Content, Observation, Pair, Status
 from flags.spans import PairSpans, pair_attributes
 from tests.fakes import eventually
 

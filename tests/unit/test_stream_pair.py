@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from flags.assignment import Side
-from flags.limits import Limits
-from flags.observation import InMemoryPairs, Observation, Pair, Status
-from flags.pair import Request
-from flags.reading import Reading
-from flags.scorer import Call
-from flags.stream import SideStream
-from flags.stream_pair import StreamPairing
-from flags.stream_scorer import StreamScorer
-from flags.tally import KEPT_BYTES
-from flags.threads import SideThreads
+from flags.pairing.assignment import Side
+from flags.pairing.limits import Limits
+from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
+from flags.pairing.pairing import Request
+from flags.pairing.reading import Reading
+from flags.pairing.scorer import Call
+from flags.pairing.side_threads import SideThreads
+from flags.pairing.streams.digest import KEPT_BYTES
+from flags.pairing.streams.pairing import StreamPairing
+from flags.pairing.streams.scorer import StreamScorer
+from flags.pairing.streams.side_stream import SideStream
 from tests.fakes import (
     BusyThreads,
     FakeClock,
@@ -322,7 +322,7 @@ async def test_the_time_of_the_caller_is_not_the_model_s(
     is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()
-    monkeypatch.setattr("flags.scorer.time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr("flags.pairing.scorer.time", SimpleNamespace(perf_counter=clock))
     setting = Setting(Side.CANDIDATE, is_async=is_async)
     async for _ in (await setting.answer()).items():
         clock.advance(100)

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from flags.patience import nobody_waits
-from flags.threads import SideThreads, ThreadCall
+from flags.pairing.call_queue import nobody_waits
+from flags.pairing.side_threads import SideThreads, ThreadCall
 from tests.fakes import Release, eventually, until
 
 T = TypeVar("T")
@@ -155,7 +155,7 @@ async def test_calls_that_nobody_waits_for_let_the_others_pass(
 async def test_what_nobody_waits_for_is_reported_together(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.threads._TOGETHER", 20.0)
+    monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 20.0)
     shadows = [patiently(threads, call) for call in (lambda: 1, lambda: 2, gate.wait)]
     await gate.is_reached()
     assert all(each.has_ended for each in shadows[:2])
@@ -168,7 +168,7 @@ async def test_what_nobody_waits_for_is_reported_together(
 async def test_a_slow_call_does_not_hold_up_the_report_of_those_behind_it(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.threads._TOGETHER", 0.0)
+    monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 0.0)
     first = patiently(threads, lambda: 1)
     second = patiently(threads, lambda: 2)
     hanging = patiently(threads, gate.wait)
@@ -181,7 +181,7 @@ async def test_a_slow_call_does_not_hold_up_the_report_of_those_behind_it(
 async def test_a_call_that_somebody_waits_for_is_reported_at_once(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.threads._TOGETHER", 20.0)
+    monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 20.0)
     awaited, hanging = threads.submit(lambda: "answer"), patiently(threads, gate.wait)
     assert await asyncio.wait_for(awaited.future, 20) == "answer"
     gate.open()
@@ -208,7 +208,7 @@ async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_
 async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.threads._GIVEN_WAY", (0.001,) * 20_000)
+    monkeypatch.setattr("flags.pairing.side_threads._GIVEN_WAY", (0.001,) * 20_000)
     asked, over = threading.Event(), threading.Event()
 
     def await_quiet(within: float) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flags.tuning import Tuning
+from flags.pairing.tuning import Tuning
 
 
 def decide(answer: Any, thresholds: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from flags.patience import WaitingCalls, nobody_waits, place_in_line
+from flags.pairing.call_queue import WaitingCalls, nobody_waits, place_in_line
 
 T = TypeVar("T")
 

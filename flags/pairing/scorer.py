@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flags.assignment import Side
 from flags.errors import SideBusyError, SideStuckError
-from flags.observation import Observation, Status
-from flags.patience import Place, current_place
-from flags.reading import Reading
-from flags.threads import SideThreads
-from flags.tuning import Decide
+from flags.pairing.assignment import Side
+from flags.pairing.call_queue import Place, current_place
+from flags.pairing.observation import Observation, Status
+from flags.pairing.reading import Reading
+from flags.pairing.side_threads import SideThreads
+from flags.pairing.tuning import Decide
 
 
 class Model(Protocol):

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from types import TracebackType
 
-from flags.pair import Answer, Pairing, Request
+from flags.pairing.pairing import Answer, Pairing, Request
 
 
 class BlockingPairing:

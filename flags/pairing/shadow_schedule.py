@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from flags.departure import PATIENCE, Departure
+from flags.pairing.departure import PATIENCE, Departure
 
 
 class Lull:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
-from flags.observation import Pair, PairSink
+from flags.pairing.observation import Pair, PairSink
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from flags.scorer import Call, Outcome, guard, guard_async
-from flags.threads import SideThreads, ThreadCall
+from flags.pairing.scorer import Call, Outcome, guard, guard_async
+from flags.pairing.side_threads import SideThreads, ThreadCall
 
 
 class End(Enum):

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from flags.errors import AnswerUnreadableError
-from flags.observation import Content
+from flags.pairing.observation import Content
 
 KEPT_BYTES: Final = 2**18
 """Up to this length a stream is kept for `score` to be read from; beyond it nothing is."""

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from flags.assignment import Side
 from flags.errors import AnswerUnreadableError
-from flags.observation import Observation, Status
-from flags.reading import Reading
-from flags.scorer import Call, Outcome, Scored, Scorer
-from flags.stream import Encode, SideStream, as_sent
-from flags.tally import Tally
-from flags.threads import SideThreads
-from flags.turns import StreamModel, turns_of
+from flags.pairing.assignment import Side
+from flags.pairing.observation import Observation, Status
+from flags.pairing.reading import Reading
+from flags.pairing.scorer import Call, Outcome, Scored, Scorer
+from flags.pairing.side_threads import SideThreads
+from flags.pairing.streams.digest import Tally
+from flags.pairing.streams.items import StreamModel, turns_of
+from flags.pairing.streams.side_stream import Encode, SideStream, as_sent
 
 
 class StreamScorer(Scorer):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from opentelemetry.context import Context
 
-from flags.assignment import Assignment, Side
+from flags.pairing.assignment import Assignment, Side
 
 
 class Status(StrEnum):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flags.assignment import Side
+from flags.pairing.assignment import Side
 
 
 @dataclass(frozen=True, slots=True)

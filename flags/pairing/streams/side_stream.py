@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import pydantic_core
 
-from flags.assignment import Side
 from flags.errors import CallerLeftError, SideStuckError
-from flags.observation import Status
-from flags.patience import Place, current_place
-from flags.scorer import Outcome, busy, raisable
-from flags.tally import Tally
-from flags.turns import END, Turns
+from flags.pairing.assignment import Side
+from flags.pairing.call_queue import Place, current_place
+from flags.pairing.observation import Status
+from flags.pairing.scorer import Outcome, busy, raisable
+from flags.pairing.streams.digest import Tally
+from flags.pairing.streams.items import END, Turns
 
 _CLOSED_WITHIN: Final = 1.0
 """Seconds that a model gets to stop once nobody takes its stream any more."""

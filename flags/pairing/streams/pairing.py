@@ -2,14 +2,14 @@
 
 import asyncio
 
-from flags.assignment import Assign, Assignment, Side
-from flags.limits import Limits
-from flags.observation import PairSink, Status
-from flags.pair import Answer, Delivery, Pairing, Request, Seen
-from flags.reading import Reading
-from flags.scorer import Scored
-from flags.stream import SideStream
-from flags.stream_scorer import StreamScorer
+from flags.pairing.assignment import Assign, Assignment, Side
+from flags.pairing.limits import Limits
+from flags.pairing.observation import PairSink, Status
+from flags.pairing.pairing import Answer, Delivery, Pairing, Request, Seen
+from flags.pairing.reading import Reading
+from flags.pairing.scorer import Scored
+from flags.pairing.streams.scorer import StreamScorer
+from flags.pairing.streams.side_stream import SideStream
 
 
 class StreamPairing(Pairing):

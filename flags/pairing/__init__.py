@@ -1,0 +1,1 @@
+"""Score one request on two sides and make one pair of it."""

@@ -1,0 +1,1 @@
+"""Pair answers that are streams."""

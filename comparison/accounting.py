@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from comparison.pair_files import Reading
-from flags import attributes
+from flags.export import attributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
-from flags import attributes
+from flags.export import attributes
 
 SIDES: Final = ("primary", "candidate")
 STATUSES: Final = ("ok", "error", "timeout", "shed", "skipped")

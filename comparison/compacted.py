@@ -21,7 +21,7 @@ import orjson
 
 from comparison.errors import CompactionUnreadableError
 from comparison.pair_files import Reading
-from flags import attributes
+from flags.export import attributes
 
 STATE_FILE: Final = "compaction.json"
 PAIRS: Final = "pairs"

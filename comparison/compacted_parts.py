@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from comparison.arrow_columns import NANOSECONDS, to_arrow
 from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
 from comparison.compacted import PAIRS, REPEATED, WORKERS, partition
-from flags import attributes
+from flags.export import attributes
 
 _ROW_GROUP: Final = 2**17
 _FIRST, _LAST = b"migration.first", b"migration.last"

@@ -20,7 +20,7 @@ from comparison.columns import (
     Kind,
     column_of,
 )
-from flags import attributes
+from flags.export import attributes
 
 _TYPES: Final[tuple[tuple[Kind, str], ...]] = (
     (NUMBER, "float64"),

@@ -17,7 +17,7 @@ import orjson
 
 from comparison.errors import PairsUnreadableError
 from comparison.line_template import Templates
-from flags import attributes
+from flags.export import attributes
 
 BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""

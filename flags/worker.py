@@ -18,6 +18,7 @@ from flags import garbage
 from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
+from flags.export.spans import PairSpans
 from flags.heartbeat import Heartbeat
 from flags.metrics import CountedPairs, WorkerMetrics
 from flags.pairing.assignment import DOMAIN, Side
@@ -35,7 +36,6 @@ from flags.recent import RecentPairs, recent_path
 from flags.self_report import FlagLook, SelfReport
 from flags.settings import Settings
 from flags.side_calls import SideCalls
-from flags.spans import PairSpans
 from flags.unleash.provider import UnleashProvider
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
 from flags.export.pair_files import FileLimits, PairFiles  # noqa: E402 - needs the line above
-from flags.spans import PairSpans  # noqa: E402
+from flags.export.spans import PairSpans  # noqa: E402
 from load_tests.bench_pairs import pair  # noqa: E402
 from load_tests.generated_pairs import write_pairs  # noqa: E402
 

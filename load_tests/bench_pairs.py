@@ -18,9 +18,9 @@ from random import Random
 from opentelemetry import trace
 
 from flags.export.pair_files import FileLimits, PairFiles
+from flags.export.spans import PairSpans
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import Observation, Pair, Status
-from flags.spans import PairSpans
 
 WARM_UP = 2
 OUTPUT = "fraud_probability"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from comparison.columns import ATTRIBUTE_COLUMNS, SIDES
-from flags import attributes
+from flags.export import attributes
 
 TABLE: Final = "otel_traces"
 _HOUR: Final = 3_600_000_000_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flags import attributes
+from flags.export import attributes
 
 FLAG = "fraud-detector-v2"
 OUTPUT = "fraud_probability"

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from flags.export.destination import Destination
 from flags.export.otlp_request import CONTENT_TYPES
-from flags.version import VERSION
+from flags.export.version import VERSION
 
 TIMED_OUT: Final = "timeout"
 PARTIAL: Final = "partial_success"

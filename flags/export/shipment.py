@@ -9,7 +9,7 @@ from flags.export.backoff import Backoff
 from flags.export.otlp_request import ExportRequest, export_request
 from flags.export.receiver import TIMED_OUT, TOO_LARGE, Outcome, Receiver, Reply
 from flags.export.shipped_file import Batch, ShippedFile, ShippingLimits
-from flags.export.shipping_account import Seldom, ShippingAccount
+from flags.export.shipping_counts import Seldom, ShippingAccount
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from flags.export.pair_files import PREFIX, SUFFIX
 from flags.export.receiver import Outcome, Receiver, Reply
 from flags.export.shipment import Shipment
 from flags.export.shipped_file import POSITION_SUFFIX, ShippedFile, ShippingLimits
-from flags.export.shipping_account import Seldom, ShippingAccount
+from flags.export.shipping_counts import Seldom, ShippingAccount
 
 logger = logging.getLogger(__name__)
 

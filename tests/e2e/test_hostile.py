@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect
 
-from flags import attributes
 from flags.cli import migration
+from flags.export import attributes
 from flags.playbook.template import write_playbook
 from flags.unleash.flags_file import flags_document
 from service.serving import Serving

@@ -18,7 +18,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from comparison.pairs import load_pairs
-from flags import attributes
+from flags.export import attributes
 from flags.metrics import PROVIDER_STATE
 from flags.unleash.local import LocalUnleash
 from flags.worker_state import WORKERS_PATH, Workers

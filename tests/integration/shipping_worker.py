@@ -13,7 +13,7 @@ from flags.export.destination import Destination
 from flags.export.pair_files import FileLimits, PairFiles, file_name
 from flags.export.shipped_file import ShippingLimits, shipped_position
 from flags.export.shipper import Shipper
-from flags.export.shipping_account import ShippingAccount
+from flags.export.shipping_counts import ShippingAccount
 from tests.integration.otlp_server import OtlpReceiver
 from tests.pair_files import PairFile, traces
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 
 from comparison.pairs import read_pairs
-from flags import attributes
+from flags.export import attributes
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually

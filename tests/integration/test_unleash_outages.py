@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flags import attributes
+from flags.export import attributes
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from tests.fakes import eventually

@@ -10,7 +10,7 @@ from UnleashClient import UnleashClient
 from UnleashClient.cache import FileCache
 from UnleashClient.utils import InstanceAllowType
 
-from flags import attributes
+from flags.export import attributes
 from flags.unleash.admin import UnleashAdmin, seed
 from flags.unleash.local import LocalUnleash
 from tests.fakes import eventually

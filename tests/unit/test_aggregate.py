@@ -21,7 +21,7 @@ from comparison.labels import Labels
 from comparison.pairs import read_all, read_pairs
 from comparison.parquet_pairs import ParquetPairs
 from comparison.sources import FramePairs
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed
 from tests.reference_aggregates import assert_equal, reference
 

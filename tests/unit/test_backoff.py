@@ -3,7 +3,7 @@
 import pytest
 
 from flags.export.backoff import Backoff
-from flags.export.shipping_account import Seldom, ShippingAccount
+from flags.export.shipping_counts import Seldom, ShippingAccount
 from tests.fakes import FakeClock
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from flags import attributes
 from flags.cli import migration
+from flags.export import attributes
 from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed, span, traces
 
 END = datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(seconds=10)

@@ -30,7 +30,7 @@ from comparison.errors import (
     SeveralFlagsError,
 )
 from comparison.pairs import load_pairs, read_all, read_pairs
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import FLAG, PairFile, Scored, failed, span, traces
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from comparison.cli import compare
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import OUTPUT, PairFile, Scored, failed
 
 ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")

@@ -10,8 +10,8 @@ import pytest
 from comparison.columns import column_of
 from flags import Assignment, Observation, Pair, Side, Status
 from flags.export.pair_files import FileLimits
+from flags.export.spans import PairSpans
 from flags.pairing.observation import Content
-from flags.spans import PairSpans
 from tests.markdown import DOCS, code, rows, section
 
 ATTRIBUTES = DOCS / "reference" / "attributes.md"

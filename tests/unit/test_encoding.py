@@ -21,7 +21,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flags.export.encoding import LineEncoder
+from flags.export.otlp_json import LineEncoder
 
 SAMPLED = 0x1
 """The low byte of a span's flags holds the W3C trace flags (opentelemetry-proto, `Span.flags`); the

@@ -15,7 +15,7 @@ from comparison.embedded import connect, shown
 from comparison.engine_pairs import CollectorTraces, TablePairs
 from comparison.pairs import read_all
 from comparison.sources import FramePairs
-from flags import attributes
+from flags.export import attributes
 from tests.clickhouse import clickhouse, needs_clickhouse
 from tests.pair_files import FLAG, PairFile, Scored, failed, span, traces
 from tests.reference_aggregates import assert_equal

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from comparison.gate_command import gate
 from comparison.verdict_document import schema
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
 
 ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")

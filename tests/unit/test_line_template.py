@@ -17,7 +17,7 @@ from comparison.columns import column_of
 from comparison.errors import PairsUnreadableError
 from comparison.line_template import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, Templates
 from comparison.pair_files import _SHAPE_ERRORS, Block, Progress, Reading, read_file
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import PairFile, Scored, any_value, span, traces
 
 KEYS = (

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import Resource
 
 from flags.export.destination import Protocol
-from flags.export.encoding import LineEncoder
+from flags.export.otlp_json import LineEncoder
 from flags.export.otlp_request import ExportRequest, export_request
 from tests.pair_files import span, traces
 from tests.unit.test_encoding import contexts, names, scalars, sequences, span_of

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from comparison import pair_files
 from comparison.errors import FlagNotFoundError, PairsUnreadableError, SeveralFlagsError
 from comparison.pairs import load_pairs, read_pairs
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import FLAG, OUTPUT, PairFile, Scored, failed, span, traces
 
 DTYPES = {

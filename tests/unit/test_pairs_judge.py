@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from comparison.operate.pairs_judge import PairsJudge
-from flags import attributes
+from flags.export import attributes
 from flags.gate import Decision
 from flags.history import Run, Setting
 from flags.playbook.model import Playbook

@@ -11,7 +11,7 @@ from comparison.errors import CompactionUnreadableError, PairsUnreadableError
 from comparison.pairs import read_all
 from comparison.parquet_pairs import ParquetPairs
 from comparison.sources import FramePairs, open_source
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import PairFile, span
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flags import attributes
+from flags.export import attributes
 from flags.playbook.file import read_playbook
 from flags.playbook.model import DEFAULT_STEPS
 from load_tests.rehearsal import transactions

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from flags.export.pair_files import FileLimits, PairFiles
+from flags.export.spans import PairSpans, pair_attributes
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import Content, Observation, Pair, Status
-from flags.spans import PairSpans, pair_attributes
 from tests.fakes import eventually
 
 LIMITS = FileLimits(flush_interval=0.01)
@@ -262,7 +262,7 @@ def test_no_variable_for_the_application_s_tracing_cuts_or_drops_a_pair(tmp_path
     script = (
         "from pathlib import Path\n"
         "from tests.unit.test_spans import LIMITS, pair_of\n"
-        "from flags.spans import PairSpans\n"
+        "from flags.export.spans import PairSpans\n"
         f"spans = PairSpans.to_folder(Path({str(tmp_path)!r}), LIMITS, service='s', version=None)\n"
         "spans.record(pair_of('r' * 100, segments={str(i): 'x' * 50 for i in range(200)}))\n"
         "spans.close()\n"

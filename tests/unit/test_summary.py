@@ -12,7 +12,7 @@ from comparison.errors import NoPairsError
 from comparison.pairs import read_pairs
 from comparison.statistics import paired_ratio, wilson_interval
 from comparison.summary import OutputFigures, Summary, as_plain, summarise
-from flags import attributes
+from flags.export import attributes
 from tests.pair_files import OUTPUT, PairFile, Scored, failed
 
 ALARM, NONE = Scored(0.9), Scored(0.1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from comparison.pairs import read_pairs
-from flags import attributes
+from flags.export import attributes
 from load_tests.fault import Excuse
 from load_tests.steady_load import Reply
 from load_tests.tally import Run, Tally

@@ -13,12 +13,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import SpanKind
 
-from flags import attributes as names
-from flags.export.encoding import LineEncoder
+from flags.export import attributes as names
+from flags.export.otlp_json import LineEncoder
 from flags.export.pair_files import FileLimits, PairFiles, file_name
+from flags.export.version import VERSION
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair
-from flags.version import VERSION
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from flags.monitoring.views import FlagView
 from flags.unleash.admin import UnleashAdmin
-from flags.views import FlagView
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from typing import Protocol
 
 from flags.acts import DoneAct
 from flags.history import Run, read_history
+from flags.monitoring.views import FlagView
 from flags.move import raise_percentage, switch_off
 from flags.next_act import Deed, Finding, NextAct, next_act
 from flags.playbook.model import Playbook
 from flags.standing import plan_at, unjudged
 from flags.unleash.admin import Author, UnleashAdmin
 from flags.unleash.admin.errors import PersonalTokenError
-from flags.views import FlagView
 
 
 class Judge(Protocol):

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flags.live import LiveSource
-from flags.worker_state import WORKERS_PATH, Workers
+from flags.monitoring.worker_state import WORKERS_PATH, Workers
 
 PAGE_PATH: Final = "/migration"
 LIVE_PATH: Final = "/migration/live"

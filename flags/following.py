@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from flags.errors import FlagsError, OtherFlagError, ServiceUnreachableError
+from flags.monitoring.worker_state import SILENT, FlagBelief, Workers, WorkerState
 from flags.running_service import running_workers
-from flags.worker_state import SILENT, FlagBelief, Workers, WorkerState
 
 _PAUSE: Final = 0.1
 """Seconds between two looks."""

@@ -7,11 +7,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import orjson
 
 from flags.last_verdict import LastVerdict, last_verdict
+from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
+from flags.monitoring.views import FlagView, ServiceView, WorkerView
+from flags.monitoring.worker_state import Roster, Workers
 from flags.playbook.stages import Stage
-from flags.recent import Minutes, read_recent, recent_path
 from flags.settings import Settings
-from flags.views import FlagView, ServiceView, WorkerView
-from flags.worker_state import Roster, Workers
 
 
 @dataclass(frozen=True, slots=True)

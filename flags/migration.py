@@ -16,6 +16,7 @@ from flags.errors import MigrationError
 from flags.isolated.side import IsolatedSide
 from flags.legacy_runner import mend_runners
 from flags.live import LiveSource
+from flags.monitoring.worker_state import Roster
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
@@ -25,7 +26,6 @@ from flags.plan import Plan, ProviderFactory, common_reading, planned_apis
 from flags.runner_side import RunnerSide
 from flags.settings import Settings
 from flags.worker import MigrationWorker
-from flags.worker_state import Roster
 
 _CONTEXT: Final = "bentoml_context"
 """Keyword under which BentoML hands its context to a generated endpoint."""

@@ -12,12 +12,12 @@ from openfeature.provider import FeatureProvider
 
 from flags.api_contract import SharedApi
 from flags.errors import MigrationError, ReadingError
+from flags.monitoring.worker_state import Roster
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.placement import Placement
 from flags.settings import Settings
-from flags.worker_state import Roster
 
 ProviderFactory = Callable[[Settings], FeatureProvider]
 

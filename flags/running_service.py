@@ -5,7 +5,7 @@ from typing import Final
 import requests
 
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
-from flags.worker_state import WORKERS_PATH, Workers
+from flags.monitoring.worker_state import WORKERS_PATH, Workers
 
 _TIMEOUT: Final = (3.0, 5.0)
 """Seconds to connect, and to be answered."""

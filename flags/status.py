@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, Self
 
 from flags.history import History
+from flags.monitoring.views import FlagView, ServiceView, WorkerView
+from flags.monitoring.worker_state import Workers
 from flags.playbook.model import Playbook
 from flags.playbook.stages import Stage
 from flags.unleash.admin import FlagEvent, FlagState
 from flags.unproven import UnprovenStep, unproven_steps
-from flags.views import FlagView, ServiceView, WorkerView
-from flags.worker_state import Workers
 
 
 def flag_in_unleash(state: FlagState) -> FlagView:

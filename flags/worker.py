@@ -19,8 +19,10 @@ from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.export.spans import PairSpans
-from flags.heartbeat import Heartbeat
-from flags.metrics import CountedPairs, WorkerMetrics
+from flags.monitoring.heartbeat import Heartbeat
+from flags.monitoring.metrics import CountedPairs, WorkerMetrics
+from flags.monitoring.recent_counts import RecentPairs, recent_path
+from flags.monitoring.self_report import FlagLook, SelfReport
 from flags.pairing.assignment import DOMAIN, Side
 from flags.pairing.batched_pairs import GatheredPairs
 from flags.pairing.departure import Departure
@@ -32,8 +34,6 @@ from flags.pairing.tuning import Tuning
 from flags.pairings import Pairings
 from flags.placement import PlacedSide, Placement
 from flags.plan import Plan
-from flags.recent import RecentPairs, recent_path
-from flags.self_report import FlagLook, SelfReport
 from flags.settings import Settings
 from flags.side_calls import SideCalls
 from flags.unleash.provider import UnleashProvider

@@ -34,7 +34,7 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
-from flags.metrics import OBSERVATIONS  # noqa: E402
+from flags.monitoring.metrics import OBSERVATIONS  # noqa: E402
 from flags.unleash.flags_file import write_flags_file  # noqa: E402 - needs the line above
 from load_tests.load import Load, Measured, System, quantile  # noqa: E402
 from load_tests.nginx import Nginx, is_installed  # noqa: E402

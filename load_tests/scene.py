@@ -11,9 +11,9 @@ import psutil
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from flags import shipping_metrics
 from flags.errors import ServiceUnreachableError
-from flags.metrics import DROPPED
+from flags.monitoring import shipping_metrics
+from flags.monitoring.metrics import DROPPED
 from flags.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.flags_file import write_flags_file

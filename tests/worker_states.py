@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flags.worker_state import FlagBelief, PairCounts, Workers, WorkerState, here
+from flags.monitoring.worker_state import FlagBelief, PairCounts, Workers, WorkerState, here
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

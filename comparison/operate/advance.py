@@ -23,11 +23,11 @@ from flags.audit import AuditFile
 from flags.commands.exits import exit_codes
 from flags.commands.options import unleash_options
 from flags.gate import Decision
+from flags.monitoring.views import FlagView
 from flags.move import raise_percentage
 from flags.next_act import Finding
 from flags.recording import record
 from flags.unleash.admin import UnleashAdmin
-from flags.views import FlagView
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.operate.pairs_judge import PairsJudge

@@ -15,6 +15,8 @@ from flags.commands.options import unleash_options
 from flags.commands.printable import printable
 from flags.errors import FlagsError
 from flags.following import Watch, Watched
+from flags.monitoring.views import FlagView
+from flags.monitoring.worker_state import FlagBelief
 from flags.recording import record, record_locally
 from flags.running_service import running_workers
 from flags.status import flag_in_unleash
@@ -25,8 +27,6 @@ from flags.unleash.admin.errors import (
     UnleashFailedError,
     UnleashUnreachableError,
 )
-from flags.views import FlagView
-from flags.worker_state import FlagBelief
 
 _TRIES: Final = 3
 _PAUSE: Final = 1.0

@@ -11,11 +11,11 @@ from rich.console import Console
 from flags.commands.exits import exit_codes
 from flags.commands.status_table import print_status
 from flags.errors import OtherFlagError
+from flags.monitoring.worker_state import Workers
 from flags.playbook.file import read_playbook
 from flags.running_service import running_workers
 from flags.status import Status
 from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
-from flags.worker_state import Workers
 
 
 @click.command("status")

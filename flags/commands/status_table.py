@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flags.commands.printable import printable
+from flags.monitoring.views import FlagView, WorkerView
 from flags.playbook.stages import Stage
 from flags.status import Change, Status
-from flags.views import FlagView, WorkerView
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"

@@ -9,11 +9,11 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from flags.recent import AlarmCounts, Recent, Slot, recent_path
+from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
+from flags.monitoring.worker_state import FOLDER
 from flags.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
-from flags.worker_state import FOLDER
 from service.serving import Serving
 from tests.e2e.screenshots import picture
 from tests.fakes import eventually

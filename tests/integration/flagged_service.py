@@ -19,9 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from comparison.pairs import load_pairs
 from flags.export import attributes
-from flags.metrics import PROVIDER_STATE
+from flags.monitoring.metrics import PROVIDER_STATE
+from flags.monitoring.worker_state import WORKERS_PATH, Workers
 from flags.unleash.local import LocalUnleash
-from flags.worker_state import WORKERS_PATH, Workers
 from service.serving import Serving
 from tests.fakes import eventually
 from tests.integration.following import following

@@ -22,11 +22,11 @@ import psutil
 import pytest
 
 from flags.endpoints import LIVE_PATH, PAGE_PATH
+from flags.monitoring.worker_state import WORKERS_PATH
 from flags.playbook.template import write_playbook
 from flags.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
-from flags.worker_state import WORKERS_PATH
 from service.serving import Serving, free_port
 from tests.fakes import eventually
 from tests.faulty_proxy import FaultyProxy

@@ -14,8 +14,8 @@ import pytest
 from flags.acts import DoneAct, Following, operator
 from flags.audit import AuditFile
 from flags.errors import AuditUnwritableError
+from flags.monitoring.views import FlagView
 from flags.unleash.admin.note import fitting
-from flags.views import FlagView
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACT = DoneAct(

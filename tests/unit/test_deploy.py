@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flags import metrics
-from flags.shipping_metrics import shipping_families
+from flags.monitoring import metrics
+from flags.monitoring.shipping_metrics import shipping_families
 
 PROMTOOL = shutil.which(
     "promtool", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

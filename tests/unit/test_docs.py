@@ -195,8 +195,8 @@ OVER_WORKERS = {
 }
 METRICS = """
 import dataclasses, json
-from flags.metrics import _families
-from flags.shipping_metrics import shipping_families
+from flags.monitoring.metrics import _families
+from flags.monitoring.shipping_metrics import shipping_families
 print(json.dumps([
     [each._name, each._type, each._labelnames, getattr(each, "_multiprocess_mode", "livesum")]
     for group in (_families(), shipping_families())

@@ -6,7 +6,7 @@ import pytest
 
 from flags.errors import FlagsError, NoMigrationEndpointError, ServiceUnreachableError
 from flags.following import Watch, Watched
-from flags.worker_state import FlagBelief, Workers
+from flags.monitoring.worker_state import FlagBelief, Workers
 from tests.fakes import FakeClock
 from tests.worker_states import belief, worker_state, workers
 

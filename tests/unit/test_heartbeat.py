@@ -13,9 +13,9 @@ from openfeature.event import ProviderEventDetails
 from openfeature.provider.in_memory_provider import InMemoryProvider
 from prometheus_client import REGISTRY
 
-from flags.heartbeat import Heartbeat
-from flags.metrics import PAIRS, WorkerMetrics
-from flags.worker_state import FOLDER, Roster, WorkerState
+from flags.monitoring.heartbeat import Heartbeat
+from flags.monitoring.metrics import PAIRS, WorkerMetrics
+from flags.monitoring.worker_state import FOLDER, Roster, WorkerState
 from tests.fakes import until
 from tests.unit.test_metrics import PAIR
 from tests.worker_states import worker_state

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from flags.endpoints import LIVE_PATH, PAGE_PATH, endpoints
 from flags.live import LiveSource, flag_link
-from flags.recent import AlarmCounts, Recent, Slot, recent_path
+from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
+from flags.monitoring.worker_state import WORKERS_PATH, FlagBelief, Roster
 from flags.settings import Settings
-from flags.worker_state import WORKERS_PATH, FlagBelief, Roster
 from tests.worker_states import belief, worker_state
 
 FLAG = "fraud-detector-v2"

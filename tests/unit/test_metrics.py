@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
-from flags import metrics
-from flags.metrics import CountedPairs, WorkerMetrics
+from flags.monitoring import metrics
+from flags.monitoring.metrics import CountedPairs, WorkerMetrics
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
 from flags.unleash.freshness import State
@@ -267,7 +267,7 @@ def in_multiprocess_mode(folder: Path, program: str) -> str:
 
 SHOW = """
 import os, sys
-from flags.metrics import WorkerMetrics
+from flags.monitoring.metrics import WorkerMetrics
 from tests.unit.test_metrics import PAIR
 from tests.worker_states import belief, worker_state
 metrics = WorkerMetrics("flag")
@@ -280,7 +280,7 @@ print(os.getpid())
 COLLECT = """
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from flags.metrics import WorkerMetrics
+from flags.monitoring.metrics import WorkerMetrics
 if {forgotten}:
     WorkerMetrics("other").forget({forgotten})
     WorkerMetrics("other").forget({forgotten})
@@ -314,9 +314,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_importing_the_plugin_does_not_decide_the_mode_of_prometheus() -> None:
-    program = (
-        "import sys, flags.migration, flags.metrics; print('prometheus_client' in sys.modules)"
-    )
+    program = "import sys, flags.migration, flags.monitoring.metrics; print('prometheus_client' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flags.monitoring.recent_counts import SLOT, SLOTS, Minutes, RecentPairs, read_recent
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status
-from flags.recent import SLOT, SLOTS, Minutes, RecentPairs, read_recent
 from tests.fakes import FakeClock
 from tests.unit.test_metrics import PAIR
 

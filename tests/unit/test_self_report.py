@@ -13,12 +13,12 @@ from flags.export.destination import Destination
 from flags.export.pair_files import FileLimits, PairFiles
 from flags.export.shipped_file import ShippingLimits
 from flags.export.shipper import Shipper
-from flags.metrics import CountedPairs, WorkerMetrics
+from flags.monitoring.metrics import CountedPairs, WorkerMetrics
+from flags.monitoring.self_report import FlagLook, Lag, SelfReport, without_credentials
+from flags.monitoring.worker_state import FlagBelief
 from flags.pairing.observation import InMemoryPairs
 from flags.pairing.tuning import Tuning
-from flags.self_report import FlagLook, Lag, SelfReport, without_credentials
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
-from flags.worker_state import FlagBelief
 from tests.fakes import FakeClock, eventually
 from tests.flags_on_disk import FlagsOnDisk
 from tests.pair_files import PairFile, traces

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
-from flags import shipping_metrics
-from flags.metrics import WorkerMetrics
-from flags.shipping_metrics import ShippingMetrics
-from flags.worker_state import ShippingCounts
+from flags.monitoring import shipping_metrics
+from flags.monitoring.metrics import WorkerMetrics
+from flags.monitoring.shipping_metrics import ShippingMetrics
+from flags.monitoring.worker_state import ShippingCounts
 from tests.worker_states import worker_state
 
 Value = Callable[..., float | None]
@@ -107,7 +107,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
 def test_protobuf_and_requests_are_loaded_by_workers_that_ship_alone() -> None:
     program = (
         "import sys, flags.worker; "
-        "print([name for name in ('flags.shipping_metrics', 'flags.export.receiver') "
+        "print([name for name in ('flags.monitoring.shipping_metrics', 'flags.export.receiver') "
         "if name in sys.modules])"
     )
     done = subprocess.run(

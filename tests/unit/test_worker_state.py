@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flags.worker_state import (
+from flags.monitoring.worker_state import (
     FOLDER,
     GONE,
     SILENT,

@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
+from flags.monitoring.worker_state import (
+    SILENT,
+    FlagBelief,
+    PairCounts,
+    ShippingCounts,
+    Workers,
+    WorkerState,
+)
 from flags.playbook.stages import Stage
-from flags.worker_state import SILENT, FlagBelief, PairCounts, ShippingCounts, Workers, WorkerState
 
 LAG_LIMIT: Final = 2.0
 """Seconds for which pairs may wait before it is worth a remark."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from openfeature.client import OpenFeatureClient
 
 from flags.export.pair_files import PairFiles
-from flags.metrics import CountedPairs
+from flags.monitoring.metrics import CountedPairs
+from flags.monitoring.worker_state import FlagBelief, PairCounts, ShippingCounts, WorkerState, here
 from flags.pairing.tuning import Tuning
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
-from flags.worker_state import FlagBelief, PairCounts, ShippingCounts, WorkerState, here
 
 if TYPE_CHECKING:
     from flags.export.shipper import Shipper

@@ -15,9 +15,9 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
+from flags.monitoring.worker_state import FOLDER, RECENT_SUFFIX
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status
-from flags.worker_state import FOLDER, RECENT_SUFFIX
 
 logger = logging.getLogger(__name__)
 

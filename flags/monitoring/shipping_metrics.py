@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flags.export.receiver import PARTIAL, TIMED_OUT
 from flags.export.shipment import UNREADABLE
-from flags.worker_state import ShippingCounts
+from flags.monitoring.worker_state import ShippingCounts
 
 if TYPE_CHECKING:
     import prometheus_client as prometheus

@@ -10,9 +10,9 @@ from typing import Any, Final
 from openfeature.client import OpenFeatureClient
 from openfeature.event import ProviderEvent
 
-from flags.metrics import WorkerMetrics
-from flags.recent import RecentPairs
-from flags.worker_state import Roster, WorkerState
+from flags.monitoring.metrics import WorkerMetrics
+from flags.monitoring.recent_counts import RecentPairs
+from flags.monitoring.worker_state import Roster, WorkerState
 
 logger = logging.getLogger(__name__)
 

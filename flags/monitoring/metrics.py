@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 from openfeature.flag_evaluation import Reason
 
 from flags.export.pair_files import CLOSED, PRUNED, QUEUE_FULL
+from flags.monitoring.recent_counts import RecentPairs
+from flags.monitoring.worker_state import WorkerState
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Pair, PairSink, Status
-from flags.recent import RecentPairs
 from flags.unleash.freshness import State
-from flags.worker_state import WorkerState
 
 if TYPE_CHECKING:
     import prometheus_client as prometheus
 
-    from flags.shipping_metrics import ShippingMetrics
+    from flags.monitoring.shipping_metrics import ShippingMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class WorkerMetrics:
 
     def _new_shipping(self) -> "ShippingMetrics":
         # Not for workers that ship nothing: it takes protobuf with it.
-        from flags.shipping_metrics import ShippingMetrics
+        from flags.monitoring.shipping_metrics import ShippingMetrics
 
         return ShippingMetrics(self._flag)
 

@@ -1,0 +1,1 @@
+"""Tell what a worker does: state files, metrics, the last minutes."""

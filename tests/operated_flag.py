@@ -13,16 +13,16 @@ from comparison.errors import NoPairsError
 from comparison.judgement import Judgement
 from comparison.operate import pairs_judge
 from comparison.operate.advance import advance
-from flags.audit import AuditFile
-from flags.autopilot import Autopilot, Look
 from flags.commands.rollback import rollback
 from flags.gate import Decision, Verdict, decide
 from flags.gate.evidence import Evidence, Paired
-from flags.history import History, Run, read_history
-from flags.next_act import Deed, Finding
+from flags.operate.audit import AuditFile
+from flags.operate.autopilot import Autopilot, Look
+from flags.operate.current_step import Standing, plan_at, reached, standings
+from flags.operate.history import History, Run, read_history
+from flags.operate.next_action import Deed, Finding
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
-from flags.standing import Standing, plan_at, reached, standings
 from flags.unleash.admin import Author
 from tests.evidence import FLAG, PAIRS, SINCE, evidence, output
 from tests.flag_on_paper import FlagOnPaper, PaperAdmin

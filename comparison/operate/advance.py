@@ -18,15 +18,15 @@ from comparison.operate.options import (
     verdict_option,
 )
 from comparison.operate.place import Place
-from flags.acts import DoneAct
-from flags.audit import AuditFile
 from flags.commands.exits import exit_codes
 from flags.commands.options import unleash_options
 from flags.gate import Decision
 from flags.monitoring.views import FlagView
-from flags.move import raise_percentage
-from flags.next_act import Finding
-from flags.recording import record
+from flags.operate.acts import DoneAct
+from flags.operate.audit import AuditFile
+from flags.operate.flag_moves import raise_percentage
+from flags.operate.next_action import Finding
+from flags.operate.recording import record
 from flags.unleash.admin import UnleashAdmin
 
 if TYPE_CHECKING:  # needs the extra `comparison`

@@ -18,15 +18,15 @@ from comparison.operate.options import (
     verdict_option,
 )
 from comparison.operate.stop import stop_asked
-from flags.audit import AuditFile
-from flags.autopilot import Autopilot, Look
 from flags.commands.exits import exit_codes
 from flags.commands.options import unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
-from flags.next_act import Deed
+from flags.operate.audit import AuditFile
+from flags.operate.autopilot import Autopilot, Look
+from flags.operate.next_action import Deed
+from flags.operate.recording import record
 from flags.playbook.durations import duration_text
-from flags.recording import record
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 

@@ -6,9 +6,9 @@ from typing import Final
 import click
 
 from comparison.command_options import labels_option, pairs_argument, reference_option
-from flags.audit import DEFAULT
 from flags.commands.options import Command, with_options
 from flags.errors import OtherFlagError
+from flags.operate.audit import DEFAULT
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
 

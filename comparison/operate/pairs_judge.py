@@ -17,10 +17,10 @@ from comparison.judgement import Judgement
 from comparison.judging import Additions, Extent, Found, judge
 from flags.gate import Decision
 from flags.gate.evidence import Evidence
-from flags.history import Run
-from flags.next_act import Finding
+from flags.operate.current_step import Standing, reached, standings, unjudged
+from flags.operate.history import Run
+from flags.operate.next_action import Finding
 from flags.playbook.model import Playbook
-from flags.standing import Standing, reached, standings, unjudged
 
 NOT_YET: Final = (NoPairsError, RolloutNotFoundError, WindowEmptyError, NothingToJudgeError)
 """What time or another percentage mends: right after a move, there are no pairs."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from comparison.command_options import Refusal
-from flags.history import Run, read_history
+from flags.operate.current_step import next_percentage, plan_at
+from flags.operate.history import Run, read_history
 from flags.playbook.model import Playbook
-from flags.standing import next_percentage, plan_at
 from flags.unleash.admin import UnleashAdmin
 
 

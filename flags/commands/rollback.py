@@ -8,18 +8,18 @@ from typing import Final
 
 import click
 
-from flags.acts import DoneAct, Following
-from flags.audit import DEFAULT, AuditFile
 from flags.commands.exits import FOLLOWERS_MISSING, exit_codes
 from flags.commands.options import unleash_options
 from flags.commands.printable import printable
 from flags.errors import FlagsError
-from flags.following import Watch, Watched
 from flags.monitoring.views import FlagView
 from flags.monitoring.worker_state import FlagBelief
-from flags.recording import record, record_locally
-from flags.running_service import running_workers
-from flags.status import flag_in_unleash
+from flags.operate.acts import DoneAct, Following
+from flags.operate.audit import DEFAULT, AuditFile
+from flags.operate.recording import record, record_locally
+from flags.operate.running_service import running_workers
+from flags.operate.status import flag_in_unleash
+from flags.operate.watch import Watch, Watched
 from flags.unleash.admin import FlagState, UnleashAdmin
 from flags.unleash.admin.errors import (
     AdminError,

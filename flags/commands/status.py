@@ -12,9 +12,9 @@ from flags.commands.exits import exit_codes
 from flags.commands.status_table import print_status
 from flags.errors import OtherFlagError
 from flags.monitoring.worker_state import Workers
+from flags.operate.running_service import running_workers
+from flags.operate.status import Status
 from flags.playbook.file import read_playbook
-from flags.running_service import running_workers
-from flags.status import Status
 from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
 
 

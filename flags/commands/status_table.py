@@ -11,8 +11,8 @@ from rich.text import Text
 
 from flags.commands.printable import printable
 from flags.monitoring.views import FlagView, WorkerView
+from flags.operate.status import Change, Status
 from flags.playbook.stages import Stage
-from flags.status import Change, Status
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"

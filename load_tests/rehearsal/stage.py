@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from comparison.pairs import read_pairs
-from flags.history import History, read_history
+from flags.operate.history import History, read_history
 from flags.unleash.admin import UnleashAdmin, seed
 from flags.unleash.local import LocalUnleash
 from load_tests.rehearsal.commands import Commands

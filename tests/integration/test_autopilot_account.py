@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from flags.autopilot import Autopilot
-from flags.next_act import Deed, Finding
+from flags.operate.autopilot import Autopilot
+from flags.operate.next_action import Deed, Finding
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
 from flags.playbook.template import write_playbook

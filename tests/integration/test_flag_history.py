@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flags.history import read_history
+from flags.operate.history import read_history
 from flags.unleash.admin import UnleashAdmin, seed
 from flags.unleash.admin.errors import FlagShapeError
 from flags.unleash.local import LocalUnleash

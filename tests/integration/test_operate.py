@@ -15,10 +15,10 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from flags.autopilot import Autopilot
 from flags.cli import migration
 from flags.export import attributes
-from flags.history import History, read_history
+from flags.operate.autopilot import Autopilot
+from flags.operate.history import History, read_history
 from flags.playbook.file import read_playbook
 from flags.unleash.admin import Author, UnleashAdmin, seed
 from flags.unleash.admin.errors import PersonalTokenError

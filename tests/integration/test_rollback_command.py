@@ -13,11 +13,11 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from flags.audit import Audit, AuditFile
 from flags.commands.rollback import rollback
 from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.monitoring.worker_state import WORKERS_PATH
-from flags.running_service import running_workers
+from flags.operate.audit import Audit, AuditFile
+from flags.operate.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port

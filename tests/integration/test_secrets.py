@@ -23,8 +23,8 @@ import pytest
 
 from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.monitoring.worker_state import WORKERS_PATH
+from flags.operate.running_service import running_workers
 from flags.playbook.template import write_playbook
-from flags.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flags.commands.status import status
-from flags.running_service import running_workers
+from flags.operate.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port

@@ -11,10 +11,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from flags.acts import DoneAct, Following, operator
-from flags.audit import AuditFile
 from flags.errors import AuditUnwritableError
 from flags.monitoring.views import FlagView
+from flags.operate.acts import DoneAct, Following, operator
+from flags.operate.audit import AuditFile
 from flags.unleash.admin.note import fitting
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -86,7 +86,7 @@ def test_several_programs_append_at_once_and_no_line_is_lost(tmp_path: Path) -> 
     path = tmp_path / "audit.jsonl"
     script = (
         "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\n"
-        "from flags.audit import AuditFile\nfrom tests.unit.test_audit import ACT\n"
+        "from flags.operate.audit import AuditFile\nfrom tests.unit.test_audit import ACT\n"
         "for n in range(20):\n"
         "    AuditFile(Path(sys.argv[1])).append(replace(ACT, id=sys.argv[2] + str(n)))\n"
     )

@@ -2,10 +2,10 @@
 
 import pytest
 
-from flags.autopilot import Autopilot
-from flags.next_act import Deed
+from flags.operate.autopilot import Autopilot
+from flags.operate.current_step import plan_at
+from flags.operate.next_action import Deed
 from flags.playbook.stages import Stage
-from flags.standing import plan_at
 from flags.unleash.admin import Author
 from flags.unleash.admin.errors import FlagChangedError, PersonalTokenError
 from tests.operated_flag import HOLD, HUMAN, OWN, PLAYBOOK, Scene

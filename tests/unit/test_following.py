@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flags.errors import FlagsError, NoMigrationEndpointError, ServiceUnreachableError
-from flags.following import Watch, Watched
 from flags.monitoring.worker_state import FlagBelief, Workers
+from flags.operate.watch import Watch, Watched
 from tests.fakes import FakeClock
 from tests.worker_states import belief, worker_state, workers
 

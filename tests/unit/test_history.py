@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.history import History, Setting
+from flags.operate.history import History, Setting
 from flags.playbook.stages import Stage
 from tests.flag_story import BEGAN, FlagStory, rollout
 

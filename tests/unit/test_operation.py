@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from comparison.gate_command import EXIT_CODES
-from flags.autopilot import Look
-from flags.next_act import Deed
+from flags.operate.autopilot import Look
+from flags.operate.next_action import Deed
 from flags.unleash.admin.errors import FlagChangedError, UnleashUnreachableError
 from tests.operated_flag import HOLD, HUMAN, OPERATOR, OWN, PEOPLE, PLAYBOOK, Operator, Scene
 

@@ -8,7 +8,7 @@ import pytest
 from comparison.operate.pairs_judge import PairsJudge
 from flags.export import attributes
 from flags.gate import Decision
-from flags.history import Run, Setting
+from flags.operate.history import Run, Setting
 from flags.playbook.model import Playbook
 from tests.pair_files import BEGIN, FLAG, PairFile, Scored
 

@@ -18,9 +18,9 @@ from flags.commands.status import status
 from flags.commands.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
 from flags.monitoring.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
+from flags.operate.running_service import running_workers
+from flags.operate.status import Change, Status
 from flags.playbook.stages import Stage
-from flags.running_service import running_workers
-from flags.status import Change, Status
 from flags.unleash.admin import FlagEvent, FlagState, Strategy
 from service.serving import free_port
 from tests.worker_states import NOON, belief, worker_state, workers

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from flags.history import read_history
+from flags.operate.history import read_history
+from flags.operate.unproven_steps import UnprovenStep, unproven_steps
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 from flags.unleash.admin import Author
-from flags.unproven import UnprovenStep, unproven_steps
 from tests.evidence import FLAG, SINCE
 from tests.flag_on_paper import FlagOnPaper
 

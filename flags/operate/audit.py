@@ -11,8 +11,8 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
-from flags.acts import DoneAct, Following
 from flags.errors import AuditUnwritableError
+from flags.operate.acts import DoneAct, Following
 
 DEFAULT: Final = Path("migration-audit.jsonl")
 """In the folder in which the command is run."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flags.history import History, Run
+from flags.operate.history import History, Run
 from flags.playbook.durations import duration_text
 from flags.playbook.model import Playbook
 

@@ -1,6 +1,6 @@
 """Move a flag only from where it was when the decision was made."""
 
-from flags.history import Run, read_history
+from flags.operate.history import Run, read_history
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import FlagChangedError
 

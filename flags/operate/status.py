@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from flags.history import History
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import Workers
+from flags.operate.history import History
+from flags.operate.unproven_steps import UnprovenStep, unproven_steps
 from flags.playbook.model import Playbook
 from flags.playbook.stages import Stage
 from flags.unleash.admin import FlagEvent, FlagState
-from flags.unproven import UnprovenStep, unproven_steps
 
 
 def flag_in_unleash(state: FlagState) -> FlagView:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from flags.acts import DoneAct, Following
-from flags.audit import AuditFile
 from flags.errors import AuditUnwritableError
+from flags.operate.acts import DoneAct, Following
+from flags.operate.audit import AuditFile
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import AdminError
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from flags.errors import FlagsError, OtherFlagError, ServiceUnreachableError
 from flags.monitoring.worker_state import SILENT, FlagBelief, Workers, WorkerState
-from flags.running_service import running_workers
+from flags.operate.running_service import running_workers
 
 _PAUSE: Final = 0.1
 """Seconds between two looks."""

@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 from flags.gate import Decision, Verdict
-from flags.history import History, Run
+from flags.operate.current_step import next_percentage
+from flags.operate.history import History, Run
 from flags.playbook.model import Playbook, Step
-from flags.standing import next_percentage
 from flags.unleash.admin import Author
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from flags.acts import DoneAct
-from flags.history import Run, read_history
 from flags.monitoring.views import FlagView
-from flags.move import raise_percentage, switch_off
-from flags.next_act import Deed, Finding, NextAct, next_act
+from flags.operate.acts import DoneAct
+from flags.operate.current_step import plan_at, unjudged
+from flags.operate.flag_moves import raise_percentage, switch_off
+from flags.operate.history import Run, read_history
+from flags.operate.next_action import Deed, Finding, NextAct, next_act
 from flags.playbook.model import Playbook
-from flags.standing import plan_at, unjudged
 from flags.unleash.admin import Author, UnleashAdmin
 from flags.unleash.admin.errors import PersonalTokenError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flags.history import Run
+from flags.operate.history import Run
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 

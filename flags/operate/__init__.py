@@ -1,0 +1,1 @@
+"""Move a flag on evidence, and record that it was moved."""

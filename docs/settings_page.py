@@ -1,4 +1,4 @@
-"""Write docs/reference/settings.md from flags/settings.py: `python docs/settings_page.py`."""
+"""Write docs/reference/settings.md from flags/serving/settings.py: `python docs/settings_page.py`."""
 
 import inspect
 import re
@@ -10,14 +10,14 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from flags.settings import Settings
+from flags.serving.settings import Settings
 
 PAGE: Final = Path(__file__).with_name("reference") / "settings.md"
 
 _INTRODUCTION: Final = """\
 # Settings
 
-<!-- Written by docs/settings_page.py from flags/settings.py: change it there. -->
+<!-- Written by docs/settings_page.py from flags/serving/settings.py: change it there. -->
 
 A migrated service reads these environment variables when `migrate` is called, which is at import. A
 value that cannot be is an error that names the variable, and the service does not start. In code,

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flags.migration import migrate
     from flags.pairing.assignment import Assignment, FlagAssignment, Side
     from flags.pairing.blocking import BlockingPairing
     from flags.pairing.limits import Limits
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from flags.pairing.pairing import Answer, Pairing, Request
     from flags.pairing.reading import Reading
     from flags.pairing.scorer import Call, Scorer
-    from flags.settings import Settings
+    from flags.serving.migrate import migrate
+    from flags.serving.settings import Settings
     from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 
 __all__ = [
@@ -47,13 +47,13 @@ _HOME = {
     "flags.pairing.assignment": ("Assignment", "FlagAssignment", "Side"),
     "flags.pairing.blocking": ("BlockingPairing",),
     "flags.pairing.limits": ("Limits",),
-    "flags.migration": ("migrate",),
+    "flags.serving.migrate": ("migrate",),
     "flags.pairing.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
     "flags.pairing.pairing": ("Answer", "Pairing", "Request"),
     "flags.unleash.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
     "flags.pairing.reading": ("Reading",),
     "flags.pairing.scorer": ("Call", "Scorer"),
-    "flags.settings": ("Settings",),
+    "flags.serving.settings": ("Settings",),
 }
 
 

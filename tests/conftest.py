@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flags.settings import Settings
+from flags.serving.settings import Settings
 from tests.fakes import FakeClock, Release
 from tests.flags_on_disk import FlagsOnDisk
 

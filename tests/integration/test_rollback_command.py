@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flags.commands.rollback import rollback
-from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.monitoring.worker_state import WORKERS_PATH
 from flags.operate.audit import Audit, AuditFile
 from flags.operate.running_service import running_workers
+from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port

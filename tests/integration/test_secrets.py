@@ -21,10 +21,10 @@ import httpx
 import psutil
 import pytest
 
-from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.monitoring.worker_state import WORKERS_PATH
 from flags.operate.running_service import running_workers
 from flags.playbook.template import write_playbook
+from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port
@@ -342,7 +342,7 @@ def test_the_search_looks_where_secrets_would_be(remains: Remains) -> None:
     listed = places["the process list"]
     for started in (
         "bentoml serve",
-        "flags.isolated",
+        "flags.serving.isolated",
         "migration --debug rollback",
         "node",
         "postgres -D",

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flags.endpoints import LIVE_PATH, PAGE_PATH
 from flags.monitoring import metrics
 from flags.monitoring.worker_state import FOLDER, WORKERS_PATH, Workers, WorkerState
+from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.integration.fraud_store import ROOT, environment

@@ -9,10 +9,10 @@ import pydantic
 import pytest
 from bentoml import Service
 
-from flags.api_contract import shared_apis
 from flags.errors import ApiMismatchError
 from flags.pairing.scorer import Call
-from flags.side_calls import call_converted
+from flags.serving.api_contract import shared_apis
+from flags.serving.side_calls import call_converted
 
 
 class Card(pydantic.BaseModel):

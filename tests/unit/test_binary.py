@@ -12,7 +12,7 @@ from bentoml.validators import ContentType
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from flags.binary import is_binary, is_file, is_image, measure, rendering
+from flags.serving.sides.binary_answers import is_binary, is_file, is_image, measure, rendering
 
 Image = pytest.importorskip("PIL.Image", reason="images need pillow")
 

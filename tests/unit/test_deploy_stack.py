@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from flags.cli import migration
-from flags.settings import Settings
+from flags.serving.settings import Settings
 from tests.unit.test_deploy import PROMTOOL
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

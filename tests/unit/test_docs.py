@@ -18,7 +18,7 @@ from openfeature.event import ProviderEvent
 import flags
 from flags import migrate
 from flags.cli import migration
-from flags.settings import Settings
+from flags.serving.settings import Settings
 from tests.markdown import DOCS, PAGES, ROOT, code, name_of, prose, rows, section
 
 CLI, ATTRIBUTES = DOCS / "reference" / "cli.md", DOCS / "reference" / "attributes.md"

@@ -17,10 +17,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from flags.edge import AFTERWARDS, ANSWER, IDENTITY, Edge
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.pairing import Answer
-from flags.settings import Settings
+from flags.serving.http.middleware import AFTERWARDS, ANSWER, IDENTITY, Edge
+from flags.serving.settings import Settings
 from tests.fakes import until
 
 RawHeaders = Sequence[tuple[bytes, bytes]]

@@ -7,13 +7,13 @@ import bentoml
 import pytest
 
 from flags.errors import SideDownError
-from flags.isolated.process import SideCall, SideProcess
-from flags.isolated.side import IsolatedSide
 from flags.pairing.assignment import Side
 from flags.pairing.call_queue import nobody_waits
 from flags.pairing.observation import Status
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Outcome, Scorer
+from flags.serving.isolated.process import SideCall, SideProcess
+from flags.serving.isolated.side import IsolatedSide
 
 
 @bentoml.service

@@ -7,7 +7,7 @@ import pytest
 from bentoml import Service
 from bentoml._internal.configuration import load_config
 
-from flags.legacy_runner import mend_runners
+from flags.serving.legacy_runner import mend_runners
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def runner() -> Service[Any]:
 
 
 def test_bentoml_itself_cannot_start_a_runners_service(runner: Service[Any]) -> None:
-    """Once this fails, BentoML has mended it, and `flags.legacy_runner` can go."""
+    """Once this fails, BentoML has mended it, and `flags.serving.legacy_runner` can go."""
     with pytest.raises(AttributeError):
         runner()
 

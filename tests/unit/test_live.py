@@ -12,11 +12,11 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
-from flags.endpoints import LIVE_PATH, PAGE_PATH, endpoints
-from flags.live import LiveSource, flag_link
 from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
 from flags.monitoring.worker_state import WORKERS_PATH, FlagBelief, Roster
-from flags.settings import Settings
+from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH, endpoints
+from flags.serving.http.live import LiveSource, flag_link
+from flags.serving.settings import Settings
 from tests.worker_states import belief, worker_state
 
 FLAG = "fraud-detector-v2"

@@ -8,7 +8,7 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from flags.model_tag import model_tag
+from flags.serving.model_tag import model_tag
 
 
 @pytest.fixture

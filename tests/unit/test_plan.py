@@ -7,10 +7,10 @@ import bentoml
 import pytest
 from pydantic import BaseModel
 
-from flags.api_contract import shared_apis
 from flags.errors import MigrationError, ReadingError
 from flags.pairing.reading import Reading
-from flags.plan import PlannedApi, planned_apis
+from flags.serving.api_contract import shared_apis
+from flags.serving.plan import PlannedApi, planned_apis
 
 
 class Token(BaseModel):

@@ -8,8 +8,8 @@ from bentoml._internal.context import request_tempdir_pool
 from starlette.requests import Request
 
 from flags.pairing.scorer import Call
-from flags.request_files import RequestFiles
-from flags.side_context import SideContext
+from flags.serving.http.request_files import RequestFiles
+from flags.serving.sides.context import SideContext
 from tests.fakes import until
 
 

@@ -12,8 +12,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from starlette.datastructures import Headers
 
 from flags.errors import RequestIdError
-from flags.request_identity import MAX_LENGTH, RequestIdentity, identify
-from flags.settings import Settings
+from flags.serving.http.request_identity import MAX_LENGTH, RequestIdentity, identify
+from flags.serving.settings import Settings
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 TRACEPARENT = f"00-{TRACE_ID:032x}-b7ad6b7169203331-01"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
 from flags.pairing.pairing import Limits
-from flags.settings import Settings
+from flags.serving.settings import Settings
 from flags.unleash.provider import FlagFile, FlagServer
 
 

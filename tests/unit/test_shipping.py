@@ -47,5 +47,5 @@ def test_with_an_endpoint_they_are_and_a_folder_that_is_not_there_yet_is_no_faul
 
 
 def test_who_does_not_ship_does_not_load_protobuf() -> None:
-    code = "import flags.worker, sys; assert 'google.protobuf' not in sys.modules"
+    code = "import flags.serving.worker, sys; assert 'google.protobuf' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=120)

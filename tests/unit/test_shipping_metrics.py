@@ -106,7 +106,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
 
 def test_protobuf_and_requests_are_loaded_by_workers_that_ship_alone() -> None:
     program = (
-        "import sys, flags.worker; "
+        "import sys, flags.serving.worker; "
         "print([name for name in ('flags.monitoring.shipping_metrics', 'flags.export.receiver') "
         "if name in sys.modules])"
     )

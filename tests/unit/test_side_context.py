@@ -4,7 +4,7 @@ import bentoml
 import pytest
 from starlette.requests import Request
 
-from flags.side_context import SideContext, forwarded
+from flags.serving.sides.context import SideContext, forwarded
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import bentoml
 from pydantic import BaseModel
 
 from flags import migrate
-from flags.isolated import side
+from flags.serving.isolated import side
 
 LEAK = 384 * 2**20
 """Bytes."""

@@ -13,14 +13,14 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.errors import SideDownError
-from flags.isolated.carried import CarriedResponse, InputState, Traced, carried_scope
-from flags.isolated.host import READINESS, Asked, Turn
-from flags.isolated.process import SideCall, SideProcess
-from flags.isolated.program import Program
-from flags.isolated.stream_calls import IsolatedTurns
 from flags.pairing.call_queue import WaitingCalls
 from flags.pairing.scorer import Outcome
-from flags.side_context import SideContext
+from flags.serving.isolated.child import Program
+from flags.serving.isolated.host import READINESS, Asked, Turn
+from flags.serving.isolated.process import SideCall, SideProcess
+from flags.serving.isolated.stream_client import IsolatedTurns
+from flags.serving.isolated.transfer import CarriedResponse, InputState, Traced, carried_scope
+from flags.serving.sides.context import SideContext
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flags.errors import RequestIdError
-from flags.settings import Settings
+from flags.serving.settings import Settings
 
 _W3C: Final = TraceContextTextMapPropagator()
 

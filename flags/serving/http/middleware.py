@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.errors import RequestIdError
 from flags.pairing.pairing import Answer
-from flags.request_identity import RequestIdentity, identify
-from flags.settings import Settings
+from flags.serving.http.request_identity import RequestIdentity, identify
+from flags.serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -11,20 +11,20 @@ from typing import Any, Final, NamedTuple
 
 from bentoml import Service
 
-from flags.isolated.carried import (
+from flags.pairing.scorer import Call, Outcome, guard, guard_async
+from flags.pairing.streams.items import END
+from flags.serving.isolated.host_stream import HostedStream
+from flags.serving.isolated.pipe import BlockingPipe
+from flags.serving.isolated.portable_errors import UnportableError, portable
+from flags.serving.isolated.transfer import (
     CarriedImage,
     CarriedResponse,
     HostedContext,
     InputState,
     Traced,
 )
-from flags.isolated.hosted_stream import HostedStream
-from flags.isolated.pipe import BlockingPipe
-from flags.isolated.portable import UnportableError, portable
-from flags.pairing.scorer import Call, Outcome, guard, guard_async
-from flags.pairing.streams.items import END
-from flags.placement import as_generator, run_hooks
-from flags.side_dependencies import open_dependencies
+from flags.serving.sides.dependencies import open_dependencies
+from flags.serving.sides.placement import as_generator, run_hooks
 
 LOADED: Final = 0
 """Number of the first message from the process: None, or why its service could not be loaded."""

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flags.live import LiveSource
 from flags.monitoring.worker_state import WORKERS_PATH, Workers
+from flags.serving.http.live import LiveSource
 
 PAGE_PATH: Final = "/migration"
 LIVE_PATH: Final = "/migration/live"
@@ -64,7 +64,7 @@ def _page() -> tuple[str, str]:
 
     Nothing is filled in: what the service says comes as JSON, and is set as text by the script.
     """
-    text = files("flags").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    text = files("flags.serving.http").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     script, style = (_source_of(tag, text) for tag in ("script", "style"))
     policy = (
         f"default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; "

@@ -8,9 +8,6 @@ from _bentoml_impl.serde import JSONSerde
 from _bentoml_sdk.io_models import IODescriptor, IORootModel
 from starlette.responses import Response
 
-from flags.api_contract import SharedApi
-from flags.binary import is_binary, measure, rendering
-from flags.model_tag import model_tag
 from flags.pairing.assignment import Assign, FlagAssignment, Side
 from flags.pairing.observation import PairSink
 from flags.pairing.pairing import Pairing
@@ -21,8 +18,11 @@ from flags.pairing.streams.pairing import StreamPairing
 from flags.pairing.streams.scorer import StreamScorer
 from flags.pairing.streams.side_stream import Encode
 from flags.pairing.tuning import Tuning
-from flags.placement import PlacedSide
-from flags.plan import Plan, PlannedApi
+from flags.serving.api_contract import SharedApi
+from flags.serving.model_tag import model_tag
+from flags.serving.plan import Plan, PlannedApi
+from flags.serving.sides.binary_answers import is_binary, measure, rendering
+from flags.serving.sides.placement import PlacedSide
 
 
 class Pairings:

@@ -15,7 +15,7 @@ from opentelemetry import trace
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
-from flags.side_context import SideContext
+from flags.serving.sides.context import SideContext
 
 _CARRIED: Final = (
     "type",

@@ -6,12 +6,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 
-from flags.last_verdict import LastVerdict, last_verdict
 from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import Roster, Workers
 from flags.playbook.stages import Stage
-from flags.settings import Settings
+from flags.serving.http.last_verdict import LastVerdict, last_verdict
+from flags.serving.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

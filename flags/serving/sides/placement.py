@@ -12,7 +12,7 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.pairing.assignment import Side
-from flags.side_dependencies import open_dependencies
+from flags.serving.sides.dependencies import open_dependencies
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from _bentoml_sdk.typing_utils import is_iterator_type
 from bentoml import Service
 from openfeature.provider import FeatureProvider
 
-from flags.api_contract import SharedApi
 from flags.errors import MigrationError, ReadingError
 from flags.monitoring.worker_state import Roster
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
-from flags.placement import Placement
-from flags.settings import Settings
+from flags.serving.api_contract import SharedApi
+from flags.serving.settings import Settings
+from flags.serving.sides.placement import Placement
 
 ProviderFactory = Callable[[Settings], FeatureProvider]
 

@@ -16,10 +16,10 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 from bentoml.exceptions import BentoMLException
 
-from flags.binary import is_file
-from flags.placement import Instance
-from flags.runner_exchange import RunnerExchange
-from flags.side_context import SideContext, forwarded
+from flags.serving.sides.binary_answers import is_file
+from flags.serving.sides.context import SideContext, forwarded
+from flags.serving.sides.placement import Instance
+from flags.serving.sides.runner_client import RunnerExchange
 
 logger = logging.getLogger(__name__)
 

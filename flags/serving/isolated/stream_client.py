@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from flags.isolated.carried import CarriedResponse
-from flags.isolated.host import Asked, Enough, Turn
 from flags.pairing.scorer import Outcome
 from flags.pairing.streams.items import END
-from flags.side_context import SideContext
+from flags.serving.isolated.host import Asked, Enough, Turn
+from flags.serving.isolated.transfer import CarriedResponse
+from flags.serving.sides.context import SideContext
 
 if TYPE_CHECKING:
-    from flags.isolated.process import SideCall, SideProcess
+    from flags.serving.isolated.process import SideCall, SideProcess
 
 
 class Submit(Protocol):

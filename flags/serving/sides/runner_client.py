@@ -23,9 +23,9 @@ from _bentoml_sdk.io_models import IORootModel
 from _bentoml_sdk.method import APIMethod
 from starlette.responses import Response
 
-from flags.binary import is_image
 from flags.pairing.scorer import Outcome
-from flags.side_context import SideContext, forwarded
+from flags.serving.sides.binary_answers import is_image
+from flags.serving.sides.context import SideContext, forwarded
 
 _PICKLED: Final = b"\x80"
 """First byte of every pickle, and of no text in UTF-8."""

@@ -7,6 +7,6 @@ answer.
 
 import signal
 
-import flags.isolated.program  # noqa: F401 - so that no candidate's process has to import BentoML
+import flags.serving.isolated.child  # noqa: F401 - so that no candidate's process has to import BentoML
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

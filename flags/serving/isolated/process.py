@@ -13,14 +13,14 @@ from typing import Final
 import psutil
 
 from flags.errors import SideDownError
-from flags.isolated.carried import CarriedImage, CarriedResponse
-from flags.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
-from flags.isolated.pipe import Pipe
-from flags.isolated.portable import restored
-from flags.isolated.program import Program, run
 from flags.pairing.assignment import Side
 from flags.pairing.call_queue import nobody_waits, place_in_line
 from flags.pairing.scorer import Outcome
+from flags.serving.isolated.child import Program, run
+from flags.serving.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
+from flags.serving.isolated.pipe import Pipe
+from flags.serving.isolated.portable_errors import restored
+from flags.serving.isolated.transfer import CarriedImage, CarriedResponse
 
 _CANCELLED_WITHIN: Final = 1.0
 """Seconds that an asynchronous call gets to end once it is cancelled."""
@@ -31,7 +31,7 @@ _CLOSED_WITHIN: Final = 5.0
 _LAST_ANSWERS_WITHIN: Final = 0.1
 """Seconds in which the answers of a process that has ended are read."""
 
-_PRELOADED: Final = "flags.isolated.fork_server"
+_PRELOADED: Final = "flags.serving.isolated.fork_server"
 
 
 class SideCall:

@@ -6,7 +6,7 @@ from bentoml import Service
 from bentoml.exceptions import BentoMLException
 
 from flags.errors import MigrationError
-from flags.placement import Placement
+from flags.serving.sides.placement import Placement
 
 _GPU: Final = ("gpu", "gpu_type")
 """What a service's `resources` may ask for that BentoML assigns to worker processes of its own."""

@@ -9,17 +9,17 @@ import bentoml
 import pydantic
 from starlette.types import Scope
 
-from flags.api_contract import SharedApi
-from flags.edge import IDENTITY, afterwards
 from flags.pairing.assignment import Side
 from flags.pairing.departure import Departure
 from flags.pairing.input_copy import isolated
 from flags.pairing.pairing import Request
 from flags.pairing.scorer import Call
-from flags.placement import Placement
-from flags.request_files import RequestFiles
-from flags.request_identity import RequestIdentity
-from flags.side_context import SideContext
+from flags.serving.api_contract import SharedApi
+from flags.serving.http.middleware import IDENTITY, afterwards
+from flags.serving.http.request_files import RequestFiles
+from flags.serving.http.request_identity import RequestIdentity
+from flags.serving.sides.context import SideContext
+from flags.serving.sides.placement import Placement
 
 Contexts = Mapping[Side, SideContext]
 """What each side sees of the request, and sets on its response; empty if no side takes one."""

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
-from flags.isolated.carried import HostedContext, Traced
 from flags.pairing.scorer import Call, Outcome
 from flags.pairing.streams.items import END, AsyncTurns
+from flags.serving.isolated.transfer import HostedContext, Traced
 
 
 class HostedStream:

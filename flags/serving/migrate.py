@@ -9,23 +9,23 @@ import bentoml
 from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
-from flags.api_contract import shared_apis
-from flags.edge import Edge
-from flags.endpoints import endpoints
 from flags.errors import MigrationError
-from flags.isolated.side import IsolatedSide
-from flags.legacy_runner import mend_runners
-from flags.live import LiveSource
 from flags.monitoring.worker_state import Roster
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
-from flags.placement import EmbeddedSide, PlacedSide, Placement
-from flags.placement_choice import placement_of
-from flags.plan import Plan, ProviderFactory, common_reading, planned_apis
-from flags.runner_side import RunnerSide
-from flags.settings import Settings
-from flags.worker import MigrationWorker
+from flags.serving.api_contract import shared_apis
+from flags.serving.http.endpoints import endpoints
+from flags.serving.http.live import LiveSource
+from flags.serving.http.middleware import Edge
+from flags.serving.isolated.side import IsolatedSide
+from flags.serving.legacy_runner import mend_runners
+from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
+from flags.serving.settings import Settings
+from flags.serving.sides.placement import EmbeddedSide, PlacedSide, Placement
+from flags.serving.sides.placement_choice import placement_of
+from flags.serving.sides.runner import RunnerSide
+from flags.serving.worker import MigrationWorker
 
 _CONTEXT: Final = "bentoml_context"
 """Keyword under which BentoML hands its context to a generated endpoint."""

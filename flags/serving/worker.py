@@ -14,8 +14,6 @@ from bentoml import Service
 from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
 
-from flags import garbage
-from flags.edge import ANSWER, afterwards
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.export.spans import PairSpans
@@ -31,11 +29,13 @@ from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import Lull
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
-from flags.pairings import Pairings
-from flags.placement import PlacedSide, Placement
-from flags.plan import Plan
-from flags.settings import Settings
-from flags.side_calls import SideCalls
+from flags.serving import gc_freeze as garbage
+from flags.serving.http.middleware import ANSWER, afterwards
+from flags.serving.pairing_factory import Pairings
+from flags.serving.plan import Plan
+from flags.serving.settings import Settings
+from flags.serving.side_calls import SideCalls
+from flags.serving.sides.placement import PlacedSide, Placement
 from flags.unleash.provider import UnleashProvider
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from bentoml._internal.context import server_context
 from bentoml._internal.log import configure_server_logging
 from bentoml._internal.models import ModelStore
 
-from flags import garbage
-from flags.isolated.host import Host
-from flags.isolated.pipe import BlockingPipe
+from flags.serving import gc_freeze as garbage
+from flags.serving.isolated.host import Host
+from flags.serving.isolated.pipe import BlockingPipe
 
 
 @dataclass(frozen=True)

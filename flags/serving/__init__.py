@@ -1,0 +1,1 @@
+"""Make the BentoML service that answers with one side and scores both."""

@@ -1,0 +1,1 @@
+"""Read requests and answer the endpoints of the migration itself."""

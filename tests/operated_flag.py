@@ -13,7 +13,7 @@ from comparison.errors import NoPairsError
 from comparison.judgement import Judgement
 from comparison.operate import pairs_judge
 from comparison.operate.advance import advance
-from flags.commands.rollback import rollback
+from flags.cli.rollback import rollback
 from flags.gate import Decision, Verdict, decide
 from flags.gate.evidence import Evidence, Paired
 from flags.operate.audit import AuditFile
@@ -121,7 +121,7 @@ class Operator:
             for each in PLAYBOOK.steps
         ]
         self._playbook.write_text("\n".join([f"flag: {FLAG}", "steps:", *steps]))
-        for module in ("comparison.operate.advance", "flags.commands.rollback"):
+        for module in ("comparison.operate.advance", "flags.cli.rollback"):
             patch.setattr(f"{module}.UnleashAdmin", self._admin)
         patch.setattr(pairs_judge, "PairsJudge", self._judge)
 

@@ -18,8 +18,8 @@ from comparison.operate.options import (
     verdict_option,
 )
 from comparison.operate.stop import stop_asked
-from flags.commands.exits import exit_codes
-from flags.commands.options import unleash_options
+from flags.cli.exit_codes import exit_codes
+from flags.cli.options import unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile

@@ -6,7 +6,7 @@ from typing import Final
 import click
 
 from comparison.command_options import labels_option, pairs_argument, reference_option
-from flags.commands.options import Command, with_options
+from flags.cli.options import Command, with_options
 from flags.errors import OtherFlagError
 from flags.operate.audit import DEFAULT
 from flags.playbook.file import read_playbook

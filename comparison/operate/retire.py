@@ -15,8 +15,8 @@ from comparison.operate.duration_option import DurationOption
 from comparison.operate.options import evidence_options, playbook_of
 from comparison.operate.place import Place
 from comparison.operate.serving_alone import seconds_to_serve
-from flags.commands.exits import exit_codes
-from flags.commands.options import unleash_options
+from flags.cli.exit_codes import exit_codes
+from flags.cli.options import unleash_options
 from flags.gate import Decision
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.seed import shadow_key

@@ -17,8 +17,8 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from flags.commands.dashboard import dashboard
-from flags.commands.init import init
+from flags.cli.dashboard import dashboard
+from flags.cli.init import init
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import AdminError, UnleashUnreachableError
 from flags.unleash.local import LocalUnleash, packages
@@ -27,7 +27,7 @@ from flags.unleash.local.server import free_port
 
 pytest_plugins = ("tests.integration.unleash_server",)
 
-COMMAND = "from flags.commands.dashboard import dashboard; dashboard()"
+COMMAND = "from flags.cli.dashboard import dashboard; dashboard()"
 FLAG = "fraud-detector-v2"
 
 

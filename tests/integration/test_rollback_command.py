@@ -13,7 +13,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from flags.commands.rollback import rollback
+from flags.cli.rollback import rollback
 from flags.monitoring.worker_state import WORKERS_PATH
 from flags.operate.audit import Audit, AuditFile
 from flags.operate.running_service import running_workers

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from flags.commands.status import status
+from flags.cli.status import status
 from flags.operate.running_service import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash

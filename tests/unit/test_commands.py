@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from comparison.command_options import Refusal
 from comparison.gate_command import EXIT_CODES
 from flags.cli import migration
-from flags.commands.exits import FAILED, FOLLOWERS_MISSING, REFUSED
+from flags.cli.exit_codes import FAILED, FOLLOWERS_MISSING, REFUSED
 from tests.markdown import DOCS, code, rows, section
 
 COMMANDS = migration.list_commands(click.Context(migration))

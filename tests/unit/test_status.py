@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from flags.commands.status import status
-from flags.commands.status_table import print_status
+from flags.cli.status import status
+from flags.cli.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
 from flags.monitoring.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
 from flags.operate.running_service import running_workers

@@ -8,9 +8,9 @@ from typing import Final
 
 import click
 
-from flags.commands.exits import FOLLOWERS_MISSING, exit_codes
-from flags.commands.options import unleash_options
-from flags.commands.printable import printable
+from flags.cli.exit_codes import FOLLOWERS_MISSING, exit_codes
+from flags.cli.options import unleash_options
+from flags.cli.printable import printable
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
 from flags.monitoring.worker_state import FlagBelief

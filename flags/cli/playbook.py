@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flags.commands.exits import exit_codes
+from flags.cli.exit_codes import exit_codes
 from flags.playbook.durations import duration_text
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Gate, Playbook, Step

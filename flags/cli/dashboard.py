@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import click
 
-from flags.commands.exits import exit_codes
-from flags.commands.init import show
+from flags.cli.exit_codes import exit_codes
+from flags.cli.init import show
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from flags.unleash.local.errors import InstallFailedError, ProgramFailedError

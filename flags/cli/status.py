@@ -8,8 +8,8 @@ import click
 import orjson
 from rich.console import Console
 
-from flags.commands.exits import exit_codes
-from flags.commands.status_table import print_status
+from flags.cli.exit_codes import exit_codes
+from flags.cli.status_table import print_status
 from flags.errors import OtherFlagError
 from flags.monitoring.worker_state import Workers
 from flags.operate.running_service import running_workers

@@ -2,8 +2,8 @@
 
 import click
 
-from flags.commands.exits import REFUSED, exit_codes
-from flags.commands.options import unleash_options
+from flags.cli.exit_codes import REFUSED, exit_codes
+from flags.cli.options import unleash_options
 from flags.unleash.admin import Seeded, UnleashAdmin, seed
 
 

@@ -10,17 +10,17 @@ _COMMANDS: Final = {
     "autopilot": ("comparison.operate.autopilot", "Advance, hold or roll back at an interval."),
     "compact": ("comparison.compact_command", "Turn pair files into Parquet files, bit by bit."),
     "compare": ("comparison.cli", "Compare the recorded pairs of both models."),
-    "file": ("flags.commands.file", "Keep the flag in a file, where there is no Unleash."),
-    "dashboard": ("flags.commands.dashboard", "Run a real Unleash server on this machine."),
+    "file": ("flags.cli.file", "Keep the flag in a file, where there is no Unleash."),
+    "dashboard": ("flags.cli.dashboard", "Run a real Unleash server on this machine."),
     "gate": ("comparison.gate_command", "Decide whether the migration goes on: the exit code."),
-    "init": ("flags.commands.init", "Create the migration's flags in an Unleash server."),
-    "playbook": ("flags.commands.playbook", "Write or check the plan of a migration."),
+    "init": ("flags.cli.init", "Create the migration's flags in an Unleash server."),
+    "playbook": ("flags.cli.playbook", "Write or check the plan of a migration."),
     "retire": (
         "comparison.operate.retire",
         "Check that the primary can go, and say what to remove.",
     ),
-    "rollback": ("flags.commands.rollback", "Switch the flag off, and watch the workers follow."),
-    "status": ("flags.commands.status", "Show the stage, the last change, and what workers see."),
+    "rollback": ("flags.cli.rollback", "Switch the flag off, and watch the workers follow."),
+    "status": ("flags.cli.status", "Show the stage, the last change, and what workers see."),
 }
 """Command name: the module that has a click command of that name, and its line in the help."""
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flags.commands.printable import printable
+from flags.cli.printable import printable
 from flags.monitoring.views import FlagView, WorkerView
 from flags.operate.status import Change, Status
 from flags.playbook.stages import Stage

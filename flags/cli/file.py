@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from flags.commands.exits import exit_codes
+from flags.cli.exit_codes import exit_codes
 from flags.unleash.flags_file import write_flags_file
 
 

@@ -1,1 +1,0 @@
-"""Hold the commands of `bentoml migration` that touch only the flag, one module each."""

@@ -2,7 +2,7 @@
 
 from comparison.conclusion import Conclusion, conclude
 from comparison.errors import ComparisonError
-from comparison.pairs import Pairs, load_pairs, read_pairs
+from comparison.pairs.reader import Pairs, load_pairs, read_pairs
 from comparison.summary import Summary, as_plain, summarise
 
 __all__ = [

@@ -25,7 +25,7 @@ from comparison.output_counts import (
     outputs_of,
     with_output,
 )
-from comparison.pairs import Pairs
+from comparison.pairs.reader import Pairs
 from comparison.score_grid import ScoreGrid
 from comparison.sources import FramePairs, PairSource
 from comparison.step_counts import (

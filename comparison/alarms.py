@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.columns import SIDES
+from comparison.pairs.columns import SIDES
 from comparison.statistics import Proportion, Ratio, mcnemar_mid_p, paired_ratio
 from flags.gate.evidence import Paired
 

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from comparison.columns import SIDES
 from comparison.divergence import Counts, Floats
 from comparison.joint import Joint, counted
+from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Interval
 
 REPLICATES: Final = 1_000

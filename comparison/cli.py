@@ -20,10 +20,10 @@ from comparison.command_options import (
     write,
 )
 from comparison.conclusion import conclude
-from comparison.pairs import Pairs, read_pairs
+from comparison.pairs.reader import Pairs, read_pairs
+from comparison.pairs.window import within
 from comparison.summary import as_plain, summarise
 from comparison.terminal import print_summary
-from comparison.window import within
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from flags.gate.evidence import Evidence

@@ -9,7 +9,7 @@ from comparison.command_options import pairs_argument, refusals
 from comparison.number_format import counted
 
 if TYPE_CHECKING:
-    from comparison.compact import Compacted
+    from comparison.pairs.compaction import Compacted
 
 
 @click.command()
@@ -30,7 +30,7 @@ def compact(pairs: Path, into: Path) -> None:
     Example: bentoml migration compact pairs --into compacted
     """
     with refusals():
-        from comparison.compact import compact as run
+        from comparison.pairs.compaction import compact as run
 
         click.echo(told(run(pairs, into), into))
 

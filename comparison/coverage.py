@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy import stats
 
-from comparison.columns import SIDES
+from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Count
 
 

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from comparison.columns import SIDES
 from comparison.divergence import Counts, binned_quantiles, ks, psi, wasserstein
 from comparison.joint import Joint
+from comparison.pairs.columns import SIDES
 from comparison.score_grid import ScoreGrid
 from flags.gate.evidence import Distribution
 

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.columns import (
+from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
     CERTAINTY,
     COUNT,

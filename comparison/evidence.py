@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from comparison.accounting import Accounting
 from comparison.aggregates import Aggregates, OutputAggregates
 from comparison.alarms import counted_alarms, counted_by
 from comparison.calibrate import calibrate
@@ -24,6 +23,7 @@ from comparison.notes import (
     of_output,
     of_window,
 )
+from comparison.pairs.accounting import Accounting
 from comparison.quality import quality
 from flags.gate.evidence import (
     Count,

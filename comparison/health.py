@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.columns import SIDES
+from comparison.pairs.columns import SIDES
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Health, Paired
 
 Truths = npt.NDArray[np.bool_]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from comparison.accounting import Accounting, Worker
 from comparison.aggregates import Aggregates
-from comparison.columns import SIDES
 from comparison.health import by_value
+from comparison.pairs.accounting import Accounting, Worker
+from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Count, Integrity
 
 

@@ -23,7 +23,7 @@ from comparison.errors import (
 from comparison.evidence import evidence
 from comparison.judgement import Judgement
 from comparison.labels import Labels, load_labels
-from comparison.pairs import Pairs
+from comparison.pairs.reader import Pairs
 from comparison.sources import FramePairs, PairSource, open_source
 from comparison.step_choice import chosen_step, step_at
 from comparison.summary import nothing_found

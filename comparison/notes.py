@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from comparison.accounting import Accounting
 from comparison.aggregates import Aggregates
 from comparison.number_format import counted, p_value, percent, span, values_or_range
+from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import Drift, Integrity, Output, Quality, Window
 
 COVERAGE_P: Final = 0.001

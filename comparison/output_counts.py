@@ -14,7 +14,6 @@ from ibis import _
 
 from comparison.aggregates import OutputAggregates
 from comparison.binning import grid_key
-from comparison.columns import SIDES
 from comparison.counting import (
     ALARMS,
     FLIPS,
@@ -26,6 +25,7 @@ from comparison.counting import (
     framed,
     stacked,
 )
+from comparison.pairs.columns import SIDES
 from comparison.score_grid import ScoreGrid
 from comparison.sources import scored_outputs
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from comparison.accounting import Accounting, account_counts
-from comparison.arrow_columns import arrow_type
-from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
-from comparison.compacted import PAIRS, pair_parts, read_state, reading_of
-from comparison.compacted_frame import repeated_pairs, worker_records
 from comparison.counting import counted
 from comparison.embedded import connect, held
 from comparison.engine_pairs import completed, in_nanoseconds, in_window
+from comparison.pairs.accounting import Accounting, account_counts
+from comparison.pairs.arrow import arrow_type
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
+from comparison.pairs.compacted import PAIRS, pair_parts, read_state, reading_of
+from comparison.pairs.compacted_frame import repeated_pairs, worker_records
 from comparison.sequences import distinct_numbers, numbered
 
 

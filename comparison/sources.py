@@ -1,6 +1,6 @@
 """Name the places where pairs lie; each shows them to its engine as the same table.
 
-The columns are those of `comparison.pairs`, except that `time` is a whole number of nanoseconds
+The columns are those of `comparison.pairs.reader`, except that `time` is a whole number of nanoseconds
 since 1970 (engines differ in how they round times) and that the columns of every output carry its
 name: `primary_score.fraud_probability`. Columns that nobody ever recorded may be absent.
 """
@@ -14,13 +14,13 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from comparison.accounting import Accounting
-from comparison.arrow_columns import to_arrow
-from comparison.columns import SIDES, output_columns, short_name
-from comparison.compacted import is_compacted
 from comparison.embedded import connect, held, shown
 from comparison.engine_pairs import in_window
-from comparison.pairs import AllPairs, Pairs, read_all
+from comparison.pairs.accounting import Accounting
+from comparison.pairs.arrow import to_arrow
+from comparison.pairs.columns import SIDES, output_columns, short_name
+from comparison.pairs.compacted import is_compacted
+from comparison.pairs.reader import AllPairs, Pairs, read_all
 from comparison.parquet_pairs import ParquetPairs
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 from ibis import _
 
 from comparison.binning import duration_bins, duration_key, edge_bin
-from comparison.columns import SIDES
 from comparison.counting import (
     COVERAGE,
     DURATIONS,
@@ -21,6 +20,7 @@ from comparison.counting import (
     stacked,
 )
 from comparison.output_counts import both_ok, is_finite, with_columns
+from comparison.pairs.columns import SIDES
 from comparison.sequences import distinct_numbers, numbered
 from comparison.sources import PairSource
 

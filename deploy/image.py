@@ -23,7 +23,7 @@ from typing import Final
 import psutil
 import yaml
 
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from service.replay import bodies, replay
 from service.serving import free_port
 from service.simulator import simulate

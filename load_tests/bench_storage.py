@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
-from comparison.compact import compact  # noqa: E402 - needs the line above
+from comparison.pairs.compaction import compact  # noqa: E402 - needs the line above
 from flags.export.destination import Protocol  # noqa: E402
 from flags.export.otlp_request import export_request  # noqa: E402
 from flags.unleash.flags_file import write_flags_file  # noqa: E402

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from comparison.columns import ATTRIBUTE_COLUMNS, SIDES
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES
 from flags.export import attributes
 
 TABLE: Final = "otel_traces"

@@ -17,10 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 import comparison.parquet_pairs  # noqa: F401 - so that importing it is not measured
-from comparison.compact import compact as take
-from comparison.compacted import PAIRS
 from comparison.embedded import connect
 from comparison.judging import Additions, Extent, Found, judge
+from comparison.pairs.compacted import PAIRS
+from comparison.pairs.compaction import compact as take
 from flags.playbook.model import Playbook
 from load_tests.generated_pairs import BEGIN, DAYS, FLAG
 from load_tests.peers.tables import peak

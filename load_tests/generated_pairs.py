@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from comparison.compacted import PAIRS, STATE_FILE, CompactionState, partition
+from comparison.pairs.compacted import PAIRS, STATE_FILE, CompactionState, partition
 
 FLAG = "fraud-detector-v2"
 OUTPUT = "fraud_probability"

@@ -264,7 +264,7 @@ def _unpaired(folder: str | None) -> int | None:
     """Return how many answers have no pair; the last pairs may take a moment to be on disk."""
     if folder is None:
         return None
-    from comparison.pairs import load_pairs
+    from comparison.pairs.reader import load_pairs
 
     wanted = Counter(state.total.answered)
     deadline = time.monotonic() + PAIRS_WITHIN

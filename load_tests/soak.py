@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 import psutil  # noqa: E402 - needs the line above
 from scipy.stats import theilslopes  # noqa: E402
 
-from comparison.pairs import read_pairs  # noqa: E402
+from comparison.pairs.reader import read_pairs  # noqa: E402
 from flags.unleash.flags_file import write_flags_file  # noqa: E402
 from load_tests.bench_overhead import FLAG, PLACEMENTS, train_models  # noqa: E402
 from load_tests.load import System  # noqa: E402

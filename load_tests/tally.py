@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from comparison.accounting import Accounting
-from comparison.pairs import Pairs
+from comparison.pairs.accounting import Accounting
+from comparison.pairs.reader import Pairs
 from load_tests.fault import Excuse
 from load_tests.steady_load import Reply
 from load_tests.verdict import WORK, candidate_score, primary_score

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from comparison.conclusion import conclude
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from comparison.summary import Summary, summarise
 from comparison.terminal import print_summary
 from flags.errors import FlagsError

@@ -9,7 +9,7 @@ import pandas as pd
 
 from comparison.aggregates import Aggregates, OutputAggregates
 from comparison.binning import duration_bins
-from comparison.pairs import AllPairs
+from comparison.pairs.reader import AllPairs
 from comparison.score_grid import ScoreGrid
 
 SIDES = ("primary", "candidate")

@@ -1,6 +1,6 @@
 """Name every attribute of a pair span, once.
 
-`flags.export.spans` writes them, `comparison.pairs` reads them.
+`flags.export.spans` writes them, `comparison.pairs.reader` reads them.
 
 `feature_flag.*` and `error.*` come from the OpenTelemetry semantic conventions for feature flag
 evaluation (https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-flags-events/). There

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from flags.operate.history import History, read_history
 from flags.unleash.admin import UnleashAdmin, seed
 from flags.unleash.local import LocalUnleash

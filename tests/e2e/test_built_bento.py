@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from comparison.pairs import load_pairs
+from comparison.pairs.reader import load_pairs
 from flags.unleash.flags_file import write_flags_file
 from service.schema import Transaction
 from service.serving import Serving

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from comparison.pairs import Pairs, read_pairs
+from comparison.pairs.reader import Pairs, read_pairs
 from comparison.summary import Summary, summarise
 from flags.cli import migration
 from service.serving import Serving

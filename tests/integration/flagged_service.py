@@ -17,7 +17,7 @@ import pandas as pd
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from comparison.pairs import load_pairs
+from comparison.pairs.reader import load_pairs
 from flags.export import attributes
 from flags.monitoring.metrics import PROVIDER_STATE
 from flags.monitoring.worker_state import WORKERS_PATH, Workers

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from comparison.pairs import load_pairs
+from comparison.pairs.reader import load_pairs
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually

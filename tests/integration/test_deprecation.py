@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from comparison.pairs import load_pairs
+from comparison.pairs.reader import load_pairs
 from flags.cli import migration
 from flags.unleash.admin import seed
 from flags.unleash.admin.seed import shadow_key

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from comparison.pairs import load_pairs, read_pairs
+from comparison.pairs.reader import load_pairs, read_pairs
 from flags.pairing.assignment import Side
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving

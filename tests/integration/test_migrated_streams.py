@@ -13,7 +13,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from comparison.pairs import load_pairs, read_pairs
+from comparison.pairs.reader import load_pairs, read_pairs
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.fakes import eventually

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from flags.export import attributes
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from comparison.summary import summarise
 from flags.unleash.flags_file import write_flags_file
 from service.replay import Reply, bodies, replay

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import comparison.output_counts
 from comparison.aggregate import aggregate
 from comparison.aggregates import Aggregates
-from comparison.compact import compact
 from comparison.engine_pairs import TablePairs
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.labels import Labels
-from comparison.pairs import read_all, read_pairs
+from comparison.pairs.compaction import compact
+from comparison.pairs.reader import read_all, read_pairs
 from comparison.parquet_pairs import ParquetPairs
 from comparison.sources import FramePairs
 from flags.export import attributes

@@ -19,17 +19,17 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import comparison.compact
-from comparison.compact import compact
+import comparison.pairs.compaction
 from comparison.compact_command import compact as command
-from comparison.compacted import PAIRS, STATE_FILE, read_state
 from comparison.errors import (
     CompactionError,
     CompactionUnreadableError,
     PairsUnreadableError,
     SeveralFlagsError,
 )
-from comparison.pairs import load_pairs, read_all, read_pairs
+from comparison.pairs.compacted import PAIRS, STATE_FILE, read_state
+from comparison.pairs.compaction import compact
+from comparison.pairs.reader import load_pairs, read_all, read_pairs
 from flags.export import attributes
 from tests.pair_files import FLAG, PairFile, Scored, failed, span, traces
 
@@ -136,9 +136,9 @@ def test_flags_and_days_have_folders_of_their_own(pairs: Path, into: Path) -> No
 def test_pairs_are_written_in_chunks_of_bounded_size(
     pairs: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison.compact, "CHUNK_ROWS", 3)
-    monkeypatch.setattr("comparison.pair_files.BLOCK_ROWS", 2)
-    monkeypatch.setattr("comparison.pair_files._CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(comparison.pairs.compaction, "CHUNK_ROWS", 3)
+    monkeypatch.setattr("comparison.pairs.files.BLOCK_ROWS", 2)
+    monkeypatch.setattr("comparison.pairs.files._CHUNK_BYTES", 1_000)
     file = PairFile(pairs)
     for _ in range(10):
         file.pair()
@@ -242,7 +242,7 @@ def test_a_file_that_its_writer_removes_meanwhile_is_passed_over(
     PairFile(pairs).pair()
     gone = pairs / "gone.jsonl"
     files = [gone, pairs / "worker-1.jsonl"]
-    monkeypatch.setattr(comparison.compact, "find_files", lambda _source: files)
+    monkeypatch.setattr(comparison.pairs.compaction, "find_files", lambda _source: files)
     assert compact(pairs, into).pairs == 1
 
 
@@ -377,9 +377,9 @@ KILLING = """
     from pathlib import Path
 
     import pandas, pyarrow.parquet
-    import comparison.compacted_frame
-    from comparison.compact import compact
-    from comparison.pairs import read_all
+    import comparison.pairs.compacted_frame
+    from comparison.pairs.compaction import compact
+    from comparison.pairs.reader import read_all
     from tests.pair_files import PairFile
 
     def forked(do, kill_after=None):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from comparison.columns import column_of
+from comparison.pairs.columns import column_of
 from flags import Assignment, Observation, Pair, Side, Status
 from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans

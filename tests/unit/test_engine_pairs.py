@@ -13,7 +13,7 @@ import pytest
 from comparison.aggregate import aggregate
 from comparison.embedded import connect, shown
 from comparison.engine_pairs import CollectorTraces, TablePairs
-from comparison.pairs import read_all
+from comparison.pairs.reader import read_all
 from comparison.sources import FramePairs
 from flags.export import attributes
 from tests.clickhouse import clickhouse, needs_clickhouse

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.accounting import Accounting, Worker
 from comparison.aggregates import Aggregates
 from comparison.alarms import counted_alarms
 from comparison.drift import FeatureReference, References
 from comparison.evidence import evidence
+from comparison.pairs.accounting import Accounting, Worker
 from flags.gate.evidence import DURATION_EDGES, Count, Evidence, Paired
 from tests.counted_pairs import (
     FLAG,

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import comparison.line_template
-import comparison.pair_files
-from comparison.columns import column_of
+import comparison.pairs.files
+import comparison.pairs.line_patterns
 from comparison.errors import PairsUnreadableError
-from comparison.line_template import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, Templates
-from comparison.pair_files import _SHAPE_ERRORS, Block, Progress, Reading, read_file
+from comparison.pairs.columns import column_of
+from comparison.pairs.files import _SHAPE_ERRORS, Block, Progress, Reading, read_file
+from comparison.pairs.line_patterns import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, Templates
 from flags.export import attributes
 from tests.pair_files import PairFile, Scored, any_value, span, traces
 
@@ -181,7 +181,7 @@ def test_most_lines_are_read_by_the_quicker_template(
             for number in range(3 * FEWEST_ROWS)
         )
     )
-    monkeypatch.setattr(comparison.pair_files, "BLOCK_ROWS", FEWEST_ROWS)
+    monkeypatch.setattr(comparison.pairs.files, "BLOCK_ROWS", FEWEST_ROWS)
     templates = Templates()
     for _ in read_file(path, Reading(templates=templates), Progress()):
         pass
@@ -200,7 +200,7 @@ def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     reading, parsed = Reading(), []
     loads = orjson.loads
     monkeypatch.setattr(
-        "comparison.pair_files.orjson.loads", lambda text: parsed.append(text) or loads(text)
+        "comparison.pairs.files.orjson.loads", lambda text: parsed.append(text) or loads(text)
     )
     for each in lines:
         reading.take_line(each)
@@ -267,22 +267,22 @@ def test_a_file_read_by_the_chunk_is_read_as_the_parser_reads_it(
     whole = b"".join(made)
     path.write_bytes(whole[: len(whole) - torn])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison.pair_files, "_CHUNK_BYTES", chunk)
-        patch.setattr(comparison.pair_files, "BLOCK_ROWS", 5)
-        patch.setattr(comparison.line_template, "FEWEST_ROWS", 2)
-        patch.setattr(comparison.line_template, "FEWEST_SHARED", 1)
+        patch.setattr(comparison.pairs.files, "_CHUNK_BYTES", chunk)
+        patch.setattr(comparison.pairs.files, "BLOCK_ROWS", 5)
+        patch.setattr(comparison.pairs.line_patterns, "FEWEST_ROWS", 2)
+        patch.setattr(comparison.pairs.line_patterns, "FEWEST_SHARED", 1)
         assert outcome(path, Templates()) == outcome(path, Parsed())
 
 
 def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    template = comparison.line_template._Expression.template
+    template = comparison.pairs.line_patterns._Expression.template
 
     def counted(self: Any, *arguments: Any) -> Any:
         made.append(self)
         return template(self, *arguments)
 
-    monkeypatch.setattr(comparison.line_template._Expression, "template", counted)
+    monkeypatch.setattr(comparison.pairs.line_patterns._Expression, "template", counted)
     lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MOST_ATTEMPTS + 9)]
     templates = Templates()
     found = read(lines * 2, templates)

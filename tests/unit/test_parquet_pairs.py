@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from comparison.compact import compact
-from comparison.compacted import STATE_FILE
 from comparison.errors import CompactionUnreadableError, PairsUnreadableError
-from comparison.pairs import read_all
+from comparison.pairs.compacted import STATE_FILE
+from comparison.pairs.compaction import compact
+from comparison.pairs.reader import read_all
 from comparison.parquet_pairs import ParquetPairs
 from comparison.sources import FramePairs, open_source
 from flags.export import attributes

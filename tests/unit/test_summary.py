@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from comparison.conclusion import Conclusion, conclude
 from comparison.errors import NoPairsError
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from comparison.statistics import paired_ratio, wilson_interval
 from comparison.summary import OutputFigures, Summary, as_plain, summarise
 from flags.export import attributes

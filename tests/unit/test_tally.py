@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from comparison.pairs import read_pairs
+from comparison.pairs.reader import read_pairs
 from flags.export import attributes
 from load_tests.fault import Excuse
 from load_tests.steady_load import Reply

@@ -7,12 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from comparison.arrow_columns import to_parts
-from comparison.columns import CATEGORY, Column
-from comparison.compacted import REPEATED, WORKERS, pair_parts, read_state, reading_of
 from comparison.errors import CompactionUnreadableError
-from comparison.pair_files import Reading
-from comparison.table import Table
+from comparison.pairs.arrow import to_parts
+from comparison.pairs.columns import CATEGORY, Column
+from comparison.pairs.compacted import REPEATED, WORKERS, pair_parts, read_state, reading_of
+from comparison.pairs.files import Reading
+from comparison.pairs.table import Table
 
 _FLAG = Column("flag", CATEGORY)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from comparison.errors import NoPairsError, WindowEmptyError
-from comparison.pairs import Pairs
+from comparison.pairs.reader import Pairs
 
 
 def within(pairs: Pairs, since: datetime | None, until: datetime | None) -> Pairs:

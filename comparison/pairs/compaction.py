@@ -14,11 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from comparison.compacted import STATE_FILE, CompactionState, TakenFile, is_compacted, read_state
-from comparison.compacted_parts import PartWriter
 from comparison.errors import CompactionError
-from comparison.pair_files import Progress, Reading, find_files, read_file
-from comparison.table import Table
+from comparison.pairs.compacted import (
+    STATE_FILE,
+    CompactionState,
+    TakenFile,
+    is_compacted,
+    read_state,
+)
+from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.files import Progress, Reading, find_files, read_file
+from comparison.pairs.table import Table
 
 CHUNK_ROWS: Final = 2**19
 """Pairs that are sorted, freed of repetitions and written together; they bound the memory."""

@@ -5,7 +5,7 @@
     <folder>/workers/<run>.parquet                           start and stop records of workers
     <folder>/repeated/<run>.parquet                          flag and time of pairs found again
 
-The columns of pairs are those of `comparison.pairs` with two differences: `flag` and `date` are in
+The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date` are in
 the path, as Hive writes them, and the columns of every output carry its name. Each file has the
 columns that its pairs had. A pair is in there once.
 """
@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from comparison.errors import CompactionUnreadableError
-from comparison.pair_files import Reading
+from comparison.pairs.files import Reading
 from flags.export import attributes
 
 STATE_FILE: Final = "compaction.json"

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from comparison.arrow_columns import NANOSECONDS, to_arrow
-from comparison.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
-from comparison.compacted import PAIRS, REPEATED, WORKERS, partition
+from comparison.pairs.arrow import NANOSECONDS, to_arrow
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
+from comparison.pairs.compacted import PAIRS, REPEATED, WORKERS, partition
 from flags.export import attributes
 
 _ROW_GROUP: Final = 2**17

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import orjson
 
-from comparison.columns import column_of
+from comparison.pairs.columns import column_of
 
 MOST_TEMPLATES: Final = 8
 """Kept at a time, those that matched last first."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from comparison.errors import PairsUnreadableError
-from comparison.line_template import Templates
+from comparison.pairs.line_patterns import Templates
 from flags.export import attributes
 
 BLOCK_ROWS: Final = 4_096

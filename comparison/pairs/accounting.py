@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from comparison.pair_files import Reading
+from comparison.pairs.files import Reading
 from flags.export import attributes
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from comparison.columns import (
+from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
     CATEGORY,
     SPAN_COLUMNS,
@@ -14,7 +14,7 @@ from comparison.columns import (
     output_columns,
     short_name,
 )
-from comparison.pair_files import Block
+from comparison.pairs.files import Block
 
 _FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())}
 

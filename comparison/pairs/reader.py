@@ -33,11 +33,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from comparison.accounting import Accounting, account
-from comparison.compacted import is_compacted
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
-from comparison.pair_files import Reading, read_blocks
-from comparison.table import Table, name_outputs, only_flag
+from comparison.pairs.accounting import Accounting, account
+from comparison.pairs.compacted import is_compacted
+from comparison.pairs.files import Reading, read_blocks
+from comparison.pairs.table import Table, name_outputs, only_flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _read(source: Path) -> tuple[Table, Reading, pd.DataFrame | None]:
     """Return the pairs at `source`, what was counted, and what has been left out already."""
     if is_compacted(source):
         # Imported here: plain pair files are read without Arrow.
-        from comparison.compacted_frame import read_compacted
+        from comparison.pairs.compacted_frame import read_compacted
 
         return read_compacted(source)
     reading, table = Reading(), Table()

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.extensions import ExtensionArray
 
-from comparison.columns import (
+from comparison.pairs.columns import (
     CATEGORY,
     CERTAINTY,
     COUNT,
@@ -55,7 +55,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def to_parts(table: pa.Table) -> dict[Column, Any]:
-    """Return the columns of an Arrow table as `comparison.table.Table` joins them."""
+    """Return the columns of an Arrow table as `comparison.pairs.table.Table` joins them."""
     columns = ((column_named(name), name) for name in table.column_names)
     return {
         column: _part(column.kind)(table.column(name).combine_chunks())

@@ -13,8 +13,9 @@ import ibis.expr.types as ir
 from ibis import _
 
 from comparison.aggregates import Aggregates
-from comparison.counting import HOUR, counted
-from comparison.engine_pairs import in_window, nanoseconds
+from comparison.engines.grouping import HOUR, counted
+from comparison.engines.sources import FramePairs, PairSource
+from comparison.engines.tables import in_window, nanoseconds
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.labels import Labels
 from comparison.output_counts import (
@@ -27,7 +28,6 @@ from comparison.output_counts import (
 )
 from comparison.pairs.reader import Pairs
 from comparison.score_grid import ScoreGrid
-from comparison.sources import FramePairs, PairSource
 from comparison.step_counts import (
     coverage_counts,
     duration_counts,

@@ -10,9 +10,10 @@ import pandas as pd
 from ibis import _
 
 from comparison.aggregate import aggregate
-from comparison.counting import empty, framed
 from comparison.current_run import Run, latest_run, moment, rollouts, slot_size
 from comparison.drift import References
+from comparison.engines.grouping import empty, framed
+from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.errors import (
     FlagNotFoundError,
     NoPairsError,
@@ -24,7 +25,6 @@ from comparison.evidence import evidence
 from comparison.judgement import Judgement
 from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs
-from comparison.sources import FramePairs, PairSource, open_source
 from comparison.step_choice import chosen_step, step_at
 from comparison.summary import nothing_found
 from comparison.threshold_change import changed_at

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from comparison.embedded import connect, shown
-from comparison.engine_pairs import nanoseconds
+from comparison.engines.embedded import connect, shown
+from comparison.engines.tables import nanoseconds
 from comparison.label_file import LabelFile, open_labels
 
 

@@ -14,7 +14,7 @@ from ibis import _
 
 from comparison.aggregates import OutputAggregates
 from comparison.binning import grid_key
-from comparison.counting import (
+from comparison.engines.grouping import (
     ALARMS,
     FLIPS,
     HOUR,
@@ -25,9 +25,9 @@ from comparison.counting import (
     framed,
     stacked,
 )
+from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
 from comparison.score_grid import ScoreGrid
-from comparison.sources import scored_outputs
 
 MOST_FLIPS: Final = 100
 MOST_THRESHOLDS: Final = 64

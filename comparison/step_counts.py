@@ -8,7 +8,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.binning import duration_bins, duration_key, edge_bin
-from comparison.counting import (
+from comparison.engines.grouping import (
     COVERAGE,
     DURATIONS,
     FEATURES,
@@ -19,10 +19,10 @@ from comparison.counting import (
     framed,
     stacked,
 )
+from comparison.engines.sources import PairSource
+from comparison.engines.worker_numbers import distinct_numbers, numbered
 from comparison.output_counts import both_ok, is_finite, with_columns
 from comparison.pairs.columns import SIDES
-from comparison.sequences import distinct_numbers, numbered
-from comparison.sources import PairSource
 
 
 def pair_counts(window: ir.Table) -> pd.DataFrame:

@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 import ibis  # noqa: E402 - needs the line above
 
 from comparison.aggregate import aggregate  # noqa: E402
-from comparison.engine_pairs import CollectorTraces, TablePairs  # noqa: E402
-from comparison.parquet_pairs import ParquetPairs  # noqa: E402
-from comparison.sources import PairSource  # noqa: E402
+from comparison.engines.parquet import ParquetPairs  # noqa: E402
+from comparison.engines.sources import PairSource  # noqa: E402
+from comparison.engines.tables import CollectorTraces, TablePairs  # noqa: E402
 from load_tests import collector_table  # noqa: E402
 from load_tests.generated_pairs import FLAG, write_pairs  # noqa: E402
 

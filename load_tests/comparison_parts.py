@@ -16,8 +16,8 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-import comparison.parquet_pairs  # noqa: F401 - so that importing it is not measured
-from comparison.embedded import connect
+import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
+from comparison.engines.embedded import connect
 from comparison.judging import Additions, Extent, Found, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction import compact as take

@@ -12,10 +12,10 @@ import pytest
 
 from comparison.aggregate import aggregate
 from comparison.aggregates import Aggregates
-from comparison.embedded import connect
-from comparison.engine_pairs import TablePairs
+from comparison.engines.embedded import connect
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.tables import TablePairs
 from comparison.labels import load_labels
-from comparison.parquet_pairs import ParquetPairs
 from load_tests.generated_pairs import BEGIN, FLAG, OUTPUT, write_pairs
 from tests.clickhouse import clickhouse, needs_clickhouse
 from tests.reference_aggregates import assert_equal

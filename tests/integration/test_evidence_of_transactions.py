@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from comparison.aggregate import aggregate
 from comparison.drift import References
-from comparison.engine_pairs import TablePairs
+from comparison.engines.tables import TablePairs
 from comparison.evidence import evidence
 from comparison.labels import Labels
 from comparison.statistics import paired_ratio

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import comparison.output_counts
 from comparison.aggregate import aggregate
 from comparison.aggregates import Aggregates
-from comparison.engine_pairs import TablePairs
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.sources import FramePairs
+from comparison.engines.tables import TablePairs
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.labels import Labels
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all, read_pairs
-from comparison.parquet_pairs import ParquetPairs
-from comparison.sources import FramePairs
 from flags.export import attributes
 from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed
 from tests.reference_aggregates import assert_equal, reference

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from comparison.aggregate import aggregate
-from comparison.embedded import connect, shown
-from comparison.engine_pairs import CollectorTraces, TablePairs
+from comparison.engines.embedded import connect, shown
+from comparison.engines.sources import FramePairs
+from comparison.engines.tables import CollectorTraces, TablePairs
 from comparison.pairs.reader import read_all
-from comparison.sources import FramePairs
 from flags.export import attributes
 from tests.clickhouse import clickhouse, needs_clickhouse
 from tests.pair_files import FLAG, PairFile, Scored, failed, span, traces

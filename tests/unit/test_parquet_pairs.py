@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.sources import FramePairs, open_source
 from comparison.errors import CompactionUnreadableError, PairsUnreadableError
 from comparison.pairs.compacted import STATE_FILE
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all
-from comparison.parquet_pairs import ParquetPairs
-from comparison.sources import FramePairs, open_source
 from flags.export import attributes
 from tests.pair_files import PairFile, span
 

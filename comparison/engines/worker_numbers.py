@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counting import WORKERS, fetched, framed
+from comparison.engines.grouping import WORKERS, fetched, framed
 
 _BLOCK = 32
 

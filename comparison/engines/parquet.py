@@ -11,15 +11,15 @@ import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from comparison.counting import counted
-from comparison.embedded import connect, held
-from comparison.engine_pairs import completed, in_nanoseconds, in_window
+from comparison.engines.embedded import connect, held
+from comparison.engines.grouping import counted
+from comparison.engines.tables import completed, in_nanoseconds, in_window
+from comparison.engines.worker_numbers import distinct_numbers, numbered
 from comparison.pairs.accounting import Accounting, account_counts
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
 from comparison.pairs.compacted import PAIRS, pair_parts, read_state, reading_of
 from comparison.pairs.compacted_frame import repeated_pairs, worker_records
-from comparison.sequences import distinct_numbers, numbered
 
 
 class ParquetPairs:

@@ -14,14 +14,14 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from comparison.embedded import connect, held, shown
-from comparison.engine_pairs import in_window
+from comparison.engines.embedded import connect, held, shown
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.tables import in_window
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import to_arrow
 from comparison.pairs.columns import SIDES, output_columns, short_name
 from comparison.pairs.compacted import is_compacted
 from comparison.pairs.reader import AllPairs, Pairs, read_all
-from comparison.parquet_pairs import ParquetPairs
 
 
 class PairSource(Protocol):

@@ -5,10 +5,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from comparison.counts.score_grid import ScoreGrid
 from comparison.divergence import Counts, binned_quantiles, ks, psi, wasserstein
 from comparison.joint import Joint
 from comparison.pairs.columns import SIDES
-from comparison.score_grid import ScoreGrid
 from flags.gate.evidence import Distribution
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from comparison.aggregates import Aggregates, OutputAggregates
 from comparison.alarms import counted_alarms, counted_by
 from comparison.calibrate import calibrate
+from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.coverage import coverage, coverage_p
 from comparison.distribution import distribution
 from comparison.drift import References, drift

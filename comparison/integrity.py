@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from comparison.aggregates import Aggregates
+from comparison.counts.tables import Aggregates
 from comparison.health import by_value
 from comparison.pairs.accounting import Accounting, Worker
 from comparison.pairs.columns import SIDES

@@ -6,9 +6,9 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from comparison.aggregates import OutputAggregates
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import OutputAggregates
 from comparison.divergence import Counts, Floats
-from comparison.score_grid import ScoreGrid
 
 UNKNOWN: Final = -1
 """Label of what is not labelled; 1 is positive, 0 negative."""

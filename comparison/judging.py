@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 from ibis import _
 
-from comparison.aggregate import aggregate
+from comparison.counts.aggregate import aggregate
 from comparison.current_run import Run, latest_run, moment, rollouts, slot_size
 from comparison.drift import References
 from comparison.engines.grouping import empty, framed

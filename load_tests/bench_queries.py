@@ -1,4 +1,4 @@
-"""Measure what an hourly look at the pairs costs in each engine: `comparison.aggregate`, all of it.
+"""Measure what an hourly look at the pairs costs in each engine: `comparison.counts.aggregate`, all of it.
 
 Made-up pairs of eight days, the same in every engine: Parquet files as `compact` writes them, and
 the collector's table in ClickHouse. Quoted is the processor time of the whole process tree per
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 
 import ibis  # noqa: E402 - needs the line above
 
-from comparison.aggregate import aggregate  # noqa: E402
+from comparison.counts.aggregate import aggregate  # noqa: E402
 from comparison.engines.parquet import ParquetPairs  # noqa: E402
 from comparison.engines.sources import PairSource  # noqa: E402
 from comparison.engines.tables import CollectorTraces, TablePairs  # noqa: E402

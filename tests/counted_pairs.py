@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.aggregates import Aggregates, OutputAggregates
-from comparison.score_grid import ScoreGrid
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import Aggregates, OutputAggregates
 
 FLAG, OUTPUT = "fraud-detector-v2", "fraud_probability"
 SINCE = datetime(2026, 3, 2, tzinfo=UTC)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from comparison.aggregates import Aggregates, OutputAggregates
-from comparison.binning import duration_bins
+from comparison.counts.bins import duration_bins
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.pairs.reader import AllPairs
-from comparison.score_grid import ScoreGrid
 
 SIDES = ("primary", "candidate")
 TABLES = ("pairs", "workers", "durations", "noise", "coverage", "features")
@@ -49,7 +49,7 @@ def reference(
     cutoff: datetime | None = None,
     edges: Mapping[str, Sequence[float]] | None = None,
 ) -> Aggregates:
-    """Return what `comparison.aggregate.aggregate` should."""
+    """Return what `comparison.counts.aggregate.aggregate` should."""
     edges = edges or {}
     window = _in_window(every.frame, since, until)
     pairs = window.loc[window["flag"] == flag]

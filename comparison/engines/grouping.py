@@ -52,7 +52,7 @@ DURATIONS: Final[Dtypes] = {"side": "string", "bin": "int64"}
 NOISE: Final[Dtypes] = {"output": "string", "differs": "boolean"}
 COVERAGE: Final[Dtypes] = {"served": "string", "label": "boolean"}
 FEATURES: Final[Dtypes] = {"feature": "string", "bin": "int64"}
-"""Columns of the tables of `comparison.aggregates`, each but for its count `n`."""
+"""Columns of the tables of `comparison.counts.tables`, each but for its count `n`."""
 
 
 def counted(table: ir.Table, **by: Any) -> ir.Table:

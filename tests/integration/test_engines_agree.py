@@ -10,8 +10,8 @@ import ibis
 import ibis.expr.types as ir
 import pytest
 
-from comparison.aggregate import aggregate
-from comparison.aggregates import Aggregates
+from comparison.counts.aggregate import aggregate
+from comparison.counts.tables import Aggregates
 from comparison.engines.embedded import connect
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import TablePairs

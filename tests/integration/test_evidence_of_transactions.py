@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
-from comparison.aggregate import aggregate
+from comparison.counts.aggregate import aggregate
 from comparison.drift import References
 from comparison.engines.tables import TablePairs
 from comparison.evidence import evidence

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import comparison.output_counts
-from comparison.aggregate import aggregate
-from comparison.aggregates import Aggregates
+import comparison.counts.outputs
+from comparison.counts.aggregate import aggregate
+from comparison.counts.tables import Aggregates
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs
 from comparison.engines.tables import TablePairs
@@ -204,7 +204,7 @@ def test_alarms_at_a_score_that_is_the_threshold_are_exact(tmp_path: Path) -> No
 def test_of_very_many_thresholds_the_most_frequent_are_edges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison.output_counts, "MOST_THRESHOLDS", 2)
+    monkeypatch.setattr(comparison.counts.outputs, "MOST_THRESHOLDS", 2)
     file = PairFile(tmp_path)
     for number in range(12):
         file.pair(Scored(0.5, 0.123), Scored(0.5, 0.456 if number % 2 else number / 100))

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 
-from comparison.aggregates import OutputAggregates
 from comparison.alarms import counted_alarms
 from comparison.calibrate import calibrate
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import OutputAggregates
 from comparison.joint import UNKNOWN, Joint
-from comparison.score_grid import ScoreGrid
 from comparison.statistics import paired_ratio
 from flags.gate.evidence import Calibration, Count
 from tests.counted_pairs import OUTPUT, output

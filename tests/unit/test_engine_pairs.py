@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
 
-from comparison.aggregate import aggregate
+from comparison.counts.aggregate import aggregate
 from comparison.engines.embedded import connect, shown
 from comparison.engines.sources import FramePairs
 from comparison.engines.tables import CollectorTraces, TablePairs

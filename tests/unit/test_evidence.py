@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.aggregates import Aggregates
 from comparison.alarms import counted_alarms
+from comparison.counts.tables import Aggregates
 from comparison.drift import FeatureReference, References
 from comparison.evidence import evidence
 from comparison.pairs.accounting import Accounting, Worker

@@ -34,7 +34,7 @@ Bins = npt.NDArray[np.int64]
 class Scale(Hashable, Protocol):
     """Number the doubles by a whole number, the key, that never decreases as they increase.
 
-    `comparison.binning` says the same to an engine.
+    `comparison.counts.bins` says the same to an engine.
     """
 
     @property

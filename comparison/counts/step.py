@@ -7,7 +7,8 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.binning import duration_bins, duration_key, edge_bin
+from comparison.counts.bins import duration_bins, duration_key, edge_bin
+from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.engines.grouping import (
     COVERAGE,
     DURATIONS,
@@ -21,7 +22,6 @@ from comparison.engines.grouping import (
 )
 from comparison.engines.sources import PairSource
 from comparison.engines.worker_numbers import distinct_numbers, numbered
-from comparison.output_counts import both_ok, is_finite, with_columns
 from comparison.pairs.columns import SIDES
 
 

@@ -12,13 +12,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from comparison.aggregates import Aggregates
-from comparison.engines.grouping import HOUR, counted
-from comparison.engines.sources import FramePairs, PairSource
-from comparison.engines.tables import in_window, nanoseconds
-from comparison.errors import FlagNotFoundError, SeveralFlagsError
-from comparison.labels import Labels
-from comparison.output_counts import (
+from comparison.counts.outputs import (
     OutputCounts,
     OutputGrid,
     decided_at,
@@ -26,9 +20,8 @@ from comparison.output_counts import (
     outputs_of,
     with_output,
 )
-from comparison.pairs.reader import Pairs
-from comparison.score_grid import ScoreGrid
-from comparison.step_counts import (
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.step import (
     coverage_counts,
     duration_counts,
     feature_counts,
@@ -36,6 +29,13 @@ from comparison.step_counts import (
     pair_counts,
     worker_counts,
 )
+from comparison.counts.tables import Aggregates
+from comparison.engines.grouping import HOUR, counted
+from comparison.engines.sources import FramePairs, PairSource
+from comparison.engines.tables import in_window, nanoseconds
+from comparison.errors import FlagNotFoundError, SeveralFlagsError
+from comparison.labels import Labels
+from comparison.pairs.reader import Pairs
 
 
 def aggregate(

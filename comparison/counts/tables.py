@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from comparison.score_grid import ScoreGrid
+from comparison.counts.score_grid import ScoreGrid
 
 
 @dataclass(frozen=True, slots=True)

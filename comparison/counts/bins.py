@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
-from comparison.score_grid import (
+from comparison.counts.score_grid import (
     FARTHEST,
     MIDDLE,
     RESOLUTION,

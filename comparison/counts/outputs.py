@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.aggregates import OutputAggregates
-from comparison.binning import grid_key
+from comparison.counts.bins import grid_key
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import OutputAggregates
 from comparison.engines.grouping import (
     ALARMS,
     FLIPS,
@@ -27,7 +28,6 @@ from comparison.engines.grouping import (
 )
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
-from comparison.score_grid import ScoreGrid
 
 MOST_FLIPS: Final = 100
 MOST_THRESHOLDS: Final = 64

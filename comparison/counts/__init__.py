@@ -1,0 +1,1 @@
+"""Make mergeable counts from pairs, in the engine that holds them."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.number_format import number, percent, ratio, signed, span
+from comparison.evidence.number_format import number, percent, ratio, signed, span
 from flags.gate.verdict import Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}

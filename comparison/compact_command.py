@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from comparison.command_options import pairs_argument, refusals
-from comparison.number_format import counted
+from comparison.evidence.number_format import counted
 
 if TYPE_CHECKING:
     from comparison.pairs.compaction import Compacted

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.alarms import Alarms
-from comparison.notes import threshold_note
-from comparison.number_format import (
+from comparison.evidence.alarms import Alarms
+from comparison.evidence.notes import threshold_note
+from comparison.evidence.number_format import (
     counted,
     decimals_for,
     fixed,

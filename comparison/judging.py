@@ -11,7 +11,6 @@ from ibis import _
 
 from comparison.counts.aggregate import aggregate
 from comparison.current_run import Run, latest_run, moment, rollouts, slot_size
-from comparison.drift import References
 from comparison.engines.grouping import empty, framed
 from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.errors import (
@@ -21,7 +20,8 @@ from comparison.errors import (
     SeveralFlagsError,
     WindowEmptyError,
 )
-from comparison.evidence import evidence
+from comparison.evidence.build import evidence
+from comparison.evidence.drift import References
 from comparison.judgement import Judgement
 from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs

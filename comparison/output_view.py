@@ -9,7 +9,7 @@ from comparison.charts.alarms import Forest, RatioLimits, alarm_rates, alarm_rat
 from comparison.charts.plot import Plot
 from comparison.charts.quality import reliability
 from comparison.charts.scores import score_distribution, scores_against_each_other
-from comparison.number_format import decimals_for, fixed, number, percent
+from comparison.evidence.number_format import decimals_for, fixed, number, percent
 from flags.gate.evidence import Count, Distribution, Interval, Output, Paired, Quality, SideQuality
 from flags.gate.sequences import RatioSequence
 

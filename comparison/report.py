@@ -14,9 +14,7 @@ from markupsafe import Markup
 
 from comparison.charts.alarms import RatioLimits
 from comparison.check_format import count_outcomes, gravest_first, write_check
-from comparison.health_view import HealthView
-from comparison.judgement import Judgement
-from comparison.number_format import (
+from comparison.evidence.number_format import (
     number,
     p_value,
     percent,
@@ -26,6 +24,8 @@ from comparison.number_format import (
     signed,
     span,
 )
+from comparison.health_view import HealthView
+from comparison.judgement import Judgement
 from comparison.output_view import OutputView
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.verdict import Decision

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.alarms import Alarms, SegmentAlarms, Truths, alarm_table, by_segment
 from comparison.errors import NoPairsError
-from comparison.number_format import counted
+from comparison.evidence.alarms import Alarms, SegmentAlarms, Truths, alarm_table, by_segment
+from comparison.evidence.number_format import counted
+from comparison.evidence.statistics import Proportion, mean_interval, quantiles
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES
 from comparison.pairs.reader import Pairs
-from comparison.statistics import Proportion, mean_interval, quantiles
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
 LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)

@@ -6,9 +6,9 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from comparison.alarms import Alarms, SegmentAlarms
 from comparison.conclusion import Conclusion
-from comparison.number_format import (
+from comparison.evidence.alarms import Alarms, SegmentAlarms
+from comparison.evidence.number_format import (
     counted,
     decimals_for,
     fixed,
@@ -21,8 +21,8 @@ from comparison.number_format import (
     times_interval,
     values_or_range,
 )
+from comparison.evidence.statistics import Proportion
 from comparison.quality_terminal import print_quality
-from comparison.statistics import Proportion
 from comparison.summary import OutputFigures, Summary
 from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Evidence

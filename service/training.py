@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from comparison.drift import REFERENCE, FeatureReference
+from comparison.evidence.drift import REFERENCE, FeatureReference
 from service.model import V1, V2, Classifier
 from service.schema import COLUMNS, FEATURES
 from service.simulator import simulate

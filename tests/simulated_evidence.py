@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from comparison.statistics import mcnemar_mid_p
+from comparison.evidence.statistics import mcnemar_mid_p
 from flags.gate.evidence import (
     DURATION_EDGES,
     Calibration,

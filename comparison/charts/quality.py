@@ -17,7 +17,7 @@ from comparison.charts.plot import (
     segment,
 )
 from comparison.charts.scales import Scale, short
-from comparison.statistics import wilson_interval
+from comparison.evidence.statistics import wilson_interval
 from flags.gate.evidence import Reliability
 
 _DOTS: Final = {"primary": discs, "candidate": diamonds}

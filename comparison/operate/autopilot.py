@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from comparison.command_options import refusals
+from comparison.evidence.number_format import counted, printable
 from comparison.gate_command import EXIT_CODES
-from comparison.number_format import counted, printable
 from comparison.operate.duration_option import DurationOption
 from comparison.operate.options import (
     audit_option,

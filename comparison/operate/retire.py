@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from comparison.command_options import refusals
+from comparison.evidence.number_format import printable
 from comparison.gate_command import EXIT_CODES
-from comparison.number_format import printable
 from comparison.operate.duration_option import DurationOption
 from comparison.operate.options import evidence_options, playbook_of
 from comparison.operate.place import Place

@@ -15,11 +15,11 @@ from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from comparison.counts.aggregate import aggregate
-from comparison.drift import References
 from comparison.engines.tables import TablePairs
-from comparison.evidence import evidence
+from comparison.evidence.build import evidence
+from comparison.evidence.drift import References
+from comparison.evidence.statistics import paired_ratio
 from comparison.labels import Labels
-from comparison.statistics import paired_ratio
 from flags.gate import decide
 from flags.gate.evidence import Evidence, Output
 from flags.gate.verdict import Check, Decision, Outcome, Verdict

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-import comparison.bootstrap
-from comparison.bootstrap import average_precision_difference
-from comparison.joint import Joint
+import comparison.evidence.bootstrap
+from comparison.evidence.bootstrap import average_precision_difference
+from comparison.evidence.joint_counts import Joint
 from tests.counted_pairs import output
 
 
@@ -50,7 +50,7 @@ def test_merged_bins_give_the_same_interval_but_for_rounding(
 ) -> None:
     joint = joint_of(*drawn(40_000))
     whole, error = average_precision_difference(joint)
-    monkeypatch.setattr(comparison.bootstrap, "CELLS", 0)
+    monkeypatch.setattr(comparison.evidence.bootstrap, "CELLS", 0)
     merged, merged_error = average_precision_difference(joint)
     assert merged.value == whole.value
     assert merged_error == pytest.approx(error, rel=0.08)
@@ -60,10 +60,10 @@ def test_merged_bins_give_the_same_interval_but_for_rounding(
 
 def test_bins_without_a_positive_are_merged_without_loss() -> None:
     joint = joint_of(*drawn(2_000))
-    rising = comparison.bootstrap._rising(joint)
+    rising = comparison.evidence.bootstrap._rising(joint)
     assert len(rising.n) < len(joint.n)
     assert rising.total == joint.total
-    found, expected = (comparison.bootstrap._difference(each) for each in (rising, joint))
+    found, expected = (comparison.evidence.bootstrap._difference(each) for each in (rising, joint))
     assert found == pytest.approx(expected, abs=1e-12)
 
 

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 
-from comparison.alarms import counted_alarms
-from comparison.calibrate import calibrate
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.tables import OutputAggregates
-from comparison.joint import UNKNOWN, Joint
-from comparison.statistics import paired_ratio
+from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.calibration import calibrate
+from comparison.evidence.joint_counts import UNKNOWN, Joint
+from comparison.evidence.statistics import paired_ratio
 from flags.gate.evidence import Calibration, Count
 from tests.counted_pairs import OUTPUT, output
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from comparison.distribution import BINS, distribution
-from comparison.joint import Joint
+from comparison.evidence.distribution import BINS, distribution
+from comparison.evidence.joint_counts import Joint
 from flags.gate.evidence import Distribution
 from tests.counted_pairs import output
 

@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from comparison.divergence import GROUPS, binned_quantiles, groups, ks, psi, wasserstein
-from comparison.statistics import quantiles
+from comparison.evidence.divergence import GROUPS, binned_quantiles, groups, ks, psi, wasserstein
+from comparison.evidence.statistics import quantiles
 
 unhurried = settings(deadline=None)  # the reference library takes its time on first use
 

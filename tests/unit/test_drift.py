@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from comparison.drift import REFERENCE, FeatureReference, References, drift
 from comparison.errors import ReferenceUnreadableError
+from comparison.evidence.drift import REFERENCE, FeatureReference, References, drift
 from flags.gate.evidence import Drift
 from tests.counted_pairs import count, rows_of
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.alarms import counted_alarms
 from comparison.counts.tables import Aggregates
-from comparison.drift import FeatureReference, References
-from comparison.evidence import evidence
+from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.build import evidence
+from comparison.evidence.drift import FeatureReference, References
 from comparison.pairs.accounting import Accounting, Worker
 from flags.gate.evidence import DURATION_EDGES, Count, Evidence, Paired
 from tests.counted_pairs import (

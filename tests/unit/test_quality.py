@@ -6,10 +6,10 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, brier_score_loss
 from statsmodels.stats.contingency_tables import mcnemar
 
-from comparison.alarms import counted_alarms
-from comparison.bootstrap import average_precision
-from comparison.joint import Joint
-from comparison.quality import RELIABILITY_EDGES, brier, quality, reliability
+from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.bootstrap import average_precision
+from comparison.evidence.joint_counts import Joint
+from comparison.evidence.quality import RELIABILITY_EDGES, brier, quality, reliability
 from flags.gate.evidence import Count, Paired, Quality
 from tests.counted_pairs import output
 

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from comparison.statistics import (
+from comparison.evidence.statistics import (
     Proportion,
     Ratio,
     mcnemar_exact,

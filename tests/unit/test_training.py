@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from comparison.drift import References
+from comparison.evidence.drift import References
 from service.replay import bodies
 from service.simulator import simulate
 from service.training import (

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from comparison.counts.score_grid import ScoreGrid
-from comparison.divergence import Counts
-from comparison.joint import Joint, at_or_above, counted, first_alarm
+from comparison.evidence.divergence import Counts
+from comparison.evidence.joint_counts import Joint, at_or_above, counted, first_alarm
 from flags.gate.evidence import Calibration, Count, Paired
 
 _CHI_SQUARE: Final = 3.841458820694124

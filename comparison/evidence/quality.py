@@ -4,11 +4,11 @@ from typing import Final
 
 import numpy as np
 
-from comparison.bootstrap import average_precision, average_precision_difference
-from comparison.calibrate import nearest_edge
-from comparison.divergence import Counts, Floats
-from comparison.joint import Joint, at_or_above
-from comparison.statistics import mcnemar_mid_p
+from comparison.evidence.bootstrap import average_precision, average_precision_difference
+from comparison.evidence.calibration import nearest_edge
+from comparison.evidence.divergence import Counts, Floats
+from comparison.evidence.joint_counts import Joint, at_or_above
+from comparison.evidence.statistics import mcnemar_mid_p
 from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality
 
 RELIABILITY_EDGES: Final = tuple((step / 10) ** 2 for step in range(11))

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from comparison.counts.score_grid import ScoreGrid
-from comparison.divergence import Counts, binned_quantiles, ks, psi, wasserstein
-from comparison.joint import Joint
+from comparison.evidence.divergence import Counts, binned_quantiles, ks, psi, wasserstein
+from comparison.evidence.joint_counts import Joint
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Distribution
 

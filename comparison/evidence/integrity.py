@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from comparison.counts.tables import Aggregates
-from comparison.health import by_value
+from comparison.evidence.health import by_value
 from comparison.pairs.accounting import Accounting, Worker
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Count, Integrity

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from comparison.divergence import Counts, Floats
-from comparison.joint import Joint, counted
+from comparison.evidence.divergence import Counts, Floats
+from comparison.evidence.joint_counts import Joint, counted
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Interval
 

@@ -77,7 +77,7 @@ def binned_quantiles(
 ) -> dict[float, float | None]:
     """Return the linearly interpolated sample quantiles of values at bin centres.
 
-    They are those of `comparison.statistics.quantiles` (Hyndman & Fan 1996, type 7). None where
+    They are those of `comparison.evidence.statistics.quantiles` (Hyndman & Fan 1996, type 7). None where
     nothing was counted.
     """
     wanted = list(probabilities)

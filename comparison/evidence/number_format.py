@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from comparison.statistics import Proportion, Ratio
+from comparison.evidence.statistics import Proportion, Ratio
 
 
 def counted(count: int, noun: str) -> str:

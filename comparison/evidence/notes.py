@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from comparison.counts.tables import Aggregates
-from comparison.number_format import counted, p_value, percent, span, values_or_range
+from comparison.evidence.number_format import counted, p_value, percent, span, values_or_range
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import Drift, Integrity, Output, Quality, Window
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import orjson
 import pandas as pd
 
-from comparison.divergence import Counts, ks, psi
 from comparison.errors import ReferenceUnreadableError
+from comparison.evidence.divergence import Counts, ks, psi
 from flags.gate.evidence import Drift
 
 REFERENCE: Final = "feature_reference"

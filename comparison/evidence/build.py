@@ -6,16 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from comparison.alarms import counted_alarms, counted_by
-from comparison.calibrate import calibrate
 from comparison.counts.tables import Aggregates, OutputAggregates
-from comparison.coverage import coverage, coverage_p
-from comparison.distribution import distribution
-from comparison.drift import References, drift
-from comparison.health import health
-from comparison.integrity import integrity
-from comparison.joint import Joint
-from comparison.notes import (
+from comparison.evidence.alarms import counted_alarms, counted_by
+from comparison.evidence.calibration import calibrate
+from comparison.evidence.coverage import coverage, coverage_p
+from comparison.evidence.distribution import distribution
+from comparison.evidence.drift import References, drift
+from comparison.evidence.health import health
+from comparison.evidence.integrity import integrity
+from comparison.evidence.joint_counts import Joint
+from comparison.evidence.notes import (
     of_drift,
     of_files,
     of_labels,
@@ -23,8 +23,8 @@ from comparison.notes import (
     of_output,
     of_window,
 )
+from comparison.evidence.quality import quality
 from comparison.pairs.accounting import Accounting
-from comparison.quality import quality
 from flags.gate.evidence import (
     Count,
     Evidence,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.tables import OutputAggregates
-from comparison.divergence import Counts, Floats
+from comparison.evidence.divergence import Counts, Floats
 
 UNKNOWN: Final = -1
 """Label of what is not labelled; 1 is positive, 0 negative."""

@@ -1,0 +1,1 @@
+"""Make the evidence of a step from counts."""

@@ -1,9 +1,9 @@
 """Compare the pairs offline: read them, sum them up, say what the figures mean."""
 
-from comparison.conclusion import Conclusion, conclude
 from comparison.errors import ComparisonError
 from comparison.pairs.reader import Pairs, load_pairs, read_pairs
-from comparison.summary import Summary, as_plain, summarise
+from comparison.summary.conclusion import Conclusion, conclude
+from comparison.summary.figures import Summary, as_plain, summarise
 
 __all__ = [
     "ComparisonError",

@@ -19,10 +19,10 @@ from comparison.command_options import (
     until_option,
     write,
 )
-from comparison.conclusion import conclude
 from comparison.pairs.reader import Pairs, read_pairs
 from comparison.pairs.window import within
-from comparison.summary import as_plain, summarise
+from comparison.summary.conclusion import conclude
+from comparison.summary.figures import as_plain, summarise
 from comparison.terminal import print_summary
 
 if TYPE_CHECKING:  # needs the extra `comparison`

@@ -26,7 +26,7 @@ from comparison.judgement import Judgement
 from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs
 from comparison.step_choice import chosen_step, step_at
-from comparison.summary import nothing_found
+from comparison.summary.figures import nothing_found
 from comparison.threshold_change import changed_at
 from flags.gate import decide
 from flags.gate.evidence import Evidence

@@ -6,7 +6,6 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from comparison.conclusion import Conclusion
 from comparison.evidence.alarms import Alarms, SegmentAlarms
 from comparison.evidence.number_format import (
     counted,
@@ -23,7 +22,8 @@ from comparison.evidence.number_format import (
 )
 from comparison.evidence.statistics import Proportion
 from comparison.quality_terminal import print_quality
-from comparison.summary import OutputFigures, Summary
+from comparison.summary.conclusion import Conclusion
+from comparison.summary.figures import OutputFigures, Summary
 from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Evidence
 

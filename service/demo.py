@@ -19,9 +19,9 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from comparison.conclusion import conclude
 from comparison.pairs.reader import read_pairs
-from comparison.summary import Summary, summarise
+from comparison.summary.conclusion import conclude
+from comparison.summary.figures import Summary, summarise
 from comparison.terminal import print_summary
 from flags.errors import FlagsError
 from service.endings import Endings

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from comparison.pairs.reader import Pairs, read_pairs
-from comparison.summary import Summary, summarise
+from comparison.summary.figures import Summary, summarise
 from flags.cli import migration
 from service.serving import Serving
 from tests.fakes import eventually

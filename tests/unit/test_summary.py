@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from comparison.conclusion import Conclusion, conclude
 from comparison.errors import NoPairsError
 from comparison.evidence.statistics import paired_ratio, wilson_interval
 from comparison.pairs.reader import read_pairs
-from comparison.summary import OutputFigures, Summary, as_plain, summarise
+from comparison.summary.conclusion import Conclusion, conclude
+from comparison.summary.figures import OutputFigures, Summary, as_plain, summarise
 from flags.export import attributes
 from tests.pair_files import OUTPUT, PairFile, Scored, failed
 

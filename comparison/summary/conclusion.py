@@ -20,7 +20,7 @@ from comparison.evidence.number_format import (
     times,
     times_interval,
 )
-from comparison.summary import OutputFigures, SideFigures, Summary
+from comparison.summary.figures import OutputFigures, SideFigures, Summary
 
 ALARM_RATIO_LIMIT: Final = 1.10
 """The candidate may fire this many times as often as the primary, or 1 / this many."""

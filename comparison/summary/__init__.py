@@ -1,0 +1,1 @@
+"""Sum up a first comparison, and say what its figures mean."""

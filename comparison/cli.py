@@ -87,7 +87,7 @@ def _evidence(
     until: datetime | None,
     labels: Path | None,
 ) -> "Evidence":
-    from comparison.judging import Additions, Extent, Found, take_evidence
+    from comparison.judgement.judge import Additions, Extent, Found, take_evidence
 
     found = Found.of(pairs)
     return take_evidence(

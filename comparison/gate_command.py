@@ -65,7 +65,7 @@ def gate(
     Example: bentoml migration gate pairs --playbook playbook.yaml --html verdict.html
     """
     with refusals():
-        from comparison.judging import Additions, Extent, Found, judge
+        from comparison.judgement.judge import Additions, Extent, Found, judge
         from comparison.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 

@@ -25,7 +25,7 @@ from comparison.evidence.number_format import (
     span,
 )
 from comparison.health_view import HealthView
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.output_view import OutputView
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.verdict import Decision

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.summary.figures import as_plain
 from flags.gate.evidence import Evidence
 from flags.gate.verdict import Check, Decision

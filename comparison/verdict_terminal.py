@@ -7,7 +7,7 @@ from rich.text import Text
 
 from comparison.check_format import gravest_first, write_check
 from comparison.evidence.number_format import counted, percent, printable, span
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.quality_terminal import print_quality
 from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence

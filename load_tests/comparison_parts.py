@@ -18,7 +18,7 @@ from pathlib import Path
 
 import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
 from comparison.engines.embedded import connect
-from comparison.judging import Additions, Extent, Found, judge
+from comparison.judgement.judge import Additions, Extent, Found, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction import compact as take
 from flags.playbook.model import Playbook

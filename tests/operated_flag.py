@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from comparison.errors import NoPairsError
-from comparison.judgement import Judgement
-from comparison.operate import pairs_judge
+from comparison.judgement.judgement import Judgement, pairs_judge
 from comparison.operate.advance import advance
 from flags.cli.rollback import rollback
 from flags.gate import Decision, Verdict, decide

@@ -30,7 +30,7 @@ from flags.operate.recording import record
 from flags.unleash.admin import UnleashAdmin
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from comparison.operate.pairs_judge import PairsJudge
+    from comparison.judgement.pairs_judge import PairsJudge
 
 _OVERRIDE: Final = '--override "REASON" goes on in spite of it, and records why'
 
@@ -68,7 +68,7 @@ def advance(
     if override is not None and not override.strip():
         raise click.BadParameter("say why", param_hint="--override")
     with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
-        from comparison.operate.pairs_judge import PairsJudge
+        from comparison.judgement.pairs_judge import PairsJudge
 
         place = Place.of(admin, playbook_of(playbook, flag))
         grounds = _grounds(PairsJudge(pairs, labels, reference), place, override, json_file)
@@ -96,7 +96,7 @@ def _grounds(
     judge: "PairsJudge", place: Place, override: str | None, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
-    from comparison.operate.pairs_judge import NOT_YET
+    from comparison.judgement.pairs_judge import NOT_YET
     from comparison.operate.verdict_file import VerdictFile
     from comparison.verdict_terminal import print_verdict
 

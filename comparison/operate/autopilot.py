@@ -31,7 +31,7 @@ from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from comparison.judgement import Judgement
+    from comparison.judgement.judgement import Judgement
     from flags.gate.evidence import Evidence
 
 _PASSING: Final = (UnleashUnreachableError, UnleashFailedError, RateLimitedError)
@@ -105,7 +105,7 @@ def autopilot(
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
     with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
-        from comparison.operate.pairs_judge import PairsJudge
+        from comparison.judgement.pairs_judge import PairsJudge
         from comparison.operate.verdict_file import VerdictFile
 
         plan = playbook_of(playbook, flag)

@@ -69,7 +69,7 @@ def retire(
         exit_codes(ProgramFailedError),
         UnleashAdmin(url, token, environment, project) as admin,
     ):
-        from comparison.operate.pairs_judge import NOT_YET, PairsJudge
+        from comparison.judgement.pairs_judge import NOT_YET, PairsJudge
         from comparison.verdict_terminal import print_verdict
 
         place = Place.of(admin, playbook_of(playbook, flag))

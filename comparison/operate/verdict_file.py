@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.verdict_document import VerdictDocument
 from flags.gate.evidence import Evidence
 

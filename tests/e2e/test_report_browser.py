@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.report import render
 from flags.gate import decide
 from flags.playbook.model import Playbook

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from comparison.current_run import SECOND, Run, latest_run, rollouts, slot_size
+from comparison.judgement.runs import SECOND, Run, latest_run, rollouts, slot_size
 
 BEGIN = datetime(2025, 11, 24, 6, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from comparison.operate.pairs_judge import PairsJudge
+from comparison.judgement.pairs_judge import PairsJudge
 from flags.export import attributes
 from flags.gate import Decision
 from flags.operate.history import Run, Setting

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.report import BRIEF, render
 from flags.gate import decide
 from flags.gate.evidence import Evidence, Paired

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.verdict_document import VerdictDocument, schema
 from flags.gate import decide
 from flags.playbook.model import Playbook

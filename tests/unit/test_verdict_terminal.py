@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
 from comparison.verdict_terminal import print_verdict
 from flags.gate import decide
 from flags.playbook.model import Playbook

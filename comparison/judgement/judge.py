@@ -10,7 +10,6 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.aggregate import aggregate
-from comparison.current_run import Run, latest_run, moment, rollouts, slot_size
 from comparison.engines.grouping import empty, framed
 from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.errors import (
@@ -22,12 +21,13 @@ from comparison.errors import (
 )
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
-from comparison.judgement import Judgement
+from comparison.judgement.judgement import Judgement
+from comparison.judgement.runs import Run, latest_run, moment, rollouts, slot_size
+from comparison.judgement.step_choice import chosen_step, step_at
+from comparison.judgement.threshold_change import changed_at
 from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs
-from comparison.step_choice import chosen_step, step_at
 from comparison.summary.figures import nothing_found
-from comparison.threshold_change import changed_at
 from flags.gate import decide
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook

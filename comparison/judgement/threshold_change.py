@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from comparison.current_run import latest_run, moment
+from comparison.judgement.runs import latest_run, moment
 
 FOLLOWED: Final = timedelta(seconds=60)
 """Within this time all workers follow a change: four of the longest usual poll intervals."""
@@ -19,7 +19,7 @@ def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime
     """Return from when on pairs were decided at one threshold of the candidate, `since` if always.
 
     `slots` counts pairs from `since` on by time and thresholds: columns `slot`, `n`, `first` and
-    `last` as in `comparison.current_run.latest_run`, and one of each threshold, whose name begins
+    `last` as in `comparison.judgement.runs.latest_run`, and one of each threshold, whose name begins
     with its side. A window whose beginning was `given` loses what the first minute has of an
     earlier threshold, and no more: beyond that it is what somebody asked for, and a mixture.
 

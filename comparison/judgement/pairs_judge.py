@@ -13,8 +13,8 @@ from comparison.errors import (
     RolloutNotFoundError,
     WindowEmptyError,
 )
-from comparison.judgement import Judgement
-from comparison.judging import Additions, Extent, Found, judge
+from comparison.judgement.judge import Additions, Extent, Found, judge
+from comparison.judgement.judgement import Judgement
 from flags.gate import Decision
 from flags.gate.evidence import Evidence
 from flags.operate.current_step import Standing, reached, standings, unjudged

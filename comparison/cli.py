@@ -21,9 +21,9 @@ from comparison.command_options import (
 )
 from comparison.pairs.reader import Pairs, read_pairs
 from comparison.pairs.window import within
+from comparison.report.terminal.summary import print_summary
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import as_plain, summarise
-from comparison.terminal import print_summary
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from flags.gate.evidence import Evidence
@@ -64,7 +64,7 @@ def compare(
         conclusion = conclude(summary)
         evidence = _evidence(read, since, until, labels) if labels or html_file else None
         if evidence and html_file:
-            from comparison.report import render
+            from comparison.report.html.page import render
 
             write(html_file, render(evidence).encode())
     figures: dict[str, Any] = as_plain(summary)

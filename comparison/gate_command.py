@@ -66,7 +66,7 @@ def gate(
     """
     with refusals():
         from comparison.judgement.judge import Additions, Extent, Found, judge
-        from comparison.verdict_document import VerdictDocument
+        from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 
         plan = read_playbook(playbook)
@@ -80,7 +80,7 @@ def gate(
             additions=Additions.read(labels, reference),
         )
         if html_file:
-            from comparison.report import render
+            from comparison.report.html.page import render
 
             write(html_file, render(evidence, judgement).encode())
     document = VerdictDocument.of(evidence, judgement).json()
@@ -89,7 +89,7 @@ def gate(
     else:
         if json_file:
             write(json_file, document + b"\n")
-        from comparison.verdict_terminal import print_verdict
+        from comparison.report.terminal.verdict import print_verdict
 
         print_verdict(evidence, judgement, Console(highlight=False))
     raise SystemExit(EXIT_CODES[judgement.verdict.decision])

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from comparison.pairs.reader import read_pairs
+from comparison.report.terminal.summary import print_summary
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import Summary, summarise
-from comparison.terminal import print_summary
 from flags.errors import FlagsError
 from service.endings import Endings
 from service.flag_switch import FileSwitch, FlagSwitch, dashboard_switch

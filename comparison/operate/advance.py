@@ -98,7 +98,7 @@ def _grounds(
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
     from comparison.judgement.pairs_judge import NOT_YET
     from comparison.operate.verdict_file import VerdictFile
-    from comparison.verdict_terminal import print_verdict
+    from comparison.report.terminal.verdict import print_verdict
 
     try:
         evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))

@@ -70,7 +70,7 @@ def retire(
         UnleashAdmin(url, token, environment, project) as admin,
     ):
         from comparison.judgement.pairs_judge import NOT_YET, PairsJudge
-        from comparison.verdict_terminal import print_verdict
+        from comparison.report.terminal.verdict import print_verdict
 
         place = Place.of(admin, playbook_of(playbook, flag))
         try:

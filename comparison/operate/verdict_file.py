@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comparison.judgement.judgement import Judgement
-from comparison.verdict_document import VerdictDocument
+from comparison.report.verdict_document import VerdictDocument
 from flags.gate.evidence import Evidence
 
 

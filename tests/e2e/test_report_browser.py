@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from comparison.judgement.judgement import Judgement
-from comparison.report import render
+from comparison.report.html.page import render
 from flags.gate import decide
 from flags.playbook.model import Playbook
 from tests.e2e.screenshots import picture

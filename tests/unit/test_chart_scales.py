@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparison.charts.scales import Scale, TimeScale, short, short_percent, short_seconds
+from comparison.report.html.charts.scales import (
+    Scale,
+    TimeScale,
+    short,
+    short_percent,
+    short_seconds,
+)
 
 FINITE = st.floats(-1e12, 1e12)
 POSITIVE = st.floats(1e-9, 1e9)

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from comparison.gate_command import gate
-from comparison.verdict_document import schema
+from comparison.report.verdict_document import schema
 from flags.export import attributes
 from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from comparison.judgement.judgement import Judgement
-from comparison.report import BRIEF, render
+from comparison.report.html.page import BRIEF, render
 from flags.gate import decide
 from flags.gate.evidence import Evidence, Paired
 from flags.playbook.model import Playbook, Step

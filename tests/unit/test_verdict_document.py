@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from comparison.judgement.judgement import Judgement
-from comparison.verdict_document import VerdictDocument, schema
+from comparison.report.verdict_document import VerdictDocument, schema
 from flags.gate import decide
 from flags.playbook.model import Playbook
 from tests.markdown import DOCS

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from comparison.judgement.judgement import Judgement
-from comparison.verdict_terminal import print_verdict
+from comparison.report.terminal.verdict import print_verdict
 from flags.gate import decide
 from flags.playbook.model import Playbook
 from tests.simulated_evidence import FLAG, WINDOWS

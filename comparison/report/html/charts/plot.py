@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from comparison.charts.scales import Tick
+from comparison.report.html.charts.scales import Tick
 
 WIDTH: Final = 400.0
 """Of every plot, in its own units: text stays readable when a phone shows it."""

@@ -12,8 +12,6 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from comparison.charts.alarms import RatioLimits
-from comparison.check_format import count_outcomes, gravest_first, write_check
 from comparison.evidence.number_format import (
     number,
     p_value,
@@ -24,9 +22,11 @@ from comparison.evidence.number_format import (
     signed,
     span,
 )
-from comparison.health_view import HealthView
 from comparison.judgement.judgement import Judgement
-from comparison.output_view import OutputView
+from comparison.report.check_format import count_outcomes, gravest_first, write_check
+from comparison.report.html.charts.alarms import RatioLimits
+from comparison.report.html.health_view import HealthView
+from comparison.report.html.output_view import OutputView
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.verdict import Decision
 
@@ -192,7 +192,7 @@ def _clean(value: Any) -> Any:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("comparison"),
+        loader=PackageLoader("comparison.report.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -21,10 +21,10 @@ from comparison.evidence.number_format import (
     values_or_range,
 )
 from comparison.evidence.statistics import Proportion
-from comparison.quality_terminal import print_quality
+from comparison.report.terminal.quality import print_quality
+from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from comparison.summary.conclusion import Conclusion
 from comparison.summary.figures import OutputFigures, Summary
-from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Evidence
 
 SEGMENT_ROWS: Final = 12

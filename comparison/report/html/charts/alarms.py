@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.charts.plot import (
+from comparison.report.html.charts.plot import (
     BOTTOM,
     LEFT,
     RIGHT,
@@ -19,7 +19,14 @@ from comparison.charts.plot import (
     line,
     segment,
 )
-from comparison.charts.scales import Scale, Tick, TimeScale, finite, short, short_percent
+from comparison.report.html.charts.scales import (
+    Scale,
+    Tick,
+    TimeScale,
+    finite,
+    short,
+    short_percent,
+)
 from flags.gate.evidence import Interval, Paired, Period, SegmentAlarms
 
 POINTS: Final = 28

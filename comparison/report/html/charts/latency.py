@@ -3,8 +3,19 @@
 from collections.abc import Mapping
 from typing import Final
 
-from comparison.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Path, Plot, Word, segment, steps
-from comparison.charts.scales import Scale, short_percent, short_seconds
+from comparison.report.html.charts.plot import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Key,
+    Path,
+    Plot,
+    Word,
+    segment,
+    steps,
+)
+from comparison.report.html.charts.scales import Scale, short_percent, short_seconds
 from flags.gate.evidence import DURATION_EDGES, Durations
 
 _MERGED: Final = 3

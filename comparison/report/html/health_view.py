@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.charts.latency import latency
-from comparison.charts.plot import Plot
+from comparison.report.html.charts.latency import latency
+from comparison.report.html.charts.plot import Plot
 from flags.gate.evidence import Count, Health
 from flags.pairing.observation import Status
 

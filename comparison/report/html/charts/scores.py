@@ -6,8 +6,19 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from comparison.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Path, Plot, Word, segment, steps
-from comparison.charts.scales import Scale, finite, short, short_percent
+from comparison.report.html.charts.plot import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Key,
+    Path,
+    Plot,
+    Word,
+    segment,
+    steps,
+)
+from comparison.report.html.charts.scales import Scale, finite, short, short_percent
 from flags.gate.evidence import Distribution, Paired
 
 SHADES: Final = 6

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from comparison.charts.plot import (
+from comparison.evidence.statistics import wilson_interval
+from comparison.report.html.charts.plot import (
     BOTTOM,
     LEFT,
     RIGHT,
@@ -16,8 +17,7 @@ from comparison.charts.plot import (
     line,
     segment,
 )
-from comparison.charts.scales import Scale, short
-from comparison.evidence.statistics import wilson_interval
+from comparison.report.html.charts.scales import Scale, short
 from flags.gate.evidence import Reliability
 
 _DOTS: Final = {"primary": discs, "candidate": diamonds}

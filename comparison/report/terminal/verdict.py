@@ -5,11 +5,11 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from comparison.check_format import gravest_first, write_check
 from comparison.evidence.number_format import counted, percent, printable, span
 from comparison.judgement.judgement import Judgement
-from comparison.quality_terminal import print_quality
-from comparison.terminal_table import add_row, new_table, note, print_pairs, print_table
+from comparison.report.check_format import gravest_first, write_check
+from comparison.report.terminal.quality import print_quality
+from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence
 from flags.gate.verdict import Decision, Outcome
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from comparison.evidence.number_format import number, p_value, percent, signed
-from comparison.terminal_table import add_row, new_table, note, print_table
+from comparison.report.terminal.tables import add_row, new_table, note, print_table
 from flags.gate.evidence import Count, Output, Quality
 
 

@@ -5,11 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.charts.alarms import Forest, RatioLimits, alarm_rates, alarm_ratio, forest
-from comparison.charts.plot import Plot
-from comparison.charts.quality import reliability
-from comparison.charts.scores import score_distribution, scores_against_each_other
 from comparison.evidence.number_format import decimals_for, fixed, number, percent
+from comparison.report.html.charts.alarms import (
+    Forest,
+    RatioLimits,
+    alarm_rates,
+    alarm_ratio,
+    forest,
+)
+from comparison.report.html.charts.plot import Plot
+from comparison.report.html.charts.quality import reliability
+from comparison.report.html.charts.scores import score_distribution, scores_against_each_other
 from flags.gate.evidence import Count, Distribution, Interval, Output, Paired, Quality, SideQuality
 from flags.gate.sequences import RatioSequence
 

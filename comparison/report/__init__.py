@@ -1,0 +1,1 @@
+"""Write what people and programs read: page, terminal, JSON."""

@@ -1,0 +1,1 @@
+"""Write a comparison to the terminal."""

@@ -9,9 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from comparison.cli.advance import advance
 from comparison.errors import NoPairsError
 from comparison.judgement.judgement import Judgement, pairs_judge
-from comparison.operate.advance import advance
 from flags.cli.rollback import rollback
 from flags.gate import Decision, Verdict, decide
 from flags.gate.evidence import Evidence, Paired
@@ -120,7 +120,7 @@ class Operator:
             for each in PLAYBOOK.steps
         ]
         self._playbook.write_text("\n".join([f"flag: {FLAG}", "steps:", *steps]))
-        for module in ("comparison.operate.advance", "flags.cli.rollback"):
+        for module in ("comparison.cli.advance", "flags.cli.rollback"):
             patch.setattr(f"{module}.UnleashAdmin", self._admin)
         patch.setattr(pairs_judge, "PairsJudge", self._judge)
 

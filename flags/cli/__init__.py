@@ -6,17 +6,17 @@ from typing import Final
 import click
 
 _COMMANDS: Final = {
-    "advance": ("comparison.operate.advance", "Go one step up, if the gate says so."),
-    "autopilot": ("comparison.operate.autopilot", "Advance, hold or roll back at an interval."),
-    "compact": ("comparison.compact_command", "Turn pair files into Parquet files, bit by bit."),
-    "compare": ("comparison.cli", "Compare the recorded pairs of both models."),
+    "advance": ("comparison.cli.advance", "Go one step up, if the gate says so."),
+    "autopilot": ("comparison.cli.autopilot", "Advance, hold or roll back at an interval."),
+    "compact": ("comparison.cli.compact", "Turn pair files into Parquet files, bit by bit."),
+    "compare": ("comparison.cli.compare", "Compare the recorded pairs of both models."),
     "file": ("flags.cli.file", "Keep the flag in a file, where there is no Unleash."),
     "dashboard": ("flags.cli.dashboard", "Run a real Unleash server on this machine."),
-    "gate": ("comparison.gate_command", "Decide whether the migration goes on: the exit code."),
+    "gate": ("comparison.cli.gate", "Decide whether the migration goes on: the exit code."),
     "init": ("flags.cli.init", "Create the migration's flags in an Unleash server."),
     "playbook": ("flags.cli.playbook", "Write or check the plan of a migration."),
     "retire": (
-        "comparison.operate.retire",
+        "comparison.cli.retire",
         "Check that the primary can go, and say what to remove.",
     ),
     "rollback": ("flags.cli.rollback", "Switch the flag off, and watch the workers follow."),

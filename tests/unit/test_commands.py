@@ -8,8 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from comparison.command_options import Refusal
-from comparison.gate_command import EXIT_CODES
+from comparison.cli.gate import EXIT_CODES
+from comparison.cli.options import Refusal
 from flags.cli import migration
 from flags.cli.exit_codes import FAILED, FOLLOWERS_MISSING, REFUSED
 from tests.markdown import DOCS, code, rows, section

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import comparison.pairs.compaction
-from comparison.compact_command import compact as command
+from comparison.cli.compact import compact as command
 from comparison.errors import (
     CompactionError,
     CompactionUnreadableError,
@@ -436,7 +436,7 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(pairs: Path, into: P
 
 FULL = """
     import resource, sys
-    from comparison.compact_command import compact
+    from comparison.cli.compact import compact
 
     limit = int(sys.argv.pop())
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

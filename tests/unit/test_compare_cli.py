@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from comparison.cli import compare
+from comparison.cli.compare import compare
 from flags.export import attributes
 from tests.pair_files import OUTPUT, PairFile, Scored, failed
 
@@ -295,7 +295,7 @@ def test_the_comparison_needs_no_bentoml(tmp_path: Path) -> None:
     """A fresh interpreter runs the whole command without the serving half."""
     PairFile(tmp_path).pair(changes={attributes.API: "predict"})
     program = (
-        "import sys; from comparison.cli import compare;"
+        "import sys; from comparison.cli.compare import compare;"
         "compare([sys.argv[1], '--json', '-'], standalone_mode=False);"
         "heavy = {'bentoml', '_bentoml_sdk', 'UnleashClient', 'openfeature', 'scipy'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
-from comparison.gate_command import gate
+from comparison.cli.gate import gate
 from comparison.report.verdict_document import schema
 from flags.export import attributes
 from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
@@ -340,7 +340,7 @@ def test_an_output_that_cannot_be_written_is_refused(folder: Path, option: str) 
 def test_without_the_extra_one_line_says_what_to_install(folder: Path) -> None:
     program = (
         "import sys; sys.modules['ibis'] = None\n"
-        "from comparison.gate_command import gate\n"
+        "from comparison.cli.gate import gate\n"
         "gate([sys.argv[1], '--playbook', sys.argv[2]])"
     )
     done = subprocess.run(

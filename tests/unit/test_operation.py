@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from comparison.gate_command import EXIT_CODES
+from comparison.cli.gate import EXIT_CODES
 from flags.operate.autopilot import Look
 from flags.operate.next_action import Deed
 from flags.unleash.admin.errors import FlagChangedError, UnleashUnreachableError

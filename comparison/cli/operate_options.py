@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from comparison.command_options import labels_option, pairs_argument, reference_option
+from comparison.cli.options import labels_option, pairs_argument, reference_option
 from flags.cli.options import Command, with_options
 from flags.errors import OtherFlagError
 from flags.operate.audit import DEFAULT

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from comparison.command_options import refusals
+from comparison.cli.duration_option import DurationOption
+from comparison.cli.flag_place import Place
+from comparison.cli.gate import EXIT_CODES
+from comparison.cli.operate_options import evidence_options, playbook_of
+from comparison.cli.options import refusals
+from comparison.cli.serve_check import seconds_to_serve
 from comparison.evidence.number_format import printable
-from comparison.gate_command import EXIT_CODES
-from comparison.operate.duration_option import DurationOption
-from comparison.operate.options import evidence_options, playbook_of
-from comparison.operate.place import Place
-from comparison.operate.serving_alone import seconds_to_serve
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.gate import Decision

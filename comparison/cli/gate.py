@@ -7,7 +7,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from comparison.command_options import (
+from comparison.cli.options import (
     html_option,
     json_option,
     labels_option,

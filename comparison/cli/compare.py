@@ -8,7 +8,7 @@ import click
 import orjson
 from rich.console import Console
 
-from comparison.command_options import (
+from comparison.cli.options import (
     Refusal,
     html_option,
     json_option,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from comparison.command_options import refusals
-from comparison.evidence.number_format import counted, printable
-from comparison.gate_command import EXIT_CODES
-from comparison.operate.duration_option import DurationOption
-from comparison.operate.options import (
+from comparison.cli.duration_option import DurationOption
+from comparison.cli.gate import EXIT_CODES
+from comparison.cli.operate_options import (
     audit_option,
     evidence_options,
     playbook_of,
     verdict_option,
 )
-from comparison.operate.stop import stop_asked
+from comparison.cli.options import refusals
+from comparison.cli.stop import stop_asked
+from comparison.evidence.number_format import counted, printable
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.errors import FlagsError
@@ -105,8 +105,8 @@ def autopilot(
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
     with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+        from comparison.cli.verdict_file import VerdictFile
         from comparison.judgement.pairs_judge import PairsJudge
-        from comparison.operate.verdict_file import VerdictFile
 
         plan = playbook_of(playbook, flag)
         file = AuditFile(audit)

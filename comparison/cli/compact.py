@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from comparison.command_options import pairs_argument, refusals
+from comparison.cli.options import pairs_argument, refusals
 from comparison.evidence.number_format import counted
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.console import Console
 
-from comparison.command_options import Refusal, refusals
-from comparison.gate_command import EXIT_CODES
-from comparison.operate.options import (
+from comparison.cli.flag_place import Place
+from comparison.cli.gate import EXIT_CODES
+from comparison.cli.operate_options import (
     audit_option,
     evidence_options,
     playbook_of,
     verdict_option,
 )
-from comparison.operate.place import Place
+from comparison.cli.options import Refusal, refusals
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.gate import Decision
@@ -96,8 +96,8 @@ def _grounds(
     judge: "PairsJudge", place: Place, override: str | None, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
+    from comparison.cli.verdict_file import VerdictFile
     from comparison.judgement.pairs_judge import NOT_YET
-    from comparison.operate.verdict_file import VerdictFile
     from comparison.report.terminal.verdict import print_verdict
 
     try:

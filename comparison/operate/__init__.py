@@ -1,1 +1,0 @@
-"""Hold the commands that move a flag by what the pairs say."""

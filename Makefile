@@ -24,9 +24,10 @@ demo: $(STAMP) ## Catch the Tuesday-to-Friday failure on Tuesday: train, serve, 
 test: $(STAMP) ## Run every test, a file at a time in each of two processes.
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-lint: $(STAMP) ## Check style, types and formatting.
+lint: $(STAMP) ## Check style, formatting, types, and that imports go down only.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 serve: $(STAMP) ## Serve the fraud detector on http://127.0.0.1:3000, with its flag in flags.json.

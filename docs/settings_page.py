@@ -1,4 +1,4 @@
-"""Write docs/reference/settings.md from flags/serving/settings.py: `python docs/settings_page.py`."""
+"""Write docs/reference/settings.md from `flags.serving.settings`."""
 
 import inspect
 import re

@@ -15,7 +15,7 @@ READABLE: Final = PAGE.with_name("verdict.md")
 _INTRODUCTION: Final = """\
 # Verdict
 
-<!-- Written by docs/verdict_schema.py from comparison/report/verdict_document.py: change it there. -->
+<!-- Written by docs/verdict_schema.py from comparison/report/verdict_document.py. -->
 
 What `--json` of [`gate`](cli.md#bentoml-migration-gate) and of the commands that ask the gate
 writes: the verdict, each check, and the evidence that it rests on. The

@@ -1,7 +1,7 @@
 """Make one BentoML service of two, and let a feature flag decide which one answers.
 
-Names are imported when they are first used: `comparison` reads `flags.export.attributes` without BentoML,
-and every `bentoml` command loads `flags.cli` without a flag client.
+Names are imported when they are first used: `comparison` reads `flags.export.attributes` without
+BentoML, and every `bentoml` command loads `flags.cli` without a flag client.
 """
 
 from importlib import import_module

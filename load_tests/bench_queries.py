@@ -1,4 +1,4 @@
-"""Measure what an hourly look at the pairs costs in each engine: `comparison.counts.aggregate`, all of it.
+"""Measure what an hourly look at the pairs costs in each engine, `comparison.counts.aggregate`.
 
 Made-up pairs of eight days, the same in every engine: Parquet files as `compact` writes them, and
 the collector's table in ClickHouse. Quoted is the processor time of the whole process tree per

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 from yggdrasil_engine.engine import UnleashEngine  # noqa: E402 - needs the line above
 
 from comparison.pairs.reader import read_pairs  # noqa: E402
-from flags import attributes  # noqa: E402
+from flags.export import attributes  # noqa: E402
 from load_tests.fault import Fault  # noqa: E402
 from load_tests.faults_table import FAULTS  # noqa: E402
 from load_tests.injections import may_mount  # noqa: E402

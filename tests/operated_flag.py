@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from comparison.cli.advance import advance
 from comparison.errors import NoPairsError
-from comparison.judgement.judgement import Judgement, pairs_judge
+from comparison.judgement import pairs_judge
+from comparison.judgement.judgement import Judgement
 from flags.cli.rollback import rollback
 from flags.gate import Decision, Verdict, decide
 from flags.gate.evidence import Evidence, Paired

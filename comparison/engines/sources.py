@@ -1,8 +1,8 @@
 """Name the places where pairs lie; each shows them to its engine as the same table.
 
-The columns are those of `comparison.pairs.reader`, except that `time` is a whole number of nanoseconds
-since 1970 (engines differ in how they round times) and that the columns of every output carry its
-name: `primary_score.fraud_probability`. Columns that nobody ever recorded may be absent.
+The columns are those of `comparison.pairs.reader`, except that `time` is a whole number of
+nanoseconds since 1970 (engines differ in how they round times) and that the columns of every output
+carry its name: `primary_score.fraud_probability`. Columns that nobody ever recorded may be absent.
 """
 
 from collections.abc import Iterable

@@ -77,8 +77,8 @@ def binned_quantiles(
 ) -> dict[float, float | None]:
     """Return the linearly interpolated sample quantiles of values at bin centres.
 
-    They are those of `comparison.evidence.statistics.quantiles` (Hyndman & Fan 1996, type 7). None where
-    nothing was counted.
+    They are those of `comparison.evidence.statistics.quantiles` (Hyndman & Fan 1996, type 7).
+    None where nothing was counted.
     """
     wanted = list(probabilities)
     total = int(counts.sum())

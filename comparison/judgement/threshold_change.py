@@ -19,8 +19,8 @@ def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime
     """Return from when on pairs were decided at one threshold of the candidate, `since` if always.
 
     `slots` counts pairs from `since` on by time and thresholds: columns `slot`, `n`, `first` and
-    `last` as in `comparison.judgement.runs.latest_run`, and one of each threshold, whose name begins
-    with its side. A window whose beginning was `given` loses what the first minute has of an
+    `last` as in `comparison.judgement.runs.latest_run`, and one of each threshold, whose name
+    begins with its side. A window whose beginning was `given` loses what the first minute has of an
     earlier threshold, and no more: beyond that it is what somebody asked for, and a mixture.
 
     Where the primary's thresholds differ too, they go with the requests, and none has changed.

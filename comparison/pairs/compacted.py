@@ -5,9 +5,9 @@
     <folder>/workers/<run>.parquet                           start and stop records of workers
     <folder>/repeated/<run>.parquet                          flag and time of pairs found again
 
-The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date` are in
-the path, as Hive writes them, and the columns of every output carry its name. Each file has the
-columns that its pairs had. A pair is in there once.
+The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date`
+are in the path, as Hive writes them, and the columns of every output carry its name. Each file has
+the columns that its pairs had. A pair is in there once.
 """
 
 from collections.abc import Iterable

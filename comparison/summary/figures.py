@@ -2,7 +2,7 @@
 
 Figures that set one side against the other come from pairs in which both sides are `ok`: the same
 requests on both sides, so the traffic cannot explain a difference. What is left out is counted.
-Everything here is a plain value; nothing decides (`comparison.summary.conclusion` reads the figures).
+Everything here is a plain value; nothing decides (`comparison.summary.conclusion` does).
 """
 
 import math

@@ -3,7 +3,7 @@
 import gc
 
 
-def settle() -> None:
+def freeze_loaded() -> None:
     """Collect the garbage of the start, and leave out of all further collections what remains.
 
     A full collection looks at every object: with BentoML and two models, for over a tenth of a

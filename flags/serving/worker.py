@@ -29,7 +29,7 @@ from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import Lull
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
-from flags.serving import gc_freeze as garbage
+from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.http.middleware import ANSWER, afterwards
 from flags.serving.pairing_factory import Pairings
 from flags.serving.plan import Plan
@@ -111,7 +111,7 @@ class MigrationWorker:
         )
         await self._heartbeat.start()
         if plan.settings.gc_freeze:
-            garbage.settle()
+            freeze_loaded()
 
     async def stop(self) -> None:
         """Finish the pairs in progress, write the closing record, leave the flag source."""

@@ -52,7 +52,7 @@ def test_a_built_bento_serves_in_an_empty_virtual_environment(tmp_path: Path) ->
     assert build.returncode == 0, build.stderr
     tag = build.stdout.strip().removeprefix("__tag__:")
     bento = home / "bentos" / Path(*tag.split(":"))
-    assert not (bento / "src" / "flags" / "local").exists()
+    assert not (bento / "src" / "flags" / "unleash" / "local").exists()
 
     empty = tmp_path / "empty"
     venv.create(empty, with_pip=False)

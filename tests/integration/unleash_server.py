@@ -2,8 +2,8 @@
 
 Load it with `pytest_plugins = ("tests.integration.unleash_server",)`. For fault tests, `unleash`
 has `server.stop()`, `server.kill()` and `restart_server()`, and `postgres.stop()`, `.kill()` and
-`.start()`; call the starting ones in the main thread (see `flags.unleash.local.program.Program`), and
-leave both running.
+`.start()`; call the starting ones in the main thread (see `flags.unleash.local.program.Program`),
+and leave both running.
 """
 
 import importlib.util

@@ -314,7 +314,10 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_importing_the_plugin_does_not_decide_the_mode_of_prometheus() -> None:
-    program = "import sys, flags.serving.migrate, flags.monitoring.metrics; print('prometheus_client' in sys.modules)"
+    program = (
+        "import sys, flags.serving.migrate, flags.monitoring.metrics; "
+        "print('prometheus_client' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )

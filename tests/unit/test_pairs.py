@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from comparison.errors import FlagNotFoundError, PairsUnreadableError, SeveralFlagsError
-from comparison.pairs.reader import files as pair_files
+from comparison.pairs import files as pair_files
 from comparison.pairs.reader import load_pairs, read_pairs
 from flags.export import attributes
 from tests.pair_files import FLAG, OUTPUT, PairFile, Scored, failed, span, traces

@@ -18,7 +18,7 @@ from bentoml._internal.context import server_context
 from bentoml._internal.log import configure_server_logging
 from bentoml._internal.models import ModelStore
 
-from flags.serving import gc_freeze as garbage
+from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.isolated.host import Host
 from flags.serving.isolated.pipe import BlockingPipe
 
@@ -90,7 +90,7 @@ def run(program: Program, end: socket.socket) -> None:
 
 
 async def _serve(program: Program, pipe: BlockingPipe) -> None:
-    loaded = garbage.settle if program.gc_freeze else None
+    loaded = freeze_loaded if program.gc_freeze else None
     await Host(program.folder, pipe, loaded).serve(program.imported)
 
 

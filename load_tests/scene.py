@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flags.errors import ServiceUnreachableError
 from flags.monitoring import shipping_metrics
 from flags.monitoring.metrics import DROPPED
-from flags.operate.running_service import running_workers
+from flags.operate.watch import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.flags_file import write_flags_file
 from flags.unleash.local import LocalUnleash

@@ -11,22 +11,21 @@ from rich.console import Console
 
 from comparison.cli.flag_place import Place
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.operate_options import (
+from comparison.cli.options import (
+    Refusal,
     audit_option,
     evidence_options,
     playbook_of,
+    refusals,
     verdict_option,
 )
-from comparison.cli.options import Refusal, refusals
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.gate import Decision
 from flags.monitoring.views import FlagView
-from flags.operate.acts import DoneAct
-from flags.operate.audit import AuditFile
+from flags.operate.audit import AuditFile, DoneAct, record
 from flags.operate.flag_moves import raise_percentage
 from flags.operate.next_action import Finding
-from flags.operate.recording import record
 from flags.unleash.admin import UnleashAdmin
 
 if TYPE_CHECKING:  # needs the extra `comparison`

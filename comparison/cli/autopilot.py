@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from comparison.cli.duration_option import DurationOption
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.operate_options import (
+from comparison.cli.options import (
+    DurationOption,
     audit_option,
     evidence_options,
     playbook_of,
+    refusals,
     verdict_option,
 )
-from comparison.cli.options import refusals
 from comparison.cli.stop import stop_asked
 from comparison.evidence.number_format import counted, printable
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
-from flags.operate.audit import AuditFile
+from flags.operate.audit import AuditFile, record
 from flags.operate.autopilot import Autopilot, Look
 from flags.operate.next_action import Deed
-from flags.operate.recording import record
 from flags.playbook.durations import duration_text
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError

@@ -19,8 +19,7 @@ from comparison.cli.options import (
     until_option,
     write,
 )
-from comparison.pairs.reader import Pairs, read_pairs
-from comparison.pairs.window import within
+from comparison.pairs.reader import Pairs, read_pairs, within
 from comparison.report.terminal.summary import print_summary
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import as_plain, summarise

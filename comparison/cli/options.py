@@ -2,14 +2,41 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from comparison.errors import ComparisonError
-from flags.errors import FlagsError
+from flags.cli.options import Command, with_options
+from flags.errors import FlagsError, OtherFlagError
+from flags.operate.audit import DEFAULT
+from flags.playbook.durations import duration, duration_text
+from flags.playbook.file import read_playbook
+from flags.playbook.model import Playbook
+
+
+class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
+    """Take a number with a unit (d, h, m, s, ms), `least` or more."""
+
+    name = "duration"
+
+    def __init__(self, least: timedelta = timedelta(0)) -> None:
+        self._least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Return the duration."""
+        try:
+            found = duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if found < self._least:
+            self.fail(f"{value} is too short: {duration_text(self._least)} at least", param, ctx)
+        return found
+
 
 EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "jinja2", "markupsafe")
 """Modules that come with the extra `comparison`."""
@@ -97,3 +124,52 @@ def write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise Refusal(f"{path}: {error.strerror or error}") from error
+
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+
+_EVIDENCE: Final = (
+    pairs_argument,
+    click.option(
+        "--playbook",
+        metavar="FILE",
+        required=True,
+        type=_FILE,
+        help="The plan of the migration; `bentoml migration playbook` writes one.",
+    ),
+    click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the playbook's."),
+    labels_option,
+    reference_option,
+)
+
+audit_option = click.option(
+    "--audit",
+    metavar="FILE",
+    type=_FILE,
+    default=DEFAULT,
+    show_default=True,
+    envvar="MIGRATION_AUDIT",
+    show_envvar=True,
+    help="Where acts are recorded, one JSON line each.",
+)
+
+verdict_option = click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=_FILE,
+    help="Also write the verdict as JSON; verdict.json beside the pairs is on the live page.",
+)
+
+
+def evidence_options(command: Command) -> Command:
+    """Add PAIRS, the playbook, the flag, the labels and the reference."""
+    return with_options(_EVIDENCE, command)
+
+
+def playbook_of(path: Path, flag: str | None) -> Playbook:
+    """Read a playbook; raises OtherFlagError if it is that of another flag."""
+    plan = read_playbook(path)
+    if flag not in (None, plan.flag):
+        raise OtherFlagError(f"{path} is the playbook of {plan.flag}, not of {flag}")
+    return plan

@@ -8,11 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from comparison.cli.duration_option import DurationOption
 from comparison.cli.flag_place import Place
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.operate_options import evidence_options, playbook_of
-from comparison.cli.options import refusals
+from comparison.cli.options import DurationOption, evidence_options, playbook_of, refusals
 from comparison.cli.serve_check import seconds_to_serve
 from comparison.evidence.number_format import printable
 from flags.cli.exit_codes import exit_codes

@@ -18,8 +18,14 @@ from comparison.engines.worker_numbers import distinct_numbers, numbered
 from comparison.pairs.accounting import Accounting, account_counts
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
-from comparison.pairs.compacted import PAIRS, pair_parts, read_state, reading_of
-from comparison.pairs.compacted_frame import repeated_pairs, worker_records
+from comparison.pairs.compacted import (
+    PAIRS,
+    pair_parts,
+    read_state,
+    reading_of,
+    repeated_pairs,
+    worker_records,
+)
 
 
 class ParquetPairs:

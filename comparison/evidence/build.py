@@ -9,11 +9,10 @@ import pandas as pd
 from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.evidence.alarms import counted_alarms, counted_by
 from comparison.evidence.calibration import calibrate
-from comparison.evidence.coverage import coverage, coverage_p
 from comparison.evidence.distribution import distribution
 from comparison.evidence.drift import References, drift
 from comparison.evidence.health import health
-from comparison.evidence.integrity import integrity
+from comparison.evidence.integrity import coverage, coverage_p, integrity
 from comparison.evidence.joint_counts import Joint
 from comparison.evidence.notes import (
     of_drift,

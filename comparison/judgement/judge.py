@@ -21,10 +21,8 @@ from comparison.errors import (
 )
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
-from comparison.judgement.judgement import Judgement
-from comparison.judgement.runs import Run, latest_run, moment, rollouts, slot_size
-from comparison.judgement.step_choice import chosen_step, step_at
-from comparison.judgement.threshold_change import changed_at
+from comparison.judgement.judgement import Judgement, chosen_step, step_at
+from comparison.judgement.runs import Run, changed_at, latest_run, moment, rollouts, slot_size
 from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs
 from comparison.summary.figures import nothing_found

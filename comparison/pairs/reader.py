@@ -28,12 +28,13 @@ The columns of items, length, first_item and digest are there only if a pair has
 streams and of answers of bytes do. Rows are in order of time; the index counts from 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from comparison.errors import FlagNotFoundError, SeveralFlagsError
+from comparison.errors import FlagNotFoundError, NoPairsError, SeveralFlagsError, WindowEmptyError
 from comparison.pairs.accounting import Accounting, account
 from comparison.pairs.compacted import is_compacted
 from comparison.pairs.files import Reading, read_blocks
@@ -108,7 +109,7 @@ def _read(source: Path) -> tuple[Table, Reading, pd.DataFrame | None]:
     """Return the pairs at `source`, what was counted, and what has been left out already."""
     if is_compacted(source):
         # Imported here: plain pair files are read without Arrow.
-        from comparison.pairs.compacted_frame import read_compacted
+        from comparison.pairs.compacted import read_compacted
 
         return read_compacted(source)
     reading, table = Reading(), Table()
@@ -123,3 +124,28 @@ def _choose_flag(source: Path, flag: str | None, flags: tuple[str, ...]) -> str 
     if flag is not None and flags and flag not in flags:
         raise FlagNotFoundError(source, flag, flags)
     return flag or next(iter(flags), None)
+
+
+def within(pairs: Pairs, since: datetime | None, until: datetime | None) -> Pairs:
+    """Return the pairs accepted from `since` until before `until`; the accounting stays whole.
+
+    Raises WindowEmptyError if the window ends before it begins, NoPairsError if only pairs outside
+    of it were found.
+    """
+    if since and until and since >= until:
+        raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
+    time = pairs.frame["time"]
+    rows = time.notna()
+    if since:
+        rows &= time >= since
+    if until:
+        rows &= time < until
+    if rows.all():
+        return pairs
+    if not rows.any():
+        first, last = time.iloc[0], time.iloc[-1]
+        raise NoPairsError(
+            f"{pairs.source} holds no pairs in the window, only from {first:%Y-%m-%d %H:%M:%S} "
+            f"to {last:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    return replace(pairs, frame=pairs.frame.loc[rows].reset_index(drop=True))

@@ -14,12 +14,9 @@ from flags.cli.printable import printable
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
 from flags.monitoring.worker_state import FlagBelief
-from flags.operate.acts import DoneAct, Following
-from flags.operate.audit import DEFAULT, AuditFile
-from flags.operate.recording import record, record_locally
-from flags.operate.running_service import running_workers
+from flags.operate.audit import DEFAULT, AuditFile, DoneAct, Following, record, record_locally
 from flags.operate.status import flag_in_unleash
-from flags.operate.watch import Watch, Watched
+from flags.operate.watch import Watch, Watched, running_workers
 from flags.unleash.admin import FlagState, UnleashAdmin
 from flags.unleash.admin.errors import (
     AdminError,

@@ -12,8 +12,8 @@ from flags.cli.exit_codes import exit_codes
 from flags.cli.status_table import print_status
 from flags.errors import OtherFlagError
 from flags.monitoring.worker_state import Workers
-from flags.operate.running_service import running_workers
 from flags.operate.status import Status
+from flags.operate.watch import running_workers
 from flags.playbook.file import read_playbook
 from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
 

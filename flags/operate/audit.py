@@ -2,17 +2,105 @@
 
 import contextlib
 import fcntl
+import getpass
 import os
+import socket
+import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import TypeAdapter
 
 from flags.errors import AuditUnwritableError
-from flags.operate.acts import DoneAct, Following
+from flags.monitoring.views import FlagView
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import AdminError
+
+
+@dataclass(frozen=True, slots=True)
+class DoneAct:
+    """One change of a flag; the audit file has one line for each."""
+
+    id: str
+    time: datetime
+    """When it was done, with time zone; by this machine's clock."""
+    command: str
+    """`rollback`, `advance` or `autopilot`."""
+    by: str
+    """User and machine: Unleash knows of an admin token only that it is one."""
+    flag: str
+    environment: str
+    unleash: str
+    """Base URL of the dashboard."""
+    before: FlagView | None
+    """None where it could not be asked in time."""
+    after: FlagView
+    reason: str
+    """In full: what Unleash keeps of it has 50 characters."""
+    verdict: Mapping[str, Any] | None = None
+    """What the gate said, if it was asked: its decision and its reasons."""
+
+    @classmethod
+    def of(
+        cls,
+        admin: UnleashAdmin,
+        flag: str,
+        command: str,
+        *,
+        before: FlagView | None,
+        after: FlagView,
+        reason: str,
+        verdict: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return what was done to `flag` just now."""
+        return cls(
+            id=str(uuid.uuid4()),
+            time=datetime.now(UTC),
+            command=command,
+            by=operator(),
+            flag=flag,
+            environment=admin.environment,
+            unleash=admin.url,
+            before=before,
+            after=after,
+            reason=reason,
+            verdict=verdict,
+        )
+
+    @property
+    def note(self) -> str:
+        """Return the words for the flag itself."""
+        return f"{self.command}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """How the workers of a service took an act; a second line of the audit file."""
+
+    act: str
+    """`id` of the act."""
+    time: datetime
+    service: str
+    workers: int
+    """Number of those that confirmed it."""
+    seconds: float | None
+    """From the request to Unleash to the last worker's confirmation; None if not all confirmed."""
+    missing: tuple[str, ...] = field(default=())
+    """What stood in the way."""
+
+
+def operator() -> str:
+    """Return who runs this program, and where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "unknown user"
+    return f"{user}@{socket.gethostname()}"
+
 
 DEFAULT: Final = Path("migration-audit.jsonl")
 """In the folder in which the command is run."""
@@ -109,3 +197,33 @@ def _parsed(line: bytes) -> DoneAct | Following | None:
         return _KINDS[plain.pop("kind")].validate_python(plain)
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a record."""
+
+    note: str | None
+    """The tag that the flag has now; None if Unleash did not take it."""
+    warnings: tuple[str, ...]
+    """What could not be recorded, in words: the act itself is done."""
+
+
+def record(admin: UnleashAdmin, act: DoneAct, audit: AuditFile | None) -> Recorded:
+    """Put the reason of `act` on its flag, and all of it into the audit file; raises nothing."""
+    warnings = [*record_locally(act, audit)]
+    try:
+        return Recorded(admin.note(act.flag, act.note), tuple(warnings))
+    except AdminError as error:
+        return Recorded(None, (*warnings, f"Unleash does not keep the reason: {error}"))
+
+
+def record_locally(entry: DoneAct | Following, audit: AuditFile | None) -> tuple[str, ...]:
+    """Append `entry` to the audit file; return what went wrong, in words."""
+    if audit is None:
+        return ()
+    try:
+        audit.append(entry)
+    except AuditUnwritableError as error:
+        return (str(error),)
+    return ()

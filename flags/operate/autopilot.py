@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from flags.monitoring.views import FlagView
-from flags.operate.acts import DoneAct
+from flags.operate.audit import DoneAct
 from flags.operate.current_step import plan_at, unjudged
 from flags.operate.flag_moves import raise_percentage, switch_off
 from flags.operate.history import Run, read_history

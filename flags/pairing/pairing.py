@@ -12,12 +12,12 @@ from opentelemetry import context as otel_context
 from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
 from flags.pairing.call_queue import Place, nobody_waits
-from flags.pairing.departure import Departure
 from flags.pairing.input_copy import isolated
 from flags.pairing.limits import Limits
 from flags.pairing.observation import Content, Pair, PairSink, Status
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scored, Scorer, raisable
+from flags.pairing.shadow_schedule import Departure
 from flags.pairing.tuning import Tuning
 
 logger = logging.getLogger(__name__)

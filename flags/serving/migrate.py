@@ -22,8 +22,7 @@ from flags.serving.isolated.side import IsolatedSide
 from flags.serving.legacy_runner import mend_runners
 from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
 from flags.serving.settings import Settings
-from flags.serving.sides.placement import EmbeddedSide, PlacedSide, Placement
-from flags.serving.sides.placement_choice import placement_of
+from flags.serving.sides.placement import EmbeddedSide, PlacedSide, Placement, placement_of
 from flags.serving.sides.runner import RunnerSide
 from flags.serving.worker import MigrationWorker
 

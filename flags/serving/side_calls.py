@@ -10,10 +10,10 @@ import pydantic
 from starlette.types import Scope
 
 from flags.pairing.assignment import Side
-from flags.pairing.departure import Departure
 from flags.pairing.input_copy import isolated
 from flags.pairing.pairing import Request
 from flags.pairing.scorer import Call
+from flags.pairing.shadow_schedule import Departure
 from flags.serving.api_contract import SharedApi
 from flags.serving.http.middleware import IDENTITY, afterwards
 from flags.serving.http.request_files import RequestFiles

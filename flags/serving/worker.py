@@ -23,10 +23,9 @@ from flags.monitoring.recent_counts import RecentPairs, recent_path
 from flags.monitoring.self_report import FlagLook, SelfReport
 from flags.pairing.assignment import DOMAIN, Side
 from flags.pairing.batched_pairs import GatheredPairs
-from flags.pairing.departure import Departure
 from flags.pairing.pairing import Pairing
 from flags.pairing.scorer import Call
-from flags.pairing.shadow_schedule import Lull
+from flags.pairing.shadow_schedule import Departure, Lull
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
 from flags.serving.gc_freeze import freeze_loaded

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
 from flags.monitoring.worker_state import FOLDER
-from flags.operate.running_service import running_workers
+from flags.operate.watch import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from flags.operate.running_service import running_workers
+from flags.operate.watch import running_workers
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving
 from tests.fakes import eventually

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from flags.cli.rollback import rollback
 from flags.monitoring.worker_state import WORKERS_PATH
 from flags.operate.audit import Audit, AuditFile
-from flags.operate.running_service import running_workers
+from flags.operate.watch import running_workers
 from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash

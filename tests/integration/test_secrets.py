@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from flags.monitoring.worker_state import WORKERS_PATH
-from flags.operate.running_service import running_workers
+from flags.operate.watch import running_workers
 from flags.playbook.template import write_playbook
 from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH
 from flags.unleash.admin import seed

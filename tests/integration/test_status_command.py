@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flags.cli.status import status
-from flags.operate.running_service import running_workers
+from flags.operate.watch import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving, free_port

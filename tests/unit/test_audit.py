@@ -13,8 +13,7 @@ import pytest
 
 from flags.errors import AuditUnwritableError
 from flags.monitoring.views import FlagView
-from flags.operate.acts import DoneAct, Following, operator
-from flags.operate.audit import AuditFile
+from flags.operate.audit import AuditFile, DoneAct, Following, operator
 from flags.unleash.admin.note import fitting
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

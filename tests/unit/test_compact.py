@@ -377,7 +377,7 @@ KILLING = """
     from pathlib import Path
 
     import pandas, pyarrow.parquet
-    import comparison.pairs.compacted_frame
+    import comparison.pairs.compacted
     from comparison.pairs.compaction import compact
     from comparison.pairs.reader import read_all
     from tests.pair_files import PairFile

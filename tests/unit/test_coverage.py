@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from comparison.evidence.coverage import coverage, coverage_p
+from comparison.evidence.integrity import coverage, coverage_p
 from flags.gate.evidence import Count
 from tests.counted_pairs import rows_of
 

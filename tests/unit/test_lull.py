@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from flags.pairing.assignment import Side
-from flags.pairing.departure import Departure
 from flags.pairing.observation import InMemoryPairs, Status
 from flags.pairing.pairing import Request
-from flags.pairing.shadow_schedule import Lull
+from flags.pairing.shadow_schedule import Departure, Lull
 from tests.fakes import FakeModel, FixedAssignment, until
 from tests.unit.test_pair import pairing_of
 

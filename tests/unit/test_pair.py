@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
-from flags.pairing.departure import Departure
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink, Status
 from flags.pairing.pairing import Answer, Limits, Pairing, Request
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scorer
+from flags.pairing.shadow_schedule import Departure
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.tuning import Tuning
 from tests.fakes import (
@@ -361,7 +361,7 @@ async def test_the_shadow_is_begun_after_the_answer_when_the_primary_is_active()
 async def test_the_shadow_waits_until_the_answer_has_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.pairing.departure.PATIENCE", NEVER)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
     candidate, departure = FakeModel(), Departure()
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(), candidate, sink=pairs)
@@ -377,7 +377,7 @@ async def test_the_shadow_waits_until_the_answer_has_left(
 async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.pairing.departure.PATIENCE", SOON)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(), FakeModel(), sink=pairs)
     await pairing.answer(replace(Request.of("r1", 1), departure=Departure()))
@@ -390,7 +390,7 @@ async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_on
 async def test_a_pair_without_a_shadow_is_recorded_once_the_answer_has_left(
     active: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.pairing.departure.PATIENCE", NEVER)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
     pairs, departure = InMemoryPairs(), Departure()
     assign = FixedAssignment(active, shadow=False)
     pairing = pairing_of(FakeModel(), FakeModel(), assign=assign, sink=pairs)

@@ -4,8 +4,7 @@ import bentoml
 import pytest
 
 from flags.errors import MigrationError
-from flags.serving.sides.placement import Placement
-from flags.serving.sides.placement_choice import placement_of
+from flags.serving.sides.placement import Placement, placement_of
 
 
 @bentoml.service(resources={"cpu": "1"})

@@ -18,8 +18,8 @@ from flags.cli.status import status
 from flags.cli.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
 from flags.monitoring.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
-from flags.operate.running_service import running_workers
 from flags.operate.status import Change, Status
+from flags.operate.watch import running_workers
 from flags.playbook.stages import Stage
 from flags.unleash.admin import FlagEvent, FlagState, Strategy
 from service.serving import free_port

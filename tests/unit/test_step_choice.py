@@ -3,7 +3,7 @@
 import pytest
 
 from comparison.errors import StepNotFoundError
-from comparison.judgement.step_choice import chosen_step, step_at
+from comparison.judgement.judgement import chosen_step, step_at
 from flags.playbook.model import Playbook
 from tests.simulated_evidence import FLAG
 

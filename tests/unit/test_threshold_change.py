@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from comparison.judgement.threshold_change import changed_at
+from comparison.judgement.runs import changed_at
 
 BEGIN = datetime(2025, 11, 24, 6, tzinfo=UTC)
 SECOND = 1_000_000_000

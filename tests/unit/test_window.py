@@ -7,7 +7,7 @@ import pytest
 
 from comparison import read_pairs
 from comparison.errors import NoPairsError, WindowEmptyError
-from comparison.pairs.window import within
+from comparison.pairs.reader import within
 from tests.pair_files import BEGIN, PairFile
 
 FIRST = datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(milliseconds=10)

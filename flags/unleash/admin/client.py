@@ -19,8 +19,7 @@ from flags.unleash.admin.errors import (
     TagError,
     UnleashFailedError,
 )
-from flags.unleash.admin.event_log import every_event
-from flags.unleash.admin.events import Author
+from flags.unleash.admin.events import Author, every_event
 from flags.unleash.admin.flag import FlagEvent, FlagState
 from flags.unleash.admin.note import put_note
 from flags.unleash.admin.strategy import Strategy, checked_percent, rollout_strategy, variant

@@ -9,7 +9,7 @@ ComparisonError
         CompactionUnreadableError what earlier runs left there cannot be read
     LabelsUnreadableError     the file of labels is no such file, or holds something else
     ReferenceUnreadableError  the file is not what BentoML prints of a model with a reference
-    RolloutNotFoundError      no pair was made at the percentage asked for
+    RolloutNotFoundError      no pair was made at the rollout asked for
     StepNotFoundError         the playbook has no such step
     WindowEmptyError          the window ends before it begins
     NothingToJudgeError       the flag is at no step of the playbook
@@ -72,12 +72,12 @@ class ReferenceUnreadableError(ComparisonError):
 
 
 class RolloutNotFoundError(ComparisonError):
-    """Name the percentage that no pair was made at (None: any), and those that there are."""
+    """Name the rollout that no pair was made at (None: any), and those that there are."""
 
     def __init__(self, source: str, rollout: float | None, known: Sequence[float]) -> None:
         self.rollout = rollout
         self.known = tuple(known)
-        asked = "a known percentage" if rollout is None else f"{rollout:g} %"
+        asked = "a known rollout" if rollout is None else f"{rollout:g} %"
         there = ", ".join(f"{each:g} %" for each in known) or "none of them says at which"
         super().__init__(f"{source} holds no pairs made at {asked}; there are: {there}")
 

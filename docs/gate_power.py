@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from flags.gate.error_rate import share
+from flags.gate.error_rate import error_share
 from flags.gate.sequences.betting import BETS, LOG_WEIGHTS
 from flags.playbook.model import Playbook
 
@@ -84,7 +84,7 @@ def page_part() -> tuple[str, str]:
     """Return the tables for the page, and the chart."""
     playbook = Playbook(flag="any")
     advance, rollback = playbook.gate.advance.alarm_ratio, playbook.gate.rollback.alarm_ratio
-    alpha = share(playbook.error_rate, "alarm_ratio") / 2
+    alpha = error_share(playbook.error_rate, "alarm_ratio") / 2
     random = np.random.default_rng(_SEED)
     failing = [
         "| alarms | overlap | seen above 1.10x, half of runs | 90 % | "

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
 from comparison.engines.embedded import connect
-from comparison.judgement.judge import Additions, Extent, Found, judge
+from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction import compact as take
 from flags.playbook.model import Playbook
@@ -32,12 +32,12 @@ WARM_UP = 1_000
 def evidence(pairs: Path, labels: Path) -> int:
     """Take what the gate wants, all of it, and decide; return the number of checks."""
     _, judgement = judge(
-        Found.at(pairs, FLAG),
+        FlagPairs.at(pairs, FLAG),
         Playbook(flag=FLAG, label_cut_off=timedelta(0)),
         now=BEGIN + timedelta(days=DAYS),
         step="10",
-        extent=Extent(),
-        additions=Additions.read(labels, None),
+        extent=TimeWindow(),
+        additions=LabelsAndReferences.read(labels, None),
     )
     print(judgement.verdict.decision, *judgement.verdict.reasons, sep="\n  ")
     return len(judgement.verdict.checks)

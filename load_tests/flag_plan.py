@@ -33,7 +33,7 @@ class Move:
 
 
 def parse(plan: str) -> tuple[Move, ...]:
-    """Read `0:0,30:10,90:50,150:100,170:off`: seconds, and the percentage from then on."""
+    """Read `0:0,30:10,90:50,150:100,170:off`: seconds, and the rollout from then on."""
     moves = []
     for part in plan.split(","):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?):(off|\d{1,3})\s*", part)

@@ -141,7 +141,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     group = parser.add_argument_group("migration")
     group.add_argument("--shape", choices=NAMES, default="steady", help="how the load goes")
     group.add_argument("--flag", default="fraud-detector-v2", help="key of the flag")
-    group.add_argument("--flag-plan", default="", help="0:0,30:10,90:off: seconds and percentages")
+    group.add_argument("--flag-plan", default="", help="0:0,30:10,90:off: seconds and rollouts")
     group.add_argument("--flags-file", default=None, help="move the flag here, not in Unleash")
     group.add_argument(
         "--settles",

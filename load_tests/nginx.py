@@ -8,7 +8,7 @@ from types import TracebackType
 
 from service.serving import free_port
 
-# Percentages of `split_clients` have two decimals; `*` takes the rest. Both upstreams keep their
+# Rollouts of `split_clients` have two decimals; `*` takes the rest. Both upstreams keep their
 # connections, and a mirrored request carries the body, as the original one.
 _CONFIGURATION = """
 daemon off;

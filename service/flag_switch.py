@@ -41,7 +41,7 @@ class FileSwitch:
         write_flags_file(path, FLAG, 0)
 
     def roll_out(self, percent: int) -> None:
-        """Write the percentage."""
+        """Write the rollout."""
         write_flags_file(self._path, FLAG, percent)
         time.sleep(self.FOLLOWED_WITHIN)
 

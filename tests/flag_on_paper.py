@@ -32,7 +32,7 @@ class FlagOnPaper:
         self.switch(author, on=True)
 
     @property
-    def percentage(self) -> int:
+    def rollout(self) -> int:
         """Return what callers see: 0 while it is off."""
         return (self.strategy.rollout or 0) if self.enabled else 0
 

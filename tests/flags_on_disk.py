@@ -21,9 +21,9 @@ class FlagsOnDisk:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.path)
 
-    def roll_out(self, percentage: object, name: str = "flag", **others: Any) -> None:
+    def roll_out(self, rollout: object, name: str = "flag", **others: Any) -> None:
         """Write one flag with a gradual rollout."""
-        self.write(gradual(percentage, name, **others))
+        self.write(gradual(rollout, name, **others))
 
 
 def document(*features: dict[str, Any], **others: Any) -> str:
@@ -32,7 +32,7 @@ def document(*features: dict[str, Any], **others: Any) -> str:
 
 
 def gradual(
-    percentage: object,
+    rollout: object,
     name: str = "flag",
     *,
     enabled: bool = True,
@@ -40,7 +40,7 @@ def gradual(
     **others: Any,
 ) -> dict[str, Any]:
     """Return a flag with a gradual rollout."""
-    parameters = {"rollout": percentage, "stickiness": stickiness, "groupId": name}
+    parameters = {"rollout": rollout, "stickiness": stickiness, "groupId": name}
     return flag({"name": "flexibleRollout", "parameters": parameters}, name, enabled, **others)
 
 

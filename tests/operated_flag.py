@@ -18,9 +18,9 @@ from flags.gate import Decision, Verdict, decide
 from flags.gate.evidence import Evidence, Paired
 from flags.operate.audit import AuditFile
 from flags.operate.autopilot import Autopilot, Look
-from flags.operate.current_step import Standing, plan_at, reached, standings
+from flags.operate.current_step import StepPosition, current_step, plan_at, possible_steps
 from flags.operate.history import History, Run, read_history
-from flags.operate.next_action import Deed, Finding
+from flags.operate.next_action import Action, StepVerdict
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 from flags.unleash.admin import Author
@@ -52,25 +52,25 @@ class Pairs:
     def __init__(self) -> None:
         self.kind = "good"
 
-    def __call__(self, plan: Playbook, run: Run, now: datetime) -> Finding:
+    def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
         try:
             judgement = self.judged(plan, run, now)[1]
         except NoPairsError as problem:
-            return Finding(None, None, str(problem))
-        return Finding(judgement.step, judgement.verdict)
+            return StepVerdict(None, None, str(problem))
+        return StepVerdict(judgement.step, judgement.verdict)
 
     def judged(self, plan: Playbook, run: Run, now: datetime) -> tuple[Evidence, Judgement]:
         if self.kind == "none":
             raise NoPairsError("there are no pairs")
         found: list[tuple[Evidence, Judgement]] = []
 
-        def passes(standing: Standing) -> bool:
+        def passes(standing: StepPosition) -> bool:
             held = min(now - standing.since, 2 * HOLD)
             taken, said = verdict(self.kind, standing.step, held)
             found.append((taken, Judgement(plan, standing.step, said)))
             return said.decision is Decision.ADVANCE
 
-        reached(standings(plan, run), now, passes)
+        current_step(possible_steps(plan, run), now, passes)
         return found[-1]
 
 
@@ -94,10 +94,10 @@ class Scene:
         admin = self.flag.admin(author)
         return Autopilot(admin, PLAYBOOK, self.pairs, resumed=resumed, record=self.done.append)
 
-    def turn(self, pilot: Autopilot) -> Deed:
+    def turn(self, pilot: Autopilot) -> Action:
         look = pilot.look(self.flag.now)
         pilot.do(look)
-        return look.act.deed
+        return look.act.action
 
     def wait(self, time: timedelta = HOLD) -> None:
         self.flag.now += time

@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flags.monitoring.worker_state import FlagBelief, PairCounts, Workers, WorkerState, here
+from flags.monitoring.worker_state import PairCounts, WorkerFlag, Workers, WorkerState, here
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def belief(**others: Any) -> FlagBelief:
+def worker_flag(**others: Any) -> WorkerFlag:
     """Return what a worker believes that sees the flag at 10 %."""
-    seen = FlagBelief(
+    seen = WorkerFlag(
         "fraud-detector-v2",
         "unleash",
         "ready",
@@ -25,7 +25,7 @@ def belief(**others: Any) -> FlagBelief:
 
 
 def worker_state(
-    worker: str = "w1", *, flag: FlagBelief | None = None, silence: float = 0.0, **others: Any
+    worker: str = "w1", *, flag: WorkerFlag | None = None, silence: float = 0.0, **others: Any
 ) -> WorkerState:
     """Return the state of a worker that is this process, at noon or some seconds before."""
     host, pid, namespace = here()
@@ -36,7 +36,7 @@ def worker_state(
         pid=pid,
         started=NOON - timedelta(hours=1),
         heartbeat=NOON - timedelta(seconds=silence),
-        flag=flag or belief(),
+        flag=flag or worker_flag(),
         pairs=PairCounts(recorded=213),
         pid_namespace=namespace,
     )

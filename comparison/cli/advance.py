@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.console import Console
 
-from comparison.cli.flag_place import Place
+from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
 from comparison.cli.options import (
     Refusal,
@@ -23,9 +23,9 @@ from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.gate import Decision
 from flags.monitoring.views import FlagView
-from flags.operate.audit import AuditFile, DoneAct, record
-from flags.operate.flag_moves import raise_percentage
-from flags.operate.next_action import Finding
+from flags.operate.audit import AuditFile, FlagChange, record
+from flags.operate.flag_moves import raise_rollout
+from flags.operate.next_action import StepVerdict
 from flags.unleash.admin import UnleashAdmin
 
 if TYPE_CHECKING:  # needs the extra `comparison`
@@ -56,9 +56,9 @@ def advance(
     environment: str,
     project: str,
 ) -> None:
-    """Set the flag to the next percentage of the playbook, if the gate says ADVANCE.
+    """Set the flag to the next rollout of the playbook, if the gate says ADVANCE.
 
-    Judges the pairs in PAIRS that were made since the flag is at its present percentage, which its
+    Judges the pairs in PAIRS that were made since the flag is at its present rollout, which its
     event log tells, however it got there. The exit code is 0 if the flag was moved, or nothing is
     left to be done, and else the verdict's: 10 HOLD, 20 ROLLBACK. Nothing is switched on or off.
 
@@ -69,7 +69,7 @@ def advance(
     with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
         from comparison.judgement.pairs_judge import PairsJudge
 
-        place = Place.of(admin, playbook_of(playbook, flag))
+        place = FlagPlace.of(admin, playbook_of(playbook, flag))
         grounds = _grounds(PairsJudge(pairs, labels, reference), place, override, json_file)
         _move(admin, place, grounds, audit)
 
@@ -92,7 +92,7 @@ class _Grounds:
 
 
 def _grounds(
-    judge: "PairsJudge", place: Place, override: str | None, json_file: Path | None
+    judge: "PairsJudge", place: FlagPlace, override: str | None, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
     from comparison.cli.verdict_file import VerdictFile
@@ -110,7 +110,7 @@ def _grounds(
     if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
         raise Refusal(unwritten)
     verdict = judgement.verdict
-    kept = Finding(judgement.step, verdict).as_plain()
+    kept = StepVerdict(judgement.step, verdict).as_plain()
     if override is not None:
         return _Grounds(
             f"override: {override} (the verdict is {verdict.decision})", kept, overridden=True
@@ -120,25 +120,25 @@ def _grounds(
     return _Grounds("; ".join(verdict.reasons), kept, overridden=False)
 
 
-def _move(admin: UnleashAdmin, place: Place, grounds: "_Grounds", audit: Path) -> None:
+def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Path) -> None:
     flag, following = place.plan.flag, place.following
     click.echo()
     if following is None and grounds.overridden:
-        raise Refusal(f"{flag} is at {place.percentage} %, and the playbook has no step above it")
+        raise Refusal(f"{flag} is at {place.rollout} %, and the playbook has no step above it")
     if following is None:
-        click.echo(f"{flag} stays at {place.percentage} %: `bentoml migration retire` comes next")
+        click.echo(f"{flag} stays at {place.rollout} %: `bentoml migration retire` comes next")
         return
-    raise_percentage(admin, flag, place.run, following)
+    raise_rollout(admin, flag, place.run, following)
     after = admin.state(flag)
-    click.echo(f"before    {place.percentage} % in {admin.environment}")
+    click.echo(f"before    {place.rollout} % in {admin.environment}")
     click.echo(f"after     {after.rollout} % in {admin.environment}, {after.url}")
-    before = FlagView(True, place.percentage, place.run.setting.stickiness)
-    act = DoneAct.of(
+    before = FlagView(True, place.rollout, place.run.setting.stickiness)
+    act = FlagChange.of(
         admin,
         flag,
         "advance",
         before=before,
-        after=replace(before, percentage=following),
+        after=replace(before, rollout=following),
         reason=grounds.reason,
         verdict=grounds.verdict,
     )

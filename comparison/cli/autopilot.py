@@ -17,14 +17,14 @@ from comparison.cli.options import (
     verdict_option,
 )
 from comparison.cli.stop import stop_asked
-from comparison.evidence.number_format import counted, printable
+from comparison.evidence.number_format import plural, printable
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile, record
 from flags.operate.autopilot import Autopilot, Look
-from flags.operate.next_action import Deed
+from flags.operate.next_action import Action
 from flags.playbook.durations import duration_text
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
@@ -40,10 +40,10 @@ _REASONS: Final = 3
 """Reasons in a line of the log; `gate` shows all of them."""
 
 _EXIT_CODES: Final = {
-    Deed.ADVANCE: EXIT_CODES[Decision.ADVANCE],
-    Deed.HOLD: EXIT_CODES[Decision.HOLD],
-    Deed.PAUSED: EXIT_CODES[Decision.HOLD],
-    Deed.ROLLBACK: EXIT_CODES[Decision.ROLLBACK],
+    Action.ADVANCE: EXIT_CODES[Decision.ADVANCE],
+    Action.HOLD: EXIT_CODES[Decision.HOLD],
+    Action.PAUSED: EXIT_CODES[Decision.HOLD],
+    Action.ROLLBACK: EXIT_CODES[Decision.ROLLBACK],
 }
 
 
@@ -120,7 +120,7 @@ def autopilot(
         judge = PairsJudge(pairs, labels, reference, tell, is_patient=not once)
         pilot = Autopilot(admin, plan, judge, resumed=resume, account=account, record=keep)
         if once:
-            raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.deed])
+            raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.action])
         with contextlib.suppress(*_PASSING):
             pilot.check()  # a token that will not do ends it, an Unleash that is down does not
         _log(f"{plan.flag} in {environment}, every {duration_text(interval)}{_dry(dry_run)}")
@@ -134,7 +134,7 @@ def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool) -> None:
                 _turn(pilot, dry_run)
             except Exception as error:  # if it ended, nobody would roll back
                 kind = "" if isinstance(error, FlagsError) else f"{type(error).__name__}: "
-                _log(f"{Deed.HOLD:<8}  {kind}{printable(str(error))}")
+                _log(f"{Action.HOLD:<8}  {kind}{printable(str(error))}")
             stop.wait(interval.total_seconds())
     _log("stopped")
 
@@ -158,8 +158,8 @@ def _line(look: Look) -> str:
     reasons = [printable(reason) for reason in look.act.reasons]
     more = len(reasons) - _REASONS
     if more > 0:
-        reasons = [*reasons[:_REASONS], f"and {counted(more, 'more reason')}"]
-    return f"{look.act.deed:<8}  {where}: {'; '.join(reasons)}"
+        reasons = [*reasons[:_REASONS], f"and {plural(more, 'more reason')}"]
+    return f"{look.act.action:<8}  {where}: {'; '.join(reasons)}"
 
 
 def _dry(dry_run: bool) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from comparison.cli.options import pairs_argument, refusals
-from comparison.evidence.number_format import counted
+from comparison.evidence.number_format import plural
 
 if TYPE_CHECKING:
     from comparison.pairs.compaction import Compacted
@@ -37,22 +37,22 @@ def compact(pairs: Path, into: Path) -> None:
 
 def told(done: "Compacted", into: Path) -> str:
     """Say in words what a run did."""
-    files = counted(done.files, "file")
+    files = plural(done.files, "file")
     lines = [
-        f"Took {counted(done.pairs, 'pair')} ({done.bytes / 1e6:,.1f} MB of {files}) into {into}."
+        f"Took {plural(done.pairs, 'pair')} ({done.bytes / 1e6:,.1f} MB of {files}) into {into}."
         if done.bytes
         else f"Nothing new in {files}."
     ]
     notes = (
-        (done.repeated, f"{counted(done.repeated, 'pair')} found again, and taken once."),
+        (done.repeated, f"{plural(done.repeated, 'pair')} found again, and taken once."),
         (
             done.torn,
-            f"{counted(done.torn, 'file')} with a last line cut off: left for the next run.",
+            f"{plural(done.torn, 'file')} with a last line cut off: left for the next run.",
         ),
         (
             done.corrupt,
             f"{done.corrupt:,} corrupt (first: {done.first_corrupt}), left out.",
         ),
-        (done.foreign, f"{counted(done.foreign, 'span')} of other programs, left out."),
+        (done.foreign, f"{plural(done.foreign, 'span')} of other programs, left out."),
     )
     return "\n".join([*lines, *(text for count, text in notes if count)])

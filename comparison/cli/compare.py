@@ -53,7 +53,7 @@ def compare(
 
     Says who answered, how each side fared, how alarms and scores differ on the same requests,
     whether pairs are missing, and what that means. The page that --html writes, and the quality
-    that --labels adds, are those of the newest percentage.
+    that --labels adds, are those of the newest rollout.
 
     Example: bentoml migration compare pairs --html comparison.html
     """
@@ -86,12 +86,12 @@ def _evidence(
     until: datetime | None,
     labels: Path | None,
 ) -> "Evidence":
-    from comparison.judgement.judge import Additions, Extent, Found, take_evidence
+    from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence
 
-    found = Found.of(pairs)
+    found = FlagPairs.of(pairs)
     return take_evidence(
         found,
         now=datetime.now(UTC),
-        extent=Extent(since, until or found.run().until),
-        additions=Additions.read(labels, None),
+        extent=TimeWindow(since, until or found.run().until),
+        additions=LabelsAndReferences.read(labels, None),
     )

@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from typing import Self
 
 from comparison.cli.options import Refusal
-from flags.operate.current_step import next_percentage, plan_at
+from flags.operate.current_step import next_rollout, plan_at
 from flags.operate.history import Run, read_history
 from flags.playbook.model import Playbook
 from flags.unleash.admin import UnleashAdmin
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Hold a flag that is on at one percentage; the plan has a step there if it can have one."""
+class FlagPlace:
+    """Hold a flag that is on at one rollout; the plan has a step there if it can have one."""
 
     run: Run
     plan: Playbook
-    percentage: int
+    rollout: int
 
     @classmethod
     def of(cls, admin: UnleashAdmin, playbook: Playbook) -> Self:
@@ -25,14 +25,14 @@ class Place:
         run, flag = history.current, playbook.flag
         if not run.setting.enabled:
             raise Refusal(
-                f"{flag} is off: switch it on in the dashboard, at the percentage to begin at: "
+                f"{flag} is off: switch it on in the dashboard, at the rollout to begin at: "
                 f"{state.url}"
             )
-        if run.setting.percentage is None:
-            raise Refusal(f"{flag} has no one percentage that decides: {state.url}")
-        return cls(run, plan_at(playbook, run.setting.percentage), run.setting.percentage)
+        if run.setting.rollout is None:
+            raise Refusal(f"{flag} has no one rollout that decides: {state.url}")
+        return cls(run, plan_at(playbook, run.setting.rollout), run.setting.rollout)
 
     @property
     def following(self) -> int | None:
-        """Return the next percentage of the plan, None after the last one."""
-        return next_percentage(self.plan, self.percentage)
+        """Return the next rollout of the plan, None after the last one."""
+        return next_rollout(self.plan, self.rollout)

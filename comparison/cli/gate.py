@@ -34,7 +34,7 @@ EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 @click.option(
     "--step",
     metavar="STEP",
-    help="The step to judge, a percentage or a stage. Unset: that of the newest pairs.",
+    help="The step to judge, a rollout or a stage. Unset: that of the newest pairs.",
 )
 @since_option
 @until_option
@@ -59,25 +59,25 @@ def gate(
 
     The exit code is the verdict: 0 ADVANCE, 10 HOLD, 20 ROLLBACK; 2 is bad input.
 
-    Without --since, the window begins with the pairs of the present percentage; without --until,
+    Without --since, the window begins with the pairs of the present rollout; without --until,
     it ends now.
 
     Example: bentoml migration gate pairs --playbook playbook.yaml --html verdict.html
     """
     with refusals():
-        from comparison.judgement.judge import Additions, Extent, Found, judge
+        from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 
         plan = read_playbook(playbook)
-        found = Found.at(pairs, flag or plan.flag)
+        found = FlagPairs.at(pairs, flag or plan.flag)
         evidence, judgement = judge(
             found,
             plan,
             now=datetime.now(UTC),
             step=step,
-            extent=Extent(since, until),
-            additions=Additions.read(labels, reference),
+            extent=TimeWindow(since, until),
+            additions=LabelsAndReferences.read(labels, reference),
         )
         if html_file:
             from comparison.report.html.page import render

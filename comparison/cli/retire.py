@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from comparison.cli.flag_place import Place
+from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
 from comparison.cli.options import DurationOption, evidence_options, playbook_of, refusals
 from comparison.cli.serve_check import seconds_to_serve
@@ -70,7 +70,7 @@ def retire(
         from comparison.judgement.pairs_judge import NOT_YET, PairsJudge
         from comparison.report.terminal.verdict import print_verdict
 
-        place = Place.of(admin, playbook_of(playbook, flag))
+        place = FlagPlace.of(admin, playbook_of(playbook, flag))
         try:
             evidence, judgement = PairsJudge(pairs, labels, reference).judged(
                 place.plan, place.run, datetime.now(UTC)

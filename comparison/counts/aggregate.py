@@ -30,7 +30,7 @@ from comparison.counts.step import (
     worker_counts,
 )
 from comparison.counts.tables import Aggregates
-from comparison.engines.grouping import HOUR, counted
+from comparison.engines.grouping import HOUR, count_by
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.engines.tables import in_window, nanoseconds
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
@@ -54,7 +54,7 @@ def aggregate(
 ) -> Aggregates:
     """Count the pairs of `flag` that were accepted from `since` until before `until`.
 
-    With `rollout`, pairs that a worker made while it saw another percentage are in no table but
+    With `rollout`, pairs that a worker made while it saw another rollout are in no table but
     `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
     accepted before `label_cutoff`, all if None: younger pairs have only the labels that come early.
     `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
@@ -143,8 +143,8 @@ def _distinct(source: PairSource, since: datetime | None, until: datetime | None
     table = source.table(since, until)
     known = source.repeated()
     if known is not None:
-        return _Distinct(table, counted(in_window(known, since, until), flag=_.flag))
-    ids = counted(table, flag=_.flag, span_id=_.span_id).filter(_.n > 1)
+        return _Distinct(table, count_by(in_window(known, since, until), flag=_.flag))
+    ids = count_by(table, flag=_.flag, span_id=_.span_id).filter(_.n > 1)
     if not ids.count().to_pyarrow().as_py():
         return _Distinct(table, None)
     again = ids.group_by("flag").agg(n=(_.n - 1).sum())

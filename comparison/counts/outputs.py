@@ -21,7 +21,7 @@ from comparison.engines.grouping import (
     HOUR,
     JOINT,
     SEGMENTS,
-    counted,
+    count_by,
     fetched,
     framed,
     stacked,
@@ -131,7 +131,7 @@ class OutputGrid:
         decided = both & paired[f"primary_label.{output}"].notnull()
         decided &= paired[f"candidate_label.{output}"].notnull()
         used = framed(
-            counted(
+            count_by(
                 paired,
                 scored=both,
                 **{
@@ -201,18 +201,18 @@ class OutputCounts:
     def _joint(self, grid: ScoreGrid) -> pd.DataFrame:
         scored = self.prepared.filter(_[f"primary_key{self.place}"].notnull())
         keys = {f"{side}_bin": _[f"{side}_key{self.place}"] for side in SIDES}
-        cells = framed(counted(scored, **keys, **self._label), {**JOINT, "n": "int64"})
+        cells = framed(count_by(scored, **keys, **self._label), {**JOINT, "n": "int64"})
         cells = cells.assign(**{name: grid.bins_of_keys(cells[name]) for name in keys})
         return _merged(cells.sort_values(list(JOINT), ignore_index=True))
 
     def _alarms(self) -> pd.DataFrame:
-        return fetched(counted(self._decided, period=_.hour * HOUR, **self._alarm), ALARMS)
+        return fetched(count_by(self._decided, period=_.hour * HOUR, **self._alarm), ALARMS)
 
     def _by_segment(self) -> pd.DataFrame:
         tables = []
         for name in sorted(self.prepared.columns):  # sources differ in the order of their columns
             if name.startswith("segment."):
-                table = fetched(counted(self._decided, value=_[name], **self._alarm), SEGMENTS)
+                table = fetched(count_by(self._decided, value=_[name], **self._alarm), SEGMENTS)
                 segment = pd.array([name.removeprefix("segment.")] * len(table), dtype="string")
                 tables.append(table.assign(segment=segment))
         return stacked(tables, SEGMENTS)

@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 Bins = npt.NDArray[np.int64]
 
 
-class Scale(Hashable, Protocol):
+class ScoreScale(Hashable, Protocol):
     """Number the doubles by a whole number, the key, that never decreases as they increase.
 
     `comparison.counts.bins` says the same to an engine.
@@ -129,7 +129,7 @@ class ScoreGrid:
     are edges as well. Grids of the same scale and thresholds are equal, and their counts add up.
     """
 
-    scale: Scale
+    scale: ScoreScale
     thresholds: tuple[float, ...] = ()
     edges: tuple[float, ...] = field(init=False, repr=False, compare=False)
     keys: tuple[int, ...] = field(init=False, repr=False, compare=False)
@@ -179,14 +179,14 @@ class ScoreGrid:
 
 
 @lru_cache(maxsize=16)  # thousands of bisections, mostly of the scale of probabilities
-def _edges_of(scale: Scale) -> Sequence[float]:
+def _edges_of(scale: ScoreScale) -> Sequence[float]:
     """Return the smallest double of every key that occurs after the first."""
     keys = range(scale.key(scale.low) + 1, scale.key(scale.high) + 1)
     edges = {_smallest(scale, key) for key in keys}
     return tuple(edge for edge in edges if scale.low < edge <= scale.high)
 
 
-def _smallest(scale: Scale, key: int) -> float:
+def _smallest(scale: ScoreScale, key: int) -> float:
     """Return the smallest double whose key is at least `key`, by bisection around a guess."""
     above = _rank(scale.near(key))
     step = 1

@@ -15,7 +15,7 @@ from comparison.engines.grouping import (
     FEATURES,
     NOISE,
     PAIRS,
-    counted,
+    count_by,
     fetched,
     framed,
     stacked,
@@ -54,7 +54,7 @@ def duration_counts(step: ir.Table) -> pd.DataFrame:
     for side in SIDES:
         seconds = step[f"{side}_duration"]
         answered = step.filter(step[f"{side}_status"] == "ok", is_finite(seconds))
-        keys = counted(answered, bin=duration_key(_[f"{side}_duration"]))
+        keys = count_by(answered, bin=duration_key(_[f"{side}_duration"]))
         counts = framed(keys, {"bin": "int64", "n": "int64"})
         counts = counts.assign(bin=duration_bins(counts["bin"]))
         summed = counts.groupby("bin", as_index=False)["n"].sum()
@@ -71,7 +71,7 @@ def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:
         scores = with_columns(same, [first, second], "float64")
         known, other = (is_finite(scores[name]).fill_null(False) for name in (first, second))
         differs = ibis.ifelse(known & other, scores[first] != scores[second], known != other)
-        tables.append(fetched(counted(scores, differs=differs), NOISE).assign(output=output))
+        tables.append(fetched(count_by(scores, differs=differs), NOISE).assign(output=output))
     return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
 
 
@@ -80,7 +80,7 @@ def coverage_counts(prepared: ir.Table) -> pd.DataFrame:
     if "label" not in prepared.columns:
         return stacked([], COVERAGE)
     old = prepared.filter(_.old)
-    return fetched(counted(old, served=_.served, label=_.label), COVERAGE)
+    return fetched(count_by(old, served=_.served, label=_.label), COVERAGE)
 
 
 def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
@@ -91,5 +91,5 @@ def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd
         values = with_columns(step, [name], "float64")
         known = is_finite(values[name]).fill_null(False)
         place = ibis.ifelse(known, edge_bin(values[name], bounds), -1)
-        tables.append(fetched(counted(values, bin=place), FEATURES).assign(feature=feature))
+        tables.append(fetched(count_by(values, bin=place), FEATURES).assign(feature=feature))
     return stacked([table.astype(dict(FEATURES)) for table in tables], FEATURES)

@@ -55,7 +55,7 @@ FEATURES: Final[Dtypes] = {"feature": "string", "bin": "int64"}
 """Columns of the tables of `comparison.counts.tables`, each but for its count `n`."""
 
 
-def counted(table: ir.Table, **by: Any) -> ir.Table:
+def count_by(table: ir.Table, **by: Any) -> ir.Table:
     """Return one row per combination of the columns `by` that occurs, and its count `n`."""
     return table.group_by(**by).agg(n=ibis._.count())
 

@@ -12,7 +12,7 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, held
-from comparison.engines.grouping import counted
+from comparison.engines.grouping import count_by
 from comparison.engines.tables import completed, in_nanoseconds, in_window
 from comparison.engines.worker_numbers import distinct_numbers, numbered
 from comparison.pairs.accounting import Accounting, account_counts
@@ -41,7 +41,7 @@ class ParquetPairs:
     def accounting(self) -> Accounting:
         """Count what the pair files held, and which of their pairs are missing."""
         pairs = self.table()
-        flags = counted(pairs, flag=_.flag).to_pyarrow().to_pylist()
+        flags = count_by(pairs, flag=_.flag).to_pyarrow().to_pylist()
         workers = distinct_numbers(numbered(pairs))
         return account_counts(
             sum(row["n"] for row in flags),

@@ -49,7 +49,7 @@ class Alarms:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentAlarms:
+class SegmentTable:
     """Hold the alarms of one segment; `value` is None where the pair does not name it."""
 
     segment: str
@@ -59,7 +59,7 @@ class SegmentAlarms:
 
 def by_segment(
     labelled: pd.DataFrame, primary: Truths, candidate: Truths
-) -> tuple[SegmentAlarms, ...]:
+) -> tuple[SegmentTable, ...]:
     """Count the alarms by value of each `segment.*` column, values with most pairs first.
 
     `primary` and `candidate` are the labels of the frame's n rows, shape (n,).
@@ -77,7 +77,7 @@ def by_segment(
         ]
         tables.sort(key=lambda table: -table[1].pairs)
         figures += [
-            SegmentAlarms(column.removeprefix("segment."), name, Alarms.of(flips))
+            SegmentTable(column.removeprefix("segment."), name, Alarms.of(flips))
             for name, flips in tables
             if flips.pairs
         ]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comparison.evidence.divergence import Counts, Floats
-from comparison.evidence.joint_counts import Joint, counted
+from comparison.evidence.joint_counts import JointCounts, counted
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Interval
 
@@ -38,7 +38,7 @@ def average_precision(positives: Floats, negatives: Floats) -> Floats:
     return found
 
 
-def average_precision_difference(labelled: Joint) -> tuple[Interval, float | None]:
+def average_precision_difference(labelled: JointCounts) -> tuple[Interval, float | None]:
     """Return candidate less primary with its 95 % interval, and the standard error of it.
 
     Paired bootstrap: pairs are drawn with both their scores, so what both sides find easy or hard
@@ -60,7 +60,7 @@ def average_precision_difference(labelled: Joint) -> tuple[Interval, float | Non
     return Interval(value, low, high), float(drawn.std(ddof=1))
 
 
-def _difference(cells: Joint) -> float:
+def _difference(cells: JointCounts) -> float:
     primary, candidate = (
         average_precision(
             cells.positive.counts(side).astype(np.float64),
@@ -71,7 +71,7 @@ def _difference(cells: Joint) -> float:
     return float(candidate - primary)
 
 
-def _draw(cells: Joint) -> Floats:
+def _draw(cells: JointCounts) -> Floats:
     """Return the difference in each replicate that has a positive."""
     random = np.random.default_rng(SEED)
     sides = [_Side.of(cells, side) for side in SIDES]
@@ -98,7 +98,7 @@ class _Side:
     bins: int
 
     @classmethod
-    def of(cls, cells: Joint, side: str) -> "_Side":
+    def of(cls, cells: JointCounts, side: str) -> "_Side":
         column = np.where(cells.label == 1, 0, cells.bins) + cells.of_side(side)
         order = np.argsort(column, kind="stable")
         columns, starts = np.unique(column[order], return_index=True)
@@ -111,7 +111,7 @@ class _Side:
         return average_precision(sums[:, : self.bins], sums[:, self.bins :])
 
 
-def _rising(cells: Joint) -> Joint:
+def _rising(cells: JointCounts) -> JointCounts:
     """Merge each bin without positives into the next lower one that has some.
 
     Average precision looks at precision only where a positive is gained, so nothing changes by it,
@@ -120,7 +120,7 @@ def _rising(cells: Joint) -> Joint:
     return _relabelled(cells, {side: np.cumsum(cells.positive.counts(side) > 0) for side in SIDES})
 
 
-def _merged(cells: Joint, classes: int) -> Joint:
+def _merged(cells: JointCounts, classes: int) -> JointCounts:
     """Merge neighbouring bins to `classes` of about equally many positives."""
     found = {}
     for side in SIDES:
@@ -129,13 +129,13 @@ def _merged(cells: Joint, classes: int) -> Joint:
     return _relabelled(cells, found)
 
 
-def _relabelled(cells: Joint, classes: dict[str, Counts]) -> Joint:
+def _relabelled(cells: JointCounts, classes: dict[str, Counts]) -> JointCounts:
     """Give each cell the class of its bins, and make one of cells that have become equal."""
     size = 1 + max(int(each.max()) for each in classes.values())
     primary, candidate = (classes[side][cells.of_side(side)] for side in SIDES)
     number = (primary * size + candidate) * 2 + cells.label
     found, cell = np.unique(number, return_inverse=True)
-    return Joint(
+    return JointCounts(
         primary=found // 2 // size,
         candidate=found // 2 % size,
         label=(found % 2).astype(np.int8),

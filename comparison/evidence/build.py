@@ -13,7 +13,7 @@ from comparison.evidence.distribution import distribution
 from comparison.evidence.drift import References, drift
 from comparison.evidence.health import health
 from comparison.evidence.integrity import coverage, coverage_p, integrity
-from comparison.evidence.joint_counts import Joint
+from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.notes import (
     of_drift,
     of_files,
@@ -52,7 +52,7 @@ def evidence(
     """Return what the pairs say of a step that has been at `rollout` since `since`.
 
     `until` is when the evidence is taken; both need a time zone. `aggregates` are those of this
-    time and percentage. `accounting` is that of the files that the pairs come from, if they come
+    time and rollout. `accounting` is that of the files that the pairs come from, if they come
     from files, `contradicted` the number of request ids with labels that differ. Pairs dated after
     `now`, if that is given, are told of. Whatever the tables hold, this does not fail: what cannot
     be computed is None.
@@ -109,7 +109,7 @@ def _window(
 def _output(
     output: OutputAggregates, covered: Mapping[str, Count], p: float | None, unknown: int
 ) -> Output:
-    joint = Joint.of(output)
+    joint = JointCounts.of(output)
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
     return Output(
         name=output.name,
@@ -130,7 +130,7 @@ def _output(
 
 def _quality(
     output: OutputAggregates,
-    joint: Joint,
+    joint: JointCounts,
     covered: Mapping[str, Count],
     p: float | None,
     unknown: int,

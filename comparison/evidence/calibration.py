@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from comparison.counts.score_grid import ScoreGrid
 from comparison.evidence.divergence import Counts
-from comparison.evidence.joint_counts import Joint, at_or_above, counted, first_alarm
+from comparison.evidence.joint_counts import JointCounts, at_or_above, counted, first_alarm
 from flags.gate.evidence import Calibration, Count, Paired
 
 _CHI_SQUARE: Final = 3.841458820694124
@@ -15,7 +15,7 @@ _CHI_SQUARE: Final = 3.841458820694124
 
 
 def calibrate(
-    joint: Joint, grid: ScoreGrid, thresholds: tuple[float, ...], alarms: Paired | None
+    joint: JointCounts, grid: ScoreGrid, thresholds: tuple[float, ...], alarms: Paired | None
 ) -> Calibration | None:
     """Offer a threshold that is an edge of the grid: what it does is counted, not estimated.
 
@@ -70,7 +70,7 @@ def nearest_edge(alarms: Counts, volume: int) -> int:
 
 
 def _primary_alarm(
-    joint: Joint, grid: ScoreGrid, thresholds: tuple[float, ...], alarms: Paired | None
+    joint: JointCounts, grid: ScoreGrid, thresholds: tuple[float, ...], alarms: Paired | None
 ) -> int | None:
     """Return the primary's lowest bin with an alarm, None if that is not known."""
     if len(thresholds) == 1:
@@ -81,7 +81,7 @@ def _primary_alarm(
     return 1 + nearest_edge(at_or_above(joint.counts("primary")), volume) if volume else None
 
 
-def _found(joint: Joint, edge: int) -> tuple[Count | None, Count | None]:
+def _found(joint: JointCounts, edge: int) -> tuple[Count | None, Count | None]:
     """Return recall and precision of the labelled pairs at an edge, None without any."""
     labelled = joint.labelled
     if not labelled.total:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from comparison.counts.score_grid import ScoreGrid
 from comparison.evidence.divergence import Counts, binned_quantiles, ks, psi, wasserstein
-from comparison.evidence.joint_counts import Joint
+from comparison.evidence.joint_counts import JointCounts
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Distribution
 
@@ -18,7 +18,7 @@ THRESHOLDS: Final = 2
 """Up to so many thresholds are edges of what is drawn."""
 
 
-def distribution(joint: Joint, grid: ScoreGrid) -> Distribution | None:
+def distribution(joint: JointCounts, grid: ScoreGrid) -> Distribution | None:
     """Describe the scores, None without any; each score is taken for the centre of its bin."""
     if not joint.total:
         return None

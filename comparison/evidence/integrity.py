@@ -43,9 +43,9 @@ def coverage_p(found: dict[str, Count]) -> float | None:
 def integrity(
     aggregates: Aggregates, pairs: pd.DataFrame, accounting: Accounting | None
 ) -> Integrity:
-    """Count over a window. `pairs` are the rows of the step's percentage.
+    """Count over a window. `pairs` are the rows of the step's rollout.
 
-    Completeness is that of the whole window: numbers run on when the percentage changes.
+    Completeness is that of the whole window: numbers run on when the rollout changes.
     """
     active = pairs["active"].eq("candidate").fillna(False)
     found, expected = _completeness(aggregates.workers, accounting.workers if accounting else ())

@@ -15,7 +15,7 @@ UNKNOWN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class JointCounts:
     """Hold one cell per combination that occurs; arrays of cells have shape (k,).
 
     `bins` is the number of bins of each side's grid, and `centres` has a score for each.
@@ -51,23 +51,23 @@ class Joint:
         return int(self.n.sum())
 
     @property
-    def labelled(self) -> "Joint":
+    def labelled(self) -> "JointCounts":
         """Return the cells whose label is known."""
         return self.where(self.label != UNKNOWN)
 
     @property
-    def positive(self) -> "Joint":
+    def positive(self) -> "JointCounts":
         """Return the cells that turned out positive."""
         return self.where(self.label == 1)
 
     @property
-    def negative(self) -> "Joint":
+    def negative(self) -> "JointCounts":
         """Return the cells that turned out negative."""
         return self.where(self.label == 0)
 
-    def where(self, cells: npt.NDArray[np.bool_]) -> "Joint":
+    def where(self, cells: npt.NDArray[np.bool_]) -> "JointCounts":
         """Return the chosen cells; `cells` has shape (k,)."""
-        return Joint(
+        return JointCounts(
             self.primary[cells],
             self.candidate[cells],
             self.label[cells],

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from comparison.counts.tables import Aggregates
-from comparison.evidence.number_format import counted, p_value, percent, span, values_or_range
+from comparison.evidence.number_format import p_value, percent, plural, span, values_or_range
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import Drift, Integrity, Output, Quality, Window
 
@@ -17,14 +17,14 @@ LISTED: Final = 5
 
 
 def of_window(aggregates: Aggregates, window: Window, now: datetime | None = None) -> Iterator[str]:
-    """Yield notes on percentages and times."""
+    """Yield notes on rollouts and times."""
     if window.other_rollouts:
         pairs = aggregates.pairs
         unknown = int(pairs.loc[pairs["rollout"].isna(), "n"].sum())
         said = f", {unknown:,} of them without any" if unknown else ""
         yield (
-            f"left out: {counted(window.other_rollouts, 'pair')} made while the worker saw another "
-            f"percentage than {window.rollout:g}{said}"
+            f"left out: {plural(window.other_rollouts, 'pair')} made while the worker saw another "
+            f"rollout than {window.rollout:g}{said}"
         )
     if window.first and window.first < window.since:
         early = (window.since - window.first).total_seconds()
@@ -38,28 +38,28 @@ def of_window(aggregates: Aggregates, window: Window, now: datetime | None = Non
 def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[str]:
     """Yield notes on what the pair files held besides, and what they lack."""
     if aggregates.duplicates:
-        yield f"{counted(aggregates.duplicates, 'duplicate')} left out: a span that came twice"
+        yield f"{plural(aggregates.duplicates, 'duplicate')} left out: a span that came twice"
     if accounting is None:
         return
     if accounting.torn:
-        lines = counted(accounting.torn, "last line")
+        lines = plural(accounting.torn, "last line")
         yield f"{lines} cut off: a worker was killed while it wrote, or is writing"
     if accounting.corrupt:
-        lines = counted(accounting.corrupt, "line")
+        lines = plural(accounting.corrupt, "line")
         yield f"{lines} could not be read (first: {accounting.first_corrupt})"
     if accounting.foreign:
-        yield f"{counted(accounting.foreign, 'span')} of something else left out"
+        yield f"{plural(accounting.foreign, 'span')} of something else left out"
     others = {flag: pairs for flag, pairs in accounting.flags.items() if flag != aggregates.flag}
     if others:
         named = _listed([f"{flag} ({pairs:,})" for flag, pairs in others.items()])
         yield f"pairs of other flags are in the same place and left out: {named}"
     dropped = sum(worker.dropped for worker in accounting.workers)
     if dropped:
-        yield f"{counted(dropped, 'pair')} could not be written, as the workers themselves report"
+        yield f"{plural(dropped, 'pair')} could not be written, as the workers themselves report"
     cut = sum(worker.begin_removed for worker in accounting.workers)
     if cut:
         yield (
-            f"no start record of {counted(cut, 'worker')}: pairs before the first one found are "
+            f"no start record of {plural(cut, 'worker')}: pairs before the first one found are "
             "taken as removed, not as lost"
         )
 
@@ -78,11 +78,11 @@ def of_output(output: Output) -> Iterator[str]:
         if len(thresholds) > 1:
             yield threshold_note(output.name, side, thresholds)
     if output.unscored:
-        left_out = counted(output.unscored, "pair")
+        left_out = plural(output.unscored, "pair")
         yield f"{output.name}: left out for lack of a finite score on a side: {left_out}"
     compared = output.alarms.pairs if output.alarms else 0
     if 0 < compared < output.paired:
-        left_out = counted(output.paired - compared, "pair")
+        left_out = plural(output.paired - compared, "pair")
         yield f"{output.name}: left out of the alarms for lack of a threshold: {left_out}"
 
 
@@ -99,10 +99,10 @@ def of_labels(
 ) -> Iterator[str]:
     """Yield notes on labels that fit no pair, or say less than it seems."""
     if contradicted:
-        requests = counted(contradicted, "request")
+        requests = plural(contradicted, "request")
         yield f"{requests} with labels that contradict each other: the last one counts"
     if aggregates.unknown_labels:
-        yield f"{counted(aggregates.unknown_labels, 'label')} belong to no pair"
+        yield f"{plural(aggregates.unknown_labels, 'label')} belong to no pair"
     qualities = [output.quality for output in outputs if output.quality]
     if not aggregates.coverage.empty and not qualities:
         yield "labels were given, but none of a pair with a score on both sides"

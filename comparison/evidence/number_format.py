@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from comparison.evidence.statistics import Proportion, Ratio
 
 
-def counted(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
     """Write a count with its noun, whose plural takes an s."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 

@@ -7,7 +7,7 @@ import numpy as np
 from comparison.evidence.bootstrap import average_precision, average_precision_difference
 from comparison.evidence.calibration import nearest_edge
 from comparison.evidence.divergence import Counts, Floats
-from comparison.evidence.joint_counts import Joint, at_or_above
+from comparison.evidence.joint_counts import JointCounts, at_or_above
 from comparison.evidence.statistics import mcnemar_mid_p
 from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality
 
@@ -16,7 +16,7 @@ RELIABILITY_EDGES: Final = tuple((step / 10) ** 2 for step in range(11))
 
 
 def quality(
-    joint: Joint,
+    joint: JointCounts,
     caught: Paired,
     false_alarms: Paired,
     *,
@@ -54,7 +54,7 @@ def quality(
 
 
 def _side(
-    labelled: Joint, side: str, caught: Count, false_alarms: Count, volume: int
+    labelled: JointCounts, side: str, caught: Count, false_alarms: Count, volume: int
 ) -> SideQuality:
     positives, negatives = labelled.positive.counts(side), labelled.negative.counts(side)
     precision = Count(caught.count, caught.count + false_alarms.count)

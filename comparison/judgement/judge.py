@@ -22,7 +22,7 @@ from comparison.errors import (
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
-from comparison.judgement.runs import Run, changed_at, latest_run, moment, rollouts, slot_size
+from comparison.judgement.runs import PairRun, changed_at, latest_run, moment, rollouts, slot_size
 from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs
 from comparison.summary.figures import nothing_found
@@ -38,14 +38,14 @@ _NULLABLE_ENDS: Final = dict.fromkeys(_ENDS, "Int64")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FlagPairs:
     """Hold the pairs of one flag at a place, ready for an engine."""
 
     flag: str
     source: PairSource
 
     @classmethod
-    def at(cls, path: Path, flag: str | None) -> "Found":
+    def at(cls, path: Path, flag: str | None) -> "FlagPairs":
         """Open a place with pairs. Raises a ComparisonError if there is nothing to compare."""
         source = open_source(path)
         flags = _flags(source)
@@ -58,13 +58,13 @@ class Found:
         return cls(flag or flags[0], source)
 
     @classmethod
-    def of(cls, pairs: Pairs) -> "Found":
+    def of(cls, pairs: Pairs) -> "FlagPairs":
         """Take pairs that have been read. Raises NoPairsError if there are none."""
         if pairs.frame.empty or pairs.flag is None:
             raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))
         return cls(pairs.flag, FramePairs.of(pairs))
 
-    def run(self, rollout: float | None = None) -> Run:
+    def run(self, rollout: float | None = None) -> PairRun:
         """Return the latest run, of `rollout` if that is given.
 
         Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made.
@@ -76,7 +76,7 @@ class Found:
         return run
 
     def first(self, rollout: float, since: datetime) -> datetime | None:
-        """Return the time of the first pair made at a percentage from `since` on, None without."""
+        """Return the time of the first pair made at a rollout from `since` on, None without."""
         pairs = self.source.table(since).filter(_.flag == self.flag, _.rollout == rollout)
         earliest = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()
         return None if earliest is None else moment(int(earliest))
@@ -111,7 +111,7 @@ def _flags(source: PairSource) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class TimeWindow:
     """Bound what is looked at; what is None follows from the pairs and the clock."""
 
     since: datetime | None = None
@@ -119,13 +119,13 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Additions:
+class LabelsAndReferences:
     """Hold what comes from elsewhere than the pairs; None is not there."""
 
     labels: Labels | None = None
     references: References | None = None
 
-    def about(self, features: Iterable[str] | None) -> "Additions":
+    def about(self, features: Iterable[str] | None) -> "LabelsAndReferences":
         """Return these with the references of some features only; all if that is None."""
         if features is None or self.references is None:
             return self
@@ -134,7 +134,7 @@ class Additions:
         return replace(self, references=replace(self.references, features=kept))
 
     @classmethod
-    def read(cls, labels: Path | None, reference: Path | None) -> "Additions":
+    def read(cls, labels: Path | None, reference: Path | None) -> "LabelsAndReferences":
         """Read the files that are given. Raises a ComparisonError if one is not what it should."""
         return cls(
             load_labels(labels) if labels else None,
@@ -143,19 +143,19 @@ class Additions:
 
 
 def take_evidence(
-    found: Found,
+    found: FlagPairs,
     *,
     now: datetime,
-    extent: Extent,
-    additions: Additions,
+    extent: TimeWindow,
+    additions: LabelsAndReferences,
     rollout: float | None = None,
     label_delay: timedelta = timedelta(0),
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Evidence:
-    """Return the evidence on one percentage, the newest one if `rollout` is None.
+    """Return the evidence on one rollout, the newest one if `rollout` is None.
 
-    Without a beginning the window begins with the percentage's latest run, or with the candidate's
-    present threshold if that is younger. Without an end it ends `now`, or where another percentage
+    Without a beginning the window begins with the rollout's latest run, or with the candidate's
+    present threshold if that is younger. Without an end it ends `now`, or where another rollout
     followed. Pairs accepted up to `label_delay` before `now` are too young for a label.
     `thresholds`, by output and side, count instead of those recorded.
     """
@@ -191,15 +191,15 @@ def take_evidence(
 
 
 def judge(
-    found: Found,
+    found: FlagPairs,
     playbook: Playbook,
     *,
     now: datetime,
     step: str | None = None,
-    extent: Extent,
-    additions: Additions,
+    extent: TimeWindow,
+    additions: LabelsAndReferences,
 ) -> tuple[Evidence, Judgement]:
-    """Judge a step of a playbook, that of the newest percentage if it is not named.
+    """Judge a step of a playbook, that of the newest rollout if it is not named.
 
     Raises StepNotFoundError if the playbook has no such step.
     """

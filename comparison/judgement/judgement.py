@@ -28,7 +28,7 @@ class Judgement:
 
 
 def chosen_step(playbook: Playbook, wanted: str) -> Step:
-    """Return the step called `wanted`: a percentage, a stage, or both, e.g. `canary, 5 %`.
+    """Return the step called `wanted`: a rollout, a stage, or both, e.g. `canary, 5 %`.
 
     Of several that fit the first one is taken. Raises StepNotFoundError if none does.
     """
@@ -40,7 +40,7 @@ def chosen_step(playbook: Playbook, wanted: str) -> Step:
 
 
 def step_at(playbook: Playbook, rollout: float) -> Step:
-    """Return the first step at a percentage. Raises StepNotFoundError if there is none."""
+    """Return the first step at a rollout. Raises StepNotFoundError if there is none."""
     steps = playbook.steps_at(rollout)
     if not steps:
         raise StepNotFoundError(f"{rollout:g} %", [step.name for step in playbook.steps])

@@ -13,17 +13,17 @@ from comparison.errors import (
     RolloutNotFoundError,
     WindowEmptyError,
 )
-from comparison.judgement.judge import Additions, Extent, Found, judge
+from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from flags.gate import Decision
 from flags.gate.evidence import Evidence
-from flags.operate.current_step import Standing, reached, standings, unjudged
+from flags.operate.current_step import StepPosition, current_step, possible_steps, why_not_judged
 from flags.operate.history import Run
-from flags.operate.next_action import Finding
+from flags.operate.next_action import StepVerdict
 from flags.playbook.model import Playbook
 
 NOT_YET: Final = (NoPairsError, RolloutNotFoundError, WindowEmptyError, NothingToJudgeError)
-"""What time or another percentage mends: right after a move, there are no pairs."""
+"""What time or another rollout mends: right after a move, there are no pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +38,38 @@ class PairsJudge:
     is_patient: bool = True
     """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
 
-    def __call__(self, plan: Playbook, run: Run, now: datetime) -> Finding:
+    def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
         """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
         try:
             evidence, judgement = self.judged(plan, run, now)
         except ComparisonError as problem:
             if not self.is_patient and not isinstance(problem, NOT_YET):
                 raise
-            standing = standings(plan, run)
-            return Finding(standing[0].step if standing else None, None, str(problem))
+            standing = possible_steps(plan, run)
+            return StepVerdict(standing[0].step if standing else None, None, str(problem))
         if self.tell is not None:
             self.tell(evidence, judgement)
-        return Finding(judgement.step, judgement.verdict)
+        return StepVerdict(judgement.step, judgement.verdict)
 
     def judged(self, plan: Playbook, run: Run, now: datetime) -> tuple[Evidence, Judgement]:
         """Return evidence and judgement of the present run; raises ComparisonError.
 
-        Of several steps at its percentage, the first that its gate does not let go.
+        Of several steps at its rollout, the first that its gate does not let go.
         """
-        additions = Additions.read(self.labels, self.reference)
-        found = Found.at(self.pairs, plan.flag)
+        additions = LabelsAndReferences.read(self.labels, self.reference)
+        found = FlagPairs.at(self.pairs, plan.flag)
         judged: list[tuple[Evidence, Judgement]] = []
 
-        def passes(standing: Standing) -> bool:
+        def passes(standing: StepPosition) -> bool:
             # The flag may have been there long before the service: a hold begins with its pairs.
             first = found.first(standing.step.rollout, standing.since)
-            extent = Extent(first or standing.since, now)
+            extent = TimeWindow(first or standing.since, now)
             step = standing.step.name
             judged.append(
                 judge(found, plan, now=now, step=step, extent=extent, additions=additions)
             )
             return judged[-1][1].verdict.decision is Decision.ADVANCE
 
-        if reached(standings(plan, run), now, passes) is None:
-            raise NothingToJudgeError(unjudged(plan, run))
+        if current_step(possible_steps(plan, run), now, passes) is None:
+            raise NothingToJudgeError(why_not_judged(plan, run))
         return judged[-1]

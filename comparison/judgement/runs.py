@@ -1,7 +1,7 @@
-"""Find when the present percentage began, from what the workers saw.
+"""Find when the present rollout began, from what the workers saw.
 
 Workers learn of a change one after the other, and one of them may never: so around a change, and
-perhaps beyond it, pairs of both percentages alternate. Neighbouring slots of time are put together
+perhaps beyond it, pairs of both rollouts alternate. Neighbouring slots of time are put together
 until they hold enough pairs to have a majority; a run is those up to the last one that have the
 same.
 """
@@ -22,14 +22,14 @@ _SLOTS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Hold the time in which a percentage was in force: [since, until) covers its pairs."""
+class PairRun:
+    """Hold the time in which a rollout was in force: [since, until) covers its pairs."""
 
     rollout: float
     since: datetime
     until: datetime
     newest: bool
-    """Whether no other percentage came after it."""
+    """Whether no other rollout came after it."""
 
 
 def slot_size(span: int) -> int:
@@ -38,14 +38,14 @@ def slot_size(span: int) -> int:
 
 
 def rollouts(slots: pd.DataFrame) -> list[float]:
-    """Return the percentages that occur, in order."""
+    """Return the rollouts that occur, in order."""
     return sorted(slots["rollout"].dropna().unique().tolist())
 
 
-def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> Run | None:
+def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> PairRun | None:
     """Return the latest run, of `rollout` if that is given; None if there is none.
 
-    `slots` counts pairs by time and percentage: columns `slot` (int64, ascending with time),
+    `slots` counts pairs by time and rollout: columns `slot` (int64, ascending with time),
     `rollout` (float64, NaN: unknown), `n`, `first` and `last` (nanoseconds since 1970, int64).
     """
     known = slots.dropna(subset=["rollout"]).sort_values("slot", kind="stable")
@@ -64,7 +64,7 @@ def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> Run | None:
     begin, end = (int(others[-1]) if len(others) else 0), int(ruling.index[-1])
     around = known["part"].between(begin, end + 1)  # with those who knew earlier, or later
     rows = known.loc[around & (known["rollout"] == present)]
-    return Run(
+    return PairRun(
         rollout=present,
         since=moment(int(rows["first"].min())),
         until=moment(int(rows["last"].max())) + timedelta(microseconds=1),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from comparison.pairs.files import Reading
+from comparison.pairs.files import ReadCounts
 from flags.export import attributes
 
 
@@ -64,14 +64,14 @@ Sequences = Mapping[str, tuple[int, int, int]]
 """By worker, of the numbers of its pairs: the smallest, the largest, how many there are."""
 
 
-def account(frame: pd.DataFrame, duplicates: int, reading: Reading) -> Accounting:
+def account(frame: pd.DataFrame, duplicates: int, reading: ReadCounts) -> Accounting:
     """Count over the distinct pairs of all flags: a worker numbers them without regard to flags."""
     flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
     return account_counts(len(frame), flags, _sequences(frame), duplicates, reading)
 
 
 def account_counts(
-    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, reading: Reading
+    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, reading: ReadCounts
 ) -> Accounting:
     """Set what was counted, by whatever engine, against what the workers say they made."""
     workers = _workers(sequences, reading.worker_records)

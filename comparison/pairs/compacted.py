@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from comparison.errors import CompactionUnreadableError
 from comparison.pairs.arrow import to_parts
 from comparison.pairs.columns import CATEGORY, Column
-from comparison.pairs.files import Reading
+from comparison.pairs.files import ReadCounts
 from comparison.pairs.table import Table
 from flags.export import attributes
 
@@ -132,9 +132,9 @@ def _flag_of(name: str) -> str | None:
     return None if value == _NO_FLAG else value
 
 
-def reading_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> Reading:
+def reading_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> ReadCounts:
     """Return what would have been counted, had the pair files been read in one go."""
-    return Reading(
+    return ReadCounts(
         files=len(state.files),
         lines=state.lines + state.torn,
         torn=state.torn,
@@ -156,7 +156,7 @@ def reading_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> Rea
 _FLAG = Column("flag", CATEGORY)
 
 
-def read_compacted(folder: Path) -> tuple[Table, Reading, pd.DataFrame]:
+def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
     """Return the pairs, what was counted, and flag and time of the pairs that were found again.
 
     Raises CompactionUnreadableError.

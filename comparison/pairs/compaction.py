@@ -23,7 +23,7 @@ from comparison.pairs.compacted import (
     read_state,
 )
 from comparison.pairs.compaction_parts import PartWriter
-from comparison.pairs.files import Progress, Reading, find_files, read_file
+from comparison.pairs.files import Progress, ReadCounts, find_files, read_file
 from comparison.pairs.table import Table
 
 CHUNK_ROWS: Final = 2**19
@@ -105,7 +105,7 @@ class _Run:
         self._into = into
         self._state = read_state(into) if is_compacted(into) else CompactionState()
         self._parts = PartWriter(into, into / _STAGING, self._state.runs + 1)
-        self._reading = Reading()
+        self._reading = ReadCounts()
         self._table = Table(self._state.outputs)
         self._bytes = 0
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from comparison.errors import PairsUnreadableError
-from comparison.pairs.line_patterns import Templates
+from comparison.pairs.line_patterns import LinePatterns
 from flags.export import attributes
 
 BLOCK_ROWS: Final = 4_096
@@ -52,7 +52,7 @@ Block = dict[Shape, list[Sequence[Any]]]
 
 
 @dataclass(slots=True)
-class Reading:
+class ReadCounts:
     """Count what the lines read so far held; keep pair rows until they are drained."""
 
     files: int = 0
@@ -64,7 +64,7 @@ class Reading:
     worker_records: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
-    templates: Templates = field(default_factory=Templates)
+    templates: LinePatterns = field(default_factory=LinePatterns)
 
     def drain(self) -> Block:
         """Return the columns of the pairs taken since the last call, and forget them."""
@@ -161,7 +161,7 @@ class Progress:
     torn: bool = False
 
 
-def read_blocks(source: Path, reading: Reading) -> Iterator[Block]:
+def read_blocks(source: Path, reading: ReadCounts) -> Iterator[Block]:
     """Yield the pairs at `source` in blocks of about BLOCK_ROWS rows, and count in `reading`.
 
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
@@ -171,7 +171,7 @@ def read_blocks(source: Path, reading: Reading) -> Iterator[Block]:
     yield reading.drain()
 
 
-def read_file(path: Path, reading: Reading, progress: Progress) -> Iterator[Block]:
+def read_file(path: Path, reading: ReadCounts, progress: Progress) -> Iterator[Block]:
     """Yield the pairs of one file beyond `progress` in full blocks, and move it on.
 
     What does not fill a block stays in `reading`. Raises PairsUnreadableError as `read_blocks`.
@@ -202,7 +202,7 @@ def _chunks(file: RawIOBase) -> Iterator[bytes]:
 
 
 def _full_blocks(
-    path: Path, chunks: Iterable[bytes], reading: Reading, progress: Progress
+    path: Path, chunks: Iterable[bytes], reading: ReadCounts, progress: Progress
 ) -> Iterator[None]:
     """Read the lines of one file, pausing whenever a block is full."""
     file = _File(path, reading, progress)
@@ -218,7 +218,7 @@ def _full_blocks(
 class _File:
     """Take the lines of one file, and remember what it looks like."""
 
-    def __init__(self, path: Path, reading: Reading, progress: Progress) -> None:
+    def __init__(self, path: Path, reading: ReadCounts, progress: Progress) -> None:
         self._path = path
         self._reading = reading
         self._progress = progress

@@ -82,7 +82,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Template:
+class LinePattern:
     """Match lines of one shape, whose `keys` are the attributes in their order.
 
     The fields are span id, trace id, start, and then the values of the attributes.
@@ -141,12 +141,12 @@ class Known:
     Most of a line says the same as the line before: the flag, the worker, the models, thresholds.
     """
 
-    def __init__(self, span: dict[str, Any], template: Template, tail: bytes) -> None:
+    def __init__(self, span: dict[str, Any], template: LinePattern, tail: bytes) -> None:
         self.template = template
         self.rows: list[Values] = []
         self._span = span
         self._tail = tail
-        self._quick: Template | None = None
+        self._quick: LinePattern | None = None
         self._quick_rows: list[Values] = []
         self._shared = frozenset(range(len(template.keys)))
         self._attempts = 0
@@ -197,7 +197,7 @@ class Known:
         )
 
 
-class Templates:
+class LinePatterns:
     """Keep the templates of the lines seen lately, and the rows that matched each."""
 
     def __init__(self) -> None:
@@ -302,11 +302,11 @@ class _Expression:
         identity = (captured[name] for name in _CAPTURED)
         return cls(rb"\{" + b",".join(parts) + rb"\}", tuple(keys), (*identity, *held))
 
-    def template(self, head: bytes, rest: bytes) -> Template:
-        return Template(self.keys, head, re.compile(rest), self.fields)
+    def template(self, head: bytes, rest: bytes) -> LinePattern:
+        return LinePattern(self.keys, head, re.compile(rest), self.fields)
 
 
-def _agree(template: Template, values: Values, span: dict[str, Any], row: Sequence[Any]) -> bool:
+def _agree(template: LinePattern, values: Values, span: dict[str, Any], row: Sequence[Any]) -> bool:
     """Say whether a template reads from its line what the parser has."""
     read = [each[0] for each in template.columns([values])]
     kept = [

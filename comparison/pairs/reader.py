@@ -37,7 +37,7 @@ import pandas as pd
 from comparison.errors import FlagNotFoundError, NoPairsError, SeveralFlagsError, WindowEmptyError
 from comparison.pairs.accounting import Accounting, account
 from comparison.pairs.compacted import is_compacted
-from comparison.pairs.files import Reading, read_blocks
+from comparison.pairs.files import ReadCounts, read_blocks
 from comparison.pairs.table import Table, name_outputs, only_flag
 
 
@@ -105,14 +105,14 @@ def read_all(path: str | Path) -> AllPairs:
     return AllPairs(source, table.outputs, frame, accounting, repeated)
 
 
-def _read(source: Path) -> tuple[Table, Reading, pd.DataFrame | None]:
+def _read(source: Path) -> tuple[Table, ReadCounts, pd.DataFrame | None]:
     """Return the pairs at `source`, what was counted, and what has been left out already."""
     if is_compacted(source):
         # Imported here: plain pair files are read without Arrow.
         from comparison.pairs.compacted import read_compacted
 
         return read_compacted(source)
-    reading, table = Reading(), Table()
+    reading, table = ReadCounts(), Table()
     for block in read_blocks(source, reading):
         table.add(block)
     return table, reading, None

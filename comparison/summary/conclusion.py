@@ -12,11 +12,11 @@ from typing import Final
 from comparison.evidence.alarms import Alarms
 from comparison.evidence.notes import threshold_note
 from comparison.evidence.number_format import (
-    counted,
     decimals_for,
     fixed,
     percent,
     percent_interval,
+    plural,
     times,
     times_interval,
 )
@@ -105,7 +105,7 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
         yield f"{sentence}: HOLD until its threshold is calibrated"
     elif not _within_limits(alarms):
         fired = alarms.flips.pairs - alarms.flips.neither
-        yield f"{sentence}: HOLD, alarms in {counted(fired, 'pair')} are not enough evidence"
+        yield f"{sentence}: HOLD, alarms in {plural(fired, 'pair')} are not enough evidence"
 
 
 def _within_limits(alarms: Alarms) -> bool:
@@ -164,11 +164,11 @@ def _remarks(summary: Summary) -> Iterator[str]:
             if len(thresholds) > 1:
                 yield threshold_note(output.output, side_name, thresholds)
         if output.unscored:
-            left_out = counted(output.unscored, "pair")
+            left_out = plural(output.unscored, "pair")
             yield f"{output.output}: left out for lack of a finite score on a side: {left_out}"
     cut = sum(worker.begin_removed for worker in summary.accounting.workers)
     if cut:
         yield (
-            f"no start record of {counted(cut, 'worker')}: pairs before the first one found are "
+            f"no start record of {plural(cut, 'worker')}: pairs before the first one found are "
             "taken as removed, not as lost"
         )

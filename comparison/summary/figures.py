@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from comparison.errors import NoPairsError
-from comparison.evidence.alarms import Alarms, SegmentAlarms, Truths, alarm_table, by_segment
-from comparison.evidence.number_format import counted
+from comparison.evidence.alarms import Alarms, SegmentTable, Truths, alarm_table, by_segment
+from comparison.evidence.number_format import plural
 from comparison.evidence.statistics import Proportion, mean_interval, quantiles
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES
@@ -85,7 +85,7 @@ class OutputFigures:
     mean_interval: tuple[float, float] | None
     thresholds: dict[str, tuple[float, ...]]
     alarms: Alarms | None
-    segments: tuple[SegmentAlarms, ...]
+    segments: tuple[SegmentTable, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,9 @@ def nothing_found(source: str, read: Accounting | None) -> str:
     if read is None:
         return f"{source} holds no pairs"
     parts = (
-        (1, counted(read.files, "pair file")),
-        (read.lines, counted(read.lines, "line")),
-        (read.foreign, counted(read.foreign, "foreign span")),
+        (1, plural(read.files, "pair file")),
+        (read.lines, plural(read.lines, "line")),
+        (read.foreign, plural(read.foreign, "foreign span")),
         (read.torn, f"{read.torn:,} cut off"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )

@@ -16,7 +16,7 @@ from flags.unleash.flags_file import write_flags_file
     type=click.IntRange(0, 100),
     default=0,
     show_default=True,
-    help="Percentage of requests that the candidate answers; Unleash knows whole numbers.",
+    help="Rollout of requests that the candidate answers; Unleash knows whole numbers.",
 )
 @click.option("--off", is_flag=True, help="Switch the flag off: the primary answers everything.")
 def file(path: Path, flag: str, rollout: int, off: bool) -> None:

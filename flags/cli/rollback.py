@@ -13,10 +13,10 @@ from flags.cli.options import unleash_options
 from flags.cli.printable import printable
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
-from flags.monitoring.worker_state import FlagBelief
-from flags.operate.audit import DEFAULT, AuditFile, DoneAct, Following, record, record_locally
+from flags.monitoring.worker_state import WorkerFlag
+from flags.operate.audit import DEFAULT, AuditFile, Confirmation, FlagChange, record, record_locally
 from flags.operate.status import flag_in_unleash
-from flags.operate.watch import Watch, Watched, running_workers
+from flags.operate.watch import Watch, WatchResult, running_workers
 from flags.unleash.admin import FlagState, UnleashAdmin
 from flags.unleash.admin.errors import (
     AdminError,
@@ -109,7 +109,7 @@ def rollback(
     try:
         watched = Watch(service, key).until(_off, within=within, began=began)
     except KeyboardInterrupt:
-        watched = Watched(0, None, missing=("the watching was broken off",))
+        watched = WatchResult(0, None, missing=("the watching was broken off",))
     _warn(record_locally(_following(act, service, watched), file))
     _show(watched, service, within)
     raise SystemExit(0 if watched.followed or watched.unseen else FOLLOWERS_MISSING)
@@ -161,27 +161,27 @@ def _done(admin: UnleashAdmin, key: str, before: FlagState | None) -> str:
 
 def _words(state: FlagState) -> str:
     view = flag_in_unleash(state)
-    return "on, no single percentage" if view.percentage is None else f"at {view.percentage:g} %"
+    return "on, no single rollout" if view.rollout is None else f"at {view.rollout:g} %"
 
 
-def _act(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str) -> DoneAct:
+def _act(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str) -> FlagChange:
     was = flag_in_unleash(before) if before else None
-    after = FlagView(False, was.percentage if was else None, was.stickiness if was else None)
-    return DoneAct.of(admin, key, "rollback", before=was, after=after, reason=reason)
+    after = FlagView(False, was.rollout if was else None, was.stickiness if was else None)
+    return FlagChange.of(admin, key, "rollback", before=was, after=after, reason=reason)
 
 
-def _following(act: DoneAct, service: str, watched: Watched) -> Following:
+def _following(act: FlagChange, service: str, watched: WatchResult) -> Confirmation:
     missing = watched.missing or ((watched.unseen,) if watched.unseen else ())
     seconds = None if watched.seconds is None else round(watched.seconds, 3)
-    return Following(act.id, datetime.now(UTC), service, watched.workers, seconds, missing)
+    return Confirmation(act.id, datetime.now(UTC), service, watched.workers, seconds, missing)
 
 
-def _off(belief: FlagBelief) -> bool:
+def _off(seen_flag: WorkerFlag) -> bool:
     """Say whether a worker lets the primary answer everything: off, or no flag at all."""
-    return not belief.enabled
+    return not seen_flag.enabled
 
 
-def _show(watched: Watched, service: str, within: float) -> None:
+def _show(watched: WatchResult, service: str, within: float) -> None:
     if watched.seconds is not None:
         count = f"{watched.workers} worker" + ("" if watched.workers == 1 else "s")
         every = "" if watched.workers == 1 else "all "

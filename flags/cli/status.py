@@ -12,7 +12,7 @@ from flags.cli.exit_codes import exit_codes
 from flags.cli.status_table import print_status
 from flags.errors import OtherFlagError
 from flags.monitoring.worker_state import Workers
-from flags.operate.status import Status
+from flags.operate.status import MigrationStatus
 from flags.operate.watch import running_workers
 from flags.playbook.file import read_playbook
 from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
@@ -86,7 +86,7 @@ def status(
         with asked.about("Unleash"), UnleashAdmin(url, token, environment, project) as admin:
             state = admin.state(key)
             events = admin.every_event(key)
-    found = Status.of(
+    found = MigrationStatus.of(
         key,
         unleash=state,
         events=events,

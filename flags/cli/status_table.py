@@ -11,14 +11,14 @@ from rich.text import Text
 
 from flags.cli.printable import printable
 from flags.monitoring.views import FlagView, WorkerView
-from flags.operate.status import Change, Status
+from flags.operate.status import Change, MigrationStatus
 from flags.playbook.stages import Stage
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"
 
 
-def print_status(status: Status, console: Console, now: datetime | None = None) -> None:
+def print_status(status: MigrationStatus, console: Console, now: datetime | None = None) -> None:
     """Print the flag, then its workers, then what needs a look."""
     now = now or datetime.now(UTC)
     _print_flag(status, console, now)
@@ -36,7 +36,7 @@ def print_status(status: Status, console: Console, now: datetime | None = None) 
         console.print(Text(f"{_name(each)}: {printable(remark)}", style=style), soft_wrap=True)
 
 
-def _print_flag(status: Status, console: Console, now: datetime) -> None:
+def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> None:
     console.print(Text(f"{printable(status.flag)}: {_stage(status)}", style="bold"))
     lines = [("flag", _flag(status))]
     if status.last_change:
@@ -60,25 +60,25 @@ def _print_flag(status: Status, console: Console, now: datetime) -> None:
         )
 
 
-def _stage(status: Status) -> str:
+def _stage(status: MigrationStatus) -> str:
     view = status.view
     if view is None:
         return "stage unknown"
     if status.stage in (None, Stage.OFF):
         return str(status.stage or "stage unclear")
-    return f"{status.stage}, {view.percentage:g} %"
+    return f"{status.stage}, {view.rollout:g} %"
 
 
-def _flag(status: Status) -> str:
+def _flag(status: MigrationStatus) -> str:
     view = status.view
     if view is None:
         return "unknown" if not status.seen.workers_differ else "the workers do not agree"
-    percentage = "no single percentage" if view.percentage is None else f"{view.percentage:g} %"
+    rollout = "no single rollout" if view.rollout is None else f"{view.rollout:g} %"
     sticky = f"sticky on {view.stickiness}" if view.stickiness else "not sticky"
     switch = "on" if view.enabled else "off"
     if status.environment is None:
-        return f"{switch}, {percentage}, {sticky} (as the workers see it)"
-    return f"{switch} in {status.environment}, {percentage}, {sticky}"
+        return f"{switch}, {rollout}, {sticky} (as the workers see it)"
+    return f"{switch} in {status.environment}, {rollout}, {sticky}"
 
 
 def _change(change: Change, now: datetime) -> str:
@@ -86,7 +86,7 @@ def _change(change: Change, now: datetime) -> str:
     return f"{change.what}, {_ago(now - change.time)} ({when})"
 
 
-def _following(status: Status) -> str:
+def _following(status: MigrationStatus) -> str:
     behind = sum(each.follows is False for each in status.workers)
     if behind:
         return f"{behind} NOT FOLLOWING"
@@ -115,15 +115,15 @@ def _table(workers: Sequence[WorkerView], flag: FlagView | None) -> Table:
 
 
 def _row(each: WorkerView, flag: FlagView | None, with_host: bool) -> list[Text]:
-    state, belief, pairs = each.state, each.state.flag, each.state.pairs
-    age = "" if belief.age_seconds is None else f" {_short(belief.age_seconds)}"
-    condition = "silent" if each.silent else belief.state.replace("_", " ") + age
+    state, seen_flag, pairs = each.state, each.state.flag, each.state.pairs
+    age = "" if seen_flag.age_seconds is None else f" {_short(seen_flag.age_seconds)}"
+    condition = "silent" if each.silent else seen_flag.state.replace("_", " ") + age
     follows = {True: Text("yes"), False: Text("NO", style=_BAD), None: Text("?")}[each.follows]
     return [
         Text(_name(each)),
         Text(str(state.pid)),
         *([Text(printable(state.host))] if with_host else []),
-        Text(printable(condition), style="" if belief.state == "ready" else _DOUBTFUL),
+        Text(printable(condition), style="" if seen_flag.state == "ready" else _DOUBTFUL),
         Text(printable(_sees(each.sees, flag))),
         follows,
         Text(f"{pairs.recorded:,}"),

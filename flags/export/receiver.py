@@ -32,7 +32,7 @@ _REFUSALS: Final = frozenset({400, 413, 422})
 _DOUBTFUL: Final = frozenset({500})
 
 
-class Outcome(Enum):
+class SendOutcome(Enum):
     """What became of a request."""
 
     ACCEPTED = "the receiver has it"
@@ -45,7 +45,7 @@ class Outcome(Enum):
 class Reply:
     """An outcome, its reason in a word (`http_503`, `timeout`), and what the receiver said."""
 
-    outcome: Outcome
+    outcome: SendOutcome
     reason: str = ""
     words: str = ""
     retry_after: float = 0.0
@@ -96,11 +96,11 @@ class Receiver:
             except requests.ConnectionError:  # a kept connection may just have been closed
                 response = self._post(body, seconds)
         except requests.Timeout:
-            return Reply(Outcome.UNAVAILABLE, TIMED_OUT, f"no answer within {seconds:g} s")
+            return Reply(SendOutcome.UNAVAILABLE, TIMED_OUT, f"no answer within {seconds:g} s")
         except (OSError, ValueError) as error:  # every error of requests is an OSError
-            return Reply(Outcome.UNAVAILABLE, _reason(error), _innermost(error))
+            return Reply(SendOutcome.UNAVAILABLE, _reason(error), _innermost(error))
         reply = _reply(response)
-        if reply.outcome is Outcome.ACCEPTED:
+        if reply.outcome is SendOutcome.ACCEPTED:
             self.accepted_at = time.monotonic()
         return reply
 
@@ -132,15 +132,15 @@ def _reply(response: requests.Response) -> Reply:
         return Reply(_outcome(status), reason, _words(response, kind), _retry_after(response))
     if kind.startswith("text/html"):
         return Reply(
-            Outcome.UNAVAILABLE, "not_otlp", f"HTTP {status} with a web page: no OTLP receiver"
+            SendOutcome.UNAVAILABLE, "not_otlp", f"HTTP {status} with a web page: no OTLP receiver"
         )
     rejected, message = _partial_success(response.content, kind)
     if rejected:
-        return Reply(Outcome.DOUBTFUL, PARTIAL, message, rejected=rejected)
-    return Reply(Outcome.ACCEPTED, words=message)
+        return Reply(SendOutcome.DOUBTFUL, PARTIAL, message, rejected=rejected)
+    return Reply(SendOutcome.ACCEPTED, words=message)
 
 
-def _outcome(status: int) -> Outcome:
+def _outcome(status: int) -> SendOutcome:
     """Return what a status says of the request.
 
     400, 413 and 422 are about its content. 500 may be, which is why it is sent again in smaller
@@ -148,8 +148,8 @@ def _outcome(status: int) -> Outcome:
     be repeated than the protocol asks for, because the pairs wait in files in any case.
     """
     if status in _REFUSALS:
-        return Outcome.REFUSED
-    return Outcome.DOUBTFUL if status in _DOUBTFUL else Outcome.UNAVAILABLE
+        return SendOutcome.REFUSED
+    return SendOutcome.DOUBTFUL if status in _DOUBTFUL else SendOutcome.UNAVAILABLE
 
 
 def _partial_success(content: bytes, kind: str) -> tuple[int, str]:

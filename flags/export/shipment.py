@@ -7,7 +7,7 @@ from typing import Final
 
 from flags.export.backoff import Backoff
 from flags.export.otlp_request import ExportRequest, export_request
-from flags.export.receiver import TIMED_OUT, TOO_LARGE, Outcome, Receiver, Reply
+from flags.export.receiver import TIMED_OUT, TOO_LARGE, Receiver, Reply, SendOutcome
 from flags.export.shipped_file import Batch, ShippedFile, ShippingLimits
 from flags.export.shipping_counts import Seldom, ShippingAccount
 
@@ -24,7 +24,7 @@ _SMALLEST_BATCH: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ShipmentStep:
     """What the receiver replied, None if nothing was sent; whether to go on without a pause.
 
     `at_end` says that there was no whole line left to send.
@@ -63,37 +63,37 @@ class Shipment:
         self._failing_since: float | None = None
         self._tries = 0
 
-    def step(self, timeout: float | None = None) -> Step:
+    def step(self, timeout: float | None = None) -> ShipmentStep:
         """Send the next lines, if there are any and it is time to."""
         if self.backoff.left > 0:
-            return Step()
+            return ShipmentStep()
         batch = self.file.next(self._lines, self._bytes)
         if batch is None:
             self.oldest = None
-            return Step(at_end=True)
+            return ShipmentStep(at_end=True)
         request = export_request(batch.lines, self._receiver.destination.protocol)
         self.oldest = request.oldest
         if request.lines == 0:
             self._move_past(batch, request)
-            return Step(at_once=True)
+            return ShipmentStep(at_once=True)
         reply = self._receiver.send(request.body, timeout)
-        if reply.outcome is Outcome.ACCEPTED:
+        if reply.outcome is SendOutcome.ACCEPTED:
             if reply.words and self._seldom(reply.words):
                 logger.warning("the receiver of pairs says: %s", reply.words)
             self._move_past(batch, request)
-            return Step(reply, at_once=batch.is_full)
+            return ShipmentStep(reply, at_once=batch.is_full)
         self._account.retries[reply.reason] += 1
-        if reply.outcome is Outcome.UNAVAILABLE:
+        if reply.outcome is SendOutcome.UNAVAILABLE:
             if reply.reason == TIMED_OUT:  # perhaps it is the amount
                 self._shrink(batch)
-            return Step(reply)
+            return ShipmentStep(reply)
         if self._failing_since is None:
             self._failing_since = time.monotonic()
         if len(batch.lines) > 1:
             self._look_closer(batch, reply)
         else:
             self._look_around(batch, reply)
-        return Step(reply, at_once=self.backoff.left == 0)
+        return ShipmentStep(reply, at_once=self.backoff.left == 0)
 
     def _move_past(self, batch: Batch, request: ExportRequest) -> None:
         self._account.shipped += request.lines
@@ -117,7 +117,7 @@ class Shipment:
         if reply.reason == TOO_LARGE:
             self._bytes = max(sum(map(len, batch.lines)) // 2, _SMALLEST_BATCH)
         self._shrink(batch)
-        if reply.outcome is Outcome.DOUBTFUL:
+        if reply.outcome is SendOutcome.DOUBTFUL:
             self.backoff.failed(reply.retry_after)
 
     def _shrink(self, batch: Batch) -> None:
@@ -127,7 +127,7 @@ class Shipment:
     def _look_around(self, batch: Batch, reply: Reply) -> None:
         """Set a line aside if the receiver has taken others between two failures of this one."""
         self._tries += 1
-        enough = reply.outcome is Outcome.REFUSED or self._tries >= _TRIES
+        enough = reply.outcome is SendOutcome.REFUSED or self._tries >= _TRIES
         if enough and self._receiver.accepted_at > (self._failing_since or 0.0):
             self._set_aside(batch, reply)
         elif not (enough and self._takes_others()):
@@ -147,8 +147,8 @@ class Shipment:
             if request.lines == 0:
                 continue
             outcome = self._receiver.send(request.body).outcome
-            if outcome in (Outcome.ACCEPTED, Outcome.UNAVAILABLE):
-                return outcome is Outcome.ACCEPTED
+            if outcome in (SendOutcome.ACCEPTED, SendOutcome.UNAVAILABLE):
+                return outcome is SendOutcome.ACCEPTED
         return False
 
     def _set_aside(self, batch: Batch, reply: Reply) -> None:

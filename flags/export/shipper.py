@@ -11,7 +11,7 @@ from typing import Final
 from flags.export.backoff import Backoff
 from flags.export.destination import Destination
 from flags.export.pair_files import PREFIX, SUFFIX
-from flags.export.receiver import Outcome, Receiver, Reply
+from flags.export.receiver import Receiver, Reply, SendOutcome
 from flags.export.shipment import Shipment
 from flags.export.shipped_file import POSITION_SUFFIX, ShippedFile, ShippingLimits
 from flags.export.shipping_counts import Seldom, ShippingAccount
@@ -111,7 +111,7 @@ class Shipper:
 
     def _note(self, reply: Reply) -> None:
         """Wait if the receiver takes nothing at present; log each change of that state."""
-        if reply.outcome is Outcome.UNAVAILABLE:
+        if reply.outcome is SendOutcome.UNAVAILABLE:
             self._backoff.failed(reply.retry_after)
             if self._trouble != reply.reason:
                 logger.warning(
@@ -122,7 +122,7 @@ class Shipper:
                     self._folder,
                 )
             self._trouble = reply.reason
-        elif reply.outcome is Outcome.ACCEPTED:
+        elif reply.outcome is SendOutcome.ACCEPTED:
             self._backoff.succeeded()
             if self._trouble is not None:
                 logger.warning("pairs are shipped to %s again", self.destination)

@@ -20,7 +20,7 @@ SHARES: Final = {
 """By check, its share of the step's error rate; they sum to 1."""
 
 
-def share(error_rate: float, check: str, among: int = 1) -> float:
+def error_share(error_rate: float, check: str, among: int = 1) -> float:
     """Return the error rate of one check of a kind of which there are `among`, one per output."""
     return error_rate * SHARES[check] / max(1, among)
 

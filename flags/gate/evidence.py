@@ -56,7 +56,8 @@ class Window:
     """Say which pairs the evidence rests on: those accepted from `since` until before `until`.
 
     `since` is when the step began and `until` when the evidence was taken, both with time zone;
-    `rollout` is the percentage in between. `first` and `last` are times of pairs, None without any.
+    `rollout` (in per cent) is the one in force in between. `first` and `last` are times of pairs,
+    None without any.
     """
 
     flag: str
@@ -67,7 +68,7 @@ class Window:
     last: datetime | None
     pairs: int
     other_rollouts: int
-    """Pairs in the window that a worker made while it saw another percentage; left out."""
+    """Pairs in the window that a worker made while it saw another rollout; left out."""
 
     @property
     def held(self) -> float:

@@ -44,7 +44,7 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LimitCheck:
     """Ask whether a figure is below `high` and above `low` (None: no limit on that side)."""
 
     name: str

@@ -12,7 +12,7 @@ from openfeature.event import ProviderEvent
 
 from flags.monitoring.metrics import WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs
-from flags.monitoring.worker_state import Roster, WorkerState
+from flags.monitoring.worker_state import WorkerRegistry, WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +32,14 @@ class Heartbeat:
         look: Callable[[], WorkerState],
         *,
         metrics: WorkerMetrics,
-        roster: Roster,
+        registry: WorkerRegistry,
         client: OpenFeatureClient,
         recent: RecentPairs | None = None,
         interval: float = INTERVAL,
     ) -> None:
         self._look = look
         self._metrics = metrics
-        self._roster = roster
+        self._roster = registry
         self._client = client
         self._recent = recent
         self._interval = interval

@@ -10,7 +10,7 @@ from openfeature.client import OpenFeatureClient
 
 from flags.export.pair_files import PairFiles
 from flags.monitoring.metrics import CountedPairs
-from flags.monitoring.worker_state import FlagBelief, PairCounts, ShippingCounts, WorkerState, here
+from flags.monitoring.worker_state import PairCounts, ShippingCounts, WorkerFlag, WorkerState, here
 from flags.pairing.tuning import Tuning
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 
@@ -26,7 +26,7 @@ class SelfReport:
         *,
         worker: str,
         service: str,
-        flag: "FlagLook",
+        flag: "FlagReader",
         pairs: CountedPairs,
         files: PairFiles,
         shipper: "Shipper | None" = None,
@@ -77,7 +77,7 @@ class SelfReport:
         )
 
 
-class FlagLook:
+class FlagReader:
     """Ask the provider of `client` what it knows of `flag`, without evaluating it."""
 
     def __init__(
@@ -93,13 +93,13 @@ class FlagLook:
         self._source = _source_words(source)
         self._since = Since()
 
-    def __call__(self) -> FlagBelief:
+    def __call__(self) -> WorkerFlag:
         """Return what the provider knows; less for a provider that is not ours."""
         provider = self._client.provider
         name = provider.get_metadata().name
         if not isinstance(provider, UnleashProvider):
             status = self._client.get_provider_status()
-            return FlagBelief(self._flag, name, str(status.value).lower(), tells=False)
+            return WorkerFlag(self._flag, name, str(status.value).lower(), tells=False)
         definition = provider.definition(self._flag) if provider.has_flags else None
         thresholds = {
             output: threshold
@@ -109,7 +109,7 @@ class FlagLook:
             ).items()
         }
         seen = definition and (definition.enabled, definition.rollout, definition.stickiness)
-        return FlagBelief(
+        return WorkerFlag(
             self._flag,
             name,
             provider.state.value,

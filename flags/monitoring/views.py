@@ -6,9 +6,9 @@ from typing import Final, Self
 
 from flags.monitoring.worker_state import (
     SILENT,
-    FlagBelief,
     PairCounts,
     ShippingCounts,
+    WorkerFlag,
     Workers,
     WorkerState,
 )
@@ -26,21 +26,21 @@ class FlagView:
     """A flag as one source shows it; None is what it does not tell."""
 
     enabled: bool
-    percentage: float | None
+    rollout: float | None
     """What is set on the slider, whether the flag is on or off; None if no one slider decides."""
     stickiness: str | None
 
     @classmethod
-    def of_worker(cls, belief: FlagBelief) -> Self | None:
+    def of_worker(cls, seen_flag: WorkerFlag) -> Self | None:
         """Return the flag as a worker sees it; None if it sees none."""
-        if belief.enabled is None:
+        if seen_flag.enabled is None:
             return None
-        return cls(belief.enabled, belief.rollout, belief.stickiness)
+        return cls(seen_flag.enabled, seen_flag.rollout, seen_flag.stickiness)
 
     @property
     def stage(self) -> Stage | None:
-        """Return the stage; None if the percentage is unclear."""
-        return Stage.of(self.enabled, self.percentage)
+        """Return the stage; None if the rollout is unclear."""
+        return Stage.of(self.enabled, self.rollout)
 
     def differs_from(self, other: "FlagView") -> bool:
         """Say whether requests fare differently under `other`; off is off."""
@@ -50,8 +50,8 @@ class FlagView:
         """Say it in a few words."""
         if not self.enabled:
             return "off"
-        percentage = "?" if self.percentage is None else f"{self.percentage:g}"
-        return f"{percentage} %" + (f", {self.stickiness}" if self.stickiness else "")
+        rollout = "?" if self.rollout is None else f"{self.rollout:g}"
+        return f"{rollout} %" + (f", {self.stickiness}" if self.stickiness else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +120,29 @@ def _views(workers: Workers, flag: FlagView | None) -> tuple[WorkerView, ...]:
     return tuple(views)
 
 
-def _follows(belief: FlagBelief, sees: FlagView | None, flag: FlagView | None) -> bool | None:
-    if flag is None or flag.stage is None or not belief.tells:
+def _follows(seen_flag: WorkerFlag, sees: FlagView | None, flag: FlagView | None) -> bool | None:
+    if flag is None or flag.stage is None or not seen_flag.tells:
         return None
     return sees is not None and not sees.differs_from(flag)
 
 
 def _flag_remarks(
-    belief: FlagBelief, sees: FlagView | None, flag: FlagView | None, follows: bool | None
+    seen_flag: WorkerFlag, sees: FlagView | None, flag: FlagView | None, follows: bool | None
 ) -> list[str]:
     remarks = []
     if follows is False:
         saw = f"sees {sees}" if sees else "sees no flag, so the primary answers"
         remarks.append(f"has not followed: it {saw}; the flag is {flag}")
-        if belief.source:
-            remarks.append(f"reads its flags from {belief.source}")
-    if not belief.tells:
-        remarks.append(f"its provider {belief.provider} does not tell what it sees")
-    if belief.state != "ready":
-        remarks.append(f"its flags are {belief.state.replace('_', ' ')}")
-    if belief.error:
-        remarks.append(belief.error)
-    remarks.extend(belief.warnings)
-    for output, threshold in belief.thresholds.items():
+        if seen_flag.source:
+            remarks.append(f"reads its flags from {seen_flag.source}")
+    if not seen_flag.tells:
+        remarks.append(f"its provider {seen_flag.provider} does not tell what it sees")
+    if seen_flag.state != "ready":
+        remarks.append(f"its flags are {seen_flag.state.replace('_', ' ')}")
+    if seen_flag.error:
+        remarks.append(seen_flag.error)
+    remarks.extend(seen_flag.warnings)
+    for output, threshold in seen_flag.thresholds.items():
         remarks.append(f"the flag sets the threshold of {output}: {threshold:g}")
     return remarks
 

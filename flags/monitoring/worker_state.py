@@ -36,7 +36,7 @@ _FORGOTTEN: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class FlagBelief:
+class WorkerFlag:
     """What a worker believes of the migration's flag; None is what it cannot know."""
 
     key: str
@@ -49,7 +49,7 @@ class FlagBelief:
     enabled: bool | None = None
     """None too where the source does not have the flag."""
     rollout: float | None = None
-    """Percentage of the gradual rollout, 0-100, which counts while the flag is enabled."""
+    """Rollout of its strategy, 0-100, which counts while the flag is enabled."""
     stickiness: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Thresholds of the candidate that the flag's payload carries and that are in force."""
@@ -109,7 +109,7 @@ class WorkerState:
     pid: int
     started: datetime
     heartbeat: datetime
-    flag: FlagBelief
+    flag: WorkerFlag
     pairs: PairCounts
     pid_namespace: int | None = None
     """In which `pid` means this process; None where the system has no such thing."""
@@ -145,7 +145,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class Roster:
+class WorkerRegistry:
     """The workers of one service, one JSON file each, in a folder that they share.
 
     A worker publishes its state once a second. Nothing here raises: a folder that cannot be

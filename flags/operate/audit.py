@@ -22,7 +22,7 @@ from flags.unleash.admin.errors import AdminError
 
 
 @dataclass(frozen=True, slots=True)
-class DoneAct:
+class FlagChange:
     """One change of a flag; the audit file has one line for each."""
 
     id: str
@@ -78,7 +78,7 @@ class DoneAct:
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class Confirmation:
     """How the workers of a service took an act; a second line of the audit file."""
 
     act: str
@@ -105,9 +105,9 @@ def operator() -> str:
 DEFAULT: Final = Path("migration-audit.jsonl")
 """In the folder in which the command is run."""
 
-_KINDS: Final[Mapping[str, TypeAdapter[DoneAct] | TypeAdapter[Following]]] = {
-    "act": TypeAdapter(DoneAct),
-    "following": TypeAdapter(Following),
+_KINDS: Final[Mapping[str, TypeAdapter[FlagChange] | TypeAdapter[Confirmation]]] = {
+    "act": TypeAdapter(FlagChange),
+    "following": TypeAdapter(Confirmation),
 }
 
 
@@ -115,8 +115,8 @@ _KINDS: Final[Mapping[str, TypeAdapter[DoneAct] | TypeAdapter[Following]]] = {
 class Audit:
     """What an audit file holds, in its order."""
 
-    acts: tuple[DoneAct, ...]
-    followings: tuple[Following, ...]
+    acts: tuple[FlagChange, ...]
+    followings: tuple[Confirmation, ...]
     unreadable: int
     """Lines that are none of ours, or torn."""
 
@@ -131,9 +131,9 @@ class AuditFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, entry: DoneAct | Following) -> None:
+    def append(self, entry: FlagChange | Confirmation) -> None:
         """Write `entry` to the disk as one line: all of it, or nothing."""
-        kind = "act" if isinstance(entry, DoneAct) else "following"
+        kind = "act" if isinstance(entry, FlagChange) else "following"
         line = orjson.dumps({"kind": kind, **_plain(entry)}) + b"\n"
         try:
             with self._locked() as file:
@@ -158,8 +158,8 @@ class AuditFile:
             ) from error
         entries = [_parsed(line) for line in lines if line.strip()]
         return Audit(
-            acts=tuple(each for each in entries if isinstance(each, DoneAct)),
-            followings=tuple(each for each in entries if isinstance(each, Following)),
+            acts=tuple(each for each in entries if isinstance(each, FlagChange)),
+            followings=tuple(each for each in entries if isinstance(each, Confirmation)),
             unreadable=sum(each is None for each in entries),
         )
 
@@ -174,7 +174,7 @@ class AuditFile:
             os.close(file)  # and the lock with it
 
 
-def _plain(entry: DoneAct | Following) -> dict[str, object]:
+def _plain(entry: FlagChange | Confirmation) -> dict[str, object]:
     plain: dict[str, object] = orjson.loads(orjson.dumps(entry))
     return plain
 
@@ -191,7 +191,7 @@ def _write(file: int, line: bytes, size: int) -> None:
         raise
 
 
-def _parsed(line: bytes) -> DoneAct | Following | None:
+def _parsed(line: bytes) -> FlagChange | Confirmation | None:
     try:
         plain = orjson.loads(line)
         return _KINDS[plain.pop("kind")].validate_python(plain)
@@ -209,7 +209,7 @@ class Recorded:
     """What could not be recorded, in words: the act itself is done."""
 
 
-def record(admin: UnleashAdmin, act: DoneAct, audit: AuditFile | None) -> Recorded:
+def record(admin: UnleashAdmin, act: FlagChange, audit: AuditFile | None) -> Recorded:
     """Put the reason of `act` on its flag, and all of it into the audit file; raises nothing."""
     warnings = [*record_locally(act, audit)]
     try:
@@ -218,7 +218,7 @@ def record(admin: UnleashAdmin, act: DoneAct, audit: AuditFile | None) -> Record
         return Recorded(None, (*warnings, f"Unleash does not keep the reason: {error}"))
 
 
-def record_locally(entry: DoneAct | Following, audit: AuditFile | None) -> tuple[str, ...]:
+def record_locally(entry: FlagChange | Confirmation, audit: AuditFile | None) -> tuple[str, ...]:
     """Append `entry` to the audit file; return what went wrong, in words."""
     if audit is None:
         return ()

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Protocol
 
 from flags.monitoring.views import FlagView
-from flags.operate.audit import DoneAct
-from flags.operate.current_step import plan_at, unjudged
-from flags.operate.flag_moves import raise_percentage, switch_off
+from flags.operate.audit import FlagChange
+from flags.operate.current_step import plan_at, why_not_judged
+from flags.operate.flag_moves import raise_rollout, switch_off
 from flags.operate.history import Run, read_history
-from flags.operate.next_action import Deed, Finding, NextAct, next_act
+from flags.operate.next_action import Action, NextAction, StepVerdict, next_action
 from flags.playbook.model import Playbook
 from flags.unleash.admin import Author, UnleashAdmin
 from flags.unleash.admin.errors import PersonalTokenError
@@ -24,7 +24,7 @@ from flags.unleash.admin.errors import PersonalTokenError
 class Judge(Protocol):
     """Say what the pairs mean for the step that a flag is at."""
 
-    def __call__(self, plan: Playbook, run: Run, now: datetime) -> Finding:
+    def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
         """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
 
 
@@ -33,33 +33,33 @@ class Look:
     """Hold what was seen at one look, and what follows from it."""
 
     run: Run
-    finding: Finding
-    act: NextAct
+    finding: StepVerdict
+    act: NextAction
 
     @property
     def before(self) -> FlagView:
         """Return the flag as it was seen."""
         setting = self.run.setting
-        return FlagView(bool(setting.enabled), setting.percentage, setting.stickiness)
+        return FlagView(bool(setting.enabled), setting.rollout, setting.stickiness)
 
     @property
     def after(self) -> FlagView:
         """Return the flag as the act makes it."""
-        if self.act.deed is Deed.ROLLBACK:
+        if self.act.action is Action.ROLLBACK:
             return replace(self.before, enabled=False)
-        if self.act.deed is Deed.ADVANCE:
-            return replace(self.before, percentage=self.act.percentage)
+        if self.act.action is Action.ADVANCE:
+            return replace(self.before, rollout=self.act.rollout)
         return self.before
 
     @property
     def change(self) -> str:
         """Say what the act changes, e.g. `5 % -> 10 %`."""
-        after = "off" if not self.after.enabled else f"{self.after.percentage} %"
+        after = "off" if not self.after.enabled else f"{self.after.rollout} %"
         return f"{self.run.setting} -> {after}"
 
-    def done(self, admin: UnleashAdmin, flag: str) -> DoneAct:
+    def done(self, admin: UnleashAdmin, flag: str) -> FlagChange:
         """Return what a record keeps of the act, which was done just now."""
-        return DoneAct.of(
+        return FlagChange.of(
             admin,
             flag,
             "autopilot",
@@ -117,11 +117,11 @@ class Autopilot:
         own = self.check()
         history = read_history(self._admin, self._playbook.flag)[1]
         run = history.current
-        percentage = run.setting.percentage
-        plan = self._playbook if percentage is None else plan_at(self._playbook, percentage)
-        missing = unjudged(plan, run)
-        finding = Finding(None, None, missing) if missing else self._judge(plan, run, now)
-        act = next_act(history, plan, finding, own=own, resumed=self._resumed)
+        rollout = run.setting.rollout
+        plan = self._playbook if rollout is None else plan_at(self._playbook, rollout)
+        missing = why_not_judged(plan, run)
+        finding = StepVerdict(None, None, missing) if missing else self._judge(plan, run, now)
+        act = next_action(history, plan, finding, own=own, resumed=self._resumed)
         return Look(run, finding, act)
 
     def do(self, look: Look) -> None:
@@ -130,9 +130,9 @@ class Autopilot:
         Raises FlagChangedError, and does nothing, if the flag is no longer as it was seen.
         """
         flag, act = self._playbook.flag, look.act
-        if act.deed is Deed.ADVANCE and act.percentage is not None:
-            raise_percentage(self._admin, flag, look.run, act.percentage)
-        elif act.deed is Deed.ROLLBACK:
+        if act.action is Action.ADVANCE and act.rollout is not None:
+            raise_rollout(self._admin, flag, look.run, act.rollout)
+        elif act.action is Action.ROLLBACK:
             switch_off(self._admin, flag, look.run)
         else:
             return

@@ -5,16 +5,16 @@ from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import FlagChangedError
 
 
-def raise_percentage(admin: UnleashAdmin, key: str, seen: Run, percentage: int) -> None:
-    """Set a higher percentage, unless the flag is no longer in the run `seen`.
+def raise_rollout(admin: UnleashAdmin, key: str, seen: Run, rollout: int) -> None:
+    """Set a higher rollout, unless the flag is no longer in the run `seen`.
 
-    Raises FlagChangedError then. Unleash compares the percentage itself, in the same transaction.
+    Raises FlagChangedError then. Unleash compares the rollout itself, in the same transaction.
     What else has changed is compared just before; if the flag was switched off in between, the
     slider is put back to where it was.
     """
     _check(admin, key, seen)
-    before = seen.setting.percentage
-    admin.set_rollout(key, percentage, expected=before)
+    before = seen.setting.rollout
+    admin.set_rollout(key, rollout, expected=before)
     if before is not None and not admin.state(key).enabled:
         admin.set_rollout(key, before)
         raise FlagChangedError(

@@ -1,4 +1,4 @@
-"""Read from a flag and its event log alone which percentage was in force, and since when.
+"""Read from a flag and its event log alone which rollout was in force, and since when.
 
 However a ramp was made, by the slider of the dashboard, by this tool or by another one, Unleash
 logs it. The flag as it is now is the end of the story, and the log is read backwards from there; so
@@ -25,8 +25,8 @@ class Setting:
 
     enabled: bool | None
     """None where the log does not tell."""
-    percentage: int | None = None
-    """0-100; None while the flag is off, and where no one percentage decides."""
+    rollout: int | None = None
+    """0-100; None while the flag is off, and where no one rollout decides."""
     stickiness: str | None = None
     strategies: tuple[str, ...] = ()
     """Everything else: who is counted in, how they are dealt, and the payload; in no special form.
@@ -51,7 +51,7 @@ class Setting:
     @property
     def stage(self) -> Stage | None:
         """Return the stage; None where it is unclear."""
-        return None if self.enabled is None else Stage.of(self.enabled, self.percentage)
+        return None if self.enabled is None else Stage.of(self.enabled, self.rollout)
 
     def __str__(self) -> str:
         """Say it in a few words."""
@@ -59,7 +59,7 @@ class Setting:
             return "unknown"
         if not self.enabled:
             return "off"
-        return "no single percentage" if self.percentage is None else f"{self.percentage} %"
+        return "no single rollout" if self.rollout is None else f"{self.rollout} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,9 @@ class History:
         """Say whether the log goes back to where the flag was made."""
         return self.runs[0].since is not None
 
-    def latest(self, percentage: int) -> Run | None:
-        """Return the latest run in which the flag was on at this percentage."""
-        found = (run for run in reversed(self.runs) if run.setting.percentage == percentage)
+    def latest(self, rollout: int) -> Run | None:
+        """Return the latest run in which the flag was on at this rollout."""
+        found = (run for run in reversed(self.runs) if run.setting.rollout == rollout)
         return next(found, None)
 
     def at(self, moment: datetime) -> Run | None:

@@ -5,14 +5,14 @@ from enum import StrEnum
 from typing import Any
 
 from flags.gate import Decision, Verdict
-from flags.operate.current_step import next_percentage
+from flags.operate.current_step import next_rollout
 from flags.operate.history import History, Run
 from flags.playbook.model import Playbook, Step
 from flags.unleash.admin import Author
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StepVerdict:
     """Hold what the pairs say of the step that a flag is at; without a verdict, what is missing."""
 
     step: Step | None
@@ -30,7 +30,7 @@ class Finding:
         }
 
 
-class Deed(StrEnum):
+class Action(StrEnum):
     """What can be done about a flag."""
 
     ADVANCE = "ADVANCE"
@@ -40,17 +40,17 @@ class Deed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class NextAct:
-    """Hold what is to be done, and why; `percentage` is the one to set, in an ADVANCE only."""
+class NextAction:
+    """Hold what is to be done, and why; `rollout` is the one to set, in an ADVANCE only."""
 
-    deed: Deed
+    action: Action
     reasons: tuple[str, ...]
-    percentage: int | None = None
+    rollout: int | None = None
 
 
-def next_act(
-    history: History, plan: Playbook, finding: Finding, *, own: Author, resumed: int
-) -> NextAct:
+def next_action(
+    history: History, plan: Playbook, finding: StepVerdict, *, own: Author, resumed: int
+) -> NextAction:
     """Return what the autopilot does about a flag.
 
     Nothing, where somebody else has changed the flag in a later entry of its event log than the one
@@ -59,20 +59,20 @@ def next_act(
     """
     change = foreign_change(history, own)
     if change is not None and (change.event or 0) > resumed:
-        return NextAct(Deed.PAUSED, (_paused(change), *_beside(finding)))
+        return NextAction(Action.PAUSED, (_paused(change), *_beside(finding)))
     setting, verdict = history.current.setting, finding.verdict
     if not setting.enabled:
-        return _hold("somebody has to switch it on, at the percentage to begin at")
-    if setting.percentage is None or verdict is None:
+        return _hold("somebody has to switch it on, at the rollout to begin at")
+    if setting.rollout is None or verdict is None:
         return _hold(finding.missing)
     if verdict.decision is Decision.ROLLBACK:
-        return NextAct(Deed.ROLLBACK, verdict.reasons)
+        return NextAction(Action.ROLLBACK, verdict.reasons)
     if verdict.decision is Decision.HOLD:
-        return NextAct(Deed.HOLD, verdict.reasons)
-    following = next_percentage(plan, setting.percentage)
+        return NextAction(Action.HOLD, verdict.reasons)
+    following = next_rollout(plan, setting.rollout)
     if following is None:
         return _hold("the last step is passed: the primary can be retired")
-    return NextAct(Deed.ADVANCE, verdict.reasons, following)
+    return NextAction(Action.ADVANCE, verdict.reasons, following)
 
 
 def foreign_change(history: History, own: Author) -> Run | None:
@@ -88,7 +88,7 @@ def _paused(change: Run) -> str:
     )
 
 
-def _beside(finding: Finding) -> tuple[str, ...]:
+def _beside(finding: StepVerdict) -> tuple[str, ...]:
     """Return what is left undone because of the pause, for those who read the log."""
     if finding.verdict is None:
         return (finding.missing,) if finding.missing else ()
@@ -96,5 +96,5 @@ def _beside(finding: Finding) -> tuple[str, ...]:
     return (f"the verdict is {decision}", *finding.verdict.reasons)
 
 
-def _hold(reason: str) -> NextAct:
-    return NextAct(Deed.HOLD, (reason,))
+def _hold(reason: str) -> NextAction:
+    return NextAction(Action.HOLD, (reason,))

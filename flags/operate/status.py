@@ -40,7 +40,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class MigrationStatus:
     """A migration at one moment: the flag, its last change, and the workers."""
 
     flag: str
@@ -104,7 +104,7 @@ class Status:
             "flag": self.flag,
             "stage": self.stage,
             "enabled": view.enabled if view else None,
-            "percentage": view.percentage if view else None,
+            "rollout": view.rollout if view else None,
             "stickiness": view.stickiness if view else None,
             "environment": self.environment,
             "url": self.url,

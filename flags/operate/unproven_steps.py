@@ -28,7 +28,7 @@ def unproven_steps(history: History, playbook: Playbook | None) -> tuple[Unprove
     """
     found: list[UnprovenStep] = []
     for before, after in zip(history.runs, history.runs[1:], strict=False):
-        if not after.setting.percentage:  # off, at 0 %, or not one percentage
+        if not after.setting.rollout:  # off, at 0 %, or not one rollout
             found = []
         if after.since is None or not _is_up(before, after):
             continue
@@ -41,11 +41,11 @@ def unproven_steps(history: History, playbook: Playbook | None) -> tuple[Unprove
 
 def _is_up(before: Run, after: Run) -> bool:
     """Say whether more callers get the candidate; what is unclear is no step."""
-    if before.setting.enabled is None or after.setting.percentage is None:
+    if before.setting.enabled is None or after.setting.rollout is None:
         return False
-    if before.setting.enabled and before.setting.percentage is None:
+    if before.setting.enabled and before.setting.rollout is None:
         return False
-    return after.setting.percentage > (before.setting.percentage or 0)
+    return after.setting.rollout > (before.setting.rollout or 0)
 
 
 def _by_stage(before: Run, after: Run) -> Iterator[str]:
@@ -56,8 +56,8 @@ def _by_stage(before: Run, after: Run) -> Iterator[str]:
 
 def _by_plan(before: Run, after: Run, playbook: Playbook) -> Iterator[str]:
     # Off is below the shadow's 0 %: whoever switches on begins with the first step.
-    left = -1 if before.setting.percentage is None else before.setting.percentage
-    reached = after.setting.percentage or 0
+    left = -1 if before.setting.rollout is None else before.setting.rollout
+    reached = after.setting.rollout or 0
     if not playbook.steps_at(reached):
         yield f"{reached} % is no step of the playbook"
     if not playbook.may_go(left, reached):

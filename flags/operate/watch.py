@@ -13,7 +13,7 @@ from flags.errors import (
     OtherFlagError,
     ServiceUnreachableError,
 )
-from flags.monitoring.worker_state import SILENT, WORKERS_PATH, FlagBelief, Workers, WorkerState
+from flags.monitoring.worker_state import SILENT, WORKERS_PATH, WorkerFlag, Workers, WorkerState
 
 _TIMEOUT: Final = (3.0, 5.0)
 """Seconds to connect, and to be answered."""
@@ -54,7 +54,7 @@ _PAUSE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchResult:
     """What came of watching a service."""
 
     workers: int
@@ -91,14 +91,14 @@ class Watch:
         self._sleep = sleep
 
     def until(
-        self, follows: Callable[[FlagBelief], bool], *, within: float, began: float
-    ) -> Watched:
+        self, follows: Callable[[WorkerFlag], bool], *, within: float, began: float
+    ) -> WatchResult:
         """Return once `follows` is true of every worker, or after `within` seconds from `began`.
 
         A service that does not answer is asked again until then, since one under stress may; one
         that answers something else is not.
         """
-        seen: Watched | None = None
+        seen: WatchResult | None = None
         while True:
             try:
                 seen = self._look(follows, began)
@@ -106,19 +106,19 @@ class Watch:
                     return seen
             except ServiceUnreachableError as error:
                 if seen is None or seen.unseen is not None:
-                    seen = Watched(0, None, unseen=str(error))
+                    seen = WatchResult(0, None, unseen=str(error))
                 else:
                     ended = f"{error}, but it did before"
                     seen = replace(seen, missing=tuple(dict.fromkeys((*seen.missing, ended))))
             except OtherFlagError as error:
-                return Watched(0, None, missing=(str(error),))
+                return WatchResult(0, None, missing=(str(error),))
             except FlagsError as error:
-                return Watched(0, None, unseen=str(error))
+                return WatchResult(0, None, unseen=str(error))
             if self._clock() - began >= within:
                 return seen
             self._sleep(_PAUSE)
 
-    def _look(self, follows: Callable[[FlagBelief], bool], began: float) -> Watched:
+    def _look(self, follows: Callable[[WorkerFlag], bool], began: float) -> WatchResult:
         workers = self._ask(self._service)
         if workers.flag != self._flag:
             raise OtherFlagError(
@@ -129,25 +129,27 @@ class Watch:
         ]
         count = len(workers.workers) - len(behind)
         if not workers.workers:
-            return Watched(0, None, missing=("no worker says anything",))
+            return WatchResult(0, None, missing=("no worker says anything",))
         if not behind:
-            return Watched(count, self._clock() - began)
-        return Watched(count, None, tuple(_in_words(state, workers) for state in behind))
+            return WatchResult(count, self._clock() - began)
+        return WatchResult(count, None, tuple(_in_words(state, workers) for state in behind))
 
 
 def _in_words(state: WorkerState, workers: Workers) -> str:
-    belief = state.flag
+    seen_flag = state.flag
     name = f"worker {state.worker[:8]} (process {state.pid} on {state.host})"
-    if not belief.tells:
-        return f"{name}: its provider {belief.provider} does not tell what it sees"
-    switch = "on" if belief.enabled else "off" if belief.enabled is False else "nothing"
-    percentage = "" if belief.rollout is None or not belief.enabled else f", {belief.rollout:g} %"
-    words = f"{name}: sees {switch}{percentage}"
-    if belief.source:
-        words += f", from {belief.source}"
+    if not seen_flag.tells:
+        return f"{name}: its provider {seen_flag.provider} does not tell what it sees"
+    switch = "on" if seen_flag.enabled else "off" if seen_flag.enabled is False else "nothing"
+    rollout = (
+        "" if seen_flag.rollout is None or not seen_flag.enabled else f", {seen_flag.rollout:g} %"
+    )
+    words = f"{name}: sees {switch}{rollout}"
+    if seen_flag.source:
+        words += f", from {seen_flag.source}"
     silence = (workers.at - state.heartbeat).total_seconds()
     if silence > SILENT.total_seconds():
         words += f"; is silent for {silence:.0f} s"
-    elif belief.state != "ready":
-        words += f"; its flags are {belief.state.replace('_', ' ')}"
+    elif seen_flag.state != "ready":
+        words += f"; its flags are {seen_flag.state.replace('_', ' ')}"
     return words

@@ -55,7 +55,7 @@ class Assignment:
     """OpenFeature error code in lower case; the primary is active whenever it is set."""
     error_message: str | None = None
     rollout: float | None = None
-    """Percentage of the flag's rollout as the provider knows it, 0-100; None if unknown."""
+    """Rollout of the flag as the provider knows it, 0-100; None if unknown."""
     shadow: bool = True
     """Whether the side that is not active is to be scored as well."""
     payload: str | None = None

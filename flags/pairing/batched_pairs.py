@@ -12,7 +12,7 @@ _INTERVAL: Final = 0.05
 """Seconds: longer than the shadows that were gathered take, one after the other."""
 
 
-class GatheredPairs:
+class BatchedPairs:
     """Hand pairs on to `sink` in a row, a moment after the first.
 
     Between two scores, a record finds nothing of what it needs in the processor's caches, and takes

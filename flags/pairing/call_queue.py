@@ -4,11 +4,11 @@ from collections import deque
 from contextvars import ContextVar
 from typing import Final, Generic, Protocol, TypeVar
 
-nobody_waits: Final[ContextVar[bool]] = ContextVar("bentoml_flags_nobody_waits", default=False)
+in_background: Final[ContextVar[bool]] = ContextVar("bentoml_flags_nobody_waits", default=False)
 """True in a task whose answer has left: its calls let those pass for which a caller waits."""
 
 
-class Place:
+class QueuePosition:
     """Where one call of a side stands: whatever has calls wait in line says so here."""
 
     def __init__(self) -> None:
@@ -16,13 +16,15 @@ class Place:
         """True from when the call is handed over until it begins."""
 
 
-current_place: Final[ContextVar[Place | None]] = ContextVar("bentoml_flags_place", default=None)
+current_place: Final[ContextVar[QueuePosition | None]] = ContextVar(
+    "bentoml_flags_place", default=None
+)
 """The place of the call that is being made, if anybody wants to know it."""
 
 
-def place_in_line() -> Place:
+def enqueue() -> QueuePosition:
     """Return the place of the call that is being made, which waits in line from now on."""
-    place = current_place.get() or Place()
+    place = current_place.get() or QueuePosition()
     place.in_line = True
     return place
 
@@ -35,7 +37,7 @@ class _Call(Protocol):
 C = TypeVar("C", bound=_Call)
 
 
-class WaitingCalls(Generic[C]):
+class CallQueue(Generic[C]):
     """Calls that have not begun, in their order, but for the patient ones, which come last.
 
     Each method is as safe between threads as those of a `deque`.

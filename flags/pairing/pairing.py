@@ -11,13 +11,13 @@ from opentelemetry import context as otel_context
 
 from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
-from flags.pairing.call_queue import Place, nobody_waits
+from flags.pairing.call_queue import QueuePosition, in_background
 from flags.pairing.input_copy import isolated
 from flags.pairing.limits import Limits
 from flags.pairing.observation import Content, Pair, PairSink, Status
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scored, Scorer, raisable
-from flags.pairing.shadow_schedule import Departure
+from flags.pairing.shadow_schedule import AnswerSent
 from flags.pairing.tuning import Tuning
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Request:
     """What segments and features are read from."""
     on_recorded: Callable[[], None] | None = None
     """Called once nothing more is done with the request."""
-    departure: Departure | None = None
+    departure: AnswerSent | None = None
     """When its answer has left; None where nobody tells."""
 
     @classmethod
@@ -136,10 +136,10 @@ class Pairing:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
             await _departed(request)
-            nobody_waits.set(True)  # in this request's task only
+            in_background.set(True)  # in this request's task only
             candidate = await self._shadow(request, Side.CANDIDATE, assignment)
         else:
-            place = Place()
+            place = QueuePosition()
             shadow = self._shadow(request, Side.PRIMARY, assignment, place)
             insurance = asyncio.create_task(shadow)
             candidate = await self._score(request, Side.CANDIDATE, assignment)
@@ -168,7 +168,7 @@ class Pairing:
         assignment: Assignment,
         *,
         shadow: bool = False,
-        place: Place | None = None,
+        place: QueuePosition | None = None,
     ) -> Scored:
         # As an insurance the primary has its own limit: the caller may come to depend on it.
         limit = self._limits.of(side, shadow=shadow and side is Side.CANDIDATE)
@@ -178,7 +178,11 @@ class Pairing:
         return await self._scorers[side].score(request.candidate, limit, tuned, place=place)
 
     async def _shadow(
-        self, request: Request, side: Side, assignment: Assignment, place: Place | None = None
+        self,
+        request: Request,
+        side: Side,
+        assignment: Assignment,
+        place: QueuePosition | None = None,
     ) -> Scored:
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
@@ -190,7 +194,9 @@ class Pairing:
         finally:
             self._shadows -= 1
 
-    async def _no_longer_needed(self, insurance: "asyncio.Task[Scored]", place: Place) -> Scored:
+    async def _no_longer_needed(
+        self, insurance: "asyncio.Task[Scored]", place: QueuePosition
+    ) -> Scored:
         """Wait for the primary as for any shadow, now that the candidate's answer has left."""
         limit = self._limits.of(Side.PRIMARY, shadow=True)
         done, _ = await asyncio.wait({insurance}, timeout=limit)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from flags.errors import SideBusyError, SideStuckError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import Place, current_place
+from flags.pairing.call_queue import QueuePosition, current_place
 from flags.pairing.observation import Observation, Status
 from flags.pairing.reading import Reading
 from flags.pairing.side_threads import SideThreads
@@ -63,7 +63,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallResult:
     """End of a guarded call. Errors are values here: SystemExit in a model is one more error.
 
     A model that runs elsewhere returns one, to report the time it took there.
@@ -125,7 +125,7 @@ class Scorer:
         limit: float | None,
         thresholds: Mapping[str, float] | None = None,
         *,
-        place: Place | None = None,
+        place: QueuePosition | None = None,
     ) -> Scored:
         """Return what became of `call` within `limit` seconds (None: no limit).
 
@@ -136,7 +136,7 @@ class Scorer:
         """
         if isinstance(call, Exception):
             return self._failed(Status.ERROR, call, None)
-        place = place or Place()
+        place = place or QueuePosition()
         current_place.set(place)
         if self._is_async:
             outcome = await self._await(call, limit)
@@ -150,7 +150,7 @@ class Scorer:
             return self._failed(Status.ERROR, outcome.error, outcome.duration)
         return await self._read(outcome, thresholds or {})
 
-    def given_up(self, limit: float | None, place: Place) -> Scored:
+    def given_up(self, limit: float | None, place: QueuePosition) -> Scored:
         """Return the observation of a call that had not ended within `limit` seconds."""
         if place.in_line:
             return self._failed(Status.SHED, busy(self.side, limit), None)
@@ -165,7 +165,7 @@ class Scorer:
         """Let the side's threads end."""
         self._threads.close()
 
-    async def _await(self, call: Call, limit: float | None) -> Outcome | None:
+    async def _await(self, call: Call, limit: float | None) -> CallResult | None:
         if limit is None:
             return await guard_async(self._model, call)
         running = asyncio.create_task(guard_async(self._model, call))
@@ -175,7 +175,7 @@ class Scorer:
         running.cancel()  # and not awaited: the model may swallow the cancellation
         return None
 
-    async def _await_thread(self, call: Call, limit: float | None) -> Outcome | None:
+    async def _await_thread(self, call: Call, limit: float | None) -> CallResult | None:
         running = self._threads.submit(lambda: guard(self._model, call))
         try:
             if limit is None:  # one turn of the loop less than waiting with a limit
@@ -191,7 +191,7 @@ class Scorer:
         self._threads.abandon(running)
         return None
 
-    async def _read(self, outcome: Outcome, tuned: Mapping[str, float]) -> Scored:
+    async def _read(self, outcome: CallResult, tuned: Mapping[str, float]) -> Scored:
         scored = self._observed(outcome, tuned)
         if not scored.ok:
             return scored
@@ -207,7 +207,7 @@ class Scorer:
         except Exception as error:
             return self._failed(Status.ERROR, error, outcome.duration)
 
-    def _observed(self, outcome: Outcome, tuned: Mapping[str, float]) -> Scored:
+    def _observed(self, outcome: CallResult, tuned: Mapping[str, float]) -> Scored:
         answer = outcome.value
         try:
             if tuned and self._decide is not None:
@@ -250,27 +250,27 @@ def busy(side: Side, limit: float | None) -> SideBusyError:
     return SideBusyError(f"the {side} was busy with other calls for {limit} s")
 
 
-def guard(model: Callable[..., Any], call: Call) -> Outcome:
+def guard(model: Callable[..., Any], call: Call) -> CallResult:
     """Make `call`, and return its end, whatever it is."""
     started = time.perf_counter()
     try:
         value, error = model(*call.args, **call.kwargs), None
     except BaseException as raised:
         value, error = None, raised
-    return Outcome(value, error, time.perf_counter() - started)
+    return CallResult(value, error, time.perf_counter() - started)
 
 
-async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> Outcome:
+async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> CallResult:
     """Make `call`, and return its end, whatever it is."""
     started = time.perf_counter()
     value, error = None, None
     try:
         value = await model(*call.args, **call.kwargs)
-        if isinstance(value, Outcome):
+        if isinstance(value, CallResult):
             return value
     except BaseException as raised:
         error = raised
-    return Outcome(value, error, time.perf_counter() - started)
+    return CallResult(value, error, time.perf_counter() - started)
 
 
 def raisable(error: BaseException) -> BaseException:

@@ -9,7 +9,7 @@ PATIENCE: Final = 0.25
 longer."""
 
 
-class Departure:
+class AnswerSent:
     """The moment in which the answer to a request has left, or its caller has gone away."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Departure:
             timer.cancel()
 
 
-class Lull:
+class ShadowSchedule:
     """A moment in which no answer is being made, for the shadows that have gathered until then.
 
     Once the first has waited for an interval, all of them begin together: at once, if no answer is
@@ -49,7 +49,7 @@ class Lull:
         self._quiet = threading.Event()
         self._quiet.set()
 
-    def arrived(self) -> Departure:
+    def arrived(self) -> AnswerSent:
         """Say that an answer is being made, until the departure returned has happened."""
         self._being_made += 1
         self._quiet.clear()
@@ -101,10 +101,10 @@ class Lull:
                 begun.set_result(None)
 
 
-class _Gathered(Departure):
+class _Gathered(AnswerSent):
     """The departure of an answer whose shadow waits for the lull after it."""
 
-    def __init__(self, lull: Lull) -> None:
+    def __init__(self, lull: ShadowSchedule) -> None:
         self._lull = lull
 
     def happened(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from flags.pairing.call_queue import WaitingCalls, nobody_waits, place_in_line
+from flags.pairing.call_queue import CallQueue, enqueue, in_background
 
 T = TypeVar("T")
 
@@ -36,8 +36,8 @@ class ThreadCall(Generic[T]):
         self.future: asyncio.Future[T] = self.loop.create_future()
         self.context = contextvars.copy_context()
         self.call = call
-        self.is_patient = nobody_waits.get()
-        self.place = place_in_line()
+        self.is_patient = in_background.get()
+        self.place = enqueue()
         self.state = _State.QUEUED
         self.value: T | None = None
 
@@ -75,7 +75,7 @@ class SideThreads:
         self.count = count
         self._await_quiet = await_quiet
         self._name = name
-        self._waiting: WaitingCalls[ThreadCall[Any]] = WaitingCalls()
+        self._waiting: CallQueue[ThreadCall[Any]] = CallQueue()
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
         """One for each call that waits: true; false for a thread that is to end."""
         self._started = 0

@@ -167,12 +167,14 @@ class SegmentPlan(_Part):
 
 
 class Step(_Part):
-    """One percentage, how long it is held, and what is wanted before the next one."""
+    """One rollout, how long it is held, and what is wanted before the next one."""
 
     stage: Literal[Stage.SHADOW, Stage.CANARY, Stage.RAMP, Stage.DEPRECATION] = Field(
         description="Stage that the step belongs to."
     )
-    rollout: int = Field(ge=0, le=100, description="Percentage that the candidate answers.")
+    rollout: int = Field(
+        ge=0, le=100, description="Percentage of requests that the candidate answers."
+    )
     hold: Duration = Field(description="Time before the next step, at least.")
     min_pairs: int = Field(10_000, ge=1, description="Pairs before the next step, at least.")
     min_labels: int = Field(
@@ -273,7 +275,7 @@ class Playbook(_Part):
         return self.steps[index] if index < len(self.steps) else None
 
     def steps_at(self, rollout: float) -> tuple[Step, ...]:
-        """Return the steps at a percentage; several where only time tells them apart."""
+        """Return the steps at a rollout; several where only time tells them apart."""
         return tuple(step for step in self.steps if step.rollout == rollout)
 
     def may_go(self, before: float, after: float) -> bool:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 _CANARY: Final = 10
-"""Highest percentage of the canary."""
+"""Highest rollout of the canary."""
 
 
 class Stage(StrEnum):
@@ -18,18 +18,18 @@ class Stage(StrEnum):
     RETIRED = "retired"
 
     @classmethod
-    def of(cls, enabled: bool, percentage: float | None) -> Self | None:
+    def of(cls, enabled: bool, rollout: float | None) -> Self | None:
         """Return the stage of a flag that is on or off, at 0-100 percent; None if that is None.
 
-        A percentage alone cannot tell the end of the ramp from the deprecation: both are at 100 %.
+        A rollout alone cannot tell the end of the ramp from the deprecation: both are at 100 %.
         """
         if not enabled:
             return cls.OFF
-        if percentage is None:
+        if rollout is None:
             return None
-        if percentage == 0:
+        if rollout == 0:
             return cls.SHADOW
-        return cls.CANARY if percentage <= _CANARY else cls.RAMP
+        return cls.CANARY if rollout <= _CANARY else cls.RAMP
 
     @property
     def rank(self) -> int:

@@ -10,14 +10,14 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.errors import MigrationError
-from flags.monitoring.worker_state import Roster
+from flags.monitoring.worker_state import WorkerRegistry
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.serving.api_contract import shared_apis
 from flags.serving.http.endpoints import endpoints
 from flags.serving.http.live import LiveSource
-from flags.serving.http.middleware import Edge
+from flags.serving.http.middleware import RequestMiddleware
 from flags.serving.isolated.side import IsolatedSide
 from flags.serving.legacy_runner import mend_runners
 from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
@@ -85,7 +85,7 @@ def migrate(
         apis=planned_apis(shared, common_reading(score, threshold, segments, features), apis or {}),
         placement=placement_of(placement, primary, candidate),
         settings=settings,
-        roster=Roster(settings.pairs_dir, service_name),
+        registry=WorkerRegistry(settings.pairs_dir, service_name),
         provider=provider,
         decide=decide,
     )
@@ -100,7 +100,7 @@ def migrate(
     )(_migrated_class(plan))
     _carry_over(service, plan)
     service.add_asgi_middleware(
-        Edge,
+        RequestMiddleware,
         routes=[(service.path_prefix or "") + each.primary.route for each in shared.values()],
         settings=plan.settings,
         max_request_bytes=max_request_bytes,
@@ -244,5 +244,5 @@ def _carry_over(service: Service[Any], plan: Plan) -> None:
         service.models.extend([*plan.primary.models, *plan.candidate.models])
         service.envs.extend([*plan.primary.envs, *plan.candidate.envs])
     if plan.settings.migration_endpoints:  # after the primary's: where both answer, it goes first
-        source = LiveSource(plan.roster, service.name, plan.flag, plan.settings)
+        source = LiveSource(plan.registry, service.name, plan.flag, plan.settings)
         service.mount_asgi_app(endpoints(source), "/")

@@ -12,7 +12,7 @@ from flags.pairing.assignment import Assign, FlagAssignment, Side
 from flags.pairing.observation import PairSink
 from flags.pairing.pairing import Pairing
 from flags.pairing.scorer import Accept, Scorer
-from flags.pairing.shadow_schedule import Lull
+from flags.pairing.shadow_schedule import ShadowSchedule
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.pairing import StreamPairing
 from flags.pairing.streams.scorer import StreamScorer
@@ -25,11 +25,11 @@ from flags.serving.sides.binary_answers import is_binary, measure, rendering
 from flags.serving.sides.placement import PlacedSide
 
 
-class Pairings:
+class PairingFactory:
     """The pairings of a plan, by the name of their API; APIs share the threads of each side."""
 
     def __init__(
-        self, plan: Plan, sides: Mapping[Side, PlacedSide], lull: Lull | None = None
+        self, plan: Plan, sides: Mapping[Side, PlacedSide], lull: ShadowSchedule | None = None
     ) -> None:
         """Pair `sides`; an embedded candidate's shadows give way to answers as `lull` has it."""
         self._plan = plan

@@ -11,7 +11,7 @@ from bentoml import Service
 from openfeature.provider import FeatureProvider
 
 from flags.errors import MigrationError, ReadingError
-from flags.monitoring.worker_state import Roster
+from flags.monitoring.worker_state import WorkerRegistry
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
@@ -45,7 +45,7 @@ class Plan:
     apis: Mapping[str, PlannedApi]
     placement: Placement
     settings: Settings
-    roster: Roster
+    registry: WorkerRegistry
     provider: ProviderFactory | None = None
     decide: Decide | None = None
 

@@ -13,7 +13,7 @@ from flags.pairing.assignment import Side
 from flags.pairing.input_copy import isolated
 from flags.pairing.pairing import Request
 from flags.pairing.scorer import Call
-from flags.pairing.shadow_schedule import Departure
+from flags.pairing.shadow_schedule import AnswerSent
 from flags.serving.api_contract import SharedApi
 from flags.serving.http.middleware import IDENTITY, afterwards
 from flags.serving.http.request_files import RequestFiles
@@ -33,7 +33,7 @@ class SideCalls:
         api: str,
         shared: SharedApi,
         placement: Placement,
-        arrived: Callable[[], Departure] = Departure,
+        arrived: Callable[[], AnswerSent] = AnswerSent,
     ) -> None:
         """Make the calls of `api`; `arrived` says when what follows a request's answer begins."""
         self._api = api
@@ -54,7 +54,7 @@ class SideCalls:
         return await asyncio.to_thread(self._made, given, context, departure)
 
     def _made(
-        self, given: Call, context: bentoml.Context, departure: Departure | None
+        self, given: Call, context: bentoml.Context, departure: AnswerSent | None
     ) -> tuple[Request, Contexts]:
         scope, shared = context.request.scope, self._shared
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
@@ -84,7 +84,7 @@ class SideCalls:
         )
         return request, contexts
 
-    def _departure(self, scope: Scope) -> Departure | None:
+    def _departure(self, scope: Scope) -> AnswerSent | None:
         """Return when the answer has left, where the edge tells; a stream's pair ends later yet."""
         if IDENTITY not in scope or self._shared.primary.is_stream:
             return None

@@ -20,17 +20,17 @@ from flags.export.spans import PairSpans
 from flags.monitoring.heartbeat import Heartbeat
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs, recent_path
-from flags.monitoring.self_report import FlagLook, SelfReport
+from flags.monitoring.self_report import FlagReader, SelfReport
 from flags.pairing.assignment import DOMAIN, Side
-from flags.pairing.batched_pairs import GatheredPairs
+from flags.pairing.batched_pairs import BatchedPairs
 from flags.pairing.pairing import Pairing
 from flags.pairing.scorer import Call
-from flags.pairing.shadow_schedule import Departure, Lull
+from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
 from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.http.middleware import ANSWER, afterwards
-from flags.serving.pairing_factory import Pairings
+from flags.serving.pairing_factory import PairingFactory
 from flags.serving.plan import Plan
 from flags.serving.settings import Settings
 from flags.serving.side_calls import SideCalls
@@ -59,13 +59,13 @@ class MigrationWorker:
         self._plan = plan
         self._sides = sides
         self._lull = _lull(plan)
-        arrived = Departure if self._lull is None else self._lull.arrived
+        arrived = AnswerSent if self._lull is None else self._lull.arrived
         self._calls = {
             name: SideCalls(name, planned.shared, plan.placement, arrived)
             for name, planned in plan.apis.items()
         }
         self._pairings: dict[str, Pairing] = {}
-        self._gathered: GatheredPairs | None = None
+        self._gathered: BatchedPairs | None = None
         self._spans: PairSpans | None = None
         self._shipper: Shipper | None = None
         self._provider: FeatureProvider | None = None
@@ -92,8 +92,8 @@ class MigrationWorker:
             name: Tuning(planned.reading.outputs, plan.decide)
             for name, planned in plan.apis.items()
         }
-        self._gathered = GatheredPairs(pairs)
-        self._pairings = Pairings(plan, self._sides, self._lull).made(self._gathered, tunings)
+        self._gathered = BatchedPairs(pairs)
+        self._pairings = PairingFactory(plan, self._sides, self._lull).made(self._gathered, tunings)
         self._heartbeat = Heartbeat(
             SelfReport(
                 worker=worker,
@@ -104,7 +104,7 @@ class MigrationWorker:
                 shipper=self._shipper,
             ),
             metrics=metrics,
-            roster=plan.roster,
+            registry=plan.registry,
             client=self._client,
             recent=recent,
         )
@@ -187,9 +187,9 @@ class MigrationWorker:
             for warning in provider.warnings(self._plan.flag):
                 logger.warning("flag %s: %s", self._plan.flag, warning)
 
-    def _flag_look(self, tunings: Mapping[str, Tuning]) -> FlagLook:
+    def _flag_look(self, tunings: Mapping[str, Tuning]) -> FlagReader:
         plan = self._plan
-        return FlagLook(
+        return FlagReader(
             plan.flag,
             self._client,
             [tunings[name] for name, planned in plan.apis.items() if planned.is_tuned],
@@ -197,10 +197,10 @@ class MigrationWorker:
         )
 
 
-def _lull(plan: Plan) -> Lull | None:
+def _lull(plan: Plan) -> ShadowSchedule | None:
     """Return where shadows gather; those of `runners` do not: their process batches, and sheds."""
     settings = plan.settings
     if plan.placement is Placement.RUNNERS or not settings.shadow_interval:
         return None
     # Half of them, so that as many can gather while these are scored.
-    return Lull(settings.shadow_interval, most=max(1, settings.shadow_concurrency // 2))
+    return ShadowSchedule(settings.shadow_interval, most=max(1, settings.shadow_concurrency // 2))

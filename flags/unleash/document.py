@@ -20,7 +20,7 @@ class FlagDefinition:
     content: str
     """The whole definition as canonical JSON: differs if anything in the flag differs."""
     rollout: float | None
-    """Percentage of its only gradual rollout, 0-100; None if it has none, or several strategies."""
+    """Rollout of its only strategy, 0-100; None if it has none, or several strategies."""
     stickiness: str | None = None
     group_id: str | None = None
     constrained: bool = False
@@ -28,7 +28,7 @@ class FlagDefinition:
     varied: bool = False
     """True if it has variants."""
     payload: str | None = None
-    """Payload of its only variant, which counts at any percentage, 0 included."""
+    """Payload of its only variant, which counts at any rollout, 0 included."""
     warnings: tuple[str, ...] = ()
     project: str | None = None
 
@@ -120,7 +120,7 @@ def _with_strategy(
     parameters = strategy.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise FlagDocumentError(f"{where}: `parameters` must be an object")
-    rollout = _percentage(parameters.get("rollout"))
+    rollout = _rollout(parameters.get("rollout"))
     return FlagDefinition(
         **common,
         rollout=0.0 if rollout is None else rollout,
@@ -148,7 +148,7 @@ def _payload(variants: Sequence[Any]) -> str | None:
     return str(payload["value"]) if isinstance(payload, dict) and "value" in payload else None
 
 
-def _percentage(value: Any) -> float | None:
+def _rollout(value: Any) -> float | None:
     if not isinstance(value, str) or not re.fullmatch(r"\+?[0-9]+", value):
         return None
     return float(value) if int(value) <= 100 else None

@@ -12,7 +12,7 @@ from flags.errors import FlagsFileError
 def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = True) -> None:
     """Write `flag` at `rollout` percent, at once or not at all; other flags in the file stay.
 
-    Raises FlagsFileError where the percentage is none, or the file is there and is no flags file.
+    Raises FlagsFileError where the rollout is none, or the file is there and is no flags file.
     """
     if rollout not in range(101):  # Unleash's engine evaluates a fraction as 0
         raise FlagsFileError(f"rollout is {rollout}: it must be a whole number from 0 to 100")

@@ -21,7 +21,7 @@ class Person:
         self._call("POST", "auth/simple/login", {"username": "admin", "password": password})
 
     def switch_on(self, state: FlagState) -> None:
-        """Switch a flag on, at whatever percentage its slider is."""
+        """Switch a flag on, at whatever rollout its slider is."""
         self._call("POST", f"{_place(state)}/on")
 
     def give_payload(self, state: FlagState, payload: Mapping[str, Any]) -> None:

@@ -75,12 +75,12 @@ class Story:
         self._tell("a person", f"gives the flag the payload {payload}, which the report offers")
         self._step_by_command(0, 1)
 
-    def _step_by_command(self, percentage: int, following: int) -> None:
-        stage = "shadow" if percentage == 0 else f"canary {percentage}"
+    def _step_by_command(self, rollout: int, following: int) -> None:
+        stage = "shadow" if rollout == 0 else f"canary {rollout}"
         self._judged(stage, lambda found: found.decision == "ADVANCE")
         moved = self._on.commands.run("advance", "pairs", "--playbook", "playbook.yaml")
         self._expect(moved.exit_code == 0, f"`advance` advances: {moved.output.strip()[-300:]}")
-        self._tell("advance", f"{percentage} % -> {following} %")
+        self._tell("advance", f"{rollout} % -> {following} %")
         self._at(following)
 
     def _failing_candidate_is_rolled_back(self) -> None:
@@ -124,10 +124,10 @@ class Story:
         ).__enter__()
         self._step_by_autopilot(10, 50, "canary")
 
-    def _step_by_autopilot(self, percentage: int, following: int, stage: str) -> None:
-        self._piloted(f"{percentage} % -> {following} %")
+    def _step_by_autopilot(self, rollout: int, following: int, stage: str) -> None:
+        self._piloted(f"{rollout} % -> {following} %")
         self._at(following)
-        self._written(f"{stage} {percentage}", f"{stage}, {percentage} %")
+        self._written(f"{stage} {rollout}", f"{stage}, {rollout} %")
 
     def _ramp_ends(self) -> None:
         self._piloted("deprecation, 100 %")
@@ -210,9 +210,9 @@ class Story:
         found = self._pilot.until(words, within=PATIENCE)
         self._expect(found is not None, f"the autopilot comes to {words!r}")
 
-    def _at(self, percentage: int) -> None:
+    def _at(self, rollout: int) -> None:
         setting = self._on.history.current.setting
-        self._expect(setting.percentage == percentage, f"the flag is at {percentage} %: {setting}")
+        self._expect(setting.rollout == rollout, f"the flag is at {rollout} %: {setting}")
 
     def _since(self) -> datetime:
         since = self._on.history.current.since

@@ -18,7 +18,7 @@ from service.serving import Serving
 from tests.e2e.screenshots import picture
 from tests.fakes import eventually
 from tests.integration.following import following
-from tests.worker_states import belief, worker_state
+from tests.worker_states import worker_flag, worker_state
 
 pytest_plugins = ("tests.integration.unleash_server",)
 
@@ -139,7 +139,7 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup(served: Served, page
         host=HOSTILE,
         started=now,
         heartbeat=now,
-        flag=belief(key=FLAG, stickiness=HOSTILE, error=HOSTILE, warnings=(HOSTILE,)),
+        flag=worker_flag(key=FLAG, stickiness=HOSTILE, error=HOSTILE, warnings=(HOSTILE,)),
     )
     slot = Slot(int(now.timestamp()) // 10 * 10, alarms={HOSTILE: AlarmCounts(4, 1, 2)})
     counted = Recent([slot], {"primary": HOSTILE, "candidate": HOSTILE})

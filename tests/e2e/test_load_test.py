@@ -102,7 +102,7 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_before_any_load() -> None:
     assert "--flag-plan needs --flags-file, or UNLEASH_URL to be set" in done.stderr
 
 
-def test_a_plan_is_seconds_and_percentages_in_order() -> None:
+def test_a_plan_is_seconds_and_rollouts_in_order() -> None:
     assert parse("0:0,30:10,170.5:off") == (Move(0, 0), Move(30, 10), Move(170.5, None))
     for bad in ("", "10", "0:101", "0:ten", "5:10,5:20", "9:10,5:20"):
         with pytest.raises(PlanError, match="--flag-plan"):

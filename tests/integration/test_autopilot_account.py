@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from flags.operate.autopilot import Autopilot
-from flags.operate.next_action import Deed, Finding
+from flags.operate.next_action import Action, StepVerdict
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
 from flags.playbook.template import write_playbook
@@ -42,8 +42,8 @@ def call(session: requests.Session, unleash: LocalUnleash, path: str, body: obje
     return answer.json()
 
 
-def nothing_known(*_: object) -> Finding:
-    return Finding(None, None, "no pairs")
+def nothing_known(*_: object) -> StepVerdict:
+    return StepVerdict(None, None, "no pairs")
 
 
 def test_a_user_that_is_nobody_else_is_an_author_like_any_token(
@@ -58,11 +58,13 @@ def test_a_user_that_is_nobody_else_is_an_author_like_any_token(
 
         pilot = Autopilot(own, plan, nothing_known, account="autopilot", record=print)
         assert pilot.check() == Author("autopilot", by_token=False)
-        assert pilot.look(datetime.now(UTC)).act.deed is Deed.PAUSED  # somebody else made the flag
+        assert (
+            pilot.look(datetime.now(UTC)).act.action is Action.PAUSED
+        )  # somebody else made the flag
 
         own.set_rollout(flag_key, 1)
         entry = max(each.id for each in own.every_event(flag_key)) - 1
         pilot = Autopilot(
             own, plan, nothing_known, account="autopilot", resumed=entry, record=print
         )
-        assert pilot.look(datetime.now(UTC)).act.deed is Deed.HOLD
+        assert pilot.look(datetime.now(UTC)).act.action is Action.HOLD

@@ -80,7 +80,7 @@ def test_a_ramp_by_any_means_is_one_story(admin: UnleashAdmin, flag_key: str) ->
         ("5 %", "payload changed"),
         ("off", "switched off"),
         ("10 %", "switched on"),
-        ("no single percentage", "strategy at 50 % added"),
+        ("no single rollout", "strategy at 50 % added"),
         ("10 %", "strategy at 50 % removed"),
     ]
     assert told(admin, flag_key) == story

@@ -65,7 +65,7 @@ class Migration:
         # Unleash shows a change a moment before its event log does.
         assert eventually(lambda: self.history.current.since is not None)
         run = self.history.current
-        rollout, since = run.setting.percentage or 0, run.since
+        rollout, since = run.setting.rollout or 0, run.since
         assert since is not None
         file = PairFile(self.pairs, f"worker-{next(self._workers)}", self.flag)
         file.start()
@@ -340,7 +340,7 @@ def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(
     moves = [each for each in flagged.admin.every_event(flagged.flag) if each.bears_on_answers]
     steps = [(each.rollout_after, each.by_token) for each in reversed(moves) if each.before]
     assert steps == [(5, True), (10, True), (100, True), (50, False)]
-    assert [act["after"]["percentage"] for act in flagged.acts] == [5, 10, 100]
+    assert [act["after"]["rollout"] for act in flagged.acts] == [5, 10, 100]
     assert flagged.at == "50 %"
 
 

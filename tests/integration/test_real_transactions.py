@@ -126,8 +126,8 @@ def _by_the_engine(
 
 
 def _assert_monotone(routed: dict[int, set[str]]) -> None:
-    percentages = sorted(routed)
-    for lower, higher in itertools.pairwise(percentages):
+    rollouts = sorted(routed)
+    for lower, higher in itertools.pairwise(rollouts):
         assert routed[lower] <= routed[higher]
     assert len(routed[100]) == ROUTED
 

@@ -111,7 +111,7 @@ def test_the_flag_goes_off_and_every_worker_is_seen_to_follow(
     assert (act.command, act.flag, act.environment) == ("rollback", FLAG, "development")
     assert (act.reason, act.unleash) == (reason, migration.unleash.url)
     assert act.before is not None
-    assert (act.before.enabled, act.before.percentage, act.after.enabled) == (True, 10, False)
+    assert (act.before.enabled, act.before.rollout, act.after.enabled) == (True, 10, False)
     assert (following.act, following.workers, following.missing) == (act.id, 2, ())
     assert following.seconds is not None
     assert 0 < following.seconds < 60

@@ -70,10 +70,10 @@ def migration(
 def test_the_whole_picture_stage_by_stage(migration: Migration) -> None:
     admin = migration.unleash.admin
     found = migration.followed()
-    assert (found["stage"], found["percentage"]) == ("shadow", 0)
+    assert (found["stage"], found["rollout"]) == ("shadow", 0)
     admin.set_rollout(FLAG, 10, expected=0)
     found = migration.followed()
-    assert (found["flag"], found["stage"], found["percentage"]) == (FLAG, "canary", 10)
+    assert (found["flag"], found["stage"], found["rollout"]) == (FLAG, "canary", 10)
     assert (found["enabled"], found["environment"]) == (True, "development")
     assert (found["stickiness"], found["url"]) == ("requestId", admin.flag_url(FLAG))
     assert found["last_change"]["what"] == "rollout 0 % to 10 %"
@@ -85,7 +85,7 @@ def test_the_whole_picture_stage_by_stage(migration: Migration) -> None:
     assert migration.followed()["stage"] == "ramp"
     admin.turn_off(FLAG)
     found = migration.followed()
-    assert (found["stage"], found["percentage"]) == ("off", 50)
+    assert (found["stage"], found["rollout"]) == ("off", 50)
     assert found["last_change"]["what"] == "switched off"
     admin.tag(FLAG, "rolled-back")
     assert migration.followed()["last_change"]["what"] == "switched off"

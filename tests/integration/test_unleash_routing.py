@@ -76,17 +76,17 @@ def candidates(replies: list[Reply]) -> set[str]:
 
 
 @pytest.mark.slow
-def test_each_percentage_is_followed_exactly_and_only_ever_adds_ids(
+def test_each_rollout_is_followed_exactly_and_only_ever_adds_ids(
     service: FlaggedService, admin: UnleashAdmin, bare: UnleashClient
 ) -> None:
     """Shares within binomial limits, the same ids as Unleash's own engine, none ever taken back."""
     before: set[str] = set()
-    for percentage in (0, 1, 5, 10, 50, 100):
-        admin.set_rollout(FLAG, percentage)
-        service.follows(has(attributes.ROLLOUT, percentage))
+    for rollout in (0, 1, 5, 10, 50, 100):
+        admin.set_rollout(FLAG, rollout)
+        service.follows(has(attributes.ROLLOUT, rollout))
         replies = service.ask(IDS)
         chosen = candidates(replies)
-        low, high = binom.interval(1 - ALPHA, len(IDS), percentage / 100)
+        low, high = binom.interval(1 - ALPHA, len(IDS), rollout / 100)
         assert low <= len(chosen) <= high
         assert chosen == {each for each in IDS if bare.is_enabled(FLAG, {"requestId": each})}
         assert chosen >= before
@@ -95,7 +95,7 @@ def test_each_percentage_is_followed_exactly_and_only_ever_adds_ids(
     assert before == set(IDS)
 
 
-def test_off_leaves_the_primary_whatever_the_percentage(
+def test_off_leaves_the_primary_whatever_the_rollout(
     service: FlaggedService, admin: UnleashAdmin
 ) -> None:
     admin.set_rollout(FLAG, 100)
@@ -125,7 +125,7 @@ def test_another_sticky_field_takes_effect_without_a_restart(
 
     set_strategy(unleash, "/parameters/stickiness", "userId")
     try:
-        # Requests without a user are nobody's: off at any percentage.
+        # Requests without a user are nobody's: off at any rollout.
         assert eventually(lambda: not candidates(service.ask(IDS[:50])), within=10)
         sides = [sides_of(user) for user in users]
         assert all(len(each) == 1 for each in sides)
@@ -135,21 +135,21 @@ def test_another_sticky_field_takes_effect_without_a_restart(
         set_strategy(unleash, "/parameters/stickiness", "requestId")
 
 
-@pytest.mark.parametrize("percentage", [0, 100])
+@pytest.mark.parametrize("rollout", [0, 100])
 def test_the_candidate_s_threshold_is_tuned_from_the_dashboard(
-    service: FlaggedService, admin: UnleashAdmin, percentage: int
+    service: FlaggedService, admin: UnleashAdmin, rollout: int
 ) -> None:
     """In shadow too: at 0 % the payload is on no answer, yet the candidate is judged by it."""
-    admin.set_rollout(FLAG, percentage)
+    admin.set_rollout(FLAG, rollout)
     for threshold, alarm in ((0.9, False), (0.6, True)):
         admin.set_variant_payload(FLAG, {"threshold": threshold})
         service.follows(has(THRESHOLD_OF_CANDIDATE, threshold))
-        pairs = service.pairs_of(service.ask(f"{percentage}-{threshold}-{i}" for i in range(40)))
+        pairs = service.pairs_of(service.ask(f"{rollout}-{threshold}-{i}" for i in range(40)))
         assert set(pairs["candidate_threshold"]) == {threshold}
         assert set(pairs["candidate_score"]) == {AMOUNT}
         assert set(pairs["candidate_label"]) == {alarm}
         assert set(pairs["primary_threshold"]) == {THRESHOLD}
-        assert set(pairs["served"]) == {"candidate" if percentage else "primary"}
+        assert set(pairs["served"]) == {"candidate" if rollout else "primary"}
     admin.set_variant_payload(FLAG, None)
     service.follows(has(THRESHOLD_OF_CANDIDATE, THRESHOLD))
 

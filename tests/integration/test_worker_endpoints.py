@@ -279,7 +279,7 @@ def test_a_service_that_has_ended_leaves_nobody_on_its_list(tmp_path: Path) -> N
         assert worker.flag.rollout == 0.0
         assert {path.stem for path in (tmp_path / "pairs" / FOLDER).iterdir()} == {worker.worker}
         assert "<title>Migration</title>" in httpx.get(serving.url + PAGE_PATH).text
-        assert httpx.get(serving.url + LIVE_PATH).json()["percentage"] == 0
+        assert httpx.get(serving.url + LIVE_PATH).json()["rollout"] == 0
         assert httpx.get(serving.url.removesuffix("/claims") + WORKERS_PATH).status_code == 404
     assert list((tmp_path / "pairs" / FOLDER).iterdir()) == []
 

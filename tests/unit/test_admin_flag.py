@@ -13,7 +13,7 @@ from flags.unleash.admin.errors import (
     TokenRefusedError,
     UnleashUnreachableError,
 )
-from flags.unleash.admin.strategy import checked_percent, percentage, variant
+from flags.unleash.admin.strategy import checked_percent, read_rollout, variant
 
 TOKEN = "*:*.a-secret-that-must-not-be-seen"  # noqa: S105 - made up
 
@@ -39,13 +39,13 @@ def state_of(*strategies: dict) -> FlagState:
 
 
 @given(st.integers(0, 100))
-def test_every_percentage_that_is_written_is_read_back(percent: int) -> None:
-    assert percentage(str(checked_percent(percent))) == percent
+def test_every_rollout_that_is_written_is_read_back(percent: int) -> None:
+    assert read_rollout(str(checked_percent(percent))) == percent
 
 
 @pytest.mark.parametrize("text", ["150", "-1", "2.5", "", "abc", None, 25, "٣"])
 def test_a_stored_rollout_that_unleash_cannot_use_reads_as_none(text: object) -> None:
-    assert percentage(text) is None
+    assert read_rollout(text) is None
 
 
 @pytest.mark.parametrize("percent", [-1, 101, 2.5, "25", True, None])
@@ -59,7 +59,7 @@ def test_the_single_gradual_rollout_is_the_one_that_counts() -> None:
     assert (state.rollout, state.stickiness, state.group_id) == (25, "requestId", "f")
 
 
-def test_two_rollouts_have_no_percentage_because_either_may_switch_on() -> None:
+def test_two_rollouts_have_no_rollout_because_either_may_switch_on() -> None:
     state = state_of(strategy(order=1, rollout="50"), strategy(order=0, rollout="10"))
     assert state.rollout is None
     assert [each.rollout for each in state.strategies] == [10, 50]

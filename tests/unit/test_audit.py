@@ -13,11 +13,11 @@ import pytest
 
 from flags.errors import AuditUnwritableError
 from flags.monitoring.views import FlagView
-from flags.operate.audit import AuditFile, DoneAct, Following, operator
+from flags.operate.audit import AuditFile, Confirmation, FlagChange, operator
 from flags.unleash.admin.note import fitting
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ACT = DoneAct(
+ACT = FlagChange(
     id="a1",
     time=NOON,
     command="rollback",
@@ -30,7 +30,7 @@ ACT = DoneAct(
     reason="p99 doubled\nsince noon",
     verdict={"decision": "ROLLBACK", "reasons": ["alarm rate 2.03x primary's"]},
 )
-FOLLOWING = Following("a1", NOON, "http://127.0.0.1:3000", 2, 1.4)
+FOLLOWING = Confirmation("a1", NOON, "http://127.0.0.1:3000", 2, 1.4)
 
 
 def test_acts_are_read_back_as_they_were_written(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from flags.operate.autopilot import Autopilot
 from flags.operate.current_step import plan_at
-from flags.operate.next_action import Deed
+from flags.operate.next_action import Action
 from flags.playbook.stages import Stage
 from flags.unleash.admin import Author
 from flags.unleash.admin.errors import FlagChangedError, PersonalTokenError
@@ -16,7 +16,7 @@ def test_with_good_pairs_it_climbs_the_playbook_one_step_a_hold() -> None:
     pilot = scene.pilot()
     seen = []
     for _ in range(12):
-        seen.append(scene.flag.percentage)
+        seen.append(scene.flag.rollout)
         scene.turn(pilot)
         scene.wait(HOLD / 2)
     assert seen == [0, 0, 0, 5, 5, 10, 10, 100, 100, 100, 100, 100]
@@ -47,7 +47,7 @@ def test_a_moment_off_begins_the_deprecation_anew() -> None:
     scene.flag.switch(HUMAN, on=True)
     scene.wait(HOLD / 2)
     look = scene.pilot(resumed=scene.flag.events[-1].id).look(scene.flag.now)
-    assert (look.act.deed, look.finding.step.name) == (Deed.HOLD, "ramp, 100 %")
+    assert (look.act.action, look.finding.step.name) == (Action.HOLD, "ramp, 100 %")
     assert "held for 30m of 1h" in look.act.reasons[0]
 
 
@@ -56,11 +56,11 @@ def test_a_rollback_switches_the_flag_off_and_nothing_switches_it_on_again() -> 
     pilot = scene.pilot()
     scene.flag.slide(OWN, 10)
     scene.pairs.kind = "bad"
-    assert scene.turn(pilot) is Deed.ROLLBACK
+    assert scene.turn(pilot) is Action.ROLLBACK
     assert not scene.flag.enabled
     scene.pairs.kind = "good"
     scene.wait(10 * HOLD)
-    assert scene.turn(pilot) is Deed.HOLD
+    assert scene.turn(pilot) is Action.HOLD
     assert not scene.flag.enabled
     assert scene.done[-1].change == "10 % -> off"
 
@@ -74,14 +74,14 @@ def test_a_change_by_anybody_else_pauses_it_until_it_is_named(kind: str) -> None
     scene.pairs.kind = kind
     look = pilot.look(scene.flag.now)
     number = scene.flag.events[-1].id
-    assert look.act.deed is Deed.PAUSED
+    assert look.act.action is Action.PAUSED
     assert f"ada changed the flag (rollout 0 % to 5 %, entry {number}" in look.act.reasons[0]
     assert f"--resume {number}" in look.act.reasons[0]
     pilot.do(look)
-    assert scene.flag.percentage == 5
-    assert scene.turn(scene.pilot(resumed=number - 1)) is Deed.PAUSED
+    assert scene.flag.rollout == 5
+    assert scene.turn(scene.pilot(resumed=number - 1)) is Action.PAUSED
     scene.turn(scene.pilot(resumed=number))
-    assert scene.flag.percentage == (10 if kind == "good" else 0)
+    assert scene.flag.rollout == (10 if kind == "good" else 0)
 
 
 def test_a_later_change_pauses_it_again() -> None:
@@ -92,15 +92,15 @@ def test_a_later_change_pauses_it_again() -> None:
     scene.flag.slide(HUMAN, 7)
     scene.wait()
     look = scene.pilot(resumed=first).look(scene.flag.now)
-    assert look.act.deed is Deed.PAUSED
+    assert look.act.action is Action.PAUSED
     assert f"--resume {scene.flag.events[-1].id} " in look.act.reasons[0]
 
 
 def test_another_token_is_somebody_else_and_a_tag_is_no_change() -> None:
     scene = Scene()
     scene.flag.tag(HUMAN)
-    assert scene.turn(scene.pilot()) is Deed.HOLD
-    assert scene.turn(scene.pilot(author=Author("terraform", by_token=True))) is Deed.PAUSED
+    assert scene.turn(scene.pilot()) is Action.HOLD
+    assert scene.turn(scene.pilot(author=Author("terraform", by_token=True))) is Action.PAUSED
 
 
 def test_a_person_s_token_is_refused_since_its_doings_are_the_person_s() -> None:
@@ -124,7 +124,7 @@ def test_what_cannot_be_judged_is_held_with_the_reason() -> None:
     scene = Scene()
     scene.flag.switch(OWN, on=False)
     off = scene.pilot().look(scene.flag.now)
-    assert (off.act.deed, off.finding.missing) == (Deed.HOLD, "the flag is off")
+    assert (off.act.action, off.finding.missing) == (Action.HOLD, "the flag is off")
     canary = PLAYBOOK.model_copy(update={"steps": PLAYBOOK.steps[1:]})
     scene.flag.switch(OWN, on=True)
     pilot = Autopilot(scene.flag.admin(OWN), canary, scene.pairs, record=scene.done.append)
@@ -140,7 +140,7 @@ def test_of_two_that_want_the_same_step_the_second_leaves_it() -> None:
     changes = len(scene.flag.events)
     with pytest.raises(FlagChangedError, match="rollout 0 % to 5 % by autopilot"):
         second.do(looks[1])
-    assert (scene.flag.percentage, len(scene.flag.events), len(scene.done)) == (5, changes, 1)
+    assert (scene.flag.rollout, len(scene.flag.events), len(scene.done)) == (5, changes, 1)
 
 
 @pytest.mark.parametrize("change", ["payload", "off and on", "slide"])
@@ -149,7 +149,7 @@ def test_what_has_changed_since_it_looked_is_left(change: str) -> None:
     scene.wait()
     pilot = scene.pilot()
     look = pilot.look(scene.flag.now)
-    assert look.act.deed is Deed.ADVANCE
+    assert look.act.action is Action.ADVANCE
     if change == "payload":
         scene.flag.pay(HUMAN, 0.9)
     elif change == "slide":
@@ -160,7 +160,7 @@ def test_what_has_changed_since_it_looked_is_left(change: str) -> None:
         scene.flag.switch(HUMAN, on=True)
     with pytest.raises(FlagChangedError, match="no longer as it was judged"):
         pilot.do(look)
-    assert (scene.flag.percentage, scene.done) == (0, [])
+    assert (scene.flag.rollout, scene.done) == (0, [])
 
 
 def test_a_slider_that_is_pulled_down_while_it_is_raised_stays_down() -> None:
@@ -172,7 +172,7 @@ def test_a_slider_that_is_pulled_down_while_it_is_raised_stays_down() -> None:
     scene.flag.meanwhile = lambda: scene.flag.slide(HUMAN, 0)
     with pytest.raises(FlagChangedError):
         pilot.do(look)
-    assert (scene.flag.percentage, scene.done) == (0, [])
+    assert (scene.flag.rollout, scene.done) == (0, [])
 
 
 def test_a_flag_that_is_switched_off_while_it_is_raised_stays_where_it_was() -> None:

@@ -4,7 +4,7 @@ from sklearn.metrics import average_precision_score
 
 import comparison.evidence.bootstrap
 from comparison.evidence.bootstrap import average_precision_difference
-from comparison.evidence.joint_counts import Joint
+from comparison.evidence.joint_counts import JointCounts
 from tests.counted_pairs import output
 
 
@@ -19,8 +19,8 @@ def drawn(pairs: int, seed: int = 1, rate: float = 0.04) -> tuple[np.ndarray, ..
     return (*(1 / (1 + np.exp(-score)) for score in scores), truth)
 
 
-def joint_of(primary: np.ndarray, candidate: np.ndarray, truth: np.ndarray) -> Joint:
-    return Joint.of(output(primary, candidate, truth.tolist())).labelled
+def joint_of(primary: np.ndarray, candidate: np.ndarray, truth: np.ndarray) -> JointCounts:
+    return JointCounts.of(output(primary, candidate, truth.tolist())).labelled
 
 
 def test_the_interval_is_that_of_drawing_rows_anew() -> None:

@@ -11,7 +11,7 @@ from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.tables import OutputAggregates
 from comparison.evidence.alarms import counted_alarms
 from comparison.evidence.calibration import calibrate
-from comparison.evidence.joint_counts import UNKNOWN, Joint
+from comparison.evidence.joint_counts import UNKNOWN, JointCounts
 from comparison.evidence.statistics import paired_ratio
 from flags.gate.evidence import Calibration, Count
 from tests.counted_pairs import OUTPUT, output
@@ -21,7 +21,7 @@ scores = st.floats(0, 1, allow_subnormal=False)
 
 def offer(made: OutputAggregates) -> Calibration | None:
     alarms = counted_alarms(made.alarms) if len(made.alarms) else None
-    return calibrate(Joint.of(made), made.grid, made.thresholds["primary"], alarms)
+    return calibrate(JointCounts.of(made), made.grid, made.thresholds["primary"], alarms)
 
 
 def flood(pairs: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def test_the_interval_covers_the_threshold_of_all_traffic_as_often_as_it_says() 
 
     def calibrated(rows: np.ndarray) -> Calibration:
         n, none = np.ones(len(rows), np.int64), np.full(len(rows), UNKNOWN)
-        cells = Joint(first[rows], second[rows], none, n, grid.centres)
+        cells = JointCounts(first[rows], second[rows], none, n, grid.centres)
         found = calibrate(cells, grid, (0.1,), None)
         assert found is not None
         return found
@@ -149,7 +149,7 @@ def test_with_several_thresholds_the_primary_s_share_of_alarms_is_kept() -> None
     primary, candidate, _ = flood(4_000)
     made = output(primary, candidate)
     alarms = counted_alarms(made.alarms)
-    found = calibrate(Joint.of(made), made.grid, (0.4, 0.5), alarms)
+    found = calibrate(JointCounts.of(made), made.grid, (0.4, 0.5), alarms)
     assert found is not None
     assert found.alarms.primary.count == pytest.approx(alarms.primary.count, abs=3)
     assert found.alarms.candidate.count == pytest.approx(alarms.primary.count, abs=3)

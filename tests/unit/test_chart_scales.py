@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison.report.html.charts.scales import (
-    Scale,
+    Axis,
     TimeScale,
     short,
     short_percent,
@@ -23,7 +23,7 @@ POSITIVE = st.floats(1e-9, 1e9)
 def test_a_linear_scale_keeps_order_and_stays_within_its_ends(
     low: float, high: float, value: float
 ) -> None:
-    scale = Scale.linear(min(low, high), max(low, high), 50, 390)
+    scale = Axis.linear(min(low, high), max(low, high), 50, 390)
     assert 50 <= scale(value) <= 390
     assert scale(scale.low) == 50
     assert scale(scale.high) == 390
@@ -34,7 +34,7 @@ def test_a_linear_scale_keeps_order_and_stays_within_its_ends(
 
 @given(POSITIVE, POSITIVE)
 def test_a_logarithmic_scale_has_ticks_within_its_ends(low: float, high: float) -> None:
-    scale = Scale.logarithmic(min(low, high), max(low, high), 210, 10)
+    scale = Axis.logarithmic(min(low, high), max(low, high), 210, 10)
     ticks = scale.ticks(short)
     assert 1 <= len(ticks) <= 8
     assert all(10 <= tick.at <= 210 for tick in ticks)
@@ -42,17 +42,17 @@ def test_a_logarithmic_scale_has_ticks_within_its_ends(low: float, high: float) 
 
 @given(POSITIVE)
 def test_a_root_scale_begins_at_0_and_spreads_its_ticks(high: float) -> None:
-    scale = Scale.root(high, 0, 600)
+    scale = Axis.root(high, 0, 600)
     places = [tick.at for tick in scale.ticks(short)]
     assert places[0] == 0
     assert all(after - before >= 99 for before, after in pairwise(places))
 
 
 def test_ticks_are_round_numbers() -> None:
-    assert Scale.linear(0, 0.97, 0, 100).at_ticks == (0, 0.2, 0.4, 0.6, 0.8)
-    assert Scale.logarithmic(0.0008, 1, 0, 100).at_ticks == (0.001, 0.01, 0.1, 1)
-    assert Scale.logarithmic(0.5, 6, 0, 100).at_ticks == (0.5, 1, 2, 5)
-    assert Scale.root(0.26, 0, 100).at_ticks == (0, 0.01, 0.05, 0.1, 0.2)
+    assert Axis.linear(0, 0.97, 0, 100).at_ticks == (0, 0.2, 0.4, 0.6, 0.8)
+    assert Axis.logarithmic(0.0008, 1, 0, 100).at_ticks == (0.001, 0.01, 0.1, 1)
+    assert Axis.logarithmic(0.5, 6, 0, 100).at_ticks == (0.5, 1, 2, 5)
+    assert Axis.root(0.26, 0, 100).at_ticks == (0, 0.01, 0.05, 0.1, 0.2)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""When the present percentage began."""
+"""When the present rollout began."""
 
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
-from comparison.judgement.runs import SECOND, Run, latest_run, rollouts, slot_size
+from comparison.judgement.runs import SECOND, PairRun, latest_run, rollouts, slot_size
 
 BEGIN = datetime(2025, 11, 24, 6, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def at(minute: int, second: int) -> datetime:
     return BEGIN + timedelta(minutes=minute, seconds=second)
 
 
-def test_a_run_begins_with_the_first_pair_at_its_percentage() -> None:
+def test_a_run_begins_with_the_first_pair_at_its_rollout() -> None:
     run = latest_run(minutes((0, 5, 100), (1, 5, 100), (2, 10, 100), (3, 10, 100)))
     assert run is not None
     assert (run.rollout, run.since, run.newest) == (10, at(2, 1), True)
@@ -55,7 +55,7 @@ def test_only_the_latest_of_several_runs_counts() -> None:
     assert run.since == at(5, 1)
 
 
-def test_an_earlier_percentage_ends_where_another_follows() -> None:
+def test_an_earlier_rollout_ends_where_another_follows() -> None:
     counts = minutes((0, 1, 50), (1, 5, 50), (2, 5, 50), (3, 10, 50))
     run = latest_run(counts, 5)
     assert run is not None
@@ -85,14 +85,14 @@ def test_nights_without_pairs_do_not_end_a_run() -> None:
     assert run.since == at(0, 1)
 
 
-def test_pairs_that_name_no_percentage_are_passed_over() -> None:
+def test_pairs_that_name_no_rollout_are_passed_over() -> None:
     run = latest_run(minutes((0, 10, 50), (1, float("nan"), 500), (2, 10, 50)))
     assert run is not None
     assert run.since == at(0, 1)
 
 
 @pytest.mark.parametrize("counts", [minutes(), minutes((0, float("nan"), 5))])
-def test_without_a_percentage_there_is_no_run(counts: pd.DataFrame) -> None:
+def test_without_a_rollout_there_is_no_run(counts: pd.DataFrame) -> None:
     assert latest_run(counts) is None
     assert latest_run(minutes((0, 5, 1)), 10) is None
     assert rollouts(counts) == []
@@ -102,4 +102,4 @@ def test_a_single_pair_is_a_run_that_covers_it() -> None:
     counts = minutes((0, 10, 1))
     counts["last"] = counts["first"]
     run = latest_run(counts)
-    assert run == Run(10, at(0, 1), at(0, 1) + timedelta(microseconds=1), newest=True)
+    assert run == PairRun(10, at(0, 1), at(0, 1) + timedelta(microseconds=1), newest=True)

@@ -3,14 +3,14 @@ import pytest
 from scipy import stats
 
 from comparison.evidence.distribution import BINS, distribution
-from comparison.evidence.joint_counts import Joint
+from comparison.evidence.joint_counts import JointCounts
 from flags.gate.evidence import Distribution
 from tests.counted_pairs import output
 
 
 def described(primary: np.ndarray, candidate: np.ndarray, **given: object) -> Distribution:
     made = output(primary, candidate, **given)  # type: ignore[arg-type]
-    found = distribution(Joint.of(made), made.grid)
+    found = distribution(JointCounts.of(made), made.grid)
     assert found is not None
     return found
 
@@ -71,7 +71,7 @@ def test_one_pair_can_be_described_and_none_is_none() -> None:
     found = described(np.array([0.2]), np.array([0.9]))
     assert sum(found.counts["primary"]) == sum(found.counts["candidate"]) == 1
     made = output([], [])
-    assert distribution(Joint.of(made), made.grid) is None
+    assert distribution(JointCounts.of(made), made.grid) is None
 
 
 def test_prices_can_be_described() -> None:

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.pairing import Answer
-from flags.serving.http.middleware import AFTERWARDS, ANSWER, IDENTITY, Edge
+from flags.serving.http.middleware import AFTERWARDS, ANSWER, IDENTITY, RequestMiddleware
 from flags.serving.settings import Settings
 from tests.fakes import until
 
@@ -80,7 +80,7 @@ def app_of(limit: int | None = None, **settings: Any) -> ASGIApp:
         ],
         middleware=[
             Middleware(
-                Edge,
+                RequestMiddleware,
                 routes=ROUTES,
                 settings=Settings(**settings),
                 max_request_bytes=limit,
@@ -237,7 +237,7 @@ async def test_an_item_of_a_stream_is_sent_before_the_next_one_is_made() -> None
         if message.get("body"):
             order.append(f"sent {message['body'].decode()}")
 
-    edge = Edge(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
+    edge = RequestMiddleware(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
     await edge({"type": "http", "path": "/predict", "headers": []}, never_received, send)
     assert order == ["made a", "sent a", "made b", "sent b", "made c", "sent c"]
 
@@ -258,7 +258,7 @@ async def test_what_is_to_follow_the_response_follows_it_however_it_ended(ends: 
     async def send(message: Message) -> None:
         order.append(message["type"])
 
-    edge = Edge(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
+    edge = RequestMiddleware(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
     scope: Scope = {"type": "http", "path": "/predict", "headers": []}
     running = asyncio.ensure_future(edge(scope, never_received, send))
     await until(lambda: order)
@@ -288,7 +288,7 @@ async def test_websockets_and_the_life_cycle_pass_untouched() -> None:
         seen.append(scope["type"])
         assert IDENTITY not in scope
 
-    edge = Edge(inner, routes=ROUTES, settings=Settings(), max_request_bytes=None)
+    edge = RequestMiddleware(inner, routes=ROUTES, settings=Settings(), max_request_bytes=None)
 
     async def unused(*_: Any) -> Any:
         raise AssertionError
@@ -385,7 +385,7 @@ async def test_an_application_that_answers_errors_itself_is_replaced_as_well() -
         except Exception:
             await JSONResponse({"error": "500"}, 500)(scope, receive, send)
 
-    edge = Edge(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
+    edge = RequestMiddleware(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
     response = await Client(edge).post("/predict", [], b"x" * 11)
     assert response.status_code == 413
     assert json.loads(response.content)["error"].startswith("the request body is larger")

@@ -58,7 +58,7 @@ def fraud(size: int = 3_000, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.
 
 
 class TestWindow:
-    def test_the_pairs_of_the_step_s_percentage_count(self) -> None:
+    def test_the_pairs_of_the_step_s_rollout_count(self) -> None:
         later = pd.Timestamp(SINCE) + pd.Timedelta(hours=3)
         table = pairs(
             {"rollout": 5.0, "n": 7, "last": later},
@@ -73,7 +73,7 @@ class TestWindow:
         assert found.window.held == 86_400
         assert found.integrity.active == Count(10, 100)
         assert (
-            "left out: 9 pairs made while the worker saw another percentage than 10, 2 of them "
+            "left out: 9 pairs made while the worker saw another rollout than 10, 2 of them "
             "without any" in found.notes
         )
 

@@ -24,7 +24,7 @@ def only(feature: dict[str, Any]) -> FlagDefinition:
 
 
 def share_of_ids(feature: dict[str, Any], ids: int = 500) -> float:
-    """Return the percentage of request ids for which the engine says on."""
+    """Return the rollout of request ids for which the engine says on."""
     engine = UnleashEngine()
     engine.take_state(document(feature))
     contexts = ({"properties": {"requestId": f"request-{index}"}} for index in range(ids))

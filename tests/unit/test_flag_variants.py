@@ -1,4 +1,4 @@
-"""Which variants of a flag may come out, and whose payload counts at any percentage."""
+"""Which variants of a flag may come out, and whose payload counts at any rollout."""
 
 from typing import Any
 

@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flags.errors import FlagsError, NoMigrationEndpointError, ServiceUnreachableError
-from flags.monitoring.worker_state import FlagBelief, Workers
-from flags.operate.watch import Watch, Watched
+from flags.monitoring.worker_state import WorkerFlag, Workers
+from flags.operate.watch import Watch, WatchResult
 from tests.fakes import FakeClock
-from tests.worker_states import belief, worker_state, workers
+from tests.worker_states import worker_flag, worker_state, workers
 
-OFF = belief(enabled=False)
+OFF = worker_flag(enabled=False)
 GONE = ServiceUnreachableError("no service answers")
 
-Answers = Callable[..., Watched]
+Answers = Callable[..., WatchResult]
 
 
 @pytest.fixture
 def watched(clock: FakeClock) -> Answers:
     """Watch a service that answers these things one after the other, the last one for ever."""
 
-    def watch(*answers: Workers | FlagsError, within: float = 5.0) -> Watched:
+    def watch(*answers: Workers | FlagsError, within: float = 5.0) -> WatchResult:
         told: Iterator[Workers | FlagsError] = iter(answers)
         last: list[Workers | FlagsError] = []
 
@@ -30,7 +30,7 @@ def watched(clock: FakeClock) -> Answers:
                 raise last[0]
             return last[0]
 
-        def follows(seen: FlagBelief) -> bool:
+        def follows(seen: WorkerFlag) -> bool:
             return not seen.enabled
 
         watch = Watch("http://s", "fraud-detector-v2", ask=ask, clock=clock, sleep=clock.advance)
@@ -39,18 +39,18 @@ def watched(clock: FakeClock) -> Answers:
     return watch
 
 
-def both(first: FlagBelief, second: FlagBelief) -> Workers:
+def both(first: WorkerFlag, second: WorkerFlag) -> Workers:
     return workers(worker_state("w1", flag=first), worker_state("w2", flag=second))
 
 
 def test_all_follow_once_the_last_one_does(watched: Answers) -> None:
-    found = watched(both(belief(), belief()), both(OFF, belief()), both(OFF, OFF))
+    found = watched(both(worker_flag(), worker_flag()), both(OFF, worker_flag()), both(OFF, OFF))
     assert (found.followed, found.workers, found.missing) == (True, 2, ())
     assert found.seconds == pytest.approx(1.2)
 
 
 def test_one_that_does_not_follow_in_time_is_named(watched: Answers) -> None:
-    found = watched(both(OFF, belief(state="stale")))
+    found = watched(both(OFF, worker_flag(state="stale")))
     assert (found.followed, found.workers, found.unseen) == (False, 1, None)
     (words,) = found.missing
     assert "worker w2" in words
@@ -63,12 +63,14 @@ def test_one_that_is_silent_is_named_as_such(watched: Answers) -> None:
 
 
 def test_one_whose_provider_does_not_tell_cannot_confirm(watched: Answers) -> None:
-    found = watched(workers(worker_state("w1", flag=belief(enabled=None, tells=False))))
+    found = watched(workers(worker_state("w1", flag=worker_flag(enabled=None, tells=False))))
     assert "does not tell" in found.missing[0]
 
 
 def test_one_that_sees_no_flag_lets_the_primary_answer(watched: Answers) -> None:
-    assert watched(workers(worker_state("w1", flag=belief(enabled=None, rollout=None)))).followed
+    assert watched(
+        workers(worker_state("w1", flag=worker_flag(enabled=None, rollout=None)))
+    ).followed
 
 
 def test_a_service_that_is_gone_is_asked_again_until_the_time_is_over(
@@ -84,7 +86,7 @@ def test_a_service_that_is_gone_is_asked_again_until_the_time_is_over(
 def test_a_service_that_goes_away_while_a_worker_lags_is_not_taken_for_followed(
     watched: Answers,
 ) -> None:
-    found = watched(both(OFF, belief()), GONE)
+    found = watched(both(OFF, worker_flag()), GONE)
     assert found.unseen is None
     assert "worker w2" in found.missing[0]
     assert found.missing[1:] == ("no service answers, but it did before",)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flags.gate import Check, Decision, Outcome, Verdict, decide
-from flags.gate.error_rate import SHARES, segment_share, share
+from flags.gate.error_rate import SHARES, error_share, segment_share
 from flags.gate.evidence import Count, Evidence, Health, Integrity, Interval, Paired, SegmentAlarms
-from flags.gate.limit_check import Bounds, Question, Wording, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
 from flags.gate.sequences import RatioSequence
 from flags.playbook.model import Playbook, Step
 from tests.evidence import FLAG, PAIRS, SINCE, durations, evidence, output, quality
@@ -330,7 +330,7 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
 
 def test_the_shares_sum_to_the_error_rate() -> None:
     assert sum(SHARES.values()) == pytest.approx(1)
-    assert 3 * share(0.05, "alarm_ratio", 3) == pytest.approx(0.05 * 0.4)
+    assert 3 * error_share(0.05, "alarm_ratio", 3) == pytest.approx(0.05 * 0.4)
 
 
 def test_with_several_outputs_the_reason_names_the_one() -> None:
@@ -450,7 +450,7 @@ def test_the_verdict_follows_from_the_checks(
 )
 def test_a_check_is_what_its_interval_says(table: Paired, limits: tuple[float, float]) -> None:
     advance, fail = limits
-    one = Question(
+    one = LimitCheck(
         "alarm_ratio",
         RatioSequence(table),
         Wording("{figure}", times),

@@ -188,13 +188,13 @@ def evidence_of(result: Result) -> dict[str, object]:
     return window
 
 
-def test_the_window_begins_with_the_present_percentage(folder: Path) -> None:
+def test_the_window_begins_with_the_present_rollout(folder: Path) -> None:
     window = evidence_of(run(folder, "agreeing", "--json", "-"))
     assert (window["rollout"], window["pairs"], window["other_rollouts"]) == (10, 2_500, 0)
     assert str(window["since"]).startswith("2025-11-23T06:40:05.01")
 
 
-def test_an_earlier_step_ends_where_the_next_percentage_begins(folder: Path) -> None:
+def test_an_earlier_step_ends_where_the_next_rollout_begins(folder: Path) -> None:
     result = CliRunner().invoke(
         gate,
         [
@@ -325,7 +325,7 @@ def test_a_window_that_ends_before_it_begins_is_refused(folder: Path) -> None:
     assert "before it begins" in said
 
 
-def test_pairs_that_name_no_percentage_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_pairs_that_name_no_rollout_are_refused(folder: Path, tmp_path: Path) -> None:
     PairFile(tmp_path / "pairs").pair(changes={attributes.ROLLOUT: None})
     arguments = [str(tmp_path / "pairs"), "--playbook", str(folder / "playbook.yaml")]
     assert "none of them says at which" in refused(CliRunner().invoke(gate, arguments))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from flags.gate import Decision, Outcome, decide
-from flags.gate.error_rate import segment_share, share
+from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Count, Evidence, Paired, SegmentAlarms
 from flags.playbook.model import Playbook
 from tests.evidence import FLAG, evidence, output, quality
@@ -73,18 +73,19 @@ def wealths(counts: dict[str, Array]) -> dict[str, Array]:
     segments = segment_share(rate, SEGMENTS)
     return {
         "alarms": relative(
-            wealth(counts["alarms"], RATIO, LIMITS.alarm_ratio), share(rate, "alarm_ratio")
+            wealth(counts["alarms"], RATIO, LIMITS.alarm_ratio), error_share(rate, "alarm_ratio")
         ),
         "failures": relative(
             wealth(counts["failures"], DIFFERENCE, 1 + LIMITS.failure_rate),
-            share(rate, "failure_rate"),
+            error_share(rate, "failure_rate"),
         ),
         "fallbacks": relative(
-            wealth(counts["fallbacks"], SHARE, LIMITS.fallback_rate), share(rate, "fallback_rate")
+            wealth(counts["fallbacks"], SHARE, LIMITS.fallback_rate),
+            error_share(rate, "fallback_rate"),
         ),
         "caught": relative(
             wealth(counts["caught"][..., swap], DIFFERENCE, 1 + LIMITS.recall_loss),
-            share(rate, "recall_loss"),
+            error_share(rate, "recall_loss"),
         ),
         **{
             name: relative(wealth(found, RATIO, LIMITS.segment_alarm_ratio), segments)
@@ -138,7 +139,7 @@ def test_alarms_at_twice_the_rate_are_seen_within_5000_pairs_and_soon_rolled_bac
     counts = POWER["looks"](POWER["cells"](2.0, 0.8), at, RUNS, random)
     above = POWER["called"](counts, PLAYBOOK.gate.advance.alarm_ratio, PLAYBOOK.error_rate / 2)
     beyond = POWER["called"](
-        counts, LIMITS.alarm_ratio, share(PLAYBOOK.error_rate, "alarm_ratio") / 2
+        counts, LIMITS.alarm_ratio, error_share(PLAYBOOK.error_rate, "alarm_ratio") / 2
     )
     assert POWER["pairs_until"](above, at, 0.5) <= 5_000
     assert POWER["pairs_until"](beyond, at, 0.5) <= 7_500
@@ -151,7 +152,7 @@ def test_alarms_at_3_7_times_the_rate_are_rolled_back_within_5000_pairs() -> Non
     at = np.arange(100, 5_001, 100)
     for overlap in (0.5, 0.95):
         counts = POWER["looks"](POWER["cells"](3.7, overlap), at, RUNS, random)
-        alpha = share(PLAYBOOK.error_rate, "alarm_ratio") / 2
+        alpha = error_share(PLAYBOOK.error_rate, "alarm_ratio") / 2
         beyond = POWER["called"](counts, LIMITS.alarm_ratio, alpha)
         assert POWER["pairs_until"](beyond, at, 0.95) is not None
         both, candidate, primary = (int(each) for each in counts[0, -1])

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from flags.pairing.batched_pairs import GatheredPairs
+from flags.pairing.batched_pairs import BatchedPairs
 from flags.pairing.observation import InMemoryPairs, Pair
 from tests.fakes import until
 from tests.unit.test_spans import pair_of
@@ -18,7 +18,7 @@ def made(number: int) -> list[Pair]:
 
 async def test_all_are_handed_on_in_their_order_a_moment_after_the_first() -> None:
     sink = InMemoryPairs()
-    gathered, pairs = GatheredPairs(sink), made(4)
+    gathered, pairs = BatchedPairs(sink), made(4)
     for pair in pairs[:3]:
         gathered.record(pair)
     assert sink.pairs == []
@@ -30,7 +30,7 @@ async def test_all_are_handed_on_in_their_order_a_moment_after_the_first() -> No
 
 async def test_a_flush_leaves_nothing_for_later() -> None:
     sink = InMemoryPairs()
-    gathered, pairs = GatheredPairs(sink), made(2)
+    gathered, pairs = BatchedPairs(sink), made(2)
     for pair in pairs:
         gathered.record(pair)
     gathered.flush()
@@ -47,7 +47,7 @@ async def test_one_that_cannot_be_recorded_costs_no_other(caplog: pytest.LogCapt
             super().record(pair)
 
     sink = RefusesTheFirst()
-    gathered = GatheredPairs(sink)
+    gathered = BatchedPairs(sink)
     for pair in made(3):
         gathered.record(pair)
     with caplog.at_level(logging.ERROR):

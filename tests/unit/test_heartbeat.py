@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from flags.monitoring.heartbeat import Heartbeat
 from flags.monitoring.metrics import PAIRS, WorkerMetrics
-from flags.monitoring.worker_state import FOLDER, Roster, WorkerState
+from flags.monitoring.worker_state import FOLDER, WorkerRegistry, WorkerState
 from tests.fakes import until
 from tests.unit.test_metrics import PAIR
 from tests.worker_states import worker_state
@@ -73,7 +73,7 @@ def beating(
         heartbeat = Heartbeat(
             looks,
             metrics=counts,
-            roster=Roster(tmp_path, "FraudDetector"),
+            registry=WorkerRegistry(tmp_path, "FraudDetector"),
             client=api.get_client(DOMAIN),
             interval=interval,
         )
@@ -138,15 +138,15 @@ async def test_the_last_beat_has_ended_when_the_worker_is_gone(
     beating: Beating, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A beat that is being written down while the worker stops does not put it on the list."""
-    publish, under_way, go_on = Roster.publish, threading.Event(), threading.Event()
+    publish, under_way, go_on = WorkerRegistry.publish, threading.Event(), threading.Event()
 
-    def slowly(self: Roster, state: WorkerState) -> None:
+    def slowly(self: WorkerRegistry, state: WorkerState) -> None:
         under_way.set()
         go_on.wait(10)
         publish(self, state)
 
     async with beating(0.01) as heartbeat:
-        monkeypatch.setattr(Roster, "publish", slowly)
+        monkeypatch.setattr(WorkerRegistry, "publish", slowly)
         await asyncio.to_thread(under_way.wait, 10)
         stopping = asyncio.create_task(heartbeat.stop())
         await asyncio.sleep(0.05)
@@ -176,7 +176,7 @@ async def test_a_heart_that_never_beat_can_be_stopped(
     heartbeat = Heartbeat(
         looks,
         metrics=counts,
-        roster=Roster(tmp_path, "FraudDetector"),
+        registry=WorkerRegistry(tmp_path, "FraudDetector"),
         client=api.get_client(DOMAIN),
     )
     await heartbeat.stop()

@@ -94,16 +94,16 @@ def test_the_present_run_is_known_unless_the_flag_is_not_what_the_log_leads_to(
     current = History.of(unlogged, story.events).current
     assert (current.since, current.event) == (None, None)
     assert current.held(BEGAN) is None
-    assert current.setting.percentage == 33
+    assert current.setting.rollout == 33
 
 
 def test_a_setting_says_who_answers() -> None:
     assert str(Setting.of(False, [rollout(1, 5)])) == "off"
     assert Setting.of(False, [rollout(1, 5)]) == Setting.of(False, [])
     assert str(Setting.of(True, [rollout(1, 5)])) == "5 %"
-    assert Setting.of(True, []).percentage == 100
-    assert Setting.of(True, [rollout(1, 5), rollout(2, 50, disabled=True)]).percentage == 5
-    assert str(Setting.of(True, [rollout(1, 5), rollout(2, 50)])) == "no single percentage"
+    assert Setting.of(True, []).rollout == 100
+    assert Setting.of(True, [rollout(1, 5), rollout(2, 50, disabled=True)]).rollout == 5
+    assert str(Setting.of(True, [rollout(1, 5), rollout(2, 50)])) == "no single rollout"
     assert str(Setting.of(None, [])) == "unknown"
 
 
@@ -125,7 +125,7 @@ def test_what_changes_who_is_counted_or_how_begins_a_new_run(
     assert (Setting.of(True, [rollout(1, 5, **other)]) == setting) is same
 
 
-def test_runs_can_be_found_by_percentage_and_by_moment() -> None:
+def test_runs_can_be_found_by_rollout_and_by_moment() -> None:
     story = FlagStory(Random(0))
     for percent in (0, 5, 10, 5):
         story._now += timedelta(hours=1)

@@ -8,10 +8,10 @@ import pytest
 
 from flags.errors import SideDownError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import nobody_waits
+from flags.pairing.call_queue import in_background
 from flags.pairing.observation import Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, Outcome, Scorer
+from flags.pairing.scorer import Call, CallResult, Scorer
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.side import IsolatedSide
 
@@ -33,7 +33,7 @@ class BusyProcess:
     def send(self, call: SideCall) -> None:
         (number,) = cast(Any, call.message).args
         self.sent.append(number)
-        call.settle(Outcome(number, None, 0.0))
+        call.settle(CallResult(number, None, 0.0))
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def side(process: BusyProcess) -> IsolatedSide:
     return side
 
 
-async def ask(side: IsolatedSide, number: int, *, patiently: bool) -> Outcome:
-    nobody_waits.set(patiently)  # in the task that this is
-    outcome: Outcome = await side.model(Echo.apis["echo"])(number)
+async def ask(side: IsolatedSide, number: int, *, patiently: bool) -> CallResult:
+    in_background.set(patiently)  # in the task that this is
+    outcome: CallResult = await side.model(Echo.apis["echo"])(number)
     return outcome
 
 

@@ -15,8 +15,8 @@ import comparison.pairs.files
 import comparison.pairs.line_patterns
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.columns import column_of
-from comparison.pairs.files import _SHAPE_ERRORS, Block, Progress, Reading, read_file
-from comparison.pairs.line_patterns import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, Templates
+from comparison.pairs.files import _SHAPE_ERRORS, Block, Progress, ReadCounts, read_file
+from comparison.pairs.line_patterns import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, LinePatterns
 from flags.export import attributes
 from tests.pair_files import PairFile, Scored, any_value, span, traces
 
@@ -42,7 +42,7 @@ REQUIRED = {
 IDENTITY = ("span", "trace", "time")
 
 
-class Parsed(Templates):
+class Parsed(LinePatterns):
     """Recognise nothing: the parser reads every line."""
 
     def match(self, line: bytes) -> bool:
@@ -52,9 +52,9 @@ class Parsed(Templates):
         return 0, lines
 
 
-def read(lines: Sequence[bytes], templates: Templates) -> tuple[Any, ...]:
+def read(lines: Sequence[bytes], templates: LinePatterns) -> tuple[Any, ...]:
     """Return the rows of lines, in no order and without what has no column, and the counts."""
-    reading = Reading(templates=templates)
+    reading = ReadCounts(templates=templates)
     corrupt = unreadable = 0
     for line in lines:
         try:
@@ -80,7 +80,7 @@ def rows_of(block: Block) -> list[list[tuple[str, Any]]]:
 
 
 def same(lines: Sequence[bytes]) -> None:
-    assert read(lines, Templates()) == read(lines, Parsed())
+    assert read(lines, LinePatterns()) == read(lines, Parsed())
 
 
 def line(values: dict[str, object], number: int = 1, **fields: object) -> bytes:
@@ -182,8 +182,8 @@ def test_most_lines_are_read_by_the_quicker_template(
         )
     )
     monkeypatch.setattr(comparison.pairs.files, "BLOCK_ROWS", FEWEST_ROWS)
-    templates = Templates()
-    for _ in read_file(path, Reading(templates=templates), Progress()):
+    templates = LinePatterns()
+    for _ in read_file(path, ReadCounts(templates=templates), Progress()):
         pass
     [known] = templates._kept
     assert known._quick is not None
@@ -197,7 +197,7 @@ def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
         line({KEYS[4]: number / 7, KEYS[6]: f"c{number}", KEYS[2]: number % 2 == 0}, number + 1)
         for number in range(1, 50)
     ]
-    reading, parsed = Reading(), []
+    reading, parsed = ReadCounts(), []
     loads = orjson.loads
     monkeypatch.setattr(
         "comparison.pairs.files.orjson.loads", lambda text: parsed.append(text) or loads(text)
@@ -209,9 +209,9 @@ def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     assert reading.row_count == 49
 
 
-def read_whole(path: Path, templates: Templates) -> tuple[Any, ...]:
+def read_whole(path: Path, templates: LinePatterns) -> tuple[Any, ...]:
     """Return rows, counts and how far a file was read, which is read block by block."""
-    reading, progress = Reading(templates=templates), Progress()
+    reading, progress = ReadCounts(templates=templates), Progress()
     blocks = [*read_file(path, reading, progress), reading.drain()]
     rows = [row for block in blocks for row in rows_of(block)]
     return (
@@ -221,7 +221,7 @@ def read_whole(path: Path, templates: Templates) -> tuple[Any, ...]:
     )
 
 
-def outcome(path: Path, templates: Templates) -> tuple[Any, ...]:
+def outcome(path: Path, templates: LinePatterns) -> tuple[Any, ...]:
     """Return what reading a file came to: what it read, or what it raised."""
     try:
         return read_whole(path, templates)
@@ -271,7 +271,7 @@ def test_a_file_read_by_the_chunk_is_read_as_the_parser_reads_it(
         patch.setattr(comparison.pairs.files, "BLOCK_ROWS", 5)
         patch.setattr(comparison.pairs.line_patterns, "FEWEST_ROWS", 2)
         patch.setattr(comparison.pairs.line_patterns, "FEWEST_SHARED", 1)
-        assert outcome(path, Templates()) == outcome(path, Parsed())
+        assert outcome(path, LinePatterns()) == outcome(path, Parsed())
 
 
 def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +284,7 @@ def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(comparison.pairs.line_patterns._Expression, "template", counted)
     lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MOST_ATTEMPTS + 9)]
-    templates = Templates()
+    templates = LinePatterns()
     found = read(lines * 2, templates)
     assert len(made) == MOST_ATTEMPTS
     assert len(templates._kept) <= MOST_TEMPLATES
@@ -299,7 +299,7 @@ def test_what_the_services_encoder_writes_is_recognised(tmp_path: Any) -> None:
         orjson.dumps(traces(file.span(Scored(score, duration=0.001), Scored(1 - score))))
         for score in scores
     ]
-    reading = Reading()
+    reading = ReadCounts()
     for each in made[:2]:
         reading.take_line(each)
     assert all(reading.templates.match(each) for each in made[2:])

@@ -13,11 +13,11 @@ import pytest
 from pydantic import SecretStr
 
 from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
-from flags.monitoring.worker_state import WORKERS_PATH, FlagBelief, Roster
+from flags.monitoring.worker_state import WORKERS_PATH, WorkerFlag, WorkerRegistry
 from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH, endpoints
 from flags.serving.http.live import LiveSource, flag_link
 from flags.serving.settings import Settings
-from tests.worker_states import belief, worker_state
+from tests.worker_states import worker_flag, worker_state
 
 FLAG = "fraud-detector-v2"
 TOKEN = "*:production.4a83b0secret"  # noqa: S105 - of no server
@@ -34,8 +34,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def roster(tmp_path: Path) -> Roster:
-    return Roster(tmp_path, "FraudDetector")
+def registry(tmp_path: Path) -> WorkerRegistry:
+    return WorkerRegistry(tmp_path, "FraudDetector")
 
 
 class Client:
@@ -53,12 +53,12 @@ class Client:
 
 
 @pytest.fixture
-def client(settings: Settings, roster: Roster) -> Client:
-    return Client(LiveSource(roster, "FraudDetector", FLAG, settings))
+def client(settings: Settings, registry: WorkerRegistry) -> Client:
+    return Client(LiveSource(registry, "FraudDetector", FLAG, settings))
 
 
-def publish(roster: Roster, worker: str, seen: FlagBelief, **others: Any) -> None:
-    roster.publish(worker_state(worker, flag=seen, heartbeat=datetime.now(UTC), **others))
+def publish(registry: WorkerRegistry, worker: str, seen: WorkerFlag, **others: Any) -> None:
+    registry.publish(worker_state(worker, flag=seen, heartbeat=datetime.now(UTC), **others))
 
 
 def live(client: Client) -> dict[str, Any]:
@@ -71,14 +71,14 @@ def live(client: Client) -> dict[str, Any]:
 
 
 def test_workers_that_agree_give_one_stage_and_the_earliest_time(
-    client: Client, roster: Roster
+    client: Client, registry: WorkerRegistry
 ) -> None:
-    seen = belief(since=NOW - timedelta(hours=2), project="default")
-    publish(roster, "w1", replace(seen, since=NOW - timedelta(hours=1)))
-    publish(roster, "w2", seen)
+    seen = worker_flag(since=NOW - timedelta(hours=2), project="default")
+    publish(registry, "w1", replace(seen, since=NOW - timedelta(hours=1)))
+    publish(registry, "w2", seen)
     found = live(client)
     assert (found["service"], found["flag"], found["agreed"]) == ("FraudDetector", FLAG, True)
-    assert (found["stage"], found["percentage"], found["enabled"]) == ("canary", 10.0, True)
+    assert (found["stage"], found["rollout"], found["enabled"]) == ("canary", 10.0, True)
     assert datetime.fromisoformat(found["since"]) == NOW - timedelta(hours=2)
     assert found["link"] == f"https://unleash.example.com/projects/default/features/{FLAG}"
     assert [(each["worker"], each["sees"]) for each in found["workers"]] == [
@@ -89,9 +89,11 @@ def test_workers_that_agree_give_one_stage_and_the_earliest_time(
     assert found["verdict"] is None
 
 
-def test_workers_that_differ_are_shown_each_for_itself(client: Client, roster: Roster) -> None:
-    publish(roster, "w1", belief(since=NOW))
-    publish(roster, "w2", belief(since=NOW, enabled=False))
+def test_workers_that_differ_are_shown_each_for_itself(
+    client: Client, registry: WorkerRegistry
+) -> None:
+    publish(registry, "w1", worker_flag(since=NOW))
+    publish(registry, "w2", worker_flag(since=NOW, enabled=False))
     found = live(client)
     assert (found["agreed"], found["stage"], found["since"]) == (False, None, None)
     assert [each["sees"] for each in found["workers"]] == ["10 %, requestId", "off"]
@@ -99,13 +101,13 @@ def test_workers_that_differ_are_shown_each_for_itself(client: Client, roster: R
 
 
 def test_the_counts_of_all_workers_are_added_up(
-    client: Client, roster: Roster, tmp_path: Path
+    client: Client, registry: WorkerRegistry, tmp_path: Path
 ) -> None:
     slot = Slot(int(datetime.now(UTC).timestamp()) // 10 * 10, pairs=4, fallbacks=1)
     slot.candidate.answers, slot.primary.answers = 1, 3
     slot.alarms["score"] = AlarmCounts(4, 1, 3)
     for worker in ("w1", "w2"):
-        publish(roster, worker, belief())
+        publish(registry, worker, worker_flag())
         counted = Recent([slot], {"candidate": f"v2:{worker}"})
         recent_path(tmp_path, worker).write_bytes(orjson.dumps(counted))
     minutes = live(client)["minutes"]
@@ -129,8 +131,8 @@ def test_the_last_verdict_is_the_one_that_lies_beside_the_pairs(
         assert live(client)["verdict"] is None
 
 
-def test_no_answer_holds_a_secret(client: Client, roster: Roster) -> None:
-    publish(roster, "w1", belief(project="default"))
+def test_no_answer_holds_a_secret(client: Client, registry: WorkerRegistry) -> None:
+    publish(registry, "w1", worker_flag(project="default"))
     for path in (PAGE_PATH, LIVE_PATH, WORKERS_PATH):
         response = client.get(path)
         told = response.text + str(response.headers)
@@ -138,10 +140,10 @@ def test_no_answer_holds_a_secret(client: Client, roster: Roster) -> None:
             assert secret not in told
 
 
-def test_the_page_takes_nothing_from_anybody(client: Client, roster: Roster) -> None:
+def test_the_page_takes_nothing_from_anybody(client: Client, registry: WorkerRegistry) -> None:
     """Its text is the same whatever the service holds; the rest comes as JSON, set as text."""
     empty = client.get(PAGE_PATH)
-    publish(roster, "w1", belief(), host="<script>alert(1)</script>")
+    publish(registry, "w1", worker_flag(), host="<script>alert(1)</script>")
     assert client.get(PAGE_PATH).text == empty.text
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", empty.text)
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", empty.text)

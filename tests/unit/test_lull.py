@@ -8,7 +8,7 @@ import pytest
 from flags.pairing.assignment import Side
 from flags.pairing.observation import InMemoryPairs, Status
 from flags.pairing.pairing import Request
-from flags.pairing.shadow_schedule import Departure, Lull
+from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from tests.fakes import FakeModel, FixedAssignment, until
 from tests.unit.test_pair import pairing_of
 
@@ -18,7 +18,7 @@ SOON = 0.05
 MANY = 100
 
 
-async def gather(departure: Departure) -> "asyncio.Task[None]":
+async def gather(departure: AnswerSent) -> "asyncio.Task[None]":
     """Return a task that waits for the lull after `departure`."""
     task = asyncio.create_task(departure.awaited())
     await asyncio.sleep(0)
@@ -32,7 +32,7 @@ async def is_held(*tasks: "asyncio.Task[None]") -> bool:
 
 
 async def test_what_has_gathered_begins_together_after_the_interval() -> None:
-    lull = Lull(4 * SOON, MANY)
+    lull = ShadowSchedule(4 * SOON, MANY)
     order: list[int] = []
     tasks = []
     for number in range(3):
@@ -48,7 +48,7 @@ async def test_what_has_gathered_begins_together_after_the_interval() -> None:
 
 
 async def test_the_next_ones_gather_anew() -> None:
-    lull = Lull(SOON, MANY)
+    lull = ShadowSchedule(SOON, MANY)
     for _ in range(2):
         departure = lull.arrived()
         departure.happened()
@@ -58,7 +58,7 @@ async def test_the_next_ones_gather_anew() -> None:
 
 
 async def test_many_at_a_time_do_not_wait_for_the_interval() -> None:
-    lull = Lull(NEVER, 3)
+    lull = ShadowSchedule(NEVER, 3)
     departures = [lull.arrived() for _ in range(4)]
     tasks = [await gather(each) for each in departures[:2]]
     assert await is_held(*tasks)
@@ -72,7 +72,7 @@ async def test_it_waits_for_the_answers_that_are_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
-    lull = Lull(0.001, MANY)
+    lull = ShadowSchedule(0.001, MANY)
     first, second = lull.arrived(), lull.arrived()
     first.happened()
     task = await gather(first)
@@ -85,13 +85,13 @@ async def test_answers_without_a_pause_hold_it_up_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
-    lull = Lull(0.001, MANY)
+    lull = ShadowSchedule(0.001, MANY)
     lull.arrived()
     await asyncio.wait_for(await gather(lull.arrived()), NEVER)
 
 
 async def test_an_answer_that_leaves_before_the_interval_is_over_begins_nothing() -> None:
-    lull = Lull(NEVER, MANY)
+    lull = ShadowSchedule(NEVER, MANY)
     departure = lull.arrived()
     task = await gather(departure)
     departure.happened()
@@ -100,7 +100,7 @@ async def test_an_answer_that_leaves_before_the_interval_is_over_begins_nothing(
 
 
 async def test_after_the_end_nothing_is_held() -> None:
-    lull = Lull(NEVER, MANY)
+    lull = ShadowSchedule(NEVER, MANY)
     task = await gather(lull.arrived())
     assert await is_held(task)
     lull.end()
@@ -109,7 +109,7 @@ async def test_after_the_end_nothing_is_held() -> None:
 
 
 async def test_one_that_is_cancelled_takes_no_other_along() -> None:
-    lull = Lull(SOON, MANY)
+    lull = ShadowSchedule(SOON, MANY)
     first, second = await gather(lull.arrived()), await gather(lull.arrived())
     first.cancel()
     await asyncio.wait_for(second, NEVER)
@@ -120,7 +120,7 @@ async def test_one_that_is_cancelled_takes_no_other_along() -> None:
 async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
     pairs, candidate = InMemoryPairs(), FakeModel()
     pairing = pairing_of(FakeModel(), candidate, assign=FixedAssignment(active), sink=pairs)
-    lull = Lull(NEVER, MANY)
+    lull = ShadowSchedule(NEVER, MANY)
     for number in range(5):
         departure = lull.arrived()
         request = replace(Request.of(f"r{number}", 1), departure=departure)
@@ -138,7 +138,7 @@ async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
 
 
 async def test_a_thread_waits_for_the_answers_that_are_being_made() -> None:
-    lull = Lull(NEVER, MANY)
+    lull = ShadowSchedule(NEVER, MANY)
     lull.await_quiet(NEVER)
     first, second = lull.arrived(), lull.arrived()
     waiting = asyncio.create_task(asyncio.to_thread(lull.await_quiet, NEVER))
@@ -149,6 +149,6 @@ async def test_a_thread_waits_for_the_answers_that_are_being_made() -> None:
 
 
 async def test_a_thread_does_not_wait_for_long() -> None:
-    lull = Lull(NEVER, MANY)
+    lull = ShadowSchedule(NEVER, MANY)
     lull.arrived()
     await asyncio.wait_for(asyncio.to_thread(lull.await_quiet, 0.01), NEVER)

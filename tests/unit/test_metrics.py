@@ -19,7 +19,7 @@ from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
 from flags.unleash.freshness import State
 from tests.fakes import RefusingSink
-from tests.worker_states import NOON, belief, worker_state
+from tests.worker_states import NOON, worker_flag, worker_state
 
 Value = Callable[..., float | None]
 
@@ -154,7 +154,7 @@ def test_every_series_is_there_from_the_start_so_that_rates_and_full_disks_are_n
     for reason in (*metrics.DROP_REASONS, "unheard of"):
         counted.drop(reason, 1)
     for state in (*State, "error", "odd"):
-        counted.show(worker_state(flag=belief(state=str(state))))
+        counted.show(worker_state(flag=worker_flag(state=str(state))))
     assert series() == before
 
 
@@ -162,8 +162,8 @@ def test_every_series_is_there_from_the_start_so_that_rates_and_full_disks_are_n
 def test_a_worker_counts_in_the_state_that_its_provider_is_in(
     counts: WorkerMetrics, value: Value, state: str
 ) -> None:
-    counts.show(worker_state(flag=belief(state="stale")))
-    counts.show(worker_state(flag=belief(state=str(state))))
+    counts.show(worker_state(flag=worker_flag(state="stale")))
+    counts.show(worker_state(flag=worker_flag(state=str(state))))
     found = {name: value(metrics.PROVIDER_STATE, state=name) for name in metrics.STATES}
     assert found == {name: float(name == state) for name in metrics.STATES}
 
@@ -171,25 +171,25 @@ def test_a_worker_counts_in_the_state_that_its_provider_is_in(
 @pytest.mark.parametrize(
     ("seen", "ratio"),
     [
-        (belief(rollout=10.0), 0.1),
-        (belief(rollout=100.0), 1.0),
-        (belief(rollout=100.0, enabled=False), 0.0),
-        (belief(rollout=None), math.nan),
-        (belief(rollout=None, enabled=None), math.nan),
+        (worker_flag(rollout=10.0), 0.1),
+        (worker_flag(rollout=100.0), 1.0),
+        (worker_flag(rollout=100.0, enabled=False), 0.0),
+        (worker_flag(rollout=None), math.nan),
+        (worker_flag(rollout=None, enabled=None), math.nan),
     ],
 )
 def test_the_rollout_is_what_counts_of_it(
     counts: WorkerMetrics, value: Value, seen: Any, ratio: float
 ) -> None:
-    counts.show(worker_state(flag=belief(rollout=50.0)))
+    counts.show(worker_state(flag=worker_flag(rollout=50.0)))
     counts.show(worker_state(flag=seen))
     assert value(metrics.ROLLOUT) == pytest.approx(ratio, nan_ok=True)
 
 
 def test_the_last_good_fetch_is_a_time_not_an_age(counts: WorkerMetrics, value: Value) -> None:
-    counts.show(worker_state(flag=belief(age_seconds=90.0)))
+    counts.show(worker_state(flag=worker_flag(age_seconds=90.0)))
     assert value(metrics.LAST_SUCCESS) == pytest.approx(NOON.timestamp() - 90)
-    counts.show(worker_state(flag=belief(age_seconds=None)))
+    counts.show(worker_state(flag=worker_flag(age_seconds=None)))
     assert value(metrics.LAST_SUCCESS) == pytest.approx(NOON.timestamp() - 90)
 
 
@@ -269,11 +269,11 @@ SHOW = """
 import os, sys
 from flags.monitoring.metrics import WorkerMetrics
 from tests.unit.test_metrics import PAIR
-from tests.worker_states import belief, worker_state
+from tests.worker_states import worker_flag, worker_state
 metrics = WorkerMetrics("flag")
 metrics.count(PAIR)
 metrics.settle()
-metrics.show(worker_state(flag=belief(state="ready", age_seconds={age}, rollout={rollout})))
+metrics.show(worker_state(flag=worker_flag(state="ready", age_seconds={age}, rollout={rollout})))
 print(os.getpid())
 """
 

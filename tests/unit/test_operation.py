@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from comparison.cli.gate import EXIT_CODES
 from flags.operate.autopilot import Look
-from flags.operate.next_action import Deed
+from flags.operate.next_action import Action
 from flags.unleash.admin.errors import FlagChangedError, UnleashUnreachableError
 from tests.operated_flag import HOLD, HUMAN, OPERATOR, OWN, PEOPLE, PLAYBOOK, Operator, Scene
 
@@ -113,7 +113,7 @@ class Operation(RuleBasedStateMachine):
         was_judged, self.operator.while_judging = self.operator.while_judging is None, None
         moved = self.has_moved(events, OPERATOR.name)
         assert not moved, "moved a flag that was no longer as it was judged"
-        assert code != 0 or not was_judged or self.flag.percentage == 100
+        assert code != 0 or not was_judged or self.flag.rollout == 100
 
     @rule(minutes=minutes, kind=kinds, override=st.booleans(), acknowledged=st.booleans())
     def an_operator_advances(
@@ -121,7 +121,7 @@ class Operation(RuleBasedStateMachine):
     ) -> None:
         self.flag.now += timedelta(minutes=minutes)
         self.scene.pairs.kind = kind
-        before, slider = self.flag.percentage, self.flag.strategy.rollout or 0
+        before, slider = self.flag.rollout, self.flag.strategy.rollout or 0
         was_on, run, events = self.flag.enabled, self.scene.history.current, len(self.flag.events)
         acts = len(self.operator.reasons)
         meanwhile = self.flag.meanwhile
@@ -131,7 +131,7 @@ class Operation(RuleBasedStateMachine):
         assert [why.startswith("override: we know better") for why in reasons] in ([], [override])
         assert bool(reasons) == self.has_moved(events, OPERATOR.name) or overtaken
         if overtaken:
-            assert self.flag.percentage <= max(before, self.left_by_people())
+            assert self.flag.rollout <= max(before, self.left_by_people())
         elif not self.has_moved(events, OPERATOR.name):
             assert (self.flag.enabled, self.flag.strategy.rollout) == (was_on, slider)
             assert code in ({2} if override else {0, 2, EXIT_CODES["HOLD"], EXIT_CODES["ROLLBACK"]})
@@ -166,7 +166,7 @@ class Operation(RuleBasedStateMachine):
             return
         look, kind = taken
         meanwhile, slider = self.flag.meanwhile, self.flag.strategy.rollout
-        before, events = self.flag.percentage, len(self.flag.events)
+        before, events = self.flag.rollout, len(self.flag.events)
         history, others = self.scene.history, self.last_change_by_people()
         try:
             self.pilots[which].do(look)
@@ -179,9 +179,9 @@ class Operation(RuleBasedStateMachine):
         self.assert_nobody_is_fought(others, which)
         is_overtaken = meanwhile is not None and self.flag.meanwhile is None
         if is_overtaken and (self.left_by_people() != slider or not self.flag.enabled):
-            assert self.flag.percentage <= self.left_by_people()
+            assert self.flag.rollout <= self.left_by_people()
             return
-        if look.act.deed is Deed.ROLLBACK:
+        if look.act.action is Action.ROLLBACK:
             assert (kind, self.flag.enabled) == ("bad", False)
         else:
             self.assert_one_step_with_evidence(look, kind, before)
@@ -190,14 +190,14 @@ class Operation(RuleBasedStateMachine):
         assert others <= self.resumed[which]
 
     def assert_one_step_with_evidence(self, look: Look, kind: str, before: int) -> None:
-        assert look.act.deed is Deed.ADVANCE
+        assert look.act.action is Action.ADVANCE
         assert kind == "good"
         self.assert_one_step_up(before)
         assert self.flag.now - look.run.since >= HOLD
 
     def assert_one_step_up(self, before: int) -> None:
         assert self.flag.enabled
-        assert self.flag.percentage == min(
+        assert self.flag.rollout == min(
             step.rollout for step in PLAYBOOK.steps if step.rollout > before
         )
 
@@ -224,7 +224,7 @@ class Operation(RuleBasedStateMachine):
         return found
 
     def left_by_people(self) -> int:
-        """Return the percentage that the last change by somebody left, 0 if it is off."""
+        """Return the rollout that the last change by somebody left, 0 if it is off."""
         last = [each for each in self.flag.events if each.by in PEOPLE and each.bears_on_answers]
         return (last[-1].rollout_after or 0) if last else 0
 
@@ -236,11 +236,11 @@ class Operation(RuleBasedStateMachine):
     @invariant()
     def bad_pairs_are_not_answered_for_long(self) -> None:
         """What the next look of an autopilot that may act does, whatever has happened before."""
-        if self.scene.pairs.kind != "bad" or not self.flag.percentage:
+        if self.scene.pairs.kind != "bad" or not self.flag.rollout:
             return
         look = self.pilots[0].look(self.flag.now)
-        if look.act.deed is not Deed.PAUSED:
-            assert look.act.deed is Deed.ROLLBACK
+        if look.act.action is not Action.PAUSED:
+            assert look.act.action is Action.ROLLBACK
 
 
 Operation.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

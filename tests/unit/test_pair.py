@@ -19,7 +19,7 @@ from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink
 from flags.pairing.pairing import Answer, Limits, Pairing, Request
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scorer
-from flags.pairing.shadow_schedule import Departure
+from flags.pairing.shadow_schedule import AnswerSent
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.tuning import Tuning
 from tests.fakes import (
@@ -362,7 +362,7 @@ async def test_the_shadow_waits_until_the_answer_has_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
-    candidate, departure = FakeModel(), Departure()
+    candidate, departure = FakeModel(), AnswerSent()
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(), candidate, sink=pairs)
     await pairing.answer(replace(Request.of("r1", 1), departure=departure))
@@ -380,7 +380,7 @@ async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_on
     monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(), FakeModel(), sink=pairs)
-    await pairing.answer(replace(Request.of("r1", 1), departure=Departure()))
+    await pairing.answer(replace(Request.of("r1", 1), departure=AnswerSent()))
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[0].candidate.status is Status.OK
     pairing.close()
@@ -391,7 +391,7 @@ async def test_a_pair_without_a_shadow_is_recorded_once_the_answer_has_left(
     active: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
-    pairs, departure = InMemoryPairs(), Departure()
+    pairs, departure = InMemoryPairs(), AnswerSent()
     assign = FixedAssignment(active, shadow=False)
     pairing = pairing_of(FakeModel(), FakeModel(), assign=assign, sink=pairs)
     await pairing.answer(replace(Request.of("r1", 1), departure=departure))
@@ -408,7 +408,7 @@ async def test_the_insurance_does_not_wait_for_an_answer() -> None:
     primary = FakeModel()
     candidate = FakeModel(Conduct.RAISES)
     pairing = pairing_of(primary, candidate, assign=FixedAssignment(Side.CANDIDATE))
-    answering = pairing.answer(replace(Request.of("r1", 1), departure=Departure()))
+    answering = pairing.answer(replace(Request.of("r1", 1), departure=AnswerSent()))
     answer = await asyncio.wait_for(answering, NEVER)
     assert answer.served is Side.PRIMARY
     assert answer.fallback

@@ -146,7 +146,7 @@ def test_limits_of_an_output_go_before_the_steps_and_these_before_the_playbooks(
     assert PLAYBOOK.gate_of(shadow, segment="channel").advance.segment_alarm_ratio == 1.5
 
 
-def test_the_steps_are_known_by_their_order_and_their_percentage() -> None:
+def test_the_steps_are_known_by_their_order_and_their_rollout() -> None:
     shadow, five, ten, hundred, deprecation = PLAYBOOK.steps
     assert PLAYBOOK.after(shadow) == five
     assert PLAYBOOK.after(deprecation) is None

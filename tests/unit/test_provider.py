@@ -105,7 +105,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnleashClient]:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnleashProvider]:
-    """Return our provider on one flag per percentage, all of one group."""
+    """Return our provider on one flag per rollout, all of one group."""
     on_disk = FlagsOnDisk(tmp_path_factory.mktemp("flags") / "flags.json")
     on_disk.write(*_content()["features"])
     made = UnleashProvider(FlagFile(on_disk.path))
@@ -115,11 +115,11 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnleashProvid
 
 
 class TestEvaluation:
-    """Percentages, stickiness, reasons: what the engine says, and nothing else."""
+    """Rollouts, stickiness, reasons: what the engine says, and nothing else."""
 
     @given(request_id=st.text(min_size=1, max_size=128), user_id=st.none() | st.text(max_size=40))
     @settings(max_examples=150, deadline=None)
-    def test_raising_the_percentage_only_adds_ids_and_each_is_as_unleash_has_it(
+    def test_raising_the_rollout_only_adds_ids_and_each_is_as_unleash_has_it(
         self,
         provider: UnleashProvider,
         bare: UnleashClient,
@@ -140,16 +140,14 @@ class TestEvaluation:
         assert ours == sorted(ours)  # off, ..., off, on, ..., on: never back
         assert (ours[0], ours[-1]) == (False, True)
 
-    @pytest.mark.parametrize("percentage", PERCENTAGES)
-    def test_the_share_of_ids_is_the_percentage(
-        self, provider: UnleashProvider, percentage: int
-    ) -> None:
+    @pytest.mark.parametrize("rollout", PERCENTAGES)
+    def test_the_share_of_ids_is_the_rollout(self, provider: UnleashProvider, rollout: int) -> None:
         contexts = (EvaluationContext(f"request-{index}") for index in range(4000))
         on = [
-            provider.resolve_boolean_details(f"flag-{percentage}", False, each).value
+            provider.resolve_boolean_details(f"flag-{rollout}", False, each).value
             for each in contexts
         ]
-        assert 100 * on.count(True) / len(on) == pytest.approx(percentage, abs=2)
+        assert 100 * on.count(True) / len(on) == pytest.approx(rollout, abs=2)
 
     def test_the_same_id_gets_the_same_side_whatever_else_comes_with_it(
         self, provider: UnleashProvider
@@ -228,7 +226,7 @@ class TestEvaluation:
             )
             assert (details.value, details.reason) == (value, Reason.SPLIT)
 
-    def test_a_payload_is_known_at_any_percentage(self, provider: UnleashProvider) -> None:
+    def test_a_payload_is_known_at_any_rollout(self, provider: UnleashProvider) -> None:
         details = provider.resolve_boolean_details("tuned", True, EvaluationContext("r1"))
         assert details.value is False
         assert details.flag_metadata["payload"] == '{"threshold": 0.9}'

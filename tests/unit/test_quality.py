@@ -8,7 +8,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from comparison.evidence.alarms import counted_alarms
 from comparison.evidence.bootstrap import average_precision
-from comparison.evidence.joint_counts import Joint
+from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.quality import RELIABILITY_EDGES, brier, quality, reliability
 from flags.gate.evidence import Count, Paired, Quality
 from tests.counted_pairs import output
@@ -42,7 +42,7 @@ def made(
 ) -> tuple[Quality | None, np.ndarray, np.ndarray]:
     """Return the quality, and both sides' scores as bin centres."""
     counted = output(primary, candidate, labels)
-    joint = Joint.of(counted)
+    joint = JointCounts.of(counted)
     label = counted.alarms["label"]
     found = quality(
         joint,

@@ -14,7 +14,7 @@ from flags.errors import (
     SideStuckError,
 )
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import nobody_waits
+from flags.pairing.call_queue import in_background
 from flags.pairing.observation import Status
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scored, Scorer
@@ -132,7 +132,7 @@ async def test_a_shadow_behind_which_another_hangs_has_not_timed_out(gate: Relea
         return answer_of(0.7)
 
     scorer = scorer_of(model)
-    nobody_waits.set(True)
+    in_background.set(True)
     calls = (scorer.score(Call((number,)), 0.2) for number in (1, 2))
     ended, hung = await asyncio.gather(*calls)
     gate.open()

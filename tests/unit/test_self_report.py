@@ -14,8 +14,8 @@ from flags.export.pair_files import FileLimits, PairFiles
 from flags.export.shipped_file import ShippingLimits
 from flags.export.shipper import Shipper
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
-from flags.monitoring.self_report import FlagLook, Lag, SelfReport, without_credentials
-from flags.monitoring.worker_state import FlagBelief
+from flags.monitoring.self_report import FlagReader, Lag, SelfReport, without_credentials
+from flags.monitoring.worker_state import WorkerFlag
 from flags.pairing.observation import InMemoryPairs
 from flags.pairing.tuning import Tuning
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
@@ -26,7 +26,7 @@ from tests.unit.test_metrics import PAIR
 
 DOMAIN = "self-report-tests"
 
-Look = Callable[[], FlagBelief]
+Look = Callable[[], WorkerFlag]
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def look(flags_file: FlagsOnDisk) -> Look:
     source = FlagFile(flags_file.path)
     api.set_provider_and_wait(UnleashProvider(source), domain=DOMAIN)
     tuning = Tuning(["score"], decide=lambda answer, _thresholds: answer)
-    return FlagLook("flag", api.get_client(DOMAIN), [tuning], source)
+    return FlagReader("flag", api.get_client(DOMAIN), [tuning], source)
 
 
 def payload(value: Any) -> dict[str, Any]:
@@ -81,15 +81,15 @@ def test_a_worker_without_flags_says_so(tmp_path: Path) -> None:
     provider = UnleashProvider(source, start_timeout=0.5)
     with pytest.raises(Exception, match=r"missing\.json"):
         api.set_provider_and_wait(provider, domain=DOMAIN)
-    seen = FlagLook("flag", api.get_client(DOMAIN), [], source)()
+    seen = FlagReader("flag", api.get_client(DOMAIN), [], source)()
     assert (seen.state, seen.enabled, seen.warnings) == ("not_ready", None, ())
     assert "missing.json" in str(seen.error)
 
 
 def test_a_provider_that_is_not_ours_tells_its_state_only() -> None:
     api.set_provider_and_wait(InMemoryProvider({}), domain=DOMAIN)
-    seen = FlagLook("flag", api.get_client(DOMAIN), [], None)()
-    assert seen == FlagBelief("flag", "In-Memory Provider", "ready", tells=False)
+    seen = FlagReader("flag", api.get_client(DOMAIN), [], None)()
+    assert seen == WorkerFlag("flag", "In-Memory Provider", "ready", tells=False)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_credentials_of_the_flag_server_are_never_said(flags_file: FlagsOnDisk) 
     provider = UnleashProvider(source, start_timeout=2)
     with pytest.raises(Exception, match="127"):
         api.set_provider_and_wait(provider, domain=DOMAIN)
-    seen = FlagLook("flag", api.get_client(DOMAIN), [], source)()
+    seen = FlagReader("flag", api.get_client(DOMAIN), [], source)()
     assert seen.source == "http://***@127.0.0.1:9/api"
     assert "secret" not in repr(seen)
     assert "token" not in repr(seen)

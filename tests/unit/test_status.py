@@ -18,12 +18,12 @@ from flags.cli.status import status
 from flags.cli.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
 from flags.monitoring.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
-from flags.operate.status import Change, Status
+from flags.operate.status import Change, MigrationStatus
 from flags.operate.watch import running_workers
 from flags.playbook.stages import Stage
 from flags.unleash.admin import FlagEvent, FlagState, Strategy
 from service.serving import free_port
-from tests.worker_states import NOON, belief, worker_state, workers
+from tests.worker_states import NOON, worker_flag, worker_state, workers
 
 FLAG = "fraud-detector-v2"
 TOKEN = "*:*.secret"  # noqa: S105 - made up
@@ -64,15 +64,15 @@ def event(kind: str, number: int = 1, **others: Any) -> FlagEvent:
     return FlagEvent(**{**common, **others})
 
 
-def seen(*states: Any, flag: FlagState | None = None, **others: Any) -> Status:
-    return Status.of(FLAG, unleash=flag, workers=workers(*states), **others)
+def seen(*states: Any, flag: FlagState | None = None, **others: Any) -> MigrationStatus:
+    return MigrationStatus.of(FLAG, unleash=flag, workers=workers(*states), **others)
 
 
 # --- stage ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("percentage", "stage"),
+    ("rollout", "stage"),
     [
         (0, Stage.SHADOW),
         (1, Stage.CANARY),
@@ -83,27 +83,25 @@ def seen(*states: Any, flag: FlagState | None = None, **others: Any) -> Status:
         (None, None),
     ],
 )
-def test_the_stage_is_derived_from_the_percentage(
-    percentage: int | None, stage: Stage | None
-) -> None:
-    assert Status.of(FLAG, unleash=unleash(percentage)).stage is stage
-    assert Status.of(FLAG, unleash=unleash(percentage, enabled=False)).stage is Stage.OFF
+def test_the_stage_is_derived_from_the_rollout(rollout: int | None, stage: Stage | None) -> None:
+    assert MigrationStatus.of(FLAG, unleash=unleash(rollout)).stage is stage
+    assert MigrationStatus.of(FLAG, unleash=unleash(rollout, enabled=False)).stage is Stage.OFF
 
 
 def test_a_flag_that_is_on_without_a_strategy_is_on_for_everyone() -> None:
-    found = Status.of(FLAG, unleash=unleash(strategies=()))
+    found = MigrationStatus.of(FLAG, unleash=unleash(strategies=()))
     assert found.stage is Stage.RAMP
-    assert found.as_plain()["percentage"] == 100
+    assert found.as_plain()["rollout"] == 100
 
 
 def test_an_archived_flag_is_off() -> None:
-    found = Status.of(FLAG, unleash=unleash(enabled=False, archived=True, strategies=()))
+    found = MigrationStatus.of(FLAG, unleash=unleash(enabled=False, archived=True, strategies=()))
     assert found.stage is Stage.OFF
 
 
 def test_several_strategies_make_no_stage() -> None:
     state = unleash()
-    both = Status.of(FLAG, unleash=unleash(strategies=state.strategies * 2))
+    both = MigrationStatus.of(FLAG, unleash=unleash(strategies=state.strategies * 2))
     assert both.stage is None
 
 
@@ -116,7 +114,7 @@ def test_without_unleash_the_stage_is_what_the_workers_agree_on() -> None:
 
 
 def test_workers_that_differ_are_seen_without_unleash_too() -> None:
-    found = seen(worker_state("w1"), worker_state("w2", flag=belief(rollout=50.0)))
+    found = seen(worker_state("w1"), worker_state("w2", flag=worker_flag(rollout=50.0)))
     assert found.seen.workers_differ
     assert (found.stage, found.seen.followed) == (None, False)
 
@@ -127,15 +125,15 @@ def test_workers_that_differ_are_seen_without_unleash_too() -> None:
 @pytest.mark.parametrize(
     ("flag", "sees", "follows"),
     [
-        (unleash(10), belief(rollout=10.0), True),
-        (unleash(25), belief(rollout=10.0), False),
-        (unleash(10, enabled=False), belief(rollout=10.0), False),
-        (unleash(10), belief(rollout=10.0, enabled=False), False),
-        (unleash(10, enabled=False), belief(rollout=99.0, enabled=False), True),
-        (unleash(10, stickiness="userId"), belief(rollout=10.0), False),
-        (unleash(10), belief(enabled=None, rollout=None, stickiness=None), False),
-        (unleash(None), belief(rollout=None), None),
-        (unleash(10), belief(provider="other", enabled=None, tells=False), None),
+        (unleash(10), worker_flag(rollout=10.0), True),
+        (unleash(25), worker_flag(rollout=10.0), False),
+        (unleash(10, enabled=False), worker_flag(rollout=10.0), False),
+        (unleash(10), worker_flag(rollout=10.0, enabled=False), False),
+        (unleash(10, enabled=False), worker_flag(rollout=99.0, enabled=False), True),
+        (unleash(10, stickiness="userId"), worker_flag(rollout=10.0), False),
+        (unleash(10), worker_flag(enabled=None, rollout=None, stickiness=None), False),
+        (unleash(None), worker_flag(rollout=None), None),
+        (unleash(10), worker_flag(provider="other", enabled=None, tells=False), None),
     ],
 )
 def test_a_worker_follows_if_requests_fare_as_unleash_has_it(
@@ -148,7 +146,7 @@ def test_a_worker_follows_if_requests_fare_as_unleash_has_it(
 
 
 def test_one_worker_that_has_not_followed_is_named_with_what_it_sees() -> None:
-    behind = worker_state("w2", flag=belief(rollout=5.0, state="stale", error="no answer"))
+    behind = worker_state("w2", flag=worker_flag(rollout=5.0, state="stale", error="no answer"))
     found = seen(worker_state("w1"), behind, flag=unleash(10))
     assert found.seen.followed is False
     assert found.workers[0].remarks == ()
@@ -162,7 +160,7 @@ def test_one_worker_that_has_not_followed_is_named_with_what_it_sees() -> None:
 
 def test_what_needs_a_look_is_remarked() -> None:
     state = worker_state(
-        flag=belief(thresholds={"score": 0.93}, warnings=("stickiness is odd",)),
+        flag=worker_flag(thresholds={"score": 0.93}, warnings=("stickiness is odd",)),
         pairs=PairCounts(9, waiting=4, lag_seconds=40.2, dropped={"enospc": 1_200}),
         silence=30,
     )
@@ -234,7 +232,7 @@ def test_tags_and_links_are_no_change() -> None:
 # --- on the terminal ------------------------------------------------------------------------------
 
 
-def printed(found: Status, width: int = 80) -> list[str]:
+def printed(found: MigrationStatus, width: int = 80) -> list[str]:
     out = StringIO()
     print_status(found, Console(file=out, width=width, highlight=False), NOON)
     return [line.rstrip() for line in out.getvalue().splitlines()]
@@ -246,10 +244,10 @@ def test_everything_fits_into_eighty_columns() -> None:
         worker_state(f"{number}bcdef01-2345", flag=flag, pid=4_194_304, pairs=pairs)
         for number, (flag, pairs) in enumerate(
             [
-                (belief(rollout=100.0), PairCounts(12_345_678)),
-                (belief(rollout=5.0), PairCounts(1, dropped={"enospc": 123_456})),
-                (belief(enabled=None, state="not_ready", age_seconds=3600.0), PairCounts(0)),
-                (belief(rollout=100.0, stickiness="sessionId"), PairCounts(5)),
+                (worker_flag(rollout=100.0), PairCounts(12_345_678)),
+                (worker_flag(rollout=5.0), PairCounts(1, dropped={"enospc": 123_456})),
+                (worker_flag(enabled=None, state="not_ready", age_seconds=3600.0), PairCounts(0)),
+                (worker_flag(rollout=100.0, stickiness="sessionId"), PairCounts(5)),
             ]
         )
     ]
@@ -275,8 +273,8 @@ def test_everything_fits_into_eighty_columns() -> None:
 @pytest.mark.parametrize(
     ("second", "words"),
     [
-        (belief(), "2 workers: all see the same"),
-        (belief(rollout=50.0), "2 workers: they DIFFER"),
+        (worker_flag(), "2 workers: all see the same"),
+        (worker_flag(rollout=50.0), "2 workers: they DIFFER"),
     ],
 )
 def test_without_unleash_the_workers_are_held_against_each_other(second: Any, words: str) -> None:
@@ -287,7 +285,9 @@ def test_without_unleash_the_workers_are_held_against_each_other(second: Any, wo
 
 def test_a_terminal_cannot_be_steered_from_the_dashboard() -> None:
     change = event("feature-strategy-update", rollout_after=1, by="\x1b[2Jada [red]")
-    state = worker_state("\x1b]0;owned", flag=belief(error="\x1b[31m[bold]no", stickiness="\r\n"))
+    state = worker_state(
+        "\x1b]0;owned", flag=worker_flag(error="\x1b[31m[bold]no", stickiness="\r\n")
+    )
     lines = printed(seen(state, flag=unleash(), events=[change]))
     text = "\n".join(lines)
     assert "\x1b" not in text
@@ -308,7 +308,7 @@ def test_a_terminal_cannot_be_steered_from_the_dashboard() -> None:
 )
 def test_the_age_of_a_change_is_in_the_unit_that_tells_most(age: timedelta, words: str) -> None:
     entry = event("feature-archived", time=NOON - age)
-    assert words in printed(Status.of(FLAG, unleash=unleash(), events=[entry]))[2]
+    assert words in printed(MigrationStatus.of(FLAG, unleash=unleash(), events=[entry]))[2]
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -420,10 +420,10 @@ def test_without_a_service_and_a_flag_there_is_nothing_to_show() -> None:
 
 
 def test_json_is_all_there_is_on_stdout() -> None:
-    with answering(200, said_now(flag=belief(state="stale"))) as (url, _):
+    with answering(200, said_now(flag=worker_flag(state="stale"))) as (url, _):
         shown = run("--service", url, "--json")
     found = json.loads(shown.stdout)
-    assert (found["flag"], found["stage"], found["percentage"]) == (FLAG, "canary", 10.0)
+    assert (found["flag"], found["stage"], found["rollout"]) == (FLAG, "canary", 10.0)
     assert (found["enabled"], found["stickiness"], found["followed"]) == (True, "requestId", None)
     (worker,) = found["workers"]
     assert worker["remarks"] == ["its flags are stale"]

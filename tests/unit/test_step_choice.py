@@ -24,7 +24,7 @@ PLAYBOOK = Playbook(flag=FLAG)
         ("shadow", "shadow, 0 %"),
     ],
 )
-def test_a_step_is_named_by_percentage_stage_or_both(wanted: str, name: str) -> None:
+def test_a_step_is_named_by_rollout_stage_or_both(wanted: str, name: str) -> None:
     assert chosen_step(PLAYBOOK, wanted).name == name
 
 
@@ -34,7 +34,7 @@ def test_a_step_that_is_not_there_is_refused_with_those_that_are(wanted: str) ->
         chosen_step(PLAYBOOK, wanted)
 
 
-def test_the_first_step_at_a_percentage_is_taken() -> None:
+def test_the_first_step_at_a_rollout_is_taken() -> None:
     assert step_at(PLAYBOOK, 100.0).name == "ramp, 100 %"
     with pytest.raises(StepNotFoundError, match=r"no step 12\.5 %"):
         step_at(PLAYBOOK, 12.5)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from flags.pairing.call_queue import nobody_waits
+from flags.pairing.call_queue import in_background
 from flags.pairing.side_threads import SideThreads, ThreadCall
 from tests.fakes import Release, eventually, until
 
@@ -229,7 +229,7 @@ def patiently(threads: SideThreads, call: Callable[[], T]) -> ThreadCall[T]:
     """Submit a call that nobody waits for."""
 
     def submit() -> ThreadCall[T]:
-        nobody_waits.set(True)
+        in_background.set(True)
         return threads.submit(call)
 
     return contextvars.copy_context().run(submit)

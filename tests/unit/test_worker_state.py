@@ -1,4 +1,4 @@
-"""Who is on the roster, whatever becomes of processes, files and disks."""
+"""Who is on the registry, whatever becomes of processes, files and disks."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from flags.monitoring.worker_state import (
     GONE,
     SILENT,
     PairCounts,
-    Roster,
     ShippingCounts,
+    WorkerRegistry,
     Workers,
     WorkerState,
 )
-from tests.worker_states import NOON, belief, worker_state, workers
+from tests.worker_states import NOON, worker_flag, worker_state, workers
 
 
 class Clock:
@@ -41,9 +41,9 @@ def clock_at_noon() -> Clock:
 
 
 @pytest.fixture
-def rosters(tmp_path: Path, clock_at_noon: Clock) -> tuple[Roster, Roster]:
+def rosters(tmp_path: Path, clock_at_noon: Clock) -> tuple[WorkerRegistry, WorkerRegistry]:
     """Return the rosters of two workers of one service."""
-    ours, theirs = (Roster(tmp_path, "FraudDetector", clock_at_noon) for _ in range(2))
+    ours, theirs = (WorkerRegistry(tmp_path, "FraudDetector", clock_at_noon) for _ in range(2))
     return ours, theirs
 
 
@@ -67,7 +67,9 @@ def ended_process(*, reaped: bool) -> Iterator[int]:
     process.stdin.close()
 
 
-def test_every_worker_sees_all_of_them_the_oldest_first(rosters: tuple[Roster, Roster]) -> None:
+def test_every_worker_sees_all_of_them_the_oldest_first(
+    rosters: tuple[WorkerRegistry, WorkerRegistry],
+) -> None:
     ours, theirs = rosters
     older = worker_state("older", started=NOON - timedelta(hours=2))
     ours.publish(worker_state("younger"))
@@ -76,17 +78,19 @@ def test_every_worker_sees_all_of_them_the_oldest_first(rosters: tuple[Roster, R
     assert ours.running()[0] == older
 
 
-def test_the_last_state_counts(rosters: tuple[Roster, Roster], tmp_path: Path) -> None:
+def test_the_last_state_counts(
+    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
+) -> None:
     ours, theirs = rosters
-    ours.publish(worker_state(flag=belief(rollout=5.0)))
-    ours.publish(worker_state(flag=belief(rollout=25.0)))
+    ours.publish(worker_state(flag=worker_flag(rollout=5.0)))
+    ours.publish(worker_state(flag=worker_flag(rollout=25.0)))
     (seen,) = theirs.running()
     assert seen.flag.rollout == 25.0
     assert files(tmp_path) == ["w1.json"]
 
 
 def test_a_worker_that_withdraws_leaves_no_file(
-    rosters: tuple[Roster, Roster], tmp_path: Path
+    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
     ours, theirs = rosters
     ours.publish(worker_state())
@@ -98,7 +102,7 @@ def test_a_worker_that_withdraws_leaves_no_file(
 
 @pytest.mark.parametrize("reaped", [True, False])
 def test_a_killed_worker_is_off_the_list_at_once_and_its_file_is_swept_away(
-    rosters: tuple[Roster, Roster], tmp_path: Path, reaped: bool
+    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, reaped: bool
 ) -> None:
     ours, theirs = rosters
     ours.publish(worker_state("alive"))
@@ -112,7 +116,7 @@ def test_a_killed_worker_is_off_the_list_at_once_and_its_file_is_swept_away(
 
 
 def test_a_silent_worker_stays_on_the_list_for_a_minute(
-    rosters: tuple[Roster, Roster], clock_at_noon: Clock
+    rosters: tuple[WorkerRegistry, WorkerRegistry], clock_at_noon: Clock
 ) -> None:
     ours, theirs = rosters
     theirs.publish(worker_state("silent"))
@@ -126,7 +130,10 @@ def test_a_silent_worker_stays_on_the_list_for_a_minute(
 
 @pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"pid_namespace": 1}])
 def test_a_process_id_of_another_machine_or_container_means_nothing_here(
-    rosters: tuple[Roster, Roster], clock_at_noon: Clock, tmp_path: Path, elsewhere: dict
+    rosters: tuple[WorkerRegistry, WorkerRegistry],
+    clock_at_noon: Clock,
+    tmp_path: Path,
+    elsewhere: dict,
 ) -> None:
     ours, theirs = rosters
     with ended_process(reaped=True) as pid:
@@ -140,7 +147,7 @@ def test_a_process_id_of_another_machine_or_container_means_nothing_here(
 
 
 def test_files_that_nobody_touches_for_an_hour_are_removed(
-    rosters: tuple[Roster, Roster], clock_at_noon: Clock, tmp_path: Path
+    rosters: tuple[WorkerRegistry, WorkerRegistry], clock_at_noon: Clock, tmp_path: Path
 ) -> None:
     ours, theirs = rosters
     theirs.publish(worker_state("elsewhere", host="another"))
@@ -155,7 +162,7 @@ def test_files_that_nobody_touches_for_an_hour_are_removed(
 
 
 def test_another_service_in_the_same_folder_is_left_alone(
-    rosters: tuple[Roster, Roster], tmp_path: Path
+    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
     ours, theirs = rosters
     with ended_process(reaped=True) as pid:
@@ -169,7 +176,7 @@ def test_another_service_in_the_same_folder_is_left_alone(
     "content", [b"", b"{", b"[]", b"null", b'{"worker": "odd"}', b"\xff\xfe", b'"odd"']
 )
 def test_a_file_that_is_no_state_is_passed_over(
-    rosters: tuple[Roster, Roster], tmp_path: Path, content: bytes
+    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, content: bytes
 ) -> None:
     ours, _ = rosters
     ours.publish(worker_state())
@@ -179,12 +186,12 @@ def test_a_file_that_is_no_state_is_passed_over(
 
 
 def test_a_state_counts_under_its_own_name_only(
-    rosters: tuple[Roster, Roster], tmp_path: Path
+    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
     ours, _ = rosters
     ours.publish(worker_state())
     (tmp_path / FOLDER / "w1.json").rename(tmp_path / FOLDER / "copy.json")
-    assert Roster(tmp_path, "FraudDetector").running() == ()
+    assert WorkerRegistry(tmp_path, "FraudDetector").running() == ()
 
 
 def test_a_folder_that_cannot_be_written_costs_the_others_view_only_and_is_told_once(
@@ -192,7 +199,7 @@ def test_a_folder_that_cannot_be_written_costs_the_others_view_only_and_is_told_
 ) -> None:
     pairs = tmp_path / "pairs"
     pairs.write_text("a file where the folder should be")
-    ours = Roster(pairs, "FraudDetector", clock_at_noon)
+    ours = WorkerRegistry(pairs, "FraudDetector", clock_at_noon)
     for recorded in range(3):
         ours.publish(worker_state(pairs=PairCounts(recorded)))
     assert [state.pairs.recorded for state in ours.running()] == [2]
@@ -200,12 +207,12 @@ def test_a_folder_that_cannot_be_written_costs_the_others_view_only_and_is_told_
     assert "cannot see this one" in caplog.text
     pairs.unlink()
     ours.publish(worker_state())
-    assert names(Roster(pairs, "FraudDetector", clock_at_noon).running()) == ["w1"]
+    assert names(WorkerRegistry(pairs, "FraudDetector", clock_at_noon).running()) == ["w1"]
     ours.withdraw()
 
 
 def test_readers_never_find_half_a_state(tmp_path: Path, clock_at_noon: Clock) -> None:
-    ours = Roster(tmp_path, "FraudDetector", clock_at_noon)
+    ours = WorkerRegistry(tmp_path, "FraudDetector", clock_at_noon)
     ours.publish(worker_state())
     stop = threading.Event()
 
@@ -219,7 +226,7 @@ def test_readers_never_find_half_a_state(tmp_path: Path, clock_at_noon: Clock) -
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        theirs = Roster(tmp_path, "FraudDetector", clock_at_noon)
+        theirs = WorkerRegistry(tmp_path, "FraudDetector", clock_at_noon)
         assert all(names(theirs.running()) == ["w1"] for _ in range(300))
     finally:
         stop.set()
@@ -227,7 +234,7 @@ def test_readers_never_find_half_a_state(tmp_path: Path, clock_at_noon: Clock) -
 
 
 def test_what_a_service_says_survives_json() -> None:
-    flag = belief(thresholds={"score": 0.93}, error="no", warnings=("odd",), age_seconds=None)
+    flag = worker_flag(thresholds={"score": 0.93}, error="no", warnings=("odd",), age_seconds=None)
     pairs = PairCounts(5, waiting=2, lag_seconds=1.5, dropped={"enospc": 3})
     shipping = ShippingCounts("http://c:4318", 7, {"http_400": 1}, {"connection": 2}, 512, 3.5)
     said = workers(

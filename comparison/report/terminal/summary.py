@@ -6,14 +6,14 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from comparison.evidence.alarms import Alarms, SegmentAlarms
+from comparison.evidence.alarms import Alarms, SegmentTable
 from comparison.evidence.number_format import (
-    counted,
     decimals_for,
     fixed,
     p_value,
     percent,
     percent_interval,
+    plural,
     printable,
     seconds,
     times,
@@ -57,7 +57,7 @@ def _print_header(summary: Summary, console: Console) -> None:
     rows = [
         ("pairs", f"{summary.pairs:,}, {_completeness(summary)}"),
         ("time", f"{summary.first:%Y-%m-%d %H:%M:%S} to {summary.last:%Y-%m-%d %H:%M:%S} UTC"),
-        ("from", f"{summary.source} ({counted(summary.accounting.files, 'file')})"),
+        ("from", f"{summary.source} ({plural(summary.accounting.files, 'file')})"),
     ]
     rows += [
         (side.side, _listed(side.models))
@@ -77,7 +77,7 @@ def _completeness(summary: Summary) -> str:
     still_open = sum(not worker.stopped for worker in accounting.workers)
     return (
         f"complete {percent(accounting.completeness)}: {accounting.found:,} of "
-        f"{accounting.expected:,} made{flags} by {counted(len(accounting.workers), 'worker')}"
+        f"{accounting.expected:,} made{flags} by {plural(len(accounting.workers), 'worker')}"
         + (f" ({still_open:,} without a closing record)" if still_open else "")
     )
 
@@ -85,9 +85,9 @@ def _completeness(summary: Summary) -> str:
 def _set_aside(summary: Summary) -> str:
     read = summary.accounting
     parts = (
-        (read.duplicates, counted(read.duplicates, "duplicate")),
-        (read.foreign, counted(read.foreign, "foreign span")),
-        (read.torn, counted(read.torn, "last line") + " cut off"),
+        (read.duplicates, plural(read.duplicates, "duplicate")),
+        (read.foreign, plural(read.foreign, "foreign span")),
+        (read.torn, plural(read.torn, "last line") + " cut off"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )
     return ", ".join(text for count, text in parts if count)
@@ -151,7 +151,7 @@ def _print_output(output: OutputFigures, console: Console) -> None:
     if output.alarms:
         _print_alarms(output, output.alarms, console)
     _print_scores(output, console)
-    segments: dict[str, list[SegmentAlarms]] = {}
+    segments: dict[str, list[SegmentTable]] = {}
     for segment in output.segments:
         segments.setdefault(segment.segment, []).append(segment)
     for name, values in segments.items():
@@ -212,7 +212,7 @@ def _print_scores(output: OutputFigures, console: Console) -> None:
         note(console, f"the candidate scores {distance} {direction} on average")
 
 
-def _print_segments(title: str, segments: Sequence[SegmentAlarms], console: Console) -> None:
+def _print_segments(title: str, segments: Sequence[SegmentTable], console: Console) -> None:
     table = new_table(title, "value", "pairs", "primary", "candidate", "ratio", "95 % CI")
     for segment in segments[:SEGMENT_ROWS]:
         alarms = segment.alarms

@@ -5,7 +5,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from comparison.evidence.number_format import counted, percent, printable, span
+from comparison.evidence.number_format import percent, plural, printable, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.terminal.quality import print_quality
@@ -44,7 +44,7 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
     heading = f"{printable(window.flag)}: {judgement.step.name}"
     console.print(Text(heading, style="bold"))
     complete = Count(integrity.found, integrity.expected or 0).rate
-    aside = f", {window.other_rollouts:,} at other percentages" if window.other_rollouts else ""
+    aside = f", {window.other_rollouts:,} at other rollouts" if window.other_rollouts else ""
     print_pairs(
         console,
         [
@@ -79,4 +79,4 @@ def _print_decision(judgement: Judgement, console: Console) -> None:
         console.print(Text(f"- {printable(reason)}"))
     more = len(verdict.reasons) - REASONS
     if more > 0:
-        note(console, f"and {counted(more, 'more reason')}; --json has all of them")
+        note(console, f"and {plural(more, 'more reason')}; --json has all of them")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.error_rate import segment_share, share
+from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Evidence, Output, SegmentAlarms
-from flags.gate.limit_check import Bounds, Question, Wording, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
 from flags.gate.sequences import RatioSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
@@ -35,7 +35,7 @@ def _ratio(output: Output, playbook: Playbook, step: Step, outputs: int) -> Chec
     alarms = output.alarms
     assert alarms is not None  # noqa: S101  # the caller has looked
     gate = playbook.gate_of(step, output=output.name)
-    check = Question(
+    check = LimitCheck(
         "alarm_ratio",
         RatioSequence(alarms),
         _RATE,
@@ -46,7 +46,7 @@ def _ratio(output: Output, playbook: Playbook, step: Step, outputs: int) -> Chec
         output=output.name,
         rolls_back=True,
         required=step.stage is not Stage.DEPRECATION,
-    ).answer(playbook.error_rate, share(playbook.error_rate, "alarm_ratio", outputs))
+    ).answer(playbook.error_rate, error_share(playbook.error_rate, "alarm_ratio", outputs))
     fired = alarms.primary.count + alarms.candidate.count
     few = gate.advance.min_alarms
     if check.figure is None:
@@ -63,7 +63,7 @@ def _segment_ratio(
     gate = playbook.gate_of(step, output=output.name, segment=each.segment)
     fired = each.alarms.primary.count + each.alarms.candidate.count
     counts = fired >= gate.advance.segment_min_alarms
-    check = Question(
+    check = LimitCheck(
         "segment_alarm_ratio",
         RatioSequence(each.alarms),
         _RATE,

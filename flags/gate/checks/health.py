@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from flags.gate.checks.integrity import plain
-from flags.gate.error_rate import share
+from flags.gate.error_rate import error_share
 from flags.gate.evidence import DURATION_EDGES, Durations, Evidence
-from flags.gate.limit_check import Bounds, Question, Wording, percent, points, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
 from flags.gate.sequences import DifferenceSequence, QuantileRatioSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
@@ -31,7 +31,7 @@ def health_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
 
 def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
     gate, health = playbook.gate_of(step), evidence.health
-    yield Question(
+    yield LimitCheck(
         "failure_rate",
         DifferenceSequence(health.failures),
         _FAILURES,
@@ -40,9 +40,9 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
         high=Bounds(gate.advance.failure_rate, gate.rollback.failure_rate),
         rolls_back=True,
         required=step.stage is not Stage.DEPRECATION,
-    ).answer(playbook.error_rate, share(playbook.error_rate, "failure_rate"))
+    ).answer(playbook.error_rate, error_share(playbook.error_rate, "failure_rate"))
     if evidence.window.rollout > 0:
-        yield Question(
+        yield LimitCheck(
             "fallback_rate",
             ShareSequence(health.fallbacks),
             _FALLBACKS,
@@ -50,7 +50,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             evidence.window.pairs,
             high=Bounds(gate.advance.fallback_rate, gate.rollback.fallback_rate),
             rolls_back=True,
-        ).answer(playbook.error_rate, share(playbook.error_rate, "fallback_rate"))
+        ).answer(playbook.error_rate, error_share(playbook.error_rate, "fallback_rate"))
 
 
 def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
@@ -73,7 +73,7 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
                 limit=getattr(gate.advance, name),
             )
             continue
-        yield Question(
+        yield LimitCheck(
             name,
             sequence,
             Wording(f"{name[-3:]} {{figure}} primary's", times, "x", counted="calls"),
@@ -82,7 +82,7 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
             high=Bounds(getattr(gate.advance, name), getattr(gate.rollback, name)),
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
-        ).answer(playbook.error_rate, share(playbook.error_rate, name))
+        ).answer(playbook.error_rate, error_share(playbook.error_rate, name))
 
 
 def _primary_served(evidence: Evidence) -> Check:

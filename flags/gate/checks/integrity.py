@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from flags.gate.evidence import Evidence, Output
-from flags.gate.limit_check import Bounds, Question, Wording, percent
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.durations import duration_text
@@ -30,7 +30,7 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         yield _noise(evidence, limits)
     yield _sample_ratio(evidence, playbook, limits)
     shed = evidence.health.shed
-    yield Question(
+    yield LimitCheck(
         "shed_rate",
         ShareSequence(shed),
         _SHED,

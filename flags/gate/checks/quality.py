@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from flags.gate.checks.integrity import plain
-from flags.gate.error_rate import share
+from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Output, Paired, Quality
-from flags.gate.limit_check import Bounds, Question, Wording, decimal, percent
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent
 from flags.gate.sequences import DifferenceSequence, NormalSequence
 from flags.gate.sequences.normal import NONE
 from flags.gate.verdict import Check, Outcome
@@ -41,7 +41,7 @@ def _quality(evidence: Evidence, output: Output, playbook: Playbook, step: Step)
     required = step.min_labels > 0
     if output.alarms is not None:
         caught = quality.caught if quality else Paired(0, 0, 0, 0)
-        yield Question(
+        yield LimitCheck(
             "recall_loss",
             DifferenceSequence(caught),
             _RECALL,
@@ -52,10 +52,11 @@ def _quality(evidence: Evidence, output: Output, playbook: Playbook, step: Step)
             rolls_back=True,
             required=required,
         ).answer(
-            playbook.error_rate, share(playbook.error_rate, "recall_loss", len(evidence.outputs))
+            playbook.error_rate,
+            error_share(playbook.error_rate, "recall_loss", len(evidence.outputs)),
         )
     loss = -gate.advance.average_precision_loss
-    yield Question(
+    yield LimitCheck(
         "average_precision_loss",
         NormalSequence(
             quality.average_precision_difference if quality else NONE,

@@ -10,7 +10,7 @@ KEPT_BYTES: Final = 2**18
 """Up to this length a stream is kept for `score` to be read from; beyond it nothing is."""
 
 
-class Tally:
+class StreamDigest:
     """Count the items of one stream, and digest their bytes in the order in which they were sent.
 
     With `keep`, the items are kept as well, as long as they are not longer than KEPT_BYTES.

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from flags.pairing.scorer import Call, Outcome, guard, guard_async
+from flags.pairing.scorer import Call, CallResult, guard, guard_async
 from flags.pairing.side_threads import SideThreads, ThreadCall
 
 
@@ -19,14 +19,14 @@ class End(Enum):
 END: Final = End.END
 
 
-class Turns(Protocol):
+class ItemSource(Protocol):
     """The turns of one stream, asked for one at a time."""
 
     @property
     def stuck(self) -> bool:
         """Say whether a turn would have to wait for threads that all hang."""
 
-    def next(self) -> "asyncio.Future[Outcome]":
+    def next(self) -> "asyncio.Future[CallResult]":
         """Begin a turn and return what will come of it: an item, END, or an error."""
 
     def give_up(self) -> None:
@@ -40,17 +40,17 @@ StreamModel = Callable[..., Any]
 """A generator function, asynchronous or not, or any callable that returns Turns."""
 
 
-def turns_of(model: StreamModel, call: Call, threads: SideThreads) -> Turns:
+def item_source(model: StreamModel, call: Call, threads: SideThreads) -> ItemSource:
     """Return the turns of `call`: in `threads` if the model is a plain generator function."""
     if inspect.isasyncgenfunction(model):
-        return AsyncTurns(model, call)
+        return AsyncItems(model, call)
     if inspect.isgeneratorfunction(model):
-        return ThreadTurns(model, call, threads)
-    turns: Turns = model(*call.args, **call.kwargs)
+        return ThreadItems(model, call, threads)
+    turns: ItemSource = model(*call.args, **call.kwargs)
     return turns
 
 
-class AsyncTurns:
+class AsyncItems:
     """Take the turns of an asynchronous generator, on the event loop.
 
     All of them in one task, as what is entered in a turn (a time limit, a group of tasks) may be
@@ -64,11 +64,11 @@ class AsyncTurns:
         self._call = call
         self._items: AsyncGenerator[Any, None] | None = None
         self._wanted = asyncio.Event()
-        self._turn: asyncio.Future[Outcome] | None = None
+        self._turn: asyncio.Future[CallResult] | None = None
         self._driver: asyncio.Task[None] | None = None
         self._closed = False
 
-    def next(self) -> "asyncio.Future[Outcome]":
+    def next(self) -> "asyncio.Future[CallResult]":
         """Begin a turn and return what will come of it."""
         if self._driver is None:
             self._driver = asyncio.create_task(self._drive())
@@ -111,7 +111,7 @@ class AsyncTurns:
             return END
 
 
-class ThreadTurns:
+class ThreadItems:
     """Take the turns of a plain generator, each in a thread of its side: none is held between."""
 
     def __init__(
@@ -121,14 +121,14 @@ class ThreadTurns:
         self._call = call
         self._threads = threads
         self._items: Generator[Any, None, None] | None = None
-        self._running: ThreadCall[Outcome] | None = None
+        self._running: ThreadCall[CallResult] | None = None
 
     @property
     def stuck(self) -> bool:
         """Say whether every thread of the side hangs."""
         return self._threads.all_stuck
 
-    def next(self) -> "asyncio.Future[Outcome]":
+    def next(self) -> "asyncio.Future[CallResult]":
         """Begin a turn and return what will come of it."""
         self._running = self._threads.submit(lambda: guard(self._take, Call()))
         return self._running.future

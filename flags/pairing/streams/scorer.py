@@ -6,10 +6,10 @@ from flags.errors import AnswerUnreadableError
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, Outcome, Scored, Scorer
+from flags.pairing.scorer import Call, CallResult, Scored, Scorer
 from flags.pairing.side_threads import SideThreads
-from flags.pairing.streams.digest import Tally
-from flags.pairing.streams.items import StreamModel, turns_of
+from flags.pairing.streams.digest import StreamDigest
+from flags.pairing.streams.items import StreamModel, item_source
 from flags.pairing.streams.side_stream import Encode, SideStream, as_sent
 
 
@@ -45,8 +45,8 @@ class StreamScorer(Scorer):
     def opened(self, call: Call | Exception) -> SideStream:
         """Return the stream of `call`, not begun; an exception in its place is the side's error."""
         given = call if isinstance(call, Call) else Call()
-        tally = Tally(keep=bool(self._reading.outputs))
-        turns = turns_of(self._model, given, self._threads)
+        tally = StreamDigest(keep=bool(self._reading.outputs))
+        turns = item_source(self._model, given, self._threads)
         stream = SideStream(self.side, turns, tally, self._encode)
         if isinstance(call, Exception):
             stream.fail(Status.ERROR, call)
@@ -77,7 +77,7 @@ class StreamScorer(Scorer):
             except AnswerUnreadableError as too_long:
                 error = too_long
             else:
-                return self._observed(Outcome(answer, None, stream.seconds), {})
+                return self._observed(CallResult(answer, None, stream.seconds), {})
         return Scored(
             Observation(
                 Status.OK, duration=stream.seconds, model=self.tag, error=type(error).__name__

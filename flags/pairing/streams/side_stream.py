@@ -8,11 +8,11 @@ import pydantic_core
 
 from flags.errors import CallerLeftError, SideStuckError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import Place, current_place
+from flags.pairing.call_queue import QueuePosition, current_place
 from flags.pairing.observation import Status
-from flags.pairing.scorer import Outcome, busy, raisable
-from flags.pairing.streams.digest import Tally
-from flags.pairing.streams.items import END, Turns
+from flags.pairing.scorer import CallResult, busy, raisable
+from flags.pairing.streams.digest import StreamDigest
+from flags.pairing.streams.items import END, ItemSource
 
 _CLOSED_WITHIN: Final = 1.0
 """Seconds that a model gets to stop once nobody takes its stream any more."""
@@ -38,7 +38,7 @@ class SideStream:
     nothing more will be taken: the end was reached, a turn failed, or the caller left.
     """
 
-    def __init__(self, side: Side, turns: Turns, tally: Tally, encode: Encode) -> None:
+    def __init__(self, side: Side, turns: ItemSource, tally: StreamDigest, encode: Encode) -> None:
         self.side = side
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = Status.OK
@@ -48,8 +48,8 @@ class SideStream:
         self.first_item: float | None = None
         self.tally = tally
         self._turns = turns
-        self._place = Place()
-        self._turn: asyncio.Future[Outcome] | None = None
+        self._place = QueuePosition()
+        self._turn: asyncio.Future[CallResult] | None = None
         self._encode = encode
         self._sent: str | bytes = b""
         self._gap: float | None = None
@@ -145,7 +145,7 @@ class SideStream:
         else:
             self.expire(limit or 0.0)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: CallResult) -> None:
         if outcome.duration is not None:
             self.seconds = (self.seconds or 0.0) + outcome.duration
         if outcome.error is not None:

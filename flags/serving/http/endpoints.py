@@ -27,7 +27,7 @@ def endpoints(source: LiveSource) -> Starlette:
     """Return the application to mount at the root: the page itself has no slash at its end."""
 
     def workers(_request: Request) -> Response:  # not async: it reads files
-        seen = Workers(source.service, source.flag, datetime.now(UTC), source.roster.running())
+        seen = Workers(source.service, source.flag, datetime.now(UTC), source.registry.running())
         return _json(seen.to_json())
 
     def live(_request: Request) -> Response:

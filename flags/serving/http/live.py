@@ -8,7 +8,7 @@ import orjson
 
 from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
-from flags.monitoring.worker_state import Roster, Workers
+from flags.monitoring.worker_state import WorkerRegistry, Workers
 from flags.playbook.stages import Stage
 from flags.serving.http.last_verdict import LastVerdict, last_verdict
 from flags.serving.settings import Settings
@@ -45,7 +45,7 @@ class Live:
     """False where the workers see the flag differently."""
     stage: Stage | None
     enabled: bool | None
-    percentage: float | None
+    rollout: float | None
     stickiness: str | None
     since: datetime | None
     """When the first worker saw the flag so; None where they do not agree."""
@@ -64,7 +64,7 @@ class Live:
 class LiveSource:
     """Where the page's figures come from."""
 
-    roster: Roster
+    registry: WorkerRegistry
     service: str
     flag: str
     settings: Settings
@@ -72,10 +72,10 @@ class LiveSource:
     def look(self) -> Live:
         """Return what is to be seen now; reads files."""
         folder, now = self.settings.pairs_dir, datetime.now(UTC)
-        workers = Workers(self.service, self.flag, now, self.roster.running())
+        workers = Workers(self.service, self.flag, now, self.registry.running())
         seen = ServiceView.of(workers)
         view = seen.flag
-        own = self.roster.own
+        own = self.registry.own
         times = [each.state.flag.since for each in seen.workers if each.state.flag.since]
         found = (read_recent(recent_path(folder, each.worker)) for each in workers.workers)
         return Live(
@@ -85,7 +85,7 @@ class LiveSource:
             agreed=not seen.workers_differ,
             stage=view.stage if view else None,
             enabled=view.enabled if view else None,
-            percentage=view.percentage if view else None,
+            rollout=view.rollout if view else None,
             stickiness=view.stickiness if view else None,
             since=min(times, default=None) if view else None,
             link=self._link(seen),
@@ -120,7 +120,7 @@ def flag_link(settings: Settings, project: str | None, flag: str) -> str | None:
 
 
 def _worker(view: WorkerView, flag: FlagView | None, answers_this: bool) -> LiveWorker:
-    state, belief, sees = view.state, view.state.flag, view.sees
+    state, seen_flag, sees = view.state, view.state.flag, view.sees
     if sees and flag and sees.stickiness == flag.stickiness:  # which is said of all of them
         sees = replace(sees, stickiness=None)
     return LiveWorker(
@@ -128,10 +128,10 @@ def _worker(view: WorkerView, flag: FlagView | None, answers_this: bool) -> Live
         pid=state.pid,
         host=state.host,
         answers_this=answers_this,
-        state="silent" if view.silent else belief.state,
+        state="silent" if view.silent else seen_flag.state,
         stage=sees.stage if sees else None,
         sees=str(sees) if sees else "no flag",
-        since=belief.since,
+        since=seen_flag.since,
         pairs=state.pairs.recorded,
         dropped=sum(state.pairs.dropped.values()),
         remarks=view.remarks,

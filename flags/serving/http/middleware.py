@@ -28,7 +28,7 @@ def afterwards(scope: Scope, callback: Callable[[], object]) -> None:
     scope.setdefault(AFTERWARDS, []).append(callback)
 
 
-class Edge:
+class RequestMiddleware:
     """ASGI middleware around the API routes; everything else passes untouched."""
 
     def __init__(

@@ -24,7 +24,7 @@ from flags.serving.isolated.pipe import BlockingPipe
 
 
 @dataclass(frozen=True)
-class Program:
+class ChildProgram:
     """What the candidate's process is told at its start."""
 
     service: str
@@ -43,7 +43,7 @@ class Program:
     worker_index: int | None
 
     @classmethod
-    def of(cls, service: Service[Any], folder: str, *, gc_freeze: bool = True) -> "Program":
+    def of(cls, service: Service[Any], folder: str, *, gc_freeze: bool = True) -> "ChildProgram":
         """Describe `service` and the worker that this is; raises BentoMLException where the
         service cannot be imported by name.
         """
@@ -78,7 +78,7 @@ class Program:
         return service
 
 
-def run(program: Program, end: socket.socket) -> None:
+def run(program: ChildProgram, end: socket.socket) -> None:
     """Serve the program's service to whoever holds the other end, until that is closed."""
     _end_with_the_worker()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -89,7 +89,7 @@ def run(program: Program, end: socket.socket) -> None:
         asyncio.run(_serve(program, BlockingPipe(end)))
 
 
-async def _serve(program: Program, pipe: BlockingPipe) -> None:
+async def _serve(program: ChildProgram, pipe: BlockingPipe) -> None:
     loaded = freeze_loaded if program.gc_freeze else None
     await Host(program.folder, pipe, loaded).serve(program.imported)
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from bentoml import Service
 
-from flags.pairing.scorer import Call, Outcome, guard, guard_async
+from flags.pairing.scorer import Call, CallResult, guard, guard_async
 from flags.pairing.streams.items import END
 from flags.serving.isolated.host_stream import HostedStream
 from flags.serving.isolated.pipe import BlockingPipe
@@ -40,7 +40,7 @@ CANCEL: Final = "cancel"
 """Cancels the call whose number it carries."""
 
 
-class Asked(NamedTuple):
+class CallMessage(NamedTuple):
     """One call, as it travels."""
 
     api: str
@@ -51,23 +51,23 @@ class Asked(NamedTuple):
     traced: Traced
 
 
-class Turn(NamedTuple):
+class NextItemMessage(NamedTuple):
     """One turn of a stream, as it travels."""
 
     api: str
     stream: int
-    asked: Asked | None
+    asked: CallMessage | None
     """The call that the stream answers, with its first turn."""
 
 
-class Enough(NamedTuple):
+class CloseMessage(NamedTuple):
     """Says that nothing more of a stream is wanted; it has no answer."""
 
     api: str
     stream: int
 
 
-class Answered(NamedTuple):
+class ResultMessage(NamedTuple):
     """What became of a call, as it travels."""
 
     value: Any
@@ -130,44 +130,44 @@ class Host:
             try:
                 message = pickle.loads(body)  # noqa: S301 - the worker's own
             except Exception as error:
-                self._send(number, Outcome(None, error, None))
+                self._send(number, CallResult(None, error, None))
                 continue
             if isinstance(message, str) or message.api in self._async:
                 self._loop.call_soon_threadsafe(self._begin, number, message)
-            elif isinstance(message, Asked):
+            elif isinstance(message, CallMessage):
                 self._answer(number, message)
             else:
                 self._continue(number, message)
         with suppress(RuntimeError):  # another thread came first, and the loop is closed
             self._loop.call_soon_threadsafe(self._closed.set)
 
-    def _answer(self, number: int, asked: Asked) -> None:
+    def _answer(self, number: int, asked: CallMessage) -> None:
         try:
             call, context = self._call(asked)
         except Exception as error:  # or this thread would take no further call
-            self._send(number, Outcome(None, error, None))
+            self._send(number, CallResult(None, error, None))
             return
         with asked.traced.attached():
             outcome = guard(self._methods[asked.api], call)
         self._send(number, outcome, context)
 
-    def _continue(self, number: int, message: Turn | Enough) -> None:
+    def _continue(self, number: int, message: NextItemMessage | CloseMessage) -> None:
         """Take a turn of a synchronous stream, or end it."""
-        if isinstance(message, Enough):
+        if isinstance(message, CloseMessage):
             if (unwanted := self._forget(message.stream)) is not None:
                 guard(unwanted.close, Call())
             return
         try:
             stream = self._stream(message)
         except Exception as error:
-            self._send(number, Outcome(None, error, None))
+            self._send(number, CallResult(None, error, None))
             return
         with stream.traced.attached():
             outcome = guard(stream.take, Call())
         self._send_turn(number, message, stream, outcome)
 
     def _begin(self, number: int, message: Any) -> None:
-        if isinstance(message, Enough):
+        if isinstance(message, CloseMessage):
             if (unwanted := self._forget(message.stream)) is not None:
                 self._leave_behind(unwanted.close_async())
         elif message != CANCEL:
@@ -182,13 +182,13 @@ class Host:
         # Cancelled before it was begun, behind a call that blocked the loop.
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
-            self._send(number, Outcome(None, error, None))
+            self._send(number, CallResult(None, error, None))
 
     async def _answer_async(self, number: int, message: Any) -> None:
         if message == READINESS:
             self._send(number, await guard_async(self._is_ready, Call()))
             return
-        if isinstance(message, Turn):
+        if isinstance(message, NextItemMessage):
             stream = self._stream(message)
             with stream.traced.attached():
                 outcome = await stream.take_async()
@@ -199,14 +199,16 @@ class Host:
             outcome = await guard_async(self._methods[message.api], call)
         self._send(number, outcome, context)
 
-    def _stream(self, turn: Turn) -> HostedStream:
+    def _stream(self, turn: NextItemMessage) -> HostedStream:
         if turn.asked is not None:
             call, context = self._call(turn.asked)
             method = as_generator(self._service.apis[turn.api], self._methods[turn.api])
             self._streams[turn.stream] = HostedStream(method, call, context, turn.asked.traced)
         return self._streams[turn.stream]
 
-    def _send_turn(self, number: int, turn: Turn, stream: HostedStream, outcome: Outcome) -> None:
+    def _send_turn(
+        self, number: int, turn: NextItemMessage, stream: HostedStream, outcome: CallResult
+    ) -> None:
         """Send what came of a turn, with the first one what the side set on its context."""
         self._send(number, outcome, stream.context if turn.asked else None, last=False)
         if outcome.error is not None or outcome.value is END:
@@ -219,7 +221,7 @@ class Host:
             self._loop.call_soon_threadsafe(self._tidy_up, stream.context)
         return stream
 
-    def _call(self, asked: Asked) -> tuple[Call, HostedContext | None]:
+    def _call(self, asked: CallMessage) -> tuple[Call, HostedContext | None]:
         spec = self._service.apis[asked.api].input_spec
         args = tuple(
             value.restored(spec) if isinstance(value, InputState) else value for value in asked.args
@@ -239,7 +241,7 @@ class Host:
     def _send(
         self,
         number: int,
-        outcome: Outcome,
+        outcome: CallResult,
         context: HostedContext | None = None,
         *,
         last: bool = True,
@@ -248,11 +250,11 @@ class Host:
         error = None if outcome.error is None else portable(outcome.error)
         try:
             value = CarriedImage.of(outcome.value)
-            self._pipe.send(number, Answered(value, error, outcome.duration, response))
+            self._pipe.send(number, ResultMessage(value, error, outcome.duration, response))
         except OSError:  # the worker is gone
             return
         except Exception as unsendable:
-            self._pipe.send(number, Answered(None, portable(unsendable), outcome.duration))
+            self._pipe.send(number, ResultMessage(None, portable(unsendable), outcome.duration))
         if context is not None and last:
             self._loop.call_soon_threadsafe(self._tidy_up, context)
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
-from flags.pairing.scorer import Call, Outcome
-from flags.pairing.streams.items import END, AsyncTurns
+from flags.pairing.scorer import Call, CallResult
+from flags.pairing.streams.items import END, AsyncItems
 from flags.serving.isolated.transfer import HostedContext, Traced
 
 
@@ -25,7 +25,7 @@ class HostedStream:
         self._method = method
         self._call = call
         self._items: Generator[Any, None, None] | None = None
-        self._turns: AsyncTurns | None = None
+        self._turns: AsyncItems | None = None
         self._taking = threading.Lock()
         self._closed = False
 
@@ -48,10 +48,10 @@ class HostedStream:
             finally:
                 self._taking.release()
 
-    async def take_async(self) -> Outcome:
+    async def take_async(self) -> CallResult:
         """Return what came of the next turn of an asynchronous stream."""
         if self._turns is None:
-            self._turns = AsyncTurns(self._method, self._call)
+            self._turns = AsyncItems(self._method, self._call)
         turn = self._turns.next()
         try:
             return await turn

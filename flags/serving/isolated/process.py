@@ -14,10 +14,17 @@ import psutil
 
 from flags.errors import SideDownError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import nobody_waits, place_in_line
-from flags.pairing.scorer import Outcome
-from flags.serving.isolated.child import Program, run
-from flags.serving.isolated.host import CANCEL, LOADED, Answered, Asked, Enough, Turn
+from flags.pairing.call_queue import enqueue, in_background
+from flags.pairing.scorer import CallResult
+from flags.serving.isolated.child import ChildProgram, run
+from flags.serving.isolated.host import (
+    CANCEL,
+    LOADED,
+    CallMessage,
+    CloseMessage,
+    NextItemMessage,
+    ResultMessage,
+)
 from flags.serving.isolated.pipe import Pipe
 from flags.serving.isolated.portable_errors import restored
 from flags.serving.isolated.transfer import CarriedImage, CarriedResponse
@@ -37,19 +44,23 @@ _PRELOADED: Final = "flags.serving.isolated.fork_server"
 class SideCall:
     """One call of the candidate's API, from the queue to its outcome."""
 
-    def __init__(self, message: Asked | Turn | str, *, takes_a_thread: bool) -> None:
+    def __init__(
+        self, message: CallMessage | NextItemMessage | str, *, takes_a_thread: bool
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.message = message
         self.takes_a_thread = takes_a_thread
-        self.is_patient = nobody_waits.get()
-        self.place = place_in_line()
+        self.is_patient = in_background.get()
+        self.place = enqueue()
         self.process: SideProcess | None = None
         """Which process has it, or the one that must: a stream stays where it began."""
         self.submitted = self.began = loop.time()
-        self.outcome: asyncio.Future[tuple[Outcome, CarriedResponse | None]] = loop.create_future()
+        self.outcome: asyncio.Future[tuple[CallResult, CarriedResponse | None]] = (
+            loop.create_future()
+        )
         """Cancelled by whoever waits no longer."""
 
-    def settle(self, outcome: Outcome, response: CarriedResponse | None = None) -> None:
+    def settle(self, outcome: CallResult, response: CarriedResponse | None = None) -> None:
         """Hand the outcome to whoever still waits for it."""
         if not self.outcome.done():
             self.outcome.set_result((outcome, response))
@@ -62,7 +73,7 @@ class SideProcess:
     a call has run for as long as its limit, its time in the queue not counted.
     """
 
-    def __init__(self, program: Program, *, threads: int, freed: Callable[[], None]) -> None:
+    def __init__(self, program: ChildProgram, *, threads: int, freed: Callable[[], None]) -> None:
         """Run `program`; `freed` is called when a further call could be made."""
         loop = asyncio.get_running_loop()
         self.unusable: asyncio.Future[str] = loop.create_future()
@@ -111,18 +122,18 @@ class SideProcess:
         try:
             self._pipe.send(number, call.message)
         except Exception as error:  # an argument that cannot be pickled
-            call.settle(Outcome(None, error, None))
+            call.settle(CallResult(None, error, None))
             return
         call.process = self
         call.began = self._loop.time()
         self._calls[number] = call
-        if isinstance(call.message, Turn) and call.message.asked is not None:
+        if isinstance(call.message, NextItemMessage) and call.message.asked is not None:
             self._streams += 1
         if call.takes_a_thread:
             self._free -= 1
         call.outcome.add_done_callback(lambda _: self._done(number))
 
-    def tell(self, message: Enough) -> None:
+    def tell(self, message: CloseMessage) -> None:
         """Send what has no answer."""
         self._pipe.send(LOADED, message)
 
@@ -179,14 +190,14 @@ class SideProcess:
         if call.takes_a_thread:
             self._free += 1
         try:
-            answered: Answered = pickle.loads(body)  # noqa: S301 - from our own child
+            answered: ResultMessage = pickle.loads(body)  # noqa: S301 - from our own child
         except Exception as error:  # of a class that is not here
-            call.settle(Outcome(None, error, None))
+            call.settle(CallResult(None, error, None))
         else:
             value = answered.value
             if isinstance(value, CarriedImage):
                 value = value.restored()
-            outcome = Outcome(value, restored(answered.error), answered.duration)
+            outcome = CallResult(value, restored(answered.error), answered.duration)
             call.settle(outcome, answered.response)
         if self.unusable.done():
             self.retire(self.unusable.result())
@@ -254,7 +265,7 @@ class SideProcess:
             self._loaded.set_exception(error)
         self._have_reason(reason)
         for call in self._calls.values():
-            call.settle(Outcome(None, error, self._loop.time() - call.began))
+            call.settle(CallResult(None, error, self._loop.time() - call.began))
         self._calls.clear()
         self._pipe.close()
         self._process.join(0)

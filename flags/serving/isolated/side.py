@@ -13,12 +13,12 @@ from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.errors import SideDownError
-from flags.pairing.call_queue import WaitingCalls
-from flags.pairing.scorer import Outcome
-from flags.serving.isolated.child import Program
-from flags.serving.isolated.host import READINESS, Asked, Turn
+from flags.pairing.call_queue import CallQueue
+from flags.pairing.scorer import CallResult
+from flags.serving.isolated.child import ChildProgram
+from flags.serving.isolated.host import READINESS, CallMessage, NextItemMessage
 from flags.serving.isolated.process import SideCall, SideProcess
-from flags.serving.isolated.stream_client import IsolatedTurns
+from flags.serving.isolated.stream_client import IsolatedItems
 from flags.serving.isolated.transfer import CarriedResponse, InputState, Traced, carried_scope
 from flags.serving.sides.context import SideContext
 
@@ -66,7 +66,7 @@ class IsolatedSide:
         self._gc_freeze = gc_freeze
         self._threads = service.config.get("threads", 1)
         self._process: SideProcess | None = None
-        self._waiting: WaitingCalls[SideCall] = WaitingCalls()
+        self._waiting: CallQueue[SideCall] = CallQueue()
         self._unended: set[SideProcess] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._streams = itertools.count(1)
@@ -74,7 +74,7 @@ class IsolatedSide:
     async def start(self) -> None:
         """Start the process; one that cannot be loaded fails each request instead."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
-        self._program = Program.of(self._service, self._folder, gc_freeze=self._gc_freeze)
+        self._program = ChildProgram.of(self._service, self._folder, gc_freeze=self._gc_freeze)
         loaded_or_not = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(loaded_or_not))
         try:
@@ -98,7 +98,7 @@ class IsolatedSide:
             return self._stream_model(api)
         takes_a_thread = not inspect.iscoroutinefunction(api.func)
 
-        async def call(*args: Any, **kwargs: Any) -> Outcome:
+        async def call(*args: Any, **kwargs: Any) -> CallResult:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
             asked = _asked(api, args, kwargs, context)
             outcome, response = await self._submit(asked, takes_a_thread=takes_a_thread)
@@ -108,10 +108,10 @@ class IsolatedSide:
 
         return call
 
-    def _stream_model(self, api: APIMethod[..., Any]) -> Callable[..., IsolatedTurns]:
-        def turns(*args: Any, **kwargs: Any) -> IsolatedTurns:
+    def _stream_model(self, api: APIMethod[..., Any]) -> Callable[..., IsolatedItems]:
+        def turns(*args: Any, **kwargs: Any) -> IsolatedItems:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
-            return IsolatedTurns(
+            return IsolatedItems(
                 self._submit_turn,
                 lambda: _asked(api, args, kwargs, context),
                 context,
@@ -135,21 +135,21 @@ class IsolatedSide:
         return bool(outcome.value)
 
     def _submit(
-        self, message: Asked | str, *, takes_a_thread: bool
-    ) -> "asyncio.Future[tuple[Outcome, CarriedResponse | None]]":
+        self, message: CallMessage | str, *, takes_a_thread: bool
+    ) -> "asyncio.Future[tuple[CallResult, CarriedResponse | None]]":
         call = SideCall(message, takes_a_thread=takes_a_thread)
         self._enter(call)
         return call.outcome
 
     def _submit_turn(
-        self, message: Turn, process: SideProcess | None, *, takes_a_thread: bool
+        self, message: NextItemMessage, process: SideProcess | None, *, takes_a_thread: bool
     ) -> SideCall:
         call = SideCall(message, takes_a_thread=takes_a_thread)
         call.process = process
         if process is None or process is self._process:
             self._enter(call)
         elif process.ended.done():
-            call.settle(Outcome(None, self._down(), None))
+            call.settle(CallResult(None, self._down(), None))
         else:  # it retires, and finishes what it has
             process.send(call)
         return call
@@ -161,7 +161,7 @@ class IsolatedSide:
             self._waiting.append(call)
             self._send_waiting()
         else:
-            call.settle(Outcome(None, self._down(), None))
+            call.settle(CallResult(None, self._down(), None))
 
     def _send_waiting(self) -> None:
         process = self._process
@@ -174,11 +174,11 @@ class IsolatedSide:
             if call.process in (None, process):
                 process.send(call)
             else:
-                call.settle(Outcome(None, self._down(), None))
+                call.settle(CallResult(None, self._down(), None))
 
     def _fail_waiting(self) -> None:
         while self._waiting.first() is not None:
-            self._waiting.popleft().settle(Outcome(None, self._down(), None))
+            self._waiting.popleft().settle(CallResult(None, self._down(), None))
 
     def _down(self) -> SideDownError:
         return SideDownError("the candidate has no process at the moment")
@@ -235,8 +235,8 @@ def _asked(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     context: SideContext | None,
-) -> Asked:
-    return Asked(
+) -> CallMessage:
+    return CallMessage(
         api.name,
         tuple(InputState.of(value) for value in args),
         kwargs,

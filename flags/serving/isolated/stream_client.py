@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from flags.pairing.scorer import Outcome
+from flags.pairing.scorer import CallResult
 from flags.pairing.streams.items import END
-from flags.serving.isolated.host import Asked, Enough, Turn
+from flags.serving.isolated.host import CallMessage, CloseMessage, NextItemMessage
 from flags.serving.isolated.transfer import CarriedResponse
 from flags.serving.sides.context import SideContext
 
@@ -18,13 +18,13 @@ class Submit(Protocol):
     """Have a process make a call: the given one, or, for None, the one that serves the side."""
 
     def __call__(
-        self, message: Turn, process: "SideProcess | None", *, takes_a_thread: bool
+        self, message: NextItemMessage, process: "SideProcess | None", *, takes_a_thread: bool
     ) -> "SideCall":
         """Return the call, which knows the process that makes it."""
         ...
 
 
-class IsolatedTurns:
+class IsolatedItems:
     """The turns of one stream; all of them in the process that took the first."""
 
     stuck = False
@@ -32,7 +32,7 @@ class IsolatedTurns:
     def __init__(
         self,
         submit: Submit,
-        asked: Callable[[], Asked],
+        asked: Callable[[], CallMessage],
         context: SideContext | None,
         number: int,
         *,
@@ -48,13 +48,15 @@ class IsolatedTurns:
         self._call: SideCall | None = None
         self._over = False
 
-    def next(self) -> "asyncio.Future[Outcome]":
+    def next(self) -> "asyncio.Future[CallResult]":
         """Begin a turn and return what will come of it."""
-        turn: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
         asked = self._asked() if self._call is None else None
         self._api = asked.api if asked is not None else self._api
         self._call = self._submit(
-            Turn(self._api, self._number, asked), self._process, takes_a_thread=self._takes_a_thread
+            NextItemMessage(self._api, self._number, asked),
+            self._process,
+            takes_a_thread=self._takes_a_thread,
         )
         self._call.outcome.add_done_callback(lambda done: self._arrived(done, turn))
         return turn
@@ -75,8 +77,8 @@ class IsolatedTurns:
 
     def _arrived(
         self,
-        done: "asyncio.Future[tuple[Outcome, CarriedResponse | None]]",
-        turn: "asyncio.Future[Outcome]",
+        done: "asyncio.Future[tuple[CallResult, CarriedResponse | None]]",
+        turn: "asyncio.Future[CallResult]",
     ) -> None:
         if done.cancelled():
             turn.cancel()
@@ -91,7 +93,7 @@ class IsolatedTurns:
 
     def _end(self) -> None:
         if not self._over and self._process is not None:
-            self._process.tell(Enough(self._api, self._number))
+            self._process.tell(CloseMessage(self._api, self._number))
         self._let_go()
 
     def _let_go(self) -> None:

@@ -19,7 +19,7 @@ from bentoml.exceptions import BentoMLException
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext, forwarded
 from flags.serving.sides.placement import Instance
-from flags.serving.sides.runner_client import RunnerExchange
+from flags.serving.sides.runner_client import RunnerClient
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ class RunnerSide:
         if not isinstance(self._proxy, RemoteProxy):
             remote = getattr(client, api.name)
         elif api.is_stream:
-            remote = RunnerExchange(client, api).items
+            remote = RunnerClient(client, api).items
         elif is_file(api.output_spec):
-            remote = RunnerExchange(client, api, self._folder if read else None).file
+            remote = RunnerClient(client, api, self._folder if read else None).file
         elif api.ctx_param is None:
             remote = getattr(client, api.name)
         else:

@@ -23,7 +23,7 @@ from _bentoml_sdk.io_models import IORootModel
 from _bentoml_sdk.method import APIMethod
 from starlette.responses import Response
 
-from flags.pairing.scorer import Outcome
+from flags.pairing.scorer import CallResult
 from flags.serving.sides.binary_answers import is_image
 from flags.serving.sides.context import SideContext, forwarded
 
@@ -40,7 +40,7 @@ _FILES_KEPT: Final = 60.0
 """Seconds that `score` has for reading a file."""
 
 
-class RunnerExchange:
+class RunnerClient:
     """Calls of one API in the model's process, answered as they come."""
 
     def __init__(self, client: Any, api: APIMethod[..., Any], folder: str | None = None) -> None:
@@ -72,7 +72,7 @@ class RunnerExchange:
         finally:
             response.close()
 
-    async def file(self, *args: Any, **kwargs: Any) -> Outcome:
+    async def file(self, *args: Any, **kwargs: Any) -> CallResult:
         """Return an image or a file with the response that brought it."""
         began = time.perf_counter()
         response = await self._response(args, kwargs)
@@ -80,7 +80,7 @@ class RunnerExchange:
         headers = {name: value for name in _FILE_HEADERS if (value := response.headers.get(name))}
         value = None if self._folder is None else self._value(response, body)
         duration = time.perf_counter() - began
-        return Outcome(value, None, duration, Response(body, headers=headers))
+        return CallResult(value, None, duration, Response(body, headers=headers))
 
     async def _response(self, args: Any, kwargs: dict[str, Any]) -> aiohttp.ClientResponse:
         client, endpoint = self._client, self._client.endpoints[self._api.name]

@@ -1,4 +1,4 @@
-"""Move a flag as the dashboard does: switch it, set its percentage, read who did what."""
+"""Move a flag as the dashboard does: switch it, set its rollout, read who did what."""
 
 from collections.abc import Callable, Mapping
 from types import TracebackType

@@ -81,7 +81,7 @@ class FlagKeyError(AdminError):
 
 
 class FlagShapeError(AdminError):
-    """The flag has no single percentage rollout, so it is not clear what should be moved."""
+    """The flag has no single rollout, so it is not clear what should be moved."""
 
 
 class FlagChangedError(AdminError):

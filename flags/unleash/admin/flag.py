@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
-from flags.unleash.admin.strategy import Strategy, percentage
+from flags.unleash.admin.strategy import Strategy, read_rollout
 
 _ADMIN_TOKEN_USER: Final = -42
 """User id under which unleash-server records what an admin token did."""
@@ -59,7 +59,7 @@ class FlagState:
 
     @property
     def rollout(self) -> int | None:
-        """Percentage set on the slider, 0-100, whether the flag is on or off; None if unclear."""
+        """Rollout set on the slider, 0-100, whether the flag is on or off; None if unclear."""
         return self.rollout_strategy.rollout if self.rollout_strategy else None
 
     @property
@@ -117,8 +117,8 @@ class FlagEvent:
             type=event["type"],
             environment=event.get("environment"),
             enabled=switched.get(event["type"]),
-            rollout_before=percentage(before.get("rollout")),
-            rollout_after=percentage(after.get("rollout")),
+            rollout_before=read_rollout(before.get("rollout")),
+            rollout_after=read_rollout(after.get("rollout")),
             stickiness_before=before.get("stickiness"),
             stickiness_after=after.get("stickiness"),
             before=_strategy(event["type"], event.get("preData")),

@@ -68,7 +68,7 @@ def _refusals(key: str, state: FlagState | None) -> list[Seeded]:
 
 
 def _shadow_refusals(key: str, state: FlagState | None) -> list[Seeded]:
-    """Refuse an archived shadow switch only: its percentage is its owner's to choose."""
+    """Refuse an archived shadow switch only: its rollout is its owner's to choose."""
     archived = state is not None and state.archived
     return [Seeded(key, "refused", _ARCHIVED)] if archived else []
 

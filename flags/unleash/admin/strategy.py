@@ -20,9 +20,9 @@ class Strategy:
     name: str
     disabled: bool
     rollout: int | None
-    """Percentage, 0-100; None if the strategy has none, or has one that Unleash cannot use."""
+    """Rollout, 0-100; None if the strategy has none, or has one that Unleash cannot use."""
     rollout_text: str | None
-    """The percentage as Unleash stores it; it stores "150" too, and evaluates it as 0."""
+    """The rollout as Unleash stores it; it stores "150" too, and evaluates it as 0."""
     stickiness: str | None
     group_id: str | None
     constraints: int
@@ -41,7 +41,7 @@ class Strategy:
             id=strategy["id"],
             name=strategy["name"],
             disabled=bool(strategy.get("disabled")),
-            rollout=percentage(parameters.get("rollout")),
+            rollout=read_rollout(parameters.get("rollout")),
             rollout_text=parameters.get("rollout"),
             stickiness=parameters.get("stickiness"),
             group_id=parameters.get("groupId"),
@@ -87,7 +87,7 @@ def variant(payload: Mapping[str, Any], stickiness: str) -> dict[str, Any]:
     }
 
 
-def percentage(text: object) -> int | None:
+def read_rollout(text: object) -> int | None:
     """Return a stored rollout as a whole number from 0 to 100, or None if it is none."""
     if not isinstance(text, str) or not text.isascii() or not text.isdigit():
         return None

@@ -20,7 +20,7 @@ from comparison.report.html.charts.plot import (
     segment,
 )
 from comparison.report.html.charts.scales import (
-    Scale,
+    Axis,
     Tick,
     TimeScale,
     finite,
@@ -69,7 +69,7 @@ def alarm_rates(name: str, periods: Sequence[Period]) -> Plot | None:
         for side in ("primary", "candidate")
     }
     highest = max((rate for points in rates.values() for _, rate in points), default=0)
-    y = Scale.linear(0.0, highest * 1.1 or 0.01, BOTTOM, TOP)
+    y = Axis.linear(0.0, highest * 1.1 or 0.01, BOTTOM, TOP)
     points = {side: [(at, y(rate)) for at, rate in rates[side]] for side in rates}
     paths: list[Path] = []
     if points["primary"]:
@@ -116,7 +116,7 @@ def alarm_ratio(
         [*_ends(last), *_both_ways(limits), 1.0], [each.value for each in settled]
     )
     x = TimeScale(drawn[0].start, drawn[-1].start, LEFT + 6, RIGHT - 6)
-    y = Scale.logarithmic(lowest, highest, BOTTOM, TOP)
+    y = Axis.logarithmic(lowest, highest, BOTTOM, TOP)
     at = [(x(period.start), interval) for period, interval in seen]
     upper = [(place, y(interval.high or highest)) for place, interval in at]
     lower = [(place, y(interval.low or lowest)) for place, interval in at]
@@ -189,7 +189,7 @@ def forest(
     lowest, highest = _reach(
         [*ends, *_both_ways(limits), 1.0], [ratio.value for *_, ratio in ratios]
     )
-    x = Scale.logarithmic(lowest, highest, 0.0, 100.0)
+    x = Axis.logarithmic(lowest, highest, 0.0, 100.0)
     return Forest(
         rows=tuple(_row(*each, x) for each in ratios),
         ticks=x.ticks(short),
@@ -198,7 +198,7 @@ def forest(
     )
 
 
-def _row(segment: str, value: str | None, alarms: Paired, ratio: Interval, x: Scale) -> ForestRow:
+def _row(segment: str, value: str | None, alarms: Paired, ratio: Interval, x: Axis) -> ForestRow:
     low = ratio.low or 0.0
     high = math.inf if ratio.high is None else ratio.high
     drawable = ratio.value is not None and x.low <= ratio.value <= x.high

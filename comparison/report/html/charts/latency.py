@@ -15,7 +15,7 @@ from comparison.report.html.charts.plot import (
     segment,
     steps,
 )
-from comparison.report.html.charts.scales import Scale, short_percent, short_seconds
+from comparison.report.html.charts.scales import Axis, short_percent, short_seconds
 from flags.gate.evidence import DURATION_EDGES, Durations
 
 _MERGED: Final = 3
@@ -37,8 +37,8 @@ def latency(name: str, durations: Mapping[str, Durations]) -> Plot | None:
     highest = min(len(DURATION_EDGES) - 1, max(filled) + 2 * _MERGED)
     edges = DURATION_EDGES[lowest : highest + 1 : _MERGED]
     shares = {side: _shares(counts, lowest, len(edges)) for side, counts in sides.items()}
-    x = Scale.logarithmic(edges[0], edges[-1], LEFT, RIGHT)
-    y = Scale.root(max(max(each) for each in shares.values()) * 1.1, BOTTOM, TOP)
+    x = Axis.logarithmic(edges[0], edges[-1], LEFT, RIGHT)
+    y = Axis.root(max(max(each) for each in shares.values()) * 1.1, BOTTOM, TOP)
     positions = [x(edge) for edge in edges]
     paths: list[Path] = []
     words: list[Word] = []

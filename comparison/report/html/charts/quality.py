@@ -17,7 +17,7 @@ from comparison.report.html.charts.plot import (
     line,
     segment,
 )
-from comparison.report.html.charts.scales import Scale, short
+from comparison.report.html.charts.scales import Axis, short
 from flags.gate.evidence import Reliability
 
 _DOTS: Final = {"primary": discs, "candidate": diamonds}
@@ -42,7 +42,7 @@ def reliability(name: str, curves: Mapping[str, tuple[Reliability, ...]]) -> Plo
         *(point.score for point in points), *(point.positives.rate or 0.0 for point in points)
     )
     highest = min(1.0, highest * 1.15)
-    x, y = Scale.root(highest, LEFT + 4, RIGHT), Scale.root(highest, BOTTOM, TOP)
+    x, y = Axis.root(highest, LEFT + 4, RIGHT), Axis.root(highest, BOTTOM, TOP)
     end = min(x.high, y.high)
     paths: list[Path] = [segment("diagonal", (x(0.0), y(0.0)), (x(end), y(end)))]
     for side, curve in drawn.items():

@@ -22,7 +22,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class Axis:
     """Map [low, high] to the positions [start, end] after `bend`, which must be increasing."""
 
     low: float

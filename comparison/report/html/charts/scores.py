@@ -18,7 +18,7 @@ from comparison.report.html.charts.plot import (
     segment,
     steps,
 )
-from comparison.report.html.charts.scales import Scale, finite, short, short_percent
+from comparison.report.html.charts.scales import Axis, finite, short, short_percent
 from flags.gate.evidence import Distribution, Paired
 
 SHADES: Final = 6
@@ -37,12 +37,12 @@ def score_distribution(name: str, distribution: Distribution, thresholds: Thresh
     shares = {side: _shares(distribution.counts.get(side, ()), edges) for side in _SIDES}
     occurring = [share for side in _SIDES for share in shares[side] if share]
     rarest, commonest = min(occurring, default=1.0), max(occurring, default=1.0)
-    x = Scale.linear(*_ends(edges), LEFT, RIGHT)
+    x = Axis.linear(*_ends(edges), LEFT, RIGHT)
     spread = commonest > 30 * rarest
     if spread:
-        y = Scale.logarithmic(rarest / 2, commonest * 1.5, BOTTOM, TOP)
+        y = Axis.logarithmic(rarest / 2, commonest * 1.5, BOTTOM, TOP)
     else:
-        y = Scale.linear(0.0, commonest * 1.08, BOTTOM, TOP)
+        y = Axis.linear(0.0, commonest * 1.08, BOTTOM, TOP)
     positions = [x(edge) for edge in edges]
     outlines = [
         steps(
@@ -87,8 +87,8 @@ def scores_against_each_other(
 ) -> Plot:
     """Draw how many pairs have which two scores, with the thresholds that make the quadrants."""
     edges = _edges(distribution)
-    x = Scale.linear(*_ends(edges), LEFT, RIGHT)
-    y = Scale.linear(*_ends(edges), BOTTOM, TOP)
+    x = Axis.linear(*_ends(edges), LEFT, RIGHT)
+    y = Axis.linear(*_ends(edges), BOTTOM, TOP)
     paths = [*_cells(distribution, [x(edge) for edge in edges], [y(edge) for edge in edges])]
     vertical, horizontal = (finite(thresholds.get(side, ()))[:THRESHOLD_LINES] for side in _SIDES)
     paths += [

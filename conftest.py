@@ -1,3 +1,3 @@
 """Load the fixtures that start real servers; pytest wants `pytest_plugins` at the root."""
 
-pytest_plugins = ("tests.integration.unleash_server", "tests.integration.otlp_server")
+pytest_plugins = ("tests.support.unleash.server", "tests.support.otlp_server")

@@ -71,7 +71,7 @@ def observation(model: str, random: Random) -> Observation:
         Status.OK,
         scores={OUTPUT: score},
         thresholds={OUTPUT: 0.7},
-        labels={OUTPUT: score >= 0.7},
+        decisions={OUTPUT: score >= 0.7},
         duration=0.002 + random.random() / 1000,
         model=model,
     )

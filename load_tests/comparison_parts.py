@@ -36,7 +36,7 @@ def evidence(pairs: Path, labels: Path) -> int:
         Playbook(flag=FLAG, label_cut_off=timedelta(0)),
         now=BEGIN + timedelta(days=DAYS),
         step="10",
-        extent=TimeWindow(),
+        window=TimeWindow(),
         additions=LabelsAndReferences.read(labels, None),
     )
     print(judgement.verdict.decision, *judgement.verdict.reasons, sep="\n  ")

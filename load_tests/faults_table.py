@@ -5,7 +5,7 @@ from typing import Final
 
 from load_tests import injections as do
 from load_tests.fault import Excuse, Fault
-from tests import otlp_proxy
+from tests.support import otlp_proxy
 
 EMBEDDED: Final = ("embedded",)
 ISOLATED: Final = ("isolated",)

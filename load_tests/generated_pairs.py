@@ -87,7 +87,7 @@ def _chunk(
             f"{side}_model": _words(np.zeros(size, int), [f"{side}:1"]),
             f"{side}_score.{OUTPUT}": pa.array(score, mask=~ok),
             f"{side}_threshold.{OUTPUT}": pa.array(np.full(size, threshold), mask=~ok),
-            f"{side}_label.{OUTPUT}": pa.array(score >= threshold, mask=~ok),
+            f"{side}_decision.{OUTPUT}": pa.array(score >= threshold, mask=~ok),
         }
     columns |= {
         "segment.channel": _words(random.integers(0, 3, size), ["online", "shop", "phone"]),

@@ -13,9 +13,9 @@ from typing import Final
 
 from load_tests.fault import Injection
 from load_tests.scene import Scene
-from tests import faulty_proxy, otlp_proxy
-from tests.faulty_proxy import FaultyProxy
-from tests.otlp_proxy import OtlpProxy
+from tests.support import faulty_proxy, otlp_proxy
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.otlp_proxy import OtlpProxy
 
 SMALL_DISK: Final = "4m"
 """Size of the file system that is made to be full; two workers' pairs of minutes fit."""

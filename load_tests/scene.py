@@ -21,9 +21,10 @@ from flags.unleash.local import LocalUnleash
 from load_tests.steady_load import SteadyLoad
 from load_tests.verdict import FLAG
 from service.serving import Serving
-from tests.integration.fraud_store import ROOT, environment
-from tests.integration.otlp_server import OtlpReceiver, installed_packages
-from tests.otlp_proxy import OtlpProxy
+from tests.support.fraud_store import environment
+from tests.support.otlp_proxy import OtlpProxy
+from tests.support.otlp_server import OtlpReceiver, installed_packages
+from tests.support.paths import ROOT
 
 ROLLOUT: Final = 50
 """Percent of the requests that the candidate answers."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flags.serving.settings import Settings
-from tests.fakes import FakeClock, Release
-from tests.flags_on_disk import FlagsOnDisk
+from tests.support.fakes import FakeClock, Release
+from tests.support.flags_file import FlagsOnDisk
 
 _PREFIXES = ("UNLEASH_", "OTEL_")
 

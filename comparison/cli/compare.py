@@ -92,6 +92,6 @@ def _evidence(
     return take_evidence(
         found,
         now=datetime.now(UTC),
-        extent=TimeWindow(since, until or found.run().until),
+        window=TimeWindow(since, until or found.run().until),
         additions=LabelsAndReferences.read(labels, None),
     )

@@ -76,7 +76,7 @@ def gate(
             plan,
             now=datetime.now(UTC),
             step=step,
-            extent=TimeWindow(since, until),
+            window=TimeWindow(since, until),
             additions=LabelsAndReferences.read(labels, reference),
         )
         if html_file:

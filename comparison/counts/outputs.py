@@ -97,7 +97,7 @@ def with_columns(pairs: ir.Table, columns: Sequence[str], kind: str) -> ir.Table
 def with_output(pairs: ir.Table, output: str) -> ir.Table:
     """Add the columns of an output that nobody ever recorded, all missing."""
     numbers = [f"{side}_{what}.{output}" for side in SIDES for what in ("score", "threshold")]
-    truths = [f"{side}_label.{output}" for side in SIDES]
+    truths = [f"{side}_decision.{output}" for side in SIDES]
     return with_columns(with_columns(pairs, numbers, "float64"), truths, "boolean")
 
 
@@ -108,7 +108,9 @@ def decided_at(pairs: ir.Table, output: str, thresholds: Mapping[str, float]) ->
         score = pairs[f"{side}_score.{output}"]
         # As a text, since DuckDB takes a literal number for a decimal, which comes back inexact.
         columns[f"{side}_threshold.{output}"] = ibis.literal(repr(threshold)).cast("float64")
-        columns[f"{side}_label.{output}"] = ibis.ifelse(is_finite(score), score >= threshold, None)
+        columns[f"{side}_decision.{output}"] = ibis.ifelse(
+            is_finite(score), score >= threshold, None
+        )
     return pairs.mutate(**columns) if columns else pairs
 
 
@@ -128,8 +130,8 @@ class OutputGrid:
         """Ask for the thresholds, which become edges; lay a grid over `scores` unless given."""
         paired = both_ok(step)
         both = _scored(paired, output)
-        decided = both & paired[f"primary_label.{output}"].notnull()
-        decided &= paired[f"candidate_label.{output}"].notnull()
+        decided = both & paired[f"primary_decision.{output}"].notnull()
+        decided &= paired[f"candidate_decision.{output}"].notnull()
         used = framed(
             count_by(
                 paired,
@@ -157,7 +159,7 @@ class OutputGrid:
         """
         scored = _scored(step, self.output)
         scored &= (step.primary_status == "ok") & (step.candidate_status == "ok")
-        alarms = {side: step[f"{side}_label.{self.output}"] for side in SIDES}
+        alarms = {side: step[f"{side}_decision.{self.output}"] for side in SIDES}
         decided = scored & alarms["primary"].notnull() & alarms["candidate"].notnull()
         for side in SIDES:
             # Engines that compute both branches must not meet a NaN on the way to a whole number.
@@ -228,7 +230,7 @@ def flips_of(
     sides = {
         f"{side}_{name}": _[f"{side}_{what}.{output}"]
         for side in SIDES
-        for name, what in (("score", "score"), ("alarm", "label"))
+        for name, what in (("score", "score"), ("alarm", "decision"))
     }
     paired = both_ok(step).filter(_scored(step, output))
     differ = paired.select("request_id", "time", **sides)

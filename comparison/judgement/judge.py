@@ -146,7 +146,7 @@ def take_evidence(
     found: FlagPairs,
     *,
     now: datetime,
-    extent: TimeWindow,
+    window: TimeWindow,
     additions: LabelsAndReferences,
     rollout: float | None = None,
     label_delay: timedelta = timedelta(0),
@@ -160,11 +160,11 @@ def take_evidence(
     `thresholds`, by output and side, count instead of those recorded.
     """
     run = found.run(rollout)
-    since = extent.since or run.since
-    until = extent.until or (max(now, run.until) if run.newest else run.until)
+    since = window.since or run.since
+    until = window.until or (max(now, run.until) if run.newest else run.until)
     if since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
-    since = found.settled(run.rollout, since, until, given=extent.since is not None)
+    since = found.settled(run.rollout, since, until, given=window.since is not None)
     references = additions.references
     aggregates = aggregate(
         found.source,
@@ -196,7 +196,7 @@ def judge(
     *,
     now: datetime,
     step: str | None = None,
-    extent: TimeWindow,
+    window: TimeWindow,
     additions: LabelsAndReferences,
 ) -> tuple[Evidence, Judgement]:
     """Judge a step of a playbook, that of the newest rollout if it is not named.
@@ -207,7 +207,7 @@ def judge(
     taken = take_evidence(
         found,
         now=now,
-        extent=extent,
+        window=window,
         additions=additions.about(playbook.features),
         rollout=chosen.rollout,
         label_delay=playbook.label_cut_off,

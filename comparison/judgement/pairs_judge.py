@@ -63,10 +63,10 @@ class PairsJudge:
         def passes(standing: StepPosition) -> bool:
             # The flag may have been there long before the service: a hold begins with its pairs.
             first = found.first(standing.step.rollout, standing.since)
-            extent = TimeWindow(first or standing.since, now)
+            window = TimeWindow(first or standing.since, now)
             step = standing.step.name
             judged.append(
-                judge(found, plan, now=now, step=step, extent=extent, additions=additions)
+                judge(found, plan, now=now, step=step, window=window, additions=additions)
             )
             return judged[-1][1].verdict.decision is Decision.ADVANCE
 

@@ -213,7 +213,7 @@ _NAMED: Final = {
 _OUTPUT_KINDS: Final[dict[str, Kind]] = {
     attributes.SCORE: NUMBER,
     attributes.THRESHOLD: NUMBER,
-    attributes.LABEL: TRUTH,
+    attributes.DECISION: TRUTH,
 }
 
 

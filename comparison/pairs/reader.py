@@ -15,7 +15,7 @@ Columns (dtypes are the same however few rows there are):
     primary_error, candidate_error                     category, exception type
     primary_score, candidate_score                     float64
     primary_threshold, candidate_threshold             float64
-    primary_label, candidate_label                     boolean
+    primary_decision, candidate_decision                     boolean
     primary_score.<output>, ...                        the same for each further output
     primary_items, candidate_items                     Int64
     primary_length, candidate_length                   Int64, bytes

@@ -71,14 +71,14 @@ class OutputFigures:
 
     `scores` and `differences` (candidate less primary, absolute) are quantiles by probability;
     `mean_interval` is that of `mean_difference`, which has its sign; None with few pairs.
-    `alarms` is None if no pair has a label on both sides; `unlabelled` counts scored ones without.
+    `alarms` is None if no pair has a decision on both sides; `undecided` are scored ones without.
     `thresholds` are those that occur, per side.
     """
 
     output: str
     paired: int
     unscored: int
-    unlabelled: int
+    undecided: int
     scores: dict[str, dict[float, float | None]]
     differences: dict[float, float | None]
     mean_difference: float | None
@@ -216,37 +216,38 @@ def _left_out(frame: pd.DataFrame) -> dict[str, int]:
 def _output(paired: pd.DataFrame, output: str, suffix: str) -> OutputFigures:
     scores = {side: _floats(paired, f"{side}_score{suffix}") for side in SIDES}
     scored = np.isfinite(scores["primary"]) & np.isfinite(scores["candidate"])
-    labels = {side: paired[f"{side}_label{suffix}"] for side in SIDES}
-    labelled = scored & (labels["primary"].notna() & labels["candidate"].notna()).to_numpy(bool)
-    alarms = {side: labels[side].to_numpy(dtype=bool, na_value=False)[labelled] for side in SIDES}
+    decisions = {side: paired[f"{side}_decision{suffix}"] for side in SIDES}
+    known = decisions["primary"].notna() & decisions["candidate"].notna()
+    decided = scored & known.to_numpy(bool)
+    alarms = {side: decisions[side].to_numpy(dtype=bool, na_value=False)[decided] for side in SIDES}
     with np.errstate(over="ignore"):
         differences = scores["candidate"][scored] - scores["primary"][scored]
     return OutputFigures(
         output=output,
         paired=len(paired),
         unscored=int((~scored).sum()),
-        unlabelled=int(scored.sum() - labelled.sum()),
+        undecided=int(scored.sum() - decided.sum()),
         scores={side: quantiles(scores[side][scored], SCORE_QUANTILES) for side in SIDES},
         differences=quantiles(np.abs(differences), SCORE_QUANTILES),
         mean_difference=float(differences.mean()) if differences.size else None,
         mean_interval=mean_interval(differences),
         thresholds={
-            side: tuple(np.unique(_floats(paired, f"{side}_threshold{suffix}")[labelled]).tolist())
+            side: tuple(np.unique(_floats(paired, f"{side}_threshold{suffix}")[decided]).tolist())
             for side in SIDES
         },
         alarms=Alarms.of(alarm_table(alarms["primary"], alarms["candidate"]))
-        if labelled.any()
+        if decided.any()
         else None,
-        segments=by_segment(paired.loc[labelled], alarms["primary"], alarms["candidate"]),
+        segments=by_segment(paired.loc[decided], alarms["primary"], alarms["candidate"]),
     )
 
 
 def _agreement(paired: pd.DataFrame, suffixes: Sequence[str]) -> Proportion | None:
-    labels = [
-        (paired[f"primary_label{suffix}"], paired[f"candidate_label{suffix}"])
+    decisions = [
+        (paired[f"primary_decision{suffix}"], paired[f"candidate_decision{suffix}"])
         for suffix in suffixes
     ]
-    decided = [both for both in labels if any(side.notna().any() for side in both)]
+    decided = [both for both in decisions if any(side.notna().any() for side in both)]
     known, alike = np.ones(len(paired), dtype=bool), np.ones(len(paired), dtype=bool)
     for primary, candidate in decided:
         known &= (primary.notna() & candidate.notna()).to_numpy(dtype=bool)

@@ -71,9 +71,9 @@ DIGEST: Final = "digest"
 hexadecimal, if it came to its end. Of an image, a file or bytes: length and digest."""
 SCORE: Final = "score"
 THRESHOLD: Final = "threshold"
-LABEL: Final = "label"
+DECISION: Final = "decision"
 """`migration.<side>.score.<output>` (double), `.threshold.<output>` (double) and
-`.label.<output>` (bool: score >= threshold; absent without a threshold)."""
+`.decision.<output>` (bool: score >= threshold; absent without a threshold)."""
 
 SEGMENT: Final = "migration.segment"
 FEATURE: Final = "migration.feature"

@@ -166,5 +166,5 @@ def _observe(
         values[names.side(side, names.SCORE, output)] = float(score)
     for output, threshold in seen.thresholds.items():
         values[names.side(side, names.THRESHOLD, output)] = float(threshold)
-    for output, label in seen.labels.items():
-        values[names.side(side, names.LABEL, output)] = bool(label)
+    for output, decision in seen.decisions.items():
+        values[names.side(side, names.DECISION, output)] = bool(decision)

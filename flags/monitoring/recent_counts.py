@@ -46,7 +46,7 @@ class SideCounts:
 
 @dataclass(slots=True)
 class AlarmCounts:
-    """Alarms of both sides on the same pairs: those in which both have a label for the output."""
+    """Alarms of both sides on the same pairs: those in which both have a decision of it."""
 
     pairs: int = 0
     primary: int = 0
@@ -144,15 +144,15 @@ def recent_path(pairs_dir: Path, worker: str) -> Path:
 def _count_alarms(
     alarms: dict[str, AlarmCounts], primary: Observation, candidate: Observation
 ) -> None:
-    for output, label in primary.labels.items():
-        other = candidate.labels.get(output)
+    for output, decision in primary.decisions.items():
+        other = candidate.decisions.get(output)
         if other is None:
             continue
         counts = alarms.get(output)
         if counts is None:
             counts = alarms[output] = AlarmCounts()
         counts.pairs += 1
-        counts.primary += bool(label)
+        counts.primary += bool(decision)
         counts.candidate += bool(other)
 
 

@@ -44,7 +44,7 @@ class Observation:
     scores: Mapping[str, float] = field(default_factory=dict)
     """Compared numbers of the answer, by output name."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    labels: Mapping[str, bool] = field(default_factory=dict)
+    decisions: Mapping[str, bool] = field(default_factory=dict)
     """`score >= threshold`, for the outputs that have a threshold."""
     duration: float | None = None
     """Seconds that the model took, its place in the queue not counted; None if never begun.

@@ -231,7 +231,7 @@ class Scorer:
                 Status.OK,
                 scores=scores,
                 thresholds=thresholds,
-                labels={name: scores[name] >= limit for name, limit in thresholds.items()},
+                decisions={name: scores[name] >= limit for name, limit in thresholds.items()},
                 duration=outcome.duration,
                 model=self.tag,
             ),

@@ -30,7 +30,7 @@ def tables(pairs: str, labels: str) -> dict[str, pd.DataFrame]:
     return {
         side: shared.assign(
             score=frame[f"{side}_score.{OUTPUT}"],
-            alarm=frame[f"{side}_label.{OUTPUT}"].astype(int),
+            alarm=frame[f"{side}_decision.{OUTPUT}"].astype(int),
             label=frame["label"].astype(int),
         ).reset_index(drop=True)
         for side in sides

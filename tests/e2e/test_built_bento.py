@@ -13,7 +13,8 @@ from comparison.pairs.reader import load_pairs
 from flags.unleash.flags_file import write_flags_file
 from service.schema import Transaction
 from service.serving import Serving
-from tests.integration.fraud_store import ROOT, environment, run
+from tests.support.fraud_store import environment, run
+from tests.support.paths import ROOT
 
 TRAIN = """
 from service.simulator import simulate

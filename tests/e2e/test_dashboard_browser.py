@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, expect
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving
-from tests.e2e.screenshots import picture
-from tests.fakes import eventually
-from tests.integration.following import following
+from tests.support.fakes import eventually
+from tests.support.following import following
+from tests.support.screenshots import picture
 
 FLAG = "claims-v2"
 
@@ -23,7 +23,7 @@ def service(unleash: LocalUnleash, tmp_path: Path) -> Iterator[Serving]:
     seed(unleash.admin, FLAG)
     unleash.admin.set_rollout(FLAG, 0)
     unleash.admin.turn_on(FLAG)
-    claims = "tests.integration.services.varied:Claims"
+    claims = "tests.support.services.varied:Claims"
     with following(
         unleash, FLAG, tmp_path, service=claims, workers=1, PLACEMENT="embedded"
     ) as serving:

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.fraud_store import ROOT, environment
+from tests.support.fraud_store import environment
+from tests.support.paths import ROOT
 
 
 @pytest.mark.slow

@@ -23,8 +23,9 @@ from comparison.pairs.reader import Pairs, read_pairs
 from comparison.summary.figures import Summary, summarise
 from flags.cli import migration
 from service.serving import Serving
-from tests.fakes import eventually
-from tests.integration.fraud_store import ROOT, environment
+from tests.support.fakes import eventually
+from tests.support.fraud_store import environment
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -18,10 +18,11 @@ from flags.export import attributes
 from flags.playbook.template import write_playbook
 from flags.unleash.flags_file import flags_document
 from service.serving import Serving
-from tests.fakes import eventually
-from tests.integration.fraud_store import ROOT, environment
-from tests.integration.services.hostile import ATTACK
-from tests.pair_files import PairFile, Scored
+from tests.support.fakes import eventually
+from tests.support.fraud_store import environment
+from tests.support.pair_files import PairFile, Scored
+from tests.support.paths import ROOT
+from tests.support.services.hostile import ATTACK
 
 PATIENCE = 60_000
 FLAG: Final = f"flag {ATTACK}"
@@ -58,7 +59,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         SHADOW_TIMEOUT="20",
     )
     with Serving(
-        "tests.integration.services.hostile:Hostile",
+        "tests.support.services.hostile:Hostile",
         environment=variables,
         log=folder / "service.log",
         folder=ROOT,

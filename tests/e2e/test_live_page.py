@@ -15,12 +15,12 @@ from flags.operate.watch import running_workers
 from flags.unleash.admin import seed
 from flags.unleash.local import LocalUnleash
 from service.serving import Serving
-from tests.e2e.screenshots import picture
-from tests.fakes import eventually
-from tests.integration.following import following
-from tests.worker_states import worker_flag, worker_state
+from tests.support.fakes import eventually
+from tests.support.following import following
+from tests.support.screenshots import picture
+from tests.support.worker_states import worker_flag, worker_state
 
-pytest_plugins = ("tests.integration.unleash_server",)
+pytest_plugins = ("tests.support.unleash.server",)
 
 FLAG = "live-page-v2"
 PATIENCE = 30_000

@@ -14,7 +14,8 @@ from flags.unleash.flags_file import write_flags_file
 from load_tests.flag_plan import Move, PlanError, parse
 from load_tests.shapes import NAMES, users_at
 from service.serving import Serving, free_port
-from tests.integration.fraud_store import ROOT, environment, run
+from tests.support.fraud_store import environment, run
+from tests.support.paths import ROOT
 
 TRAIN = """
 from service.simulator import simulate

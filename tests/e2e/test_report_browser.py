@@ -9,8 +9,8 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.html.page import render
 from flags.gate import decide
 from flags.playbook.model import Playbook
-from tests.e2e.screenshots import picture
-from tests.simulated_evidence import FLAG, WINDOWS
+from tests.support.screenshots import picture
+from tests.support.simulated_evidence import FLAG, WINDOWS
 
 LARGEST = 2_000_000
 PHONE, DESK = 390, 1200

@@ -5,7 +5,6 @@ Nothing of this checkout can be imported there, and the reference service is not
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import venv
@@ -15,8 +14,10 @@ import httpx
 import pytest
 
 from service.serving import Serving
-from tests.integration.fraud_store import ROOT, environment
-from tests.markdown import DOCS
+from tests.support.fraud_store import environment
+from tests.support.markdown import DOCS
+from tests.support.paths import ROOT
+from tests.support.wheel import build_wheel
 
 TUTORIAL = DOCS / "tutorial.md"
 FILE = re.compile(r"^```(?:python|yaml)\n(# (\w+\.(?:py|yaml))\n.*?)^```", re.M | re.S)
@@ -24,7 +25,6 @@ INSTALL = re.compile(r"^\$ .*pip install (.*bentoml-flags.*)$", re.M)
 FLAG = re.compile(r'flag="([\w-]+)"')
 SERVICE = re.compile(r"^(\w+) = migrate\(", re.M)
 SCORE = re.compile(r'score="(\w+)"')
-BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 REQUESTS = 100
 HOLD = 10
 """Exit code of the gate while there are too few pairs."""
@@ -98,18 +98,7 @@ class Newcomer:
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     folder = tmp_path_factory.mktemp("newcomer")
-    leave = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "pairs")
-    source = shutil.copytree(ROOT, folder / "source", ignore=leave)
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", BUILD, str(folder)],
-        cwd=source,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    shutil.rmtree(source)
-    (wheel,) = folder.glob("*.whl")
-    return Newcomer(folder, wheel)
+    return Newcomer(folder, build_wheel(folder))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from flags.cli import migration
 from flags.export import attributes
-from tests.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed, span, traces
+from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed, span, traces
 
 END = datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(seconds=10)
 PLAYBOOK = f"""

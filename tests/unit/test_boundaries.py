@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import flags
+from tests.support.paths import ROOT
 
 HEAVY = ("pandas", "numpy", "sklearn", "scipy", "pyarrow", "matplotlib")
 
@@ -20,14 +20,14 @@ def pulled_in(code: str) -> set[str]:
         text=True,
         check=True,
         timeout=120,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     return set(done.stdout.rpartition("pulled in")[2].split())
 
 
 def modules_of(package: str) -> list[str]:
     """Return the modules of `package`, without those that have the right to more."""
-    root = Path(__file__).parents[2]
+    root = ROOT
     files = sorted((root / package).rglob("*.py"))
     names = [".".join(path.relative_to(root).with_suffix("").parts) for path in files]
     return [name.removesuffix(".__init__") for name in names]

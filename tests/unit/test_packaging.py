@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,8 +17,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
-BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+from tests.support.paths import ROOT
+from tests.support.wheel import build_wheel
+
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)(?: ; [^\\]+)? \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.M)
 
@@ -33,21 +33,7 @@ def project() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """The wheel as setuptools itself builds it, without the network, from a copy of the source."""
-    folder = tmp_path_factory.mktemp("wheel")
-    leave = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "pairs")
-    source = Path(shutil.copytree(ROOT, folder / "source", ignore=leave))
-    built = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", BUILD, str(folder)],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert built.returncode == 0, built.stderr
-    (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as file:
+    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as file:
         yield file
 
 

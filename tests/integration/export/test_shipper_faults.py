@@ -1,0 +1,220 @@
+"""No fault of an OTLP receiver costs a pair: real receiver, faults by a proxy before it."""
+
+import shutil
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from flags.export.pair_files import FileLimits
+from flags.export.shipped_file import POSITION_SUFFIX, ShippingLimits
+from tests.support.fakes import eventually
+from tests.support.otlp_proxy import POISON, Fault, OtlpProxy
+from tests.support.otlp_server import OtlpReceiver
+from tests.support.shipping_worker import (
+    Load,
+    Worker,
+    assert_all_arrive,
+    ids,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of the pair files."""
+    return tmp_path / "pairs"
+
+
+def test_a_receiver_that_is_down_at_the_start_gets_everything_once_it_is_up(
+    stopped_receiver: OtlpReceiver, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Worker(folder, stopped_receiver.url) as worker:
+        worker.write(120)
+        assert eventually(lambda: worker.account.retries["connection"] >= 3)
+        assert worker.account.waiting_bytes > 0
+        assert worker.account.age_seconds > 0
+        with stopped_receiver:
+            assert_all_arrive(stopped_receiver, worker)
+            assert eventually(lambda: worker.account.waiting_bytes == 0)
+    assert worker.account.age_seconds == 0
+    assert worker.account.rejected == {}
+    assert caplog.text.count("pairs are not shipped to http://127.0.0.1") == 1
+    assert "Connection refused" in caplog.text
+    assert caplog.text.count("again") == 1
+
+
+def test_a_receiver_that_goes_down_under_load_and_comes_back_misses_nothing(
+    stopped_receiver: OtlpReceiver, folder: Path
+) -> None:
+    with Worker(folder, stopped_receiver.url) as worker, Load(worker):
+        for _ in range(2):
+            with stopped_receiver:
+                time.sleep(0.5)
+            time.sleep(0.5)
+    with (
+        stopped_receiver,
+        Worker(folder, stopped_receiver.url),
+    ):  # what is left is for the next worker
+        assert_all_arrive(stopped_receiver, worker)
+    assert len(list(folder.glob("*.jsonl"))) > 1  # shipping went on over a change of files
+
+
+def test_many_files_that_wait_take_few_handles_and_all_arrive_in_the_end(
+    stopped_receiver: OtlpReceiver, folder: Path
+) -> None:
+    records = FileLimits(flush_interval=0.01, rotate_bytes=2000)
+    with Worker(folder, stopped_receiver.url, records=records) as worker:
+        for _ in range(40):
+            worker.write(2)
+            assert eventually(lambda: worker.files.waiting == 0)
+        written = sum(path.stat().st_size for path in folder.glob("*.jsonl"))
+        assert eventually(lambda: worker.account.waiting_bytes == written)
+        assert len(list(folder.glob("*.jsonl"))) > 30
+        assert len(list(folder.glob(f"*{POSITION_SUFFIX}"))) <= 16
+        with stopped_receiver:
+            assert_all_arrive(stopped_receiver, worker)
+            assert eventually(lambda: worker.account.waiting_bytes == 0)
+    assert worker.account.shipped == 80
+
+
+REASONS = {
+    Fault.UNAVAILABLE: "http_503",
+    Fault.TOO_MANY: "http_429",
+    Fault.UNAUTHORISED: "http_401",
+    Fault.MOVED: "http_301",
+    Fault.FAILS: "http_500",
+    Fault.WEB_PAGE: "not_otlp",
+    Fault.RESET: "connection",
+    Fault.ANSWER_LOST: "connection",
+    Fault.SILENT: "timeout",
+    Fault.PARTIAL: "partial_success",
+    Fault.PARTIAL_EVERY_OTHER: "partial_success",
+}
+
+
+@pytest.mark.parametrize("fault", REASONS)
+def test_under_load_a_fault_of_the_receiver_costs_time_and_no_pair(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path, fault: Fault
+) -> None:
+    with Worker(folder, proxy.url, timeout=0.3) as worker:
+        with Load(worker):
+            time.sleep(0.2)
+            proxy.fault = fault
+            time.sleep(1.0)
+            proxy.fault = Fault.NONE
+        spans = assert_all_arrive(receiver, worker)
+        assert eventually(lambda: worker.account.shipped == len(worker.written))
+    assert worker.account.rejected == {}
+    assert worker.account.retries[REASONS[fault]] >= 1
+    if fault is Fault.ANSWER_LOST:  # doubles, which readers drop by their span id
+        assert len(spans) > len(ids(spans))
+    if fault is Fault.TOO_MANY:
+        assert proxy.asked[fault] == 1  # it has asked us to wait for two seconds
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(Fault.BAD_REQUEST, "http_400"), (Fault.FAILS_ON_POISON, "http_500")],
+)
+def test_a_line_that_the_receiver_will_not_take_is_set_aside_and_no_other(
+    receiver: OtlpReceiver,
+    proxy: OtlpProxy,
+    folder: Path,
+    fault: Fault,
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    proxy.fault = fault
+    limits = ShippingLimits(batch_lines=50, interval=0.02, longest_wait=0.02)
+    with Worker(folder, proxy.url, limits=limits) as worker:
+        for _ in range(2):
+            worker.write(1, POISON)
+            worker.write(70)
+        worker.write(2, POISON)
+        worker.write(10)
+        poison = {worker.written[each] for each in (0, 71, 142, 143)}
+        assert eventually(lambda: worker.account.shipped == 150, 20)
+    assert ids(receiver.spans()) == set(worker.written) - poison
+    assert worker.account.rejected == {reason: 4}
+    assert caplog.text.count("cannot be shipped") == 1  # once, not for each line
+    assert "poison is not taken" in caplog.text
+    kept = "".join(path.read_text() for path in folder.glob("*.jsonl"))
+    assert all(each in kept for each in poison)
+
+
+def test_a_receiver_that_refuses_everything_is_waited_for(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path
+) -> None:
+    """As a gateway that answers 400 to whatever has the wrong scheme: no line is to blame."""
+    proxy.fault = Fault.BAD_REQUEST
+    limits = ShippingLimits(batch_lines=50, interval=0.02, longest_wait=0.05)
+    with Worker(folder, proxy.url, limits=limits) as worker:
+        worker.write(100, POISON)
+        assert eventually(lambda: proxy.asked[Fault.BAD_REQUEST] > 30)
+        assert worker.account.shipped == 0
+        proxy.fault = Fault.NONE
+        assert_all_arrive(receiver, worker)
+    assert worker.account.rejected == {}
+
+
+def test_a_receiver_that_takes_small_requests_only_gets_small_ones(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path
+) -> None:
+    proxy.fault = Fault.TOO_LARGE
+    with Worker(folder, proxy.url) as worker:
+        worker.write(200)
+        spans = assert_all_arrive(receiver, worker)
+    assert len(spans) == 200
+    assert worker.account.rejected == {}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a certificate for 127.0.0.1 and one for a client, each with its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("certificates")
+    for name in ("server", "client"):
+        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        command += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+        command += ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")]
+        subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def test_over_tls_both_sides_show_a_certificate(
+    receiver: OtlpReceiver, folder: Path, certificates: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    context.load_verify_locations(certificates / "client.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    trusted = {"certificate": str(certificates / "server.pem")}
+    shown = {
+        "client_certificate": str(certificates / "client.pem"),
+        "client_key": str(certificates / "client.key"),
+    }
+    with OtlpProxy(receiver.url, tls=context) as proxy:
+        for options, reason in (({}, "tls"), (trusted, None), (shown, "tls")):
+            with Worker(folder, proxy.url, **options) as refused:
+                refused.write(10)
+                assert eventually(lambda: refused.account.retries)
+            if reason:
+                assert reason in refused.account.retries
+            assert refused.account.shipped == 0
+        assert "certificate verify failed" in caplog.text
+        with Worker(folder, proxy.url, **trusted, **shown) as worker:
+            assert eventually(lambda: worker.account.shipped == 30)
+    assert len(receiver.spans()) == 30
+
+
+def test_a_certificate_that_is_not_there_is_said_and_waited_for(
+    receiver: OtlpReceiver, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Worker(folder, "https://127.0.0.1:9", certificate="/nowhere/ca.pem") as worker:
+        worker.write(1)
+        assert eventually(lambda: worker.account.retries["error"] >= 1)
+    assert "/nowhere/ca.pem" in caplog.text

@@ -1,0 +1,261 @@
+"""Count pairs with pandas alone, from the frame that has them all: what every engine must find."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from comparison.counts.bins import duration_bins
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import Aggregates, OutputAggregates
+from comparison.pairs.reader import AllPairs
+
+SIDES = ("primary", "candidate")
+TABLES = ("pairs", "workers", "durations", "noise", "coverage", "features")
+OUTPUT_TABLES = ("joint", "alarms", "segments", "flips")
+
+
+def assert_equal(found: Aggregates, expected: Aggregates) -> None:
+    """Hold two results against each other: every table, value and dtype."""
+    for name in TABLES:
+        held, wanted = getattr(found, name), getattr(expected, name)
+        pd.testing.assert_frame_equal(held, wanted, obj=name)
+    assert [each.name for each in found.outputs] == [each.name for each in expected.outputs]
+    for output, other in zip(found.outputs, expected.outputs, strict=True):
+        assert output.grid == other.grid
+        assert output.thresholds == other.thresholds
+        assert output.unscored == other.unscored
+        for name in OUTPUT_TABLES:
+            pd.testing.assert_frame_equal(getattr(output, name), getattr(other, name), obj=name)
+    assert found.duplicates == expected.duplicates
+    assert found.unknown_labels == expected.unknown_labels
+    assert (found.flag, found.since, found.until) == (
+        expected.flag,
+        expected.since,
+        expected.until,
+    )
+
+
+def reference(
+    every: AllPairs,
+    flag: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    rollout: float | None = None,
+    labels: pd.DataFrame | None = None,
+    cutoff: datetime | None = None,
+    edges: Mapping[str, Sequence[float]] | None = None,
+) -> Aggregates:
+    """Return what `comparison.counts.aggregate.aggregate` should."""
+    edges = edges or {}
+    window = _in_window(every.frame, since, until)
+    pairs = window.loc[window["flag"] == flag]
+    step = (pairs if rollout is None else pairs.loc[pairs["rollout"] == rollout]).copy()
+    old = pd.Series(True, index=step.index) if cutoff is None else step["time"] < cutoff
+    known = {} if labels is None else dict(zip(labels["request_id"], labels["label"], strict=True))
+    step["label"] = step["request_id"].map(known).astype("boolean").where(old)
+    of_flag = every.frame.loc[every.frame["flag"] == flag, "request_id"]
+    outputs = [name for name in every.outputs if _has_scores(step, name)]
+    again = _in_window(every.repeated, since, until)
+    return Aggregates(
+        flag=flag,
+        since=since,
+        until=until,
+        outputs=tuple(_output(step, name) for name in outputs),
+        pairs=_pairs(pairs),
+        workers=_workers(every.frame, window),
+        durations=_durations(step),
+        noise=_noise(step, outputs),
+        coverage=_count(step.loc[old], {"served": "string", "label": "boolean"})
+        if labels is not None
+        else _count(step.iloc[:0], {"served": "string", "label": "boolean"}),
+        features=_features(step, edges),
+        feature_edges={name: tuple(each) for name, each in edges.items()},
+        duplicates=int((again["flag"] == flag).sum()),
+        unknown_labels=len(set(known) - set(of_flag)),
+    )
+
+
+def _in_window(frame: pd.DataFrame, since: datetime | None, until: datetime | None) -> pd.DataFrame:
+    time = frame["time"]
+    rows = pd.Series(True, index=frame.index)
+    if since is not None:
+        rows &= time >= since
+    if until is not None:
+        rows &= time < until
+    return frame.loc[rows]
+
+
+def _count(frame: pd.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Count combinations; rows in order of the columns, missing values last."""
+    held = pd.DataFrame({name: frame[name].astype(dtype) for name, dtype in dtypes.items()})
+    counts = held.groupby(list(dtypes), dropna=False, observed=True).size().rename("n")
+    table = counts.reset_index().astype({**dtypes, "n": "int64"})
+    return table.sort_values(list(dtypes), kind="stable", ignore_index=True)
+
+
+def _has_scores(step: pd.DataFrame, output: str) -> bool:
+    names = [f"{side}_score.{output}" for side in SIDES]
+    return any(name in step and bool(step[name].notna().any()) for name in names)
+
+
+def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
+    scores = {side: step[f"{side}_score.{output}"] for side in SIDES}
+    both = np.concatenate([scores[side][np.isfinite(scores[side])] for side in SIDES])
+    ok = (step["primary_status"] == "ok") & (step["candidate_status"] == "ok")
+    scored = ok & np.isfinite(scores["primary"]) & np.isfinite(scores["candidate"])
+    alarms = {side: step[f"{side}_decision.{output}"] for side in SIDES}
+    decided = scored & alarms["primary"].notna() & alarms["candidate"].notna()
+    used = {
+        side: tuple(np.unique(step.loc[decided, f"{side}_threshold.{output}"].dropna()).tolist())
+        for side in SIDES
+    }
+    low, high = (float(both.min()), float(both.max())) if both.size else (0.0, 1.0)
+    grid = ScoreGrid.over(low, high, [*used["primary"], *used["candidate"]])
+    table = pd.DataFrame(
+        {
+            **{f"{side}_bin": grid.bins(scores[side].fillna(0)) for side in SIDES},
+            **{f"{side}_alarm": alarms[side].to_numpy() for side in SIDES},
+            **{f"{side}_score": scores[side].to_numpy() for side in SIDES},
+            "label": step["label"].to_numpy(),
+            "period": step["time"].dt.floor("h").to_numpy(),
+            "time": step["time"].to_numpy(),
+            "request_id": step["request_id"].to_numpy(),
+        },
+        index=step.index,
+    )
+    for name in ("period", "time"):
+        table[name] = pd.to_datetime(table[name], utc=True)
+    return OutputAggregates(
+        name=output,
+        grid=grid,
+        thresholds=used,
+        unscored=int((ok & ~scored).sum()),
+        joint=_count(
+            table.loc[scored],
+            {"primary_bin": "int64", "candidate_bin": "int64", "label": "boolean"},
+        ),
+        alarms=_count(
+            table.loc[decided],
+            {
+                "period": "datetime64[ns, UTC]",
+                "primary_alarm": "boolean",
+                "candidate_alarm": "boolean",
+                "label": "boolean",
+            },
+        ),
+        segments=_segments(step, table, decided),
+        flips=_flips(table.loc[decided]),
+    )
+
+
+def _segments(step: pd.DataFrame, table: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    dtypes = {
+        "segment": "string",
+        "value": "string",
+        "primary_alarm": "boolean",
+        "candidate_alarm": "boolean",
+        "label": "boolean",
+    }
+    names = sorted(name for name in step.columns if name.startswith("segment."))
+    parts = [
+        _count(
+            table.loc[rows].assign(
+                segment=name.removeprefix("segment."), value=step.loc[rows, name].astype("string")
+            ),
+            dtypes,
+        )
+        for name in names
+    ]
+    if not parts:
+        return _count(pd.DataFrame({name: [] for name in dtypes}), dtypes)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _flips(decided: pd.DataFrame) -> pd.DataFrame:
+    differ = decided.loc[decided["primary_alarm"] != decided["candidate_alarm"]].copy()
+    differ["size"] = (differ["primary_score"] - differ["candidate_score"]).abs()
+    largest = differ.sort_values(["size", "time", "request_id"], ascending=[False, True, True])
+    names = ["request_id", "time", "primary_score", "candidate_score", "label"]
+    found = largest.head(100)[names].reset_index(drop=True)
+    return found.astype({"request_id": "string", "label": "boolean"})
+
+
+def _pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    by = {
+        "rollout": "float64",
+        "active": "string",
+        "served": "string",
+        "fallback": "boolean",
+        "primary_status": "string",
+        "candidate_status": "string",
+        "primary_model": "string",
+        "candidate_model": "string",
+    }
+    held = pd.DataFrame({name: pairs[name].astype(dtype) for name, dtype in by.items()})
+    held["time"] = pairs["time"]
+    grouped = held.groupby(list(by), dropna=False)["time"]
+    table = grouped.agg(first="min", last="max", n="count").reset_index()
+    ends = {"first": "datetime64[ns, UTC]", "last": "datetime64[ns, UTC]", "n": "int64"}
+    table = table.astype({**by, **ends})
+    return table.sort_values([*by, "first", "last"], kind="stable", ignore_index=True)
+
+
+def _workers(every: pd.DataFrame, window: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for worker, seen in window.loc[window["sequence"] > 0].groupby("worker", observed=True):
+        first, last = int(seen["sequence"].min()), int(seen["sequence"].max())
+        numbers = every.loc[every["worker"] == worker, "sequence"]
+        found = numbers[(numbers >= first) & (numbers <= last)].nunique()
+        rows.append((str(worker), first, last, found))
+    table = pd.DataFrame(rows, columns=["worker", "first", "last", "n"])
+    return table.astype({"worker": "string", "first": "int64", "last": "int64", "n": "int64"})
+
+
+def _durations(step: pd.DataFrame) -> pd.DataFrame:
+    parts = []
+    for side in SIDES:
+        seconds = step.loc[step[f"{side}_status"] == "ok", f"{side}_duration"].dropna().to_numpy()
+        scaled = np.clip(seconds / 128, 0, 1)
+        keys = np.floor(np.sqrt(np.sqrt(np.sqrt(scaled))) * 2**14).astype(np.int64)
+        parts.append(pd.DataFrame({"side": side, "bin": duration_bins(keys)}))
+    return (
+        _count(pd.concat(parts), {"side": "string", "bin": "int64"})
+        .sort_values(
+            ["side", "bin"], key=lambda held: held.map({"primary": 0, "candidate": 1}).fillna(held)
+        )
+        .reset_index(drop=True)
+    )
+
+
+def _noise(step: pd.DataFrame, outputs: Sequence[str]) -> pd.DataFrame:
+    ok = (step["primary_status"] == "ok") & (step["candidate_status"] == "ok")
+    models = [step[f"{side}_model"].astype("string") for side in SIDES]
+    same = step.loc[ok & (models[0] == models[1]).fillna(False)]
+    parts = []
+    for output in outputs:
+        first, second = (same[f"{side}_score.{output}"] for side in SIDES)
+        known, other = np.isfinite(first), np.isfinite(second)
+        differs = np.where(known & other, first != second, known != other)
+        parts.append(pd.DataFrame({"output": output, "differs": differs}))
+    dtypes = {"output": "string", "differs": "boolean"}
+    if not parts:
+        return _count(pd.DataFrame({name: [] for name in dtypes}), dtypes)
+    return pd.concat([_count(part, dtypes) for part in parts], ignore_index=True)
+
+
+def _features(step: pd.DataFrame, edges: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    dtypes = {"feature": "string", "bin": "int64"}
+    parts = []
+    for feature, bounds in edges.items():
+        missing = pd.Series(np.nan, index=step.index)
+        values = step.get(f"feature.{feature}", missing).to_numpy(np.float64)
+        place = np.searchsorted(bounds, values, side="right")
+        place = np.where(np.isfinite(values), place, -1)
+        parts.append(_count(pd.DataFrame({"feature": feature, "bin": place}), dtypes))
+    if not parts:
+        return _count(pd.DataFrame({name: [] for name in dtypes}), dtypes)
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,300 @@
+"""Counts are the same wherever the pairs lie, and those that pandas finds."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import comparison.counts.outputs
+from comparison.counts.aggregate import aggregate
+from comparison.counts.tables import Aggregates
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.sources import FramePairs
+from comparison.engines.tables import TablePairs
+from comparison.errors import FlagNotFoundError, SeveralFlagsError
+from comparison.labels import Labels
+from comparison.pairs.compaction import compact
+from comparison.pairs.reader import read_all, read_pairs
+from flags.export import attributes
+from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed
+from tests.support.reference_counts import assert_equal, reference
+
+FIRST = datetime.fromtimestamp(BEGIN / 1e9, UTC)
+EDGES = {"amount": (0.0, 1.0, 10.0), "never recorded": (1.0,)}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Hold what is asked of a folder."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    rollout: float | None = None
+    labels: pd.DataFrame | None = None
+    cutoff: datetime | None = None
+
+    def asked(self, source: Any, flag: str = FLAG) -> Aggregates:
+        return aggregate(
+            source,
+            flag=flag,
+            since=self.since,
+            until=self.until,
+            rollout=self.rollout,
+            labels=None if self.labels is None else Labels("labels", self.labels),
+            label_cutoff=self.cutoff,
+            feature_edges=EDGES,
+        )
+
+    def expected(self, pairs: Path, flag: str = FLAG) -> Aggregates:
+        return reference(
+            read_all(pairs),
+            flag,
+            since=self.since,
+            until=self.until,
+            rollout=self.rollout,
+            labels=self.labels,
+            cutoff=self.cutoff,
+            edges=EDGES,
+        )
+
+
+def labelled(**labels: bool | None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "request_id": pd.array([each.replace("_", "-") for each in labels], "string"),
+            "label": pd.array(list(labels.values()), "boolean"),
+        }
+    )
+
+
+def sources(pairs: Path, into: Path) -> dict[str, Any]:
+    """Show the same pairs as files, as a compacted folder and as a table of an engine."""
+    compact(pairs, into)
+    files = str(into / "pairs" / "**" / "*.parquet")
+    table = ibis.duckdb.connect().read_parquet(files, hive_partitioning=True, union_by_name=True)
+    return {
+        "files": FramePairs(read_all(pairs)),
+        "compacted": ParquetPairs(into),
+        "table": TablePairs(table),
+    }
+
+
+scores = st.floats(0, 1) | st.sampled_from([0.0, 0.3, 0.5, 1.0, 1e-9, float("nan"), float("inf")])
+sides = st.builds(
+    Scored,
+    scores,
+    st.sampled_from([0.5, 0.5, 0.3, None]),
+    st.sampled_from(["ok", "ok", "ok", "error", "timeout", "skipped"]),
+    st.none() | st.floats(0, 300),
+    st.sampled_from([None, "fraud:1", "fraud:2"]),
+)
+made = st.tuples(
+    sides,
+    sides,
+    st.fixed_dictionaries(
+        {
+            "active": st.sampled_from(["primary", "candidate"]),
+            "segments": st.dictionaries(st.sampled_from(["channel", "night"]), st.text(max_size=2)),
+            "features": st.dictionaries(st.just("amount"), st.floats()),
+            "changes": st.fixed_dictionaries(
+                {}, optional={attributes.ROLLOUT: st.sampled_from([None, 0.0, 10.0, 50.0])}
+            ),
+        }
+    ),
+    st.sampled_from([1, 1, 1, 2]),
+)
+moments = st.none() | st.integers(-1, 15).map(lambda n: FIRST + timedelta(milliseconds=10 * n))
+labels = st.none() | st.dictionaries(
+    st.integers(1, 14).map(lambda n: f"worker_1_request_{n}"), st.booleans() | st.none()
+).map(lambda known: labelled(**known))
+questions = st.builds(Question, moments, moments, st.sampled_from([None, 10.0]), labels, moments)
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(made, min_size=1, max_size=14), questions, st.booleans())
+def test_files_folder_and_table_give_the_counts_that_pandas_finds(
+    tmp_path_factory: pytest.TempPathFactory,
+    pairs: list[Any],
+    question: Question,
+    again: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("aggregate")
+    files = {
+        1: PairFile(folder / "pairs"),
+        2: PairFile(folder / "pairs", "worker-2", flag="another"),
+    }
+    for primary, candidate, options, flag in [(Scored(), Scored(), {}, 1), *pairs]:
+        files[flag].pair(primary, candidate, **options)
+    if again:
+        first = files[1].path
+        (folder / "pairs" / "again.jsonl").write_bytes(first.read_bytes())
+    wanted = question.expected(folder / "pairs")
+    for name, source in sources(folder / "pairs", folder / "compacted").items():
+        if name == "table" and again:
+            continue  # what `compact` left out is not in its files: nobody can count it there
+        assert_equal(question.asked(source), wanted)
+
+
+def test_a_table_that_holds_pairs_twice_counts_them_once(tmp_path: Path) -> None:
+    file = PairFile(tmp_path / "pairs")
+    for score in (0.2, 0.6, 0.8):
+        file.pair(Scored(score), Scored(1 - score), segments={"channel": "web"})
+    wanted = Question().asked(FramePairs(read_all(tmp_path / "pairs")))
+    table = sources(tmp_path / "pairs", tmp_path / "into")["table"].table()
+    twice = ibis.union(table, table.filter(table.sequence < 3))
+    found = Question().asked(TablePairs(twice, "twice"))
+    assert found.duplicates == 2
+    assert_equal(replace(found, duplicates=0), wanted)
+
+
+def test_counts_of_two_windows_add_up_to_those_of_both(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for number in range(40):
+        file.pair(Scored(number / 40), Scored((number * 7 % 40) / 40, threshold=0.3))
+    middle = FIRST + timedelta(milliseconds=10 * 20)
+    source = FramePairs(read_all(tmp_path))
+    whole, early, late = (
+        aggregate(source, flag=FLAG, since=since, until=until)
+        for since, until in ((None, None), (None, middle), (middle, None))
+    )
+    [every] = whole.outputs
+    parts = [window.outputs[0] for window in (early, late)]
+    assert all(part.grid == every.grid for part in parts)
+    for name, by in (
+        ("joint", ["primary_bin", "candidate_bin"]),
+        ("alarms", ["period", "primary_alarm", "candidate_alarm"]),
+    ):
+        added = pd.concat([getattr(part, name) for part in parts]).groupby(by)["n"].sum()
+        pd.testing.assert_series_equal(added, getattr(every, name).groupby(by)["n"].sum())
+
+
+def test_scores_that_are_no_probabilities_are_counted_on_a_grid_of_their_own(
+    tmp_path: Path,
+) -> None:
+    file = PairFile(tmp_path / "pairs")
+    for number in range(30):
+        file.pair(Scored(number * 1e3 - 5e3, 2e3), Scored(-(number**5) / 7, 2e3))
+    wanted = Question().expected(tmp_path / "pairs")
+    for source in sources(tmp_path / "pairs", tmp_path / "into").values():
+        assert_equal(Question().asked(source), wanted)
+
+
+def test_alarms_at_a_score_that_is_the_threshold_are_exact(tmp_path: Path) -> None:
+    """The threshold is an edge of the grid, however it falls among its bins."""
+    threshold = 0.731454
+    file = PairFile(tmp_path)
+    below = threshold - 2**-53
+    for score in (threshold, below, threshold + 2**-53):
+        file.pair(Scored(score, threshold), Scored(score, threshold))
+    [output] = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG).outputs
+    limit = output.grid.bins([threshold])[0]
+    joint = output.joint
+    assert joint.loc[joint["primary_bin"] >= limit, "n"].sum() == 2
+    assert output.alarms.loc[output.alarms["primary_alarm"], "n"].sum() == 2
+
+
+def test_of_very_many_thresholds_the_most_frequent_are_edges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison.counts.outputs, "MOST_THRESHOLDS", 2)
+    file = PairFile(tmp_path)
+    for number in range(12):
+        file.pair(Scored(0.5, 0.123), Scored(0.5, 0.456 if number % 2 else number / 100))
+    [output] = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG).outputs
+    assert output.grid.thresholds == (0.123, 0.456)
+    assert len(output.thresholds["candidate"]) == 7
+
+
+def test_flips_are_the_hundred_with_the_largest_difference(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for number in range(150):
+        file.pair(Scored(0.5 + number / 400), Scored(0.4))
+    file.pair(Scored(0.9), failed("timeout"))
+    [output] = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG).outputs
+    flips = output.flips
+    assert len(flips) == 100
+    assert flips["request_id"].tolist() == [f"worker-1-request-{150 - n}" for n in range(100)]
+    assert output.alarms["n"].sum() == 150
+
+
+def test_pairs_of_one_flag_alone_can_be_counted(tmp_path: Path) -> None:
+    PairFile(tmp_path).pair(Scored({"a": 0.3, "b": 0.4}), Scored({"a": 0.3, "b": 0.6}))
+    found = aggregate(read_pairs(tmp_path))
+    assert [output.name for output in found.outputs] == ["a", "b"]
+    assert_equal(found, aggregate(FramePairs(read_all(tmp_path))))
+
+
+def test_an_output_can_be_asked_for_that_nobody_scored(tmp_path: Path) -> None:
+    PairFile(tmp_path).pair()
+    [output] = aggregate(FramePairs(read_all(tmp_path)), outputs=["other"]).outputs
+    assert (output.name, output.unscored, len(output.joint)) == ("other", 1, 0)
+
+
+def test_outputs_are_in_the_order_in_which_they_appeared(tmp_path: Path) -> None:
+    """Whatever the order of the files that have them."""
+    late, early = PairFile(tmp_path / "pairs"), PairFile(tmp_path / "pairs", "a-worker")
+    later = late.span(Scored({"b": 0.1}), Scored({"b": 0.2}))
+    later["startTimeUnixNano"] = str(BEGIN + 86_400_000_000_000)
+    late.write(later)
+    compact(tmp_path / "pairs", tmp_path / "into")
+    early.pair(Scored({"z": 0.3, "a": 0.3, "b": 0.1}), Scored({"z": 0.4, "a": 0.2, "b": 0.5}))
+    compact(tmp_path / "pairs", tmp_path / "into")
+    for every in (read_all(tmp_path / "into"), ParquetPairs(tmp_path / "into")):
+        source = every if isinstance(every, ParquetPairs) else FramePairs(every)
+        found = aggregate(source, flag=FLAG)
+        assert [output.name for output in found.outputs] == ["b", "z", "a"]
+
+
+@pytest.mark.parametrize("kind", ["files", "compacted"])
+def test_flags_are_asked_for_where_there_are_several(tmp_path: Path, kind: str) -> None:
+    for worker, flag in (("w1", "a"), ("w2", "b")):
+        PairFile(tmp_path / "pairs", worker, flag=flag).pair()
+    source = sources(tmp_path / "pairs", tmp_path / "into")[kind]
+    with pytest.raises(SeveralFlagsError, match="2 flags: a, b"):
+        aggregate(source)
+    with pytest.raises(FlagNotFoundError, match="only of: a, b"):
+        aggregate(source, flag="c")
+    assert aggregate(source, flag="b").pairs["n"].sum() == 1
+
+
+@pytest.mark.parametrize("kind", ["files", "compacted"])
+def test_no_pairs_make_empty_tables(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "pairs").mkdir()
+    compact(tmp_path / "pairs", tmp_path / "into")
+    source = (
+        ParquetPairs(tmp_path / "into")
+        if kind == "compacted"
+        else FramePairs(read_all(tmp_path / "pairs"))
+    )
+    found = aggregate(source, labels=Labels("labels", labelled(x=True)), feature_edges=EDGES)
+    assert found.outputs == ()
+    assert found.unknown_labels == 1
+    for table in (found.pairs, found.workers, found.durations, found.coverage, found.features):
+        assert table.empty
+
+
+def test_a_whole_day_outside_the_window_is_not_opened(tmp_path: Path) -> None:
+    file = PairFile(tmp_path / "pairs")
+    file.pair()
+    later = file.span()
+    later["startTimeUnixNano"] = str(BEGIN + 3 * 86_400_000_000_000)
+    file.write(later)
+    compact(tmp_path / "pairs", tmp_path / "into")
+    source = ParquetPairs(tmp_path / "into")
+    assert source.table().count().to_pyarrow().as_py() == 2
+    [early] = (tmp_path / "into" / "pairs").glob("*/date=2025-11-23/*.parquet")
+    with early.open("r+b") as cut:
+        cut.seek(8)
+        cut.write(b"\xff" * 64)
+    since = FIRST + timedelta(days=2)
+    found = aggregate(source, since=since, until=since + timedelta(days=2), flag=FLAG)
+    assert found.outputs[0].name == OUTPUT
+    assert found.pairs["n"].sum() == 1

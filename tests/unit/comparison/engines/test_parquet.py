@@ -1,0 +1,67 @@
+"""A compacted folder accounts for its pairs as the pair files do, from the counts of an engine."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.sources import FramePairs, open_source
+from comparison.errors import CompactionUnreadableError, PairsUnreadableError
+from comparison.pairs.compacted import STATE_FILE
+from comparison.pairs.compaction import compact
+from comparison.pairs.reader import read_all
+from flags.export import attributes
+from tests.support.pair_files import PairFile, span
+
+
+def test_the_accounting_is_that_of_the_pair_files(tmp_path: Path) -> None:
+    """Gaps, missing ends, dropped, doubled, corrupt, foreign and torn ones, of two flags."""
+    pairs, into = tmp_path / "pairs", tmp_path / "compacted"
+    whole, gaps, killed = (PairFile(pairs, name) for name in ("whole", "gaps", "killed"))
+    other = PairFile(pairs, "other", flag="another")
+    for file in (whole, gaps, killed, other):
+        file.start()
+        for number in range(70):
+            lost = file is gaps and number in (3, 4, 40)
+            if lost:
+                file.span()
+            else:
+                file.pair()
+    compact(pairs, into)
+    whole.pair()
+    whole.stop()
+    gaps.stop(dropped=2)
+    other.pair(changes={attributes.WORKER_ID: None})
+    killed.write(span("GET /", {}))
+    killed.line("{not json}")
+    shutil.copy(whole.path, pairs / "again.jsonl")
+    killed.line('{"resourceSpans": [', end="")
+    compact(pairs, into)
+
+    wanted = read_all(pairs).accounting
+    assert ParquetPairs(into).accounting == wanted
+    assert read_all(into).accounting == wanted
+    assert (wanted.duplicates, wanted.corrupt, wanted.foreign, wanted.torn) == (71, 1, 1, 1)
+    assert wanted.flags["another"] == 71
+
+
+def test_a_number_that_two_pairs_carry_is_counted_once(tmp_path: Path) -> None:
+    file = PairFile(tmp_path / "pairs")
+    for number in (1, 2, 2, 3, 64, 64, 65):
+        file.pair(changes={attributes.SEQUENCE: number})
+    compact(tmp_path / "pairs", tmp_path / "into")
+    wanted = read_all(tmp_path / "pairs").accounting
+    assert ParquetPairs(tmp_path / "into").accounting == wanted
+
+
+def test_a_place_is_opened_as_what_it_is(tmp_path: Path) -> None:
+    PairFile(tmp_path / "pairs").pair()
+    compact(tmp_path / "pairs", tmp_path / "into")
+    assert isinstance(open_source(tmp_path / "pairs"), FramePairs)
+    assert isinstance(open_source(tmp_path / "into"), ParquetPairs)
+    with pytest.raises(PairsUnreadableError):
+        open_source(tmp_path / "nowhere")
+    (tmp_path / "into" / STATE_FILE).write_text("{}")
+    with pytest.raises(CompactionUnreadableError):
+        open_source(tmp_path / "into")

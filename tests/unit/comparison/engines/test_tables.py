@@ -1,0 +1,140 @@
+"""Tables of other engines, and what the collector writes into ClickHouse, are pairs like others."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pytest
+
+from comparison.counts.aggregate import aggregate
+from comparison.engines.embedded import connect, shown
+from comparison.engines.sources import FramePairs
+from comparison.engines.tables import CollectorTraces, TablePairs
+from comparison.pairs.reader import read_all
+from flags.export import attributes
+from tests.support.clickhouse import clickhouse, needs_clickhouse
+from tests.support.pair_files import FLAG, PairFile, Scored, failed, span, traces
+from tests.support.reference_counts import assert_equal
+
+NANOSECONDS = 1_763_880_000_123_456_789
+
+
+def in_duckdb(held: pa.Table) -> ir.Table:
+    return shown(connect(), "pairs", held)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        (pa.int64(), NANOSECONDS),
+        (pa.timestamp("ns", "UTC"), NANOSECONDS),
+        (pa.timestamp("us", "UTC"), NANOSECONDS // 1_000 * 1_000),
+        (pa.timestamp("ns"), NANOSECONDS),
+    ],
+    ids=str,
+)
+def test_times_of_any_resolution_become_nanoseconds(kind: pa.DataType, kept: int) -> None:
+    time = pa.array([NANOSECONDS], pa.int64())
+    if kind != pa.int64():
+        time = time.cast(pa.timestamp("ns")).cast(kind, safe=False)
+    pairs = TablePairs(in_duckdb(pa.table({"span_id": ["a"], "time": time})))
+    assert pairs.table().time.to_pyarrow().to_pylist() == [kept]
+
+
+def test_columns_that_a_table_has_not_are_missing_values() -> None:
+    held = pa.table({"span_id": ["a"], "flag": [FLAG], "time": pa.array([NANOSECONDS])})
+    pairs = TablePairs(in_duckdb(held))
+    assert pairs.name == "pairs"
+    assert pairs.accounting is None
+    [row] = pairs.table().to_pyarrow().to_pylist()
+    assert row["worker"] is None
+    assert row["primary_duration"] is None
+    found = aggregate(pairs)
+    assert found.flag == FLAG
+    assert found.pairs["n"].tolist() == [1]
+
+
+# --- the collector's table ------------------------------------------------------------------------
+
+CREATE = """
+CREATE TABLE {name} (
+    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TraceId String,
+    SpanId String,
+    ParentSpanId String,
+    TraceState String,
+    SpanName LowCardinality(String),
+    SpanKind LowCardinality(String),
+    ServiceName LowCardinality(String),
+    ResourceAttributes Map(LowCardinality(String), String),
+    ScopeName String,
+    ScopeVersion String,
+    SpanAttributes Map(LowCardinality(String), String),
+    Duration UInt64,
+    StatusCode LowCardinality(String),
+    StatusMessage String
+) ENGINE = MergeTree ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+"""
+"""The columns of the collector's ClickHouse exporter, without its events and links."""
+
+COLUMNS = (
+    *("Timestamp", "TraceId", "SpanId", "SpanName", "ScopeName", "SpanAttributes"),
+    *("ParentSpanId", "TraceState", "SpanKind", "ServiceName", "ResourceAttributes"),
+    *("ScopeVersion", "Duration", "StatusCode", "StatusMessage"),
+)
+
+
+def exported(line: str) -> Iterator[list[Any]]:
+    """Yield the rows that the exporter makes of a line: every value is a text."""
+    for resource in json.loads(line)["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for each in scope["spans"]:
+                held = {pair["key"]: worded(pair["value"]) for pair in each["attributes"]}
+                own = [int(each["startTimeUnixNano"]), each["traceId"], each["spanId"]]
+                rest = ["", "", "SPAN_KIND_INTERNAL", "fraud", {}, "0.1.0", 2_000_000, "Unset", ""]
+                yield [*own, each["name"], scope["scope"]["name"], held, *rest]
+
+
+def worded(value: dict[str, Any]) -> str:
+    [held] = value.values()
+    return str(held).lower() if isinstance(held, bool) else str(held)
+
+
+@needs_clickhouse
+def test_the_collectors_table_gives_the_counts_of_the_files_that_it_was_sent(
+    tmp_path: Path,
+) -> None:
+    file = PairFile(tmp_path)
+    file.start()
+    for number in range(120):
+        file.pair(
+            Scored(number / 120, model="fraud:1"),
+            failed("timeout", "TimeoutError")
+            if number % 9 == 0
+            else Scored(number * 7 % 120 / 120),
+            active="candidate" if number % 10 == 0 else "primary",
+            segments={"channel": "ab"[number % 2]} if number % 3 else None,
+            features={"amount": number / 7},
+        )
+    file.write(span("GET /", {"http.route": "/predict"}))
+    file.line(json.dumps(traces(span(attributes.PAIR_SPAN, {}), scope="somebody else")))
+    file.stop()
+    lines = file.path.read_text().splitlines()
+    rows = [row for line in lines for row in exported(line)]
+    client = clickhouse()
+    client.command(CREATE.format(name="otel_traces"))
+    client.insert("otel_traces", rows, column_names=COLUMNS)
+    client.insert("otel_traces", rows[:31], column_names=COLUMNS)  # it was sent twice
+
+    edges = {"amount": [1.0, 10.0]}
+    connection = ibis.clickhouse.from_connection(client)
+    found = aggregate(CollectorTraces(connection.table("otel_traces")), feature_edges=edges)
+
+    again = tmp_path / "again.jsonl"
+    again.write_text("\n".join(lines[:31]) + "\n")
+    assert_equal(found, aggregate(FramePairs(read_all(tmp_path)), feature_edges=edges))
+    assert found.duplicates == 30

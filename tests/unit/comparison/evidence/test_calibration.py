@@ -1,0 +1,163 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.contingency_tables import mcnemar
+
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.tables import OutputAggregates
+from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.calibration import calibrate
+from comparison.evidence.joint_counts import UNKNOWN, JointCounts
+from comparison.evidence.statistics import paired_ratio
+from flags.gate.evidence import Calibration, Count
+from tests.support.count_tables import OUTPUT, output
+
+scores = st.floats(0, 1, allow_subnormal=False)
+
+
+def offer(made: OutputAggregates) -> Calibration | None:
+    alarms = counted_alarms(made.alarms) if len(made.alarms) else None
+    return calibrate(JointCounts.of(made), made.grid, made.thresholds["primary"], alarms)
+
+
+def flood(pairs: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a candidate that ranks better and fires several times as often."""
+    random = np.random.default_rng(11)
+    truth = random.random(pairs) < 0.02
+    shared = random.normal(size=pairs)
+    primary = 1 / (1 + np.exp(4 - shared - 2.5 * truth))
+    candidate = 1 / (1 + np.exp(2.2 - shared - 3.5 * truth))
+    return primary, candidate, truth
+
+
+def test_the_offered_threshold_does_what_is_said_of_it() -> None:
+    """Counted again on the scores themselves: the offer is exact, not an estimate."""
+    primary, candidate, truth = flood()
+    found = offer(output(primary, candidate, truth.tolist()))
+    assert found is not None
+    before = primary >= 0.5
+    fired = candidate >= found.threshold
+    assert (candidate >= 0.5).sum() > 3 * before.sum()
+    assert found.alarms.candidate == Count(int(fired.sum()), len(fired))
+    assert found.alarms.primary == Count(int(before.sum()), len(before))
+    assert found.alarms.both == (before & fired).sum()
+    assert found.recall == Count(int((fired & truth).sum()), int(truth.sum()))
+    assert found.precision == Count(int((fired & truth).sum()), int(fired.sum()))
+    assert found.alarms.candidate.count == pytest.approx(before.sum(), rel=0.03)
+    ratio = paired_ratio(found.alarms.both, found.alarms.candidate_only, found.alarms.primary_only)
+    assert ratio.low < 1 < ratio.high
+
+
+def test_the_threshold_survives_the_payload() -> None:
+    primary, candidate, truth = flood(3_000)
+    made = output(primary, candidate, truth.tolist())
+    found = offer(made)
+    assert found is not None
+    payload = json.loads(json.dumps(found.payload(OUTPUT)))
+    assert payload == {"threshold": {OUTPUT: found.threshold}}
+    assert found.threshold in made.grid.edges
+
+
+def test_at_the_ends_of_the_interval_the_volumes_can_just_not_be_told_apart() -> None:
+    primary, candidate, _ = flood()
+    made = output(primary, candidate)
+    found = offer(made)
+    assert found is not None
+    edges = list(made.grid.edges)
+
+    def p_value(threshold: float) -> float:
+        before, fired = primary >= 0.5, candidate >= threshold
+        table = [[0, (before & ~fired).sum()], [(~before & fired).sum(), 0]]
+        return float(mcnemar(table, exact=False, correction=False).pvalue)
+
+    low, high = edges.index(found.low), edges.index(found.high)
+    assert p_value(found.low) >= 0.05
+    assert p_value(edges[low - 1]) < 0.05
+    assert p_value(found.high) >= 0.05
+    assert p_value(edges[high + 1]) < 0.05
+
+
+def test_the_interval_covers_the_threshold_of_all_traffic_as_often_as_it_says() -> None:
+    """Of 20,000 pairs taken for all traffic, 300 samples of 2,000."""
+    primary, candidate, _ = flood()
+    grid = ScoreGrid.over(0, 1, [0.1])
+    first, second = grid.bins(primary), grid.bins(candidate)
+
+    def calibrated(rows: np.ndarray) -> Calibration:
+        n, none = np.ones(len(rows), np.int64), np.full(len(rows), UNKNOWN)
+        cells = JointCounts(first[rows], second[rows], none, n, grid.centres)
+        found = calibrate(cells, grid, (0.1,), None)
+        assert found is not None
+        return found
+
+    whole = calibrated(np.arange(len(primary)))
+    random, covered = np.random.default_rng(4), 0
+    for _ in range(300):
+        rows = random.integers(0, len(primary), 2_000)
+        found = calibrated(rows)
+        covered += found.low <= whole.threshold <= found.high
+    assert covered / 300 >= 0.92
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(scores, scores), min_size=1, max_size=40))
+def test_no_edge_comes_nearer_to_the_primary_s_volume(drawn: list[tuple[float, float]]) -> None:
+    primary, candidate = (np.array(side) for side in zip(*drawn, strict=True))
+    made = output(primary, candidate)
+    found, volume = offer(made), int((primary >= 0.5).sum())
+    if not volume:
+        assert found is None
+        return
+    assert found is not None
+    distances = [abs(int((candidate >= edge).sum()) - volume) for edge in made.grid.edges]
+    fired = int((candidate >= found.threshold).sum())
+    assert abs(fired - volume) == min(distances)
+    assert found.alarms.candidate.count == fired
+    assert found.low <= found.threshold <= found.high
+    assert found.recall is None
+
+
+def test_a_constant_candidate_gets_a_threshold_that_its_score_does_not_reach() -> None:
+    primary = np.linspace(0, 1, 101)
+    found = offer(output(primary[50:80], np.full(30, 0.25), thresholds=(0.7, 0.5)))
+    assert found is not None
+    assert found.threshold > 0.25
+    assert found.alarms.candidate.count == 0
+
+
+def test_no_threshold_is_offered_without_alarms_of_the_primary() -> None:
+    low = np.linspace(0, 0.4, 50)
+    assert offer(output(low, low + 0.3)) is None
+    assert offer(output([], [])) is None
+    assert offer(output(low, low, thresholds=(None, None))) is None
+
+
+def test_a_candidate_without_a_threshold_is_offered_one() -> None:
+    primary, candidate, _ = flood(2_000)
+    made = output(primary, candidate, thresholds=(0.5, None))
+    found = offer(made)
+    assert not len(made.alarms)
+    assert found is not None
+    assert found.alarms.primary.count == (primary >= 0.5).sum()
+
+
+def test_with_several_thresholds_the_primary_s_share_of_alarms_is_kept() -> None:
+    primary, candidate, _ = flood(4_000)
+    made = output(primary, candidate)
+    alarms = counted_alarms(made.alarms)
+    found = calibrate(JointCounts.of(made), made.grid, (0.4, 0.5), alarms)
+    assert found is not None
+    assert found.alarms.primary.count == pytest.approx(alarms.primary.count, abs=3)
+    assert found.alarms.candidate.count == pytest.approx(alarms.primary.count, abs=3)
+
+
+def test_scores_of_any_size_can_be_calibrated() -> None:
+    random = np.random.default_rng(8)
+    price = random.normal(-2e5, 4e4, 4_000)
+    found = offer(output(price, price * 3 + 7, thresholds=(-1.5e5, -1.5e5)))
+    assert found is not None
+    assert math.isclose(found.threshold, -1.5e5 * 3 + 7, rel_tol=0.01)

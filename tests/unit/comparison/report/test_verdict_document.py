@@ -1,0 +1,85 @@
+"""The JSON of a verdict is what its published schema says."""
+
+import json
+import math
+import runpy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from comparison.judgement.judgement import Judgement
+from comparison.report.verdict_document import VerdictDocument, schema
+from flags.gate import decide
+from flags.playbook.model import Playbook
+from tests.support.markdown import DOCS
+from tests.support.simulated_evidence import FLAG, WINDOWS
+
+PLAYBOOK = Playbook(flag=FLAG)
+STEP = PLAYBOOK.steps_at(10)[0]
+
+
+def plain(name: str) -> Any:
+    found = WINDOWS[name]()
+    judgement = Judgement(PLAYBOOK, STEP, decide(found, PLAYBOOK, STEP))
+    return json.loads(VerdictDocument.of(found, judgement).json())
+
+
+def test_the_published_schema_is_what_its_script_writes() -> None:
+    """Run `python docs/verdict_schema.py` after a change of the evidence or the verdict."""
+    script = runpy.run_path(str(DOCS / "verdict_schema.py"))
+    assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+    assert script["READABLE"].read_text(encoding="utf-8") == script["readable"]()
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+@pytest.mark.parametrize("name", list(WINDOWS))
+def test_each_window_makes_a_valid_document(name: str) -> None:
+    Draft202012Validator(schema()).validate(plain(name))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("decision", "PERHAPS"), ("checks", [{"name": "x"}]), ("rollout", "10 %"), ("evidence", None)],
+)
+def test_the_schema_refuses_what_is_no_verdict(key: str, value: object) -> None:
+    document = plain("ten rows") | {key: value}
+    with pytest.raises(ValidationError):
+        Draft202012Validator(schema()).validate(document)
+
+
+def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
+    document = plain("realistic")
+    assert list(document) == [
+        "flag",
+        "step",
+        "stage",
+        "rollout",
+        "decision",
+        "consequence",
+        "reasons",
+        "checks",
+        "evidence",
+    ]
+    assert (document["step"], document["rollout"]) == ("canary, 10 %", 10)
+    assert document["decision"] == "ROLLBACK"
+    [alarms] = [each for each in document["checks"] if each["name"] == "alarm_ratio"]
+    assert alarms["outcome"] == "fail"
+    assert alarms["low"] < alarms["figure"] < alarms["high"]
+    assert document["evidence"]["outputs"][0]["alarms"]["candidate_only"] > 0
+    assert document["evidence"]["window"]["since"] == "2018-07-17T00:00:00+00:00"
+
+
+def test_what_is_not_finite_is_null() -> None:
+    found = WINDOWS["ten rows"]()
+    verdict = decide(found, PLAYBOOK, STEP)
+    endless = replace(verdict.checks[0], high=math.inf, figure=math.nan)
+    judgement = Judgement(PLAYBOOK, STEP, replace(verdict, checks=(endless,)))
+    [check] = json.loads(VerdictDocument.of(found, judgement).json())["checks"]
+    assert check["high"] is None
+    assert check["figure"] is None

@@ -1,0 +1,69 @@
+"""What the gate prints."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from comparison.judgement.judgement import Judgement
+from comparison.report.terminal.verdict import print_verdict
+from flags.gate import decide
+from flags.playbook.model import Playbook
+from tests.support.simulated_evidence import FLAG, WINDOWS
+
+PLAYBOOK = Playbook(flag=FLAG)
+STEP = PLAYBOOK.steps_at(10)[0]
+
+
+def printed(name: str, columns: int = 80) -> str:
+    file = io.StringIO()
+    found = WINDOWS[name]()
+    judgement = Judgement(PLAYBOOK, STEP, decide(found, PLAYBOOK, STEP))
+    print_verdict(found, judgement, Console(file=file, width=columns, highlight=False))
+    return file.getvalue()
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", list(WINDOWS))
+def test_it_fits_the_terminal_and_is_plain_when_piped(name: str, columns: int) -> None:
+    text = printed(name, columns)
+    assert max(map(len, text.splitlines())) <= columns
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_the_verdict_is_the_last_word_with_its_reasons() -> None:
+    last = printed("realistic").rpartition("\n\n")[2].splitlines()
+    assert last[0] == "ROLLBACK: give all requests back to the primary: switch the flag off"
+    assert last[1].startswith("- alarm rate")
+
+
+def test_the_gravest_checks_come_first_with_figure_interval_limit_and_n() -> None:
+    lines = [words(line) for line in printed("realistic", 120).splitlines()]
+    rows = [line for line in lines if line.startswith(("PASS ", "FAIL ", "? "))]
+    outcomes = [row.split()[0] for row in rows]
+    assert outcomes == sorted(outcomes, key=["FAIL", "?", "PASS"].index)
+    assert rows[0].startswith("FAIL alarm ratio ")
+    assert " to " in rows[0]
+    assert rows[0].endswith(" 1.25 60,000")
+    assert "PASS completeness 100 % - 99.90 % 60,000" in rows
+
+
+def test_quality_the_offer_and_the_notes_are_there() -> None:
+    text = words(printed("realistic"))
+    assert "Quality: fraud_probability" in text
+    assert "average precision 0.5936 0.7411" in text
+    assert "recall 22.18 % of 577 56.85 % of 577" in text
+    assert "keeps the primary's number of alarms, recall " in text
+    assert "clocks of 2 workers differ by up to 3.2 s" in text
+
+
+def test_many_reasons_are_cut_and_counted() -> None:
+    found = WINDOWS["no pairs"]()
+    reasons = decide(found, PLAYBOOK, STEP).reasons
+    assert len(reasons) > 8
+    assert f"and {len(reasons) - 8} more reason" in printed("no pairs")

@@ -1,0 +1,481 @@
+"""The gate: what leads to which verdict, and with which reason."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flags.gate import Check, Decision, Outcome, Verdict, decide
+from flags.gate.error_rate import SHARES, error_share, segment_share
+from flags.gate.evidence import Count, Evidence, Health, Integrity, Interval, Paired, SegmentAlarms
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
+from flags.gate.sequences import RatioSequence
+from flags.playbook.model import Playbook, Step
+from tests.support.evidence import FLAG, PAIRS, SINCE, durations, evidence, output, quality
+from tests.support.markdown import DOCS, rows, section
+
+PLAYBOOK = Playbook(flag=FLAG)
+SHADOW, CANARY_1, CANARY_5, CANARY_10, RAMP_50, RAMP_100, DEPRECATION = PLAYBOOK.steps
+
+TWICE = Paired(80, 20, 120, 19_780)
+"""A candidate that fires twice as often, at an alarm rate of 0.5 % and an overlap of 80 %."""
+
+
+def verdict(found: Evidence, step: Step = SHADOW, playbook: Playbook = PLAYBOOK) -> Verdict:
+    return decide(found, playbook, step)
+
+
+def check(found: Verdict, name: str, **of: Any) -> Check:
+    (one,) = [
+        each
+        for each in found.checks
+        if each.name == name and all(getattr(each, key) == value for key, value in of.items())
+    ]
+    return one
+
+
+def at(step: Step, **changes: Any) -> Evidence:
+    return evidence(*changes.pop("outputs", ()), rollout=step.rollout, **changes)
+
+
+# --- the three decisions --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", PLAYBOOK.steps, ids=lambda step: step.name)
+def test_a_step_with_everything_in_order_advances(step: Step) -> None:
+    found = verdict(at(step), step)
+    assert (found.decision, {each.outcome for each in found.checks}) == (
+        Decision.ADVANCE,
+        {Outcome.PASS},
+    )
+    assert any(reason.startswith("held for 14d of") for reason in found.reasons)
+
+
+def test_a_candidate_that_alarms_twice_as_often_is_rolled_back_where_it_answers() -> None:
+    found = verdict(at(CANARY_5, outputs=[output(TWICE)], pairs=20_000), CANARY_5)
+    assert found.decision is Decision.ROLLBACK
+    (reason,) = found.reasons
+    assert reason == (
+        "alarm rate 2.00x primary's, rollback limit 1.25x (98 % CI 1.50-2.82, n=20,000)"
+    )
+    alarms = check(found, "alarm_ratio")
+    assert (alarms.outcome, alarms.figure, alarms.limit) == (Outcome.FAIL, 2, 1.25)
+    assert alarms.confidence == pytest.approx(0.98)
+    assert alarms.low is not None
+    assert 1.25 < alarms.low < 2
+
+
+def test_in_the_shadow_the_same_is_held_because_the_candidate_answers_nobody() -> None:
+    found = verdict(evidence(output(TWICE), pairs=20_000))
+    assert found.decision is Decision.HOLD
+    assert found.reasons[0].startswith("alarm rate 2.00x primary's, rollback limit 1.25x")
+    assert found.reasons[-1] == "HOLD and not ROLLBACK: at 0 % the candidate answers nobody"
+
+
+def test_between_both_limits_the_gate_holds_however_many_pairs_there_are() -> None:
+    alarms = Paired(180_000, 20_000, 58_000, 40_000_000)
+    found = verdict(at(CANARY_5, outputs=[output(alarms)]), CANARY_5)
+    assert found.decision is Decision.HOLD
+    assert found.reasons == (
+        "alarm rate 1.19x primary's, limit 1.10x (95 % CI 1.18-1.20, n=40,258,000): surely beyond "
+        "it, not yet beyond the rollback limit 1.25x",
+    )
+
+
+def test_a_margin_of_its_own_lets_an_output_pass() -> None:
+    alarms = Paired(1_800, 200, 580, PAIRS)
+    own = {
+        "probability": {"gate": {"advance": {"alarm_ratio": 1.3}, "rollback": {"alarm_ratio": 2}}}
+    }
+    playbook = Playbook.model_validate({"flag": FLAG, "outputs": own})
+    assert verdict(evidence(output(alarms)), playbook=playbook).decision is Decision.ADVANCE
+    assert verdict(evidence(output(alarms))).decision is Decision.HOLD
+
+
+def test_a_candidate_that_hardly_alarms_any_more_is_rolled_back_too() -> None:
+    found = verdict(at(CANARY_5, outputs=[output(Paired(100, 300, 0, 99_600))]), CANARY_5)
+    assert found.decision is Decision.ROLLBACK
+    assert found.reasons[0].startswith("alarm rate 0.25x primary's, rollback limit 0.80x")
+
+
+@pytest.mark.parametrize(
+    ("health", "reason"),
+    [
+        (
+            {"failures": Paired(0, 0, 8_000, PAIRS - 8_000)},
+            "failures +2 points against the primary's, rollback limit +1 points (99.25 % CI",
+        ),
+        (
+            {"fallbacks": Count(1_000, 20_000)},
+            "5 % of the candidate's requests fell back, rollback limit 3 % (99.5 % CI",
+        ),
+        (
+            {"durations": {"primary": durations(0.02, PAIRS), "candidate": durations(0.2, PAIRS)}},
+            "p50 9.91x primary's, rollback limit 3.00x (99.85 % CI",
+        ),
+    ],
+)
+def test_a_candidate_that_fares_badly_is_rolled_back(health: dict[str, Any], reason: str) -> None:
+    found = verdict(at(CANARY_5, health=health), CANARY_5)
+    assert found.decision is Decision.ROLLBACK
+    assert found.reasons[0].startswith(reason)
+
+
+def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
+    sides = {"primary": durations(1e-4, PAIRS), "candidate": durations(4e-4, PAIRS)}
+    found = verdict(at(CANARY_5, health={"durations": sides}), CANARY_5)
+    assert found.decision is Decision.ADVANCE
+    median = check(found, "latency_p50")
+    assert median.outcome is Outcome.PASS
+    assert "fast enough by itself (limit 5 ms)" in median.reason
+    assert median.figure == pytest.approx(4, rel=0.06)
+
+
+# --- what is missing is never a pass --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (evidence(held=timedelta(days=3, hours=2)), "held for 3d 2h of 7d"),
+        (
+            evidence(pairs=9_000, window={"pairs": 9_000}),
+            "9,000 pairs of 10,000: 1,000 more needed",
+        ),
+        (
+            evidence(integrity={"found": 399_000}),
+            "399,000 of 400,000 numbered pairs found (99.8 %, limit 99.9 %)",
+        ),
+        (
+            evidence(integrity={"expected": None}),
+            "no pair carries a number, so nobody knows whether some are missing",
+        ),
+        (
+            evidence(window={"last": SINCE + timedelta(days=2)}),
+            "no pairs for 12d at the end, limit 1d 18h",
+        ),
+        (
+            evidence(window={"first": SINCE + timedelta(days=3)}),
+            "no pairs for 3d at the beginning, limit 1d 18h",
+        ),
+        (evidence(window={"flag": "other"}), "the pairs are of other at 0 %, the playbook's step"),
+        (evidence(window={"rollout": 5}), "the pairs are of fraud-detector-v2 at 5 %, the playboo"),
+        (
+            evidence(integrity={"models": {"primary": {"v1": 5}, "candidate": {"v2": 3, "v3": 4}}}),
+            "candidate is a mixture of v2 (3), v3 (4)",
+        ),
+        (
+            evidence(integrity={"noise": Count(2, 1_000)}),
+            "2 of 1,000 pairs of the same model twice differ, limit 0 %",
+        ),
+        (evidence(integrity={"active": Count(7, PAIRS)}), "candidate active for 0.00175 % of"),
+        (
+            evidence(health={"shed": Count(20_000, PAIRS)}),
+            "5 % of the pairs have a side that was shed, limit 1 % (95 % CI",
+        ),
+        (evidence(output(unscored=4_000)), "4,000 of 404,000 pairs lack a finite score, limit 0.1"),
+        (evidence(output(None)), "no threshold is known, so nothing shows what the scores lead to"),
+        (
+            evidence(output(thresholds={"primary": (0.5,), "candidate": (0.5, 0.93)})),
+            "the candidate's threshold changed within the window: 0.5, 0.93",
+        ),
+        (evidence(output(Paired(0, 0, 0, PAIRS))), "no alarm on either side in 400,000 pairs"),
+        (evidence(output(Paired(20, 0, 0, PAIRS))), "alarm rate 1.00x primary's, limit 1.10x"),
+        (replace(evidence(), outputs=()), "no output is compared"),
+    ],
+)
+def test_what_is_missing_or_not_whole_holds(found: Evidence, reason: str) -> None:
+    said = verdict(found)
+    assert said.decision is Decision.HOLD
+    assert any(each.startswith(reason) for each in said.reasons), said.reasons
+
+
+def test_evidence_of_nothing_holds_at_every_step() -> None:
+    nothing = Count(0, 0)
+    for step in PLAYBOOK.steps:
+        full = at(step)
+        empty = replace(
+            full,
+            window=replace(full.window, pairs=0, first=None, last=None),
+            outputs=(),
+            integrity=Integrity(0, None, 0, 0, nothing, None, {}),
+            health=Health({}, Paired(0, 0, 0, 0), nothing, nothing, nothing, {}),
+        )
+        found = verdict(empty, step)
+        assert found.decision is Decision.HOLD
+        assert not any(each.outcome is Outcome.FAIL for each in found.checks)
+
+
+def test_broken_evidence_never_rolls_back() -> None:
+    found = at(
+        CANARY_10,
+        integrity={"found": 10, "noise": Count(9, 9), "active": Count(0, PAIRS)},
+        health={"shed": Count(PAIRS, PAIRS)},
+    )
+    assert verdict(found, CANARY_10).decision is Decision.HOLD
+
+
+def test_the_served_share_is_held_against_the_rollout() -> None:
+    fits = verdict(at(CANARY_10, integrity={"active": Count(40_150, PAIRS)}), CANARY_10)
+    assert check(fits, "sample_ratio_p").outcome is Outcome.PASS
+    found = verdict(at(CANARY_10, integrity={"active": Count(38_000, PAIRS)}), CANARY_10)
+    assert found.decision is Decision.HOLD
+    assert found.reasons[0].startswith(
+        "candidate active for 9.5 % of 400,000 pairs, rollout 10 % (p 7.8e-23, limit 0.001): "
+    )
+
+
+# --- how many more --------------------------------------------------------------------------------
+
+
+def test_the_number_of_pairs_that_are_still_needed_is_about_right() -> None:
+    few = Paired(80, 20, 20, 19_880)
+    reason = check(verdict(evidence(output(few), pairs=20_000)), "alarm_ratio")
+    assert reason.outcome is Outcome.INCONCLUSIVE
+    assert reason.needed is not None
+    assert f": about {reason.needed:,} more pairs needed at the present rates" in reason.reason
+    for factor, outcome in ((0.9, Outcome.INCONCLUSIVE), (1.1, Outcome.PASS)):
+        more = (20_000 + factor * reason.needed) / 20_000
+        counts = (round(more * each) for each in (few.both, 20, 20, few.neither))
+        table = Paired(*counts)
+        then = verdict(evidence(output(table), pairs=table.pairs))
+        assert check(then, "alarm_ratio").outcome is outcome
+
+
+def test_a_check_that_more_pairs_will_not_decide_says_so() -> None:
+    alarms = check(verdict(evidence(output(Paired(90, 10, 30, 9_870)))), "alarm_ratio")
+    assert alarms.needed is None
+    assert alarms.reason.endswith("more pairs at these rates will not bring it within the limit")
+
+
+def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
+    alarms = check(verdict(evidence(output(Paired(20, 5, 30, 4_945)))), "alarm_ratio")
+    assert alarms.reason == (
+        "alarm rate 2.00x primary's, limit 1.10x (95 % CI 1.21-3.92, n=5,000): surely beyond it, "
+        "not yet beyond the rollback limit 1.25x, for which about 2,000 more pairs are needed"
+    )
+
+
+# --- segments -------------------------------------------------------------------------------------
+
+
+def segment(value: str | None, alarms: Paired, name: str = "channel") -> SegmentAlarms:
+    return SegmentAlarms(name, value, alarms)
+
+
+GOOD, BAD = Paired(300, 20, 20, 9_000), Paired(100, 20, 300, 9_000)
+
+
+def test_a_segment_rolls_back_by_itself() -> None:
+    found = verdict(
+        at(CANARY_5, outputs=[output(segments=[segment("web", BAD), segment("app", GOOD)])]),
+        CANARY_5,
+    )
+    assert found.decision is Decision.ROLLBACK
+    (reason,) = found.reasons
+    assert reason.startswith("channel=web: alarm rate 3.33x primary's, rollback limit 2.00x (99.9")
+
+
+def test_a_segment_with_few_alarms_need_not_pass_but_may_fail() -> None:
+    small = segment(None, Paired(3, 1, 2, 100))
+    found = verdict(evidence(output(segments=[small])))
+    assert found.decision is Decision.ADVANCE
+    one = check(found, "segment_alarm_ratio", segment="channel=(none)")
+    assert (one.outcome, one.required) == (Outcome.INCONCLUSIVE, False)
+    extreme = segment("web", Paired(1, 0, 60, 100))
+    said = verdict(at(CANARY_5, outputs=[output(segments=[extreme])]), CANARY_5)
+    assert said.decision is Decision.ROLLBACK
+
+
+def test_only_the_segments_of_the_playbook_are_checked() -> None:
+    playbook = Playbook.model_validate({"flag": FLAG, "segments": {"country": None}})
+    found = evidence(output(segments=[segment("web", BAD), segment("DE", GOOD, "country")]))
+    checked = verdict(found, playbook=playbook).checks
+    assert {each.segment for each in checked if each.segment} == {"country=DE"}
+
+
+@given(seen=st.integers(0, 10**6))
+def test_the_segments_spend_their_share_at_most(seen: int) -> None:
+    """In the epoch of up to 10^k segments, all of them together spend half of the last one."""
+    epoch = max(1, math.ceil(math.log10(max(seen, 1)) - 1e-9))
+    one = segment_share(0.05, seen)
+    assert one * 10**epoch == pytest.approx(0.05 * SHARES["segment_alarm_ratio"] / 2**epoch)
+
+
+def test_the_how_to_says_what_to_do_about_each_check() -> None:
+    judged = output(
+        segments=[segment("web", GOOD)],
+        quality=quality(
+            coverage={"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
+        ),
+    )
+    checked = {
+        each.name
+        for step in PLAYBOOK.steps
+        for outputs in ((judged,), ())
+        for each in verdict(
+            replace(at(step, integrity={"noise": Count(0, 10)}), outputs=outputs),
+            step.model_copy(update={"min_labels": 1_000}),
+        ).checks
+    }
+    table = rows(section(DOCS / "how-to" / "gate.md", "What to do about a check"))
+    assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == checked
+
+
+def test_the_shares_sum_to_the_error_rate() -> None:
+    assert sum(SHARES.values()) == pytest.approx(1)
+    assert 3 * error_share(0.05, "alarm_ratio", 3) == pytest.approx(0.05 * 0.4)
+
+
+def test_with_several_outputs_the_reason_names_the_one() -> None:
+    outputs = [output(TWICE, name="fraud"), output(TWICE, name="abuse")]
+    found = verdict(at(CANARY_5, outputs=outputs, pairs=20_000), CANARY_5)
+    assert [each.split(":")[0] for each in found.reasons] == ["fraud", "abuse"]
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+WITH_LABELS = RAMP_50.model_copy(update={"min_labels": 1_000})
+
+
+def test_where_labels_are_demanded_quality_must_pass() -> None:
+    found = verdict(at(RAMP_50, outputs=[output(quality=quality())]), WITH_LABELS)
+    assert found.decision is Decision.ADVANCE
+    assert any(each.startswith("recall +0.060 against the primary's") for each in found.reasons)
+    without = verdict(at(RAMP_50), WITH_LABELS)
+    assert without.decision is Decision.HOLD
+    assert "0 labels of 1,000: 1,000 more needed" in without.reasons
+
+
+def test_lost_recall_rolls_back_whether_labels_are_demanded_or_not() -> None:
+    lost = quality(Paired(500, 300, 80, 100))
+    for step in (RAMP_50, WITH_LABELS):
+        found = verdict(at(RAMP_50, outputs=[output(quality=lost)]), step)
+        assert found.decision is Decision.ROLLBACK
+        assert found.reasons[0].startswith(
+            "recall -0.224 against the primary's, rollback limit -0.100 (99.5 % CI"
+        )
+
+
+def test_lost_average_precision_only_holds() -> None:
+    lost = quality(average_precision_difference=Interval(-0.2, -0.22, -0.18))
+    found = verdict(at(RAMP_50, outputs=[output(quality=lost)]), WITH_LABELS)
+    assert found.decision is Decision.HOLD
+    assert found.reasons[0].startswith("average precision -0.200 against the primary's, limit -0.0")
+
+
+def test_labels_that_depend_on_the_answer_hold() -> None:
+    one_sided = quality(
+        coverage={"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
+    )
+    found = verdict(at(RAMP_50, outputs=[output(quality=one_sided)]), WITH_LABELS)
+    assert found.decision is Decision.HOLD
+    assert found.reasons == (
+        "labels have come for 60 % of what the candidate served and 1 % of what the primary "
+        "served, limit 10 points apart",
+    )
+
+
+# --- deprecation ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("health", "decision"),
+    [
+        ({}, Decision.ADVANCE),
+        ({"primary_served": Count(1, PAIRS)}, Decision.HOLD),
+        ({"fallbacks": Count(1, PAIRS)}, Decision.HOLD),
+        ({"primary_served": Count(0, 0)}, Decision.HOLD),
+        (
+            {"failures": Paired(0, 0, 0, 0), "durations": {"candidate": durations(0.02, 1_000)}},
+            Decision.ADVANCE,
+        ),
+    ],
+)
+def test_the_primary_is_given_up_once_it_has_answered_nothing(
+    health: dict[str, Any], decision: Decision
+) -> None:
+    """The primary need not be scored any more: comparisons may fail, but need not pass."""
+    assert verdict(at(DEPRECATION, health=health), DEPRECATION).decision is decision
+
+
+def test_a_bad_candidate_is_still_rolled_back_in_the_deprecation() -> None:
+    found = verdict(at(DEPRECATION, outputs=[output(TWICE)], pairs=20_000), DEPRECATION)
+    assert found.decision is Decision.ROLLBACK
+
+
+# --- in general -----------------------------------------------------------------------------------
+
+counts = st.integers(0, 3_000)
+paired = st.builds(Paired, counts, counts, counts, counts)
+
+
+@settings(deadline=None, max_examples=40)
+@given(alarms=paired, failures=paired, step=st.sampled_from(PLAYBOOK.steps), whole=st.booleans())
+def test_the_verdict_follows_from_the_checks(
+    alarms: Paired, failures: Paired, step: Step, whole: bool
+) -> None:
+    changes = {} if whole else {"found": 0}
+    found = verdict(
+        at(step, outputs=[output(alarms)], health={"failures": failures}, integrity=changes), step
+    )
+    failed = [each for each in found.checks if each.outcome is Outcome.FAIL]
+    grave = [each for each in failed if each.rolls_back]
+    undecided = [
+        each for each in found.checks if each.required and each.outcome is Outcome.INCONCLUSIVE
+    ]
+    if grave and step.rollout:
+        assert found.decision is Decision.ROLLBACK
+    elif failed or undecided:
+        assert found.decision is Decision.HOLD
+    else:
+        assert found.decision is Decision.ADVANCE
+    assert found.reasons
+    assert all(each.reason for each in found.checks)
+    for each in found.checks:
+        if each.low is not None and each.high is not None and each.figure is not None:
+            assert each.low <= each.figure <= each.high
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    table=paired,
+    limits=st.sampled_from([(1.1, 1.25), (1.5, 1.5), (3.0, 10.0)]),
+)
+def test_a_check_is_what_its_interval_says(table: Paired, limits: tuple[float, float]) -> None:
+    advance, fail = limits
+    one = LimitCheck(
+        "alarm_ratio",
+        RatioSequence(table),
+        Wording("{figure}", times),
+        table.pairs,
+        table.pairs,
+        high=Bounds(advance, fail),
+        low=Bounds(1 / advance, 1 / fail),
+    ).answer(0.05, 0.01)
+    if one.low is None or one.high is None:
+        assert one.outcome is Outcome.INCONCLUSIVE
+        return
+    slack = 1 + 1e-3
+    said: dict[Outcome, Callable[[float, float], bool]] = {
+        Outcome.PASS: lambda low, high: low * slack >= 1 / advance and high <= advance * slack,
+        Outcome.FAIL: lambda low, high: low * slack >= fail or high <= slack / fail,
+        Outcome.INCONCLUSIVE: lambda low, high: (
+            low <= 1 / advance * slack or high * slack >= advance
+        ),
+    }
+    assert said[one.outcome](one.low, one.high)
+
+
+def test_no_projection_is_made_for_segments_that_need_not_pass() -> None:
+    """With hundreds of small ones, projections would be most of the work."""
+    many = [segment(f"s{index}", Paired(3, 1, 2, 100)) for index in range(300)]
+    found = verdict(evidence(output(segments=many)))
+    assert sum(each.segment is not None for each in found.checks) == 300
+    assert all(each.needed is None for each in found.checks if each.segment)

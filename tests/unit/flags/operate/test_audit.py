@@ -1,0 +1,123 @@
+"""The audit file: every act, whoever else is writing."""
+
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from flags.errors import AuditUnwritableError
+from flags.monitoring.views import FlagView
+from flags.operate.audit import AuditFile, Confirmation, FlagChange, operator
+from flags.unleash.admin.note import fitting
+from tests.support.paths import ROOT
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ACT = FlagChange(
+    id="a1",
+    time=NOON,
+    command="rollback",
+    by="ada@desk",
+    flag="fraud-detector-v2",
+    environment="production",
+    unleash="https://unleash.example.com",
+    before=FlagView(True, 10, "requestId"),
+    after=FlagView(False, 10, "requestId"),
+    reason="p99 doubled\nsince noon",
+    verdict={"decision": "ROLLBACK", "reasons": ["alarm rate 2.03x primary's"]},
+)
+FOLLOWING = Confirmation("a1", NOON, "http://127.0.0.1:3000", 2, 1.4)
+
+
+def test_acts_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    file = AuditFile(tmp_path / "audit.jsonl")
+    assert file.read().acts == ()
+    file.append(ACT)
+    file.append(FOLLOWING)
+    file.append(replace(ACT, id="a2", before=None, verdict=None))
+    found = file.read()
+    assert found.acts == (ACT, replace(ACT, id="a2", before=None, verdict=None))
+    assert found.followings == (FOLLOWING,)
+    assert found.unreadable == 0
+    lines = file.path.read_bytes().splitlines()
+    assert [orjson.loads(line)["kind"] for line in lines] == ["act", "following", "act"]
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+def test_a_torn_line_and_a_foreign_one_cost_nothing_but_themselves(tmp_path: Path) -> None:
+    file = AuditFile(tmp_path / "audit.jsonl")
+    file.append(ACT)
+    with file.path.open("ab") as torn:
+        torn.write(b'{"kind": "other"}\n[]\n{"kind": "act", "id": "to')
+    file.append(ACT)
+    found = file.read()
+    assert found.acts == (ACT, ACT)
+    assert found.unreadable == 3
+
+
+def test_the_mode_of_a_file_that_is_there_is_its_owners_business(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.touch(0o640)
+    path.chmod(0o640)
+    AuditFile(path).append(ACT)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("place", ["no/such/folder/audit.jsonl", "."])
+def test_a_file_that_cannot_be_written_is_an_error_that_names_it(
+    tmp_path: Path, place: str
+) -> None:
+    with pytest.raises(AuditUnwritableError, match="cannot be written"):
+        AuditFile(tmp_path / place).append(ACT)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_is_an_error() -> None:
+    with pytest.raises(AuditUnwritableError, match="No space left"):
+        AuditFile(Path("/dev/full")).append(ACT)
+
+
+def test_several_programs_append_at_once_and_no_line_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    script = (
+        "import sys\nfrom dataclasses import replace\nfrom pathlib import Path\n"
+        "from flags.operate.audit import AuditFile\n"
+        "from tests.unit.flags.operate.test_audit import ACT\n"
+        "for n in range(20):\n"
+        "    AuditFile(Path(sys.argv[1])).append(replace(ACT, id=sys.argv[2] + str(n)))\n"
+    )
+    programs = [
+        subprocess.Popen([sys.executable, "-c", script, str(path), name], cwd=ROOT)
+        for name in ("x", "y")
+    ]
+    assert [each.wait(120) for each in programs] == [0, 0]
+    found = AuditFile(path).read()
+    assert {act.id for act in found.acts} == {f"{name}{n}" for name in "xy" for n in range(20)}
+    assert found.unreadable == 0
+
+
+def test_who_did_it_is_a_user_on_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert operator() == f"ada@{os.uname().nodename}"
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("rollback: p99 doubled", "rollback: p99 doubled"),
+        ("rollback:\n  p99\x1b[31m \t doubled", "rollback: p99 [31m doubled"),
+        ("x" * 50, "x" * 50),
+        ("x" * 51, "x" * 49 + "…"),
+        ("y" * 48 + " long", "y" * 48 + "…"),
+        ("\N{PILE OF POO}" * 26, "\N{PILE OF POO}" * 24 + "…"),
+        ("x", "x -"),
+        ("\x00", "- -"),
+    ],
+)
+def test_a_reason_is_made_to_fit_a_tag(text: str, fits: str) -> None:
+    assert fitting(text) == fits

@@ -1,0 +1,198 @@
+"""How numbers are read out of answers, and what of an input is recorded."""
+
+import math
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.errors import AnswerUnreadableError, NonFiniteScoreError, ReadingError
+from flags.pairing.reading import Reading
+from tests.support.fakes import Unprintable
+
+
+class Verdict(NamedTuple):
+    score: float
+
+
+class Decision(pydantic.BaseModel):
+    probability: float = 0.25
+    threshold: float = 0.5
+    parts: list[dict[str, float]] = [{"score": 0.75}]
+
+    @property
+    def doubled(self) -> float:
+        return 2 * self.probability
+
+
+@pytest.mark.parametrize(
+    ("score", "answer", "expected"),
+    [
+        ("probability", Decision(), {"probability": 0.25}),
+        ("doubled", Decision(), {"doubled": 0.5}),
+        ("parts.0.score", Decision(), {"score": 0.75}),
+        ("0.score", [Verdict(0.1)], {"score": 0.1}),
+        ("-1", [0.1, 0.2], {"-1": 0.2}),
+        ("result.p", {"result": {"p": 0.3}}, {"p": 0.3}),
+        ("0", {"0": 0.4}, {"0": 0.4}),
+        ("p", pd.Series({"p": 0.5}), {"p": 0.5}),
+        ("p", pd.DataFrame({"p": [0.6]}), {"p": 0.6}),
+        ("0", np.array([[0.7]]), {"0": 0.7}),
+        ("p", {"p": np.float32(0.5)}, {"p": 0.5}),
+        ("p", {"p": Decimal("0.5")}, {"p": 0.5}),
+        ({"a": "x", "b": lambda answer: answer["y"]}, {"x": 1, "y": 2}, {"a": 1.0, "b": 2.0}),
+        (lambda answer: answer * 2, 0.2, {"score": 0.4}),
+        (math.sqrt, 0.25, {"sqrt": 0.5}),
+    ],
+)
+def test_scores_are_read_by_path_or_callable(
+    score: Any, answer: Any, expected: dict[str, float]
+) -> None:
+    read = Reading.of(score).scores(answer)
+    assert read == expected
+    assert all(type(value) is float for value in read.values())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "text",
+        {},
+        {"p": None},
+        {"p": "high"},
+        {"p": []},
+        {"p": [0.1, 0.2]},
+        {"p": np.array([0.1, 0.2])},
+        {"p": {"nested": 1}},
+        {"p": Unprintable()},
+        {"p": 10**400},
+    ],
+)
+def test_an_answer_without_the_score_says_so_without_quoting_it(answer: Any) -> None:
+    with pytest.raises(
+        AnswerUnreadableError, match=r"^p cannot be read from an answer of type \w+: \w+$"
+    ):
+        Reading.of("p").scores(answer)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), "nan"])
+def test_a_score_that_is_not_finite_says_so(value: Any) -> None:
+    with pytest.raises(NonFiniteScoreError, match=r"^p is (nan|inf|-inf)$"):
+        Reading.of("p").scores({"p": value})
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_finite_score_is_read_as_it_is(value: float) -> None:
+    assert Reading.of("p").scores({"p": value}) == {"p": value}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        (None, {}),
+        (0.5, {"a": 0.5, "b": 0.5}),
+        (1, {"a": 1.0, "b": 1.0}),
+        ("limit", {"a": 0.3, "b": 0.3}),
+        (lambda answer: answer["limit"] * 2, {"a": 0.6, "b": 0.6}),
+        ({"a": 0.1}, {"a": 0.1}),
+        ({"a": "limit", "b": 0.2}, {"a": 0.3, "b": 0.2}),
+    ],
+)
+def test_thresholds_are_for_all_outputs_or_by_name(threshold: Any, expected: Any) -> None:
+    reading = Reading.of({"a": "x", "b": "y"}, threshold)
+    assert reading.thresholds({"x": 1, "y": 2, "limit": 0.3}) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"score": ""}, "score is ''"),
+        ({"score": "a..b"}, "score is 'a..b'"),
+        ({"score": {}}, "score is {}"),
+        ({"score": 5}, "score is 5"),
+        ({"score": {"a": 5}}, r"score\['a'\] is 5"),
+        ({"score": "p", "threshold": math.nan}, "threshold is nan: it must be a finite number"),
+        ({"score": "p", "threshold": True}, "threshold is True"),
+        ({"score": "p", "threshold": {"q": 1}}, r"threshold names the outputs \['q'\]"),
+        ({"score": "p", "threshold": {"p": math.inf}}, r"threshold\['p'\] is inf"),
+        ({"score": "p", "segments": "country"}, r"segments is the string .* such as \['country'\]"),
+        ({"score": "p", "segments": 5}, "segments is 5: it must be a list"),
+        ({"score": "p", "features": [len]}, "features lists .* which has no name"),
+        ({"score": "p", "features": ["a."]}, "features is 'a.'"),
+        ({"score": "p", "segments": {"a": 5}}, r"segments\['a'\] is 5"),
+        ({"score": "p", "segments": ["card.country", "shop.country"]}, "two paths .* 'country'"),
+    ],
+)
+def test_what_cannot_be_understood_is_an_error_that_names_the_argument(
+    arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ReadingError, match=words):
+        Reading.of(**arguments)
+
+
+def test_segments_are_text_and_features_are_finite_floats() -> None:
+    reading = Reading.inputs(
+        segments=["card.country", "known", "absent", "none"],
+        features={"amount": "card.amount", "flag": "known", "text": "card.country", "nan": "nan"},
+    )
+    row = {
+        "card": {"country": "FR", "amount": 12},
+        "known": True,
+        "none": None,
+        "nan": math.nan,
+    }
+    assert reading.segments(row) == {"country": "FR", "known": "True"}
+    assert reading.features(row) == {"amount": 12.0, "flag": 1.0}
+
+
+def broken(_: Any) -> Any:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("inputs", [{"x": Unprintable()}, {"x": 10**400}, {}, None, []])
+def test_an_input_value_that_cannot_be_recorded_is_left_out(inputs: Any) -> None:
+    """Nothing raises here: these run before the models, on the way of the answer."""
+    reading = Reading.inputs(segments={"broken": broken, "x": "x"}, features={"x": "x"})
+    assert set(reading.segments(inputs)) <= {"x"}
+    assert reading.features(inputs) == {}
+
+
+def test_nothing_of_the_input_is_recorded_unless_it_is_named() -> None:
+    reading = Reading.of("p")
+    assert reading.segments({"p": 1}) == {}
+    assert reading.features({"p": 1}) == {}
+
+
+def test_an_api_without_compared_numbers_reads_nothing() -> None:
+    reading = Reading.nothing()
+    assert reading.scores(object()) == reading.thresholds(object()) == {}
+
+
+def test_a_path_that_no_answer_can_have_is_found_before_the_first_request() -> None:
+    with pytest.raises(
+        ReadingError,
+        match=r"^score 'probabilty' is not in an answer of /predict, which has probability, thr",
+    ):
+        Reading.of("probabilty").check(Decision, "/predict")
+    with pytest.raises(ReadingError, match=r"^threshold 'limit\.x' is not in"):
+        Reading.of("probability", "limit.x").check(Decision, "/predict")
+
+
+@pytest.mark.parametrize("score", ["probability", "doubled", "parts.0.score", lambda _: 0.5])
+def test_a_path_that_an_answer_may_have_passes_the_check(score: Any) -> None:
+    Reading.of(score, 0.5).check(Decision, "/predict")
+
+
+class Rows(pydantic.RootModel[list[float]]):
+    pass
+
+
+@pytest.mark.parametrize("answers", [Rows, dict, int])
+def test_answers_without_named_fields_are_not_checked(answers: type[Any]) -> None:
+    Reading.of("0.score").check(answers, "/predict")

@@ -1,0 +1,154 @@
+"""What nobody waits for begins together, between two answers, and never waits for long."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from flags.pairing.assignment import Side
+from flags.pairing.observation import InMemoryPairs, Status
+from flags.pairing.pairing import Request
+from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
+from tests.support.fakes import FakeModel, FixedAssignment, until
+from tests.unit.flags.pairing.test_pairing import pairing_of
+
+NEVER = 30.0
+"""Seconds that no test lasts."""
+SOON = 0.05
+MANY = 100
+
+
+async def gather(departure: AnswerSent) -> "asyncio.Task[None]":
+    """Return a task that waits for the lull after `departure`."""
+    task = asyncio.create_task(departure.awaited())
+    await asyncio.sleep(0)
+    return task
+
+
+async def is_held(*tasks: "asyncio.Task[None]") -> bool:
+    """Say whether none of these has begun, SOON later."""
+    done, _ = await asyncio.wait(tasks, timeout=SOON)
+    return not done
+
+
+async def test_what_has_gathered_begins_together_after_the_interval() -> None:
+    lull = ShadowSchedule(4 * SOON, MANY)
+    order: list[int] = []
+    tasks = []
+    for number in range(3):
+        departure = lull.arrived()
+        departure.happened()
+        task = await gather(departure)
+        task.add_done_callback(lambda _, n=number: order.append(n))  # type: ignore[misc]
+        tasks.append(task)
+    assert await is_held(*tasks)
+    await asyncio.wait_for(tasks[0], NEVER)
+    await asyncio.sleep(0)
+    assert order == [0, 1, 2]
+
+
+async def test_the_next_ones_gather_anew() -> None:
+    lull = ShadowSchedule(SOON, MANY)
+    for _ in range(2):
+        departure = lull.arrived()
+        departure.happened()
+        task = await gather(departure)
+        assert not task.done()
+        await asyncio.wait_for(task, NEVER)
+
+
+async def test_many_at_a_time_do_not_wait_for_the_interval() -> None:
+    lull = ShadowSchedule(NEVER, 3)
+    departures = [lull.arrived() for _ in range(4)]
+    tasks = [await gather(each) for each in departures[:2]]
+    assert await is_held(*tasks)
+    tasks.append(await gather(departures[2]))
+    await asyncio.wait_for(asyncio.gather(*tasks), NEVER)
+    assert await is_held(await gather(departures[3]))
+    lull.end()
+
+
+async def test_it_waits_for_the_answers_that_are_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
+    lull = ShadowSchedule(0.001, MANY)
+    first, second = lull.arrived(), lull.arrived()
+    first.happened()
+    task = await gather(first)
+    assert await is_held(task)
+    second.happened()
+    await asyncio.wait_for(task, NEVER)
+
+
+async def test_answers_without_a_pause_hold_it_up_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
+    lull = ShadowSchedule(0.001, MANY)
+    lull.arrived()
+    await asyncio.wait_for(await gather(lull.arrived()), NEVER)
+
+
+async def test_an_answer_that_leaves_before_the_interval_is_over_begins_nothing() -> None:
+    lull = ShadowSchedule(NEVER, MANY)
+    departure = lull.arrived()
+    task = await gather(departure)
+    departure.happened()
+    assert await is_held(task)
+    lull.end()
+
+
+async def test_after_the_end_nothing_is_held() -> None:
+    lull = ShadowSchedule(NEVER, MANY)
+    task = await gather(lull.arrived())
+    assert await is_held(task)
+    lull.end()
+    await asyncio.wait_for(task, NEVER)
+    await asyncio.wait_for(lull.arrived().awaited(), NEVER)
+
+
+async def test_one_that_is_cancelled_takes_no_other_along() -> None:
+    lull = ShadowSchedule(SOON, MANY)
+    first, second = await gather(lull.arrived()), await gather(lull.arrived())
+    first.cancel()
+    await asyncio.wait_for(second, NEVER)
+    assert first.cancelled()
+
+
+@pytest.mark.parametrize("active", Side)
+async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
+    pairs, candidate = InMemoryPairs(), FakeModel()
+    pairing = pairing_of(FakeModel(), candidate, assign=FixedAssignment(active), sink=pairs)
+    lull = ShadowSchedule(NEVER, MANY)
+    for number in range(5):
+        departure = lull.arrived()
+        request = replace(Request.of(f"r{number}", 1), departure=departure)
+        assert (await pairing.answer(request)).served is active
+        departure.happened()
+    assert await pairing.drain(SOON) == 5
+    assert pairs.pairs == []
+    assert len(candidate.calls) == (5 if active is Side.CANDIDATE else 0)
+    lull.end()
+    await until(lambda: len(pairs.pairs) == 5)
+    assert [pair.request_id for pair in pairs.pairs] == [f"r{number}" for number in range(5)]
+    assert {pair.observation(active.other).status for pair in pairs.pairs} == {Status.OK}
+    assert await pairing.drain(NEVER) == 0
+    pairing.close()
+
+
+async def test_a_thread_waits_for_the_answers_that_are_being_made() -> None:
+    lull = ShadowSchedule(NEVER, MANY)
+    lull.await_quiet(NEVER)
+    first, second = lull.arrived(), lull.arrived()
+    waiting = asyncio.create_task(asyncio.to_thread(lull.await_quiet, NEVER))
+    first.happened()
+    assert await is_held(waiting)
+    second.happened()
+    await asyncio.wait_for(waiting, NEVER)
+
+
+async def test_a_thread_does_not_wait_for_long() -> None:
+    lull = ShadowSchedule(NEVER, MANY)
+    lull.arrived()
+    await asyncio.wait_for(asyncio.to_thread(lull.await_quiet, 0.01), NEVER)

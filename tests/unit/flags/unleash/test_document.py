@@ -1,0 +1,274 @@
+"""What a flag source holds is judged as Unleash's engine evaluates it, not as it reads."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from yggdrasil_engine.engine import UnleashEngine
+
+from flags.errors import FlagDocumentError
+from flags.unleash.document import FlagDefinition, FlagDocument, stickiness_warning
+from tests.support.flags_file import document, flag, gradual
+
+
+def parsed(*features: dict[str, Any], **others: Any) -> FlagDocument:
+    return FlagDocument.parse(document(*features, **others), "the flags")
+
+
+def only(feature: dict[str, Any]) -> FlagDefinition:
+    (definition,) = parsed(feature).flags.values()
+    return definition
+
+
+def share_of_ids(feature: dict[str, Any], ids: int = 500) -> float:
+    """Return the rollout of request ids for which the engine says on."""
+    engine = UnleashEngine()
+    engine.take_state(document(feature))
+    contexts = ({"properties": {"requestId": f"request-{index}"}} for index in range(ids))
+    enabled = [engine.is_enabled(feature["name"], each).is_enabled for each in contexts]
+    return 100 * enabled.count(True) / ids
+
+
+def test_a_gradual_rollout_is_known_in_full() -> None:
+    definition = only(gradual("25"))
+    assert (definition.name, definition.enabled, definition.rollout) == ("flag", True, 25.0)
+    assert (definition.stickiness, definition.group_id) == ("requestId", "flag")
+    assert not definition.constrained
+    assert definition.warnings == ()
+
+
+ROLLOUTS = st.one_of(
+    st.integers(-5, 200).map(str),
+    st.floats(0, 100).map(str),
+    st.text("0123456789+-. e٣", max_size=4),
+    st.sampled_from(["", "abc", "1e1", "+7", "007", "99999999999", " 5", "5 "]),
+)
+
+
+@given(ROLLOUTS)
+@settings(max_examples=80, deadline=None)
+def test_the_rollout_is_what_the_engine_makes_of_it(rollout: str) -> None:
+    """Within sampling: 500 ids; what the engine takes for 0 or for 100 it must be exactly."""
+    definition = only(gradual(rollout))
+    share = share_of_ids(gradual(rollout))
+    assert definition.rollout is not None
+    if definition.rollout in (0, 100):
+        assert share == definition.rollout
+    else:
+        assert share == pytest.approx(definition.rollout, abs=8)
+    meant = definition.rollout > 0 or re.fullmatch(r"\+?0+", rollout)
+    assert bool(definition.warnings) is not bool(meant)
+
+
+@pytest.mark.parametrize("rollout", ["150", "-1", "12.5", "100.0", "abc", " 25"])
+def test_a_rollout_that_the_engine_takes_for_zero_is_warned_of(rollout: str) -> None:
+    (warning,) = only(gradual(rollout)).warnings
+    assert warning == (
+        f"rollout is {rollout!r}, not a whole number from 0 to 100: the engine evaluates it as 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rollout"),
+    [
+        (None, 100.0),
+        ({"name": "default"}, 100.0),
+        ({"name": "default", "disabled": True}, 100.0),
+        ({"name": "flexibleRollout", "parameters": {}}, 0.0),
+        ({"name": "flexibleRollout"}, 0.0),
+        ({"name": "disabled"}, None),
+        ({"name": "userWithId", "parameters": {"userIds": "u1"}}, None),
+    ],
+)
+def test_the_rollout_of_other_strategies_is_the_engine_s_or_unknown(
+    strategy: dict[str, Any] | None, rollout: float | None
+) -> None:
+    definition = only(flag(strategy))
+    assert definition.rollout == rollout
+    if rollout is None:
+        assert definition.constrained
+    else:
+        assert share_of_ids(flag(strategy)) == rollout
+
+
+def test_several_strategies_make_the_rollout_unknown() -> None:
+    two = gradual("25") | {"strategies": gradual("25")["strategies"] + [{"name": "default"}]}
+    assert (only(two).rollout, only(two).constrained) == (None, True)
+
+
+def variant(name: str, value: str | None = None) -> dict[str, Any]:
+    payload = {} if value is None else {"payload": {"type": "json", "value": value}}
+    return {"name": name, "weight": 1000, "stickiness": "default", **payload}
+
+
+@pytest.mark.parametrize(
+    ("of_the_strategy", "of_the_flag", "payload"),
+    [
+        ([], [], None),
+        ([variant("a", "1")], [], "1"),
+        ([], [variant("a", "1")], "1"),
+        ([variant("a", "1")], [variant("b", "2")], "1"),  # the strategy's go first
+        ([variant("a", "1"), variant("b", "2")], [], None),  # which one depends on the request
+        ([variant("a")], [], None),
+    ],
+)
+def test_the_payload_of_the_only_variant_is_known(
+    of_the_strategy: list[Any], of_the_flag: list[Any], payload: str | None
+) -> None:
+    feature = gradual("25", variants=of_the_flag)
+    feature["strategies"][0]["variants"] = of_the_strategy
+    definition = only(feature)
+    assert definition.payload == payload
+    assert definition.varied is bool(of_the_strategy or of_the_flag)
+
+
+def test_a_flag_that_depends_on_another_is_constrained() -> None:
+    for feature in (gradual("25"), flag()):
+        assert not only(feature).constrained
+        assert only(feature | {"dependencies": [{"feature": "parent"}]}).constrained
+
+
+def test_constraints_and_segments_make_a_flag_constrained() -> None:
+    constraint = {"contextName": "country", "operator": "IN", "values": ["FR"]}
+    for part in ({"constraints": [constraint]}, {"segments": [1]}):
+        feature = gradual("25")
+        feature["strategies"][0] |= part
+        assert only(feature).constrained
+        assert only(feature).rollout == 25
+
+
+def test_the_content_differs_if_anything_in_the_flag_differs() -> None:
+    contents = {
+        only(each).content
+        for each in (
+            gradual("25"),
+            gradual("26"),
+            gradual("25", enabled=False),
+            gradual("25", description="new"),
+            gradual("25", stickiness="userId"),
+        )
+    }
+    assert len(contents) == 5
+
+
+def test_the_order_of_keys_is_no_difference() -> None:
+    feature = gradual("25")
+    assert only(feature).content == only(dict(reversed(feature.items()))).content
+
+
+def test_no_flags_are_a_good_document() -> None:
+    assert parsed().flags == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the flags is no JSON"),
+        ("{", "the flags is no JSON"),
+        ("<html></html>", "the flags is no JSON"),
+        ("[" * 100_000, "the flags is no JSON"),
+        ("[]", "is no list of flags: it must be an object with the array `features`"),
+        ("null", "is no list of flags"),
+        ("{}", "is no list of flags"),
+        ('{"features": {}}', "is no list of flags"),
+        ('{"features": [5]}', r"features\[0\] has no string `name`"),
+        ('{"features": [{"name": 5}]}', r"features\[0\] has no string `name`"),
+        ('{"features": [{"name": "a"}]}', r"features\[0\] \(a\): `enabled` is None"),
+        ('{"features": [{"name": "a", "enabled": "yes"}]}', "`enabled` is 'yes', must be true or"),
+        ('{"features": [{"name": "a", "enabled": true}]}', "`strategies` must be an array of obj"),
+        (document(flag({}) | {"strategies": None}), "`strategies` must be an array of objects"),
+        (document(flag({}) | {"strategies": ["default"]}), "`strategies` must be an array of obj"),
+        (document(gradual("1"), flag({"name": "flexibleRollout", "parameters": 5}, "b")),
+         r"features\[1\] \(b\): `parameters` must be an object"),
+    ],
+)  # fmt: skip
+def test_a_malformed_document_is_an_error_that_names_the_place(text: str, words: str) -> None:
+    with pytest.raises(FlagDocumentError, match=words):
+        FlagDocument.parse(text, "the flags")
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        gradual(25, "bad"),
+        gradual(None, "bad") | {"type": 5},
+        flag(None, "bad", variants=5),
+        flag({}, "bad"),
+        flag({"name": 5}, "bad"),
+        flag({"name": "default", "constraints": 5}, "bad"),
+    ],
+    ids=["rollout as a number", "type", "variants", "no strategy name", "name", "constraints"],
+)
+def test_a_document_that_the_engine_refuses_without_a_word_is_an_error(
+    feature: dict[str, Any],
+) -> None:
+    """The engine keeps its old state then: a rollback would seem done, and would not be."""
+    with pytest.raises(FlagDocumentError, match="refused by Unleash's engine: the flags bad must"):
+        parsed(gradual("5", "good"), feature)
+
+
+@pytest.mark.parametrize("others", [{"segments": 5}, {"query": 5}])
+def test_a_document_that_is_refused_for_what_is_beside_the_flags_says_so(
+    others: dict[str, Any],
+) -> None:
+    with pytest.raises(FlagDocumentError, match="what is beside `features`"):
+        parsed(gradual("5"), **others)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "enabled", "strategies", "parameters", "rollout", "variants"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+@settings(max_examples=100, deadline=None)
+def test_whatever_comes_is_a_document_or_the_error_for_it(value: Any) -> None:
+    for content in (value, {"features": value}, {"features": [gradual("5") | {"x": value}, value]}):
+        try:
+            known = FlagDocument.parse(json.dumps(content), "the flags").flags
+        except FlagDocumentError:
+            continue
+        engine = UnleashEngine()
+        engine.take_state(json.dumps(content))
+        assert {toggle.name for toggle in engine.list_known_toggles()} == set(known)
+
+
+SENT = frozenset({"requestId", "userId"})
+
+
+@pytest.mark.parametrize(
+    ("stickiness", "words"),
+    [
+        ("requestId", None),
+        ("userId", None),
+        ("random", "stickiness is random: the same request id may get either side"),
+        ("default", "stickiness is default"),
+        ("tenantId", "stickiness is 'tenantId', which is not sent, so the primary answers everyth"),
+    ],
+)
+def test_a_stickiness_that_may_change_sides_or_is_not_sent_is_warned_of(
+    stickiness: str, words: str | None
+) -> None:
+    warning = stickiness_warning(only(gradual("25", stickiness=stickiness)), SENT)
+    assert warning is None if words is None else words in str(warning)
+
+
+def test_a_flag_without_a_gradual_rollout_has_no_stickiness_to_warn_of() -> None:
+    assert stickiness_warning(only(flag()), SENT) is None
+
+
+def test_a_rollout_without_stickiness_is_unleash_s_default_one() -> None:
+    feature = flag({"name": "flexibleRollout", "parameters": {"rollout": "5"}})
+    assert only(feature).stickiness == "default"

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.errors import ApiMismatchError
+from flags.serving.bentoml_private import APIMethod
 
 _DESCRIPTIVE: Final = frozenset({"title", "description", "examples", "root_input"})
 """Keywords of a JSON schema that say nothing about what is accepted or returned."""

@@ -10,8 +10,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
-from _bentoml_sdk.method import APIMethod
 from bentoml import Service
+
+from flags.serving.bentoml_private import APIMethod
 
 _OPEN: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

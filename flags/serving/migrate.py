@@ -6,7 +6,6 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import bentoml
-from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.errors import MigrationError
@@ -15,6 +14,7 @@ from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.serving.api_contract import shared_apis
+from flags.serving.bentoml_private import APIMethod
 from flags.serving.http.endpoints import endpoints
 from flags.serving.http.live import LiveSource
 from flags.serving.http.middleware import RequestMiddleware

@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from _bentoml_impl.serde import JSONSerde
-from _bentoml_sdk.io_models import IODescriptor, IORootModel
 from starlette.responses import Response
 
 from flags.pairing.assignment import Assign, FlagAssignment, Side
@@ -19,6 +17,7 @@ from flags.pairing.streams.scorer import StreamScorer
 from flags.pairing.streams.side_stream import Encode
 from flags.pairing.tuning import Tuning
 from flags.serving.api_contract import SharedApi
+from flags.serving.bentoml_private import IODescriptor, IORootModel, JSONSerde
 from flags.serving.model_tag import model_tag
 from flags.serving.plan import Plan, PlannedApi
 from flags.serving.sides.binary_answers import is_binary, measure, rendering

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from _bentoml_sdk.method import APIMethod
-from _bentoml_sdk.typing_utils import is_iterator_type
 from bentoml import Service
 from openfeature.provider import FeatureProvider
 
@@ -16,6 +14,7 @@ from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.serving.api_contract import SharedApi
+from flags.serving.bentoml_private import APIMethod, is_iterator_type
 from flags.serving.settings import Settings
 from flags.serving.sides.placement import Placement
 

@@ -1,5 +1,6 @@
 """What an import pulls in, each in an interpreter of its own."""
 
+import re
 import subprocess
 import sys
 
@@ -27,9 +28,8 @@ def pulled_in(code: str) -> set[str]:
 
 def modules_of(package: str) -> list[str]:
     """Return the modules of `package`, without those that have the right to more."""
-    root = ROOT
-    files = sorted((root / package).rglob("*.py"))
-    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in files]
+    files = sorted((ROOT / package).rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
     return [name.removesuffix(".__init__") for name in names]
 
 
@@ -60,6 +60,35 @@ def test_no_module_of_the_plugin_imports_pandas_or_the_other_packages() -> None:
 def test_the_comparison_needs_no_bentoml() -> None:
     code = "\n".join(f"import {name}" for name in modules_of("comparison"))
     assert not pulled_in(code) & {"bentoml", "_bentoml_sdk", "service", "UnleashClient"}
+
+
+def test_the_private_modules_of_bentoml_are_imported_in_one_place() -> None:
+    private = re.compile(
+        r"^\s*(?:from|import) (?:_bentoml_sdk|_bentoml_impl|bentoml\._internal)", re.M
+    )
+    using = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("flags", "comparison", "service", "examples")
+        for path in (ROOT / package).rglob("*.py")
+        if private.search(path.read_text(encoding="utf-8"))
+    }
+    assert using == {"flags/serving/bentoml_private.py"}
+
+
+def test_serving_knows_nothing_of_what_moves_the_flag() -> None:
+    """The answer of a service must not wait for, or fail with, the tools of its operators."""
+    script = "import sys; from flags import migrate; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        cwd=ROOT,
+    ).stdout.split()
+    unwanted = ("flags.unleash.admin", "flags.operate", "flags.playbook.model", "flags.cli")
+    assert "flags.serving.migrate" in loaded
+    assert not [name for name in loaded if name.startswith(unwanted)]
 
 
 def test_help_of_the_commands_needs_no_pandas() -> None:

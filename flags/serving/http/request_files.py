@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path, PurePath
 from typing import Any
 
-from bentoml._internal.context import request_tempdir_pool
 from starlette.requests import Request
 
 from flags.pairing.scorer import Call
+from flags.serving.bentoml_private import request_tempdir_pool
 
 logger = logging.getLogger(__name__)
 

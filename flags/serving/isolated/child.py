@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import Any
 
 from bentoml import Service
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.context import server_context
-from bentoml._internal.log import configure_server_logging
-from bentoml._internal.models import ModelStore
 
+from flags.serving.bentoml_private import (
+    BentoMLContainer,
+    ModelStore,
+    configure_server_logging,
+    server_context,
+)
 from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.isolated.host import Host
 from flags.serving.isolated.pipe import BlockingPipe

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 
 from flags.errors import SideDownError
 from flags.pairing.call_queue import CallQueue
 from flags.pairing.scorer import CallResult
+from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.child import ChildProgram
 from flags.serving.isolated.host import READINESS, CallMessage, NextItemMessage
 from flags.serving.isolated.process import SideCall, SideProcess

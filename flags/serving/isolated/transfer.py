@@ -7,14 +7,12 @@ from typing import Any, Final, NamedTuple
 
 import bentoml
 import pydantic
-from _bentoml_sdk.io_models import IOMixin
-from bentoml._internal.context import trace_context
-from bentoml._internal.utils.http import Cookie
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
+from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
 from flags.serving.sides.context import SideContext
 
 _CARRIED: Final = (

@@ -6,12 +6,11 @@ from collections.abc import Coroutine
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from _bentoml_impl.serde import JSONSerde
-from _bentoml_sdk.io_models import IODescriptor, IORootModel
 from starlette.responses import Response
 
 from flags.pairing.observation import Content
 from flags.pairing.scorer import Render
+from flags.serving.bentoml_private import IODescriptor, IORootModel, JSONSerde
 
 _BLOCK: Final = 2**20
 """Bytes of a file that are read at a time."""

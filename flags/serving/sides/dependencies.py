@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from _bentoml_impl.client import RemoteProxy
 from bentoml import Service
+
+from flags.serving.bentoml_private import RemoteProxy
 
 
 async def open_dependencies(service: Service[Any], instance: Any) -> None:

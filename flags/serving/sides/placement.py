@@ -8,12 +8,12 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 from bentoml.exceptions import BentoMLException
 
 from flags.errors import MigrationError
 from flags.pairing.assignment import Side
+from flags.serving.bentoml_private import APIMethod
 from flags.serving.sides.dependencies import open_dependencies
 
 logger = logging.getLogger(__name__)

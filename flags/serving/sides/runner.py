@@ -10,12 +10,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import pydantic
-from _bentoml_impl.client import RemoteProxy
-from _bentoml_sdk.io_models import IORootModel
-from _bentoml_sdk.method import APIMethod
 from bentoml import Service
 from bentoml.exceptions import BentoMLException
 
+from flags.serving.bentoml_private import APIMethod, IORootModel, RemoteProxy
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext, forwarded
 from flags.serving.sides.placement import Instance

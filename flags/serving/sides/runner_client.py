@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from _bentoml_impl.client.proxy2 import map_exception
-from _bentoml_sdk.io_models import IORootModel
-from _bentoml_sdk.method import APIMethod
 from starlette.responses import Response
 
 from flags.pairing.scorer import CallResult
+from flags.serving.bentoml_private import APIMethod, IORootModel, map_exception
 from flags.serving.sides.binary_answers import is_image
 from flags.serving.sides.context import SideContext, forwarded
 

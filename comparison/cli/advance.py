@@ -12,15 +12,15 @@ from rich.console import Console
 from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
 from comparison.cli.options import (
+    GateInput,
     Refusal,
     audit_option,
     evidence_options,
-    playbook_of,
     refusals,
     verdict_option,
 )
 from flags.cli.exit_codes import exit_codes
-from flags.cli.options import unleash_options
+from flags.cli.options import UnleashAccess, unleash_options
 from flags.gate import Decision
 from flags.monitoring.views import FlagView
 from flags.operate.audit import AuditFile, FlagChange, record
@@ -43,18 +43,11 @@ _OVERRIDE: Final = '--override "REASON" goes on in spite of it, and records why'
 @audit_option
 @unleash_options
 def advance(
-    pairs: Path,
-    playbook: Path,
-    flag: str | None,
-    labels: Path | None,
-    reference: Path | None,
+    given: GateInput,
     override: str | None,
     json_file: Path | None,
     audit: Path,
-    url: str,
-    token: str,
-    environment: str,
-    project: str,
+    unleash: UnleashAccess,
 ) -> None:
     """Set the flag to the next rollout of the playbook, if the gate says ADVANCE.
 
@@ -66,11 +59,13 @@ def advance(
     """
     if override is not None and not override.strip():
         raise click.BadParameter("say why", param_hint="--override")
-    with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+    with refusals(), exit_codes(), unleash.admin() as admin:
         from comparison.judgement.pairs_judge import PairsJudge
 
-        place = FlagPlace.of(admin, playbook_of(playbook, flag))
-        grounds = _grounds(PairsJudge(pairs, labels, reference), place, override, json_file)
+        place = FlagPlace.of(admin, given.plan())
+        grounds = _grounds(
+            PairsJudge(given.pairs, given.labels, given.reference), place, override, json_file
+        )
         _move(admin, place, grounds, audit)
 
 

@@ -10,23 +10,22 @@ import click
 from comparison.cli.gate import EXIT_CODES
 from comparison.cli.options import (
     DurationOption,
+    GateInput,
     audit_option,
     evidence_options,
-    playbook_of,
     refusals,
     verdict_option,
 )
 from comparison.cli.stop import stop_asked
 from comparison.evidence.number_format import plural, printable
 from flags.cli.exit_codes import exit_codes
-from flags.cli.options import unleash_options
+from flags.cli.options import UnleashAccess, unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile, record
 from flags.operate.autopilot import Autopilot, Look
 from flags.operate.next_action import Action
 from flags.playbook.durations import duration_text
-from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 
 if TYPE_CHECKING:  # needs the extra `comparison`
@@ -75,11 +74,7 @@ _EXIT_CODES: Final = {
 @audit_option
 @unleash_options
 def autopilot(
-    pairs: Path,
-    playbook: Path,
-    flag: str | None,
-    labels: Path | None,
-    reference: Path | None,
+    given: GateInput,
     interval: timedelta,
     once: bool,
     dry_run: bool,
@@ -87,10 +82,7 @@ def autopilot(
     account: str | None,
     json_file: Path | None,
     audit: Path,
-    url: str,
-    token: str,
-    environment: str,
-    project: str,
+    unleash: UnleashAccess,
 ) -> None:
     """Move the flag by its evidence: up on ADVANCE, off on ROLLBACK, else leave it.
 
@@ -103,11 +95,11 @@ def autopilot(
 
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
-    with refusals(), exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+    with refusals(), exit_codes(), unleash.admin() as admin:
         from comparison.cli.verdict_file import VerdictFile
         from comparison.judgement.pairs_judge import PairsJudge
 
-        plan = playbook_of(playbook, flag)
+        plan = given.plan()
         file = AuditFile(audit)
 
         def keep(look: Look) -> None:
@@ -117,13 +109,15 @@ def autopilot(
             problem = VerdictFile(json_file).write(evidence, judgement) if json_file else None
             _warn(*([problem] if problem else []))
 
-        judge = PairsJudge(pairs, labels, reference, tell, is_patient=not once)
+        judge = PairsJudge(given.pairs, given.labels, given.reference, tell, is_patient=not once)
         pilot = Autopilot(admin, plan, judge, resumed=resume, account=account, record=keep)
         if once:
             raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.action])
         with contextlib.suppress(*_PASSING):
             pilot.check()  # a token that will not do ends it, an Unleash that is down does not
-        _log(f"{plan.flag} in {environment}, every {duration_text(interval)}{_dry(dry_run)}")
+        _log(
+            f"{plan.flag} in {unleash.environment}, every {duration_text(interval)}{_dry(dry_run)}"
+        )
         _fly(pilot, interval, dry_run)
 
 

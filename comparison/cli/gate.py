@@ -8,11 +8,10 @@ import click
 from rich.console import Console
 
 from comparison.cli.options import (
+    GateInput,
+    evidence_options,
     html_option,
     json_option,
-    labels_option,
-    pairs_argument,
-    reference_option,
     refusals,
     since_option,
     until_option,
@@ -23,14 +22,7 @@ EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 
 
 @click.command()
-@pairs_argument
-@click.option(
-    "--playbook",
-    metavar="FILE",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The plan of the migration; `bentoml migration playbook` writes one.",
-)
+@evidence_options
 @click.option(
     "--step",
     metavar="STEP",
@@ -38,20 +30,13 @@ EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 )
 @since_option
 @until_option
-@labels_option
-@reference_option
-@click.option("--flag", metavar="KEY", help="The flag whose pairs to judge. Unset: the playbook's.")
 @json_option
 @html_option
 def gate(
-    pairs: Path,
-    playbook: Path,
+    given: GateInput,
     step: str | None,
     since: datetime | None,
     until: datetime | None,
-    labels: Path | None,
-    reference: Path | None,
-    flag: str | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
@@ -69,15 +54,15 @@ def gate(
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 
-        plan = read_playbook(playbook)
-        found = FlagPairs.at(pairs, flag or plan.flag)
+        plan = read_playbook(given.playbook)
+        found = FlagPairs.at(given.pairs, given.flag or plan.flag)
         evidence, judgement = judge(
             found,
             plan,
             now=datetime.now(UTC),
             step=step,
             window=TimeWindow(since, until),
-            additions=LabelsAndReferences.read(labels, reference),
+            additions=LabelsAndReferences.read(given.labels, given.reference),
         )
         if html_file:
             from comparison.report.html.page import render

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import click
 
 from comparison.errors import ComparisonError
-from flags.cli.options import Command, with_options
+from flags.cli.options import Command, packed, with_options
 from flags.errors import FlagsError, OtherFlagError
 from flags.operate.audit import DEFAULT
 from flags.playbook.durations import duration, duration_text
@@ -128,6 +129,27 @@ def write(path: Path, content: bytes) -> None:
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
+
+@dataclass(frozen=True, slots=True)
+class GateInput:
+    """What the gate judges: pairs, their labels, a reference, by which playbook."""
+
+    pairs: Path
+    playbook: Path
+    flag: str | None
+    labels: Path | None
+    reference: Path | None
+
+    def plan(self) -> Playbook:
+        """Read the playbook; raises OtherFlagError if it is that of another flag."""
+        plan = read_playbook(self.playbook)
+        if self.flag not in (None, plan.flag):
+            raise OtherFlagError(
+                f"{self.playbook} is the playbook of {plan.flag}, not of {self.flag}"
+            )
+        return plan
+
+
 _EVIDENCE: Final = (
     pairs_argument,
     click.option(
@@ -163,13 +185,5 @@ verdict_option = click.option(
 
 
 def evidence_options(command: Command) -> Command:
-    """Add PAIRS, the playbook, the flag, the labels and the reference."""
-    return with_options(_EVIDENCE, command)
-
-
-def playbook_of(path: Path, flag: str | None) -> Playbook:
-    """Read a playbook; raises OtherFlagError if it is that of another flag."""
-    plan = read_playbook(path)
-    if flag not in (None, plan.flag):
-        raise OtherFlagError(f"{path} is the playbook of {plan.flag}, not of {flag}")
-    return plan
+    """Add the options of GateInput, which the command takes as `given`."""
+    return with_options(_EVIDENCE, packed("given", GateInput, command))

@@ -3,18 +3,17 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import click
 from rich.console import Console
 
 from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.options import DurationOption, evidence_options, playbook_of, refusals
+from comparison.cli.options import DurationOption, GateInput, evidence_options, refusals
 from comparison.cli.serve_check import seconds_to_serve
 from comparison.evidence.number_format import printable
 from flags.cli.exit_codes import exit_codes
-from flags.cli.options import unleash_options
+from flags.cli.options import UnleashAccess, unleash_options
 from flags.gate import Decision
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.seed import shadow_key
@@ -39,17 +38,10 @@ from flags.unleash.local.errors import ProgramFailedError
 )
 @unleash_options
 def retire(
-    pairs: Path,
-    playbook: Path,
-    flag: str | None,
-    labels: Path | None,
-    reference: Path | None,
+    given: GateInput,
     service: str,
     within: timedelta,
-    url: str,
-    token: str,
-    environment: str,
-    project: str,
+    unleash: UnleashAccess,
 ) -> None:
     """Check that the primary has answered nobody, start the candidate alone, say what to remove.
 
@@ -65,14 +57,14 @@ def retire(
     with (
         refusals(),
         exit_codes(ProgramFailedError),
-        UnleashAdmin(url, token, environment, project) as admin,
+        unleash.admin() as admin,
     ):
         from comparison.judgement.pairs_judge import NOT_YET, PairsJudge
         from comparison.report.terminal.verdict import print_verdict
 
-        place = FlagPlace.of(admin, playbook_of(playbook, flag))
+        place = FlagPlace.of(admin, given.plan())
         try:
-            evidence, judgement = PairsJudge(pairs, labels, reference).judged(
+            evidence, judgement = PairsJudge(given.pairs, given.labels, given.reference).judged(
                 place.plan, place.run, datetime.now(UTC)
             )
         except NOT_YET as problem:

@@ -3,14 +3,14 @@
 import click
 
 from flags.cli.exit_codes import REFUSED, exit_codes
-from flags.cli.options import unleash_options
-from flags.unleash.admin import Seeded, UnleashAdmin, seed
+from flags.cli.options import UnleashAccess, unleash_options
+from flags.unleash.admin import Seeded, seed
 
 
 @click.command("init")
 @click.option("--flag", required=True, metavar="KEY", help="Key of the flag.")
 @unleash_options
-def init(url: str, token: str, flag: str, environment: str, project: str) -> None:
+def init(flag: str, unleash: UnleashAccess) -> None:
     """Create the flag at 0 %, its shadow switch, and the context field they are sticky on.
 
     What is there is left as it is, so the command can be run again. It refuses a flag that is
@@ -18,7 +18,7 @@ def init(url: str, token: str, flag: str, environment: str, project: str) -> Non
 
     Example: bentoml migration init --flag fraud-detector-v2 --environment production
     """
-    with exit_codes(), UnleashAdmin(url, token, environment, project) as admin:
+    with exit_codes(), unleash.admin() as admin:
         outcome = seed(admin, flag)
         show(outcome)
         click.echo(f"dashboard: {admin.flag_url(flag)}")

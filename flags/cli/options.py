@@ -1,11 +1,30 @@
 """Hold the options that every command which moves a flag has."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import Any, Final
 
 import click
 
+from flags.unleash.admin import UnleashAdmin
+
 Command = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UnleashAccess:
+    """The options that say where Unleash is, and who asks."""
+
+    url: str
+    token: str
+    environment: str
+    project: str
+
+    def admin(self, **settings: Any) -> UnleashAdmin:
+        """Return a client of its Admin API; `settings` as UnleashAdmin takes them."""
+        return UnleashAdmin(self.url, self.token, self.environment, self.project, **settings)
+
 
 _UNLEASH: Final = (
     click.option(
@@ -30,8 +49,19 @@ _UNLEASH: Final = (
 
 
 def unleash_options(command: Command) -> Command:
-    """Add where Unleash is, and who asks."""
-    return with_options(_UNLEASH, command)
+    """Add the options of UnleashAccess, which the command takes as `unleash`."""
+    return with_options(_UNLEASH, packed("unleash", UnleashAccess, command))
+
+
+def packed(name: str, kind: type[Any], command: Command) -> Command:
+    """Return a command that takes the fields of `kind`, and gives them to `command` as one."""
+
+    @wraps(command)
+    def unpacked(**values: Any) -> Any:
+        own = {field.name: values.pop(field.name) for field in fields(kind)}
+        return command(**values, **{name: kind(**own)})
+
+    return unpacked
 
 
 def with_options(options: tuple[Command, ...], command: Command) -> Command:

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from flags.cli.exit_codes import FOLLOWERS_MISSING, exit_codes
-from flags.cli.options import unleash_options
+from flags.cli.options import UnleashAccess, unleash_options
 from flags.cli.printable import printable
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
@@ -71,10 +71,7 @@ def rollback(
     flag: str | None,
     service: str,
     within: float,
-    url: str,
-    token: str,
-    environment: str,
-    project: str,
+    unleash: UnleashAccess,
     audit: Path,
 ) -> None:
     """Switch the flag off, so that the primary answers everything, and watch the workers follow.
@@ -93,8 +90,8 @@ def rollback(
     with exit_codes():
         key = flag or _flag_of(service)
         began = time.monotonic()
-        before = _look(UnleashAdmin(url, token, environment, project, timeout=_LOOK), key)
-        with UnleashAdmin(url, token, environment, project) as admin:
+        before = _look(unleash.admin(timeout=_LOOK), key)
+        with unleash.admin() as admin:
             try:
                 _switch_off(admin, key, before)
             except AdminError:

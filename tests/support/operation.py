@@ -121,8 +121,7 @@ class Operator:
             for each in PLAYBOOK.steps
         ]
         self._playbook.write_text("\n".join([f"flag: {FLAG}", "steps:", *steps]))
-        for module in ("comparison.cli.advance", "flags.cli.rollback"):
-            patch.setattr(f"{module}.UnleashAdmin", self._admin)
+        patch.setattr("flags.cli.options.UnleashAdmin", self._admin)
         patch.setattr(pairs_judge, "PairsJudge", self._judge)
 
     def advance(self, *options: str) -> int:

@@ -128,7 +128,9 @@ class UnleashAdmin:
         strategy = self._rollout_strategy(key)
         replace = {"op": "replace", "path": "/parameters/rollout", "value": str(percent)}
         present = strategy.rollout
-        raises = present is None or percent > min(present, present if expected is None else expected)
+        raises = present is None or percent > min(
+            present, present if expected is None else expected
+        )
         if not raises:
             self._patch(key, strategy, [replace])
             return

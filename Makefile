@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint serve dashboard rehearsal load faults soak docs image tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak docs image tools lock clean
 
 help: ## Say what each verb does.
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=... names one")'
@@ -21,8 +21,15 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Catch the Tuesday-to-Friday failure on Tuesday: train, serve, shadow, canary, rollback.
 	@$(BIN)/python -m service.demo $(if $(DASHBOARD),--dashboard)
 
-test: $(STAMP) ## Run every test, a file at a time in each of two processes.
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+# Most tests wait for servers: more processes than cores. See `pytest_collection_modifyitems`.
+TEST_PROCESSES ?= 4
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+
+test: $(STAMP) ## Run every test but the slow ones; properties with the same examples each time.
+	$(PYTEST) -m "not slow" --hypothesis-profile fixed $(PYTEST_ARGS)
+
+test-all: $(STAMP) ## Run every test, the slow ones too; properties with more examples, at random.
+	$(PYTEST) --hypothesis-profile random $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, formatting, types, and that imports go down only.
 	$(BIN)/ruff check .

@@ -123,21 +123,23 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
     if following is None:
         click.echo(f"{flag} stays at {place.rollout} %: `bentoml migration retire` comes next")
         return
-    raise_rollout(admin, flag, place.run, following)
+    before = FlagView(True, place.rollout, place.run.setting.stickiness)
+    file = AuditFile(audit)
+    with file.alone():
+        raise_rollout(admin, flag, place.run, following)
+        act = FlagChange.of(
+            admin,
+            flag,
+            "advance",
+            before=before,
+            after=replace(before, rollout=following),
+            reason=grounds.reason,
+            verdict=grounds.verdict,
+        )
+        recorded = record(admin, act, file)
     after = admin.state(flag)
     click.echo(f"before    {place.rollout} % in {admin.environment}")
     click.echo(f"after     {after.rollout} % in {admin.environment}, {after.url}")
-    before = FlagView(True, place.rollout, place.run.setting.stickiness)
-    act = FlagChange.of(
-        admin,
-        flag,
-        "advance",
-        before=before,
-        after=replace(before, rollout=following),
-        reason=grounds.reason,
-        verdict=grounds.verdict,
-    )
-    recorded = record(admin, act, AuditFile(audit))
     if recorded.note:
         click.echo(f"recorded  {audit}, on the flag: {recorded.note}")
     for warning in recorded.warnings:

@@ -110,7 +110,9 @@ def autopilot(
             _warn(*([problem] if problem else []))
 
         judge = PairsJudge(given.pairs, given.labels, given.reference, tell, is_patient=not once)
-        pilot = Autopilot(admin, plan, judge, resumed=resume, account=account, record=keep)
+        pilot = Autopilot(
+            admin, plan, judge, resumed=resume, account=account, record=keep, alone=file.alone
+        )
         if once:
             raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.action])
         with contextlib.suppress(*_PASSING):

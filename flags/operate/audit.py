@@ -130,6 +130,23 @@ class AuditFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: int | None = None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other program move a flag and record it here meanwhile.
+
+        Unleash compares and writes in two steps, without a lock: of two that raise a rollout in the
+        same milliseconds, both are told that they did it. Without a writable file there is no lock,
+        and no reason to leave the flag as it is.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self._held = stack.enter_context(self._locked())
+            try:
+                yield
+            finally:
+                self._held = None
 
     def append(self, entry: FlagChange | Confirmation) -> None:
         """Write `entry` to the disk as one line: all of it, or nothing."""
@@ -165,6 +182,9 @@ class AuditFile:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
+        if self._held is not None:
+            yield self._held
+            return
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(self.path, flags, 0o600)
         try:

@@ -6,6 +6,7 @@ moves a flag that is no longer as it was judged.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -78,7 +79,8 @@ class Autopilot:
     """Operate one flag; what it does is told to `record`, once it is done.
 
     `resumed` is the last entry of the event log by anybody else that it may go on from. `account`
-    is the user whose personal token it has, where that user is nobody but the autopilot.
+    is the user whose personal token it has, where that user is nobody but the autopilot. `alone`
+    keeps other programs from a step while this one takes and records it.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Autopilot:
         resumed: int = 0,
         account: str | None = None,
         record: Record,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._admin = admin
         self._playbook = playbook
@@ -97,6 +100,7 @@ class Autopilot:
         self._resumed = resumed
         self._account = account
         self._record = record
+        self._alone = alone
 
     def check(self) -> Author:
         """Return the author of its own changes; raises PersonalTokenError if it may be a person."""
@@ -131,9 +135,9 @@ class Autopilot:
         """
         flag, act = self._playbook.flag, look.act
         if act.action is Action.ADVANCE and act.rollout is not None:
-            raise_rollout(self._admin, flag, look.run, act.rollout)
-        elif act.action is Action.ROLLBACK:
+            with self._alone():
+                raise_rollout(self._admin, flag, look.run, act.rollout)
+                self._record(look)
+        elif act.action is Action.ROLLBACK:  # waits for nobody
             switch_off(self._admin, flag, look.run)
-        else:
-            return
-        self._record(look)
+            self._record(look)

@@ -14,5 +14,7 @@ def transactions_path() -> Path:
     folder = Path(os.environ.get("SHARED_DATA", SHARED_DATA))
     path = folder / "transactions-apr-jul.parquet"
     if not path.is_file():
-        pytest.skip(f"the handbook's transactions are not at {path} (set SHARED_DATA)")
+        pytest.skip(
+            f"the handbook's transactions are not at {path} (SHARED_DATA=FOLDER make test-all)"
+        )
     return path

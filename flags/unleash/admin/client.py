@@ -121,15 +121,20 @@ class UnleashAdmin:
         """Move the slider to `percent`, a whole number from 0 to 100.
 
         Raising it fails with FlagChangedError if the rollout is not `expected`, or changes while
-        we look: somebody may just be rolling back. Lowering it is never held up by that.
+        we look: somebody may just be rolling back, or have taken the same step. It is raised if
+        `percent` is above the rollout, or above `expected`. Lowering is never held up by that.
         """
         checked_percent(percent)
         strategy = self._rollout_strategy(key)
         replace = {"op": "replace", "path": "/parameters/rollout", "value": str(percent)}
-        if strategy.rollout is not None and percent <= strategy.rollout:
+        present = strategy.rollout
+        raises = present is None or percent > min(
+            present, present if expected is None else expected
+        )
+        if not raises:
             self._patch(key, strategy, [replace])
             return
-        if expected is not None and strategy.rollout != expected:
+        if expected is not None and present != expected:
             raise FlagChangedError(
                 f"{key} is at {strategy.rollout_text} %, not at {expected} %: somebody has moved it"
             )

@@ -157,6 +157,9 @@ class Remains:
     tokens_sent: set[str | None]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def remains(unleash: LocalUnleash, tmp_path_factory: pytest.TempPathFactory) -> Remains:
     folder = tmp_path_factory.mktemp("secrets")

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from threading import Barrier
 
 import orjson
 import pytest
@@ -17,11 +19,13 @@ from click.testing import CliRunner, Result
 
 from flags.cli import migration
 from flags.export import attributes
+from flags.operate.audit import AuditFile
 from flags.operate.autopilot import Autopilot
+from flags.operate.flag_moves import raise_rollout
 from flags.operate.history import History, read_history
 from flags.playbook.file import read_playbook
 from flags.unleash.admin import Author, UnleashAdmin, seed
-from flags.unleash.admin.errors import PersonalTokenError
+from flags.unleash.admin.errors import FlagChangedError, PersonalTokenError
 from flags.unleash.local import LocalUnleash
 from tests.support.fakes import eventually
 from tests.support.pair_files import PairFile, Scored
@@ -302,6 +306,27 @@ class Pilot:
 
     def says(self, words: str) -> bool:
         return words in self.log.read_text()
+
+
+def test_of_several_that_take_one_step_at_once_one_takes_it(flagged: Migration) -> None:
+    """Unleash itself tells all of them that they did: the audit file keeps them apart."""
+    seen, at_once = flagged.history.current, Barrier(4)
+
+    def takes(_: int) -> bool:
+        url, token = flagged.unleash.url, flagged.unleash.admin_token
+        with UnleashAdmin(url, token, flagged.unleash.environment) as own:
+            at_once.wait()
+            try:
+                with AuditFile(flagged.audit).alone():
+                    raise_rollout(own, flagged.flag, seen, 5)
+            except FlagChangedError:
+                return False
+            return True
+
+    with ThreadPoolExecutor(4) as several:
+        assert sum(several.map(takes, range(4))) == 1
+    moves = [each.rollout_after for each in flagged.admin.every_event(flagged.flag) if each.before]
+    assert moves == [5]
 
 
 def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(

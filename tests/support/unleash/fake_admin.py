@@ -128,7 +128,7 @@ class PaperAdmin:
     def set_rollout(self, key: str, percent: int, *, expected: int | None = None) -> None:
         self._somebody_comes_first()
         present = self._flag.strategy.rollout or 0
-        if percent > present and expected is not None and expected != present:
+        if expected is not None and expected != present and percent > min(present, expected):
             raise FlagChangedError(key)
         self._flag.slide(self._author, percent)
 

@@ -328,7 +328,9 @@ def test_what_a_container_mounts_is_a_volume() -> None:
     assert mounted == {volume["name"] for volume in spec["volumes"]}
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="no promtool: it is in Debian's package prometheus")
+@pytest.mark.skipif(
+    PROMTOOL is None, reason="no promtool: it is in Debian's package prometheus (make tools)"
+)
 def test_prometheus_reads_its_configuration() -> None:
     assert PROMTOOL is not None
     subprocess.run(

@@ -143,7 +143,7 @@ def test_each_variable_that_a_page_names_is_in_the_code(page: Path, source_text:
 
 
 def test_each_make_verb_that_a_page_names_is_in_the_makefile() -> None:
-    verbs = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    verbs = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for line in re.findall(r"(?:`|^\$ )make ([^`\n]*)", text, re.M):

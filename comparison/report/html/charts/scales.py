@@ -11,6 +11,12 @@ _STEPS: Final = tuple(
     for minutes in (1, 5, 15, 30, 60, 180, 360, 720, 1440, 2880, 10080, 20160, 43200, 129600)
 )
 _DAY: Final = timedelta(days=1)
+_SMALLEST: Final = 1e-300
+"""Below it, numbers are subnormal soon: they lose digits, and powers of ten become 0."""
+_LARGEST: Final = 1e300
+"""Beyond it, differences overflow."""
+_FINEST: Final = 1e-9
+"""Width of an axis beside its values: twelve digits of a tick are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +47,14 @@ class Axis:
     @classmethod
     def root(cls, high: float, start: float, end: float) -> Self:
         """Spread out what is near 0, and show 0 itself: square root of [0, high]."""
-        high = high if high > 0 else 1.0
+        high = min(max(high, _SMALLEST), _LARGEST) if high > 0 else 1.0
         return cls(0.0, high, start, end, _root, tuple(_root_ticks(high)))
 
     @classmethod
     def logarithmic(cls, low: float, high: float, start: float, end: float) -> Self:
         """Keep ratios; `low` is positive. Ticks are powers of ten, or finer where few fit."""
-        if high <= low:
+        low, high = (min(max(end, _SMALLEST), _LARGEST) for end in (low, high))
+        if high <= low * (1 + _FINEST):
             low, high = low / 1.5, max(low, high) * 1.5
         return cls(low, high, start, end, math.log10, tuple(_log_ticks(low, high)))
 
@@ -121,10 +128,13 @@ def short_seconds(value: float) -> str:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
-    if high > low:
+    """Return ends between which floating point can tell ticks apart, and compute."""
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
+    width = max(_FINEST * max(abs(low), abs(high)), _SMALLEST)
+    if high - low >= width:
         return low, high
-    margin = abs(low) / 10 or 0.5
-    return low - margin, low + margin
+    margin = max(abs(low) / 10, width) if low or high > low else 0.5
+    return low - margin, high + margin
 
 
 def _root(value: float) -> float:

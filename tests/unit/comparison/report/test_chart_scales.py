@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comparison.report.html.charts.scales import (
@@ -15,10 +15,16 @@ from comparison.report.html.charts.scales import (
     short_seconds,
 )
 
-FINITE = st.floats(-1e12, 1e12)
-POSITIVE = st.floats(1e-9, 1e9)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+LARGEST = 1.7976931348623157e308
 
 
+@example(0.0, 5e-324, 0.0)
+@example(5e-324, 5e-324, 0.0)
+@example(1.0, 1.0000000000000002, 1.0)
+@example(-LARGEST, LARGEST, 0.0)
+@example(LARGEST, LARGEST, 0.0)
 @given(FINITE, FINITE, FINITE)
 def test_a_linear_scale_keeps_order_and_stays_within_its_ends(
     low: float, high: float, value: float
@@ -32,6 +38,10 @@ def test_a_linear_scale_keeps_order_and_stays_within_its_ends(
     assert len(places) <= 7
 
 
+@example(5e-324, 5e-324)
+@example(5e-324, LARGEST)
+@example(LARGEST, LARGEST)
+@example(1.0, 1.0000000000000002)
 @given(POSITIVE, POSITIVE)
 def test_a_logarithmic_scale_has_ticks_within_its_ends(low: float, high: float) -> None:
     scale = Axis.logarithmic(min(low, high), max(low, high), 210, 10)
@@ -40,6 +50,8 @@ def test_a_logarithmic_scale_has_ticks_within_its_ends(low: float, high: float) 
     assert all(10 <= tick.at <= 210 for tick in ticks)
 
 
+@example(5e-324)
+@example(LARGEST)
 @given(POSITIVE)
 def test_a_root_scale_begins_at_0_and_spreads_its_ticks(high: float) -> None:
     scale = Axis.root(high, 0, 600)

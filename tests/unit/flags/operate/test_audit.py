@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import orjson
 import pytest
@@ -47,6 +48,23 @@ def test_acts_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     lines = file.path.read_bytes().splitlines()
     assert [orjson.loads(line)["kind"] for line in lines] == ["act", "following", "act"]
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+def test_who_has_the_file_alone_records_in_it_and_keeps_others_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    mine, other = AuditFile(path), Thread(target=AuditFile(path).append, args=(FOLLOWING,))
+    with mine.alone():
+        other.start()
+        mine.append(ACT)
+        assert (mine.read().acts, mine.read().followings) == ((ACT,), ())
+    other.join()
+    assert mine.read().followings == (FOLLOWING,)
+
+
+def test_a_file_that_cannot_be_had_alone_is_no_reason_to_stop(tmp_path: Path) -> None:
+    file = AuditFile(tmp_path / "no" / "audit.jsonl")
+    with file.alone(), pytest.raises(AuditUnwritableError):
+        file.append(ACT)
 
 
 def test_a_torn_line_and_a_foreign_one_cost_nothing_but_themselves(tmp_path: Path) -> None:

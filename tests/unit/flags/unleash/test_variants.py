@@ -47,8 +47,3 @@ def test_of_several_strategies_no_payload_counts_for_everybody() -> None:
     feature = rollout(variant("v", "1"))
     feature["strategies"].append({"name": "default"})
     assert (only(feature).varied, only(feature).payload) == (True, None)
-
-
-def test_a_flag_that_depends_on_another_is_constrained() -> None:
-    feature = gradual("100", dependencies=[{"feature": "parent", "enabled": True}])
-    assert only(feature).constrained

@@ -133,7 +133,7 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
     click.echo(f"before    {place.rollout} % in {admin.environment}")
     click.echo(f"after     {after.rollout} % in {admin.environment}, {after.url}")
     before = FlagView(True, place.rollout, place.run.setting.stickiness)
-    act = FlagChange.of(
+    change = FlagChange.of(
         admin,
         flag,
         "advance",
@@ -142,7 +142,7 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
         reason=grounds.reason,
         verdict=grounds.verdict,
     )
-    recorded = record(admin, act, AuditFile(audit))
+    recorded = record(admin, change, AuditFile(audit))
     if recorded.note:
         click.echo(f"recorded  {audit}, on the flag: {recorded.note}")
     for warning in recorded.warnings:

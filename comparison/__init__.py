@@ -1,4 +1,4 @@
-"""Compare the pairs offline: read them, sum them up, say what the figures mean."""
+"""The offline half: read pairs, summarise them, judge them."""
 
 from comparison.errors import ComparisonError
 from comparison.pairs.reader import Pairs, load_pairs, read_pairs

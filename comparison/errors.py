@@ -1,4 +1,4 @@
-"""Name what can go wrong when pairs are compared.
+"""The errors of `comparison`, as a tree.
 
 ComparisonError
     PairsUnreadableError      the path, or a file in it, holds no pair files

@@ -1,4 +1,4 @@
-"""Read the labels that come late: what each request turned out to be.
+"""The labels, which come late: what each request turned out to be.
 
 A file of labels is CSV with a heading, or Parquet. Columns: `request_id`, `label` (true or false,
 1 or 0) and, if wanted, `labelled_at` (ISO 8601; UTC unless it names a zone). Others are ignored.

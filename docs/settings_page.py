@@ -31,7 +31,7 @@ _OTHERS: Final = """\
 | --- | --- | --- |
 | `UNLEASH_ADMIN_TOKEN` | the [commands](cli.md) that read or move the flag | Admin token; \
 `UNLEASH_URL` is read too. |
-| `MIGRATION_AUDIT` | the commands that move the flag | File in which each act is recorded; \
+| `MIGRATION_AUDIT` | the commands that move the flag | File in which each change is recorded; \
 default `migration-audit.jsonl`. |
 | `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard` | Folder that unleash-server is installed \
 into; default `~/.cache/bentoml-flags`. |

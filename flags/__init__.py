@@ -1,4 +1,4 @@
-"""Make one BentoML service of two, and let a feature flag decide which one answers.
+"""One BentoML service made of two: a feature flag decides which one answers.
 
 Names are imported when they are first used: `comparison` reads `flags.export.attributes` without
 BentoML, and every `bentoml` command loads `flags.cli` without a flag client.

@@ -1,4 +1,4 @@
-"""Offer the commands as `python -m flags`, where there is only the source: in a Bento's image."""
+"""The commands as `python -m flags`, for a Bento's image, which holds only the source."""
 
 from flags.cli import migration
 

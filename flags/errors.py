@@ -1,4 +1,4 @@
-"""Name everything that can be refused or go wrong in `flags`.
+"""The errors of `flags`, as a tree.
 
 FlagsError
     MigrationError              the two services cannot become one
@@ -17,9 +17,9 @@ FlagsError
     CallerLeftError             the caller went away before its stream had ended
     ServiceUnreachableError     no service answers, not in time, or with a failure of its own
     DestinationError            OpenTelemetry's variables name no usable OTLP/HTTP receiver
-    NoMigrationEndpointError    what answers does not say what its workers believe
+    NoMigrationEndpointError    the server shows no state of its workers
     OtherFlagError              the service follows another flag than the one asked for
-    AuditUnwritableError        an act cannot be written to the audit file
+    AuditUnwritableError        a change cannot be written to the audit file
     PlaybookError               the playbook is missing, cannot be read, or says what cannot be
 """
 
@@ -61,7 +61,7 @@ class FlagsFileError(FlagSourceError):
 
 
 class FlagDocumentError(FlagSourceError):
-    """What a flag source holds is no list of flags in Unleash's client-features format."""
+    """The content of a flag source is no list of flags in Unleash's client-features format."""
 
 
 class ThresholdPayloadError(FlagsError):
@@ -89,11 +89,11 @@ class ServiceUnreachableError(FlagsError):
 
 
 class DestinationError(FlagsError):
-    """OpenTelemetry's variables are set to something that pairs cannot be shipped to."""
+    """OpenTelemetry's variables name no receiver to which pairs can be shipped."""
 
 
 class NoMigrationEndpointError(FlagsError):
-    """What answers at the URL does not say what its workers believe."""
+    """The server at the URL has no endpoint for the state of its workers."""
 
 
 class OtherFlagError(FlagsError):
@@ -101,7 +101,7 @@ class OtherFlagError(FlagsError):
 
 
 class AuditUnwritableError(FlagsError):
-    """An act cannot be written to the audit file, or the file cannot be read."""
+    """A change cannot be written to the audit file, or the file cannot be read."""
 
 
 class PlaybookError(FlagsError):

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-_PATIENCE: Final = 40.0
+_MAX_WAIT: Final = 40.0
 """Seconds that a caller waits for an answer: longer than any time limit of the service."""
 _LEAVES_WITHIN: Final = 0.008
 """Seconds within which a caller that does not wait is gone: about what an answer takes."""
@@ -93,7 +93,7 @@ class SteadyLoad:
 
     async def _go(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE)
+        timeout = aiohttp.ClientTimeout(total=_MAX_WAIT)
         under_way: set[asyncio.Task[None]] = set()
         due = time.perf_counter()
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:

@@ -1,11 +1,11 @@
-"""Serve v1 and v2 of the fraud detector as one service; the flag decides which of them answers."""
+"""The reference service: v1 and v2 of the fraud detector; the flag decides which one answers."""
 
 import os
 from collections.abc import Mapping
 
 from flags import migrate
 from service.runners import FraudV1, FraudV2
-from service.schema import Decision, Transaction
+from service.schema import FraudDecision, Transaction
 
 
 def period(transaction: Transaction) -> str:
@@ -13,7 +13,7 @@ def period(transaction: Transaction) -> str:
     return "night" if transaction.tx_during_night else "day"
 
 
-def decide(decision: Decision, thresholds: Mapping[str, float]) -> Decision:
+def decide(decision: FraudDecision, thresholds: Mapping[str, float]) -> FraudDecision:
     """Return v2's decision at the threshold that the flag's payload carries."""
     threshold = thresholds["fraud_probability"]
     alarm = decision.fraud_probability >= threshold

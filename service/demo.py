@@ -37,7 +37,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class PhaseSizes:
     """How many transactions each phase replays."""
 
     shadow: int = 6_000
@@ -76,7 +76,9 @@ class Replies:
 class Demo:
     """One run, in a folder of its own with its own model store."""
 
-    def __init__(self, folder: Path, traffic: Traffic, console: Console, endings: Endings) -> None:
+    def __init__(
+        self, folder: Path, traffic: PhaseSizes, console: Console, endings: Endings
+    ) -> None:
         self._folder = folder
         self._traffic = traffic
         self._console = console
@@ -206,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="bentoml-flags-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        last_line = Demo(folder.resolve(), Traffic(), console, endings).run(
+        last_line = Demo(folder.resolve(), PhaseSizes(), console, endings).run(
             dashboard=options.dashboard
         )
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""End a program with asyncio in it in order, whenever SIGINT or SIGTERM comes."""
+"""An orderly end of an asyncio program on SIGINT or SIGTERM."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Move the demo's flag, in a file or in a real Unleash; the service follows either alike."""
+"""The switch of the demo's flag, in a file or in a real Unleash."""
 
 import time
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Hold a fraud model as it is deployed: its classifier, its alarm threshold, how it decides."""
+"""A fraud model as it is deployed: its classifier and its alarm threshold."""
 
 import threading
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from service.schema import Decision, Transaction, to_row
+from service.schema import FraudDecision, Transaction, to_row
 
 V1: Final = "fraud-v1"
 V2: Final = "fraud-v2"
@@ -42,11 +42,11 @@ class FraudModel:
             threshold=cast(float, stored.info.metadata["threshold"]),
         )
 
-    def decide(self, transaction: Transaction) -> Decision:
+    def decide(self, transaction: Transaction) -> FraudDecision:
         """Return the probability of fraud, and an alarm where it reaches the threshold."""
         _one_openmp_thread()
         probability = float(self.classifier.predict_proba(to_row(transaction))[0, 1])
-        return Decision(
+        return FraudDecision(
             fraud_probability=probability,
             alarm=probability >= self.threshold,
             threshold=self.threshold,

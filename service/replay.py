@@ -1,4 +1,4 @@
-"""Send transactions to a running service over HTTP, and keep who answered what."""
+"""A replay of transactions to a running service over HTTP."""
 
 import asyncio
 import itertools

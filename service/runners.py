@@ -1,4 +1,4 @@
-"""Serve each fraud model as a BentoML service of its own: `FraudV1` and `FraudV2`, with one API.
+"""Each fraud model as a BentoML service of its own: `FraudV1` and `FraudV2`, with one API.
 
 Both read model and alarm threshold from the model store, where `service.training` puts them.
 """
@@ -9,7 +9,7 @@ import bentoml
 from bentoml.models import BentoModel
 
 from service.model import V1, V2, FraudModel
-from service.schema import Decision, Transaction
+from service.schema import FraudDecision, Transaction
 
 RESOURCES: Final = {"cpu": "1"}
 TRAFFIC: Final = {"timeout": 10}
@@ -26,7 +26,7 @@ class FraudV1:
         self.model = FraudModel.load(self.stored)
 
     @bentoml.api
-    def predict(self, transaction: Transaction, /) -> Decision:
+    def predict(self, transaction: Transaction, /) -> FraudDecision:
         """Decide on one card transaction: the probability that it is fraud, and whether it reaches
         the alarm threshold stored with the model.
         """
@@ -43,7 +43,7 @@ class FraudV2:
         self.model = FraudModel.load(self.stored)
 
     @bentoml.api
-    def predict(self, transaction: Transaction, /) -> Decision:
+    def predict(self, transaction: Transaction, /) -> FraudDecision:
         """Decide on one card transaction: the probability that it is fraud, and whether it reaches
         the alarm threshold stored with the model.
         """

@@ -1,4 +1,4 @@
-"""Describe what a fraud detector takes, a `Transaction` with 15 features, and gives, a `Decision`.
+"""The input of a fraud detector, a `Transaction` with 15 features, and its `FraudDecision`.
 
 The features are those of the Fraud Detection Handbook (Le Borgne, Siblini, Lebichot and Bontempi,
 2022, chapter 3, "Baseline feature transformation"); a field is its column's name in lower case.
@@ -100,7 +100,7 @@ class Transaction(BaseModel):
     )
 
 
-class Decision(BaseModel):
+class FraudDecision(BaseModel):
     """What a fraud detector says of one transaction."""
 
     model_config = ConfigDict(title="Decision", frozen=True, allow_inf_nan=False)

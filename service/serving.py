@@ -1,4 +1,4 @@
-"""Run `bentoml serve` as a child process, and end it for good."""
+"""`bentoml serve` as a child process."""
 
 import contextlib
 import os

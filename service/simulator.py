@@ -1,4 +1,4 @@
-"""Simulate card transactions, with fraud in them and with the features that the models need.
+"""A simulator of card transactions, with fraud and with the features that the models need.
 
 Rules and figures are those of Le Borgne, Siblini, Lebichot and Bontempi, "Reproducible Machine
 Learning for Credit Card Fraud Detection" (2022), chapter 3: "Transaction data simulator" and

@@ -1,4 +1,4 @@
-"""Train both fraud models, evaluate them, and put them into BentoML's model store.
+"""The training of both fraud models: evaluate them, and put them into BentoML's model store.
 
 Run it as `python -m service.training`: it simulates the transactions unless it is given a table.
 """

@@ -1,1 +1,1 @@
-"""Offer the commands that need pandas."""
+"""The commands that need pandas."""

@@ -1,4 +1,4 @@
-"""`bentoml migration autopilot`: look at an interval; advance, hold or roll back."""
+"""`bentoml migration autopilot`: assess the flag at an interval; advance, hold or roll back."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from flags.cli.options import UnleashAccess, unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile, record
-from flags.operate.autopilot import Autopilot, Look
+from flags.operate.autopilot import Assessment, Autopilot
 from flags.operate.next_action import Action
 from flags.playbook.durations import duration_text
 from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
@@ -102,19 +102,19 @@ def autopilot(
         plan = given.plan()
         file = AuditFile(audit)
 
-        def keep(look: Look) -> None:
-            _warn(*record(admin, look.done(admin, plan.flag), file).warnings)
+        def keep(assessment: Assessment) -> None:
+            _warn(*record(admin, assessment.done(admin, plan.flag), file).warnings)
 
         def tell(evidence: "Evidence", judgement: "Judgement") -> None:
             problem = VerdictFile(json_file).write(evidence, judgement) if json_file else None
             _warn(*([problem] if problem else []))
 
-        judge = PairsJudge(given.pairs, given.labels, given.reference, tell, is_patient=not once)
+        judge = PairsJudge(given.pairs, given.labels, given.reference, tell, will_retry=not once)
         pilot = Autopilot(
             admin, plan, judge, resumed=resume, account=account, record=keep, alone=file.alone
         )
         if once:
-            raise SystemExit(_EXIT_CODES[_turn(pilot, dry_run).act.action])
+            raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run).next.action])
         with contextlib.suppress(*_PASSING):
             pilot.check()  # a token that will not do ends it, an Unleash that is down does not
         _log(
@@ -127,7 +127,7 @@ def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool) -> None:
     with stop_asked() as stop:
         while not stop.asked:
             try:
-                _turn(pilot, dry_run)
+                _assess_and_act(pilot, dry_run)
             except Exception as error:  # if it ended, nobody would roll back
                 kind = "" if isinstance(error, FlagsError) else f"{type(error).__name__}: "
                 _log(f"{Action.HOLD:<8}  {kind}{printable(str(error))}")
@@ -135,27 +135,27 @@ def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool) -> None:
     _log("stopped")
 
 
-def _turn(pilot: Autopilot, dry_run: bool) -> Look:
-    """Look once, say what is done, and do it."""
-    look = pilot.look(datetime.now(UTC))
+def _assess_and_act(pilot: Autopilot, dry_run: bool) -> Assessment:
+    """Assess once, say what is done, and do it."""
+    assessment = pilot.assess(datetime.now(UTC))
     if not dry_run:
-        pilot.do(look)
-    _log(_line(look) + _dry(dry_run and look.before != look.after))
-    return look
+        pilot.do(assessment)
+    _log(_line(assessment) + _dry(dry_run and assessment.before != assessment.after))
+    return assessment
 
 
-def _line(look: Look) -> str:
-    """Write what was seen and done: the deed, the step or the change, the first reasons."""
-    step = look.finding.step
-    if look.before != look.after:
-        where = look.change
+def _line(assessment: Assessment) -> str:
+    """Write what was seen and done: the action, the step or the change, the first reasons."""
+    step = assessment.step_verdict.step
+    if assessment.before != assessment.after:
+        where = assessment.change
     else:
-        where = step.name if step else str(look.run.setting)
-    reasons = [printable(reason) for reason in look.act.reasons]
+        where = step.name if step else str(assessment.run.setting)
+    reasons = [printable(reason) for reason in assessment.next.reasons]
     more = len(reasons) - _REASONS
     if more > 0:
         reasons = [*reasons[:_REASONS], f"and {plural(more, 'more reason')}"]
-    return f"{look.act.action:<8}  {where}: {'; '.join(reasons)}"
+    return f"{assessment.next.action:<8}  {where}: {'; '.join(reasons)}"
 
 
 def _dry(dry_run: bool) -> str:

@@ -1,4 +1,4 @@
-"""Offer compaction as the command `bentoml migration compact`."""
+"""`bentoml migration compact`: pair files to Parquet."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

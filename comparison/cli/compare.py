@@ -1,4 +1,4 @@
-"""Offer the comparison as the command `bentoml migration compare`."""
+"""`bentoml migration compare`: both sides compared over pair files."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Say where a flag is when a command begins: its run, and the plan that holds there."""
+"""The position of a flag at the start of a command: its run, and the plan that holds there."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -1,4 +1,4 @@
-"""Offer the gate as the command `bentoml migration gate`."""
+"""`bentoml migration gate`: a verdict on the evidence of pairs."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hold what the commands over pairs have in common: options, refusals, and where output goes."""
+"""The options, refusals and output files shared by the commands over pairs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -172,7 +172,7 @@ audit_option = click.option(
     show_default=True,
     envvar="MIGRATION_AUDIT",
     show_envvar=True,
-    help="Where acts are recorded, one JSON line each.",
+    help="Where changes are recorded, one JSON line each.",
 )
 
 verdict_option = click.option(

@@ -1,4 +1,4 @@
-"""`bentoml migration retire`: see that the primary can go, and say what to remove."""
+"""`bentoml migration retire`: check that the primary can go, and list what to remove."""
 
 import json
 from collections.abc import Iterator, Mapping

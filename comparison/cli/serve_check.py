@@ -1,4 +1,4 @@
-"""Start a service by itself, see it become ready, and stop it."""
+"""A trial start of a service by itself, until it is ready."""
 
 import os
 import sys

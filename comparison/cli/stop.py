@@ -1,4 +1,4 @@
-"""Notice that somebody wants a long-running command to end, and let it end what it is doing."""
+"""A graceful stop of a long-running command on a signal."""
 
 import signal
 import time

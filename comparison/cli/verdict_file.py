@@ -1,4 +1,4 @@
-"""Leave a verdict in a file that others read at any time, such as the live page."""
+"""The file of the latest verdict, which others such as the live page may read at any time."""
 
 import os
 from dataclasses import dataclass

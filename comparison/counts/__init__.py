@@ -1,1 +1,1 @@
-"""Make mergeable counts from pairs, in the engine that holds them."""
+"""Mergeable counts of pairs, made in the engine that holds the pairs."""

@@ -1,4 +1,4 @@
-"""Reduce the pairs of a window to counts, by the engine that holds them.
+"""The reduction of the pairs of a window to counts, by the engine that holds them.
 
 Written once, in expressions of ibis that use nothing but filter, group-by, count, sum, min and max:
 these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.

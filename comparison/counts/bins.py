@@ -1,4 +1,4 @@
-"""Say in the engine's words which bin a number is in; every engine computes the same."""
+"""The bin of a number as an engine's expression; every engine computes the same."""
 
 from collections.abc import Sequence
 from functools import reduce

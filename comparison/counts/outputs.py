@@ -1,4 +1,4 @@
-"""Count the pairs of one output by scores, alarms, segments and labels."""
+"""Counts of the pairs of one output by scores, alarms, segments and labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

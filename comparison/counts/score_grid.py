@@ -1,4 +1,4 @@
-"""Lay a fixed grid over scores, so that engines count and the counts add up.
+"""A fixed grid over scores, so that engines count and the counts add up.
 
 A bin holds the scores whose eighth root, taken as three square roots, has the same first eleven
 bits. IEEE 754 rounds a square root correctly everywhere, so every engine puts every double into

@@ -1,4 +1,4 @@
-"""Count the pairs of a step by everything but their scores."""
+"""Counts of the pairs of a step by everything but their scores."""
 
 from collections.abc import Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""Hold what an engine reduces the pairs of a window to: small tables of mergeable counts.
+"""The tables of mergeable counts to which an engine reduces the pairs of a window.
 
 Everything that the evidence needs follows from these tables, whatever engine made them (DuckDB on
 this machine, ClickHouse, Spark or Trino beyond), and the tables of two windows can be added up.

@@ -1,1 +1,1 @@
-"""Show pairs to an engine: from memory, from Parquet, from a table of any engine."""
+"""The sources of pairs for an engine: memory, Parquet, a table of any engine."""

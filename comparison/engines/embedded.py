@@ -1,4 +1,4 @@
-"""Run the engine in this process, DuckDB, in a bounded amount of memory."""
+"""DuckDB in this process, in a bounded amount of memory."""
 
 import tempfile
 from pathlib import Path

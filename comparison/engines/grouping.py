@@ -1,4 +1,4 @@
-"""Count the rows of an engine's table by some of its columns, into a frame with known dtypes."""
+"""Counts of an engine's rows by columns, as a frame with known dtypes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

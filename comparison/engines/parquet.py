@@ -1,4 +1,4 @@
-"""Let DuckDB read the pairs of a compacted folder, in a bounded amount of memory."""
+"""The pairs of a compacted folder, read by DuckDB in a bounded amount of memory."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,9 +20,9 @@ from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
 from comparison.pairs.compacted import (
     PAIRS,
+    counts_of,
     pair_parts,
     read_state,
-    reading_of,
     repeated_pairs,
     worker_records,
 )
@@ -51,7 +51,7 @@ class ParquetPairs:
                 for worker, first, last, found in workers.itertuples(index=False)
             },
             len(repeated_pairs(self._folder)),
-            reading_of(self._state, worker_records(self._folder)),
+            counts_of(self._state, worker_records(self._folder)),
         )
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:

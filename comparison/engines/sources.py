@@ -1,4 +1,4 @@
-"""Name the places where pairs lie; each shows them to its engine as the same table.
+"""The sources of pairs; each shows them to its engine as the same table.
 
 The columns are those of `comparison.pairs.reader`, except that `time` is a whole number of
 nanoseconds since 1970 (engines differ in how they round times) and that the columns of every output

@@ -1,4 +1,4 @@
-"""Take pairs from a table of any engine that ibis connects to."""
+"""Pairs from a table of any engine that ibis connects to."""
 
 from datetime import datetime
 from typing import Any, Final

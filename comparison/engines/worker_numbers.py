@@ -1,4 +1,4 @@
-"""Count the numbers that workers gave their pairs."""
+"""Counts of the numbers that workers gave their pairs."""
 
 import ibis.expr.types as ir
 import numpy as np

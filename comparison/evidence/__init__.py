@@ -1,1 +1,1 @@
-"""Make the evidence of a step from counts."""
+"""The evidence of a step, made from counts."""

@@ -1,4 +1,4 @@
-"""Set the alarms of both sides against each other; an alarm is a score >= its threshold."""
+"""The alarms of both sides compared; an alarm is a score >= its threshold."""
 
 from dataclasses import dataclass
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""Bound the difference of average precision by drawing the pairs anew, many times."""
+"""A paired bootstrap interval of the difference of average precision."""
 
 from dataclasses import dataclass
 from typing import Final

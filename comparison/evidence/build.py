@@ -1,4 +1,4 @@
-"""Come from the tables of counts of a window to the evidence of a step."""
+"""The evidence of a step, built from the tables of counts of a window."""
 
 from collections.abc import Mapping
 from datetime import datetime

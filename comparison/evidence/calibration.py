@@ -1,4 +1,4 @@
-"""Find the candidate threshold that keeps the primary's number of alarms."""
+"""The candidate threshold that keeps the primary's number of alarms."""
 
 from typing import Final
 

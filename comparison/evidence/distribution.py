@@ -1,4 +1,4 @@
-"""Describe the scores of both sides: quantiles, divergences, and a histogram to draw."""
+"""The distribution of both sides' scores: quantiles, divergences, a histogram."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Describe how two samples differ, from counts over the same bins.
+"""Divergences of two samples (PSI, KS, Wasserstein), from counts over the same bins.
 
 Counts have shape (m,), bins in ascending order. None where a sample is empty. These figures
 describe and do not decide: how large they become by chance depends on the sample sizes.

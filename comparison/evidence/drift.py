@@ -1,4 +1,4 @@
-"""Say how the recorded features differ from what the model was trained on.
+"""The drift of the recorded features against the training data.
 
 A reference is stored with the model, under `REFERENCE` in its metadata. `bentoml models get TAG
 --output json` prints it, and `References.read` reads that.

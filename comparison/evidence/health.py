@@ -1,4 +1,4 @@
-"""Say how both sides fared, from the counts of pairs by status."""
+"""The health of both sides, from the counts of pairs by status."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""Say whether the pairs of a window can be trusted: are all there, is the share right."""
+"""The integrity of the pairs of a window: completeness, share of the candidate, noise."""
 
 from collections.abc import Sequence
 

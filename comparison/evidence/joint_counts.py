@@ -1,4 +1,4 @@
-"""Hold the pairs of one output as counts by both scores and label."""
+"""Counts of the pairs of one output by both scores and label."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self

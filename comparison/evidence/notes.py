@@ -1,4 +1,4 @@
-"""Say in words what was noticed while evidence was taken."""
+"""Remarks on the evidence, in words."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Write numbers for a reader, the same way in tables and in sentences."""
+"""Numbers as text, the same in tables and in sentences."""
 
 import math
 from collections.abc import Iterable, Sequence

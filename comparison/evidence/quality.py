@@ -1,4 +1,4 @@
-"""Say how right both sides are, from the joint counts of the labelled pairs."""
+"""The quality of both sides, from the joint counts of the labelled pairs."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Estimate proportions, ratios of paired proportions and flips, each with its source.
+"""Estimates of proportions, ratios of paired proportions and flips, each with its source.
 
 Counts go in, plain floats come out. Intervals are two-sided. They hold for one look at the data:
 what may be looked at again and again belongs to the gate.

@@ -1,1 +1,1 @@
-"""Go the whole way of the gate: from a place with pairs and a playbook to a verdict."""
+"""The judgement of a step: from pairs and a playbook to a verdict."""

@@ -1,4 +1,4 @@
-"""Come from a place with pairs and a playbook to a judgement: the gate's whole way, offline."""
+"""The whole way of the gate, offline: from pairs and a playbook to a judgement."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Hold a verdict together with the plan it was reached by."""
+"""A verdict together with the plan by which it was reached."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Judge the step that a flag is at by the pairs made since."""
+"""A judge of the step that a flag is at, by the pairs made since."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,15 +35,15 @@ class PairsJudge:
     reference: Path | None = None
     tell: Callable[[Evidence, Judgement], object] | None = None
     """Is told what was judged each time it is called."""
-    is_patient: bool = True
+    will_retry: bool = True
     """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
-        """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
+        """Judge the present run; problems with the pairs are in `missing` of the result."""
         try:
             evidence, judgement = self.judged(plan, run, now)
         except ComparisonError as problem:
-            if not self.is_patient and not isinstance(problem, NOT_YET):
+            if not self.will_retry and not isinstance(problem, NOT_YET):
                 raise
             standing = possible_steps(plan, run)
             return StepVerdict(standing[0].step if standing else None, None, str(problem))

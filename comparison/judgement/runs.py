@@ -1,4 +1,4 @@
-"""Find when the present rollout began, from what the workers saw.
+"""The beginning of the present rollout, from the pairs of all workers.
 
 Workers learn of a change one after the other, and one of them may never: so around a change, and
 perhaps beyond it, pairs of both rollouts alternate. Neighbouring slots of time are put together

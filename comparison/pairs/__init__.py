@@ -1,4 +1,4 @@
-"""Read the pairs on disk: pair files, compacted Parquet, one DataFrame."""
+"""The pairs on disk: pair files, compacted Parquet, one DataFrame."""
 
 from comparison.pairs.reader import Pairs, load_pairs, read_pairs
 

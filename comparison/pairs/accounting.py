@@ -1,4 +1,4 @@
-"""Account for every pair: what was read, what was left out, what is missing.
+"""An account of every pair: read, left out or missing.
 
 Each worker numbers its pairs 1, 2, 3, ... and closes its record with the last number given, so a
 loss shows in the data itself, whatever lost it.
@@ -64,28 +64,28 @@ Sequences = Mapping[str, tuple[int, int, int]]
 """By worker, of the numbers of its pairs: the smallest, the largest, how many there are."""
 
 
-def account(frame: pd.DataFrame, duplicates: int, reading: ReadCounts) -> Accounting:
+def account(frame: pd.DataFrame, duplicates: int, counts: ReadCounts) -> Accounting:
     """Count over the distinct pairs of all flags: a worker numbers them without regard to flags."""
     flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
-    return account_counts(len(frame), flags, _sequences(frame), duplicates, reading)
+    return account_counts(len(frame), flags, _sequences(frame), duplicates, counts)
 
 
 def account_counts(
-    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, reading: ReadCounts
+    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, counts: ReadCounts
 ) -> Accounting:
     """Set what was counted, by whatever engine, against what the workers say they made."""
-    workers = _workers(sequences, reading.worker_records)
+    workers = _workers(sequences, counts.worker_records)
     found = sum(worker.found for worker in workers)
     expected = sum(worker.expected for worker in workers)
     return Accounting(
-        files=reading.files,
-        lines=reading.lines,
+        files=counts.files,
+        lines=counts.lines,
         pairs=pairs,
         duplicates=duplicates,
-        torn=reading.torn,
-        corrupt=reading.corrupt,
-        first_corrupt=reading.first_corrupt,
-        foreign=reading.foreign,
+        torn=counts.torn,
+        corrupt=counts.corrupt,
+        first_corrupt=counts.first_corrupt,
+        foreign=counts.foreign,
         flags=dict(sorted(flags.items())),
         found=found,
         expected=expected,

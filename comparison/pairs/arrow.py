@@ -1,4 +1,4 @@
-"""Come from frames of pairs to Arrow, as Parquet keeps it, and back."""
+"""Conversion between frames of pairs and Arrow, as Parquet keeps it."""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Turn attribute values, a block of rows at a time, into columns with documented dtypes.
+"""The columns of pairs: attribute values, a block of rows at a time, with documented dtypes.
 
 A value that does not fit its column (a score that is a word, a status nobody knows) becomes a
 missing value: the summary counts those, nothing here stops at them.

@@ -1,4 +1,4 @@
-"""Lay out the folder that `bentoml migration compact` writes, and read it.
+"""The folder that `bentoml migration compact` writes: its layout, and how it is read.
 
     <folder>/compaction.json                                 what has been taken so far
     <folder>/pairs/flag=<key>/date=<UTC day>/<run>-<n>.parquet
@@ -54,7 +54,7 @@ class TakenFile:
 
 @dataclass(slots=True)
 class CompactionState:
-    """Count what all runs have read, like `Reading`; `runs` have been committed."""
+    """Count what all runs have read, like `ReadCounts`; `runs` have been committed."""
 
     runs: int = 0
     lines: int = 0
@@ -132,7 +132,7 @@ def _flag_of(name: str) -> str | None:
     return None if value == _NO_FLAG else value
 
 
-def reading_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> ReadCounts:
+def counts_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> ReadCounts:
     """Return what would have been counted, had the pair files been read in one go."""
     return ReadCounts(
         files=len(state.files),
@@ -171,7 +171,7 @@ def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
         table.add_parts(len(held), {**parts, _FLAG: (codes, found)})
     if not table.rows:
         table.add({})
-    return table, reading_of(state, worker_records(folder)), repeated_pairs(folder)
+    return table, counts_of(state, worker_records(folder)), repeated_pairs(folder)
 
 
 def worker_records(folder: Path) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Turn pair files into Parquet, once: each run takes what has been written since the last one.
+"""Compaction of pair files to Parquet: each run takes what is new since the last one.
 
 A run writes everything beside the data and commits it by renaming one folder. Killed before, it
 leaves nothing that counts; killed after, the next run moves the files that are left to move.
@@ -105,7 +105,7 @@ class _Run:
         self._into = into
         self._state = read_state(into) if is_compacted(into) else CompactionState()
         self._parts = PartWriter(into, into / _STAGING, self._state.runs + 1)
-        self._reading = ReadCounts()
+        self._counts = ReadCounts()
         self._table = Table(self._state.outputs)
         self._bytes = 0
 
@@ -115,7 +115,7 @@ class _Run:
         for path in files:
             with suppress(FileNotFoundError):  # the writer removed its oldest file
                 taken[str(path.resolve())] = self._take(path)
-        self._table.add(self._reading.drain())
+        self._table.add(self._counts.drain())
         self._write_chunk()
         known = self._state.files
         if not self._state.runs or any(known.get(name) != file for name, file in taken.items()):
@@ -126,16 +126,16 @@ class _Run:
             files=len(taken),
             bytes=self._bytes,
             torn=sum(file.torn for file in taken.values()),
-            corrupt=self._reading.corrupt,
-            first_corrupt=self._reading.first_corrupt,
-            foreign=self._reading.foreign,
+            corrupt=self._counts.corrupt,
+            first_corrupt=self._counts.first_corrupt,
+            foreign=self._counts.foreign,
         )
 
     def _take(self, path: Path) -> TakenFile:
         known = self._known(path)
         progress = Progress(known.taken, known.lines) if known else Progress()
         begin = progress.taken
-        for block in read_file(path, self._reading, progress):
+        for block in read_file(path, self._counts, progress):
             self._table.add(block)
             if self._table.rows >= CHUNK_ROWS:
                 self._write_chunk()
@@ -155,7 +155,7 @@ class _Run:
         self._table = Table(self._table.outputs)
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
-        read, before = self._reading, self._state
+        read, before = self._counts, self._state
         self._parts.finish(read.worker_records)
         state = replace(
             before,

@@ -1,4 +1,4 @@
-"""Write the Parquet files of a compaction: sorted by time, by flag and day, each pair once."""
+"""The Parquet files of a compaction: sorted by time, by flag and day, each pair once."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Read pair files: one OTLP/JSON TracesData object a line, of which only our spans are taken.
+"""A reader of pair files: one OTLP/JSON TracesData object a line, with our spans in it.
 
 Format: https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/. A file may still be
 written to, may have been cut by a crash, and may have passed through a collector that put several
@@ -64,12 +64,12 @@ class ReadCounts:
     worker_records: list[dict[str, Any]] = field(default_factory=list)
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
-    templates: LinePatterns = field(default_factory=LinePatterns)
+    patterns: LinePatterns = field(default_factory=LinePatterns)
 
     def drain(self) -> Block:
         """Return the columns of the pairs taken since the last call, and forget them."""
         block: Block = {shape: list(zip(*rows, strict=True)) for shape, rows in self.rows.items()}
-        for shape, columns in self.templates.drain():
+        for shape, columns in self.patterns.drain():
             parsed = block.get(shape)
             both = zip(parsed, columns, strict=True) if parsed else ()
             block[shape] = [[*first, *second] for first, second in both] or columns
@@ -78,7 +78,7 @@ class ReadCounts:
 
     def take_lines(self, lines: bytes) -> tuple[int, bytes]:
         """Take, of whole lines, those of shapes seen before; return how many, and the others."""
-        count, others = self.templates.match_all(lines)
+        count, others = self.patterns.match_all(lines)
         self.lines += count
         self.row_count += count
         return count, others
@@ -88,14 +88,14 @@ class ReadCounts:
 
         Raises one of _SHAPE_ERRORS if the line is not JSON, or no TracesData object.
         """
-        if self.templates.match(line):
+        if self.patterns.match(line):
             self.row_count += 1
             return 0
         traces = orjson.loads(line)
         before = self.row_count
         corrupt = self.take(traces)
         if self.row_count == before + 1 and not corrupt and (span := _only_span(traces)):
-            self.templates.learn(line, span, _pair(span)[1])
+            self.patterns.learn(line, span, _pair(span)[1])
         return corrupt
 
     def take(self, traces: Any) -> int:
@@ -161,27 +161,27 @@ class Progress:
     torn: bool = False
 
 
-def read_blocks(source: Path, reading: ReadCounts) -> Iterator[Block]:
-    """Yield the pairs at `source` in blocks of about BLOCK_ROWS rows, and count in `reading`.
+def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
+    """Yield the pairs at `source` in blocks of about BLOCK_ROWS rows, and count in `counts`.
 
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
     """
     for path in find_files(source):
-        yield from read_file(path, reading, Progress())
-    yield reading.drain()
+        yield from read_file(path, counts, Progress())
+    yield counts.drain()
 
 
-def read_file(path: Path, reading: ReadCounts, progress: Progress) -> Iterator[Block]:
+def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Block]:
     """Yield the pairs of one file beyond `progress` in full blocks, and move it on.
 
-    What does not fill a block stays in `reading`. Raises PairsUnreadableError as `read_blocks`.
+    What does not fill a block stays in `counts`. Raises PairsUnreadableError as `read_blocks`.
     """
     try:
         with path.open("rb", buffering=0) as file:
-            reading.files += 1
+            counts.files += 1
             file.seek(progress.taken)
-            for _ in _full_blocks(path, _chunks(file), reading, progress):
-                yield reading.drain()
+            for _ in _full_blocks(path, _chunks(file), counts, progress):
+                yield counts.drain()
     except FileNotFoundError:
         return  # the writer removed its oldest file while we read another
     except OSError as error:
@@ -202,14 +202,14 @@ def _chunks(file: RawIOBase) -> Iterator[bytes]:
 
 
 def _full_blocks(
-    path: Path, chunks: Iterable[bytes], reading: ReadCounts, progress: Progress
+    path: Path, chunks: Iterable[bytes], counts: ReadCounts, progress: Progress
 ) -> Iterator[None]:
     """Read the lines of one file, pausing whenever a block is full."""
-    file = _File(path, reading, progress)
+    file = _File(path, counts, progress)
     for chunk in chunks:
         if not file.take(chunk):
             break
-        if reading.row_count >= BLOCK_ROWS:
+        if counts.row_count >= BLOCK_ROWS:
             yield
     if file.first_unreadable and not file.json_seen:
         raise PairsUnreadableError(path, "not JSON", file.first_unreadable)
@@ -218,9 +218,9 @@ def _full_blocks(
 class _File:
     """Take the lines of one file, and remember what it looks like."""
 
-    def __init__(self, path: Path, reading: ReadCounts, progress: Progress) -> None:
+    def __init__(self, path: Path, counts: ReadCounts, progress: Progress) -> None:
         self._path = path
-        self._reading = reading
+        self._counts = counts
         self._progress = progress
         self.first_unreadable: int | None = None
         self.json_seen = progress.taken > 0
@@ -230,7 +230,7 @@ class _File:
         progress = self._progress
         taken, others = 0, chunk
         if chunk.endswith(b"\n"):
-            taken, others = self._reading.take_lines(chunk)
+            taken, others = self._counts.take_lines(chunk)
             self.json_seen |= taken > 0
         for line in BytesIO(others):
             if not line.isspace() and not self._take_line(line, chunk):
@@ -242,24 +242,24 @@ class _File:
 
     def _take_line(self, line: bytes, chunk: bytes) -> bool:
         """Take one line of a chunk; say whether it was not a torn one."""
-        reading = self._reading
-        reading.lines += 1
+        counts = self._counts
+        counts.lines += 1
         try:
-            corrupt = reading.take_line(line)
+            corrupt = counts.take_line(line)
             self.json_seen = True
         except _SHAPE_ERRORS:
             begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
             self.json_seen |= begins_well
             if begins_well and not line.endswith(b"\n"):
-                reading.torn += 1
+                counts.torn += 1
                 self._progress.torn = True
                 return False
             self.first_unreadable = self.first_unreadable or self._number(line, chunk)
             corrupt = 1
         if corrupt:
-            reading.corrupt += corrupt
-            if reading.first_corrupt is None:
-                reading.first_corrupt = f"{self._path}, line {self._number(line, chunk)}"
+            counts.corrupt += corrupt
+            if counts.first_corrupt is None:
+                counts.first_corrupt = f"{self._path}, line {self._number(line, chunk)}"
         return True
 
     def _number(self, line: bytes, chunk: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Recognise lines that differ from one seen before in nothing but the values of their pair.
+"""Patterns of lines that differ in nothing but the values of their pair.
 
 A worker writes millions of lines with the same attributes in the same order. Lines of a known
 shape are read by one regular expression instead of a JSON parser, many at a time, in a fourth of
@@ -18,14 +18,14 @@ import orjson
 
 from comparison.pairs.columns import column_of
 
-MOST_TEMPLATES: Final = 8
+MOST_PATTERNS: Final = 8
 """Kept at a time, those that matched last first."""
 MOST_ATTEMPTS: Final = 256
-"""Templates made out of one file. One that has more shapes than that gains nothing from them."""
+"""Patterns made out of one file. One that has more shapes than that gains nothing from them."""
 
 FEWEST_ROWS: Final = 512
 FEWEST_SHARED: Final = 4
-"""A quicker template is made by so many rows, and if they share so many values."""
+"""A quicker pattern is made by so many rows, and if they share so many values."""
 
 _TEXT: Final = rb'"([ !#-\[\]-~]*+)"'
 _NUMBER: Final = rb"(-?(?:0|[1-9][0-9]*+)\.[0-9]++(?:e[-+]?[0-9]{1,2})?)"
@@ -136,19 +136,19 @@ class LinePattern:
 
 
 class Known:
-    """A shape of lines: its template, and a quicker one of lines that share what hardly changes.
+    """A shape of lines: its pattern, and a quicker one of lines that share what hardly changes.
 
     Most of a line says the same as the line before: the flag, the worker, the models, thresholds.
     """
 
-    def __init__(self, span: dict[str, Any], template: LinePattern, tail: bytes) -> None:
-        self.template = template
+    def __init__(self, span: dict[str, Any], pattern: LinePattern, tail: bytes) -> None:
+        self.pattern = pattern
         self.rows: list[Values] = []
         self._span = span
         self._tail = tail
         self._quick: LinePattern | None = None
         self._quick_rows: list[Values] = []
-        self._shared = frozenset(range(len(template.keys)))
+        self._shared = frozenset(range(len(pattern.keys)))
         self._attempts = 0
 
     @property
@@ -159,9 +159,9 @@ class Known:
     def split(self, lines: bytes) -> tuple[int, bytes]:
         """Take the values of those of whole lines that match; return how many, and the others."""
         taken = 0
-        for template, rows in ((self._quick, self._quick_rows), (self.template, self.rows)):
-            if template is not None and lines:
-                found, lines = template.split(lines)
+        for pattern, rows in ((self._quick, self._quick_rows), (self.pattern, self.rows)):
+            if pattern is not None and lines:
+                found, lines = pattern.split(lines)
                 rows += found
                 taken += len(found)
         return taken, lines
@@ -171,7 +171,7 @@ class Known:
         if self._quick is not None and self._quick_rows:
             yield list(self._quick.columns(self._quick_rows))
         if self.rows:
-            columns = list(self.template.columns(self.rows))
+            columns = list(self.pattern.columns(self.rows))
             yield columns
             if len(self.rows) >= max(FEWEST_ROWS, len(self._quick_rows) // 4):
                 self._hasten(columns[3:])
@@ -179,7 +179,7 @@ class Known:
         self.rows.clear()
 
     def _hasten(self, columns: Sequence[Sequence[Any]]) -> None:
-        """Make the quicker template anew, by columns that too many lines had to be read for."""
+        """Make the quicker pattern anew, by columns that too many lines had to be read for."""
         if self._attempts == MOST_ATTEMPTS:
             return
         self._attempts += 1
@@ -191,21 +191,21 @@ class Known:
         shared = {place: columns[place][0] for place in self._shared}
         expression = _Expression.of(self._span, shared)
         self._quick = (
-            expression.template(self.template.head, expression.pattern + self._tail)
+            expression.line_pattern(self.pattern.head, expression.pattern + self._tail)
             if len(shared) >= FEWEST_SHARED
             else None
         )
 
 
 class LinePatterns:
-    """Keep the templates of the lines seen lately, and the rows that matched each."""
+    """The patterns of the lines seen lately, and the rows that matched each."""
 
     def __init__(self) -> None:
         self._kept: list[Known] = []
         self._attempts = 0
 
     def match_all(self, lines: bytes) -> tuple[int, bytes]:
-        """Take the values of whole lines that templates match; return how many, and the others."""
+        """Take the values of whole lines that patterns match; return how many, and the others."""
         count = 0
         for known in self._kept:
             if not lines:
@@ -215,9 +215,9 @@ class LinePatterns:
         return count, lines
 
     def match(self, line: bytes) -> bool:
-        """Take the values of a line if a template matches it."""
+        """Take the values of a line if a pattern matches it."""
         for place, known in enumerate(self._kept):
-            values = known.template.values(line)
+            values = known.pattern.values(line)
             if values is not None:
                 known.rows.append(values)
                 if place:
@@ -226,9 +226,9 @@ class LinePatterns:
         return False
 
     def learn(self, line: bytes, span: dict[str, Any], row: Sequence[Any]) -> None:
-        """Make a template of a line that holds one pair span, which was read as `row`.
+        """Make a pattern of a line that holds one pair span, which was read as `row`.
 
-        There is none if the line is not written as our encoder writes it, or if the template would
+        There is none if the line is not written as our encoder writes it, or if the pattern would
         read from it anything else than the parser has.
         """
         if self._attempts >= MOST_ATTEMPTS:
@@ -240,26 +240,26 @@ class LinePatterns:
         head, expression = line[:begin], _Expression.of(span)
         tail = re.escape(line[begin + len(text) :].removesuffix(b"\n"))
         rest = expression.pattern + tail
-        known = (each.template for each in self._kept)
+        known = (each.pattern for each in self._kept)
         if any(each.head == head and each.rest.pattern == rest for each in known):
             return
         self._attempts += 1
-        template = expression.template(head, rest)
-        values = template.values(line)
-        if values is None or not _agree(template, values, span, row):
+        pattern = expression.line_pattern(head, rest)
+        values = pattern.values(line)
+        if values is None or not _agree(pattern, values, span, row):
             return
-        if len(self._kept) == MOST_TEMPLATES:
+        if len(self._kept) == MOST_PATTERNS:
             place = next((n for n, each in enumerate(self._kept) if not each.holds_rows), None)
             if place is None:
                 return
             del self._kept[place]
-        self._kept.insert(0, Known(span, template, tail))
+        self._kept.insert(0, Known(span, pattern, tail))
 
     def drain(self) -> Iterator[tuple[tuple[str, ...], list[Sequence[Any]]]]:
         """Yield keys and columns of the rows taken since the last call, and forget them."""
         for known in self._kept:
             for columns in known.drain():
-                yield known.template.keys, columns
+                yield known.pattern.keys, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +302,13 @@ class _Expression:
         identity = (captured[name] for name in _CAPTURED)
         return cls(rb"\{" + b",".join(parts) + rb"\}", tuple(keys), (*identity, *held))
 
-    def template(self, head: bytes, rest: bytes) -> LinePattern:
+    def line_pattern(self, head: bytes, rest: bytes) -> LinePattern:
         return LinePattern(self.keys, head, re.compile(rest), self.fields)
 
 
-def _agree(template: LinePattern, values: Values, span: dict[str, Any], row: Sequence[Any]) -> bool:
-    """Say whether a template reads from its line what the parser has."""
-    read = [each[0] for each in template.columns([values])]
+def _agree(pattern: LinePattern, values: Values, span: dict[str, Any], row: Sequence[Any]) -> bool:
+    """Say whether a pattern reads from its line what the parser has."""
+    read = [each[0] for each in pattern.columns([values])]
     kept = [
         value
         for pair, value in zip(span["attributes"], row[3:], strict=True)

@@ -1,4 +1,4 @@
-"""Read a folder of pair files into one DataFrame, a row per pair.
+"""A reader of a folder of pair files into one DataFrame, a row per pair.
 
 Columns (dtypes are the same however few rows there are):
 
@@ -93,7 +93,7 @@ def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
 def read_all(path: str | Path) -> AllPairs:
     """Read the pairs of all flags; see `read_pairs`."""
     source = Path(path)
-    table, reading, left_out = _read(source)
+    table, counts, left_out = _read(source)
     frame = table.frame().sort_values("time", kind="stable", ignore_index=True)
     again = frame["span_id"].duplicated()
     repeated = frame.loc[again, ["flag", "time"]].reset_index(drop=True)
@@ -101,7 +101,7 @@ def read_all(path: str | Path) -> AllPairs:
         frame = frame.loc[~again].reset_index(drop=True)
     if left_out is not None:
         repeated = left_out
-    accounting = account(frame, len(repeated), reading)
+    accounting = account(frame, len(repeated), counts)
     return AllPairs(source, table.outputs, frame, accounting, repeated)
 
 
@@ -112,10 +112,10 @@ def _read(source: Path) -> tuple[Table, ReadCounts, pd.DataFrame | None]:
         from comparison.pairs.compacted import read_compacted
 
         return read_compacted(source)
-    reading, table = ReadCounts(), Table()
-    for block in read_blocks(source, reading):
+    counts, table = ReadCounts(), Table()
+    for block in read_blocks(source, counts):
         table.add(block)
-    return table, reading, None
+    return table, counts, None
 
 
 def _choose_flag(source: Path, flag: str | None, flags: tuple[str, ...]) -> str | None:

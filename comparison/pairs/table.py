@@ -1,4 +1,4 @@
-"""Join blocks of rows, whose spans need not have the same attributes, into one frame."""
+"""One frame joined from blocks of rows, whose spans need not have the same attributes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Write what people and programs read: page, terminal, JSON."""
+"""The reports for people and programs: page, terminal, JSON."""

@@ -1,4 +1,4 @@
-"""Write a check for a reader: its name, and its figures in the unit they have."""
+"""A check as text: its name, and its figures in their unit."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Write evidence and verdict as JSON with a published schema: what other programs read."""
+"""Evidence and verdict as JSON with a published schema, for other programs."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,1 +1,1 @@
-"""Sum up a first comparison, and say what its figures mean."""
+"""The figures of a first comparison, and their meaning."""

@@ -1,4 +1,4 @@
-"""Say in words what the figures of a comparison mean.
+"""The meaning of a comparison's figures, in words.
 
 A first reading with fixed limits. Missing evidence is a HOLD, never a pass: alarms raise no
 objection only if the whole interval of their ratio lies within the limits.

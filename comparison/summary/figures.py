@@ -1,4 +1,4 @@
-"""Sum up the pairs of a flag: who answered, how each side fared, how their answers differ.
+"""The figures of a flag's pairs: who answered, how each side fared, how answers differ.
 
 Figures that set one side against the other come from pairs in which both sides are `ok`: the same
 requests on both sides, so the traffic cannot explain a difference. What is left out is counted.

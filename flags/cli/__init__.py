@@ -1,4 +1,4 @@
-"""Offer `bentoml migration …`; each command is imported when it is called, not before."""
+"""The command group `bentoml migration`; each command is imported when it is called."""
 
 from importlib import import_module
 from typing import Final

@@ -113,7 +113,7 @@ def _quoted(path: Path) -> str:
 
 
 class _StopAsked(BaseException):
-    """Somebody wants the dashboard to end; no `except Exception` may swallow that."""
+    """A request to end the dashboard; no `except Exception` may catch it."""
 
 
 @contextmanager

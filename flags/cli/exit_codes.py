@@ -1,4 +1,4 @@
-"""Map the errors of the package to exit codes, for every command that touches the flag."""
+"""The exit code of each error, for every command that changes the flag."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Hold the options that every command which moves a flag has."""
+"""The options shared by all commands that change a flag."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Make text safe for a terminal: names come from the dashboard, the service and its callers."""
+"""Text made safe for a terminal: some names come from the dashboard, the service or callers."""
 
 
 def printable(text: str) -> str:

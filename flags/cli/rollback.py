@@ -1,4 +1,4 @@
-"""`bentoml migration rollback`: the flag off, and every worker seen to follow."""
+"""`bentoml migration rollback`: switch the flag off and confirm that every worker follows."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -64,7 +64,7 @@ _OTHER_WAYS: Final = (
     envvar="MIGRATION_AUDIT",
     show_envvar=True,
     metavar="FILE",
-    help="Where the act is recorded, one JSON line each.",
+    help="Where the change is recorded, one JSON line each.",
 )
 def rollback(
     reason: str,
@@ -98,8 +98,8 @@ def rollback(
                 click.echo(f"{key} is NOT known to be off. {_OTHER_WAYS}", err=True)
                 raise
             click.echo(_done(admin, key, before))
-            act = _act(admin, key, before, reason)
-            recorded = record(admin, act, file)
+            change = _change(admin, key, before, reason)
+            recorded = record(admin, change, file)
     if recorded.note:
         click.echo(f"reason kept on the flag: {recorded.note}")
     _warn(recorded.warnings)
@@ -107,7 +107,7 @@ def rollback(
         watched = Watch(service, key).until(_off, within=within, began=began)
     except KeyboardInterrupt:
         watched = WatchResult(0, None, missing=("the watching was broken off",))
-    _warn(record_locally(_following(act, service, watched), file))
+    _warn(record_locally(_confirmation(change, service, watched), file))
     _show(watched, service, within)
     raise SystemExit(0 if watched.followed or watched.unseen else FOLLOWERS_MISSING)
 
@@ -161,16 +161,16 @@ def _words(state: FlagState) -> str:
     return "on, no single rollout" if view.rollout is None else f"at {view.rollout:g} %"
 
 
-def _act(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str) -> FlagChange:
+def _change(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str) -> FlagChange:
     was = flag_in_unleash(before) if before else None
     after = FlagView(False, was.rollout if was else None, was.stickiness if was else None)
     return FlagChange.of(admin, key, "rollback", before=was, after=after, reason=reason)
 
 
-def _following(act: FlagChange, service: str, watched: WatchResult) -> Confirmation:
+def _confirmation(change: FlagChange, service: str, watched: WatchResult) -> Confirmation:
     missing = watched.missing or ((watched.unseen,) if watched.unseen else ())
     seconds = None if watched.seconds is None else round(watched.seconds, 3)
-    return Confirmation(act.id, datetime.now(UTC), service, watched.workers, seconds, missing)
+    return Confirmation(change.id, datetime.now(UTC), service, watched.workers, seconds, missing)
 
 
 def _off(seen_flag: WorkerFlag) -> bool:

@@ -1,4 +1,4 @@
-"""Print the status of a migration for a terminal of 80 columns or more, or for a pipe."""
+"""The status of a migration as text for a terminal of 80 columns or more, or for a pipe."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ _DOUBTFUL = "yellow"
 
 
 def print_status(status: MigrationStatus, console: Console, now: datetime | None = None) -> None:
-    """Print the flag, then its workers, then what needs a look."""
+    """Print the flag, then its workers, then the remarks."""
     now = now or datetime.now(UTC)
     _print_flag(status, console, now)
     if status.workers:

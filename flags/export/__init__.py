@@ -1,1 +1,1 @@
-"""Carry pairs out of the worker: encode spans, append them to files, account for every one."""
+"""The export of pairs: spans, pair files and shipping, with an account of every pair."""

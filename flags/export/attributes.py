@@ -1,4 +1,4 @@
-"""Name every attribute of a pair span, once.
+"""The names of all attributes of a pair span.
 
 `flags.export.spans` writes them, `comparison.pairs.reader` reads them.
 
@@ -59,7 +59,7 @@ WORKER_DROPPED: Final = "migration.worker.dropped"
 STATUS: Final = "status"
 """`ok`, `error`, `timeout`, `shed` or `skipped`."""
 DURATION: Final = "duration"
-"""Seconds from the start of the side's call to its answer; of a stream, all its turns."""
+"""Seconds from the start of the side's call to its answer; of a stream, all its items."""
 MODEL: Final = "model"
 SIDE_ERROR: Final = "error"
 """Exception type, never its message: messages may quote the input."""

@@ -1,4 +1,4 @@
-"""Wait longer after each failure in a row, by chance a little more or less than others do."""
+"""Exponential backoff with jitter: the wait grows with each failure in a row."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Read from OpenTelemetry's own variables where pairs are shipped to.
+"""The destination of pairs, read from OpenTelemetry's own variables.
 
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Each variable has a form for traces
 alone, `OTEL_EXPORTER_OTLP_TRACES_...`, that goes before the general one.

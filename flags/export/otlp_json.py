@@ -1,4 +1,4 @@
-"""Encode a span as one line of an OTLP JSON file.
+"""An encoder that writes a span as one line of an OTLP JSON file.
 
 The format is the OpenTelemetry file exporter's (https://opentelemetry.io/docs/specs/otel/protocol/
 file-exporter/): one `TracesData` in OTLP/JSON per line. Written by hand because this is the hot

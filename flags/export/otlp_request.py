@@ -1,4 +1,4 @@
-"""Make OTLP export requests of lines of pair files.
+"""OTLP export requests made of the lines of pair files.
 
 A request names each resource once, for all its spans. Protobuf messages are filled by hand:
 `json_format` of protobuf takes ten times as long, and would want the ids in base64, where

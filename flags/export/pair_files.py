@@ -1,4 +1,4 @@
-"""Append encoded pairs to files: from memory to disk within a fraction of a second, all counted."""
+"""Pair files: encoded pairs reach the disk within a fraction of a second, all counted."""
 
 import collections
 import contextlib

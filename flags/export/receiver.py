@@ -1,4 +1,4 @@
-"""Send requests to an OTLP/HTTP receiver, and say what became of each.
+"""A client of an OTLP/HTTP receiver that reports the result of each request.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp-response.
 """
@@ -33,7 +33,7 @@ _DOUBTFUL: Final = frozenset({500})
 
 
 class SendOutcome(Enum):
-    """What became of a request."""
+    """The outcome of a request."""
 
     ACCEPTED = "the receiver has it"
     REFUSED = "something in it is not to the receiver's liking"
@@ -42,7 +42,7 @@ class SendOutcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SendResult:
     """An outcome, its reason in a word (`http_503`, `timeout`), and what the receiver said."""
 
     outcome: SendOutcome
@@ -72,7 +72,7 @@ class Receiver:
         if destination.gzip:
             self._session.headers["Content-Encoding"] = "gzip"
 
-    def send(self, body: bytes, timeout: float | None = None) -> Reply:
+    def send(self, body: bytes, timeout: float | None = None) -> SendResult:
         """Send one request and wait for the answer; nothing that goes wrong is raised.
 
         A receiver may quote in its words what it was sent: they are without our secrets.
@@ -84,7 +84,7 @@ class Receiver:
         """Close the kept connections."""
         self._session.close()
 
-    def _sent(self, body: bytes, timeout: float | None) -> Reply:
+    def _sent(self, body: bytes, timeout: float | None) -> SendResult:
         if self.destination.gzip:
             body = gzip.compress(body, compresslevel=6, mtime=0)
         seconds = min(timeout or self.destination.timeout, self.destination.timeout)
@@ -96,9 +96,9 @@ class Receiver:
             except requests.ConnectionError:  # a kept connection may just have been closed
                 response = self._post(body, seconds)
         except requests.Timeout:
-            return Reply(SendOutcome.UNAVAILABLE, TIMED_OUT, f"no answer within {seconds:g} s")
+            return SendResult(SendOutcome.UNAVAILABLE, TIMED_OUT, f"no answer within {seconds:g} s")
         except (OSError, ValueError) as error:  # every error of requests is an OSError
-            return Reply(SendOutcome.UNAVAILABLE, _reason(error), _innermost(error))
+            return SendResult(SendOutcome.UNAVAILABLE, _reason(error), _innermost(error))
         reply = _reply(response)
         if reply.outcome is SendOutcome.ACCEPTED:
             self.accepted_at = time.monotonic()
@@ -125,19 +125,19 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _reply(response: requests.Response) -> Reply:
+def _reply(response: requests.Response) -> SendResult:
     status, kind = response.status_code, response.headers.get("Content-Type", "")
     if status >= 300:
         reason = f"http_{status}"
-        return Reply(_outcome(status), reason, _words(response, kind), _retry_after(response))
+        return SendResult(_outcome(status), reason, _words(response, kind), _retry_after(response))
     if kind.startswith("text/html"):
-        return Reply(
+        return SendResult(
             SendOutcome.UNAVAILABLE, "not_otlp", f"HTTP {status} with a web page: no OTLP receiver"
         )
     rejected, message = _partial_success(response.content, kind)
     if rejected:
-        return Reply(SendOutcome.DOUBTFUL, PARTIAL, message, rejected=rejected)
-    return Reply(SendOutcome.ACCEPTED, words=message)
+        return SendResult(SendOutcome.DOUBTFUL, PARTIAL, message, rejected=rejected)
+    return SendResult(SendOutcome.ACCEPTED, words=message)
 
 
 def _outcome(status: int) -> SendOutcome:

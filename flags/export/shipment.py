@@ -1,4 +1,4 @@
-"""Bring one pair file to the receiver, past the lines that it will not take."""
+"""The shipment of one pair file; lines that the receiver refuses are skipped."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from typing import Final
 
 from flags.export.backoff import Backoff
 from flags.export.otlp_request import ExportRequest, export_request
-from flags.export.receiver import TIMED_OUT, TOO_LARGE, Receiver, Reply, SendOutcome
+from flags.export.receiver import TIMED_OUT, TOO_LARGE, Receiver, SendOutcome, SendResult
 from flags.export.shipped_file import Batch, ShippedFile, ShippingLimits
 from flags.export.shipping_counts import Seldom, ShippingAccount
 
@@ -30,7 +30,7 @@ class ShipmentStep:
     `at_end` says that there was no whole line left to send.
     """
 
-    reply: Reply | None = None
+    reply: SendResult | None = None
     at_once: bool = False
     at_end: bool = False
 
@@ -104,7 +104,7 @@ class Shipment:
             self._lines = min(2 * self._lines, self._limits.batch_lines)
             self._failing_since = None
 
-    def _look_closer(self, batch: Batch, reply: Reply) -> None:
+    def _look_closer(self, batch: Batch, reply: SendResult) -> None:
         """Send half of it next, to find the line that it fails for."""
         if self._seldom(reply.reason):
             logger.warning(
@@ -124,7 +124,7 @@ class Shipment:
         self._lines = max(1, len(batch.lines) // 2)
         self._suspect_end = batch.end
 
-    def _look_around(self, batch: Batch, reply: Reply) -> None:
+    def _look_around(self, batch: Batch, reply: SendResult) -> None:
         """Set a line aside if the receiver has taken others between two failures of this one."""
         self._tries += 1
         enough = reply.outcome is SendOutcome.REFUSED or self._tries >= _TRIES
@@ -136,7 +136,7 @@ class Shipment:
     def _takes_others(self) -> bool:
         """Send lines from further on, one by one, until the receiver takes one or has had seven.
 
-        What it takes is sent once more when its turn comes.
+        What it takes is sent once more later, in its order.
         """
         ahead = self.file.next(_AHEAD[-1] + 1, self._bytes)
         lines = ahead.lines if ahead else ()
@@ -151,7 +151,7 @@ class Shipment:
                 return outcome is SendOutcome.ACCEPTED
         return False
 
-    def _set_aside(self, batch: Batch, reply: Reply) -> None:
+    def _set_aside(self, batch: Batch, reply: SendResult) -> None:
         self._reject(reply.reason, 1, reply.words)
         self._advance(batch.end)
         self._failing_since = None

@@ -1,4 +1,4 @@
-"""Follow how far one pair file has been shipped, durably and by one process at a time."""
+"""The position up to which a pair file has been shipped: durable, one process at a time."""
 
 import contextlib
 import fcntl

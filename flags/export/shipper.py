@@ -1,4 +1,4 @@
-"""Ship pair files to an OTLP receiver: every line at least once, in a thread of its own."""
+"""A thread that ships pair files to an OTLP receiver: every line at least once."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from typing import Final
 from flags.export.backoff import Backoff
 from flags.export.destination import Destination
 from flags.export.pair_files import PREFIX, SUFFIX
-from flags.export.receiver import Receiver, Reply, SendOutcome
+from flags.export.receiver import Receiver, SendOutcome, SendResult
 from flags.export.shipment import Shipment
 from flags.export.shipped_file import POSITION_SUFFIX, ShippedFile, ShippingLimits
 from flags.export.shipping_counts import Seldom, ShippingAccount
@@ -109,7 +109,7 @@ class Shipper:
             self._finished.add(file.path.name)
         return step.at_once
 
-    def _note(self, reply: Reply) -> None:
+    def _note(self, reply: SendResult) -> None:
         """Wait if the receiver takes nothing at present; log each change of that state."""
         if reply.outcome is SendOutcome.UNAVAILABLE:
             self._backoff.failed(reply.retry_after)

@@ -1,4 +1,4 @@
-"""Begin to ship a worker's files where OpenTelemetry's variables say so."""
+"""The start of shipping, if OpenTelemetry's variables name a receiver."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Account for what has been shipped, what the receiver rejected, and what waits."""
+"""Counts of the lines that were shipped, rejected or still wait."""
 
 import time
 from collections import Counter
@@ -31,7 +31,7 @@ class ShippingAccount:
 
 
 class Seldom:
-    """Say yes to each reason now and then: what recurs is logged at most every `seconds`."""
+    """A limit on repeated log lines: each reason at most once in `seconds`."""
 
     def __init__(self, seconds: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""Turn each pair into one OpenTelemetry span and hand it to the pair files."""
+"""A sink that writes each pair as one OpenTelemetry span to the pair files."""
 
 import itertools
 import logging

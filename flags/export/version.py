@@ -1,4 +1,4 @@
-"""Know the version of the installed distribution."""
+"""The version of the installed distribution."""
 
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final

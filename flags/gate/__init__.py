@@ -1,4 +1,4 @@
-"""Decide whether a migration goes on: `decide` makes a verdict of evidence and playbook."""
+"""The gate: `decide` makes a verdict of evidence and playbook."""
 
 from flags.gate.decide import decide
 from flags.gate.verdict import Check, Decision, Outcome, Verdict

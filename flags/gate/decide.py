@@ -1,4 +1,4 @@
-"""Come from evidence and playbook to a verdict. Pure: no clock, no file, no chance."""
+"""The decision of the gate. It is pure: no clock, no file, no random numbers."""
 
 from flags.gate.checks.alarms import alarm_checks
 from flags.gate.checks.health import health_checks

@@ -1,4 +1,4 @@
-"""Divide the error rate of a step among the checks that can roll back.
+"""The error rate of a step, divided among the checks that can roll back.
 
 Each check errs with its share at most, over all looks; so all of them together err with the error
 rate at most, whatever they depend on each other (Bonferroni). The shares are fixed beforehand. How

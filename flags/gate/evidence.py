@@ -1,4 +1,4 @@
-"""Hold the evidence of one stage: what the pairs of a window say, as counts and plain figures.
+"""The evidence on one stage: counts and plain figures of the pairs of a window.
 
 `comparison` computes it from pairs, `flags.gate` reads it. Counts come with their table, so that
 the gate can put confidence sequences around them; figures that only describe say so.

@@ -1,4 +1,4 @@
-"""Put one question to a confidence sequence: within the limit, beyond it, or not known yet."""
+"""A confidence sequence compared with a limit: within it, beyond it, or not known yet."""
 
 import math
 from collections.abc import Callable

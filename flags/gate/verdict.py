@@ -1,11 +1,11 @@
-"""Hold what the gate says of a step: its checks, and the decision that follows from them."""
+"""The verdict on a step: its checks and the decision that follows from them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a check says."""
+    """The outcome of a check."""
 
     PASS = "pass"  # noqa: S105  # no password
     FAIL = "fail"

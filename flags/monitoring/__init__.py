@@ -1,1 +1,1 @@
-"""Tell what a worker does: state files, metrics, the last minutes."""
+"""The monitoring of workers: state files, metrics, counts of the last minutes."""

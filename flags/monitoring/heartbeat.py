@@ -1,4 +1,4 @@
-"""Tell what this worker believes, once a second and at once when its flags change."""
+"""The heartbeat of a worker: its state, once a second and at once when its flags change."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ INTERVAL: Final = 1.0
 
 
 class Heartbeat:
-    """Show the worker's state on /metrics and to the other workers, and clear after dead ones.
+    """Show the worker's state on /metrics and to other workers, and remove that of dead ones.
 
     It beats on the event loop: a worker whose loop hangs is silent. The files are written in a
     thread.
@@ -39,7 +39,7 @@ class Heartbeat:
     ) -> None:
         self._look = look
         self._metrics = metrics
-        self._roster = registry
+        self._registry = registry
         self._client = client
         self._recent = recent
         self._interval = interval
@@ -99,15 +99,15 @@ class Heartbeat:
             self._failing = True
 
     def _withdraw(self) -> None:
-        self._roster.withdraw()
+        self._registry.withdraw()
         if self._recent is not None:
             self._recent.withdraw()
 
     def _tell(self, state: WorkerState) -> None:
-        self._roster.publish(state)
+        self._registry.publish(state)
         if self._recent is not None:
             self._recent.publish()
         self._metrics.show(state)
-        for gone in self._roster.sweep():
+        for gone in self._registry.sweep():
             logger.warning("worker %s (process %d) is gone", gone.worker, gone.pid)
             self._metrics.forget(gone.pid)

@@ -1,4 +1,4 @@
-"""Count pairs on BentoML's /metrics, and tell there how fresh the flags are.
+"""Metrics of pairs and of the freshness of flags, on BentoML's /metrics.
 
 `prometheus_client` is imported by the running worker, never with this module: it decides on its
 first import whether it counts for one process or, as BentoML has it, for several.
@@ -60,7 +60,7 @@ BUCKETS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""Seconds: from a tabular model's half millisecond to BentoML's patience."""
+"""Seconds: from a tabular model's half millisecond to BentoML's time limit."""
 
 
 class WorkerMetrics:

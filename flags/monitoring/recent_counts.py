@@ -1,4 +1,4 @@
-"""Count what became of the last minutes' pairs, in slots of ten seconds, for people who watch.
+"""Counts of the last minutes' pairs in slots of ten seconds, for the live page.
 
 Each worker keeps its own counts and writes them beside its state, in a file of its own: that of
 the state is read by every other worker once a second, and stays small.

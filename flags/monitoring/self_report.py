@@ -1,4 +1,4 @@
-"""Look at a worker from inside: what it believes of the flag, what became of its pairs."""
+"""The state of this worker: the flag as it sees it, and counts of its pairs."""
 
 import re
 import time
@@ -127,7 +127,7 @@ class FlagReader:
 
 
 class Since:
-    """Remember since when the same has been seen."""
+    """The time since which the same value has been seen."""
 
     def __init__(self) -> None:
         self._seen: object = None

@@ -1,4 +1,4 @@
-"""Show on BentoML's /metrics what a receiver of pairs has, has rejected, and is still owed."""
+"""Metrics of shipping on BentoML's /metrics: pairs accepted, rejected and waiting."""
 
 import functools
 from collections import Counter

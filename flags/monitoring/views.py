@@ -1,4 +1,4 @@
-"""Show what the workers of one service see of a flag, and what is worth a remark."""
+"""The flag as the workers of one service see it, with remarks on differences."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SHIPPING_LAG_LIMIT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class FlagView:
-    """A flag as one source shows it; None is what it does not tell."""
+    """A flag as one source shows it; None where the source does not say."""
 
     enabled: bool
     rollout: float | None

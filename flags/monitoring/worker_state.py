@@ -1,4 +1,4 @@
-"""Say what a worker believes, where the other workers of the service can read it."""
+"""The state of a worker, as a file that the other workers of the service can read."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 logger = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/migration/workers"
-"""Route under which a service says what its workers believe, after its path prefix."""
+"""Route under which a service shows the state of its workers, after its path prefix."""
 
 FOLDER: Final = ".workers"
 """Name of the folder inside that of the pairs."""
@@ -37,7 +37,7 @@ _FORGOTTEN: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class WorkerFlag:
-    """What a worker believes of the migration's flag; None is what it cannot know."""
+    """The migration's flag as a worker sees it; None where it cannot know."""
 
     key: str
     provider: str
@@ -69,7 +69,7 @@ class WorkerFlag:
 
 @dataclass(frozen=True, slots=True)
 class PairCounts:
-    """What became of a worker's pairs."""
+    """Counts of a worker's pairs by what happened to them."""
 
     recorded: int
     waiting: int = 0
@@ -82,7 +82,7 @@ class PairCounts:
 
 @dataclass(frozen=True, slots=True)
 class ShippingCounts:
-    """What became of the pair files that a worker ships to a receiver; counts since its start."""
+    """Counts of a worker's shipped lines since its start."""
 
     destination: str
     """Address of the receiver, without credentials and path."""
@@ -100,7 +100,7 @@ class ShippingCounts:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What one worker process of a migrated service believes and has done."""
+    """The state of one worker process of a migrated service."""
 
     worker: str
     """The `service.instance.id` of its pairs."""
@@ -119,7 +119,7 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What a service says of its workers, as JSON between it and `bentoml migration status`."""
+    """The workers of a service, as JSON for `bentoml migration status`."""
 
     service: str
     flag: str

@@ -1,1 +1,1 @@
-"""Move a flag on evidence, and record that it was moved."""
+"""The operation of a flag: status, advance, autopilot, rollback, audit."""

@@ -1,4 +1,4 @@
-"""Keep the acts of this tool in a local file: JSON lines, one act or one following each."""
+"""The audit file: JSON lines, one for each change of the flag or its confirmation."""
 
 import contextlib
 import fcntl
@@ -79,10 +79,10 @@ class FlagChange:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """How the workers of a service took an act; a second line of the audit file."""
+    """The workers' confirmation of a change; a second line of the audit file."""
 
-    act: str
-    """`id` of the act."""
+    change: str
+    """`id` of the change."""
     time: datetime
     service: str
     workers: int
@@ -106,8 +106,8 @@ DEFAULT: Final = Path("migration-audit.jsonl")
 """In the folder in which the command is run."""
 
 _KINDS: Final[Mapping[str, TypeAdapter[FlagChange] | TypeAdapter[Confirmation]]] = {
-    "act": TypeAdapter(FlagChange),
-    "following": TypeAdapter(Confirmation),
+    "change": TypeAdapter(FlagChange),
+    "confirmation": TypeAdapter(Confirmation),
 }
 
 
@@ -115,8 +115,8 @@ _KINDS: Final[Mapping[str, TypeAdapter[FlagChange] | TypeAdapter[Confirmation]]]
 class Audit:
     """What an audit file holds, in its order."""
 
-    acts: tuple[FlagChange, ...]
-    followings: tuple[Confirmation, ...]
+    changes: tuple[FlagChange, ...]
+    confirmations: tuple[Confirmation, ...]
     unreadable: int
     """Lines that are none of ours, or torn."""
 
@@ -150,7 +150,7 @@ class AuditFile:
 
     def append(self, entry: FlagChange | Confirmation) -> None:
         """Write `entry` to the disk as one line: all of it, or nothing."""
-        kind = "act" if isinstance(entry, FlagChange) else "following"
+        kind = "change" if isinstance(entry, FlagChange) else "confirmation"
         line = orjson.dumps({"kind": kind, **_plain(entry)}) + b"\n"
         try:
             with self._locked() as file:
@@ -175,8 +175,8 @@ class AuditFile:
             ) from error
         entries = [_parsed(line) for line in lines if line.strip()]
         return Audit(
-            acts=tuple(each for each in entries if isinstance(each, FlagChange)),
-            followings=tuple(each for each in entries if isinstance(each, Confirmation)),
+            changes=tuple(each for each in entries if isinstance(each, FlagChange)),
+            confirmations=tuple(each for each in entries if isinstance(each, Confirmation)),
             unreadable=sum(each is None for each in entries),
         )
 
@@ -221,19 +221,19 @@ def _parsed(line: bytes) -> FlagChange | Confirmation | None:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of a record."""
+    """The result of recording a change."""
 
     note: str | None
     """The tag that the flag has now; None if Unleash did not take it."""
     warnings: tuple[str, ...]
-    """What could not be recorded, in words: the act itself is done."""
+    """What could not be recorded, in words: the change itself is done."""
 
 
-def record(admin: UnleashAdmin, act: FlagChange, audit: AuditFile | None) -> Recorded:
-    """Put the reason of `act` on its flag, and all of it into the audit file; raises nothing."""
-    warnings = [*record_locally(act, audit)]
+def record(admin: UnleashAdmin, change: FlagChange, audit: AuditFile | None) -> Recorded:
+    """Put the reason of `change` on its flag, and all of it into the audit file; raises nothing."""
+    warnings = [*record_locally(change, audit)]
     try:
-        return Recorded(admin.note(act.flag, act.note), tuple(warnings))
+        return Recorded(admin.note(change.flag, change.note), tuple(warnings))
     except AdminError as error:
         return Recorded(None, (*warnings, f"Unleash does not keep the reason: {error}"))
 

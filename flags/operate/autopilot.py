@@ -1,8 +1,8 @@
-"""Operate a flag by its evidence: look, decide, act; remember nothing in between.
+"""The autopilot of a flag: assess the evidence, decide, act. It is stateless.
 
-Everything is read anew at each look: the flag, its event log, the pairs. So it can be restarted at
+The flag, its event log and the pairs are read anew at each assessment. So it can be restarted at
 any time, and two of them do no harm: a step begins anew with every change of the flag, and neither
-moves a flag that is no longer as it was judged.
+moves a flag that has changed since it was judged.
 """
 
 from collections.abc import Callable
@@ -26,16 +26,16 @@ class Judge(Protocol):
     """Say what the pairs mean for the step that a flag is at."""
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
-        """Return the finding on the present run; what is wrong with the pairs is its `missing`."""
+        """Judge the present run; problems with the pairs are in `missing` of the result."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Hold what was seen at one look, and what follows from it."""
+class Assessment:
+    """Hold what was seen at one moment, and what follows from it."""
 
     run: Run
-    finding: StepVerdict
-    act: NextAction
+    step_verdict: StepVerdict
+    next: NextAction
 
     @property
     def before(self) -> FlagView:
@@ -45,34 +45,34 @@ class Look:
 
     @property
     def after(self) -> FlagView:
-        """Return the flag as the act makes it."""
-        if self.act.action is Action.ROLLBACK:
+        """Return the flag as the action makes it."""
+        if self.next.action is Action.ROLLBACK:
             return replace(self.before, enabled=False)
-        if self.act.action is Action.ADVANCE:
-            return replace(self.before, rollout=self.act.rollout)
+        if self.next.action is Action.ADVANCE:
+            return replace(self.before, rollout=self.next.rollout)
         return self.before
 
     @property
     def change(self) -> str:
-        """Say what the act changes, e.g. `5 % -> 10 %`."""
+        """Say what the action changes, e.g. `5 % -> 10 %`."""
         after = "off" if not self.after.enabled else f"{self.after.rollout} %"
         return f"{self.run.setting} -> {after}"
 
     def done(self, admin: UnleashAdmin, flag: str) -> FlagChange:
-        """Return what a record keeps of the act, which was done just now."""
+        """Return what a record keeps of the action, which was done just now."""
         return FlagChange.of(
             admin,
             flag,
             "autopilot",
             before=self.before,
             after=self.after,
-            reason="; ".join(self.act.reasons),
-            verdict=self.finding.as_plain(),
+            reason="; ".join(self.next.reasons),
+            verdict=self.step_verdict.as_plain(),
         )
 
 
-Record = Callable[[Look], None]
-"""Takes a look whose act is done."""
+Record = Callable[[Assessment], None]
+"""Takes an assessment whose action is done."""
 
 
 class Autopilot:
@@ -113,7 +113,7 @@ class Autopilot:
             )
         return author
 
-    def look(self, now: datetime) -> Look:
+    def assess(self, now: datetime) -> Assessment:
         """Return what is to be done now.
 
         Raises AdminError if Unleash does not tell, PersonalTokenError if its token is a person's.
@@ -124,20 +124,20 @@ class Autopilot:
         rollout = run.setting.rollout
         plan = self._playbook if rollout is None else plan_at(self._playbook, rollout)
         missing = why_not_judged(plan, run)
-        finding = StepVerdict(None, None, missing) if missing else self._judge(plan, run, now)
-        act = next_action(history, plan, finding, own=own, resumed=self._resumed)
-        return Look(run, finding, act)
+        found = StepVerdict(None, None, missing) if missing else self._judge(plan, run, now)
+        chosen = next_action(history, plan, found, own=own, resumed=self._resumed)
+        return Assessment(run, found, chosen)
 
-    def do(self, look: Look) -> None:
+    def do(self, assessment: Assessment) -> None:
         """Do it, then record it.
 
         Raises FlagChangedError, and does nothing, if the flag is no longer as it was seen.
         """
-        flag, act = self._playbook.flag, look.act
-        if act.action is Action.ADVANCE and act.rollout is not None:
+        flag, chosen = self._playbook.flag, assessment.next
+        if chosen.action is Action.ADVANCE and chosen.rollout is not None:
             with self._alone():
-                raise_rollout(self._admin, flag, look.run, act.rollout)
-                self._record(look)
-        elif act.action is Action.ROLLBACK:  # waits for nobody
-            switch_off(self._admin, flag, look.run)
-            self._record(look)
+                raise_rollout(self._admin, flag, assessment.run, chosen.rollout)
+                self._record(assessment)
+        elif chosen.action is Action.ROLLBACK:  # waits for nobody
+            switch_off(self._admin, flag, assessment.run)
+            self._record(assessment)

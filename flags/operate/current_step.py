@@ -1,4 +1,4 @@
-"""Tell which step of a playbook a flag is at: by its rollout, and if need be by time.
+"""The step of a playbook that a flag is at, by its rollout and, if need be, by time.
 
 The ramp ends at 100 % and the deprecation is at 100 % too: the flag does not change in between.
 """

@@ -1,4 +1,4 @@
-"""Move a flag only from where it was when the decision was made."""
+"""Changes of a flag that fail if it has changed since the decision."""
 
 from flags.operate.history import Run, read_history
 from flags.unleash.admin import UnleashAdmin

@@ -1,4 +1,4 @@
-"""Read from a flag and its event log alone which rollout was in force, and since when.
+"""The rollouts of a flag over time, from the flag and its event log alone.
 
 However a ramp was made, by the slider of the dashboard, by this tool or by another one, Unleash
 logs it. The flag as it is now is the end of the story, and the log is read backwards from there; so
@@ -21,7 +21,7 @@ _LOOKS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What decides who answers; pairs can be added up for as long as it stays the same."""
+    """The setting of a flag; pairs can be added up while it stays the same."""
 
     enabled: bool | None
     """None where the log does not tell."""

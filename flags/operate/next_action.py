@@ -1,4 +1,4 @@
-"""Decide what the autopilot does next. Pure: no clock, no file, no network, no memory."""
+"""The next action of the autopilot. It is pure: no clock, no file, no network, no state."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ from flags.unleash.admin import Author
 
 @dataclass(frozen=True, slots=True)
 class StepVerdict:
-    """Hold what the pairs say of the step that a flag is at; without a verdict, what is missing."""
+    """The verdict on the step that a flag is at, or what is missing for one."""
 
     step: Step | None
     verdict: Verdict | None
@@ -31,7 +31,7 @@ class StepVerdict:
 
 
 class Action(StrEnum):
-    """What can be done about a flag."""
+    """The actions that the autopilot can take."""
 
     ADVANCE = "ADVANCE"
     HOLD = "HOLD"
@@ -41,7 +41,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """Hold what is to be done, and why; `rollout` is the one to set, in an ADVANCE only."""
+    """An action and its reasons; `rollout` is the one to set, for an ADVANCE only."""
 
     action: Action
     reasons: tuple[str, ...]
@@ -49,7 +49,7 @@ class NextAction:
 
 
 def next_action(
-    history: History, plan: Playbook, finding: StepVerdict, *, own: Author, resumed: int
+    history: History, plan: Playbook, step_verdict: StepVerdict, *, own: Author, resumed: int
 ) -> NextAction:
     """Return what the autopilot does about a flag.
 
@@ -59,12 +59,12 @@ def next_action(
     """
     change = foreign_change(history, own)
     if change is not None and (change.event or 0) > resumed:
-        return NextAction(Action.PAUSED, (_paused(change), *_beside(finding)))
-    setting, verdict = history.current.setting, finding.verdict
+        return NextAction(Action.PAUSED, (_paused(change), *_beside(step_verdict)))
+    setting, verdict = history.current.setting, step_verdict.verdict
     if not setting.enabled:
         return _hold("somebody has to switch it on, at the rollout to begin at")
     if setting.rollout is None or verdict is None:
-        return _hold(finding.missing)
+        return _hold(step_verdict.missing)
     if verdict.decision is Decision.ROLLBACK:
         return NextAction(Action.ROLLBACK, verdict.reasons)
     if verdict.decision is Decision.HOLD:
@@ -88,12 +88,12 @@ def _paused(change: Run) -> str:
     )
 
 
-def _beside(finding: StepVerdict) -> tuple[str, ...]:
+def _beside(step_verdict: StepVerdict) -> tuple[str, ...]:
     """Return what is left undone because of the pause, for those who read the log."""
-    if finding.verdict is None:
-        return (finding.missing,) if finding.missing else ()
-    decision = finding.verdict.decision
-    return (f"the verdict is {decision}", *finding.verdict.reasons)
+    if step_verdict.verdict is None:
+        return (step_verdict.missing,) if step_verdict.missing else ()
+    decision = step_verdict.verdict.decision
+    return (f"the verdict is {decision}", *step_verdict.verdict.reasons)
 
 
 def _hold(reason: str) -> NextAction:

@@ -1,4 +1,4 @@
-"""Put together what Unleash and the running workers say of one migration."""
+"""The status of one migration, from Unleash and the running workers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

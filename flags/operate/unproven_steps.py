@@ -1,4 +1,4 @@
-"""Find the steps up that no verdict can have allowed, from a flag's history alone."""
+"""Steps up that no verdict can have allowed, found in a flag's history alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

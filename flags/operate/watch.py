@@ -1,4 +1,4 @@
-"""Watch the workers of a running service until each of them follows a change of the flag."""
+"""A watch over the workers of a running service until all follow a change of the flag."""
 
 import time
 from collections.abc import Callable
@@ -55,7 +55,7 @@ _PAUSE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class WatchResult:
-    """What came of watching a service."""
+    """The result of a watch."""
 
     workers: int
     """Number of those that follow."""
@@ -73,7 +73,7 @@ class WatchResult:
 
 
 class Watch:
-    """Look at the workers again and again; times are those of `clock`, in seconds."""
+    """Poll the workers; times are those of `clock`, in seconds."""
 
     def __init__(
         self,

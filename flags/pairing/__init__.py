@@ -1,1 +1,1 @@
-"""Score one request on two sides and make one pair of it."""
+"""The pairing of both sides: one request, two observations, one pair."""

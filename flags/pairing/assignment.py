@@ -1,4 +1,4 @@
-"""Ask the flag which side is active for a request."""
+"""The assignment of a request to a side, by the flag."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the flag said for one request: value, reason and error together."""
+    """The assignment of one request: value, reason and error together."""
 
     active: Side
     flag: str

@@ -1,4 +1,4 @@
-"""Record pairs several at a time."""
+"""A sink that hands pairs on several at a time."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Use a pairing from synchronous code."""
+"""A pairing for synchronous code."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Let calls pass for which somebody waits, and know which ones have not begun."""
+"""A priority queue of calls: callers first, shadows after."""
 
 from collections import deque
 from contextvars import ContextVar
@@ -9,28 +9,28 @@ in_background: Final[ContextVar[bool]] = ContextVar("bentoml_flags_nobody_waits"
 
 
 class QueuePosition:
-    """Where one call of a side stands: whatever has calls wait in line says so here."""
+    """The position of one call: still in the queue, or begun."""
 
     def __init__(self) -> None:
         self.in_line = False
         """True from when the call is handed over until it begins."""
 
 
-current_place: Final[ContextVar[QueuePosition | None]] = ContextVar(
+current_position: Final[ContextVar[QueuePosition | None]] = ContextVar(
     "bentoml_flags_place", default=None
 )
 """The place of the call that is being made, if anybody wants to know it."""
 
 
 def enqueue() -> QueuePosition:
-    """Return the place of the call that is being made, which waits in line from now on."""
-    place = current_place.get() or QueuePosition()
-    place.in_line = True
-    return place
+    """Return the queue position of the current call, which is in the queue from now on."""
+    position = current_position.get() or QueuePosition()
+    position.in_line = True
+    return position
 
 
 class _Call(Protocol):
-    is_patient: bool
+    is_background: bool
     """What `nobody_waits` said where the call was made."""
 
 
@@ -38,32 +38,32 @@ C = TypeVar("C", bound=_Call)
 
 
 class CallQueue(Generic[C]):
-    """Calls that have not begun, in their order, but for the patient ones, which come last.
+    """Calls that have not begun: first in, first out, but background calls come last.
 
     Each method is as safe between threads as those of a `deque`.
     """
 
     def __init__(self) -> None:
         self._awaited: deque[C] = deque()
-        self._patient: deque[C] = deque()
+        self._background: deque[C] = deque()
 
     @property
     def is_awaited(self) -> bool:
-        """Say whether somebody waits for one of them."""
+        """Say whether the queue holds a call that a caller waits for."""
         return bool(self._awaited)
 
     def append(self, call: C) -> None:
         """Have `call` wait."""
-        (self._patient if call.is_patient else self._awaited).append(call)
+        (self._background if call.is_background else self._awaited).append(call)
 
     def popleft(self) -> C:
         """Return the next call and take it off; raises IndexError if there is none."""
         try:
             return self._awaited.popleft()
         except IndexError:
-            return self._patient.popleft()
+            return self._background.popleft()
 
     def first(self) -> C | None:
         """Return the next call, or None."""
-        waiting = self._awaited or self._patient
+        waiting = self._awaited or self._background
         return waiting[0] if waiting else None

@@ -1,4 +1,4 @@
-"""Give the candidate its own copy of the input, so that neither side can change the other's."""
+"""A copy of the input for the candidate, so that neither side can change the other's."""
 
 import copy
 import datetime

@@ -1,4 +1,4 @@
-"""Bound what the sides of a request may take."""
+"""Time and size limits of both sides."""
 
 from dataclasses import dataclass
 

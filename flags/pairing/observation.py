@@ -1,4 +1,4 @@
-"""Hold what was seen of a request: one observation per side, both in one pair."""
+"""The observation of each side on a request, and the pair of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Observation:
     duration: float | None = None
     """Seconds that the model took, its place in the queue not counted; None if never begun.
 
-    Of a stream, all its turns together: the time in which its reader takes an item is left out.
+    Of a stream, all its items together: the time in which its reader takes an item is left out.
     """
     model: str | None = None
     """Tag of the model, e.g. `fraud-v2:k3jx5`."""

@@ -1,4 +1,4 @@
-"""Score both sides of a request, answer first, record the pair."""
+"""The core of the plugin: score both sides of a request, answer first, record the pair."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ Measure = Callable[[Any], Content]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One accepted request: who asks, and the arguments for each side."""
+    """One accepted request: its id, and the arguments for each side."""
 
     request_id: str
     primary: Call
@@ -42,7 +42,7 @@ class Request:
     """What segments and features are read from."""
     on_recorded: Callable[[], None] | None = None
     """Called once nothing more is done with the request."""
-    departure: AnswerSent | None = None
+    answer_sent: AnswerSent | None = None
     """When its answer has left; None where nobody tells."""
 
     @classmethod
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller gets: the value, and where it came from."""
+    """The answer for the caller: the value, and its origin."""
 
     value: Any
     served: Side
@@ -139,13 +139,13 @@ class Pairing:
             in_background.set(True)  # in this request's task only
             candidate = await self._shadow(request, Side.CANDIDATE, assignment)
         else:
-            place = QueuePosition()
-            shadow = self._shadow(request, Side.PRIMARY, assignment, place)
+            position = QueuePosition()
+            shadow = self._shadow(request, Side.PRIMARY, assignment, position)
             insurance = asyncio.create_task(shadow)
             candidate = await self._score(request, Side.CANDIDATE, assignment)
             if candidate.ok:
                 delivery.deliver(Side.CANDIDATE, candidate)
-                primary = await self._no_longer_needed(insurance, place)
+                primary = await self._no_longer_needed(insurance, position)
             else:
                 primary = await self._primary_instead(request, assignment, insurance)
                 delivery.deliver(Side.PRIMARY, primary)
@@ -168,21 +168,21 @@ class Pairing:
         assignment: Assignment,
         *,
         shadow: bool = False,
-        place: QueuePosition | None = None,
+        position: QueuePosition | None = None,
     ) -> Scored:
         # As an insurance the primary has its own limit: the caller may come to depend on it.
         limit = self._limits.of(side, shadow=shadow and side is Side.CANDIDATE)
         if side is Side.PRIMARY:
-            return await self._scorers[side].score(request.primary, limit, place=place)
+            return await self._scorers[side].score(request.primary, limit, position=position)
         tuned = self._tuning.thresholds(assignment.payload)
-        return await self._scorers[side].score(request.candidate, limit, tuned, place=place)
+        return await self._scorers[side].score(request.candidate, limit, tuned, position=position)
 
     async def _shadow(
         self,
         request: Request,
         side: Side,
         assignment: Assignment,
-        place: QueuePosition | None = None,
+        position: QueuePosition | None = None,
     ) -> Scored:
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
@@ -190,12 +190,12 @@ class Pairing:
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
-            return await self._score(request, side, assignment, shadow=True, place=place)
+            return await self._score(request, side, assignment, shadow=True, position=position)
         finally:
             self._shadows -= 1
 
     async def _no_longer_needed(
-        self, insurance: "asyncio.Task[Scored]", place: QueuePosition
+        self, insurance: "asyncio.Task[Scored]", position: QueuePosition
     ) -> Scored:
         """Wait for the primary as for any shadow, now that the candidate's answer has left."""
         limit = self._limits.of(Side.PRIMARY, shadow=True)
@@ -203,7 +203,7 @@ class Pairing:
         if done:
             return insurance.result()
         insurance.cancel()
-        return self._scorers[Side.PRIMARY].given_up(limit, place)
+        return self._scorers[Side.PRIMARY].given_up(limit, position)
 
     async def _primary_instead(
         self, request: Request, assignment: Assignment, insurance: "asyncio.Task[Scored]"
@@ -298,12 +298,12 @@ class Delivery:
 
 
 async def _departed(request: Request) -> None:
-    if request.departure is not None:
-        await request.departure.awaited()
+    if request.answer_sent is not None:
+        await request.answer_sent.awaited()
 
 
 def _leave_nobody_waiting(task: "asyncio.Task[None]", waiting: "asyncio.Future[Answer]") -> None:
-    """Tell the caller of a pair that ended without an answer, which only a fault of ours does."""
+    """Fail the answer of a pair that ended without one, which only a fault of ours does."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         logger.error("a pair could not be made", exc_info=error)

@@ -1,4 +1,4 @@
-"""Read the compared numbers out of an answer, and the recorded values out of an input."""
+"""The compared numbers of an answer, and the recorded values of an input."""
 
 import logging
 import math

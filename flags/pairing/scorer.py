@@ -1,4 +1,4 @@
-"""Call one side's model: once per request, under a time limit, whatever the model does."""
+"""A scorer of one side: one call per request, under a time limit, that never raises."""
 
 import asyncio
 import inspect
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from flags.errors import SideBusyError, SideStuckError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import QueuePosition, current_place
+from flags.pairing.call_queue import QueuePosition, current_position
 from flags.pairing.observation import Observation, Status
 from flags.pairing.reading import Reading
 from flags.pairing.side_threads import SideThreads
@@ -50,7 +50,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a side's call came to: the observation, and the answer or the error behind it."""
+    """The result of a side's call: the observation, and the answer or the error behind it."""
 
     observation: Observation
     answer: Any = None
@@ -125,7 +125,7 @@ class Scorer:
         limit: float | None,
         thresholds: Mapping[str, float] | None = None,
         *,
-        place: QueuePosition | None = None,
+        position: QueuePosition | None = None,
     ) -> Scored:
         """Return what became of `call` within `limit` seconds (None: no limit).
 
@@ -136,8 +136,8 @@ class Scorer:
         """
         if isinstance(call, Exception):
             return self._failed(Status.ERROR, call, None)
-        place = place or QueuePosition()
-        current_place.set(place)
+        position = position or QueuePosition()
+        current_position.set(position)
         if self._is_async:
             outcome = await self._await(call, limit)
         elif limit is not None and self._threads.all_stuck:
@@ -145,14 +145,14 @@ class Scorer:
         else:
             outcome = await self._await_thread(call, limit)
         if outcome is None:
-            return self.given_up(limit, place)
+            return self.given_up(limit, position)
         if outcome.error is not None:
             return self._failed(Status.ERROR, outcome.error, outcome.duration)
         return await self._read(outcome, thresholds or {})
 
-    def given_up(self, limit: float | None, place: QueuePosition) -> Scored:
+    def given_up(self, limit: float | None, position: QueuePosition) -> Scored:
         """Return the observation of a call that had not ended within `limit` seconds."""
-        if place.in_line:
+        if position.in_line:
             return self._failed(Status.SHED, busy(self.side, limit), None)
         error = TimeoutError(f"the {self.side} took longer than {limit} s")
         return self._failed(Status.TIMEOUT, error, limit)

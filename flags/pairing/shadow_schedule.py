@@ -1,16 +1,16 @@
-"""Gather what nobody waits for, and do it for several requests at once, between answers."""
+"""The schedule of shadows: they are gathered and run together between answers."""
 
 import asyncio
 import threading
 from typing import Final
 
-PATIENCE: Final = 0.25
+MAX_WAIT: Final = 0.25
 """Seconds for which a shadow waits for an answer to leave; a large one to a slow caller may take
 longer."""
 
 
 class AnswerSent:
-    """The moment in which the answer to a request has left, or its caller has gone away."""
+    """An event: the answer to a request has been sent, or its caller has left."""
 
     def __init__(self) -> None:
         self._left = asyncio.Event()
@@ -20,8 +20,8 @@ class AnswerSent:
         self._left.set()
 
     async def awaited(self) -> None:
-        """Return once it has happened, or after `PATIENCE`."""
-        timer = asyncio.get_running_loop().call_later(PATIENCE, self._left.set)
+        """Return once it has happened, or after `MAX_WAIT`."""
+        timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._left.set)
         try:
             await self._left.wait()
         finally:
@@ -29,10 +29,10 @@ class AnswerSent:
 
 
 class ShadowSchedule:
-    """A moment in which no answer is being made, for the shadows that have gathered until then.
+    """A schedule that starts gathered shadows when no answer is being made.
 
     Once the first has waited for an interval, all of them begin together: at once, if no answer is
-    being made, and otherwise when the last of these has left, `PATIENCE` later at most. Many at a
+    being made, and otherwise when the last of these has left, `MAX_WAIT` later at most. Many at a
     time do not wait for that. One after the other, models and records find their code and data in
     the processor's caches; each by itself, between other work, takes a good deal longer.
     """
@@ -50,7 +50,7 @@ class ShadowSchedule:
         self._quiet.set()
 
     def arrived(self) -> AnswerSent:
-        """Say that an answer is being made, until the departure returned has happened."""
+        """Say that an answer is being made, until the answer_sent returned has happened."""
         self._being_made += 1
         self._quiet.clear()
         return _Gathered(self)
@@ -89,7 +89,7 @@ class ShadowSchedule:
             self._begin()
             return
         self._due = True
-        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._begin)
+        self._timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._begin)
 
     def _begin(self) -> None:
         if self._timer is not None:
@@ -102,13 +102,13 @@ class ShadowSchedule:
 
 
 class _Gathered(AnswerSent):
-    """The departure of an answer whose shadow waits for the lull after it."""
+    """The `AnswerSent` of a request whose shadow the schedule starts."""
 
-    def __init__(self, lull: ShadowSchedule) -> None:
-        self._lull = lull
+    def __init__(self, schedule: ShadowSchedule) -> None:
+        self._schedule = schedule
 
     def happened(self) -> None:
-        self._lull._left()
+        self._schedule._left()
 
     async def awaited(self) -> None:
-        await self._lull._awaited()
+        await self._schedule._awaited()

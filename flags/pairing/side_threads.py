@@ -1,4 +1,4 @@
-"""Run a side's synchronous calls in threads of its own."""
+"""The threads of a side, for its synchronous calls."""
 
 import asyncio
 import contextvars
@@ -36,8 +36,8 @@ class ThreadCall(Generic[T]):
         self.future: asyncio.Future[T] = self.loop.create_future()
         self.context = contextvars.copy_context()
         self.call = call
-        self.is_patient = in_background.get()
-        self.place = enqueue()
+        self.is_background = in_background.get()
+        self.position = enqueue()
         self.state = _State.QUEUED
         self.value: T | None = None
 
@@ -130,7 +130,7 @@ class SideThreads:
             now = time.monotonic()
             since = since if ended else now
             ended.append(submitted)
-            if not submitted.is_patient or now - since > _TOGETHER:
+            if not submitted.is_background or now - since > _TOGETHER:
                 _report(ended)
 
     def _has_call(self, ended: list[ThreadCall[Any]]) -> bool:
@@ -154,7 +154,7 @@ class SideThreads:
                 self._unended -= 1
                 return False
             submitted.state = _State.RUNNING
-            submitted.place.in_line = False
+            submitted.position.in_line = False
             return True
 
     def _end(self, submitted: ThreadCall[Any]) -> None:

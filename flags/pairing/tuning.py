@@ -1,4 +1,4 @@
-"""Take the candidate's thresholds from the flag, so that they are tuned in the dashboard too."""
+"""The candidate's thresholds, taken from the flag's payload."""
 
 import json
 import logging

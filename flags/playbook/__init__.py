@@ -1,1 +1,1 @@
-"""Hold the plan of a migration: its model, its file, its template."""
+"""The playbook of a migration: its model, its file, its template."""

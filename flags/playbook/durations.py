@@ -1,4 +1,4 @@
-"""Read and write durations as people do: `7d`, `48h`, `90m`, `30s`, `250ms`."""
+"""Durations as people write them: `7d`, `48h`, `90m`, `30s`, `250ms`."""
 
 import re
 from datetime import timedelta

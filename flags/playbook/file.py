@@ -1,4 +1,4 @@
-"""Read a playbook from YAML; errors name file, line, key and what is allowed."""
+"""The playbook as a YAML file; errors name file, line, key and what is allowed."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Hold the playbook of a migration: its steps, how long each is held, and its gate."""
+"""The model of a playbook: its steps, how long each is held, and its gate."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal

@@ -1,4 +1,4 @@
-"""Name the stages of a migration and say which moves between them are allowed."""
+"""The stages of a migration, and the moves allowed between them."""
 
 from enum import StrEnum
 from typing import Final, Self

@@ -1,4 +1,4 @@
-"""Write a playbook to start from: every default, and what it means, as YAML."""
+"""A commented playbook to start from, with every default, as YAML."""
 
 import os
 import tempfile

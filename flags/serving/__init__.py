@@ -1,1 +1,1 @@
-"""Make the BentoML service that answers with one side and scores both."""
+"""The migrated BentoML service: one side answers, both are scored."""

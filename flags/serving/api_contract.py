@@ -1,4 +1,4 @@
-"""Hold the candidate to the primary's APIs: same routes, same schemas."""
+"""The check that both services have the same routes and schemas."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Keep the collector of garbage from what a process has loaded at its start."""
+"""The exclusion of start-up objects from garbage collection (`gc.freeze`)."""
 
 import gc
 

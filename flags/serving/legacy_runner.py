@@ -1,4 +1,4 @@
-"""Make servable what `bentoml.runner_service` returns: BentoML 1.4 cannot start it.
+"""A repair of what `bentoml.runner_service` returns: BentoML 1.4 cannot start it.
 
 Where BentoML looks for API methods, its instances have the runner's own ones. All methods of a
 framework's runner go by one name, and so by one route. What is given by position arrives as one

@@ -1,4 +1,4 @@
-"""Make one BentoML service of two: same routes, schemas and docs; a flag decides who answers."""
+"""`migrate`: one BentoML service made of two, with the same routes, schemas and docs."""
 
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping

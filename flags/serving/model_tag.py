@@ -1,4 +1,4 @@
-"""Name the model behind a service, as it is recorded and sent to callers."""
+"""The tag of the model behind a service, as it is recorded and sent to callers."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Make the pairing of each API of a migrated service."""
+"""The factory of the pairings of a migrated service, one for each API."""
 
 import inspect
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ class PairingFactory:
     """The pairings of a plan, by the name of their API; APIs share the threads of each side."""
 
     def __init__(
-        self, plan: Plan, sides: Mapping[Side, PlacedSide], lull: ShadowSchedule | None = None
+        self, plan: Plan, sides: Mapping[Side, PlacedSide], schedule: ShadowSchedule | None = None
     ) -> None:
-        """Pair `sides`; an embedded candidate's shadows give way to answers as `lull` has it."""
+        """Pair `sides`; an embedded candidate's shadows give way to answers by `schedule`."""
         self._plan = plan
         self._sides = sides
         self._tags = {side: model_tag(plan.service(side)) for side in Side}
@@ -38,7 +38,7 @@ class PairingFactory:
             side: SideThreads(
                 f"{side}-model",
                 plan.service(side).config.get("threads", 1),
-                lull.await_quiet if lull is not None and side is Side.CANDIDATE else None,
+                schedule.await_quiet if schedule is not None and side is Side.CANDIDATE else None,
             )
             for side in Side
         }

@@ -1,4 +1,4 @@
-"""Hold what `migrate` decided, for the workers to carry out."""
+"""The plan of a migrated service: the result of `migrate`, carried out by the workers."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class PlannedApi:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `migrate` decided at import, for the workers to carry out."""
+    """The result of `migrate` at import, to be carried out by the workers."""
 
     flag: str
     primary: Service[Any]

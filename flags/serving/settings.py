@@ -1,4 +1,4 @@
-"""Read the settings of a serving worker from the environment."""
+"""The settings of a serving worker, from the environment."""
 
 from pathlib import Path
 from typing import Annotated

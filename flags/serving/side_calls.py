@@ -1,4 +1,4 @@
-"""Turn one request to an API into a call for each side."""
+"""The calls of both sides, made from one request to an API."""
 
 import asyncio
 import uuid
@@ -48,13 +48,13 @@ class SideCalls:
 
         `given` are the arguments as BentoML has read them for the primary.
         """
-        departure = self._departure(context.request.scope)
+        answer_sent = self._answer_sent(context.request.scope)
         if not self._takes_files:
-            return self._made(given, context, departure)
-        return await asyncio.to_thread(self._made, given, context, departure)
+            return self._made(given, context, answer_sent)
+        return await asyncio.to_thread(self._made, given, context, answer_sent)
 
     def _made(
-        self, given: Call, context: bentoml.Context, departure: AnswerSent | None
+        self, given: Call, context: bentoml.Context, answer_sent: AnswerSent | None
     ) -> tuple[Request, Contexts]:
         scope, shared = context.request.scope, self._shared
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
@@ -80,17 +80,17 @@ class SideCalls:
             attributes=identity.attributes,
             inputs=given.args[0] if given.args else given.kwargs,
             on_recorded=None if files is None else files.release,
-            departure=departure,
+            answer_sent=answer_sent,
         )
         return request, contexts
 
-    def _departure(self, scope: Scope) -> AnswerSent | None:
-        """Return when the answer has left, where the edge tells; a stream's pair ends later yet."""
+    def _answer_sent(self, scope: Scope) -> AnswerSent | None:
+        """Return the end of the response, if the middleware tells; a stream ends its own pair."""
         if IDENTITY not in scope or self._shared.primary.is_stream:
             return None
-        departure = self._arrived()
-        afterwards(scope, departure.happened)
-        return departure
+        answer_sent = self._arrived()
+        afterwards(scope, answer_sent.happened)
+        return answer_sent
 
     def _for_candidate(self, given: Call) -> Call | Exception:
         if not self._shared.same_input_types:

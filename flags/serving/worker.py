@@ -1,4 +1,4 @@
-"""Hold what one serving worker needs: the flags, the pairings, the record of pairs."""
+"""One serving worker: its flags, its pairings, its record of pairs."""
 
 import asyncio
 import logging
@@ -58,8 +58,8 @@ class MigrationWorker:
     def __init__(self, plan: Plan, sides: Mapping[Side, PlacedSide]) -> None:
         self._plan = plan
         self._sides = sides
-        self._lull = _lull(plan)
-        arrived = AnswerSent if self._lull is None else self._lull.arrived
+        self._schedule = _shadow_schedule(plan)
+        arrived = AnswerSent if self._schedule is None else self._schedule.arrived
         self._calls = {
             name: SideCalls(name, planned.shared, plan.placement, arrived)
             for name, planned in plan.apis.items()
@@ -93,7 +93,9 @@ class MigrationWorker:
             for name, planned in plan.apis.items()
         }
         self._gathered = BatchedPairs(pairs)
-        self._pairings = PairingFactory(plan, self._sides, self._lull).made(self._gathered, tunings)
+        self._pairings = PairingFactory(plan, self._sides, self._schedule).made(
+            self._gathered, tunings
+        )
         self._heartbeat = Heartbeat(
             SelfReport(
                 worker=worker,
@@ -115,8 +117,8 @@ class MigrationWorker:
     async def stop(self) -> None:
         """Finish the pairs in progress, write the closing record, leave the flag source."""
         within = self._plan.settings.drain_timeout
-        if self._lull is not None:
-            self._lull.end()
+        if self._schedule is not None:
+            self._schedule.end()
         await asyncio.gather(*(pairing.drain(within) for pairing in self._pairings.values()))
         for pairing in self._pairings.values():
             pairing.close()
@@ -197,7 +199,7 @@ class MigrationWorker:
         )
 
 
-def _lull(plan: Plan) -> ShadowSchedule | None:
+def _shadow_schedule(plan: Plan) -> ShadowSchedule | None:
     """Return where shadows gather; those of `runners` do not: their process batches, and sheds."""
     settings = plan.settings
     if plan.placement is Placement.RUNNERS or not settings.shadow_interval:

@@ -1,1 +1,1 @@
-"""Read and move flags in Unleash: the OpenFeature provider, the Admin API, a local server."""
+"""Flags in Unleash: the OpenFeature provider, the Admin API, a local server."""

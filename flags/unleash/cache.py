@@ -1,4 +1,4 @@
-"""Feed the Unleash client: from the flags file, or from the last good answer of the server.
+"""The cache of the Unleash client: the flags file, or the last good answer of the server.
 
 The client reads and writes its flags through a cache object, which is its public extension point.
 Validating there, before the engine sees anything, is what keeps the last good state when a file

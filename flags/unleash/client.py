@@ -1,4 +1,4 @@
-"""Make the Unleash client that looks at a flag source, and say why it got nothing."""
+"""The Unleash client of a flag source, and the reason where it gets nothing."""
 
 import logging
 from collections.abc import Callable

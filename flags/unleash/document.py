@@ -1,4 +1,4 @@
-"""Validate what a flag source holds, before any engine or cache sees it."""
+"""The validation of a flag source's content, before any engine or cache sees it."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from flags.errors import FlagDocumentError
 
 @dataclass(frozen=True, slots=True)
 class FlagDefinition:
-    """What is worth knowing of one flag apart from its evaluation."""
+    """The facts of one flag, apart from its evaluation."""
 
     name: str
     enabled: bool

@@ -1,4 +1,4 @@
-"""Write the flags file of a migration: a gradual rollout, sticky on the request id."""
+"""The flags file of a migration: a gradual rollout, sticky on the request id."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Decide whether the flags are fresh, from what each look at their source came to."""
+"""The freshness of flags, from the result of each look at their source."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from flags.unleash.document import FlagDocument
 
 
 class State(StrEnum):
-    """What can be said of the flags at a moment."""
+    """The state of the flags at a moment."""
 
     NOT_READY = "not_ready"
     """No flags were ever loaded."""

@@ -1,4 +1,4 @@
-"""Offer Unleash's flags to OpenFeature, from a server or from a file, and say how fresh they are.
+"""The OpenFeature provider of Unleash's flags, from a server or a file, with their freshness.
 
 An ordinary OpenFeature provider, usable without BentoML:
 

@@ -1,4 +1,4 @@
-"""Say in OpenFeature's words what Unleash's engine says of a flag."""
+"""Evaluations of Unleash's engine in OpenFeature's terms."""
 
 import json
 from collections.abc import Mapping

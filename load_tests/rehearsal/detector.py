@@ -16,7 +16,7 @@ from flags import migrate
 from service.app import decide, period
 from service.model import V2, FraudModel
 from service.runners import RESOURCES, TRAFFIC, FraudV1
-from service.schema import Decision, Transaction
+from service.schema import FraudDecision, Transaction
 
 FAULT: Final = Path(os.environ.get("FAULT_FILE", "/nowhere"))
 FAILING: Final = 0.3
@@ -35,7 +35,7 @@ class FrailV2:
         self.model = stored if own is None else replace(stored, threshold=float(own))
 
     @bentoml.api
-    def predict(self, transaction: Transaction, /) -> Decision:
+    def predict(self, transaction: Transaction, /) -> FraudDecision:
         """Decide on one card transaction."""
         if FAULT.exists() and transaction.tx_amount % 1 < FAILING:
             raise RuntimeError("a feature is missing")

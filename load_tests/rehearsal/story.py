@@ -14,7 +14,7 @@ from service.replay import replay
 from service.serving import Serving
 
 OUTPUT: Final = "fraud_probability"
-PATIENCE: Final = 120.0
+MAX_WAIT: Final = 120.0
 """Seconds that a verdict may take beyond the hold: these machines are small."""
 CALM: Final = 3.0
 """Seconds in which nothing but the primary must answer, once everybody has followed."""
@@ -169,7 +169,7 @@ class Story:
         """Ask the gate again and again until it says what is wanted; write its report."""
         self._report += 1
         page = f"{self._report:02}-{name.replace(' ', '-')}.html"
-        deadline, last = time.monotonic() + PATIENCE, ""
+        deadline, last = time.monotonic() + MAX_WAIT, ""
         while True:
             self._on.write_labels()
             found = self._on.commands.gate("--labels", "labels.csv", "--html", page)
@@ -207,7 +207,7 @@ class Story:
 
     def _piloted(self, words: str) -> None:
         assert self._pilot is not None  # noqa: S101  # an act before has started it
-        found = self._pilot.until(words, within=PATIENCE)
+        found = self._pilot.until(words, within=MAX_WAIT)
         self._expect(found is not None, f"the autopilot comes to {words!r}")
 
     def _at(self, rollout: int) -> None:

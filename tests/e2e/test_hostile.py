@@ -24,7 +24,7 @@ from tests.support.pair_files import PairFile, Scored
 from tests.support.paths import ROOT
 from tests.support.services.hostile import ATTACK
 
-PATIENCE = 60_000
+MAX_WAIT = 60_000
 FLAG: Final = f"flag {ATTACK}"
 REQUESTS: Final = 80
 VIOLATIONS: Final = (
@@ -122,7 +122,7 @@ class Watched:
 
     def __init__(self, browser: Browser) -> None:
         self.page: Page = browser.new_page()
-        self.page.set_default_timeout(PATIENCE)
+        self.page.set_default_timeout(MAX_WAIT)
         self.page.add_init_script(VIOLATIONS)
         self.dialogs: list[str] = []
         self.asked: list[str] = []

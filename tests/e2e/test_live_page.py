@@ -23,7 +23,7 @@ from tests.support.worker_states import worker_flag, worker_state
 pytest_plugins = ("tests.support.unleash.server",)
 
 FLAG = "live-page-v2"
-PATIENCE = 30_000
+MAX_WAIT = 30_000
 """Milliseconds in which the page has to show what has happened: it asks every two seconds."""
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -55,19 +55,19 @@ def served(unleash: LocalUnleash, tmp_path_factory: pytest.TempPathFactory) -> I
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     """Open the live page; whatever the browser complains of fails the test."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(MAX_WAIT)
     complaints: list[str] = []
     page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(f"{served.url}/migration")
-    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=MAX_WAIT)
     yield page
     page.close()
     assert complaints == []
 
 
 def shows(page: Page, selector: str, text: str) -> None:
-    expect(page.locator(selector)).to_contain_text(text, timeout=PATIENCE)
+    expect(page.locator(selector)).to_contain_text(text, timeout=MAX_WAIT)
 
 
 def fits(page: Page) -> bool:
@@ -121,7 +121,7 @@ def test_it_fits_a_phone_and_follows_its_colours(
 ) -> None:
     page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(f"{served.url}/migration")
-    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=MAX_WAIT)
     assert fits(page)
     assert page.locator(".scroll").evaluate("node => node.scrollWidth <= node.clientWidth")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -174,13 +174,13 @@ def test_a_service_that_stops_answering_is_said_and_forgiven(
 ) -> None:
     page = browser.new_page()
     page.goto(f"{served.url}/migration")
-    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=MAX_WAIT)
     page.route("**/migration/live", lambda route: route.abort())
     shows(page, "#silence", "The service does not answer")
     shows(page, "#silence", "Last seen")
     expect(page.locator("main")).to_have_class("stale")
     page.unroute("**/migration/live")
-    expect(page.locator("#silence")).to_be_hidden(timeout=PATIENCE)
+    expect(page.locator("#silence")).to_be_hidden(timeout=MAX_WAIT)
     page.close()
 
 
@@ -188,7 +188,7 @@ def test_neither_token_is_in_what_the_browser_gets(
     unleash: LocalUnleash, browser: Browser, served: Served
 ) -> None:
     page = browser.new_page()
-    with page.expect_response("**/migration/live", timeout=PATIENCE) as told:
+    with page.expect_response("**/migration/live", timeout=MAX_WAIT) as told:
         page.goto(f"{served.url}/migration")
     everything = page.content() + told.value.text()
     assert FLAG in everything

@@ -17,7 +17,7 @@ from flags.cli.rollback import rollback
 from flags.gate import Decision, Verdict, decide
 from flags.gate.evidence import Evidence, Paired
 from flags.operate.audit import AuditFile
-from flags.operate.autopilot import Autopilot, Look
+from flags.operate.autopilot import Assessment, Autopilot
 from flags.operate.current_step import StepPosition, current_step, plan_at, possible_steps
 from flags.operate.history import History, Run, read_history
 from flags.operate.next_action import Action, StepVerdict
@@ -88,16 +88,16 @@ class Scene:
     def __init__(self, seeded_by: Author = OWN) -> None:
         self.flag = FlagOnPaper(FLAG, SINCE, seeded_by)
         self.pairs = Pairs()
-        self.done: list[Look] = []
+        self.done: list[Assessment] = []
 
     def pilot(self, resumed: int = 0, author: Author = OWN) -> Autopilot:
         admin = self.flag.admin(author)
         return Autopilot(admin, PLAYBOOK, self.pairs, resumed=resumed, record=self.done.append)
 
-    def turn(self, pilot: Autopilot) -> Action:
-        look = pilot.look(self.flag.now)
-        pilot.do(look)
-        return look.act.action
+    def act(self, pilot: Autopilot) -> Action:
+        assessment = pilot.assess(self.flag.now)
+        pilot.do(assessment)
+        return assessment.next.action
 
     def wait(self, time: timedelta = HOLD) -> None:
         self.flag.now += time
@@ -137,7 +137,7 @@ class Operator:
     @property
     def reasons(self) -> list[str]:
         """Return the reasons in the audit file."""
-        return [act.reason for act in self._audit.read().acts]
+        return [change.reason for change in self._audit.read().changes]
 
     @property
     def _common(self) -> list[str]:

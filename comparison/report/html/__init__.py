@@ -1,1 +1,1 @@
-"""Write the page of a comparison."""
+"""The HTML page of a comparison."""

@@ -1,4 +1,4 @@
-"""Prepare how both sides fared for the report."""
+"""The health of both sides, prepared for the page."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""Prepare one output for the report: its charts, and the rows of its tables."""
+"""One output, prepared for the page: its charts, and the rows of its tables."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Write the evidence and the verdict as one HTML page that needs nothing else.
+"""The evidence and the verdict as one self-contained HTML page.
 
 There is no script in it, and a content security policy forbids what a hostile string could try.
 Everything that is printed is escaped (Jinja2's autoescape), and control characters are replaced.

@@ -1,1 +1,1 @@
-"""Write a comparison to the terminal."""
+"""The reports for a terminal."""

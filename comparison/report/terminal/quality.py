@@ -1,4 +1,4 @@
-"""Print how right both sides are, and the threshold that calibration offers."""
+"""The quality of both sides for a terminal, and the threshold that calibration offers."""
 
 from rich.console import Console
 

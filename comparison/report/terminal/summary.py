@@ -1,4 +1,4 @@
-"""Print a summary and its conclusion as tables for a terminal of 80 columns or more."""
+"""A summary and its conclusion as tables for a terminal of 80 columns or more."""
 
 from collections.abc import Sequence
 from typing import Final

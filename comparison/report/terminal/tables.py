@@ -1,4 +1,4 @@
-"""Print tables and remarks whose words were written by others, without their control characters."""
+"""Tables and remarks for a terminal, without control characters."""
 
 from collections.abc import Iterable
 

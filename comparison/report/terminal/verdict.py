@@ -1,4 +1,4 @@
-"""Print a verdict with its checks for a terminal of 80 columns or more."""
+"""A verdict with its checks for a terminal of 80 columns or more."""
 
 from typing import Final
 

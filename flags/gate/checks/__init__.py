@@ -1,1 +1,1 @@
-"""Hold the evidence against the limits of the playbook, one subject a module."""
+"""The checks that compare evidence with the limits of the playbook, one subject a module."""

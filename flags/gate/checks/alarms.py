@@ -1,4 +1,4 @@
-"""Check what the scores lead to: how often the candidate fires, in all and by segment."""
+"""Checks of the alarm ratio: how often the candidate fires, in all and by segment."""
 
 from collections.abc import Iterator
 from dataclasses import replace

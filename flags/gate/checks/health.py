@@ -1,4 +1,4 @@
-"""Check how the candidate fares as a program: failures, fallbacks, latency."""
+"""Checks of the candidate as a program: failures, fallbacks, latency."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Check that the evidence is there and can be trusted. Nothing here rolls back: it holds."""
+"""Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -55,7 +55,7 @@ def plain(
     output: str | None = None,
     needed: int | None = None,
 ) -> Check:
-    """Return a check without chance in it, and so without interval."""
+    """Return a check of an exact figure, which has no interval."""
     return Check(name, output, None, outcome, figure, None, None, limit, n, reason, needed=needed)
 
 

@@ -1,4 +1,4 @@
-"""Check that the candidate is no worse where the truth has come out."""
+"""Checks of recall and average precision on labelled pairs."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -76,7 +76,7 @@ def _quality(evidence: Evidence, output: Output, playbook: Playbook, step: Step)
 
 
 def _coverage(output: str, quality: Quality, limit: float) -> Iterator[Check]:
-    """Look whether the answer decides what gets labelled: recall would then favour a side."""
+    """Check whether the share of labelled pairs depends on the side that answered."""
     rates = {side: count.rate for side, count in quality.coverage.items()}
     primary, candidate = rates.get("primary"), rates.get("candidate")
     if primary is None or candidate is None or quality.coverage_p is None:

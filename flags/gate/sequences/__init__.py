@@ -1,4 +1,4 @@
-"""Confidence sequences: bounds that hold at every look at once. `wealth` says how they work."""
+"""Confidence sequences: bounds that hold at every look at once. See `betting`."""
 
 from flags.gate.sequences.normal import NormalSequence
 from flags.gate.sequences.protocol import ConfidenceSequence

@@ -1,4 +1,4 @@
-"""Bound ratios, differences and shares by confidence sequences that need only counts.
+"""Confidence sequences of ratios, differences and shares by betting (e-processes), from counts.
 
 A confidence sequence holds at every look at once: the probability that it *ever* misses the truth
 is at most alpha, however often and for whatever reason one looks. All exact ones here come from one

@@ -1,4 +1,4 @@
-"""Bound what is only asymptotically normal, such as a difference of average precisions."""
+"""A confidence sequence of a figure that is only asymptotically normal."""
 
 import math
 from dataclasses import dataclass

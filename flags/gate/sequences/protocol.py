@@ -1,10 +1,10 @@
-"""Say what the gate asks of a confidence sequence, whatever it bounds."""
+"""The interface of all confidence sequences."""
 
 from typing import Protocol, Self
 
 
 class ConfidenceSequence(Protocol):
-    """What the gate asks of a figure: where it is, and what it surely is not."""
+    """The estimate of a figure, with bounds that hold at every look."""
 
     @property
     def value(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Bound the ratio of a quantile of both sides' durations, from binned counts."""
+"""A confidence sequence of the ratio of latency quantiles, from binned counts."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Bound the ratio and the difference of two rates over the same pairs."""
+"""Confidence sequences of the ratio and the difference of two rates over the same pairs."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bound a share."""
+"""A confidence sequence of a share."""
 
 import math
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Pair answers that are streams."""
+"""The pairing of answers that are streams."""

@@ -1,4 +1,4 @@
-"""Count and digest what a stream sends, as it passes by."""
+"""Count and digest of the items of a stream."""
 
 import hashlib
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Take a model's stream turn by turn: one turn is what the model does for its next item."""
+"""The items of a model's stream, requested one at a time."""
 
 import asyncio
 import inspect
@@ -11,7 +11,7 @@ from flags.pairing.side_threads import SideThreads, ThreadCall
 
 
 class End(Enum):
-    """Be the value of the turn in which a stream came to its end, also once it was pickled."""
+    """A value that marks the end of a stream; it survives pickling."""
 
     END = "end"
 
@@ -20,20 +20,20 @@ END: Final = End.END
 
 
 class ItemSource(Protocol):
-    """The turns of one stream, asked for one at a time."""
+    """The items of one stream, requested one at a time."""
 
     @property
     def stuck(self) -> bool:
-        """Say whether a turn would have to wait for threads that all hang."""
+        """Say whether the next item would wait for threads that all hang."""
 
     def next(self) -> "asyncio.Future[CallResult]":
-        """Begin a turn and return what will come of it: an item, END, or an error."""
+        """Request the next item; return a future of the item, END, or an error."""
 
     def give_up(self) -> None:
-        """Wait no longer for the last turn, which has taken longer than it may."""
+        """Abandon the current item, which is past its time limit."""
 
     async def close(self) -> None:
-        """Have the model stop before its end, once its last turn is over."""
+        """Stop the model before its end, after its current item."""
 
 
 StreamModel = Callable[..., Any]
@@ -41,19 +41,19 @@ StreamModel = Callable[..., Any]
 
 
 def item_source(model: StreamModel, call: Call, threads: SideThreads) -> ItemSource:
-    """Return the turns of `call`: in `threads` if the model is a plain generator function."""
+    """Return the items of `call`: in `threads` if the model is a plain generator function."""
     if inspect.isasyncgenfunction(model):
         return AsyncItems(model, call)
     if inspect.isgeneratorfunction(model):
         return ThreadItems(model, call, threads)
-    turns: ItemSource = model(*call.args, **call.kwargs)
-    return turns
+    source: ItemSource = model(*call.args, **call.kwargs)
+    return source
 
 
 class AsyncItems:
-    """Take the turns of an asynchronous generator, on the event loop.
+    """The items of an asynchronous generator, on the event loop.
 
-    All of them in one task, as what is entered in a turn (a time limit, a group of tasks) may be
+    All of them in one task, as what is entered for an item (a time limit, a group of tasks) may be
     left in another.
     """
 
@@ -64,26 +64,26 @@ class AsyncItems:
         self._call = call
         self._items: AsyncGenerator[Any, None] | None = None
         self._wanted = asyncio.Event()
-        self._turn: asyncio.Future[CallResult] | None = None
+        self._next_item: asyncio.Future[CallResult] | None = None
         self._driver: asyncio.Task[None] | None = None
         self._closed = False
 
     def next(self) -> "asyncio.Future[CallResult]":
-        """Begin a turn and return what will come of it."""
+        """Request the next item; return a future of it."""
         if self._driver is None:
             self._driver = asyncio.create_task(self._drive())
-        self._turn = asyncio.get_running_loop().create_future()
+        self._next_item = asyncio.get_running_loop().create_future()
         self._wanted.set()
-        return self._turn
+        return self._next_item
 
     def give_up(self) -> None:
-        """Cancel the turn; a generator that swallows that is left alone."""
+        """Cancel the current item; a generator that ignores that is left alone."""
         self._closed = True
         if self._driver is not None:
             self._driver.cancel()
 
     async def close(self) -> None:
-        """Cancel the turn and close the generator."""
+        """Cancel the current item and close the generator."""
         self.give_up()
         if self._driver is not None:
             await asyncio.wait({self._driver})
@@ -94,8 +94,8 @@ class AsyncItems:
                 await self._wanted.wait()
                 self._wanted.clear()
                 outcome = await guard_async(self._take, Call())
-                if self._turn is not None and not self._turn.done():
-                    self._turn.set_result(outcome)
+                if self._next_item is not None and not self._next_item.done():
+                    self._next_item.set_result(outcome)
                 if outcome.error is not None or outcome.value is END:
                     return
         finally:
@@ -112,7 +112,7 @@ class AsyncItems:
 
 
 class ThreadItems:
-    """Take the turns of a plain generator, each in a thread of its side: none is held between."""
+    """The items of a plain generator, each made in a thread of its side."""
 
     def __init__(
         self, model: Callable[..., Generator[Any, None, None]], call: Call, threads: SideThreads
@@ -129,17 +129,17 @@ class ThreadItems:
         return self._threads.all_stuck
 
     def next(self) -> "asyncio.Future[CallResult]":
-        """Begin a turn and return what will come of it."""
+        """Request the next item; return a future of it."""
         self._running = self._threads.submit(lambda: guard(self._take, Call()))
         return self._running.future
 
     def give_up(self) -> None:
-        """Leave the turn alone: a thread cannot be ended."""
+        """Abandon the current item: a thread cannot be ended."""
         if self._running is not None:
             self._threads.abandon(self._running)
 
     async def close(self) -> None:
-        """Close the generator once its turn is over."""
+        """Close the generator after its current item."""
         if self._running is not None:
             await asyncio.wait({self._running.future})
         if self._items is not None:

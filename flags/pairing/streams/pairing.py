@@ -1,4 +1,4 @@
-"""Take both sides' streams of a request, pass the active one on, record the pair."""
+"""The pairing of two streams: the active side's is passed on, the pair is recorded."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Score one side of an API whose answers are streams."""
+"""A scorer of one side of an API whose answers are streams."""
 
 from dataclasses import replace
 
@@ -45,9 +45,9 @@ class StreamScorer(Scorer):
     def opened(self, call: Call | Exception) -> SideStream:
         """Return the stream of `call`, not begun; an exception in its place is the side's error."""
         given = call if isinstance(call, Call) else Call()
-        tally = StreamDigest(keep=bool(self._reading.outputs))
-        turns = item_source(self._model, given, self._threads)
-        stream = SideStream(self.side, turns, tally, self._encode)
+        digest = StreamDigest(keep=bool(self._reading.outputs))
+        source = item_source(self._model, given, self._threads)
+        stream = SideStream(self.side, source, digest, self._encode)
         if isinstance(call, Exception):
             stream.fail(Status.ERROR, call)
         return stream
@@ -62,7 +62,7 @@ class StreamScorer(Scorer):
         """Return what became of `stream` once nothing more is taken, and have its model stop."""
         await stream.close()
         scored = self._read_whole(stream)
-        content = stream.tally.content(first_item=stream.first_item, complete=stream.complete)
+        content = stream.digest.content(first_item=stream.first_item, complete=stream.complete)
         if not stream.complete and not content.items:
             return scored
         return replace(scored, observation=replace(scored.observation, content=content))
@@ -73,7 +73,7 @@ class StreamScorer(Scorer):
         error: Exception | BaseException | None = stream.error
         if error is None:
             try:
-                answer = stream.tally.answer() if self._reading.outputs else None
+                answer = stream.digest.answer() if self._reading.outputs else None
             except AnswerUnreadableError as too_long:
                 error = too_long
             else:

@@ -1,4 +1,4 @@
-"""Take one side's stream under time limits, and see what it holds, whoever takes it."""
+"""One side's stream under time limits, with the digest of its items."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -8,7 +8,7 @@ import pydantic_core
 
 from flags.errors import CallerLeftError, SideStuckError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import QueuePosition, current_place
+from flags.pairing.call_queue import QueuePosition, current_position
 from flags.pairing.observation import Status
 from flags.pairing.scorer import CallResult, busy, raisable
 from flags.pairing.streams.digest import StreamDigest
@@ -34,22 +34,24 @@ def as_sent(item: Any) -> str | bytes:
 class SideStream:
     """One side's stream on one request: taken by a caller, or to its end in the background.
 
-    No turn is asked of the model before the item of the last one is gone. `ended` is done once
-    nothing more will be taken: the end was reached, a turn failed, or the caller left.
+    The next item is requested only after the last one was sent. `ended` is done once
+    nothing more will be taken: the end was reached, an item failed, or the caller left.
     """
 
-    def __init__(self, side: Side, turns: ItemSource, tally: StreamDigest, encode: Encode) -> None:
+    def __init__(
+        self, side: Side, source: ItemSource, digest: StreamDigest, encode: Encode
+    ) -> None:
         self.side = side
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.status = Status.OK
         self.error: BaseException | None = None
         self.seconds: float | None = None
-        """What the turns have taken so far."""
+        """Seconds that the items have taken so far."""
         self.first_item: float | None = None
-        self.tally = tally
-        self._turns = turns
+        self.digest = digest
+        self._source = source
         self._place = QueuePosition()
-        self._turn: asyncio.Future[CallResult] | None = None
+        self._next_item: asyncio.Future[CallResult] | None = None
         self._encode = encode
         self._sent: str | bytes = b""
         self._gap: float | None = None
@@ -63,11 +65,11 @@ class SideStream:
         """Take the first item within `limit` seconds, hold it, and say whether the side has it.
 
         A stream that ends without an item has begun as well. `gap` bounds, in seconds, each
-        further turn that a caller waits for.
+        further item that a caller waits for.
         """
         self._gap = gap
-        current_place.set(self._place)
-        if limit is not None and self._turns.stuck:
+        current_position.set(self._place)
+        if limit is not None and self._source.stuck:
             self.fail(Status.SHED, SideStuckError(f"the {self.side} hangs"))
         if not self.ended.done():
             await self._take(limit)
@@ -85,18 +87,18 @@ class SideStream:
             self.leave()
 
     async def consume(self, within: float) -> None:
-        """Take what is left within `within` seconds, for nobody."""
+        """Take the rest of the stream within `within` seconds, without a caller."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while not self.ended.done():
             await self._take(max(0.0, deadline - loop.time()))
 
     def expire(self, limit: float) -> None:
-        """End as timed out: the turn that is awaited has taken `limit` seconds.
+        """End as timed out: the current item has taken `limit` seconds.
 
-        A stream of which no turn has begun is shed instead.
+        A stream of which no item was begun is shed instead.
         """
-        self._turns.give_up()
+        self._source.give_up()
         if self._place.in_line and self.seconds is None:
             self.fail(Status.SHED, busy(self.side, limit))
             return
@@ -115,11 +117,11 @@ class SideStream:
             self._end(status, error)
 
     async def close(self) -> None:
-        """Have the model stop, if it has not come to its end; wait up to a second for that.
+        """Stop the model, if it has not come to its end; wait up to a second for that.
 
-        A turn that the caller left in the middle keeps its time limit; the model stops after it.
+        An item that the caller no longer waits for keeps its time limit; the model stops after it.
         """
-        if self.complete or self._turn is None:
+        if self.complete or self._next_item is None:
             return
         closing = asyncio.create_task(self._close())
         _unfinished.add(closing)
@@ -127,21 +129,24 @@ class SideStream:
         await asyncio.wait({closing}, timeout=_CLOSED_WITHIN)
 
     async def _close(self) -> None:
-        if self.status in (Status.TIMEOUT, Status.SHED):  # the turn was given up, and may never end
+        if self.status in (
+            Status.TIMEOUT,
+            Status.SHED,
+        ):  # abandoned: it may never end
             return
-        closing = asyncio.create_task(self._turns.close())
+        closing = asyncio.create_task(self._source.close())
         done, _ = await asyncio.wait({closing}, timeout=self._gap)
         if not done:
-            self._turns.give_up()
+            self._source.give_up()
             closing.cancel()
 
     async def _take(self, limit: float | None) -> None:
-        self._turn = self._turns.next()
-        done, _ = await asyncio.wait({self._turn}, timeout=limit)
+        self._next_item = self._source.next()
+        done, _ = await asyncio.wait({self._next_item}, timeout=limit)
         if self.ended.done():  # the caller has left meanwhile, or waits no longer
             return
         if done:
-            self._settle(self._turn.result())
+            self._settle(self._next_item.result())
         else:
             self.expire(limit or 0.0)
 
@@ -160,7 +165,7 @@ class SideStream:
                 return
             if self.first_item is None:
                 self.first_item = self.seconds
-            self.tally.add(outcome.value, self._sent)
+            self.digest.add(outcome.value, self._sent)
 
     def _end(self, status: Status, error: BaseException | None) -> None:
         self.status, self.error = status, error

@@ -1,1 +1,1 @@
-"""Read requests and answer the endpoints of the migration itself."""
+"""The HTTP layer: request middleware, and the endpoints of the migration itself."""

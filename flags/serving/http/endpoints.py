@@ -1,4 +1,4 @@
-"""Answer under /migration what an operator asks of a running service: read-only, no secrets."""
+"""The endpoints under /migration, for operators: read-only, without secrets."""
 
 import base64
 import functools

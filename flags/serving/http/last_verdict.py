@@ -1,4 +1,4 @@
-"""Read what the gate said last, where `gate` or `autopilot` has left it beside the pairs."""
+"""The last verdict that `gate` or `autopilot` has written beside the pairs."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _LARGEST: Final = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class LastVerdict:
-    """The part of a verdict document that people want to see at a glance."""
+    """The part of a verdict document that the live page shows."""
 
     flag: str
     step: str

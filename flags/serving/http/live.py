@@ -1,4 +1,4 @@
-"""Put together what the live page shows: all of it is seen by the workers, none of it is secret."""
+"""The data of the live page: the flag and the counts as the workers see them, no secrets."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime

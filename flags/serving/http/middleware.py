@@ -1,4 +1,4 @@
-"""Guard the API routes: identify each request, refuse what is malformed, name who answered."""
+"""Middleware of the API routes: request id, refusal of malformed requests, response headers."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 IDENTITY: Final = "bentoml_flags.identity"
 ANSWER: Final = "bentoml_flags.answer"
 AFTERWARDS: Final = "bentoml_flags.afterwards"
-"""Keys of the ASGI scope: what the edge found out, what the endpoint answered with, and what it
-wants called once the response has ended, however it did."""
+"""Keys of the ASGI scope: the identity of the request, the endpoint's answer, and the callback for
+the end of the response."""
 
 
 def afterwards(scope: Scope, callback: Callable[[], object]) -> None:
-    """Have the edge call `callback` once the response has ended, however it did."""
+    """Have the middleware call `callback` once the response has ended, however it did."""
     scope.setdefault(AFTERWARDS, []).append(callback)
 
 

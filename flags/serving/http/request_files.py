@@ -1,4 +1,4 @@
-"""Keep the files of a request until both sides are done with them."""
+"""The files of a request, kept until both sides are done with them."""
 
 import asyncio
 import logging

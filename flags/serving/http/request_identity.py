@@ -1,4 +1,4 @@
-"""Find out who a request is: its id, and what else the flag may look at."""
+"""The identity of a request: its id, and the attributes that the flag may use."""
 
 import uuid
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Run in the candidate's process: become like the worker that started it, load and serve."""
+"""The main program of the candidate's process: prepare it like the worker, load, serve."""
 
 import asyncio
 import fcntl
@@ -27,7 +27,7 @@ from flags.serving.isolated.pipe import BlockingPipe
 
 @dataclass(frozen=True)
 class ChildProgram:
-    """What the candidate's process is told at its start."""
+    """The start arguments of the candidate's process."""
 
     service: str
     """Import string, `module:name`."""

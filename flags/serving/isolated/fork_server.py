@@ -1,4 +1,4 @@
-"""Be preloaded by `multiprocessing`'s fork server, and by nothing else: importing this has effects.
+"""A module for `multiprocessing`'s fork server only: importing it has effects.
 
 The fork server ends when the worker does. A SIGTERM that reaches it as well, as systemd sends it to
 every process of a service, would take the candidate from a worker that still has requests to

@@ -1,4 +1,4 @@
-"""Answer calls in the candidate's process."""
+"""The candidate's end of the pipe: it answers calls in the candidate's process."""
 
 import asyncio
 import inspect
@@ -52,23 +52,23 @@ class CallMessage(NamedTuple):
 
 
 class NextItemMessage(NamedTuple):
-    """One turn of a stream, as it travels."""
+    """A request for the next item of a stream, as it travels."""
 
     api: str
     stream: int
     asked: CallMessage | None
-    """The call that the stream answers, with its first turn."""
+    """The call that the stream answers, with its first item."""
 
 
 class CloseMessage(NamedTuple):
-    """Says that nothing more of a stream is wanted; it has no answer."""
+    """A request to close a stream, as it travels; it has no answer."""
 
     api: str
     stream: int
 
 
 class ResultMessage(NamedTuple):
-    """What became of a call, as it travels."""
+    """The result of a call, as it travels."""
 
     value: Any
     error: BaseException | UnportableError | None
@@ -152,7 +152,7 @@ class Host:
         self._send(number, outcome, context)
 
     def _continue(self, number: int, message: NextItemMessage | CloseMessage) -> None:
-        """Take a turn of a synchronous stream, or end it."""
+        """Take the next item of a synchronous stream, or end it."""
         if isinstance(message, CloseMessage):
             if (unwanted := self._forget(message.stream)) is not None:
                 guard(unwanted.close, Call())
@@ -164,7 +164,7 @@ class Host:
             return
         with stream.traced.attached():
             outcome = guard(stream.take, Call())
-        self._send_turn(number, message, stream, outcome)
+        self._send_item(number, message, stream, outcome)
 
     def _begin(self, number: int, message: Any) -> None:
         if isinstance(message, CloseMessage):
@@ -192,27 +192,27 @@ class Host:
             stream = self._stream(message)
             with stream.traced.attached():
                 outcome = await stream.take_async()
-            self._send_turn(number, message, stream, outcome)
+            self._send_item(number, message, stream, outcome)
             return
         call, context = self._call(message)
         with message.traced.attached():
             outcome = await guard_async(self._methods[message.api], call)
         self._send(number, outcome, context)
 
-    def _stream(self, turn: NextItemMessage) -> HostedStream:
-        if turn.asked is not None:
-            call, context = self._call(turn.asked)
-            method = as_generator(self._service.apis[turn.api], self._methods[turn.api])
-            self._streams[turn.stream] = HostedStream(method, call, context, turn.asked.traced)
-        return self._streams[turn.stream]
+    def _stream(self, wanted: NextItemMessage) -> HostedStream:
+        if wanted.asked is not None:
+            call, context = self._call(wanted.asked)
+            method = as_generator(self._service.apis[wanted.api], self._methods[wanted.api])
+            self._streams[wanted.stream] = HostedStream(method, call, context, wanted.asked.traced)
+        return self._streams[wanted.stream]
 
-    def _send_turn(
-        self, number: int, turn: NextItemMessage, stream: HostedStream, outcome: CallResult
+    def _send_item(
+        self, number: int, wanted: NextItemMessage, stream: HostedStream, outcome: CallResult
     ) -> None:
-        """Send what came of a turn, with the first one what the side set on its context."""
-        self._send(number, outcome, stream.context if turn.asked else None, last=False)
+        """Send an item; the first one with what the side set on its context."""
+        self._send(number, outcome, stream.context if wanted.asked else None, last=False)
         if outcome.error is not None or outcome.value is END:
-            self._forget(turn.stream)
+            self._forget(wanted.stream)
 
     def _forget(self, number: int) -> HostedStream | None:
         """Take a stream off the list; what its request leaves behind is done as for any other."""

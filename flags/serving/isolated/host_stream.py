@@ -1,4 +1,4 @@
-"""Hold a stream in the candidate's process, from its first turn to its last."""
+"""A stream in the candidate's process, from its first item to its last."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -10,7 +10,7 @@ from flags.serving.isolated.transfer import HostedContext, Traced
 
 
 class HostedStream:
-    """The stream of one call: its turns are taken in any thread, or all on the event loop."""
+    """The stream of one call: its items are made in any thread, or all on the event loop."""
 
     def __init__(
         self,
@@ -19,13 +19,13 @@ class HostedStream:
         context: HostedContext | None,
         traced: Traced,
     ) -> None:
-        """Make `call` of the generator function `method`, with the first turn."""
+        """Make `call` of the generator function `method`, with the first item."""
         self.context = context
         self.traced = traced
         self._method = method
         self._call = call
         self._items: Generator[Any, None, None] | None = None
-        self._turns: AsyncItems | None = None
+        self._async_items: AsyncItems | None = None
         self._taking = threading.Lock()
         self._closed = False
 
@@ -40,7 +40,7 @@ class HostedStream:
         return item
 
     def close(self) -> None:
-        """End a synchronous stream; a thread that is in the middle of a turn does it after that."""
+        """End a synchronous stream; a thread that is making an item does it after that."""
         self._closed = True
         if self._items is not None and self._taking.acquire(blocking=False):
             try:
@@ -49,17 +49,17 @@ class HostedStream:
                 self._taking.release()
 
     async def take_async(self) -> CallResult:
-        """Return what came of the next turn of an asynchronous stream."""
-        if self._turns is None:
-            self._turns = AsyncItems(self._method, self._call)
-        turn = self._turns.next()
+        """Return the next item of an asynchronous stream, or what ended it."""
+        if self._async_items is None:
+            self._async_items = AsyncItems(self._method, self._call)
+        item = self._async_items.next()
         try:
-            return await turn
+            return await item
         finally:
-            if turn.cancelled():
-                self._turns.give_up()
+            if item.cancelled():
+                self._async_items.give_up()
 
     async def close_async(self) -> None:
         """End an asynchronous stream."""
-        if self._turns is not None:
-            await self._turns.close()
+        if self._async_items is not None:
+            await self._async_items.close()

@@ -1,4 +1,4 @@
-"""Send numbered, pickled messages over a stream socket: the worker, the candidate's process.
+"""Numbered, pickled messages over a socket between the worker and the candidate's process.
 
 A body is handed over as it came, for its reader to unpickle: whoever cannot do that still knows the
 message's number, and can say which call failed. Both ends are our own and trust each other.

@@ -1,4 +1,4 @@
-"""Make an error travel, whatever it is."""
+"""Errors in a form that can be pickled, whatever they are."""
 
 import pickle
 import traceback

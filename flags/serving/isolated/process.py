@@ -1,4 +1,4 @@
-"""Hold one process of the candidate, as the worker sees it: from its start to its end."""
+"""One process of the candidate, as the worker sees it: from its start to its end."""
 
 import asyncio
 import atexit
@@ -50,8 +50,8 @@ class SideCall:
         loop = asyncio.get_running_loop()
         self.message = message
         self.takes_a_thread = takes_a_thread
-        self.is_patient = in_background.get()
-        self.place = enqueue()
+        self.is_background = in_background.get()
+        self.position = enqueue()
         self.process: SideProcess | None = None
         """Which process has it, or the one that must: a stream stays where it began."""
         self.submitted = self.began = loop.time()
@@ -86,7 +86,7 @@ class SideProcess:
         self._calls: dict[int, SideCall] = {}
         self._overdue: set[int] = set()
         self._streams = 0
-        """Those that have begun here and not ended: between two turns there is no call of them."""
+        """Those that have begun here and not ended: between two items there is no call of them."""
         self._numbers = itertools.count(LOADED + 1)
         self._loaded: asyncio.Future[None] = loop.create_future()
         self._loaded.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -117,7 +117,7 @@ class SideProcess:
 
     def send(self, call: SideCall) -> None:
         """Have the process make `call`, which is settled in any case."""
-        call.place.in_line = False
+        call.position.in_line = False
         number = next(self._numbers)
         try:
             self._pipe.send(number, call.message)

@@ -1,4 +1,4 @@
-"""Keep a process for the candidate: start it anew when it ends."""
+"""The candidate in a process of its own, which is started anew when it ends."""
 
 import asyncio
 import inspect
@@ -109,17 +109,17 @@ class IsolatedSide:
         return call
 
     def _stream_model(self, api: APIMethod[..., Any]) -> Callable[..., IsolatedItems]:
-        def turns(*args: Any, **kwargs: Any) -> IsolatedItems:
+        def items(*args: Any, **kwargs: Any) -> IsolatedItems:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
             return IsolatedItems(
-                self._submit_turn,
+                self._submit_next_item,
                 lambda: _asked(api, args, kwargs, context),
                 context,
                 next(self._streams),
                 takes_a_thread=inspect.isgeneratorfunction(api.func),
             )
 
-        return turns
+        return items
 
     async def is_ready(self) -> bool:
         """Ask the service's own `__is_ready__`, if it has one."""
@@ -141,7 +141,7 @@ class IsolatedSide:
         self._enter(call)
         return call.outcome
 
-    def _submit_turn(
+    def _submit_next_item(
         self, message: NextItemMessage, process: SideProcess | None, *, takes_a_thread: bool
     ) -> SideCall:
         call = SideCall(message, takes_a_thread=takes_a_thread)

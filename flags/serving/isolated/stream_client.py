@@ -1,4 +1,4 @@
-"""Take a stream out of the candidate's process, one call for each of its turns."""
+"""The worker's end of a stream in the candidate's process: one call for each item."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Submit(Protocol):
 
 
 class IsolatedItems:
-    """The turns of one stream; all of them in the process that took the first."""
+    """The items of one stream; all come from the process that made the first."""
 
     stuck = False
 
@@ -49,8 +49,8 @@ class IsolatedItems:
         self._over = False
 
     def next(self) -> "asyncio.Future[CallResult]":
-        """Begin a turn and return what will come of it."""
-        turn: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
+        """Request the next item; return a future of it."""
+        item: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
         asked = self._asked() if self._call is None else None
         self._api = asked.api if asked is not None else self._api
         self._call = self._submit(
@@ -58,17 +58,17 @@ class IsolatedItems:
             self._process,
             takes_a_thread=self._takes_a_thread,
         )
-        self._call.outcome.add_done_callback(lambda done: self._arrived(done, turn))
-        return turn
+        self._call.outcome.add_done_callback(lambda done: self._arrived(done, item))
+        return item
 
     def give_up(self) -> None:
-        """Wait no longer for the turn; its process is told, and may have to end."""
+        """Abandon the current item; its process is told, and may have to end."""
         if self._call is not None:
             self._call.outcome.cancel()
         self._end()
 
     async def close(self) -> None:
-        """Have the process close the stream; an asynchronous turn is cancelled."""
+        """Have the process close the stream; an asynchronous item is cancelled."""
         if self._call is not None:
             if not self._takes_a_thread:
                 self._call.outcome.cancel()
@@ -78,18 +78,18 @@ class IsolatedItems:
     def _arrived(
         self,
         done: "asyncio.Future[tuple[CallResult, CarriedResponse | None]]",
-        turn: "asyncio.Future[CallResult]",
+        item: "asyncio.Future[CallResult]",
     ) -> None:
         if done.cancelled():
-            turn.cancel()
+            item.cancel()
             return
         outcome, response = done.result()
         if response is not None and self._context is not None:
             response.apply_to(self._context)
         if outcome.value is END:
             self._let_go()
-        if not turn.done():
-            turn.set_result(outcome)
+        if not item.done():
+            item.set_result(outcome)
 
     def _end(self) -> None:
         if not self._over and self._process is not None:

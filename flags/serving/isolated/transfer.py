@@ -1,4 +1,4 @@
-"""Carry what belongs to a request to the candidate's process and back, where pickle cannot."""
+"""What travels with a request to the candidate's process and back, beyond plain pickle."""
 
 import tempfile
 from collections.abc import Iterator

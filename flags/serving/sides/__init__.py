@@ -1,1 +1,1 @@
-"""Call one side where it runs: in this process, in a runner, in a process of its own."""
+"""The places where a side runs: this process, a runner, a process of its own."""

@@ -1,4 +1,4 @@
-"""Send and measure answers that are images, files or bytes."""
+"""Answers that are images, files or bytes: how they are sent and measured."""
 
 import asyncio
 import hashlib

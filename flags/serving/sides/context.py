@@ -1,4 +1,4 @@
-"""Give each side a `bentoml.Context` of its own, so that a shadow cannot touch the response."""
+"""A `bentoml.Context` for each side, so that a shadow cannot change the response."""
 
 import tempfile
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Let a side that is not served by itself call the services that it depends on.
+"""The dependencies of a side that BentoML does not serve by itself.
 
 BentoML opens its clients to them for the service that it serves, and only its own threads may use
 those clients. A test over real processes holds what is used here in place.

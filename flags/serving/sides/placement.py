@@ -1,4 +1,4 @@
-"""Put each side where it runs: in a process of its own, or in the API worker's threads."""
+"""The placement of each side: in a process of its own, or in the API worker's threads."""
 
 import asyncio
 import inspect

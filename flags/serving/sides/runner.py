@@ -1,4 +1,4 @@
-"""Reach a side in worker processes of its own, through BentoML's client."""
+"""A side in worker processes of its own, reached through BentoML's client."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Exchange a call with a model's process where BentoML's client would change the answer.
+"""A client of a model's process, for answers that BentoML's client would change.
 
 That client cuts a stream into pieces of its own, decodes an image, writes a file under another
 name, and ends a stream after the service's time limit. It offers no public way to the response as

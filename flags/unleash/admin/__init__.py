@@ -1,4 +1,4 @@
-"""Read and move a flag through Unleash's Admin API."""
+"""A client of Unleash's Admin API, for one flag."""
 
 from flags.unleash.admin.client import UnleashAdmin
 from flags.unleash.admin.events import Author

@@ -1,4 +1,4 @@
-"""Speak HTTP with Unleash's Admin API, and turn what can go wrong into named errors."""
+"""HTTP requests to Unleash's Admin API; every failure is a named error."""
 
 import re
 from collections.abc import Mapping

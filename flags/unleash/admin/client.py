@@ -1,4 +1,4 @@
-"""Move a flag as the dashboard does: switch it, set its rollout, read who did what."""
+"""The Admin API client: switch a flag, set its rollout, read its event log."""
 
 from collections.abc import Callable, Mapping
 from types import TracebackType

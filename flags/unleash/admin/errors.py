@@ -1,4 +1,4 @@
-"""Name what the Admin API can refuse.
+"""The errors of the Admin API client, as a tree.
 
 AdminError
     UnleashUnreachableError     nothing answers, or not in time

@@ -1,4 +1,4 @@
-"""Name who changes flags, as the event log does."""
+"""The authors of changes, as the event log names them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

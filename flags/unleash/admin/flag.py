@@ -1,4 +1,4 @@
-"""Read what the Admin API says about a flag into values: its state and its history."""
+"""The state and the history of a flag, as the Admin API returns them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

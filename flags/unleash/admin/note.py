@@ -1,4 +1,4 @@
-"""Leave words on a flag, in the only place where Unleash's event log keeps some: a tag."""
+"""A note on a flag, kept as a tag: Unleash's event log keeps no other text."""
 
 import contextlib
 from collections.abc import Iterable

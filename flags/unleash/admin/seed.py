@@ -1,4 +1,4 @@
-"""Put into an Unleash what a migration needs, without ever touching a flag that is in use."""
+"""The items that a migration needs in Unleash; a flag that is in use is never changed."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -15,7 +15,7 @@ Outcome = Literal["created", "changed", "present", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """What became of one item, with its state or the reason of a refusal in words."""
+    """The result for one item: its state, or the reason of a refusal in words."""
 
     item: str
     outcome: Outcome

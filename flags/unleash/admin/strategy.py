@@ -1,4 +1,4 @@
-"""Read and write activation strategies as the Admin API has them."""
+"""Activation strategies, as the Admin API has them."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Run the real Unleash server on this machine, without Docker (extra `dashboard`)."""
+"""The real Unleash server on this machine, without Docker (extra `dashboard`)."""
 
 from flags.unleash.local.unleash import LocalUnleash
 

@@ -1,4 +1,4 @@
-"""Keep the secrets of a local Unleash in files that only their owner can read."""
+"""The secrets of a local Unleash, in files that only their owner can read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Give a local Unleash one private folder for its database, its secrets and its logs."""
+"""The private folder of a local Unleash: its database, its secrets and its logs."""
 
 import shlex
 import shutil

@@ -1,4 +1,4 @@
-"""Name what can keep the local Unleash from running.
+"""The errors of the local Unleash, as a tree.
 
 LocalUnleashError
     DashboardExtraMissingError  Node or Postgres is not installed

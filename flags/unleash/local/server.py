@@ -1,4 +1,4 @@
-"""Run unleash-server on Node against a local Postgres."""
+"""unleash-server on Node, against a local Postgres."""
 
 import errno
 import http.client

@@ -1,4 +1,4 @@
-"""Bring up a whole Unleash on this machine, and take it down with nothing left running."""
+"""A whole Unleash on this machine: start, check, and stop with nothing left running."""
 
 from contextlib import ExitStack
 from pathlib import Path

@@ -107,12 +107,12 @@ def test_the_flag_goes_off_and_every_worker_is_seen_to_follow(
     assert migration.is_off()
     assert migration.seen() == [(False, 10.0)] * 2
     assert migration.note() == [f"rollback: {reason[:39]}…"]
-    (act,), (following,) = written(audit).acts, written(audit).followings
-    assert (act.command, act.flag, act.environment) == ("rollback", FLAG, "development")
-    assert (act.reason, act.unleash) == (reason, migration.unleash.url)
-    assert act.before is not None
-    assert (act.before.enabled, act.before.rollout, act.after.enabled) == (True, 10, False)
-    assert (following.act, following.workers, following.missing) == (act.id, 2, ())
+    (change,), (following,) = written(audit).changes, written(audit).confirmations
+    assert (change.command, change.flag, change.environment) == ("rollback", FLAG, "development")
+    assert (change.reason, change.unleash) == (reason, migration.unleash.url)
+    assert change.before is not None
+    assert (change.before.enabled, change.before.rollout, change.after.enabled) == (True, 10, False)
+    assert (following.change, following.workers, following.missing) == (change.id, 2, ())
     assert following.seconds is not None
     assert 0 < following.seconds < 60
     again = migration.rollback("to be sure", "--flag", FLAG)
@@ -146,8 +146,8 @@ def test_a_worker_that_does_not_follow_is_named_and_the_token_is_nowhere(
     assert f"worker {stopped.worker[:8]} (process {stopped.pid} " in err
     assert "sees on, 10 %" in err
     assert "alarms x3.7" in listed, "the command was running"
-    (act,), (following,) = written(audit).acts, written(audit).followings
-    assert (act.reason, following.seconds) == ("alarms x3.7", None)
+    (change,), (following,) = written(audit).changes, written(audit).confirmations
+    assert (change.reason, following.seconds) == ("alarms x3.7", None)
     assert following.workers <= 1
     assert eventually(lambda: migration.seen() == [(False, 10.0)] * 2, 30)
     pages = [httpx.get(migration.url + path) for path in (PAGE_PATH, LIVE_PATH, WORKERS_PATH)]
@@ -188,7 +188,7 @@ def test_a_service_that_is_gone_does_not_hold_it_up(migration: Migration, audit:
     assert done.exit_code == 0, done.output
     assert f"the workers could not be asked: no service answers at {gone}" in done.stdout
     assert migration.is_off()
-    assert "no service answers" in written(audit).followings[0].missing[0]
+    assert "no service answers" in written(audit).confirmations[0].missing[0]
 
 
 def test_a_flag_that_the_service_does_not_follow_is_no_success(

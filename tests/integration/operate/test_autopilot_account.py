@@ -59,7 +59,7 @@ def test_a_user_that_is_nobody_else_is_an_author_like_any_token(
         pilot = Autopilot(own, plan, nothing_known, account="autopilot", record=print)
         assert pilot.check() == Author("autopilot", by_token=False)
         assert (
-            pilot.look(datetime.now(UTC)).act.action is Action.PAUSED
+            pilot.assess(datetime.now(UTC)).next.action is Action.PAUSED
         )  # somebody else made the flag
 
         own.set_rollout(flag_key, 1)
@@ -67,4 +67,4 @@ def test_a_user_that_is_nobody_else_is_an_author_like_any_token(
         pilot = Autopilot(
             own, plan, nothing_known, account="autopilot", resumed=entry, record=print
         )
-        assert pilot.look(datetime.now(UTC)).act.action is Action.HOLD
+        assert pilot.assess(datetime.now(UTC)).next.action is Action.HOLD

@@ -33,7 +33,7 @@ from tests.support.pair_files import PairFile, Scored
 pytest_plugins = ("tests.support.unleash.server",)
 
 PAIRS = 600
-PATIENCE = 400.0
+MAX_WAIT = 400.0
 """Seconds for what takes some, on a machine with nothing else to do."""
 PLAYBOOK = """
 flag: {flag}
@@ -108,7 +108,7 @@ class Migration:
         return str(self.history.current.setting)
 
     @property
-    def acts(self) -> list[dict]:
+    def changes(self) -> list[dict]:
         lines = self.audit.read_bytes().splitlines() if self.audit.exists() else []
         return [orjson.loads(line) for line in lines]
 
@@ -161,14 +161,14 @@ def test_advance_refuses_without_evidence_unless_a_reason_is_given(flagged: Migr
     assert refused.exit_code == 10, refused.output
     assert "not advanced: there is no verdict" in refused.output
     assert '--override "REASON"' in refused.output
-    assert (flagged.at, flagged.acts) == ("0 %", [])
+    assert (flagged.at, flagged.changes) == ("0 %", [])
 
     forced = flagged.run("advance", "--override", "the old model is unaffordable")
     assert forced.exit_code == 0, forced.output
     assert "before    0 % in development" in forced.output
     assert "after     5 % in development" in forced.output
     assert flagged.at == "5 %"
-    assert flagged.acts[0]["reason"] == "override: the old model is unaffordable"
+    assert flagged.changes[0]["reason"] == "override: the old model is unaffordable"
     assert flagged.note().startswith("advance: override: the old model")
 
 
@@ -179,7 +179,7 @@ def test_advance_goes_one_step_up_on_an_advance_and_no_further(flagged: Migratio
     assert advanced.exit_code == 0, advanced.output
     assert "ADVANCE: go on to canary, 5 %" in advanced.output
     assert flagged.at == "5 %"
-    assert flagged.acts[0]["verdict"]["decision"] == "ADVANCE"
+    assert flagged.changes[0]["verdict"]["decision"] == "ADVANCE"
     assert orjson.loads(verdict.read_bytes())["step"] == "shadow, 0 %"
 
     again = flagged.run("advance")
@@ -196,7 +196,7 @@ def test_advance_goes_one_step_up_on_an_advance_and_no_further(flagged: Migratio
 def test_the_autopilot_advances_holds_and_switches_off(flagged: Migration) -> None:
     flagged.make_pairs()
     dry = flagged.run("autopilot", "--once", "--dry-run")
-    assert (dry.exit_code, flagged.at, flagged.acts) == (0, "0 %", []), dry.output
+    assert (dry.exit_code, flagged.at, flagged.changes) == (0, "0 %", []), dry.output
     assert "dry run" in dry.output
 
     up = flagged.run("autopilot", "--once")
@@ -211,7 +211,7 @@ def test_the_autopilot_advances_holds_and_switches_off(flagged: Migration) -> No
     back = flagged.run("autopilot", "--once", "--json", str(flagged.pairs / "verdict.json"))
     assert (back.exit_code, flagged.at) == (20, "off"), back.output
     assert "ROLLBACK  5 % -> off: alarm rate 2.00x primary's" in back.output
-    assert [act["after"]["enabled"] for act in flagged.acts] == [True, False]
+    assert [change["after"]["enabled"] for change in flagged.changes] == [True, False]
     assert b'"ROLLBACK"' in (flagged.pairs / "verdict.json").read_bytes()
 
     off = flagged.run("autopilot", "--once")
@@ -258,7 +258,7 @@ def test_unleash_says_whose_the_token_is(
         assert slide_by == Author("admin", by_token=False)
         pilot = Autopilot(own, read_playbook(flagged.playbook), lambda *_: None, record=print)
         with pytest.raises(PersonalTokenError):
-            pilot.look(datetime.now(UTC))
+            pilot.assess(datetime.now(UTC))
 
 
 def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
@@ -337,23 +337,23 @@ def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(
     try:
         for reached in ("5 %", "10 %"):
             flagged.make_pairs(pairs=4 * PAIRS)
-            assert eventually(lambda to=reached: flagged.at == to, PATIENCE), pilots[
+            assert eventually(lambda to=reached: flagged.at == to, MAX_WAIT), pilots[
                 0
             ].log.read_text()
         pilots[0].process.kill()
         pilots[0].process.wait()
         flagged.make_pairs(pairs=4 * PAIRS)
         pilots[0] = Pilot(flagged, tmp_path / "first")
-        assert eventually(lambda: flagged.at == "100 %", PATIENCE)
+        assert eventually(lambda: flagged.at == "100 %", MAX_WAIT)
 
         entry = slide(person, flagged, 50)
         flagged.make_pairs(candidate_alarms=True)
         told = (
             f"PAUSED    canary, 50 %: admin changed the flag (rollout 100 % to 50 %, entry {entry}"
         )
-        assert eventually(lambda: all(pilot.says(told) for pilot in pilots), PATIENCE)
+        assert eventually(lambda: all(pilot.says(told) for pilot in pilots), MAX_WAIT)
         assert eventually(
-            lambda: all(pilot.says("verdict is ROLLBACK") for pilot in pilots), PATIENCE
+            lambda: all(pilot.says("verdict is ROLLBACK") for pilot in pilots), MAX_WAIT
         )
         for pilot in pilots:
             pilot.process.send_signal(signal.SIGTERM)
@@ -365,7 +365,7 @@ def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(
     moves = [each for each in flagged.admin.every_event(flagged.flag) if each.bears_on_answers]
     steps = [(each.rollout_after, each.by_token) for each in reversed(moves) if each.before]
     assert steps == [(5, True), (10, True), (100, True), (50, False)]
-    assert [act["after"]["rollout"] for act in flagged.acts] == [5, 10, 100]
+    assert [change["after"]["rollout"] for change in flagged.changes] == [5, 10, 100]
     assert flagged.at == "50 %"
 
 

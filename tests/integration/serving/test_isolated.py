@@ -29,7 +29,7 @@ from tests.support.services.frail import LEAK
 LIMIT = 3.0
 """Seconds for the candidate."""
 
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 """Seconds for what takes a moment on a machine with nothing else to do."""
 
 MAX_MEMORY = LEAK
@@ -43,7 +43,7 @@ class FrailService:
         self._serving = serving
         self._folder = folder
         self._numbers = count()
-        self.client = httpx.Client(base_url=serving.url, timeout=PATIENCE)
+        self.client = httpx.Client(base_url=serving.url, timeout=MAX_WAIT)
         self.pairs = folder / "pairs"
 
     @property
@@ -90,7 +90,7 @@ class FrailService:
             time.sleep(0.05)
             return response.headers["X-Model-Side"] == side and found[-1] != other_than
 
-        assert eventually(answers, PATIENCE), f"the {side} does not answer"
+        assert eventually(answers, MAX_WAIT), f"the {side} does not answer"
         return found[-1]
 
     def pair(self, response: httpx.Response) -> pd.Series:
@@ -112,7 +112,7 @@ class FrailService:
             time.sleep(0.05)
             return len(found) >= len(request_ids)
 
-        assert eventually(complete, PATIENCE), f"{len(found)} pairs of {len(request_ids)} requests"
+        assert eventually(complete, MAX_WAIT), f"{len(found)} pairs of {len(request_ids)} requests"
         assert sorted(found["request_id"]) == sorted(request_ids)
         return found.set_index("request_id")
 
@@ -179,13 +179,13 @@ def test_a_candidate_that_cannot_go_on_costs_its_process_and_no_answer(
     assert (pair["primary_status"], pair["served"], pair["fallback"]) == ("ok", "primary", True)
     assert load.failed() == []
     assert set(frail.pairs_of(load.replies)["primary_status"]) == {"ok"}
-    assert eventually(lambda: ended(before), PATIENCE)
+    assert eventually(lambda: ended(before), MAX_WAIT)
 
 
 def test_a_candidate_killed_from_outside_under_load_costs_no_answer(frail: FrailService) -> None:
     before = frail.answer_by("candidate")
     with frail.load(3) as load:
-        assert eventually(lambda: len(load.replies) > 10, PATIENCE)
+        assert eventually(lambda: len(load.replies) > 10, MAX_WAIT)
         os.kill(before, signal.SIGKILL)
         frail.answer_by("candidate", other_than=before)
     assert load.failed() == []
@@ -203,7 +203,7 @@ def test_a_candidate_that_grows_beyond_its_memory_is_replaced(frail: FrailServic
     assert response.status_code == 200
     assert frail.pair(response)["candidate_status"] == "ok"
     assert load.failed() == []
-    assert eventually(lambda: ended(before), PATIENCE)
+    assert eventually(lambda: ended(before), MAX_WAIT)
     assert f"limit {MAX_MEMORY >> 20} MiB" in frail.log
 
 
@@ -257,9 +257,9 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_primary_answering_until_it
         assert alone(frail) == "SideDownError"
         for number, how in enumerate(("fails", "exits", "ends"), 2):
             frail.load_as(how)
-            assert eventually(lambda n=number: len(frail.starts("candidate")) >= n, PATIENCE)  # type: ignore[misc]
+            assert eventually(lambda n=number: len(frail.starts("candidate")) >= n, MAX_WAIT)  # type: ignore[misc]
             assert alone(frail) == "SideDownError"
-        assert eventually(lambda: len(frail.starts("candidate")) >= 5, PATIENCE)
+        assert eventually(lambda: len(frail.starts("candidate")) >= 5, MAX_WAIT)
         frail.load_as("")
         frail.answer_by("candidate")
         assert len({pid for pid, _ in frail.starts("primary")}) == 1
@@ -293,21 +293,21 @@ def test_no_process_outlives_its_worker_and_no_request_a_stop_of_the_whole_group
         }
         with ThreadPoolExecutor() as pool:
             asked = pool.submit(frail.post, candidate="holds the lock")
-            assert eventually((tmp_path / "held").exists, PATIENCE)
+            assert eventually((tmp_path / "held").exists, MAX_WAIT)
             worker.kill()
             with pytest.raises(httpx.RemoteProtocolError):
                 asked.result()
-        assert eventually(lambda: all(ended(each.pid) for each in left), PATIENCE)
+        assert eventually(lambda: all(ended(each.pid) for each in left), MAX_WAIT)
 
-        assert eventually(lambda: is_ready(frail), PATIENCE)
+        assert eventually(lambda: is_ready(frail), MAX_WAIT)
         frail.answer_by("candidate", other_than=first)
         left = psutil.Process(frail.pid).children(recursive=True)
         with frail.load(4) as load:
-            assert eventually(lambda: len(load.replies) > 20, PATIENCE)
+            assert eventually(lambda: len(load.replies) > 20, MAX_WAIT)
             os.killpg(frail.pid, signal.SIGTERM)
-            assert eventually(lambda: load.replies[-1].status == 0, PATIENCE)
+            assert eventually(lambda: load.replies[-1].status == 0, MAX_WAIT)
         assert {reply.status for reply in load.replies} == {200, 0}
-        assert eventually(lambda: all(ended(each.pid) for each in left), PATIENCE)
+        assert eventually(lambda: all(ended(each.pid) for each in left), MAX_WAIT)
     answered = [reply for reply in load.replies if reply.status == 200]
     assert {reply.side for reply in answered} == {"candidate"}
     assert set(frail.pairs_of(answered)["primary_status"]) == {"ok"}

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.runners import FraudV1, FraudV2
-from service.schema import COLUMNS, FEATURES, Decision, Transaction, to_row
+from service.schema import COLUMNS, FEATURES, FraudDecision, Transaction, to_row
 
 EXAMPLE: dict[str, Any] = Transaction.model_json_schema()["example"]
 
@@ -79,7 +79,7 @@ def test_a_row_holds_the_features_in_the_order_of_the_columns() -> None:
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
 def test_a_decision_refuses_what_is_no_probability(probability: float) -> None:
     with pytest.raises(ValidationError):
-        Decision(fraud_probability=probability, alarm=False, threshold=0.5)
+        FraudDecision(fraud_probability=probability, alarm=False, threshold=0.5)
 
 
 def test_both_services_document_the_same_api() -> None:

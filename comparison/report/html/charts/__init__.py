@@ -1,1 +1,1 @@
-"""Draw the charts of the report: evidence in, positions of marks out, and a template writes SVG."""
+"""The charts of the report: evidence in, positions of marks out; a template writes SVG."""

@@ -1,4 +1,4 @@
-"""Draw the alarms: over time, the ratio that settles, and by segment."""
+"""Charts of alarms: rates over time, the ratio, and the ratio by segment."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Draw how long the calls of each side took."""
+"""The chart of each side's latency."""
 
 from collections.abc import Mapping
 from typing import Final

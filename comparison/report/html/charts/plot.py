@@ -1,4 +1,4 @@
-"""Hold a chart as positions and words: what the template `plot.svg.j2` writes as SVG.
+"""A chart as positions and words, which the template `plot.svg.j2` writes as SVG.
 
 Looks (colours, dashes, light and dark) are the style sheet's; a mark only names its class.
 """

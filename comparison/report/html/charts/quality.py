@@ -1,4 +1,4 @@
-"""Draw how far scores are to be believed: the reliability curve of each side."""
+"""The reliability curve (calibration curve) of each side."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Map values to positions on an axis, and choose the ticks that a reader expects there."""
+"""Axes: values to positions, with the ticks that a reader expects."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Draw the scores: of each side, and of both against each other."""
+"""Charts of scores: of each side, and of both against each other."""
 
 import math
 from collections.abc import Mapping, Sequence

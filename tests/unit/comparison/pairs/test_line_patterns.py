@@ -16,7 +16,7 @@ import comparison.pairs.line_patterns
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.columns import column_of
 from comparison.pairs.files import _SHAPE_ERRORS, Block, Progress, ReadCounts, read_file
-from comparison.pairs.line_patterns import FEWEST_ROWS, MOST_ATTEMPTS, MOST_TEMPLATES, LinePatterns
+from comparison.pairs.line_patterns import FEWEST_ROWS, MOST_ATTEMPTS, MOST_PATTERNS, LinePatterns
 from flags.export import attributes
 from tests.support.pair_files import PairFile, Scored, any_value, span, traces
 
@@ -52,9 +52,9 @@ class Parsed(LinePatterns):
         return 0, lines
 
 
-def read(lines: Sequence[bytes], templates: LinePatterns) -> tuple[Any, ...]:
+def read(lines: Sequence[bytes], patterns: LinePatterns) -> tuple[Any, ...]:
     """Return the rows of lines, in no order and without what has no column, and the counts."""
-    reading = ReadCounts(templates=templates)
+    reading = ReadCounts(patterns=patterns)
     corrupt = unreadable = 0
     for line in lines:
         try:
@@ -182,10 +182,10 @@ def test_most_lines_are_read_by_the_quicker_template(
         )
     )
     monkeypatch.setattr(comparison.pairs.files, "BLOCK_ROWS", FEWEST_ROWS)
-    templates = LinePatterns()
-    for _ in read_file(path, ReadCounts(templates=templates), Progress()):
+    patterns = LinePatterns()
+    for _ in read_file(path, ReadCounts(patterns=patterns), Progress()):
         pass
-    [known] = templates._kept
+    [known] = patterns._kept
     assert known._quick is not None
     captured = [field.group for field in known._quick.fields if field.group is not None]
     assert len(captured) == len(IDENTITY) + 2
@@ -209,9 +209,9 @@ def test_lines_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     assert reading.row_count == 49
 
 
-def read_whole(path: Path, templates: LinePatterns) -> tuple[Any, ...]:
+def read_whole(path: Path, patterns: LinePatterns) -> tuple[Any, ...]:
     """Return rows, counts and how far a file was read, which is read block by block."""
-    reading, progress = ReadCounts(templates=templates), Progress()
+    reading, progress = ReadCounts(patterns=patterns), Progress()
     blocks = [*read_file(path, reading, progress), reading.drain()]
     rows = [row for block in blocks for row in rows_of(block)]
     return (
@@ -221,10 +221,10 @@ def read_whole(path: Path, templates: LinePatterns) -> tuple[Any, ...]:
     )
 
 
-def outcome(path: Path, templates: LinePatterns) -> tuple[Any, ...]:
+def outcome(path: Path, patterns: LinePatterns) -> tuple[Any, ...]:
     """Return what reading a file came to: what it read, or what it raised."""
     try:
-        return read_whole(path, templates)
+        return read_whole(path, patterns)
     except PairsUnreadableError as error:
         return (str(error),)
 
@@ -276,18 +276,18 @@ def test_a_file_read_by_the_chunk_is_read_as_the_parser_reads_it(
 
 def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    template = comparison.pairs.line_patterns._Expression.template
+    pattern = comparison.pairs.line_patterns._Expression.line_pattern
 
     def counted(self: Any, *arguments: Any) -> Any:
         made.append(self)
-        return template(self, *arguments)
+        return pattern(self, *arguments)
 
-    monkeypatch.setattr(comparison.pairs.line_patterns._Expression, "template", counted)
+    monkeypatch.setattr(comparison.pairs.line_patterns._Expression, "line_pattern", counted)
     lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MOST_ATTEMPTS + 9)]
-    templates = LinePatterns()
-    found = read(lines * 2, templates)
+    patterns = LinePatterns()
+    found = read(lines * 2, patterns)
     assert len(made) == MOST_ATTEMPTS
-    assert len(templates._kept) <= MOST_TEMPLATES
+    assert len(patterns._kept) <= MOST_PATTERNS
     assert found == read(lines * 2, Parsed())
 
 
@@ -302,4 +302,4 @@ def test_what_the_services_encoder_writes_is_recognised(tmp_path: Any) -> None:
     reading = ReadCounts()
     for each in made[:2]:
         reading.take_line(each)
-    assert all(reading.templates.match(each) for each in made[2:])
+    assert all(reading.patterns.match(each) for each in made[2:])

@@ -41,8 +41,8 @@ def clock_at_noon() -> Clock:
 
 
 @pytest.fixture
-def rosters(tmp_path: Path, clock_at_noon: Clock) -> tuple[WorkerRegistry, WorkerRegistry]:
-    """Return the rosters of two workers of one service."""
+def registries(tmp_path: Path, clock_at_noon: Clock) -> tuple[WorkerRegistry, WorkerRegistry]:
+    """Return the registries of two workers of one service."""
     ours, theirs = (WorkerRegistry(tmp_path, "FraudDetector", clock_at_noon) for _ in range(2))
     return ours, theirs
 
@@ -68,9 +68,9 @@ def ended_process(*, reaped: bool) -> Iterator[int]:
 
 
 def test_every_worker_sees_all_of_them_the_oldest_first(
-    rosters: tuple[WorkerRegistry, WorkerRegistry],
+    registries: tuple[WorkerRegistry, WorkerRegistry],
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     older = worker_state("older", started=NOON - timedelta(hours=2))
     ours.publish(worker_state("younger"))
     theirs.publish(older)
@@ -79,9 +79,9 @@ def test_every_worker_sees_all_of_them_the_oldest_first(
 
 
 def test_the_last_state_counts(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
+    registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     ours.publish(worker_state(flag=worker_flag(rollout=5.0)))
     ours.publish(worker_state(flag=worker_flag(rollout=25.0)))
     (seen,) = theirs.running()
@@ -90,9 +90,9 @@ def test_the_last_state_counts(
 
 
 def test_a_worker_that_withdraws_leaves_no_file(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
+    registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     ours.publish(worker_state())
     ours.withdraw()
     ours.withdraw()
@@ -102,9 +102,9 @@ def test_a_worker_that_withdraws_leaves_no_file(
 
 @pytest.mark.parametrize("reaped", [True, False])
 def test_a_killed_worker_is_off_the_list_at_once_and_its_file_is_swept_away(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, reaped: bool
+    registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, reaped: bool
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     ours.publish(worker_state("alive"))
     with ended_process(reaped=reaped) as pid:
         theirs.publish(worker_state("killed", pid=pid))
@@ -116,9 +116,9 @@ def test_a_killed_worker_is_off_the_list_at_once_and_its_file_is_swept_away(
 
 
 def test_a_silent_worker_stays_on_the_list_for_a_minute(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], clock_at_noon: Clock
+    registries: tuple[WorkerRegistry, WorkerRegistry], clock_at_noon: Clock
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     theirs.publish(worker_state("silent"))
     clock_at_noon.now += SILENT * 2
     assert names(ours.running()) == ["silent"]
@@ -130,12 +130,12 @@ def test_a_silent_worker_stays_on_the_list_for_a_minute(
 
 @pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"pid_namespace": 1}])
 def test_a_process_id_of_another_machine_or_container_means_nothing_here(
-    rosters: tuple[WorkerRegistry, WorkerRegistry],
+    registries: tuple[WorkerRegistry, WorkerRegistry],
     clock_at_noon: Clock,
     tmp_path: Path,
     elsewhere: dict,
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     with ended_process(reaped=True) as pid:
         theirs.publish(worker_state("elsewhere", pid=pid, **elsewhere))
         assert names(ours.running()) == ["elsewhere"]
@@ -147,9 +147,9 @@ def test_a_process_id_of_another_machine_or_container_means_nothing_here(
 
 
 def test_files_that_nobody_touches_for_an_hour_are_removed(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], clock_at_noon: Clock, tmp_path: Path
+    registries: tuple[WorkerRegistry, WorkerRegistry], clock_at_noon: Clock, tmp_path: Path
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     theirs.publish(worker_state("elsewhere", host="another"))
     (tmp_path / FOLDER / "cut.tmp").write_text("{")
     (tmp_path / FOLDER / "note.txt").write_text("not ours")
@@ -162,9 +162,9 @@ def test_files_that_nobody_touches_for_an_hour_are_removed(
 
 
 def test_another_service_in_the_same_folder_is_left_alone(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
+    registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
-    ours, theirs = rosters
+    ours, theirs = registries
     with ended_process(reaped=True) as pid:
         theirs.publish(worker_state("other", service="Another", pid=pid))
     assert ours.running() == ()
@@ -176,9 +176,9 @@ def test_another_service_in_the_same_folder_is_left_alone(
     "content", [b"", b"{", b"[]", b"null", b'{"worker": "odd"}', b"\xff\xfe", b'"odd"']
 )
 def test_a_file_that_is_no_state_is_passed_over(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, content: bytes
+    registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, content: bytes
 ) -> None:
-    ours, _ = rosters
+    ours, _ = registries
     ours.publish(worker_state())
     (tmp_path / FOLDER / "odd.json").write_bytes(content)
     assert names(ours.running()) == ["w1"]
@@ -186,9 +186,9 @@ def test_a_file_that_is_no_state_is_passed_over(
 
 
 def test_a_state_counts_under_its_own_name_only(
-    rosters: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
+    registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path
 ) -> None:
-    ours, _ = rosters
+    ours, _ = registries
     ours.publish(worker_state())
     (tmp_path / FOLDER / "w1.json").rename(tmp_path / FOLDER / "copy.json")
     assert WorkerRegistry(tmp_path, "FraudDetector").running() == ()

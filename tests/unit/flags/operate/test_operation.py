@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from comparison.cli.gate import EXIT_CODES
-from flags.operate.autopilot import Look
+from flags.operate.autopilot import Assessment
 from flags.operate.next_action import Action
 from flags.unleash.admin.errors import FlagChangedError, UnleashUnreachableError
 from tests.support.operation import HOLD, HUMAN, OPERATOR, OWN, PEOPLE, PLAYBOOK, Operator, Scene
@@ -28,7 +28,7 @@ class Operation(RuleBasedStateMachine):
         self.scene = Scene()
         self.flag = self.scene.flag
         self.resumed = [0, 0]
-        self.looks: list[tuple[Look, str] | None] = [None, None]
+        self.assessments: list[tuple[Assessment, str] | None] = [None, None]
         self.pilots = [self.scene.pilot(), self.scene.pilot()]
         self.folder = tempfile.TemporaryDirectory()
         self.patch = pytest.MonkeyPatch()
@@ -43,21 +43,21 @@ class Operation(RuleBasedStateMachine):
     kinds = st.sampled_from(["good", "bad", "few", "none"])
 
     @rule(which=which, minutes=minutes, kind=kinds)
-    def an_autopilot_looks(self, which: int, minutes: int, kind: str) -> None:
+    def an_autopilot_assesses(self, which: int, minutes: int, kind: str) -> None:
         self.flag.now += timedelta(minutes=minutes)
         self.scene.pairs.kind = kind
-        self.looks[which] = self.pilots[which].look(self.flag.now), kind
+        self.assessments[which] = self.pilots[which].assess(self.flag.now), kind
 
     @rule(which=which, minutes=minutes, kind=kinds)
-    def an_autopilot_looks_and_acts(self, which: int, minutes: int, kind: str) -> None:
-        self.an_autopilot_looks(which, minutes, kind)
+    def an_autopilot_assesses_and_acts(self, which: int, minutes: int, kind: str) -> None:
+        self.an_autopilot_assesses(which, minutes, kind)
         self.an_autopilot_acts(which)
 
     @rule(which=which)
-    def an_autopilot_looks_in_vain(self, which: int) -> None:
+    def an_autopilot_assesses_in_vain(self, which: int) -> None:
         self.flag.is_down = True
         with pytest.raises(UnleashUnreachableError):
-            self.pilots[which].look(self.flag.now)
+            self.pilots[which].assess(self.flag.now)
         self.flag.is_down = False
 
     @rule(
@@ -99,7 +99,7 @@ class Operation(RuleBasedStateMachine):
     def an_autopilot_acts_on_what_is_no_longer_so(
         self, which: int, kind: str, change: str, percent: int
     ) -> None:
-        self.an_autopilot_looks(which, 60, kind)
+        self.an_autopilot_assesses(which, 60, kind)
         self.somebody_changes_the_flag(change, percent, acknowledged=False)
         self.an_autopilot_acts(which)
 
@@ -156,44 +156,44 @@ class Operation(RuleBasedStateMachine):
         if resume:
             self.resumed[which] = self.last_change_by_people()
         self.pilots[which] = self.scene.pilot(self.resumed[which])
-        self.looks[which] = None
+        self.assessments[which] = None
 
-    @precondition(lambda self: any(self.looks))
+    @precondition(lambda self: any(self.assessments))
     @rule(which=which)
     def an_autopilot_acts(self, which: int) -> None:
-        taken, self.looks[which] = self.looks[which], None
+        taken, self.assessments[which] = self.assessments[which], None
         if taken is None:
             return
-        look, kind = taken
+        assessment, kind = taken
         meanwhile, slider = self.flag.meanwhile, self.flag.strategy.rollout
         before, events = self.flag.rollout, len(self.flag.events)
         history, others = self.scene.history, self.last_change_by_people()
         try:
-            self.pilots[which].do(look)
+            self.pilots[which].do(assessment)
         except FlagChangedError:  # the slider of a flag that is off counts once it is on again
             assert (self.flag.strategy.rollout or 0) <= max(slider or 0, self.left_by_people())
         own = [each for each in self.flag.events[events:] if each.by == OWN.name]
         if not own:
             return
-        assert history.current == look.run, "moved a flag that was no longer as it was judged"
+        assert history.current == assessment.run, "moved a flag that was no longer as it was judged"
         self.assert_nobody_is_fought(others, which)
         is_overtaken = meanwhile is not None and self.flag.meanwhile is None
         if is_overtaken and (self.left_by_people() != slider or not self.flag.enabled):
             assert self.flag.rollout <= self.left_by_people()
             return
-        if look.act.action is Action.ROLLBACK:
+        if assessment.next.action is Action.ROLLBACK:
             assert (kind, self.flag.enabled) == ("bad", False)
         else:
-            self.assert_one_step_with_evidence(look, kind, before)
+            self.assert_one_step_with_evidence(assessment, kind, before)
 
     def assert_nobody_is_fought(self, others: int, which: int) -> None:
         assert others <= self.resumed[which]
 
-    def assert_one_step_with_evidence(self, look: Look, kind: str, before: int) -> None:
-        assert look.act.action is Action.ADVANCE
+    def assert_one_step_with_evidence(self, assessment: Assessment, kind: str, before: int) -> None:
+        assert assessment.next.action is Action.ADVANCE
         assert kind == "good"
         self.assert_one_step_up(before)
-        assert self.flag.now - look.run.since >= HOLD
+        assert self.flag.now - assessment.run.since >= HOLD
 
     def assert_one_step_up(self, before: int) -> None:
         assert self.flag.enabled
@@ -235,12 +235,12 @@ class Operation(RuleBasedStateMachine):
 
     @invariant()
     def bad_pairs_are_not_answered_for_long(self) -> None:
-        """What the next look of an autopilot that may act does, whatever has happened before."""
+        """The next assessment of an autopilot that may act ends them, whatever happened before."""
         if self.scene.pairs.kind != "bad" or not self.flag.rollout:
             return
-        look = self.pilots[0].look(self.flag.now)
-        if look.act.action is not Action.PAUSED:
-            assert look.act.action is Action.ROLLBACK
+        assessment = self.pilots[0].assess(self.flag.now)
+        if assessment.next.action is not Action.PAUSED:
+            assert assessment.next.action is Action.ROLLBACK
 
 
 Operation.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

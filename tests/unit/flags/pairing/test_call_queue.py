@@ -48,8 +48,8 @@ def side(process: BusyProcess) -> IsolatedSide:
     return side
 
 
-async def ask(side: IsolatedSide, number: int, *, patiently: bool) -> CallResult:
-    in_background.set(patiently)  # in the task that this is
+async def ask(side: IsolatedSide, number: int, *, as_shadow: bool) -> CallResult:
+    in_background.set(as_shadow)  # in the task that this is
     outcome: CallResult = await side.model(Echo.apis["echo"])(number)
     return outcome
 
@@ -58,7 +58,7 @@ async def test_shadows_let_the_calls_pass_that_somebody_waits_for(
     side: IsolatedSide, process: BusyProcess
 ) -> None:
     order = [(1, True), (2, True), (3, False), (4, True), (5, False)]
-    tasks = [asyncio.create_task(ask(side, n, patiently=is_shadow)) for n, is_shadow in order]
+    tasks = [asyncio.create_task(ask(side, n, as_shadow=is_shadow)) for n, is_shadow in order]
     await asyncio.sleep(0)
     assert process.sent == []
     process.has_free_thread = True
@@ -80,7 +80,7 @@ async def test_a_call_that_waits_for_its_whole_limit_is_shed_and_never_sent(
 
 
 async def test_all_that_wait_fail_where_there_is_no_process_any_more(side: IsolatedSide) -> None:
-    tasks = [asyncio.create_task(ask(side, n, patiently=bool(n))) for n in range(2)]
+    tasks = [asyncio.create_task(ask(side, n, as_shadow=bool(n))) for n in range(2)]
     await asyncio.sleep(0)
     side._process = None
     side._fail_waiting()

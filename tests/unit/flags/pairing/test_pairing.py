@@ -361,14 +361,14 @@ async def test_the_shadow_is_begun_after_the_answer_when_the_primary_is_active()
 async def test_the_shadow_waits_until_the_answer_has_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
-    candidate, departure = FakeModel(), AnswerSent()
+    monkeypatch.setattr("flags.pairing.shadow_schedule.MAX_WAIT", NEVER)
+    candidate, answer_sent = FakeModel(), AnswerSent()
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(), candidate, sink=pairs)
-    await pairing.answer(replace(Request.of("r1", 1), departure=departure))
+    await pairing.answer(replace(Request.of("r1", 1), answer_sent=answer_sent))
     assert await pairing.drain(SOON) == 1
     assert candidate.calls == []
-    departure.happened()
+    answer_sent.happened()
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[0].candidate.status is Status.OK
     pairing.close()
@@ -377,10 +377,10 @@ async def test_the_shadow_waits_until_the_answer_has_left(
 async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.MAX_WAIT", SOON)
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(), FakeModel(), sink=pairs)
-    await pairing.answer(replace(Request.of("r1", 1), departure=AnswerSent()))
+    await pairing.answer(replace(Request.of("r1", 1), answer_sent=AnswerSent()))
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[0].candidate.status is Status.OK
     pairing.close()
@@ -390,14 +390,14 @@ async def test_an_answer_that_does_not_leave_holds_its_shadow_up_for_a_moment_on
 async def test_a_pair_without_a_shadow_is_recorded_once_the_answer_has_left(
     active: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
-    pairs, departure = InMemoryPairs(), AnswerSent()
+    monkeypatch.setattr("flags.pairing.shadow_schedule.MAX_WAIT", NEVER)
+    pairs, answer_sent = InMemoryPairs(), AnswerSent()
     assign = FixedAssignment(active, shadow=False)
     pairing = pairing_of(FakeModel(), FakeModel(), assign=assign, sink=pairs)
-    await pairing.answer(replace(Request.of("r1", 1), departure=departure))
+    await pairing.answer(replace(Request.of("r1", 1), answer_sent=answer_sent))
     assert await pairing.drain(SOON) == 1
     assert pairs.pairs == []
-    departure.happened()
+    answer_sent.happened()
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[0].observation(active.other).status is Status.SKIPPED
     pairing.close()
@@ -408,7 +408,7 @@ async def test_the_insurance_does_not_wait_for_an_answer() -> None:
     primary = FakeModel()
     candidate = FakeModel(Conduct.RAISES)
     pairing = pairing_of(primary, candidate, assign=FixedAssignment(Side.CANDIDATE))
-    answering = pairing.answer(replace(Request.of("r1", 1), departure=AnswerSent()))
+    answering = pairing.answer(replace(Request.of("r1", 1), answer_sent=AnswerSent()))
     answer = await asyncio.wait_for(answering, NEVER)
     assert answer.served is Side.PRIMARY
     assert answer.fallback

@@ -18,9 +18,9 @@ SOON = 0.05
 MANY = 100
 
 
-async def gather(departure: AnswerSent) -> "asyncio.Task[None]":
-    """Return a task that waits for the lull after `departure`."""
-    task = asyncio.create_task(departure.awaited())
+async def gather(answer_sent: AnswerSent) -> "asyncio.Task[None]":
+    """Return a task that waits for the schedule after `answer_sent`."""
+    task = asyncio.create_task(answer_sent.awaited())
     await asyncio.sleep(0)
     return task
 
@@ -32,13 +32,13 @@ async def is_held(*tasks: "asyncio.Task[None]") -> bool:
 
 
 async def test_what_has_gathered_begins_together_after_the_interval() -> None:
-    lull = ShadowSchedule(4 * SOON, MANY)
+    schedule = ShadowSchedule(4 * SOON, MANY)
     order: list[int] = []
     tasks = []
     for number in range(3):
-        departure = lull.arrived()
-        departure.happened()
-        task = await gather(departure)
+        answer_sent = schedule.arrived()
+        answer_sent.happened()
+        task = await gather(answer_sent)
         task.add_done_callback(lambda _, n=number: order.append(n))  # type: ignore[misc]
         tasks.append(task)
     assert await is_held(*tasks)
@@ -48,32 +48,32 @@ async def test_what_has_gathered_begins_together_after_the_interval() -> None:
 
 
 async def test_the_next_ones_gather_anew() -> None:
-    lull = ShadowSchedule(SOON, MANY)
+    schedule = ShadowSchedule(SOON, MANY)
     for _ in range(2):
-        departure = lull.arrived()
-        departure.happened()
-        task = await gather(departure)
+        answer_sent = schedule.arrived()
+        answer_sent.happened()
+        task = await gather(answer_sent)
         assert not task.done()
         await asyncio.wait_for(task, NEVER)
 
 
 async def test_many_at_a_time_do_not_wait_for_the_interval() -> None:
-    lull = ShadowSchedule(NEVER, 3)
-    departures = [lull.arrived() for _ in range(4)]
-    tasks = [await gather(each) for each in departures[:2]]
+    schedule = ShadowSchedule(NEVER, 3)
+    answers_sent = [schedule.arrived() for _ in range(4)]
+    tasks = [await gather(each) for each in answers_sent[:2]]
     assert await is_held(*tasks)
-    tasks.append(await gather(departures[2]))
+    tasks.append(await gather(answers_sent[2]))
     await asyncio.wait_for(asyncio.gather(*tasks), NEVER)
-    assert await is_held(await gather(departures[3]))
-    lull.end()
+    assert await is_held(await gather(answers_sent[3]))
+    schedule.end()
 
 
 async def test_it_waits_for_the_answers_that_are_being_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", NEVER)
-    lull = ShadowSchedule(0.001, MANY)
-    first, second = lull.arrived(), lull.arrived()
+    monkeypatch.setattr("flags.pairing.shadow_schedule.MAX_WAIT", NEVER)
+    schedule = ShadowSchedule(0.001, MANY)
+    first, second = schedule.arrived(), schedule.arrived()
     first.happened()
     task = await gather(first)
     assert await is_held(task)
@@ -84,33 +84,33 @@ async def test_it_waits_for_the_answers_that_are_being_made(
 async def test_answers_without_a_pause_hold_it_up_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flags.pairing.shadow_schedule.PATIENCE", SOON)
-    lull = ShadowSchedule(0.001, MANY)
-    lull.arrived()
-    await asyncio.wait_for(await gather(lull.arrived()), NEVER)
+    monkeypatch.setattr("flags.pairing.shadow_schedule.MAX_WAIT", SOON)
+    schedule = ShadowSchedule(0.001, MANY)
+    schedule.arrived()
+    await asyncio.wait_for(await gather(schedule.arrived()), NEVER)
 
 
 async def test_an_answer_that_leaves_before_the_interval_is_over_begins_nothing() -> None:
-    lull = ShadowSchedule(NEVER, MANY)
-    departure = lull.arrived()
-    task = await gather(departure)
-    departure.happened()
+    schedule = ShadowSchedule(NEVER, MANY)
+    answer_sent = schedule.arrived()
+    task = await gather(answer_sent)
+    answer_sent.happened()
     assert await is_held(task)
-    lull.end()
+    schedule.end()
 
 
 async def test_after_the_end_nothing_is_held() -> None:
-    lull = ShadowSchedule(NEVER, MANY)
-    task = await gather(lull.arrived())
+    schedule = ShadowSchedule(NEVER, MANY)
+    task = await gather(schedule.arrived())
     assert await is_held(task)
-    lull.end()
+    schedule.end()
     await asyncio.wait_for(task, NEVER)
-    await asyncio.wait_for(lull.arrived().awaited(), NEVER)
+    await asyncio.wait_for(schedule.arrived().awaited(), NEVER)
 
 
 async def test_one_that_is_cancelled_takes_no_other_along() -> None:
-    lull = ShadowSchedule(SOON, MANY)
-    first, second = await gather(lull.arrived()), await gather(lull.arrived())
+    schedule = ShadowSchedule(SOON, MANY)
+    first, second = await gather(schedule.arrived()), await gather(schedule.arrived())
     first.cancel()
     await asyncio.wait_for(second, NEVER)
     assert first.cancelled()
@@ -120,16 +120,16 @@ async def test_one_that_is_cancelled_takes_no_other_along() -> None:
 async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
     pairs, candidate = InMemoryPairs(), FakeModel()
     pairing = pairing_of(FakeModel(), candidate, assign=FixedAssignment(active), sink=pairs)
-    lull = ShadowSchedule(NEVER, MANY)
+    schedule = ShadowSchedule(NEVER, MANY)
     for number in range(5):
-        departure = lull.arrived()
-        request = replace(Request.of(f"r{number}", 1), departure=departure)
+        answer_sent = schedule.arrived()
+        request = replace(Request.of(f"r{number}", 1), answer_sent=answer_sent)
         assert (await pairing.answer(request)).served is active
-        departure.happened()
+        answer_sent.happened()
     assert await pairing.drain(SOON) == 5
     assert pairs.pairs == []
     assert len(candidate.calls) == (5 if active is Side.CANDIDATE else 0)
-    lull.end()
+    schedule.end()
     await until(lambda: len(pairs.pairs) == 5)
     assert [pair.request_id for pair in pairs.pairs] == [f"r{number}" for number in range(5)]
     assert {pair.observation(active.other).status for pair in pairs.pairs} == {Status.OK}
@@ -138,10 +138,10 @@ async def test_pairs_that_have_gathered_are_all_recorded(active: Side) -> None:
 
 
 async def test_a_thread_waits_for_the_answers_that_are_being_made() -> None:
-    lull = ShadowSchedule(NEVER, MANY)
-    lull.await_quiet(NEVER)
-    first, second = lull.arrived(), lull.arrived()
-    waiting = asyncio.create_task(asyncio.to_thread(lull.await_quiet, NEVER))
+    schedule = ShadowSchedule(NEVER, MANY)
+    schedule.await_quiet(NEVER)
+    first, second = schedule.arrived(), schedule.arrived()
+    waiting = asyncio.create_task(asyncio.to_thread(schedule.await_quiet, NEVER))
     first.happened()
     assert await is_held(waiting)
     second.happened()
@@ -149,6 +149,6 @@ async def test_a_thread_waits_for_the_answers_that_are_being_made() -> None:
 
 
 async def test_a_thread_does_not_wait_for_long() -> None:
-    lull = ShadowSchedule(NEVER, MANY)
-    lull.arrived()
-    await asyncio.wait_for(asyncio.to_thread(lull.await_quiet, 0.01), NEVER)
+    schedule = ShadowSchedule(NEVER, MANY)
+    schedule.arrived()
+    await asyncio.wait_for(asyncio.to_thread(schedule.await_quiet, 0.01), NEVER)

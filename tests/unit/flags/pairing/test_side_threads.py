@@ -145,7 +145,7 @@ async def test_calls_that_nobody_waits_for_let_the_others_pass(
 ) -> None:
     begun: list[str] = []
     first = threads.submit(gate.wait)
-    shadows = [patiently(threads, lambda n=n: begun.append(f"shadow {n}")) for n in range(3)]  # type: ignore[misc]
+    shadows = [as_shadow(threads, lambda n=n: begun.append(f"shadow {n}")) for n in range(3)]  # type: ignore[misc]
     awaited = [threads.submit(lambda n=n: begun.append(f"awaited {n}")) for n in range(2)]  # type: ignore[misc]
     gate.open()
     await asyncio.gather(*(each.future for each in (first, *shadows, *awaited)))
@@ -156,7 +156,7 @@ async def test_what_nobody_waits_for_is_reported_together(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 20.0)
-    shadows = [patiently(threads, call) for call in (lambda: 1, lambda: 2, gate.wait)]
+    shadows = [as_shadow(threads, call) for call in (lambda: 1, lambda: 2, gate.wait)]
     await gate.is_reached()
     assert all(each.has_ended for each in shadows[:2])
     await asyncio.sleep(0.01)
@@ -169,9 +169,9 @@ async def test_a_slow_call_does_not_hold_up_the_report_of_those_behind_it(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 0.0)
-    first = patiently(threads, lambda: 1)
-    second = patiently(threads, lambda: 2)
-    hanging = patiently(threads, gate.wait)
+    first = as_shadow(threads, lambda: 1)
+    second = as_shadow(threads, lambda: 2)
+    hanging = as_shadow(threads, gate.wait)
     assert await asyncio.wait_for(second.future, 20) == 2
     assert first.future.done()
     gate.open()
@@ -182,7 +182,7 @@ async def test_a_call_that_somebody_waits_for_is_reported_at_once(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 20.0)
-    awaited, hanging = threads.submit(lambda: "answer"), patiently(threads, gate.wait)
+    awaited, hanging = threads.submit(lambda: "answer"), as_shadow(threads, gate.wait)
     assert await asyncio.wait_for(awaited.future, 20) == "answer"
     gate.open()
     await hanging.future
@@ -200,7 +200,7 @@ async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_
     threads = SideThreads(name, await_quiet=await_quiet)
     await threads.submit(lambda: "answer").future
     assert asked == []
-    await patiently(threads, lambda: "shadow").future
+    await as_shadow(threads, lambda: "shadow").future
     assert len(asked) == 3
     threads.close()
 
@@ -216,7 +216,7 @@ async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
         return over.wait(within)
 
     threads = SideThreads(name, await_quiet=await_quiet)
-    shadow = patiently(threads, lambda: "shadow")
+    shadow = as_shadow(threads, lambda: "shadow")
     assert eventually(asked.is_set)
     assert await asyncio.wait_for(threads.submit(lambda: "answer").future, 10) == "answer"
     assert not shadow.future.done()
@@ -225,7 +225,7 @@ async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
     threads.close()
 
 
-def patiently(threads: SideThreads, call: Callable[[], T]) -> ThreadCall[T]:
+def as_shadow(threads: SideThreads, call: Callable[[], T]) -> ThreadCall[T]:
     """Submit a call that nobody waits for."""
 
     def submit() -> ThreadCall[T]:

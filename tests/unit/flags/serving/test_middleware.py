@@ -1,4 +1,4 @@
-"""The edge in front of a real Starlette application, called as a server calls it."""
+"""The middleware in front of a real Starlette application, called as a server calls it."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ def answer(served: Side = Side.PRIMARY, model: str | None = "v1:1") -> Answer:
 
 
 async def predict(request: Request) -> Response:
-    """Answer with what the edge found out and the length of the body."""
+    """Answer with what the middleware found out and the length of the body."""
     body = await request.body()
     given = request.scope.get(IDENTITY)
     if request.query_params.get("answered") != "no":
@@ -237,8 +237,10 @@ async def test_an_item_of_a_stream_is_sent_before_the_next_one_is_made() -> None
         if message.get("body"):
             order.append(f"sent {message['body'].decode()}")
 
-    edge = RequestMiddleware(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
-    await edge({"type": "http", "path": "/predict", "headers": []}, never_received, send)
+    middleware = RequestMiddleware(
+        inner, routes=["/predict"], settings=Settings(), max_request_bytes=10
+    )
+    await middleware({"type": "http", "path": "/predict", "headers": []}, never_received, send)
     assert order == ["made a", "sent a", "made b", "sent b", "made c", "sent c"]
 
 
@@ -258,9 +260,11 @@ async def test_what_is_to_follow_the_response_follows_it_however_it_ended(ends: 
     async def send(message: Message) -> None:
         order.append(message["type"])
 
-    edge = RequestMiddleware(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
+    middleware = RequestMiddleware(
+        inner, routes=["/predict"], settings=Settings(), max_request_bytes=10
+    )
     scope: Scope = {"type": "http", "path": "/predict", "headers": []}
-    running = asyncio.ensure_future(edge(scope, never_received, send))
+    running = asyncio.ensure_future(middleware(scope, never_received, send))
     await until(lambda: order)
     if ends == "is cancelled":
         running.cancel()
@@ -288,13 +292,15 @@ async def test_websockets_and_the_life_cycle_pass_untouched() -> None:
         seen.append(scope["type"])
         assert IDENTITY not in scope
 
-    edge = RequestMiddleware(inner, routes=ROUTES, settings=Settings(), max_request_bytes=None)
+    middleware = RequestMiddleware(
+        inner, routes=ROUTES, settings=Settings(), max_request_bytes=None
+    )
 
     async def unused(*_: Any) -> Any:
         raise AssertionError
 
     for kind in ("websocket", "lifespan"):
-        await edge({"type": kind, "path": "/predict", "headers": []}, unused, unused)
+        await middleware({"type": kind, "path": "/predict", "headers": []}, unused, unused)
     assert seen == ["websocket", "lifespan"]
 
 
@@ -359,7 +365,7 @@ async def test_the_setting_goes_before_the_service_s_own_limit() -> None:
 
 async def test_a_caller_that_leaves_is_no_413() -> None:
     """A disconnect that is not ours goes to the server as without us."""
-    edge = app_of(10)
+    middleware = app_of(10)
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -372,7 +378,7 @@ async def test_a_caller_that_leaves_is_no_413() -> None:
     scope: Scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
     scope.update(root_path="", query_string=b"")
     with contextlib.suppress(Exception):
-        await edge(scope, receive, send)
+        await middleware(scope, receive, send)
     assert 413 not in {each.get("status") for each in sent}
 
 
@@ -385,7 +391,9 @@ async def test_an_application_that_answers_errors_itself_is_replaced_as_well() -
         except Exception:
             await JSONResponse({"error": "500"}, 500)(scope, receive, send)
 
-    edge = RequestMiddleware(inner, routes=["/predict"], settings=Settings(), max_request_bytes=10)
-    response = await Client(edge).post("/predict", [], b"x" * 11)
+    middleware = RequestMiddleware(
+        inner, routes=["/predict"], settings=Settings(), max_request_bytes=10
+    )
+    response = await Client(middleware).post("/predict", [], b"x" * 11)
     assert response.status_code == 413
     assert json.loads(response.content)["error"].startswith("the request body is larger")

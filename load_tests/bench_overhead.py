@@ -219,10 +219,16 @@ def print_spread(measured: Sequence[Mapping[str, Measured]]) -> None:
         cells = []
         for to in ("bare", "nginx"):
             for figure in ("p50", "cpu"):
-                each = ratios(measured, name, to, figure)
-                low, middle, high = statistics.quantiles(each, n=4) if len(each) > 1 else each * 3
-                cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f})" if each else "-")
+                cells.append(spread(ratios(measured, name, to, figure)))
         print(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
+
+
+def spread(figures: Sequence[float]) -> str:
+    """Return the median and the middle half of some figures, `-` if there are none."""
+    if not figures:
+        return "-"
+    low, middle, high = statistics.quantiles(figures, n=4) if len(figures) > 1 else [figures[0]] * 3
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 def ratios(

@@ -216,10 +216,11 @@ def print_spread(measured: Sequence[Mapping[str, Measured]]) -> None:
         f"\n{'':10}{'p50 of bare':>22}{'CPU of bare':>22}{'p50 of nginx':>22}{'CPU of nginx':>22}"
     )
     for name in measured[0]:
-        cells = []
-        for to in ("bare", "nginx"):
-            for figure in ("p50", "cpu"):
-                cells.append(spread(ratios(measured, name, to, figure)))
+        cells = [
+            spread(ratios(measured, name, to, figure))
+            for to in ("bare", "nginx")
+            for figure in ("p50", "cpu")
+        ]
         print(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
 
 

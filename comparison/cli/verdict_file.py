@@ -1,11 +1,11 @@
 """The file of the latest verdict, which others such as the live page may read at any time."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from comparison.judgement.judgement import Judgement
 from comparison.report.verdict_document import VerdictDocument
+from flags.files import replace_file
 from flags.gate.evidence import Evidence
 
 
@@ -18,11 +18,8 @@ class VerdictFile:
     def write(self, evidence: Evidence, judgement: Judgement) -> str | None:
         """Replace what is there; return what went wrong in words, which holds nothing up."""
         content = VerdictDocument.of(evidence, judgement).json() + b"\n"
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            temporary.write_bytes(content)
-            temporary.replace(self.path)
+            replace_file(self.path, content)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             return f"{self.path} cannot be written: {error.strerror or error}"
         return None

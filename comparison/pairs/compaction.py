@@ -4,7 +4,6 @@ A run writes everything beside the data and commits it by renaming one folder. K
 leaves nothing that counts; killed after, the next run moves the files that are left to move.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -25,6 +24,7 @@ from comparison.pairs.compacted import (
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.files import Progress, ReadCounts, find_files, read_file
 from comparison.pairs.table import Table
+from flags.files import lock_file
 
 CHUNK_ROWS: Final = 2**19
 """Pairs that are sorted, freed of repetitions and written together; they bound the memory."""
@@ -73,10 +73,9 @@ def _locked(into: Path) -> Iterator[None]:
     into.mkdir(parents=True, exist_ok=True)
     handle = os.open(into / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock_file(handle):
+            raise CompactionError(f"{into} is being written by another run")
         yield
-    except BlockingIOError as error:
-        raise CompactionError(f"{into} is being written by another run") from error
     finally:
         os.close(handle)
 

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import threading
@@ -11,10 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from errno import EWOULDBLOCK
 from pathlib import Path
 from typing import Final
 
 from flags.export.shipped_file import position_path, shipped_position
+from flags.files import lock_file
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +198,8 @@ class _OpenFile:
         self._inode = os.fstat(self._handle).st_ino
         self.size = os.fstat(self._handle).st_size
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_file(self._handle):
+                raise BlockingIOError(EWOULDBLOCK, "is written by another process", str(path))
         except OSError:
             self.close()
             raise
@@ -245,7 +247,8 @@ def _remove_if_closed(path: Path) -> int | None:
     """
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_file(file.fileno()):
+                return None
             file.seek(shipped_position(path))
             lines = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
             path.unlink()

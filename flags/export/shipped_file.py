@@ -1,11 +1,12 @@
 """The position up to which a pair file has been shipped: durable, one process at a time."""
 
 import contextlib
-import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from flags.files import lock_file, unlock_file
 
 POSITION_SUFFIX: Final = ".shipped"
 """Of the file beside a pair file: the number of its bytes that the receiver has, in decimal."""
@@ -64,9 +65,7 @@ class ShippedFile:
             beside = position_path(path)
             position_file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             on_failure.callback(os.close, position_file)
-            try:
-                fcntl.flock(position_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock_file(position_file):
                 return None
             if os.fstat(data).st_nlink == 0:  # pruned meanwhile
                 beside.unlink(missing_ok=True)
@@ -148,9 +147,7 @@ def parsed_position(text: bytes) -> int:
 
 def _is_locked(data: int) -> bool:
     """Say whether a process has locked the file exclusively, as writers do."""
-    try:
-        fcntl.flock(data, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock_file(data, shared=True):
         return True
-    fcntl.flock(data, fcntl.LOCK_UN)
+    unlock_file(data)
     return False

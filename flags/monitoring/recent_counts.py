@@ -15,6 +15,7 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
+from flags.files import replace_file
 from flags.monitoring.worker_state import FOLDER, RECENT_SUFFIX
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status
@@ -108,11 +109,8 @@ class RecentPairs:
         if now - self._written < _INTERVAL:
             return
         self._written = now
-        temporary = self._path.with_suffix(".recent-tmp")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(self._recent))
-            temporary.replace(self._path)
+            replace_file(self._path, orjson.dumps(self._recent))
             self._failing = False
         except OSError as error:
             if not self._failing:

@@ -14,6 +14,8 @@ import orjson
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
+from flags.files import replace_file
+
 logger = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/migration/workers"
@@ -168,11 +170,8 @@ class WorkerRegistry:
         """Write `state` in one step, in place of this worker's last one."""
         self._own = state
         path = self._path(state)
-        temporary = path.with_suffix(".tmp")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(state))
-            temporary.replace(path)
+            replace_file(path, orjson.dumps(state))
             self._failing = False
         except OSError as error:
             if not self._failing:

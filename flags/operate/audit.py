@@ -1,7 +1,6 @@
 """The audit file: JSON lines, one for each change of the flag or its confirmation."""
 
 import contextlib
-import fcntl
 import getpass
 import os
 import socket
@@ -16,6 +15,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from flags.errors import AuditUnwritableError
+from flags.files import lock_file
 from flags.monitoring.views import FlagView
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import AdminError
@@ -188,7 +188,7 @@ class AuditFile:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(self.path, flags, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_file(file, wait=True)
             yield file
         finally:
             os.close(file)  # and the lock with it

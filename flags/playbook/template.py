@@ -1,7 +1,5 @@
 """A commented playbook to start from, with every default, as YAML."""
 
-import os
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flags.errors import PlaybookError
+from flags.files import replace_file
 from flags.playbook.durations import duration_text
 from flags.playbook.model import Gate, Playbook, Step
 
@@ -72,18 +71,7 @@ def playbook_template(flag: str) -> str:
 def write_playbook(path: Path, flag: str, *, force: bool = False) -> None:
     """Write the template, at once or not at all; PlaybookError where a file is there already."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(playbook_template(flag))
-            os.chmod(temporary, 0o644)  # mkstemp gives 0600, and a playbook is no secret
-            if force:
-                os.replace(temporary, path)
-            else:
-                os.link(temporary, path)  # fails where the name is taken, in one step
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        replace_file(path, playbook_template(flag).encode(), overwrite=force)
     except FileExistsError:
         raise PlaybookError(f"{path} is there already: --force overwrites it") from None
     except OSError as error:

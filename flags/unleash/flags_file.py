@@ -1,12 +1,11 @@
 """The flags file of a migration: a gradual rollout, sticky on the request id."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from flags.errors import FlagsFileError
+from flags.files import replace_file
 
 
 def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = True) -> None:
@@ -60,11 +59,6 @@ def _feature(flag: str, rollout: int, enabled: bool) -> dict[str, Any]:
 
 def _replace(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600, but the service may run as another user
-        os.replace(temporary, path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise FlagsFileError(f"{path} cannot be written: {error.strerror}") from None

@@ -1,12 +1,12 @@
 """The secrets of a local Unleash, in files that only their owner can read."""
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from flags.files import replace_file
 from flags.unleash.local.errors import DataFolderError
 
 
@@ -45,11 +45,4 @@ class Credentials:
 
 def write_private(path: Path, text: str) -> None:
     """Replace the file at once; it is never readable by others, not even while it is written."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    replace_file(path, text.encode(), mode=0o600, durable=True)

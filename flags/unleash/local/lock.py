@@ -1,14 +1,15 @@
 """A lock on a folder for one process at a time; it ends with its process."""
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from flags.files import lock_file
+
 
 class FileLock:
-    """Hold an exclusive `flock` on a file that is made when absent and never removed."""
+    """Hold an exclusive lock on a file that is made when absent and never removed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -18,13 +19,13 @@ class FileLock:
         """Take the lock; return False if it is held elsewhere and `wait` is false."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
+            locked = lock_file(descriptor, wait=wait)
         except BaseException:
             os.close(descriptor)
             raise
+        if not locked:
+            os.close(descriptor)
+            return False
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor

@@ -38,12 +38,14 @@ class Serving:
         folder: Path | None = None,
         python: Path | None = None,
         start_within: float = 90.0,
+        ready: str = "/readyz",
     ) -> None:
         self._target = target
         self._environment = environment
         self._folder = folder
         self._python = python or Path(sys.executable)
         self._start_within = start_within
+        self._ready_path = ready
         self._process: subprocess.Popen[bytes] | None = None
         self.log = log
         self.port = free_port()
@@ -94,7 +96,7 @@ class Serving:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as response:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}{self._ready_path}", timeout=2) as response:  # noqa: S310
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -40,6 +40,8 @@ class Request:
     """What the flag may be sticky on or constrained by: userId, sessionId, ..."""
     inputs: Any = None
     """What segments and features are read from."""
+    on_assigned: Callable[[Assignment], None] | None = None
+    """Called before a side is."""
     on_recorded: Callable[[], None] | None = None
     """Called once nothing more is done with the request."""
     answer_sent: AnswerSent | None = None
@@ -156,10 +158,13 @@ class Pairing:
 
     def _assigned(self, request: Request) -> Assignment:
         try:
-            return self._assign(request.request_id, request.attributes)
+            assignment = self._assign(request.request_id, request.attributes)
         except Exception as error:  # rule: every failure of the flag leaves the primary answering
             logger.exception("request %s could not be assigned", request.request_id)
-            return Assignment(Side.PRIMARY, "", "error", error=type(error).__name__)
+            assignment = Assignment(Side.PRIMARY, "", "error", error=type(error).__name__)
+        if request.on_assigned is not None:
+            request.on_assigned(assignment)
+        return assignment
 
     async def _score(
         self,

@@ -18,17 +18,17 @@ try:
     # The connection of a service to one that it depends on: a runner, or a service of its own.
     from _bentoml_impl.client import RemoteProxy
 
-    # The exception that a service's HTTP answer stands for, as BentoML's own proxy makes it.
-    from _bentoml_impl.client.proxy2 import map_exception
-
-    # How BentoML writes an answer as JSON: the compared value is the one that is sent.
-    from _bentoml_impl.serde import JSONSerde
+    # How BentoML writes an answer, by the type of the request, and reads that of a runner.
+    from _bentoml_impl.serde import ALL_SERDE, JSONSerde, Payload, PickleSerde
 
     # The models of inputs and answers: whether an answer is bare, a file or an image.
     from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
 
     # An API of a service: the migrated service gets one for each API of the primary.
     from _bentoml_sdk.method import APIMethod
+
+    # The instance that mounted applications get as their `self`.
+    from _bentoml_sdk.service import get_current_service, set_current_service
 
     # Whether an API's answer is a stream, by its annotation, as BentoML tells.
     from _bentoml_sdk.typing_utils import is_iterator_type
@@ -38,14 +38,24 @@ try:
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     # Name and version of the Bento, request id of a call, temporary folder of its files.
-    from bentoml._internal.context import request_tempdir_pool, server_context, trace_context
+    # The request that is answered, and what BentoML's context of it does.
+    from bentoml._internal.context import (
+        ServiceContext,
+        request_tempdir_pool,
+        server_context,
+        trace_context,
+    )
+    from bentoml._internal.context import _request_var as current_request
 
     # The logging of a worker, for the process of an isolated candidate.
     from bentoml._internal.log import configure_server_logging
     from bentoml._internal.models import ModelStore
 
-    # A cookie that a side sets through its context.
-    from bentoml._internal.utils.http import Cookie
+    # Cookies that a side sets through its context.
+    from bentoml._internal.utils.http import Cookie, set_cookies
+
+    # Where the socket of a runner is.
+    from bentoml._internal.utils.uri import uri_to_path
 except ImportError as error:
     raise MigrationError(
         f"bentoml-flags cannot work with BentoML {version('bentoml')}: {error}. "
@@ -53,6 +63,7 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "ALL_SERDE",
     "APIMethod",
     "BentoMLContainer",
     "Cookie",
@@ -61,11 +72,18 @@ __all__ = [
     "IORootModel",
     "JSONSerde",
     "ModelStore",
+    "Payload",
+    "PickleSerde",
     "RemoteProxy",
+    "ServiceContext",
     "configure_server_logging",
+    "current_request",
+    "get_current_service",
     "is_iterator_type",
-    "map_exception",
     "request_tempdir_pool",
     "server_context",
+    "set_cookies",
+    "set_current_service",
     "trace_context",
+    "uri_to_path",
 ]

@@ -1,8 +1,7 @@
 """`migrate`: one BentoML service made of two, with the same routes, schemas and docs."""
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any, Final
 
 import bentoml
@@ -14,23 +13,28 @@ from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.serving.api_contract import shared_apis
-from flags.serving.bentoml_private import APIMethod
+from flags.serving.bentoml_private import APIMethod, get_current_service
+from flags.serving.environment import (
+    check_environments,
+    note_given,
+    own_environment,
+    served_environment,
+)
+from flags.serving.hooks import carried_hooks, check_commands
 from flags.serving.http.endpoints import endpoints
 from flags.serving.http.live import LiveSource
 from flags.serving.http.middleware import RequestMiddleware
+from flags.serving.http.outgoing import send_on
 from flags.serving.isolated.side import IsolatedSide
 from flags.serving.legacy_runner import mend_runners
+from flags.serving.migrated_service import MigratedMethod, MigratedService
+from flags.serving.mounted_apps import carry_over, primary_as_current
 from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
 from flags.serving.settings import Settings
 from flags.serving.sides.placement import EmbeddedSide, PlacedSide, Placement, placement_of
 from flags.serving.sides.runner import RunnerSide
+from flags.serving.sides.runner_edge import adapt_service, outer_middlewares
 from flags.serving.worker import MigrationWorker
-
-_CONTEXT: Final = "bentoml_context"
-"""Keyword under which BentoML hands its context to a generated endpoint."""
-
-_FOR_EVER: Final = 2**31
-"""Seconds, or requests."""
 
 _OF_THE_MODEL: Final = frozenset({"resources", "threads", "workers"})
 """Configuration that stays with the model's own worker processes under `runners`."""
@@ -50,6 +54,7 @@ def migrate(
     name: str | None = None,
     max_request_bytes: int | None = None,
     decide: Decide | None = None,
+    shadow_tasks: bool = False,
     provider: ProviderFactory | None = None,
     settings: Settings | None = None,
     **config: Any,
@@ -64,7 +69,8 @@ def migrate(
     batched or asks for a GPU, else `isolated`. `max_request_bytes` refuses larger bodies with HTTP
     413.
     `decide(answer, thresholds)` returns the candidate's answer decided at other thresholds, those
-    that the flag's payload carries. `provider` makes another OpenFeature provider than the
+    that the flag's payload carries. With `shadow_tasks`, background tasks of the candidate's
+    shadow calls run as well. `provider` makes another OpenFeature provider than the
     settings name. `config` is the configuration of the new service, as for `bentoml.service`; the
     rest comes from the primary.
 
@@ -73,41 +79,55 @@ def migrate(
     and MigrationError for any other argument that is wrong.
     """
     _check(primary, candidate, flag)
+    check_commands(primary, candidate)
     mend_runners(primary)
     mend_runners(candidate)
     shared = shared_apis(primary, candidate)
     service_name = name or f"{primary.name}Migration"
     settings = settings or Settings()
+    placed = placement_of(placement, primary, candidate)
+    check_environments(primary, candidate, placed)
+    note_given((primary, candidate))
+    send_on(settings)
     plan = Plan(
         flag=flag,
         primary=primary,
         candidate=candidate,
         apis=planned_apis(shared, common_reading(score, threshold, segments, features), apis or {}),
-        placement=placement_of(placement, primary, candidate),
+        placement=placed,
         settings=settings,
         registry=WorkerRegistry(settings.pairs_dir, service_name),
         provider=provider,
         decide=decide,
+        shadow_tasks=shadow_tasks,
     )
     service: Service[Any] = bentoml.service(
+        service_class=MigratedService,
         name=service_name,
         image=primary.image,
         description=primary.description,
         path_prefix=primary.path_prefix,
-        envs=[],
+        envs=[],  # set below: they are objects by now
         labels={**candidate.labels, **primary.labels},
         **{**_inherited(primary, plan.placement), **config},
     )(_migrated_class(plan))
+    service.bentoml_flags_primary_service = primary
     _carry_over(service, plan)
     service.add_asgi_middleware(
         RequestMiddleware,
-        routes=[(service.path_prefix or "") + each.primary.route for each in shared.values()],
+        routes=[_path(service, each.primary) for each in shared.values()],
+        tasks=[_path(service, each.primary) for each in shared.values() if each.primary.is_task],
+        server=f"BentoML Service/{primary.name}",
         settings=plan.settings,
         max_request_bytes=max_request_bytes,
     )
     # BentoML finds a service again by the module that made it, which is the caller's, not this one.
     service._caller_module = sys._getframe(1).f_globals["__name__"]
     return service
+
+
+def _path(service: Service[Any], api: APIMethod[..., Any]) -> str:
+    return str((service.path_prefix or "") + api.route)
 
 
 def _check(primary: Any, candidate: Any, flag: Any) -> None:
@@ -137,12 +157,14 @@ def _migrated_class(plan: Plan) -> type[Any]:
     body: dict[str, Any] = {
         "__doc__": plan.primary.inner.__doc__,
         "__init__": lambda self: _init(self, plan),
+        "__getattr__": _of_the_primary,
         "bentoml_flags_startup": bentoml.on_startup(_startup),
         "bentoml_flags_shutdown": bentoml.on_shutdown(_shutdown),
-        "__is_ready__": _is_ready,
+        **carried_hooks(plan),
     }
     if plan.placement is Placement.RUNNERS:
-        _keep_connections(plan)
+        for side in Side:
+            adapt_service(plan.service(side))
         body["bentoml_flags_primary"] = bentoml.depends(plan.primary)
         body["bentoml_flags_candidate"] = bentoml.depends(plan.candidate)
     else:
@@ -152,77 +174,77 @@ def _migrated_class(plan: Plan) -> type[Any]:
     return type(plan.primary.inner.__name__, (), body)
 
 
-def _keep_connections(plan: Plan) -> None:
-    """Have BentoML's client keep its session to each model's process.
-
-    By default it closes the session after 100 requests, and with it the requests that other tasks
-    have in flight (https://github.com/bentoml/BentoML/issues/5540): measured here as 7 % failures
-    at 16 concurrent requests.
-    """
-    for side in Side:
-        plan.service(side).config.setdefault(
-            "runner_connection", {"max_age": float(_FOR_EVER), "max_requests": _FOR_EVER}
-        )
-
-
 def _init(self: Any, plan: Plan) -> None:
-    sides = {side: _placed(self, plan, side) for side in Side}
-    if plan.placement is Placement.RUNNERS:
-        # BentoML's /readyz waits for every dependency that it finds as an attribute. The candidate
-        # must not count: while its process is dead, the primary still answers.
-        self.bentoml_flags_candidate = None
-    self.bentoml_flags_worker = MigrationWorker(plan, sides)
+    runs_elsewhere = plan.placement is Placement.RUNNERS
+    primary = (
+        _runner(self, plan, Side.PRIMARY)
+        if runs_elsewhere
+        else EmbeddedSide(Side.PRIMARY, plan.primary)
+    )
+    self.bentoml_flags_worker = MigrationWorker(plan, primary, _candidate(self, plan))
 
 
-def _placed(self: Any, plan: Plan, side: Side) -> PlacedSide:
-    service, settings = plan.service(side), plan.settings
+def _candidate(self: Any, plan: Plan) -> PlacedSide:
+    settings = plan.settings
     if plan.placement is Placement.RUNNERS:
-        return RunnerSide(service, getattr(self, f"bentoml_flags_{side}"))
-    if plan.placement is Placement.EMBEDDED or side is Side.PRIMARY:
-        return EmbeddedSide(side, service)
+        return _runner(self, plan, Side.CANDIDATE)
+    if plan.placement is Placement.EMBEDDED:
+        return EmbeddedSide(Side.CANDIDATE, plan.candidate)
     return IsolatedSide(
-        service,
+        plan.candidate,
         start_within=settings.candidate_start_timeout,
         max_memory=settings.candidate_max_memory,
         gc_freeze=settings.gc_freeze,
+        environment=lambda: own_environment(plan.candidate, plan.primary),
     )
+
+
+def _runner(self: Any, plan: Plan, side: Side) -> RunnerSide:
+    dependency = getattr(type(self), f"bentoml_flags_{side}")
+    return RunnerSide(
+        plan.service(side),
+        lambda: dependency.__get__(self, type(self)),
+        shadow_tasks=plan.shadow_tasks,
+    )
+
+
+def _of_the_primary(self: Any, name: str) -> Any:
+    """Return an attribute that the migrated class lacks: in a unit test, the primary's."""
+    if name.startswith(("__", "bentoml_flags_")):
+        raise AttributeError(name)
+    return getattr(self.bentoml_flags_worker.primary, name)
 
 
 async def _startup(self: Any) -> None:
     await self.bentoml_flags_worker.start(self.bento_service)
+    # BentoML's /readyz waits for every dependency that it finds as an attribute. The candidate
+    # must not count: while its process is dead, the primary still answers.
+    self.bentoml_flags_candidate = None
 
 
 async def _shutdown(self: Any) -> None:
     await self.bentoml_flags_worker.stop()
 
 
-async def _is_ready(self: Any) -> bool:
-    ready: bool = await self.bentoml_flags_worker.is_ready()
-    return ready
-
-
-def _endpoint(name: str, original: APIMethod[..., Any]) -> APIMethod[..., Any]:
+def _endpoint(name: str, original: APIMethod[..., Any]) -> MigratedMethod:
     async def answer(self: Any, *args: Any, **kwargs: Any) -> Any:
-        context = kwargs.pop(_CONTEXT)
+        context = self.bento_service.context
         return await self.bentoml_flags_worker.answer(name, args, kwargs, context)
 
-    async def stream(self: Any, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        context = kwargs.pop(_CONTEXT)
-        async with aclosing(self.bentoml_flags_worker.stream(name, args, kwargs, context)) as items:
-            async for item in items:
-                yield item
+    async def stream(self: Any, *args: Any, **kwargs: Any) -> Any:
+        context = self.bento_service.context
+        return await self.bentoml_flags_worker.stream(name, args, kwargs, context)
 
-    endpoint: Callable[..., Any] = stream if original.is_stream else answer
-    endpoint.__name__ = name
-    endpoint.__doc__ = original.doc
-    method: APIMethod[..., Any] = APIMethod(
-        func=endpoint,
+    make: Any = MigratedMethod  # whose other fields are those of BentoML's untyped class
+    method: MigratedMethod = make(
+        func=original.func,
         route=original.route,
         input_spec=original.input_spec,
         output_spec=original.output_spec,
         is_task=original.is_task,
+        endpoint=stream if original.is_stream else answer,
     )
-    method.ctx_param = _CONTEXT
+    method.ctx_param = None  # each side has one of its own
     return method
 
 
@@ -238,11 +260,21 @@ def _dependencies(plan: Plan) -> dict[str, Any]:
 
 def _carry_over(service: Service[Any], plan: Plan) -> None:
     """Give the new service what the primary has besides APIs, and what an embedded side needs."""
-    service.mount_apps.extend(plan.primary.mount_apps)
-    service.middlewares.extend(plan.primary.middlewares)
-    if plan.placement is not Placement.RUNNERS:
-        service.models.extend([*plan.primary.models, *plan.candidate.models])
-        service.envs.extend([*plan.primary.envs, *plan.candidate.envs])
+    placed, primary, candidate = plan.placement, plan.primary, plan.candidate
+    service.envs.extend(served_environment(primary, candidate, placed))
+    if placed is Placement.RUNNERS:
+        carry_over(service, primary, lambda: _worker().primary_side.session)
+    else:
+        service.models.extend([*primary.models, *candidate.models])
+        service.mount_asgi_app(primary_as_current(lambda: _worker().primary))
+        carry_over(service, primary, None)
+    service.middlewares.extend(outer_middlewares(primary))
     if plan.settings.migration_endpoints:  # after the primary's: where both answer, it goes first
         source = LiveSource(plan.registry, service.name, plan.flag, plan.settings)
         service.mount_asgi_app(endpoints(source), "/")
+
+
+def _worker() -> MigrationWorker:
+    """Return the worker that this process is."""
+    worker: MigrationWorker = get_current_service().bentoml_flags_worker
+    return worker

@@ -47,6 +47,8 @@ class Plan:
     registry: WorkerRegistry
     provider: ProviderFactory | None = None
     decide: Decide | None = None
+    shadow_tasks: bool = False
+    """Whether background tasks of the candidate's shadow calls run."""
 
     def service(self, side: Side) -> Service[Any]:
         """Return the service of `side`."""

@@ -3,13 +3,15 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import bentoml
 import pydantic
+from bentoml import Service
 from starlette.types import Scope
 
-from flags.pairing.assignment import Side
+from flags.pairing.assignment import Assignment, Side
 from flags.pairing.input_copy import isolated
 from flags.pairing.pairing import Request
 from flags.pairing.scorer import Call
@@ -22,7 +24,11 @@ from flags.serving.sides.context import SideContext
 from flags.serving.sides.placement import Placement
 
 Contexts = Mapping[Side, SideContext]
-"""What each side sees of the request, and sets on its response; empty if no side takes one."""
+"""What each side that takes a context sees of the request, and sets on its response."""
+
+CONTEXT: Final = "bentoml_flags_context"
+"""Keyword under which a side in other processes gets its context, whether its API takes one or not:
+it says what the call is to that process."""
 
 
 class SideCalls:
@@ -33,15 +39,30 @@ class SideCalls:
         api: str,
         shared: SharedApi,
         placement: Placement,
+        services: Mapping[Side, Service[Any]],
         arrived: Callable[[], AnswerSent] = AnswerSent,
+        *,
+        shadow_tasks: bool = False,
     ) -> None:
-        """Make the calls of `api`; `arrived` says when what follows a request's answer begins."""
+        """Make the calls of `api`; `arrived` says when what follows a request's answer begins.
+
+        With `shadow_tasks`, background tasks of a shadow run as well.
+        """
         self._api = api
         self._arrived = arrived
         self._shared = shared
         self._placement = placement
+        self._shadow_tasks = shadow_tasks
         self._takes_files = bool(shared.primary.input_spec.multipart_fields)
-        self._has_context = bool(shared.primary.ctx_param or shared.candidate.ctx_param)
+        params = {
+            Side.PRIMARY: shared.primary.ctx_param,
+            Side.CANDIDATE: shared.candidate.ctx_param,
+        }
+        if placement is Placement.RUNNERS:
+            params = dict.fromkeys(Side, CONTEXT)
+        self._params = {side: name for side, name in params.items() if name is not None}
+        self._running: set[asyncio.Task[None]] = set()
+        self._states = {side: service.context.state for side, service in services.items()}
 
     async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
         """Return the request as both sides get it, and their contexts.
@@ -56,33 +77,41 @@ class SideCalls:
     def _made(
         self, given: Call, context: bentoml.Context, answer_sent: AnswerSent | None
     ) -> tuple[Request, Contexts]:
-        scope, shared = context.request.scope, self._shared
+        scope, params = context.request.scope, self._params
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
         own = self._for_candidate(given)
         files: RequestFiles | None = None
         contexts: dict[Side, SideContext] = {}
-        if self._takes_files or self._has_context:
+        if self._takes_files or params:
             files = RequestFiles(context.request)
             afterwards(scope, files.release)
             own = self._with_files(own, files)
-            if self._has_context:
-                contexts = {
-                    side: SideContext(context.request, context.state, files.new_folder)
-                    for side in Side
-                }
+            contexts = {
+                side: SideContext(context.request, self._states[side], files.new_folder)
+                for side in params
+            }
         request = Request(
             identity.request_id,
-            primary=_with_context(given, shared.primary.ctx_param, contexts.get(Side.PRIMARY)),
+            primary=_with_context(given, params.get(Side.PRIMARY), contexts.get(Side.PRIMARY)),
             candidate=own
             if isinstance(own, Exception)
-            else _with_context(own, shared.candidate.ctx_param, contexts.get(Side.CANDIDATE)),
+            else _with_context(own, params.get(Side.CANDIDATE), contexts.get(Side.CANDIDATE)),
             api=self._api,
             attributes=identity.attributes,
             inputs=given.args[0] if given.args else given.kwargs,
-            on_recorded=None if files is None else files.release,
+            on_assigned=partial(_assigned, contexts) if contexts else None,
+            on_recorded=None if files is None else partial(self._recorded, files, contexts),
             answer_sent=answer_sent,
         )
         return request, contexts
+
+    def _recorded(self, files: RequestFiles, contexts: Contexts) -> None:
+        files.release()
+        candidate = contexts.get(Side.CANDIDATE)
+        if self._shadow_tasks and candidate is not None and candidate.is_shadow:
+            task = asyncio.get_running_loop().create_task(candidate.run_tasks())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
     def _answer_sent(self, scope: Scope) -> AnswerSent | None:
         """Return the end of the response, if the middleware tells; a stream ends its own pair."""
@@ -107,6 +136,12 @@ class SideCalls:
             return files.copied(call)
         except OSError as error:
             return error
+
+
+def _assigned(contexts: Contexts, assignment: Assignment) -> None:
+    unasked = contexts.get(assignment.active.other)
+    if unasked is not None:
+        unasked.mark_shadow()
 
 
 def _with_context(call: Call, parameter: str | None, context: SideContext | None) -> Call:

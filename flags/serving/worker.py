@@ -13,6 +13,7 @@ import bentoml
 from bentoml import Service
 from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
+from starlette.responses import Response
 
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
@@ -28,13 +29,16 @@ from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
+from flags.serving.bentoml_private import PickleSerde
 from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.http.middleware import ANSWER, afterwards
 from flags.serving.pairing_factory import PairingFactory
 from flags.serving.plan import Plan
 from flags.serving.settings import Settings
-from flags.serving.side_calls import SideCalls
-from flags.serving.sides.placement import PlacedSide, Placement
+from flags.serving.side_calls import Contexts, SideCalls
+from flags.serving.sides.context import with_context
+from flags.serving.sides.placement import PlacedPrimary, PlacedSide, Placement
+from flags.serving.sides.runner_client import answered_with
 from flags.unleash.provider import UnleashProvider
 
 if TYPE_CHECKING:
@@ -55,13 +59,23 @@ def unleash_provider(settings: Settings) -> FeatureProvider:
 class MigrationWorker:
     """One worker process of a migrated service."""
 
-    def __init__(self, plan: Plan, sides: Mapping[Side, PlacedSide]) -> None:
+    def __init__(self, plan: Plan, primary: PlacedPrimary, candidate: PlacedSide) -> None:
         self._plan = plan
-        self._sides = sides
+        self.primary_side: Any = primary
+        self._sides: Mapping[Side, PlacedSide] = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
+        self.is_started = False
+        """Whether it answers: not where a service is instantiated without being served."""
         self._schedule = _shadow_schedule(plan)
         arrived = AnswerSent if self._schedule is None else self._schedule.arrived
         self._calls = {
-            name: SideCalls(name, planned.shared, plan.placement, arrived)
+            name: SideCalls(
+                name,
+                planned.shared,
+                plan.placement,
+                {side: plan.service(side) for side in Side},
+                arrived,
+                shadow_tasks=plan.shadow_tasks,
+            )
             for name, planned in plan.apis.items()
         }
         self._pairings: dict[str, Pairing] = {}
@@ -113,6 +127,12 @@ class MigrationWorker:
         await self._heartbeat.start()
         if plan.settings.gc_freeze:
             freeze_loaded()
+        self.is_started = True
+
+    @property
+    def primary(self) -> Any:
+        """Return the primary's instance, or the proxy in its place."""
+        return self.primary_side.instance
 
     async def stop(self) -> None:
         """Finish the pairs in progress, write the closing record, leave the flag source."""
@@ -138,27 +158,50 @@ class MigrationWorker:
     ) -> Any:
         """Answer one request to `api`; raises what the primary raised."""
         request, contexts = await self._calls[api].made(Call(args, kwargs), context)
-        answer = await self._pairings[api].answer(request)
+        try:
+            answer = await self._pairings[api].answer(request)
+        except Exception as error:
+            return _refused(error, contexts, context)
         context.request.scope[ANSWER] = answer
-        if contexts:
-            contexts[answer.served].apply_to(context.response)
-        return answer.value
+        if (own := contexts.get(answer.served)) is None:
+            return answer.value
+        own.leave_tasks_to(context.response)
+        spec = self._plan.apis[api].shared.primary.output_spec
+        return await with_context(answer.value, own, spec, context.request)
 
     async def stream(
         self, api: str, args: tuple[Any, ...], kwargs: dict[str, Any], context: bentoml.Context
-    ) -> AsyncGenerator[str | bytes, None]:
-        """Answer one request to a stream; raises what the side that is served raised."""
+    ) -> Any:
+        """Answer one request to a stream, or return the response that it is to get instead.
+
+        Raises what the side that is served raised before its first item.
+        """
         request, contexts = await self._calls[api].made(Call(args, kwargs), context)
-        answer = await self._pairings[api].answer(request)
+        try:
+            answer = await self._pairings[api].answer(request)
+        except Exception as error:
+            return _refused(error, contexts, context)
         stream: SideStream = answer.value
         scope = context.request.scope
         scope[ANSWER] = answer
         afterwards(scope, stream.leave)  # a server may just drop us
-        if contexts:
-            contexts[answer.served].apply_to(context.response, streaming=True)
-        async with aclosing(stream.items()) as items:
-            async for item in items:
-                yield item
+        pickled = context.request.headers.get("content-type", "").startswith(PickleSerde.media_type)
+        items = _items(stream, encoded=not pickled)
+        if (own := contexts.get(answer.served)) is None:
+            return items
+        own.leave_tasks_to(context.response, streaming=True)
+        spec = self._plan.apis[api].shared.primary.output_spec
+        return await with_context(items, own, spec, context.request)
+
+    async def is_alive(self) -> bool:
+        """Say whether the primary says that it is alive."""
+        alive: bool = await self.primary_side.is_alive()
+        return alive
+
+    async def metrics(self, text: str) -> str:
+        """Return the metrics as the primary writes them."""
+        metrics: str = await self.primary_side.metrics(text)
+        return metrics
 
     async def is_ready(self) -> bool:
         """Say whether the primary can answer, and flags are loaded if they are required."""
@@ -197,6 +240,24 @@ class MigrationWorker:
             [tunings[name] for name, planned in plan.apis.items() if planned.is_tuned],
             None if plan.provider else plan.settings.flag_source,
         )
+
+
+def _refused(error: Exception, contexts: Contexts, context: bentoml.Context) -> Response:
+    """Return the response of another process that says `error`; raise it if there is none.
+
+    What the primary left behind before it failed is done all the same.
+    """
+    if (own := contexts.get(Side.PRIMARY)) is not None:
+        own.leave_tasks_to(context.response)
+    if (response := answered_with(error)) is None:
+        raise error
+    return response
+
+
+async def _items(stream: SideStream, *, encoded: bool) -> AsyncGenerator[Any, None]:
+    async with aclosing(stream.items(encoded=encoded)) as items:
+        async for item in items:
+            yield item
 
 
 def _shadow_schedule(plan: Plan) -> ShadowSchedule | None:

@@ -104,9 +104,17 @@ def _definition(feature: Any, where: str) -> FlagDefinition:
     if not strategies:  # Unleash: on for everyone
         return FlagDefinition(**common, rollout=100.0, constrained=depends)
     if len(strategies) > 1:
-        return FlagDefinition(**common, rollout=None, constrained=True)
+        random = "random" if any(map(_is_random, strategies)) else None
+        return FlagDefinition(**common, rollout=None, constrained=True, stickiness=random)
     # `disabled` is not looked at: the server leaves disabled strategies out, the engine ignores it.
     return _with_strategy(common, strategies[0], depends, where)
+
+
+def _is_random(strategy: Mapping[str, Any]) -> bool:
+    """Say whether a strategy draws anew for each request: an old one has that in its name."""
+    parameters = strategy.get("parameters")
+    stickiness = parameters.get("stickiness") if isinstance(parameters, dict) else None
+    return strategy.get("name") == "gradualRolloutRandom" or stickiness == "random"
 
 
 def _with_strategy(
@@ -116,7 +124,8 @@ def _with_strategy(
     if strategy.get("name") == "default":
         return FlagDefinition(**common, rollout=100.0, constrained=constrained)
     if strategy.get("name") != "flexibleRollout":
-        return FlagDefinition(**common, rollout=None, constrained=True)
+        random = "random" if _is_random(strategy) else None
+        return FlagDefinition(**common, rollout=None, constrained=True, stickiness=random)
     parameters = strategy.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise FlagDocumentError(f"{where}: `parameters` must be an object")

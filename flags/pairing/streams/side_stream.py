@@ -53,6 +53,7 @@ class SideStream:
         self._place = QueuePosition()
         self._next_item: asyncio.Future[CallResult] | None = None
         self._encode = encode
+        self._item: Any = None
         self._sent: str | bytes = b""
         self._gap: float | None = None
 
@@ -75,11 +76,14 @@ class SideStream:
             await self._take(limit)
         return self.status is Status.OK
 
-    async def items(self) -> AsyncGenerator[str | bytes, None]:
-        """Yield what is sent, the held item first; raise what the model raises on the way."""
+    async def items(self, *, encoded: bool = True) -> AsyncGenerator[Any, None]:
+        """Yield what is sent, the held item first; raise what the model raises on the way.
+
+        Without `encoded`, yield the items as the model made them.
+        """
         try:
             while not self.ended.done():
-                yield self._sent
+                yield self._sent if encoded else self._item
                 await self._take(self._gap)
             if self.error is not None:
                 raise raisable(self.error)
@@ -160,6 +164,7 @@ class SideStream:
         else:
             try:
                 self._sent = self._encode(outcome.value)
+                self._item = outcome.value
             except Exception as error:
                 self._end(Status.ERROR, error)
                 return
@@ -169,5 +174,5 @@ class SideStream:
 
     def _end(self, status: Status, error: BaseException | None) -> None:
         self.status, self.error = status, error
-        self._sent = b""
+        self._sent, self._item = b"", None
         self.ended.set_result(None)

@@ -1,17 +1,21 @@
 """Middleware of the API routes: request id, refusal of malformed requests, response headers."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.errors import RequestIdError
 from flags.pairing.pairing import Answer
+from flags.serving.http.outgoing import identifying, travelling
 from flags.serving.http.request_identity import RequestIdentity, identify
+from flags.serving.http.task_requests import ABOUT_A_TASK, SUBMIT, keep_id
+from flags.serving.http.task_requests import kept_headers as task_headers
 from flags.serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,10 +42,21 @@ class RequestMiddleware:
         routes: Collection[str],
         settings: Settings,
         max_request_bytes: int | None,
+        tasks: Collection[str] = (),
+        server: str | None = None,
     ) -> None:
+        """Guard `routes`; of these, `tasks` have routes of their tasks behind them.
+
+        `server` is the name that answers of BentoML's carry, by default as it writes it.
+        """
         self._app = app
-        self._routes = frozenset(routes)
+        submitting = {route + SUBMIT for route in tasks}
+        self._about_tasks = {route + each for route in tasks for each in ABOUT_A_TASK}
+        self._submitting = frozenset(submitting)
+        self._routes = frozenset({*routes, *submitting, *self._about_tasks})
+        self._server = server
         self._settings = settings
+        self._names = identifying(settings)
         self._max_bytes = settings.max_request_bytes or max_request_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,11 +66,14 @@ class RequestMiddleware:
             return
         headers = Headers(scope=scope)
         try:
-            identity = identify(headers, self._settings)
+            identity = identify(await self._known(scope, headers), self._settings)
         except RequestIdError as error:
             await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
             return
         scope[IDENTITY] = identity
+        if scope["path"] in self._submitting and self._settings.request_id_header:
+            keep_id(scope, self._settings.request_id_header, identity.request_id)
+        travelling.set(self._travelling(headers, identity))
         body = _BoundedBody(receive, self._max_bytes)
         if body.announced_too_large(headers):
             await self._too_large(scope, receive, self._naming(scope, identity, send))
@@ -70,6 +88,21 @@ class RequestMiddleware:
         finally:
             for callback in scope.get(AFTERWARDS, ()):
                 callback()
+
+    async def _known(self, scope: Scope, headers: Headers) -> Mapping[str, str]:
+        """Return the headers that identify the request: of a task, those of its submission too."""
+        if scope["path"] not in self._about_tasks:
+            return headers
+        task_id = Request(scope).query_params.get("task_id")
+        kept = await asyncio.to_thread(task_headers, task_id) if task_id else {}
+        known = {name: kept[name] for each in self._names if (name := each.lower()) in kept}
+        return Headers({**known, **headers})
+
+    def _travelling(self, headers: Headers, identity: RequestIdentity) -> Mapping[str, str]:
+        sent = {name: headers[name] for name in self._names if name in headers}
+        if self._settings.request_id_header:
+            sent[self._settings.request_id_header] = identity.request_id
+        return sent
 
     def _replacing(
         self, scope: Scope, identity: RequestIdentity, body: "_BoundedBody", send: Send
@@ -97,6 +130,8 @@ class RequestMiddleware:
         async def naming(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if self._server is not None and "server" in headers:
+                    headers["server"] = self._server
                 if settings.request_id_header:
                     headers[settings.request_id_header] = identity.request_id
                 answer: Answer | None = scope.get(ANSWER)

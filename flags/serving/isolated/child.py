@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from bentoml import Service
@@ -20,6 +21,7 @@ from flags.serving.bentoml_private import (
     configure_server_logging,
     server_context,
 )
+from flags.serving.environment import apply_environment
 from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.isolated.host import Host
 from flags.serving.isolated.pipe import BlockingPipe
@@ -40,12 +42,21 @@ class ChildProgram:
     """Addresses of the services that BentoML runs for the sides, by name."""
     development: bool
     gc_freeze: bool
+    environment: Mapping[str, str | None]
+    """Variables to set, or for None to remove, before the service is imported."""
     bento: tuple[str, str]
     """Name and version."""
     worker_index: int | None
 
     @classmethod
-    def of(cls, service: Service[Any], folder: str, *, gc_freeze: bool = True) -> "ChildProgram":
+    def of(
+        cls,
+        service: Service[Any],
+        folder: str,
+        environment: Mapping[str, str | None] = MappingProxyType({}),
+        *,
+        gc_freeze: bool = True,
+    ) -> "ChildProgram":
         """Describe `service` and the worker that this is; raises BentoMLException where the
         service cannot be imported by name.
         """
@@ -58,12 +69,14 @@ class ChildProgram:
             dependencies=BentoMLContainer.remote_runner_mapping.get(),
             development=BentoMLContainer.development_mode.get(),
             gc_freeze=gc_freeze,
+            environment=dict(environment),
             bento=(server_context.bento_name, server_context.bento_version),
             worker_index=server_context.worker_index,
         )
 
     def imported(self) -> Service[Any]:
         """Set BentoML up as in the worker, and import the service."""
+        apply_environment(self.environment)
         configure_server_logging()  # type: ignore[no-untyped-call]
         BentoMLContainer.bento_arguments.set(dict(self.arguments))
         BentoMLContainer.model_store.set(self.model_store)

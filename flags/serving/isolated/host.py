@@ -5,17 +5,23 @@ import inspect
 import pickle
 import shutil
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from bentoml import Service
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
 
 from flags.pairing.scorer import Call, CallResult, guard, guard_async
 from flags.pairing.streams.items import END
+from flags.serving.bentoml_private import set_current_service
 from flags.serving.isolated.host_stream import HostedStream
+from flags.serving.isolated.left_behind import LeftBehind
 from flags.serving.isolated.pipe import BlockingPipe
 from flags.serving.isolated.portable_errors import UnportableError, portable
+from flags.serving.isolated.responses import carried, needs_running, run
 from flags.serving.isolated.transfer import (
     CarriedImage,
     CarriedResponse,
@@ -67,6 +73,14 @@ class CloseMessage(NamedTuple):
     stream: int
 
 
+class ServedMessage(NamedTuple):
+    """Says that an answer was served, so that its background tasks run; it has no answer."""
+
+    api: str
+    key: int
+    """Number of the call; of a stream, its own number below zero."""
+
+
 class ResultMessage(NamedTuple):
     """The result of a call, as it travels."""
 
@@ -74,6 +88,8 @@ class ResultMessage(NamedTuple):
     error: BaseException | UnportableError | None
     duration: float | None
     response: CarriedResponse | None = None
+    has_tasks: bool = False
+    """Whether background tasks wait for the answer to be served."""
 
 
 class Host:
@@ -93,7 +109,7 @@ class Host:
         self._loaded = loaded
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._left_behind: set[asyncio.Task[None]] = set()
+        self._left_behind = LeftBehind()
         self._streams: dict[int, HostedStream] = {}
         self._closed = asyncio.Event()
 
@@ -104,6 +120,7 @@ class Host:
             instance = service()
             await open_dependencies(service, instance)
             await run_hooks(service, instance, "__bentoml_startup_hook__")
+            set_current_service(instance)
         except BaseException as error:
             self._pipe.send(LOADED, portable(error))
             return
@@ -132,7 +149,9 @@ class Host:
             except Exception as error:
                 self._send(number, CallResult(None, error, None))
                 continue
-            if isinstance(message, str) or message.api in self._async:
+            if isinstance(message, ServedMessage):
+                self._loop.call_soon_threadsafe(self._left_behind.served, message.key)
+            elif isinstance(message, str) or message.api in self._async:
                 self._loop.call_soon_threadsafe(self._begin, number, message)
             elif isinstance(message, CallMessage):
                 self._answer(number, message)
@@ -149,7 +168,23 @@ class Host:
             return
         with asked.traced.attached():
             outcome = guard(self._methods[asked.api], call)
-        self._send(number, outcome, context)
+            tasks = _taken_tasks(outcome, context)
+            if isinstance(outcome.value, Response):
+                outcome = self._carried(outcome)
+        self._send(number, outcome, context, tasks)
+
+    def _carried(self, outcome: CallResult) -> CallResult:
+        """Return the end of a call with its response as it can travel."""
+        began = time.perf_counter()
+        try:
+            if needs_running(outcome.value) and not isinstance(outcome.value, FileResponse):
+                running = asyncio.run_coroutine_threadsafe(run(outcome.value), self._loop)
+                sent: Any = running.result()
+            else:
+                sent = carried(outcome.value)
+        except Exception as error:
+            return CallResult(None, error, outcome.duration)
+        return CallResult(sent, None, (outcome.duration or 0.0) + time.perf_counter() - began)
 
     def _continue(self, number: int, message: NextItemMessage | CloseMessage) -> None:
         """Take the next item of a synchronous stream, or end it."""
@@ -169,7 +204,7 @@ class Host:
     def _begin(self, number: int, message: Any) -> None:
         if isinstance(message, CloseMessage):
             if (unwanted := self._forget(message.stream)) is not None:
-                self._leave_behind(unwanted.close_async())
+                self._left_behind.start(unwanted.close_async())
         elif message != CANCEL:
             task = self._loop.create_task(self._answer_async(number, message))
             self._calls[number] = task
@@ -197,7 +232,10 @@ class Host:
         call, context = self._call(message)
         with message.traced.attached():
             outcome = await guard_async(self._methods[message.api], call)
-        self._send(number, outcome, context)
+            tasks = _taken_tasks(outcome, context)
+            if isinstance(outcome.value, Response):
+                outcome = await asyncio.to_thread(self._carried, outcome)
+        self._send(number, outcome, context, tasks)
 
     def _stream(self, wanted: NextItemMessage) -> HostedStream:
         if wanted.asked is not None:
@@ -210,7 +248,7 @@ class Host:
         self, number: int, wanted: NextItemMessage, stream: HostedStream, outcome: CallResult
     ) -> None:
         """Send an item; the first one with what the side set on its context."""
-        self._send(number, outcome, stream.context if wanted.asked else None, last=False)
+        self._send(number, outcome, stream.context if wanted.asked else None)
         if outcome.error is not None or outcome.value is END:
             self._forget(wanted.stream)
 
@@ -218,7 +256,8 @@ class Host:
         """Take a stream off the list; what its request leaves behind is done as for any other."""
         stream = self._streams.pop(number, None)
         if stream is not None and stream.context is not None:
-            self._loop.call_soon_threadsafe(self._tidy_up, stream.context)
+            tasks = stream.context.response.background.tasks
+            self._loop.call_soon_threadsafe(self._tidy_up, -number, stream.context, tasks)
         return stream
 
     def _call(self, asked: CallMessage) -> tuple[Call, HostedContext | None]:
@@ -243,29 +282,36 @@ class Host:
         number: int,
         outcome: CallResult,
         context: HostedContext | None = None,
-        *,
-        last: bool = True,
+        tasks: list[BackgroundTask] | None = None,
     ) -> None:
+        """Send what came of a call; `tasks` are given where nothing more of it follows."""
         response = None if context is None else CarriedResponse.of(context.response)
         error = None if outcome.error is None else portable(outcome.error)
         try:
             value = CarriedImage.of(outcome.value)
-            self._pipe.send(number, ResultMessage(value, error, outcome.duration, response))
+            result = ResultMessage(value, error, outcome.duration, response, bool(tasks))
+            self._pipe.send(number, result)
         except OSError:  # the worker is gone
             return
         except Exception as unsendable:
             self._pipe.send(number, ResultMessage(None, portable(unsendable), outcome.duration))
-        if context is not None and last:
-            self._loop.call_soon_threadsafe(self._tidy_up, context)
+        if tasks is not None:
+            self._loop.call_soon_threadsafe(self._tidy_up, number, context, tasks)
 
-    def _tidy_up(self, context: HostedContext) -> None:
-        """Do what a request leaves behind: background tasks, and files that the worker reads."""
-        if context.response.background.tasks:
-            self._leave_behind(context.response.background())
-        if context.used_folder is not None:
+    def _tidy_up(
+        self, key: int, context: HostedContext | None, tasks: list[BackgroundTask]
+    ) -> None:
+        """Keep what a request leaves behind: background tasks, and files that the worker reads."""
+        if tasks:
+            self._left_behind.keep(key, tasks)
+        if context is not None and context.used_folder is not None:
             self._loop.call_later(_FILES_KEPT, shutil.rmtree, context.used_folder, True)
 
-    def _leave_behind(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._left_behind.add(task)
-        task.add_done_callback(self._left_behind.discard)
+
+def _taken_tasks(outcome: CallResult, context: HostedContext | None) -> list[BackgroundTask]:
+    """Return the background tasks of a call, and take them off the response that it returned."""
+    tasks = [] if context is None else list(context.response.background.tasks)
+    if isinstance(outcome.value, Response) and outcome.value.background is not None:
+        tasks.append(outcome.value.background)
+        outcome.value.background = None
+    return tasks

@@ -24,9 +24,11 @@ from flags.serving.isolated.host import (
     CloseMessage,
     NextItemMessage,
     ResultMessage,
+    ServedMessage,
 )
 from flags.serving.isolated.pipe import Pipe
 from flags.serving.isolated.portable_errors import restored
+from flags.serving.isolated.responses import SentFile, SentResponse
 from flags.serving.isolated.transfer import CarriedImage, CarriedResponse
 
 _CANCELLED_WITHIN: Final = 1.0
@@ -59,6 +61,8 @@ class SideCall:
             loop.create_future()
         )
         """Cancelled by whoever waits no longer."""
+        self.tasks: ServedMessage | None = None
+        """What to tell the process once the answer is served, if it left tasks behind there."""
 
     def settle(self, outcome: CallResult, response: CarriedResponse | None = None) -> None:
         """Hand the outcome to whoever still waits for it."""
@@ -133,7 +137,7 @@ class SideProcess:
             self._free -= 1
         call.outcome.add_done_callback(lambda _: self._done(number))
 
-    def tell(self, message: CloseMessage) -> None:
+    def tell(self, message: CloseMessage | ServedMessage) -> None:
         """Send what has no answer."""
         self._pipe.send(LOADED, message)
 
@@ -195,9 +199,11 @@ class SideProcess:
             call.settle(CallResult(None, error, None))
         else:
             value = answered.value
-            if isinstance(value, CarriedImage):
+            if isinstance(value, CarriedImage | SentResponse | SentFile):
                 value = value.restored()
             outcome = CallResult(value, restored(answered.error), answered.duration)
+            if answered.has_tasks:
+                call.tasks = ServedMessage("", number)
             call.settle(outcome, answered.response)
         if self.unusable.done():
             self.retire(self.unusable.result())

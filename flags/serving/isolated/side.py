@@ -6,10 +6,12 @@ import itertools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from bentoml import Service
+from starlette.background import BackgroundTask
+from starlette.responses import Response
 
 from flags.errors import SideDownError
 from flags.pairing.call_queue import CallQueue
@@ -19,7 +21,7 @@ from flags.serving.isolated.child import ChildProgram
 from flags.serving.isolated.host import READINESS, CallMessage, NextItemMessage
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.stream_client import IsolatedItems
-from flags.serving.isolated.transfer import CarriedResponse, InputState, Traced, carried_scope
+from flags.serving.isolated.transfer import InputState, Traced, carried_scope
 from flags.serving.sides.context import SideContext
 
 logger = logging.getLogger(__name__)
@@ -52,14 +54,16 @@ class IsolatedSide:
         start_within: float = 60.0,
         max_memory: int | None = None,
         gc_freeze: bool = True,
+        environment: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
         """Place `service` as the candidate.
 
         A call that has run for its whole time limit costs the process, and so does memory beyond
         `max_memory` bytes. It may take longer than `start_within` seconds to load, but then the
         worker starts without it. With `gc_freeze`, what it has loaded is left out of garbage
-        collection.
+        collection. `environment` says how the variables of its process differ from this one's.
         """
+        self._environment = environment
         self._service = service
         self._start_within = start_within
         self._max_memory = max_memory
@@ -74,7 +78,9 @@ class IsolatedSide:
     async def start(self) -> None:
         """Start the process; one that cannot be loaded fails each request instead."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
-        self._program = ChildProgram.of(self._service, self._folder, gc_freeze=self._gc_freeze)
+        self._program = ChildProgram.of(
+            self._service, self._folder, self._environment(), gc_freeze=self._gc_freeze
+        )
         loaded_or_not = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(loaded_or_not))
         try:
@@ -100,10 +106,12 @@ class IsolatedSide:
 
         async def call(*args: Any, **kwargs: Any) -> CallResult:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
-            asked = _asked(api, args, kwargs, context)
-            outcome, response = await self._submit(asked, takes_a_thread=takes_a_thread)
+            made = self._submit(_asked(api, args, kwargs, context), takes_a_thread=takes_a_thread)
+            outcome, response = await made.outcome
             if context is not None and response is not None:
                 response.apply_to(context)
+            if made.tasks is not None:
+                _leave_behind(made, context, outcome.value)
             return outcome
 
         return call
@@ -129,17 +137,15 @@ class IsolatedSide:
             return True
         try:
             asked = self._submit(READINESS, takes_a_thread=False)
-            outcome, _ = await asyncio.wait_for(asked, _PROBE_WITHIN)
+            outcome, _ = await asyncio.wait_for(asked.outcome, _PROBE_WITHIN)
         except TimeoutError:
             return False
         return bool(outcome.value)
 
-    def _submit(
-        self, message: CallMessage | str, *, takes_a_thread: bool
-    ) -> "asyncio.Future[tuple[CallResult, CarriedResponse | None]]":
+    def _submit(self, message: CallMessage | str, *, takes_a_thread: bool) -> SideCall:
         call = SideCall(message, takes_a_thread=takes_a_thread)
         self._enter(call)
-        return call.outcome
+        return call
 
     def _submit_next_item(
         self, message: NextItemMessage, process: SideProcess | None, *, takes_a_thread: bool
@@ -243,6 +249,19 @@ def _asked(
         None if context is None else (api.ctx_param or "", carried_scope(context.request)),
         Traced.current(),
     )
+
+
+def _leave_behind(call: SideCall, context: SideContext | None, answer: Any) -> None:
+    """Have the process run the background tasks that are there, if the answer is served."""
+
+    async def served() -> None:
+        if call.process is not None and call.tasks is not None:
+            call.process.tell(call.tasks)
+
+    if context is not None:
+        context.left_elsewhere = served
+    elif isinstance(answer, Response):
+        answer.background = BackgroundTask(served)
 
 
 async def _loading_error(process: SideProcess) -> Exception | None:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from flags.pairing.scorer import CallResult
 from flags.pairing.streams.items import END
-from flags.serving.isolated.host import CallMessage, CloseMessage, NextItemMessage
+from flags.serving.isolated.host import (
+    CallMessage,
+    CloseMessage,
+    NextItemMessage,
+    ServedMessage,
+)
 from flags.serving.isolated.transfer import CarriedResponse
 from flags.serving.sides.context import SideContext
 
@@ -53,6 +58,8 @@ class IsolatedItems:
         item: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
         asked = self._asked() if self._call is None else None
         self._api = asked.api if asked is not None else self._api
+        if asked is not None and self._context is not None:
+            self._context.left_elsewhere = self._served
         self._call = self._submit(
             NextItemMessage(self._api, self._number, asked),
             self._process,
@@ -74,6 +81,11 @@ class IsolatedItems:
                 self._call.outcome.cancel()
             await asyncio.wait({self._call.outcome})
         self._end()
+
+    async def _served(self) -> None:
+        """Have the process run the background tasks of a stream that was served."""
+        if self._process is not None:
+            self._process.tell(ServedMessage(self._api, -self._number))
 
     def _arrived(
         self,

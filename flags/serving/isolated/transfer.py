@@ -1,7 +1,7 @@
 """What travels with a request to the candidate's process and back, beyond plain pickle."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
 from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
+from flags.serving.http.outgoing import travelling
 from flags.serving.sides.context import SideContext
 
 _CARRIED: Final = (
@@ -72,17 +73,26 @@ class Traced(NamedTuple):
     span_id: int
     flags: int
     request_id: int | None
+    headers: Mapping[str, str] | None
+    """Those by which the request is known, for the services that the side depends on."""
 
     @classmethod
     def current(cls) -> "Traced":
         """Return what is current in this task."""
         span = trace.get_current_span().get_span_context()
-        return cls(span.trace_id, span.span_id, span.trace_flags, trace_context.request_id)
+        return cls(
+            span.trace_id,
+            span.span_id,
+            span.trace_flags,
+            trace_context.request_id,
+            travelling.get(),
+        )
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Make this current."""
         trace_context.request_id = self.request_id
+        travelling.set(self.headers)
         span = trace.NonRecordingSpan(
             trace.SpanContext(
                 self.trace_id,

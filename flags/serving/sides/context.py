@@ -1,37 +1,20 @@
 """A `bentoml.Context` for each side, so that a shadow cannot change the response."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import bentoml
+from starlette.background import BackgroundTask
 from starlette.requests import Request
+from starlette.responses import Response
 
-_OWN: Final = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "date",
-        "host",
-        "keep-alive",
-        "server",
-        "te",
-        "traceparent",
-        "tracestate",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "accept",
-        "accept-encoding",
-        "buffer-lengths",
-        "x-bentoml-request-id",
-        "x-bentoml-trace-id",
-    }
-)
-"""Headers that belong to one hop, or that BentoML sets itself."""
+from flags.serving.bentoml_private import ALL_SERDE, IODescriptor, set_cookies
+
+SHADOW_HEADER: Final = (b"x-shadow", b"true")
+"""What a side sees in the caller's headers where nobody waits for its answer."""
+
+_JSON: Final = "application/json"
 
 
 class SideContext(bentoml.Context):
@@ -45,6 +28,13 @@ class SideContext(bentoml.Context):
     ) -> None:
         super().__init__()
         self.state = state
+        self.is_shadow = False
+        self.is_applied = False
+        """Whether the side's answer has its status and headers already, and all others."""
+        self.raw_cookies: list[bytes] = []
+        """Values of `set-cookie` that came ready from another process."""
+        self.left_elsewhere: Callable[[], Awaitable[None]] | None = None
+        """Runs the background tasks that were added in another process."""
         self._request = request
         self._new_folder = new_folder
         self._temp_dir: str | None = None
@@ -67,19 +57,50 @@ class SideContext(bentoml.Context):
             self._temp_dir = self._new_folder()
         return self._temp_dir
 
-    def apply_to(
+    def mark_shadow(self) -> None:
+        """Tell the side that nobody waits for its answer, as service meshes tell mirrored hosts."""
+        self.is_shadow = True
+        scope = self._request.scope
+        marked = Request(
+            {**scope, "headers": [*scope["headers"], SHADOW_HEADER]}, self._request.receive
+        )
+        marked.metadata = marked.headers  # type: ignore[attr-defined]  # as BentoML does
+        self._request = marked
+
+    def leave_tasks_to(
         self, response: bentoml.Context.ResponseContext, *, streaming: bool = False
     ) -> None:
-        """Make this side's response the caller's; one that is `streaming` may still add tasks."""
-        response.status_code = self._response.status_code
-        response.metadata.update(self._response.metadata)
-        response.cookies.extend(self._response.cookies)
+        """Have what the side left behind run after the caller's `response`.
+
+        A side that is `streaming` may still add tasks.
+        """
         if streaming:
             response.background.add_task(self._response.background)
         else:
             response.background.tasks.extend(self._response.background.tasks)
+        if self.left_elsewhere is not None:
+            response.background.tasks.append(BackgroundTask(self.left_elsewhere))
+
+    async def run_tasks(self) -> None:
+        """Run what the side left behind."""
+        await self._response.background()
+        if self.left_elsewhere is not None:
+            await self.left_elsewhere()
 
 
-def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that travel on to, or back from, a model in another process."""
-    return {name: value for name, value in headers.items() if name.lower() not in _OWN}
+async def with_context(
+    answer: Any, context: SideContext, spec: type[IODescriptor], request: Request
+) -> Response:
+    """Return `answer` as BentoML sends it for an API that has a context: with all that it set."""
+    if context.is_applied and isinstance(answer, Response):
+        return answer
+    response: Response = answer
+    if not isinstance(answer, Response):
+        media_type = request.headers.get("content-type", _JSON).split(";")[0].strip()
+        serde = ALL_SERDE.get(media_type, ALL_SERDE[_JSON])()
+        response = await spec.to_http_response(answer, serde)
+    response.status_code = context.response.status_code
+    response.headers.update(context.response.metadata)
+    set_cookies(response, context.response.cookies)
+    response.raw_headers.extend((b"set-cookie", each) for each in context.raw_cookies)
+    return response

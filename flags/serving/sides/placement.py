@@ -54,19 +54,40 @@ class PlacedSide(Protocol):
         """Say whether the side can answer."""
 
 
+class PlacedPrimary(PlacedSide, Protocol):
+    """The side that stands for the service: its hooks answer what the server is asked."""
+
+    @property
+    def instance(self) -> Instance:
+        """Return the instance of the service, or the proxy in its place."""
+
+    async def is_alive(self) -> bool:
+        """Say what the service's own `__is_alive__` says."""
+
+    async def metrics(self, text: str) -> str:
+        """Return what the service's own `__metrics__` makes of `text`."""
+
+
 class EmbeddedSide:
     """A side in this process: its service's class is instantiated here, hooks included."""
 
     def __init__(self, side: Side, service: Service[Any]) -> None:
+        """Place `service`; the primary's instance is made at once, as without us."""
         self._side = side
         self._service = service
-        self._instance: Instance = None
+        self._instance: Instance = service() if side is Side.PRIMARY else None
         self._failure: Exception | None = None
 
+    @property
+    def instance(self) -> Instance:
+        """Return the instance; None of a candidate that is not loaded."""
+        return self._instance
+
     async def start(self) -> None:
-        """Instantiate the service; a candidate that cannot be loaded fails each request instead."""
+        """Run what a start runs; a candidate that cannot be loaded fails each request instead."""
         try:
-            self._instance = self._service()
+            if self._instance is None:
+                self._instance = self._service()
             await open_dependencies(self._service, self._instance)
             await run_hooks(self._service, self._instance, "__bentoml_startup_hook__")
         except Exception as error:
@@ -97,10 +118,18 @@ class EmbeddedSide:
 
     async def is_ready(self) -> bool:
         """Ask the service's own `__is_ready__`, if it has one."""
-        probe = getattr(self._instance, "__is_ready__", None)
-        if probe is None:
+        if not hasattr(self._service.inner, "__is_ready__"):
             return self._instance is not None
-        return bool(await probe() if inspect.iscoroutinefunction(probe) else probe())
+        return bool(await _hooked(self._instance.__is_ready__))
+
+    async def is_alive(self) -> bool:
+        """Ask the service's own `__is_alive__`."""
+        return bool(await _hooked(self._instance.__is_alive__))
+
+    async def metrics(self, text: str) -> str:
+        """Ask the service's own `__metrics__`."""
+        metrics: str = await _hooked(self._instance.__metrics__, text)
+        return metrics
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError(f"{self._service.name} could not be loaded") from self._failure
@@ -108,6 +137,12 @@ class EmbeddedSide:
     async def _refuse_stream(self, *_: Any, **__: Any) -> AsyncGenerator[Any, None]:
         self._refuse()
         yield
+
+
+async def _hooked(hook: Callable[..., Any], *args: Any) -> Any:
+    if inspect.iscoroutinefunction(hook):
+        return await hook(*args)
+    return await asyncio.to_thread(hook, *args)
 
 
 def as_generator(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,23 +1,21 @@
 """A side in worker processes of its own, reached through BentoML's client."""
 
-import json
 import logging
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from contextvars import ContextVar
 from typing import Any
 
+import aiohttp
 import pydantic
 from bentoml import Service
-from bentoml.exceptions import BentoMLException
 
 from flags.serving.bentoml_private import APIMethod, IORootModel, RemoteProxy
-from flags.serving.sides.binary_answers import is_file
-from flags.serving.sides.context import SideContext, forwarded
+from flags.serving.side_calls import CONTEXT
+from flags.serving.sides.context import SideContext
 from flags.serving.sides.placement import Instance
-from flags.serving.sides.runner_client import RunnerClient
+from flags.serving.sides.runner_client import RunnerClient, new_session
 
 logger = logging.getLogger(__name__)
 
@@ -25,71 +23,125 @@ logger = logging.getLogger(__name__)
 class RunnerSide:
     """A side in worker processes of its own, reached through BentoML's client."""
 
-    def __init__(self, service: Service[Any], proxy: Instance) -> None:
+    def __init__(
+        self, service: Service[Any], proxy: Callable[[], Instance], *, shadow_tasks: bool = False
+    ) -> None:
         """Reach `service` by `proxy`, what `bentoml.depends` resolves to in a running worker."""
         self._service = service
-        self._proxy = proxy
+        self._resolve = proxy
+        self._resolved: Instance = None
+        self._shadow_tasks = shadow_tasks
         self._folder: str | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def instance(self) -> Instance:
+        """Return the proxy; where no other process runs, as in a unit test, the service itself."""
+        if self._resolved is None:
+            self._resolved = self._resolve()
+        return self._resolved
+
+    @property
+    def is_remote(self) -> bool:
+        """Say whether there is another process."""
+        return isinstance(self.instance, RemoteProxy)
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Return the session to the other process."""
+        if self._session is None:
+            self._session = new_session(self.instance.to_async)
+        return self._session
 
     async def start(self) -> None:
         """Set the proxy up, without waiting for the other process."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
-        if isinstance(self._proxy, RemoteProxy):
-            await self._proxy.__aenter__()
+        if self.is_remote:
+            await self.instance.__aenter__()
 
     async def stop(self) -> None:
         """Close the proxy."""
-        if isinstance(self._proxy, RemoteProxy):
-            await self._proxy.close()
+        if self._session is not None:
+            await self._session.close()
+        if self.is_remote:
+            await self.instance.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:
         """Return a call of `api` in the other process."""
-        client = self._proxy.to_async
-        if not isinstance(self._proxy, RemoteProxy):
-            remote = getattr(client, api.name)
-        elif api.is_stream:
-            remote = RunnerClient(client, api).items
-        elif is_file(api.output_spec):
-            remote = RunnerClient(client, api, self._folder if read else None).file
-        elif api.ctx_param is None:
-            remote = getattr(client, api.name)
-        else:
-            remote = _with_headers(client, api.name, api.ctx_param)
+        client = self.instance.to_async
+        if not self.is_remote:
+            return _local(api, getattr(client, api.name))
+        folder = self._folder if read else None
+        remote = RunnerClient(client, self.session, api, folder, shadow_tasks=self._shadow_tasks)
         return _stream(api, remote) if api.is_stream else _call(api, remote)
 
     async def is_ready(self) -> bool:
         """Ask the other process."""
-        if not isinstance(self._proxy, RemoteProxy):
+        return await self._says_ok(self._probe("readyz"))
+
+    async def is_alive(self) -> bool:
+        """Ask the other process."""
+        return await self._says_ok(self._probe("livez"))
+
+    async def metrics(self, text: str) -> str:
+        """Return what the service's own `__metrics__` makes of the metrics, which all share."""
+        if not self.is_remote:
+            return text
+        prefix = self._service.path_prefix or ""
+        async with self.session.get(f"{prefix}/metrics") as response:
+            return await response.text()
+
+    def _probe(self, name: str) -> str:
+        path: str = self._service.config.get("endpoints", {}).get(name, f"/{name}")
+        return path
+
+    async def _says_ok(self, path: str) -> bool:
+        if not self.is_remote:
             return True
         try:
-            return bool(await self._proxy.is_ready(5))
-        except Exception as error:  # the process is not there
-            logger.debug("%s is not ready: %s", self._service.name, error)
+            async with self.session.get(path, timeout=aiohttp.ClientTimeout(5)) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:  # the process is not there
+            logger.debug("%s does not answer %s: %s", self._service.name, path, error)
             return False
 
 
-def _call(api: APIMethod[..., Any], remote: Callable[..., Any]) -> Callable[..., Any]:
+def _call(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await remote(*(_sendable(api, value) for value in args), **kwargs)
-        except BentoMLException as error:
-            raise _unwrapped(error) from None
+        context: SideContext = kwargs.pop(CONTEXT)
+        return await remote.answer(context, *(_sendable(api, each) for each in args), **kwargs)
 
     return call
 
 
-def _stream(api: APIMethod[..., Any], remote: Callable[..., Any]) -> Callable[..., Any]:
+def _stream(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
     async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        try:
-            async with aclosing(remote(*(_sendable(api, each) for each in args), **kwargs)) as own:
-                async for item in own:
-                    yield item
-        except BentoMLException as error:
-            raise _unwrapped(error) from None
+        context: SideContext = kwargs.pop(CONTEXT)
+        given = (_sendable(api, each) for each in args)
+        async with aclosing(remote.items(context, *given, **kwargs)) as own:
+            async for item in own:
+                yield item
 
     return items
+
+
+def _local(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` of a side in this process, with the context that its API takes."""
+
+    def given(kwargs: dict[str, Any]) -> dict[str, Any]:
+        context = kwargs.pop(CONTEXT)
+        return kwargs if api.ctx_param is None else {**kwargs, api.ctx_param: context}
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await method(*args, **given(kwargs))
+
+    async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        async for item in method(*args, **given(kwargs)):
+            yield item
+
+    return items if api.is_stream else call
 
 
 def _sendable(api: APIMethod[..., Any], value: Any) -> Any:
@@ -97,40 +149,3 @@ def _sendable(api: APIMethod[..., Any], value: Any) -> Any:
     if isinstance(value, pydantic.BaseModel) and not issubclass(api.input_spec, IORootModel):
         return value.model_dump(by_alias=True)
     return value
-
-
-def _unwrapped(error: BentoMLException) -> BentoMLException:
-    """Return the error that the other process answered with, without its wrapping in JSON."""
-    try:
-        content = json.loads(str(error))
-        message = (content[0] if isinstance(content, list) else content)["error"]
-    except (ValueError, LookupError, TypeError):
-        return error
-    return type(error)(message, error_code=error.error_code)
-
-
-def _with_headers(client: Any, name: str, parameter: str) -> Callable[..., Any]:
-    """Return a call that carries the context's headers to the model's process and back.
-
-    BentoML's client offers no public way: its `_call` takes headers, and its `_parse_response` is
-    the one place that sees those of the answer. A test over real processes holds both in place.
-    """
-    carried: ContextVar[SideContext | None] = ContextVar("carried", default=None)
-    parse = client._parse_response
-
-    async def parse_and_keep(endpoint: Any, response: Any) -> Any:
-        context = carried.get()
-        if context is not None:
-            context.response.status_code = response.status
-            context.response.metadata.update(forwarded(response.headers))
-        return await parse(endpoint, response)
-
-    client._parse_response = parse_and_keep
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        context: SideContext = kwargs.pop(parameter)
-        carried.set(context)  # each call runs in a task of its own
-        headers = forwarded(context.request.headers)
-        return await client._call(client.endpoints[name], args, kwargs, headers=headers)
-
-    return call

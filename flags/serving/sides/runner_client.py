@@ -1,29 +1,35 @@
 """A client of a model's process, for answers that BentoML's client would change.
 
-That client cuts a stream into pieces of its own, decodes an image, writes a file under another
-name, and ends a stream after the service's time limit. It offers no public way to the response as
-it came: `_session_manager` and `_build_payload` are the ones used here. A test over real processes
-holds them in place.
+BentoML's client cuts a stream into pieces of its own, decodes an image, writes a file under another
+name, reads every other answer as a value, and takes each status from 400 on for an error. It offers
+no public way to the response as it came: `_build_payload`, `_deserialize_output` and
+`_session_manager` are what is used of it here. A test over real processes holds them in place.
 """
 
 import asyncio
 import io
+import json
 import pickle
 import pickletools
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlparse
 
 import aiohttp
-from starlette.responses import Response
+from bentoml.exceptions import BentoMLException
+from multidict import CIMultiDict
+from starlette.responses import Response, StreamingResponse
 
 from flags.pairing.scorer import CallResult
-from flags.serving.bentoml_private import APIMethod, IORootModel, map_exception
-from flags.serving.sides.binary_answers import is_image
-from flags.serving.sides.context import SideContext, forwarded
+from flags.serving.bentoml_private import APIMethod, IORootModel, Payload, uri_to_path
+from flags.serving.sides.binary_answers import is_file, is_image
+from flags.serving.sides.context import SideContext
+from flags.serving.sides.runner_wire import HEADER, WireCall, kept_headers, with_headers
 
 _PICKLED: Final = b"\x80"
 """First byte of every pickle, and of no text in UTF-8."""
@@ -31,35 +37,85 @@ _PICKLED: Final = b"\x80"
 _NEXT_BUFFER: Final = b"\x97"
 """Where a pickle has this, there may be an array behind it."""
 
-_FILE_HEADERS: Final = ("content-type", "content-disposition", "etag", "last-modified")
-"""What BentoML says of a file besides its length."""
+_VALUE: Final = "buffer-lengths"
+"""Header of an answer that is a value, pickled."""
+
+_OF_A_TEXT: Final = frozenset({b"content-length", b"content-type"})
 
 _FILES_KEPT: Final = 60.0
 """Seconds that `score` has for reading a file."""
+
+_ANSWERED: Final = "bentoml_flags_response"
+"""Attribute of an error: the response that said it."""
+
+
+def answered_with(error: BaseException) -> Response | None:
+    """Return the response by which another process said `error`."""
+    return getattr(error, _ANSWERED, None)
+
+
+def new_session(client: Any) -> aiohttp.ClientSession:
+    """Return a session to where BentoML's asynchronous `client` goes, which changes nothing.
+
+    BentoML's own closes after 100 requests, and with it what other tasks have in flight
+    (https://github.com/bentoml/BentoML/issues/5540).
+    """
+    url = urlparse(client.url)
+    connector, base = None, client.url
+    if url.scheme == "file":
+        connector = aiohttp.UnixConnector(path=uri_to_path(client.url), limit=0)
+        base = "http://127.0.0.1:3000"
+    elif url.scheme == "tcp":
+        base = f"http://{url.netloc}"
+    return aiohttp.ClientSession(
+        base_url=base,
+        headers=client.default_headers,
+        connector=connector or aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        auto_decompress=False,
+    )
 
 
 class RunnerClient:
     """Calls of one API in the model's process, answered as they come."""
 
-    def __init__(self, client: Any, api: APIMethod[..., Any], folder: str | None = None) -> None:
-        """Call `api` by BentoML's asynchronous `client`.
+    def __init__(
+        self,
+        client: Any,
+        session: aiohttp.ClientSession,
+        api: APIMethod[..., Any],
+        folder: str | None = None,
+        *,
+        shadow_tasks: bool = False,
+    ) -> None:
+        """Call `api` by BentoML's asynchronous `client`, over `session`.
 
-        With a `folder`, an answer that is a file is there as the image, or as a path in it.
+        With a `folder`, an answer that is a file is there as the image, or as a path in it. With
+        `shadow_tasks`, background tasks of shadows run too.
         """
         self._client = client
+        self._session = session
         self._api = api
         self._folder = folder
+        self._path = (client.service.path_prefix or "") + api.route
+        self._shadow_tasks = shadow_tasks
         schema = api.output_spec.model_json_schema()
         self._is_text = schema.get("type") == "string"  # bytes as well
 
-    async def items(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+    async def items(
+        self, context: SideContext, *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[Any, None]:
         """Yield the items of a stream, each as the model yielded it.
 
         The model's process sends every item as one HTTP chunk: a text or bytes as they are, any
         other pickled, its arrays as chunks behind it.
         """
-        response = await self._response(args, kwargs)
+        response = await self._response(context, args, kwargs)
         try:
+            if not response.ok and (error := _error(response, await response.read())):
+                raise error
+            self._tell(context, response)
             chunks = _chunks(response)
             async for chunk in chunks:
                 if self._is_text or not chunk.startswith(_PICKLED):
@@ -70,42 +126,79 @@ class RunnerClient:
         finally:
             response.close()
 
-    async def file(self, *args: Any, **kwargs: Any) -> CallResult:
-        """Return an image or a file with the response that brought it."""
+    async def answer(self, context: SideContext, *args: Any, **kwargs: Any) -> CallResult:
+        """Return the value that the model returned, or the response."""
         began = time.perf_counter()
-        response = await self._response(args, kwargs)
+        response = await self._response(context, args, kwargs)
+        if self._passes_through(response, context):
+            sent = with_headers(
+                StreamingResponse(_passed(response), response.status), response.raw_headers
+            )
+            context.is_applied = True
+            return CallResult(sent, None, time.perf_counter() - began)
         body = await response.read()
-        headers = {name: value for name in _FILE_HEADERS if (value := response.headers.get(name))}
-        value = None if self._folder is None else self._value(response, body)
-        duration = time.perf_counter() - began
-        return CallResult(value, None, duration, Response(body, headers=headers))
+        if not response.ok and (error := _error(response, body)):
+            raise error
+        if self._is_value(response):
+            self._tell(context, response)
+            payload = Payload((body,), response.headers)
+            value = self._client._deserialize_output(
+                payload, self._client.endpoints[self._api.name]
+            )
+            return CallResult(value, None, time.perf_counter() - began)
+        context.is_applied = True
+        sent = with_headers(Response(body, response.status), response.raw_headers)
+        value = sent
+        if is_file(self._api.output_spec) and response.ok:
+            value = None if self._folder is None else self._file(response, body)
+        return CallResult(value, None, time.perf_counter() - began, sent)
 
-    async def _response(self, args: Any, kwargs: dict[str, Any]) -> aiohttp.ClientResponse:
+    def _passes_through(self, response: aiohttp.ClientResponse, context: SideContext) -> bool:
+        """Say whether to send a response on while it comes: one that is a stream, for a caller."""
+        is_stream = response.content_length is None and response.ok
+        return is_stream and not context.is_shadow and _VALUE not in response.headers
+
+    def _is_value(self, response: aiohttp.ClientResponse) -> bool:
+        """Say whether the model returned a value: a text looks like a response of that text."""
+        if _VALUE in response.headers:
+            return True
+        ours = self._api.output_spec.mime_type().split(";")[0].strip()
+        if not self._is_text or response.content_type != ours:
+            return False
+        if self._api.ctx_param is not None:  # its context decides the status in any case
+            return True
+        names = {name for name, _ in kept_headers(response.raw_headers)}
+        return bool(response.status == HTTPStatus.OK) and names <= _OF_A_TEXT
+
+    async def _response(
+        self, context: SideContext, args: Any, kwargs: dict[str, Any]
+    ) -> aiohttp.ClientResponse:
         client, endpoint = self._client, self._client.endpoints[self._api.name]
-        context: SideContext | None = kwargs.pop(self._api.ctx_param or "", None)
-        own = {} if context is None else forwarded(context.request.headers)
-        headers = {"content-type": client.media_type, **own}
-        session: aiohttp.ClientSession = await client._session_manager.get_session()
+        runs_tasks = self._shadow_tasks or not context.is_shadow
+        call = WireCall.of(context.request.scope, runs_tasks=runs_tasks)
+        headers = CIMultiDict({"content-type": client.media_type, HEADER: call.packed()})
         body = client._build_payload(endpoint, args, kwargs, headers)
         async with asyncio.timeout(client.timeout):  # to its first item; not to its last
-            response = await session.post(
-                endpoint.route,
-                data=body,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=None),
+            return await self._session.post(
+                self._path, data=body, headers=headers, allow_redirects=False
             )
-        if not response.ok:
-            raise await map_exception(response)
-        if context is not None:
-            context.response.status_code = response.status
-            context.response.metadata.update(forwarded(response.headers))
-        return response
+
+    def _tell(self, context: SideContext, response: aiohttp.ClientResponse) -> None:
+        """Set what came with a value on the context, if the side could set anything."""
+        if self._api.ctx_param is None:
+            return
+        context.response.status_code = response.status
+        for name, value in kept_headers(response.raw_headers):
+            if name == b"set-cookie":
+                context.raw_cookies.append(value)
+            elif name != b"content-length":
+                context.response.metadata[name.decode("latin-1")] = value.decode("latin-1")
 
     def _restored(self, dumped: Any) -> Any:
         model = self._api.output_spec.model_validate(dumped)
         return model.root if isinstance(model, IORootModel) else model
 
-    def _value(self, response: aiohttp.ClientResponse, body: bytes) -> Any:
+    def _file(self, response: aiohttp.ClientResponse, body: bytes) -> Any:
         if is_image(self._api.output_spec):
             from PIL import Image  # an extra that only such a service has
 
@@ -116,6 +209,47 @@ class RunnerClient:
         path = folder / Path((disposition and disposition.filename) or "answer").name
         path.write_bytes(body)
         return path
+
+
+def _error(response: aiohttp.ClientResponse, body: bytes) -> BentoMLException | None:
+    """Return the error that BentoML made this response of, which goes with it.
+
+    None for a status and an answer of the model's own: BentoML writes errors in three ways.
+    """
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = None
+    said: Any = None
+    if response.content_type == "application/json" and _VALUE not in response.headers:
+        if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
+            said = content[0].get("error") if set(content[0]) == {"error"} else None
+        elif isinstance(content, dict) and set(content) == {"error"}:
+            said = content["error"] if _is_general(response.status, content["error"]) else None
+        elif isinstance(content, dict) and set(content) == {"error", "detail"}:
+            said = content["error"] if response.status == HTTPStatus.BAD_REQUEST else None
+    if not isinstance(said, str):
+        return None
+    status = HTTPStatus(response.status)
+    error = BentoMLException.error_mapping.get(status, BentoMLException)(said, error_code=status)
+    answer = with_headers(Response(body, response.status), response.raw_headers)
+    setattr(error, _ANSWERED, answer)
+    return error
+
+
+def _is_general(status: int, said: Any) -> bool:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return bool(said == "Authorization error")
+    ours = ("An unexpected error has occurred", "Not able to process the request in", "Too many re")
+    return isinstance(said, str) and said.startswith(ours)
+
+
+async def _passed(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    finally:
+        response.close()
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:

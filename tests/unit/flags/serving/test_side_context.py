@@ -2,9 +2,15 @@
 
 import bentoml
 import pytest
+from _bentoml_sdk.io_models import IODescriptor
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 
-from flags.serving.sides.context import SideContext, forwarded
+from flags.serving.sides.context import SideContext, with_context
+
+
+def text_of() -> str:
+    return ""
 
 
 @pytest.fixture
@@ -30,27 +36,46 @@ def test_each_side_sees_the_same_request_and_its_own_response(request_: Request)
     assert shown(primary.response) == (200, {}, [])
 
 
-def test_the_served_side_s_response_becomes_the_caller_s(request_: Request) -> None:
-    side, caller = SideContext(request_, {}), bentoml.Context.ResponseContext()
-    caller.headers["x-kept"] = "kept"
-    caller.headers["x-both"] = "old"
+@pytest.mark.parametrize(
+    "returned", ["a text", PlainTextResponse("a text", 404, {"x-both": "old"})]
+)
+async def test_an_answer_is_sent_with_what_its_side_set(
+    request_: Request, returned: str | PlainTextResponse
+) -> None:
+    side = SideContext(request_, {})
     side.response.status_code = 202
     side.response.headers["x-both"] = "new"
-    side.response.headers["x-added"] = "added"
     side.response.set_cookie("seen", "1")
-    side.apply_to(caller)
-    assert shown(caller) == (
-        202,
-        {"x-kept": "kept", "x-both": "new", "x-added": "added"},
-        ["seen=1"],
-    )
+    side.raw_cookies.append(b"other=2")
+    spec = IODescriptor.from_output(text_of)
+    sent = await with_context(returned, side, spec, request_)
+    assert (sent.status_code, sent.body, sent.headers["x-both"]) == (202, b"a text", "new")
+    cookies = [value for name, value in sent.headers.items() if name == "set-cookie"]
+    assert [cookie.split(";")[0] for cookie in cookies] == ["seen=1", "other=2"]
+
+
+async def test_a_response_that_has_everything_is_sent_as_it_is(request_: Request) -> None:
+    side = SideContext(request_, {})
+    side.is_applied = True
+    returned = PlainTextResponse("gone", 404)
+    spec = IODescriptor.from_output(text_of)
+    assert await with_context(returned, side, spec, request_) is returned
+    assert returned.status_code == 404
+
+
+def test_a_shadow_is_told_so_in_its_headers_and_no_one_else(request_: Request) -> None:
+    primary, candidate = SideContext(request_, {}), SideContext(request_, {})
+    candidate.mark_shadow()
+    assert candidate.request.headers["X-Shadow"] == "true"
+    assert candidate.request.headers["X-Tenant"] == "t1"
+    assert "X-Shadow" not in primary.request.headers
 
 
 async def test_background_tasks_of_the_served_side_run_after_the_answer(request_: Request) -> None:
     ran: list[str] = []
     side, caller = SideContext(request_, {}), bentoml.Context.ResponseContext()
     side.response.background.add_task(ran.append, "after the answer")
-    side.apply_to(caller)
+    side.leave_tasks_to(caller)
     await caller.background()
     assert ran == ["after the answer"]
 
@@ -60,18 +85,3 @@ def test_a_context_is_what_bentoml_s_own_code_expects(request_: Request) -> None
     assert isinstance(context, bentoml.Context)
     with context.in_request(request_):
         pass
-
-
-def test_headers_of_one_hop_do_not_travel_on() -> None:
-    headers = {
-        "X-Tenant": "t1",
-        "Authorization": "Bearer x",
-        "Content-Type": "application/json",
-        "content-length": "5",
-        "Transfer-Encoding": "chunked",
-        "Connection": "close",
-        "Host": "service",
-        "traceparent": "00-1-2-01",
-        "X-BentoML-Request-Id": "1",
-    }
-    assert forwarded(headers) == {"X-Tenant": "t1", "Authorization": "Bearer x"}

@@ -265,6 +265,21 @@ def test_a_stickiness_that_may_change_sides_or_is_not_sent_is_warned_of(
     assert warning is None if words is None else words in str(warning)
 
 
+@pytest.mark.parametrize("others", [(), ({"name": "userWithId", "parameters": {"userIds": "1"}},)])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"name": "gradualRolloutRandom", "parameters": {"percentage": "50"}},
+        {"name": "flexibleRollout", "parameters": {"rollout": "5", "stickiness": "random"}},
+    ],
+)
+def test_a_strategy_that_draws_anew_for_each_request_is_warned_of(
+    strategy: dict[str, Any], others: tuple[dict[str, Any], ...]
+) -> None:
+    definition = only({**flag(strategy), "strategies": [strategy, *others]})
+    assert "the same request id may get either side" in str(stickiness_warning(definition, SENT))
+
+
 def test_a_flag_without_a_gradual_rollout_has_no_stickiness_to_warn_of() -> None:
     assert stickiness_warning(only(flag()), SENT) is None
 

@@ -1,0 +1,184 @@
+"""Serve the applications that are mounted into the primary: their `self` is the primary's instance.
+
+Where the primary runs in processes of its own, its applications run there, and requests for them
+are handed on.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+from bentoml import Service
+from multidict import CIMultiDict
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from flags.serving.bentoml_private import set_current_service
+from flags.serving.sides.runner_wire import HEADER, WireCall, with_headers
+
+NewSession = Callable[[], aiohttp.ClientSession]
+"""Returns the session to the primary's process."""
+
+_SENT_ON: Final = frozenset({"content-type", "content-length"})
+
+
+def primary_as_current(primary: Callable[[], Any]) -> Starlette:
+    """Return an application without routes, at whose start the primary becomes the current service.
+
+    BentoML makes the migrated one that, just before applications start: `get_current_service()` in
+    them, and so the `self` of their routes, must be the primary's instance.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:
+        set_current_service(primary())
+        yield
+
+    return Starlette(lifespan=lifespan)
+
+
+def handed_on(app: ASGIApp, session: NewSession) -> ASGIApp:
+    """Return `app` as BentoML sees it, whose requests go to the primary's process."""
+    forwarding = _Forwarding(session)
+    if not isinstance(app, Starlette):
+        return forwarding
+    # BentoML matches the routes of such an application, describes them, and starts it.
+    kind = type(app)
+
+    async def call(_: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        await forwarding(scope, receive, send)
+
+    def router(_: Any) -> SimpleNamespace:
+        return SimpleNamespace(routes=vars(app)["router"].routes, lifespan_context=_not_here)
+
+    proxy: ASGIApp = object.__new__(
+        type(kind.__name__, (kind,), {"__call__": call, "router": property(router)})
+    )
+    vars(proxy).update(vars(app))
+    return proxy
+
+
+def carry_over(service: Service[Any], primary: Service[Any], session: NewSession | None) -> None:
+    """Mount the applications of `primary` into `service`.
+
+    A `session` is given if they run in other processes.
+    """
+    for app, path, name in primary.mount_apps:
+        mounted = app if session is None else handed_on(app, session)
+        service.mount_apps.append((mounted, path, name))
+
+
+@asynccontextmanager
+async def _not_here(_: Any) -> AsyncGenerator[None, None]:
+    yield
+
+
+class _Forwarding:
+    """An application that hands requests on as they came, and answers as they come."""
+
+    def __init__(self, session: NewSession) -> None:
+        self._session = session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._talk(WebSocket(scope, receive, send))
+        elif scope["type"] == "http":
+            request = Request(scope, receive)
+            try:
+                response = await self._forwarded(request)
+            except aiohttp.ClientError:
+                gone = PlainTextResponse("Internal Server Error", 500)
+                await gone(scope, receive, send)
+                return
+            sent = StreamingResponse(_body(response), response.status)
+            await with_headers(sent, response.raw_headers)(scope, receive, send)
+
+    async def _forwarded(self, request: Request) -> aiohttp.ClientResponse:
+        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+        headers = _call_headers(request.scope)
+        headers.update({n: v for n, v in request.headers.items() if n in _SENT_ON})
+        return await self._session().request(
+            request.method,
+            _url(request.scope),
+            data=_received(request) if has_body else None,
+            headers=headers,
+            allow_redirects=False,
+        )
+
+    async def _talk(self, ours: WebSocket) -> None:
+        protocols = ours.scope.get("subprotocols", ())
+        try:
+            theirs = await self._session().ws_connect(
+                _url(ours.scope), headers=_call_headers(ours.scope), protocols=protocols
+            )
+        except aiohttp.ClientError:
+            await ours.close()  # before it is accepted: refused with 403
+            return
+        async with theirs:
+            await ours.accept(theirs.protocol)
+            ways = [
+                asyncio.create_task(_to_app(ours, theirs)),
+                asyncio.create_task(_back(theirs, ours)),
+            ]
+            _, rest = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in rest:
+                way.cancel()
+            await asyncio.wait(ways)
+
+
+def _url(scope: Scope) -> Any:
+    from yarl import URL  # comes with aiohttp
+
+    raw = scope.get("raw_path") or scope["path"].encode()
+    query = scope.get("query_string", b"").decode("latin-1")
+    path = raw.split(b"?")[0].decode("latin-1")
+    return URL(f"{path}?{query}" if query else path, encoded=True)
+
+
+def _call_headers(scope: Scope) -> CIMultiDict[str]:
+    # `path` and `root_path` of a mounted application are what the mount made of them.
+    whole = {**scope, "root_path": scope.get("app_root_path", "")}
+    return CIMultiDict({HEADER: WireCall.of(whole, runs_tasks=True).packed()})
+
+
+async def _received(request: Request) -> AsyncGenerator[bytes, None]:
+    with suppress(ClientDisconnect):
+        async for chunk in request.stream():
+            if chunk:
+                yield chunk
+
+
+async def _body(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    finally:
+        response.close()
+
+
+async def _to_app(ours: WebSocket, theirs: aiohttp.ClientWebSocketResponse) -> None:
+    while True:
+        message = await ours.receive()
+        if message["type"] == "websocket.disconnect":
+            await theirs.close(code=message.get("code") or 1000)
+            return
+        if message.get("text") is not None:
+            await theirs.send_str(message["text"])
+        else:
+            await theirs.send_bytes(message.get("bytes") or b"")
+
+
+async def _back(theirs: aiohttp.ClientWebSocketResponse, ours: WebSocket) -> None:
+    async for message in theirs:
+        if message.type is aiohttp.WSMsgType.TEXT:
+            await ours.send_text(message.data)
+        elif message.type is aiohttp.WSMsgType.BINARY:
+            await ours.send_bytes(message.data)
+    with suppress(RuntimeError, WebSocketDisconnect):
+        await ours.close(code=theirs.close_code or 1000)

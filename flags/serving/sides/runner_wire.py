@@ -1,0 +1,84 @@
+"""What travels beside a call to a side in worker processes of its own, and back."""
+
+import json
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+HEADER: Final = "x-bentoml-flags-call"
+"""Header by which such a call is known; only a worker that others depend on looks at it."""
+
+_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"date",
+        b"keep-alive",
+        b"server",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-bentoml-request-id",
+        b"x-bentoml-trace-id",
+        b"buffer-lengths",
+    }
+)
+"""Headers of one hop, and those that the caller's own worker sets."""
+
+_PLAIN: Final = ("client", "server", "scheme", "http_version", "path", "root_path", "method")
+
+
+class WireCall(NamedTuple):
+    """A caller's request as the model's process is to see it."""
+
+    scope: dict[str, Any]
+    runs_tasks: bool
+    """Whether background tasks of the call are run: not those of a shadow."""
+
+    @classmethod
+    def of(cls, scope: Scope, *, runs_tasks: bool) -> "WireCall":
+        """Take what is plain of an ASGI scope."""
+        return cls(
+            {
+                **{key: scope[key] for key in _PLAIN if key in scope},
+                "query_string": scope.get("query_string", b""),
+                "headers": scope["headers"],
+            },
+            runs_tasks,
+        )
+
+    def packed(self) -> str:
+        """Return the value of the header: JSON in ASCII."""
+        scope = {
+            **self.scope,
+            "query_string": self.scope["query_string"].decode("latin-1"),
+            "headers": [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in self.scope["headers"]
+            ],
+        }
+        return json.dumps([scope, self.runs_tasks], separators=(",", ":"))
+
+    @classmethod
+    def unpacked(cls, text: bytes) -> "WireCall":
+        """Read the value of the header."""
+        scope, runs_tasks = json.loads(text)
+        scope["query_string"] = scope["query_string"].encode("latin-1")
+        scope["headers"] = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in scope["headers"]
+        ]
+        for key in ("client", "server"):
+            if scope.get(key) is not None:
+                scope[key] = tuple(scope[key])
+        return cls(scope, runs_tasks)
+
+
+def kept_headers(raw: Any) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response that are the caller's too."""
+    return [(name.lower(), value) for name, value in raw if name.lower() not in _HOP]
+
+
+def with_headers(response: Response, raw: Any) -> Response:
+    """Return `response` with the headers of the one that came, in place of its own."""
+    response.raw_headers = kept_headers(raw)
+    return response

@@ -1,0 +1,43 @@
+"""A caller's request travels to a model's process in one header, whatever it holds."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.serving.sides.runner_wire import WireCall, kept_headers
+
+BYTES = st.binary(max_size=20)
+
+
+@given(
+    headers=st.lists(st.tuples(BYTES, BYTES), max_size=5),
+    query=BYTES,
+    client=st.none() | st.tuples(st.text(max_size=10), st.integers(0, 65535)),
+    path=st.text(max_size=10),
+    runs_tasks=st.booleans(),
+)
+def test_a_call_is_unpacked_as_it_was_packed(
+    headers: list[tuple[bytes, bytes]],
+    query: bytes,
+    client: tuple[str, int] | None,
+    path: str,
+    runs_tasks: bool,
+) -> None:
+    scope = {"client": client, "path": path, "query_string": query, "headers": headers}
+    call = WireCall.of(scope, runs_tasks=runs_tasks)
+    packed = call.packed()
+    assert packed.isascii()
+    assert packed.isprintable()
+    assert WireCall.unpacked(packed.encode()) == call
+
+
+def test_headers_of_one_hop_do_not_travel_back() -> None:
+    raw = [
+        (b"X-Many", b"1"),
+        (b"X-Many", b"2"),
+        (b"Set-Cookie", b"a=1"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Connection", b"close"),
+        (b"Server", b"BentoML Service/V1"),
+        (b"Buffer-Lengths", b"4"),
+    ]
+    assert kept_headers(raw) == [(b"x-many", b"1"), (b"x-many", b"2"), (b"set-cookie", b"a=1")]

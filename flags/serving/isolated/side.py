@@ -13,7 +13,7 @@ from bentoml import Service
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
-from flags.errors import SideDownError
+from flags.errors import MigrationError, SideDownError
 from flags.pairing.call_queue import CallQueue
 from flags.pairing.scorer import CallResult
 from flags.serving.bentoml_private import APIMethod
@@ -78,8 +78,13 @@ class IsolatedSide:
     async def start(self) -> None:
         """Start the process; one that cannot be loaded fails each request instead."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
+        try:
+            environment = self._environment()
+        except MigrationError:  # a variable is not set: it fails each request
+            logger.exception("the candidate %s could not be loaded", self._service.name)
+            return
         self._program = ChildProgram.of(
-            self._service, self._folder, self._environment(), gc_freeze=self._gc_freeze
+            self._service, self._folder, environment, gc_freeze=self._gc_freeze
         )
         loaded_or_not = asyncio.Event()
         self._keeper = asyncio.create_task(self._keep(loaded_or_not))

@@ -17,7 +17,7 @@ IMPORT = "import flags.serving.bentoml_private as private; print(*private.__all_
 CONSTRUCTED = """
 import inspect
 from flags.serving.bentoml_private import APIMethod
-wanted = {"func", "batchable", "batch_dim", "max_batch_size", "max_latency_ms"}
+wanted = {"func", "batchable", "batch_dim", "max_batch_size", "max_latency_ms", "is_task"}
 lacking = wanted - set(inspect.signature(APIMethod).parameters)
 assert not lacking, f"APIMethod takes no {sorted(lacking)}: flags.serving.migrate passes them"
 """

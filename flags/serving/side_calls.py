@@ -141,7 +141,9 @@ class SideCalls:
 def _assigned(contexts: Contexts, assignment: Assignment) -> None:
     unasked = contexts.get(assignment.active.other)
     if unasked is not None:
-        unasked.mark_shadow()
+        unasked.is_shadow = True
+        if assignment.active is Side.PRIMARY:  # the primary's answer may still be needed
+            unasked.mark_shadow()
 
 
 def _with_context(call: Call, parameter: str | None, context: SideContext | None) -> Call:

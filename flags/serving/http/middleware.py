@@ -62,6 +62,7 @@ class RequestMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an accepted request on; answer a malformed one with 4xx, in words."""
         if scope["type"] != "http" or scope["path"] not in self._routes:
+            travelling.set(None)  # a server may run this in the context of an earlier request
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

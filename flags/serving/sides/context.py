@@ -12,7 +12,7 @@ from starlette.responses import Response
 from flags.serving.bentoml_private import ALL_SERDE, IODescriptor, set_cookies
 
 SHADOW_HEADER: Final = (b"x-shadow", b"true")
-"""What a side sees in the caller's headers where nobody waits for its answer."""
+"""What the candidate sees in the caller's headers where nobody waits for its answer."""
 
 _JSON: Final = "application/json"
 
@@ -29,6 +29,7 @@ class SideContext(bentoml.Context):
         super().__init__()
         self.state = state
         self.is_shadow = False
+        """Whether the other side is the active one."""
         self.is_applied = False
         """Whether the side's answer has its status and headers already, and all others."""
         self.raw_cookies: list[bytes] = []
@@ -59,7 +60,6 @@ class SideContext(bentoml.Context):
 
     def mark_shadow(self) -> None:
         """Tell the side that nobody waits for its answer, as service meshes tell mirrored hosts."""
-        self.is_shadow = True
         scope = self._request.scope
         marked = Request(
             {**scope, "headers": [*scope["headers"], SHADOW_HEADER]}, self._request.receive

@@ -42,6 +42,9 @@ _VALUE: Final = "buffer-lengths"
 
 _OF_A_TEXT: Final = frozenset({b"content-length", b"content-type"})
 
+_IDLE: Final = 4.0
+"""Seconds for which a connection is kept: less than the 5 after which BentoML's server ends it."""
+
 _FILES_KEPT: Final = 60.0
 """Seconds that `score` has for reading a file."""
 
@@ -63,14 +66,15 @@ def new_session(client: Any) -> aiohttp.ClientSession:
     url = urlparse(client.url)
     connector, base = None, client.url
     if url.scheme == "file":
-        connector = aiohttp.UnixConnector(path=uri_to_path(client.url), limit=0)
+        place = uri_to_path(client.url)
+        connector = aiohttp.UnixConnector(path=place, limit=0, keepalive_timeout=_IDLE)
         base = "http://127.0.0.1:3000"
     elif url.scheme == "tcp":
         base = f"http://{url.netloc}"
     return aiohttp.ClientSession(
         base_url=base,
         headers=client.default_headers,
-        connector=connector or aiohttp.TCPConnector(limit=0),
+        connector=connector or aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,

@@ -240,15 +240,16 @@ def test_background_tasks_of_the_served_side_run_and_those_of_a_shadow_do_not(
     }
 
 
-def test_a_shadow_call_says_so_to_the_side_that_nobody_waits_for(migrated: Running) -> None:
-    turn(migrated, 0)
-    before = len(migrated.lines("shadow"))
-    migrated.client.post("/leaves", json={"x": 3})
-    deadline = time.monotonic() + 10
-    while len(migrated.lines("shadow")) < before + 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert sorted(migrated.lines("shadow")[before:]) == ["candidate true", "primary None"]
+def test_a_shadow_call_says_so_to_a_candidate_that_nobody_waits_for(migrated: Running) -> None:
+    for rollout, said in ((0, "candidate true"), (100, "candidate None")):
+        turn(migrated, rollout)
+        before = len(migrated.lines("shadow"))
+        migrated.client.post("/leaves", json={"x": 3})
+        deadline = time.monotonic() + 10
+        while len(migrated.lines("shadow")) < before + 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert sorted(migrated.lines("shadow")[before:]) == [said, "primary None"]
 
 
 def test_each_side_has_the_environment_of_its_own_service(migrated: Running) -> None:

@@ -69,6 +69,7 @@ def test_a_shadow_is_told_so_in_its_headers_and_no_one_else(request_: Request) -
     assert candidate.request.headers["X-Shadow"] == "true"
     assert candidate.request.headers["X-Tenant"] == "t1"
     assert "X-Shadow" not in primary.request.headers
+    assert "X-Shadow" not in request_.headers
 
 
 async def test_background_tasks_of_the_served_side_run_after_the_answer(request_: Request) -> None:

@@ -73,8 +73,7 @@ def aggregate(
         step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
     known = labels.table() if labels is not None else None
     grids = [
-        OutputGrid.of(step, output, scores, (given or {}).get(output))
-        for output, scores in found.items()
+        OutputGrid.of(step, output, (given or {}).get(output)) for output in found
     ]
     prepared = _prepared(source, step, grids, known, label_cutoff)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
@@ -107,7 +106,7 @@ def _prepared(
     labels: ir.Table | None,
     cutoff: datetime | None,
 ) -> ir.Table:
-    """Reduce each pair to what is counted: hour, segments, keys, alarms; `served` and label.
+    """Reduce each pair to what is counted: hour, segments, scores, alarms; `served` and label.
 
     Without labels there is no column `label`. With them there is `old`: whether the pair is old
     enough for one; the label of a younger pair is missing.

@@ -1,8 +1,7 @@
-"""The bin of a number as an engine's expression; every engine computes the same."""
+"""How a number is counted, as an engine's expression; every engine computes the same."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
+from sys import float_info
 from typing import Final
 
 import ibis
@@ -10,14 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
-from comparison.counts.score_grid import (
-    FARTHEST,
-    MIDDLE,
-    RESOLUTION,
-    ProbabilityScale,
-    RealScale,
-    ScoreGrid,
-)
+from comparison.counts.score_grid import EXACT, HUGE, MIRRORS, SHRINK, below, splitter
 from flags.gate.evidence import DURATION_EDGES
 
 _LONGEST: Final = 2.0**7
@@ -25,21 +17,45 @@ _DURATION_RESOLUTION: Final = 2.0**14
 """Seconds; keys of durations up to it. Powers of two, to multiply exactly."""
 
 
-def grid_key(grid: ScoreGrid, score: ir.NumericValue) -> ir.IntegerValue:
-    """Return the key of a finite score, as `ScoreGrid.bins_of_keys` takes it."""
-    match grid.scale:
-        case ProbabilityScale():
-            inside = within(score, 0.0, 1.0)
-            lower = (eighth_root(inside) * RESOLUTION).floor()
-            upper = 2 * MIDDLE - (eighth_root(1.0 - inside) * RESOLUTION).ceil()
-            key = ibis.ifelse(inside < 0.5, lower, upper)
-        case RealScale(centre=centre, factor=factor):
-            scaled = within((score - centre) * factor, -FARTHEST, FARTHEST)
-            root = eighth_root(scaled.abs()) * RESOLUTION
-            key = ibis.ifelse(scaled >= 0, root.floor(), -root.ceil())
-        case unknown:
-            raise TypeError(f"no engine knows the scale {unknown!r}")
-    return reduce(add, (at_least(score, edge) for edge in grid.thresholds), key.cast("int32"))
+def grid_score(
+    score: ir.NumericValue, digits: int, thresholds: Sequence[float]
+) -> ir.NumericValue:
+    """Return a finite score as `ScoreGrid` counts it, rounded to `digits` bits."""
+    found = rounded(score, digits)
+    if not thresholds or digits >= EXACT:
+        return found
+    largest = real(float_info.max)
+    reached = ibis.greatest(
+        *(ibis.ifelse(score >= real(each), real(each), -largest) for each in thresholds), -largest
+    )
+    missed = ibis.least(
+        *(ibis.ifelse(score < real(each), real(below(each)), largest) for each in thresholds),
+        largest,
+    )
+    return ibis.least(ibis.greatest(found, reached), missed)
+
+
+def rounded(score: ir.NumericValue, digits: int) -> ir.NumericValue:
+    """Say `comparison.counts.score_grid.rounded` to an engine."""
+    if digits >= EXACT:
+        return ibis.ifelse(score == 0, real(0.0), score)  # engines may tell -0.0 from 0.0
+    mirror = real(0.0)
+    for each in MIRRORS:
+        mirror = ibis.ifelse((score >= each / 2) & (score <= each), real(each), mirror)
+    distance = ibis.ifelse(mirror > 0, mirror - score, score)
+    scale = ibis.ifelse(distance.abs() < real(HUGE), real(1.0), real(SHRINK))
+    shrunk = distance * scale
+    product = shrunk * real(splitter(digits))
+    most = real(float_info.max * SHRINK)
+    split = product - (product - shrunk)
+    found = within(split, -most, most) / scale  # by a power of two: exact
+    found = ibis.ifelse(mirror > 0, mirror - found, found)
+    return ibis.ifelse(found == 0, real(0.0), found)
+
+
+def real(value: float) -> ir.NumericScalar:
+    """Return a constant as a text, since DuckDB takes a literal number for an inexact decimal."""
+    return ibis.literal(repr(value)).cast("float64")
 
 
 def edge_bin(value: ir.NumericValue, edges: Sequence[float]) -> ir.IntegerValue:
@@ -63,14 +79,11 @@ def eighth_root(value: ir.NumericValue) -> ir.NumericValue:
     return value.sqrt().sqrt().sqrt()
 
 
-def within(value: ir.NumericValue, low: float, high: float) -> ir.NumericValue:
+def within(
+    value: ir.NumericValue, low: float | ir.NumericValue, high: float | ir.NumericValue
+) -> ir.NumericValue:
     """Return `value`, or the bound that it exceeds."""
     return ibis.greatest(ibis.least(value, high), low)
-
-
-def at_least(score: ir.NumericValue, edge: float) -> ir.IntegerValue:
-    """Return 1 where `score` is not below `edge`, else 0."""
-    return (score >= edge).cast("int32")
 
 
 def duration_key(seconds: ir.NumericValue) -> ir.IntegerValue:

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import grid_key
-from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.bins import grid_score, rounded
+from comparison.counts.score_grid import DIGITS, MOST_SCORES, ScoreGrid, finest
 from comparison.counts.tables import OutputAggregates
 from comparison.engines.grouping import (
     ALARMS,
     FLIPS,
     HOUR,
     JOINT,
+    SCORES,
     SEGMENTS,
     count_by,
     fetched,
@@ -31,48 +32,29 @@ from comparison.pairs.columns import SIDES
 
 MOST_FLIPS: Final = 100
 MOST_THRESHOLDS: Final = 64
-"""Of more thresholds than that, the most frequent become edges of the grid."""
+"""Of more thresholds than that, the most frequent are kept apart by the grid."""
+
+FEWEST_DIGITS: Final = 10
+"""Bits to which the scores of a side are rounded, at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreRange:
-    """Hold the smallest and the largest finite score of both sides; None without any."""
-
-    low: float | None
-    high: float | None
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Return both; without any score, those of a probability."""
-        if self.low is None or self.high is None:
-            return 0.0, 1.0
-        return self.low, self.high
-
-
-def outputs_of(step: ir.Table, wanted: Sequence[str] | None) -> dict[str, ScoreRange]:
-    """Return the range of each output that is wanted, or else has scores, in order of columns."""
-    names = tuple(wanted) if wanted is not None else scored_outputs(step.columns)
-    scores = {
-        (name, side): _[f"{side}_score.{name}"]
+def outputs_of(step: ir.Table, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the outputs that are wanted, or else have scores, in order of columns."""
+    if wanted is not None:
+        return tuple(wanted)
+    names = scored_outputs(step.columns)
+    columns = {
+        (name, side): _[f"{side}_score.{name}"].count()
         for name in names
         for side in SIDES
         if f"{side}_score.{name}" in step.columns
     }
-    figures: dict[str, Any] = {"all": _.count()}
-    for place, score in enumerate(scores.values()):
-        figures[f"n{place}"] = score.count()
-        figures[f"low{place}"] = score.min(where=is_finite(score))
-        figures[f"high{place}"] = score.max(where=is_finite(score))
+    if not columns:
+        return ()
+    figures = {f"n{place}": count for place, count in enumerate(columns.values())}
     [row] = step.agg(**figures).to_pyarrow().to_pylist()
-    found = {}
-    for name in names:
-        places = [place for place, (output, _side) in enumerate(scores) if output == name]
-        if wanted is None and not any(row[f"n{place}"] for place in places):
-            continue
-        lows = [row[f"low{place}"] for place in places if row[f"low{place}"] is not None]
-        highs = [row[f"high{place}"] for place in places if row[f"high{place}"] is not None]
-        found[name] = ScoreRange(min(lows, default=None), max(highs, default=None))
-    return found
+    scored = {name for place, (name, _side) in enumerate(columns) if row[f"n{place}"]}
+    return tuple(name for name in names if name in scored)
 
 
 def is_finite(value: Any) -> Any:
@@ -116,18 +98,20 @@ def decided_at(pairs: ir.Table, output: str, thresholds: Mapping[str, float]) ->
 
 @dataclass(frozen=True, slots=True)
 class OutputGrid:
-    """Hold the grid of an output, its thresholds, and how many pairs no score is known of."""
+    """Hold the grid of an output, its thresholds, and how many pairs no score is known of.
+
+    A grid that is given is also that of the table of both sides.
+    """
 
     output: str
     grid: ScoreGrid
     thresholds: dict[str, tuple[float, ...]]
     unscored: int
+    is_given: bool
 
     @classmethod
-    def of(
-        cls, step: ir.Table, output: str, scores: ScoreRange, grid: ScoreGrid | None
-    ) -> "OutputGrid":
-        """Ask for the thresholds, which become edges; lay a grid over `scores` unless given."""
+    def of(cls, step: ir.Table, output: str, grid: ScoreGrid | None) -> "OutputGrid":
+        """Ask for the thresholds; round the scores as far as their number wants, unless given."""
         paired = both_ok(step)
         both = _scored(paired, output)
         decided = both & paired[f"primary_decision.{output}"].notnull()
@@ -143,29 +127,54 @@ class OutputGrid:
             ),
             {"scored": "boolean", **dict.fromkeys(SIDES, "float64"), "n": "int64"},
         )
+        is_given = grid is not None
         if grid is None:
-            grid = ScoreGrid.over(*scores.bounds)
+            scored = int(used.loc[used["scored"], "n"].sum())
+            exact = scored <= MOST_SCORES
+            grid = ScoreGrid() if exact else ScoreGrid(_digits(paired.filter(both), output))
         return cls(
             output,
             grid.with_thresholds(_most_frequent(used)),
             {side: tuple(np.unique(used[side].dropna()).tolist()) for side in SIDES},
             int(used.loc[~used["scored"], "n"].sum()),
+            is_given,
         )
 
     def columns(self, place: int, step: ir.Table) -> Iterator[tuple[str, Any]]:
-        """Yield what is counted of each pair: key and alarm of each side, numbered by `place`.
+        """Yield what is counted of each pair: score and alarm of each side, numbered by `place`.
 
-        Keys are missing where either score is, alarms where either key or alarm is.
+        Scores are missing where either is, alarms where either is; `fired` is the primary's alarm
+        whatever the candidate's.
         """
         scored = _scored(step, self.output)
         scored &= (step.primary_status == "ok") & (step.candidate_status == "ok")
         alarms = {side: step[f"{side}_decision.{self.output}"] for side in SIDES}
         decided = scored & alarms["primary"].notnull() & alarms["candidate"].notnull()
         for side in SIDES:
-            # Engines that compute both branches must not meet a NaN on the way to a whole number.
-            score = ibis.ifelse(scored, step[f"{side}_score.{self.output}"], 0.0)
-            yield f"{side}_key{place}", ibis.ifelse(scored, grid_key(self.grid, score), None)
+            score = step[f"{side}_score.{self.output}"]
+            yield f"{side}_score{place}", ibis.ifelse(scored, score, None)
             yield f"{side}_alarm{place}", ibis.ifelse(decided, alarms[side], None)
+        yield f"fired{place}", ibis.ifelse(scored, alarms["primary"], None)
+
+
+def _digits(scored: ir.Table, output: str) -> int:
+    """Return to how many bits scores are rounded, by about how many distinct ones that leaves."""
+    sides = [f"{side}_score.{output}" for side in SIDES]
+    figures = {
+        f"n{digits}_{place}": rounded(_[name], digits).approx_nunique()
+        for digits in DIGITS
+        for place, name in enumerate(sides)
+        if digits >= FEWEST_DIGITS
+    }
+    [row] = scored.agg(**figures).to_pyarrow().to_pylist()
+    return finest(
+        {
+            digits: max(row[f"n{digits}_{place}"] for place in range(len(sides)))
+            for digits in DIGITS
+            if digits >= FEWEST_DIGITS
+        },
+        MOST_SCORES,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +186,18 @@ class OutputCounts:
 
     def aggregates(self, grid: OutputGrid, flips: pd.DataFrame) -> OutputAggregates:
         """Run the queries."""
+        scores = self._scores(grid.grid)
+        if grid.is_given:
+            laid = grid.grid
+        else:
+            laid = grid.grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
         return OutputAggregates(
             name=grid.output,
-            grid=grid.grid,
+            grid=laid,
             thresholds=grid.thresholds,
             unscored=grid.unscored,
-            joint=self._joint(grid.grid),
+            scores=scores,
+            joint=self._joint(laid),
             alarms=self._alarms(),
             segments=self._by_segment(),
             flips=flips,
@@ -200,12 +215,35 @@ class OutputCounts:
     def _alarm(self) -> dict[str, Any]:
         return {f"{side}_alarm": _[f"{side}_alarm{self.place}"] for side in SIDES} | self._label
 
+    @property
+    def _scored(self) -> ir.Table:
+        return self.prepared.filter(_[f"primary_score{self.place}"].notnull())
+
+    def _scores(self, grid: ScoreGrid) -> pd.DataFrame:
+        tables = []
+        for side in SIDES:
+            score = _[f"{side}_score{self.place}"]
+            counts = self._scored.group_by(
+                score=grid_score(score, grid.digits, grid.thresholds),
+                primary_alarm=_[f"fired{self.place}"],
+                **self._label,
+            ).agg(low=score.min(), high=score.max(), n=_.count())
+            by = {name: dtype for name, dtype in SCORES.items() if name != "side"}
+            table = fetched(counts, by)
+            named = pd.array([side] * len(table), dtype="string")
+            tables.append(table.assign(side=named)[[*SCORES, "n"]])
+        return stacked(tables, SCORES)
+
     def _joint(self, grid: ScoreGrid) -> pd.DataFrame:
-        scored = self.prepared.filter(_[f"primary_key{self.place}"].notnull())
-        keys = {f"{side}_bin": _[f"{side}_key{self.place}"] for side in SIDES}
-        cells = framed(count_by(scored, **keys, **self._label), {**JOINT, "n": "int64"})
-        cells = cells.assign(**{name: grid.bins_of_keys(cells[name]) for name in keys})
-        return _merged(cells.sort_values(list(JOINT), ignore_index=True))
+        scores = {
+            f"{side}_score": grid_score(
+                grid_score(_[f"{side}_score{self.place}"], grid.digits, grid.thresholds),
+                grid.joint_digits,
+                grid.thresholds,
+            )
+            for side in SIDES
+        }
+        return fetched(count_by(self._scored, **scores, **self._label), JOINT)
 
     def _alarms(self) -> pd.DataFrame:
         return fetched(count_by(self._decided, period=_.hour * HOUR, **self._alarm), ALARMS)
@@ -246,13 +284,6 @@ def flips_of(
     label_of = {row["label_request_id"]: row["label"] for row in rows}
     label = [label_of.get(each) if known else None for each, known in zip(ids, old, strict=True)]
     return found.assign(label=pd.array(label, dtype="boolean"))
-
-
-def _merged(cells: pd.DataFrame) -> pd.DataFrame:
-    """Add up rows of the same bins and label; keys beyond the scale share a bin."""
-    if not cells.duplicated(list(JOINT)).any():
-        return cells
-    return cells.groupby(list(JOINT), dropna=False)["n"].sum().reset_index()
 
 
 def _scored(pairs: ir.Table, output: str) -> Any:

@@ -1,217 +1,133 @@
-"""A fixed grid over scores, so that engines count and the counts add up.
+"""Scores rounded to so many bits: few distinct values, whose counts add up.
 
-A bin holds the scores whose eighth root, taken as three square roots, has the same first eleven
-bits. IEEE 754 rounds a square root correctly everywhere, so every engine puts every double into
-the same bin. The root makes the bins narrow where scores crowd: 0.7 % of the score at 0.01, 2 % at
-a millionth, never more than 0.4 % of the whole range.
+A score is rounded to the nearest double with a short significand, by three operations that IEEE 754
+rounds correctly everywhere (Veltkamp's splitting; Boldo, "Pitfalls of a full floating-point proof",
+IJCAR 2006), so every engine finds the same value. Rounding never changes the order of two scores,
+and its error is relative, so it needs no range: an outlier changes nothing for the other scores.
+Close below 1 and 100, where probabilities and percentages crowd, the distance to 1 or 100 is rounded
+instead: 0.99999871 keeps as many digits as 0.00000129.
+
+Up to `MOST_SCORES` distinct scores nothing is rounded at all.
 """
 
 import math
-import struct
-from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Final, Protocol, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from sys import float_info
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-RESOLUTION: Final = 2.0**11
-"""Bins between a score of 0 and the end of the scale; a power of two, to multiply exactly."""
+EXACT: Final = 53
+"""Bits of the significand of a double."""
 
-FARTHEST: Final = 16.0
-"""Where the real scale is cut off: what is expected lies within 1, the largest doubles within 8."""
+DIGITS: Final = (EXACT, 32, 24, 20, 17, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2)
+"""Bits to which scores are rounded; the largest that leaves few enough values is taken."""
 
-_MAGNITUDE: Final = 2**63 - 1
-_RANK_OF_LARGEST: Final = 0x7FEF_FFFF_FFFF_FFFF
-"""Bits of a double without its sign; those of the largest one."""
+MOST_SCORES: Final = 400_000
+"""Distinct scores of a side that are counted, about: with more of them scores are rounded."""
+
+MOST_JOINT: Final = 4_096
+"""Distinct scores of both sides in the table of both."""
+
+MIRRORS: Final = (1.0, 100.0)
+"""From half of these up to them, the distance to them is rounded."""
+
+HUGE: Final = 2.0**900
+SHRINK: Final = 2.0**-100
+"""What is not below `HUGE` is shrunk first: splitting would overflow."""
 
 Floats = npt.NDArray[np.float64]
-Bins = npt.NDArray[np.int64]
 
 
-class ScoreScale(Hashable, Protocol):
-    """Number the doubles by a whole number, the key, that never decreases as they increase.
-
-    `comparison.counts.bins` says the same to an engine.
-    """
-
-    @property
-    def low(self) -> float:
-        """Return the smallest score that is expected."""
-
-    @property
-    def high(self) -> float:
-        """Return the largest score that is expected."""
-
-    def key(self, score: float) -> int:
-        """Return the key of a finite score."""
-
-    def near(self, key: int) -> float:
-        """Return about the smallest score of a key."""
+def splitter(digits: int) -> float:
+    """Return Veltkamp's factor, by which a double is split so that `digits` bits are left."""
+    return 2.0 ** (EXACT - digits) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class ProbabilityScale:
-    """Be fine towards 0 and, mirrored, towards 1; 0.5 is an edge. What lies outside is cut off."""
-
-    @property
-    def low(self) -> float:
-        """Return 0."""
-        return 0.0
-
-    @property
-    def high(self) -> float:
-        """Return 1."""
-        return 1.0
-
-    def key(self, score: float) -> int:
-        """Return the key of a score, 0 to 2 * `MIDDLE`."""
-        inside = min(max(score, 0.0), 1.0)
-        if inside < 0.5:
-            return math.floor(RESOLUTION * eighth_root(inside))
-        return 2 * MIDDLE - math.ceil(RESOLUTION * eighth_root(1.0 - inside))
-
-    def near(self, key: int) -> float:
-        """Return about the smallest score of a key."""
-        if key < MIDDLE:
-            return float((key / RESOLUTION) ** 8)
-        return 1.0 - float(((2 * MIDDLE - key) / RESOLUTION) ** 8)
-
-
-@dataclass(frozen=True, slots=True)
-class RealScale:
-    """Be fine towards `centre`, on both sides of it; `factor` is a power of two.
-
-    `low` and `high` bound the scores seen. Beyond them there are no edges.
-    """
-
-    low: float
-    high: float
-    centre: float
-    factor: float
-
-    @classmethod
-    def of(cls, low: float, high: float) -> Self:
-        """Put the centre at 0, or at the end that is nearer to it."""
-        centre = min(max(low, 0.0), high)
-        _, exponent = math.frexp(max(high - centre, centre - low))
-        return cls(low, high, centre, math.ldexp(1.0, min(max(-exponent, -1022), 1022)))
-
-    def key(self, score: float) -> int:
-        """Return the key of a score: 0 at the centre."""
-        scaled = min(max((score - self.centre) * self.factor, -FARTHEST), FARTHEST)
-        if scaled >= 0:
-            return math.floor(RESOLUTION * eighth_root(scaled))
-        return -math.ceil(RESOLUTION * eighth_root(-scaled))
-
-    def near(self, key: int) -> float:
-        """Return about the smallest score of a key."""
-        scaled = math.copysign((key / RESOLUTION) ** 8, key)
-        return self.centre + scaled / self.factor
-
-
-def eighth_root(value: float) -> float:
-    """Return the eighth root, rounded as three square roots are."""
-    return math.sqrt(math.sqrt(math.sqrt(value)))
-
-
-MIDDLE: Final = math.floor(RESOLUTION * eighth_root(0.5)) + 1
-"""Key of 0.5 as a probability."""
+def below(threshold: float) -> float:
+    """Return the largest double below a threshold."""
+    return math.nextafter(threshold, -math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreGrid:
-    """Divide the scores into bins: bin i is [edges[i-1], edges[i]).
+    """Say how an output's scores are rounded; counts on equal grids add up.
 
-    Bin 0 is what is below the first edge, bin len(edges) what is not below the last. `thresholds`
-    are edges as well. Grids of the same scale and thresholds are equal, and their counts add up.
+    Scores of one side are rounded to `digits` bits, those of the table of both sides further to
+    `joint_digits`. What is rounded stays on its side of each of the `thresholds`: below it, or not.
+    `comparison.counts.bins` says the same to an engine.
     """
 
-    scale: ScoreScale
+    digits: int = EXACT
+    joint_digits: int = EXACT
     thresholds: tuple[float, ...] = ()
-    edges: tuple[float, ...] = field(init=False, repr=False, compare=False)
-    keys: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    """The key of each edge: that of the scale plus the number of thresholds not above it."""
-
-    def __post_init__(self) -> None:
-        edges = sorted({*_edges_of(self.scale), *self.thresholds})
-        object.__setattr__(self, "edges", tuple(edges))
-        object.__setattr__(self, "keys", tuple(self._key(edge) for edge in edges))
 
     @classmethod
-    def over(cls, low: float, high: float, thresholds: Iterable[float] = ()) -> Self:
-        """Lay a grid over scores from `low` to `high`: that of probabilities if they can be some.
+    def over(cls, primary: npt.ArrayLike, candidate: npt.ArrayLike) -> Self:
+        """Return the finest grid that leaves few enough distinct values of finite scores."""
+        sides = [np.unique(np.asarray(each, dtype=np.float64)) for each in (primary, candidate)]
+        distinct = {
+            digits: max(len(np.unique(rounded(side, digits))) for side in sides)
+            for digits in DIGITS
+            if max(map(len, sides)) > MOST_SCORES
+        }
+        return cls(finest(distinct, MOST_SCORES)).with_joint(np.concatenate(sides))
 
-        All probabilities have the same grid, so that counts of any windows add up. For other
-        scores it follows from their range: keep the grid of the first window to add others to it.
-        """
-        scale = ProbabilityScale() if low >= 0 and high <= 1 else RealScale.of(low, high)
-        return cls(scale).with_thresholds(thresholds)
+    def with_joint(self, scores: Floats) -> Self:
+        """Return the grid whose table of both sides has few enough of the `scores` of both."""
+        held = np.unique(self.scores(scores))
+        distinct = {
+            digits: len(np.unique(rounded(held, digits)))
+            for digits in DIGITS
+            if digits <= self.digits
+        }
+        return replace(self, joint_digits=min(self.digits, finest(distinct, MOST_JOINT)))
 
     def with_thresholds(self, thresholds: Iterable[float]) -> Self:
-        """Return the grid that has finite `thresholds` as edges, besides those it has."""
+        """Return the grid that keeps finite `thresholds` apart, besides those it has."""
         wanted = {*self.thresholds, *(float(each) for each in thresholds if math.isfinite(each))}
-        return type(self)(self.scale, tuple(sorted(wanted)))
+        return replace(self, thresholds=tuple(sorted(wanted)))
 
-    def bins(self, values: npt.ArrayLike) -> Bins:
-        """Return the bin of each value; a NaN counts as larger than all."""
-        found = np.searchsorted(np.asarray(self.edges), np.asarray(values), side="right")
-        return found.astype(np.int64)
+    def scores(self, values: npt.ArrayLike) -> Floats:
+        """Return finite scores as they are counted of one side."""
+        return self._kept_apart(np.asarray(values, dtype=np.float64), self.digits)
 
-    def bins_of_keys(self, keys: npt.ArrayLike) -> Bins:
-        """Return the bin of each key that an engine computed."""
-        found = np.searchsorted(np.asarray(self.keys), np.asarray(keys), side="right")
-        return found.astype(np.int64)
+    def joint_scores(self, values: npt.ArrayLike) -> Floats:
+        """Return finite scores as they are counted in the table of both sides."""
+        return self._kept_apart(self.scores(values), self.joint_digits)
 
-    @property
-    def centres(self) -> Floats:
-        """Return a score in the middle of each bin, shape (len(edges) + 1,), ascending."""
-        if not self.edges:
-            return np.array([self.scale.low / 2 + self.scale.high / 2])
-        below, above = min(self.scale.low, self.edges[0]), max(self.scale.high, self.edges[-1])
-        bounds = np.array([below, *self.edges, above])
-        return bounds[:-1] / 2 + bounds[1:] / 2
-
-    def _key(self, score: float) -> int:
-        return self.scale.key(score) + bisect_right(self.thresholds, score)
+    def _kept_apart(self, values: Floats, digits: int) -> Floats:
+        found = rounded(values, digits)
+        for threshold in self.thresholds:
+            reaches = values >= threshold
+            found = np.where(
+                reaches, np.maximum(found, threshold), np.minimum(found, below(threshold))
+            )
+        return found
 
 
-@lru_cache(maxsize=16)  # thousands of bisections, mostly of the scale of probabilities
-def _edges_of(scale: ScoreScale) -> Sequence[float]:
-    """Return the smallest double of every key that occurs after the first."""
-    keys = range(scale.key(scale.low) + 1, scale.key(scale.high) + 1)
-    edges = {_smallest(scale, key) for key in keys}
-    return tuple(edge for edge in edges if scale.low < edge <= scale.high)
+def finest(distinct: Mapping[int, int], most: int) -> int:
+    """Return the largest number of digits with at most so many distinct values; EXACT of none."""
+    return max(
+        (digits for digits, values in distinct.items() if values <= most),
+        default=min(distinct, default=EXACT),
+    )
 
 
-def _smallest(scale: ScoreScale, key: int) -> float:
-    """Return the smallest double whose key is at least `key`, by bisection around a guess."""
-    above = _rank(scale.near(key))
-    step = 1
-    while scale.key(_ranked(above)) < key:
-        above, step = above + step, 2 * step
-    below, step = above - 1, 1
-    while scale.key(_ranked(below)) >= key:
-        below, step = below - step, 2 * step
-    while above - below > 1:
-        middle = (above + below) // 2
-        if scale.key(_ranked(middle)) >= key:
-            above = middle
-        else:
-            below = middle
-    return _ranked(above)
-
-
-def _rank(score: float) -> int:
-    """Return the place of a double among all doubles, 0 for 0."""
-    bits: int = struct.unpack("<q", struct.pack("<d", score))[0]
-    return bits if bits >= 0 else -(bits & _MAGNITUDE)
-
-
-def _ranked(rank: int) -> float:
-    """Return the finite double at a place."""
-    inside = min(abs(rank), _RANK_OF_LARGEST)
-    magnitude: float = struct.unpack("<d", struct.pack("<q", inside))[0]
-    return math.copysign(magnitude, rank)
+def rounded(values: Floats, digits: int) -> Floats:
+    """Return finite values rounded to `digits` bits, as the module says; zero is positive."""
+    values = np.where(values == 0, 0.0, values)
+    if digits >= EXACT:
+        return values
+    mirror = np.zeros_like(values)
+    for each in MIRRORS:
+        mirror = np.where((values >= each / 2) & (values <= each), each, mirror)
+    distance = np.where(mirror > 0, mirror - values, values)
+    scale = np.where(np.abs(distance) < HUGE, 1.0, SHRINK)
+    shrunk = distance * scale
+    product = shrunk * splitter(digits)
+    most = float_info.max * SHRINK
+    found = np.clip(product - (product - shrunk), -most, most) / scale  # by a power of two: exact
+    return np.asarray(np.where(mirror > 0, mirror - found, found) + 0.0, dtype=np.float64)

@@ -17,13 +17,14 @@ from comparison.counts.score_grid import ScoreGrid
 class OutputAggregates:
     """Count the pairs of one output in which both sides are `ok` and have a finite score.
 
-    Bins are whole numbers, those of `grid`, in which every threshold that occurred is an edge: the
-    alarms that follow from bins are exact. Tables have one row per combination that occurs, and
-    their count in the column `n` (int64):
+    Scores are rounded as `grid` says. Tables have one row per combination that occurs, and their
+    count in the column `n` (int64):
 
-        joint     primary_bin, candidate_bin, label (boolean, NA: not labelled)
+        scores    side, score (float64), primary_alarm (boolean, NA: no threshold), label (boolean,
+                  NA: not labelled), low, high (float64: least and largest of what was rounded)
+        joint     primary_score, candidate_score (float64), label
         alarms    period (datetime64[ns, UTC], start of its hour), primary_alarm, candidate_alarm
-                  (boolean, both known), label (boolean, NA)
+                  (boolean, both known), label
         segments  segment, value (string, NA: not named), primary_alarm, candidate_alarm, label
 
     `flips` are the rows (request_id, time, primary_score, candidate_score, label) of at most 100
@@ -35,6 +36,7 @@ class OutputAggregates:
     thresholds: Mapping[str, tuple[float, ...]]
     """Thresholds that occurred, by side, in order."""
     unscored: int
+    scores: pd.DataFrame
     joint: pd.DataFrame
     alarms: pd.DataFrame
     segments: pd.DataFrame

@@ -14,7 +14,19 @@ HOUR: Final = 3_600_000_000_000
 
 TIME: Final = "datetime64[ns, UTC]"
 
-JOINT: Final[Dtypes] = {"primary_bin": "int64", "candidate_bin": "int64", "label": "boolean"}
+SCORES: Final[Dtypes] = {
+    "side": "string",
+    "score": "float64",
+    "primary_alarm": "boolean",
+    "label": "boolean",
+    "low": "float64",
+    "high": "float64",
+}
+JOINT: Final[Dtypes] = {
+    "primary_score": "float64",
+    "candidate_score": "float64",
+    "label": "boolean",
+}
 ALARMS: Final[Dtypes] = {
     "period": TIME,
     "primary_alarm": "boolean",

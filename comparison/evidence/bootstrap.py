@@ -38,8 +38,12 @@ def average_precision(positives: Floats, negatives: Floats) -> Floats:
     return found
 
 
-def average_precision_difference(labelled: JointCounts) -> tuple[Interval, float | None]:
+def average_precision_difference(
+    labelled: JointCounts, value: float | None
+) -> tuple[Interval, float | None]:
     """Return candidate less primary with its 95 % interval, and the standard error of it.
+
+    `value` is the difference itself, known more finely than by the table of both sides.
 
     Paired bootstrap: pairs are drawn with both their scores, so what both sides find easy or hard
     does not count as chance. Percentiles of `REPLICATES` (Efron & Tibshirani, "An Introduction to
@@ -47,9 +51,8 @@ def average_precision_difference(labelled: JointCounts) -> tuple[Interval, float
     MacGibbon (2006), Computer Methods and Programs in Biomedicine 83:57-62). None without a
     positive.
     """
-    if not labelled.positive.total:
+    if value is None or not labelled.positive.total:
         return Interval(None, None, None), None
-    value = _difference(labelled)
     cells = _rising(labelled)
     if len(cells.n) > CELLS:
         cells = _merged(cells, CLASSES)

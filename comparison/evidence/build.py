@@ -23,6 +23,7 @@ from comparison.evidence.notes import (
     of_window,
 )
 from comparison.evidence.quality import quality
+from comparison.evidence.score_counts import ScoreCounts
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
     Count,
@@ -109,7 +110,7 @@ def _window(
 def _output(
     output: OutputAggregates, covered: Mapping[str, Count], p: float | None, unknown: int
 ) -> Output:
-    joint = JointCounts.of(output)
+    joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
     return Output(
         name=output.name,
@@ -122,15 +123,16 @@ def _output(
             Period(_sure(start), table) for start, table in counted_by(output.alarms, "period")
         ),
         flips=_flips(output.flips),
-        distribution=distribution(joint, output.grid),
-        quality=_quality(output, joint, covered, p, unknown),
-        calibration=calibrate(joint, output.grid, output.thresholds.get("primary", ()), alarms),
+        distribution=distribution(joint, sides, output.grid),
+        quality=_quality(output, joint, sides, covered, p, unknown),
+        calibration=calibrate(sides["candidate"]),
     )
 
 
 def _quality(
     output: OutputAggregates,
     joint: JointCounts,
+    sides: Mapping[str, ScoreCounts],
     covered: Mapping[str, Count],
     p: float | None,
     unknown: int,
@@ -138,6 +140,7 @@ def _quality(
     label = output.alarms["label"].astype("boolean")
     return quality(
         joint,
+        sides,
         caught=counted_alarms(output.alarms.loc[label.fillna(False)]),
         false_alarms=counted_alarms(output.alarms.loc[(~label).fillna(False)]),
         unknown=unknown,

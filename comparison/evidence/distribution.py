@@ -1,38 +1,46 @@
 """The distribution of both sides' scores: quantiles, divergences, a histogram."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from comparison.counts.score_grid import ScoreGrid
-from comparison.evidence.divergence import Counts, binned_quantiles, ks, psi, wasserstein
+from comparison.evidence.divergence import Counts, Floats, binned_quantiles, ks, psi, wasserstein
 from comparison.evidence.joint_counts import JointCounts
+from comparison.evidence.score_counts import ScoreCounts, on_one_axis
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Distribution
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 BINS: Final = 50
 """At most so many are drawn."""
+OUTLYING: Final = 0.001
+FAR: Final = 20
+"""Scores are drawn in the outer bins if they spread so many times as far as all but this share."""
 THRESHOLDS: Final = 2
 """Up to so many thresholds are edges of what is drawn."""
 
 
-def distribution(joint: JointCounts, grid: ScoreGrid) -> Distribution | None:
-    """Describe the scores, None without any; each score is taken for the centre of its bin."""
+def distribution(
+    joint: JointCounts, sides: Mapping[str, ScoreCounts], grid: ScoreGrid
+) -> Distribution | None:
+    """Describe the scores, None without any."""
     if not joint.total:
         return None
-    primary, candidate = (joint.counts(side) for side in SIDES)
+    scores, primary, candidate = on_one_axis(sides)
     quantiles = {
-        side: binned_quantiles(joint.counts(side), joint.centres, QUANTILES) for side in SIDES
+        side: binned_quantiles(counts, scores, QUANTILES)
+        for side, counts in zip(SIDES, (primary, candidate), strict=True)
     }
-    cuts = _cuts(primary + candidate, grid)
-    place = np.searchsorted(cuts[1:-1], np.arange(joint.bins), side="right")
-    size = len(cuts) - 1
+    axis = _Axis.of(joint, sides, grid)
+    inner, edges = axis.cuts(grid.thresholds)
+    place = np.searchsorted(inner, np.arange(joint.bins), side="right")
+    size = len(inner) + 1
     cell = place[joint.primary] * size + place[joint.candidate]
     drawn = np.bincount(cell, weights=joint.n, minlength=size * size).astype(np.int64)
     table = drawn.reshape(size, size)
-    bounds = _bounds(grid)
     return Distribution(
         quantiles={
             side: {f"{probability:g}": score for probability, score in found.items()}
@@ -40,8 +48,8 @@ def distribution(joint: JointCounts, grid: ScoreGrid) -> Distribution | None:
         },
         psi=psi(primary, candidate),
         ks=ks(primary, candidate),
-        wasserstein=wasserstein(primary, candidate, joint.centres),
-        bins=tuple(bounds[cuts].tolist()),
+        wasserstein=wasserstein(primary, candidate, scores),
+        bins=tuple(edges),
         counts={
             "primary": tuple(table.sum(axis=1).tolist()),
             "candidate": tuple(table.sum(axis=0).tolist()),
@@ -53,33 +61,59 @@ def distribution(joint: JointCounts, grid: ScoreGrid) -> Distribution | None:
     )
 
 
-def _bounds(grid: ScoreGrid) -> npt.NDArray[np.float64]:
-    """Return the ends of all bins, shape (bins + 1,); the outer ones are those of the scale."""
-    if not grid.edges:
-        return np.array([grid.scale.low, grid.scale.high])
-    low, high = min(grid.scale.low, grid.edges[0]), max(grid.scale.high, grid.edges[-1])
-    return np.array([low, *grid.edges, high])
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Hold the scores of the table of both sides: row i counts those from low[i] to high[i]."""
 
+    low: Floats
+    high: Floats
+    n: Counts
 
-def _cuts(counts: Counts, grid: ScoreGrid) -> Counts:
-    """Return the places in `_bounds` of the edges to draw: bins of the grid, merged.
+    @classmethod
+    def of(cls, joint: JointCounts, sides: Mapping[str, ScoreCounts], grid: ScoreGrid) -> "_Axis":
+        low, high = np.full(joint.bins, np.inf), np.full(joint.bins, -np.inf)
+        for counts in sides.values():
+            place = np.searchsorted(joint.centres, grid.joint_scores(counts.score))
+            np.minimum.at(low, place, counts.low)
+            np.maximum.at(high, place, counts.high)
+        return cls(low, high, joint.counts("primary") + joint.counts("candidate"))
 
-    They are as far apart as each other, but for those next to a threshold and as far as the grid
-    has it, from the first bin that occurs to the last one.
-    """
-    bounds, occurring = _bounds(grid), np.flatnonzero(counts)
-    first, last = int(occurring[0]), int(occurring[-1]) + 1
-    thresholds = np.searchsorted(bounds, np.array(grid.thresholds, dtype=np.float64))
-    inside = thresholds[(thresholds > first) & (thresholds < last)]
-    if len(inside) > THRESHOLDS:
-        inside = inside[:0]
-    parts = BINS - len(inside)
-    # Halved, since the ends may be too far apart for a double.
-    marks = 2 * np.linspace(bounds[first] / 2, bounds[last] / 2, parts + 1)[1:-1]
-    width = bounds[last] / parts - bounds[first] / parts
-    for threshold in bounds[inside]:  # takes the place of its neighbour
-        marks = marks[np.abs(marks / 2 - threshold / 2) >= width / 4]
-    after = np.clip(np.searchsorted(bounds, marks), first + 1, last)
-    nearer = np.where(marks - bounds[after - 1] < bounds[after] - marks, after - 1, after)
-    within = nearer[(nearer > first) & (nearer < last)]
-    return np.unique(np.concatenate([[first, last], within, inside])).astype(np.int64)
+    def cuts(self, thresholds: Sequence[float]) -> tuple[Counts, list[float]]:
+        """Return the first row of each bin to draw after the first, and the edges of all bins.
+
+        Edges are as far apart as each other, but for those next to a threshold and where a row
+        cannot be divided. What lies far outside of nearly all scores is drawn in the outer bins.
+        """
+        least, most = self._shown()
+        inside = [each for each in thresholds if least < each < most]
+        if len(inside) > THRESHOLDS:
+            inside = []
+        parts = BINS - len(inside)
+        # Halved, since the ends may be too far apart for a double.
+        marks = 2 * np.linspace(least / 2, most / 2, parts + 1)[1:-1]
+        width = most / parts - least / parts
+        for threshold in inside:  # takes the place of its neighbour
+            marks = marks[np.abs(marks / 2 - threshold / 2) >= width / 4]
+        edges: dict[int, float] = {}
+        for mark in sorted([*marks.tolist(), *inside]):
+            row = int(np.searchsorted(self.high, mark))
+            if row < len(self.low) and mark > self.low[row]:  # within a row: to its nearer end
+                row += mark - self.low[row] > self.high[row] - mark
+                mark = self.low[row] if row < len(self.low) else mark
+            if 0 < row < len(self.low) and (row not in edges or mark in inside):
+                edges[row] = float(mark)
+        inner = sorted(edges)
+        found = [edges[row] for row in inner]
+        first, last = min([least, *found]), max([most, *found])
+        return np.array(inner, dtype=np.int64), [float(first), *found, float(last)]
+
+    def _shown(self) -> tuple[float, float]:
+        """Return the ends of what is drawn: all scores, unless few lie far from the others."""
+        least, most = float(self.low[0]), float(self.high[-1])
+        upper = np.cumsum(self.n)
+        rows = np.searchsorted(upper, np.array([OUTLYING, 1 - OUTLYING]) * upper[-1])
+        near, far = float(self.low[rows[0]]), float(self.high[rows[1]])
+        margin = (far - near) / 10
+        if near < far and most / 2 - least / 2 > FAR * (far / 2 - near / 2):
+            return max(least, near - margin), min(most, far + margin)
+        return least, most

@@ -6,9 +6,9 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.tables import OutputAggregates
 from comparison.evidence.divergence import Counts, Floats
+from comparison.pairs.columns import SIDES
 
 UNKNOWN: Final = -1
 """Label of what is not labelled; 1 is positive, 0 negative."""
@@ -18,7 +18,7 @@ UNKNOWN: Final = -1
 class JointCounts:
     """Hold one cell per combination that occurs; arrays of cells have shape (k,).
 
-    `bins` is the number of bins of each side's grid, and `centres` has a score for each.
+    `bins` is the number of distinct scores of both sides, rounded, and `centres` has them in order.
     """
 
     primary: Counts
@@ -32,12 +32,14 @@ class JointCounts:
         """Take the cells of an output's joint table."""
         joint = output.joint
         label = joint["label"].astype("boolean")
+        sides = [joint[f"{side}_score"].to_numpy(dtype=np.float64) for side in SIDES]
+        centres, place = np.unique(np.concatenate(sides), return_inverse=True)
         return cls(
-            primary=joint["primary_bin"].to_numpy(dtype=np.int64),
-            candidate=joint["candidate_bin"].to_numpy(dtype=np.int64),
+            primary=place[: len(joint)].astype(np.int64),
+            candidate=place[len(joint) :].astype(np.int64),
             label=label.astype("Int8").to_numpy(dtype=np.int8, na_value=UNKNOWN),
             n=joint["n"].to_numpy(dtype=np.int64),
-            centres=output.grid.centres,
+            centres=centres,
         )
 
     @property
@@ -87,13 +89,3 @@ class JointCounts:
 def counted(bins: Counts, n: Counts, size: int) -> Counts:
     """Add up counts by bin, shape (size,); exact below 2**53."""
     return np.bincount(bins, weights=n, minlength=size).astype(np.int64)
-
-
-def at_or_above(counts: Counts) -> Counts:
-    """Return, for each edge k between bin k and bin k+1, how many lie above it, shape (m - 1,)."""
-    return np.cumsum(counts[::-1])[::-1][1:]
-
-
-def first_alarm(grid: ScoreGrid, threshold: float) -> int:
-    """Return the lowest bin whose scores reach a threshold that is an edge of the grid."""
-    return int(grid.bins(np.array([threshold]))[0])

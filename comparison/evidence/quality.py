@@ -1,5 +1,6 @@
 """The quality of both sides, from the joint counts of the labelled pairs."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -7,16 +8,21 @@ import numpy as np
 from comparison.evidence.bootstrap import average_precision, average_precision_difference
 from comparison.evidence.calibration import nearest_edge
 from comparison.evidence.divergence import Counts, Floats
-from comparison.evidence.joint_counts import JointCounts, at_or_above
+from comparison.evidence.joint_counts import JointCounts
+from comparison.evidence.score_counts import ScoreCounts, at_or_above
 from comparison.evidence.statistics import mcnemar_mid_p
 from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality
 
 RELIABILITY_EDGES: Final = tuple((step / 10) ** 2 for step in range(11))
 """Squares, so that bins are narrow where the scores of rare events crowd."""
 
+ROUNDING: Final = 1e-6
+"""How far a model in single precision may leave the probabilities: 1.0000001 is taken for 1."""
+
 
 def quality(
     joint: JointCounts,
+    sides: Mapping[str, ScoreCounts],
     caught: Paired,
     false_alarms: Paired,
     *,
@@ -27,19 +33,21 @@ def quality(
     """Compare both sides on the labelled pairs, None without any.
 
     `caught` and `false_alarms` are the alarms of the labelled pairs, by label; the rest is given to
-    the evidence as it is. Figures of scores take each score for the centre of its bin.
+    the evidence as it is.
     """
     labelled = joint.labelled
     if not labelled.total:
         return None
-    difference, error = average_precision_difference(labelled)
     volume = caught.primary.count + false_alarms.primary.count
+    primary = _side(sides["primary"], caught.primary, false_alarms.primary, None)
+    candidate = _side(sides["candidate"], caught.candidate, false_alarms.candidate, volume)
+    difference, error = average_precision_difference(labelled, _gained(primary, candidate))
     return Quality(
         labelled=labelled.total,
         positives=labelled.positive.total,
         unknown=unknown,
-        primary=_side(labelled, "primary", caught.primary, false_alarms.primary, volume),
-        candidate=_side(labelled, "candidate", caught.candidate, false_alarms.candidate, volume),
+        primary=primary,
+        candidate=candidate,
         caught=caught,
         false_alarms=false_alarms,
         average_precision_difference=difference,
@@ -53,40 +61,49 @@ def quality(
     )
 
 
+def _gained(primary: SideQuality, candidate: SideQuality) -> float | None:
+    """Return the difference of average precision."""
+    if primary.average_precision is None or candidate.average_precision is None:
+        return None
+    return candidate.average_precision - primary.average_precision
+
+
 def _side(
-    labelled: JointCounts, side: str, caught: Count, false_alarms: Count, volume: int
+    counts: ScoreCounts, caught: Count, false_alarms: Count, volume: int | None
 ) -> SideQuality:
-    positives, negatives = labelled.positive.counts(side), labelled.negative.counts(side)
+    """Describe one side; without `volume` what it catches at the volume is what it catches."""
+    positives, negatives = counts.positive, counts.negative
     precision = Count(caught.count, caught.count + false_alarms.count)
     at_volume = precision, caught
-    if side == "candidate":
+    if volume is not None:
         at_volume = _at_volume(positives, negatives, volume)
     found = float(average_precision(positives.astype(float), negatives.astype(float)))
-    probabilities = _are_probabilities(positives + negatives, labelled.centres)
+    scores, probable = as_probabilities(counts.score, positives + negatives)
     return SideQuality(
         average_precision=None if np.isnan(found) else found,
-        brier=brier(positives, negatives, labelled.centres) if probabilities else None,
+        brier=brier(positives, negatives, scores) if probable else None,
         precision=precision,
         recall=caught,
         precision_at_volume=at_volume[0],
         recall_at_volume=at_volume[1],
-        reliability=reliability(positives, negatives, labelled.centres) if probabilities else (),
+        reliability=reliability(positives, negatives, scores) if probable else (),
     )
 
 
 def _at_volume(positives: Counts, negatives: Counts, volume: int) -> tuple[Count, Count]:
-    """Return precision and recall at the edge whose number of alarms is nearest to `volume`."""
+    """Return precision and recall at the threshold that gives nearest to `volume` alarms."""
     total = int(positives.sum())
     caught, alarms = at_or_above(positives), at_or_above(positives + negatives)
-    if not volume or not alarms.size:
+    if not volume:
         return Count(0, 0), Count(0, total)
     edge = nearest_edge(alarms, volume)
     return Count(int(caught[edge]), int(alarms[edge])), Count(int(caught[edge]), total)
 
 
-def _are_probabilities(counts: Counts, centres: Floats) -> bool:
-    occurring = centres[counts > 0]
-    return bool((occurring >= 0).all() and (occurring <= 1).all())
+def as_probabilities(scores: Floats, counts: Counts) -> tuple[Floats, bool]:
+    """Return scores within 0 to 1, and whether those that occur were but for `ROUNDING`."""
+    within = np.clip(scores, 0.0, 1.0)
+    return within, bool((np.abs(scores - within)[counts > 0] <= ROUNDING).all())
 
 
 def brier(positives: Counts, negatives: Counts, centres: Floats) -> float:

@@ -169,7 +169,8 @@ class Flip:
 class Distribution:
     """Describe the scores of both sides; nothing here decides, and all of it depends on n.
 
-    `bins` are the edges of at most 50 bins for drawing (one more than counts), `counts` by side.
+    `bins` are the edges of at most 50 bins for drawing (one more than counts), `counts` by side;
+    the outer bins also count what lies far beyond them.
     """
 
     quantiles: Mapping[str, Mapping[str, float | None]]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,15 @@ Values = Sequence[float] | npt.NDArray[np.float64]
 Labels = Sequence[bool | None]
 
 TABLES: dict[str, dict[str, str]] = {
-    "joint": {"primary_bin": "int64", "candidate_bin": "int64", "label": "boolean"},
+    "scores": {
+        "side": "string",
+        "score": "float64",
+        "primary_alarm": "boolean",
+        "label": "boolean",
+        "low": "float64",
+        "high": "float64",
+    },
+    "joint": {"primary_score": "float64", "candidate_score": "float64", "label": "boolean"},
     "alarms": {
         "period": "datetime64[ns, UTC]",
         "primary_alarm": "boolean",
@@ -85,7 +92,7 @@ def output(
     label = pd.array(list(labels) if labels is not None else [None] * len(scored), dtype="boolean")
     label = label[scored]
     known = [each for each in thresholds if each is not None]
-    grid = _grid(np.concatenate([first, second]), tuple(known))
+    grid = ScoreGrid.over(first, second).with_thresholds(known)
     time = pd.Timestamp(SINCE) + pd.to_timedelta(
         np.arange(len(scored)) * hours * 3600 // max(1, len(scored)), unit="s"
     )
@@ -104,9 +111,14 @@ def output(
             for side, limit in zip(SIDES, thresholds, strict=True)
         },
         unscored=int((~scored).sum()),
+        scores=score_counts(grid, (first, second), label, thresholds[0]),
         joint=count(
             "joint",
-            {"primary_bin": grid.bins(first), "candidate_bin": grid.bins(second), "label": label},
+            {
+                "primary_score": grid.joint_scores(first),
+                "candidate_score": grid.joint_scores(second),
+                "label": label,
+            },
         ),
         alarms=count("alarms", {"period": time[rows].floor("h"), **alarms, "label": of_rows}),
         segments=_segments(segments or {}, rows, {**alarms, "label": of_rows}),
@@ -114,15 +126,28 @@ def output(
     )
 
 
-def _grid(scores: npt.NDArray[np.float64], thresholds: tuple[float, ...]) -> ScoreGrid:
-    if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
-        return _laid(0.0, 1.0, thresholds)
-    return _laid(float(scores.min()), float(scores.max()), thresholds)
-
-
-@cache  # a grid takes a third of a second
-def _laid(low: float, high: float, thresholds: tuple[float, ...]) -> ScoreGrid:
-    return ScoreGrid.over(low, high, thresholds)
+def score_counts(
+    grid: ScoreGrid,
+    scores: Sequence[npt.NDArray[np.float64]],
+    label: Any,
+    threshold: float | None,
+) -> pd.DataFrame:
+    """Count finite scores of both sides, shape (n,) each."""
+    fired = [None] * len(label) if threshold is None else scores[0] >= threshold
+    raw = np.concatenate(scores)
+    rows = pd.DataFrame({"score": grid.scores(raw), "raw": raw})
+    ends = rows.groupby("score")["raw"]
+    return count(
+        "scores",
+        {
+            "side": np.repeat(SIDES, len(label)),
+            "score": rows["score"],
+            "primary_alarm": [*fired, *fired],
+            "label": [*label, *label],
+            "low": ends.transform("min"),
+            "high": ends.transform("max"),
+        },
+    )
 
 
 def _segments(

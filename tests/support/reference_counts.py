@@ -14,7 +14,7 @@ from comparison.pairs.reader import AllPairs
 
 SIDES = ("primary", "candidate")
 TABLES = ("pairs", "workers", "durations", "noise", "coverage", "features")
-OUTPUT_TABLES = ("joint", "alarms", "segments", "flips")
+OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "flips")
 
 
 def assert_equal(found: Aggregates, expected: Aggregates) -> None:
@@ -104,7 +104,6 @@ def _has_scores(step: pd.DataFrame, output: str) -> bool:
 
 def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
     scores = {side: step[f"{side}_score.{output}"] for side in SIDES}
-    both = np.concatenate([scores[side][np.isfinite(scores[side])] for side in SIDES])
     ok = (step["primary_status"] == "ok") & (step["candidate_status"] == "ok")
     scored = ok & np.isfinite(scores["primary"]) & np.isfinite(scores["candidate"])
     alarms = {side: step[f"{side}_decision.{output}"] for side in SIDES}
@@ -113,11 +112,13 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
         side: tuple(np.unique(step.loc[decided, f"{side}_threshold.{output}"].dropna()).tolist())
         for side in SIDES
     }
-    low, high = (float(both.min()), float(both.max())) if both.size else (0.0, 1.0)
-    grid = ScoreGrid.over(low, high, [*used["primary"], *used["candidate"]])
+    grid = ScoreGrid.over(*(scores[side][scored] for side in SIDES))
+    grid = grid.with_thresholds([*used["primary"], *used["candidate"]])
     table = pd.DataFrame(
         {
-            **{f"{side}_bin": grid.bins(scores[side].fillna(0)) for side in SIDES},
+            **{f"{side}_fine": grid.scores(scores[side].where(scored, 0)) for side in SIDES},
+            **{f"{side}_joint": grid.joint_scores(scores[side].where(scored, 0)) for side in SIDES},
+            "fired": alarms["primary"].to_numpy(),
             **{f"{side}_alarm": alarms[side].to_numpy() for side in SIDES},
             **{f"{side}_score": scores[side].to_numpy() for side in SIDES},
             "label": step["label"].to_numpy(),
@@ -134,9 +135,12 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
         grid=grid,
         thresholds=used,
         unscored=int((ok & ~scored).sum()),
+        scores=_scores(table.loc[scored]),
         joint=_count(
-            table.loc[scored],
-            {"primary_bin": "int64", "candidate_bin": "int64", "label": "boolean"},
+            table.loc[scored].drop(columns=[f"{side}_score" for side in SIDES]).rename(
+                columns=lambda name: name.replace("_joint", "_score")
+            ),
+            {"primary_score": "float64", "candidate_score": "float64", "label": "boolean"},
         ),
         alarms=_count(
             table.loc[decided],
@@ -150,6 +154,27 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
         segments=_segments(step, table, decided),
         flips=_flips(table.loc[decided]),
     )
+
+
+def _scores(scored: pd.DataFrame) -> pd.DataFrame:
+    by = {"score": "float64", "primary_alarm": "boolean", "label": "boolean"}
+    parts = []
+    for side in SIDES:
+        held = pd.DataFrame(
+            {
+                "score": scored[f"{side}_fine"],
+                "primary_alarm": scored["fired"].astype("boolean"),
+                "label": scored["label"].astype("boolean"),
+                "raw": scored[f"{side}_score"] + 0.0,
+            }
+        )
+        grouped = held.groupby(list(by), dropna=False)["raw"]
+        table = grouped.agg(low="min", high="max", n="count").reset_index()
+        table = table.sort_values([*by, "low", "high"], kind="stable", ignore_index=True)
+        table.insert(0, "side", pd.array([side] * len(table), dtype="string"))
+        parts.append(table)
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.astype({"side": "string", **by, "low": "float64", "high": "float64", "n": "int64"})
 
 
 def _segments(step: pd.DataFrame, table: pd.DataFrame, rows: Any) -> pd.DataFrame:

@@ -169,14 +169,15 @@ def test_counts_of_two_windows_add_up_to_those_of_both(tmp_path: Path) -> None:
     parts = [window.outputs[0] for window in (early, late)]
     assert all(part.grid == every.grid for part in parts)
     for name, by in (
-        ("joint", ["primary_bin", "candidate_bin"]),
+        ("joint", ["primary_score", "candidate_score"]),
+        ("scores", ["side", "score", "primary_alarm"]),
         ("alarms", ["period", "primary_alarm", "candidate_alarm"]),
     ):
         added = pd.concat([getattr(part, name) for part in parts]).groupby(by)["n"].sum()
         pd.testing.assert_series_equal(added, getattr(every, name).groupby(by)["n"].sum())
 
 
-def test_scores_that_are_no_probabilities_are_counted_on_a_grid_of_their_own(
+def test_scores_of_any_range_are_counted_alike(
     tmp_path: Path,
 ) -> None:
     file = PairFile(tmp_path / "pairs")
@@ -188,16 +189,15 @@ def test_scores_that_are_no_probabilities_are_counted_on_a_grid_of_their_own(
 
 
 def test_alarms_at_a_score_that_is_the_threshold_are_exact(tmp_path: Path) -> None:
-    """The threshold is an edge of the grid, however it falls among its bins."""
+    """What is rounded stays on its side of the threshold."""
     threshold = 0.731454
     file = PairFile(tmp_path)
     below = threshold - 2**-53
     for score in (threshold, below, threshold + 2**-53):
         file.pair(Scored(score, threshold), Scored(score, threshold))
     [output] = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG).outputs
-    limit = output.grid.bins([threshold])[0]
     joint = output.joint
-    assert joint.loc[joint["primary_bin"] >= limit, "n"].sum() == 2
+    assert joint.loc[joint["primary_score"] >= threshold, "n"].sum() == 2
     assert output.alarms.loc[output.alarms["primary_alarm"], "n"].sum() == 2
 
 

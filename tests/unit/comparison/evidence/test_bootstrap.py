@@ -5,6 +5,7 @@ from sklearn.metrics import average_precision_score
 import comparison.evidence.bootstrap
 from comparison.evidence.bootstrap import average_precision_difference
 from comparison.evidence.joint_counts import JointCounts
+from flags.gate.evidence import Interval
 from tests.support.count_tables import output
 
 
@@ -23,10 +24,15 @@ def joint_of(primary: np.ndarray, candidate: np.ndarray, truth: np.ndarray) -> J
     return JointCounts.of(output(primary, candidate, truth.tolist())).labelled
 
 
+def difference_of(joint: JointCounts) -> tuple[Interval, float | None]:
+    value = comparison.evidence.bootstrap._difference(joint) if joint.positive.total else None
+    return average_precision_difference(joint, value)
+
+
 def test_the_interval_is_that_of_drawing_rows_anew() -> None:
     """The reference draws rows, with scikit-learn's average precision of the unbinned scores."""
     primary, candidate, truth = drawn(3_000)
-    interval, error = average_precision_difference(joint_of(primary, candidate, truth))
+    interval, error = difference_of(joint_of(primary, candidate, truth))
 
     random = np.random.default_rng(2)
     reference = []
@@ -49,9 +55,9 @@ def test_merged_bins_give_the_same_interval_but_for_rounding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     joint = joint_of(*drawn(40_000))
-    whole, error = average_precision_difference(joint)
+    whole, error = difference_of(joint)
     monkeypatch.setattr(comparison.evidence.bootstrap, "CELLS", 0)
-    merged, merged_error = average_precision_difference(joint)
+    merged, merged_error = difference_of(joint)
     assert merged.value == whole.value
     assert merged_error == pytest.approx(error, rel=0.08)
     assert merged.low == pytest.approx(whole.low, abs=0.3 * float(error or 0))
@@ -69,22 +75,22 @@ def test_bins_without_a_positive_are_merged_without_loss() -> None:
 
 def test_the_same_pairs_give_the_same_interval() -> None:
     joint = joint_of(*drawn(500))
-    assert average_precision_difference(joint) == average_precision_difference(joint)
+    assert difference_of(joint) == difference_of(joint)
 
 
 def test_equal_sides_differ_by_nothing() -> None:
     primary, _, truth = drawn(500)
-    interval, error = average_precision_difference(joint_of(primary, primary, truth))
+    interval, error = difference_of(joint_of(primary, primary, truth))
     assert (interval.value, interval.low, interval.high, error) == (0, 0, 0, 0)
 
 
 def test_one_positive_is_enough_for_an_interval_and_none_is_not() -> None:
     primary, candidate, _ = drawn(50)
     truth = np.arange(50) == 7
-    interval, error = average_precision_difference(joint_of(primary, candidate, truth))
+    interval, error = difference_of(joint_of(primary, candidate, truth))
     assert interval.low is not None
     assert interval.high is not None
     assert interval.low <= interval.high
     assert error is not None
-    none, missing = average_precision_difference(joint_of(primary, candidate, truth & False))
+    none, missing = difference_of(joint_of(primary, candidate, truth & False))
     assert (none.value, none.low, missing) == (None, None, None)

@@ -1,7 +1,8 @@
 """The labels, which come late: what each request turned out to be.
 
 A file of labels is CSV with a heading, or Parquet. Columns: `request_id`, `label` (true or false,
-1 or 0) and, if wanted, `labelled_at` (ISO 8601; UTC unless it names a zone). Others are ignored.
+yes or no, 1 or 0, +1 or -1; empty: not known yet) and, if wanted, `labelled_at` (ISO 8601; UTC
+unless it names a zone). Others are ignored.
 """
 
 import csv
@@ -27,8 +28,9 @@ from comparison.errors import LabelsUnreadableError
 ID, LABEL, TIME = "request_id", "label", "labelled_at"
 
 _EXPECTED: Final = "expected CSV with a heading, or Parquet, with the columns request_id and label"
-_TRUE: Final = pa.array(["true", "1", "1.0"])
-_WORDS: Final = pa.array(["true", "1", "1.0", "false", "0", "0.0"])
+_TRUE: Final = r"^(true|yes|\+?1(\.0*)?)$"
+_FALSE: Final = r"^(false|no|-1(\.0*)?|[+-]?0(\.0*)?)$"
+_WANTED: Final = "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet"
 _PARQUET: Final = b"PAR1"
 
 
@@ -51,16 +53,15 @@ class LabelFile:
         return ids
 
     def labels(self) -> pa.ChunkedArray:
-        """Return the labels as truths."""
+        """Return the labels as truths, null where they are not known yet."""
         held = self.table[LABEL]
         if pa.types.is_boolean(held.type):
-            truths = held
-        else:
-            words = pc.utf8_lower(pc.utf8_trim_whitespace(held.cast(pa.string())))
-            wrong = pc.invert(pc.is_in(words, value_set=_WORDS))
-            self._refuse(wrong, LABEL, "expected true or false, 1 or 0")
-            truths = pc.is_in(words, value_set=_TRUE)
-        self._refuse(pc.is_null(truths), LABEL, "expected true or false, 1 or 0")
+            return held
+        words = pc.utf8_lower(pc.utf8_trim_whitespace(held.cast(pa.string())))
+        words = pc.if_else(pc.equal(words, ""), None, words)
+        truths = pc.match_substring_regex(words, _TRUE)
+        known = pc.or_(truths, pc.match_substring_regex(words, _FALSE))
+        self._refuse(pc.fill_null(pc.invert(known), False), LABEL, _WANTED)
         return truths
 
     def times(self) -> pa.ChunkedArray | None:
@@ -191,6 +192,7 @@ def load_labels(path: str | Path, until: datetime | None = None) -> Labels:
     if until is not None and times is not None:
         limit = pa.scalar(nanoseconds(until), pa.int64()).cast(times.type)
         table = table.filter(pc.fill_null(pc.less(table["time"], limit), True))
+    table = table.filter(pc.is_valid(table["label"]))
     kept, contradicted = _one_each(file, table)
     frame = kept.select(["request_id", "label"]).to_pandas(types_mapper=_dtype)
     return Labels(str(path), frame, contradicted)

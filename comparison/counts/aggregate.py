@@ -72,9 +72,7 @@ def aggregate(
     for output in found:
         step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
     known = labels.table() if labels is not None else None
-    grids = [
-        OutputGrid.of(step, output, (given or {}).get(output)) for output in found
-    ]
+    grids = [OutputGrid.of(step, output, (given or {}).get(output)) for output in found]
     prepared = _prepared(source, step, grids, known, label_cutoff)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
     return Aggregates(

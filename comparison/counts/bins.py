@@ -17,9 +17,7 @@ _DURATION_RESOLUTION: Final = 2.0**14
 """Seconds; keys of durations up to it. Powers of two, to multiply exactly."""
 
 
-def grid_score(
-    score: ir.NumericValue, digits: int, thresholds: Sequence[float]
-) -> ir.NumericValue:
+def grid_score(score: ir.NumericValue, digits: int, thresholds: Sequence[float]) -> ir.NumericValue:
     """Return a finite score as `ScoreGrid` counts it, rounded to `digits` bits."""
     found = rounded(score, digits)
     if not thresholds or digits >= EXACT:

@@ -4,8 +4,8 @@ A score is rounded to the nearest double with a short significand, by three oper
 rounds correctly everywhere (Veltkamp's splitting; Boldo, "Pitfalls of a full floating-point proof",
 IJCAR 2006), so every engine finds the same value. Rounding never changes the order of two scores,
 and its error is relative, so it needs no range: an outlier changes nothing for the other scores.
-Close below 1 and 100, where probabilities and percentages crowd, the distance to 1 or 100 is rounded
-instead: 0.99999871 keeps as many digits as 0.00000129.
+Close below 1 and 100, where probabilities and percentages crowd, the distance to 1 or 100 is
+rounded instead: 0.99999871 keeps as many digits as 0.00000129.
 
 Up to `MOST_SCORES` distinct scores nothing is rounded at all.
 """

@@ -137,9 +137,9 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
         unscored=int((ok & ~scored).sum()),
         scores=_scores(table.loc[scored]),
         joint=_count(
-            table.loc[scored].drop(columns=[f"{side}_score" for side in SIDES]).rename(
-                columns=lambda name: name.replace("_joint", "_score")
-            ),
+            table.loc[scored]
+            .drop(columns=[f"{side}_score" for side in SIDES])
+            .rename(columns=lambda name: name.replace("_joint", "_score")),
             {"primary_score": "float64", "candidate_score": "float64", "label": "boolean"},
         ),
         alarms=_count(

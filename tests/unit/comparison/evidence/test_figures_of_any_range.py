@@ -20,7 +20,11 @@ def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     risk = random.normal(0, 2, N) + 7 * truth
     primary = 1 / (1 + np.exp(-risk - random.normal(0, 1.5, N)))
     candidate = 1 / (1 + np.exp(-risk - 2 - random.normal(0, 0.7, N)))
-    return primary.astype(np.float32).astype(float), candidate.astype(np.float32).astype(float), truth
+    return (
+        primary.astype(np.float32).astype(float),
+        candidate.astype(np.float32).astype(float),
+        truth,
+    )
 
 
 def found(primary: np.ndarray, candidate: np.ndarray, truth: np.ndarray, at: float) -> Output:
@@ -72,8 +76,9 @@ def test_figures_do_not_depend_on_the_range_of_scores(
     assert described.ks == pytest.approx(stats.ks_2samp(primary, candidate).statistic, abs=2e-3)
     for name, scores in (("primary", primary), ("candidate", candidate)):
         for probability, value in described.quantiles[name].items():
-            # An extreme outlier can only spoil the interpolation next to itself.
-            assert value == pytest.approx(np.quantile(scores, float(probability)), rel=1e-3)
+            expected = np.quantile(scores, float(probability))
+            # 6,000 scores in at most 3,000 values are rounded to ten bits.
+            assert value == pytest.approx(expected, rel=1e-9 if most > N else 2**-9)
 
 
 def test_one_score_just_above_1_is_a_probability_still() -> None:

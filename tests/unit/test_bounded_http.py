@@ -163,6 +163,7 @@ def test_a_compressed_answer_is_unpacked_up_to_the_limit_only():
         (gzip.compress(b"words" * 999)[:-9], "Content-Encoding: gzip"),
         (b"whatever", "Content-Encoding: br"),
     ],
+    ids=["no gzip", "half of gzip", "another encoding"],
 )
 def test_an_answer_that_cannot_be_decoded_is_an_error_of_the_request(body, header):
     with server(answers(body, header)) as (url, _), pytest.raises(requests.RequestException):

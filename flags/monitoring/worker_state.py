@@ -14,15 +14,12 @@ import orjson
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
-from flags.files import replace_file
+from flags.export.worker_count import FOLDER
 
 logger = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/migration/workers"
 """Route under which a service shows the state of its workers, after its path prefix."""
-
-FOLDER: Final = ".workers"
-"""Name of the folder inside that of the pairs."""
 
 RECENT_SUFFIX: Final = ".recent"
 """Of the file, beside that of a worker's state, in which its last minutes are counted."""

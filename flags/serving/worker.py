@@ -18,6 +18,7 @@ from starlette.responses import Response
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.export.spans import PairSpans
+from flags.export.worker_count import CountFile
 from flags.monitoring.heartbeat import Heartbeat
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs, recent_path
@@ -123,6 +124,7 @@ class MigrationWorker:
             client=self._client,
             recent=recent,
             shipping=None if self._shipper is None else ShippingReport(self._shipper),
+            count=CountFile(folder, worker),
         )
         await self._heartbeat.start()
         if plan.settings.gc_freeze:

@@ -53,6 +53,7 @@ class ParquetPairs:
             },
             len(repeated_pairs(self._folder)),
             reading_of(self._folder, self._state),
+            _negative(pairs),
         )
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
@@ -97,3 +98,9 @@ class ParquetPairs:
         known = [each.name for output in self._state.outputs for each in output_columns(output)]
         place = {name: number for number, name in enumerate(known)}
         return sorted(columns, key=lambda name: place.get(name, -1))
+
+
+def _negative(pairs: ir.Table) -> int:
+    """Count the pairs with a duration below zero."""
+    found = pairs.filter((_.primary_duration < 0) | (_.candidate_duration < 0))
+    return int(found.agg(n=_.count()).to_pyarrow()["n"][0].as_py())

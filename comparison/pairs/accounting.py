@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from comparison.pairs.columns import SIDES
 from comparison.pairs.files import ReadCounts
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
@@ -66,6 +67,8 @@ class Accounting:
     expected: int
     completeness: float | None
     workers: tuple[Worker, ...]
+    negative: int = 0
+    """Pairs with a side whose duration is below zero: a clock that was set back, or not ours."""
     as_of: datetime | None = field(default=None, compare=False)
     """Of when this is; None where workers may still write."""
 
@@ -89,11 +92,18 @@ Sequences = Mapping[str, Numbers]
 def account(frame: pd.DataFrame, duplicates: int, counts: ReadCounts) -> Accounting:
     """Count over the distinct pairs of all flags: a worker numbers them without regard to flags."""
     flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
-    return account_counts(len(frame), flags, _sequences(frame), duplicates, counts)
+    durations = frame[[f"{side}_duration" for side in SIDES]]
+    negative = int((durations < 0).any(axis=1).sum())
+    return account_counts(len(frame), flags, _sequences(frame), duplicates, reading, negative)
 
 
 def account_counts(
-    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, counts: ReadCounts
+    pairs: int,
+    flags: Mapping[str, int],
+    sequences: Sequences,
+    duplicates: int,
+    reading: ReadCounts,
+    negative: int,
 ) -> Accounting:
     """Set what was counted, by whatever engine, against what the workers say they made."""
     workers = _workers(sequences, reading)
@@ -113,6 +123,7 @@ def account_counts(
         expected=expected,
         completeness=found / expected if expected else None,
         workers=workers,
+        negative=negative,
         as_of=_moment(reading.as_of),
     )
 

@@ -23,7 +23,8 @@ from comparison.pairs.compacted import (
     worker_counts,
 )
 from comparison.pairs.compaction_parts import PartWriter
-from comparison.pairs.files import Progress, ReadCounts, find_files, read_file
+from comparison.pairs.files import Progress, ReadCounts, read_file
+from comparison.pairs.opening import find_files, is_compressed, open_file
 from comparison.pairs.table import Table
 from flags.export.worker_count import WorkerCount, read_counts
 
@@ -154,7 +155,7 @@ class _Run:
     def _known(self, path: Path) -> TakenFile | None:
         """Return how far a file was taken, if it is still the same one and has not shrunk."""
         known = self._state.files.get(str(path.resolve()))
-        if known is None or path.stat().st_size < known.taken:
+        if known is None or (not is_compressed(path) and path.stat().st_size < known.taken):
             return None
         return known if _digest(path, known.taken) == known.begin else None
 
@@ -187,6 +188,6 @@ class _Run:
 
 def _digest(path: Path, taken: int) -> str:
     """Return a digest of the first bytes that were taken: the file of the same name may change."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         begin = file.read(min(taken, _BEGIN_BYTES))
     return hashlib.sha256(begin).hexdigest()[:32]

@@ -87,8 +87,8 @@ def _read(line: bytes, span_of: Callable[[Mapping[str, Any]], Any]) -> tuple[lis
             ends += [int(span["endTimeUnixNano"]) for span in spans]
             groups.append(
                 _Group(
-                    resource_spans.get("resource", {}),
-                    scope_spans.get("scope", {}),
+                    resource_spans.get("resource") or {},
+                    scope_spans.get("scope") or {},
                     [span_of(span) for span in spans],
                 )
             )

@@ -54,7 +54,7 @@ class SendResult:
     retry_after: float = 0.0
     """Seconds that the receiver asks us to wait."""
     rejected: int = 0
-    """Spans that the receiver says it left out of a request that it took: any number, as it came."""
+    """Spans that the receiver says it left out of a request that it took, as it says it."""
 
 
 class Receiver:

@@ -52,7 +52,7 @@ class ParquetPairs:
                 for worker, first, last, found in workers.itertuples(index=False)
             },
             len(repeated_pairs(self._folder)),
-            reading_of(self._folder, self._state),
+            counts_of(self._folder, self._state),
             _negative(pairs),
         )
 

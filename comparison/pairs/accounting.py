@@ -94,7 +94,7 @@ def account(frame: pd.DataFrame, duplicates: int, counts: ReadCounts) -> Account
     flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
     durations = frame[[f"{side}_duration" for side in SIDES]]
     negative = int((durations < 0).any(axis=1).sum())
-    return account_counts(len(frame), flags, _sequences(frame), duplicates, reading, negative)
+    return account_counts(len(frame), flags, _sequences(frame), duplicates, counts, negative)
 
 
 def account_counts(
@@ -102,11 +102,11 @@ def account_counts(
     flags: Mapping[str, int],
     sequences: Sequences,
     duplicates: int,
-    reading: ReadCounts,
+    counts: ReadCounts,
     negative: int,
 ) -> Accounting:
     """Set what was counted, by whatever engine, against what the workers say they made."""
-    workers = _workers(sequences, reading)
+    workers = _workers(sequences, counts)
     found = sum(worker.found for worker in workers)
     expected = sum(worker.expected for worker in workers)
     return Accounting(
@@ -124,7 +124,7 @@ def account_counts(
         completeness=found / expected if expected else None,
         workers=workers,
         negative=negative,
-        as_of=_moment(reading.as_of),
+        as_of=_moment(counts.as_of),
     )
 
 

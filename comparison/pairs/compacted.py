@@ -134,7 +134,7 @@ def _flag_of(name: str) -> str | None:
     return None if value == _NO_FLAG else value
 
 
-def reading_of(folder: Path, state: CompactionState) -> ReadCounts:
+def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
     """Return what would have been counted, had the pair files been read in one go."""
     return ReadCounts(
         as_of=(folder / STATE_FILE).stat().st_mtime_ns,
@@ -175,7 +175,7 @@ def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
         table.add_parts(len(held), {**parts, _FLAG: (codes, found)})
     if not table.rows:
         table.add({})
-    return table, reading_of(folder, state), repeated_pairs(folder)
+    return table, counts_of(folder, state), repeated_pairs(folder)
 
 
 def worker_counts(folder: Path) -> list[WorkerCount]:

@@ -112,7 +112,7 @@ class _Run:
 
     def take(self, files: Iterable[Path], counts: Sequence[WorkerCount]) -> Compacted:
         """Read the files beyond what has been taken; commit if anything came of it."""
-        self._reading.worker_counts += self._new(counts)
+        self._counts.worker_counts += self._new(counts)
         taken: dict[str, TakenFile] = {}
         for path in files:
             with suppress(FileNotFoundError):  # the writer removed its oldest file
@@ -120,7 +120,7 @@ class _Run:
         self._table.add(self._counts.drain())
         self._write_chunk()
         known = self._state.files
-        counted = bool(self._reading.worker_counts)
+        counted = bool(self._counts.worker_counts)
         changed = any(known.get(name) != file for name, file in taken.items())
         if not self._state.runs or changed or counted:
             self._commit({**known, **taken})
@@ -164,7 +164,7 @@ class _Run:
         self._table = Table(self._table.outputs)
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
-        read, before = self._reading, self._state
+        read, before = self._counts, self._state
         self._parts.finish(read.worker_records, read.worker_counts)
         state = replace(
             before,

@@ -164,9 +164,9 @@ def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
     """
     for path in find_files(source):
-        yield from read_file(path, reading, Progress())
-    yield reading.drain()
-    reading.worker_counts += read_counts(source)
+        yield from read_file(path, counts, Progress())
+    yield counts.drain()
+    counts.worker_counts += read_counts(source)
 
 
 def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Block]:
@@ -176,12 +176,12 @@ def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Bl
     """
     try:
         with open_file(path) as file:
-            reading.files += 1
+            counts.files += 1
             file.seek(progress.taken)
-            for _ in _full_blocks(path, _chunks(file), reading, progress):
-                yield reading.drain()
+            for _ in _full_blocks(path, _chunks(file), counts, progress):
+                yield counts.drain()
     except EOFError:  # it was cut off while it was compressed, or is being compressed
-        reading.torn += 1
+        counts.torn += 1
         progress.torn = True
     except FileNotFoundError:
         return  # the writer removed its oldest file while we read another

@@ -104,7 +104,7 @@ class Receiver:
         except requests.Timeout:
             return SendResult(SendOutcome.UNAVAILABLE, TIMED_OUT, f"no answer within {seconds:g} s")
         except (OSError, ValueError) as error:  # every error of requests is an OSError
-            return Reply(SendOutcome.UNAVAILABLE, _reason(error), _innermost(error))
+            return SendResult(SendOutcome.UNAVAILABLE, _reason(error), _innermost(error))
         reply = _reply(answer)
         if reply.outcome is SendOutcome.ACCEPTED:
             self.accepted_at = time.monotonic()
@@ -132,18 +132,18 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _reply(answer: Answer) -> Reply:
+def _reply(answer: Answer) -> SendResult:
     status, kind = answer.status, answer.headers.get("Content-Type", "")
     if status >= 300:
         reason = f"http_{status}"
-        return Reply(_outcome(status), reason, _words(answer, kind), _retry_after(answer))
+        return SendResult(_outcome(status), reason, _words(answer, kind), _retry_after(answer))
     if kind.startswith("text/html"):
         return SendResult(
             SendOutcome.UNAVAILABLE, "not_otlp", f"HTTP {status} with a web page: no OTLP receiver"
         )
     # Also where spans were left out: such a request must not be sent again, says the protocol.
     rejected, message = _partial_success(answer, kind)
-    return Reply(SendOutcome.ACCEPTED, words=message, rejected=rejected)
+    return SendResult(SendOutcome.ACCEPTED, words=message, rejected=rejected)
 
 
 def _outcome(status: int) -> SendOutcome:

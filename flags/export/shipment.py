@@ -12,8 +12,8 @@ from flags.export.receiver import (
     TIMED_OUT,
     TOO_LARGE,
     Receiver,
-    Reply,
     SendOutcome,
+    SendResult,
 )
 from flags.export.shipped_file import Batch, ShippedFile, ShippingLimits
 from flags.export.shipping_counts import Seldom, ShippingAccount
@@ -101,7 +101,7 @@ class Shipment:
             self._look_around(batch, reply)
         return ShipmentStep(reply, at_once=self.backoff.left == 0)
 
-    def _note_rejected(self, batch: Batch, request: ExportRequest, reply: Reply) -> None:
+    def _note_rejected(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
         """Count what was left out of a request that was taken; which spans, nobody says."""
         if 0 < reply.rejected <= request.spans:
             # Of a line with several spans, which is not ours, as many lines at most.

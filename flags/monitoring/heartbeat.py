@@ -119,7 +119,7 @@ class Heartbeat:
     def _withdraw(self) -> None:
         if self._last is not None:
             self._write_count(self._last, closed=True)
-        self._roster.withdraw()
+        self._registry.withdraw()
         if self._recent is not None:
             self._recent.withdraw()
 
@@ -127,7 +127,7 @@ class Heartbeat:
         if self._shipping is not None:
             state = replace(state, shipping=self._shipping())
         self._write_count(state.pairs)
-        self._roster.publish(state)
+        self._registry.publish(state)
         if self._recent is not None:
             self._recent.publish()
         self._metrics.show(state)

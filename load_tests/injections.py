@@ -211,6 +211,8 @@ def receiver(fault: otlp_proxy.Fault) -> Injection:
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
         assert scene.proxy is not None  # noqa: S101 - `ship` is around
+        if fault is otlp_proxy.Fault.BOMB:
+            otlp_proxy.bomb()  # made before it is sent: that takes seconds
         scene.proxy.fault = fault
         yield
         scene.proxy.fault = otlp_proxy.Fault.NONE

@@ -27,6 +27,7 @@ from comparison.pairs.files import Progress, ReadCounts, read_file
 from comparison.pairs.opening import find_files, is_compressed, open_file
 from comparison.pairs.table import Table
 from flags.export.worker_count import WorkerCount, read_counts
+from flags.files import lock_file
 
 CHUNK_ROWS: Final = 2**19
 """Pairs that are sorted, freed of repetitions and written together; they bound the memory."""

@@ -16,6 +16,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from flags.export.worker_count import FOLDER
+from flags.files import replace_file
 from flags.monitoring.worker_state import RECENT_SUFFIX
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status

@@ -15,6 +15,7 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from flags.export.worker_count import FOLDER
+from flags.files import replace_file
 
 logger = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ from flags.serving.isolated.host import (
 )
 from flags.serving.isolated.pipe import Pipe
 from flags.serving.isolated.portable_errors import restored
+from flags.serving.isolated.responses import SentFile, SentResponse
 from flags.serving.isolated.session import end_session
 from flags.serving.isolated.transfer import CarriedImage, CarriedResponse
 

@@ -52,6 +52,7 @@ _KINDS: Final = {
     Path: "path",
     SecretStr: "secret",
     dict: "JSON object",
+    list: "JSON array",
 }
 
 

@@ -14,6 +14,7 @@ import orjson
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
+from flags.export.worker_count import FOLDER
 from flags.files import replace_file
 from flags.printable import printable_json
 
@@ -21,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/migration/workers"
 """Route under which a service shows the state of its workers, after its path prefix."""
-
-FOLDER: Final = ".workers"
-"""Name of the folder inside that of the pairs."""
 
 RECENT_SUFFIX: Final = ".recent"
 """Of the file, beside that of a worker's state, in which its last minutes are counted."""

@@ -73,7 +73,7 @@ def test_what_is_no_otlp_is_counted_and_left_out(receiver: OtlpReceiver, folder:
         unreadable = worker.written.pop()
         worker.write(10)
         assert_all_arrive(receiver, worker)
-        assert eventually(lambda: worker.account.waiting_bytes == 0)
+        assert eventually(lambda: worker.backlog().waiting_bytes == 0)
     assert worker.account.rejected == {"unreadable": 5}
     assert unreadable not in ids(receiver.spans())
 

@@ -254,7 +254,7 @@ def test_without_the_extra_the_command_names_it(
     monkeypatch.setitem(sys.modules, module, None)
     result = run_dashboard("--port", str(free_port()), "--data", str(tmp_path / "data"))
     assert result.exit_code == 2
-    assert "pip install 'bentoml-flags[dashboard]'" in result.output
+    assert "pip install '.[dashboard]'" in result.output
 
 
 @pytest.mark.usefixtures("dashboard_extra")

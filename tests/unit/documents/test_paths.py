@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,20 @@ def test_each_module_that_a_page_names_is_there(page: Path) -> None:
     for name in A_MODULE.findall(text_of(page)):
         if not name.endswith(NO_MODULES):
             pkgutil.resolve_name(name)
+
+
+@pytest.mark.parametrize("package", ["flags", "comparison"])
+def test_the_tree_in_contributing_has_what_is_at_the_top_of_a_package(package: str) -> None:
+    """In the order in which they may import one another, as pyproject.toml has it."""
+    (tree,) = re.findall(
+        rf"^{package}/\n((?:    .*\n)+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M
+    )
+    shown = [name for name in re.findall(r"^    (\w+)(?:/|\.py) ?", tree, re.M) if name[0] != "_"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (layers,) = (
+        each["layers"] for each in contracts["contracts"] if each.get("containers") == [package]
+    )
+    assert shown == [name for layer in layers for name in layer.split(" | ")]
 
 
 def test_the_patterns_find_what_documents_name() -> None:

@@ -179,3 +179,14 @@ def test_no_committed_text_names_a_package_index() -> None:
         found = _INDEX.search(text)
         assert found is None, f"{name}: {found and found.group()}"
         assert [host for host in indexes() if host in text] == [], name
+
+
+# --- the tests themselves -------------------------------------------------------------------------
+
+
+def test_tests_that_share_what_is_costly_are_kept_in_one_process(
+    request: pytest.FixtureRequest,
+) -> None:
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not run with --dist loadgroup (make test)")
+    assert request.node.nodeid.endswith("@tests/unit/test_packaging.py")

@@ -17,7 +17,7 @@ from service.serving import Serving
 from tests.support.fraud_store import environment
 from tests.support.markdown import DOCS
 from tests.support.paths import ROOT
-from tests.support.wheel import build_wheel
+from tests.support.wheel import built_wheel
 
 TUTORIAL = DOCS / "tutorial.md"
 FILE = re.compile(r"^```(?:python|yaml)\n(# (\w+\.(?:py|yaml))\n.*?)^```", re.M | re.S)
@@ -98,7 +98,7 @@ class Newcomer:
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     folder = tmp_path_factory.mktemp("newcomer")
-    return Newcomer(folder, build_wheel(folder))
+    return Newcomer(folder, built_wheel(tmp_path_factory))
 
 
 @pytest.mark.slow

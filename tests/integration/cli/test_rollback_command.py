@@ -45,7 +45,7 @@ class Migration:
         admin.set_rollout(FLAG, 10)
         admin.turn_on(FLAG)
         if followed:
-            assert eventually(lambda: self.seen() == [(True, 10.0)] * 2, 30), self.seen()
+            assert eventually(lambda: self.seen() == [(True, 10.0)] * 2, 60), self.seen()
 
     def seen(self) -> list[tuple[bool | None, float | None]]:
         """Return what the workers see."""
@@ -150,7 +150,7 @@ def test_a_worker_that_does_not_follow_is_named_and_the_token_is_nowhere(
     (change,), (following,) = written(audit).changes, written(audit).confirmations
     assert (change.reason, following.seconds) == ("alarms x3.7", None)
     assert following.workers <= 1
-    assert eventually(lambda: migration.seen() == [(False, 10.0)] * 2, 30)
+    assert eventually(lambda: migration.seen() == [(False, 10.0)] * 2, 60)
     pages = [httpx.get(migration.url + path) for path in (PAGE_PATH, LIVE_PATH, WORKERS_PATH)]
     places = {
         "what it prints": out + err,

@@ -32,6 +32,12 @@ Start = Callable[..., UnleashProvider]
 
 
 @pytest.fixture(scope="module")
+def unleash(own_unleash: LocalUnleash) -> LocalUnleash:
+    """An Unleash whose database may be killed."""
+    return own_unleash
+
+
+@pytest.fixture(scope="module")
 def flag(unleash: LocalUnleash) -> str:
     """A flag that makes the candidate active for everybody: the primary answers only by a fault."""
     key = "fault-tests-v2"

@@ -436,7 +436,7 @@ class TestFlagsFile:
         with flags_file.path.open("w") as writer:
             writer.write("{}")
         kept.rename(flags_file.path)
-        assert eventually(lambda: provider.state is State.READY)
+        assert eventually(lambda: provider.state is State.READY, within=60)
 
     def test_a_flag_that_is_removed_leaves_the_primary(self, flags_file: FlagsOnDisk) -> None:
         flags_file.roll_out("100")

@@ -53,6 +53,12 @@ rehearsal: $(STAMP) ## Play the whole migration against a real Unleash in ten mi
 load: $(STAMP) ## Load the service for three minutes while its flag moves in a real Unleash.
 	$(BIN)/python -m load_tests.load_run
 
+# In an environment of its own: its pins are not ours.
+CHECKOV := checkov==3.3.30
+
+scan: $(STAMP) ## Scan the Kubernetes manifests with checkov; what is left out is in deploy/checkov.yaml.
+	$(BIN)/uv tool run --python $(BIN)/python $(CHECKOV) --config-file deploy/checkov.yaml
+
 faults: $(STAMP) ## Inject some fifty faults into the service under load (25 minutes).
 	$(BIN)/python load_tests/faults.py
 

@@ -31,8 +31,8 @@ class PairsUnreadableError(ComparisonError):
         self.line = line
         place = f"{path}, line {line}" if line else f"{path}"
         super().__init__(
-            f"{place}: {problem}; expected a folder of *.jsonl files, or one such file, "
-            "with one OTLP/JSON TracesData object a line"
+            f"{place}: {problem}; expected a folder of *.jsonl files (.jsonl.gz, .jsonl.zst), or "
+            "one such file, with one OTLP/JSON TracesData object a line"
         )
 
 

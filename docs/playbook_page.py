@@ -27,10 +27,10 @@ _INTRODUCTION: Final = """\
 <!-- Written by docs/playbook_page.py from flags/playbook/model.py: change it there. -->
 
 The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes one
-with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it. What
-is left out has its default. A key that is unknown, there twice or out of its range is an error that
-names the file, the line and what is allowed. [Statistics](../explanation/statistics.md) says what
-the limits are held against.
+with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it. A key
+that is left out has its default. A key that is unknown, occurs twice or is out of its range is an
+error that names the file, the line and what is allowed.
+[Statistics](../explanation/statistics.md) explains the figures that the limits apply to.
 """
 
 _SECTIONS: Final = (
@@ -42,20 +42,20 @@ _SECTIONS: Final = (
     ),
     (
         "A gate",
-        "The playbook has one, and a step, an output and a segment may have one with the limits "
-        "that\ndiffer. Where several do, the segment's goes before the output's, and that before "
-        "the step's.",
+        "The playbook has one. A step, an output and a segment may have one too, with the limits "
+        "that\ndiffer. If several set a limit, the segment's takes precedence over the output's, "
+        "and that\nover the step's.",
         Gate,
     ),
     (
         "`gate.advance`",
-        "A step is left upwards once each interval lies wholly within its limits.",
+        "The next step is taken when each interval lies completely within its limits.",
         AdvanceLimits,
     ),
     (
         "`gate.rollback`",
-        "A step is left downwards once an interval lies wholly beyond its limit and the candidate\n"
-        "answers. Between both limits, the gate holds.",
+        "The flag is rolled back when an interval lies completely beyond its limit and the\n"
+        "candidate answers. Between both limits, the verdict is `HOLD`.",
         RollbackLimits,
     ),
     ("An output", "By its name under `outputs`.", OutputPlan),

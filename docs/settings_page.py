@@ -19,9 +19,9 @@ _INTRODUCTION: Final = """\
 
 <!-- Written by docs/settings_page.py from flags/serving/settings.py: change it there. -->
 
-A migrated service reads these environment variables when `migrate` is called, which is at import. A
-value that cannot be is an error that names the variable, and the service does not start. In code,
-`migrate(settings=Settings(flags_file="..."))` sets them by their names in small letters.
+A migrated service reads these environment variables when `migrate` is called, which is at import.
+If a value is not allowed, an error names the variable and the service does not start. In code,
+`migrate(settings=Settings(flags_file="..."))` sets them by their names in lower case.
 """
 
 _OTHERS: Final = """\
@@ -52,6 +52,7 @@ _KINDS: Final = {
     Path: "path",
     SecretStr: "secret",
     dict: "JSON object",
+    list: "JSON array",
 }
 
 

@@ -34,6 +34,18 @@ CANDIDATE: Final = (
     Fault("candidate calls os._exit", do.told("candidate", "exit"), "candidate failed", APART),
     Fault("candidate segfaults", do.told("candidate", "segfault"), "candidate failed", APART),
     Fault("candidate's process is killed", do.killed("candidate"), "candidate failed", APART),
+    *(
+        Fault(f"candidate {words}", do.told("candidate", word), sign, ISOLATED)
+        for words, word, sign in (
+            ("signals its process group", "signal group", "candidate ok"),
+            ("kills its process group", "kill group", "candidate failed"),
+            ("stops itself", "stop itself", "candidate failed"),
+            ("closes every file handle", "close handles", "candidate failed"),
+            ("kills its parent", "kill parent", "candidate failed"),
+            ("leaves programs running", "run programs", "candidate ok"),
+            ("floods its output", "flood", "candidate ok"),
+        )
+    ),
     Fault(
         "candidate cannot be loaded",
         do.nothing,
@@ -76,6 +88,13 @@ RECORD: Final = (
         needs_mount=True,
     ),
     Fault(
+        "pairs: disk full until the end",
+        do.disk_full_to_the_end,
+        "drop enospc",
+        around=(do.small_disk,),
+        needs_mount=True,
+    ),
+    Fault(
         "pairs: folder over PAIRS_MAX_BYTES",
         do.over_its_bound,
         "drop pruned",
@@ -95,20 +114,27 @@ RECEIVER: Final = (
         Fault(
             f"receiver {words}",
             do.receiver(fault),
-            f"retry {reason}",
+            sign,
             around=(do.ship,),
             ships=True,
         )
-        for words, fault, reason in (
-            ("answers 503", otlp_proxy.Fault.UNAVAILABLE, "http_503"),
-            ("resets connections", otlp_proxy.Fault.RESET, "connection"),
+        for words, fault, sign in (
+            ("answers 503", otlp_proxy.Fault.UNAVAILABLE, "retry http_503"),
+            ("resets connections", otlp_proxy.Fault.RESET, "retry connection"),
             (
                 "leaves spans out (partial success)",
                 otlp_proxy.Fault.PARTIAL_EVERY_OTHER,
-                "partial_success",
+                "reject partial_success",
             ),
-            ("stores and resets, the answer is lost", otlp_proxy.Fault.ANSWER_LOST, "connection"),
-            ("never answers", otlp_proxy.Fault.SILENT, "timeout"),
+            (
+                "stores and resets, the answer is lost",
+                otlp_proxy.Fault.ANSWER_LOST,
+                "retry connection",
+            ),
+            ("never answers", otlp_proxy.Fault.SILENT, "retry timeout"),
+            ("answers a byte a second", otlp_proxy.Fault.DRIP, "retry timeout"),
+            ("answers half a GiB, compressed", otlp_proxy.Fault.BOMB, "retry http_503"),
+            ("rejects more spans than it got", otlp_proxy.Fault.ABSURD, "absurd rejections"),
         )
     ),
 )

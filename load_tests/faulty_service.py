@@ -7,7 +7,11 @@ file for each process that has loaded a model, named after side and process id.
 import ctypes
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +29,17 @@ LEAK: Final = 4 * 2**20
 """Bytes that a verdict leaves behind when told to leak."""
 
 leaked: list[bytes] = []
+
+CONDUCTS: Final[dict[str, Callable[[], object]]] = {
+    "signal group": lambda: os.kill(0, signal.SIGTERM),
+    "kill group": lambda: os.kill(0, signal.SIGKILL),
+    "stop itself": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "close handles": lambda: os.closerange(0, 1024),
+    "kill parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
+    "run programs": lambda: subprocess.Popen(["sleep", "600"]),
+    "flood": lambda: sys.stdout.write("x" * 2**16 + "\n"),
+}
+"""What a candidate may do to its process; of most, a wrong signal would reach the worker."""
 
 
 class Verdict(BaseModel):
@@ -61,6 +76,8 @@ def verdict(side: str, score: float) -> Any:
         ctypes.string_at(0)
     if word == "leak":
         leaked.append(b"\xff" * LEAK)
+    if word in CONDUCTS:
+        CONDUCTS[word]()
     while word == "hang" and told(side) == "hang":
         time.sleep(0.05)
     if word == "wrong schema":

@@ -129,6 +129,15 @@ def disk_full(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def disk_full_to_the_end(scene: Scene) -> Iterator[None]:
+    """Fill it, and leave it full until the service has been stopped."""
+    with (scene.pairs / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(_BLOCK):
+            pass
+    yield
+
+
+@contextmanager
 def over_its_bound(scene: Scene) -> Iterator[None]:
     """Ask as much as is answered, until files had to be removed for the folder's bound."""
     scene.load.callers = CALLERS
@@ -202,6 +211,8 @@ def receiver(fault: otlp_proxy.Fault) -> Injection:
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
         assert scene.proxy is not None  # noqa: S101 - `ship` is around
+        if fault is otlp_proxy.Fault.BOMB:
+            otlp_proxy.bomb()  # made before it is sent: that takes seconds
         scene.proxy.fault = fault
         yield
         scene.proxy.fault = otlp_proxy.Fault.NONE

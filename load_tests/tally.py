@@ -28,6 +28,8 @@ _LOGGED: Final = {
     "cannot be written to": "refused writes",
     "are written to": "resumed writes",
     "of memory, limit": "memory limit",
+    "which is ignored": "absurd rejections",
+    "lines are not on disk (enospc": "drop enospc",
 }
 """Words of the service's log, and the sign that they are."""
 
@@ -87,6 +89,7 @@ class Tally:
         lost = [reply for reply in accepted if reply.request_id not in on_record]
         dropped = _dropped(run)
         counted = max(dropped, _gaps(run.pairs.accounting)) + _in_last_second(lost, run.pairs)
+        counted += (run.counted or {}).get("reject partial_success", 0)
         return cls(
             sent=len(run.replies),
             failed=len(bad) - len(excused),

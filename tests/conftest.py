@@ -24,11 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together, for `--dist loadgroup`, the tests of a module that share what is costly.
 
     A unit test goes to the next free process by itself, unless its module has fixtures of its own
-    for the whole module; the other kinds start servers, module by module.
+    for the whole module; the other kinds start servers, module by module. What wants an Unleash
+    of its own goes to one process, which starts one.
     """
     costly = {item.path for item in items if _shares(item)}
     for item in items:
-        if item.path in costly:
+        if "own_unleash" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("own_unleash"))
+        elif item.path in costly:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 

@@ -60,7 +60,8 @@ def refusals() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         raise Refusal(
-            f"{error.name} is not installed: pip install 'bentoml-flags[comparison]'"
+            f"{error.name} is not installed: it comes with the extra `comparison` of bentoml-flags "
+            "(in a clone: pip install '.[comparison]')"
         ) from error
 
 

@@ -61,7 +61,7 @@ def evidence(
     pairs = aggregates.pairs
     here = pairs.loc[pairs["rollout"] == rollout]
     window = _window(aggregates.flag, pairs, here, since, until, rollout)
-    trust = integrity(aggregates, here, accounting)
+    trust = integrity(aggregates, here, accounting, now or until)
     covered = coverage(aggregates.coverage)
     p = coverage_p(covered)
     outputs = tuple(

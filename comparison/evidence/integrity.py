@@ -1,6 +1,8 @@
 """The integrity of the pairs of a window: completeness, share of the candidate, noise."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,10 @@ from comparison.counts.tables import Aggregates
 from comparison.evidence.health import by_value
 from comparison.pairs.accounting import Accounting, Worker
 from comparison.pairs.columns import SIDES
-from flags.gate.evidence import Count, Integrity
+from flags.gate.evidence import Count, Integrity, OpenEnd
+
+_LATELY: Final = timedelta(minutes=5)
+"""A worker that gave no sign for so long runs no more: it counts once a second."""
 
 
 def coverage(table: pd.DataFrame) -> dict[str, Count]:
@@ -41,7 +46,7 @@ def coverage_p(found: dict[str, Count]) -> float | None:
 
 
 def integrity(
-    aggregates: Aggregates, pairs: pd.DataFrame, accounting: Accounting | None
+    aggregates: Aggregates, pairs: pd.DataFrame, accounting: Accounting | None, now: datetime
 ) -> Integrity:
     """Count over a window. `pairs` are the rows of the step's rollout.
 
@@ -57,6 +62,27 @@ def integrity(
         active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
         noise=_noise(aggregates.noise),
         models={side: by_value(pairs, f"{side}_model") for side in SIDES},
+        open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
+    )
+
+
+def _open_ends(
+    aggregates: Aggregates, accounting: Accounting, now: datetime
+) -> tuple[OpenEnd, ...]:
+    """Return the workers whose last pair lies in the window, and that may have been killed.
+
+    One that gave a sign lately runs on, and one whose pairs go on behind the window has none to
+    lack in it.
+    """
+    latest = min(now, accounting.as_of or now) - _LATELY
+    last = dict(zip(aggregates.workers["worker"].map(str), aggregates.workers["last"], strict=True))
+    return tuple(
+        OpenEnd(each.worker, each.seen, each.may_lack)
+        for each in accounting.workers
+        if not each.stopped
+        and (each.worker not in last or last[each.worker] == each.last)
+        and (each.worker in last or (each.expected and not each.found))
+        and (each.seen is None or each.seen < latest)
     )
 
 

@@ -49,6 +49,11 @@ def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[
         yield f"{lines} could not be read (first: {accounting.first_corrupt})"
     if accounting.foreign:
         yield f"{plural(accounting.foreign, 'span')} of something else left out"
+    if accounting.negative:
+        yield (
+            f"{plural(accounting.negative, 'pair')} with a duration below zero, which no clock of "
+            "ours gives: they count as the shortest"
+        )
     others = {flag: pairs for flag, pairs in accounting.flags.items() if flag != aggregates.flag}
     if others:
         named = _listed([f"{flag} ({pairs:,})" for flag, pairs in others.items()])

@@ -5,13 +5,16 @@ loss shows in the data itself, whatever lost it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from comparison.pairs.columns import SIDES
 from comparison.pairs.files import ReadCounts
 from flags.export import attributes
+from flags.export.worker_count import WorkerCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,9 @@ class Worker:
     """Compare what one worker says it made with what was found.
 
     `first` and `last` are the sequence numbers seen. `expected` counts from 1 to the larger of
-    `last` and the closing record's total; without a start record the worker's oldest files are
-    taken as removed, and counting begins at `first` (`begin_removed`). `dropped` is what the
+    `last`, the closing record's total and that of the worker's count file; without a start record
+    the worker's oldest files are taken as removed, and counting begins at `first`
+    (`begin_removed`). `dropped` is what the
     worker itself reported as not written.
     """
 
@@ -34,6 +38,11 @@ class Worker:
     stopped: bool
     begin_removed: bool
     dropped: int
+    seen: datetime | None = None
+    """When it last gave a sign: the time of its last pair, or of its last count."""
+    may_lack: int | None = None
+    """Of a worker that has not stopped in order, and may have been killed: how many pairs it can
+    have made after its last count. None: it left no count, so nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +67,46 @@ class Accounting:
     expected: int
     completeness: float | None
     workers: tuple[Worker, ...]
+    negative: int = 0
+    """Pairs with a side whose duration is below zero: a clock that was set back, or not ours."""
+    as_of: datetime | None = field(default=None, compare=False)
+    """Of when this is; None where workers may still write."""
 
 
-Sequences = Mapping[str, tuple[int, int, int]]
-"""By worker, of the numbers of its pairs: the smallest, the largest, how many there are."""
+class Numbers(NamedTuple):
+    """Of the numbers of a worker's pairs, the smallest, the largest, and how many there are.
+
+    `time` is that of its last pair, in Unix nanoseconds.
+    """
+
+    first: int | None = None
+    last: int | None = None
+    found: int = 0
+    time: int | None = None
+
+
+Sequences = Mapping[str, Numbers]
+"""By worker."""
 
 
 def account(frame: pd.DataFrame, duplicates: int, counts: ReadCounts) -> Accounting:
     """Count over the distinct pairs of all flags: a worker numbers them without regard to flags."""
     flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
-    return account_counts(len(frame), flags, _sequences(frame), duplicates, counts)
+    durations = frame[[f"{side}_duration" for side in SIDES]]
+    negative = int((durations < 0).any(axis=1).sum())
+    return account_counts(len(frame), flags, _sequences(frame), duplicates, counts, negative)
 
 
 def account_counts(
-    pairs: int, flags: Mapping[str, int], sequences: Sequences, duplicates: int, counts: ReadCounts
+    pairs: int,
+    flags: Mapping[str, int],
+    sequences: Sequences,
+    duplicates: int,
+    counts: ReadCounts,
+    negative: int,
 ) -> Accounting:
     """Set what was counted, by whatever engine, against what the workers say they made."""
-    workers = _workers(sequences, counts.worker_records)
+    workers = _workers(sequences, counts)
     found = sum(worker.found for worker in workers)
     expected = sum(worker.expected for worker in workers)
     return Accounting(
@@ -91,37 +123,53 @@ def account_counts(
         expected=expected,
         completeness=found / expected if expected else None,
         workers=workers,
+        negative=negative,
+        as_of=_moment(counts.as_of),
     )
 
 
 def _sequences(frame: pd.DataFrame) -> Sequences:
     numbered = frame.loc[(frame["sequence"] > 0).fillna(False)]
     seen = numbered.groupby("worker", observed=True)["sequence"].agg(["min", "max", "nunique"])
+    times = numbered.groupby("worker", observed=True)["time"].max()
     return {
-        str(worker): (int(first), int(last), int(found))
+        str(worker): Numbers(int(first), int(last), int(found), int(times[worker].value))
         for worker, first, last, found in seen.itertuples()
     }
 
 
-def _workers(sequences: Sequences, records: Sequence[dict[str, Any]]) -> tuple[Worker, ...]:
+def _workers(sequences: Sequences, reading: ReadCounts) -> tuple[Worker, ...]:
     by_worker: dict[str, list[dict[str, Any]]] = {worker: [] for worker in sequences}
-    for record in records:
+    for record in reading.worker_records:
         by_worker.setdefault(str(record.get(attributes.WORKER_ID)), []).append(record)
+    counts: dict[str, list[WorkerCount]] = {}
+    for count in reading.worker_counts:
+        by_worker.setdefault(count.worker, [])
+        counts.setdefault(count.worker, []).append(count)
     return tuple(
-        _worker(worker, sequences.get(worker, (None, None, 0)), by_worker[worker])
+        _worker(worker, sequences.get(worker, Numbers()), by_worker[worker], counts.get(worker, ()))
         for worker in sorted(by_worker)
     )
 
 
 def _worker(
     worker: str,
-    seen: tuple[int | None, int | None, int],
+    numbers: Numbers,
     records: Sequence[dict[str, Any]],
+    counts: Sequence[WorkerCount],
 ) -> Worker:
-    first, last, found = seen
+    first, last, found, time = numbers
     started = any(record.get(attributes.WORKER_EVENT) == "start" for record in records)
     closing = [record for record in records if record.get(attributes.WORKER_EVENT) == "stop"]
-    given = max([last or 0, *(_whole(record, attributes.WORKER_PAIRS) for record in closing)])
+    counted = max(counts, key=lambda count: count.at, default=None)
+    given = max(
+        last or 0,
+        *(_whole(record, attributes.WORKER_PAIRS) for record in closing),
+        counted.pairs if counted else 0,
+        0,
+    )
+    dropped = [_whole(record, attributes.WORKER_DROPPED) for record in closing]
+    signs = [sign for sign in (time, counted.at if counted else None) if sign is not None]
     begin = 1 if started else first or given + 1
     expected = given - begin + 1
     return Worker(
@@ -132,10 +180,17 @@ def _worker(
         expected=expected,
         missing=expected - found,
         started=started,
-        stopped=bool(closing),
+        stopped=bool(closing) or (counted is not None and counted.closed),
         begin_removed=begin > 1,
-        dropped=max((_whole(record, attributes.WORKER_DROPPED) for record in closing), default=0),
+        dropped=max([*dropped, counted.dropped if counted else 0]),
+        seen=_moment(max(signs, default=None)),
+        # Between two counts: once as many as there ever were, and once more for one that was late.
+        may_lack=2 * max(counted.most, 1) if counted else None,
     )
+
+
+def _moment(nanoseconds: int | None) -> datetime | None:
+    return None if nanoseconds is None else datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
 def _whole(record: dict[str, Any], key: str) -> int:

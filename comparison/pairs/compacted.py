@@ -3,6 +3,7 @@
     <folder>/compaction.json                                 what has been taken so far
     <folder>/pairs/flag=<key>/date=<UTC day>/<run>-<n>.parquet
     <folder>/workers/<run>.parquet                           start and stop records of workers
+    <folder>/counts/<run>.parquet                            what workers had made at that time
     <folder>/repeated/<run>.parquet                          flag and time of pairs found again
 
 The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date`
@@ -10,7 +11,6 @@ are in the path, as Hive writes them, and the columns of every output carry its 
 the columns that its pairs had. A pair is in there once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -29,10 +29,12 @@ from comparison.pairs.columns import CATEGORY, Column
 from comparison.pairs.files import ReadCounts
 from comparison.pairs.table import Table
 from flags.export import attributes
+from flags.export.worker_count import WorkerCount
 
 STATE_FILE: Final = "compaction.json"
 PAIRS: Final = "pairs"
 WORKERS: Final = "workers"
+COUNTS: Final = "counts"
 REPEATED: Final = "repeated"
 FORMAT: Final = 1
 
@@ -132,9 +134,10 @@ def _flag_of(name: str) -> str | None:
     return None if value == _NO_FLAG else value
 
 
-def counts_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> ReadCounts:
+def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
     """Return what would have been counted, had the pair files been read in one go."""
     return ReadCounts(
+        as_of=(folder / STATE_FILE).stat().st_mtime_ns,
         files=len(state.files),
         lines=state.lines + state.torn,
         torn=state.torn,
@@ -148,8 +151,9 @@ def counts_of(state: CompactionState, records: Iterable[dict[str, Any]]) -> Read
                 attributes.WORKER_PAIRS: record["pairs"],
                 attributes.WORKER_DROPPED: record["dropped"],
             }
-            for record in records
+            for record in _records(folder)
         ],
+        worker_counts=worker_counts(folder),
     )
 
 
@@ -171,13 +175,23 @@ def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
         table.add_parts(len(held), {**parts, _FLAG: (codes, found)})
     if not table.rows:
         table.add({})
-    return table, counts_of(state, worker_records(folder)), repeated_pairs(folder)
+    return table, counts_of(folder, state), repeated_pairs(folder)
 
 
-def worker_records(folder: Path) -> list[dict[str, object]]:
+def worker_counts(folder: Path) -> list[WorkerCount]:
+    """Return what workers had made, as each run found it."""
+    return [WorkerCount(**row) for row in _rows(folder / COUNTS)]
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
     """Return the start and stop records of workers."""
-    files = sorted((folder / WORKERS).glob("*.parquet"))
-    return [record for path in files for record in read_parquet(path).to_pylist()]
+    return _rows(folder / WORKERS)
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    return [
+        row for path in sorted(folder.glob("*.parquet")) for row in read_parquet(path).to_pylist()
+    ]
 
 
 def repeated_pairs(folder: Path) -> pd.DataFrame:

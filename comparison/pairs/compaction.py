@@ -7,7 +7,7 @@ leaves nothing that counts; killed after, the next run moves the files that are 
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +20,13 @@ from comparison.pairs.compacted import (
     TakenFile,
     is_compacted,
     read_state,
+    worker_counts,
 )
 from comparison.pairs.compaction_parts import PartWriter
-from comparison.pairs.files import Progress, ReadCounts, find_files, read_file
+from comparison.pairs.files import Progress, ReadCounts, read_file
+from comparison.pairs.opening import find_files, is_compressed, open_file
 from comparison.pairs.table import Table
+from flags.export.worker_count import WorkerCount, read_counts
 from flags.files import lock_file
 
 CHUNK_ROWS: Final = 2**19
@@ -59,7 +62,7 @@ def compact(source: Path, into: Path) -> Compacted:
     try:
         with _locked(into):
             _finish(into)
-            return _Run(into).take(files)
+            return _Run(into).take(files, read_counts(source))
     except OSError as error:
         raise CompactionError(f"{error.filename or into}: {error.strerror or error}") from error
 
@@ -108,8 +111,9 @@ class _Run:
         self._table = Table(self._state.outputs)
         self._bytes = 0
 
-    def take(self, files: Iterable[Path]) -> Compacted:
+    def take(self, files: Iterable[Path], counts: Sequence[WorkerCount]) -> Compacted:
         """Read the files beyond what has been taken; commit if anything came of it."""
+        self._counts.worker_counts += self._new(counts)
         taken: dict[str, TakenFile] = {}
         for path in files:
             with suppress(FileNotFoundError):  # the writer removed its oldest file
@@ -117,7 +121,9 @@ class _Run:
         self._table.add(self._counts.drain())
         self._write_chunk()
         known = self._state.files
-        if not self._state.runs or any(known.get(name) != file for name, file in taken.items()):
+        counted = bool(self._counts.worker_counts)
+        changed = any(known.get(name) != file for name, file in taken.items())
+        if not self._state.runs or changed or counted:
             self._commit({**known, **taken})
         return Compacted(
             pairs=self._parts.pairs,
@@ -142,10 +148,15 @@ class _Run:
         digest = _digest(path, progress.taken)
         return TakenFile(progress.taken, progress.lines, digest, progress.torn)
 
+    def _new(self, counts: Sequence[WorkerCount]) -> list[WorkerCount]:
+        """Return those that say something else than the last run took."""
+        known = set(worker_counts(self._into))
+        return [count for count in counts if count not in known]
+
     def _known(self, path: Path) -> TakenFile | None:
         """Return how far a file was taken, if it is still the same one and has not shrunk."""
         known = self._state.files.get(str(path.resolve()))
-        if known is None or path.stat().st_size < known.taken:
+        if known is None or (not is_compressed(path) and path.stat().st_size < known.taken):
             return None
         return known if _digest(path, known.taken) == known.begin else None
 
@@ -155,7 +166,7 @@ class _Run:
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
         read, before = self._counts, self._state
-        self._parts.finish(read.worker_records)
+        self._parts.finish(read.worker_records, read.worker_counts)
         state = replace(
             before,
             runs=before.runs + 1,
@@ -178,6 +189,6 @@ class _Run:
 
 def _digest(path: Path, taken: int) -> str:
     """Return a digest of the first bytes that were taken: the file of the same name may change."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         begin = file.read(min(taken, _BEGIN_BYTES))
     return hashlib.sha256(begin).hexdigest()[:32]

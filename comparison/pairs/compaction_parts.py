@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from comparison.pairs.arrow import NANOSECONDS, to_arrow
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
-from comparison.pairs.compacted import PAIRS, REPEATED, WORKERS, partition
+from comparison.pairs.compacted import COUNTS, PAIRS, REPEATED, WORKERS, partition
 from flags.export import attributes
+from flags.export.worker_count import WorkerCount
 
 _ROW_GROUP: Final = 2**17
 _FIRST, _LAST = b"migration.first", b"migration.last"
@@ -31,6 +32,19 @@ _RECORDS: Final = pa.schema(
         ("dropped", pa.int64()),
     ]
 )
+
+
+_COUNTS: Final = pa.schema(
+    [
+        ("worker", pa.string()),
+        ("pairs", pa.int64()),
+        ("dropped", pa.int64()),
+        ("at", pa.int64()),
+        ("most", pa.int64()),
+        ("closed", pa.bool_()),
+    ]
+)
+"""As `flags.export.worker_count.WorkerCount`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +89,13 @@ class PartWriter:
             named = None if pd.isna(flag) else str(flag)
             self._write_part(named, partition(named, day.date()), to_arrow(rows))
 
-    def finish(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write what workers recorded, and what was left out."""
+    def finish(
+        self, records: Sequence[Mapping[str, Any]], counts: Sequence[WorkerCount] = ()
+    ) -> None:
+        """Write what workers recorded and counted, and what was left out."""
+        if counts:
+            rows = [asdict(count) for count in counts]
+            self._store(Path(COUNTS) / self._name(0), pa.Table.from_pylist(rows, _COUNTS))
         if records:
             rows = [
                 {

@@ -7,17 +7,19 @@ resources, or spans of other programs, on a line: all that is counted, and readi
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO, RawIOBase
+from io import BytesIO
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import orjson
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.line_patterns import LinePatterns
+from comparison.pairs.opening import find_files, open_file
 from flags.export import attributes
+from flags.export.worker_count import WorkerCount, read_counts
 
 BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""
@@ -62,6 +64,9 @@ class ReadCounts:
     first_corrupt: str | None = None
     foreign: int = 0
     worker_records: list[dict[str, Any]] = field(default_factory=list)
+    worker_counts: list[WorkerCount] = field(default_factory=list)
+    as_of: int | None = None
+    """When what was read was written, in Unix nanoseconds; None if it is being written to."""
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
     patterns: LinePatterns = field(default_factory=LinePatterns)
@@ -109,9 +114,13 @@ class ReadCounts:
             return 0
         corrupt = 0
         for resource in resources:
-            for scope in resource.get("scopeSpans", ()):
-                spans = scope.get("spans", ())
-                if scope.get("scope", {}).get("name") != attributes.SCOPE:
+            try:
+                scopes = [_scope(scope) for scope in resource.get("scopeSpans") or ()]
+            except _SHAPE_ERRORS:  # of one resource of several: the others may be ours
+                corrupt += 1
+                continue
+            for name, spans in scopes:
+                if name != attributes.SCOPE:
                     self.foreign += len(spans)
                     continue
                 for span in spans:
@@ -140,18 +149,6 @@ class ReadCounts:
             self.foreign += 1
 
 
-def find_files(source: Path) -> list[Path]:
-    """Return the pair files at `source`: itself, or every *.jsonl below it, sorted.
-
-    Raises PairsUnreadableError if there is nothing at `source`.
-    """
-    if source.is_dir():
-        return sorted(path for path in source.rglob("*.jsonl") if path.is_file())
-    if not source.exists():
-        raise PairsUnreadableError(source, "no such file or folder")
-    return [source]
-
-
 @dataclass(slots=True)
 class Progress:
     """Say how far a file has been read: bytes and lines, and whether a torn line follows."""
@@ -169,6 +166,7 @@ def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
     for path in find_files(source):
         yield from read_file(path, counts, Progress())
     yield counts.drain()
+    counts.worker_counts += read_counts(source)
 
 
 def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Block]:
@@ -177,18 +175,21 @@ def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Bl
     What does not fill a block stays in `counts`. Raises PairsUnreadableError as `read_blocks`.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_file(path) as file:
             counts.files += 1
             file.seek(progress.taken)
             for _ in _full_blocks(path, _chunks(file), counts, progress):
                 yield counts.drain()
+    except EOFError:  # it was cut off while it was compressed, or is being compressed
+        counts.torn += 1
+        progress.torn = True
     except FileNotFoundError:
         return  # the writer removed its oldest file while we read another
     except OSError as error:
         raise PairsUnreadableError(path, error.strerror or str(error)) from error
 
 
-def _chunks(file: RawIOBase) -> Iterator[bytes]:
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     """Yield whole lines together, and last what has no end of a line."""
     rest: list[bytes] = []
     while data := file.read(_CHUNK_BYTES):
@@ -290,10 +291,15 @@ def _only_span(traces: dict[str, Any]) -> dict[str, Any] | None:
     spans: list[dict[str, Any]] = [
         span
         for resource in traces["resourceSpans"]
-        for scope in resource.get("scopeSpans", ())
-        for span in scope.get("spans", ())
+        for scope in resource.get("scopeSpans") or ()
+        for span in scope.get("spans") or ()
     ]
     return spans[0] if len(spans) == 1 else None
+
+
+def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """Return name and spans of a ScopeSpans object; in JSON, null is as good as absent."""
+    return (scope.get("scope") or {}).get("name"), scope.get("spans") or []
 
 
 def _only(value: dict[str, Any]) -> Any:

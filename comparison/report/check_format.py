@@ -38,6 +38,7 @@ _UNITS: Final[dict[str, Write]] = {
     "models": _count,
     "primary_served": _count,
     "completeness": percent,
+    "worker_ends": percent,
     "noise": percent,
     "sample_ratio_p": percent,
     "shed_rate": percent,

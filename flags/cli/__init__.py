@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
             if error.name not in _NOT_IN_A_BENTO:
                 raise
             raise click.UsageError(
-                f"{cmd_name} is not in this Bento: pip install bentoml-flags on a machine of yours"
+                f"{cmd_name} is not in this Bento: install bentoml-flags on a machine of yours"
             ) from error
         return command
 

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -10,17 +11,17 @@ import click
 
 from flags.cli.exit_codes import FOLLOWERS_MISSING, exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
-from flags.cli.printable import printable
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
 from flags.monitoring.worker_state import WorkerFlag
 from flags.operate.audit import DEFAULT, AuditFile, Confirmation, FlagChange, record, record_locally
 from flags.operate.status import flag_in_unleash
 from flags.operate.watch import Watch, WatchResult, running_workers
+from flags.printable import printable
 from flags.unleash.admin import FlagState, UnleashAdmin
 from flags.unleash.admin.errors import (
-    AdminError,
     RateLimitedError,
+    RequestRefusedError,
     UnleashFailedError,
     UnleashUnreachableError,
 )
@@ -28,8 +29,8 @@ from flags.unleash.admin.errors import (
 _TRIES: Final = 3
 _PAUSE: Final = 1.0
 """Seconds before an Unleash that fails is asked again."""
-_LOOK: Final = 1.0
-"""Seconds for a look at the flag as it is before: rolling back waits no longer for it."""
+_PRECISION: Final = 1.0
+"""Seconds, of the time that Unleash's answers say."""
 
 _OTHER_WAYS: Final = (
     "Without Unleash: restart the service without UNLEASH_URL on a flags file that is off, or "
@@ -90,12 +91,11 @@ def rollback(
     with exit_codes():
         key = flag or _flag_of(service)
         began = time.monotonic()
-        before = _look(unleash.admin(timeout=_LOOK), key)
         with unleash.admin() as admin:
             try:
-                _switch_off(admin, key, before)
-            except AdminError:
-                click.echo(f"{key} is NOT known to be off. {_OTHER_WAYS}", err=True)
+                before = _switch_off(admin, key, began)
+            except FlagsError:
+                click.echo(f"{printable(key)} is NOT known to be off. {_OTHER_WAYS}", err=True)
                 raise
             click.echo(_done(admin, key, before))
             change = _change(admin, key, before, reason)
@@ -120,37 +120,45 @@ def _flag_of(service: str) -> str:
         raise
 
 
-def _look(admin: UnleashAdmin, key: str) -> FlagState | None:
-    """Return the flag as it is, None if Unleash does not say it at once."""
-    with admin:
+def _switch_off(admin: UnleashAdmin, key: str, began: float) -> FlagState | None:
+    """Switch the flag off, and return it as it was before; None if Unleash does not say.
+
+    Asked afterwards: whatever the flag and its event log hold, the flag is off by then. Unleash
+    refuses to switch an archived flag, which reaches nobody.
+    """
+    try:
+        done = _repeated(lambda: admin.turn_off(key))
+    except RequestRefusedError:
+        if (state := admin.state(key)).archived:
+            return state
+        raise
+    if done is None:
+        return None
+    since = done - timedelta(seconds=time.monotonic() - began + _PRECISION)
+    try:
+        state, events = admin.state(key), admin.events(key)
+    except FlagsError:
+        return None
+    # Unleash logs nothing where a flag is switched off that is off already.
+    newest = events[0] if events else None
+    switched = newest is not None and newest.enabled is False and newest.time >= since
+    return replace(state, enabled=switched)
+
+
+def _repeated(request: Callable[[], datetime | None]) -> datetime | None:
+    for _ in range(_TRIES - 1):
         try:
-            return admin.state(key)
-        except AdminError:  # if it matters, switching off will say it
-            return None
-
-
-def _switch_off(admin: UnleashAdmin, key: str, before: FlagState | None) -> None:
-    if before is not None and before.archived:  # Unleash refuses to switch what reaches nobody
-        return
-    _repeated(lambda: admin.turn_off(key))
-
-
-def _repeated(request: Callable[[], None]) -> None:
-    for last in (*(False,) * (_TRIES - 1), True):
-        try:
-            request()
-            return
+            return request()
         except (UnleashUnreachableError, UnleashFailedError, RateLimitedError) as error:
-            if last:
-                raise
             click.echo(f"Warning: {error}; trying again", err=True)
             time.sleep(_PAUSE)
+    return request()
 
 
 def _done(admin: UnleashAdmin, key: str, before: FlagState | None) -> str:
     where = f"{key} is off in {admin.environment}"
     if before is None:
-        return f"{where}; what it was before could not be asked in time"
+        return f"{where}; what it was before could not be asked"
     if before.archived:
         return f"{where}: it is archived"
     return f"{where}, it was {'so already' if not before.enabled else _words(before)}"

@@ -15,6 +15,7 @@ from flags.monitoring.worker_state import Workers
 from flags.operate.status import MigrationStatus
 from flags.operate.watch import running_workers
 from flags.playbook.file import read_playbook
+from flags.printable import printable_json
 from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
 
 
@@ -95,7 +96,7 @@ def status(
         not_shown=asked.in_vain,
     )
     if as_json:
-        click.echo(orjson.dumps(found.as_plain(), option=orjson.OPT_INDENT_2))
+        click.echo(printable_json(found.as_plain(), option=orjson.OPT_INDENT_2))
     else:
         print_status(found, Console(highlight=False))
     raise SystemExit(asked.exit_code)

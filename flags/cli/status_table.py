@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flags.cli.printable import printable
 from flags.monitoring.views import FlagView, WorkerView
 from flags.operate.status import Change, MigrationStatus
 from flags.playbook.stages import Stage
+from flags.printable import printable
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"

@@ -42,6 +42,7 @@ class ExportRequest:
 
     body: bytes
     lines: int
+    spans: int
     unreadable: int
     oldest: int | None
 
@@ -73,7 +74,8 @@ def export_request(lines: Sequence[bytes], protocol: Protocol) -> ExportRequest:
             _merge(groups, group)
         oldest = ended if oldest is None else min(oldest, ended)
         time.sleep(_BREATH)
-    return ExportRequest(body_of(groups), len(lines) - unreadable, unreadable, oldest)
+    spans = sum(len(group.spans) for group in groups)
+    return ExportRequest(body_of(groups), len(lines) - unreadable, spans, unreadable, oldest)
 
 
 def _read(line: bytes, span_of: Callable[[Mapping[str, Any]], Any]) -> tuple[list[_Group], int]:
@@ -85,8 +87,8 @@ def _read(line: bytes, span_of: Callable[[Mapping[str, Any]], Any]) -> tuple[lis
             ends += [int(span["endTimeUnixNano"]) for span in spans]
             groups.append(
                 _Group(
-                    resource_spans.get("resource", {}),
-                    scope_spans.get("scope", {}),
+                    resource_spans.get("resource") or {},
+                    scope_spans.get("scope") or {},
                     [span_of(span) for span in spans],
                 )
             )

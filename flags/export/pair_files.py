@@ -68,6 +68,8 @@ class PairFiles:
         self._file: _OpenFile | None = None
         self._number = 0
         self._failing: str | None = None
+        self._head = b""
+        self._taken_away = False
         self._closing = threading.Event()
         self.written = 0
         self.dropped: Counter[str] = Counter()
@@ -78,6 +80,11 @@ class PairFiles:
     def waiting(self) -> int:
         """Return the number of lines that are not on disk yet."""
         return len(self._queue)
+
+    def begin(self, line: bytes) -> bool:
+        """Queue the line with which the record starts; it is written again if its file is lost."""
+        self._head = line
+        return self.append(line)
 
     def append(self, line: bytes) -> bool:
         """Queue one line; say whether it was taken."""
@@ -136,13 +143,14 @@ class PairFiles:
         if not file.in_place():
             # The folder or the file was removed meanwhile: write the lines to a new file. Should
             # the old one turn up again, readers drop the doubles by their span id.
-            file.close()
-            self._file = None
             self._current().write(b"".join(lines))
 
     def _current(self) -> "_OpenFile":
         file = self._file
-        if file is not None and (not file.in_place() or file.size >= self._limits.rotate_bytes):
+        if file is not None and not file.in_place():
+            logger.warning("%s was removed or moved while it was written to", file)
+            self._taken_away = True
+        if file is not None and (self._taken_away or file.size >= self._limits.rotate_bytes):
             file.close()
             file = self._file = None
         if file is None:
@@ -150,6 +158,10 @@ class PairFiles:
             self._number += 1
             path = self._folder / f"{PREFIX}{self._name}-{self._number:05d}{SUFFIX}"
             file = self._file = _OpenFile(path)
+            if self._taken_away:
+                # So readers count from 1 again, and see what is missing unless the file turns up.
+                file.write(self._head)
+                self._taken_away = False
             self._prune()
         return file
 
@@ -214,6 +226,10 @@ class _OpenFile:
             os.ftruncate(self._handle, self.size)
             raise
         self.size += len(data)
+
+    def __str__(self) -> str:
+        """Return the file's name."""
+        return self._path.name
 
     def in_place(self) -> bool:
         """Say whether the file is still found under its name."""

@@ -4,7 +4,6 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp-response.
 """
 
 import gzip
-import json
 import time
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -14,6 +13,7 @@ from typing import Any, Final
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from flags.bounded_http import Answer, BoundedSession
 from flags.export.destination import Destination
 from flags.export.otlp_request import CONTENT_TYPES
 from flags.export.version import VERSION
@@ -28,6 +28,9 @@ _WORDS: Final = 200
 """Characters of a receiver's answer that are quoted."""
 _READ: Final = 10 * _WORDS
 """Characters that are looked through for secrets before: one that is cut would not be found."""
+_MOST_BYTES: Final = 2**16
+"""Of an answer, whatever its encoding makes of them: it says how many spans were left out, and why.
+"""
 _REFUSALS: Final = frozenset({400, 413, 422})
 _DOUBTFUL: Final = frozenset({500})
 
@@ -37,7 +40,7 @@ class SendOutcome(Enum):
 
     ACCEPTED = "the receiver has it"
     REFUSED = "something in it is not to the receiver's liking"
-    DOUBTFUL = "it was refused whole or in part, for a reason that may pass"
+    DOUBTFUL = "it was refused, for a reason that may pass"
     UNAVAILABLE = "the receiver takes nothing at present, whatever the request holds"
 
 
@@ -51,7 +54,7 @@ class SendResult:
     retry_after: float = 0.0
     """Seconds that the receiver asks us to wait."""
     rejected: int = 0
-    """Spans that the receiver says it left out of a request that it took."""
+    """Spans that the receiver says it left out of a request that it took, as it says it."""
 
 
 class Receiver:
@@ -61,16 +64,18 @@ class Receiver:
         self.destination = destination
         self.accepted_at = 0.0
         """When a request was accepted last, on the monotonic clock."""
-        self._session = requests.Session()
-        self._session.headers.update(
+        self._session = BoundedSession()
+        headers = self._session.session.headers
+        headers.update(
             {
+                "Accept-Encoding": "identity",
                 "User-Agent": f"bentoml-flags/{VERSION}",
                 **destination.headers,
                 "Content-Type": CONTENT_TYPES[destination.protocol],
             }
         )
         if destination.gzip:
-            self._session.headers["Content-Encoding"] = "gzip"
+            headers["Content-Encoding"] = "gzip"
 
     def send(self, body: bytes, timeout: float | None = None) -> SendResult:
         """Send one request and wait for the answer; nothing that goes wrong is raised.
@@ -88,32 +93,34 @@ class Receiver:
         if self.destination.gzip:
             body = gzip.compress(body, compresslevel=6, mtime=0)
         seconds = min(timeout or self.destination.timeout, self.destination.timeout)
+        until = time.monotonic() + seconds
         try:
             try:
-                response = self._post(body, seconds)
+                answer = self._post(body, seconds)
             except requests.Timeout:
                 raise
             except requests.ConnectionError:  # a kept connection may just have been closed
-                response = self._post(body, seconds)
+                answer = self._post(body, max(0.001, until - time.monotonic()))
         except requests.Timeout:
             return SendResult(SendOutcome.UNAVAILABLE, TIMED_OUT, f"no answer within {seconds:g} s")
         except (OSError, ValueError) as error:  # every error of requests is an OSError
             return SendResult(SendOutcome.UNAVAILABLE, _reason(error), _innermost(error))
-        reply = _reply(response)
+        reply = _reply(answer)
         if reply.outcome is SendOutcome.ACCEPTED:
             self.accepted_at = time.monotonic()
         return reply
 
-    def _post(self, body: bytes, seconds: float) -> requests.Response:
+    def _post(self, body: bytes, seconds: float) -> Answer:
         destination = self.destination
         certificate = destination.client_certificate
         key = destination.client_key
-        return self._session.post(
+        # Redirects are not followed: that would make a GET of it, or carry the headers elsewhere.
+        return self._session.request(
+            "POST",
             destination.url,
+            seconds=seconds,
+            most_bytes=_MOST_BYTES,
             data=body,
-            timeout=seconds,
-            # Followed, a redirect would make a GET of it, or carry the headers elsewhere.
-            allow_redirects=False,
             verify=destination.certificate or True,
             cert=(certificate, key) if certificate and key else certificate,
             # Where headers say who we are, ~/.netrc must not say otherwise.
@@ -125,19 +132,18 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _reply(response: requests.Response) -> SendResult:
-    status, kind = response.status_code, response.headers.get("Content-Type", "")
+def _reply(answer: Answer) -> SendResult:
+    status, kind = answer.status, answer.headers.get("Content-Type", "")
     if status >= 300:
         reason = f"http_{status}"
-        return SendResult(_outcome(status), reason, _words(response, kind), _retry_after(response))
+        return SendResult(_outcome(status), reason, _words(answer, kind), _retry_after(answer))
     if kind.startswith("text/html"):
         return SendResult(
             SendOutcome.UNAVAILABLE, "not_otlp", f"HTTP {status} with a web page: no OTLP receiver"
         )
-    rejected, message = _partial_success(response.content, kind)
-    if rejected:
-        return SendResult(SendOutcome.DOUBTFUL, PARTIAL, message, rejected=rejected)
-    return SendResult(SendOutcome.ACCEPTED, words=message)
+    # Also where spans were left out: such a request must not be sent again, says the protocol.
+    rejected, message = _partial_success(answer, kind)
+    return SendResult(SendOutcome.ACCEPTED, words=message, rejected=rejected)
 
 
 def _outcome(status: int) -> SendOutcome:
@@ -152,30 +158,29 @@ def _outcome(status: int) -> SendOutcome:
     return SendOutcome.DOUBTFUL if status in _DOUBTFUL else SendOutcome.UNAVAILABLE
 
 
-def _partial_success(content: bytes, kind: str) -> tuple[int, str]:
+def _partial_success(answer: Answer, kind: str) -> tuple[int, str]:
     """Return the number of rejected spans and the message of an answer, if they can be read."""
     try:
         if kind.startswith("application/json"):
-            partial: Any = json.loads(content).get("partialSuccess") or {}
-            return int(partial.get("rejectedSpans", 0)), str(partial.get("errorMessage", ""))[
-                :_READ
-            ]
-        answer = ExportTraceServiceResponse.FromString(content).partial_success
-        return answer.rejected_spans, answer.error_message[:_READ]
+            partial: Any = answer.json().get("partialSuccess") or {}
+            number, message = int(partial.get("rejectedSpans", 0)), partial.get("errorMessage", "")
+            return number, str(message)[:_READ]
+        said = ExportTraceServiceResponse.FromString(answer.body).partial_success
+        return said.rejected_spans, said.error_message[:_READ]
     except Exception:  # it said 2xx: an answer in another format changes nothing
         return 0, ""
 
 
-def _words(response: requests.Response, kind: str) -> str:
+def _words(answer: Answer, kind: str) -> str:
     """Return what an answer says, on one line and without markup."""
     if kind.startswith(("text/plain", "application/json")):
-        return " ".join(response.text[:_READ].split())
-    return response.reason or ""
+        return " ".join(answer.text[:_READ].split())
+    return answer.reason
 
 
-def _retry_after(response: requests.Response) -> float:
+def _retry_after(answer: Answer) -> float:
     """Return the seconds of a Retry-After header, which may hold a date (RFC 9110, 10.2.3)."""
-    text = response.headers.get("Retry-After", "0")
+    text = answer.headers.get("Retry-After", "0")
     try:
         seconds = float(text)
     except ValueError:

@@ -7,7 +7,14 @@ from typing import Final
 
 from flags.export.backoff import Backoff
 from flags.export.otlp_request import ExportRequest, export_request
-from flags.export.receiver import TIMED_OUT, TOO_LARGE, Receiver, SendOutcome, SendResult
+from flags.export.receiver import (
+    PARTIAL,
+    TIMED_OUT,
+    TOO_LARGE,
+    Receiver,
+    SendOutcome,
+    SendResult,
+)
 from flags.export.shipped_file import Batch, ShippedFile, ShippingLimits
 from flags.export.shipping_counts import Seldom, ShippingAccount
 
@@ -78,8 +85,7 @@ class Shipment:
             return ShipmentStep(at_once=True)
         reply = self._receiver.send(request.body, timeout)
         if reply.outcome is SendOutcome.ACCEPTED:
-            if reply.words and self._seldom(reply.words):
-                logger.warning("the receiver of pairs says: %s", reply.words)
+            self._note_rejected(batch, request, reply)
             self._move_past(batch, request)
             return ShipmentStep(reply, at_once=batch.is_full)
         self._account.retries[reply.reason] += 1
@@ -94,6 +100,22 @@ class Shipment:
         else:
             self._look_around(batch, reply)
         return ShipmentStep(reply, at_once=self.backoff.left == 0)
+
+    def _note_rejected(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
+        """Count what was left out of a request that was taken; which spans, nobody says."""
+        if 0 < reply.rejected <= request.spans:
+            # Of a line with several spans, which is not ours, as many lines at most.
+            self._account.shipped -= min(reply.rejected, request.lines)
+            self._reject(PARTIAL, reply.rejected, reply.words, batch.end)
+        elif reply.rejected and self._seldom("absurd"):
+            logger.warning(
+                "the receiver says that it rejected %d spans of %d, which is ignored: %s",
+                reply.rejected,
+                request.spans,
+                reply.words,
+            )
+        elif reply.words and self._seldom(reply.words):
+            logger.warning("the receiver of pairs says: %s", reply.words)
 
     def _move_past(self, batch: Batch, request: ExportRequest) -> None:
         self._account.shipped += request.lines
@@ -156,14 +178,15 @@ class Shipment:
         self._advance(batch.end)
         self._failing_since = None
 
-    def _reject(self, reason: str, lines: int, words: str) -> None:
-        self._account.rejected[reason] += lines
+    def _reject(self, reason: str, count: int, words: str, end: int | None = None) -> None:
+        self._account.rejected[reason] += count
+        begin = self.file.position
         if self._seldom(f"rejected: {reason}"):
             logger.error(
-                "%d line(s) of %s at byte %d cannot be shipped (%s: %s); they stay in the file",
-                lines,
+                "%d line(s) of %s at byte %s are not shipped (%s: %s); they stay in the file",
+                count,
                 self.file.path.name,
-                self.file.position,
+                begin if end is None else f"{begin} to {end}",
                 reason,
                 words,
             )

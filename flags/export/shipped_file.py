@@ -49,6 +49,7 @@ class ShippedFile:
         self._data = data
         self._position_file = position_file
         self.position = self._read_position()
+        self._taken_at = self.position
 
     @classmethod
     def take(cls, path: Path, *, own: bool) -> "ShippedFile | None":
@@ -75,6 +76,11 @@ class ShippedFile:
             taken = cls(path, data, position_file)
             on_failure.pop_all()
             return taken
+
+    @property
+    def moved(self) -> int:
+        """Return the number of bytes that have been moved past since the file was taken."""
+        return self.position - self._taken_at
 
     @property
     def waiting(self) -> int:

@@ -13,7 +13,12 @@ from flags.export.destination import Destination
 from flags.export.pair_files import PREFIX, SUFFIX
 from flags.export.receiver import Receiver, SendOutcome, SendResult
 from flags.export.shipment import Shipment
-from flags.export.shipped_file import POSITION_SUFFIX, ShippedFile, ShippingLimits
+from flags.export.shipped_file import (
+    POSITION_SUFFIX,
+    ShippedFile,
+    ShippingLimits,
+    shipped_position,
+)
 from flags.export.shipping_counts import Seldom, ShippingAccount
 
 logger = logging.getLogger(__name__)
@@ -50,8 +55,8 @@ class Shipper:
         self._seldom = Seldom()
         self._shipments: dict[str, Shipment] = {}
         self._finished: set[str] = set()
+        self._released_bytes = 0
         self._look_at = 0.0
-        self._not_held = 0
         self._trouble: str | None = None
         self._closing = threading.Event()
         self._deadline = 0.0
@@ -63,6 +68,41 @@ class Shipper:
         self._deadline = time.monotonic() + within
         self._closing.set()
         self._thread.join(within)
+
+    @property
+    def shipped_bytes(self) -> int:
+        """Return how many bytes of files have been moved past since the start; for any thread."""
+        return self._released_bytes + sum(each.file.moved for each in self._held())
+
+    @property
+    def oldest(self) -> int | None:
+        """Return when the oldest line ended that is being sent, in Unix nanoseconds."""
+        return min((each.oldest for each in self._held() if each.oldest is not None), default=None)
+
+    def waiting_bytes(self) -> int:
+        """Return how many bytes of this worker's files, and of those it adopted, are not shipped.
+
+        For any thread: it looks at the files themselves. Raises OSError.
+        """
+        positions = {each.file.path.name: each.file.position for each in self._held()}
+        finished = self._finished.copy()
+        try:
+            found = os.listdir(self._folder)
+        except FileNotFoundError:  # no pair has been written yet, or the folder was removed
+            return 0
+        own = (each for each in found if each.startswith(self._own) and each.endswith(SUFFIX))
+        names = positions.keys() | {each for each in own if each not in finished}
+        waiting = 0
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                path = self._folder / name
+                position = positions.get(name)
+                position = shipped_position(path) if position is None else position
+                waiting += max(0, path.stat().st_size - position)
+        return waiting
+
+    def _held(self) -> list[Shipment]:
+        return list(self._shipments.values())  # in one step, whoever changes it meanwhile
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -89,7 +129,6 @@ class Shipper:
             if self._backoff.left > 0 or self._closing.is_set():
                 break
             at_once |= self._ship(shipment)
-        self._measure()
         if self._backoff.left > 0:
             return min(self._backoff.left, self._limits.interval)
         return 0.0 if at_once else self._limits.interval
@@ -137,7 +176,6 @@ class Shipper:
             return
         files = [name for name in names if name.endswith(SUFFIX)]
         self._finished.intersection_update(files)
-        self._not_held = 0
         for name in files:
             if name in self._shipments or name in self._finished:
                 continue
@@ -146,9 +184,6 @@ class Shipper:
                     self._take(name, own=False)
             elif len(self._shipments) - self._adopted < _OWN:
                 self._take(name, own=True)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    self._not_held += (self._folder / name).stat().st_size
         for name in names:
             if name.endswith(SUFFIX + POSITION_SUFFIX):
                 self._clear_after(name)
@@ -189,15 +224,9 @@ class Shipper:
 
     def _release(self, shipment: Shipment) -> None:
         shipment.file.release()
+        self._released_bytes += shipment.file.moved
         del self._shipments[shipment.file.path.name]
         self._look_at = 0.0  # another may take its place
-
-    def _measure(self) -> None:
-        shipments = self._shipments.values()
-        held = sum(each.file.waiting for each in shipments)
-        self.account.waiting_bytes = held + self._not_held
-        ends = [each.oldest for each in shipments if each.oldest is not None]
-        self.account.oldest = min(ends, default=None)
 
     def _finish(self) -> None:
         """Ship the rest of this worker's files until the deadline, or the first failure."""
@@ -214,6 +243,5 @@ class Shipper:
                     break
                 if shipment.backoff.left > 0:
                     break
-        self._measure()
         for shipment in list(self._shipments.values()):
             self._release(shipment)

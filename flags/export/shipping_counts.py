@@ -1,4 +1,4 @@
-"""Counts of the lines that were shipped, rejected or still wait."""
+"""Account for what has been shipped and what the receiver rejected."""
 
 import time
 from collections import Counter
@@ -10,24 +10,13 @@ class ShippingAccount:
 
     `shipped` counts lines that the receiver took. `rejected` counts, by reason, those that it
     would not take, or that could not be read; they stay in their files and are not sent again.
-    `retries` counts requests that have to be repeated, by reason. `waiting_bytes` is how much of
-    the files that this worker ships has not been taken yet.
+    `retries` counts requests that have to be repeated, by reason.
     """
 
-    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self.shipped = 0
         self.rejected: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
-        self.waiting_bytes = 0
-        self.oldest: int | None = None
-        """When the oldest line ended that is being sent in vain, in Unix nanoseconds."""
-
-    @property
-    def age_seconds(self) -> float:
-        """Return how old the oldest line is that is being sent, 0 if none is."""
-        oldest = self.oldest
-        return 0.0 if oldest is None else max(0.0, (self._clock() - oldest) / 1e9)
 
 
 class Seldom:

@@ -39,10 +39,16 @@ class _AppendToFiles(SpanProcessor):
     def __init__(self, encoder: LineEncoder, files: PairFiles) -> None:
         self._encoder = encoder
         self._files = files
+        self._begun = False
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Encode and queue `span`."""
-        self._files.append(self._encoder.line(span))
+        """Encode and queue `span`; the first one is the worker's start record."""
+        line = self._encoder.line(span)
+        if self._begun:
+            self._files.append(line)
+        else:
+            self._begun = True
+            self._files.begin(line)
 
 
 class PairSpans:
@@ -102,7 +108,7 @@ class PairSpans:
         span.end(pair.ended)
 
     def close(self, within: float = 5.0) -> None:
-        """Write the closing record with the totals, and everything queued."""
+        """Write the closing record with the totals, and everything queued; log what went."""
         self._event(
             "stop",
             {
@@ -111,6 +117,18 @@ class PairSpans:
             },
         )
         self._files.close(within=within)
+        dropped = self._files.dropped
+        if lost := sum(dropped.values()):
+            reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(dropped.items()))
+            logger.error(
+                "worker %s made %d pairs, %d lines are not on disk (%s)",
+                self.worker,
+                self._last,
+                lost,
+                reasons,
+            )
+        else:
+            logger.info("worker %s made %d pairs, all are on disk", self.worker, self._last)
 
     def _event(self, event: str, totals: Mapping[str, int] | None = None) -> None:
         attributes: dict[str, str | int] = {

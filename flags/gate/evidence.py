@@ -94,6 +94,18 @@ class Integrity:
     noise: Count | None
     models: Mapping[str, Mapping[str, int]]
     """By side, pairs by model tag: more than one tag of a side is a mixture."""
+    open_ends: tuple["OpenEnd", ...] | None = None
+    """Workers of the window that run no more and left no end; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEnd:
+    """A worker that gave no sign for a while, without having closed its record."""
+
+    worker: str
+    seen: datetime | None
+    may_lack: int | None
+    """How many pairs it may have made of which nothing is known; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,21 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from openfeature.client import OpenFeatureClient
 from openfeature.event import ProviderEvent
 
+from flags.export.worker_count import CountFile
 from flags.monitoring.metrics import WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs
-from flags.monitoring.worker_state import WorkerRegistry, WorkerState
+from flags.monitoring.worker_state import (
+    PairCounts,
+    ShippingCounts,
+    WorkerRegistry,
+    WorkerState,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +42,8 @@ class Heartbeat:
         registry: WorkerRegistry,
         client: OpenFeatureClient,
         recent: RecentPairs | None = None,
+        shipping: Callable[[], ShippingCounts] | None = None,
+        count: CountFile | None = None,
         interval: float = INTERVAL,
     ) -> None:
         self._look = look
@@ -42,6 +51,9 @@ class Heartbeat:
         self._registry = registry
         self._client = client
         self._recent = recent
+        self._shipping = shipping
+        self._count = count
+        self._last: PairCounts | None = None
         self._interval = interval
         self._wake = asyncio.Event()
         self._stopping = False
@@ -98,12 +110,23 @@ class Heartbeat:
                 logger.exception("this worker cannot tell its state")
             self._failing = True
 
+    def _write_count(self, pairs: PairCounts, *, closed: bool = False) -> None:
+        self._last = pairs
+        if self._count is not None:
+            with contextlib.suppress(OSError):  # no folder: pairs are not written either
+                self._count.write(pairs.recorded, sum(pairs.dropped.values()), closed=closed)
+
     def _withdraw(self) -> None:
+        if self._last is not None:
+            self._write_count(self._last, closed=True)
         self._registry.withdraw()
         if self._recent is not None:
             self._recent.withdraw()
 
     def _tell(self, state: WorkerState) -> None:
+        if self._shipping is not None:
+            state = replace(state, shipping=self._shipping())
+        self._write_count(state.pairs)
         self._registry.publish(state)
         if self._recent is not None:
             self._recent.publish()

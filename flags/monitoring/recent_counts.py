@@ -15,8 +15,9 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
+from flags.export.worker_count import FOLDER
 from flags.files import replace_file
-from flags.monitoring.worker_state import FOLDER, RECENT_SUFFIX
+from flags.monitoring.worker_state import RECENT_SUFFIX
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status
 

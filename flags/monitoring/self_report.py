@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,12 @@ class SelfReport:
         flag: "FlagReader",
         pairs: CountedPairs,
         files: PairFiles,
-        shipper: "Shipper | None" = None,
     ) -> None:
         self._worker = worker
         self._service = service
         self._flag = flag
         self._pairs = pairs
         self._files = files
-        self._shipper = shipper
         self._lag = Lag()
         self._started = datetime.now(UTC)
 
@@ -60,20 +59,31 @@ class SelfReport:
                 dropped=dict(files.dropped),
             ),
             pid_namespace=namespace,
-            shipping=self._shipping(),
         )
 
-    def _shipping(self) -> ShippingCounts | None:
-        if self._shipper is None:
-            return None
-        account = self._shipper.account
+
+class ShippingReport:
+    """Make what is shown of shipping, in another thread than the event loop's: it reads files."""
+
+    def __init__(self, shipper: "Shipper") -> None:
+        from flags.monitoring.backlog import Backlog, BacklogWatch  # for those who ship alone
+
+        self._shipper = shipper
+        self._watch = BacklogWatch(shipper, Lag())
+        self._last = Backlog()
+
+    def __call__(self) -> ShippingCounts:
+        """Return the counts as they are now, where the folder cannot be read with the last ones."""
+        with suppress(OSError):
+            self._last = self._watch()
+        account, backlog = self._shipper.account, self._last
         return ShippingCounts(
             str(self._shipper.destination),
             shipped=account.shipped,
             rejected=dict(account.rejected),
             retries=dict(account.retries),
-            waiting_bytes=account.waiting_bytes,
-            lag_seconds=round(account.age_seconds, 3),
+            waiting_bytes=backlog.waiting_bytes,
+            lag_seconds=round(backlog.lag_seconds, 3),
         )
 
 
@@ -141,10 +151,10 @@ class Since:
 
 
 class Lag:
-    """Follow how long the oldest pair that is not on disk has waited.
+    """Follow how long the oldest of what waits has waited: for the disk, or for a receiver.
 
-    The queue is written as a whole, so it is enough to remember when it was first seen with pairs
-    in it, and how many will have been written once those are. Exact to the time between two looks.
+    They go in the order in which they came, so it is enough to remember when some were first seen
+    to wait, and how many will have gone once those have. Exact to the time between two looks.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -153,7 +163,7 @@ class Lag:
         self._target = 0
 
     def __call__(self, waiting: int, written: int) -> float:
-        """Return the seconds, from the numbers of pairs that wait and that have been written."""
+        """Return the seconds, from the numbers of what waits and of what has gone."""
         now = self._clock()
         if self._since is None or written >= self._target:
             self._since = now if waiting else None

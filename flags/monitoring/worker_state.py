@@ -14,15 +14,14 @@ import orjson
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
+from flags.export.worker_count import FOLDER
 from flags.files import replace_file
+from flags.printable import printable_json
 
 logger = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/migration/workers"
 """Route under which a service shows the state of its workers, after its path prefix."""
-
-FOLDER: Final = ".workers"
-"""Name of the folder inside that of the pairs."""
 
 RECENT_SUFFIX: Final = ".recent"
 """Of the file, beside that of a worker's state, in which its last minutes are counted."""
@@ -131,7 +130,7 @@ class Workers:
 
     def to_json(self) -> bytes:
         """Return the JSON text."""
-        return orjson.dumps(self, option=orjson.OPT_INDENT_2)
+        return printable_json(self, option=orjson.OPT_INDENT_2)
 
     @classmethod
     def parse(cls, text: bytes) -> "Workers":
@@ -171,7 +170,7 @@ class WorkerRegistry:
         self._own = state
         path = self._path(state)
         try:
-            replace_file(path, orjson.dumps(state))
+            replace_file(path, printable_json(state))
             self._failing = False
         except OSError as error:
             if not self._failing:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from flags.errors import AuditUnwritableError
 from flags.files import lock_file
 from flags.monitoring.views import FlagView
+from flags.printable import printable_json
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import AdminError
 
@@ -151,7 +152,7 @@ class AuditFile:
     def append(self, entry: FlagChange | Confirmation) -> None:
         """Write `entry` to the disk as one line: all of it, or nothing."""
         kind = "change" if isinstance(entry, FlagChange) else "confirmation"
-        line = orjson.dumps({"kind": kind, **_plain(entry)}) + b"\n"
+        line = printable_json({"kind": kind, **_plain(entry)}) + b"\n"
         try:
             with self._locked() as file:
                 size = os.fstat(file).st_size
@@ -195,7 +196,7 @@ class AuditFile:
 
 
 def _plain(entry: FlagChange | Confirmation) -> dict[str, object]:
-    plain: dict[str, object] = orjson.loads(orjson.dumps(entry))
+    plain: dict[str, object] = orjson.loads(printable_json(entry))
     return plain
 
 

@@ -13,6 +13,7 @@ from typing import Final, Self
 import orjson
 
 from flags.playbook.stages import Stage
+from flags.printable import printable_json
 from flags.unleash.admin import FlagEvent, FlagState, Strategy, UnleashAdmin
 
 _LOOKS: Final = 3
@@ -279,7 +280,7 @@ def _form(strategy: Strategy) -> str:
         strategy.variants,
         strategy.payload,
     ]
-    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
+    return printable_json(told, option=orjson.OPT_SORT_KEYS).decode()
 
 
 _CREATED: Final = "feature-created"

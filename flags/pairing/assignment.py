@@ -109,9 +109,13 @@ class FlagAssignment:
         if now < until:
             return kept
         details = self._client.get_boolean_details(self._shadow_flag, True, context)
+        # A flag that is disabled gives the caller's default, which is for a flag that is missing.
+        disabled = details.reason == Reason.DISABLED
+        disabled = disabled or details.flag_metadata.get("enabled") is False
+        is_on = details.value and not disabled
         if details.reason in _SAME_FOR_ALL or details.error_code is ErrorCode.FLAG_NOT_FOUND:
-            self._shadow_kept = (details.value, now + SHADOW_KEPT)
-        return details.value
+            self._shadow_kept = (is_on, now + SHADOW_KEPT)
+        return is_on
 
 
 def _to_assignment(details: FlagEvaluationDetails[bool], shadow: bool, provider: str) -> Assignment:

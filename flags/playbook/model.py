@@ -51,6 +51,11 @@ class AdvanceLimits(_Part):
     completeness: Share = Field(
         0.999, description="Pairs found among those that the workers numbered, at least."
     )
+    unknown_loss: Share = Field(
+        0.001,
+        description="Share of pairs that workers may have made, and lost, after their last count "
+        "(they were killed), at most.",
+    )
     sample_ratio_p: Share = Field(
         0.001,
         description="The share of active pairs must fit the rollout: p-value, at least.",

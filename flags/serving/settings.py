@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     migration_endpoints: bool = Field(
         True, description="Whether the service answers GET /migration, its live page, and below it."
     )
+    migration_hosts: list[str] = Field(
+        default_factory=list,
+        description="Host names, without port, under which these may be asked for, as JSON: "
+        '["fraud.example"]. Loopback and the address served always may; ["*"]: any, which lets '
+        "a web page read them by DNS rebinding.",
+    )
     unleash_dashboard_url: str | None = Field(
         None,
         description="Address of Unleash for the live page's readers. Unset: that of UNLEASH_URL.",
@@ -65,6 +71,11 @@ class Settings(BaseSettings):
     # --- what identifies a request --------------------------------------------------------------
     request_id_header: HeaderName = Field(
         "X-Request-Id", description="Request id; else the W3C trace id, else a new UUID."
+    )
+    request_id_trusted: bool = Field(
+        True,
+        description="Whether a caller's request id is taken. A caller that chooses its id chooses "
+        "its side, and may send one again and again. False: the W3C trace id, else a new UUID.",
     )
     user_id_header: HeaderName = Field("X-User-Id", description="Sent to the flag as userId.")
     session_id_header: HeaderName = Field(

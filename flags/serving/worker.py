@@ -18,10 +18,11 @@ from starlette.responses import Response
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.export.spans import PairSpans
+from flags.export.worker_count import CountFile
 from flags.monitoring.heartbeat import Heartbeat
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs, recent_path
-from flags.monitoring.self_report import FlagReader, SelfReport
+from flags.monitoring.self_report import FlagReader, SelfReport, ShippingReport
 from flags.pairing.assignment import DOMAIN, Side
 from flags.pairing.batched_pairs import BatchedPairs
 from flags.pairing.pairing import Pairing
@@ -117,12 +118,13 @@ class MigrationWorker:
                 flag=self._flag_look(tunings),
                 pairs=pairs,
                 files=files,
-                shipper=self._shipper,
             ),
             metrics=metrics,
             registry=plan.registry,
             client=self._client,
             recent=recent,
+            shipping=None if self._shipper is None else ShippingReport(self._shipper),
+            count=CountFile(folder, worker),
         )
         await self._heartbeat.start()
         if plan.settings.gc_freeze:

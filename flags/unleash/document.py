@@ -1,181 +1,233 @@
-"""The validation of a flag source's content, before any engine or cache sees it."""
+"""The reading of a flag source, flag by flag: a bad one is left out, the others count.
+
+Of many flags most belong to other teams, and what one of them writes must not hold up the rest.
+Unleash's engine takes a document whole or not at all, and refuses it without a word: the flags that
+it refuses are found by halving.
+"""
 
 import json
+import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from yggdrasil_engine.engine import UnleashEngine
 
 from flags.errors import FlagDocumentError
+from flags.printable import printable
+from flags.unleash.definition import FlagDefinition, define
 
+_DEEPEST: Final = 100
+"""Levels of arrays and objects; the engine refuses more than 127, Python's parser about 1,000."""
+_DIGITS: Final = 400
+"""Of a whole number that is worth reading; Python refuses more than 4,300."""
+_TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_NAMED: Final = 100
+"""Characters of a flag's name that a message quotes."""
+_PROBE: Final = '{"name":"probe","enabled":true,"strategies":[]}'
+_REFUSED: Final = (
+    'Unleash\'s engine refuses it: it must be as Unleash answers, such as {"rollout": "25"} with '
+    "a string"
+)
 
-@dataclass(frozen=True, slots=True)
-class FlagDefinition:
-    """The facts of one flag, apart from its evaluation."""
+_Item = TypeVar("_Item")
 
-    name: str
-    enabled: bool
-    content: str
-    """The whole definition as canonical JSON: differs if anything in the flag differs."""
-    rollout: float | None
-    """Rollout of its only strategy, 0-100; None if it has none, or several strategies."""
-    stickiness: str | None = None
-    group_id: str | None = None
-    constrained: bool = False
-    """True if constraints, segments or other flags take part in the decision."""
-    varied: bool = False
-    """True if it has variants."""
-    payload: str | None = None
-    """Payload of its only variant, which counts at any rollout, 0 included."""
-    warnings: tuple[str, ...] = ()
-    project: str | None = None
+Judged = FlagDefinition | str
+"""What a flag says, or why it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlagDocument:
-    """A list of flags in Unleash's client-features format (`GET /api/client/features`)."""
+    """Flags in Unleash's client-features format (`GET /api/client/features`), ready to be asked."""
 
     text: str
+    """As it came."""
+    engine: UnleashEngine = field(repr=False, compare=False)
+    """Unleash's engine with the flags that are not left out."""
     flags: Mapping[str, FlagDefinition] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why flags are left out, by their names."""
+    judged: Mapping[str, Judged] = field(default_factory=dict, repr=False)
+    """What was found of each flag, by its text: one that does not change is not judged again."""
 
     @classmethod
-    def parse(cls, text: str, origin: str) -> "FlagDocument":
-        """Return the document in `text`; raise FlagDocumentError naming `origin` and the place."""
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise FlagDocumentError(f"{origin} is no JSON: {error}") from None
+    def parse(cls, text: str, origin: str, before: "FlagDocument | None" = None) -> "FlagDocument":
+        """Return the document in `text`; FlagDocumentError, naming `origin`, if it is no list.
+
+        `before` is the last document of the same source: its flags need not be judged again.
+        """
+        content = _parsed(text, origin)
         features = content.get("features") if isinstance(content, dict) else None
         if not isinstance(features, list):
             raise FlagDocumentError(
                 f"{origin} is no list of flags: it must be an object with the array `features`, "
                 "as Unleash answers under /api/client/features"
             )
-        definitions = (
-            _definition(each, f"{origin}, features[{i}]") for i, each in enumerate(features)
-        )
-        flags = {flag.name: flag for flag in definitions}
-        if not _engine_takes(text, flags):
-            refused = [
-                each["name"]
-                for each in features
-                if not _engine_takes(json.dumps({"version": 2, "features": [each]}), [each["name"]])
-            ]
-            place = f"the flags {', '.join(refused)}" if refused else "what is beside `features`"
-            raise FlagDocumentError(
-                f"{origin} is refused by Unleash's engine: {place} must be as Unleash answers, "
-                'such as {"rollout": "25"} with a string'
-            )
-        return cls(text, flags)
+        segments = content.get("segments")
+        flags = _Flags(before.judged if before else {})
+        for index, feature in enumerate(features):
+            flags.add(index, feature)
+        engine = flags.engine(_segments(segments if isinstance(segments, list) else []))
+        return cls(text, engine, flags.taken, flags.left_out, flags.judged)
 
 
-def _engine_takes(text: str, flags: Collection[str]) -> bool:
-    """Say whether Unleash's engine knows `flags` from `text`; it refuses without a word."""
-    engine = UnleashEngine()
+class _Flags:
+    """The flags of a document while they are judged."""
+
+    def __init__(self, known: Mapping[str, Judged]) -> None:
+        self.taken: dict[str, FlagDefinition] = {}
+        self.left_out: dict[str, str] = {}
+        self.judged: dict[str, Judged] = {}
+        self._known = known
+
+    def add(self, index: int, feature: Any) -> None:
+        """Judge one flag; of several with a name, the last counts."""
+        name = feature.get("name") if isinstance(feature, dict) else None
+        name = name if isinstance(name, str) else f"features[{index}]"
+        self.taken.pop(name, None)
+        self.left_out.pop(name, None)
+        try:
+            written = _written(feature)
+            found = self._known.get(written) or self.judged.get(written)
+            if found is None:
+                found = _defined(feature, written)
+            self.judged[written] = found
+        except (ValueError, RecursionError):
+            found = "it holds half a character, a number without value, or too many levels"
+            if _is_off(feature, name):
+                found = FlagDefinition(name, False, found, None, warnings=(f"it is off; {found}",))
+        if isinstance(found, str):
+            self.left_out[name] = found
+        else:
+            self.taken[name] = found
+
+    def engine(self, segments: Sequence[str]) -> UnleashEngine:
+        """Return an engine that has the flags; leave out those that it refuses."""
+        engine = UnleashEngine()
+        if _takes(engine, self.taken.values(), segments):
+            return engine
+        doubtful = [each for each in self.taken.values() if each.content not in self._known]
+        for flag in _refused(doubtful, lambda some: _takes(engine, some, segments)):
+            del self.taken[flag.name]
+            self.left_out[flag.name] = self.judged[flag.content] = _REFUSED
+        if _takes(engine, self.taken.values(), segments):
+            return engine
+        # The engine judges a flag by itself; should it ever not, one by one goes on.
+        for flag in [each for each in self.taken.values() if not _takes(engine, [each], segments)]:
+            del self.taken[flag.name]
+            self.left_out[flag.name] = _REFUSED
+        if not _takes(engine, self.taken.values(), segments):
+            raise FlagDocumentError("Unleash's engine refuses flags that it takes one by one")
+        return engine
+
+
+def _parsed(text: str, origin: str) -> Any:
     try:
-        engine.take_state(text)
+        try:
+            return json.loads(text, parse_int=_whole_number)
+        except RecursionError:
+            return json.loads(_without_depth(text), parse_int=_whole_number)
+    except (ValueError, RecursionError) as error:
+        raise FlagDocumentError(f"{origin} is no JSON: {error}") from None
+
+
+def _whole_number(digits: str) -> int | float:
+    return int(digits) if len(digits) < _DIGITS else math.inf
+
+
+def _without_depth(text: str) -> str:
+    """Return the text with a NaN for what lies too deep, so that only that flag is refused."""
+    kept, depth, begin = [], 0, 0
+    for token in _TOKENS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth == _DEEPEST:
+                kept.append(text[begin : token.start()] + "NaN")
+        elif token[0] in "]}":
+            if depth == _DEEPEST:
+                begin = token.end()
+            depth -= 1
+    return "".join(kept) + (text[begin:] if depth < _DEEPEST else "")
+
+
+def _written(feature: Any) -> str:
+    """Return a flag as JSON that every parser takes; ValueError or RecursionError if none does."""
+    written = json.dumps(feature, ensure_ascii=False, allow_nan=False)
+    written.encode()
+    return written
+
+
+def _defined(feature: Any, written: str) -> Judged:
+    try:
+        return define(feature, written)
+    except FlagDocumentError as error:
+        return str(error)
+
+
+def _is_off(feature: Any, name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in name and isinstance(feature, dict) and feature.get("enabled") is False
+
+
+def _for_engine(flag: FlagDefinition) -> str:
+    """Return what the engine is given: of a flag that is off, that it is off."""
+    if flag.enabled:
+        return flag.content
+    return json.dumps({"name": flag.name, "enabled": False, "strategies": []})
+
+
+def _takes(engine: UnleashEngine, flags: Iterable[FlagDefinition], segments: Sequence[str]) -> bool:
+    """Give the engine these flags, and say whether it has them now."""
+    texts = {flag.name: _for_engine(flag) for flag in flags}
+    return _has(engine, texts.values(), segments, set(texts))
+
+
+def _has(
+    engine: UnleashEngine, texts: Iterable[str], segments: Sequence[str], names: set[str]
+) -> bool:
+    try:
+        engine.take_state('{"version":2,"features":[]}')
+        engine.take_state(
+            f'{{"version":2,"features":[{",".join(texts)}],"segments":[{",".join(segments)}]}}'
+        )
     except Exception:  # its Python part raises whatever a wrong type leads to
         return False
-    return {known.name for known in engine.list_known_toggles()} == set(flags)
+    return {known.name for known in engine.list_known_toggles()} == names
 
 
-def _definition(feature: Any, where: str) -> FlagDefinition:
-    if not isinstance(feature, dict) or not isinstance(feature.get("name"), str):
-        raise FlagDocumentError(f"{where} has no string `name`")
-    name, enabled = feature["name"], feature.get("enabled")
-    where = f"{where} ({name})"
-    if not isinstance(enabled, bool):
-        raise FlagDocumentError(f"{where}: `enabled` is {enabled!r}, must be true or false")
-    strategies = feature.get("strategies")
-    if not isinstance(strategies, list) or not all(isinstance(each, dict) for each in strategies):
-        raise FlagDocumentError(f"{where}: `strategies` must be an array of objects")
-    variants = _variants(feature, strategies)
-    common: dict[str, Any] = {
-        "name": name,
-        "enabled": enabled,
-        "content": json.dumps(feature, sort_keys=True),
-        "varied": bool(variants),
-        "payload": _payload(variants) if len(strategies) < 2 else None,
-        "project": feature["project"] if isinstance(feature.get("project"), str) else None,
-    }
-    depends = bool(feature.get("dependencies"))
-    if not strategies:  # Unleash: on for everyone
-        return FlagDefinition(**common, rollout=100.0, constrained=depends)
-    if len(strategies) > 1:
-        random = "random" if any(map(_is_random, strategies)) else None
-        return FlagDefinition(**common, rollout=None, constrained=True, stickiness=random)
-    # `disabled` is not looked at: the server leaves disabled strategies out, the engine ignores it.
-    return _with_strategy(common, strategies[0], depends, where)
+def _segments(segments: Sequence[Any]) -> list[str]:
+    """Return the segments that the engine takes; flags that need others are not met."""
+    written = []
+    for each in segments:
+        try:
+            written.append(_written(each))
+        except (ValueError, RecursionError):
+            continue
+    engine = UnleashEngine()
+
+    def takes(some: Sequence[str]) -> bool:
+        return _has(engine, [_PROBE], some, {"probe"})
+
+    if takes(written):
+        return written
+    refused = set(_refused(written, takes))
+    return [each for each in written if each not in refused]
 
 
-def _is_random(strategy: Mapping[str, Any]) -> bool:
-    """Say whether a strategy draws anew for each request: an old one has that in its name."""
-    parameters = strategy.get("parameters")
-    stickiness = parameters.get("stickiness") if isinstance(parameters, dict) else None
-    return strategy.get("name") == "gradualRolloutRandom" or stickiness == "random"
+def _refused(items: Sequence[_Item], takes: Callable[[Sequence[_Item]], bool]) -> list[_Item]:
+    """Return the items that are refused by themselves."""
+    if not items or takes(items):
+        return []
+    if len(items) == 1:
+        return list(items)
+    half = len(items) // 2
+    return [*_refused(items[:half], takes), *_refused(items[half:], takes)]
 
 
-def _with_strategy(
-    common: Mapping[str, Any], strategy: Mapping[str, Any], depends: bool, where: str
-) -> FlagDefinition:
-    constrained = depends or bool(strategy.get("constraints") or strategy.get("segments"))
-    if strategy.get("name") == "default":
-        return FlagDefinition(**common, rollout=100.0, constrained=constrained)
-    if strategy.get("name") != "flexibleRollout":
-        random = "random" if _is_random(strategy) else None
-        return FlagDefinition(**common, rollout=None, constrained=True, stickiness=random)
-    parameters = strategy.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise FlagDocumentError(f"{where}: `parameters` must be an object")
-    rollout = _rollout(parameters.get("rollout"))
-    return FlagDefinition(
-        **common,
-        rollout=0.0 if rollout is None else rollout,
-        stickiness=str(parameters.get("stickiness", "default")),
-        group_id=str(parameters.get("groupId", common["name"])),
-        constrained=constrained,
-        warnings=() if rollout is not None else (_out_of_range(parameters.get("rollout")),),
-    )
-
-
-def _variants(feature: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the variants that may come out: those of a strategy go before those of the flag."""
-    found: list[Any] = []
-    for holder in (*strategies, feature):
-        variants = holder.get("variants")
-        if isinstance(variants, list) and not (holder is feature and found):
-            found += variants
-    return found
-
-
-def _payload(variants: Sequence[Any]) -> str | None:
-    if len(variants) != 1 or not isinstance(variants[0], dict):
-        return None
-    payload = variants[0].get("payload")
-    return str(payload["value"]) if isinstance(payload, dict) and "value" in payload else None
-
-
-def _rollout(value: Any) -> float | None:
-    if not isinstance(value, str) or not re.fullmatch(r"\+?[0-9]+", value):
-        return None
-    return float(value) if int(value) <= 100 else None
-
-
-def _out_of_range(value: Any) -> str:
-    return f"rollout is {value!r}, not a whole number from 0 to 100: the engine evaluates it as 0"
-
-
-def stickiness_warning(flag: FlagDefinition, sent: frozenset[str]) -> str | None:
-    """Return a warning if the same request may change sides, or never reach the candidate."""
-    if flag.stickiness == "random":
-        return "stickiness is random: the same request id may get either side"
-    if flag.stickiness == "default":
-        return "stickiness is default (userId, sessionId or random): a request id may change sides"
-    if flag.stickiness is None or flag.stickiness in sent:
-        return None
-    return (
-        f"stickiness is {flag.stickiness!r}, which is not sent, so the primary answers everything; "
-        f"sent are {', '.join(sorted(sent))}"
-    )
+def shown(name: str) -> str:
+    """Return a flag's name as a message quotes it."""
+    return printable(name, _NAMED)

@@ -8,36 +8,42 @@ An ordinary OpenFeature provider, usable without BentoML:
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, TypeVar
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEventDetails
 from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType
 from openfeature.provider import AbstractProvider, Metadata
-from requests.exceptions import InvalidHeader
-from UnleashClient import UnleashClient
+from openfeature.track import TrackingEventDetails
+from yggdrasil_engine.engine import UnleashEngine
 
-from flags.unleash.client import FlagFile as FlagFile
-from flags.unleash.client import FlagServer as FlagServer
-from flags.unleash.client import make_client, why_nothing_came
-from flags.unleash.document import FlagDefinition, FlagDocument, stickiness_warning
+from flags.errors import FlagSourceError
+from flags.unleash.definition import FlagDefinition, stickiness_warning
+from flags.unleash.document import FlagDocument, shown
 from flags.unleash.freshness import Freshness, State
 from flags.unleash.resolution import (
+    DIFFERENT_TYPE,
     TARGETING_FIELD,
+    Evaluated,
+    boolean_of,
     evaluated,
     failed,
-    json_payload_of,
+    float_of,
+    integer_of,
     metadata_of,
+    object_of,
     off_for_all,
-    on_off,
-    payload_of,
     reason_of,
+    text_of,
     unleash_context,
 )
+from flags.unleash.source import FlagFile as FlagFile
+from flags.unleash.source import FlagServer as FlagServer
+from flags.unleash.source import looks_at
+from flags.unleash.tracking import CountedEvents, TrackingSink
+from flags.unleash.usage import UsageReports
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +51,11 @@ NAME: Final = "unleash"
 _NAMED: Final = 5
 """Flags that a log line names."""
 
-_UNASKED: Final = 100_000
-"""Answers without the engine that can wait to be counted; once a second, all of them are."""
-
 _REASONS: Final = 5
 """Reasons that are logged until the source is good again, should it find new ones at each look."""
 
-_DIAGNOSIS_KEPT: Final = 30.0
-"""Seconds until a server that goes on giving nothing is asked again why."""
+_WATCH: Final = 0.5
+"""Seconds between two looks of the watchdog at the age of the flags."""
 
 T = TypeVar("T")
 
@@ -63,7 +66,11 @@ class UnleashProvider(AbstractProvider):
     The provider is STALE when its source confirmed nothing for three refresh intervals (at least
     three seconds), and READY again with the next good answer. With `max_staleness` (seconds) older
     flags are not used at all: callers get their default. `sent` names the context fields that
-    callers send, to warn of a flag that is sticky on another one.
+    callers send, to warn of a flag that is sticky on another one. `track` gets what applications
+    track through OpenFeature.
+
+    One thread looks at the source, on the monotonic clock. Another one watches it, so that a look
+    that does not end is told of.
     """
 
     def __init__(
@@ -73,25 +80,29 @@ class UnleashProvider(AbstractProvider):
         sent: Sequence[str] = ("userId", "sessionId"),
         max_staleness: float | None = None,
         start_timeout: float = 2.5,
+        track: TrackingSink | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._source = source
+        self._looks = looks_at(source)
         self._sent = frozenset({TARGETING_FIELD, *sent})
         self._start_timeout = start_timeout
+        self._track = CountedEvents() if track is None else track
         self._clock = clock
         self._freshness = Freshness(max(3.0, 3.0 * source.refresh_interval), max_staleness)
         self._told = State.NOT_READY
         self._told_errors: set[str] = set()
-        self._diagnosed = float("-inf")
+        self._told_left_out: Mapping[str, str] = {}
         self._told_flags: FlagDocument | None = None
         self._asked: set[str] = set()
-        self._unasked: deque[str] = deque(maxlen=_UNASKED)
-        """Flags that were answered without the engine, once for each answer not counted yet."""
-        self._arriving = False
         self._lock = threading.RLock()
-        self._client: UnleashClient | None = None
         self._starting = False
+        self._looked = threading.Event()
+        """Set after the first look."""
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._usage = UsageReports(source, self._engine) if isinstance(source, FlagServer) else None
 
     # --- life cycle -----------------------------------------------------------------------------
 
@@ -104,13 +115,11 @@ class UnleashProvider(AbstractProvider):
         del evaluation_context  # Unleash has no static part worth sending
         self._freshness.started = self._clock()
         self._starting = True
-        self._client = make_client(
-            self._source, loaded=self._loaded, looked=self._looked, each_second=self._each_second
-        )
-        self._arriving = False
-        starter = threading.Thread(target=self._start, name="unleash-start", daemon=True)
-        starter.start()
-        starter.join(self._start_timeout)
+        for run in (self._keep_looking, self._keep_watching):
+            thread = threading.Thread(target=run, name=f"unleash{run.__name__}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._looked.wait(self._start_timeout)
         self._starting = False
         if self._freshness.document is None:
             self._told = State.NOT_READY
@@ -118,16 +127,32 @@ class UnleashProvider(AbstractProvider):
             self._tell()
             raise ProviderNotReadyError(self._why())
         self._told = self.state
+        self._tell()
 
     def shutdown(self) -> None:
-        """Stop refreshing."""
-        if self._client is not None:
-            self._count(self._client)
-            self._client.destroy()
+        """Stop looking; what was counted is reported first."""
+        self._stopped.set()
+        if self._threads and self._usage is not None:
+            self._usage.stop()
+        for thread in self._threads:
+            thread.join(1.0)  # a look that hangs ends by itself
+        self._looks.close()
 
     def get_metadata(self) -> Metadata:
         """Return the provider's name."""
         return Metadata(name=NAME)
+
+    def track(
+        self,
+        tracking_event_name: str,
+        evaluation_context: EvaluationContext | None = None,
+        tracking_event_details: TrackingEventDetails | None = None,
+    ) -> None:
+        """Hand a tracked event to the sink; one that fails is logged."""
+        try:
+            self._track(tracking_event_name, evaluation_context, tracking_event_details)
+        except Exception:  # tracking must not change what the application does
+            logger.warning("a tracked event was not taken", exc_info=True)
 
     # --- what can be asked about the flags --------------------------------------------------------
 
@@ -151,6 +176,12 @@ class UnleashProvider(AbstractProvider):
         """Return why the last look at the source failed; None after a good one."""
         return self._freshness.error
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Return why flags of the source are left out, by their names."""
+        document = self._freshness.document
+        return document.left_out if document else {}
+
     def definition(self, flag: str) -> FlagDefinition | None:
         """Return what is known of `flag`; None if the source does not have it."""
         document = self._freshness.document
@@ -159,10 +190,17 @@ class UnleashProvider(AbstractProvider):
     def warnings(self, flag: str) -> list[str]:
         """Return what is wrong with `flag`, in words; nothing if it is as it should be."""
         definition = self.definition(flag)
+        left_out = self.left_out
+        if flag in left_out:
+            return [f"flag {flag} is left out, so the primary answers: {left_out[flag]}"]
+        others = [f"left out is {_listed(left_out)}"] if left_out else []
         if definition is None:
-            return [f"flag {flag} does not exist in {self._source.where}: the primary answers"]
+            return [
+                *others,
+                f"flag {flag} does not exist in {self._source.where}: the primary answers",
+            ]
         sticky = stickiness_warning(definition, self._sent)
-        return [*definition.warnings, *([sticky] if sticky else [])]
+        return [*definition.warnings, *([sticky] if sticky else []), *others]
 
     # --- evaluation -------------------------------------------------------------------------------
 
@@ -172,10 +210,8 @@ class UnleashProvider(AbstractProvider):
         default_value: bool,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
-        """Say whether the flag is on."""
-        return self._resolve(
-            flag_key, default_value, evaluation_context, lambda found: found["feature_enabled"]
-        )
+        """Say whether the flag is on; one whose variant is a text or a number is no boolean."""
+        return self._resolve(flag_key, default_value, evaluation_context, boolean_of)
 
     def resolve_string_details(
         self,
@@ -184,7 +220,7 @@ class UnleashProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[str]:
         """Return the variant's payload as it is."""
-        return self._resolve(flag_key, default_value, evaluation_context, payload_of)
+        return self._resolve(flag_key, default_value, evaluation_context, text_of)
 
     def resolve_integer_details(
         self,
@@ -193,9 +229,7 @@ class UnleashProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[int]:
         """Return the variant's payload as an integer."""
-        return self._resolve(
-            flag_key, default_value, evaluation_context, lambda found: int(payload_of(found))
-        )
+        return self._resolve(flag_key, default_value, evaluation_context, integer_of)
 
     def resolve_float_details(
         self,
@@ -204,9 +238,7 @@ class UnleashProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[float]:
         """Return the variant's payload as a float."""
-        return self._resolve(
-            flag_key, default_value, evaluation_context, lambda found: float(payload_of(found))
-        )
+        return self._resolve(flag_key, default_value, evaluation_context, float_of)
 
     def resolve_object_details(
         self,
@@ -215,95 +247,87 @@ class UnleashProvider(AbstractProvider):
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
         """Return the variant's JSON payload, an object or an array."""
-        return self._resolve(flag_key, default_value, evaluation_context, json_payload_of)
+        return self._resolve(flag_key, default_value, evaluation_context, object_of)
 
     def _resolve(
         self,
         flag_key: str,
         default: T,
         context: EvaluationContext | None,
-        read: Callable[[dict[str, Any]], T],
+        read: Callable[[Evaluated, T], T],
     ) -> FlagResolutionDetails[T]:
         self._asked.add(flag_key)
-        state = self.state
-        if state in (State.NOT_READY, State.EXPIRED) or self._client is None:
+        state, document = self.state, self._freshness.document
+        if state in (State.NOT_READY, State.EXPIRED) or document is None:
             return failed(default, ErrorCode.PROVIDER_NOT_READY, self._why())
-        definition = self.definition(flag_key)
+        definition = document.flags.get(flag_key)
         if definition is None:
-            message = f"flag {flag_key} does not exist in {self._source.where}"
-            return failed(default, ErrorCode.FLAG_NOT_FOUND, message)
+            return self._missing(flag_key, default, document)
         found = off_for_all(definition)
         if found is None:
-            found = evaluated(self._client, definition, unleash_context(context))
-        elif isinstance(self._source, FlagServer):
-            self._unasked.append(flag_key)  # no lock: others hold it while they log
+            found = evaluated(document.engine, definition, unleash_context(context))
+        elif self._usage is not None:
+            document.engine.count_toggle(flag_key, False)
         try:
-            value = read(found)
-        except (KeyError, TypeError, ValueError) as error:
-            message = f"the payload of flag {flag_key} is not of the type asked for: {error}"
+            value = read(found, default) if definition.enabled else default
+        except DIFFERENT_TYPE as error:
+            message = f"flag {shown(flag_key)} is not of the type asked for: {error}"
             return failed(default, ErrorCode.TYPE_MISMATCH, message)
-        variant = found["name"] if found["enabled"] else on_off(found["feature_enabled"])
         return FlagResolutionDetails(
             value,
             reason=reason_of(definition, state),
-            variant=variant,
+            variant=found.variant,
             flag_metadata=metadata_of(definition, found),
         )
 
-    def _count(self, client: UnleashClient) -> None:
-        """Have the engine count what it was not asked, for Unleash's page on a flag's usage."""
-        with suppress(IndexError):
-            while True:
-                client.is_enabled(self._unasked.popleft())
+    def _missing(self, flag: str, default: T, document: FlagDocument) -> FlagResolutionDetails[T]:
+        if (reason := document.left_out.get(flag)) is not None:
+            message = f"flag {shown(flag)} is left out: {reason}"
+            return failed(default, ErrorCode.PARSE_ERROR, message)
+        message = f"flag {shown(flag)} does not exist in {self._source.where}"
+        return failed(default, ErrorCode.FLAG_NOT_FOUND, message)
 
-    # --- the client and what it reports -----------------------------------------------------------
+    # --- looking, and telling of it ---------------------------------------------------------------
 
-    def _start(self) -> None:
-        assert self._client is not None  # noqa: S101 - made just before this thread was started
+    def _keep_looking(self) -> None:
+        """Look at the source at each interval, whatever a look comes to."""
+        if (document := self._looks.kept()) is not None:
+            self._freshness.bootstrapped(document)
+        if self._usage is not None:
+            self._usage.start()
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            self._look()
+            self._looked.set()
+            self._tell()
+            self._stopped.wait(max(0.0, began + self._source.refresh_interval - time.monotonic()))
+
+    def _look(self) -> None:
+        before = self._freshness.document
         try:
-            self._client.initialize_client(fetch_toggles=isinstance(self._source, FlagServer))
-        except InvalidHeader:  # its message quotes the token
-            self._loaded(
-                None, f"{self._source.where} cannot be asked: no header can hold the token"
-            )
-        except Exception as error:  # a malformed URL; the client says which
-            self._loaded(None, f"{self._source.where} cannot be asked: {error}")
-        self._looked()
+            document = self._looks.look()
+        except FlagSourceError as error:
+            self._freshness.bad(str(error))
+        except Exception as error:
+            logger.exception("a look at %s failed", self._source.where)
+            kind = type(error).__name__
+            self._freshness.bad(f"{self._source.where} could not be looked at ({kind})")
+        else:
+            self._freshness.good(self._clock(), document)
+            if document and before and document is not before and self._usage is not None:
+                self._usage.retired(before.engine)
 
-    def _each_second(self) -> None:
-        self._tell()
-        if self._client is not None:
-            self._count(self._client)
+    def _keep_watching(self) -> None:
+        while not self._stopped.wait(_WATCH):
+            self._tell()
 
-    def _loaded(self, document: FlagDocument | None, error: str | None) -> None:
-        with self._lock:
-            self._arriving = True
-            if error is not None:
-                self._freshness.bad(error)
-            elif self._client is None and document is not None:
-                self._freshness.bootstrapped(document)  # the client is being made: it read a cache
-            else:
-                self._freshness.good(self._clock(), document)
-
-    def _looked(self) -> None:
-        """Tell of a look at the source, after the client's engine has taken over what it gave."""
-        if not self._arriving and isinstance(self._source, FlagServer):
-            self._diagnose(self._source)
-        self._arriving = False
-        self._tell()
-
-    def _diagnose(self, server: FlagServer) -> None:
-        now = self._clock()
-        if self._freshness.error is None or now - self._diagnosed > _DIAGNOSIS_KEPT:
-            self._diagnosed = now
-            if (reason := why_nothing_came(server)) is not None:
-                self._freshness.bad(reason)
+    def _engine(self) -> UnleashEngine | None:
+        document = self._freshness.document
+        return document.engine if document else None
 
     def _tell(self) -> None:
         """Emit events and log lines for what has changed since the last call."""
         with self._lock:
-            if self._arriving:
-                return
             state, error, flags = self.state, self._freshness.error, self._freshness.document
             if state is State.STALE and error is None:  # a look that does not end
                 error = self._freshness.error = self._why()
@@ -313,6 +337,7 @@ class UnleashProvider(AbstractProvider):
             if is_news:
                 self._told = state
         if flags is not None and flags is not before:
+            self._tell_left_out(flags.left_out)
             self._tell_changes(before, flags)
         if is_news:
             self._tell_state(state, ProviderEventDetails(message=error))
@@ -326,6 +351,16 @@ class UnleashProvider(AbstractProvider):
         elif error not in self._told_errors and len(self._told_errors) < _REASONS:
             self._told_errors.add(error)
             logger.warning("%s; %s", error, self._consequence())
+
+    def _tell_left_out(self, left_out: Mapping[str, str]) -> None:
+        """Log which flags are left out, once for each reason that is new."""
+        new = [name for name, why in left_out.items() if self._told_left_out.get(name) != why]
+        if new:
+            why = left_out[new[0]]
+            logger.warning("%s: left out is %s: %s", self._source.where, _listed(new), why)
+        if self._told_left_out and not left_out:
+            logger.warning("%s: no flag is left out any more", self._source.where)
+        self._told_left_out = left_out
 
     def _tell_state(self, state: State, details: ProviderEventDetails) -> None:
         if state is State.READY:
@@ -349,7 +384,9 @@ class UnleashProvider(AbstractProvider):
                 for warning in self.warnings(name):
                     logger.warning("flag %s: %s", name, warning)
         if gone := [name for name in asked if name not in document.flags]:
-            logger.warning("%s no longer has %s", self._source.where, _listed(gone))
+            logger.warning(
+                "%s no longer has %s; callers get their default", self._source.where, _listed(gone)
+            )
         if changed and before is not None:
             self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=changed))
 
@@ -362,10 +399,10 @@ class UnleashProvider(AbstractProvider):
         return "the last good flags stay in use"
 
 
-def _listed(flags: Sequence[str]) -> str:
-    named = ", ".join(sorted(flags)[:_NAMED])
+def _listed(flags: Collection[str]) -> str:
+    named = ", ".join(shown(each) for each in sorted(flags)[:_NAMED])
     kind = "the flag" if len(flags) == 1 else f"{len(flags)} flags:"
-    return f"{kind} {named}{', ...' if len(flags) > _NAMED else ''}; callers get their default"
+    return f"{kind} {named}{', ...' if len(flags) > _NAMED else ''}"
 
 
 def _content(flags: Mapping[str, FlagDefinition], name: str) -> str | None:

@@ -2,58 +2,99 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
-from UnleashClient import UnleashClient
+from yggdrasil_engine.engine import UnleashEngine
 
-from flags.unleash.document import FlagDefinition
+from flags.unleash.definition import FlagDefinition
 from flags.unleash.freshness import State
 
 TARGETING_FIELD: Final = "requestId"
 """The Unleash context field that the OpenFeature targeting key becomes."""
 
+DIFFERENT_TYPE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+"""What reading a payload as another type raises."""
+
 _ALWAYS_THERE: Final = (None, "default", "random", TARGETING_FIELD)
 """What a rollout may be sticky on so that nobody is left out at 100 %."""
+
+_OWN_FIELDS: Final = frozenset(
+    {"userId", "sessionId", "environment", "appName", "currentTime", "remoteAddress"}
+)
+"""Of Unleash's context; all others are its `properties`."""
+
+_CONFIGURES: Final = "json"
+"""Type of a payload that says how, such as with which threshold, beside the flag's on or off."""
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What the engine says of a flag for one context."""
+
+    on: bool
+    variant: str
+    """Name of the variant that the context gets, else `on` or `off`."""
+    payload: str | None = None
+    payload_type: str | None = None
+    """`string`, `json`, `csv` or `number`."""
+
+
 def unleash_context(context: EvaluationContext | None) -> dict[str, Any]:
     """Return the context that Unleash is asked with; attributes without a value are not sent."""
-    if context is None:
-        return {}
-    sent = {name: value for name, value in context.attributes.items() if value is not None}
-    if context.targeting_key:
+    sent: dict[str, Any] = {"currentTime": datetime.now(UTC), "environment": "default"}
+    properties: dict[str, str] = {}
+    for name, value in context.attributes.items() if context else ():
+        if value is None:
+            continue
+        if name == "properties" and isinstance(value, Mapping):
+            properties |= {str(key): _text(each) for key, each in value.items()}
+        else:
+            sent[name] = value
+    if context and context.targeting_key:
         sent[TARGETING_FIELD] = context.targeting_key
-    return sent
+    own = {name: _text(value) for name, value in sent.items() if name in _OWN_FIELDS}
+    others = {name: _text(value) for name, value in sent.items() if name not in _OWN_FIELDS}
+    return {**own, "properties": others | properties}
+
+
+def _text(value: Any) -> str:
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    # Half a character has no UTF-8, and the engine would refuse the whole question.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def evaluated(
-    client: UnleashClient, definition: FlagDefinition, context: dict[str, Any]
-) -> dict[str, Any]:
+    engine: UnleashEngine, definition: FlagDefinition, context: dict[str, Any]
+) -> Evaluated:
     """Ask the engine; without variants, for on or off only, which costs it a quarter less."""
-    if definition.varied:
-        found: dict[str, Any] = client.get_variant(definition.name, context)
-        return found
-    is_on = client.is_enabled(definition.name, context)
-    return _without_variant(is_on)
+    if not definition.varied:
+        return _on_off(engine.is_enabled(definition.name, context).is_enabled)
+    found = engine.get_variant(definition.name, context).variant
+    if not found.enabled:
+        return _on_off(found.feature_enabled)
+    payload = found.payload or {}
+    return Evaluated(found.feature_enabled, found.name, payload.get("value"), payload.get("type"))
 
 
-def off_for_all(definition: FlagDefinition) -> dict[str, Any] | None:
+def off_for_all(definition: FlagDefinition) -> Evaluated | None:
     """Return what the engine would say of a flag that is off for everybody; None for any other.
 
     As long as a migration is in the shadow, and after a rollback, the engine need not be asked.
     """
     if definition.enabled and (definition.rollout != 0.0 or definition.constrained):
         return None
-    return _without_variant(False)
+    return _on_off(False)
 
 
-def _without_variant(is_on: bool) -> dict[str, Any]:
-    return {"name": "disabled", "enabled": False, "feature_enabled": is_on}
+def _on_off(on: bool) -> Evaluated:
+    return Evaluated(on, "on" if on else "off")
 
 
 def reason_of(definition: FlagDefinition, state: State) -> Reason:
@@ -72,16 +113,15 @@ def reason_of(definition: FlagDefinition, state: State) -> Reason:
 
 
 def metadata_of(
-    definition: FlagDefinition, found: Mapping[str, Any]
+    definition: FlagDefinition, found: Evaluated
 ) -> dict[str, bool | int | float | str]:
     """Return `enabled`, `rollout` (percent, if known) and `payload` (if any) of the flag."""
     metadata: dict[str, bool | int | float | str] = {"enabled": definition.enabled}
     if definition.rollout is not None:
         metadata["rollout"] = definition.rollout if definition.enabled else 0.0
-    if found["enabled"] and found.get("payload"):
-        metadata["payload"] = found["payload"]["value"]
-    elif definition.payload is not None:
-        metadata["payload"] = definition.payload
+    payload = definition.payload if found.payload is None else found.payload
+    if payload is not None:
+        metadata["payload"] = payload
     return metadata
 
 
@@ -92,21 +132,44 @@ def failed(default: T, code: ErrorCode, message: str) -> FlagResolutionDetails[T
     )
 
 
-def payload_of(found: Mapping[str, Any]) -> Any:
-    """Return the payload of a variant as it is; ValueError if there is none."""
-    if not found["enabled"] or not found.get("payload"):
-        raise ValueError("the flag has no variant with a payload for this context")
-    return found["payload"]["value"]
+def boolean_of(found: Evaluated, default: bool) -> bool:
+    """Return on or off; TypeError if the context gets a variant that is a value of another type.
+
+    A JSON payload is none: it configures what the flag switches on, such as with thresholds.
+    """
+    del default
+    if found.payload_type not in (None, _CONFIGURES):
+        raise TypeError(f"its variant is a value of the type {found.payload_type}, not on or off")
+    return found.on
 
 
-def json_payload_of(found: Mapping[str, Any]) -> Any:
-    """Return the payload as an object or an array; ValueError or TypeError if it is none."""
-    value = json.loads(payload_of(found))
+def text_of(found: Evaluated, default: str) -> str:
+    """Return the payload as it is; ValueError if the flag is on without one."""
+    return default if (payload := _payload(found)) is None else payload
+
+
+def integer_of(found: Evaluated, default: int) -> int:
+    """Return the payload as an integer."""
+    return default if (payload := _payload(found)) is None else int(payload)
+
+
+def float_of(found: Evaluated, default: float) -> float:
+    """Return the payload as a float."""
+    return default if (payload := _payload(found)) is None else float(payload)
+
+
+def object_of(found: Evaluated, default: Any) -> Any:
+    """Return the payload as an object or an array."""
+    if (payload := _payload(found)) is None:
+        return default
+    value = json.loads(payload)
     if not isinstance(value, dict | list):
         raise TypeError(f"it is {type(value).__name__}, not an object or an array")
     return value
 
 
-def on_off(enabled: bool) -> str:
-    """Return what stands for a variant where the flag has none."""
-    return "on" if enabled else "off"
+def _payload(found: Evaluated) -> str | None:
+    """Return the payload, None where the flag is off: there is no value then, and no mistake."""
+    if found.payload is None and found.on:
+        raise ValueError("the flag has no variant with a payload for this context")
+    return found.payload

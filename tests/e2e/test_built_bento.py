@@ -13,14 +13,8 @@ from comparison.pairs.reader import load_pairs
 from flags.unleash.flags_file import write_flags_file
 from service.schema import Transaction
 from service.serving import Serving
-from tests.support.fraud_store import environment, run
+from tests.support.fraud_store import environment, trained_store
 from tests.support.paths import ROOT
-
-TRAIN = """
-from service.simulator import simulate
-from service.training import save, train
-save(train(simulate(1_000, 2_000, seed=0)), "simulated")
-"""
 
 IN_A_BENTO = ("init", "status", "rollback", "file")
 ELSEWHERE = ("compare", "dashboard")
@@ -40,9 +34,11 @@ def told(python: Path, bento: Path, *arguments: str) -> "subprocess.CompletedPro
 
 
 @pytest.mark.slow
-def test_a_built_bento_serves_in_an_empty_virtual_environment(tmp_path: Path) -> None:
+def test_a_built_bento_serves_in_an_empty_virtual_environment(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     home = tmp_path / "bentoml"
-    run(TRAIN, home=home)
+    trained_store(tmp_path_factory, home)
     build = subprocess.run(
         [sys.executable, "-m", "bentoml", "build", "--output", "tag", str(ROOT)],
         env=environment(home),
@@ -92,4 +88,4 @@ def test_a_built_bento_serves_in_an_empty_virtual_environment(tmp_path: Path) ->
     for command in ELSEWHERE:
         refused = told(python, bento, command, "--help")
         assert refused.returncode == 2
-        assert f"{command} is not in this Bento: pip install bentoml-flags" in refused.stderr
+        assert f"{command} is not in this Bento: install bentoml-flags" in refused.stderr

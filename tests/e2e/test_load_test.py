@@ -14,14 +14,8 @@ from flags.unleash.flags_file import write_flags_file
 from load_tests.flag_plan import Move, PlanError, parse
 from load_tests.shapes import NAMES, users_at
 from service.serving import Serving, free_port
-from tests.support.fraud_store import environment, run
+from tests.support.fraud_store import environment, trained_store
 from tests.support.paths import ROOT
-
-TRAIN = """
-from service.simulator import simulate
-from service.training import save, train
-save(train(simulate(1_000, 2_000, seed=0)), "simulated")
-"""
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,7 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     home, flags, pairs = folder / "bentoml", folder / "flags.json", folder / "pairs"
-    run(TRAIN, home=home)
+    trained_store(tmp_path_factory, home)
     write_flags_file(flags, "fraud-detector-v2", 0)
     settings = {"FLAGS_FILE": str(flags), "PAIRS_DIR": str(pairs), "SHADOW_CONCURRENCY": "256"}
     with Serving(

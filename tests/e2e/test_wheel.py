@@ -17,11 +17,11 @@ from service.serving import Serving
 from tests.support.fraud_store import environment
 from tests.support.markdown import DOCS
 from tests.support.paths import ROOT
-from tests.support.wheel import build_wheel
+from tests.support.wheel import built_wheel
 
 TUTORIAL = DOCS / "tutorial.md"
 FILE = re.compile(r"^```(?:python|yaml)\n(# (\w+\.(?:py|yaml))\n.*?)^```", re.M | re.S)
-INSTALL = re.compile(r"^\$ .*pip install (.*bentoml-flags.*)$", re.M)
+INSTALL = re.compile(r"^\$ pip install ('\.\[.*)$", re.M)
 FLAG = re.compile(r'flag="([\w-]+)"')
 SERVICE = re.compile(r"^(\w+) = migrate\(", re.M)
 SCORE = re.compile(r'score="(\w+)"')
@@ -78,7 +78,7 @@ class Newcomer:
         """Install what the tutorial says, at the versions of the lock, with the wheel as ours."""
         assert commands, "the tutorial installs nothing"
         named = [
-            re.sub(r"^bentoml-flags(\[.*\])?$", rf"bentoml-flags\1 @ {wheel.as_uri()}", each)
+            re.sub(r"^\.(\[.*\])?$", rf"bentoml-flags\1 @ {wheel.as_uri()}", each)
             for command in commands
             for each in shlex.split(command, comments=True)
             if not each.startswith("-")
@@ -98,7 +98,7 @@ class Newcomer:
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     folder = tmp_path_factory.mktemp("newcomer")
-    return Newcomer(folder, build_wheel(folder))
+    return Newcomer(folder, built_wheel(tmp_path_factory))
 
 
 @pytest.mark.slow

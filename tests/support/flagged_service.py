@@ -98,7 +98,7 @@ class FlaggedService:
         """Return every pair on disk."""
         return load_pairs(self._pairs)
 
-    def pairs_of(self, replies: Iterable[Reply], within: float = 10.0) -> pd.DataFrame:
+    def pairs_of(self, replies: Iterable[Reply], within: float = 60.0) -> pd.DataFrame:
         """Return the pairs of answered requests by request id, once all are on disk."""
         wanted = {reply.request_id for reply in replies if reply.status == 200}
         deadline = time.monotonic() + within
@@ -110,7 +110,7 @@ class FlaggedService:
                 return found.set_index("request_id")
             time.sleep(0.1)
 
-    def follows(self, sees: Callable[[LastPair], object], within: float = 10.0) -> None:
+    def follows(self, sees: Callable[[LastPair], object], within: float = 60.0) -> None:
         """Ask until the last pair of every worker satisfies `sees`; fail after some seconds."""
         deadline = time.monotonic() + within
         while True:

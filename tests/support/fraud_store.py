@@ -1,11 +1,28 @@
 """Train the reference models in a process of their own, into a model store of their own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
+import pytest
+
+from tests.support.once_per_run import once
 from tests.support.paths import ROOT
+
+_TRAIN: Final = """
+from service.simulator import simulate
+from service.training import save, train
+save(train(simulate(1_000, 2_000, seed=0)), "simulated")
+"""
+
+
+def trained_store(factory: pytest.TempPathFactory, home: Path) -> None:
+    """Fill a BentoML home with models of simulated transactions, trained once in this run."""
+    store = once(factory, "fraud-store", lambda made: run(_TRAIN, home=made))
+    shutil.copytree(store, home, symlinks=True)
 
 
 def environment(home: Path, **further: str) -> dict[str, str]:

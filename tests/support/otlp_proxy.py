@@ -1,10 +1,12 @@
 """Stand before a real OTLP receiver and give the faults it cannot be made to give by itself."""
 
+import functools
 import gzip
 import json
 import socket
 import ssl
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
@@ -38,6 +40,10 @@ class Fault(Enum):
     SILENT = "never answers"
     PARTIAL = "leaves out the first span, passes on the rest, and says so"
     PARTIAL_EVERY_OTHER = "does so with every other request"
+    ABSURD = "passes everything on, and says that it left out a million spans"
+    NEGATIVE = "passes everything on, and says that it left out less than none"
+    BOMB = "answers 503 with half a GiB of zeros, gzip"
+    DRIP = "passes it on, answers 200 and then a byte a second"
     BAD_REQUEST = "answers 400 if the poison is in it"
     FAILS_ON_POISON = "answers 500 if the poison is in it"
     TOO_LARGE = "answers 413 to more than ten spans"
@@ -51,6 +57,16 @@ _CANNED: Final[Mapping[Fault, tuple[int, dict[str, str], bytes]]] = {
     Fault.FAILS: (500, {"Content-Type": "application/json"}, b'{"message": "it broke"}'),
     Fault.WEB_PAGE: (200, {"Content-Type": "text/html"}, b"<!doctype html><title>Log in</title>"),
 }
+
+
+_REJECTED: Final = {Fault.ABSURD: 1_000_000, Fault.NEGATIVE: -5}
+
+
+@functools.cache
+def bomb() -> bytes:
+    """Return half a GiB of zeros, which gzip makes half a MiB of."""
+    packer, block = zlib.compressobj(9, zlib.DEFLATED, 31), bytes(2**20)
+    return b"".join(packer.compress(block) for _ in range(512)) + packer.flush()
 
 
 class OtlpProxy(Proxy):
@@ -104,6 +120,16 @@ class _Exchange(Exchange):
         elif fault is Fault.ANSWER_LOST:
             proxy.pass_on(self.path, kind, body)
             self._reset()
+        elif fault in _REJECTED:
+            proxy.pass_on(self.path, kind, body)
+            self._send(200, {"Content-Type": kind}, spans.partial_success(_REJECTED[fault]))
+        elif fault is Fault.BOMB:
+            self._send(503, {"Content-Encoding": "gzip", "Content-Type": "text/plain"}, bomb())
+        elif fault is Fault.DRIP:
+            proxy.pass_on(self.path, kind, body)
+            self.send_head(200, {"Content-Type": kind}, 100_000)
+            while not proxy.closing.wait(1):
+                self.wfile.write(b" ")
         elif fault is Fault.PARTIAL or (
             fault is Fault.PARTIAL_EVERY_OTHER and proxy.asked[fault] % 2
         ):
@@ -150,14 +176,14 @@ class _Spans:
         encoded = json.dumps(self._held).encode() if self._json else self._held.SerializeToString()
         return bytes(encoded)
 
-    def partial_success(self) -> bytes:
-        """Return an answer that says that one span was left out."""
+    def partial_success(self, rejected: int = 1) -> bytes:
+        """Return an answer that says that so many spans were left out."""
         message = "the first span was left out"
         if self._json:
             return json.dumps(
-                {"partialSuccess": {"rejectedSpans": "1", "errorMessage": message}}
+                {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}
             ).encode()
-        partial = ExportTracePartialSuccess(rejected_spans=1, error_message=message)
+        partial = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
         return bytes(ExportTraceServiceResponse(partial_success=partial).SerializeToString())
 
     def _lists(self) -> list[Any]:

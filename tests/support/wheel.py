@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from tests.support.once_per_run import once
 from tests.support.paths import ROOT
 
 _BUILD: Final = (
@@ -13,8 +16,13 @@ _BUILD: Final = (
 )
 
 
-def build_wheel(folder: Path) -> Path:
-    """Return the path of the wheel, which is new in `folder`."""
+def built_wheel(factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the wheel, which is built once in this run."""
+    (wheel,) = once(factory, "wheel", _build).glob("*.whl")
+    return wheel
+
+
+def _build(folder: Path) -> None:
     leave = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
     source = folder / "source"
     for package in ("flags", "comparison"):
@@ -31,5 +39,3 @@ def build_wheel(folder: Path) -> Path:
     )
     assert built.returncode == 0, built.stderr
     shutil.rmtree(source)
-    (wheel,) = folder.glob("*.whl")
-    return wheel

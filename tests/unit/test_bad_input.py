@@ -131,6 +131,8 @@ def test_what_should_not_be_there_does_not_stop_compare(folder: Path, fill: Fill
         assert result.exit_code == 0, result.output
         figures = json.loads(result.stdout)
         assert figures.pop("source") == str(folder / place)
+        # Compacted pairs are those of the last run, pair files those of this moment.
+        assert (figures["accounting"].pop("as_of") is None) == (place == "pairs")
         found.append(figures)
     assert found[0] == found[1]
     result = bentoml_migration("compare", folder / "compacted", "--flag", FLAG)

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.paths import ROOT
-from tests.support.wheel import build_wheel
+from tests.support.wheel import built_wheel
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)(?: ; [^\\]+)? \\\n((?:    --hash=\S+(?: \\)?\n)+)", re.M)
@@ -33,7 +33,7 @@ def project() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as file:
+    with zipfile.ZipFile(built_wheel(tmp_path_factory)) as file:
         yield file
 
 
@@ -179,3 +179,14 @@ def test_no_committed_text_names_a_package_index() -> None:
         found = _INDEX.search(text)
         assert found is None, f"{name}: {found and found.group()}"
         assert [host for host in indexes() if host in text] == [], name
+
+
+# --- the tests themselves -------------------------------------------------------------------------
+
+
+def test_tests_that_share_what_is_costly_are_kept_in_one_process(
+    request: pytest.FixtureRequest,
+) -> None:
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not run with --dist loadgroup (make test)")
+    assert request.node.nodeid.endswith("@tests/unit/test_packaging.py")

@@ -87,6 +87,7 @@ def _set_aside(summary: Summary) -> str:
     parts = (
         (read.duplicates, plural(read.duplicates, "duplicate")),
         (read.foreign, plural(read.foreign, "foreign span")),
+        (read.negative, plural(read.negative, "pair") + " with negative durations, kept"),
         (read.torn, plural(read.torn, "last line") + " cut off"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )

@@ -1,10 +1,10 @@
 """Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from flags.gate.evidence import Evidence, Output
+from flags.gate.evidence import Evidence, OpenEnd, Output
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -25,6 +25,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         yield _enough("labels", min(labelled, default=0), step.min_labels)
     yield _silence(evidence, step, limits)
     yield _completeness(evidence, limits)
+    if evidence.integrity.open_ends is not None:
+        yield _worker_ends(evidence, evidence.integrity.open_ends, limits)
     yield _models(evidence)
     if evidence.integrity.noise is not None:
         yield _noise(evidence, limits)
@@ -134,6 +136,45 @@ def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
         figure=share,
         limit=limit,
     )
+
+
+def _worker_ends(evidence: Evidence, open_ends: Sequence[OpenEnd], limits: AdvanceLimits) -> Check:
+    """Look for losses at the end of a record, which leave no gap in its numbers."""
+    limit, expected = limits.unknown_loss, evidence.integrity.expected or 0
+    unknown = [each for each in open_ends if each.may_lack is None]
+    lacking = sum(each.may_lack or 0 for each in open_ends)
+    share = min(1.0, lacking / expected) if expected else float(bool(lacking))
+    if unknown:
+        reason = (
+            f"{_named(unknown)} ended without a stop record and without a count (no .workers "
+            "beside the pair files?), so nobody knows how many of the last pairs are missing"
+        )
+    elif open_ends:
+        reason = (
+            f"{_named(open_ends)} ended without a stop record; after the last count they made at "
+            f"most {lacking:,} pairs ({percent(share)} %, limit {percent(limit)} %)"
+        )
+    else:
+        reason = "every worker has closed its record, or runs"
+    return plain(
+        "worker_ends",
+        Outcome.INCONCLUSIVE if unknown or share > limit else Outcome.PASS,
+        expected,
+        reason,
+        figure=None if unknown else share,
+        limit=limit,
+    )
+
+
+def _named(workers: Sequence[OpenEnd], most: int = 3) -> str:
+    """Name some workers, and when each gave its last sign."""
+    named = [
+        f"worker {each.worker}"
+        + (f" (last seen {each.seen:%Y-%m-%d %H:%M:%S})" if each.seen else "")
+        for each in workers[:most]
+    ]
+    further = len(workers) - most
+    return ", ".join(named) + (f" and {further} more" if further > 0 else "")
 
 
 def _models(evidence: Evidence) -> Check:

@@ -1,19 +1,25 @@
 """The endpoints under /migration, for operators: read-only, without secrets."""
 
+import asyncio
 import base64
 import functools
 import hashlib
+import math
 import re
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from flags.monitoring.worker_state import WORKERS_PATH, Workers
+from flags.serving.http.hosts import KnownHosts
 from flags.serving.http.live import LiveSource
 
 PAGE_PATH: Final = "/migration"
@@ -22,18 +28,49 @@ LIVE_PATH: Final = "/migration/live"
 
 _TEMPLATE: Final = "live_page.html"
 
+_FRESH: Final = 0.5
+"""Seconds for which an answer is given again: workers tell of themselves once a second."""
+
+
+class CachedDocument:
+    """A document that is made in a thread, once for all who ask for it within `_FRESH` seconds."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._made: bytes | None = None
+        self._at = -math.inf
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> bytes:
+        """Return the document; raises what making it raises."""
+        if (made := self._fresh()) is not None:
+            return made
+        async with self._lock:
+            if (made := self._fresh()) is None:
+                self._made = made = await asyncio.to_thread(self._make)  # it reads files
+                self._at = time.monotonic()
+        return made
+
+    def _fresh(self) -> bytes | None:
+        return self._made if time.monotonic() - self._at < _FRESH else None
+
 
 def endpoints(source: LiveSource) -> Starlette:
     """Return the application to mount at the root: the page itself has no slash at its end."""
 
-    def workers(_request: Request) -> Response:  # not async: it reads files
-        seen = Workers(source.service, source.flag, datetime.now(UTC), source.registry.running())
-        return _json(seen.to_json())
+    def seen() -> bytes:
+        workers = source.registry.running()
+        return Workers(source.service, source.flag, datetime.now(UTC), workers).to_json()
 
-    def live(_request: Request) -> Response:
-        return _json(source.look().to_json())
+    of_workers, of_live = CachedDocument(seen), CachedDocument(lambda: source.look().to_json())
 
-    def page(_request: Request) -> Response:
+    async def workers(_request: Request) -> Response:
+        return _json(await of_workers.get())
+
+    async def live(_request: Request) -> Response:
+        return _json(await of_live.get())
+
+    async def page(_request: Request) -> Response:
         text, policy = _page()
         headers = {
             "Content-Security-Policy": policy,
@@ -49,7 +86,8 @@ def endpoints(source: LiveSource) -> Starlette:
             Route(PAGE_PATH, page, methods=["GET"]),
             Route(LIVE_PATH, live, methods=["GET"]),
             Route(WORKERS_PATH, workers, methods=["GET"]),
-        ]
+        ],
+        middleware=[Middleware(KnownHosts, hosts=source.settings.migration_hosts)],
     )
 
 

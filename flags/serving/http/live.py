@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import orjson
-
 from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import WorkerRegistry, Workers
 from flags.playbook.stages import Stage
+from flags.printable import printable_json
 from flags.serving.http.last_verdict import LastVerdict, last_verdict
 from flags.serving.settings import Settings
 
@@ -57,7 +56,7 @@ class Live:
 
     def to_json(self) -> bytes:
         """Return the JSON text."""
-        return orjson.dumps(self)
+        return printable_json(self)
 
 
 @dataclass(frozen=True, slots=True)

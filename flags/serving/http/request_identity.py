@@ -29,8 +29,8 @@ class RequestIdentity:
 def identify(headers: Mapping[str, str], settings: Settings) -> RequestIdentity:
     """Return the identity of a request with `headers` (a case-insensitive mapping).
 
-    The id is the request-id header's, else the caller's W3C trace id, else a new UUID. Raises
-    RequestIdError, in words for the caller, where the header is there and malformed.
+    The id is the request-id header's where that is trusted, else the caller's W3C trace id, else a
+    new UUID. Raises RequestIdError, in words for the caller, where a trusted header is malformed.
     """
     mapped = (  # pairs, because one header may be mapped to several fields
         (settings.user_id_header, "userId"),
@@ -40,11 +40,12 @@ def identify(headers: Mapping[str, str], settings: Settings) -> RequestIdentity:
     attributes = {
         field: headers[header] for header, field in mapped if header and headers.get(header)
     }
-    return RequestIdentity(_request_id(headers, settings.request_id_header), attributes)
+    return RequestIdentity(_request_id(headers, settings), attributes)
 
 
-def _request_id(headers: Mapping[str, str], header: str) -> str:
-    given = headers.get(header) if header else None
+def _request_id(headers: Mapping[str, str], settings: Settings) -> str:
+    header = settings.request_id_header
+    given = headers.get(header) if header and settings.request_id_trusted else None
     if given is not None:
         return _checked(given, header)
     # From the header, not from the current span: on a connection whose reading was paused, the

@@ -1,7 +1,6 @@
 """The main program of the candidate's process: prepare it like the worker, load, serve."""
 
 import asyncio
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -25,6 +24,7 @@ from flags.serving.environment import apply_environment
 from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.isolated.host import Host
 from flags.serving.isolated.pipe import BlockingPipe
+from flags.serving.isolated.session import begin_session
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ class ChildProgram:
 
 def run(program: ChildProgram, end: socket.socket) -> None:
     """Serve the program's service to whoever holds the other end, until that is closed."""
+    end.set_inheritable(False)  # of a handle that was sent, not so by itself
     _end_with_the_worker()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Meant for the worker, which still has requests to answer and then closes the pipe. Not
@@ -114,18 +115,10 @@ def _left_to_the_worker(*_: Any) -> None:
 
 
 def _end_with_the_worker() -> None:
-    """Have the kernel kill this process when the worker is gone.
-
-    That closes the worker's end of a pipe that `multiprocessing` keeps. The kernel's signal, unlike
-    a thread that watches, also ends a model that holds the interpreter's lock for ever.
-    """
+    """Begin a session that ends with the worker, which holds the other end of a pipe."""
     worker = multiprocessing.parent_process()
     if worker is None:
         return
-    fcntl.fcntl(worker.sentinel, fcntl.F_SETOWN, os.getpid())
-    if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere the signal is SIGIO, which ends it as well
-        fcntl.fcntl(worker.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
-    flags = fcntl.fcntl(worker.sentinel, fcntl.F_GETFL)
-    fcntl.fcntl(worker.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    begin_session(worker.sentinel)
     if not worker.is_alive():  # it ended before
         os._exit(1)

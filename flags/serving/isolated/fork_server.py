@@ -8,5 +8,7 @@ answer.
 import signal
 
 import flags.serving.isolated.child  # noqa: F401 - so that no candidate's process has to import BentoML
+from flags.serving.isolated.session import adopt_orphans
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+adopt_orphans()

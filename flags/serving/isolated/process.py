@@ -29,6 +29,7 @@ from flags.serving.isolated.host import (
 from flags.serving.isolated.pipe import Pipe
 from flags.serving.isolated.portable_errors import restored
 from flags.serving.isolated.responses import SentFile, SentResponse
+from flags.serving.isolated.session import end_session
 from flags.serving.isolated.transfer import CarriedImage, CarriedResponse
 
 _CANCELLED_WITHIN: Final = 1.0
@@ -274,6 +275,8 @@ class SideProcess:
             call.settle(CallResult(None, error, self._loop.time() - call.began))
         self._calls.clear()
         self._pipe.close()
+        if self._process.pid is not None:
+            end_session(self._process.pid)
         self._process.join(0)
         self.ended.set_result(None)
 

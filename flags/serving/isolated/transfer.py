@@ -1,5 +1,6 @@
 """What travels with a request to the candidate's process and back, beyond plain pickle."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,12 +40,17 @@ class HostedContext(SideContext):
     def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
         request = Request(scope)
         request.metadata = request.headers  # type: ignore[attr-defined]  # as BentoML does
-        super().__init__(request, state, lambda: tempfile.mkdtemp(dir=folder))
+        super().__init__(request, state, lambda: _new_folder(folder))
 
     @property
     def used_folder(self) -> str | None:
         """Return the request's folder if it was asked for."""
         return self._temp_dir
+
+
+def _new_folder(parent: str) -> str:
+    os.makedirs(parent, exist_ok=True)  # the model may have cleared it away
+    return tempfile.mkdtemp(dir=parent)
 
 
 class CarriedResponse(NamedTuple):

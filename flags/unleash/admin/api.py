@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 import requests
 
+from flags.bounded_http import Answer, BoundedSession
+from flags.printable import printable
 from flags.unleash.admin.errors import (
     AdminError,
     ItemMissingError,
@@ -21,6 +25,8 @@ from flags.unleash.admin.errors import (
 
 _LOOPBACK: Final = ("http://127.", "http://localhost", "http://[::1]")
 _MESSAGE_LENGTH: Final = 300
+_MOST: Final = 64 * 2**20
+"""Bytes of an answer; a page of 500 events of large flags has some."""
 
 
 class TokenAuth(requests.auth.AuthBase):
@@ -49,9 +55,11 @@ class AdminApi:
             raise TokenRefusedError(
                 "the admin token is empty or holds characters that no token has"
             )
-        self._session = requests.Session()
-        self._session.auth = TokenAuth(self._token)
-        self._session.trust_env = not self.url.startswith(_LOOPBACK)
+        self.answered_at: datetime | None = None
+        """When the last answer was given, by the server's clock, to the second."""
+        self._session = BoundedSession()
+        self._session.session.auth = TokenAuth(self._token)
+        self._session.session.trust_env = not self.url.startswith(_LOOPBACK)
 
     def close(self) -> None:
         """Close the connections."""
@@ -70,41 +78,44 @@ class AdminApi:
         """
         address = "/".join([self.url, "api/admin", *(quote(segment, safe="") for segment in path)])
         try:
-            response = self._session.request(
+            answer = self._session.request(
                 method,
                 address,
+                seconds=self._timeout,
+                most_bytes=_MOST,
                 json=body,
                 params=query,
-                timeout=self._timeout,
-                allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, UnicodeError) as error:
             raise UnleashUnreachableError(
                 f"no Unleash answers at {self.url} ({type(error).__name__})"
             ) from None
-        content = self._content(response)
-        if response.status_code >= 400:
-            raise self._refusal(response.status_code, content)
+        self.answered_at = _date(answer.headers.get("Date"))
+        content = self._content(answer)
+        if answer.status >= 400:
+            raise self._refusal(answer.status, content)
         return content
 
-    def _content(self, response: requests.Response) -> Any:
+    def _content(self, answer: Answer) -> Any:
         """Return the parsed body; an Unleash answers JSON, or nothing, whatever the status."""
-        status = response.status_code
+        status = answer.status
         if 300 <= status < 400:
             raise NotUnleashError(
                 f"{self.url} redirects (status {status}) to "
-                f"{self._without_token(response.headers.get('Location', 'nowhere'))}: give the "
+                f"{self._without_token(answer.headers.get('Location', 'nowhere'))}: give the "
                 "address behind it"
             )
-        if not response.content:
+        if not answer.body or status == 204:
             return None
+        if not answer.whole:
+            raise NotUnleashError(f"{self.url} answers with more than {_MOST // 2**20} MiB")
         try:
-            return response.json()
-        except requests.JSONDecodeError:
+            return answer.json()
+        except (ValueError, RecursionError):
             if status == 429 or status >= 500:
                 return None  # a page of words: the status says enough
             raise NotUnleashError(
-                f"{self.url} answers {response.headers.get('Content-Type', 'no type')} "
+                f"{self.url} answers {answer.headers.get('Content-Type', 'no type')} "
                 f"(status {status}) where Unleash's Admin API answers JSON"
             ) from None
 
@@ -131,12 +142,22 @@ class AdminApi:
         if not isinstance(content, dict):
             return "no reason given"
         details = content.get("details")
-        said = [str(d.get("message")) for d in details or () if isinstance(d, dict)]
+        details = details if isinstance(details, list) else []
+        said = [str(each.get("message")) for each in details if isinstance(each, dict)]
         text = "; ".join(said) or str(content.get("message", "no reason given"))
-        return self._without_token(text).splitlines()[0][:_MESSAGE_LENGTH]
+        return printable(self._without_token(text), _MESSAGE_LENGTH)
 
     def _without_token(self, text: str) -> str:
         return text.replace(self._token, "***")
+
+
+def _date(header: str | None) -> datetime | None:
+    """Return the time of a Date header (RFC 9110, 6.6.1)."""
+    try:
+        found = parsedate_to_datetime(header or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _without_password(url: str) -> str:

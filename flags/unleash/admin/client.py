@@ -1,10 +1,12 @@
 """The Admin API client: switch a flag, set its rollout, read its event log."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote
 
+from flags.printable import printable
 from flags.unleash.admin.api import AdminApi
 from flags.unleash.admin.errors import (
     EnvironmentMissingError,
@@ -26,12 +28,24 @@ from flags.unleash.admin.strategy import Strategy, checked_percent, rollout_stra
 
 _Value = TypeVar("_Value")
 
+_MISFITS: Final = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+_WHY: Final = 200
+"""Characters of an error that is quoted."""
+
 
 class UnleashAdmin:
     """Administer flags of one project in one environment, with an admin token.
 
-    `url` is Unleash's base URL, with or without `/api`. Every call takes at most `timeout` seconds
-    to connect and again to be answered, and raises an AdminError otherwise. The token is in no
+    `url` is Unleash's base URL, with or without `/api`. Every request takes at most `timeout`
+    seconds to the last byte of its answer, and raises an AdminError otherwise. The token is in no
     message and no `repr`.
     """
 
@@ -76,7 +90,7 @@ class UnleashAdmin:
             overview = self._api.call("GET", "projects", self.project, "overview")
         except ItemMissingError:
             raise self._project_missing() from None
-        names = self._read(lambda: [each["environment"] for each in overview["environments"]])
+        names = self._read(lambda: [str(each["environment"]) for each in overview["environments"]])
         if self.environment not in names:
             raise self._environment_missing(names)
 
@@ -100,7 +114,9 @@ class UnleashAdmin:
             return self._archived(key)
         state = self._read(lambda: FlagState.parse(feature, self.environment, self.flag_url(key)))
         if state is None:
-            raise self._environment_missing([each["name"] for each in feature["environments"]])
+            raise self._environment_missing(
+                self._read(lambda: [str(each["name"]) for each in feature["environments"]])
+            )
         return state
 
     def create_flag(self, key: str, type: str, description: str) -> None:
@@ -165,13 +181,17 @@ class UnleashAdmin:
             )
         self._api.call("POST", *self._flag(key), *self._here(), "on")
 
-    def turn_off(self, key: str) -> None:
-        """Switch the flag off, which rolls back; one request, nothing is asked before."""
+    def turn_off(self, key: str) -> datetime | None:
+        """Switch the flag off, which rolls back; one request, nothing is asked before.
+
+        Returns when it was done, by Unleash's clock, to the second; None if Unleash does not say.
+        """
         try:
             self._api.call("POST", *self._flag(key), *self._here(), "off")
         except ItemMissingError:
             self.state(key)  # says which of project, environment and flag is missing
             raise
+        return self._api.answered_at
 
     def events(self, key: str, limit: int = 50) -> list[FlagEvent]:
         """Return the event log of the flag in this environment, newest first."""
@@ -288,9 +308,10 @@ class UnleashAdmin:
     def _read(self, parse: Callable[[], _Value]) -> _Value:
         try:
             return parse()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _MISFITS as error:
+            why = printable(f"{type(error).__name__}: {error}", _WHY)
             raise NotUnleashError(
-                f"{self.url} answers JSON that is not Unleash's ({type(error).__name__}: {error})"
+                f"{self.url} answers JSON that is not Unleash's ({why})"
             ) from None
 
     def _project_missing(self) -> ProjectMissingError:

@@ -24,8 +24,8 @@ class Author:
         """
         user = answer["user"]
         if user.get("id") is None:
-            return cls(user["username"], by_token=True)
-        return cls(user.get("email") or user["username"], by_token=False)
+            return cls(str(user["username"]), by_token=True)
+        return cls(str(user.get("email") or user["username"]), by_token=False)
 
     def __str__(self) -> str:
         """Say it as `status` does."""

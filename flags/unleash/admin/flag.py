@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
-from flags.unleash.admin.strategy import Strategy, read_rollout
+from flags.unleash.admin.strategy import Strategy, mapping, read_rollout, sequence, text
 
 _ADMIN_TOKEN_USER: Final = -42
 """User id under which unleash-server records what an admin token did."""
@@ -30,13 +30,10 @@ class FlagState:
         """Read a feature as the Admin API returns it; None if it has no such environment."""
         for candidate in feature["environments"]:
             if candidate["name"] == environment:
-                strategies = sorted(
-                    candidate.get("strategies") or (),
-                    key=lambda strategy: int(strategy.get("sortOrder") or 0),
-                )
+                strategies = sorted(sequence(candidate.get("strategies")), key=_sort_order)
                 return cls(
-                    key=feature["name"],
-                    type=feature["type"],
+                    key=str(feature["name"]),
+                    type=text(feature.get("type")),
                     environment=environment,
                     enabled=bool(candidate["enabled"]),
                     archived=bool(feature.get("archived")),
@@ -108,21 +105,22 @@ class FlagEvent:
     def parse(cls, event: Mapping[str, Any]) -> Self:
         """Read an element of `events`; KeyError, TypeError or ValueError if it is none."""
         before, after = _parameters(event.get("preData")), _parameters(event.get("data"))
+        kind = str(event["type"])
         switched = {"feature-environment-enabled": True, "feature-environment-disabled": False}
         return cls(
-            id=event["id"],
+            id=int(event["id"]),
             time=datetime.fromisoformat(event["createdAt"]),
-            by=event["createdBy"],
+            by=str(event.get("createdBy")),
             by_token=event.get("createdByUserId") == _ADMIN_TOKEN_USER,
-            type=event["type"],
-            environment=event.get("environment"),
-            enabled=switched.get(event["type"]),
+            type=kind,
+            environment=text(event.get("environment")),
+            enabled=switched.get(kind),
             rollout_before=read_rollout(before.get("rollout")),
             rollout_after=read_rollout(after.get("rollout")),
-            stickiness_before=before.get("stickiness"),
-            stickiness_after=after.get("stickiness"),
-            before=_strategy(event["type"], event.get("preData")),
-            after=_strategy(event["type"], event.get("data")),
+            stickiness_before=text(before.get("stickiness")),
+            stickiness_after=text(after.get("stickiness")),
+            before=_strategy(kind, event.get("preData")),
+            after=_strategy(kind, event.get("data")),
         )
 
     @property
@@ -158,12 +156,22 @@ _BEARING: Final = frozenset(
 _BEARING_PREFIXES: Final = ("feature-strategy-", "feature-environment-")
 
 
+def _sort_order(strategy: Any) -> float:
+    order = mapping(strategy).get("sortOrder")
+    return float(order) if isinstance(order, int) and abs(order) < _LAST else 0.0
+
+
+_LAST: Final = 2**53
+
+
 def _strategy(event_type: str, data: object) -> Strategy | None:
     if not event_type.startswith("feature-strategy-") or not isinstance(data, dict):
         return None
-    return Strategy.parse(data)
+    try:
+        return Strategy.parse(data)
+    except (KeyError, TypeError):  # data of another kind: the order of strategies, say
+        return None
 
 
 def _parameters(data: object) -> Mapping[str, Any]:
-    parameters = data.get("parameters") if isinstance(data, dict) else None
-    return parameters if isinstance(parameters, dict) else {}
+    return mapping(mapping(data).get("parameters"))

@@ -33,21 +33,25 @@ class Strategy:
 
     @classmethod
     def parse(cls, strategy: Mapping[str, Any]) -> Self:
-        """Read an element of `environments[].strategies`; KeyError or TypeError if it is none."""
-        parameters = strategy.get("parameters") or {}
-        variants = strategy.get("variants") or ()
+        """Read an element of `environments[].strategies`; KeyError or TypeError if it is none.
+
+        Only `id` and `name` must be there: whatever else somebody has put into a strategy, the flag
+        must be shown and moved all the same.
+        """
+        parameters = mapping(strategy.get("parameters"))
+        variants = [mapping(each) for each in sequence(strategy.get("variants"))]
         payloads = [_payload(variant) for variant in variants]
         return cls(
-            id=strategy["id"],
-            name=strategy["name"],
+            id=str(strategy["id"]),
+            name=str(strategy["name"]),
             disabled=bool(strategy.get("disabled")),
             rollout=read_rollout(parameters.get("rollout")),
-            rollout_text=parameters.get("rollout"),
-            stickiness=parameters.get("stickiness"),
-            group_id=parameters.get("groupId"),
-            constraints=len(strategy.get("constraints") or ())
-            + len(strategy.get("segments") or ()),
-            variants=tuple(variant["name"] for variant in variants),
+            rollout_text=text(parameters.get("rollout")),
+            stickiness=text(parameters.get("stickiness")),
+            group_id=text(parameters.get("groupId")),
+            constraints=len(sequence(strategy.get("constraints")))
+            + len(sequence(strategy.get("segments"))),
+            variants=tuple(str(variant.get("name")) for variant in variants),
             payload=next((payload for payload in payloads if payload is not None), None),
         )
 
@@ -91,8 +95,24 @@ def read_rollout(text: object) -> int | None:
     """Return a stored rollout as a whole number from 0 to 100, or None if it is none."""
     if not isinstance(text, str) or not text.isascii() or not text.isdigit():
         return None
-    number = int(text)
-    return number if number <= 100 else None
+    digits = text.lstrip("0") or "0"  # int() refuses more than 4,300 of them
+    number = int(digits) if len(digits) <= len("100") else None
+    return number if number is not None and number <= 100 else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return an object of an answer as it is, and anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: object) -> list[Any]:
+    """Return an array of an answer as it is, and anything else as an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def text(value: object) -> str | None:
+    """Return a text of an answer as it is, and anything else as None."""
+    return value if isinstance(value, str) else None
 
 
 def checked_percent(percent: int) -> int:
@@ -103,11 +123,12 @@ def checked_percent(percent: int) -> int:
 
 
 def _payload(variant: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    payload = variant.get("payload") or {}
-    if payload.get("type") != "json":
+    payload = mapping(variant.get("payload"))
+    if payload.get("type") != "json" or not isinstance(payload.get("value"), str):
         return None
     try:
         value = json.loads(payload["value"])
-    except ValueError:
+        json.dumps(value)  # what can be read must be comparable and storable as well
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

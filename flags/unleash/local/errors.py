@@ -22,8 +22,8 @@ class DashboardExtraMissingError(LocalUnleashError):
 
     def __init__(self, package: str) -> None:
         super().__init__(
-            f"{package} is not installed: run pip install 'bentoml-flags[dashboard]' for a local "
-            "Unleash without Docker"
+            f"{package} is not installed: a local Unleash without Docker needs the extra "
+            "`dashboard` of bentoml-flags (in a clone: pip install '.[dashboard]')"
         )
 
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flags.cli.rollback import rollback
+from flags.cli.status import status
 from flags.monitoring.worker_state import WORKERS_PATH
 from flags.operate.audit import Audit, AuditFile
 from flags.operate.watch import running_workers
@@ -44,7 +45,7 @@ class Migration:
         admin.set_rollout(FLAG, 10)
         admin.turn_on(FLAG)
         if followed:
-            assert eventually(lambda: self.seen() == [(True, 10.0)] * 2, 30), self.seen()
+            assert eventually(lambda: self.seen() == [(True, 10.0)] * 2, 60), self.seen()
 
     def seen(self) -> list[tuple[bool | None, float | None]]:
         """Return what the workers see."""
@@ -149,7 +150,7 @@ def test_a_worker_that_does_not_follow_is_named_and_the_token_is_nowhere(
     (change,), (following,) = written(audit).changes, written(audit).confirmations
     assert (change.reason, following.seconds) == ("alarms x3.7", None)
     assert following.workers <= 1
-    assert eventually(lambda: migration.seen() == [(False, 10.0)] * 2, 30)
+    assert eventually(lambda: migration.seen() == [(False, 10.0)] * 2, 60)
     pages = [httpx.get(migration.url + path) for path in (PAGE_PATH, LIVE_PATH, WORKERS_PATH)]
     places = {
         "what it prints": out + err,
@@ -270,3 +271,77 @@ def test_a_reason_is_needed(migration: Migration, audit: AuditFile) -> None:
     done = migration.rollback("  ", "--flag", FLAG)
     assert done.exit_code == 2
     assert "say why" in done.stderr
+
+
+def strategy(rollout: str = "100", **others: object) -> dict[str, object]:
+    parameters = {"rollout": rollout, "stickiness": "requestId", "groupId": "odd"}
+    return {"name": "flexibleRollout", "parameters": parameters, **others}
+
+
+def variant(kind: str, value: str) -> dict[str, object]:
+    return {
+        "name": "v",
+        "weight": 1000,
+        "weightType": "variable",
+        "stickiness": "requestId",
+        "payload": {"type": kind, "value": value},
+    }
+
+
+ODD_STRATEGIES = {
+    "a rollout of 5,000 digits": [strategy("0" * 4_999 + "5")],
+    "a rollout that is a word": [strategy("\x1b[2J all of them")],
+    "a payload nested 990 levels deep": [
+        strategy(variants=[variant("json", "[" * 990 + "]" * 990)])
+    ],
+    "a payload with half a character": [strategy(variants=[variant("json", r'{"a": "\ud800"}')])],
+    "a payload of text": [strategy(variants=[variant("string", "\x1b[2J")])],
+    "thirty strategies": [strategy(str(each)) for each in range(30)],
+    "a strategy that nobody knows": [{"name": "default", "parameters": {"rollout": "\x07"}}],
+}
+
+
+def put(unleash: LocalUnleash, key: str, strategies: list[dict[str, object]]) -> int:
+    """Make a flag with these strategies, on; return how many of them Unleash has taken."""
+    headers = {"Authorization": unleash.admin_token}
+    base = f"{unleash.url}/api/admin/projects/default/features"
+    with httpx.Client(headers=headers, timeout=20) as client:
+        client.post(base, json={"name": key, "type": "release"})
+        place = f"{base}/{key}/environments/development"
+        taken = [client.post(f"{place}/strategies", json=each).is_success for each in strategies]
+        client.post(f"{place}/on")
+    return sum(taken)
+
+
+def test_a_rollback_is_followed_within_3_seconds_whatever_others_put_into_unleash(
+    migration: Migration, audit: AuditFile
+) -> None:
+    taken = [
+        put(migration.unleash, f"odd-{number}", strategies)
+        for number, strategies in enumerate(ODD_STRATEGIES.values())
+    ]
+    assert all(taken)
+    migration.canary()
+    done = migration.rollback("x", "--flag", FLAG, "--within", "60")
+    assert done.exit_code == 0, done.output
+    (following,) = written(audit).confirmations
+    assert following.seconds is not None
+    assert following.seconds < 3
+
+
+@pytest.mark.parametrize("kind", ODD_STRATEGIES)
+def test_a_flag_is_switched_off_and_shown_whatever_it_holds(
+    migration: Migration, audit: AuditFile, flag_key: str, kind: str
+) -> None:
+    assert put(migration.unleash, flag_key, ODD_STRATEGIES[kind])
+    nobody = f"http://127.0.0.1:{free_port()}"
+    arguments = ["--flag", flag_key, "--service", nobody]
+    done = migration.rollback("x", *arguments, "--within", "0")
+    assert done.exit_code == 0, done.output
+    assert f"{flag_key} is off in development, it was" in done.output
+    assert not migration.unleash.admin.state(flag_key).enabled
+    assert "\x1b" not in done.output
+    for json in ([], ["--json"]):
+        seen = CliRunner().invoke(status, [*arguments, *json], env=migration.variables())
+        assert isinstance(seen.exception, SystemExit), seen.output  # for the service, that is all
+        assert "\x1b[2J" not in seen.output

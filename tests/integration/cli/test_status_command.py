@@ -51,7 +51,7 @@ class Migration:
 
     def followed(self) -> dict[str, Any]:
         """Return the status once both workers follow."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (found := self.found())["followed"]:
             assert time.monotonic() < deadline, found
             time.sleep(0.2)

@@ -4,6 +4,7 @@ import shutil
 import ssl
 import subprocess
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import POSITION_SUFFIX, ShippingLimits
 from tests.support.fakes import eventually
-from tests.support.otlp_proxy import POISON, Fault, OtlpProxy
+from tests.support.otlp_proxy import POISON, Fault, OtlpProxy, bomb
 from tests.support.otlp_server import OtlpReceiver
 from tests.support.shipping_worker import (
     Load,
@@ -33,12 +34,12 @@ def test_a_receiver_that_is_down_at_the_start_gets_everything_once_it_is_up(
     with Worker(folder, stopped_receiver.url) as worker:
         worker.write(120)
         assert eventually(lambda: worker.account.retries["connection"] >= 3)
-        assert worker.account.waiting_bytes > 0
-        assert worker.account.age_seconds > 0
+        assert worker.backlog().waiting_bytes > 0
+        assert worker.backlog().lag_seconds > 0
         with stopped_receiver:
             assert_all_arrive(stopped_receiver, worker)
-            assert eventually(lambda: worker.account.waiting_bytes == 0)
-    assert worker.account.age_seconds == 0
+            assert eventually(lambda: worker.backlog().waiting_bytes == 0)
+    assert worker.backlog().lag_seconds == 0
     assert worker.account.rejected == {}
     assert caplog.text.count("pairs are not shipped to http://127.0.0.1") == 1
     assert "Connection refused" in caplog.text
@@ -70,12 +71,12 @@ def test_many_files_that_wait_take_few_handles_and_all_arrive_in_the_end(
             worker.write(2)
             assert eventually(lambda: worker.files.waiting == 0)
         written = sum(path.stat().st_size for path in folder.glob("*.jsonl"))
-        assert eventually(lambda: worker.account.waiting_bytes == written)
+        assert eventually(lambda: worker.backlog().waiting_bytes == written)
         assert len(list(folder.glob("*.jsonl"))) > 30
         assert len(list(folder.glob(f"*{POSITION_SUFFIX}"))) <= 16
         with stopped_receiver:
             assert_all_arrive(stopped_receiver, worker)
-            assert eventually(lambda: worker.account.waiting_bytes == 0)
+            assert eventually(lambda: worker.backlog().waiting_bytes == 0)
     assert worker.account.shipped == 80
 
 
@@ -89,8 +90,7 @@ REASONS = {
     Fault.RESET: "connection",
     Fault.ANSWER_LOST: "connection",
     Fault.SILENT: "timeout",
-    Fault.PARTIAL: "partial_success",
-    Fault.PARTIAL_EVERY_OTHER: "partial_success",
+    Fault.DRIP: "timeout",
 }
 
 
@@ -100,9 +100,9 @@ def test_under_load_a_fault_of_the_receiver_costs_time_and_no_pair(
 ) -> None:
     with Worker(folder, proxy.url, timeout=0.3) as worker:
         with Load(worker):
-            time.sleep(0.2)
+            assert eventually(lambda: worker.account.shipped > 0)
             proxy.fault = fault
-            time.sleep(1.0)
+            assert eventually(lambda: worker.account.retries[REASONS[fault]] >= 1)
             proxy.fault = Fault.NONE
         spans = assert_all_arrive(receiver, worker)
         assert eventually(lambda: worker.account.shipped == len(worker.written))
@@ -112,6 +112,74 @@ def test_under_load_a_fault_of_the_receiver_costs_time_and_no_pair(
         assert len(spans) > len(ids(spans))
     if fault is Fault.TOO_MANY:
         assert proxy.asked[fault] == 1  # it has asked us to wait for two seconds
+
+
+def test_what_a_receiver_left_out_is_counted_and_not_sent_again(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the protocol says: a request that was taken in part must not be repeated."""
+    proxy.fault = Fault.PARTIAL
+    with Worker(folder, proxy.url) as worker:
+        worker.write(120)
+        assert eventually(lambda: not worker.backlog().waiting_bytes and worker.files.written)
+        sent = proxy.asked[Fault.PARTIAL]
+    assert len(proxy.sizes) == sent
+    spans = receiver.spans()
+    assert len(spans) == len(ids(spans)) == 120 - sent
+    assert worker.account.rejected == {"partial_success": sent}
+    assert worker.account.shipped == 120 - sent
+    assert worker.account.retries == {}
+    assert "the first span was left out" in caplog.text
+    assert ".jsonl at byte 0 to " in caplog.text
+
+
+@pytest.mark.parametrize("fault", [Fault.ABSURD, Fault.NEGATIVE])
+def test_a_number_of_spans_left_out_that_cannot_be_is_ignored_and_said(
+    receiver: OtlpReceiver,
+    proxy: OtlpProxy,
+    folder: Path,
+    fault: Fault,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    proxy.fault = fault
+    with Worker(folder, proxy.url) as worker:
+        worker.write(120)
+        assert_all_arrive(receiver, worker)
+        assert eventually(lambda: worker.account.shipped == 120)
+    assert worker.account.rejected == {}
+    assert caplog.text.count("which is ignored") == 1
+
+
+def test_an_answer_is_read_to_a_limit_whatever_its_encoding(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path
+) -> None:
+    assert len(bomb()) < 2**20
+    proxy.fault = Fault.BOMB
+    tracemalloc.start()
+    try:
+        with Worker(folder, proxy.url) as worker:
+            worker.write(10)
+            assert eventually(lambda: worker.account.retries["http_503"] >= 2)
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20
+
+
+def test_a_receiver_that_confirms_nothing_is_shown_by_a_lag_however_it_holds_the_shipper_up(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path
+) -> None:
+    proxy.fault = Fault.DRIP
+    with Worker(folder, proxy.url, timeout=30) as worker:
+        worker.write(10)
+        assert eventually(lambda: proxy.asked[Fault.DRIP] == 1)  # and it answers for ever
+        assert eventually(lambda: worker.backlog().lag_seconds > 1)
+        assert worker.backlog().waiting_bytes == sum(
+            path.stat().st_size for path in folder.glob("*.jsonl")
+        )
+        assert worker.account.shipped == 0
+        proxy.fault = Fault.NONE
+        worker.close(0.1)
 
 
 @pytest.mark.parametrize(
@@ -135,10 +203,10 @@ def test_a_line_that_the_receiver_will_not_take_is_set_aside_and_no_other(
         worker.write(2, POISON)
         worker.write(10)
         poison = {worker.written[each] for each in (0, 71, 142, 143)}
-        assert eventually(lambda: worker.account.shipped == 150, 20)
+        assert eventually(lambda: worker.account.shipped == 150)
     assert ids(receiver.spans()) == set(worker.written) - poison
     assert worker.account.rejected == {reason: 4}
-    assert caplog.text.count("cannot be shipped") == 1  # once, not for each line
+    assert caplog.text.count("are not shipped (") == 1  # once, not for each line
     assert "poison is not taken" in caplog.text
     kept = "".join(path.read_text() for path in folder.glob("*.jsonl"))
     assert all(each in kept for each in poison)

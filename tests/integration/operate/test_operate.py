@@ -261,6 +261,7 @@ def test_unleash_says_whose_the_token_is(
             pilot.assess(datetime.now(UTC))
 
 
+@pytest.mark.slow
 def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
     flagged: Migration,
 ) -> None:
@@ -329,6 +330,7 @@ def test_of_several_that_take_one_step_at_once_one_takes_it(flagged: Migration) 
     assert moves == [5]
 
 
+@pytest.mark.slow
 def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(
     flagged: Migration, person: requests.Session, tmp_path: Path
 ) -> None:

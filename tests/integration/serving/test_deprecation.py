@@ -56,7 +56,7 @@ class Deprecated:
                 reply = client.post("/judge", json={"amount": amount}, headers=named)
                 assert reply.status_code == 200
         self._asked[name] += count
-        assert eventually(lambda: len(self._named(name)) >= self._asked[name], 30)
+        assert eventually(lambda: len(self._named(name)) >= self._asked[name], 60)
         return self._named(name)
 
     def _named(self, name: str) -> pd.DataFrame:

@@ -280,6 +280,7 @@ def alone(frail: FrailService) -> str:
     return str(pair["candidate_error"])
 
 
+@pytest.mark.slow
 def test_no_process_outlives_its_worker_and_no_request_a_stop_of_the_whole_group(
     tmp_path: Path,
 ) -> None:

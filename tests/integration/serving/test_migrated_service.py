@@ -31,7 +31,7 @@ class Running:
     def answer_by(self, side: str) -> None:
         """Make `side` active and wait until the worker has seen it."""
         write_flags_file(self.flags, FLAG, 100 if side == "candidate" else 0)
-        deadline = time.monotonic() + 20  # a candidate's process may have to come up again
+        deadline = time.monotonic() + 60  # a candidate's process may have to come up again
         while self.post("/judge", {"amount": 1}).headers["X-Model-Side"] != side:
             assert time.monotonic() < deadline, f"the {side} does not answer"
             time.sleep(0.1)
@@ -44,7 +44,7 @@ class Running:
     def pair(self, response: httpx.Response) -> pd.Series:
         """Return the pair of a request, once it is on disk."""
         request_id = response.headers["X-Request-Id"]
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 60
         while True:
             frame = load_pairs(self.pairs) if any(self.pairs.glob("*.jsonl")) else pd.DataFrame()
             found = frame[frame["request_id"] == request_id] if len(frame) else frame

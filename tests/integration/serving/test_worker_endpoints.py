@@ -98,7 +98,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         folder=ROOT,
     ) as serving:
         running = Running(serving, folder)
-        wait_for(lambda: len(running.workers()) == 2, 30, "two workers")
+        wait_for(lambda: len(running.workers()) == 2, 60, "two workers")
         yield running
 
 
@@ -180,14 +180,14 @@ def test_the_metrics_show_each_workers_view_of_the_flag(running: Running) -> Non
         found = running.samples().items()
         return {given: value for (name, given), value in found if name == metrics.ROLLOUT}
 
-    wait_for(lambda: rollouts() == expected, 5, "each worker's rollout")
+    wait_for(lambda: rollouts() == expected, 60, "each worker's rollout")
     samples = running.samples()
     assert samples[metrics.PROVIDER_STATE, labels(state="ready")] == 2
     assert samples[metrics.PROVIDER_STATE, labels(state="stale")] == 0
     assert 0 <= time.time() - samples[metrics.LAST_SUCCESS, labels()] < 5
     assert samples[metrics.LAG, labels()] < 1
     running.flags.write_text('{"version": 2, "features": []}')
-    wait_for(lambda: all(map(math.isnan, rollouts().values())), 5, "the flag is gone")
+    wait_for(lambda: all(map(math.isnan, rollouts().values())), 60, "the flag is gone")
     assert {worker.flag.enabled for worker in running.workers()} == {None}
     write_flags_file(running.flags, FLAG, 0)
 
@@ -310,7 +310,7 @@ def test_flags_that_are_required_are_waited_for_and_endpoints_can_be_off(tmp_pat
         assert running.get("/livez").status_code == 200
         assert running.judge(50).json() == {"score": 0.5}, "the primary answers all the same"
         write_flags_file(running.flags, FLAG, 100)
-        wait_for(lambda: _status(serving, "/readyz") == 200, 3, "ready")
+        wait_for(lambda: _status(serving, "/readyz") == 200, 60, "ready")
         assert running.judge(50).json() == {"score": 1.0}
         for path in (PAGE_PATH, LIVE_PATH, WORKERS_PATH):
             assert running.get(path).status_code == 404

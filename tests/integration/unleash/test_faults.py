@@ -26,9 +26,15 @@ START_LIMIT = 3.0
 """Seconds that the flags may hold a worker's start up, whatever the server does."""
 
 FAULTS = [fault for fault in Fault if fault not in (Fault.NONE, Fault.EMPTY, Fault.TRICKLES)]
-"""Those that give no flags. An empty list is an answer, and so is one that comes slowly."""
+"""Those that give no flags. An empty list is an answer, and so is one that comes in time."""
 
 Start = Callable[..., UnleashProvider]
+
+
+@pytest.fixture(scope="module")
+def unleash(own_unleash: LocalUnleash) -> LocalUnleash:
+    """An Unleash whose database may be killed."""
+    return own_unleash
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +205,7 @@ def test_flags_that_come_slower_than_a_start_may_take_are_used_once_they_are_the
     flag: str, proxy: FaultyProxy, start: Start
 ) -> None:
     proxy.fault = Fault.TRICKLES
-    start()
+    start(request_timeout=10)
     assert assigned(flag).error == "provider_not_ready"
     assert eventually(lambda: assigned(flag).active is Side.CANDIDATE)
 

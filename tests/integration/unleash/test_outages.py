@@ -29,6 +29,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
+def unleash(own_unleash: LocalUnleash) -> LocalUnleash:
+    """An Unleash that may fall silent."""
+    return own_unleash
+
+
+@pytest.fixture(scope="module")
 def ramped(unleash: LocalUnleash) -> LocalUnleash:
     """An Unleash whose flag is at 100 %: the primary answers only where there are no flags."""
     seed(unleash.admin, FLAG)

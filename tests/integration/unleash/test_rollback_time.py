@@ -26,11 +26,11 @@ The promise itself is judged afterwards, by every answer until the next flip."""
 
 @pytest.mark.slow
 def test_a_rollback_takes_effect_within_the_promise_in_every_worker(
-    unleash: LocalUnleash, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_unleash: LocalUnleash, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    admin = unleash.admin
+    admin = own_unleash.admin
     seed(admin, FLAG)
-    with served(tmp_path, unleash, FLAG, FLAGS_REFRESH_INTERVAL=str(POLL)) as service:
+    with served(tmp_path, own_unleash, FLAG, FLAGS_REFRESH_INTERVAL=str(POLL)) as service:
         with service.load() as load:
             windows = flips(admin, load)
         assert load.failed() == []

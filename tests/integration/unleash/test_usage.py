@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import requests
 from openfeature.evaluation_context import EvaluationContext
 
@@ -59,6 +60,7 @@ def tell_of_one_answer(unleash: LocalUnleash, flag: str) -> None:
     sent.raise_for_status()
 
 
+@pytest.mark.slow
 def test_answers_of_a_flag_that_is_off_for_all_are_counted(unleash: LocalUnleash) -> None:
     """They are given without the engine, which keeps the count."""
     make_counted(unleash, {"usage-0-v2": 0, "usage-100-v2": 100})

@@ -1,7 +1,9 @@
 """The examples of the documents run."""
 
 import re
+import shlex
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ from tests.support.paths import ROOT
 
 EXAMPLES = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 TUTORIAL = DOCS / "tutorial.md"  # has files and commands of its own: tests/e2e/test_wheel.py
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+    "optional-dependencies"
+]
 WITH_EXAMPLES = [
     path
     for path in PAGES
@@ -36,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for _ in range(pairs):
             file.pair()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(ROOT / "tests" / "documents")
+    monkeypatch.syspath_prepend(ROOT / "examples" / "ten_lines")
     yield tmp_path
     openfeature.shutdown()
     openfeature.clear_providers()
@@ -82,6 +87,26 @@ def test_the_readme_shows_the_canary_router_as_its_own_page_does() -> None:
     ]
     assert len(routers) == 2
     assert routers[0] == routers[1]
+
+
+def test_the_ten_lines_of_the_readme_are_a_file_of_the_examples() -> None:
+    """What a clone serves is what the page shows: tests/e2e/test_readme.py runs it."""
+    (shown,) = re.findall(
+        r"```python\n(# service.py\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S
+    )
+    assert (ROOT / "examples" / "ten_lines" / "service.py").read_text("utf-8") == shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_install_line_works_from_a_clone(page: Path) -> None:
+    """No package index has the project: it is named by a path, with extras of pyproject.toml."""
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"pip install [^\n`]*bentoml-flags", text)
+    for line in re.findall(r"(?:^\$ |`)(?:python -m )?pip install ([^`\n]+)", text, re.M):
+        for extras in re.findall(
+            r"^\.\[([\w,-]+)\]$", "\n".join(shlex.split(line, comments=True)), re.M
+        ):
+            assert set(extras.split(",")) <= set(EXTRAS), line
 
 
 def test_the_files_of_the_tutorial_are_named_and_about_one_flag(

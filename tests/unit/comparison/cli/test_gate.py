@@ -350,4 +350,7 @@ def test_without_the_extra_one_line_says_what_to_install(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "Error: ibis is not installed: pip install 'bentoml-flags[comparison]'\n"
+    assert done.stderr == (
+        "Error: ibis is not installed: it comes with the extra `comparison` of bentoml-flags "
+        "(in a clone: pip install '.[comparison]')\n"
+    )

@@ -3,7 +3,7 @@
 import pytest
 
 from flags.export.backoff import Backoff
-from flags.export.shipping_counts import Seldom, ShippingAccount
+from flags.export.shipping_counts import Seldom
 from tests.support.fakes import FakeClock
 
 
@@ -33,15 +33,6 @@ def test_what_the_other_side_asks_for_is_the_least(clock: FakeClock) -> None:
     backoff = Backoff(30, clock)
     backoff.failed(at_least=120)
     assert backoff.left == pytest.approx(120)
-
-
-def test_the_age_is_that_of_the_oldest_line() -> None:
-    account = ShippingAccount(clock=lambda: 10_000_000_000)
-    assert account.age_seconds == 0
-    account.oldest = 7_500_000_000
-    assert account.age_seconds == 2.5
-    account.oldest = 11_000_000_000  # another machine's clock
-    assert account.age_seconds == 0
 
 
 def test_what_recurs_is_said_seldom_and_each_reason_for_itself(clock: FakeClock) -> None:

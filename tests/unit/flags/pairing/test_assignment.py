@@ -170,12 +170,12 @@ def test_a_missing_shadow_flag_means_that_shadows_are_scored() -> None:
     assert (assignment.active, assignment.shadow) == (Side.CANDIDATE, True)
 
 
-@pytest.mark.parametrize("reason", [Reason.STATIC, Reason.DISABLED])
 @pytest.mark.parametrize("shadow", [True, False])
 def test_a_switch_that_is_the_same_for_all_is_asked_once_in_a_while(
-    shadow: bool, reason: Reason, clock: FakeClock
+    shadow: bool, clock: FakeClock
 ) -> None:
     """Evaluating it for each request would double the cost of an assignment."""
+    reason = Reason.STATIC
     provider = Saying(FlagResolutionDetails(False), shadow, reason)
     api.set_provider_and_wait(provider, domain=DOMAIN)
     assign = FlagAssignment("flag", DOMAIN, clock=clock)
@@ -184,6 +184,18 @@ def test_a_switch_that_is_the_same_for_all_is_asked_once_in_a_while(
     provider.shadow = FlagResolutionDetails(not shadow, reason=reason)
     clock.advance(SHADOW_KEPT + 0.01)
     assert assign("r1", {}).shadow is not shadow
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_switch_that_is_disabled_is_off_whatever_value_comes_with_it(
+    value: bool, clock: FakeClock
+) -> None:
+    """That is the caller's default, which stands for a switch that is missing: on."""
+    provider = Saying(FlagResolutionDetails(False), value, Reason.DISABLED)
+    api.set_provider_and_wait(provider, domain=DOMAIN)
+    assign = FlagAssignment("flag", DOMAIN, clock=clock)
+    assert {assign(f"r{index}", {}).shadow for index in range(10)} == {False}
+    assert [name for name, _ in provider.asked].count("flag.shadow") == 1
 
 
 @pytest.mark.parametrize("reason", [Reason.SPLIT, Reason.TARGETING_MATCH, Reason.STALE])

@@ -42,12 +42,14 @@ class Client:
     """Ask the application itself, without a server."""
 
     def __init__(self, source: LiveSource) -> None:
-        self._transport = httpx.ASGITransport(endpoints(source))
+        self._source = source
 
     def get(self, path: str) -> httpx.Response:
         async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://s") as client:
-                return await client.get(path)
+            # A new application each time: one answers the same for half a second.
+            transport = httpx.ASGITransport(endpoints(self._source))
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asker:
+                return await asker.get(path)
 
         return asyncio.run(ask())
 

@@ -124,3 +124,11 @@ def test_one_header_may_be_several_attributes() -> None:
     attributes = identified(settings, x_user_id="u1").attributes
     assert attributes == {"userId": "u1", "sessionId": "u1", "accountId": "u1"}
     assert set(attributes) == set(settings.sent_fields)
+
+
+def test_an_id_that_is_not_trusted_is_not_taken_whatever_it_is() -> None:
+    settings = Settings(request_id_trusted=False)
+    assert uuid.UUID(identified(settings, x_request_id="r1").request_id).version == 4
+    assert uuid.UUID(identified(settings, x_request_id="x" * 1000).request_id).version == 4
+    traced = identified(settings, x_request_id="r1", traceparent=TRACEPARENT)
+    assert traced.request_id == f"{TRACE_ID:032x}"

@@ -37,6 +37,8 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("REQUEST_ID_HEADER", "X-Correlation-Id", "X-Correlation-Id"),
     ("USER_ID_HEADER", "", ""),
     ("SESSION_ID_HEADER", "X-S", "X-S"),
+    ("MIGRATION_HOSTS", '["fraud.example"]', ["fraud.example"]),
+    ("REQUEST_ID_TRUSTED", "false", False),
     ("CONTEXT_HEADERS", '{"X-Tenant": "tenantId"}', {"X-Tenant": "tenantId"}),
     ("MODEL_SIDE_HEADER", "", ""),
     ("MODEL_TAG_HEADER", "X-M", "X-M"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import queue
 import socket
 import time
@@ -189,10 +190,9 @@ class TestEvaluation:
         [
             ("flag-100", True, Reason.STATIC, "on", 100.0),
             ("flag-0", False, Reason.STATIC, "off", 0.0),
-            ("flag-off", False, Reason.DISABLED, "off", 0.0),
             ("plain", True, Reason.STATIC, "on", 100.0),
             ("french", False, Reason.TARGETING_MATCH, "off", 100.0),
-            ("number", True, Reason.STATIC, "n", 100.0),
+            ("json", True, Reason.STATIC, "j", 100.0),
         ],
     )
     def test_what_is_said_beside_the_value(
@@ -207,7 +207,7 @@ class TestEvaluation:
         details = provider.resolve_boolean_details(name, not value, EvaluationContext("r1"))
         assert (details.value, details.reason, details.variant) == (value, reason, variant)
         assert details.flag_metadata["rollout"] == rollout
-        assert details.flag_metadata["enabled"] is (name != "flag-off")
+        assert details.flag_metadata["enabled"] is True
         assert details.error_code is None
 
     def test_a_split_is_called_one(self, provider: UnleashProvider) -> None:
@@ -261,7 +261,6 @@ class TestEvaluation:
             ("float", "json", 7.5),
             ("object", "number", {"default": True}),
             ("string", "plain", "default"),
-            ("string", "flag-off", "default"),
         ],
     )
     def test_a_payload_that_is_absent_or_of_another_type_is_the_default(
@@ -361,15 +360,12 @@ class TestFlagsFile:
         )
         assert told[1:] == [f"the flags file {flags_file.path} is good again"]
 
-    @pytest.mark.parametrize(
-        "bad", ["{", document(gradual(0))], ids=["no JSON", "a rollout that the engine refuses"]
-    )
     def test_a_bad_edit_keeps_the_last_good_flags_and_is_told_once(
-        self, flags_file: FlagsOnDisk, caplog: pytest.LogCaptureFixture, bad: str
+        self, flags_file: FlagsOnDisk, caplog: pytest.LogCaptureFixture
     ) -> None:
         flags_file.roll_out("100")
         provider = started(FlagFile(flags_file.path))
-        flags_file.write_text(bad)
+        flags_file.write_text("{")
         assert eventually(lambda: provider.error is not None)
         time.sleep(1.2)  # one more look
         assert is_on("flag", "r1")
@@ -380,6 +376,67 @@ class TestFlagsFile:
         flags_file.roll_out("0")
         assert eventually(lambda: not is_on("flag", "r1"))
         assert provider.error is None
+
+    def test_a_flag_that_the_engine_refuses_leaves_the_primary_is_told_once_and_recovers(
+        self, flags_file: FlagsOnDisk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A rollout of 0 as a number: nobody can say that the candidate may still answer."""
+        flags_file.write(gradual("100"), gradual("100", "other"))
+        provider = started(FlagFile(flags_file.path))
+        assign = FlagAssignment("flag", DOMAIN)
+        assert assign("r1").active is Side.CANDIDATE
+        flags_file.write(gradual(0), gradual("100", "other"))
+        assert eventually(lambda: assign("r1").error == "parse_error")
+        assert assign("r1").active is Side.PRIMARY
+        assert is_on("other", "r1")
+        assert provider.state is State.READY
+        assert list(provider.left_out) == ["flag"]
+        assert any("left out" in each for each in provider.warnings("flag"))
+        assert provider.warnings("other") == ["left out is the flag flag"]
+        time.sleep(1.2)  # one more look
+        (line,) = [each.message for each in caplog.records if "left out" in each.message]
+        assert "left out is the flag flag: Unleash's engine refuses it" in line
+        flags_file.write(gradual("100"), gradual("100", "other"))
+        assert eventually(lambda: assign("r1").active is Side.CANDIDATE)
+        assert provider.left_out == {}
+        assert "no flag is left out any more" in caplog.text
+
+    def test_names_that_could_steer_a_terminal_are_not_logged(
+        self, flags_file: FlagsOnDisk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        flags_file.write(gradual(0, "\x1b[2Jred\n"), gradual("5", "\ud800"), gradual("5"))
+        started(FlagFile(flags_file.path))
+        assert eventually(lambda: "left out is 2 flags" in caplog.text)
+        for record in caplog.records:
+            assert record.getMessage().isprintable()
+
+    def test_a_clock_that_is_set_back_does_not_stop_the_looks(
+        self, flags_file: FlagsOnDisk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flags_file.roll_out("100")
+        started(FlagFile(flags_file.path))
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() - 3600)
+        flags_file.roll_out("100", enabled=False)
+        assert eventually(lambda: not is_on("flag", "r1"), within=5)
+
+    def test_a_look_that_never_ends_is_told_of_by_the_watchdog(
+        self, flags_file: FlagsOnDisk, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        flags_file.roll_out("100")
+        provider = started(FlagFile(flags_file.path), clock=clock)
+        kept = flags_file.path.rename(flags_file.path.with_suffix(".kept"))
+        os.mkfifo(flags_file.path)  # opening it to read waits for a writer
+        time.sleep(1.5)
+        with Events() as events:
+            clock.advance(4)
+            events.next(ProviderEvent.PROVIDER_STALE)
+        assert f"the flags file {flags_file.path} does not answer" in caplog.text
+        assert is_on("flag", "r1")
+        with flags_file.path.open("w") as writer:
+            writer.write("{}")
+        kept.rename(flags_file.path)
+        assert eventually(lambda: provider.state is State.READY, within=60)
 
     def test_a_flag_that_is_removed_leaves_the_primary(self, flags_file: FlagsOnDisk) -> None:
         flags_file.roll_out("100")
@@ -535,7 +592,7 @@ class TestServerThatIsNotThere:
 
     def test_a_malformed_address_is_said_so(self) -> None:
         provider = started(FlagServer("unleash:4242", "token"))
-        assert "unleash:4242 cannot be asked: " in str(provider.error)
+        assert "cannot be asked: " in str(provider.error)
 
     def test_the_token_is_in_no_description(self) -> None:
         assert repr(FlagServer("http://u/api", "a-secret")) == (

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from flags.unleash.document import FlagDefinition, FlagDocument
+from flags.unleash.definition import FlagDefinition
+from flags.unleash.document import FlagDocument
 from tests.support.flags_file import document, gradual
 
 

@@ -1,0 +1,76 @@
+"""A session of its own for the candidate's process: signals stay in it, and it ends as a whole."""
+
+import atexit
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+import warnings
+from contextlib import suppress
+from multiprocessing import forkserver
+from typing import Any, Final
+
+import psutil
+
+# Of <sys/prctl.h>.
+_DEATH_SIGNAL: Final = 1
+_CHILD_SUBREAPER: Final = 36
+
+
+def begin_session(worker: int) -> None:
+    """Lead a session and process group of this process alone, killed when the worker ends.
+
+    `worker` is the end of a pipe of `multiprocessing` that closes with the worker. Two ways, since
+    a model may close every file handle, and may start processes: the kernel sends SIGKILL to the
+    group when the pipe closes, and to this process when its parent has ended, the fork server,
+    which ends with the worker. Unlike a thread that watches, both end a model that holds the
+    interpreter's lock for ever.
+    """
+    os.setsid()
+    _leave_fork_server()
+    _prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    fcntl.fcntl(worker, fcntl.F_SETOWN, -os.getpgrp())
+    if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere the signal is SIGIO, which ends it as well
+        fcntl.fcntl(worker, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(worker, fcntl.F_GETFL)
+    fcntl.fcntl(worker, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def end_session(leader: int) -> None:
+    """Kill what the candidate's process has started and left behind in its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what candidates leave behind in sessions of their own; kill it at exit.
+
+    For the fork server, which ends with the worker.
+    """
+    _prctl(_CHILD_SUBREAPER, 1)
+    warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
+    atexit.register(_end_adopted)
+
+
+def _end_adopted() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def _leave_fork_server() -> None:
+    """Close this process's share of what keeps the fork server up.
+
+    `multiprocessing` hands it on, and processes that the model starts would inherit it, and keep
+    the server, and with it themselves. A model that uses `forkserver` gets a server of its own.
+    """
+    server: Any = forkserver._forkserver
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = server._forkserver_address = None
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), 0, 0, 0)

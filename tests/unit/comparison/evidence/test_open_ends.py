@@ -1,0 +1,136 @@
+"""A loss at the end of a record is known by number, or the gate holds and names the worker."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from comparison.engines.sources import open_source
+from comparison.judgement.judge import (
+    FlagPairs,
+    LabelsAndReferences,
+    TimeWindow,
+    judge,
+)
+from comparison.pairs.compacted import STATE_FILE
+from comparison.pairs.compaction import compact
+from comparison.pairs.reader import read_pairs
+from flags.export import attributes
+from flags.export.worker_count import CountFile
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook
+from tests.support.pair_files import FLAG, PairFile
+
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> PairFile:
+    """Return the file of a worker that has made a thousand pairs just now, and runs."""
+    file = PairFile(tmp_path / "pairs", "w1")
+    file.start()
+    for number in range(1000):
+        made = file.span(changes={attributes.ROLLOUT: 0.0})
+        began = int(NOW.timestamp() * 1e9) - (1000 - number) * 1_000_000
+        made["startTimeUnixNano"], made["endTimeUnixNano"] = str(began), str(began + 1000)
+        file.write(made)
+    return file
+
+
+def checks(folder: Path, now: datetime, unknown_loss: float = 0.001) -> dict[str, Check]:
+    step = {"stage": "shadow", "rollout": 0, "hold": "0s", "min_pairs": 1}
+    limits = {"advance": {"unknown_loss": unknown_loss}}
+    playbook = Playbook.model_validate({"flag": FLAG, "steps": [step], "gate": limits})
+    found = FlagPairs(FLAG, open_source(folder))
+    _, judgement = judge(
+        found, playbook, now=now, window=TimeWindow(), additions=LabelsAndReferences()
+    )
+    return {check.name: check for check in judgement.verdict.checks}
+
+
+def as_it_is(folder: Path) -> Path:
+    return folder
+
+
+def compacted(folder: Path) -> Path:
+    compact(folder, folder.with_name("compacted"))
+    return folder.with_name("compacted")
+
+
+each_place = pytest.mark.parametrize("place", [as_it_is, compacted])
+
+
+@each_place
+def test_a_worker_that_runs_lacks_nothing(
+    file: PairFile, tmp_path: Path, place: Callable[[Path], Path]
+) -> None:
+    check = checks(place(tmp_path / "pairs"), datetime.now(UTC))["worker_ends"]
+    assert check.outcome is Outcome.PASS
+
+
+@each_place
+def test_one_that_closed_its_record_lacks_nothing_for_ever(
+    file: PairFile, tmp_path: Path, place: Callable[[Path], Path]
+) -> None:
+    file.stop()
+    assert checks(place(tmp_path / "pairs"), LATER)["worker_ends"].outcome is Outcome.PASS
+
+
+def test_one_without_end_and_count_holds_by_name(file: PairFile, tmp_path: Path) -> None:
+    """As a folder that was copied without its workers' files."""
+    check = checks(tmp_path / "pairs", LATER)["worker_ends"]
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert f"worker w1 (last seen {NOW:%Y-%m-%d %H:%M}" in check.reason
+    assert "nobody knows" in check.reason
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(0.1, Outcome.PASS), (0.09, Outcome.INCONCLUSIVE)])
+def test_one_that_was_killed_may_lack_what_it_makes_between_two_counts(
+    file: PairFile, tmp_path: Path, limit: float, outcome: Outcome
+) -> None:
+    count = CountFile(tmp_path / "pairs", "w1")
+    count.write(950, 0)
+    count._most = 0
+    count.write(1000, 0)
+    found = checks(tmp_path / "pairs", LATER, limit)
+    assert found["completeness"].outcome is Outcome.PASS
+    assert found["worker_ends"].outcome is outcome
+    assert "worker w1" in found["worker_ends"].reason
+    assert "at most 100 pairs" in found["worker_ends"].reason
+
+
+def test_what_was_compacted_is_as_of_then(file: PairFile, tmp_path: Path) -> None:
+    CountFile(tmp_path / "pairs", "w1").write(1000, 0)
+    into = compacted(tmp_path / "pairs")
+    assert checks(into, LATER)["worker_ends"].outcome is Outcome.PASS
+    os.utime(into / STATE_FILE, (time.time() + 600, time.time() + 600))
+    assert checks(into, LATER)["worker_ends"].outcome is Outcome.INCONCLUSIVE
+
+
+@each_place
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_a_full_disk_took_at_the_end_is_known_by_number(
+    file: PairFile, tmp_path: Path, place: Callable[[Path], Path], *, closed: bool
+) -> None:
+    CountFile(tmp_path / "pairs", "w1").write(1380, 380, closed=closed)
+    folder = place(tmp_path / "pairs")
+    read = read_pairs(folder).accounting
+    assert (read.found, read.expected) == (1000, 1380)
+    assert read.workers[0].dropped == 380
+    assert read.workers[0].stopped is closed
+    check = checks(folder, LATER)["completeness"]
+    assert check.outcome is Outcome.FAIL
+    assert "1,000 of 1,380" in check.reason
+
+
+def test_a_later_compaction_knows_more(file: PairFile, tmp_path: Path) -> None:
+    count = CountFile(tmp_path / "pairs", "w1")
+    count.write(1000, 0)
+    into = compacted(tmp_path / "pairs")
+    assert not read_pairs(into).accounting.workers[0].stopped
+    count.write(1000, 0, closed=True)
+    assert read_pairs(compacted(tmp_path / "pairs")).accounting.workers[0].stopped

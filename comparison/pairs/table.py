@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
     CATEGORY,
+    SIDES,
     SPAN_COLUMNS,
     Column,
     column_of,
@@ -76,7 +78,25 @@ class Table:
                 for size, parts in self._blocks
             ]
             arrays[name] = column.kind.join(parts)
-        return pd.DataFrame(arrays, copy=False)
+        return _with_decisions(pd.DataFrame(arrays, copy=False), self.outputs)
+
+
+def _with_decisions(frame: pd.DataFrame, outputs: Iterable[str]) -> pd.DataFrame:
+    """Decide where a span has score and threshold and no decision, as a foreign writer's may."""
+    for output in outputs:
+        for side in SIDES:
+            decision = f"{side}_decision.{output}"
+            if f"{side}_score.{output}" not in frame or f"{side}_threshold.{output}" not in frame:
+                continue
+            score, threshold = frame[f"{side}_score.{output}"], frame[f"{side}_threshold.{output}"]
+            known = np.isfinite(score) & threshold.notna()
+            if decision in frame:
+                known &= frame[decision].isna()
+            else:
+                frame[decision] = pd.array([None] * len(frame), dtype="boolean")
+            if known.any():
+                frame.loc[known, decision] = (score >= threshold)[known]
+    return frame
 
 
 def only_flag(

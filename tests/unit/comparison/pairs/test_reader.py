@@ -182,6 +182,26 @@ def test_further_outputs_have_their_name_in_the_column(tmp_path: Path) -> None:
     assert dtypes(pairs.frame)["candidate_decision.amount"] == "boolean"
 
 
+def test_a_span_without_a_decision_is_decided_by_score_and_threshold(tmp_path: Path) -> None:
+    """Spans of another writer may have the two numbers only; a recorded decision counts as it is."""
+    file = PairFile(tmp_path)
+    file.pair(Scored(0.7, threshold=0.5), Scored(0.2, threshold=0.5))
+    file.pair(Scored(0.7, threshold=None), failed("error"))
+    (path,) = tmp_path.glob("*.jsonl")
+    recorded = read_pairs(tmp_path).frame
+    path.write_text(path.read_text().replace(".decision.", ".something."))
+
+    frame = read_pairs(tmp_path).frame
+
+    assert dtypes(frame)["primary_decision"] == "boolean"
+    for side, decided in (("primary", [True, None]), ("candidate", [False, None])):
+        found = (
+            frame[f"{side}_decision"].astype(object).where(frame[f"{side}_decision"].notna(), None)
+        )
+        assert found.tolist() == decided
+        pd.testing.assert_series_equal(frame[f"{side}_decision"], recorded[f"{side}_decision"])
+
+
 def test_what_streams_held_has_columns_if_there_were_any(tmp_path: Path) -> None:
     file = PairFile(tmp_path)
     file.pair()

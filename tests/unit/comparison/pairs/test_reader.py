@@ -183,7 +183,7 @@ def test_further_outputs_have_their_name_in_the_column(tmp_path: Path) -> None:
 
 
 def test_a_span_without_a_decision_is_decided_by_score_and_threshold(tmp_path: Path) -> None:
-    """Spans of another writer may have the two numbers only; a recorded decision counts as it is."""
+    """Another writer may record the two numbers only; a recorded decision counts as it is."""
     file = PairFile(tmp_path)
     file.pair(Scored(0.7, threshold=0.5), Scored(0.2, threshold=0.5))
     file.pair(Scored(0.7, threshold=None), failed("error"))

@@ -72,8 +72,9 @@ def aggregate(
     for output in found:
         step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
     known = labels.table() if labels is not None else None
+    repeats = None if known is None else source.kept(_repeats(step, known))
     grids = [OutputGrid.of(step, output, (given or {}).get(output)) for output in found]
-    prepared = _prepared(source, step, grids, known, label_cutoff)
+    prepared = _prepared(source, step, grids, known, repeats, label_cutoff)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
     return Aggregates(
         flag=chosen or "",
@@ -94,6 +95,7 @@ def aggregate(
         feature_edges=edges,
         duplicates=every.repeated(chosen),
         unknown_labels=_unknown(source, chosen, known),
+        repeated_labels=_sum(repeats, "again"),
     )
 
 
@@ -102,24 +104,45 @@ def _prepared(
     step: ir.Table,
     grids: Sequence[OutputGrid],
     labels: ir.Table | None,
+    repeats: ir.Table | None,
     cutoff: datetime | None,
 ) -> ir.Table:
     """Reduce each pair to what is counted: hour, segments, scores, alarms; `served` and label.
 
     Without labels there is no column `label`. With them there is `old`: whether the pair is old
-    enough for one; the label of a younger pair is missing.
+    enough for one, and the first of its request; the label of any other pair is missing.
     """
     segments = [name for name in step.columns if name.startswith("segment.")]
     columns = {"hour": (_.time - _.time % HOUR) // HOUR}
     for place, grid in enumerate(grids):
         columns |= dict(grid.columns(place, step))
-    if labels is None:
+    if labels is None or repeats is None:
         return step.select(*segments, **columns)
     old = ibis.literal(True) if cutoff is None else _.time < nanoseconds(cutoff)
-    pairs = step.select("request_id", *segments, served=_.served, old=old, **columns)
+    kept = step.select("request_id", *segments, served=_.served, time=_.time, old=old, **columns)
+    joined = kept.left_join(repeats, kept.request_id == repeats.repeated_id)
+    later = joined.first.notnull() & (joined.time > joined.first)
+    pairs = joined.mutate(old=joined.old & ~later).drop("time", "first", "again", "repeated_id")
     joined = pairs.left_join(labels, pairs.request_id == labels.label_request_id)
     label = ibis.ifelse(_.old, _.label, None)
     return source.kept(joined.mutate(label=label).drop("request_id", "label_request_id"))
+
+
+def _repeats(step: ir.Table, labels: ir.Table) -> ir.Table:
+    """Return the labelled requests with several pairs, as retries have: a label counts once.
+
+    Columns: `repeated_id`, `first` (time of the first pair), `again` (how many came after it).
+    """
+    labelled = step.semi_join(labels, step.request_id == labels.label_request_id)
+    found = labelled.group_by("request_id").agg(first=_.time.min(), n=_.count())
+    several = found.filter(_.n > 1)
+    return several.select(repeated_id=_.request_id, first=_.first, again=_.n - 1)
+
+
+def _sum(table: ir.Table | None, column: str) -> int:
+    if table is None:
+        return 0
+    return int(table.agg(n=_[column].sum()).to_pyarrow()["n"][0].as_py() or 0)
 
 
 @dataclass(frozen=True, slots=True)

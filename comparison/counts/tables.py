@@ -58,7 +58,8 @@ class Aggregates:
         features   feature, bin (int64; -1: missing): bins between the edges of `feature_edges`
 
     Duplicates (pairs whose span id occurred before) are counted in `duplicates` and left out of all
-    tables. `unknown_labels` counts labels whose request id has no pair.
+    tables. `unknown_labels` counts labels whose request id has no pair,
+    `repeated_labels` pairs that follow another one of a labelled request.
     """
 
     flag: str
@@ -74,3 +75,4 @@ class Aggregates:
     feature_edges: Mapping[str, tuple[float, ...]]
     duplicates: int
     unknown_labels: int
+    repeated_labels: int

@@ -108,6 +108,11 @@ def of_labels(
         yield f"{requests} with labels that contradict each other: the last one counts"
     if aggregates.unknown_labels:
         yield f"{plural(aggregates.unknown_labels, 'label')} belong to no pair"
+    if aggregates.repeated_labels:
+        yield (
+            f"{plural(aggregates.repeated_labels, 'pair')} repeat the id of a labelled request: "
+            "its label counts once, for the first pair"
+        )
     qualities = [output.quality for output in outputs if output.quality]
     if not aggregates.coverage.empty and not qualities:
         yield "labels were given, but none of a pair with a score on both sides"

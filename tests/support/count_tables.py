@@ -212,6 +212,7 @@ def aggregates(*outputs: OutputAggregates, **changes: Any) -> Aggregates:
         "feature_edges": {},
         "duplicates": 0,
         "unknown_labels": 0,
+        "repeated_labels": 0,
     }
     for name in ("workers", "durations", "noise", "coverage", "features"):
         usual[name] = rows_of(name, [])

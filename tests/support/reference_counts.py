@@ -31,6 +31,7 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
             pd.testing.assert_frame_equal(getattr(output, name), getattr(other, name), obj=name)
     assert found.duplicates == expected.duplicates
     assert found.unknown_labels == expected.unknown_labels
+    assert found.repeated_labels == expected.repeated_labels
     assert (found.flag, found.since, found.until) == (
         expected.flag,
         expected.since,
@@ -56,6 +57,9 @@ def reference(
     step = (pairs if rollout is None else pairs.loc[pairs["rollout"] == rollout]).copy()
     old = pd.Series(True, index=step.index) if cutoff is None else step["time"] < cutoff
     known = {} if labels is None else dict(zip(labels["request_id"], labels["label"], strict=True))
+    later = step["time"] > step.groupby("request_id")["time"].transform("min")
+    later &= step["request_id"].isin(known)
+    old &= ~later
     step["label"] = step["request_id"].map(known).astype("boolean").where(old)
     of_flag = every.frame.loc[every.frame["flag"] == flag, "request_id"]
     outputs = [name for name in every.outputs if _has_scores(step, name)]
@@ -76,6 +80,7 @@ def reference(
         feature_edges={name: tuple(each) for name, each in edges.items()},
         duplicates=int((again["flag"] == flag).sum()),
         unknown_labels=len(set(known) - set(of_flag)),
+        repeated_labels=int(later.sum()),
     )
 
 

@@ -18,6 +18,7 @@ from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs
 from comparison.engines.tables import TablePairs
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
+from comparison.evidence.notes import of_labels
 from comparison.labels import Labels
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all, read_pairs
@@ -263,6 +264,22 @@ def test_flags_are_asked_for_where_there_are_several(tmp_path: Path, kind: str) 
     with pytest.raises(FlagNotFoundError, match="only of: a, b"):
         aggregate(source, flag="c")
     assert aggregate(source, flag="b").pairs["n"].sum() == 1
+
+
+def test_a_label_counts_once_for_a_request_that_was_repeated(tmp_path: Path) -> None:
+    """Two hundred requests with one id are one label, not two hundred."""
+    file = PairFile(tmp_path / "pairs")
+    for request in ("r-1", "r-2", "r-2", "r-2", "r-3"):
+        file.pair(changes={attributes.REQUEST_ID: request})
+    question = Question(labels=labelled(r_1=True, r_2=True))
+    found = question.asked(FramePairs(read_all(tmp_path / "pairs")))
+    assert_equal(found, question.expected(tmp_path / "pairs"))
+    assert found.repeated_labels == 2
+    assert found.coverage["n"].sum() == 3
+    labels = found.outputs[0].alarms
+    assert labels.loc[labels["label"].fillna(False), "n"].sum() == 2
+    [note] = [each for each in of_labels(found, ()) if "repeat" in each]
+    assert note.startswith("2 pairs repeat the id of a labelled request")
 
 
 @pytest.mark.parametrize("kind", ["files", "compacted"])

@@ -6,6 +6,7 @@ Here the limit counts from the call to the last byte of the answer, and an answe
 up to a number of bytes only, whatever its encoding makes of them.
 """
 
+import ipaddress
 import json
 import socket
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -26,6 +28,16 @@ _HANGING: Final = 4
 
 _GZIP_OR_ZLIB: Final = 47
 """`wbits` with which zlib tells both formats by their header."""
+
+
+def is_loopback(place: str) -> bool:
+    """Say whether a host, or that of a URL, is this machine: no proxy leads there."""
+    host = place
+    try:
+        host = urlsplit(place).hostname or "" if "//" in place else place
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

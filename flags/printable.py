@@ -1,5 +1,6 @@
 """Text made safe to show: some names come from the dashboard, the service or callers."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -11,6 +12,11 @@ def printable(text: str, most: int | None = None) -> str:
     """Replace what could steer a terminal, or has no UTF-8; cut off after `most` characters."""
     shown = text if most is None or len(text) <= most else text[:most] + "\N{HORIZONTAL ELLIPSIS}"
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)
+
+
+def without_credentials(text: str) -> str:
+    """Remove the user and password of each URL in a text, also of a URL without a scheme."""
+    return re.sub(r"(^|//)[^/\s]*@", r"\1", text)
 
 
 def printable_json(value: Any, option: int = 0) -> bytes:

@@ -1,6 +1,5 @@
 """`bentoml migration dashboard`: the real Unleash on this machine, until Ctrl-C."""
 
-import ipaddress
 import shlex
 import signal
 import time
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from flags.bounded_http import is_loopback
 from flags.cli.exit_codes import exit_codes
 from flags.cli.init import show
 from flags.unleash.admin import seed
@@ -58,7 +58,7 @@ def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environm
 
     Example: bentoml migration dashboard --flag fraud-detector-v2
     """
-    if not _is_loopback(host):
+    if not is_loopback(host):
         click.secho(
             f"Warning: {host} can be reached from the network, over plain HTTP. Whoever reads the "
             "traffic can take over the log-in and with it the flag.",
@@ -98,13 +98,6 @@ def _introduce(unleash: LocalUnleash, flag: str) -> None:
     }
     for name, text in lines.items():
         click.echo(f"{name:<10} {text}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _quoted(path: Path) -> str:

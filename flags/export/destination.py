@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from flags.errors import DestinationError
+from flags.printable import without_credentials
 
 LONGEST_TIMEOUT: Final = 60.0
 """Seconds; a timeout in milliseconds, as SDKs of other languages read it, does no harm."""
@@ -79,7 +80,7 @@ class Destination:
     def __str__(self) -> str:
         """Return the address without credentials, path and query, which may be secret."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return without_credentials(f"{parts.scheme}://{parts.netloc}")
 
 
 class _Variables:

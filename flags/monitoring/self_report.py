@@ -1,6 +1,5 @@
 """The state of this worker: the flag as it sees it, and counts of its pairs."""
 
-import re
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -13,6 +12,7 @@ from flags.export.pair_files import PairFiles
 from flags.monitoring.metrics import CountedPairs
 from flags.monitoring.worker_state import PairCounts, ShippingCounts, WorkerFlag, WorkerState, here
 from flags.pairing.tuning import Tuning
+from flags.printable import without_credentials
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class FlagReader:
             stickiness=definition.stickiness if definition else None,
             thresholds=thresholds,
             age_seconds=round(provider.age, 3),
-            error=without_credentials(provider.error),
+            error=provider.error and without_credentials(provider.error),
             warnings=tuple(provider.warnings(self._flag)) if provider.has_flags else (),
             since=self._since((seen, thresholds)),
             project=definition.project if definition else None,
@@ -169,11 +169,6 @@ class Lag:
             self._since = now if waiting else None
             self._target = written + waiting
         return 0.0 if self._since is None else now - self._since
-
-
-def without_credentials(text: str | None) -> str | None:
-    """Return `text` with the user and password of each URL in it blotted out."""
-    return None if text is None else re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def _source_words(source: FlagServer | FlagFile | None) -> str | None:

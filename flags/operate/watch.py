@@ -7,6 +7,7 @@ from typing import Final
 
 import requests
 
+from flags.bounded_http import is_loopback
 from flags.errors import (
     FlagsError,
     NoMigrationEndpointError,
@@ -17,7 +18,6 @@ from flags.monitoring.worker_state import SILENT, WORKERS_PATH, WorkerFlag, Work
 
 _TIMEOUT: Final = (3.0, 5.0)
 """Seconds to connect, and to be answered."""
-_LOOPBACK: Final = ("http://127.", "http://localhost", "http://[::1]")
 
 
 def running_workers(url: str) -> Workers:
@@ -29,7 +29,7 @@ def running_workers(url: str) -> Workers:
     if not base.startswith(("http://", "https://")):
         raise NoMigrationEndpointError(f"{url!r} is no http or https URL")
     with requests.Session() as session:
-        session.trust_env = not base.startswith(_LOOPBACK)
+        session.trust_env = not is_loopback(base)
         try:
             response = session.get(base + WORKERS_PATH, timeout=_TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:

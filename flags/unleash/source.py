@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from requests.exceptions import (
 from flags.bounded_http import Answer, BoundedSession
 from flags.errors import FlagDocumentError, FlagsFileError, FlagSourceError
 from flags.files import replace_file
+from flags.printable import without_credentials
 from flags.unleash.document import FlagDocument
 
 logger = logging.getLogger(__name__)
@@ -66,15 +66,10 @@ class FlagServer:
     @property
     def where(self) -> str:
         """Name the source in a message."""
-        return without_password(self.url)
+        return without_credentials(self.url)
 
     def __repr__(self) -> str:
         return f"FlagServer(url={self.where!r}, token='***')"
-
-
-def without_password(url: str) -> str:
-    """Return `url` without the user and password that it may hold."""
-    return re.sub(r"//[^/\s]*@", "//", url)
 
 
 class FileLooks:
@@ -163,7 +158,7 @@ class ServerLooks:
                 f"{source.where} cannot be asked: no header can hold the token"
             ) from None
         except (MissingSchema, InvalidSchema, InvalidURL) as error:
-            reason = without_password(str(error))
+            reason = without_credentials(str(error))
             raise FlagSourceError(f"{source.where} cannot be asked: {reason}") from None
         except ChunkedEncodingError:
             raise FlagSourceError(f"{source.where} breaks its answers off") from None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from flags.bounded_http import BoundedSession
+from flags.bounded_http import BoundedSession, is_loopback
 
 MIB = 2**20
 SECONDS = 0.5
@@ -186,3 +186,23 @@ def test_a_session_goes_on_after_a_request_that_took_too_long():
         with pytest.raises(requests.Timeout):
             session.request("GET", url, seconds=SECONDS, most_bytes=MIB)
         assert session.request("GET", url, seconds=5, most_bytes=MIB).body == b"good"
+
+
+@pytest.mark.parametrize(
+    ("place", "here"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("http://127.8.8.8:3000/prefix", True),
+        ("https://[::1]:4242", True),
+        ("http://user:password@LOCALHOST/api", True),
+        ("0.0.0.0", False),  # noqa: S104 - compared, not bound
+        ("http://127.0.0.1.example.org", False),
+        ("http://localhost.example.org", False),
+        ("http://[::1", False),
+        ("", False),
+    ],
+)
+def test_this_machine_is_known_by_address_and_name(place: str, here: bool) -> None:
+    assert is_loopback(place) is here

@@ -8,7 +8,7 @@ from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import WorkerRegistry, Workers
 from flags.playbook.stages import Stage
-from flags.printable import printable_json
+from flags.printable import printable_json, without_credentials
 from flags.serving.http.last_verdict import LastVerdict, last_verdict
 from flags.serving.settings import Settings
 
@@ -112,10 +112,9 @@ def flag_link(settings: Settings, project: str | None, flag: str) -> str | None:
     parts = urlsplit(base.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
-    place = parts.netloc.rpartition("@")[2]
     path = parts.path.rstrip("/").removesuffix("/api")
     page = f"{path}/projects/{quote(project, safe='')}/features/{quote(flag, safe='')}"
-    return urlunsplit((parts.scheme, place, page, "", ""))
+    return without_credentials(urlunsplit((parts.scheme, parts.netloc, page, "", "")))
 
 
 def _worker(view: WorkerView, flag: FlagView | None, answers_this: bool) -> LiveWorker:

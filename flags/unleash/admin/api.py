@@ -1,6 +1,5 @@
 """HTTP requests to Unleash's Admin API; every failure is a named error."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,8 +8,8 @@ from urllib.parse import quote
 
 import requests
 
-from flags.bounded_http import Answer, BoundedSession
-from flags.printable import printable
+from flags.bounded_http import Answer, BoundedSession, is_loopback
+from flags.printable import printable, without_credentials
 from flags.unleash.admin.errors import (
     AdminError,
     ItemMissingError,
@@ -23,7 +22,6 @@ from flags.unleash.admin.errors import (
     UnleashUnreachableError,
 )
 
-_LOOPBACK: Final = ("http://127.", "http://localhost", "http://[::1]")
 _MESSAGE_LENGTH: Final = 300
 _MOST: Final = 64 * 2**20
 """Bytes of an answer; a page of 500 events of large flags has some."""
@@ -45,7 +43,7 @@ class AdminApi:
     """One Admin API; `url` with or without the `/api` that SDKs want. Not for several threads."""
 
     def __init__(self, url: str, token: str, timeout: float) -> None:
-        self.url = _without_password(url.strip()).rstrip("/").removesuffix("/api")
+        self.url = without_credentials(url.strip()).rstrip("/").removesuffix("/api")
         self._token = token.strip()
         self._timeout = timeout
         if not self.url.startswith(("http://", "https://")):
@@ -59,7 +57,7 @@ class AdminApi:
         """When the last answer was given, by the server's clock, to the second."""
         self._session = BoundedSession()
         self._session.session.auth = TokenAuth(self._token)
-        self._session.session.trust_env = not self.url.startswith(_LOOPBACK)
+        self._session.session.trust_env = not is_loopback(self.url)
 
     def close(self) -> None:
         """Close the connections."""
@@ -158,8 +156,3 @@ def _date(header: str | None) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _without_password(url: str) -> str:
-    """Return `url` without user and password: the token goes in their place, and it is shown."""
-    return re.sub(r"^(\w+://)?[^/]*@", r"\1", url)

@@ -205,9 +205,18 @@ _CONTENT_COLUMNS: Final = {
 }
 """The columns of streams and of answers of bytes, which only frames with such pairs have."""
 
+_UNIT_COLUMNS: Final = {
+    attributes.UNIT: Column("unit", TEXT),
+    attributes.DRAWN: Column("drawn", TEXT),
+    attributes.STICKINESS: Column("stickiness", CATEGORY),
+}
+"""The columns of who a request belongs to, which only frames with such pairs have."""
+
+_OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS}
+
 _NAMED: Final = {
     column.name: column
-    for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values(), *_CONTENT_COLUMNS.values())
+    for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values(), *_OPTIONAL.values())
 }
 
 _OUTPUT_KINDS: Final[dict[str, Kind]] = {
@@ -219,7 +228,7 @@ _OUTPUT_KINDS: Final[dict[str, Kind]] = {
 
 def column_of(attribute: str) -> Column | None:
     """Return the column that holds an attribute of a pair span; None for somebody else's."""
-    if known := ATTRIBUTE_COLUMNS.get(attribute) or _CONTENT_COLUMNS.get(attribute):
+    if known := ATTRIBUTE_COLUMNS.get(attribute) or _OPTIONAL.get(attribute):
         return known
     for side in SIDES:
         for what, kind in _OUTPUT_KINDS.items():

@@ -156,6 +156,9 @@ def pair_attributes(pair: Pair, worker: str, sequence: int) -> dict[str, str | b
         names.SERVED: pair.served.value if pair.served else None,
         names.FALLBACK: pair.fallback,
         names.ROLLOUT: assignment.rollout,
+        names.STICKINESS: assignment.stickiness,
+        names.UNIT: pair.unit,
+        names.DRAWN: pair.drawn,
         names.WORKER_ID: worker,
         names.SEQUENCE: sequence,
     }

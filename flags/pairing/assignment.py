@@ -60,6 +60,8 @@ class Assignment:
     """Whether the side that is not active is to be scored as well."""
     payload: str | None = None
     """Payload of the flag's variant: JSON that may carry the candidate's thresholds."""
+    stickiness: str | None = None
+    """Context field by which the flag draws, `requestId` as a rule; None if unknown."""
 
 
 class Assign(Protocol):
@@ -120,7 +122,8 @@ class FlagAssignment:
 
 def _to_assignment(details: FlagEvaluationDetails[bool], shadow: bool, provider: str) -> Assignment:
     error = str(details.error_code.value).lower() if details.error_code else None
-    rollout, payload = (details.flag_metadata.get(name) for name in ("rollout", "payload"))
+    names = ("rollout", "payload", "stickiness")
+    rollout, payload, stickiness = (details.flag_metadata.get(name) for name in names)
     return Assignment(
         active=Side.CANDIDATE if details.value is True and error is None else Side.PRIMARY,
         flag=details.flag_key,
@@ -132,4 +135,5 @@ def _to_assignment(details: FlagEvaluationDetails[bool], shadow: bool, provider:
         rollout=float(rollout) if isinstance(rollout, int | float) else None,
         shadow=shadow,
         payload=str(payload) if payload is not None else None,
+        stickiness=str(stickiness) if stickiness is not None else None,
     )

@@ -78,6 +78,10 @@ class Pair:
     """True where the active candidate failed and the primary's answer was served."""
     segments: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
+    unit: str | None = None
+    """Keyed hash of who or what the request belongs to; None where it stands for itself."""
+    drawn: str | None = None
+    """The same of what the flag draws, where that is neither the unit nor the request."""
     parent: Context | None = None
     """OpenTelemetry context of the request, the parent of the pair's span."""
 

@@ -19,6 +19,7 @@ from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scored, Scorer, raisable
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.pairing.tuning import Tuning
+from flags.pairing.unit import RequestUnits, Units
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Request:
     api: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """What the flag may be sticky on or constrained by: userId, sessionId, ..."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Where its unit may be read from."""
     inputs: Any = None
     """What segments and features are read from."""
     on_assigned: Callable[[Assignment], None] | None = None
@@ -89,8 +92,12 @@ class Pairing:
         limits: Limits | None = None,
         tuning: Tuning | None = None,
         measure: Measure | None = None,
+        units: Units | None = None,
     ) -> None:
-        """Pair both scorers' sides; `measure` says what an answer of bytes holds."""
+        """Pair both scorers' sides; `measure` says what an answer of bytes holds.
+
+        Without `units`, each request is recorded as one of its own.
+        """
         self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self._assign = assign
         self._reading = reading
@@ -98,6 +105,7 @@ class Pairing:
         self._limits = limits or Limits()
         self._tuning = tuning or Tuning((), None)
         self._measure = measure
+        self._units = units
         self._shadows = 0
         self._unfinished: set[asyncio.Task[None]] = set()
 
@@ -131,7 +139,7 @@ class Pairing:
         return waiting
 
     async def _pair(self, request: Request, waiting: "asyncio.Future[Answer]") -> None:
-        seen = Seen.of(request, self._reading)  # before a model can change its input
+        seen = Seen.of(request, self._reading, self._units)  # before a model can change its input
         assignment = self._assigned(request)
         delivery = Delivery(assignment, waiting)
         if assignment.active is Side.PRIMARY:
@@ -238,6 +246,7 @@ class Pairing:
         primary: Scored,
         candidate: Scored,
     ) -> None:
+        units = self._units_of(request, seen, delivery.assignment)
         pair = Pair(
             request_id=request.request_id,
             api=request.api,
@@ -250,12 +259,19 @@ class Pairing:
             fallback=delivery.fallback,
             segments=seen.segments,
             features=seen.features,
+            unit=units.unit,
+            drawn=units.drawn,
             parent=seen.parent,
         )
         try:
             self._sink.record(pair)
         except Exception:  # an observer never costs an answer
             logger.exception("the pair of request %s could not be recorded", request.request_id)
+
+    def _units_of(self, request: Request, seen: "Seen", assignment: Assignment) -> RequestUnits:
+        if self._units is None:
+            return RequestUnits()
+        return self._units.of_request(seen.unit, assignment, request.attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +282,18 @@ class Seen:
     parent: otel_context.Context
     segments: Mapping[str, str]
     features: Mapping[str, float]
+    unit: str | None
+    """The value itself, until its hash is recorded."""
 
     @classmethod
-    def of(cls, request: Request, reading: Reading) -> "Seen":
+    def of(cls, request: Request, reading: Reading, units: Units | None) -> "Seen":
         """Look at `request`, which arrives now."""
         return cls(
             time.time_ns(),
             otel_context.get_current(),
             reading.segments(request.inputs),
             reading.features(request.inputs),
+            None if units is None else units.given(request.headers, request.inputs),
         )
 
 

@@ -102,12 +102,12 @@ class Reading:
 
 def _outputs(score: ScoreSpec) -> dict[str, Callable[[Any], Any]]:
     if isinstance(score, str):
-        return {score.rsplit(".", 1)[-1]: _extractor(score, "score")}
+        return {score.rsplit(".", 1)[-1]: extractor(score, "score")}
     if callable(score):
         name = getattr(score, "__name__", "score")
         return {"score" if name == "<lambda>" else name: score}
     if isinstance(score, Mapping) and score:
-        return {name: _extractor(extract, f"score[{name!r}]") for name, extract in score.items()}
+        return {name: extractor(extract, f"score[{name!r}]") for name, extract in score.items()}
     raise ReadingError(
         f"score is {score!r}: it must be an attribute path of the answer (such as "
         "'fraud_probability'), a callable on the answer, or a mapping of names to these"
@@ -134,7 +134,7 @@ def _threshold(value: float | Extract, where: str) -> Callable[[Any], Any]:
         if not math.isfinite(value):
             raise ReadingError(f"{where} is {value!r}: it must be a finite number")
         return lambda _answer: value
-    return _extractor(value, where)
+    return extractor(value, where)
 
 
 def _fields(spec: FieldSpec, where: str) -> dict[str, Callable[[Any], Any]]:
@@ -143,7 +143,7 @@ def _fields(spec: FieldSpec, where: str) -> dict[str, Callable[[Any], Any]]:
     if isinstance(spec, str):
         raise ReadingError(f"{where} is the string {spec!r}: it must be a list, such as [{spec!r}]")
     if isinstance(spec, Mapping):
-        return {name: _extractor(get, f"{where}[{name!r}]") for name, get in spec.items()}
+        return {name: extractor(get, f"{where}[{name!r}]") for name, get in spec.items()}
     if not isinstance(spec, Iterable):
         raise ReadingError(f"{where} is {spec!r}: it must be a list of paths, or a mapping")
     fields: dict[str, Callable[[Any], Any]] = {}
@@ -155,11 +155,12 @@ def _fields(spec: FieldSpec, where: str) -> dict[str, Callable[[Any], Any]]:
             raise ReadingError(
                 f"{where} has two paths that end in {name!r}: name them by a mapping"
             )
-        fields[name] = _extractor(path, where)
+        fields[name] = extractor(path, where)
     return fields
 
 
-def _extractor(extract: Extract | float, where: str) -> Callable[[Any], Any]:
+def extractor(extract: Extract | float, where: str) -> Callable[[Any], Any]:
+    """Return what reads a value: a callable as it is, a path step by step; or ReadingError."""
     if callable(extract):
         return extract
     if not isinstance(extract, str) or not all(extract.split(".")):

@@ -12,6 +12,7 @@ from flags.monitoring.worker_state import WorkerRegistry
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
+from flags.pairing.unit import Units, UnitSpec, default_key
 from flags.serving.api_contract import shared_apis
 from flags.serving.bentoml_private import APIMethod, get_current_service
 from flags.serving.environment import (
@@ -49,6 +50,7 @@ def migrate(
     threshold: ThresholdSpec = None,
     segments: FieldSpec = None,
     features: FieldSpec = None,
+    unit: UnitSpec = None,
     apis: Mapping[str, Reading | None] | None = None,
     placement: str | None = None,
     name: str | None = None,
@@ -64,6 +66,8 @@ def migrate(
     `score` and `threshold` say how to read the compared numbers out of an answer: an attribute
     path, a callable on the answer, or a mapping of output names to these; `threshold` may also be
     a number. `segments` and `features` name what of the input is recorded; nothing by default.
+    `unit` says who or what a request belongs to, whose keyed hash is recorded: `header:X-Customer`,
+    `input.customer_id` or a callable on the input; not given, what the flag is sticky on.
     `apis` overrides the reading of single APIs by name (None: no compared numbers). `placement`
     is `isolated`, `runners` or `embedded`: not given, `runners` where one of the services is
     batched or asks for a GPU, else `isolated`. `max_request_bytes` refuses larger bodies with HTTP
@@ -75,8 +79,8 @@ def migrate(
     rest comes from the primary.
 
     Raises ApiMismatchError naming route and difference where the candidate lacks an API of the
-    primary or has another schema, ReadingError where `score` and the like cannot be understood,
-    and MigrationError for any other argument that is wrong.
+    primary or has another schema, ReadingError where `score`, `unit` and the like cannot be
+    understood, and MigrationError for any other argument that is wrong.
     """
     _check(primary, candidate, flag)
     check_commands(primary, candidate)
@@ -97,6 +101,7 @@ def migrate(
         placement=placed,
         settings=settings,
         registry=WorkerRegistry(settings.pairs_dir, service_name),
+        units=Units.of(unit, settings.unit_secret or default_key(service_name)),
         provider=provider,
         decide=decide,
         shadow_tasks=shadow_tasks,

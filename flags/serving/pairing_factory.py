@@ -63,6 +63,7 @@ class PairingFactory:
             reading=planned.reading,
             sink=sink,
             limits=self._plan.settings.limits,
+            units=self._plan.units,
             tuning=tuning,
             measure=measure if is_binary(planned.shared.primary.output_spec) else None,
         )
@@ -75,6 +76,7 @@ class PairingFactory:
             reading=planned.reading,
             sink=sink,
             limits=self._plan.settings.limits,
+            units=self._plan.units,
         )
 
     def _scorer(self, side: Side, planned: PlannedApi) -> Scorer:

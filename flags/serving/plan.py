@@ -13,6 +13,7 @@ from flags.monitoring.worker_state import WorkerRegistry
 from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
+from flags.pairing.unit import Units
 from flags.serving.api_contract import SharedApi
 from flags.serving.bentoml_private import APIMethod, is_iterator_type
 from flags.serving.settings import Settings
@@ -45,6 +46,7 @@ class Plan:
     placement: Placement
     settings: Settings
     registry: WorkerRegistry
+    units: Units
     provider: ProviderFactory | None = None
     decide: Decide | None = None
     shadow_tasks: bool = False

@@ -19,7 +19,12 @@ HeaderName = Annotated[str, Field(pattern=_HEADER)]
 class Settings(BaseSettings):
     """Every setting of a serving worker, by environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=False, frozen=True)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        env_ignore_empty=False,
+        frozen=True,
+        hide_input_in_errors=True,  # a key that is refused must not be quoted
+    )
 
     # --- where the flag lives -------------------------------------------------------------------
     unleash_url: str | None = Field(
@@ -90,6 +95,12 @@ class Settings(BaseSettings):
     )
     model_tag_header: HeaderName = Field(
         "X-Model-Tag", description="Response header: the served model's tag. Empty: not sent."
+    )
+    unit_key: SecretStr | None = Field(
+        None,
+        description="Key of the hash by which pairs name their unit (a user, a customer); 16 "
+        "characters or more, the same in all replicas. Unset: one that follows from the service's "
+        "name, with which a guessed value can be tested.",
     )
     max_request_bytes: int | None = Field(
         None, ge=1, description="Larger request bodies get HTTP 413. Unset: what migrate() says."
@@ -196,6 +207,18 @@ class Settings(BaseSettings):
         if self.unleash_url and self.unleash_api_token is None:
             raise ValueError("UNLEASH_URL is set and UNLEASH_API_TOKEN is not: set both or neither")
         return self
+
+    @field_validator("unit_key")
+    @classmethod
+    def _key_is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().strip()) < 16:
+            raise ValueError("is shorter than 16 characters: take a random one, and keep it")
+        return value
+
+    @property
+    def unit_secret(self) -> bytes | None:
+        """Return the key of unit hashes, None if it is not set."""
+        return None if self.unit_key is None else self.unit_key.get_secret_value().strip().encode()
 
     @property
     def flag_source(self) -> FlagServer | FlagFile:

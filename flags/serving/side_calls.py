@@ -98,6 +98,7 @@ class SideCalls:
             else _with_context(own, params.get(Side.CANDIDATE), contexts.get(Side.CANDIDATE)),
             api=self._api,
             attributes=identity.attributes,
+            headers=context.request.headers,
             inputs=given.args[0] if given.args else given.kwargs,
             on_assigned=partial(_assigned, contexts) if contexts else None,
             on_recorded=None if files is None else partial(self._recorded, files, contexts),

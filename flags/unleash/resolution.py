@@ -115,10 +115,12 @@ def reason_of(definition: FlagDefinition, state: State) -> Reason:
 def metadata_of(
     definition: FlagDefinition, found: Evaluated
 ) -> dict[str, bool | int | float | str]:
-    """Return `enabled`, `rollout` (percent, if known) and `payload` (if any) of the flag."""
+    """Return `enabled`, and `rollout` (percent), `stickiness` and `payload` if there are some."""
     metadata: dict[str, bool | int | float | str] = {"enabled": definition.enabled}
     if definition.rollout is not None:
         metadata["rollout"] = definition.rollout if definition.enabled else 0.0
+    if definition.stickiness is not None:
+        metadata["stickiness"] = definition.stickiness
     payload = definition.payload if found.payload is None else found.payload
     if payload is not None:
         metadata["payload"] = payload

@@ -10,6 +10,7 @@ from flags.pairing.reading import Reading
 from flags.pairing.scorer import Scored
 from flags.pairing.streams.scorer import StreamScorer
 from flags.pairing.streams.side_stream import SideStream
+from flags.pairing.unit import Units
 
 
 class StreamPairing(Pairing):
@@ -29,9 +30,16 @@ class StreamPairing(Pairing):
         reading: Reading,
         sink: PairSink,
         limits: Limits | None = None,
+        units: Units | None = None,
     ) -> None:
         super().__init__(
-            primary, candidate, assign=assign, reading=reading, sink=sink, limits=limits
+            primary,
+            candidate,
+            assign=assign,
+            reading=reading,
+            sink=sink,
+            limits=limits,
+            units=units,
         )
         self._streams = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
 
@@ -50,7 +58,7 @@ class StreamPairing(Pairing):
             raise
 
     async def _pair(self, request: Request, waiting: "asyncio.Future[Answer]") -> None:
-        seen = Seen.of(request, self._reading)  # before a model can change its input
+        seen = Seen.of(request, self._reading, self._units)  # before a model can change its input
         assignment = self._assigned(request)
         delivery = Delivery(assignment, waiting)
         if assignment.active is Side.PRIMARY:

@@ -45,13 +45,23 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
             started=1,
             ended=2,
             assignment=Assignment(
-                Side.PRIMARY, "flag", "error", "off", "unleash", "flag_not_found", "no flag", 10.0
+                Side.PRIMARY,
+                "flag",
+                "error",
+                "off",
+                "unleash",
+                "flag_not_found",
+                "no flag",
+                10.0,
+                stickiness="userId",
             ),
             primary=seen,
             candidate=dataclasses.replace(seen, status=Status.ERROR),
             served=Side.PRIMARY,
             segments={"country": "FR"},
             features={"amount": 1.0},
+            unit="0123456789abcdef",
+            drawn="fedcba9876543210",
         )
     )
     spans.close()

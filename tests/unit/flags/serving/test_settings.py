@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
@@ -35,6 +35,7 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("MIGRATION_ENDPOINTS", "false", False),
     ("UNLEASH_DASHBOARD_URL", "https://flags.example.com", "https://flags.example.com"),
     ("REQUEST_ID_HEADER", "X-Correlation-Id", "X-Correlation-Id"),
+    ("UNIT_KEY", "a key of sixteen", SecretStr("a key of sixteen")),
     ("USER_ID_HEADER", "", ""),
     ("SESSION_ID_HEADER", "X-S", "X-S"),
     ("MIGRATION_HOSTS", '["fraud.example"]', ["fraud.example"]),
@@ -76,6 +77,13 @@ def test_each_setting_is_the_variable_of_its_name(
 def test_every_setting_is_in_the_list_above() -> None:
     listed = {variable.lower() for variable, *_ in VARIABLES} | {"unleash_url", "unleash_api_token"}
     assert set(Settings.model_fields) - listed == set()
+
+
+def test_a_short_key_is_refused_without_being_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIT_KEY", "hunter2")
+    with pytest.raises(ValidationError, match="shorter than 16 characters") as refused:
+        Settings()
+    assert "hunter2" not in str(refused.value)
 
 
 def test_every_setting_is_described() -> None:

@@ -108,18 +108,6 @@ def mean_interval(
     return (mean - margin, mean + margin) if math.isfinite(margin) else None
 
 
-def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """Return the two-sided p-value of McNemar's exact conditional test; 1 without flips.
-
-    Under the null each flip goes either way like a fair coin: 2 P(X <= min(b, c)) for
-    X ~ Binomial(b + c, 1/2), at most 1. McNemar (1947), Psychometrika 12:153-157.
-    """
-    if first_only == second_only:
-        return 1.0
-    tail, _ = _fair_coin_tail(first_only, second_only)
-    return min(1.0, 2 * tail)
-
-
 def mcnemar_mid_p(first_only: int, second_only: int) -> float:
     """Return the mid-p version of McNemar's test; 1 without flips.
 

@@ -1,5 +1,6 @@
 """The commands `dashboard` and `init`, and the local Unleash under faults: all of it for real."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from flags.unleash.admin.errors import AdminError, UnleashUnreachableError
 from flags.unleash.local import LocalUnleash, packages
 from flags.unleash.local.errors import InstallFailedError, ProgramFailedError
 from flags.unleash.local.server import free_port
+from tests.support.fakes import eventually
 
 pytest_plugins = ("tests.support.unleash.server",)
 
@@ -50,6 +52,14 @@ class Terminal:
 
     def family(self) -> list[psutil.Process]:
         return self.process.children(recursive=True)
+
+    def runs(self, program: str) -> bool:
+        """Say whether a process below it has a name in its command line; some may just end."""
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if program in " ".join(process.cmdline()):
+                    return True
+        return False
 
     def end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
@@ -179,10 +189,7 @@ def test_a_second_start_keeps_flag_and_credentials_and_ends_on_sigterm(
 
 def test_a_dashboard_asked_to_stop_while_it_starts_leaves_nothing(start: Start, data: Path) -> None:
     terminal = start(data)
-    deadline = time.monotonic() + 30
-    while not any("server.js" in " ".join(process.cmdline()) for process in terminal.family()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert eventually(lambda: terminal.runs("server.js"))
     family = terminal.family()
     assert terminal.end(signal.SIGTERM) == 0
     assert "Ctrl-C" not in terminal.text()

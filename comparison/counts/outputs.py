@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import grid_score, rounded
-from comparison.counts.score_grid import DIGITS, MOST_SCORES, ScoreGrid, finest
+from comparison.counts.bins import grid_score
+from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
 from comparison.counts.tables import OutputAggregates
 from comparison.engines.grouping import (
     ALARMS,
@@ -33,9 +33,6 @@ from comparison.pairs.columns import SIDES
 MOST_FLIPS: Final = 100
 MOST_THRESHOLDS: Final = 64
 """Of more thresholds than that, the most frequent are kept apart by the grid."""
-
-FEWEST_DIGITS: Final = 10
-"""Bits to which the scores of a side are rounded, at least."""
 
 
 def outputs_of(step: ir.Table, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -130,8 +127,7 @@ class OutputGrid:
         is_given = grid is not None
         if grid is None:
             scored = int(used.loc[used["scored"], "n"].sum())
-            exact = scored <= MOST_SCORES
-            grid = ScoreGrid() if exact else ScoreGrid(_digits(paired.filter(both), output))
+            grid = ScoreGrid() if scored <= MOST_SCORES else _of_sample(paired.filter(both), output)
         return cls(
             output,
             grid.with_thresholds(_most_frequent(used)),
@@ -157,24 +153,11 @@ class OutputGrid:
         yield f"fired{place}", ibis.ifelse(scored, alarms["primary"], None)
 
 
-def _digits(scored: ir.Table, output: str) -> int:
-    """Return to how many bits scores are rounded, by about how many distinct ones that leaves."""
-    sides = [f"{side}_score.{output}" for side in SIDES]
-    figures = {
-        f"n{digits}_{place}": rounded(_[name], digits).approx_nunique()
-        for digits in DIGITS
-        for place, name in enumerate(sides)
-        if digits >= FEWEST_DIGITS
-    }
-    [row] = scored.agg(**figures).to_pyarrow().to_pylist()
-    return finest(
-        {
-            digits: max(row[f"n{digits}_{place}"] for place in range(len(sides)))
-            for digits in DIGITS
-            if digits >= FEWEST_DIGITS
-        },
-        MOST_SCORES,
-    )
+def _of_sample(scored: ir.Table, output: str) -> ScoreGrid:
+    """Return the grid for many pairs by the scores of some: of those with the least span ids."""
+    names = [f"{side}_score.{output}" for side in SIDES]
+    sample = scored.order_by("span_id").limit(SAMPLE).select(*names).to_pyarrow()
+    return ScoreGrid.of_sample(*(sample.column(name).to_numpy() for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +220,7 @@ class OutputCounts:
     def _joint(self, grid: ScoreGrid) -> pd.DataFrame:
         scores = {
             f"{side}_score": grid_score(
-                grid_score(_[f"{side}_score{self.place}"], grid.digits, grid.thresholds),
-                grid.joint_digits,
-                grid.thresholds,
+                _[f"{side}_score{self.place}"], grid.joint_digits, grid.thresholds
             )
             for side in SIDES
         }

@@ -7,7 +7,7 @@ and its error is relative, so it needs no range: an outlier changes nothing for 
 Close below 1 and 100, where probabilities and percentages crowd, the distance to 1 or 100 is
 rounded instead: 0.99999871 keeps as many digits as 0.00000129.
 
-Up to `MOST_SCORES` distinct scores nothing is rounded at all.
+Up to `MOST_SCORES` scored pairs nothing is rounded at all.
 """
 
 import math
@@ -22,11 +22,20 @@ import numpy.typing as npt
 EXACT: Final = 53
 """Bits of the significand of a double."""
 
-DIGITS: Final = (EXACT, 32, 24, 20, 17, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2)
-"""Bits to which scores are rounded; the largest that leaves few enough values is taken."""
+MANY_DIGITS: Final = (16, 20, 24, 32, 40, EXACT)
+"""Bits to which the scores of many pairs are rounded: the least that keeps a sample apart."""
+
+SAMPLE: Final = 4_096
+"""Pairs of the sample."""
+
+_APART: Final = 0.95
+"""Share of the sample's distinct scores that must stay distinct."""
+
+JOINT_DIGITS: Final = (EXACT, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2)
+"""Bits of the table of both sides; the largest that leaves few enough values is taken."""
 
 MOST_SCORES: Final = 400_000
-"""Distinct scores of a side that are counted, about: with more of them scores are rounded."""
+"""Scored pairs whose scores are counted as they are: with more pairs scores are rounded."""
 
 MOST_JOINT: Final = 4_096
 """Distinct scores of both sides in the table of both."""
@@ -66,24 +75,38 @@ class ScoreGrid:
 
     @classmethod
     def over(cls, primary: npt.ArrayLike, candidate: npt.ArrayLike) -> Self:
-        """Return the finest grid that leaves few enough distinct values of finite scores."""
+        """Return the grid for the finite scores of pairs, one of each side."""
+        sides = [np.asarray(each, dtype=np.float64) for each in (primary, candidate)]
+        if len(sides[0]) <= MOST_SCORES:
+            return cls().with_joint(np.concatenate(sides))
+        return cls.of_sample(*(side[:SAMPLE] for side in sides)).with_joint(np.concatenate(sides))
+
+    @classmethod
+    def of_sample(cls, primary: npt.ArrayLike, candidate: npt.ArrayLike) -> Self:
+        """Return the grid for many pairs, of which these are the scores of some.
+
+        Its table of both sides is not known yet.
+        """
         sides = [np.unique(np.asarray(each, dtype=np.float64)) for each in (primary, candidate)]
-        distinct = {
-            digits: max(len(np.unique(rounded(side, digits))) for side in sides)
-            for digits in DIGITS
-            if max(map(len, sides)) > MOST_SCORES
-        }
-        return cls(finest(distinct, MOST_SCORES)).with_joint(np.concatenate(sides))
+        return cls(
+            next(
+                digits
+                for digits in MANY_DIGITS
+                if all(
+                    len(np.unique(rounded(side, digits))) >= _APART * len(side) for side in sides
+                )
+            )
+        )
 
     def with_joint(self, scores: Floats) -> Self:
         """Return the grid whose table of both sides has few enough of the `scores` of both."""
         held = np.unique(self.scores(scores))
         distinct = {
             digits: len(np.unique(rounded(held, digits)))
-            for digits in DIGITS
+            for digits in JOINT_DIGITS
             if digits <= self.digits
         }
-        return replace(self, joint_digits=min(self.digits, finest(distinct, MOST_JOINT)))
+        return replace(self, joint_digits=finest(distinct, MOST_JOINT))
 
     def with_thresholds(self, thresholds: Iterable[float]) -> Self:
         """Return the grid that keeps finite `thresholds` apart, besides those it has."""
@@ -96,7 +119,7 @@ class ScoreGrid:
 
     def joint_scores(self, values: npt.ArrayLike) -> Floats:
         """Return finite scores as they are counted in the table of both sides."""
-        return self._kept_apart(self.scores(values), self.joint_digits)
+        return self._kept_apart(np.asarray(values, dtype=np.float64), self.joint_digits)
 
     def _kept_apart(self, values: Floats, digits: int) -> Floats:
         found = rounded(values, digits)

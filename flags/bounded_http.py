@@ -94,6 +94,8 @@ class BoundedSession:
             exchange.abandon()
             self._hanging.append(thread)
             raise requests.Timeout(f"not answered in full within {seconds:g} s")
+        if exchange.error is not None and _is_timeout(exchange.error):
+            raise requests.Timeout(f"not answered in full within {seconds:g} s")
         if exchange.error is not None:
             raise exchange.error
         assert exchange.answer is not None  # noqa: S101 - there is one or the other
@@ -165,6 +167,19 @@ class _Exchange:
         return Answer(
             response.status_code, response.reason or "", response.headers, body, whole=whole
         )
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Say whether a time limit of a socket is behind an error, which requests may call otherwise.
+
+    It does for one that passes while the request is sent: `ConnectionError`.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, TimeoutError | requests.Timeout):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 _current = threading.local()

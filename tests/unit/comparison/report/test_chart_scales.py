@@ -93,4 +93,4 @@ def test_numbers_on_an_axis_are_short() -> None:
         "3e-6",
     ]
     assert [short_percent(value) for value in (0, 0.0123, 1)] == ["0 %", "1.23 %", "100 %"]
-    assert [short_seconds(value) for value in (2e-5, 0.0030, 2)] == ["20 µs", "3.1 ms", "2 s"]
+    assert [short_seconds(value) for value in (2e-5, 0.0031, 2)] == ["20 µs", "3.1 ms", "2 s"]

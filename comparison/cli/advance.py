@@ -127,7 +127,7 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
     file = AuditFile(audit)
     with file.alone():
         raise_rollout(admin, flag, place.run, following)
-        act = FlagChange.of(
+        change = FlagChange.of(
             admin,
             flag,
             "advance",
@@ -136,7 +136,7 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
             reason=grounds.reason,
             verdict=grounds.verdict,
         )
-        recorded = record(admin, act, file)
+        recorded = record(admin, change, file)
     after = admin.state(flag)
     click.echo(f"before    {place.rollout} % in {admin.environment}")
     click.echo(f"after     {after.rollout} % in {admin.environment}, {after.url}")

@@ -13,8 +13,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flags.bounded_http import is_loopback
+
 ANY: Final = "*"
-_LOCAL: Final = frozenset({"localhost"})
 
 
 class KnownHosts:
@@ -25,7 +26,7 @@ class KnownHosts:
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app = app
-        self._hosts = _LOCAL | {host.lower() for host in hosts}
+        self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it in words."""
@@ -38,14 +39,18 @@ class KnownHosts:
         await self._app(scope, receive, send)
 
     def _is_known(self, host: str, scope: Scope) -> bool:
-        if ANY in self._hosts or host in self._hosts:
+        if ANY in self._hosts or host in self._hosts or is_loopback(host):
             return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
         served = scope.get("server")
-        return address.is_loopback or (served is not None and host == str(served[0]).lower())
+        return served is not None and _is_address(host) and host == str(served[0]).lower()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _name(header: str) -> str:

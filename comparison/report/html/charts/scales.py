@@ -10,7 +10,6 @@ _STEPS: Final = tuple(
     timedelta(minutes=minutes)
     for minutes in (1, 5, 15, 30, 60, 180, 360, 720, 1440, 2880, 10080, 20160, 43200, 129600)
 )
-_DAY: Final = timedelta(days=1)
 _SMALLEST: Final = 1e-300
 """Below it, numbers are subnormal soon: they lose digits, and powers of ten become 0."""
 _LARGEST: Final = 1e300

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,7 +96,7 @@ class Demo:
             replies = self._serve(switch, requests)
         summary = summarise(read_pairs(self._folder / "pairs"))
         self._console.print()
-        print_summary(summary, conclude(summary), self._console)
+        print_summary(summary, conclude(summary), self._console, now=datetime.now(UTC))
         self._console.print()
         self._console.print(
             _in_words(holdout, summary), style="bold", soft_wrap=True, highlight=False

@@ -77,7 +77,7 @@ def compare(
     if json_file:
         write(json_file, content + b"\n")
     console = Console(highlight=False)
-    print_summary(summary, conclusion, console, evidence)
+    print_summary(summary, conclusion, console, evidence, now=datetime.now(UTC))
 
 
 def _evidence(

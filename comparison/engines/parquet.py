@@ -12,10 +12,9 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, held
-from comparison.engines.grouping import count_by
 from comparison.engines.tables import completed, in_nanoseconds, in_window
-from comparison.engines.worker_numbers import distinct_numbers, numbered
-from comparison.pairs.accounting import Accounting, Numbers, account_counts
+from comparison.engines.worker_numbers import account_table
+from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
 from comparison.pairs.compacted import (
@@ -39,22 +38,8 @@ class ParquetPairs:
     @cached_property
     def accounting(self) -> Accounting:
         """Count what the pair files held, and which of their pairs are missing."""
-        pairs = self.table()
-        flags = count_by(pairs, flag=_.flag).to_pyarrow().to_pylist()
-        workers = distinct_numbers(numbered(pairs))
-        last = pairs.filter(_.worker.notnull()).group_by("worker").agg(last=_.time.max())
-        times = {str(row["worker"]): int(row["last"]) for row in last.to_pyarrow().to_pylist()}
-        return account_counts(
-            sum(row["n"] for row in flags),
-            {row["flag"]: row["n"] for row in flags if row["flag"] is not None},
-            {
-                str(worker): Numbers(int(first), int(last), int(found), times[str(worker)])
-                for worker, first, last, found in workers.itertuples(index=False)
-            },
-            len(repeated_pairs(self._folder)),
-            counts_of(self._folder, self._state),
-            _negative(pairs),
-        )
+        counts = counts_of(self._folder, self._state)
+        return account_table(self.table(), len(repeated_pairs(self._folder)), counts)
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs; files of days outside the window are not opened."""
@@ -98,9 +83,3 @@ class ParquetPairs:
         known = [each.name for output in self._state.outputs for each in output_columns(output)]
         place = {name: number for number, name in enumerate(known)}
         return sorted(columns, key=lambda name: place.get(name, -1))
-
-
-def _negative(pairs: ir.Table) -> int:
-    """Count the pairs with a duration below zero."""
-    found = pairs.filter((_.primary_duration < 0) | (_.candidate_duration < 0))
-    return int(found.agg(n=_.count()).to_pyarrow()["n"][0].as_py())

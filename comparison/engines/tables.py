@@ -1,6 +1,7 @@
 """Pairs from a table of any engine that ibis connects to."""
 
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import ibis
@@ -8,6 +9,8 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.engines.worker_numbers import account_table
+from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
     CERTAINTY,
@@ -20,6 +23,7 @@ from comparison.pairs.columns import (
     Kind,
     column_of,
 )
+from comparison.pairs.files import ReadCounts
 from flags.export import attributes
 
 _TYPES: Final[tuple[tuple[Kind, str], ...]] = (
@@ -28,6 +32,13 @@ _TYPES: Final[tuple[tuple[Kind, str], ...]] = (
     (TRUTH, "boolean"),
     (CERTAINTY, "boolean"),
     (TIME, "int64"),
+)
+
+_RECORD: Final = (
+    attributes.WORKER_ID,
+    attributes.WORKER_EVENT,
+    attributes.WORKER_PAIRS,
+    attributes.WORKER_DROPPED,
 )
 
 
@@ -59,11 +70,14 @@ def unix_nanoseconds(time) -> int:  # type: ignore[empty-body, no-untyped-def]
 class TablePairs:
     """Take a table that has our columns, such as compacted Parquet files that an engine reads."""
 
-    accounting = None
-
     def __init__(self, table: ir.Table, name: str | None = None) -> None:
         self.name = name or table.get_name()
         self._table = completed(in_nanoseconds(table))
+
+    @property
+    def accounting(self) -> Accounting | None:
+        """Return None: rows of pairs do not say which pairs there were besides."""
+        return None
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return its rows."""
@@ -95,6 +109,16 @@ class CollectorTraces(TablePairs):
             **{column.name: _typed(key, column) for key, column in columns.items()},
         )
         super().__init__(pairs, name or traces.get_name())
+        self._workers = traces.filter(
+            _.ScopeName == attributes.SCOPE, _.SpanName == attributes.WORKER_SPAN
+        )
+
+    @cached_property
+    def accounting(self) -> Accounting:
+        """Set the pairs against the start and stop records of workers, which were sent too."""
+        held = self._workers.select(**{key: _.SpanAttributes.get(key, "") for key in _RECORD})
+        records = held.distinct().to_pyarrow().to_pylist()
+        return account_table(self.table(), 0, ReadCounts(worker_records=records))
 
 
 def in_nanoseconds(table: ir.Table) -> ir.Table:

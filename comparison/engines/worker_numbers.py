@@ -1,13 +1,40 @@
-"""Counts of the numbers that workers gave their pairs."""
+"""Counts of the numbers that workers gave their pairs, and the account that they make."""
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.engines.grouping import WORKERS, fetched, framed
+from comparison.engines.grouping import WORKERS, count_by, fetched, framed
+from comparison.pairs.accounting import Accounting, Numbers, account_counts
+from comparison.pairs.files import ReadCounts
 
 _BLOCK = 32
+
+
+def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
+    """Set the pairs of a table against what the workers say they made, which `counts` holds."""
+    flags = count_by(pairs, flag=_.flag).to_pyarrow().to_pylist()
+    workers = distinct_numbers(numbered(pairs))
+    last = pairs.filter(_.worker.notnull()).group_by("worker").agg(last=_.time.max())
+    times = {str(row["worker"]): int(row["last"]) for row in last.to_pyarrow().to_pylist()}
+    return account_counts(
+        sum(row["n"] for row in flags),
+        {row["flag"]: row["n"] for row in flags if row["flag"] is not None},
+        {
+            str(worker): Numbers(int(first), int(last), int(found), times[str(worker)])
+            for worker, first, last, found in workers.itertuples(index=False)
+        },
+        duplicates,
+        counts,
+        _negative(pairs),
+    )
+
+
+def _negative(pairs: ir.Table) -> int:
+    """Count the pairs with a duration below zero."""
+    found = pairs.filter((_.primary_duration < 0) | (_.candidate_duration < 0))
+    return int(found.agg(n=_.count()).to_pyarrow()["n"][0].as_py())
 
 
 def numbered(pairs: ir.Table) -> ir.Table:

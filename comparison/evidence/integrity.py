@@ -1,8 +1,7 @@
 """The integrity of the pairs of a window: completeness, share of the candidate, noise."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,6 @@ from comparison.evidence.health import by_value
 from comparison.pairs.accounting import Accounting, Worker
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Count, Integrity, OpenEnd
-
-_LATELY: Final = timedelta(minutes=5)
-"""A worker that gave no sign for so long runs no more: it counts once a second."""
 
 
 def coverage(table: pd.DataFrame) -> dict[str, Count]:
@@ -74,15 +70,12 @@ def _open_ends(
     One that gave a sign lately runs on, and one whose pairs go on behind the window has none to
     lack in it.
     """
-    latest = min(now, accounting.as_of or now) - _LATELY
     last = dict(zip(aggregates.workers["worker"].map(str), aggregates.workers["last"], strict=True))
     return tuple(
         OpenEnd(each.worker, each.seen, each.may_lack)
-        for each in accounting.workers
-        if not each.stopped
-        and (each.worker not in last or last[each.worker] == each.last)
+        for each in accounting.open_ends(now)
+        if (each.worker not in last or last[each.worker] == each.last)
         and (each.worker in last or (each.expected and not each.found))
-        and (each.seen is None or each.seen < latest)
     )
 
 

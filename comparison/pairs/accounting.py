@@ -6,8 +6,8 @@ loss shows in the data itself, whatever lost it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ from comparison.pairs.columns import SIDES
 from comparison.pairs.files import ReadCounts
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
+
+_LATELY: Final = timedelta(minutes=5)
+"""A worker that gave no sign for so long runs no more: it counts once a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,15 @@ class Accounting:
     """Pairs with a side whose duration is below zero: a clock that was set back, or not ours."""
     as_of: datetime | None = field(default=None, compare=False)
     """Of when this is; None where workers may still write."""
+
+    def open_ends(self, now: datetime) -> tuple[Worker, ...]:
+        """Return the workers that run no more and left no end: they may have been killed."""
+        latest = min(now, self.as_of or now) - _LATELY
+        return tuple(
+            each
+            for each in self.workers
+            if not each.stopped and (each.seen is None or each.seen < latest)
+        )
 
 
 class Numbers(NamedTuple):

@@ -115,6 +115,7 @@ def evidence(
                 active=Count(active, pairs),
                 noise=None,
                 models={"primary": {"v1": pairs}, "candidate": {"v2": pairs}},
+                open_ends=(),
             ),
             **(integrity or {}),
         ),

@@ -294,6 +294,7 @@ def integrity(pairs: int, **changes: Any) -> Integrity:
         active=Count(round(pairs * 0.1003), pairs),
         noise=None,
         models={"primary": {"fraud:1": pairs}, "candidate": {"fraud:2": pairs}},
+        open_ends=(),
     )
     return replace(usual, **changes)
 

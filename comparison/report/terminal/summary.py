@@ -1,6 +1,7 @@
 """A summary and its conclusion as tables for a terminal of 80 columns or more."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from comparison.evidence.number_format import (
     values_or_range,
 )
 from comparison.evidence.statistics import Proportion
+from comparison.pairs.accounting import Worker
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from comparison.summary.conclusion import Conclusion
@@ -32,10 +34,18 @@ SEGMENT_ROWS: Final = 12
 
 
 def print_summary(
-    summary: Summary, conclusion: Conclusion, console: Console, evidence: Evidence | None = None
+    summary: Summary,
+    conclusion: Conclusion,
+    console: Console,
+    evidence: Evidence | None = None,
+    *,
+    now: datetime,
 ) -> None:
-    """Print everything, the conclusion last, where the eye is when the prompt returns."""
-    _print_header(summary, console)
+    """Print everything, the conclusion last, where the eye is when the prompt returns.
+
+    `now` tells workers that run from those that are gone without an end.
+    """
+    _print_header(summary, console, now)
     _print_traffic(summary, console)
     _print_sides(summary, console)
     for output in summary.outputs:
@@ -52,10 +62,10 @@ def print_summary(
     _print_conclusion(conclusion, console)
 
 
-def _print_header(summary: Summary, console: Console) -> None:
+def _print_header(summary: Summary, console: Console, now: datetime) -> None:
     console.print(Text(f"{printable(summary.flag)}: candidate against primary", style="bold"))
     rows = [
-        ("pairs", f"{summary.pairs:,}, {_completeness(summary)}"),
+        ("pairs", f"{summary.pairs:,}, {_completeness(summary, now)}"),
         ("time", f"{summary.first:%Y-%m-%d %H:%M:%S} to {summary.last:%Y-%m-%d %H:%M:%S} UTC"),
         ("from", f"{summary.source} ({plural(summary.accounting.files, 'file')})"),
     ]
@@ -69,17 +79,26 @@ def _print_header(summary: Summary, console: Console) -> None:
     print_pairs(console, rows)
 
 
-def _completeness(summary: Summary) -> str:
+def _completeness(summary: Summary, now: datetime) -> str:
     accounting = summary.accounting
     if accounting.completeness is None:
         return "without sequence numbers"
     flags = f" for {len(accounting.flags)} flags" if len(accounting.flags) > 1 else ""
-    still_open = sum(not worker.stopped for worker in accounting.workers)
     return (
         f"complete {percent(accounting.completeness)}: {accounting.found:,} of "
         f"{accounting.expected:,} made{flags} by {plural(len(accounting.workers), 'worker')}"
-        + (f" ({still_open:,} without a closing record)" if still_open else "")
+        + _open_ends(accounting.open_ends(now))
     )
+
+
+def _open_ends(workers: Sequence[Worker]) -> str:
+    """Say what may be missing at the end of a record, which leaves no gap in its numbers."""
+    if not workers:
+        return ""
+    lacking = [worker.may_lack for worker in workers if worker.may_lack is not None]
+    known = len(lacking) == len(workers)
+    what = f"up to {sum(lacking):,} more" if known else "nobody knows how many more"
+    return f" ({len(workers):,} ended without a stop record and made {what})"
 
 
 def _set_aside(summary: Summary) -> str:

@@ -25,8 +25,7 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         yield _enough("labels", min(labelled, default=0), step.min_labels)
     yield _silence(evidence, step, limits)
     yield _completeness(evidence, limits)
-    if evidence.integrity.open_ends is not None:
-        yield _worker_ends(evidence, evidence.integrity.open_ends, limits)
+    yield _worker_ends(evidence, limits)
     yield _models(evidence)
     if evidence.integrity.noise is not None:
         yield _noise(evidence, limits)
@@ -138,13 +137,22 @@ def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
     )
 
 
-def _worker_ends(evidence: Evidence, open_ends: Sequence[OpenEnd], limits: AdvanceLimits) -> Check:
-    """Look for losses at the end of a record, which leave no gap in its numbers."""
+def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
+    """Look for losses at the end of a record, which leave no gap in its numbers.
+
+    What nobody knows may be everything: only a limit of 1 accepts it.
+    """
     limit, expected = limits.unknown_loss, evidence.integrity.expected or 0
-    unknown = [each for each in open_ends if each.may_lack is None]
-    lacking = sum(each.may_lack or 0 for each in open_ends)
+    open_ends = evidence.integrity.open_ends
+    unknown = [each for each in open_ends or () if each.may_lack is None]
+    lacking = sum(each.may_lack or 0 for each in open_ends or ())
     share = min(1.0, lacking / expected) if expected else float(bool(lacking))
-    if unknown:
+    if open_ends is None:
+        reason = (
+            "the pairs come without the records of the workers that made them, so nobody knows "
+            "whether a worker's last pairs are missing (unknown_loss: 1 in the playbook accepts it)"
+        )
+    elif unknown:
         reason = (
             f"{_named(unknown)} ended without a stop record and without a count (no .workers "
             "beside the pair files?), so nobody knows how many of the last pairs are missing"
@@ -156,12 +164,13 @@ def _worker_ends(evidence: Evidence, open_ends: Sequence[OpenEnd], limits: Advan
         )
     else:
         reason = "every worker has closed its record, or runs"
+    is_known = open_ends is not None and not unknown
     return plain(
         "worker_ends",
-        Outcome.INCONCLUSIVE if unknown or share > limit else Outcome.PASS,
+        Outcome.PASS if (share if is_known else 1.0) <= limit else Outcome.INCONCLUSIVE,
         expected,
         reason,
-        figure=None if unknown else share,
+        figure=share if is_known else None,
         limit=limit,
     )
 

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from comparison.cli.compare import compare
 from flags.export import attributes
-from tests.support.pair_files import OUTPUT, PairFile, Scored, failed
+from flags.export.worker_count import FOLDER, SUFFIX, WorkerCount
+from tests.support.pair_files import BEGIN, OUTPUT, PairFile, Scored, failed
 
 ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")
 
@@ -183,6 +186,41 @@ class TestJson:
 
         assert result.exit_code == 2
         assert "No such file or directory" in result.stderr
+
+
+def write_running(folder: Path, *counts: WorkerCount) -> None:
+    """Write ten pairs of a worker that has not ended, and what it counted last."""
+    file = PairFile(folder)
+    file.start()
+    for _ in range(10):
+        file.pair()
+    for count in counts:
+        path = folder / FOLDER / f"{count.worker}{SUFFIX}"
+        path.parent.mkdir()
+        path.write_text(json.dumps(asdict(count)))
+
+
+class TestWorkersWithoutAnEnd:
+    def test_one_that_left_no_count_lacks_nobody_knows_what(self, tmp_path: Path) -> None:
+        write_running(tmp_path)
+
+        line = " ".join(run(tmp_path).stdout.split())
+
+        assert (
+            "made by 1 worker (1 ended without a stop record and made nobody knows how many more)"
+        ) in line
+
+    def test_one_that_counted_lacks_what_it_makes_between_two_counts(self, tmp_path: Path) -> None:
+        write_running(tmp_path, WorkerCount("worker-1", 10, 0, at=BEGIN, most=10))
+
+        line = " ".join(run(tmp_path).stdout.split())
+
+        assert "(1 ended without a stop record and made up to 20 more)" in line
+
+    def test_one_that_runs_is_as_it_should_be(self, tmp_path: Path) -> None:
+        write_running(tmp_path, WorkerCount("worker-1", 10, 0, at=time.time_ns(), most=10))
+
+        assert "stop record" not in run(tmp_path).stdout
 
 
 class TestWindow:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,16 @@ def worded(value: dict[str, Any]) -> str:
     return str(held).lower() if isinstance(held, bool) else str(held)
 
 
+def collected(name: str, *batches: list[str]) -> CollectorTraces:
+    """Return the table into which the exporter has written the lines, batch by batch."""
+    client = clickhouse()
+    client.command(CREATE.format(name=name))
+    for lines in batches:
+        rows = [row for line in lines for row in exported(line)]
+        client.insert(name, rows, column_names=COLUMNS)
+    return CollectorTraces(ibis.clickhouse.from_connection(client).table(name))
+
+
 @needs_clickhouse
 def test_the_collectors_table_gives_the_counts_of_the_files_that_it_was_sent(
     tmp_path: Path,
@@ -125,17 +136,28 @@ def test_the_collectors_table_gives_the_counts_of_the_files_that_it_was_sent(
     file.line(json.dumps(traces(span(attributes.PAIR_SPAN, {}), scope="somebody else")))
     file.stop()
     lines = file.path.read_text().splitlines()
-    rows = [row for line in lines for row in exported(line)]
-    client = clickhouse()
-    client.command(CREATE.format(name="otel_traces"))
-    client.insert("otel_traces", rows, column_names=COLUMNS)
-    client.insert("otel_traces", rows[:31], column_names=COLUMNS)  # it was sent twice
-
     edges = {"amount": [1.0, 10.0]}
-    connection = ibis.clickhouse.from_connection(client)
-    found = aggregate(CollectorTraces(connection.table("otel_traces")), feature_edges=edges)
+    found = aggregate(collected("otel_traces", lines, lines[:31]), feature_edges=edges)
 
     again = tmp_path / "again.jsonl"
     again.write_text("\n".join(lines[:31]) + "\n")
     assert_equal(found, aggregate(FramePairs(read_all(tmp_path)), feature_edges=edges))
     assert found.duplicates == 30
+
+
+@needs_clickhouse
+def test_the_collectors_table_tells_how_workers_ended(tmp_path: Path) -> None:
+    """The start and stop records are spans, and were sent with the pairs."""
+    ended, killed = PairFile(tmp_path, "ended"), PairFile(tmp_path, "killed")
+    for file in (ended, killed):
+        file.start()
+        for _ in range(20):
+            file.pair()
+    ended.stop(pairs=25, dropped=5)
+    lines = [line for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
+    found = collected("ends_of_workers", lines, lines[:30]).accounting
+    of_files = read_all(tmp_path).accounting
+    assert found.workers == of_files.workers
+    assert (found.found, found.expected) == (40, 45)
+    [open_end] = found.open_ends(datetime.now(UTC))
+    assert (open_end.worker, open_end.may_lack) == ("killed", None)

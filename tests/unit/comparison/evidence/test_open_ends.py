@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from comparison.engines.sources import open_source
+from comparison.engines.sources import PairSource, open_source
+from comparison.engines.tables import TablePairs
 from comparison.judgement.judge import (
     FlagPairs,
     LabelsAndReferences,
@@ -42,10 +43,14 @@ def file(tmp_path: Path) -> PairFile:
 
 
 def checks(folder: Path, now: datetime, unknown_loss: float = 0.001) -> dict[str, Check]:
+    return checks_of(open_source(folder), now, unknown_loss)
+
+
+def checks_of(source: PairSource, now: datetime, unknown_loss: float = 0.001) -> dict[str, Check]:
     step = {"stage": "shadow", "rollout": 0, "hold": "0s", "min_pairs": 1}
     limits = {"advance": {"unknown_loss": unknown_loss}}
     playbook = Playbook.model_validate({"flag": FLAG, "steps": [step], "gate": limits})
-    found = FlagPairs(FLAG, open_source(folder))
+    found = FlagPairs(FLAG, source)
     _, judgement = judge(
         found, playbook, now=now, window=TimeWindow(), additions=LabelsAndReferences()
     )
@@ -85,6 +90,12 @@ def test_one_without_end_and_count_holds_by_name(file: PairFile, tmp_path: Path)
     check = checks(tmp_path / "pairs", LATER)["worker_ends"]
     assert check.outcome is Outcome.INCONCLUSIVE
     assert f"worker w1 (last seen {NOW:%Y-%m-%d %H:%M}" in check.reason
+    assert "nobody knows" in check.reason
+
+
+def test_a_playbook_may_accept_that_nobody_knows(file: PairFile, tmp_path: Path) -> None:
+    check = checks(tmp_path / "pairs", LATER, unknown_loss=1)["worker_ends"]
+    assert check.outcome is Outcome.PASS
     assert "nobody knows" in check.reason
 
 
@@ -134,3 +145,14 @@ def test_a_later_compaction_knows_more(file: PairFile, tmp_path: Path) -> None:
     assert not read_pairs(into).accounting.workers[0].stopped
     count.write(1000, 0, closed=True)
     assert read_pairs(compacted(tmp_path / "pairs")).accounting.workers[0].stopped
+
+
+@pytest.mark.parametrize(("limit", "outcome"), [(0.99, Outcome.INCONCLUSIVE), (1, Outcome.PASS)])
+def test_a_table_of_pairs_alone_says_nothing_of_the_ends(
+    file: PairFile, tmp_path: Path, limit: float, outcome: Outcome
+) -> None:
+    file.stop()
+    rows = TablePairs(open_source(tmp_path / "pairs").table(), "a table")
+    check = checks_of(rows, LATER, limit)["worker_ends"]
+    assert check.outcome is outcome
+    assert "without the records of the workers" in check.reason

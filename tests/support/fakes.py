@@ -224,13 +224,13 @@ class FakeClock:
         self.now += seconds
 
 
-def eventually(condition: Callable[[], object], within: float = 60.0) -> bool:
+def eventually(condition: Callable[[], object], within: float = 60.0, pause: float = 0.002) -> bool:
     """Say whether `condition` comes true, though the machine has little time for it."""
     last = time.monotonic() + within
     while not condition():
         if time.monotonic() > last:
             return False
-        time.sleep(0.002)
+        time.sleep(pause)
     return True
 
 

@@ -30,8 +30,8 @@ AMOUNT = 0.7
 """What is asked unless a test says otherwise: an alarm of the candidate at its own threshold."""
 
 
-ON_DISK = 1.5
-"""Seconds from an answer to its pair on disk, and a little."""
+_ASKED_AGAIN = 1.5
+"""Seconds after which workers are asked anew: of several, one may have got no question."""
 
 LastPair = Mapping[str, Any]
 """Attributes of a pair's span, by name."""
@@ -113,18 +113,17 @@ class FlaggedService:
     def follows(self, sees: Callable[[LastPair], object], within: float = 60.0) -> None:
         """Ask until the last pair of every worker satisfies `sees`; fail after some seconds."""
         deadline = time.monotonic() + within
+        asked = time.time_ns()
         while True:
-            asked = time.time_ns()
             self.ask(f"probe-{next(self._probes)}" for _ in range(4 * self._workers))
             last: list[LastPair] = []
 
-            def complete(asked: int = asked) -> bool:
+            def complete() -> bool:
                 nonlocal last
-                time.sleep(0.05)
                 last = [pair for pair in self._last_pairs() if pair["begin"] >= asked]
                 return len(last) == self._workers
 
-            if eventually(complete, ON_DISK) and all(map(sees, last)):
+            if eventually(complete, _ASKED_AGAIN, pause=0.05) and all(map(sees, last)):
                 return
             assert time.monotonic() < deadline, f"not followed: {last}"
 

@@ -73,19 +73,27 @@ image: $(STAMP) ## Build the container image, run it, stop it under load (Debian
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah debootstrap >/dev/null; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.image
 
-tools: $(BIN)/prometheus ## Get what some tests want from Debian: Chromium (as root), Prometheus.
+tools: $(BIN)/prometheus-alertmanager ## Get what some tests want from Debian: Chromium (as root), Prometheus, Alertmanager.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
 		--no-install-recommends chromium >/dev/null; } || \
 		echo "Chromium is not installed: the browser tests will be skipped"
 
-# Taken out of Debian's package and not installed, which would start a Prometheus server.
-$(BIN)/prometheus: $(STAMP)
+# Taken out of Debian's packages and not installed, which would start the servers and need root.
+# Debian's Alertmanager has the folder of its templates built in: it becomes that in which it runs.
+TEMPLATES := /usr/share/prometheus/alertmanager
+HERE := .$(shell printf '%s' $(TEMPLATES) | cut -c2- | sed 's|.|/|g')
+
+$(BIN)/prometheus-alertmanager: $(STAMP)
 	@{ command -v apt-get >/dev/null && apt-get update -qq; cd $(VENV) && \
-		apt-get download -qq prometheus && dpkg -x prometheus_*.deb debian && \
-		install debian/usr/bin/promtool debian/usr/bin/prometheus bin/ && \
-		rm -rf debian prometheus_*.deb; } 2>/dev/null || \
-		echo "Prometheus is not here: the tests of alerts and dashboard will be skipped"
+		apt-get download -qq prometheus prometheus-alertmanager && \
+		for package in prometheus*.deb; do dpkg -x $$package debian || exit 1; done && \
+		LC_ALL=C sed -i 's|$(TEMPLATES)|$(HERE)|g' debian/usr/bin/prometheus-alertmanager && \
+		mkdir -p share/alertmanager && cp debian$(TEMPLATES)/*.tmpl share/alertmanager && \
+		install debian/usr/bin/promtool debian/usr/bin/prometheus \
+			debian/usr/bin/prometheus-alertmanager bin/ && \
+		rm -rf debian prometheus*.deb; } 2>/dev/null || \
+		echo "Prometheus is not here: the tests of alerts, alarms and dashboard will be skipped"
 
 lock: ## Write requirements.lock anew from pyproject.toml.
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group examples --group docs --group lint --universal \

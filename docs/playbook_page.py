@@ -18,6 +18,7 @@ from flags.playbook.model import (
     SideThresholds,
     Step,
 )
+from flags.playbook.operational import OperationalAlarm, ValueLimits
 
 PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
 
@@ -61,6 +62,13 @@ _SECTIONS: Final = (
     ("An output", "By its name under `outputs`.", OutputPlan),
     ("Its `threshold`", "", SideThresholds),
     ("A segment", "By its name under `segments`.", SegmentPlan),
+    (
+        "An operational alarm",
+        "By a name of your choice under `alarms`, with one of `prometheus`, `alertmanager` and "
+        "`webhook`:\n[operational alarms](../how-to/alarms.md).",
+        OperationalAlarm,
+    ),
+    ("Its limits", "Of the value that is asked for.", ValueLimits),
 )
 
 _KINDS: Final = {"string": "text", "number": "number", "integer": "whole number"}
@@ -72,6 +80,8 @@ _PARTS: Final = {
     "SideThresholds": "[thresholds](#its-threshold)",
     "OutputPlan": "[outputs](#an-output) by name",
     "SegmentPlan": "[segments](#a-segment) by name",
+    "OperationalAlarm": "[operational alarms](#an-operational-alarm) by name",
+    "ValueLimits": "[limits](#its-limits)",
     "Step": "list of [steps](#a-step)",
 }
 
@@ -113,6 +123,8 @@ def _default(model: type[BaseModel], name: str) -> str:
         return f"`{duration_text(default)}`"
     if default is None or isinstance(default, BaseModel | dict):
         return "none given"
+    if isinstance(default, str):
+        return f"`{default}`"
     return "as below" if isinstance(default, tuple) else f"`{default:g}`"
 
 

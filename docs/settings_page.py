@@ -33,6 +33,12 @@ _OTHERS: Final = """\
 `UNLEASH_URL` is read too. |
 | `MIGRATION_AUDIT` | the commands that move the flag | File in which each change is recorded; \
 default `migration-audit.jsonl`. |
+| `PROMETHEUS_URL` | the commands that judge pairs | Where the playbook's PromQL \
+[alarms](../how-to/alarms.md) are asked; its bearer token is in `PROMETHEUS_TOKEN`. |
+| `ALERTMANAGER_URL` | the commands that judge pairs | Where its alerts are asked; its bearer \
+token is in `ALERTMANAGER_TOKEN`. |
+| `MIGRATION_LOOKS` | the commands that judge pairs | File of looks at operational \
+alarms; default `migration-looks.jsonl`. |
 | `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard` | Folder that unleash-server is installed \
 into; default `~/.cache/bentoml-flags`. |
 | `PLACEMENT` | the reference service | `embedded` (its default) or `runners`. |

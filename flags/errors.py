@@ -21,6 +21,8 @@ FlagsError
     OtherFlagError              the service follows another flag than the one asked for
     AuditUnwritableError        a change cannot be written to the audit file
     PlaybookError               the playbook is missing, cannot be read, or says what cannot be
+    VariableMissingError        a `${NAME}` of the playbook is not in the environment
+    AlarmUnknownError           the source of an operational alarm gives no usable answer
 """
 
 
@@ -106,3 +108,11 @@ class AuditUnwritableError(FlagsError):
 
 class PlaybookError(FlagsError):
     """The playbook is missing, cannot be read or written, or says what cannot be."""
+
+
+class VariableMissingError(FlagsError):
+    """A variable that the playbook names is not in the environment."""
+
+
+class AlarmUnknownError(FlagsError):
+    """The source of an operational alarm cannot be asked, or gives no usable answer."""

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -53,3 +54,33 @@ def lock_file(descriptor: int, *, wait: bool = False, shared: bool = False) -> b
 def unlock_file(descriptor: int) -> None:
     """Give the lock back and keep the file open."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def locked_to_append(path: Path) -> Iterator[int]:
+    """Yield the descriptor of a file that no other process appends to meanwhile.
+
+    One that is not there yet is made, readable for its owner only. Raises OSError.
+    """
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock_file(file, wait=True)
+        yield file
+    finally:
+        os.close(file)  # and the lock with it
+
+
+def append_lines(file: int, lines: bytes) -> None:
+    """Write whole lines to the disk, all or nothing; the file is from `locked_to_append`."""
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        lines = b"\n" + lines  # a line that was torn by a crash stays one of its own
+    try:
+        written = os.write(file, lines)
+        if written < len(lines):  # the disk is full
+            written += os.write(file, lines[written:])
+        os.fsync(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
+        raise

@@ -63,9 +63,10 @@ def advance(
         from comparison.judgement.pairs_judge import PairsJudge
 
         place = FlagPlace.of(admin, given.plan())
-        grounds = _grounds(
-            PairsJudge(given.pairs, given.labels, given.reference), place, override, json_file
+        judge = PairsJudge(
+            given.pairs, given.labels, given.reference, ask_alarms=given.ask_alarms()
         )
+        grounds = _grounds(judge, place, override, json_file)
         _move(admin, place, grounds, audit)
 
 

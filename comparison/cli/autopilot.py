@@ -109,7 +109,14 @@ def autopilot(
             problem = VerdictFile(json_file).write(evidence, judgement) if json_file else None
             _warn(*([problem] if problem else []))
 
-        judge = PairsJudge(given.pairs, given.labels, given.reference, tell, will_retry=not once)
+        judge = PairsJudge(
+            given.pairs,
+            given.labels,
+            given.reference,
+            tell,
+            will_retry=not once,
+            ask_alarms=given.ask_alarms(_warn),
+        )
         pilot = Autopilot(
             admin, plan, judge, resumed=resume, account=account, record=keep, alone=file.alone
         )

@@ -56,13 +56,15 @@ def gate(
 
         plan = read_playbook(given.playbook)
         found = FlagPairs.at(given.pairs, given.flag or plan.flag)
+        now = datetime.now(UTC)
         evidence, judgement = judge(
             found,
             plan,
-            now=datetime.now(UTC),
+            now=now,
             step=step,
             window=TimeWindow(since, until),
             additions=LabelsAndReferences.read(given.labels, given.reference),
+            readings=given.ask_alarms()(plan, now),
         )
         if html_file:
             from comparison.report.html.page import render

@@ -1,6 +1,7 @@
 """The options, refusals and output files shared by the commands over pairs."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,14 @@ import click
 from comparison.errors import ComparisonError
 from flags.cli.options import Command, packed, with_options
 from flags.errors import FlagsError, OtherFlagError
+from flags.operate import look_file
+from flags.operate.alarms.looks import AlarmLooks
+from flags.operate.alarms.sources import AlarmSources
 from flags.operate.audit import DEFAULT
 from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
+from flags.printable import printable
 
 
 class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
@@ -128,18 +133,26 @@ def write(path: Path, content: bytes) -> None:
         raise Refusal(f"{path}: {error.strerror or error}") from error
 
 
+def warn(problem: str) -> None:
+    """Print a warning on stderr."""
+    click.echo(f"Warning: {printable(problem)}", err=True)
+
+
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """What the gate judges: pairs, their labels, a reference, by which playbook."""
+    """What the gate judges: pairs, their labels, a reference, by which playbook, and alarms."""
 
     pairs: Path
     playbook: Path
     flag: str | None
     labels: Path | None
     reference: Path | None
+    prometheus: str | None
+    alertmanager: str | None
+    looks: Path
 
     def plan(self) -> Playbook:
         """Read the playbook; raises OtherFlagError if it is that of another flag."""
@@ -149,6 +162,11 @@ class GateInput:
                 f"{self.playbook} is the playbook of {plan.flag}, not of {self.flag}"
             )
         return plan
+
+    def ask_alarms(self, warn: Callable[[str], object] = warn) -> AlarmLooks:
+        """Return what asks for the playbook's operational alarms."""
+        sources = AlarmSources(self.prometheus, self.alertmanager, os.environ)
+        return AlarmLooks(sources, look_file.LookFile(self.looks), warn)
 
 
 _EVIDENCE: Final = (
@@ -163,6 +181,30 @@ _EVIDENCE: Final = (
     click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the playbook's."),
     labels_option,
     reference_option,
+    click.option(
+        "--prometheus",
+        metavar="URL",
+        envvar="PROMETHEUS_URL",
+        show_envvar=True,
+        help="Where the playbook's PromQL alarms are asked; the token is in PROMETHEUS_TOKEN.",
+    ),
+    click.option(
+        "--alertmanager",
+        metavar="URL",
+        envvar="ALERTMANAGER_URL",
+        show_envvar=True,
+        help="Where its alerts are asked; the token is in ALERTMANAGER_TOKEN.",
+    ),
+    click.option(
+        "--looks",
+        metavar="FILE",
+        type=_FILE,
+        default=look_file.DEFAULT,
+        show_default=True,
+        envvar="MIGRATION_LOOKS",
+        show_envvar=True,
+        help="Where looks at operational alarms are kept, one JSON line each.",
+    ),
 )
 
 audit_option = click.option(

@@ -64,9 +64,10 @@ def retire(
 
         place = FlagPlace.of(admin, given.plan())
         try:
-            evidence, judgement = PairsJudge(given.pairs, given.labels, given.reference).judged(
-                place.plan, place.run, datetime.now(UTC)
+            judge = PairsJudge(
+                given.pairs, given.labels, given.reference, ask_alarms=given.ask_alarms()
             )
+            evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
         except NOT_YET as problem:
             raise _NotRetired(Decision.HOLD, str(problem)) from problem
         print_verdict(evidence, judgement, Console(highlight=False))

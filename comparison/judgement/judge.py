@@ -1,6 +1,6 @@
 """The whole way of the gate, offline: from pairs and a playbook to a judgement."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from comparison.labels import Labels, load_labels
 from comparison.pairs.reader import Pairs
 from comparison.summary.figures import nothing_found
 from flags.gate import decide
+from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook
 
@@ -198,10 +199,12 @@ def judge(
     step: str | None = None,
     window: TimeWindow,
     additions: LabelsAndReferences,
+    readings: Sequence[AlarmReading] = (),
 ) -> tuple[Evidence, Judgement]:
     """Judge a step of a playbook, that of the newest rollout if it is not named.
 
-    Raises StepNotFoundError if the playbook has no such step.
+    `readings` are those of operational alarms up to now. Raises StepNotFoundError if the playbook
+    has no such step.
     """
     chosen = chosen_step(playbook, step) if step else step_at(playbook, found.run().rollout)
     taken = take_evidence(
@@ -213,4 +216,6 @@ def judge(
         label_delay=playbook.label_cut_off,
         thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
     )
+    alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
+    taken = replace(taken, operational=alarms)
     return taken, Judgement(playbook, chosen, decide(taken, playbook, chosen))

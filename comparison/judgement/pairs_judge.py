@@ -1,6 +1,6 @@
 """A judge of the step that a flag is at, by the pairs made since."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,8 @@ from comparison.errors import (
 from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from flags.gate import Decision
+from flags.gate.alarm_states import AlarmReading, operational_alarms
+from flags.gate.decide import decide_without_pairs
 from flags.gate.evidence import Evidence
 from flags.operate.current_step import StepPosition, current_step, possible_steps, why_not_judged
 from flags.operate.history import Run
@@ -24,6 +26,14 @@ from flags.playbook.model import Playbook
 
 NOT_YET: Final = (NoPairsError, RolloutNotFoundError, WindowEmptyError, NothingToJudgeError)
 """What time or another rollout mends: right after a move, there are no pairs."""
+
+
+AskAlarms = Callable[[Playbook, datetime], Sequence[AlarmReading]]
+"""Asks for the operational alarms of a playbook; returns this reading and the earlier ones."""
+
+
+def _none(_plan: Playbook, _now: datetime) -> Sequence[AlarmReading]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +47,25 @@ class PairsJudge:
     """Is told what was judged each time it is called."""
     will_retry: bool = True
     """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
+    ask_alarms: AskAlarms = _none
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
-        """Judge the present run; problems with the pairs are in `missing` of the result."""
+        """Judge the present run; problems with the pairs are in `missing` of the result.
+
+        Where there are no pairs to judge, operational alarms alone may roll back.
+        """
+        readings = self.ask_alarms(plan, now)
         try:
-            evidence, judgement = self.judged(plan, run, now)
+            evidence, judgement = self._judged(plan, run, now, readings)
         except ComparisonError as problem:
             if not self.will_retry and not isinstance(problem, NOT_YET):
                 raise
             standing = possible_steps(plan, run)
-            return StepVerdict(standing[0].step if standing else None, None, str(problem))
+            if not standing:
+                return StepVerdict(None, None, str(problem))
+            step, since = standing[0].step, standing[0].since
+            alarms = operational_alarms(plan, readings, since, now)
+            return StepVerdict(step, decide_without_pairs(alarms, plan, step.rollout), str(problem))
         if self.tell is not None:
             self.tell(evidence, judgement)
         return StepVerdict(judgement.step, judgement.verdict)
@@ -56,6 +75,11 @@ class PairsJudge:
 
         Of several steps at its rollout, the first that its gate does not let go.
         """
+        return self._judged(plan, run, now, self.ask_alarms(plan, now))
+
+    def _judged(
+        self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]
+    ) -> tuple[Evidence, Judgement]:
         additions = LabelsAndReferences.read(self.labels, self.reference)
         found = FlagPairs.at(self.pairs, plan.flag)
         judged: list[tuple[Evidence, Judgement]] = []
@@ -64,9 +88,16 @@ class PairsJudge:
             # The flag may have been there long before the service: a hold begins with its pairs.
             first = found.first(standing.step.rollout, standing.since)
             window = TimeWindow(first or standing.since, now)
-            step = standing.step.name
             judged.append(
-                judge(found, plan, now=now, step=step, window=window, additions=additions)
+                judge(
+                    found,
+                    plan,
+                    now=now,
+                    step=standing.step.name,
+                    window=window,
+                    additions=additions,
+                    readings=readings,
+                )
             )
             return judged[-1][1].verdict.decision is Decision.ADVANCE
 

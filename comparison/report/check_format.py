@@ -72,7 +72,7 @@ class WrittenCheck:
 
     title: str
     about: str
-    """Output and segment, empty for a check of the whole service."""
+    """Output and segment, or an alarm's name; empty for a check of the whole service."""
     outcome: str
     sign: str
     figure: str
@@ -88,7 +88,7 @@ def write_check(check: Check, *, named: bool) -> WrittenCheck:
     """Return the cells of a check; `named` puts the output's name, where there are several."""
     write = _UNITS.get(check.name, number)
     known = check.low is not None or check.high is not None
-    about = (check.output if named else None, check.segment)
+    about = (check.output if named else None, check.segment, check.subject)
     return WrittenCheck(
         title=title(check.name),
         about=", ".join(part for part in about if part),

@@ -1,10 +1,13 @@
 """The decision of the gate. It is pure: no clock, no file, no random numbers."""
 
+from collections.abc import Sequence
+
 from flags.gate.checks.alarms import alarm_checks
 from flags.gate.checks.health import health_checks
 from flags.gate.checks.integrity import integrity_checks
+from flags.gate.checks.operational import operational_checks
 from flags.gate.checks.quality import quality_checks
-from flags.gate.evidence import Evidence
+from flags.gate.evidence import Evidence, OperationalAlarm
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step
 
@@ -16,9 +19,12 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
     where anything has failed, or a required check has not passed. Else ADVANCE: to the next step,
     or after the last to the end of the primary.
     """
-    integrity = tuple(integrity_checks(evidence, playbook, step))
+    order = (
+        *operational_checks(evidence.operational, playbook),
+        *integrity_checks(evidence, playbook, step),
+    )
     checks = (
-        *integrity,
+        *order,
         *health_checks(evidence, playbook, step),
         *alarm_checks(evidence, playbook, step),
         *quality_checks(evidence, playbook, step),
@@ -35,13 +41,24 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
         if grave:
             reasons += ("HOLD and not ROLLBACK: at 0 % the candidate answers nobody",)
         return Verdict(Decision.HOLD, checks, reasons)
-    passed = [each for each in checks if each.required and _tells(each, integrity)]
+    passed = [each for each in checks if each.required and _tells(each, order)]
     return Verdict(Decision.ADVANCE, checks, _reasons(passed, several))
 
 
-def _tells(check: Check, integrity: tuple[Check, ...]) -> bool:
+def decide_without_pairs(
+    alarms: Sequence[OperationalAlarm], playbook: Playbook, rollout: float
+) -> Verdict | None:
+    """Return ROLLBACK where operational alarms alone ask for it, else None: pairs are needed."""
+    checks = tuple(operational_checks(alarms, playbook))
+    grave = [each for each in checks if each.rolls_back]
+    if not grave or rollout <= 0:
+        return None
+    return Verdict(Decision.ROLLBACK, checks, _reasons(grave, several=False))
+
+
+def _tells(check: Check, order: tuple[Check, ...]) -> bool:
     """Say whether a check that has passed is worth a reason: that all is in order is not."""
-    return check not in integrity or check.name in {"hold_time", "pairs", "labels"}
+    return check not in order or check.name in {"hold_time", "pairs", "labels"}
 
 
 def _reasons(checks: list[Check], several: bool) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """The evidence on one stage: counts and plain figures of the pairs of a window.
 
-`comparison` computes it from pairs, `flags.gate` reads it. Counts come with their table, so that
+`comparison` computes it from pairs, and from the readings of operational alarms; `flags.gate` reads
+it. Counts come with their table, so that
 the gate can put confidence sequences around them; figures that only describe say so.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 DURATION_EDGES: Final = tuple(1e-5 * 1.05**step for step in range(331))
@@ -314,9 +316,43 @@ class Drift:
     """Tag of the model that the reference is stored with."""
 
 
+class AlarmState(StrEnum):
+    """What one look at an operational alarm found."""
+
+    PASS = "pass"  # noqa: S105  # no password
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmPeriod:
+    """Hold looks in a row, from `since` to `until`, at which an alarm was in the same state."""
+
+    state: AlarmState
+    since: datetime
+    until: datetime
+    looks: int
+    figure: float | None
+    """Of the last look; None where there is no value."""
+    limit: float | None
+    """The one that the figure is beyond, or the nearest."""
+    reason: str
+    """Of the last look, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationalAlarm:
+    """Hold what the looks of a window found of one operational alarm, in order of time."""
+
+    name: str
+    source: str
+    periods: tuple[AlarmPeriod, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Hold everything that the pairs of one window say."""
+    """Hold everything that is known of one window: its pairs, and what was asked meanwhile."""
 
     source: str
     window: Window
@@ -326,3 +362,4 @@ class Evidence:
     drift: tuple[Drift, ...]
     notes: tuple[str, ...]
     """What was noticed on the way, in words: clock skew, mixed models, torn lines, ..."""
+    operational: tuple[OperationalAlarm, ...] = ()

@@ -51,6 +51,8 @@ class Check:
     """Whether ADVANCE needs a PASS; else only a FAIL counts."""
     needed: int | None = None
     """About how many more pairs (labels, for quality) decide it at the present rates."""
+    subject: str | None = None
+    """What it is about, by its name in the playbook, e.g. that of an operational alarm."""
 
 
 @dataclass(frozen=True, slots=True)

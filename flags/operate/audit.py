@@ -2,7 +2,6 @@
 
 import contextlib
 import getpass
-import os
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from flags.errors import AuditUnwritableError
-from flags.files import lock_file
+from flags.files import append_lines, locked_to_append
 from flags.monitoring.views import FlagView
 from flags.printable import printable_json
 from flags.unleash.admin import UnleashAdmin
@@ -155,10 +154,7 @@ class AuditFile:
         line = printable_json({"kind": kind, **_plain(entry)}) + b"\n"
         try:
             with self._locked() as file:
-                size = os.fstat(file).st_size
-                if size and os.pread(file, 1, size - 1) != b"\n":
-                    line = b"\n" + line  # a line that was torn by a crash stays one of its own
-                _write(file, line, size)
+                append_lines(file, line)
         except OSError as error:
             raise AuditUnwritableError(
                 f"the audit file {self.path} cannot be written: {error.strerror}"
@@ -186,30 +182,13 @@ class AuditFile:
         if self._held is not None:
             yield self._held
             return
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        file = os.open(self.path, flags, 0o600)
-        try:
-            lock_file(file, wait=True)
+        with locked_to_append(self.path) as file:
             yield file
-        finally:
-            os.close(file)  # and the lock with it
 
 
 def _plain(entry: FlagChange | Confirmation) -> dict[str, object]:
     plain: dict[str, object] = orjson.loads(printable_json(entry))
     return plain
-
-
-def _write(file: int, line: bytes, size: int) -> None:
-    try:
-        written = os.write(file, line)
-        if written < len(line):  # the disk is full
-            written += os.write(file, line[written:])
-        os.fsync(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(file, size)
-        raise
 
 
 def _parsed(line: bytes) -> FlagChange | Confirmation | None:

@@ -3,18 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flags.playbook.durations import DURATION_PATTERN, duration
+from flags.playbook.operational import OperationalAlarm
+from flags.playbook.part import Duration, Part
 from flags.playbook.stages import Stage
 
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(
-        duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]
-    ),
-]
 Share = Annotated[float, Field(ge=0, le=1)]
 Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
@@ -28,24 +23,7 @@ def dotted(place: Place) -> str:
     return "".join(words).lstrip(".")
 
 
-def _is_part(default: Any) -> bool:
-    return isinstance(default, BaseModel | dict)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_default(cls, value: Any) -> Any:
-        """Read `gate:` with nothing below it, since all of it is a comment, as not given."""
-        if not isinstance(value, dict):
-            return value
-        parts = {name for name, field in cls.model_fields.items() if _is_part(field.default)}
-        return {key: each for key, each in value.items() if each is not None or key not in parts}
-
-
-class AdvanceLimits(_Part):
+class AdvanceLimits(Part):
     """What must be shown before the next step: every interval within its limits."""
 
     completeness: Share = Field(
@@ -103,7 +81,7 @@ class AdvanceLimits(_Part):
     )
 
 
-class RollbackLimits(_Part):
+class RollbackLimits(Part):
     """What rolls back once it is shown: an interval wholly beyond its limit."""
 
     alarm_ratio: Ratio = Field(
@@ -122,7 +100,7 @@ class RollbackLimits(_Part):
     recall_loss: Share = Field(0.10, description="Recall that the candidate loses, above.")
 
 
-class Gate(_Part):
+class Gate(Part):
     """The limits of a step. What is not given is taken over from the playbook's own gate."""
 
     advance: AdvanceLimits = Field(AdvanceLimits(), description="What must be shown to go on.")
@@ -144,7 +122,7 @@ class Gate(_Part):
         ]
 
 
-class SideThresholds(_Part):
+class SideThresholds(Part):
     """The score from which each side fires; not given, the recorded one counts."""
 
     primary: float | None = Field(None, allow_inf_nan=False, description="Of the primary.")
@@ -156,7 +134,7 @@ class SideThresholds(_Part):
         return {side: threshold for side, threshold in self if threshold is not None}
 
 
-class OutputPlan(_Part):
+class OutputPlan(Part):
     """What holds for one output only."""
 
     threshold: SideThresholds = Field(
@@ -165,13 +143,13 @@ class OutputPlan(_Part):
     gate: Gate = Field(Gate(), description="Limits that differ for this output.")
 
 
-class SegmentPlan(_Part):
+class SegmentPlan(Part):
     """What holds for one segment only, all of its values."""
 
     gate: Gate = Field(Gate(), description="Limits that differ for this segment.")
 
 
-class Step(_Part):
+class Step(Part):
     """One rollout, how long it is held, and what is wanted before the next one."""
 
     stage: Literal[Stage.SHADOW, Stage.CANARY, Stage.RAMP, Stage.DEPRECATION] = Field(
@@ -212,7 +190,7 @@ DEFAULT_STEPS: Final = (
 )
 
 
-class Playbook(_Part):
+class Playbook(Part):
     """The plan of one migration."""
 
     flag: str = Field(min_length=1, description="Key of the flag.")
@@ -233,6 +211,9 @@ class Playbook(_Part):
     segments: Annotated[dict[str, SegmentPlan], BeforeValidator(_empty_is_default)] | None = Field(
         None, description="Segments that are checked, by name; all that are recorded if not given."
     )
+    alarms: Annotated[dict[str, OperationalAlarm], BeforeValidator(_empty_is_default)] = Field(
+        {}, description="Operational alarms, by names of your choice; each look asks them all."
+    )
     features: tuple[str, ...] | None = Field(
         None, description="Features whose drift is described; all that are recorded if not given."
     )
@@ -246,6 +227,10 @@ class Playbook(_Part):
         for where, gate in self._gates():
             for name, message in gate.conflicts():
                 raise _conflict((*where, "gate", "advance", name), message)
+        for name, alarm in self.alarms.items():
+            if wrong := alarm.conflict():
+                key, message = wrong
+                raise _conflict(("alarms", name, key), message)
         before: Step | None = None
         for index, step in enumerate(self.steps):
             if wrong := _misplaced(before, step):

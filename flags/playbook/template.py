@@ -42,6 +42,17 @@ _EXAMPLES: Final = """\
 #       advance: {segment_alarm_ratio: 2}
 #       rollback: {segment_alarm_ratio: 3}
 
+# Operational alarms: what else must be quiet. A firing one holds, a lasting one rolls back.
+# alarms:
+#   review_queue:
+#     prometheus: sum(review_queue_length)
+#     hold: {above: 200}
+#     rollback: {above: 500}
+#   pages:
+#     alertmanager: [severity=page, team=fraud]
+#   change_freeze:
+#     webhook: https://change.example/freeze
+
 # Features whose drift is described. Left out: all recorded ones.
 # features: [amount, customer_age]
 """

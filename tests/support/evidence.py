@@ -13,6 +13,7 @@ from flags.gate.evidence import (
     Health,
     Integrity,
     Interval,
+    OperationalAlarm,
     Output,
     Paired,
     Quality,
@@ -98,6 +99,7 @@ def evidence(
     window: dict[str, Any] | None = None,
     integrity: dict[str, Any] | None = None,
     health: dict[str, Any] | None = None,
+    operational: Sequence[OperationalAlarm] = (),
 ) -> Evidence:
     until = SINCE + held
     active = round(pairs * rollout / 100)
@@ -136,4 +138,5 @@ def evidence(
         outputs=outputs or (output(),),
         drift=(),
         notes=(),
+        operational=tuple(operational),
     )

@@ -152,7 +152,7 @@ class Operator:
     def _admin(self, *_: object, **__: object) -> PaperAdmin:
         return self._scene.flag.admin(OPERATOR)
 
-    def _judge(self, *_: object) -> "Operator":
+    def _judge(self, *_: object, **__: object) -> "Operator":
         return self
 
     def judged(self, plan: Playbook, run: Run, _now: datetime) -> tuple[Evidence, Judgement]:

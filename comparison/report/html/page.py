@@ -26,6 +26,7 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import count_outcomes, gravest_first, write_check
 from comparison.report.html.charts.alarms import RatioLimits
 from comparison.report.html.health_view import HealthView
+from comparison.report.html.operational_view import operational_views
 from comparison.report.html.output_view import OutputView
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.verdict import Decision
@@ -88,6 +89,7 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
             sections=list(_sections(evidence, outputs, judgement)),
             counts=count_outcomes(checks),
             checks=[write_check(check, named=len(outputs) > 1) for check in checks],
+            operational=operational_views(evidence),
             outputs=outputs,
             health=HealthView.of(evidence.health),
         )
@@ -133,6 +135,8 @@ def _sections(
 ) -> Iterator[Section]:
     if judgement:
         yield Section("checks", "Checks")
+    if evidence.operational:
+        yield Section("operational", "Operational alarms")
     for view in outputs:
         of_output = f" ({view.output.name[:BRIEF]})" if len(outputs) > 1 else ""
         yield Section(f"{view.anchor}-alarms", f"Alarms{of_output}")

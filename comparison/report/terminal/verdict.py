@@ -8,6 +8,7 @@ from rich.text import Text
 from comparison.evidence.number_format import percent, plural, printable, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
+from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence
@@ -32,6 +33,7 @@ def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) ->
     """Print everything, the verdict last, where the eye is when the prompt returns."""
     _print_header(evidence, judgement, console)
     _print_checks(evidence, judgement, console)
+    print_operational(evidence, console)
     for output in evidence.outputs:
         print_quality(output, console)
     for said in evidence.notes:

@@ -354,3 +354,27 @@ def test_without_the_extra_one_line_says_what_to_install(folder: Path) -> None:
         "Error: ibis is not installed: it comes with the extra `comparison` of bentoml-flags "
         "(in a clone: pip install '.[comparison]')\n"
     )
+
+
+# --- operational alarms ---------------------------------------------------------------------------
+
+
+def test_a_look_at_an_alarm_is_kept_and_its_failure_holds_and_is_on_the_page(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs").symlink_to(folder / "agreeing")
+    (tmp_path / "playbook.yaml").write_text(
+        PLAYBOOK + "alarms: {pages: {alertmanager: [severity=page]}}\n"
+    )
+    looks, page = tmp_path / "looks.jsonl", tmp_path / "page.html"
+    options = ("--alertmanager", "http://127.0.0.1:9", "--looks", looks, "--html", page)
+    for count in (1, 2):
+        result = run(tmp_path, "pairs", *options, until=datetime.now(UTC) + timedelta(hours=1))
+        assert result.exit_code == 10
+        assert looks.read_text().count('"alarm":"pages"') == count
+    assert "operational alarm pages: not known: http://127.0.0.1:9 cannot be asked" in words(
+        result.output
+    )
+    assert "alertmanager: severity=page" in page.read_text()
+    earlier = run(tmp_path, "pairs", *options)
+    assert "operational alarm pages: nobody has asked within this time" in words(earlier.output)

@@ -1,5 +1,7 @@
 """Judging the step that a flag is at by the pairs made since."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from comparison.judgement.pairs_judge import PairsJudge
 from flags.export import attributes
 from flags.gate import Decision
+from flags.gate.alarm_states import AlarmReading
 from flags.operate.history import Run, Setting
 from flags.playbook.model import Playbook
 from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored
@@ -66,3 +69,62 @@ def test_pairs_from_before_the_flag_was_as_it_is_do_not_count(pairs: Path) -> No
     evidence, judgement = PairsJudge(pairs).judged(PLAN, run(FIRST + timedelta(seconds=20)), LAST)
     assert evidence.window.pairs == pytest.approx(1_000, abs=2)
     assert judgement.verdict.decision is Decision.HOLD
+
+
+# --- operational alarms ---------------------------------------------------------------------------
+
+FREEZE = {"webhook": "http://change.example", "looks": 2, "lasting": "0s"}
+RAMP = {"stage": "ramp", "rollout": 50, "hold": "20s", "min_pairs": 1000}
+
+
+def watched(steps: Sequence[object]) -> Playbook:
+    return Playbook.model_validate(
+        {"flag": FLAG, "gate": {"advance": LOOSE}, "alarms": {"freeze": FREEZE}, "steps": steps}
+    )
+
+
+class Alarm:
+    """A webhook that answers what it is set to; all its readings are kept."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.readings: list[AlarmReading] = []
+
+    def __call__(self, plan: Playbook, now: datetime) -> Sequence[AlarmReading]:
+        source = plan.alarms["freeze"].source
+        self.readings.append(AlarmReading("freeze", source, now, answer=self.answer))  # type: ignore[arg-type]
+        return self.readings
+
+
+def test_a_firing_alarm_holds_what_the_pairs_alone_would_let_go(pairs: Path) -> None:
+    plan, begun = watched([PLAN.steps[0].model_dump()]), run(FIRST)
+    quiet, firing = Alarm("pass"), Alarm("hold")
+    assert PairsJudge(pairs, ask_alarms=quiet)(plan, begun, LAST).verdict.decision is (  # type: ignore[union-attr]
+        Decision.ADVANCE
+    )
+    evidence, judgement = PairsJudge(pairs, ask_alarms=firing).judged(plan, begun, LAST)
+    assert judgement.verdict.decision is Decision.HOLD
+    assert judgement.verdict.reasons == ("operational alarm freeze: answers hold",)
+    assert [each.looks for each in evidence.operational[0].periods] == [1]
+
+
+def test_without_any_pair_a_lasting_alarm_still_rolls_back(tmp_path: Path) -> None:
+    plan, alarm = watched([RAMP]), Alarm("rollback")
+    begun = replace(run(FIRST), setting=Setting(True, 50, "requestId", ("a strategy",)))
+    judge = PairsJudge(tmp_path, ask_alarms=alarm)
+    first = judge(plan, begun, FIRST + timedelta(seconds=5))
+    assert (first.verdict, first.step) == (None, plan.steps[0])
+    second = judge(plan, begun, FIRST + timedelta(seconds=9))
+    assert second.verdict is not None
+    assert second.verdict.decision is Decision.ROLLBACK
+    assert second.verdict.reasons == (
+        "operational alarm freeze: answers rollback, at 2 looks in a row within 4s",
+    )
+
+
+def test_looks_before_the_flag_was_as_it_is_do_not_roll_it_back(tmp_path: Path) -> None:
+    plan, alarm = watched([RAMP]), Alarm("rollback")
+    begun = replace(run(FIRST), setting=Setting(True, 50, "requestId", ("a strategy",)))
+    judge = PairsJudge(tmp_path, ask_alarms=alarm)
+    for seconds in (-9, -5, 5):
+        assert judge(plan, begun, FIRST + timedelta(seconds=seconds)).verdict is None

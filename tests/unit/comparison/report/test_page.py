@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from html.parser import HTMLParser
 
@@ -10,7 +11,7 @@ import pytest
 from comparison.judgement.judgement import Judgement
 from comparison.report.html.page import BRIEF, render
 from flags.gate import decide
-from flags.gate.evidence import Evidence, Paired
+from flags.gate.evidence import AlarmPeriod, AlarmState, Evidence, OperationalAlarm, Paired
 from flags.playbook.model import Playbook, Step
 from tests.support.simulated_evidence import (
     FLAG,
@@ -295,3 +296,26 @@ def test_the_same_evidence_makes_the_same_page() -> None:
     first, second = realistic(2_000), realistic(2_000)
     assert render(first, judged(first)) == render(second, judged(second))
     assert f"{SINCE:%Y-%m-%d %H:%M:%S}" in render(first)
+
+
+def test_operational_alarms_are_drawn_over_the_window_and_their_words_escaped() -> None:
+    found = window(next(iter(WINDOWS)))
+    hour = timedelta(hours=1)
+    periods = tuple(
+        AlarmPeriod(state, SINCE + n * hour, SINCE + n * hour, 1, None, None, f"<b>{state}</b>")
+        for n, state in enumerate(AlarmState)
+    )
+    alarms = (OperationalAlarm("<i>queue", "prometheus: a < b", periods), NOT_ASKED)
+    text = render(replace(found, operational=alarms), None)
+    elements = Elements(text)
+    assert not elements.open
+    assert {"b", "i"}.isdisjoint(tag for tag, _ in elements.tags)
+    looks = [attrs["class"] for tag, attrs in elements.tags if tag == "path" and "class" in attrs]
+    assert [each for each in looks if each and each.startswith("state ")] == [
+        f"state {state}" for state in AlarmState
+    ]
+    assert "<b>rollback</b>" in elements.text
+    assert "nobody has asked within this time" in elements.text
+
+
+NOT_ASKED = OperationalAlarm("freeze", "webhook: x", ())

@@ -1,15 +1,18 @@
 """What the gate prints."""
 
 import io
+from datetime import timedelta
 
 import pytest
 from rich.console import Console
 
 from comparison.judgement.judgement import Judgement
+from comparison.report.terminal.operational import time_line
 from comparison.report.terminal.verdict import print_verdict
 from flags.gate import decide
+from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarm
 from flags.playbook.model import Playbook
-from tests.support.simulated_evidence import FLAG, WINDOWS
+from tests.support.simulated_evidence import FLAG, WINDOWS, realistic
 
 PLAYBOOK = Playbook(flag=FLAG)
 STEP = PLAYBOOK.steps_at(10)[0]
@@ -67,3 +70,29 @@ def test_many_reasons_are_cut_and_counted() -> None:
     reasons = decide(found, PLAYBOOK, STEP).reasons
     assert len(reasons) > 8
     assert f"and {len(reasons) - 8} more reason" in printed("no pairs")
+
+
+def test_the_time_line_of_an_alarm_shows_the_gravest_state_of_each_part() -> None:
+    window = realistic().window
+    part = (window.until - window.since) / 10
+
+    def period(state: AlarmState, at: float) -> AlarmPeriod:
+        time = window.since + at * part
+        return AlarmPeriod(state, time, time, 1, None, None, "")
+
+    alarm = OperationalAlarm(
+        "queue",
+        "prometheus: queue",
+        (
+            period(AlarmState.PASS, 1),
+            period(AlarmState.HOLD, 3),
+            period(AlarmState.ROLLBACK, 5.2),
+            period(AlarmState.PASS, 5.4),
+            period(AlarmState.UNKNOWN, 8),
+        ),
+    )
+    assert time_line(alarm, window, 10) == " ..hhR..??"
+    assert time_line(OperationalAlarm("queue", "x", ()), window, 4) == "    "
+    at_once = window.since + timedelta(0)
+    moment = AlarmPeriod(AlarmState.HOLD, at_once, at_once, 1, None, None, "")
+    assert "h" in time_line(OperationalAlarm("queue", "x", (moment,)), window, 4)

@@ -15,6 +15,7 @@ from flags.errors import PlaybookError
 from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import parse_playbook, read_playbook
 from flags.playbook.model import Playbook, Step
+from flags.playbook.operational import OperationalAlarm
 from flags.playbook.stages import Stage
 from flags.playbook.template import playbook_template
 from tests.support.markdown import DOCS
@@ -52,12 +53,13 @@ def test_the_examples_in_the_template_are_right() -> None:
     begins = lines.index("# outputs:")
     ends = next(i for i, line in enumerate(lines) if line.startswith("# features:"))
     for index in range(begins, ends + 1):
-        if not lines[index].startswith(("# Segments", "# Features")):
+        if not lines[index].startswith(("# Segments", "# Features", "# Operational")):
             lines[index] = lines[index].removeprefix("# ")
     playbook = parse_playbook("\n".join(lines), "template")
     assert playbook.outputs["probability"].threshold.candidate == 0.93
     assert set(playbook.segments or {}) == {"channel", "country"}
     assert playbook.features == ("amount", "customer_age")
+    assert set(playbook.alarms) == {"review_queue", "pages", "change_freeze"}
 
 
 def test_every_key_of_the_template_has_a_comment() -> None:
@@ -108,6 +110,55 @@ def test_a_duration_that_was_written_is_read_again(value: timedelta) -> None:
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match=r"is no duration|is too long"):
         duration(text)
+
+
+# --- operational alarms ---------------------------------------------------------------------------
+
+
+def alarm(text: str) -> OperationalAlarm:
+    return parse_playbook(f"flag: f\nalarms:\n  queue: {text}\n", "p").alarms["queue"]
+
+
+def test_an_alarm_asks_one_source_and_has_its_limits() -> None:
+    queue = alarm("{prometheus: sum(queue), hold: {above: 100}, rollback: {above: 200}, looks: 5}")
+    assert (queue.source, str(queue.hold_limits)) == ("prometheus: sum(queue)", "above 100")
+    assert (queue.looks, queue.lasting) == (5, timedelta(minutes=1))
+    paging = alarm("{alertmanager: [severity=page, team=~'a|b']}")
+    assert (paging.source, str(paging.hold_limits), paging.rollback.given) == (
+        "alertmanager: severity=page, team=~'a|b'",
+        "above 0",
+        False,
+    )
+    assert alarm("{webhook: 'https://u:p@change.example/f'}").source == (
+        "webhook: https://change.example/f"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", ".prometheus is missing: an alarm has one of prometheus, alertmanager and webhook"),
+        ("{prometheus: up, webhook: 'https://x'}", ".webhook is one too many"),
+        ("{prometheus: up}", ".hold is missing: an alarm needs a limit"),
+        ("{webhook: 'https://x', rollback: {above: 1}}", ".rollback is for a value"),
+        ("{webhook: 'ftp://x'}", ".webhook: 'ftp://x' is not an http or https URL"),
+        ("{alertmanager: [page]}", ".alertmanager[1]: 'page' is not a matcher"),
+        ("{alertmanager: []}", ".alertmanager: must not be empty"),
+        ("{alertmanager: [a=b], empty: pass}", ".empty is for prometheus only"),
+        ("{prometheus: up, hold: {abov: 1}}", ".hold.abov is unknown: did you mean above?"),
+        ("{prometheus: up, hold: {above: .nan}}", ".hold.above"),
+        ("{prometheus: up, hold: {above: 1}, empty: no data}", ".empty is 'no data': must be pass"),
+        ("{prometheus: up, hold: {above: 1}, looks: 0}", ".looks is 0: must be greater"),
+        ("{prometheus: up, hold: {above: 1}, timeout: 5m}", ".timeout: must be more than 0s"),
+        ("{prometheus: up, hold: {above: 1}, token: 'eyJ a'}", ".token: 'eyJ a' is not the name"),
+        ("{prometheus: up, hold: {above: 2}, rollback: {above: 1}}", ".rollback is above 1, bef"),
+        ("{prometheus: up, hold: {below: 1}, rollback: {below: 2}}", ".rollback is below 2, bef"),
+    ],
+)
+def test_an_alarm_that_cannot_be_says_where_and_what_is_allowed(text: str, what: str) -> None:
+    with pytest.raises(PlaybookError) as refused:
+        alarm(text)
+    assert f"p:3: alarms.queue{what}" in str(refused.value)
 
 
 # --- limits ---------------------------------------------------------------------------------------

@@ -1,0 +1,79 @@
+"""The operational alarms, prepared for the page: their states over the time of the window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from comparison.report.check_format import SIGNS
+from comparison.report.html.charts.plot import Path
+from comparison.report.html.charts.scales import Tick, TimeScale
+from flags.gate.evidence import AlarmPeriod, AlarmState, Evidence, OperationalAlarm
+from flags.gate.verdict import Outcome
+
+_WIDTH: Final = 300.0
+_TOLD: Final = 3
+"""Periods in which an alarm fired that are told in words, the newest."""
+
+_OUTCOMES: Final = {
+    AlarmState.PASS: Outcome.PASS,
+    AlarmState.HOLD: Outcome.FAIL,
+    AlarmState.ROLLBACK: Outcome.FAIL,
+    AlarmState.UNKNOWN: Outcome.INCONCLUSIVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OperationalView:
+    """Hold one alarm with its bars on a common axis of time."""
+
+    name: str
+    source: str
+    state: str
+    badge: str
+    sign: str
+    looks: int
+    reason: str
+    bars: tuple[Path, ...]
+    ticks: tuple[Tick, ...]
+    told: tuple[AlarmPeriod, ...]
+    description: str
+    width: float = _WIDTH
+
+
+def operational_views(evidence: Evidence) -> tuple[OperationalView, ...]:
+    """Return the alarms in the playbook's order."""
+    window = evidence.window
+    axis = TimeScale(window.since, window.until, 0.0, _WIDTH)
+    return tuple(_view(alarm, axis) for alarm in evidence.operational)
+
+
+def _view(alarm: OperationalAlarm, axis: TimeScale) -> OperationalView:
+    periods = alarm.periods
+    last = periods[-1] if periods else None
+    outcome = _OUTCOMES[last.state] if last else Outcome.INCONCLUSIVE
+    fired = [each for each in periods if each.state is not AlarmState.PASS]
+    words = [f"{each.state} from {each.since:%Y-%m-%d %H:%M:%S}" for each in periods[-20:]]
+    return OperationalView(
+        name=alarm.name,
+        source=alarm.source,
+        state=str(last.state if last else AlarmState.UNKNOWN).upper(),
+        badge=outcome.lower(),
+        sign=SIGNS[outcome],
+        looks=sum(each.looks for each in periods),
+        reason=last.reason if last else "nobody has asked within this time",
+        bars=tuple(_bars(periods, axis)),
+        ticks=axis.ticks(3),
+        told=tuple(fired[-_TOLD:]),
+        description=f"{alarm.name}: {', '.join(words) or 'not asked'}",
+    )
+
+
+def _bars(periods: Sequence[AlarmPeriod], axis: TimeScale) -> list[Path]:
+    """Draw each period up to the next one; the shortest is still seen."""
+    ends = [each.since for each in periods[1:]] + [axis.last]
+    bars = []
+    for period, end in zip(periods, ends, strict=False):
+        left = min(axis(period.since), axis.end - 1)
+        right = max(axis(end), left + 1)
+        bars.append(Path(f"state {period.state}", f"M{left:g} 2H{right:g}V14H{left:g}Z"))
+    return bars

@@ -1,0 +1,1 @@
+"""Operational alarms: Prometheus, Alertmanager and webhooks are asked at each look."""

@@ -1,0 +1,90 @@
+"""A server that answers a question in JSON, asked within a time limit."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+
+from flags.bounded_http import Answer, BoundedSession, is_loopback
+from flags.errors import AlarmUnknownError
+from flags.printable import printable, without_credentials
+
+_LARGEST: Final = 8 * 2**20
+"""Bytes of an answer; what is longer is no answer to a question about an alarm."""
+_QUOTED: Final = 200
+"""Characters of an error that are quoted."""
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Send the token as it is given: `~/.netrc` would replace a header."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class AlarmServer:
+    """One server; neither its token nor the user and password of its URL are in any message."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url = url.strip().rstrip("/")
+        parts = urlsplit(self._url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise AlarmUnknownError("its address is no http or https URL")
+        self.name = f"{parts.scheme}://{without_credentials(parts.netloc)}"
+        """Scheme, host and port: the path of a webhook may be a secret."""
+        self._session = BoundedSession()
+        self._session.session.trust_env = not is_loopback(self._url)
+        if token or not parts.username:
+            self._session.session.auth = _Bearer(token)
+
+    def ask(self, path: str, parameters: Mapping[str, Any], seconds: float) -> Answer:
+        """Return the answer to a GET, whatever its status; raises AlarmUnknownError."""
+        try:
+            answer = self._session.request(
+                "GET",
+                self._url + path,
+                seconds=seconds,
+                most_bytes=_LARGEST,
+                params=parameters,
+                headers={"Accept": "application/json"},
+            )
+        except requests.Timeout as error:
+            raise AlarmUnknownError(f"{self.name} has not answered: {_end(error)}") from None
+        except (requests.RequestException, OSError, ValueError) as error:
+            kind = type(error).__name__
+            raise AlarmUnknownError(f"{self.name} cannot be asked ({kind})") from None
+        if not answer.whole:
+            raise AlarmUnknownError(f"{self.name} answers more than {_LARGEST:,} bytes")
+        return answer
+
+    def json(self, answer: Answer) -> Any:
+        """Return what a successful answer holds; raises AlarmUnknownError."""
+        if answer.status != 200:
+            said = quoted(answer.text)
+            kind = answer.headers.get("Content-Type", "")
+            detail = f": {said}" if said and "html" not in kind and "<" not in said[:1] else ""
+            raise AlarmUnknownError(f"{self.name} answers with status {answer.status}{detail}")
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            kind = quoted(answer.headers.get("Content-Type", "")) or "no JSON"
+            raise AlarmUnknownError(f"{self.name} answers no JSON but {kind}") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def quoted(text: object) -> str:
+    """Return the beginning of what a server said, safe to print."""
+    return printable(" ".join(str(text).split()), _QUOTED)
+
+
+def _end(error: requests.Timeout) -> str:
+    return str(error) or "too slow"

@@ -1,0 +1,154 @@
+"""The operational alarms of a playbook: what to ask of Prometheus, Alertmanager or a webhook."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from flags.playbook.part import Duration, Part
+from flags.printable import without_credentials
+
+_LONGEST: Final = timedelta(minutes=1)
+
+
+def _like(pattern: str, wanted: str) -> Callable[[str], str]:
+    """Return a check that a text begins as `pattern` says, with words for one that does not."""
+
+    def check(text: str) -> str:
+        if not re.match(pattern, text):
+            raise ValueError(f"{text!r} is not {wanted}")
+        return text
+
+    return check
+
+
+def _answerable(timeout: timedelta) -> timedelta:
+    if not timedelta(0) < timeout <= _LONGEST:
+        raise ValueError("must be more than 0s and at most 1m, since each look waits for it")
+    return timeout
+
+
+_Text = Annotated[str, Field(min_length=1)]
+_Matcher = Annotated[
+    str, AfterValidator(_like(r"\s*[^\s=!~]+\s*(=~|!~|!=|=)", "a matcher such as severity=page"))
+]
+_Address = Annotated[
+    str, AfterValidator(_like(r"https?://\S+$|\$\{\w+\}", "an http or https URL, or ${NAME}"))
+]
+_Variable = Annotated[
+    str, AfterValidator(_like(r"[A-Za-z_]\w*$", "the name of an environment variable"))
+]
+_Timeout = Annotated[Duration, AfterValidator(_answerable)]
+_Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class ValueLimits(Part):
+    """The range outside of which a value counts."""
+
+    above: _Bound | None = Field(None, description="The limit is reached above this value.")
+    below: _Bound | None = Field(None, description="The limit is reached below this value.")
+
+    @property
+    def given(self) -> bool:
+        """Say whether there is any limit."""
+        return self.above is not None or self.below is not None
+
+    def reached(self, value: float) -> bool:
+        """Say whether a value is beyond a limit."""
+        return (self.above is not None and value > self.above) or (
+            self.below is not None and value < self.below
+        )
+
+    def __str__(self) -> str:
+        """Write the limits, e.g. `above 200`."""
+        words = (("below", self.below), ("above", self.above))
+        return " or ".join(f"{word} {value:g}" for word, value in words if value is not None)
+
+
+class OperationalAlarm(Part):
+    """An operational alarm: one source, the limits of its value, and when they roll back."""
+
+    prometheus: _Text | None = Field(
+        None, description="PromQL, asked as an instant query of the server in `PROMETHEUS_URL`."
+    )
+    alertmanager: Annotated[tuple[_Matcher, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Matchers, such as `severity=page`; the value is the number of alerts in the "
+        "server in `ALERTMANAGER_URL` that all of them match, that fire and are neither silenced "
+        "nor inhibited.",
+    )
+    webhook: _Address | None = Field(
+        None,
+        description="URL that answers `pass`, `hold` or `rollback` in JSON, such as "
+        '`{"decision": "hold", "reason": "freeze"}`. `${NAME}` is a variable of the environment.',
+    )
+    hold: ValueLimits = Field(
+        ValueLimits(), description="Limits beyond which the flag is left as it is."
+    )
+    rollback: ValueLimits = Field(
+        ValueLimits(), description="Limits beyond which the flag is rolled back, after `looks`."
+    )
+    empty: Literal["pass", "hold", "rollback"] = Field(
+        "hold", description="What a query without a result means."
+    )
+    looks: int = Field(
+        3, ge=1, description="Looks in a row at which the rollback limit must be reached."
+    )
+    lasting: Duration = Field(
+        timedelta(minutes=1), description="Time between the first and the last of them, at least."
+    )
+    timeout: _Timeout = Field(timedelta(seconds=5), description="Time for the whole answer.")
+    token: _Variable | None = Field(
+        None,
+        description="Name of the environment variable with the bearer token. Not given: "
+        "`PROMETHEUS_TOKEN` or `ALERTMANAGER_TOKEN`, and none for a webhook.",
+    )
+
+    @property
+    def source(self) -> str:
+        """Return what is asked, in words, without user and password of an address."""
+        if self.prometheus is not None:
+            return f"prometheus: {self.prometheus}"
+        if self.alertmanager is not None:
+            return f"alertmanager: {', '.join(self.alertmanager)}"
+        return f"webhook: {without_credentials(self.webhook or '')}"
+
+    @property
+    def hold_limits(self) -> ValueLimits:
+        """Return the limits that hold; any alert that fires holds if nothing else is said."""
+        if self.alertmanager is not None and not self.hold.given:
+            return ValueLimits(above=0)
+        return self.hold
+
+    def conflict(self) -> tuple[str, str] | None:
+        """Return (key, what is wrong) of the first thing that does not fit together."""
+        return next(self._conflicts(), None)
+
+    def _conflicts(self) -> Iterator[tuple[str, str]]:
+        kinds = ("prometheus", "alertmanager", "webhook")
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            yield (
+                given[-1] if given else kinds[0],
+                f"is {'missing' if not given else 'one too many'}: an alarm has one of "
+                "prometheus, alertmanager and webhook",
+            )
+            return
+        if self.webhook is not None:
+            for key in ("hold", "rollback"):
+                if getattr(self, key).given:
+                    yield key, "is for a value: a webhook answers pass, hold or rollback itself"
+        elif not self.hold_limits.given and not self.rollback.given:
+            yield "hold", "is missing: an alarm needs a limit, such as `hold: {above: 100}`"
+        if self.prometheus is None and "empty" in self.model_fields_set:
+            yield "empty", "is for prometheus only: no alert is 0 alerts"
+        yield from self._crossed()
+
+    def _crossed(self) -> Iterator[tuple[str, str]]:
+        hold, back = self.hold_limits, self.rollback
+        if hold.above is not None and back.above is not None and back.above < hold.above:
+            yield "rollback", f"is above {back.above:g}, before the hold limit of {hold.above:g}"
+        if hold.below is not None and back.below is not None and back.below > hold.below:
+            yield "rollback", f"is below {back.below:g}, before the hold limit of {hold.below:g}"

@@ -1,0 +1,34 @@
+"""The base of every part of a playbook, and the durations in it."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from flags.playbook.durations import DURATION_PATTERN, duration
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(
+        duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]
+    ),
+]
+
+
+def _is_part(default: Any) -> bool:
+    return isinstance(default, BaseModel | dict)
+
+
+class Part(BaseModel):
+    """Keys and values of a playbook; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_default(cls, value: Any) -> Any:
+        """Read `gate:` with nothing below it, since all of it is a comment, as not given."""
+        if not isinstance(value, dict):
+            return value
+        parts = {name for name, field in cls.model_fields.items() if _is_part(field.default)}
+        return {key: each for key, each in value.items() if each is not None or key not in parts}

@@ -138,6 +138,8 @@ def _values(described: Mapping[str, Any]) -> str:
             return _values(choice)
     if "enum" in described:
         return ", ".join(f"`{each}`" for each in described["enum"])
+    if "const" in described:
+        return f"`{described['const']}`"
     if "pattern" in described:
         return "duration"
     if described.get("type") == "array":

@@ -21,12 +21,14 @@ from comparison.cli.options import (
 )
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
+from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.monitoring.views import FlagView
 from flags.operate.audit import AuditFile, FlagChange, record
 from flags.operate.flag_moves import raise_rollout
+from flags.operate.history import read_history
 from flags.operate.next_action import StepVerdict
-from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin import Author, UnleashAdmin
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.judgement.pairs_judge import PairsJudge
@@ -39,12 +41,18 @@ _OVERRIDE: Final = '--override "REASON" goes on in spite of it, and records why'
 @click.option(
     "--override", metavar="REASON", help="Go on whatever the verdict is; the reason is recorded."
 )
+@click.option(
+    "--approve",
+    metavar="REASON",
+    help="Approve a step that needs approval, if the verdict is ADVANCE; the reason is recorded.",
+)
 @verdict_option
 @audit_option
 @unleash_options
 def advance(
     given: GateInput,
     override: str | None,
+    approve: str | None,
     json_file: Path | None,
     audit: Path,
     unleash: UnleashAccess,
@@ -57,8 +65,11 @@ def advance(
 
     Example: bentoml migration advance pairs --playbook playbook.yaml
     """
-    if override is not None and not override.strip():
-        raise click.BadParameter("say why", param_hint="--override")
+    for option, reason in (("--override", override), ("--approve", approve)):
+        if reason is not None and not reason.strip():
+            raise click.BadParameter("say why", param_hint=option)
+    if override is not None and approve is not None:
+        raise click.UsageError("--override goes on in spite of the verdict and approves, too")
     with refusals(), exit_codes(), unleash.admin() as admin:
         from comparison.judgement.pairs_judge import PairsJudge
 
@@ -66,16 +77,24 @@ def advance(
         judge = PairsJudge(
             given.pairs, given.labels, given.reference, ask_alarms=given.ask_alarms()
         )
-        grounds = _grounds(judge, place, override, json_file)
+        grounds = _grounds(judge, place, _Wish(override, approve), json_file)
         _move(admin, place, grounds, audit)
 
 
 class _NotAdvanced(click.ClickException):
     """Say that the flag was left as it is; the exit code is the verdict's."""
 
-    def __init__(self, decision: Decision, why: str) -> None:
-        super().__init__(f"not advanced: {why}; {_OVERRIDE}")
+    def __init__(self, decision: Decision, why: str, way_out: str = _OVERRIDE) -> None:
+        super().__init__(f"not advanced: {why}; {way_out}")
         self.exit_code = EXIT_CODES[decision]  # type: ignore[misc]  # click reads it from here too
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Hold the reasons that a person has given, each if it was."""
+
+    override: str | None
+    approve: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +104,11 @@ class _Grounds:
     reason: str
     verdict: Mapping[str, Any] | None
     overridden: bool
+    approval: str | None = None
 
 
 def _grounds(
-    judge: "PairsJudge", place: FlagPlace, override: str | None, json_file: Path | None
+    judge: "PairsJudge", place: FlagPlace, wish: _Wish, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
     from comparison.cli.verdict_file import VerdictFile
@@ -98,22 +118,30 @@ def _grounds(
     try:
         evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
     except NOT_YET as problem:
-        if override is None:
+        if wish.override is None:
             raise _NotAdvanced(Decision.HOLD, f"there is no verdict: {problem}") from problem
         click.echo(f"no verdict: {problem}")
-        return _Grounds(f"override: {override}", None, overridden=True)
+        return _Grounds(f"override: {wish.override}", None, overridden=True)
     print_verdict(evidence, judgement, Console(highlight=False))
     if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
         raise Refusal(unwritten)
     verdict = judgement.verdict
     kept = StepVerdict(judgement.step, verdict).as_plain()
-    if override is not None:
+    if wish.override is not None:
         return _Grounds(
-            f"override: {override} (the verdict is {verdict.decision})", kept, overridden=True
+            f"override: {wish.override} (the verdict is {verdict.decision})", kept, overridden=True
         )
     if verdict.decision is not Decision.ADVANCE:
         raise _NotAdvanced(verdict.decision, f"the verdict is {verdict.decision}")
-    return _Grounds("; ".join(verdict.reasons), kept, overridden=False)
+    reasons = "; ".join(verdict.reasons)
+    if wish.approve is not None:
+        reason = f"approved: {wish.approve} ({reasons})"
+        return _Grounds(reason, kept, overridden=False, approval=wish.approve)
+    if judgement.step.approval and place.following is not None:
+        raise _NotAdvanced(
+            Decision.HOLD, f"{place.following} % needs approval", '--approve "REASON" gives it'
+        )
+    return _Grounds(reasons, kept, overridden=False)
 
 
 def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Path) -> None:
@@ -136,6 +164,8 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
             after=replace(before, rollout=following),
             reason=grounds.reason,
             verdict=grounds.verdict,
+            approval=grounds.approval,
+            event=_entry(admin, flag, following) if grounds.approval else None,
         )
         recorded = record(admin, change, file)
     after = admin.state(flag)
@@ -145,3 +175,13 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
         click.echo(f"recorded  {audit}, on the flag: {recorded.note}")
     for warning in recorded.warnings:
         click.echo(f"Warning: {warning}", err=True)
+
+
+def _entry(admin: UnleashAdmin, flag: str, rollout: int) -> int | None:
+    """Return the entry of the event log of the move just made; None if that is not sure."""
+    try:
+        run, author = read_history(admin, flag)[1].current, admin.author()
+    except FlagsError:
+        return None
+    own = Author(run.by or "", run.by_token) == author
+    return run.event if own and run.setting.rollout == rollout else None

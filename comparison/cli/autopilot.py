@@ -20,7 +20,7 @@ from comparison.cli.stop import stop_asked
 from comparison.evidence.number_format import plural, printable
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
-from flags.errors import FlagsError
+from flags.errors import AuditUnwritableError, FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile, record
 from flags.operate.autopilot import Assessment, Autopilot
@@ -42,6 +42,7 @@ _EXIT_CODES: Final = {
     Action.ADVANCE: EXIT_CODES[Decision.ADVANCE],
     Action.HOLD: EXIT_CODES[Decision.HOLD],
     Action.PAUSED: EXIT_CODES[Decision.HOLD],
+    Action.PROPOSED: EXIT_CODES[Decision.HOLD],
     Action.ROLLBACK: EXIT_CODES[Decision.ROLLBACK],
 }
 
@@ -91,7 +92,7 @@ def autopilot(
     number of that change: the log says which. Give it an admin token of its own, so that its
     changes can be told from those of others.
 
-    With --once the exit code is 0 ADVANCE, 10 HOLD or paused, 20 ROLLBACK.
+    With --once the exit code is 0 ADVANCE, 10 HOLD, paused or proposed, 20 ROLLBACK.
 
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
@@ -118,7 +119,14 @@ def autopilot(
             ask_alarms=given.ask_alarms(_warn),
         )
         pilot = Autopilot(
-            admin, plan, judge, resumed=resume, account=account, record=keep, alone=file.alone
+            admin,
+            plan,
+            judge,
+            resumed=resume,
+            account=account,
+            record=keep,
+            alone=file.alone,
+            approved=lambda: _approved(file, plan.flag, admin.environment),
         )
         if once:
             raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run).next.action])
@@ -167,6 +175,13 @@ def _line(assessment: Assessment) -> str:
 
 def _dry(dry_run: bool) -> str:
     return " (dry run: nothing is done)" if dry_run else ""
+
+
+def _approved(file: AuditFile, flag: str, environment: str) -> int:
+    try:
+        return file.read().approved(flag, environment)
+    except AuditUnwritableError:
+        return 0
 
 
 def _warn(*problems: str) -> None:

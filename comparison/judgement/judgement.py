@@ -24,7 +24,10 @@ class Judgement:
         if self.verdict.decision is Decision.HOLD:
             return f"stay at {self.step.rollout} % and look again"
         after = self.playbook.after(self.step)
-        return f"go on to {after.name}" if after else "the primary can be retired"
+        if after is None:
+            return "the primary can be retired"
+        approval = ", once a person approves" if self.step.approval else ""
+        return f"go on to {after.name}{approval}"
 
 
 def chosen_step(playbook: Playbook, wanted: str) -> Step:

@@ -43,6 +43,10 @@ class FlagChange:
     """In full: what Unleash keeps of it has 50 characters."""
     verdict: Mapping[str, Any] | None = None
     """What the gate said, if it was asked: its decision and its reasons."""
+    approval: str | None = None
+    """Why the person in `by` approved a step that needs approval; None where nobody did."""
+    event: int | None = None
+    """Number of the entry of the flag's event log, if that was asked for."""
 
     @classmethod
     def of(
@@ -55,6 +59,8 @@ class FlagChange:
         after: FlagView,
         reason: str,
         verdict: Mapping[str, Any] | None = None,
+        approval: str | None = None,
+        event: int | None = None,
     ) -> Self:
         """Return what was done to `flag` just now."""
         return cls(
@@ -69,6 +75,8 @@ class FlagChange:
             after=after,
             reason=reason,
             verdict=verdict,
+            approval=approval,
+            event=event,
         )
 
     @property
@@ -119,6 +127,15 @@ class Audit:
     confirmations: tuple[Confirmation, ...]
     unreadable: int
     """Lines that are none of ours, or torn."""
+
+    def approved(self, flag: str, environment: str) -> int:
+        """Return the entry of the flag's event log by its latest approved step; 0 if none is."""
+        entries = (
+            each.event or 0
+            for each in self.changes
+            if each.approval and (each.flag, each.environment) == (flag, environment)
+        )
+        return max(entries, default=0)
 
 
 class AuditFile:

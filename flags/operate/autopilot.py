@@ -80,7 +80,8 @@ class Autopilot:
 
     `resumed` is the last entry of the event log by anybody else that it may go on from. `account`
     is the user whose personal token it has, where that user is nobody but the autopilot. `alone`
-    keeps other programs from a step while this one takes and records it.
+    keeps other programs from a step while this one takes and records it. `approved` returns the
+    entry of the latest step that a person took because it was proposed: it goes on from there too.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Autopilot:
         account: str | None = None,
         record: Record,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+        approved: Callable[[], int] = lambda: 0,
     ) -> None:
         self._admin = admin
         self._playbook = playbook
@@ -101,6 +103,7 @@ class Autopilot:
         self._account = account
         self._record = record
         self._alone = alone
+        self._approved = approved
 
     def check(self) -> Author:
         """Return the author of its own changes; raises PersonalTokenError if it may be a person."""
@@ -125,7 +128,8 @@ class Autopilot:
         plan = self._playbook if rollout is None else plan_at(self._playbook, rollout)
         missing = why_not_judged(plan, run)
         found = StepVerdict(None, None, missing) if missing else self._judge(plan, run, now)
-        chosen = next_action(history, plan, found, own=own, resumed=self._resumed)
+        resumed = max(self._resumed, self._approved())
+        chosen = next_action(history, plan, found, own=own, resumed=resumed)
         return Assessment(run, found, chosen)
 
     def do(self, assessment: Assessment) -> None:

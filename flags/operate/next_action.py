@@ -37,11 +37,12 @@ class Action(StrEnum):
     HOLD = "HOLD"
     ROLLBACK = "ROLLBACK"
     PAUSED = "PAUSED"
+    PROPOSED = "PROPOSED"
 
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """An action and its reasons; `rollout` is the one to set, for an ADVANCE only."""
+    """An action and its reasons; `rollout` is the one to set, or the one that is proposed."""
 
     action: Action
     reasons: tuple[str, ...]
@@ -55,7 +56,7 @@ def next_action(
 
     Nothing, where somebody else has changed the flag in a later entry of its event log than the one
     numbered `resumed`. Nothing, where the flag is off: the autopilot never switches it on. Else
-    what the verdict says: one step up, off, or nothing.
+    what the verdict says: one step up, off, or nothing; a step up that needs approval is proposed.
     """
     change = foreign_change(history, own)
     if change is not None and (change.event or 0) > resumed:
@@ -72,6 +73,8 @@ def next_action(
     following = next_rollout(plan, setting.rollout)
     if following is None:
         return _hold("the last step is passed: the primary can be retired")
+    if step_verdict.step is not None and step_verdict.step.approval:
+        return NextAction(Action.PROPOSED, (_approvable(following), *verdict.reasons), following)
     return NextAction(Action.ADVANCE, verdict.reasons, following)
 
 
@@ -79,6 +82,10 @@ def foreign_change(history: History, own: Author) -> Run | None:
     """Return the last run that somebody else began, None if nobody did."""
     begun = (run for run in reversed(history.runs) if run.by is not None)
     return next((run for run in begun if Author(run.by or "", run.by_token) != own), None)
+
+
+def _approvable(following: int) -> str:
+    return f'{following} % needs approval: `advance --approve "WHY"` takes the step'
 
 
 def _paused(change: Run) -> str:

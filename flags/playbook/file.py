@@ -144,8 +144,16 @@ def _instead(place: Place) -> str:
 
 
 def _choices(place: Place) -> str:
-    choices = get_args(_model(place[:-1]).model_fields[str(place[-1])].annotation)
-    return " or ".join([", ".join(choices[:-1]), choices[-1]])
+    choices = _literals(_model(place[:-1]).model_fields[str(place[-1])].annotation)
+    return " or ".join([*([", ".join(choices[:-1])] if choices[1:] else []), choices[-1]])
+
+
+def _literals(annotation: Any) -> list[str]:
+    """Return the texts of a `Literal`, also inside of a union."""
+    found: list[str] = []
+    for each in get_args(annotation):
+        found += [each] if isinstance(each, str) else _literals(each)
+    return found
 
 
 def _model(place: Place) -> type[BaseModel]:

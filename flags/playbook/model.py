@@ -163,6 +163,11 @@ class Step(Part):
     min_labels: int = Field(
         0, ge=0, description="Labelled pairs; from 1 on, recall and average precision must pass."
     )
+    approval: Literal["required"] | None = Field(
+        None,
+        description="`required`: the step after it is taken by a person, with `advance --approve`; "
+        "the autopilot proposes and waits.",
+    )
     gate: Gate = Field(Gate(), description="Limits that differ at this step.")
 
     @property

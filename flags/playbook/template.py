@@ -60,7 +60,8 @@ _EXAMPLES: Final = """\
 _STEPS: Final = """\
 The steps, upwards; down is allowed always and at once. From min_labels 1 on, recall and average
 precision must pass: set it for the steps by whose time labels have come. A step may have limits of
-its own, such as `gate: {advance: {alarm_ratio: 1.2}}`.
+its own, such as `gate: {advance: {alarm_ratio: 1.2}}`. With `approval: required`, the next step is
+taken by a person only.
 """
 
 
@@ -104,8 +105,8 @@ def _described(name: str, value: Any, field: FieldInfo, indent: int) -> str:
 
 
 def _step(step: Step) -> str:
-    given = [(name, getattr(step, name)) for name in Step.model_fields if name != "gate"]
-    lines = [_pair(name, value) for name, value in given]
+    given = ((name, getattr(step, name)) for name in Step.model_fields if name != "gate")
+    lines = [_pair(name, value) for name, value in given if value is not None]
     return "  - " + "    ".join(lines)
 
 

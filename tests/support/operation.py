@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -85,14 +86,17 @@ def verdict(kind: str, step: Step, held: timedelta) -> tuple[Evidence, Verdict]:
 class Scene:
     """A flag on paper, its pairs, and autopilots that tell what they did."""
 
-    def __init__(self, seeded_by: Author = OWN) -> None:
+    def __init__(self, seeded_by: Author = OWN, playbook: Playbook = PLAYBOOK) -> None:
         self.flag = FlagOnPaper(FLAG, SINCE, seeded_by)
+        self.playbook = playbook
         self.pairs = Pairs()
         self.done: list[Assessment] = []
 
-    def pilot(self, resumed: int = 0, author: Author = OWN) -> Autopilot:
-        admin = self.flag.admin(author)
-        return Autopilot(admin, PLAYBOOK, self.pairs, resumed=resumed, record=self.done.append)
+    def pilot(self, resumed: int = 0, author: Author = OWN, **settings: Any) -> Autopilot:
+        admin, record = self.flag.admin(author), self.done.append
+        return Autopilot(
+            admin, self.playbook, self.pairs, resumed=resumed, record=record, **settings
+        )
 
     def act(self, pilot: Autopilot) -> Action:
         assessment = pilot.assess(self.flag.now)
@@ -114,11 +118,12 @@ class Operator:
         self._scene = scene
         self.while_judging: Callable[[], None] | None = None
         """What somebody does while the pairs are read."""
-        self._audit = AuditFile(folder / "audit.jsonl")
+        self.audit = AuditFile(folder / "audit.jsonl")
         self._playbook = folder / "playbook.yaml"
         steps = [
-            f"  - {{stage: {each.stage}, rollout: {each.rollout}, hold: {each.hold.seconds}s}}"
-            for each in PLAYBOOK.steps
+            f"  - {{stage: {each.stage}, rollout: {each.rollout}, hold: {each.hold.seconds}s"
+            f"{', approval: required' if each.approval else ''}}}"
+            for each in scene.playbook.steps
         ]
         self._playbook.write_text("\n".join([f"flag: {FLAG}", "steps:", *steps]))
         patch.setattr("flags.cli.options.UnleashAdmin", self._admin)
@@ -137,11 +142,11 @@ class Operator:
     @property
     def reasons(self) -> list[str]:
         """Return the reasons in the audit file."""
-        return [change.reason for change in self._audit.read().changes]
+        return [change.reason for change in self.audit.read().changes]
 
     @property
     def _common(self) -> list[str]:
-        return ["--url", "http://paper", "--token", "t", "--audit", str(self._audit.path)]
+        return ["--url", "http://paper", "--token", "t", "--audit", str(self.audit.path)]
 
     def _run(self, command: click.Command, arguments: list[str]) -> int:
         shown = CliRunner().invoke(command, arguments)

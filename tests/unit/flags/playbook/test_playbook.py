@@ -112,6 +112,15 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         duration(text)
 
 
+def test_approval_is_required_or_not_given() -> None:
+    text = "flag: f\nsteps: [{stage: shadow, rollout: 0, hold: 1d, approval: %s}]"
+    assert parse_playbook(text % "required", "p").steps[0].approval == "required"
+    with pytest.raises(
+        PlaybookError, match=r"p:2: steps\[1\].approval is 'yes': must be required$"
+    ):
+        parse_playbook(text % "'yes'", "p")
+
+
 # --- operational alarms ---------------------------------------------------------------------------
 
 

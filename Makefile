@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak docs image tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations docs image tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -64,6 +64,9 @@ faults: $(STAMP) ## Inject some fifty faults into the service under load (25 min
 
 soak: $(STAMP) ## Load the service for half an hour and watch its memory, handles and threads.
 	$(BIN)/python load_tests/soak.py
+
+gate-simulations: $(STAMP) ## Simulate how often the gate errs, how late it is, and the price in pairs (40 minutes).
+	$(BIN)/python -m load_tests.gate_simulations $(SIMULATIONS)
 
 docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an error.
 	$(BIN)/sphinx-build -W --keep-going -q docs build/docs

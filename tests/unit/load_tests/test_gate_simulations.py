@@ -1,0 +1,52 @@
+"""The harness of the gate's simulations."""
+
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+
+from load_tests.gate_simulations.scenario import Kind, Scenario, clopper_pearson, simulated
+from load_tests.gate_simulations.table import last_line, table
+
+
+def coins(random: np.random.Generator, runs: int) -> np.ndarray:
+    return random.random(runs) < 0.1
+
+
+def prices(random: np.random.Generator, runs: int) -> np.ndarray:
+    return np.column_stack([np.full(runs, 130.0), np.full(runs, 100.0)])
+
+
+COINS = Scenario("coins", "B1", Kind.FALSE_ROLLBACK, 0.05, coins, 1_000)
+PRICES = Scenario("prices", "B1", Kind.PRICE, 1.3, prices, 10)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    with ProcessPoolExecutor(2) as pool:
+        return [simulated(COINS, 1_000, pool), simulated(PRICES, 10, pool)]
+
+
+def test_the_interval_is_that_of_clopper_and_pearson():
+    # Their table: 95 % limits of 2 of 10.
+    assert clopper_pearson(2, 10) == pytest.approx((0.0252, 0.5561), abs=1e-4)
+
+
+def test_a_row_holds_the_rate_found_with_its_interval_and_whether_the_promise_is_kept(rows):
+    coin, price = rows
+    assert coin.low < 0.1 < coin.high and coin.runs == 1_000 and not coin.holds
+    assert price.found == pytest.approx(1.3) and price.holds
+
+
+def test_the_same_runs_are_drawn_whatever_the_number_of_processes(rows):
+    with ProcessPoolExecutor(1) as pool:
+        assert simulated(COINS, 1_000, pool) == rows[0]
+
+
+def test_the_last_line_says_the_worst_of_each_kind(rows):
+    assert last_line(rows) == (
+        f"simulations 2: false rollback max {rows[0].found:.4f} of nominal 0.0500, "
+        "false advance max -, price 1.30x in pairs"
+    )
+    assert table(rows).splitlines()[1].startswith("B1   coins")
+    assert " !" in table(rows).splitlines()[1]

@@ -71,7 +71,12 @@ _SECTIONS: Final = (
     ("Its limits", "Of the value that is asked for.", ValueLimits),
 )
 
-_KINDS: Final = {"string": "text", "number": "number", "integer": "whole number"}
+_KINDS: Final = {
+    "boolean": "true or false",
+    "string": "text",
+    "number": "number",
+    "integer": "whole number",
+}
 
 _PARTS: Final = {
     "AdvanceLimits": "[limits](#gateadvance)",

@@ -25,6 +25,8 @@ FRAUD = 0.005
 DAYS = 8
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 CHUNK = 500_000
+A_UNIT = 20
+"""Payments of a card, on average."""
 WORKERS = 4
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
@@ -61,6 +63,7 @@ def _chunk(
     size = end - begin
     row = np.arange(begin, end)
     fraud = random.random(size) < FRAUD
+    card = random.integers(0, max(10, rows // A_UNIT), size)
     risk = random.normal(-6.0, 1.5, size) + 7.0 * fraud
     columns: dict[str, Any] = {
         "span_id": _hexadecimal(random, size, 8),
@@ -68,7 +71,9 @@ def _chunk(
         "time": _times(row, rows),
         "request_id": pc.binary_join_element_wise("request", pa.array(row).cast("string"), "-"),
         "api": _words(np.zeros(size, int), ["predict"]),
-        "active": _words((random.random(size) < 0.1).astype(int), ["primary", "candidate"]),
+        "unit": pc.binary_join_element_wise("card", pa.array(card).cast("string"), "-"),
+        "stickiness": _words(np.zeros(size, int), ["userId"]),
+        "active": _words((card % 10 == 3).astype(int), ["primary", "candidate"]),
         "reason": _words(np.zeros(size, int), ["split"]),
         "variant": _words(np.zeros(size, int), ["on"]),
         "fallback": pa.array(np.zeros(size, bool)),

@@ -17,7 +17,9 @@ from comparison.counts.outputs import (
     OutputGrid,
     decided_at,
     flips_of,
+    is_decided,
     outputs_of,
+    outside_counts,
     with_output,
 )
 from comparison.counts.score_grid import ScoreGrid
@@ -30,6 +32,7 @@ from comparison.counts.step import (
     worker_counts,
 )
 from comparison.counts.tables import Aggregates
+from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.grouping import HOUR, count_by
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.engines.tables import in_window, nanoseconds
@@ -75,6 +78,7 @@ def aggregate(
     repeats = None if known is None else source.kept(_repeats(step, known))
     grids = [OutputGrid.of(step, output, (given or {}).get(output)) for output in found]
     prepared = _prepared(source, step, grids, known, repeats, label_cutoff)
+    volume = UnitVolume.of(step)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
     return Aggregates(
         flag=chosen or "",
@@ -82,7 +86,12 @@ def aggregate(
         until=until,
         outputs=tuple(
             OutputCounts(prepared, place).aggregates(
-                grid, flips_of(step, grid.output, known, label_cutoff)
+                grid,
+                flips_of(step, grid.output, known, label_cutoff),
+                alarms_by_unit(source, step, grid.output, is_decided(step, grid.output), volume)
+                if grid.thresholds["candidate"]
+                else None,
+                outside_counts(step, grid.output),
             )
             for place, grid in enumerate(grids)
         ),
@@ -96,6 +105,7 @@ def aggregate(
         duplicates=every.repeated(chosen),
         unknown_labels=_unknown(source, chosen, known),
         repeated_labels=_sum(repeats, "again"),
+        drawn=drawn_counts(step),
     )
 
 

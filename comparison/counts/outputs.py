@@ -14,9 +14,10 @@ from ibis import _
 
 from comparison.counts.bins import grid_score
 from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
-from comparison.counts.tables import OutputAggregates
+from comparison.counts.tables import OutputAggregates, UnitAggregates
 from comparison.engines.grouping import (
     ALARMS,
+    CELLS,
     FLIPS,
     HOUR,
     JOINT,
@@ -167,7 +168,13 @@ class OutputCounts:
     prepared: ir.Table
     place: int
 
-    def aggregates(self, grid: OutputGrid, flips: pd.DataFrame) -> OutputAggregates:
+    def aggregates(
+        self,
+        grid: OutputGrid,
+        flips: pd.DataFrame,
+        by_unit: UnitAggregates | None,
+        outside: pd.DataFrame,
+    ) -> OutputAggregates:
         """Run the queries."""
         scores = self._scores(grid.grid)
         if grid.is_given:
@@ -184,6 +191,8 @@ class OutputCounts:
             alarms=self._alarms(),
             segments=self._by_segment(),
             flips=flips,
+            by_unit=by_unit,
+            outside=outside,
         )
 
     @property
@@ -237,6 +246,32 @@ class OutputCounts:
                 segment = pd.array([name.removeprefix("segment.")] * len(table), dtype="string")
                 tables.append(table.assign(segment=segment))
         return stacked(tables, SEGMENTS)
+
+
+def is_decided(pairs: ir.Table, output: str) -> Any:
+    """Say of which pairs both sides' decisions are known; missing counts as no."""
+    known = _scored(pairs, output)
+    known &= (pairs.primary_status == "ok").fill_null(False)
+    known &= (pairs.candidate_status == "ok").fill_null(False)
+    for side in SIDES:
+        known &= pairs[f"{side}_decision.{output}"].notnull()
+    return known
+
+
+def outside_counts(step: ir.Table, output: str) -> pd.DataFrame:
+    """Count the pairs in which a side decided nothing, by what the other decided.
+
+    A pair whose shadow was skipped is not one: the flag left it out.
+    """
+    sides = ("primary_status", "candidate_status")
+    skipped = (step[sides[0]] == "skipped") | (step[sides[1]] == "skipped")
+    left_out = step.filter(~is_decided(step, output) & ~skipped.fill_null(False))
+    alarms = {}
+    for side in SIDES:
+        known = (left_out[f"{side}_status"] == "ok") & is_finite(left_out[f"{side}_score.{output}"])
+        decision = left_out[f"{side}_decision.{output}"]
+        alarms[f"{side}_alarm"] = ibis.ifelse(known.fill_null(False), decision, None)
+    return fetched(count_by(left_out, **alarms), CELLS)
 
 
 def flips_of(

@@ -14,6 +14,28 @@ from comparison.counts.score_grid import ScoreGrid
 
 
 @dataclass(frozen=True, slots=True)
+class UnitAggregates:
+    """Count the units that either side alarmed; tables have primary_alarm, candidate_alarm, n.
+
+    A pair without a unit stands for its request. Counts of windows add up where `block` is equal;
+    `once` does not, since the same unit may be in both.
+    """
+
+    units: int
+    """Units that the pairs name; 0 where none does."""
+    requests: int
+    """Pairs that name one."""
+    block: int | None
+    """Nanoseconds in which a unit counts once; None: the whole window."""
+    blocks: pd.DataFrame
+    once: pd.DataFrame
+    """Each unit once in the window."""
+    segments: pd.DataFrame
+    """As `blocks`, by segment and value."""
+    design_effect: float
+
+
+@dataclass(frozen=True, slots=True)
 class OutputAggregates:
     """Count the pairs of one output in which both sides are `ok` and have a finite score.
 
@@ -41,6 +63,10 @@ class OutputAggregates:
     alarms: pd.DataFrame
     segments: pd.DataFrame
     flips: pd.DataFrame
+    by_unit: UnitAggregates | None = None
+    outside: pd.DataFrame | None = None
+    """Pairs without both decisions (not those whose shadow was skipped): primary_alarm,
+    candidate_alarm (boolean, at least one NA), n."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +102,6 @@ class Aggregates:
     duplicates: int
     unknown_labels: int
     repeated_labels: int
+    drawn: tuple[int, int] | None = None
+    """(Given to the candidate, all) of the units that the flag draws; None where it draws
+    requests."""

@@ -40,6 +40,8 @@ SEGMENTS: Final[Dtypes] = {
     "candidate_alarm": "boolean",
     "label": "boolean",
 }
+CELLS: Final[Dtypes] = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
+SEGMENT_CELLS: Final[Dtypes] = {"segment": "string", "value": "string", **CELLS}
 FLIPS: Final[Dtypes] = {
     "request_id": "string",
     "time": TIME,

@@ -22,8 +22,11 @@ from comparison.evidence.notes import (
     of_output,
     of_window,
 )
+from comparison.evidence.outside import outside
 from comparison.evidence.quality import quality
 from comparison.evidence.score_counts import ScoreCounts
+from comparison.evidence.tails import tails
+from comparison.evidence.units import unit_alarms
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
     Count,
@@ -112,6 +115,7 @@ def _output(
 ) -> Output:
     joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
+    left_out = outside(output, alarms)
     return Output(
         name=output.name,
         paired=joint.total,
@@ -126,6 +130,11 @@ def _output(
         distribution=distribution(joint, sides, output.grid),
         quality=_quality(output, joint, sides, covered, p, unknown),
         calibration=calibrate(sides["candidate"]),
+        by_unit=unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None,
+        outside=left_out.share if left_out else None,
+        least=left_out.least if left_out and alarms else None,
+        most=left_out.most if left_out and alarms else None,
+        tails=tails(joint),
     )
 
 

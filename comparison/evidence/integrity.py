@@ -57,6 +57,7 @@ def integrity(
         unreadable=accounting.torn + accounting.corrupt if accounting else 0,
         active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
         noise=_noise(aggregates.noise),
+        drawn=Count(*aggregates.drawn) if aggregates.drawn else None,
         models={side: by_value(pairs, f"{side}_model") for side in SIDES},
         open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
     )

@@ -89,20 +89,21 @@ FOLLOWED: Final = timedelta(seconds=60)
 
 
 def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime:
-    """Return from when on pairs were decided at one threshold of the candidate, `since` if always.
+    """Return from when on pairs were decided at one threshold of each side, `since` if always.
 
     `slots` counts pairs from `since` on by time and thresholds: columns `slot`, `n`, `first` and
     `last` as in `comparison.judgement.runs.latest_run`, and one of each threshold, whose name
     begins with its side. A window whose beginning was `given` loses what the first minute has of an
     earlier threshold, and no more: beyond that it is what somebody asked for, and a mixture.
 
-    Where the primary's thresholds differ too, they go with the requests, and none has changed.
+    Thresholds that go on beside each other go with the requests, and none has changed.
     """
     primary, candidate = (_known(slots, f"{side}_threshold.") for side in ("primary", "candidate"))
-    if candidate.empty or len(primary.drop_duplicates()) > 1:
+    both = candidate.join(primary, how="inner")
+    if both.empty:
         return since
-    codes = candidate.groupby(list(candidate), sort=False).ngroup().astype("float64")
-    decided = slots.loc[candidate.index].assign(rollout=codes)
+    codes = both.groupby(list(both), sort=False).ngroup().astype("float64")
+    decided = slots.loc[both.index].assign(rollout=codes)
     run = latest_run(decided)
     if run is None or (others := decided.loc[codes != run.rollout]).empty:
         return since

@@ -53,6 +53,12 @@ _UNITS: Final[dict[str, Write]] = {
     "latency_p99": ratio,
     "alarm_ratio": ratio,
     "segment_alarm_ratio": ratio,
+    "no_alarm_ratio": ratio,
+    "alarm_overlap": percent,
+    "segment_alarm_overlap": percent,
+    "distribution_ratio": ratio,
+    "rank_overlap": percent,
+    "uncompared": percent,
 }
 """By the name of a check, what writes its figures; a figure of another check is a plain number."""
 
@@ -62,6 +68,12 @@ _TITLES: Final = {
     "recall_loss": "recall, difference",
     "average_precision_loss": "average precision, difference",
     "segment_alarm_ratio": "alarm ratio in segment",
+    "no_alarm_ratio": "ratio of no alarms",
+    "alarm_overlap": "alarms in common",
+    "segment_alarm_overlap": "alarms in common in segment",
+    "distribution_ratio": "distribution of outputs",
+    "rank_overlap": "ranks in common",
+    "uncompared": "not compared",
 }
 """Where the name of a check, which is a key of the playbook, does not say what its figure is."""
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from flags.gate.checks.agreement import agreement_checks
 from flags.gate.checks.alarms import alarm_checks
+from flags.gate.checks.distribution import distribution_checks
 from flags.gate.checks.health import health_checks
 from flags.gate.checks.integrity import integrity_checks
 from flags.gate.checks.operational import operational_checks
@@ -27,6 +29,8 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
         *order,
         *health_checks(evidence, playbook, step),
         *alarm_checks(evidence, playbook, step),
+        *agreement_checks(evidence, playbook, step),
+        *distribution_checks(evidence, playbook, step),
         *quality_checks(evidence, playbook, step),
     )
     several = len(evidence.outputs) > 1

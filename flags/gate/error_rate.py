@@ -8,7 +8,8 @@ large they are matters little: half of a share costs 0.7 of about 6 units of evi
 from typing import Final
 
 SHARES: Final = {
-    "alarm_ratio": 0.40,
+    "alarm_ratio": 0.30,
+    "no_alarm_ratio": 0.10,
     "segment_alarm_ratio": 0.15,
     "failure_rate": 0.15,
     "fallback_rate": 0.10,

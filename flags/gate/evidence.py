@@ -96,6 +96,8 @@ class Integrity:
     noise: Count | None
     models: Mapping[str, Mapping[str, int]]
     """By side, pairs by model tag: more than one tag of a side is a mixture."""
+    drawn: Count | None = None
+    """Units of the flag's sticky field that it gave to the candidate; None: it draws requests."""
     open_ends: tuple["OpenEnd", ...] | None = None
     """Workers of the window that run no more and left no end; None where that is not known."""
 
@@ -282,6 +284,42 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitAlarms:
+    """Hold the alarms by unit: a unit was alarmed by a side if it was so at least once.
+
+    A pair without a unit stands for its request, and a request sent again counts once.
+    """
+
+    units: int
+    """Units that the pairs name."""
+    requests: int
+    """Pairs that name one; the others are judged by request."""
+    block: float | None
+    """Seconds in which a unit counts once; None: once in the window."""
+    alarms: Paired
+    """By unit and block."""
+    once: Paired
+    """Each unit once in the window."""
+    segments: tuple[SegmentAlarms, ...]
+    """As `alarms`, by value of a segment."""
+    design_effect: float
+    """Of flips between blocks of a unit; 1 if they are independent."""
+
+
+RANKED: Final = (0.1, 0.9)
+"""Quantiles beyond which both sides must mean the same requests; farther out there are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Hold the scores beyond a quantile of the primary's: above it, or below a low one."""
+
+    probability: float
+    score: float
+    beyond: Paired
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """Hold the evidence on one compared number; `paired` pairs have it on both sides.
 
@@ -301,6 +339,14 @@ class Output:
     distribution: Distribution | None
     quality: Quality | None
     calibration: Calibration | None
+    by_unit: UnitAlarms | None = None
+    least: Paired | None = None
+    """Alarms if of what a side did not decide the candidate alarmed nothing, the primary all."""
+    most: Paired | None = None
+    """Alarms if of what a side did not decide the candidate alarmed all, the primary nothing."""
+    outside: Count | None = None
+    """Pairs in which a side decided nothing: failed, shed, without score or threshold."""
+    tails: tuple[Tail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

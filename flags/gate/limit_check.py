@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flags.gate.sequences import ConfidenceSequence
@@ -60,6 +60,10 @@ class LimitCheck:
     segment: str | None = None
     rolls_back: bool = False
     required: bool = True
+    by_unit: ConfidenceSequence | None = None
+    """The same figure by unit: only that fails, and both must pass; None: requests are units."""
+    fails_by: ConfidenceSequence | None = None
+    """Of units counted so that nothing is assumed of them, where `by_unit` assumes something."""
 
     def answer(self, error_rate: float, share: float | None = None) -> Check:
         """Return the check: PASS at `error_rate`, FAIL at `share` of it, over all looks each.
@@ -74,13 +78,20 @@ class LimitCheck:
             return self._check(Outcome.INCONCLUSIVE, error_rate, missing)
         beyond = self._beyond(share)
         if beyond is not None:
-            return self._check(Outcome.FAIL, share, limit=beyond)
-        if self._within(self.sequence, error_rate):
+            return replace(self, sequence=self._failing)._check(Outcome.FAIL, share, limit=beyond)
+        if not self._within(self.sequence, error_rate):
+            return self._undecided(value, error_rate, share)
+        if self.by_unit is None or self._within(self.by_unit, error_rate):
             return self._check(Outcome.PASS, error_rate)
-        return self._undecided(value, error_rate, share)
+        by_unit = replace(self, sequence=self.by_unit, by_unit=None, fails_by=self._failing)
+        return by_unit._undecided(self.by_unit.value or 0.0, error_rate, share)
+
+    @property
+    def _failing(self) -> ConfidenceSequence:
+        return self.fails_by or self.by_unit or self.sequence
 
     def _beyond(self, alpha: float) -> float | None:
-        return self._past(self.sequence, alpha, "fail")
+        return self._past(self._failing, alpha, "fail")
 
     def _past(self, sequence: ConfidenceSequence, alpha: float, which: str) -> float | None:
         """Return the limit that the whole interval at 1 - alpha is beyond, None if none."""

@@ -52,6 +52,32 @@ class AdvanceLimits(Part):
     min_alarms: int = Field(
         50, ge=0, description="Alarms of both sides together below which the ratio says nothing."
     )
+    no_alarm_ratio: Ratio = Field(
+        1.10,
+        description="Candidate's rate without an alarm by the primary's, where alarms are the "
+        "common side: 1/x to x.",
+    )
+    alarm_overlap: Share = Field(
+        0.5,
+        description="Of the primary's alarms, the share that the candidate raises too, at least, "
+        "unless labels show recall. 0: not asked for.",
+    )
+    segment_alarm_overlap: Share = Field(
+        0.25, description="The same within one segment with `segment_min_alarms`, at least."
+    )
+    distribution_ratio: Ratio = Field(
+        1.25,
+        description="Candidate's rate beyond quantiles of the primary's outputs by the primary's: "
+        "1/x to x. By default where no threshold is known.",
+    )
+    rank_overlap: Share = Field(
+        0.5,
+        description="Of the primary's lowest and highest tenth of outputs, the share that the "
+        "candidate has there too, at least; likewise. 0: not asked for.",
+    )
+    uncompared: Share = Field(
+        0.01, description="Share of pairs in which a side decided nothing, at most."
+    )
     segment_alarm_ratio: Ratio = Field(1.50, description="The same within one segment: 1/x to x.")
     segment_min_alarms: int = Field(
         100, ge=0, description="Segments with fewer alarms may fail, but need not pass."
@@ -86,6 +112,9 @@ class RollbackLimits(Part):
 
     alarm_ratio: Ratio = Field(
         1.25, description="Candidate's alarm rate relative to the primary's: outside 1/x to x."
+    )
+    no_alarm_ratio: Ratio = Field(
+        1.25, description="Candidate's rate without an alarm by the primary's: outside 1/x to x."
     )
     segment_alarm_ratio: Ratio = Field(2.0, description="The same within one segment.")
     failure_rate: Share = Field(
@@ -139,6 +168,11 @@ class OutputPlan(Part):
 
     threshold: SideThresholds = Field(
         SideThresholds(), description="Thresholds to compare at, by side; the recorded ones if not."
+    )
+    distribution: bool | None = Field(
+        None,
+        description="Whether the distribution of its numbers is checked; by default where no "
+        "threshold is known.",
     )
     gate: Gate = Field(Gate(), description="Limits that differ for this output.")
 

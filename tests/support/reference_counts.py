@@ -6,15 +6,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from comparison.counts.bins import duration_bins
 from comparison.counts.score_grid import ScoreGrid
-from comparison.counts.tables import Aggregates, OutputAggregates
+from comparison.counts.tables import Aggregates, OutputAggregates, UnitAggregates
 from comparison.pairs.reader import AllPairs
 
 SIDES = ("primary", "candidate")
 TABLES = ("pairs", "workers", "durations", "noise", "coverage", "features")
-OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "flips")
+OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "flips", "outside")
+UNIT_TABLES = ("blocks", "once", "segments")
+UNIT_FIGURES = ("units", "requests", "block")
+CELLS = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
+HOUR = 3_600_000_000_000
 
 
 def assert_equal(found: Aggregates, expected: Aggregates) -> None:
@@ -29,7 +34,9 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         assert output.unscored == other.unscored
         for name in OUTPUT_TABLES:
             pd.testing.assert_frame_equal(getattr(output, name), getattr(other, name), obj=name)
+        _assert_equal_units(output.by_unit, other.by_unit)
     assert found.duplicates == expected.duplicates
+    assert found.drawn == expected.drawn
     assert found.unknown_labels == expected.unknown_labels
     assert found.repeated_labels == expected.repeated_labels
     assert (found.flag, found.since, found.until) == (
@@ -37,6 +44,18 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         expected.since,
         expected.until,
     )
+
+
+def _assert_equal_units(found: UnitAggregates | None, expected: UnitAggregates | None) -> None:
+    if found is None or expected is None:
+        assert found is expected
+        return
+    for name in UNIT_TABLES:
+        held, wanted = getattr(found, name), getattr(expected, name)
+        pd.testing.assert_frame_equal(held, wanted, obj=f"units: {name}")
+    for name in UNIT_FIGURES:
+        assert getattr(found, name) == getattr(expected, name), name
+    assert found.design_effect == pytest.approx(expected.design_effect, rel=1e-12)
 
 
 def reference(
@@ -55,6 +74,8 @@ def reference(
     window = _in_window(every.frame, since, until)
     pairs = window.loc[window["flag"] == flag]
     step = (pairs if rollout is None else pairs.loc[pairs["rollout"] == rollout]).copy()
+    for name in {"unit", "drawn", "stickiness"} - {*step.columns}:
+        step[name] = pd.Series(pd.NA, index=step.index, dtype="string")
     old = pd.Series(True, index=step.index) if cutoff is None else step["time"] < cutoff
     known = {} if labels is None else dict(zip(labels["request_id"], labels["label"], strict=True))
     later = step["time"] > step.groupby("request_id")["time"].transform("min")
@@ -81,6 +102,7 @@ def reference(
         duplicates=int((again["flag"] == flag).sum()),
         unknown_labels=len(set(known) - set(of_flag)),
         repeated_labels=int(later.sum()),
+        drawn=_drawn(step),
     )
 
 
@@ -158,6 +180,79 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
         ),
         segments=_segments(step, table, decided),
         flips=_flips(table.loc[decided]),
+        by_unit=_units(step, table.loc[decided]) if used["candidate"] else None,
+        outside=_outside(step, table, decided),
+    )
+
+
+def _drawn(step: pd.DataFrame) -> tuple[int, int] | None:
+    by_field = step.loc[step["stickiness"].notna() & (step["stickiness"] != "requestId")]
+    units = by_field["drawn"].fillna(by_field["unit"])
+    rows = pd.DataFrame({"unit": units, "active": by_field["active"]}).dropna().drop_duplicates()
+    return (int((rows["active"] == "candidate").sum()), len(rows)) if len(rows) else None
+
+
+def _outside(step: pd.DataFrame, table: pd.DataFrame, decided: Any) -> pd.DataFrame:
+    statuses = step[[f"{side}_status" for side in SIDES]]
+    left_out = ~decided & ~(statuses == "skipped").any(axis=1)
+    alarms = {}
+    for side in SIDES:
+        known = (step[f"{side}_status"] == "ok") & np.isfinite(table[f"{side}_score"])
+        alarms[f"{side}_alarm"] = table[f"{side}_alarm"].astype("boolean").where(known)
+    return _count(pd.DataFrame(alarms).loc[left_out], CELLS)
+
+
+def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
+    named = step["unit"].notna()
+    units, requests = int(step["unit"].nunique()), int(named.sum())
+    time = step["time"].astype("int64")
+    hours = max(1.0, (time[named].max() - time[named].min()) / HOUR) if requests else 1.0
+    block = None
+    if requests > 10 * units:
+        rate = requests / units / hours
+        block = next((size for size in (24, 4) if rate * size <= 10), 1) * HOUR
+    columns = [f"{side}_alarm" for side in SIDES]
+    rows = step.loc[decided.index]
+    alarmed = (
+        decided[columns]
+        .astype(bool)
+        .assign(
+            who=rows["unit"].fillna(rows["request_id"]).astype("string"),
+            block=0 if block is None else (time.loc[decided.index] // block).where(named, 0),
+            **{name: rows[name].astype("string") for name in rows if name.startswith("segment.")},
+        )
+    )
+    alarmed = alarmed.loc[alarmed[columns].any(axis=1)]
+
+    def once(*by: str) -> pd.DataFrame:
+        return alarmed.groupby(list(by), dropna=False)[columns].max().reset_index()
+
+    blocks = once("who", "block")
+    flips = blocks["candidate_alarm"].astype(int) - blocks["primary_alarm"].astype(int)
+    own = int((flips**2).sum())
+    together = int((flips.groupby(blocks["who"]).sum() ** 2).sum())
+    segments = [
+        _count(
+            once("who", "block", name)
+            .rename(columns={name: "value"})
+            .assign(segment=name.removeprefix("segment.")),
+            {"segment": "string", "value": "string", **CELLS},
+        )
+        for name in sorted(alarmed)
+        if name.startswith("segment.")
+    ]
+    empty = _count(
+        pd.DataFrame({name: [] for name in ("segment", "value", *CELLS)}),
+        {"segment": "string", "value": "string", **CELLS},
+    )
+    return UnitAggregates(
+        units=units,
+        requests=requests,
+        block=block,
+        blocks=_count(blocks, CELLS),
+        once=_count(once("who"), CELLS),
+        segments=pd.concat(segments, ignore_index=True) if segments else empty,
+        design_effect=together / own if own and block is not None else 1.0,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from flags.gate.evidence import Evidence, OpenEnd, Output
+from flags.gate.evidence import Count, Evidence, OpenEnd, Output
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -213,7 +213,9 @@ def _noise(evidence: Evidence, limits: AdvanceLimits) -> Check:
 
 
 def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits) -> Check:
-    active, wanted = evidence.integrity.active, evidence.window.rollout / 100
+    integrity, wanted = evidence.integrity, evidence.window.rollout / 100
+    active = integrity.drawn or integrity.active
+    counted = "units that the flag draws" if integrity.drawn else "pairs"
     if active.rate is None:
         return plain("sample_ratio_p", Outcome.INCONCLUSIVE, 0, "no pairs")
     sequence = ShareSequence(active)
@@ -221,13 +223,12 @@ def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits)
     low, high = sequence.interval(playbook.error_rate)
     fits = p >= limits.sample_ratio_p
     reason = (
-        f"candidate active for {percent(active.rate)} % of {active.total:,} pairs, rollout "
+        f"candidate active for {percent(active.rate)} % of {active.total:,} {counted}, rollout "
         f"{evidence.window.rollout:g} % (p {p:.2g}, limit {limits.sample_ratio_p:g})"
     )
     if not fits:
-        reason += (
-            ": pairs of one side are missing, not everybody may get the candidate, or a few "
-            "values of the sticky field make up much of the traffic"
+        reason += ": pairs of one side are missing, or not everybody may get the candidate" + (
+            "" if integrity.drawn else "; by request, a few users may make up the traffic"
         )
     return Check(
         "sample_ratio_p",
@@ -258,16 +259,34 @@ def _output(output: Output, limits: AdvanceLimits) -> Iterator[Check]:
         output=output.name,
     )
     primary, candidate = (output.thresholds.get(side, ()) for side in ("primary", "candidate"))
-    if output.alarms is None:
+    if output.outside is not None:
+        yield _uncompared(output, output.outside, limits.uncompared)
+    if output.alarms is None and not output.tails:
         reason = (
             "no threshold is known, so nothing shows what the scores lead to: the playbook can "
             f"name them (outputs.{output.name}.threshold)"
         )
         yield plain("thresholds", Outcome.INCONCLUSIVE, seen, reason, output=output.name)
-    elif len(candidate) > 1 and len(primary) <= 1:  # of both: thresholds that differ by request
+    elif (
+        output.alarms is not None and len(candidate) > 1 and len(primary) <= 1
+    ):  # of both: thresholds that differ by request
         values = ", ".join(f"{each:g}" for each in candidate[:5])
         reason = f"the candidate's threshold changed within the window: {values}"
         yield plain("thresholds", Outcome.FAIL, seen, reason, output=output.name)
+
+
+def _uncompared(output: Output, outside: Count, limit: float) -> Check:
+    share = outside.rate or 0.0
+    return plain(
+        "uncompared",
+        Outcome.PASS if share <= limit else Outcome.FAIL,
+        outside.total,
+        f"{outside.count:,} of {outside.total:,} pairs lack a decision of a side (it failed, was "
+        f"shed, has no score or no threshold), limit {percent(limit)} %",
+        figure=share,
+        limit=limit,
+        output=output.name,
+    )
 
 
 def _time(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from flags.gate.sequences.normal import NormalSequence
 from flags.gate.sequences.protocol import ConfidenceSequence
 from flags.gate.sequences.quantile_ratio import QuantileRatioSequence
-from flags.gate.sequences.rates import DifferenceSequence, RatioSequence
+from flags.gate.sequences.rates import DifferenceSequence, RatioSequence, WorstCaseRatio
 from flags.gate.sequences.share import ShareSequence
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "QuantileRatioSequence",
     "RatioSequence",
     "ShareSequence",
+    "WorstCaseRatio",
 ]

@@ -55,6 +55,41 @@ class RatioSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class WorstCaseRatio:
+    """Bound a ratio of which some pairs are not known: `least` and `most` are its extremes.
+
+    The lower bound is that of `least`, the upper one that of `most`.
+    """
+
+    found: RatioSequence
+    least: RatioSequence
+    most: RatioSequence
+
+    @property
+    def value(self) -> float | None:
+        """Return the ratio of what is known."""
+        return self.found.value
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the bounds of the ratio, whatever the others are."""
+        return self.least.interval(alpha)[0], self.most.interval(alpha)[1]
+
+    def above(self, limit: float, alpha: float) -> bool:
+        """Say whether the ratio surely is above `limit`, whatever the others are."""
+        return self.least.above(limit, alpha)
+
+    def below(self, limit: float, alpha: float) -> bool:
+        """Say whether the ratio surely is below `limit`, whatever the others are."""
+        return self.most.below(limit, alpha)
+
+    def scaled(self, factor: float) -> "WorstCaseRatio":
+        """Return the sequence at `factor` times the counts."""
+        return WorstCaseRatio(
+            *(each.scaled(factor) for each in (self.found, self.least, self.most))
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DifferenceSequence:
     """Bound the candidate's rate less the primary's, over the same pairs, within -1 to 1.
 

@@ -34,8 +34,11 @@ def test_the_interval_is_that_of_clopper_and_pearson():
 
 def test_a_row_holds_the_rate_found_with_its_interval_and_whether_the_promise_is_kept(rows):
     coin, price = rows
-    assert coin.low < 0.1 < coin.high and coin.runs == 1_000 and not coin.holds
-    assert price.found == pytest.approx(1.3) and price.holds
+    assert coin.low < 0.1 < coin.high
+    assert coin.runs == 1_000
+    assert not coin.holds
+    assert price.found == pytest.approx(1.3)
+    assert price.holds
 
 
 def test_the_same_runs_are_drawn_whatever_the_number_of_processes(rows):

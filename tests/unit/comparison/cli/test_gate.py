@@ -104,10 +104,21 @@ def decided(numbers: Path, outputs: str) -> Result:
     return run(numbers, "pairs", "--json", "-")
 
 
-def test_without_any_threshold_a_regression_is_held(numbers: Path) -> None:
+def test_without_any_threshold_a_regression_is_judged_by_its_distribution(numbers: Path) -> None:
     result = decided(numbers, "")
     assert result.exit_code == 10, result.output
     checks = json.loads(result.stdout)["checks"]
+    [above, *below] = [each for each in checks if each["name"] == "distribution_ratio"][::-1]
+    assert above["reason"].startswith("outputs above the primary's 90 % quantile: 3.00x the")
+    assert above["outcome"] == "fail"
+    assert below
+
+
+def test_numbers_that_are_all_alike_are_held_until_a_threshold_is_named(tmp_path: Path) -> None:
+    file = PairFile(tmp_path / "pairs")
+    for _ in range(10):
+        file.pair(Scored(1.0, threshold=None), Scored(1.0, threshold=None))
+    checks = json.loads(decided(tmp_path, "").stdout)["checks"]
     [check] = [each for each in checks if each["name"] == "thresholds"]
     assert "the playbook can name them" in check["reason"]
 

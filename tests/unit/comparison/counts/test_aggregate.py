@@ -104,7 +104,12 @@ made = st.tuples(
             "segments": st.dictionaries(st.sampled_from(["channel", "night"]), st.text(max_size=2)),
             "features": st.dictionaries(st.just("amount"), st.floats()),
             "changes": st.fixed_dictionaries(
-                {}, optional={attributes.ROLLOUT: st.sampled_from([None, 0.0, 10.0, 50.0])}
+                {},
+                optional={
+                    attributes.ROLLOUT: st.sampled_from([None, 0.0, 10.0, 50.0]),
+                    attributes.UNIT: st.sampled_from(["ada", "bob"]),
+                    attributes.STICKINESS: st.sampled_from(["requestId", "userId"]),
+                },
             ),
         }
     ),

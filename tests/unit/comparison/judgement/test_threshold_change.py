@@ -75,9 +75,21 @@ def test_calls_that_decided_nothing_are_no_change() -> None:
 
 
 def test_thresholds_that_go_with_the_requests_are_no_change() -> None:
-    rows = [*lasting(0.5, 0, 20), *lasting(0.9, 20, 40)]
+    rows = sorted([*lasting(0.5, 0, 300), *lasting(0.9, 0, 300)])
     primary = [threshold or 0.0 for _, threshold, _ in rows]
     assert changed_at(seconds(rows, primary=primary), BEGIN, given=False) == BEGIN
+
+
+def test_a_change_of_both_thresholds_is_a_change() -> None:
+    rows = [*lasting(0.5, 0, 20), *lasting(0.9, 20, 300)]
+    primary = [threshold or 0.0 for _, threshold, _ in rows]
+    assert changed_at(seconds(rows, primary=primary), BEGIN, given=False) == after(19)
+
+
+def test_a_change_of_the_primary_s_threshold_alone_is_a_change() -> None:
+    rows = [*lasting(0.5, 0, 300)]
+    primary = [0.4] * 20 + [0.6] * 280
+    assert changed_at(seconds(rows, primary=primary), BEGIN, given=False) == after(19)
 
 
 def test_without_thresholds_nothing_changes() -> None:

@@ -1,0 +1,100 @@
+"""Check what the alarms of both sides have in common. Nothing here rolls back: labels do.
+
+The same number of alarms may be of entirely other requests. How many of the primary's alarms the
+candidate raises too shows that, without a label; whether the others were right, only labels show.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from flags.gate.evidence import Count, Evidence, Output, Paired
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.sequences import DifferenceSequence, ShareSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
+
+_WORDING: Final = Wording(
+    "the candidate raises {figure} of the primary's alarms too",
+    percent,
+    " %",
+    counted="alarms",
+)
+_POSITIVES: Final = 100
+"""Labelled positives from which recall can stand for agreement."""
+
+
+def agreement_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield the alarms in common of each output, then of each value of its checked segments."""
+    for output in evidence.outputs:
+        if output.alarms is None:
+            continue
+        shown = _recall_is_shown(output, playbook, step)
+        gate = playbook.gate_of(step, output=output.name).advance
+        yield _overlap(
+            "alarm_overlap", output, output.alarms, gate.alarm_overlap, playbook, step, shown=shown
+        )
+        for each in output.segments:
+            if playbook.segments is not None and each.segment not in playbook.segments:
+                continue
+            limits = playbook.gate_of(step, output=output.name, segment=each.segment).advance
+            value = "(none)" if each.value is None else each.value
+            yield _overlap(
+                "segment_alarm_overlap",
+                output,
+                each.alarms,
+                limits.segment_alarm_overlap,
+                playbook,
+                step,
+                shown=shown,
+                segment=f"{each.segment}={value}",
+                least=limits.segment_min_alarms,
+            )
+
+
+def _overlap(
+    name: str,
+    output: Output,
+    alarms: Paired,
+    limit: float,
+    playbook: Playbook,
+    step: Step,
+    *,
+    shown: bool,
+    segment: str | None = None,
+    least: int = 0,
+) -> Check:
+    fired = alarms.primary.count
+    enough = fired + alarms.candidate.count >= least
+    required = enough and not shown and limit > 0 and step.stage is not Stage.DEPRECATION
+    check = LimitCheck(
+        name,
+        ShareSequence(Count(alarms.both, fired)),
+        _WORDING,
+        fired,
+        alarms.pairs,
+        low=Bounds(limit, limit),
+        output=output.name,
+        segment=segment,
+        required=required,
+    ).answer(playbook.error_rate)
+    if check.figure is None:
+        return replace(check, reason=f"no alarm of the primary in {alarms.pairs:,} pairs")
+    if check.outcome is Outcome.FAIL and not required:
+        said = "recall is shown by labels" if shown else "it is not asked for here"
+        return replace(
+            check, outcome=Outcome.INCONCLUSIVE, reason=f"{check.reason}: {said}", needed=None
+        )
+    if check.outcome is Outcome.FAIL:
+        return replace(check, reason=f"{check.reason}: labels must show which alarms are right")
+    return check
+
+
+def _recall_is_shown(output: Output, playbook: Playbook, step: Step) -> bool:
+    """Say whether labels prove that the candidate finds what the primary finds."""
+    if output.quality is None or output.quality.caught.pairs < _POSITIVES:
+        return False
+    loss = playbook.gate_of(step, output=output.name).advance.recall_loss
+    caught = DifferenceSequence(output.quality.caught)
+    return caught.above(-loss, playbook.error_rate / 2)

@@ -1,0 +1,73 @@
+"""Check that the outputs are distributed as expected. Nothing here rolls back.
+
+A number without a threshold leads to no alarms, so what both sides say beyond quantiles of the
+primary's numbers takes their place: how often (the distribution), and of the same requests or of
+others (the ranks).
+"""
+
+from collections.abc import Iterator
+
+from flags.gate.evidence import RANKED, Count, Evidence, Output, Tail
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, times
+from flags.gate.sequences import RatioSequence, ShareSequence
+from flags.gate.verdict import Check
+from flags.playbook.model import AdvanceLimits, Playbook, Step
+from flags.playbook.stages import Stage
+
+
+def distribution_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield the checks of outputs without a threshold, and of those that the playbook names."""
+    for output in evidence.outputs:
+        plan = playbook.outputs.get(output.name)
+        wanted = plan.distribution if plan else None
+        if wanted is None:
+            wanted = output.alarms is None
+        if wanted and step.stage is not Stage.DEPRECATION:
+            limits = playbook.gate_of(step, output=output.name).advance
+            yield from _checks(output, limits, playbook.error_rate)
+
+
+def _checks(output: Output, limits: AdvanceLimits, error_rate: float) -> Iterator[Check]:
+    for tail in output.tails:
+        where = "above" if tail.probability >= 0.5 else "below"
+        place = f"{where} the primary's {100 * tail.probability:g} % quantile"
+        yield _rate(output, tail, place, limits, error_rate)
+        if tail.probability in RANKED:
+            yield _ranks(output, tail, place, limits, error_rate)
+
+
+def _rate(
+    output: Output, tail: Tail, place: str, limits: AdvanceLimits, error_rate: float
+) -> Check:
+    table, limit = tail.beyond, limits.distribution_ratio
+    return LimitCheck(
+        "distribution_ratio",
+        RatioSequence(table),
+        Wording(f"outputs {place}: {{figure}} the primary's", times, "x"),
+        table.pairs,
+        table.pairs,
+        high=Bounds(limit, limit),
+        low=Bounds(1 / limit, 1 / limit),
+        output=output.name,
+        required=table.primary.count + table.candidate.count >= limits.min_alarms,
+    ).answer(error_rate)
+
+
+def _ranks(
+    output: Output, tail: Tail, place: str, limits: AdvanceLimits, error_rate: float
+) -> Check:
+    table = tail.beyond
+    return LimitCheck(
+        "rank_overlap",
+        ShareSequence(Count(table.both, table.primary.count)),
+        Wording(
+            f"of the primary's outputs {place}, the candidate has {{figure}} there too",
+            percent,
+            " %",
+        ),
+        table.primary.count,
+        table.pairs,
+        low=Bounds(limits.rank_overlap, limits.rank_overlap),
+        output=output.name,
+        required=limits.rank_overlap > 0,
+    ).answer(error_rate)

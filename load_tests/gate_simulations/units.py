@@ -1,0 +1,163 @@
+"""Bursts, agreement and what lies outside the comparison: the scenarios of units."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from flags.gate import Decision, decide
+from flags.gate.checks.alarms import alarm_checks
+from flags.gate.checks.integrity import integrity_checks
+from flags.gate.evidence import Count, Output, Paired, SegmentAlarms, Tail, UnitAlarms
+from flags.gate.verdict import Outcome
+from flags.playbook.model import Playbook
+from load_tests.gate_simulations.scenario import Array, Kind, Scenario, one_by_one
+from tests.support.evidence import FLAG, evidence, output
+
+_ALARMS: Final = 0.005
+_OVERLAP: Final = 0.8
+_LOOKS: Final = 12
+_UNITS_A_LOOK: Final = 5_000
+
+_NOMINAL_ROLLBACK: Final = 0.05
+_NOMINAL_ADVANCE: Final = 0.01
+
+
+def _decisions(found: Output, rollout: float, playbook: Playbook) -> Decision:
+    step = playbook.steps_at(rollout)[0]
+    return decide(evidence(found, rollout=rollout), playbook, step).decision
+
+
+def _shares(ratio: float, rate: float = _ALARMS, overlap: float = _OVERLAP) -> list[float]:
+    """Return the probabilities of both, primary only, candidate only, neither."""
+    both = overlap * rate
+    return [both, rate - both, ratio * rate - both, 1 - rate - ratio * rate + both]
+
+
+def _bursts(
+    random: np.random.Generator,
+    *,
+    sizes: Sequence[int],
+    weights: Sequence[float],
+    ratio: float,
+    wrong: Outcome,
+    error_rate: float = 0.05,
+) -> bool:
+    """Look at ever more units, each of which sends a burst of alike requests; say if ever wrong."""
+    playbook = Playbook(flag=FLAG, error_rate=error_rate)
+    requests = np.zeros(4, dtype=np.int64)
+    units = np.zeros(4, dtype=np.int64)
+    for _ in range(_LOOKS):
+        for size, weight in zip(sizes, weights, strict=True):
+            drawn = random.multinomial(int(_UNITS_A_LOOK * weight), _shares(ratio))
+            requests += size * drawn
+            units += drawn
+        by_request, by_unit = (Paired(*map(int, counts)) for counts in (requests, units))
+        named = UnitAlarms(by_unit.pairs, by_request.pairs, None, by_unit, by_unit, (), 1.0)
+        found = evidence(output(by_request, by_unit=named), rollout=10)
+        [check] = alarm_checks(found, playbook, playbook.steps_at(10)[0])
+        if check.outcome is wrong:
+            return True
+    return False
+
+
+def _burst_scenario(
+    row: str, name: str, sizes: Sequence[int], weights: Sequence[float], **more: Any
+) -> Scenario:
+    one = partial(_bursts, sizes=sizes, weights=weights, ratio=1.0, wrong=Outcome.FAIL, **more)
+    nominal = more.get("error_rate", _NOMINAL_ROLLBACK)
+    return Scenario(name, row, Kind.FALSE_ROLLBACK, nominal, partial(one_by_one, one), 400)
+
+
+def _replaced(random: np.random.Generator, *, of: str) -> bool:
+    """Say whether a candidate advances whose alarms are not the primary's."""
+    playbook, n = Playbook(flag=FLAG), 600_000
+    shares = _shares(1.0, overlap=0.0 if of == "reverse" else _ALARMS)
+    table = Paired(*map(int, random.multinomial(n, shares)))
+    same = Paired(*map(int, random.multinomial(n, _shares(1.0, overlap=0.95))))
+    if of == "segment":
+        drawn = Paired(*map(int, random.multinomial(50_000, _shares(1.0, overlap=0.02))))
+        found = output(same, [SegmentAlarms("channel", "app", drawn)])
+    else:
+        found = output(table)
+    return _decisions(found, 0, playbook) is Decision.ADVANCE
+
+
+def _declines(random: np.random.Generator) -> bool:
+    """Say whether a candidate advances that approves 90 % where the primary approves 95 %."""
+    table = Paired(*map(int, random.multinomial(200_000, [0.9, 0.05, 0.0, 0.05])))
+    return _decisions(output(table), 0, Playbook(flag=FLAG)) is Decision.ADVANCE
+
+
+def _timeouts(random: np.random.Generator) -> bool:
+    """Say whether a candidate advances that does not answer where 30 % of the alarms are."""
+    n = 1_000_000
+    alarms = int(random.binomial(n, _ALARMS))
+    lost = int(random.binomial(alarms, 0.3))
+    table = Paired(alarms - lost, 0, 0, n - alarms)
+    least = Paired(alarms - lost, lost, 0, n - alarms)
+    most = Paired(alarms, 0, 0, n - alarms)
+    found = output(table, least=least, most=most, outside=Count(lost, n))
+    return _decisions(found, 0, Playbook(flag=FLAG)) is Decision.ADVANCE
+
+
+def _without_threshold(random: np.random.Generator) -> bool:
+    """Say whether 90 % of pairs without a threshold advance."""
+    table = Paired(*map(int, random.multinomial(60_000, _shares(1.0, overlap=0.95))))
+    found = output(table, outside=Count(9 * table.pairs, 10 * table.pairs))
+    return _decisions(found, 0, Playbook(flag=FLAG)) is Decision.ADVANCE
+
+
+def _permuted(random: np.random.Generator) -> bool:
+    """Say whether outputs without a threshold advance that are those of other requests."""
+    n = 400_000
+    tails = tuple(
+        Tail(each, each, Paired(*map(int, random.multinomial(n, _shares(1.0, 0.1, 0.1)))))
+        for each in (0.1, 0.9)
+    )
+    return _decisions(output(None, tails=tails), 0, Playbook(flag=FLAG)) is Decision.ADVANCE
+
+
+def _advance(row: str, name: str, one: Any) -> Scenario:
+    simulate = partial(one_by_one, one)
+    return Scenario(name, row, Kind.FALSE_ADVANCE, _NOMINAL_ADVANCE, simulate, 400)
+
+
+def _drawn(random: np.random.Generator, runs: int) -> Array:
+    """Say in which runs the sample ratio fails for a flag that is sticky on users, at 10 %."""
+    playbook = Playbook(flag=FLAG)
+    step = playbook.steps_at(10)[0]
+    wrong = []
+    for _ in range(runs):
+        users = candidate = 0
+        failed = False
+        for _look in range(_LOOKS):
+            users += 2_000
+            candidate += int(random.binomial(2_000, 0.1))
+            found = evidence(output(), rollout=10, integrity={"drawn": Count(candidate, users)})
+            checks = integrity_checks(found, playbook, step)
+            [check] = [each for each in checks if each.name == "sample_ratio_p"]
+            failed |= check.outcome == "fail"
+        wrong.append(failed)
+    return np.array(wrong, dtype=float)
+
+
+SCENARIOS: Final = (
+    *(_burst_scenario("B1", f"bursts of {size}", (size,), (1.0,)) for size in (5, 10, 20, 50)),
+    _burst_scenario("B2", "90 % single, 1 % bursts of 100", (1, 5, 100), (0.9, 0.09, 0.01)),
+    _burst_scenario("B3", "bursts of 20, error rate 1e-6", (20,), (1.0,), error_rate=1e-6),
+    Scenario("sticky on users, 10 %", "B9", Kind.FALSE_ROLLBACK, 0.001, _drawn, 400),
+    _advance(
+        "B1",
+        "bursts of 20, ratio 1.30",
+        partial(_bursts, sizes=(20,), weights=(1.0,), ratio=1.3, wrong=Outcome.PASS),
+    ),
+    _advance("A1", "no alarm in common", partial(_replaced, of="reverse")),
+    _advance("A1", "permuted, no threshold", _permuted),
+    _advance("A2", "random scorer", partial(_replaced, of="random")),
+    _advance("A3", "a segment's alarms replaced", partial(_replaced, of="segment")),
+    _advance("A4", "declines doubled", _declines),
+    _advance("A10", "timeouts carry 30 % of the alarms", _timeouts),
+    _advance("A12", "90 % without a threshold", _without_threshold),
+)

@@ -18,6 +18,7 @@ from flags.playbook.model import (
     SideThresholds,
     Step,
 )
+from flags.playbook.notify import NotifyPlan
 from flags.playbook.operational import OperationalAlarm, ValueLimits
 
 PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
@@ -69,6 +70,11 @@ _SECTIONS: Final = (
         OperationalAlarm,
     ),
     ("Its limits", "Of the value that is asked for.", ValueLimits),
+    (
+        "Who is told",
+        "[Being told](../how-to/notify.md), by `advance` and `autopilot`.",
+        NotifyPlan,
+    ),
 )
 
 _KINDS: Final = {
@@ -86,6 +92,7 @@ _PARTS: Final = {
     "OutputPlan": "[outputs](#an-output) by name",
     "SegmentPlan": "[segments](#a-segment) by name",
     "OperationalAlarm": "[operational alarms](#an-operational-alarm) by name",
+    "NotifyPlan": "[addresses](#who-is-told)",
     "ValueLimits": "[limits](#its-limits)",
     "Step": "list of [steps](#a-step)",
 }

@@ -1,10 +1,10 @@
 """`bentoml migration advance`: one step up, if the gate says so."""
 
-from collections.abc import Mapping
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
@@ -27,7 +27,9 @@ from flags.monitoring.views import FlagView
 from flags.operate.audit import AuditFile, FlagChange, record
 from flags.operate.flag_moves import raise_rollout
 from flags.operate.history import read_history
-from flags.operate.next_action import StepVerdict
+from flags.operate.news import News
+from flags.operate.next_action import Action, NextAction, StepVerdict
+from flags.operate.notify import Notifier
 from flags.unleash.admin import Author, UnleashAdmin
 
 if TYPE_CHECKING:  # needs the extra `comparison`
@@ -78,7 +80,9 @@ def advance(
             given.pairs, given.labels, given.reference, ask_alarms=given.ask_alarms()
         )
         grounds = _grounds(judge, place, _Wish(override, approve), json_file)
-        _move(admin, place, grounds, audit)
+        moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)
+        if moved and notifier.tells_somebody:
+            _tell(admin, place, grounds, notifier)
 
 
 class _NotAdvanced(click.ClickException):
@@ -102,7 +106,7 @@ class _Grounds:
     """Hold why the flag may be moved."""
 
     reason: str
-    verdict: Mapping[str, Any] | None
+    found: StepVerdict
     overridden: bool
     approval: str | None = None
 
@@ -121,37 +125,39 @@ def _grounds(
         if wish.override is None:
             raise _NotAdvanced(Decision.HOLD, f"there is no verdict: {problem}") from problem
         click.echo(f"no verdict: {problem}")
-        return _Grounds(f"override: {wish.override}", None, overridden=True)
+        found = StepVerdict(None, None, str(problem))
+        return _Grounds(f"override: {wish.override}", found, overridden=True)
     print_verdict(evidence, judgement, Console(highlight=False))
     if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
         raise Refusal(unwritten)
     verdict = judgement.verdict
-    kept = StepVerdict(judgement.step, verdict).as_plain()
+    found = StepVerdict(judgement.step, verdict)
     if wish.override is not None:
         return _Grounds(
-            f"override: {wish.override} (the verdict is {verdict.decision})", kept, overridden=True
+            f"override: {wish.override} (the verdict is {verdict.decision})", found, overridden=True
         )
     if verdict.decision is not Decision.ADVANCE:
         raise _NotAdvanced(verdict.decision, f"the verdict is {verdict.decision}")
     reasons = "; ".join(verdict.reasons)
     if wish.approve is not None:
         reason = f"approved: {wish.approve} ({reasons})"
-        return _Grounds(reason, kept, overridden=False, approval=wish.approve)
+        return _Grounds(reason, found, overridden=False, approval=wish.approve)
     if judgement.step.approval and place.following is not None:
         raise _NotAdvanced(
             Decision.HOLD, f"{place.following} % needs approval", '--approve "REASON" gives it'
         )
-    return _Grounds(reasons, kept, overridden=False)
+    return _Grounds(reasons, found, overridden=False)
 
 
-def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Path) -> None:
+def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Path) -> bool:
+    """Move the flag one step up and record it; return whether there is a step."""
     flag, following = place.plan.flag, place.following
     click.echo()
     if following is None and grounds.overridden:
         raise Refusal(f"{flag} is at {place.rollout} %, and the playbook has no step above it")
     if following is None:
         click.echo(f"{flag} stays at {place.rollout} %: `bentoml migration retire` comes next")
-        return
+        return False
     before = FlagView(True, place.rollout, place.run.setting.stickiness)
     file = AuditFile(audit)
     with file.alone():
@@ -163,7 +169,7 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
             before=before,
             after=replace(before, rollout=following),
             reason=grounds.reason,
-            verdict=grounds.verdict,
+            verdict=grounds.found.as_plain(),
             approval=grounds.approval,
             event=_entry(admin, flag, following) if grounds.approval else None,
         )
@@ -175,6 +181,15 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
         click.echo(f"recorded  {audit}, on the flag: {recorded.note}")
     for warning in recorded.warnings:
         click.echo(f"Warning: {warning}", err=True)
+    return True
+
+
+def _tell(admin: UnleashAdmin, place: FlagPlace, grounds: _Grounds, notifier: Notifier) -> None:
+    flag = place.plan.flag
+    with contextlib.suppress(FlagsError):
+        chosen = NextAction(Action.ADVANCE, (grounds.reason,), place.following)
+        history, link = read_history(admin, flag)[1], notifier.link(admin.flag_url(flag))
+        notifier.tell(News.of(flag, history, grounds.found, chosen, link))
 
 
 def _entry(admin: UnleashAdmin, flag: str, rollout: int) -> int | None:

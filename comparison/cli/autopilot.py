@@ -24,9 +24,19 @@ from flags.errors import AuditUnwritableError, FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile, record
 from flags.operate.autopilot import Assessment, Autopilot
+from flags.operate.history import read_history
+from flags.operate.news import News
 from flags.operate.next_action import Action
+from flags.operate.notify import Notifier
 from flags.playbook.durations import duration_text
-from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
+from flags.playbook.model import Playbook
+from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import (
+    FlagChangedError,
+    RateLimitedError,
+    UnleashFailedError,
+    UnleashUnreachableError,
+)
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.judgement.judgement import Judgement
@@ -128,34 +138,68 @@ def autopilot(
             alone=file.alone,
             approved=lambda: _approved(file, plan.flag, admin.environment),
         )
+        telling = _Telling(admin, plan, given.notifier(plan, _warn), silent=dry_run)
         if once:
-            raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run).next.action])
+            raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run, telling).next.action])
         with contextlib.suppress(*_PASSING):
             pilot.check()  # a token that will not do ends it, an Unleash that is down does not
         _log(
             f"{plan.flag} in {unleash.environment}, every {duration_text(interval)}{_dry(dry_run)}"
         )
-        _fly(pilot, interval, dry_run)
+        _fly(pilot, interval, dry_run, telling)
 
 
-def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool) -> None:
+class _Telling:
+    """Tells those whom the playbook names, after a look and what followed from it."""
+
+    def __init__(
+        self, admin: UnleashAdmin, plan: Playbook, notifier: Notifier, *, silent: bool
+    ) -> None:
+        self._admin = admin
+        self._flag = plan.flag
+        self._notifier = notifier
+        self._link = notifier.link(admin.flag_url(plan.flag))
+        self._silent = silent or not notifier.tells_somebody
+
+    def looked(self, assessment: Assessment) -> None:
+        """Tell what is new; a move just made is in the event log by now."""
+        if self._silent:
+            return
+        history = assessment.history
+        if assessment.before != assessment.after:
+            with contextlib.suppress(FlagsError):
+                history = read_history(self._admin, self._flag)[1]
+        found, chosen = assessment.step_verdict, assessment.next
+        self._notifier.tell(News.of(self._flag, history, found, chosen, self._link))
+
+    def failed(self, problem: str) -> None:
+        """Tell that nobody watches the flag for now."""
+        if not self._silent:
+            self._notifier.tell(News.of_failure(self._flag, problem, self._link))
+
+
+def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool, telling: _Telling) -> None:
     with stop_asked() as stop:
         while not stop.asked:
             try:
-                _assess_and_act(pilot, dry_run)
+                _assess_and_act(pilot, dry_run, telling)
             except Exception as error:  # if it ended, nobody would roll back
                 kind = "" if isinstance(error, FlagsError) else f"{type(error).__name__}: "
-                _log(f"{Action.HOLD:<8}  {kind}{printable(str(error))}")
+                problem = f"{kind}{printable(str(error))}"
+                _log(f"{Action.HOLD:<8}  {problem}")
+                if not isinstance(error, FlagChangedError):  # the next look tells of the change
+                    telling.failed(problem)
             stop.wait(interval.total_seconds())
     _log("stopped")
 
 
-def _assess_and_act(pilot: Autopilot, dry_run: bool) -> Assessment:
-    """Assess once, say what is done, and do it."""
+def _assess_and_act(pilot: Autopilot, dry_run: bool, telling: _Telling) -> Assessment:
+    """Assess once, do what follows, say what was done, and tell those who are to know."""
     assessment = pilot.assess(datetime.now(UTC))
     if not dry_run:
         pilot.do(assessment)
     _log(_line(assessment) + _dry(dry_run and assessment.before != assessment.after))
+    telling.looked(assessment)
     return assessment
 
 

@@ -17,6 +17,8 @@ from flags.operate import look_file
 from flags.operate.alarms.looks import AlarmLooks
 from flags.operate.alarms.sources import AlarmSources
 from flags.operate.audit import DEFAULT
+from flags.operate.notify import Notifier
+from flags.operate.told_file import ToldFile
 from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
@@ -167,6 +169,11 @@ class GateInput:
         """Return what asks for the playbook's operational alarms."""
         sources = AlarmSources(self.prometheus, self.alertmanager, os.environ)
         return AlarmLooks(sources, look_file.LookFile(self.looks), warn)
+
+    def notifier(self, plan: Playbook, warn: Callable[[str], object] = warn) -> Notifier:
+        """Return what tells those whom the playbook names."""
+        told = ToldFile(self.looks.with_suffix(".told.json"))
+        return Notifier(plan.notify, os.environ, told, warn)
 
 
 _EVIDENCE: Final = (

@@ -15,7 +15,7 @@ from flags.monitoring.views import FlagView
 from flags.operate.audit import FlagChange
 from flags.operate.current_step import plan_at, why_not_judged
 from flags.operate.flag_moves import raise_rollout, switch_off
-from flags.operate.history import Run, read_history
+from flags.operate.history import History, Run, read_history
 from flags.operate.next_action import Action, NextAction, StepVerdict, next_action
 from flags.playbook.model import Playbook
 from flags.unleash.admin import Author, UnleashAdmin
@@ -33,9 +33,14 @@ class Judge(Protocol):
 class Assessment:
     """Hold what was seen at one moment, and what follows from it."""
 
-    run: Run
+    history: History
     step_verdict: StepVerdict
     next: NextAction
+
+    @property
+    def run(self) -> Run:
+        """Return the run that was judged."""
+        return self.history.current
 
     @property
     def before(self) -> FlagView:
@@ -130,7 +135,7 @@ class Autopilot:
         found = StepVerdict(None, None, missing) if missing else self._judge(plan, run, now)
         resumed = max(self._resumed, self._approved())
         chosen = next_action(history, plan, found, own=own, resumed=resumed)
-        return Assessment(run, found, chosen)
+        return Assessment(history, found, chosen)
 
     def do(self, assessment: Assessment) -> None:
         """Do it, then record it.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from flags.playbook.notify import NotifyPlan
 from flags.playbook.operational import OperationalAlarm
 from flags.playbook.part import Duration, Part
 from flags.playbook.stages import Stage
@@ -253,6 +254,7 @@ class Playbook(Part):
     alarms: Annotated[dict[str, OperationalAlarm], BeforeValidator(_empty_is_default)] = Field(
         {}, description="Operational alarms, by names of your choice; each look asks them all."
     )
+    notify: NotifyPlan = Field(NotifyPlan(), description="Who is told what happens.")
     features: tuple[str, ...] | None = Field(
         None, description="Features whose drift is described; all that are recorded if not given."
     )

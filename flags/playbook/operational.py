@@ -1,27 +1,15 @@
 """The operational alarms of a playbook: what to ask of Prometheus, Alertmanager or a webhook."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from flags.playbook.part import Duration, Part
+from flags.playbook.part import Address, Duration, Part, matching
 from flags.printable import without_credentials
 
 _LONGEST: Final = timedelta(minutes=1)
-
-
-def _like(pattern: str, wanted: str) -> Callable[[str], str]:
-    """Return a check that a text begins as `pattern` says, with words for one that does not."""
-
-    def check(text: str) -> str:
-        if not re.match(pattern, text):
-            raise ValueError(f"{text!r} is not {wanted}")
-        return text
-
-    return check
 
 
 def _answerable(timeout: timedelta) -> timedelta:
@@ -32,13 +20,10 @@ def _answerable(timeout: timedelta) -> timedelta:
 
 _Text = Annotated[str, Field(min_length=1)]
 _Matcher = Annotated[
-    str, AfterValidator(_like(r"\s*[^\s=!~]+\s*(=~|!~|!=|=)", "a matcher such as severity=page"))
-]
-_Address = Annotated[
-    str, AfterValidator(_like(r"https?://\S+$|\$\{\w+\}", "an http or https URL, or ${NAME}"))
+    str, AfterValidator(matching(r"\s*[^\s=!~]+\s*(=~|!~|!=|=)", "a matcher such as severity=page"))
 ]
 _Variable = Annotated[
-    str, AfterValidator(_like(r"[A-Za-z_]\w*$", "the name of an environment variable"))
+    str, AfterValidator(matching(r"[A-Za-z_]\w*$", "the name of an environment variable"))
 ]
 _Timeout = Annotated[Duration, AfterValidator(_answerable)]
 _Bound = Annotated[float, Field(allow_inf_nan=False)]
@@ -79,7 +64,7 @@ class OperationalAlarm(Part):
         "server in `ALERTMANAGER_URL` that all of them match, that fire and are neither silenced "
         "nor inhibited.",
     )
-    webhook: _Address | None = Field(
+    webhook: Address | None = Field(
         None,
         description="URL that answers `pass`, `hold` or `rollback` in JSON, such as "
         '`{"decision": "hold", "reason": "freeze"}`. `${NAME}` is a variable of the environment.',

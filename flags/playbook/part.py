@@ -1,12 +1,29 @@
-"""The base of every part of a playbook, and the durations in it."""
+"""The base of every part of a playbook, and the kinds of values in it."""
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from flags.playbook.durations import DURATION_PATTERN, duration
 
+
+def matching(pattern: str, wanted: str) -> Callable[[str], str]:
+    """Return a check that a text begins as `pattern` says, with words for one that does not."""
+
+    def check(text: str) -> str:
+        if not re.match(pattern, text):
+            raise ValueError(f"{text!r} is not {wanted}")
+        return text
+
+    return check
+
+
+Address = Annotated[
+    str, AfterValidator(matching(r"https?://\S+$|\$\{\w+\}", "an http or https URL, or ${NAME}"))
+]
 Duration = Annotated[
     timedelta,
     BeforeValidator(

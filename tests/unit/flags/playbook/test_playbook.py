@@ -53,12 +53,13 @@ def test_the_examples_in_the_template_are_right() -> None:
     begins = lines.index("# outputs:")
     ends = next(i for i, line in enumerate(lines) if line.startswith("# features:"))
     for index in range(begins, ends + 1):
-        if not lines[index].startswith(("# Segments", "# Features", "# Operational")):
+        if not lines[index].startswith(("# Segments", "# Features", "# Operational", "# Who")):
             lines[index] = lines[index].removeprefix("# ")
     playbook = parse_playbook("\n".join(lines), "template")
     assert playbook.outputs["probability"].threshold.candidate == 0.93
     assert set(playbook.segments or {}) == {"channel", "country"}
     assert playbook.features == ("amount", "customer_age")
+    assert len(playbook.notify.urls) == 2
     assert set(playbook.alarms) == {"review_queue", "pages", "change_freeze"}
 
 

@@ -1,0 +1,28 @@
+"""Who is told what happens, in a playbook: addresses, and a link."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flags.playbook.part import Address, Part
+
+
+class NotifyPlan(Part):
+    """Where messages go, and how many at most."""
+
+    urls: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (),
+        description="Addresses as the library apprise reads them, such as `${SLACK_URL}` or "
+        "`mailto://${MAIL}`; `${NAME}` is a variable of the environment, in which secrets belong.",
+    )
+    link: Address | None = Field(
+        None,
+        description="Page that each message links to, such as the live page. Not given: the flag "
+        "in Unleash.",
+    )
+    at_most: int = Field(
+        20,
+        ge=1,
+        description="Messages an hour to each address, at most. Changes of the flag are told all "
+        "the same; what else is new then comes with the next message.",
+    )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flags.pairing.reading import Reading
     from flags.pairing.scorer import Call, Scorer
     from flags.serving.migrate import migrate
+    from flags.serving.remote.address import Remote
     from flags.serving.settings import Settings
     from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 
@@ -34,6 +35,7 @@ __all__ = [
     "PairSink",
     "Pairing",
     "Reading",
+    "Remote",
     "Request",
     "Scorer",
     "Settings",
@@ -53,6 +55,7 @@ _HOME = {
     "flags.unleash.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
     "flags.pairing.reading": ("Reading",),
     "flags.pairing.scorer": ("Call", "Scorer"),
+    "flags.serving.remote.address": ("Remote",),
     "flags.serving.settings": ("Settings",),
 }
 

@@ -10,7 +10,14 @@ from openfeature.client import OpenFeatureClient
 
 from flags.export.pair_files import PairFiles
 from flags.monitoring.metrics import CountedPairs
-from flags.monitoring.worker_state import PairCounts, ShippingCounts, WorkerFlag, WorkerState, here
+from flags.monitoring.worker_state import (
+    CandidateState,
+    PairCounts,
+    ShippingCounts,
+    WorkerFlag,
+    WorkerState,
+    here,
+)
 from flags.pairing.tuning import Tuning
 from flags.printable import without_credentials
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
@@ -30,12 +37,14 @@ class SelfReport:
         flag: "FlagReader",
         pairs: CountedPairs,
         files: PairFiles,
+        candidate: Callable[[], CandidateState] | None = None,
     ) -> None:
         self._worker = worker
         self._service = service
         self._flag = flag
         self._pairs = pairs
         self._files = files
+        self._candidate = candidate
         self._lag = Lag()
         self._started = datetime.now(UTC)
 
@@ -59,6 +68,7 @@ class SelfReport:
                 dropped=dict(files.dropped),
             ),
             pid_namespace=namespace,
+            candidate=None if self._candidate is None else self._candidate(),
         )
 
 

@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from flags.monitoring.worker_state import (
     SILENT,
+    CandidateState,
     PairCounts,
     ShippingCounts,
     WorkerFlag,
@@ -114,7 +115,12 @@ def _views(workers: Workers, flag: FlagView | None) -> tuple[WorkerView, ...]:
                 sees,
                 follows,
                 silent,
-                (*remarks, *_pair_remarks(state.pairs), *_shipping_remarks(state.shipping)),
+                (
+                    *remarks,
+                    *_candidate_remarks(state.candidate),
+                    *_pair_remarks(state.pairs),
+                    *_shipping_remarks(state.shipping),
+                ),
             )
         )
     return tuple(views)
@@ -145,6 +151,12 @@ def _flag_remarks(
     for output, threshold in seen_flag.thresholds.items():
         remarks.append(f"the flag sets the threshold of {output}: {threshold:g}")
     return remarks
+
+
+def _candidate_remarks(candidate: CandidateState | None) -> Iterator[str]:
+    if candidate is not None and candidate.state != "ready":
+        why = f": {candidate.why}" if candidate.why else ""
+        yield f"its candidate {candidate.url} is not called ({candidate.state}){why}"
 
 
 def _pair_remarks(pairs: PairCounts) -> Iterator[str]:

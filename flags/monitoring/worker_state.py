@@ -100,6 +100,19 @@ class ShippingCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateState:
+    """A candidate that is a deployment of its own, as a worker sees it."""
+
+    url: str
+    state: str
+    """`ready`, `away`, `other schema`, `failing` (calls get no answer) or `unchecked`."""
+    model: str
+    """Tag of its model, as far as it has said."""
+    why: str | None = None
+    """Why it is not called, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerState:
     """The state of one worker process of a migrated service."""
 
@@ -116,6 +129,8 @@ class WorkerState:
     """In which `pid` means this process; None where the system has no such thing."""
     shipping: ShippingCounts | None = None
     """None in a worker that ships nothing."""
+    candidate: CandidateState | None = None
+    """None where the candidate runs in this deployment."""
 
 
 @dataclass(frozen=True, slots=True)

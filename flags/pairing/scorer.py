@@ -75,6 +75,12 @@ class CallResult:
     """Seconds; None if it was never begun."""
     rendered: Any = None
     """What is sent for the value, if it was rendered where the model runs."""
+    model: str | None = None
+    """Tag of the model, if it was said with the answer."""
+
+
+Tag = str | Callable[[], str] | None
+"""The tag of a side's model, or what returns it, where a server may come back with another."""
 
 
 class Scorer:
@@ -93,7 +99,7 @@ class Scorer:
         model: Model,
         reading: Reading,
         *,
-        tag: str | None = None,
+        tag: Tag = None,
         threads: SideThreads | None = None,
         accept: Accept | None = None,
         render: Render | None = None,
@@ -109,7 +115,7 @@ class Scorer:
         answer is the caller's, whatever we can read of it).
         """
         self.side = side
-        self.tag = tag
+        self._tag = tag
         self._model = model
         self._reading = reading
         self._accept = accept
@@ -118,6 +124,11 @@ class Scorer:
         self._unreadable_is_error = unreadable_is_error
         self._is_async = _is_async(model)
         self._threads = threads or SideThreads(f"{side}-model")
+
+    @property
+    def tag(self) -> str | None:
+        """Return the tag of the model, as far as it is known."""
+        return self._tag() if callable(self._tag) else self._tag
 
     async def score(
         self,
@@ -221,7 +232,7 @@ class Scorer:
                 Observation(
                     Status.OK,
                     duration=outcome.duration,
-                    model=self.tag,
+                    model=outcome.model or self.tag,
                     error=type(error).__name__,
                 ),
                 answer,
@@ -233,7 +244,7 @@ class Scorer:
                 thresholds=thresholds,
                 decisions={name: scores[name] >= limit for name, limit in thresholds.items()},
                 duration=outcome.duration,
-                model=self.tag,
+                model=outcome.model or self.tag,
             ),
             answer,
         )

@@ -31,6 +31,16 @@ class SharedApi:
         return ours is theirs
 
 
+def own_apis(primary: Service[Any]) -> dict[str, SharedApi]:
+    """Return the primary's APIs by name, for a candidate whose own are not known yet.
+
+    Raises ApiMismatchError where there are none.
+    """
+    if not primary.apis:
+        raise ApiMismatchError(f"{primary.name} has no API that a candidate could take over")
+    return {name: SharedApi(api, api) for name, api in primary.apis.items()}
+
+
 def shared_apis(primary: Service[Any], candidate: Service[Any]) -> dict[str, SharedApi]:
     """Return the primary's APIs by name, each with the candidate's of the same route.
 
@@ -46,11 +56,11 @@ def shared_apis(primary: Service[Any], candidate: Service[Any]) -> dict[str, Sha
                 f"{candidate.name} has no API {ours.route} as {primary.name} has; "
                 f"it has {', '.join(sorted(by_route)) or 'none'}"
             )
-        differences = [*_differences(ours, theirs)]
-        if differences:
+        found = [*_differences(ours, theirs)]
+        if found:
             raise ApiMismatchError(
                 f"API {ours.route}: {candidate.name} differs from {primary.name}: "
-                + "; ".join(differences)
+                + "; ".join(found)
             )
         shared[name] = SharedApi(ours, theirs)
     if not shared:
@@ -67,12 +77,21 @@ def _differences(ours: APIMethod[..., Any], theirs: APIMethod[..., Any]) -> Iter
         if mine != other:
             yield f"{word}: {other!r} instead of {mine!r}"
     for word in ("input", "output"):
-        yield from _compare(_schema(ours, word), _schema(theirs, word), word)
+        yield from differences(_schema(ours, word), _schema(theirs, word), word)
 
 
 def _schema(api: APIMethod[..., Any], word: str) -> Any:
     spec = api.input_spec if word == "input" else api.output_spec
-    return _resolved(spec.model_json_schema(), {})
+    return comparable(spec.model_json_schema())
+
+
+def comparable(schema: Any) -> Any:
+    """Return a JSON schema as it can be compared: without references and prose, written in one way.
+
+    pydantic has changed how it writes a reference with a default (`allOf` around it, up to 2.8) and
+    a literal (`enum` beside `const`, up to 2.9).
+    """
+    return _resolved(schema, {})
 
 
 def _resolved(schema: Any, definitions: dict[str, Any], seen: tuple[str, ...] = ()) -> Any:
@@ -82,6 +101,10 @@ def _resolved(schema: Any, definitions: dict[str, Any], seen: tuple[str, ...] = 
     if not isinstance(schema, dict):
         return schema
     definitions = {**definitions, **schema.get("$defs", {})}
+    if len(schema.get("allOf", ())) == 1:
+        schema = {**schema["allOf"][0], **{k: v for k, v in schema.items() if k != "allOf"}}
+    if "const" in schema and schema.get("enum") == [schema["const"]]:
+        schema = {key: value for key, value in schema.items() if key != "enum"}
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         if name in seen or name not in definitions:
@@ -105,11 +128,12 @@ def _resolved_keyword(
     return _resolved(value, definitions, seen)
 
 
-def _compare(ours: Any, theirs: Any, path: str) -> Iterator[str]:
+def differences(ours: Any, theirs: Any, path: str) -> Iterator[str]:
+    """Yield, in words, how two comparable schemas differ."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in dict.fromkeys((*ours, *theirs)):
             place = path if key == "properties" else f"{path}.{key}"
-            yield from _compare(ours.get(key, _ABSENT), theirs.get(key, _ABSENT), place)
+            yield from differences(ours.get(key, _ABSENT), theirs.get(key, _ABSENT), place)
     elif ours != theirs:
         yield f"{path} is {_shown(theirs)} instead of {_shown(ours)}"
 

@@ -37,7 +37,7 @@ def check_environments(
 
 
 def served_environment(
-    primary: Service[Any], candidate: Service[Any], placement: Placement
+    primary: Service[Any], candidate: Service[Any] | None, placement: Placement
 ) -> list[Any]:
     """Return the `envs` of the migrated service: the primary's, in one process the candidate's too.
 
@@ -46,7 +46,8 @@ def served_environment(
     if placement is Placement.RUNNERS:
         return []
     names = {each.name for each in primary.envs}
-    shared = [each for each in candidate.envs if each.name not in names]
+    theirs = [] if candidate is None else candidate.envs
+    shared = [each for each in theirs if each.name not in names]
     if placement is Placement.ISOLATED:
         shared = [each for each in shared if each.stage == "build"]
     return [*primary.envs, *shared]

@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import bentoml
@@ -21,9 +21,9 @@ _DEPLOYMENT: Final = "__bentoml_deployment_hook__"
 _GRADIO: Final = "__bentoml_gradio_apps__"
 
 
-def check_commands(primary: Service[Any], candidate: Service[Any]) -> None:
+def check_commands(services: Mapping[Side, Service[Any]]) -> None:
     """Raise MigrationError for a service that is a command of its own: it has no API to score."""
-    for word, service in (("primary", primary), ("candidate", candidate)):
+    for word, service in services.items():
         if service.has_custom_command():
             raise MigrationError(
                 f"the {word} {service.name} is started by a command of its own (cmd= or "
@@ -43,9 +43,10 @@ def carried_hooks(plan: Plan) -> dict[str, Any]:
         return body  # whose services BentoML starts, and runs their hooks
     if gradio := getattr(inner, _GRADIO, None):
         body[_GRADIO] = list(gradio)
-    for number, side in enumerate(Side):  # BentoML runs them in the order of their names
-        for name, hook in _deployment_hooks(plan.service(side)).items():
-            run = hook if side is Side.PRIMARY else _harmless(plan.candidate.name, hook)
+    # BentoML runs them in the order of their names.
+    for number, (side, service) in enumerate(plan.services.items()):
+        for name, hook in _deployment_hooks(service).items():
+            run = hook if side is Side.PRIMARY else _harmless(service.name, hook)
             body[f"bentoml_flags_deployment_{number}_{name}"] = bentoml.on_deployment(run)
     return body
 

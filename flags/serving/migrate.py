@@ -13,7 +13,7 @@ from flags.pairing.assignment import Side
 from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units, UnitSpec, default_key
-from flags.serving.api_contract import shared_apis
+from flags.serving.api_contract import own_apis, shared_apis
 from flags.serving.bentoml_private import APIMethod, get_current_service
 from flags.serving.environment import (
     check_environments,
@@ -31,8 +31,16 @@ from flags.serving.legacy_runner import mend_runners
 from flags.serving.migrated_service import MigratedMethod, MigratedService
 from flags.serving.mounted_apps import carry_over, primary_as_current
 from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
+from flags.serving.remote.address import Remote
+from flags.serving.remote.side import RemoteSide
 from flags.serving.settings import Settings
-from flags.serving.sides.placement import EmbeddedSide, PlacedSide, Placement, placement_of
+from flags.serving.sides.placement import (
+    EmbeddedSide,
+    PlacedSide,
+    Placement,
+    placement_beside_remote,
+    placement_of,
+)
 from flags.serving.sides.runner import RunnerSide
 from flags.serving.sides.runner_edge import adapt_service, outer_middlewares
 from flags.serving.worker import MigrationWorker
@@ -43,7 +51,7 @@ _OF_THE_MODEL: Final = frozenset({"resources", "threads", "workers"})
 
 def migrate(
     primary: Service[Any],
-    candidate: Service[Any],
+    candidate: Service[Any] | Remote,
     *,
     flag: str,
     score: ScoreSpec | None = None,
@@ -63,6 +71,7 @@ def migrate(
 ) -> Service[Any]:
     """Return a service with the primary's API, in which `flag` decides which side answers.
 
+    A candidate that is a deployment of its own is named by `Remote("http://...")`.
     `score` and `threshold` say how to read the compared numbers out of an answer: an attribute
     path, a callable on the answer, or a mapping of output names to these; `threshold` may also be
     a number. `segments` and `features` name what of the input is recorded; nothing by default.
@@ -70,7 +79,8 @@ def migrate(
     `input.customer_id` or a callable on the input; not given, what the flag is sticky on.
     `apis` overrides the reading of single APIs by name (None: no compared numbers). `placement`
     is `isolated`, `runners` or `embedded`: not given, `runners` where one of the services is
-    batched or asks for a GPU, else `isolated`. `max_request_bytes` refuses larger bodies with HTTP
+    batched or asks for a GPU, else `isolated`; beside a `Remote` candidate, the primary is in the
+    worker (`embedded`) or in `runners`. `max_request_bytes` refuses larger bodies with HTTP
     413.
     `decide(answer, thresholds)` returns the candidate's answer decided at other thresholds, those
     that the flag's payload carries. With `shadow_tasks`, background tasks of the candidate's
@@ -83,15 +93,21 @@ def migrate(
     understood, and MigrationError for any other argument that is wrong.
     """
     _check(primary, candidate, flag)
-    check_commands(primary, candidate)
-    mend_runners(primary)
-    mend_runners(candidate)
-    shared = shared_apis(primary, candidate)
+    services = _services(primary, candidate)
+    check_commands(services)
+    for each in services.values():
+        mend_runners(each)
     service_name = name or f"{primary.name}Migration"
     settings = settings or Settings()
-    placed = placement_of(placement, primary, candidate)
-    check_environments(primary, candidate, placed)
-    note_given((primary, candidate))
+    if isinstance(candidate, Remote):
+        candidate = candidate.at(settings.candidate_url)
+        shared = own_apis(primary)
+        placed = placement_beside_remote(placement, primary)
+    else:
+        shared = shared_apis(primary, candidate)
+        placed = placement_of(placement, primary, candidate)
+        check_environments(primary, candidate, placed)
+    note_given(services.values())
     send_on(settings)
     plan = Plan(
         flag=flag,
@@ -113,7 +129,7 @@ def migrate(
         description=primary.description,
         path_prefix=primary.path_prefix,
         envs=[],  # set below: they are objects by now
-        labels={**candidate.labels, **primary.labels},
+        labels={**_labels(candidate), **primary.labels},
         **{**_inherited(primary, plan.placement), **config},
     )(_migrated_class(plan))
     service.bentoml_flags_primary_service = primary
@@ -135,14 +151,25 @@ def _path(service: Service[Any], api: APIMethod[..., Any]) -> str:
     return str((service.path_prefix or "") + api.route)
 
 
+def _services(primary: Service[Any], candidate: Service[Any] | Remote) -> dict[Side, Service[Any]]:
+    if isinstance(candidate, Remote):
+        return {Side.PRIMARY: primary}
+    return {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
+
+
+def _labels(candidate: Service[Any] | Remote) -> dict[str, str]:
+    return {} if isinstance(candidate, Remote) else candidate.labels
+
+
 def _check(primary: Any, candidate: Any, flag: Any) -> None:
+    remote = isinstance(candidate, Remote)
     for word, service in (("primary", primary), ("candidate", candidate)):
-        if not isinstance(service, Service):
+        if not isinstance(service, Service) and not (remote and service is candidate):
             raise MigrationError(
                 f"the {word} is {service!r}: it must be a BentoML service, a class decorated with "
-                "@bentoml.service"
+                "@bentoml.service" + (", or a Remote" if word == "candidate" else "")
             )
-    if primary.name == candidate.name:
+    if not remote and primary.name == candidate.name:
         raise MigrationError(
             f"both services are named {primary.name}: give one another name, "
             'as in @bentoml.service(name="...")'
@@ -168,10 +195,9 @@ def _migrated_class(plan: Plan) -> type[Any]:
         **carried_hooks(plan),
     }
     if plan.placement is Placement.RUNNERS:
-        for side in Side:
-            adapt_service(plan.service(side))
-        body["bentoml_flags_primary"] = bentoml.depends(plan.primary)
-        body["bentoml_flags_candidate"] = bentoml.depends(plan.candidate)
+        for side, service in plan.services.items():
+            adapt_service(service)
+            body[f"bentoml_flags_{side}"] = bentoml.depends(service)
     else:
         body.update(_dependencies(plan))
     for name, planned in plan.apis.items():
@@ -190,24 +216,31 @@ def _init(self: Any, plan: Plan) -> None:
 
 
 def _candidate(self: Any, plan: Plan) -> PlacedSide:
-    settings = plan.settings
+    settings, candidate = plan.settings, plan.candidate
+    if isinstance(candidate, Remote):
+        return RemoteSide(
+            candidate,
+            [each.shared.primary for each in plan.apis.values()],
+            settings.link,
+            connections=settings.candidate_connections,
+        )
     if plan.placement is Placement.RUNNERS:
         return _runner(self, plan, Side.CANDIDATE)
     if plan.placement is Placement.EMBEDDED:
-        return EmbeddedSide(Side.CANDIDATE, plan.candidate)
+        return EmbeddedSide(Side.CANDIDATE, candidate)
     return IsolatedSide(
-        plan.candidate,
+        candidate,
         start_within=settings.candidate_start_timeout,
         max_memory=settings.candidate_max_memory,
         gc_freeze=settings.gc_freeze,
-        environment=lambda: own_environment(plan.candidate, plan.primary),
+        environment=lambda: own_environment(candidate, plan.primary),
     )
 
 
 def _runner(self: Any, plan: Plan, side: Side) -> RunnerSide:
     dependency = getattr(type(self), f"bentoml_flags_{side}")
     return RunnerSide(
-        plan.service(side),
+        plan.services[side],
         lambda: dependency.__get__(self, type(self)),
         shadow_tasks=plan.shadow_tasks,
     )
@@ -257,20 +290,21 @@ def _dependencies(plan: Plan) -> dict[str, Any]:
     """Return the services that both sides depend on: the new service starts them."""
     return {
         f"bentoml_flags_{side}_{name}": bentoml.depends(dependency.on)
-        for side in Side
-        for name, dependency in plan.service(side).dependencies.items()
+        for side, service in plan.services.items()
+        for name, dependency in service.dependencies.items()
         if dependency.on is not None
     }
 
 
 def _carry_over(service: Service[Any], plan: Plan) -> None:
     """Give the new service what the primary has besides APIs, and what an embedded side needs."""
-    placed, primary, candidate = plan.placement, plan.primary, plan.candidate
+    placed, primary = plan.placement, plan.primary
+    candidate = plan.services.get(Side.CANDIDATE)
     service.envs.extend(served_environment(primary, candidate, placed))
     if placed is Placement.RUNNERS:
         carry_over(service, primary, lambda: _worker().primary_side.session)
     else:
-        service.models.extend([*primary.models, *candidate.models])
+        service.models.extend(model for each in plan.services.values() for model in each.models)
         service.mount_asgi_app(primary_as_current(lambda: _worker().primary))
         carry_over(service, primary, None)
     service.middlewares.extend(outer_middlewares(primary))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flags.pairing.assignment import Assign, FlagAssignment, Side
 from flags.pairing.observation import PairSink
 from flags.pairing.pairing import Pairing
-from flags.pairing.scorer import Accept, Scorer
+from flags.pairing.scorer import Accept, Scorer, Tag
 from flags.pairing.shadow_schedule import ShadowSchedule
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.pairing import StreamPairing
@@ -20,6 +20,7 @@ from flags.serving.api_contract import SharedApi
 from flags.serving.bentoml_private import IODescriptor, IORootModel, JSONSerde
 from flags.serving.model_tag import model_tag
 from flags.serving.plan import Plan, PlannedApi
+from flags.serving.remote.side import RemoteSide
 from flags.serving.sides.binary_answers import is_binary, measure, rendering
 from flags.serving.sides.placement import PlacedSide
 
@@ -33,11 +34,16 @@ class PairingFactory:
         """Pair `sides`; an embedded candidate's shadows give way to answers by `schedule`."""
         self._plan = plan
         self._sides = sides
-        self._tags = {side: model_tag(plan.service(side)) for side in Side}
+        self._tags: dict[Side, Tag] = {
+            side: model_tag(service) for side, service in plan.services.items()
+        }
+        candidate = sides[Side.CANDIDATE]
+        if isinstance(candidate, RemoteSide):
+            self._tags[Side.CANDIDATE] = lambda: candidate.tag
         self._threads = {
             side: SideThreads(
                 f"{side}-model",
-                plan.service(side).config.get("threads", 1),
+                plan.services[side].config.get("threads", 1) if side in plan.services else 1,
                 schedule.await_quiet if schedule is not None and side is Side.CANDIDATE else None,
             )
             for side in Side

@@ -16,6 +16,7 @@ from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units
 from flags.serving.api_contract import SharedApi
 from flags.serving.bentoml_private import APIMethod, is_iterator_type
+from flags.serving.remote.address import Remote
 from flags.serving.settings import Settings
 from flags.serving.sides.placement import Placement
 
@@ -41,7 +42,7 @@ class Plan:
 
     flag: str
     primary: Service[Any]
-    candidate: Service[Any]
+    candidate: Service[Any] | Remote
     apis: Mapping[str, PlannedApi]
     placement: Placement
     settings: Settings
@@ -52,9 +53,12 @@ class Plan:
     shadow_tasks: bool = False
     """Whether background tasks of the candidate's shadow calls run."""
 
-    def service(self, side: Side) -> Service[Any]:
-        """Return the service of `side`."""
-        return self.primary if side is Side.PRIMARY else self.candidate
+    @property
+    def services(self) -> Mapping[Side, Service[Any]]:
+        """Return the services that run in this deployment: not a candidate of its own."""
+        if isinstance(self.candidate, Remote):
+            return {Side.PRIMARY: self.primary}
+        return {Side.PRIMARY: self.primary, Side.CANDIDATE: self.candidate}
 
 
 def common_reading(

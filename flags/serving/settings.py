@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
 from flags.pairing.limits import Limits
+from flags.serving.remote.link_settings import LinkSettings
 from flags.unleash.provider import FlagFile, FlagServer
 
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$"
@@ -150,6 +151,38 @@ class Settings(BaseSettings):
         description="Bytes at which the process of an `isolated` candidate is replaced.",
     )
 
+    # --- a candidate that is a deployment of its own --------------------------------------------
+    candidate_url: str | None = Field(
+        None, description="Address of a `Remote` candidate, in place of the one in the code."
+    )
+    candidate_token: SecretStr | None = Field(
+        None, description="Bearer token that a `Remote` candidate is sent."
+    )
+    candidate_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authorities that sign its certificate. Unset: the system's.",
+    )
+    candidate_cert_file: Path | None = Field(
+        None, description="PEM file of the certificate that we show it (mutual TLS)."
+    )
+    candidate_key_file: Path | None = Field(
+        None, description="PEM file of that certificate's key, if it is not in the same file."
+    )
+    candidate_connections: int = Field(
+        100, ge=1, description="Connections to it per worker; a further call waits in line."
+    )
+    candidate_check_interval: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds between two looks at its schema; after a call that failed, at once.",
+    )
+    candidate_failures: int = Field(
+        10,
+        ge=1,
+        description="Calls in a row without an answer after which it is left alone, but for a "
+        "trial every one to ten seconds.",
+    )
+
     gc_freeze: bool = Field(
         True,
         description="Leave what a worker has loaded at its start out of garbage collection, which "
@@ -208,6 +241,12 @@ class Settings(BaseSettings):
             raise ValueError("UNLEASH_URL is set and UNLEASH_API_TOKEN is not: set both or neither")
         return self
 
+    @model_validator(mode="after")
+    def _key_has_a_certificate(self) -> "Settings":
+        if self.candidate_key_file is not None and self.candidate_cert_file is None:
+            raise ValueError("CANDIDATE_KEY_FILE is set and CANDIDATE_CERT_FILE is not")
+        return self
+
     @field_validator("unit_key")
     @classmethod
     def _key_is_long(cls, value: SecretStr | None) -> SecretStr | None:
@@ -239,6 +278,19 @@ class Settings(BaseSettings):
         """Return the context fields that requests may carry besides requestId."""
         own = {"userId": self.user_id_header, "sessionId": self.session_id_header}
         return (*(field for field, header in own.items() if header), *self.context_headers.values())
+
+    @property
+    def link(self) -> LinkSettings:
+        """Return the limits of the link to a `Remote` candidate."""
+        token = self.candidate_token
+        return LinkSettings(
+            check_interval=self.candidate_check_interval,
+            failures=self.candidate_failures,
+            token=None if token is None else token.get_secret_value().strip() or None,
+            ca_file=self.candidate_ca_file,
+            cert_file=self.candidate_cert_file,
+            key_file=self.candidate_key_file,
+        )
 
     @property
     def limits(self) -> Limits:

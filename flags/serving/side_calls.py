@@ -60,9 +60,13 @@ class SideCalls:
         }
         if placement is Placement.RUNNERS:
             params = dict.fromkeys(Side, CONTEXT)
+        if Side.CANDIDATE not in services:  # it is a server, which gets the caller's request
+            params[Side.CANDIDATE] = CONTEXT
         self._params = {side: name for side, name in params.items() if name is not None}
         self._running: set[asyncio.Task[None]] = set()
-        self._states = {side: service.context.state for side, service in services.items()}
+        self._states = {
+            side: services[side].context.state if side in services else {} for side in Side
+        }
 
     async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
         """Return the request as both sides get it, and their contexts.

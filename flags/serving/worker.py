@@ -35,6 +35,7 @@ from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.http.middleware import ANSWER, afterwards
 from flags.serving.pairing_factory import PairingFactory
 from flags.serving.plan import Plan
+from flags.serving.remote.side import RemoteSide
 from flags.serving.settings import Settings
 from flags.serving.side_calls import Contexts, SideCalls
 from flags.serving.sides.context import with_context
@@ -73,7 +74,7 @@ class MigrationWorker:
                 name,
                 planned.shared,
                 plan.placement,
-                {side: plan.service(side) for side in Side},
+                plan.services,
                 arrived,
                 shadow_tasks=plan.shadow_tasks,
             )
@@ -108,6 +109,7 @@ class MigrationWorker:
             for name, planned in plan.apis.items()
         }
         self._gathered = BatchedPairs(pairs)
+        candidate = self._sides[Side.CANDIDATE]
         self._pairings = PairingFactory(plan, self._sides, self._schedule).made(
             self._gathered, tunings
         )
@@ -118,6 +120,7 @@ class MigrationWorker:
                 flag=self._flag_look(tunings),
                 pairs=pairs,
                 files=files,
+                candidate=candidate.report if isinstance(candidate, RemoteSide) else None,
             ),
             metrics=metrics,
             registry=plan.registry,
@@ -263,9 +266,13 @@ async def _items(stream: SideStream, *, encoded: bool) -> AsyncGenerator[Any, No
 
 
 def _shadow_schedule(plan: Plan) -> ShadowSchedule | None:
-    """Return where shadows gather; those of `runners` do not: their process batches, and sheds."""
+    """Return where shadows gather; those of other processes over HTTP do not.
+
+    They take little of the processor here, and their server batches, and sheds.
+    """
     settings = plan.settings
-    if plan.placement is Placement.RUNNERS or not settings.shadow_interval:
+    over_http = plan.placement is Placement.RUNNERS or Side.CANDIDATE not in plan.services
+    if over_http or not settings.shadow_interval:
         return None
     # Half of them, so that as many can gather while these are scored.
     return ShadowSchedule(settings.shadow_interval, most=max(1, settings.shadow_concurrency // 2))

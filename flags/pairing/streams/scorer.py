@@ -6,7 +6,7 @@ from flags.errors import AnswerUnreadableError
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, CallResult, Scored, Scorer
+from flags.pairing.scorer import Call, CallResult, Scored, Scorer, Tag
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.digest import StreamDigest
 from flags.pairing.streams.items import StreamModel, item_source
@@ -26,7 +26,7 @@ class StreamScorer(Scorer):
         model: StreamModel,
         reading: Reading,
         *,
-        tag: str | None = None,
+        tag: Tag = None,
         threads: SideThreads | None = None,
         encode: Encode = as_sent,
         unreadable_is_error: bool = True,

@@ -200,6 +200,21 @@ def placement_of(wanted: str | None, primary: Service[Any], candidate: Service[A
     return placed
 
 
+def placement_beside_remote(wanted: str | None, primary: Service[Any]) -> Placement:
+    """Return where the primary runs whose candidate is a deployment of its own.
+
+    Raises MigrationError for what is no such place.
+    """
+    if wanted is None:
+        return Placement.RUNNERS if _needs_runners(primary) else Placement.EMBEDDED
+    if wanted in (Placement.RUNNERS, Placement.EMBEDDED):
+        return Placement(wanted)
+    raise MigrationError(
+        f"placement is {wanted!r}, and the candidate is a deployment of its own: it says where the "
+        "primary runs, in the worker ('embedded') or in processes of its own ('runners')"
+    )
+
+
 def _needs_runners(service: Service[Any]) -> bool:
     resources = service.config.get("resources") or {}
     wants_gpu = any(resources.get(each) for each in _GPU)

@@ -7,16 +7,11 @@ no public way to the response as it came: `_build_payload`, `_deserialize_output
 """
 
 import asyncio
-import io
-import json
 import pickle
 import pickletools
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlparse
 
@@ -27,8 +22,9 @@ from starlette.responses import Response, StreamingResponse
 
 from flags.pairing.scorer import CallResult
 from flags.serving.bentoml_private import APIMethod, IORootModel, Payload, uri_to_path
-from flags.serving.sides.binary_answers import is_file, is_image
+from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext
+from flags.serving.sides.http_answers import chunks, error_of, file_of
 from flags.serving.sides.runner_wire import HEADER, WireCall, kept_headers, with_headers
 
 _PICKLED: Final = b"\x80"
@@ -117,15 +113,15 @@ class RunnerClient:
         """
         response = await self._response(context, args, kwargs)
         try:
-            if not response.ok and (error := _error(response, await response.read())):
+            if not response.ok and (error := self._error(response, await response.read())):
                 raise error
             self._tell(context, response)
-            chunks = _chunks(response)
-            async for chunk in chunks:
+            parts = chunks(response)
+            async for chunk in parts:
                 if self._is_text or not chunk.startswith(_PICKLED):
                     yield _text(chunk)
                 else:
-                    buffers = [await anext(chunks) for _ in range(_buffers_behind(chunk))]
+                    buffers = [await anext(parts) for _ in range(_buffers_behind(chunk))]
                     yield self._restored(pickle.loads(chunk, buffers=buffers))  # noqa: S301 - our own child
         finally:
             response.close()
@@ -141,7 +137,7 @@ class RunnerClient:
             context.is_applied = True
             return CallResult(sent, None, time.perf_counter() - began)
         body = await response.read()
-        if not response.ok and (error := _error(response, body)):
+        if not response.ok and (error := self._error(response, body)):
             raise error
         if self._is_value(response):
             self._tell(context, response)
@@ -153,8 +149,9 @@ class RunnerClient:
         context.is_applied = True
         sent = with_headers(Response(body, response.status), response.raw_headers)
         value = sent
-        if is_file(self._api.output_spec) and response.ok:
-            value = None if self._folder is None else self._file(response, body)
+        spec = self._api.output_spec
+        if is_file(spec) and response.ok:
+            value = None if self._folder is None else file_of(spec, response, body, self._folder)
         return CallResult(value, None, time.perf_counter() - began, sent)
 
     def _passes_through(self, response: aiohttp.ClientResponse, context: SideContext) -> bool:
@@ -187,6 +184,14 @@ class RunnerClient:
                 self._path, data=body, headers=headers, allow_redirects=False
             )
 
+    def _error(self, response: aiohttp.ClientResponse, body: bytes) -> BentoMLException | None:
+        """Return the error that BentoML made this response of, which goes with it."""
+        error = None if _VALUE in response.headers else error_of(response, body)
+        if error is not None:
+            answer = with_headers(Response(body, response.status), response.raw_headers)
+            setattr(error, _ANSWERED, answer)
+        return error
+
     def _tell(self, context: SideContext, response: aiohttp.ClientResponse) -> None:
         """Set what came with a value on the context, if the side could set anything."""
         if self._api.ctx_param is None:
@@ -202,51 +207,6 @@ class RunnerClient:
         model = self._api.output_spec.model_validate(dumped)
         return model.root if isinstance(model, IORootModel) else model
 
-    def _file(self, response: aiohttp.ClientResponse, body: bytes) -> Any:
-        if is_image(self._api.output_spec):
-            from PIL import Image  # an extra that only such a service has
-
-            return Image.open(io.BytesIO(body))
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        asyncio.get_running_loop().call_later(_FILES_KEPT, shutil.rmtree, folder, True)
-        disposition = response.content_disposition
-        path = folder / Path((disposition and disposition.filename) or "answer").name
-        path.write_bytes(body)
-        return path
-
-
-def _error(response: aiohttp.ClientResponse, body: bytes) -> BentoMLException | None:
-    """Return the error that BentoML made this response of, which goes with it.
-
-    None for a status and an answer of the model's own: BentoML writes errors in three ways.
-    """
-    try:
-        content = json.loads(body)
-    except ValueError:
-        content = None
-    said: Any = None
-    if response.content_type == "application/json" and _VALUE not in response.headers:
-        if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
-            said = content[0].get("error") if set(content[0]) == {"error"} else None
-        elif isinstance(content, dict) and set(content) == {"error"}:
-            said = content["error"] if _is_general(response.status, content["error"]) else None
-        elif isinstance(content, dict) and set(content) == {"error", "detail"}:
-            said = content["error"] if response.status == HTTPStatus.BAD_REQUEST else None
-    if not isinstance(said, str):
-        return None
-    status = HTTPStatus(response.status)
-    error = BentoMLException.error_mapping.get(status, BentoMLException)(said, error_code=status)
-    answer = with_headers(Response(body, response.status), response.raw_headers)
-    setattr(error, _ANSWERED, answer)
-    return error
-
-
-def _is_general(status: int, said: Any) -> bool:
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return bool(said == "Authorization error")
-    ours = ("An unexpected error has occurred", "Not able to process the request in", "Too many re")
-    return isinstance(said, str) and said.startswith(ours)
-
 
 async def _passed(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     try:
@@ -254,18 +214,6 @@ async def _passed(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, Non
             yield chunk
     finally:
         response.close()
-
-
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    """Yield the HTTP chunks of a body, each as a whole."""
-    parts: list[bytes] = []
-    async for part, ends_chunk in response.content.iter_chunks():
-        parts.append(part)
-        if ends_chunk and (whole := b"".join(parts)):
-            parts.clear()
-            yield whole
-    if rest := b"".join(parts):  # a body of a known length, which has no chunks
-        yield rest
 
 
 def _text(chunk: bytes) -> str | bytes:

@@ -1,0 +1,137 @@
+"""A client of one API of a server that is the candidate."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import aiohttp
+
+from flags.pairing.scorer import CallResult
+from flags.pairing.streams.items import END
+from flags.serving.bentoml_private import APIMethod
+from flags.serving.remote.answers import (
+    MODEL_HEADER,
+    failure,
+    is_own_response,
+    items_of,
+    sent_on,
+    tell,
+    value_of,
+)
+from flags.serving.remote.connections import Connections
+from flags.serving.remote.link import RemoteLink
+from flags.serving.remote.requests import Body, call_body, call_headers
+from flags.serving.sides.binary_answers import is_file
+from flags.serving.sides.context import SideContext
+from flags.serving.sides.http_answers import file_of
+
+
+class RemoteClient:
+    """Make calls of one API; a call is cancelled where its time limit is over, in any phase."""
+
+    def __init__(
+        self,
+        link: RemoteLink,
+        connections: Connections,
+        api: APIMethod[..., Any],
+        folder: str | None,
+    ) -> None:
+        """Call `api` over `link`.
+
+        With a `folder`, an answer that is a file is there as the image, or as a path in it.
+        """
+        self._link = link
+        self._connections = connections
+        self._api = api
+        self._folder = folder
+        self._spec = api.output_spec
+        self._url = link.remote.url + api.route
+
+    async def answer(self, context: SideContext, *args: Any, **kwargs: Any) -> CallResult:
+        """Return the value that the model returned, or its response; raises its error."""
+        self._link.check()
+        content = await self._body(args, kwargs)
+        async with self._connections.one():
+            began = time.perf_counter()
+            with self._link.calling():
+                response = await self._response(context, content)
+                async with response:
+                    body = await response.read()
+                if (error := failure(response, body)) is not None:
+                    raise error
+            duration = time.perf_counter() - began
+        try:
+            return self._result(context, response, body, duration)
+        except ValueError:
+            self._link.suspect()
+            raise
+
+    async def items(
+        self, context: SideContext, *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the items of a stream as they come; raises what is known before the first one."""
+        self._link.check()
+        content = await self._body(args, kwargs)
+        async with self._connections.one():
+            response: aiohttp.ClientResponse | None = None
+            try:
+                with self._link.calling():
+                    response = await self._response(context, content)
+                    if not response.ok:
+                        body = await response.read()
+                        raise failure(response, body) or ValueError(f"status {response.status}")
+                    tell(context, response)
+                    items = items_of(self._spec, response)
+                    item = await anext(items, END)
+                async with aclosing(items):
+                    while item is not END:
+                        yield item
+                        item = await anext(items, END)
+            finally:
+                if response is not None:
+                    response.close()
+
+    async def _body(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Body:
+        if self._api.input_spec.multipart_fields:  # read from the disk, or written as an image
+            return await asyncio.to_thread(call_body, self._api, args, kwargs)
+        return call_body(self._api, args, kwargs)
+
+    async def _response(self, context: SideContext, content: Body) -> aiohttp.ClientResponse:
+        link = self._link
+        headers = call_headers(
+            context.request,
+            link.settings.token,
+            credentials=link.remote.forward_credentials,
+        )
+        if content.media_type is not None:
+            headers["Content-Type"] = content.media_type
+        return await link.session.post(
+            self._url,
+            data=content.payload(),
+            headers=headers,
+            allow_redirects=False,
+            ssl=link.tls,
+        )
+
+    def _result(
+        self,
+        context: SideContext,
+        response: aiohttp.ClientResponse,
+        body: bytes,
+        duration: float,
+    ) -> CallResult:
+        spec, model = self._spec, response.headers.get(MODEL_HEADER)
+        if is_file(spec) and response.ok:
+            context.is_applied = True
+            sent = sent_on(response, body)
+            value = None if self._folder is None else file_of(spec, response, body, self._folder)
+            return CallResult(value, None, duration, sent, model)
+        if is_own_response(spec, response):
+            context.is_applied = True
+            sent = sent_on(response, body)
+            return CallResult(sent, None, duration, sent, model)
+        value = value_of(spec, body)
+        tell(context, response)
+        return CallResult(value, None, duration, model=model)

@@ -1,0 +1,55 @@
+"""A bound on calls under way at a server: a further one waits, callers before shadows."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from flags.pairing.call_queue import CallQueue, enqueue, in_background
+
+
+class _Waiting:
+    """A call that waits for a connection."""
+
+    def __init__(self) -> None:
+        self.is_background = in_background.get()
+        self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Connections:
+    """Let `most` calls be under way at the same time."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._waiting: CallQueue[_Waiting] = CallQueue()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[None, None]:
+        """Wait for a connection, and hold it; until then the call counts as waiting in line."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._turn()
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _turn(self) -> None:
+        position = enqueue()
+        call = _Waiting()
+        self._waiting.append(call)
+        try:
+            await call.turn
+        except asyncio.CancelledError:
+            if call.turn.done() and not call.turn.cancelled():  # it came in the same moment
+                self._release()
+            raise
+        position.in_line = False
+
+    def _release(self) -> None:
+        while self._waiting.first() is not None:
+            call = self._waiting.popleft()
+            if not call.turn.done():
+                call.turn.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,55 @@
+"""The check of a server's `/schema.json` against the APIs of the primary."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from flags.serving.api_contract import comparable, differences
+from flags.serving.bentoml_private import APIMethod
+
+_OF_THE_API: Final = frozenset({"is_stream", "media_type"})
+"""Keys beside those of a JSON schema, in BentoML's description of an output."""
+
+
+def schema_differences(
+    apis: Iterable[APIMethod[..., Any]], document: Any, prefix: str = ""
+) -> list[str]:
+    """Return, in words, how the server of `document` differs from a server of `apis`.
+
+    `prefix` is the path of its base address, with which its routes may begin.
+    """
+    routes = document.get("routes") if isinstance(document, Mapping) else None
+    if not isinstance(routes, list) or not all(isinstance(each, Mapping) for each in routes):
+        return ["its /schema.json lists no routes: it is no BentoML server"]
+    by_route = {str(each.get("route")): each for each in routes}
+    return [words for api in apis for words in _of_api(api, by_route, prefix)]
+
+
+def _of_api(
+    api: APIMethod[..., Any], by_route: Mapping[str, Mapping[str, Any]], prefix: str
+) -> Iterator[str]:
+    theirs = by_route.get(prefix + api.route) or by_route.get(api.route)
+    if theirs is None:
+        known = ", ".join(sorted(by_route)) or "none"
+        yield f"it has no API {api.route}; it has {known}"
+        return
+    ours = json.loads(json.dumps(api.schema(), default=str))
+    if bool(ours.get("is_task")) != bool(theirs.get("is_task")):
+        yield f"API {api.route}: only one of the two is a task"
+    for word in ("input", "output"):
+        mine, other = ours.get(word) or {}, theirs.get(word) or {}
+        if not isinstance(other, Mapping):
+            yield f"API {api.route}: {word} is {other!r}"
+            continue
+        for key in sorted(_OF_THE_API):
+            if mine.get(key) != other.get(key):
+                yield (
+                    f"API {api.route}: {word} {key} is {other.get(key)!r} instead of "
+                    f"{mine.get(key)!r}"
+                )
+        for said in differences(_bare(mine), _bare(other), word):
+            yield f"API {api.route}: {said}"
+
+
+def _bare(schema: Mapping[str, Any]) -> Any:
+    return comparable({key: value for key, value in schema.items() if key not in _OF_THE_API})

@@ -1,0 +1,80 @@
+"""The candidate's side where it is a deployment of its own."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from flags.monitoring.worker_state import CandidateState
+from flags.serving.bentoml_private import APIMethod
+from flags.serving.remote.address import Remote
+from flags.serving.remote.client import RemoteClient
+from flags.serving.remote.connections import Connections
+from flags.serving.remote.link import LinkSettings, RemoteLink
+from flags.serving.side_calls import CONTEXT
+from flags.serving.sides.context import SideContext
+
+
+class RemoteSide:
+    """A side that is another server; its failures are those of its calls."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        apis: Sequence[APIMethod[..., Any]],
+        settings: LinkSettings,
+        *,
+        connections: int,
+    ) -> None:
+        """Reach `remote`, which is to have `apis`, by at most so many connections."""
+        self._link = RemoteLink(remote, apis, settings)
+        self._connections = Connections(connections)
+        self._folder: str | None = None
+
+    async def start(self) -> None:
+        """Look whether the server is there; it need not be."""
+        self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
+        await self._link.start()
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._link.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:
+        """Return a call of `api` at the server."""
+        client = RemoteClient(self._link, self._connections, api, self._folder if read else None)
+        return _stream(client) if api.is_stream else _call(client)
+
+    async def is_ready(self) -> bool:
+        """Say whether the server can be called."""
+        return self._link.is_ready
+
+    @property
+    def tag(self) -> str:
+        """Return the tag of the model, as far as the server has said."""
+        return self._link.model
+
+    def report(self) -> CandidateState:
+        """Return what operators are shown."""
+        return self._link.report()
+
+
+def _call(client: RemoteClient) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        context: SideContext = kwargs.pop(CONTEXT)
+        return await client.answer(context, *args, **kwargs)
+
+    return call
+
+
+def _stream(client: RemoteClient) -> Callable[..., Any]:
+    async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        context: SideContext = kwargs.pop(CONTEXT)
+        async with aclosing(client.items(context, *args, **kwargs)) as own:
+            async for item in own:
+                yield item
+
+    return items

@@ -11,7 +11,8 @@ from flags.serving.bentoml_private import APIMethod
 from flags.serving.remote.address import Remote
 from flags.serving.remote.client import RemoteClient
 from flags.serving.remote.connections import Connections
-from flags.serving.remote.link import LinkSettings, RemoteLink
+from flags.serving.remote.link import RemoteLink
+from flags.serving.remote.link_settings import LinkSettings
 from flags.serving.side_calls import CONTEXT
 from flags.serving.sides.context import SideContext
 

@@ -20,6 +20,7 @@ from tests.support.answers_alone import answers_alone, payload
 from tests.support.fakes import eventually
 from tests.support.fraud_store import environment
 from tests.support.paths import ROOT
+from tests.support.remote_candidate import PLACEMENTS, candidate_for
 
 FLAG = "writer-v2"
 OWN = ("date", "server", "x-bentoml-request-id", "etag", "last-modified", "content-length")
@@ -104,7 +105,7 @@ class Running:
         return read_pairs(self._folder / "pairs").accounting.completeness
 
 
-@pytest.fixture(scope="module", params=["embedded", "isolated", "runners"])
+@pytest.fixture(scope="module", params=PLACEMENTS)
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
@@ -122,9 +123,16 @@ def running(
         SHADOW_TIMEOUT="60",
         CANDIDATE_ITEM_TIMEOUT="10",  # but one
     )
-    target = "tests.support.services.streamed:Writer"
+    target = "tests.support.services.streamed"
     log = folder / "service.log"
-    with Serving(target, environment=settings, log=log, folder=ROOT) as serving:
+    with (
+        candidate_for(
+            request.param, f"{target}:WriterV2", folder, GATES=str(folder / "gates")
+        ) as link,
+        Serving(
+            f"{target}:Writer", environment={**settings, **link}, log=log, folder=ROOT
+        ) as serving,
+    ):
         running = Running(serving.url, folder, request.param)
         with running.client:
             yield running
@@ -250,7 +258,9 @@ def test_a_candidate_that_fails_later_ends_the_stream(running: Running) -> None:
     assert (pair["served"], pair["fallback"]) == ("candidate", False)
     assert (pair["candidate_items"], pair["primary_items"]) == (1, 3)
     # The process of a runner ends the stream as if it were complete: nobody can tell.
-    assert pair["candidate_status"] == ("ok" if running.placement == "runners" else "error")
+    assert pair["candidate_status"] == (
+        "ok" if running.placement in ("runners", "remote") else "error"
+    )
 
 
 @pytest.fixture

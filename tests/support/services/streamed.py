@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from flags import Reading, migrate
+from tests.support.services.placed import placed
 
 GATES = Path(os.environ.get("GATES", "."))
 """A model that waits at a gate goes on once there is a file of its name here."""
@@ -143,7 +144,6 @@ class WriterV2(WriterV1.inner):  # type: ignore[name-defined,misc]
 
 Writer = migrate(
     primary=WriterV1,
-    candidate=WriterV2,
     flag=os.environ.get("FLAG", "writer-v2"),
     apis={
         "write": Reading.of({"length": len}),
@@ -152,6 +152,6 @@ Writer = migrate(
         "draw": Reading.of("width"),
         "report": Reading.of({"size": lambda path: path.stat().st_size}),
     },
-    placement=os.environ.get("PLACEMENT", "runners"),
+    **placed(WriterV2),
     name="Writer",
 )

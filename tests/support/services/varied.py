@@ -12,6 +12,7 @@ from bentoml.validators import Shape
 from pydantic import BaseModel, ConfigDict, Field
 
 from flags import Reading, migrate
+from tests.support.services.placed import placed
 
 Vector = Annotated[np.ndarray, Shape((3,))]
 
@@ -95,7 +96,6 @@ class ClaimsV2(ClaimsV1.inner):  # type: ignore[name-defined,misc]
 
 Claims = migrate(
     primary=ClaimsV1,
-    candidate=ClaimsV2,
     flag="claims-v2",
     score="score",
     threshold=0.5,
@@ -105,7 +105,7 @@ Claims = migrate(
         "greet": None,
     },
     segments={"size": lambda inputs: "large" if _amount(inputs) > 100 else "small"},
-    placement=os.environ.get("PLACEMENT", "runners"),
+    **placed(ClaimsV2),
     name="Claims",
     max_request_bytes=100_000,
 )

@@ -59,7 +59,7 @@ def call_headers(request: Request, token: str | None, *, credentials: bool) -> H
     `request` is the candidate's: that of a shadow has `X-Shadow`. The caller's own credentials go
     along only with `credentials`; `token` is sent in their place.
     """
-    left_out = _OF_THE_HOP if credentials and token is None else _OF_THE_HOP | _CREDENTIALS
+    left_out = _OF_THE_HOP if credentials else _OF_THE_HOP | _CREDENTIALS
     headers: Headers = CIMultiDict(
         (name.decode("latin-1"), _text(value))
         for name, value in request.scope["headers"]

@@ -41,7 +41,8 @@ token is in `ALERTMANAGER_TOKEN`. |
 alarms; default `migration-looks.jsonl`. |
 | `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard` | Folder that unleash-server is installed \
 into; default `~/.cache/bentoml-flags`. |
-| `PLACEMENT` | the reference service | `embedded` (its default) or `runners`. |
+| `PLACEMENT` | the reference service | `embedded` (its default), `isolated`, \
+`runners` or `remote` (at `CANDIDATE_URL`). |
 | `API_WORKERS` | the reference service | API worker processes; default 1. |
 | `OTEL_RESOURCE_ATTRIBUTES` | OpenTelemetry | Further attributes of the resource of the pairs. |
 | `OTEL_SDK_DISABLED` | OpenTelemetry | If true, no pair is recorded; the log says so. |

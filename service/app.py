@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from flags import migrate
+from flags import Remote, migrate
 from service.runners import FraudV1, FraudV2
 from service.schema import FraudDecision, Transaction
 
@@ -20,16 +20,20 @@ def decide(decision: FraudDecision, thresholds: Mapping[str, float]) -> FraudDec
     return decision.model_copy(update={"alarm": alarm, "threshold": threshold})
 
 
+PLACEMENT = os.environ.get("PLACEMENT", "embedded")
+IS_REMOTE = PLACEMENT == "remote"
+"""Whether v2 is a deployment of its own, at CANDIDATE_URL."""
+
 FraudDetector = migrate(
     primary=FraudV1,
-    candidate=FraudV2,
+    candidate=Remote("http://fraud-v2:3000", name="FraudV2") if IS_REMOTE else FraudV2,
     flag="fraud-detector-v2",
     score="fraud_probability",
     threshold="threshold",
     segments={"period": period},
     features=["tx_amount"],
     decide=decide,
-    placement=os.environ.get("PLACEMENT", "embedded"),
+    placement=None if IS_REMOTE else PLACEMENT,
     workers=int(os.environ.get("API_WORKERS", "1")),
     name="FraudDetector",
     max_request_bytes=64 * 1024,

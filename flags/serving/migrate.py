@@ -18,7 +18,6 @@ from flags.serving.bentoml_private import APIMethod, get_current_service
 from flags.serving.environment import (
     check_environments,
     note_given,
-    own_environment,
     served_environment,
 )
 from flags.serving.hooks import carried_hooks, check_commands
@@ -26,22 +25,18 @@ from flags.serving.http.endpoints import endpoints
 from flags.serving.http.live import LiveSource
 from flags.serving.http.middleware import RequestMiddleware
 from flags.serving.http.outgoing import send_on
-from flags.serving.isolated.side import IsolatedSide
 from flags.serving.legacy_runner import mend_runners
 from flags.serving.migrated_service import MigratedMethod, MigratedService
 from flags.serving.mounted_apps import carry_over, primary_as_current
+from flags.serving.placed_sides import placed_sides
 from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
 from flags.serving.remote.address import Remote
-from flags.serving.remote.side import RemoteSide
 from flags.serving.settings import Settings
 from flags.serving.sides.placement import (
-    EmbeddedSide,
-    PlacedSide,
     Placement,
     placement_beside_remote,
     placement_of,
 )
-from flags.serving.sides.runner import RunnerSide
 from flags.serving.sides.runner_edge import adapt_service, outer_middlewares
 from flags.serving.worker import MigrationWorker
 
@@ -206,44 +201,7 @@ def _migrated_class(plan: Plan) -> type[Any]:
 
 
 def _init(self: Any, plan: Plan) -> None:
-    runs_elsewhere = plan.placement is Placement.RUNNERS
-    primary = (
-        _runner(self, plan, Side.PRIMARY)
-        if runs_elsewhere
-        else EmbeddedSide(Side.PRIMARY, plan.primary)
-    )
-    self.bentoml_flags_worker = MigrationWorker(plan, primary, _candidate(self, plan))
-
-
-def _candidate(self: Any, plan: Plan) -> PlacedSide:
-    settings, candidate = plan.settings, plan.candidate
-    if isinstance(candidate, Remote):
-        return RemoteSide(
-            candidate,
-            [each.shared.primary for each in plan.apis.values()],
-            settings.link,
-            connections=settings.candidate_connections,
-        )
-    if plan.placement is Placement.RUNNERS:
-        return _runner(self, plan, Side.CANDIDATE)
-    if plan.placement is Placement.EMBEDDED:
-        return EmbeddedSide(Side.CANDIDATE, candidate)
-    return IsolatedSide(
-        candidate,
-        start_within=settings.candidate_start_timeout,
-        max_memory=settings.candidate_max_memory,
-        gc_freeze=settings.gc_freeze,
-        environment=lambda: own_environment(candidate, plan.primary),
-    )
-
-
-def _runner(self: Any, plan: Plan, side: Side) -> RunnerSide:
-    dependency = getattr(type(self), f"bentoml_flags_{side}")
-    return RunnerSide(
-        plan.services[side],
-        lambda: dependency.__get__(self, type(self)),
-        shadow_tasks=plan.shadow_tasks,
-    )
+    self.bentoml_flags_worker = MigrationWorker(plan, *placed_sides(self, plan))
 
 
 def _of_the_primary(self: Any, name: str) -> Any:

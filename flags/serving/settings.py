@@ -151,6 +151,12 @@ class Settings(BaseSettings):
         description="Bytes at which the process of an `isolated` candidate is replaced.",
     )
 
+    gc_freeze: bool = Field(
+        True,
+        description="Leave what a worker has loaded at its start out of garbage collection, which "
+        "else stops all answers for a tenth of a second now and then. False: as Python does.",
+    )
+
     # --- a candidate that is a deployment of its own --------------------------------------------
     candidate_url: str | None = Field(
         None, description="Address of a `Remote` candidate, in place of the one in the code."
@@ -181,12 +187,6 @@ class Settings(BaseSettings):
         ge=1,
         description="Calls in a row without an answer after which it is left alone, but for a "
         "trial every one to ten seconds.",
-    )
-
-    gc_freeze: bool = Field(
-        True,
-        description="Leave what a worker has loaded at its start out of garbage collection, which "
-        "else stops all answers for a tenth of a second now and then. False: as Python does.",
     )
 
     # --- where pairs go -------------------------------------------------------------------------

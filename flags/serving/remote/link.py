@@ -212,7 +212,10 @@ class RemoteLink:
         status, body = await self._got(path)
         if status != HTTPStatus.OK:
             raise ValueError(f"{path} is answered with {status}")
-        return json.loads(body)
+        try:
+            return json.loads(body)
+        except ValueError:
+            raise ValueError(f"{path} is no JSON: this is no BentoML server") from None
 
     async def _version(self) -> str | None:
         """Return the version of the Bento that is served; None where nobody says so."""

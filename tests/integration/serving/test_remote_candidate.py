@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+import psutil
 import pytest
 import requests
 
@@ -67,7 +66,9 @@ class Deployment:
     def kill(self) -> None:
         """Kill the candidate's server with all its processes."""
         assert self.far is not None
-        os.killpg(self.far.pid, signal.SIGKILL)
+        supervisor = psutil.Process(self.far.pid)
+        for process in [supervisor, *supervisor.children(recursive=True)]:
+            process.kill()
         self.far.stop()
         self.far = None
 

@@ -63,6 +63,13 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("PAIRS_SHIP_BATCH", "100", 100),
     ("PAIRS_SHIP_BATCH_BYTES", "65536", 65536),
     ("PAIRS_SHIP_MAX_WAIT", "5", 5.0),
+    ("CANDIDATE_URL", "http://far", "http://far"),
+    ("CANDIDATE_TOKEN", "secret", SecretStr("secret")),
+    ("CANDIDATE_CA_FILE", "/run/ca.pem", Path("/run/ca.pem")),
+    ("CANDIDATE_CERT_FILE", "/run/tls.pem", Path("/run/tls.pem")),
+    ("CANDIDATE_CONNECTIONS", "5", 5),
+    ("CANDIDATE_CHECK_INTERVAL", "5", 5.0),
+    ("CANDIDATE_FAILURES", "3", 3),
 ]
 
 
@@ -75,8 +82,22 @@ def test_each_setting_is_the_variable_of_its_name(
 
 
 def test_every_setting_is_in_the_list_above() -> None:
-    listed = {variable.lower() for variable, *_ in VARIABLES} | {"unleash_url", "unleash_api_token"}
+    of_a_pair = {"unleash_url", "unleash_api_token", "candidate_key_file"}
+    listed = {variable.lower() for variable, *_ in VARIABLES} | of_a_pair
     assert set(Settings.model_fields) - listed == set()
+
+
+def test_the_key_of_a_certificate_is_given_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDIDATE_KEY_FILE", "/run/tls.key")
+    with pytest.raises(ValidationError, match="CANDIDATE_CERT_FILE is not"):
+        Settings()
+    monkeypatch.setenv("CANDIDATE_CERT_FILE", "/run/tls.pem")
+    assert Settings().link.key_file == Path("/run/tls.key")
+
+
+def test_an_empty_token_of_the_candidate_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDIDATE_TOKEN", " ")
+    assert Settings().link.token is None
 
 
 def test_a_short_key_is_refused_without_being_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

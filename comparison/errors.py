@@ -8,6 +8,7 @@ ComparisonError
     CompactionError           pairs cannot be compacted into the folder
         CompactionUnreadableError what earlier runs left there cannot be read
     LabelsUnreadableError     the file of labels is no such file, or holds something else
+    OutcomesUnreadableError   the file of outcomes is no such file, or holds something else
     ReferenceUnreadableError  the file is not what BentoML prints of a model with a reference
     RolloutNotFoundError      no pair was made at the rollout asked for
     StepNotFoundError         the playbook has no such step
@@ -110,6 +111,15 @@ class CompactionUnreadableError(CompactionError):
 
 class LabelsUnreadableError(ComparisonError):
     """Name file, place and column of what is no label, and what is expected there."""
+
+    def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
+        self.path = path
+        self.place = place
+        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class OutcomesUnreadableError(ComparisonError):
+    """Name file, place and column of what is no outcome, and what is expected there."""
 
     def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
         self.path = path

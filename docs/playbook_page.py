@@ -20,6 +20,7 @@ from flags.playbook.model import (
 )
 from flags.playbook.notify import NotifyPlan
 from flags.playbook.operational import OperationalAlarm, ValueLimits
+from flags.playbook.outcomes import OutcomePlan
 
 PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
 
@@ -75,6 +76,11 @@ _SECTIONS: Final = (
         "[Being told](../how-to/notify.md), by `advance` and `autopilot`.",
         NotifyPlan,
     ),
+    (
+        "An outcome",
+        "By the name of its metric under `outcomes`; see [outcomes](../how-to/outcomes.md).",
+        OutcomePlan,
+    ),
 )
 
 _KINDS: Final = {
@@ -89,6 +95,7 @@ _PARTS: Final = {
     "RollbackLimits": "[limits](#gaterollback)",
     "Gate": "[gate](#a-gate)",
     "SideThresholds": "[thresholds](#its-threshold)",
+    "OutcomePlan": "[outcomes](#an-outcome) by metric",
     "OutputPlan": "[outputs](#an-output) by name",
     "SegmentPlan": "[segments](#a-segment) by name",
     "OperationalAlarm": "[operational alarms](#an-operational-alarm) by name",
@@ -156,7 +163,7 @@ def _values(described: Mapping[str, Any]) -> str:
         return "duration"
     if described.get("type") == "array":
         return f"list of {_KINDS[described['items']['type']]}"
-    words = {"minimum": ">=", "maximum": "<="}
+    words = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
     bounds = [f"{sign} {described[word]:g}" for word, sign in words.items() if word in described]
     return ", ".join([_KINDS[described["type"]], *bounds])
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flags.export.outcomes import OutcomeTracking, outcome_files, track
     from flags.pairing.assignment import Assignment, FlagAssignment, Side
     from flags.pairing.blocking import BlockingPairing
     from flags.pairing.limits import Limits
@@ -31,6 +32,7 @@ __all__ = [
     "InMemoryPairs",
     "Limits",
     "Observation",
+    "OutcomeTracking",
     "Pair",
     "PairSink",
     "Pairing",
@@ -43,9 +45,12 @@ __all__ = [
     "Status",
     "UnleashProvider",
     "migrate",
+    "outcome_files",
+    "track",
 ]
 
 _HOME = {
+    "flags.export.outcomes": ("OutcomeTracking", "outcome_files", "track"),
     "flags.pairing.assignment": ("Assignment", "FlagAssignment", "Side"),
     "flags.pairing.blocking": ("BlockingPairing",),
     "flags.pairing.limits": ("Limits",),

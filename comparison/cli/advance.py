@@ -77,7 +77,11 @@ def advance(
 
         place = FlagPlace.of(admin, given.plan())
         judge = PairsJudge(
-            given.pairs, given.labels, given.reference, ask_alarms=given.ask_alarms()
+            given.pairs,
+            given.labels,
+            given.reference,
+            given.outcomes,
+            ask_alarms=given.ask_alarms(),
         )
         grounds = _grounds(judge, place, _Wish(override, approve), json_file)
         moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)

@@ -124,7 +124,8 @@ def autopilot(
             given.pairs,
             given.labels,
             given.reference,
-            tell,
+            given.outcomes,
+            tell=tell,
             will_retry=not once,
             ask_alarms=given.ask_alarms(_warn),
         )

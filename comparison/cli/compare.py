@@ -13,6 +13,7 @@ from comparison.cli.options import (
     html_option,
     json_option,
     labels_option,
+    outcomes_option,
     pairs_argument,
     refusals,
     since_option,
@@ -38,6 +39,7 @@ __all__ = ["Refusal", "compare"]
 @since_option
 @until_option
 @labels_option
+@outcomes_option
 @json_option
 @html_option
 def compare(
@@ -46,6 +48,7 @@ def compare(
     since: datetime | None,
     until: datetime | None,
     labels: Path | None,
+    outcomes: Path | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
@@ -61,7 +64,8 @@ def compare(
         read = read_pairs(pairs, flag)
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
-        evidence = _evidence(read, since, until, labels) if labels or html_file else None
+        wanted = labels or outcomes or html_file
+        evidence = _evidence(read, since, until, labels, outcomes) if wanted else None
         if evidence and html_file:
             from comparison.report.html.page import render
 
@@ -85,6 +89,7 @@ def _evidence(
     since: datetime | None,
     until: datetime | None,
     labels: Path | None,
+    outcomes: Path | None,
 ) -> "Evidence":
     from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence
 
@@ -92,6 +97,6 @@ def _evidence(
     return take_evidence(
         found,
         now=datetime.now(UTC),
-        window=TimeWindow(since, until or found.run().until),
-        additions=LabelsAndReferences.read(labels, None),
+        window=TimeWindow(since, until or found.run().until, drawn_since=since),
+        additions=LabelsAndReferences.read(labels, None, outcomes),
     )

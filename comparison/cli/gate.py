@@ -62,8 +62,8 @@ def gate(
             plan,
             now=now,
             step=step,
-            window=TimeWindow(since, until),
-            additions=LabelsAndReferences.read(given.labels, given.reference),
+            window=TimeWindow(since, until, drawn_since=since),
+            additions=LabelsAndReferences.read(given.labels, given.reference, given.outcomes),
             readings=given.ask_alarms()(plan, now),
         )
         if html_file:

@@ -105,6 +105,13 @@ labels_option = click.option(
     type=_INPUT,
     help="CSV or Parquet with request_id and label: what the requests turned out to be.",
 )
+outcomes_option = click.option(
+    "--outcomes",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="CSV or Parquet, or a folder of them, with request_id or unit, metric, value and "
+    "occurred_at: what happened downstream.",
+)
 reference_option = click.option(
     "--reference",
     metavar="FILE",
@@ -145,12 +152,13 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """What the gate judges: pairs, their labels, a reference, by which playbook, and alarms."""
+    """What the gate judges: pairs with what is added to them, by which playbook, and alarms."""
 
     pairs: Path
     playbook: Path
     flag: str | None
     labels: Path | None
+    outcomes: Path | None
     reference: Path | None
     prometheus: str | None
     alertmanager: str | None
@@ -187,6 +195,7 @@ _EVIDENCE: Final = (
     ),
     click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the playbook's."),
     labels_option,
+    outcomes_option,
     reference_option,
     click.option(
         "--prometheus",

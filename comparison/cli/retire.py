@@ -65,7 +65,11 @@ def retire(
         place = FlagPlace.of(admin, given.plan())
         try:
             judge = PairsJudge(
-                given.pairs, given.labels, given.reference, ask_alarms=given.ask_alarms()
+                given.pairs,
+                given.labels,
+                given.reference,
+                given.outcomes,
+                ask_alarms=given.ask_alarms(),
             )
             evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
         except NOT_YET as problem:

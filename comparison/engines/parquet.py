@@ -24,6 +24,7 @@ from comparison.pairs.compacted import (
     read_state,
     repeated_pairs,
 )
+from comparison.pairs.tracked import TrackedOutcomes
 
 
 class ParquetPairs:
@@ -56,6 +57,11 @@ class ParquetPairs:
         flags = pa.array(found["flag"].astype(object), pa.string(), from_pandas=True)
         times = pa.array(found["time"].astype("int64"), pa.int64())
         return ibis.memtable(pa.table({"flag": flags, "time": times}))
+
+    def tracked(self) -> TrackedOutcomes:
+        """Return the outcomes that `compact` took over."""
+        counts = counts_of(self._folder, self._state)
+        return TrackedOutcomes.of(counts.tracked, counts.worker_records)
 
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a temporary table that holds it."""

@@ -22,6 +22,7 @@ from comparison.pairs.arrow import to_arrow
 from comparison.pairs.columns import SIDES, output_columns, short_name
 from comparison.pairs.compacted import is_compacted
 from comparison.pairs.reader import AllPairs, Pairs, read_all
+from comparison.pairs.tracked import TrackedOutcomes
 
 
 class PairSource(Protocol):
@@ -44,6 +45,9 @@ class PairSource(Protocol):
         None if nobody has looked for repetitions, so that `table` may hold some.
         """
 
+    def tracked(self) -> TrackedOutcomes:
+        """Return the outcomes that were tracked, none if the place keeps none."""
+
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a table that will be asked several questions, computed once if that pays."""
 
@@ -65,6 +69,7 @@ class FramePairs:
     def __init__(self, pairs: AllPairs) -> None:
         self.name = str(pairs.source)
         self.accounting = pairs.accounting
+        self._tracked = pairs.tracked
         self._connection = connect()
         self._table = shown(self._connection, "pairs", _arrow(pairs.frame))
         self._repeated = shown(self._connection, "repeated", _arrow(pairs.repeated))
@@ -80,7 +85,16 @@ class FramePairs:
             frame = frame.rename(columns=full)
         else:
             frame = frame.drop(columns=short)
-        return cls(AllPairs(pairs.source, pairs.outputs, frame, pairs.accounting, pairs.repeated))
+        return cls(
+            AllPairs(
+                pairs.source,
+                pairs.outputs,
+                frame,
+                pairs.accounting,
+                pairs.repeated,
+                pairs.tracked,
+            )
+        )
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs that were read."""
@@ -89,6 +103,10 @@ class FramePairs:
     def repeated(self) -> ir.Table:
         """Return what the reader left out."""
         return self._repeated
+
+    def tracked(self) -> TrackedOutcomes:
+        """Return the outcomes that were read."""
+        return self._tracked
 
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a temporary table that holds it."""

@@ -24,6 +24,7 @@ from comparison.pairs.columns import (
     column_of,
 )
 from comparison.pairs.files import ReadCounts
+from comparison.pairs.tracked import TrackedOutcomes
 from flags.export import attributes
 
 _TYPES: Final[tuple[tuple[Kind, str], ...]] = (
@@ -40,6 +41,15 @@ _RECORD: Final = (
     attributes.WORKER_PAIRS,
     attributes.WORKER_DROPPED,
 )
+
+_TRACKED: Final = {
+    "request_id": attributes.REQUEST_ID,
+    "unit": attributes.UNIT,
+    "metric": attributes.OUTCOME_METRIC,
+    "value": attributes.OUTCOME_VALUE,
+    "worker": attributes.WORKER_ID,
+    "sequence": attributes.OUTCOME_SEQUENCE,
+}
 
 
 def in_window(table: ir.Table, since: datetime | None, until: datetime | None) -> ir.Table:
@@ -85,6 +95,10 @@ class TablePairs:
 
     def repeated(self) -> None:
         """Return None: what wrote the table may have written a pair twice."""
+
+    def tracked(self) -> TrackedOutcomes:
+        """Return none: a table of pairs holds nothing else."""
+        return TrackedOutcomes()
 
     def kept(self, table: ir.Table) -> ir.Table:
         """Return it as it is: not every connection may write."""

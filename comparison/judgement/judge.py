@@ -22,14 +22,17 @@ from comparison.errors import (
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
+from comparison.judgement.outcomes import with_outcomes
 from comparison.judgement.runs import PairRun, changed_at, latest_run, moment, rollouts, slot_size
 from comparison.labels import Labels, load_labels
+from comparison.outcomes import Outcomes, load_outcomes, unit_key
 from comparison.pairs.reader import Pairs
 from comparison.summary.figures import nothing_found
 from flags.gate import decide
 from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook
+from flags.playbook.outcomes import OutcomePlan
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -92,6 +95,32 @@ class FlagPairs:
         slots = self._slots(step, *thresholds)
         return since if slots.empty else changed_at(slots, since, given=given)
 
+    def rollout_slots(self, since: datetime | None, until: datetime) -> pd.DataFrame:
+        """Count the pairs by slot of time and rollout, as `rollout_runs` wants them."""
+        return self._slots(self.source.table(since, until), "rollout")
+
+    def candidate_since(self, until: datetime) -> datetime | None:
+        """Return from when on the pairs are of the models and the threshold of the newest ones.
+
+        None without a pair of which both models are known.
+        """
+        pairs = self.source.table(None, until).filter(_.flag == self.flag)
+        tags = pairs.filter(_.primary_model.notnull(), _.candidate_model.notnull())
+        models = tags.group_by("primary_model", "candidate_model")
+        rows = framed(
+            models.agg(first=_.time.min(), last=_.time.max()),
+            {"primary_model": "string", "candidate_model": "string", **_ENDS},
+        ).sort_values("last", kind="stable")
+        if rows.empty:
+            return None
+        since = moment(int(rows["first"].iloc[-1]))
+        if len(rows) > 1:
+            since = max(since, moment(int(rows["last"].iloc[-2])) + timedelta(microseconds=1))
+        drawn = self.source.table(since, until).filter(_.rollout > 0, _.rollout < 100)
+        thresholds = [name for name in drawn.columns if "_threshold." in name]
+        slots = self._slots(drawn, *thresholds)
+        return since if slots.empty else changed_at(slots, since, given=False)
+
     def _slots(self, table: "ir.Table", *by: str) -> pd.DataFrame:
         """Count the pairs by slot of time and the columns `by`, all of them numbers."""
         pairs = table.filter(_.flag == self.flag)
@@ -117,6 +146,8 @@ class TimeWindow:
 
     since: datetime | None = None
     until: datetime | None = None
+    drawn_since: datetime | None = None
+    """From when on outcomes are looked at; None: since the candidate is the present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +156,7 @@ class LabelsAndReferences:
 
     labels: Labels | None = None
     references: References | None = None
+    outcomes: Outcomes | None = None
 
     def about(self, features: Iterable[str] | None) -> "LabelsAndReferences":
         """Return these with the references of some features only; all if that is None."""
@@ -135,11 +167,14 @@ class LabelsAndReferences:
         return replace(self, references=replace(self.references, features=kept))
 
     @classmethod
-    def read(cls, labels: Path | None, reference: Path | None) -> "LabelsAndReferences":
+    def read(
+        cls, labels: Path | None, reference: Path | None, outcomes: Path | None = None
+    ) -> "LabelsAndReferences":
         """Read the files that are given. Raises a ComparisonError if one is not what it should."""
         return cls(
             load_labels(labels) if labels else None,
             References.read(reference) if reference else None,
+            load_outcomes(outcomes, unit_key()) if outcomes else None,
         )
 
 
@@ -152,13 +187,15 @@ def take_evidence(
     rollout: float | None = None,
     label_delay: timedelta = timedelta(0),
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    plans: Mapping[str, OutcomePlan] | None = None,
 ) -> Evidence:
     """Return the evidence on one rollout, the newest one if `rollout` is None.
 
     Without a beginning the window begins with the rollout's latest run, or with the candidate's
     present threshold if that is younger. Without an end it ends `now`, or where another rollout
     followed. Pairs accepted up to `label_delay` before `now` are too young for a label.
-    `thresholds`, by output and side, count instead of those recorded.
+    `thresholds`, by output and side, count instead of those recorded; `plans` say how outcomes
+    are counted, by metric.
     """
     run = found.run(rollout)
     since = window.since or run.since
@@ -178,7 +215,7 @@ def take_evidence(
         feature_edges=references.edges if references else None,
         thresholds=thresholds,
     )
-    return evidence(
+    taken = evidence(
         aggregates,
         source=found.source.name,
         since=since,
@@ -188,6 +225,15 @@ def take_evidence(
         references=references,
         contradicted=additions.labels.contradicted if additions.labels else 0,
         now=now,
+    )
+    return with_outcomes(
+        taken,
+        found,
+        additions,
+        plans or {},
+        since=window.drawn_since,
+        now=min(now, window.until or now),
+        label_delay=label_delay,
     )
 
 
@@ -215,6 +261,7 @@ def judge(
         rollout=chosen.rollout,
         label_delay=playbook.label_cut_off,
         thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
+        plans=playbook.outcomes,
     )
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
     taken = replace(taken, operational=alarms)

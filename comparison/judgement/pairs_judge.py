@@ -43,6 +43,7 @@ class PairsJudge:
     pairs: Path
     labels: Path | None = None
     reference: Path | None = None
+    outcomes: Path | None = None
     tell: Callable[[Evidence, Judgement], object] | None = None
     """Is told what was judged each time it is called."""
     will_retry: bool = True
@@ -80,7 +81,7 @@ class PairsJudge:
     def _judged(
         self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]
     ) -> tuple[Evidence, Judgement]:
-        additions = LabelsAndReferences.read(self.labels, self.reference)
+        additions = LabelsAndReferences.read(self.labels, self.reference, self.outcomes)
         found = FlagPairs.at(self.pairs, plan.flag)
         judged: list[tuple[Evidence, Judgement]] = []
 

@@ -5,12 +5,14 @@
     <folder>/workers/<run>.parquet                           start and stop records of workers
     <folder>/counts/<run>.parquet                            what workers had made at that time
     <folder>/repeated/<run>.parquet                          flag and time of pairs found again
+    <folder>/outcomes/<run>.parquet                          outcomes that were tracked
 
 The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date`
 are in the path, as Hive writes them, and the columns of every output carry its name. Each file has
 the columns that its pairs had. A pair is in there once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -36,6 +38,7 @@ PAIRS: Final = "pairs"
 WORKERS: Final = "workers"
 COUNTS: Final = "counts"
 REPEATED: Final = "repeated"
+OUTCOMES: Final = "outcomes"
 FORMAT: Final = 1
 
 _NO_FLAG: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -150,11 +153,19 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
                 attributes.WORKER_EVENT: record["event"],
                 attributes.WORKER_PAIRS: record["pairs"],
                 attributes.WORKER_DROPPED: record["dropped"],
+                **_outcomes_of(record),
             }
             for record in _records(folder)
         ],
         worker_counts=worker_counts(folder),
+        tracked=_rows(folder / OUTCOMES),
     )
+
+
+def _outcomes_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the number of outcomes of a stop record, if the run that took it knew of them."""
+    total = record.get("outcomes")
+    return {} if total is None else {attributes.WORKER_OUTCOMES: total}
 
 
 _FLAG = Column("flag", CATEGORY)

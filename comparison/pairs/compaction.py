@@ -166,7 +166,7 @@ class _Run:
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
         read, before = self._counts, self._state
-        self._parts.finish(read.worker_records, read.worker_counts)
+        self._parts.finish(read.worker_records, read.worker_counts, read.tracked)
         state = replace(
             before,
             runs=before.runs + 1,

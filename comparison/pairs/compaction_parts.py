@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from comparison.pairs.arrow import NANOSECONDS, to_arrow
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
-from comparison.pairs.compacted import COUNTS, PAIRS, REPEATED, WORKERS, partition
+from comparison.pairs.compacted import COUNTS, OUTCOMES, PAIRS, REPEATED, WORKERS, partition
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
@@ -30,9 +30,23 @@ _RECORDS: Final = pa.schema(
         ("event", pa.string()),
         ("pairs", pa.int64()),
         ("dropped", pa.int64()),
+        ("outcomes", pa.int64()),
     ]
 )
 
+_OUTCOMES: Final = pa.schema(
+    [
+        ("span_id", pa.string()),
+        ("request_id", pa.string()),
+        ("unit", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("time", pa.int64()),
+        ("worker", pa.string()),
+        ("sequence", pa.int64()),
+    ]
+)
+"""As `comparison.pairs.tracked`."""
 
 _COUNTS: Final = pa.schema(
     [
@@ -90,9 +104,15 @@ class PartWriter:
             self._write_part(named, partition(named, day.date()), to_arrow(rows))
 
     def finish(
-        self, records: Sequence[Mapping[str, Any]], counts: Sequence[WorkerCount] = ()
+        self,
+        records: Sequence[Mapping[str, Any]],
+        counts: Sequence[WorkerCount] = (),
+        tracked: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Write what workers recorded and counted, and what was left out."""
+        """Write what workers recorded and counted, what was tracked, and what was left out."""
+        if tracked:
+            found = pa.Table.from_pylist([*tracked], _OUTCOMES)
+            self._store(Path(OUTCOMES) / self._name(0), found)
         if counts:
             rows = [asdict(count) for count in counts]
             self._store(Path(COUNTS) / self._name(0), pa.Table.from_pylist(rows, _COUNTS))
@@ -103,6 +123,7 @@ class PartWriter:
                     "event": str(record.get(attributes.WORKER_EVENT)),
                     "pairs": _whole(record.get(attributes.WORKER_PAIRS)),
                     "dropped": _whole(record.get(attributes.WORKER_DROPPED)),
+                    "outcomes": _whole(record.get(attributes.WORKER_OUTCOMES)),
                 }
                 for record in records
             ]

@@ -18,6 +18,7 @@ import orjson
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.line_patterns import LinePatterns
 from comparison.pairs.opening import find_files, open_file
+from comparison.pairs.tracked import tracked_row
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount, read_counts
 
@@ -65,6 +66,8 @@ class ReadCounts:
     foreign: int = 0
     worker_records: list[dict[str, Any]] = field(default_factory=list)
     worker_counts: list[WorkerCount] = field(default_factory=list)
+    tracked: list[dict[str, Any]] = field(default_factory=list)
+    """Outcomes that an application tracked: rows of `comparison.pairs.tracked`."""
     as_of: int | None = None
     """When what was read was written, in Unix nanoseconds; None if it is being written to."""
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
@@ -145,6 +148,8 @@ class ReadCounts:
             self.worker_records.append(
                 {_key_of(pair): _only(_value_of(pair)) for pair in span["attributes"]}
             )
+        elif name == attributes.OUTCOME_SPAN:
+            self.tracked.append(tracked_row(span))
         else:
             self.foreign += 1
 

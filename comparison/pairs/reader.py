@@ -28,7 +28,7 @@ The columns of items, length, first_item and digest are there only if a pair has
 streams and of answers of bytes do. Rows are in order of time; the index counts from 0.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from comparison.pairs.accounting import Accounting, account
 from comparison.pairs.compacted import is_compacted
 from comparison.pairs.files import ReadCounts, read_blocks
 from comparison.pairs.table import Table, name_outputs, only_flag
+from comparison.pairs.tracked import TrackedOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Pairs:
     accounting: Accounting
     repeated: pd.DataFrame
     """Flag and time of the pairs that were left out because they occurred before."""
+    tracked: TrackedOutcomes = field(default_factory=TrackedOutcomes)
 
 
 def load_pairs(path: str | Path, flag: str | None = None) -> pd.DataFrame:
@@ -72,6 +74,7 @@ class AllPairs:
     frame: pd.DataFrame
     accounting: Accounting
     repeated: pd.DataFrame
+    tracked: TrackedOutcomes = field(default_factory=TrackedOutcomes)
 
 
 def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
@@ -87,7 +90,9 @@ def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
     if len(flags) > 1:
         frame, outputs = only_flag(frame, chosen, outputs)
     named = name_outputs(frame, outputs)
-    return Pairs(every.source, chosen, outputs, named, every.accounting, every.repeated)
+    return Pairs(
+        every.source, chosen, outputs, named, every.accounting, every.repeated, every.tracked
+    )
 
 
 def read_all(path: str | Path) -> AllPairs:
@@ -102,7 +107,8 @@ def read_all(path: str | Path) -> AllPairs:
     if left_out is not None:
         repeated = left_out
     accounting = account(frame, len(repeated), counts)
-    return AllPairs(source, table.outputs, frame, accounting, repeated)
+    tracked = TrackedOutcomes.of(counts.tracked, counts.worker_records)
+    return AllPairs(source, table.outputs, frame, accounting, repeated, tracked)
 
 
 def _read(source: Path) -> tuple[Table, ReadCounts, pd.DataFrame | None]:

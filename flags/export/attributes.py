@@ -14,8 +14,9 @@ SCOPE: Final = "bentoml-flags"
 
 PAIR_SPAN: Final = "migration.pair"
 WORKER_SPAN: Final = "migration.worker"
+OUTCOME_SPAN: Final = "migration.outcome"
 """Span names: one `migration.pair` per accepted request; a `migration.worker` when a worker's
-record starts and when it closes."""
+record starts and when it closes; a `migration.outcome` for each outcome that is tracked."""
 
 # --- resource ---------------------------------------------------------------------------------
 SERVICE_NAME: Final = "service.name"
@@ -60,6 +61,15 @@ WORKER_PAIRS: Final = "migration.worker.pairs"
 """On the stop record: the last sequence number given out."""
 WORKER_DROPPED: Final = "migration.worker.dropped"
 """On the stop record: pairs that could not be written."""
+
+WORKER_OUTCOMES: Final = "migration.worker.outcomes"
+"""On the stop record: the last sequence number of an outcome."""
+
+# --- tracked outcomes -------------------------------------------------------------------------
+OUTCOME_METRIC: Final = "migration.outcome.metric"
+OUTCOME_VALUE: Final = "migration.outcome.value"
+OUTCOME_SEQUENCE: Final = "migration.outcome.sequence"
+"""1, 2, 3, ... per worker, apart from its pairs."""
 
 # --- per side: `migration.<side>.<what>` ------------------------------------------------------
 STATUS: Final = "status"

@@ -3,11 +3,14 @@
 import itertools
 import logging
 import socket
+import threading
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import getpid
 from typing import Any, Final
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
@@ -31,6 +34,18 @@ _UNLIMITED: Final = SpanLimits(
     max_attribute_length=SpanLimits.UNSET,
 )
 """Explicit, so that no OTEL_* variable meant for request spans cuts the attributes of a pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedOutcome:
+    """Hold what happened after an answer, of the request or the unit (as a keyed hash)."""
+
+    metric: str
+    value: float
+    request_id: str | None
+    unit: str | None
+    occurred: int
+    """Unix nanoseconds."""
 
 
 class _AppendToFiles(SpanProcessor):
@@ -82,6 +97,8 @@ class PairSpans:
         self._tracer = provider.get_tracer(names.SCOPE, VERSION)
         self._sequence = itertools.count(1)
         self._last = 0
+        self._outcomes = 0
+        self._outcome_lock = threading.Lock()
         self._event("start")
         if not isinstance(self._tracer.start_span("probe"), Span):
             logger.warning("OTEL_SDK_DISABLED is set: no pair is recorded")
@@ -107,6 +124,27 @@ class PairSpans:
         )
         span.end(pair.ended)
 
+    def record_outcome(self, outcome: TrackedOutcome) -> None:
+        """Write the span of an outcome, from any thread; it has no length."""
+        with self._outcome_lock:
+            self._outcomes += 1
+            number = self._outcomes
+        values: dict[str, str | int | float | None] = {
+            names.OUTCOME_METRIC: outcome.metric,
+            names.OUTCOME_VALUE: outcome.value,
+            names.REQUEST_ID: outcome.request_id,
+            names.UNIT: outcome.unit,
+            names.WORKER_ID: self.worker,
+            names.OUTCOME_SEQUENCE: number,
+        }
+        span = self._tracer.start_span(
+            names.OUTCOME_SPAN,
+            context=Context(),  # of no trace: the request it is about has long ended
+            attributes={name: value for name, value in values.items() if value is not None},
+            start_time=outcome.occurred,
+        )
+        span.end(outcome.occurred)
+
     def close(self, within: float = 5.0) -> None:
         """Write the closing record with the totals, and everything queued; log what went."""
         self._event(
@@ -114,6 +152,7 @@ class PairSpans:
             {
                 names.WORKER_PAIRS: self._last,
                 names.WORKER_DROPPED: sum(self._files.dropped.values()),
+                **({names.WORKER_OUTCOMES: self._outcomes} if self._outcomes else {}),
             },
         )
         self._files.close(within=within)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from flags.gate.checks.agreement import agreement_checks
 from flags.gate.checks.alarms import alarm_checks
+from flags.gate.checks.capacity import capacity_checks
 from flags.gate.checks.distribution import distribution_checks
 from flags.gate.checks.health import health_checks
 from flags.gate.checks.integrity import integrity_checks
 from flags.gate.checks.operational import operational_checks
+from flags.gate.checks.outcomes import outcome_checks
 from flags.gate.checks.quality import quality_checks
 from flags.gate.evidence import Evidence, OperationalAlarm
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
@@ -26,12 +28,14 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
         *integrity_checks(evidence, playbook, step),
     )
     checks = (
+        *outcome_checks(evidence, playbook, step),
         *order,
         *health_checks(evidence, playbook, step),
         *alarm_checks(evidence, playbook, step),
         *agreement_checks(evidence, playbook, step),
         *distribution_checks(evidence, playbook, step),
         *quality_checks(evidence, playbook, step),
+        *capacity_checks(evidence, playbook, step),
     )
     several = len(evidence.outputs) > 1
     failed = [each for each in checks if each.outcome is Outcome.FAIL]

@@ -10,8 +10,9 @@ from typing import Final
 SHARES: Final = {
     "alarm_ratio": 0.30,
     "no_alarm_ratio": 0.10,
-    "segment_alarm_ratio": 0.15,
-    "failure_rate": 0.15,
+    "segment_alarm_ratio": 0.10,
+    "failure_rate": 0.10,
+    "outcomes": 0.10,
     "fallback_rate": 0.10,
     "latency_p50": 0.03,
     "latency_p95": 0.03,

@@ -52,7 +52,7 @@ class Check:
     needed: int | None = None
     """About how many more pairs (labels, for quality) decide it at the present rates."""
     subject: str | None = None
-    """What it is about, by its name in the playbook, e.g. that of an operational alarm."""
+    """What it is about, by its name in the playbook, e.g. that of an outcome."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ def unit_hash(key: bytes, value: str) -> str:
     return hmac.digest(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:_DIGITS]
 
 
+def is_unit_hash(text: str) -> bool:
+    """Say whether a text is what `unit_hash` returns, or looks like it."""
+    return len(text) == _DIGITS and not set(text) - set("0123456789abcdef")
+
+
 def default_key(service: str) -> bytes:
     """Return the key of a service without UNIT_KEY.
 
@@ -92,7 +97,7 @@ class Units:
         self, given: str | None, assignment: Assignment, attributes: Mapping[str, str]
     ) -> RequestUnits:
         """Return the hashes of a request: of the value it gave, and of what the flag draws."""
-        drawn = self._hash(_drawn_value(assignment.stickiness, attributes))
+        drawn = self._hash(drawn_value(assignment.stickiness, attributes))
         if self.read is None:
             return RequestUnits(unit=drawn)
         unit = self._hash(given)
@@ -102,7 +107,8 @@ class Units:
         return unit_hash(self.key, value) if value else None
 
 
-def _drawn_value(stickiness: str | None, attributes: Mapping[str, str]) -> str | None:
+def drawn_value(stickiness: str | None, attributes: Mapping[str, str]) -> str | None:
+    """Return what a flag draws, by the attributes of a context; None where that is the request."""
     if stickiness is None or stickiness == REQUEST_FIELD:
         return None
     fields = _DEFAULT_FIELDS if stickiness == "default" else (stickiness,)

@@ -8,11 +8,11 @@ from pydantic_core import PydanticCustomError
 
 from flags.playbook.notify import NotifyPlan
 from flags.playbook.operational import OperationalAlarm
-from flags.playbook.part import Duration, Part
+from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.part import Duration, Part, Ratio
 from flags.playbook.stages import Stage
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 Place = tuple[str | int, ...]
 """Keys and indices from the top of a playbook down, e.g. ("steps", 0, "hold")."""
@@ -167,6 +167,12 @@ class SideThresholds(Part):
 class OutputPlan(Part):
     """What holds for one output only."""
 
+    capacity: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Alarms a day that can be worked off, by people whom both sides share.",
+    )
     threshold: SideThresholds = Field(
         SideThresholds(), description="Thresholds to compare at, by side; the recorded ones if not."
     )
@@ -248,6 +254,9 @@ class Playbook(Part):
     outputs: Annotated[dict[str, OutputPlan], BeforeValidator(_empty_is_default)] = Field(
         {}, description="By output, what holds for it only; it wins over the step's."
     )
+    outcomes: Annotated[dict[str, OutcomePlan], BeforeValidator(_empty_is_default)] = Field(
+        {}, description="What happens downstream (complaints, chargebacks), by metric."
+    )
     segments: Annotated[dict[str, SegmentPlan], BeforeValidator(_empty_is_default)] | None = Field(
         None, description="Segments that are checked, by name; all that are recorded if not given."
     )
@@ -272,6 +281,10 @@ class Playbook(Part):
             if wrong := alarm.conflict():
                 key, message = wrong
                 raise _conflict(("alarms", name, key), message)
+        for name, plan in self.outcomes.items():
+            if wrong := plan.conflict():
+                key, message = wrong
+                raise _conflict(("outcomes", name, key), message)
         before: Step | None = None
         for index, step in enumerate(self.steps):
             if wrong := _misplaced(before, step):

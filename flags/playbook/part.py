@@ -31,6 +31,8 @@ Duration = Annotated[
     ),
 ]
 
+Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+
 
 def _is_part(default: Any) -> bool:
     return isinstance(default, BaseModel | dict)

@@ -34,6 +34,12 @@ _EXAMPLES: Final = """\
 #       advance: {alarm_ratio: 1.2}
 #       rollback: {alarm_ratio: 1.5}
 
+# Outcomes, by metric. Left out: what is handed in is taken as binary, and worse where it rises.
+# outcomes:
+#   complaint:
+#     cut_off: 7d
+#   money_lost: {kind: continuous, by: unit, cap: 5000, cut_off: 14d}
+
 # Segments that are checked, and limits that differ for one of them. Left out: all recorded ones.
 # segments:
 #   channel:

@@ -15,6 +15,7 @@ from openfeature import api as openfeature
 from openfeature.provider import FeatureProvider, ProviderStatus
 from starlette.responses import Response
 
+from flags.export.outcomes import OutcomeTracking, use_tracking
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.export.spans import PairSpans
@@ -99,6 +100,7 @@ class MigrationWorker:
         self._spans = PairSpans(files, service=service.name, version=version, worker=worker)
         await asyncio.gather(*(side.start() for side in self._sides.values()))
         self._provider = (plan.provider or unleash_provider)(plan.settings)
+        self._track_to(self._spans, self._provider)
         await asyncio.to_thread(self._load_flags, self._provider)
         recent = (
             RecentPairs(recent_path(folder, worker)) if plan.settings.migration_endpoints else None
@@ -134,6 +136,19 @@ class MigrationWorker:
             freeze_loaded()
         self.is_started = True
 
+    def _track_to(self, spans: PairSpans, provider: FeatureProvider) -> None:
+        """Record what the application tracks, by OpenFeature or `flags.track`, beside its pairs."""
+        flag, units = self._plan.flag, self._plan.units
+
+        def stickiness() -> str | None:
+            known = provider.definition(flag) if isinstance(provider, UnleashProvider) else None
+            return known.stickiness if known else None
+
+        tracking = OutcomeTracking(spans, units.key, stickiness)
+        use_tracking(tracking)
+        if isinstance(provider, UnleashProvider):
+            provider.track_to(tracking)
+
     @property
     def primary(self) -> Any:
         """Return the primary's instance, or the proxy in its place."""
@@ -150,6 +165,7 @@ class MigrationWorker:
         if self._gathered is not None:
             self._gathered.flush()
         if self._spans is not None:
+            use_tracking(None)
             await asyncio.to_thread(self._close_record, self._spans, within)
         if self._heartbeat is not None:
             await self._heartbeat.stop()

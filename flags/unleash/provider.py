@@ -88,7 +88,7 @@ class UnleashProvider(AbstractProvider):
         self._looks = looks_at(source)
         self._sent = frozenset({TARGETING_FIELD, *sent})
         self._start_timeout = start_timeout
-        self._track = CountedEvents() if track is None else track
+        self._track: TrackingSink = CountedEvents() if track is None else track
         self._clock = clock
         self._freshness = Freshness(max(3.0, 3.0 * source.refresh_interval), max_staleness)
         self._told = State.NOT_READY
@@ -153,6 +153,11 @@ class UnleashProvider(AbstractProvider):
             self._track(tracking_event_name, evaluation_context, tracking_event_details)
         except Exception:  # tracking must not change what the application does
             logger.warning("a tracked event was not taken", exc_info=True)
+
+    def track_to(self, sink: TrackingSink) -> None:
+        """Hand tracked events to `sink`, unless somebody has said where they go."""
+        if isinstance(self._track, CountedEvents):
+            self._track = sink
 
     # --- what can be asked about the flags --------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Confidence sequences: bounds that hold at every look at once. See `betting`."""
 
 from flags.gate.sequences.normal import NormalSequence
+from flags.gate.sequences.outcomes import FlipRatioSequence, UnitRatioSequence
 from flags.gate.sequences.protocol import ConfidenceSequence
 from flags.gate.sequences.quantile_ratio import QuantileRatioSequence
 from flags.gate.sequences.rates import DifferenceSequence, RatioSequence, WorstCaseRatio
@@ -9,9 +10,11 @@ from flags.gate.sequences.share import ShareSequence
 __all__ = [
     "ConfidenceSequence",
     "DifferenceSequence",
+    "FlipRatioSequence",
     "NormalSequence",
     "QuantileRatioSequence",
     "RatioSequence",
     "ShareSequence",
+    "UnitRatioSequence",
     "WorstCaseRatio",
 ]

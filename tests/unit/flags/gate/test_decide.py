@@ -120,7 +120,7 @@ def test_a_candidate_that_hardly_alarms_any_more_is_rolled_back_too() -> None:
     [
         (
             {"failures": Paired(0, 0, 8_000, PAIRS - 8_000)},
-            "failures +2 points against the primary's, rollback limit +1 points (99.25 % CI",
+            "failures +2 points against the primary's, rollback limit +1 points (99.5 % CI",
         ),
         (
             {"fallbacks": Count(1_000, 20_000)},

@@ -16,6 +16,7 @@ from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import parse_playbook, read_playbook
 from flags.playbook.model import Playbook, Step
 from flags.playbook.operational import OperationalAlarm
+from flags.playbook.outcomes import OutcomePlan
 from flags.playbook.stages import Stage
 from flags.playbook.template import playbook_template
 from tests.support.markdown import DOCS
@@ -53,11 +54,14 @@ def test_the_examples_in_the_template_are_right() -> None:
     begins = lines.index("# outputs:")
     ends = next(i for i, line in enumerate(lines) if line.startswith("# features:"))
     for index in range(begins, ends + 1):
-        if not lines[index].startswith(("# Segments", "# Features", "# Operational", "# Who")):
+        if not lines[index].startswith(
+            ("# Outcomes", "# Segments", "# Features", "# Operational", "# Who")
+        ):
             lines[index] = lines[index].removeprefix("# ")
     playbook = parse_playbook("\n".join(lines), "template")
     assert playbook.outputs["probability"].threshold.candidate == 0.93
     assert set(playbook.segments or {}) == {"channel", "country"}
+    assert playbook.outcomes["money_lost"].margin == 1.05
     assert playbook.features == ("amount", "customer_age")
     assert len(playbook.notify.urls) == 2
     assert set(playbook.alarms) == {"review_queue", "pages", "change_freeze"}
@@ -399,3 +403,32 @@ def test_the_command_wants_to_know_what_to_do(tmp_path: Path, arguments: list[st
 def test_a_step_can_be_made_in_code() -> None:
     step = Step(stage=Stage.CANARY, rollout=5, hold=DAY)
     assert Playbook(flag="f", steps=(step,)).steps == (step,)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (
+            "{kind: often}",
+            "outcomes.complaint.kind is 'often': must be binary, count or continuous",
+        ),
+        ("{cutoff: 1d}", "outcomes.complaint.cutoff is unknown: did you mean cut_off?"),
+        ("{advance: 1.5}", "outcomes.complaint.advance is 1.5, beyond the rollback limit of 1.25"),
+        ("{rollback: 1.05}", "outcomes.complaint.advance is 1.1, beyond the rollback limit of"),
+        ("{cap: 3}", "outcomes.complaint.cap is of no use: a binary outcome is 0 or 1"),
+        ("{kind: count, cap: 0}", "outcomes.complaint.cap"),
+        ("{cut_off: soon}", "outcomes.complaint.cut_off"),
+        ("{required_from: 200}", "outcomes.complaint.required_from is 200"),
+    ],
+)
+def test_an_outcome_that_cannot_be_is_named_by_key(outcome: str, said: str) -> None:
+    with pytest.raises(PlaybookError) as caught:
+        parse_playbook(f"flag: f\noutcomes:\n  complaint: {outcome}\n", "playbook.yaml")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("playbook.yaml:3: ")
+
+
+def test_an_outcome_without_keys_has_the_defaults() -> None:
+    plan = parse_playbook("flag: f\noutcomes:\n  complaint:\n", "playbook.yaml")
+    assert plan.outcomes["complaint"] == OutcomePlan()
+    assert (OutcomePlan().margin, OutcomePlan().most) == (1.10, 1.0)

@@ -1,0 +1,395 @@
+"""Counts of what happened downstream, by the side that the flag assigned.
+
+Like `comparison.counts.aggregate`, expressions that mean the same to every engine. What the flag
+draws once (a user, say, or each request) is a unit here; it is counted once for each rollout at
+which it was seen, together with what its arms at the rollouts before say of its place: a flag that
+is sticky gives it a fixed one between 0 and 100, and the candidate to those below the rollout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.counts.outputs import is_finite, with_columns
+from comparison.engines.grouping import fetched, framed
+from comparison.engines.sources import PairSource, scored_outputs
+from comparison.engines.tables import nanoseconds
+from comparison.outcomes import MetricRows
+from comparison.pairs.columns import SIDES
+from flags.playbook.outcomes import OutcomePlan
+
+LEVELS: Final = 64
+"""Steps to which a continuous outcome is rounded."""
+
+QUANTILE: Final = 0.999
+"""Of what the shadow has shown of a continuous outcome, the most that counts of one unit."""
+
+SKEW: Final = 60 * 1_000_000_000
+"""Nanoseconds by which the clock of an outcome may be behind that of its request."""
+
+CELLS: Final = {
+    "rollout": "float64",
+    "low": "float64",
+    "high": "float64",
+    "candidate": "int64",
+    "flipped": "Int64",
+    "on_flips": "int64",
+    "total": "int64",
+}
+"""Columns of the cells, each but for the count `n`: `low` and `high` bound the unit's place."""
+
+NOVELTY: Final = {"days": "int64", "rollout": "float64", "candidate": "int64"}
+
+EACH_REQUEST: Final = ("requestId", "random")
+"""Stickiness by which each request is drawn for itself."""
+
+_DAY: Final = 86_400 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRun:
+    """Hold the time [begin, end) in which the flag was at a rollout; both in nanoseconds."""
+
+    rollout: float
+    begin: int
+    end: int | None
+    """None of the newest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """Hold the cells of one metric; `on_flips` and `total` are levels, out of `levels`."""
+
+    cells: pd.DataFrame
+    novelty: pd.DataFrame
+    levels: int
+    used: int = 0
+    without_pair: int = 0
+    outside: int = 0
+    young: int = 0
+    units: int = 0
+    mixed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPairs:
+    """Hold the pairs of a flag that it drew between both sides, one row for each request.
+
+    Columns: request_id, unit, rollout, first, low and high arm (0 primary, 1 candidate), flip (1,
+    0, missing: nobody knows).
+    """
+
+    source: PairSource
+    requests: ir.Table
+    every: ir.Table
+    """Request ids of the flag, of whatever time and rollout."""
+    has_units: bool
+    """Whether the flag draws units, which may have several requests each."""
+    now: datetime
+
+    @classmethod
+    def of(
+        cls, source: PairSource, flag: str, since: datetime | None, now: datetime
+    ) -> "DrawnPairs":
+        """Reduce the pairs accepted from `since` until `now`."""
+        every = source.table(None, now).filter(_.flag == flag)
+        pairs = source.table(since, now).filter(_.flag == flag)
+        pairs = pairs.filter(_.active.notnull(), _.rollout > 0, _.rollout < 100)
+        has_units = "stickiness" in pairs.columns
+        if has_units:
+            drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
+            has_units = bool(_number(drawn.limit(1)))
+        pairs = with_columns(pairs, ["unit", "drawn", "stickiness"], "string")
+        reduced = pairs.select(
+            "request_id",
+            "rollout",
+            "time",
+            unit=_drawn(),
+            arm=ibis.ifelse(_.active == "candidate", 1, 0),
+            flip=_flip(pairs),
+        )
+        requests = reduced.group_by("request_id").agg(
+            unit=_.unit.min(),
+            rollout=_.rollout.min(),
+            first=_.time.min(),
+            low=_.arm.min(),
+            high=_.arm.max(),
+            flip=_.flip.max(),
+        )
+        return cls(source, source.kept(requests), every, has_units, now)
+
+    @property
+    def is_drawn_by_request(self) -> bool:
+        """Say whether no pair was drawn for anything but its request."""
+        return not self.has_units
+
+    def count(
+        self, rows: MetricRows, plan: OutcomePlan, most: float, runs: Sequence[RolloutRun]
+    ) -> OutcomeCounts:
+        """Count the outcomes of one metric; `most` of one unit count."""
+        cut_off = int(plan.cut_off.total_seconds() * 1e9)
+        outcomes = self.source.kept(rows.table())
+        old = self._old(cut_off, runs if plan.by == "unit" else ())
+        units = self.source.kept(self._units(old))
+        if plan.by == "unit":
+            matched = self._by_unit(outcomes, units, cut_off)
+        else:
+            matched = self._by_request(outcomes, old, cut_off)
+        matched = self.source.kept(matched)
+        levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
+        cells = self._cells(units, matched, most, levels)
+        return OutcomeCounts(
+            cells=fetched(cells, CELLS),
+            novelty=fetched(self._novelty(matched), NOVELTY)
+            if self.has_units
+            else pd.DataFrame({name: [] for name in (*NOVELTY, "n")}),
+            levels=levels,
+            used=_number(matched.filter(_.inside)),
+            without_pair=self._without_pair(outcomes),
+            outside=_number(matched.filter(~_.inside)),
+            young=_number(self.requests) - _number(old),
+            units=_number(units),
+            mixed=_number(units.filter(_mixed())),
+        )
+
+    def quantile(self, rows: MetricRows) -> float | None:
+        """Return the quantile of what the shadow has shown; None without an outcome of it."""
+        outcomes = rows.table()
+        shadow = self.every.filter(_.rollout == 0).select("request_id").distinct()
+        found = outcomes.inner_join(shadow, outcomes.outcome_id == shadow.request_id)
+        sums = found.group_by("request_id").agg(value=_.value.sum()).filter(_.value > 0)
+        values = framed(sums.select("value"), {"value": "float64"})["value"]
+        return None if values.empty else float(values.quantile(QUANTILE))
+
+    def coverage(self, rows: MetricRows, before: datetime) -> pd.DataFrame:
+        """Count the requests accepted before a time by arm, and whether they are labelled."""
+        labels = rows.table()
+        old = self.requests.filter(_.first < nanoseconds(before), _.low == _.high)
+        joined = old.left_join(labels, old.request_id == labels.outcome_id)
+        counts = joined.group_by(candidate=_.high, labelled=_.value.notnull()).agg(n=_.count())
+        return framed(counts, {"candidate": "int64", "labelled": "boolean", "n": "int64"})
+
+    def labelled(self, rows: MetricRows, before: datetime) -> "DrawnPairs":
+        """Return those that have a label, accepted before a time."""
+        labels = rows.table()
+        old = self.requests.filter(_.first < nanoseconds(before))
+        kept = old.semi_join(labels, old.request_id == labels.outcome_id)
+        return DrawnPairs(self.source, kept, self.every, self.has_units, self.now)
+
+    def _old(self, cut_off: int, runs: Sequence[RolloutRun]) -> ir.Table:
+        """Keep the requests that are older than the cut-off.
+
+        With `runs`, those whose time until the cut-off lies in one run: a unit whose side changes
+        with the rollout before then would bring what the other side did.
+        """
+        old = self.requests.filter(_.first < nanoseconds(self.now) - cut_off)
+        if not runs:
+            return old
+        inside = ibis.literal(False)
+        for run in runs:
+            here = (_.rollout == run.rollout) & (_.first >= run.begin)
+            if run.end is not None:
+                here &= _.first < run.end - cut_off
+            inside = inside | here
+        return old.filter(inside)
+
+    def _units(self, old: ir.Table) -> ir.Table:
+        """Reduce to units and rollouts: arms, first request, first flip, bounds of the place."""
+        flipped_at = ibis.ifelse(_.flip == 1, _.first, None)
+        units = old.group_by("unit", "rollout").agg(
+            first=_.first.min(),
+            flipped_at=flipped_at.min(),
+            arm=_.low.min(),
+            other=_.high.max(),
+            flipped=_.flip.max(),
+        )
+        if not self.has_units:
+            return units.mutate(low=ibis.literal(0.0), high=ibis.literal(100.0))
+        several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
+        again = units.semi_join(several, "unit").select(
+            "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm
+        )
+        before = units.inner_join(again, "unit").filter(_.earlier < _.first)
+        places = before.group_by("unit", "rollout").agg(
+            low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, 0.0).max(),
+            high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, 100.0).min(),
+        )
+        places = places.rename(place_unit="unit", place_rollout="rollout")
+        found = units.left_join(
+            places,
+            [units.unit == places.place_unit, units.rollout == places.place_rollout],
+        )
+        return found.mutate(low=_.low.fill_null(0.0), high=_.high.fill_null(100.0)).drop(
+            "place_unit", "place_rollout"
+        )
+
+    def _by_request(self, outcomes: ir.Table, old: ir.Table, cut_off: int) -> ir.Table:
+        """Return the outcomes of requests: unit, rollout, arm, value, whether on a flip."""
+        found = outcomes.inner_join(old, outcomes.outcome_id == old.request_id)
+        return found.select(
+            "unit",
+            "rollout",
+            "value",
+            arm=_.low,
+            at=_.first,
+            on_flip=(_.flip == 1).fill_null(False),
+            inside=_inside(_.occurred, _.first, _.first, cut_off),
+        )
+
+    def _by_unit(self, outcomes: ir.Table, units: ir.Table, cut_off: int) -> ir.Table:
+        """Return the outcomes of units, those that name a request by the unit of that."""
+        requests = self.requests.select("request_id", of_request=_.unit)
+        named = outcomes.left_join(requests, outcomes.outcome_id == requests.request_id)
+        named = named.mutate(whose=ibis.coalesce(_.outcome_unit, _.of_request))
+        found = named.select("whose", "value", "occurred").inner_join(units, _.whose == units.unit)
+        since = found.flipped_at.fill_null(found.first)
+        return found.select(
+            "unit",
+            "rollout",
+            "value",
+            "arm",
+            at=_.occurred,
+            on_flip=_.flipped_at.notnull() & (_.occurred >= _.flipped_at - SKEW),
+            inside=_inside(_.occurred, _.first, since, cut_off),
+        )
+
+    def _cells(self, units: ir.Table, matched: ir.Table, most: float, levels: int) -> ir.Table:
+        sums = (
+            matched.filter(_.inside)
+            .group_by("unit", "rollout")
+            .agg(on_flips=ibis.ifelse(_.on_flip, _.value, 0.0).sum(), total=_.value.sum())
+        )
+        sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
+        kept = units.filter(~_mixed())
+        joined = kept.left_join(
+            sums, [kept.unit == sums.sum_unit, kept.rollout == sums.sum_rollout]
+        )
+        return joined.group_by(
+            "rollout",
+            "low",
+            "high",
+            "flipped",
+            candidate=_.arm,
+            on_flips=_level(_.on_flips, most, levels),
+            total=_level(_.total, most, levels),
+        ).agg(n=_.count())
+
+    def _novelty(self, matched: ir.Table) -> ir.Table:
+        """Count the outcomes on flips by how many days their unit had been known."""
+        began = self.requests.group_by("unit").agg(began=_.first.min())
+        flips = matched.filter(_.inside, _.on_flip, _.value > 0)
+        aged = flips.inner_join(began, "unit")
+        days = ibis.ifelse(_.at > _.began, (_.at - _.began) // _DAY, 0)
+        return aged.group_by(days=days, rollout=_.rollout, candidate=_.arm).agg(n=_.count())
+
+    def _without_pair(self, outcomes: ir.Table) -> int:
+        """Count the outcomes of requests and units that no pair has, of whatever time."""
+        ids = self.every.select("request_id").distinct()
+        left = outcomes.filter(_.outcome_id.notnull())
+        lost = _number(left.anti_join(ids, left.outcome_id == ids.request_id))
+        others = outcomes.filter(_.outcome_id.isnull())
+        units = with_columns(self.every, ["unit", "drawn"], "string")
+        known = units.select(known=ibis.coalesce(_.drawn, _.unit)).distinct()
+        return lost + _number(others.anti_join(known, others.outcome_unit == known.known))
+
+
+def _drawn() -> Any:
+    """Return what the flag drew of a pair: what it is sticky on, else the request."""
+    each = _.stickiness.isnull() | _.stickiness.isin(EACH_REQUEST)
+    return ibis.ifelse(each, _.request_id, ibis.coalesce(_.drawn, _.unit, _.request_id))
+
+
+def _flip(pairs: ir.Table) -> Any:
+    """Return 1 where the sides' answers differ for the caller, 0 where not, else missing.
+
+    They differ by a decision, else by a score, or by the digest of what was sent. Where only one
+    side answered: a candidate that failed is replaced by the primary, so that both arms get the
+    same; a primary that failed is not.
+    """
+    differences = list(_differences(pairs))
+    status = {side: pairs[f"{side}_status"] for side in SIDES}
+    answered = {side: each == "ok" for side, each in status.items()}
+    failed = {side: each.isin(("error", "timeout")) for side, each in status.items()}
+    differ: Any = ibis.null("int64")
+    if differences:
+        known = ibis.or_(*(each.notnull() for each in differences))
+        some = ibis.or_(*(each.fill_null(False) for each in differences))
+        differ = ibis.ifelse(known, ibis.ifelse(some, 1, 0), None)
+    return ibis.cases(
+        (answered["primary"] & answered["candidate"], differ),
+        (answered["primary"] & failed["candidate"], 0),
+        (failed["primary"] & answered["candidate"], 1),
+        (failed["primary"] & failed["candidate"], 0),
+        else_=ibis.null("int64"),
+    ).cast("int64")
+
+
+def _differences(pairs: ir.Table) -> Any:
+    for output in scored_outputs(pairs.columns):
+        scores = [
+            pairs[f"{side}_score.{output}"]
+            for side in SIDES
+            if f"{side}_score.{output}" in pairs.columns
+        ]
+        if len(scores) < len(SIDES):
+            continue
+        finite = is_finite(scores[0]) & is_finite(scores[1])
+        by_score = ibis.ifelse(finite, scores[0] != scores[1], None)
+        names = [f"{side}_decision.{output}" for side in SIDES]
+        if all(name in pairs.columns for name in names):
+            primary, candidate = (pairs[name] for name in names)
+            yield ibis.coalesce(primary != candidate, by_score)
+        else:
+            yield by_score
+    digests = [f"{side}_digest" for side in SIDES]
+    if all(name in pairs.columns for name in digests):
+        yield pairs[digests[0]] != pairs[digests[1]]
+
+
+def _mixed() -> Any:
+    """Say of a unit that it saw both sides, or one that its place cannot give it."""
+    both = _.arm != _.other
+    misplaced = ((_.arm == 1) & (_.rollout <= _.low)) | ((_.arm == 0) & (_.rollout >= _.high))
+    return both | misplaced
+
+
+def _inside(occurred: Any, first: Any, since: Any, cut_off: int) -> Any:
+    """Say whether an outcome came after the first request and before the cut-off."""
+    inside = occurred >= first - SKEW
+    if cut_off:
+        inside &= occurred < since + cut_off
+    return inside.fill_null(True)
+
+
+def _level(value: Any, most: float, levels: int) -> Any:
+    """Return a sum as a whole number of levels, `levels` at most."""
+    known = value.fill_null(0.0)
+    capped = ibis.ifelse(known > most, most, known)
+    return (capped * (levels / most)).round().cast("int64")
+
+
+def _number(table: ir.Table) -> int:
+    return int(table.count().to_pyarrow().as_py())
+
+
+def rollout_runs(slots: pd.DataFrame) -> tuple[RolloutRun, ...]:
+    """Return in which time which rollout was in force, by the most pairs of each slot of time.
+
+    `slots` is as in `comparison.judgement.runs.latest_run`.
+    """
+    known = slots.dropna(subset=["rollout"]).sort_values(["slot", "n"], kind="stable")
+    ruling = known.drop_duplicates("slot", keep="last")
+    found: list[RolloutRun] = []
+    for rollout, first in zip(ruling["rollout"], ruling["first"], strict=True):
+        if found and found[-1].rollout == rollout:
+            continue
+        if found:
+            found[-1] = RolloutRun(found[-1].rollout, found[-1].begin, int(first))
+        found.append(RolloutRun(float(rollout), int(first), None))
+    return tuple(found)

@@ -1,0 +1,197 @@
+"""The evidence on what happened downstream, over all rollouts at which both sides answered."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from comparison.counts.outcomes import (
+    DrawnPairs,
+    OutcomeCounts,
+    RolloutRun,
+    rollout_runs,
+)
+from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells
+from comparison.labels import Labels
+from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
+from flags.gate.evidence import Count, Evidence, OutcomeMetric
+from flags.playbook.outcomes import OutcomePlan
+
+if TYPE_CHECKING:
+    from comparison.judgement.judge import FlagPairs, LabelsAndReferences
+
+_ALL_OF_THEM: Final = timedelta(0)
+
+
+def with_outcomes(
+    evidence: Evidence,
+    found: "FlagPairs",
+    additions: "LabelsAndReferences",
+    plans: Mapping[str, OutcomePlan],
+    *,
+    since: datetime | None,
+    now: datetime,
+    label_delay: timedelta,
+) -> Evidence:
+    """Add what was tracked or handed in, and the labels by assigned side; nothing if neither is.
+
+    What is looked at begins with the present candidate, or `since`, and not with the step: who
+    answers a request does not change what both sides said of it.
+    """
+    tracked = tracked_outcomes(found.source.name, found.source.tracked())
+    given = [each for each in (additions.outcomes, tracked) if each is not None]
+    if not given and additions.labels is None:
+        return evidence
+    begin = since or found.candidate_since(now)
+    drawn = DrawnPairs.of(found.source, found.flag, begin, now)
+    runs = rollout_runs(found.rollout_slots(begin, now))
+    taken = _Taken(drawn, runs, plans)
+    metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
+    labels = additions.labels
+    by_side = None if labels is None else _labels(drawn, labels, now - label_delay)
+    return replace(
+        evidence,
+        outcomes=tuple(sorted(metrics, key=lambda each: each.name)),
+        labels_by_side=by_side,
+        notes=(*evidence.notes, *(note for each in metrics for note in _notes(each, plans))),
+    )
+
+
+class _Taken:
+    """Count metrics in the same pairs."""
+
+    def __init__(
+        self, drawn: DrawnPairs, runs: tuple[RolloutRun, ...], plans: Mapping[str, OutcomePlan]
+    ) -> None:
+        self._drawn = drawn
+        self._runs = runs
+        self._plans = plans
+
+    def metric(self, outcomes: Outcomes, name: str) -> OutcomeMetric:
+        """Return the evidence on one metric."""
+        plan = self._plans.get(name) or _undeclared(outcomes, name)
+        rows = outcomes.of(name, binary=plan.kind == "binary")
+        start = OutcomeMetric(
+            name,
+            plan.by,
+            (),
+            outcomes=len(rows.frame),
+            repeated=outcomes.repeated,
+            contradicted=rows.contradicted,
+            lost=outcomes.lost,
+            is_tracked=outcomes.is_tracked,
+        )
+        if outcomes.is_tracked and name not in self._plans:
+            return start
+        obstacle = self._obstacle(rows, plan)
+        most = plan.most or self._drawn.quantile(rows)
+        if obstacle is None and not most:
+            obstacle = (
+                "nothing says how much of one unit counts at most: the shadow has shown no such "
+                "outcome, and the playbook has no cap"
+            )
+        if obstacle is not None or not most:
+            return replace(start, obstacle=obstacle)
+        counts = self._drawn.count(rows, plan, most, self._runs)
+        obstacle = _nothing_found(len(rows.frame), counts, plan)
+        return replace(_counted(start, counts), obstacle=obstacle)
+
+    def _obstacle(self, rows: MetricRows, plan: OutcomePlan) -> str | None:
+        """Say why outcomes cannot be compared as the playbook wants."""
+        if plan.by == "request":
+            if rows.frame["request_id"].isna().all():
+                return "the outcomes name units and no requests, and the playbook says by: request"
+            return None
+        if self._drawn.is_drawn_by_request:
+            return (
+                "refused: the flag draws each request for itself, so both sides reach the same "
+                "unit, their effects cancel out, and any candidate would pass; make the flag "
+                "sticky on the unit, or take outcomes by request"
+            )
+        if rows.frame["time"].isna().any():
+            return (
+                "outcomes by unit need occurred_at: a unit may have been seen at several rollouts"
+            )
+        return None
+
+
+def _undeclared(outcomes: Outcomes, name: str) -> OutcomePlan:
+    """Return how to count a metric that the playbook does not name."""
+    rows = outcomes.frame.loc[outcomes.frame["metric"] == name]
+    kind = outcomes.kind_of(name)
+    by = "unit" if rows["request_id"].isna().all() else "request"
+    return OutcomePlan.model_validate({"kind": kind, "by": by})
+
+
+def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
+    return replace(
+        start,
+        cells=outcome_cells(counts),
+        used=counts.used,
+        without_pair=counts.without_pair,
+        outside=counts.outside,
+        young=counts.young,
+        mixed=mixed_units(counts),
+        novelty=novelty(counts),
+    )
+
+
+def _nothing_found(rows: int, counts: OutcomeCounts, plan: OutcomePlan) -> str | None:
+    if not rows or counts.without_pair < rows:
+        return None
+    return f"none of the {rows:,} outcomes belongs to a pair: " + (
+        "are these the ids that the answers' X-Request-Id had?"
+        if plan.by == "request"
+        else "pairs name units by keyed hashes, and UNIT_KEY makes the same of what is in the file"
+    )
+
+
+def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetric:
+    """Take the labels as outcomes of the requests that have one."""
+    rows = MetricRows(
+        pd.DataFrame(
+            {
+                "request_id": labels.frame["request_id"].astype("string"),
+                "unit": pd.array([None] * len(labels.frame), dtype="string"),
+                "value": labels.frame["label"].to_numpy(dtype=np.float64),
+                "time": pd.array([None] * len(labels.frame), dtype="Int64"),
+            }
+        ),
+        labels.contradicted,
+    )
+    table = drawn.coverage(rows, before)
+    coverage = {}
+    for side, arm in (("primary", 0), ("candidate", 1)):
+        here = table.loc[table["candidate"] == arm]
+        known = int(here.loc[here["labelled"], "n"].sum())
+        coverage[side] = Count(known, int(here["n"].sum()))
+    plan = OutcomePlan.model_validate({"cut_off": _ALL_OF_THEM})
+    counts = drawn.labelled(rows, before).count(rows, plan, 1.0, ())
+    start = OutcomeMetric("labels", "request", (), outcomes=len(rows.frame), coverage=coverage)
+    return _counted(start, counts)
+
+
+def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[str]:
+    """Yield what was noticed about the outcomes of a metric."""
+    name = metric.name
+    if name not in plans and metric.is_tracked:
+        yield f"{name} is tracked, and not in the playbook: nobody has said whether it is harm"
+    elif name not in plans:
+        yield f"{name} is not in the playbook: taken as harm where it rises, with the defaults"
+    if metric.without_pair:
+        yield f"{name}: {metric.without_pair:,} of {metric.outcomes:,} outcomes belong to no pair"
+    if metric.outside:
+        yield (
+            f"{name}: {metric.outside:,} outcomes left out, before their request or later than the "
+            "cut-off"
+        )
+    if metric.repeated:
+        yield f"{metric.repeated:,} outcomes left out that were there before, word for word"
+    if metric.contradicted:
+        yield (
+            f"{name}: {metric.contradicted:,} with outcomes that contradict each other: the last "
+            "one counts"
+        )

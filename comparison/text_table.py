@@ -1,0 +1,189 @@
+"""A table of texts from a file that somebody hands in, whose errors name line and column.
+
+CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+
+_PARQUET: Final = b"PAR1"
+_NAMES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+_SEPARATORS: Final = ",;\t"
+
+Error = Callable[..., Exception]
+"""Make the error of a path, a problem, and if that is known a place in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """Hold those columns of a file that are wanted, under their plain names."""
+
+    path: Path
+    table: pa.Table
+    written: tuple[str, ...]
+    """The names of all columns, as the file has them."""
+    separator: str | None
+    """None in Parquet."""
+    error: Error
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all columns, in lower case, with underscores."""
+        return tuple(map(_plain, self.written))
+
+    def texts(self, name: str) -> "pd.Series[str]":
+        """Return a column as texts without blanks around them; empty ones, and others, are NA."""
+        if name not in self.table.column_names:
+            return pd.Series([pd.NA] * len(self), dtype="string")
+        held = self.table[name]
+        if not pa.types.is_string(held.type):
+            held = held.cast(pa.string())
+        texts: pd.Series[str] = held.to_pandas().astype("string").str.strip()
+        return texts.mask(texts == "")
+
+    def times(self, name: str) -> "pd.Series[int]":
+        """Return a column of times as nanoseconds since 1970, NA where it is empty."""
+        if name not in self.table.column_names:
+            return pd.Series([pd.NA] * len(self), dtype="Int64")
+        held = self.table[name]
+        if pa.types.is_timestamp(held.type) or pa.types.is_date(held.type):
+            given = pd.Series(held.to_pandas())
+        else:
+            given = self.texts(name).astype(object)
+        found = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce").dt.as_unit("ns")
+        wrong = found.isna() & given.notna()
+        self.refuse(wrong, name, "expected a time such as 2026-03-02T12:00:00Z")
+        whole = found.astype("int64").astype("Int64")
+        return whole.mask(found.isna())
+
+    def refuse(self, wrong: Any, column: str, problem: str) -> None:
+        """Raise the error of the first row that is wrong."""
+        rows = np.flatnonzero(np.asarray(wrong, dtype=bool))
+        if not len(rows):
+            return
+        row = int(rows[0])
+        value = self.table[column][row].as_py() if column in self.table.column_names else None
+        said = problem if value in (None, "") else f"{value!r}: {problem}"
+        raise self.error(self.path, said, f"{self.place(row)}, column {column}")
+
+    def place(self, row: int) -> str:
+        """Return what a reader looks for to find a row, which counts from 0."""
+        if self.separator is None:
+            return f"row {row + 1}"
+        with _text(self.path) as file:
+            reader = csv.reader(file, delimiter=self.separator)
+            begin, found = 1, -1
+            for record in reader:
+                if record:
+                    if found == row:
+                        break
+                    found += 1
+                begin = reader.line_num + 1
+        return f"line {begin}"
+
+
+def open_tables(
+    source: Path, wanted: Sequence[str], error: Error, expected: str
+) -> list[TextTable]:
+    """Return the table of a file, or those of all files below a folder; at least one."""
+    if not source.is_dir():
+        return [_open(source, wanted, error, expected)]
+    every = sorted(
+        path for path in source.rglob("*") if path.is_file() and not path.name.startswith(".")
+    )
+    paths = [path for path in every if path.name.endswith(_NAMES)]
+    if not paths:
+        raise error(source, f"no file in it ends in {', '.join(_NAMES)}; {expected}")
+    return [_open(path, wanted, error, expected) for path in paths]
+
+
+def _open(path: Path, wanted: Sequence[str], error: Error, expected: str) -> TextTable:
+    try:
+        content = _content(path)
+        if content[: len(_PARQUET)] == _PARQUET:
+            return _parquet(path, content, wanted, error)
+        return _csv(path, content, wanted, error)
+    except EOFError as problem:
+        raise error(
+            path, "it was cut off while it was compressed, or is being written"
+        ) from problem
+    except OSError as problem:
+        raise error(path, problem.strerror or str(problem)) from problem
+    except (pa.ArrowException, UnicodeDecodeError, csv.Error) as problem:
+        raise error(path, f"{problem}; {expected}") from problem
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+
+
+def _parquet(path: Path, content: bytes, wanted: Sequence[str], error: Error) -> TextTable:
+    file = pq.ParquetFile(pa.BufferReader(content))
+    written = tuple(file.schema_arrow.names)
+    chosen = {name: _plain(name) for name in written if _plain(name) in wanted}
+    table = file.read(columns=list(chosen)).rename_columns(list(chosen.values()))
+    return TextTable(path, table, written, None, error)
+
+
+def _csv(path: Path, content: bytes, wanted: Sequence[str], error: Error) -> TextTable:
+    heading = content.lstrip(b"\xef\xbb\xbf\r\n").partition(b"\n")[0].decode("utf-8")
+    separator = max(_SEPARATORS, key=heading.count)
+    written = tuple(next(csv.reader([heading], delimiter=separator), []))
+    chosen = {name: _plain(name) for name in written if _plain(name) in wanted}
+    if len(set(chosen.values())) < len(chosen):
+        raise error(path, f"a column is there twice; found: {', '.join(written)}")
+    if not chosen:
+        return TextTable(path, pa.table({}), written, separator, error)
+    wrong: list[arrow_csv.InvalidRow] = []
+
+    def refuse(row: arrow_csv.InvalidRow) -> str:
+        wrong.append(row)
+        return "skip"
+
+    table = arrow_csv.read_csv(
+        io.BytesIO(content),
+        # One thread: only then a wrong row knows its number.
+        read_options=arrow_csv.ReadOptions(use_threads=False),
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=separator, newlines_in_values=True, invalid_row_handler=refuse
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            include_columns=list(chosen),
+            column_types=dict.fromkeys(chosen, pa.string()),
+            strings_can_be_null=False,
+        ),
+    ).rename_columns(list(chosen.values()))
+    found = TextTable(path, table, written, separator, error)
+    if wrong:
+        first = wrong[0]
+        problem = f"{first.actual_columns} values, {first.expected_columns} in the heading"
+        # The number counts the heading, and no row before it is wrong.
+        raise error(path, problem, found.place(first.number - 2))
+    return found
+
+
+def _text(path: Path) -> IO[str]:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    if packed:
+        return cast(IO[str], gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_").replace(" ", "_")

@@ -109,7 +109,11 @@ def _ratio(
     plan: OutcomePlan,
     rates: _Rates,
 ) -> Iterator[Check]:
-    """Yield a ratio against its limits; both ratios of a metric share its part of the error."""
+    """Yield a ratio against its limits.
+
+    It has one limit only, and LimitCheck spends half of an error rate on each: so both ratios of a
+    metric together spend its part.
+    """
     events = sum(cell.units for cell in cells if cell.total)
     is_up = plan.harm == "up"
     found = LimitCheck(
@@ -122,7 +126,7 @@ def _ratio(
         low=None if is_up else Bounds(1 / plan.margin, 1 / plan.rollback),
         rolls_back=True,
         required=rates.required,
-    ).answer(rates.error_rate, rates.share / 2)
+    ).answer(rates.error_rate, rates.share)
     if found.figure is None:
         found = replace(found, reason="nothing has happened yet, on either side")
     worse = sequence.above if is_up else sequence.below

@@ -10,7 +10,7 @@ import pytest
 from comparison.pairs.columns import column_of
 from flags import Assignment, Observation, Pair, Side, Status
 from flags.export.pair_files import FileLimits
-from flags.export.spans import PairSpans
+from flags.export.spans import PairSpans, TrackedOutcome
 from flags.pairing.observation import Content
 from tests.support.markdown import DOCS, code, rows, section
 
@@ -64,6 +64,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
             drawn="fedcba9876543210",
         )
     )
+    spans.record_outcome(TrackedOutcome("complaint", 1.0, "tx-1", "0123456789abcdef", 2))
     spans.close()
     found: dict[str, dict[str, str]] = {}
     for line in next(folder.glob("*.jsonl")).read_text(encoding="utf-8").splitlines():
@@ -90,6 +91,7 @@ def generic(name: str) -> str:
     [
         ("The pair span", "migration.pair"),
         ("The worker span", "migration.worker"),
+        ("The outcome span", "migration.outcome"),
         ("The resource", "resource"),
     ],
 )

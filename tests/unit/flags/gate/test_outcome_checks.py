@@ -164,7 +164,7 @@ def test_weights_divide_the_outcomes_part_of_the_error_rate() -> None:
         if each.name == "outcome_ratio"
     }
     assert shares["complaint"] == pytest.approx(2 * shares["review"])
-    assert shares["complaint"] == pytest.approx(0.05 * 0.10 * 2 / 4 / 2)
+    assert shares["complaint"] == pytest.approx(0.05 * 0.10 * 2 / 4)
 
 
 @pytest.mark.parametrize(("capacity", "decision"), [(400, Decision.HOLD), (460, Decision.ADVANCE)])

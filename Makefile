@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations docs image tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs image tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -67,6 +67,9 @@ soak: $(STAMP) ## Load the service for half an hour and watch its memory, handle
 
 gate-simulations: $(STAMP) ## Simulate how often the gate errs, how late it is, and the price in pairs (40 minutes).
 	$(BIN)/python -m load_tests.gate_simulations $(SIMULATIONS)
+
+outcome-simulations: $(STAMP) ## Simulate how often outcomes err, and how many requests they take beside other tests (40 minutes).
+	$(BIN)/python -m load_tests.outcome_simulations $(SIMULATIONS)
 
 docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an error.
 	$(BIN)/sphinx-build -W --keep-going -q docs build/docs

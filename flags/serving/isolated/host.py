@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bentoml import Service
 from starlette.background import BackgroundTask
@@ -19,77 +19,30 @@ from flags.pairing.streams.items import END
 from flags.serving.bentoml_private import set_current_service
 from flags.serving.isolated.host_stream import HostedStream
 from flags.serving.isolated.left_behind import LeftBehind
+from flags.serving.isolated.messages import (
+    CANCEL,
+    LOADED,
+    READINESS,
+    CallMessage,
+    CloseMessage,
+    NextItemMessage,
+    ResultMessage,
+    ServedMessage,
+)
 from flags.serving.isolated.pipe import BlockingPipe
-from flags.serving.isolated.portable_errors import UnportableError, portable
+from flags.serving.isolated.portable_errors import portable
 from flags.serving.isolated.responses import carried, needs_running, run
 from flags.serving.isolated.transfer import (
     CarriedImage,
     CarriedResponse,
     HostedContext,
     InputState,
-    Traced,
 )
 from flags.serving.sides.dependencies import open_dependencies
 from flags.serving.sides.placement import as_generator, run_hooks
 
-LOADED: Final = 0
-"""Number of the first message from the process: None, or why its service could not be loaded."""
-
 _FILES_KEPT: Final = 60.0
 """Seconds that the worker has for reading a request's files."""
-
-
-READINESS: Final = "ready?"
-"""Asks the service whether it is ready."""
-
-CANCEL: Final = "cancel"
-"""Cancels the call whose number it carries."""
-
-
-class CallMessage(NamedTuple):
-    """One call, as it travels."""
-
-    api: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    context: tuple[str, dict[str, Any]] | None
-    """The API's parameter for the context, and the scope of the caller's request."""
-    traced: Traced
-
-
-class NextItemMessage(NamedTuple):
-    """A request for the next item of a stream, as it travels."""
-
-    api: str
-    stream: int
-    asked: CallMessage | None
-    """The call that the stream answers, with its first item."""
-
-
-class CloseMessage(NamedTuple):
-    """A request to close a stream, as it travels; it has no answer."""
-
-    api: str
-    stream: int
-
-
-class ServedMessage(NamedTuple):
-    """Says that an answer was served, so that its background tasks run; it has no answer."""
-
-    api: str
-    key: int
-    """Number of the call; of a stream, its own number below zero."""
-
-
-class ResultMessage(NamedTuple):
-    """The result of a call, as it travels."""
-
-    value: Any
-    error: BaseException | UnportableError | None
-    duration: float | None
-    response: CarriedResponse | None = None
-    has_tasks: bool = False
-    """Whether background tasks wait for the answer to be served."""
 
 
 class Host:

@@ -17,7 +17,7 @@ from flags.pairing.assignment import Side
 from flags.pairing.call_queue import enqueue, in_background
 from flags.pairing.scorer import CallResult
 from flags.serving.isolated.child import ChildProgram, run
-from flags.serving.isolated.host import (
+from flags.serving.isolated.messages import (
     CANCEL,
     LOADED,
     CallMessage,

@@ -18,7 +18,7 @@ from flags.pairing.call_queue import CallQueue
 from flags.pairing.scorer import CallResult
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.child import ChildProgram
-from flags.serving.isolated.host import READINESS, CallMessage, NextItemMessage
+from flags.serving.isolated.messages import READINESS, CallMessage, NextItemMessage
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.stream_client import IsolatedItems
 from flags.serving.isolated.transfer import InputState, Traced, carried_scope

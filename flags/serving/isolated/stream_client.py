@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flags.pairing.scorer import CallResult
 from flags.pairing.streams.items import END
-from flags.serving.isolated.host import (
+from flags.serving.isolated.messages import (
     CallMessage,
     CloseMessage,
     NextItemMessage,

@@ -262,6 +262,7 @@ def test_shadows_that_wait_in_line_for_their_whole_limit_are_no_failures(
 ) -> None:
     if running.placement in ("runners", "remote"):
         pytest.skip("a model that is reached over HTTP does not say whether it has begun")
+    running.answer_by("candidate")  # its process may have to come up again
     running.answer_by("primary")
     with ThreadPoolExecutor(8) as pool:
         responses = list(pool.map(lambda _: running.post("/judge", {"amount": 6}), range(8)))

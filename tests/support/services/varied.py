@@ -81,7 +81,7 @@ class ClaimsV2(ClaimsV1.inner):  # type: ignore[name-defined,misc]
         if claim.amount == 666:
             time.sleep(12)  # longer than CANDIDATE_TIMEOUT; `runners` wait for it when they stop
         if claim.amount == 6:
-            time.sleep(0.6)  # two of these, one after the other, are more than CANDIDATE_TIMEOUT
+            time.sleep(0.4)  # three of these, one after another, are more than CANDIDATE_TIMEOUT
         if claim.amount == 667:
             raise SystemExit("the candidate gives up")
         if claim.amount == 668:

@@ -171,7 +171,7 @@ PROCESS: Final = (
     Fault("worker gets SIGTERM", do.worker_gets(signal.SIGTERM), "further worker", BOTH),
     Fault("service is restarted", do.restart, "further worker", BOTH, excuse=Excuse.WORKER),
     Fault("callers hang up", do.callers_hang_up, "hung up", BOTH),
-    Fault("twice as much is asked as can be answered", do.overload, "late answers", BOTH),
+    Fault("twice as much is asked as can be answered", do.overload, "late or shed", BOTH),
 )
 
 FAULTS: Final = (*CANDIDATE, *PRIMARY, *RECORD, *RECEIVER, *FLAG, *PROCESS)

@@ -184,6 +184,8 @@ def _signs(run: Run) -> Counter[str]:
     signs["received twice"] = run.shipped_twice
     signs["hung up"] = sum(reply.left for reply in run.replies)
     signs["late answers"] = sum(reply.ended - reply.began > _LATE for reply in run.replies)
+    shed = sum(signs[f"{side} shed"] for side in _SCORES)
+    signs["late or shed"] = signs["late answers"] + shed
     for line in run.log.splitlines():
         for words, sign in _LOGGED.items():
             signs[sign] += words in line

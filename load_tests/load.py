@@ -93,6 +93,15 @@ class Load:
             failed=len(durations) - len(good) + len(further) - answered,
         )
 
+    async def durations(self, system: System, seconds: float) -> list[float | None]:
+        """Return the milliseconds to each answer at the rate, None for one that is not good."""
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await self._fully(session, system, 0.3)
+            await asyncio.sleep(SHADOWS)
+            found = await self._steadily(session, system, seconds)
+        return [None if each is None else each * 1e3 for each in found]
+
     async def _steadily(
         self, session: aiohttp.ClientSession, system: System, seconds: float
     ) -> list[float | None]:

@@ -6,23 +6,18 @@ it refuses are found by halving.
 """
 
 import json
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from yggdrasil_engine.custom_strategy import CustomStrategyHandler
 from yggdrasil_engine.engine import UnleashEngine
 
 from flags.errors import FlagDocumentError
 from flags.printable import printable
 from flags.unleash.definition import FlagDefinition, define
+from flags.unleash.feature_list import parse_features, parsed, with_rests
 
-_DEEPEST: Final = 100
-"""Levels of arrays and objects; the engine refuses more than 127, Python's parser about 1,000."""
-_DIGITS: Final = 400
-"""Of a whole number that is worth reading; Python refuses more than 4,300."""
-_TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _NAMED: Final = 100
 """Characters of a flag's name that a message quotes."""
 _PROBE: Final = '{"name":"probe","enabled":true,"strategies":[]}'
@@ -57,16 +52,10 @@ class FlagDocument:
 
         `before` is the last document of the same source: its flags need not be judged again.
         """
-        content = _parsed(text, origin)
-        features = content.get("features") if isinstance(content, dict) else None
-        if not isinstance(features, list):
-            raise FlagDocumentError(
-                f"{origin} is no list of flags: it must be an object with the array `features`, "
-                "as Unleash answers under /api/client/features"
-            )
+        content, features = _parsed(text, origin)
         segments = content.get("segments")
         flags = _Flags(before.judged if before else {})
-        for index, feature in enumerate(features):
+        for index, feature in enumerate(with_rests(features)):
             flags.add(index, feature)
         engine = flags.engine(_segments(segments if isinstance(segments, list) else []))
         return cls(text, engine, flags.taken, flags.left_out, flags.judged)
@@ -80,23 +69,34 @@ class _Flags:
         self.left_out: dict[str, str] = {}
         self.judged: dict[str, Judged] = {}
         self._known = known
+        self._texts: dict[str, str] = {}
+        """By name, of those in `judged`."""
 
-    def add(self, index: int, feature: Any) -> None:
+    def add(self, index: int, text: str) -> None:
         """Judge one flag; of several with a name, the last counts."""
+        found = self._known.get(text) or self.judged.get(text)
+        if isinstance(found, FlagDefinition):
+            self._keep(found.name, text, found)
+            return
+        feature = parsed(text)
         name = feature.get("name") if isinstance(feature, dict) else None
         name = name if isinstance(name, str) else f"features[{index}]"
-        self.taken.pop(name, None)
-        self.left_out.pop(name, None)
         try:
-            written = _written(feature)
-            found = self._known.get(written) or self.judged.get(written)
-            if found is None:
-                found = _defined(feature, written)
-            self.judged[written] = found
+            self._keep(name, text, found or _defined(feature, _written(feature)))
         except (ValueError, RecursionError):
             found = "it holds half a character, a number without value, or too many levels"
             if _is_off(feature, name):
                 found = FlagDefinition(name, False, found, None, warnings=(f"it is off; {found}",))
+            self._put(name, found)
+
+    def _keep(self, name: str, text: str, found: Judged) -> None:
+        self.judged[text] = found
+        self._texts[name] = text
+        self._put(name, found)
+
+    def _put(self, name: str, found: Judged) -> None:
+        self.taken.pop(name, None)
+        self.left_out.pop(name, None)
         if isinstance(found, str):
             self.left_out[name] = found
         else:
@@ -104,13 +104,16 @@ class _Flags:
 
     def engine(self, segments: Sequence[str]) -> UnleashEngine:
         """Return an engine that has the flags; leave out those that it refuses."""
-        engine = UnleashEngine()
+        engine = _engine()
         if _takes(engine, self.taken.values(), segments):
             return engine
-        doubtful = [each for each in self.taken.values() if each.content not in self._known]
+        known = {name for name, text in self._texts.items() if text in self._known}
+        doubtful = [each for name, each in self.taken.items() if name not in known]
         for flag in _refused(doubtful, lambda some: _takes(engine, some, segments)):
             del self.taken[flag.name]
-            self.left_out[flag.name] = self.judged[flag.content] = _REFUSED
+            self.left_out[flag.name] = self.judged[self._texts.get(flag.name, flag.content)] = (
+                _REFUSED
+            )
         if _takes(engine, self.taken.values(), segments):
             return engine
         # The engine judges a flag by itself; should it ever not, one by one goes on.
@@ -122,33 +125,17 @@ class _Flags:
         return engine
 
 
-def _parsed(text: str, origin: str) -> Any:
+def _parsed(text: str, origin: str) -> tuple[Any, list[str]]:
     try:
-        try:
-            return json.loads(text, parse_int=_whole_number)
-        except RecursionError:
-            return json.loads(_without_depth(text), parse_int=_whole_number)
+        content, features = parse_features(text)
     except (ValueError, RecursionError) as error:
         raise FlagDocumentError(f"{origin} is no JSON: {error}") from None
-
-
-def _whole_number(digits: str) -> int | float:
-    return int(digits) if len(digits) < _DIGITS else math.inf
-
-
-def _without_depth(text: str) -> str:
-    """Return the text with a NaN for what lies too deep, so that only that flag is refused."""
-    kept, depth, begin = [], 0, 0
-    for token in _TOKENS.finditer(text):
-        if token[0] in "[{":
-            depth += 1
-            if depth == _DEEPEST:
-                kept.append(text[begin : token.start()] + "NaN")
-        elif token[0] in "]}":
-            if depth == _DEEPEST:
-                begin = token.end()
-            depth -= 1
-    return "".join(kept) + (text[begin:] if depth < _DEEPEST else "")
+    if features is None:
+        raise FlagDocumentError(
+            f"{origin} is no list of flags: it must be an object with the array `features`, "
+            "as Unleash answers under /api/client/features"
+        )
+    return content, features
 
 
 def _written(feature: Any) -> str:
@@ -199,6 +186,20 @@ def _has(
     return {known.name for known in engine.list_known_toggles()} == names
 
 
+# The engine comes without types.
+class _NoCustomStrategies(CustomStrategyHandler):  # type: ignore[misc]
+    """Leaves out custom strategies, of which there are none, and a second parser's run for them."""
+
+    def update_strategies(self, features_json: str) -> None:
+        """Keep nothing."""
+
+
+def _engine() -> UnleashEngine:
+    engine = UnleashEngine()
+    engine.custom_strategy_handler = _NoCustomStrategies()
+    return engine
+
+
 def _segments(segments: Sequence[Any]) -> list[str]:
     """Return the segments that the engine takes; flags that need others are not met."""
     written = []
@@ -207,7 +208,7 @@ def _segments(segments: Sequence[Any]) -> list[str]:
             written.append(_written(each))
         except (ValueError, RecursionError):
             continue
-    engine = UnleashEngine()
+    engine = _engine()
 
     def takes(some: Sequence[str]) -> bool:
         return _has(engine, [_PROBE], some, {"probe"})

@@ -433,9 +433,10 @@ class TestFlagsFile:
             events.next(ProviderEvent.PROVIDER_STALE)
         assert f"the flags file {flags_file.path} does not answer" in caplog.text
         assert is_on("flag", "r1")
-        with flags_file.path.open("w") as writer:
+        pipe = flags_file.path.rename(flags_file.path.with_suffix(".pipe"))
+        kept.rename(flags_file.path)  # first, or the next look waits for a writer too
+        with pipe.open("w") as writer:
             writer.write("{}")
-        kept.rename(flags_file.path)
         assert eventually(lambda: provider.state is State.READY, within=60)
 
     def test_a_flag_that_is_removed_leaves_the_primary(self, flags_file: FlagsOnDisk) -> None:

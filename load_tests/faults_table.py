@@ -5,7 +5,7 @@ from typing import Final
 
 from load_tests import injections as do
 from load_tests.fault import Excuse, Fault
-from tests.support import otlp_proxy
+from tests.support import faulty_proxy, otlp_proxy
 
 EMBEDDED: Final = ("embedded",)
 ISOLATED: Final = ("isolated",)
@@ -52,6 +52,41 @@ CANDIDATE: Final = (
         "candidate failed",
         ALL,
         around=(do.told("candidate", "unloadable"),),
+        recovers=False,
+    ),
+)
+
+REMOTE: Final = (
+    *(
+        Fault(f"remote candidate {words}", inject, sign, ("remote",), around=(around,))
+        for words, inject, sign, around in (
+            ("raises", do.told("candidate", "raise"), "candidate error", do.remote),
+            ("hangs", do.told("candidate", "hang"), "candidate timeout", do.remote),
+            ("is ten times slower", do.told("candidate", "slow"), "slow candidate", do.remote),
+            ("is away", do.remote_away, "candidate error", do.remote),
+            ("comes late", do.remote_comes, "candidate error", do.remote_late),
+            ("has another schema", do.remote_is("VerdictsOther"), "other schema", do.remote),
+            ("is another version", do.remote_is("VerdictsV3"), "further model", do.remote),
+            (
+                "gives half an answer",
+                do.remote_proxy(faulty_proxy.Fault.CUT_OFF),
+                "candidate error",
+                do.remote_behind_proxy,
+            ),
+            (
+                "is a log-in page",
+                do.remote_proxy(faulty_proxy.Fault.HTML),
+                "candidate error",
+                do.remote_behind_proxy,
+            ),
+        )
+    ),
+    Fault(
+        "remote candidate's name does not resolve",
+        do.nothing,
+        "candidate error",
+        ("remote",),
+        around=(do.remote_without_name,),
         recovers=False,
     ),
 )
@@ -174,4 +209,4 @@ PROCESS: Final = (
     Fault("twice as much is asked as can be answered", do.overload, "late or shed", BOTH),
 )
 
-FAULTS: Final = (*CANDIDATE, *PRIMARY, *RECORD, *RECEIVER, *FLAG, *PROCESS)
+FAULTS: Final = (*CANDIDATE, *REMOTE, *PRIMARY, *RECORD, *RECEIVER, *FLAG, *PROCESS)

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from flags import migrate
 from load_tests.verdict import FLAG, WORK, candidate_score, primary_score
+from tests.support.services.placed import placed
 
 FOLDER: Final = Path(os.environ.get("FAULTS_FOLDER", "."))
 TOLD: Final = FOLDER / "told.json"
@@ -107,13 +108,26 @@ class VerdictsV2:
         return answer
 
 
+@bentoml.service(traffic={"timeout": 30})
+class VerdictsV3(VerdictsV2.inner):  # type: ignore[name-defined,misc]
+    """Another version of the candidate, with the same schema."""
+
+
+@bentoml.service(traffic={"timeout": 30})
+class VerdictsOther:
+    """A candidate with another schema."""
+
+    @bentoml.api
+    def judge(self, amount: str, currency: str) -> Verdict:  # noqa: ARG002 - never called
+        return Verdict(score=0.0, by=currency)
+
+
 Verdicts = migrate(
     primary=VerdictsV1,
-    candidate=VerdictsV2,
     flag=FLAG,
     score="score",
     threshold=0.5,
-    placement=os.environ.get("PLACEMENT", "embedded"),
+    **placed(VerdictsV2, "embedded"),
     workers=int(os.environ.get("API_WORKERS", "2")),
     name="Verdicts",
 )

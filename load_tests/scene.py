@@ -21,6 +21,7 @@ from flags.unleash.local import LocalUnleash
 from load_tests.steady_load import SteadyLoad
 from load_tests.verdict import FLAG
 from service.serving import Serving
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.fraud_store import environment
 from tests.support.otlp_proxy import OtlpProxy
 from tests.support.otlp_server import OtlpReceiver, installed_packages
@@ -29,7 +30,8 @@ from tests.support.paths import ROOT
 ROLLOUT: Final = 50
 """Percent of the requests that the candidate answers."""
 
-TARGET: Final = "load_tests.faulty_service:Verdicts"
+MODULE: Final = "load_tests.faulty_service"
+TARGET: Final = f"{MODULE}:Verdicts"
 
 
 class Programs:
@@ -82,6 +84,10 @@ class Scene:
         }
         self.proxy: OtlpProxy | None = None
         """Stands before the receiver, in a run that ships."""
+        self.candidate: Serving | None = None
+        """The candidate's own server, in a run in which it is a deployment of its own."""
+        self.candidate_proxy: FaultyProxy | None = None
+        """Stands before it, where one does."""
         self.load: SteadyLoad
         self._folder = folder
         self.pairs.mkdir(parents=True)
@@ -96,6 +102,18 @@ class Scene:
             log=self._folder / "service.log",
             folder=ROOT,
         )
+
+    def remote(self, service: str, like: Serving | None = None) -> Serving:
+        """Return a server of `service` alone, not started; at the address of `like`, if given."""
+        server = Serving(
+            f"{MODULE}:{service}",
+            environment=environment(self._folder / f"bentoml-{service}", **self.settings),
+            log=self._folder / f"{service}.log",
+            folder=ROOT,
+        )
+        if like is not None:
+            server.port, server.url = like.port, like.url
+        return server
 
     @property
     def log(self) -> str:

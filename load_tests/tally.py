@@ -175,6 +175,8 @@ def _signs(run: Run) -> Counter[str]:
         signs[f"slow {side}"] += int((frame[f"{side}_duration"] > _SLOW).sum())
     for reason, number in frame["reason"].value_counts().items():
         signs[f"flag {reason}"] += number
+    signs["other schema"] = int((frame["candidate_error"] == "ApiMismatchError").sum())
+    signs["further model"] = frame["candidate_model"].nunique() - 1
     signs["fallback"] = int(frame["fallback"].sum())
     signs["open record"] = sum(not worker.stopped for worker in accounting.workers)
     signs["further worker"] = len(accounting.workers) - 2

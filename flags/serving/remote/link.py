@@ -29,7 +29,7 @@ CHECK_WITHIN: Final = 2.0
 """Seconds for the server to say what it is; a worker's start waits for that long, once."""
 
 _FIRST_DELAY: Final = 0.5
-_LONGEST_DELAY: Final = 5.0
+_LONGEST_DELAY: Final = 2.0
 """Seconds between two looks at a server that cannot be used; doubled with each."""
 
 _APART: Final = 1.0

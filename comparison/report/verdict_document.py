@@ -11,6 +11,7 @@ from pydantic_core import core_schema
 from comparison.judgement.judgement import Judgement
 from comparison.summary.figures import as_plain
 from flags.gate.evidence import Evidence
+from flags.gate.next_step import NextStep, next_step
 from flags.gate.verdict import Check, Decision
 from flags.playbook.stages import Stage
 
@@ -31,6 +32,7 @@ class VerdictDocument:
     consequence: str
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
+    next: NextStep | None
     evidence: Evidence
 
     @classmethod
@@ -45,6 +47,7 @@ class VerdictDocument:
             consequence=judgement.consequence,
             reasons=judgement.verdict.reasons,
             checks=judgement.verdict.checks,
+            next=next_step(evidence, judgement.verdict, judgement.playbook, judgement.step),
             evidence=evidence,
         )
 

@@ -45,7 +45,7 @@ from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
     "--playbook",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The plan of the migration, to name steps that were taken without evidence.",
+    help="The plan of the migration, for its next step and those taken without evidence.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, and nothing else.")
 def status(

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flags.monitoring.views import FlagView, WorkerView
-from flags.operate.status import Change, MigrationStatus
+from flags.operate.status import Change, MigrationStatus, Upcoming
 from flags.playbook.stages import Stage
 from flags.printable import printable
 
@@ -43,6 +43,8 @@ def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> Non
         change = status.last_change
         lines.append(("last change", _change(change, now)))
         lines.append(("changed by", change.by + (" (admin token)" if change.by_token else "")))
+    if status.upcoming:
+        lines.append(("next step", _upcoming(status.upcoming, now)))
     if status.url:
         lines.append(("dashboard", status.url))
     if status.service is not None:
@@ -84,6 +86,14 @@ def _flag(status: MigrationStatus) -> str:
 def _change(change: Change, now: datetime) -> str:
     when = f"{change.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"{change.what}, {_ago(now - change.time)} ({when})"
+
+
+def _upcoming(upcoming: Upcoming, now: datetime) -> str:
+    over = upcoming.not_before <= now
+    moment = f"{upcoming.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    when = "as soon as the gate allows it" if over else f"not before {moment}"
+    approval = ", with approval" if upcoming.approval else ""
+    return f"{upcoming.step}{approval}, {when}"
 
 
 def _following(status: MigrationStatus) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import Workers
+from flags.operate.current_step import StepPosition, current_step, plan_at, possible_steps
 from flags.operate.history import History
 from flags.operate.unproven_steps import UnprovenStep, unproven_steps
 from flags.playbook.model import Playbook
@@ -40,6 +41,35 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The next step of the playbook, by the flag's history alone: its gate may want more."""
+
+    step: str
+    not_before: datetime
+    """When the hold of the present step is over."""
+    approval: bool
+    """Whether a person must approve it."""
+
+    @classmethod
+    def of(cls, history: History, playbook: Playbook, now: datetime) -> Self | None:
+        """Return what comes next; None where the flag is off, off the plan, or at its end."""
+        run = history.current
+        if run.setting.rollout is None:
+            return None
+        plan = plan_at(playbook, run.setting.rollout)
+        at = current_step(possible_steps(plan, run), now, lambda standing: now >= _over(standing))
+        following = plan.after(at.step) if at else None
+        if at is None or following is None:
+            return None
+        approval = at.step.approval is not None and following.rollout != at.step.rollout
+        return cls(following.name, _over(at), approval)
+
+
+def _over(standing: StepPosition) -> datetime:
+    return standing.since + standing.step.hold
+
+
+@dataclass(frozen=True, slots=True)
 class MigrationStatus:
     """A migration at one moment: the flag, its last change, and the workers."""
 
@@ -52,6 +82,7 @@ class MigrationStatus:
     last_change: Change | None = None
     unproven: tuple[UnprovenStep, ...] = ()
     """Steps up without evidence that led to where the flag is."""
+    upcoming: Upcoming | None = None
     service: str | None = None
     not_shown: Mapping[str, str] | None = None
     """What is not shown, and why."""
@@ -66,8 +97,10 @@ class MigrationStatus:
         playbook: Playbook | None = None,
         workers: Workers | None = None,
         not_shown: Mapping[str, str] | None = None,
+        now: datetime | None = None,
     ) -> Self:
         """Put together what could be asked; `events` is the whole log, newest first."""
+        now = now or datetime.now(UTC)
         events = tuple(events)
         history = History.of(unleash, events) if unleash else None
         seen = ServiceView.of(workers, flag_in_unleash(unleash) if unleash else None)
@@ -78,6 +111,7 @@ class MigrationStatus:
             url=unleash.url if unleash else None,
             last_change=Change.last(events),
             unproven=unproven_steps(history, playbook) if history else (),
+            upcoming=Upcoming.of(history, playbook, now) if history and playbook else None,
             service=workers.service if workers else None,
             not_shown=dict(not_shown or {}),
         )
@@ -110,6 +144,7 @@ class MigrationStatus:
             "url": self.url,
             "last_change": self.last_change,
             "unproven": self.unproven,
+            "upcoming": self.upcoming,
             "service": self.service,
             "followed": self.seen.followed,
             "workers": [

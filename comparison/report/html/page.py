@@ -24,11 +24,13 @@ from comparison.evidence.number_format import (
 )
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import count_outcomes, gravest_first, write_check
+from comparison.report.forecast import forecast
 from comparison.report.html.charts.alarms import RatioLimits
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
 from comparison.report.html.output_view import OutputView
 from flags.gate.evidence import Count, Evidence, Interval
+from flags.gate.next_step import next_step
 from flags.gate.verdict import Decision
 
 BRIEF: Final = 80
@@ -84,6 +86,7 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
             window=evidence.window,
             judgement=judgement,
             icon=_ICONS[judgement.verdict.decision] if judgement else "",
+            forecast=_forecast(evidence, judgement),
             most_reasons=REASONS,
             facts=list(_facts(evidence, outputs)),
             sections=list(_sections(evidence, outputs, judgement)),
@@ -95,6 +98,14 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
         )
     )
     return page
+
+
+def _forecast(evidence: Evidence, judgement: Judgement | None) -> str:
+    """Say when the next step is expected, where the verdict is to hold."""
+    if judgement is None or judgement.verdict.decision is not Decision.HOLD:
+        return ""
+    following = next_step(evidence, judgement.verdict, judgement.playbook, judgement.step)
+    return forecast(following) if following else ""
 
 
 def _limits(judgement: Judgement | None, output: str, name: str) -> RatioLimits | None:

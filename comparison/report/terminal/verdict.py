@@ -8,10 +8,12 @@ from rich.text import Text
 from comparison.evidence.number_format import percent, plural, printable, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
+from comparison.report.forecast import forecast
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence
+from flags.gate.next_step import next_step
 from flags.gate.verdict import Decision, Outcome
 
 REASONS: Final = 8
@@ -38,7 +40,7 @@ def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) ->
         print_quality(output, console)
     for said in evidence.notes:
         note(console, said)
-    _print_decision(judgement, console)
+    _print_decision(evidence, judgement, console)
 
 
 def _print_header(evidence: Evidence, judgement: Judgement, console: Console) -> None:
@@ -72,7 +74,7 @@ def _print_checks(evidence: Evidence, judgement: Judgement, console: Console) ->
     note(console, "?: inconclusive")
 
 
-def _print_decision(judgement: Judgement, console: Console) -> None:
+def _print_decision(evidence: Evidence, judgement: Judgement, console: Console) -> None:
     verdict = judgement.verdict
     console.print()
     style = _STYLES[verdict.decision]
@@ -82,3 +84,6 @@ def _print_decision(judgement: Judgement, console: Console) -> None:
     more = len(verdict.reasons) - REASONS
     if more > 0:
         note(console, f"and {plural(more, 'more reason')}; --json has all of them")
+    following = next_step(evidence, verdict, judgement.playbook, judgement.step)
+    if verdict.decision is Decision.HOLD and following is not None:
+        note(console, f"next: {forecast(following)}")

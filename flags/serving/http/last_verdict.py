@@ -1,6 +1,6 @@
 """The last verdict that `gate` or `autopilot` has written beside the pairs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,30 @@ _LARGEST: Final = 4 * 2**20
 """Bytes; a longer file is none of ours."""
 
 
+_OPERATIONAL: Final = "operational_alarm"
+"""Name of the checks of operational alarms; the gate itself is not loaded by what serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The next step of the playbook, and when it is expected."""
+
+    name: str
+    not_before: datetime
+    expected: datetime | None = None
+    approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FiringAlarm:
+    """An operational alarm that was not quiet at the last look."""
+
+    name: str
+    reason: str
+    is_known: bool
+    """False where its source could not be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class LastVerdict:
     """The part of a verdict document that the live page shows."""
@@ -22,11 +46,39 @@ class LastVerdict:
     step: str
     decision: str
     reasons: tuple[str, ...] = ()
+    next: NextStep | None = None
+    firing: tuple[FiringAlarm, ...] = ()
     at: datetime | None = None
     """When the file was written."""
 
 
-_VERDICT: Final = TypeAdapter(LastVerdict)
+@dataclass(frozen=True, slots=True)
+class _Check:
+    name: str
+    outcome: str = ""
+    reason: str = ""
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    flag: str
+    step: str
+    decision: str
+    reasons: tuple[str, ...] = ()
+    next: NextStep | None = None
+    checks: tuple[_Check, ...] = ()
+
+    @property
+    def firing(self) -> tuple[FiringAlarm, ...]:
+        return tuple(
+            FiringAlarm(each.subject or "", each.reason, each.outcome == "fail")
+            for each in self.checks
+            if each.name == _OPERATIONAL and each.outcome != "pass"
+        )
+
+
+_DOCUMENT: Final = TypeAdapter(_Document)
 
 
 def last_verdict(folder: Path, flag: str) -> LastVerdict | None:
@@ -36,9 +88,12 @@ def last_verdict(folder: Path, flag: str) -> LastVerdict | None:
         facts = path.stat()
         if facts.st_size > _LARGEST:
             return None
-        found = _VERDICT.validate_json(path.read_bytes())
+        found = _DOCUMENT.validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     if found.flag != flag:
         return None
-    return replace(found, at=datetime.fromtimestamp(facts.st_mtime, UTC))
+    at = datetime.fromtimestamp(facts.st_mtime, UTC)
+    return LastVerdict(
+        found.flag, found.step, found.decision, found.reasons, found.next, found.firing, at
+    )

@@ -64,6 +64,7 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
         "consequence",
         "reasons",
         "checks",
+        "next",
         "evidence",
     ]
     assert (document["step"], document["rollout"]) == ("canary, 10 %", 10)

@@ -12,11 +12,17 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from comparison.judgement.judgement import Judgement
+from comparison.report.verdict_document import VerdictDocument
+from flags.gate import decide
+from flags.gate.checks.operational import NAME
 from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
 from flags.monitoring.worker_state import WORKERS_PATH, WorkerFlag, WorkerRegistry
+from flags.playbook.model import Playbook
 from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH, endpoints
 from flags.serving.http.live import LiveSource, flag_link
 from flags.serving.settings import Settings
+from tests.support.evidence import evidence
 from tests.support.worker_states import worker_flag, worker_state
 
 FLAG = "fraud-detector-v2"
@@ -131,6 +137,39 @@ def test_the_last_verdict_is_the_one_that_lies_beside_the_pairs(
     for broken in (b"", b"{", b"[]", orjson.dumps({**verdict, "flag": "another"})):
         path.write_bytes(broken)
         assert live(client)["verdict"] is None
+
+
+def test_firing_alarms_and_the_next_step_are_those_of_the_last_verdict(
+    client: Client, tmp_path: Path
+) -> None:
+    def check(outcome: str, name: str = NAME) -> dict[str, Any]:
+        return {"name": name, "outcome": outcome, "reason": f"it {outcome}s", "subject": "queue"}
+
+    coming = {"name": "ramp, 50 %", "rollout": 50, "not_before": NOW, "approval": True}
+    verdict = {"flag": FLAG, "step": "canary, 10 %", "decision": "HOLD", "reasons": []}
+    checks = [check("pass"), check("fail"), check("inconclusive"), check("fail", "pairs")]
+    path = tmp_path / "verdict.json"
+    path.write_bytes(orjson.dumps({**verdict, "checks": checks, "next": coming}))
+    found = live(client)["verdict"]
+    assert found["firing"] == [
+        {"name": "queue", "reason": "it fails", "is_known": True},
+        {"name": "queue", "reason": "it inconclusives", "is_known": False},
+    ]
+    assert (found["next"]["name"], found["next"]["approval"]) == ("ramp, 50 %", True)
+    assert datetime.fromisoformat(found["next"]["not_before"]) == NOW
+    assert "checks" not in found
+
+
+def test_what_the_gate_writes_is_what_the_page_reads(client: Client, tmp_path: Path) -> None:
+    plan = Playbook.model_validate(
+        {"flag": FLAG, "alarms": {"freeze": {"webhook": "https://change.example"}}}
+    )
+    step, taken = plan.steps_at(10)[0], evidence(rollout=10)
+    judgement = Judgement(plan, step, decide(taken, plan, step))
+    (tmp_path / "verdict.json").write_bytes(VerdictDocument.of(taken, judgement).json())
+    found = live(client)["verdict"]
+    assert [each["name"] for each in found["firing"]] == ["freeze"]
+    assert found["next"]["name"] == "ramp, 50 %"
 
 
 def test_no_answer_holds_a_secret(client: Client, registry: WorkerRegistry) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from comparison.pairs.reader import read_pairs
@@ -119,6 +120,33 @@ def test_a_killed_worker_costs_what_was_not_on_disk_and_the_files_say_that_it_wa
     lost = answered(load.replies) - set(pairs.frame["request_id"])
     assert lost.isdisjoint(before)
     assert {reply.worker for reply in load.replies if reply.request_id in lost} <= {victim}
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="no limits of processes here")
+def test_what_a_full_disk_refuses_until_the_end_is_known_by_number(folder: Path) -> None:
+    """A limit on the size of the worker's files stands for the full disk, which takes root to make.
+
+    With that, the same is a fault of `load_tests/faults.py`.
+    """
+    with served(folder, workers=1) as serving:
+        with Load(serving.url) as load:
+            assert eventually(lambda: len(answered(load.replies)) > 100, pause=0.05)
+        assert eventually(lambda: on_disk(folder).keys() >= answered(load.replies), pause=0.05)
+        (pid,) = {reply.worker for reply in load.replies}
+        (file,) = folder.glob("*.jsonl")
+        worker = psutil.Process(pid)
+        _, most = worker.rlimit(psutil.RLIMIT_FSIZE)
+        worker.rlimit(psutil.RLIMIT_FSIZE, (file.stat().st_size, most))
+        with Load(serving.url, name="refused") as refused:
+            assert eventually(lambda: len(answered(refused.replies)) > 50, pause=0.05)
+    assert not refused.failed()  # the primary's callers get their answers all the same
+    accounting = read_pairs(folder).accounting
+    (record,) = accounting.workers
+    taken, lost = len(load.replies), len(refused.replies)
+    assert (accounting.found, accounting.expected) == (taken, taken + lost)
+    assert record.stopped
+    assert record.dropped >= lost
+    assert "lines are not on disk (efbig" in serving.log.read_text()
 
 
 BENTOML_TRACING = {

@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from flags.unleash.local.program import Program
 from service.serving import Serving, free_port
 from tests.support.flagged_service import Load
 from tests.support.fraud_store import environment
+from tests.support.otlp_proxy import Fault, OtlpProxy
 from tests.support.otlp_server import OtlpReceiver
 from tests.support.paths import ROOT
 
@@ -72,62 +74,77 @@ class Prometheus:
         return [float(each["value"][1]) for each in result]
 
 
-@pytest.fixture(scope="module")
-def prometheus(
-    tmp_path_factory: pytest.TempPathFactory, running_receiver: OtlpReceiver
-) -> Iterator[Prometheus]:
-    """Return a Prometheus that has watched two workers answer, pair and ship for some seconds."""
-    assert PROMETHEUS is not None
-    folder = tmp_path_factory.mktemp("prometheus")
+@contextmanager
+def served(folder: Path, endpoint: str) -> Iterator[Serving]:
+    """Serve with two workers that ship their pairs to `endpoint`."""
     write_flags_file(folder / "flags.json", FLAG, 50)
     named = {
         "FLAG": FLAG,
         "FLAGS_FILE": str(folder / "flags.json"),
         "PAIRS_DIR": str(folder / "pairs"),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": running_receiver.url,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
         "CANDIDATE_TIMEOUT": "20",
     }
-    server = Program("prometheus", log=folder / "prometheus.log")
     with Serving(
         "tests.support.services.flagged:Scores",
         environment=environment(folder / "bentoml", **named),
         log=folder / "service.log",
         folder=ROOT,
     ) as serving:
-        (folder / "prometheus.yaml").write_text(configuration(serving.port))
-        port = free_port()
-        server.start(
-            [
-                PROMETHEUS,
-                f"--config.file={folder / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            environment=os.environ,
-        )
-        try:
-            with Load(serving.url) as load:
-                watched = Prometheus(f"http://127.0.0.1:{port}", 0)
-                wait_for(
-                    lambda: requests.get(f"{watched.url}/-/ready", timeout=5).status_code == 200
-                )
-                wait_for(
-                    lambda: watched.values(f'rate(bentoml_flags_pairs_total{{flag="{FLAG}"}}[1m])')
-                )
-                wait_for(lambda: watched.values("sum(bentoml_flags_shipped_spans_total)") > [0.0])
-                time.sleep(3)
-            assert load.replies
-            assert not load.failed()
-            yield Prometheus(watched.url, len(load.replies))
-        finally:
-            server.stop()
+        yield serving
 
 
-def configuration(port: int) -> str:
+@contextmanager
+def watching(folder: Path, port: int, rules: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus that watches the service at `port`."""
+    assert PROMETHEUS is not None
+    server = Program("prometheus", log=folder / "prometheus.log")
+    (folder / "prometheus.yaml").write_text(configuration(port, rules))
+    own = free_port()
+    server.start(
+        [
+            PROMETHEUS,
+            f"--config.file={folder / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{own}",
+        ],
+        environment=os.environ,
+    )
+    try:
+        watched = Prometheus(f"http://127.0.0.1:{own}", 0)
+        wait_for(lambda: requests.get(f"{watched.url}/-/ready", timeout=5).status_code == 200)
+        yield watched
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    tmp_path_factory: pytest.TempPathFactory, running_receiver: OtlpReceiver
+) -> Iterator[Prometheus]:
+    """Return a Prometheus that has watched two workers answer, pair and ship for some seconds."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    with (
+        served(folder, running_receiver.url) as serving,
+        watching(folder, serving.port, DEPLOY / "alerts.yaml") as watched,
+    ):
+        with Load(serving.url) as load:
+            wait_for(
+                lambda: watched.values(f'rate(bentoml_flags_pairs_total{{flag="{FLAG}"}}[1m])')
+            )
+            wait_for(lambda: watched.values("sum(bentoml_flags_shipped_spans_total)") > [0.0])
+            time.sleep(3)
+        assert load.replies
+        assert not load.failed()
+        yield Prometheus(watched.url, len(load.replies))
+
+
+def configuration(port: int, rules: Path) -> str:
     """Return `deploy/prometheus.yaml` for a service on this machine, looking every second."""
     config = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())
     config["global"] = dict.fromkeys(config["global"], "1s")
-    config["rule_files"] = [str(DEPLOY / Path(each).name) for each in config["rule_files"]]
+    config["rule_files"] = [str(rules)]
     (service,) = (each for each in config["scrape_configs"] if each["job_name"] == "service")
     service["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     config["scrape_configs"] = [service]
@@ -135,7 +152,7 @@ def configuration(port: int) -> str:
     return text
 
 
-def wait_for(condition: Any, within: float = 30.0) -> None:
+def wait_for(condition: Any, within: float = 60.0) -> None:
     """Wait until `condition` is true and raises no connection error; fail after some seconds."""
     deadline = time.monotonic() + within
     while True:
@@ -191,3 +208,38 @@ def test_prometheus_counts_every_answer_of_both_workers(prometheus: Prometheus) 
     wait_for(lambda: prometheus.values("sum(bentoml_flags_answers_total)") == [answers])
     assert prometheus.values("sum(bentoml_flags_pairs_total)") == [answers]
     assert prometheus.values("count(bentoml_flags_rollout_ratio == 0.5)") == [2.0]
+
+
+@pytest.mark.parametrize("fault", [Fault.SILENT, Fault.DRIP], ids=lambda fault: fault.name.lower())
+def test_the_alert_fires_for_a_receiver_that_is_stuck_and_ends_with_it(
+    tmp_path: Path, running_receiver: OtlpReceiver, fault: Fault
+) -> None:
+    """The alert's five minutes are seconds here."""
+    rules = yaml.safe_load((DEPLOY / "alerts.yaml").read_text())
+    (rule,) = (
+        each
+        for group in rules["groups"]
+        for each in group["rules"]
+        if each["alert"] == "PairsNotShipped"
+    )
+    assert "> 300" in rule["expr"]
+    rule |= {"expr": rule["expr"].replace("> 300", "> 5"), "for": "1s"}
+    rules["groups"] = [{"name": "stuck", "rules": [rule]}]
+    (tmp_path / "alerts.yaml").write_text(yaml.safe_dump(rules))
+
+    def state() -> str:
+        (found,) = watched.ask("rules")["groups"][0]["rules"]
+        return str(found["state"])
+
+    with (
+        OtlpProxy(running_receiver.url) as proxy,
+        served(tmp_path, proxy.url) as serving,
+        watching(tmp_path, serving.port, tmp_path / "alerts.yaml") as watched,
+        Load(serving.url),
+    ):
+        wait_for(lambda: watched.values("sum(bentoml_flags_shipped_spans_total)") > [0.0])
+        assert state() == "inactive"
+        proxy.fault = fault
+        wait_for(lambda: state() == "firing")
+        proxy.fault = Fault.NONE
+        wait_for(lambda: state() == "inactive")

@@ -101,9 +101,10 @@ until_option = click.option(
 )
 labels_option = click.option(
     "--labels",
-    metavar="FILE",
-    type=_INPUT,
-    help="CSV or Parquet with request_id and label: what the requests turned out to be.",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="CSV or Parquet with request_id and label (label.OUTPUT of several outputs), or a folder "
+    "of them: what the requests turned out to be.",
 )
 outcomes_option = click.option(
     "--outcomes",

@@ -8,23 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from comparison.counts.labelled import JoinedLabels, unknown_labels
 from comparison.counts.outputs import (
     OutputCounts,
     OutputGrid,
     decided_at,
     flips_of,
     is_decided,
+    named_segments,
     outputs_of,
     outside_counts,
     with_output,
 )
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
-    coverage_counts,
     duration_counts,
     feature_counts,
     noise_counts,
@@ -35,9 +35,10 @@ from comparison.counts.tables import Aggregates
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.grouping import HOUR, count_by
 from comparison.engines.sources import FramePairs, PairSource
-from comparison.engines.tables import in_window, nanoseconds
+from comparison.engines.tables import in_window
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
-from comparison.labels import Labels
+from comparison.labels import Labels, columns_of
+from comparison.labels.files import is_label
 from comparison.pairs.reader import Pairs
 
 
@@ -59,7 +60,8 @@ def aggregate(
 
     With `rollout`, pairs that a worker made while it saw another rollout are in no table but
     `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
-    accepted before `label_cutoff`, all if None: younger pairs have only the labels that come early.
+    accepted before `label_cutoff`, all if None: those of younger pairs, which came early, are only
+    counted in `coverage`.
     `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
     output and side, count instead of those recorded.
 
@@ -71,13 +73,19 @@ def aggregate(
     every = _distinct(source, since, until)
     window = every.table.filter(_.flag == chosen)
     step = window if rollout is None else window.filter(_.rollout == float(rollout))
+    step = named_segments(step)
     found = outputs_of(step, outputs)
     for output in found:
         step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
-    known = labels.table() if labels is not None else None
-    repeats = None if known is None else source.kept(_repeats(step, known))
     grids = [OutputGrid.of(step, output, (given or {}).get(output)) for output in found]
-    prepared = _prepared(source, step, grids, known, repeats, label_cutoff)
+    joined = None
+    if labels is not None:
+        table = labels.table()
+        deciding = [grid.output for grid in grids if any(grid.thresholds.values())]
+        by_output = columns_of(table.columns, found, deciding)
+        places = {found.index(output): column for output, column in by_output.items()}
+        joined = JoinedLabels.of(source, step, table, places, label_cutoff)
+    prepared = _prepared(step, grids, joined)
     volume = UnitVolume.of(step)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
     return Aggregates(
@@ -87,7 +95,7 @@ def aggregate(
         outputs=tuple(
             OutputCounts(prepared, place).aggregates(
                 grid,
-                flips_of(step, grid.output, known, label_cutoff),
+                flips_of(step, grid.output, place, joined),
                 alarms_by_unit(source, step, grid.output, is_decided(step, grid.output), volume)
                 if grid.thresholds["candidate"]
                 else None,
@@ -99,60 +107,28 @@ def aggregate(
         workers=worker_counts(source, every.table, windowed=since is not None or until is not None),
         durations=duration_counts(step),
         noise=noise_counts(step, found),
-        coverage=coverage_counts(prepared),
         features=feature_counts(step, edges),
         feature_edges=edges,
         duplicates=every.repeated(chosen),
-        unknown_labels=_unknown(source, chosen, known),
-        repeated_labels=_sum(repeats, "again"),
+        unknown_labels=unknown_labels(source, joined.table) if joined else None,
+        repeated_labels=joined.repeated() if joined else 0,
+        label_columns=tuple(filter(is_label, joined.table.columns)) if joined else (),
         drawn=drawn_counts(step),
     )
 
 
-def _prepared(
-    source: PairSource,
-    step: ir.Table,
-    grids: Sequence[OutputGrid],
-    labels: ir.Table | None,
-    repeats: ir.Table | None,
-    cutoff: datetime | None,
-) -> ir.Table:
-    """Reduce each pair to what is counted: hour, segments, scores, alarms; `served` and label.
+def _prepared(step: ir.Table, grids: Sequence[OutputGrid], labels: JoinedLabels | None) -> ir.Table:
+    """Reduce each pair to what is counted: hour, segments, scores, alarms; `served` and labels.
 
-    Without labels there is no column `label`. With them there is `old`: whether the pair is old
-    enough for one, and the first of its request; the label of any other pair is missing.
+    Without labels there are no columns of them.
     """
     segments = [name for name in step.columns if name.startswith("segment.")]
     columns = {"hour": (_.time - _.time % HOUR) // HOUR}
     for place, grid in enumerate(grids):
         columns |= dict(grid.columns(place, step))
-    if labels is None or repeats is None:
+    if labels is None:
         return step.select(*segments, **columns)
-    old = ibis.literal(True) if cutoff is None else _.time < nanoseconds(cutoff)
-    kept = step.select("request_id", *segments, served=_.served, time=_.time, old=old, **columns)
-    joined = kept.left_join(repeats, kept.request_id == repeats.repeated_id)
-    later = joined.first.notnull() & (joined.time > joined.first)
-    pairs = joined.mutate(old=joined.old & ~later).drop("time", "first", "again", "repeated_id")
-    joined = pairs.left_join(labels, pairs.request_id == labels.label_request_id)
-    label = ibis.ifelse(_.old, _.label, None)
-    return source.kept(joined.mutate(label=label).drop("request_id", "label_request_id"))
-
-
-def _repeats(step: ir.Table, labels: ir.Table) -> ir.Table:
-    """Return the labelled requests with several pairs, as retries have: a label counts once.
-
-    Columns: `repeated_id`, `first` (time of the first pair), `again` (how many came after it).
-    """
-    labelled = step.semi_join(labels, step.request_id == labels.label_request_id)
-    found = labelled.group_by("request_id").agg(first=_.time.min(), n=_.count())
-    several = found.filter(_.n > 1)
-    return several.select(repeated_id=_.request_id, first=_.first, again=_.n - 1)
-
-
-def _sum(table: ir.Table | None, column: str) -> int:
-    if table is None:
-        return 0
-    return int(table.agg(n=_[column].sum()).to_pyarrow()["n"][0].as_py() or 0)
+    return labels.to(step.select("request_id", *segments, served=_.served, time=_.time, **columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +174,3 @@ def _choose_flag(source: PairSource, flag: str | None) -> str | None:
     if flag is not None and flags and flag not in flags:
         raise FlagNotFoundError(source.name, flag, flags)
     return flag or next(iter(flags), None)
-
-
-def _unknown(source: PairSource, flag: str | None, labels: ir.Table | None) -> int:
-    """Count the labels whose request id has no pair, of whatever time."""
-    if labels is None:
-        return 0
-    pairs = source.table().filter(_.flag == flag)
-    without = labels.anti_join(pairs, labels.label_request_id == pairs.request_id)
-    return int(without.count().to_pyarrow().as_py())

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from sys import float_info
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import grid_score
+from comparison.counts.labelled import JoinedLabels, coverage_counts
 from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
 from comparison.counts.tables import OutputAggregates, UnitAggregates
 from comparison.engines.grouping import (
@@ -53,6 +53,17 @@ def outputs_of(step: ir.Table, wanted: Sequence[str] | None) -> tuple[str, ...]:
     [row] = step.agg(**figures).to_pyarrow().to_pylist()
     scored = {name for place, (name, _side) in enumerate(columns) if row[f"n{place}"]}
     return tuple(name for name in names if name in scored)
+
+
+def named_segments(step: ir.Table) -> ir.Table:
+    """Drop the segments that no pair of the step names: they are those of other flags."""
+    names = [name for name in step.columns if name.startswith("segment.")]
+    if not names:
+        return step
+    counts = {f"n{place}": _[name].count() for place, name in enumerate(names)}
+    [row] = step.agg(**counts).to_pyarrow().to_pylist()
+    unnamed = [name for place, name in enumerate(names) if not row[f"n{place}"]]
+    return step.drop(*unnamed) if unnamed else step
 
 
 def is_finite(value: Any) -> Any:
@@ -190,6 +201,7 @@ class OutputCounts:
             joint=self._joint(laid),
             alarms=self._alarms(),
             segments=self._by_segment(),
+            coverage=coverage_counts(self.prepared, self.place),
             flips=flips,
             by_unit=by_unit,
             outside=outside,
@@ -197,7 +209,8 @@ class OutputCounts:
 
     @property
     def _label(self) -> dict[str, Any]:
-        return {"label": _.label} if "label" in self.prepared.columns else {}
+        name = f"label{self.place}"
+        return {"label": _[name]} if name in self.prepared.columns else {}
 
     @property
     def _decided(self) -> ir.Table:
@@ -274,12 +287,10 @@ def outside_counts(step: ir.Table, output: str) -> pd.DataFrame:
     return fetched(count_by(left_out, **alarms), CELLS)
 
 
-def flips_of(
-    step: ir.Table, output: str, labels: ir.Table | None, cutoff: datetime | None
-) -> pd.DataFrame:
+def flips_of(step: ir.Table, output: str, place: int, labels: JoinedLabels | None) -> pd.DataFrame:
     """Return the pairs whose alarms differ, those with the largest difference of scores first.
 
-    Pairs accepted from `cutoff` on are taken as not labelled.
+    Their labels are shown however young they are.
     """
     sides = {
         f"{side}_{name}": _[f"{side}_{what}.{output}"]
@@ -294,12 +305,9 @@ def flips_of(
     found = framed(largest.order_by(*order).limit(MOST_FLIPS).drop("size"), FLIPS)
     if labels is None or found.empty:
         return found
-    old = [True] * len(found) if cutoff is None else (found["time"] < cutoff).tolist()
     ids = found["request_id"].tolist()
-    rows = labels.filter(_.label_request_id.isin(ids)).to_pyarrow().to_pylist()
-    label_of = {row["label_request_id"]: row["label"] for row in rows}
-    label = [label_of.get(each) if known else None for each, known in zip(ids, old, strict=True)]
-    return found.assign(label=pd.array(label, dtype="boolean"))
+    known = labels.of_requests(place, ids)
+    return found.assign(label=pd.array([known.get(each) for each in ids], dtype="boolean"))
 
 
 def _scored(pairs: ir.Table, output: str) -> Any:

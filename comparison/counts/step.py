@@ -10,7 +10,6 @@ from ibis import _
 from comparison.counts.bins import duration_bins, duration_key, edge_bin
 from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.engines.grouping import (
-    COVERAGE,
     DURATIONS,
     FEATURES,
     NOISE,
@@ -73,14 +72,6 @@ def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:
         differs = ibis.ifelse(known & other, scores[first] != scores[second], known != other)
         tables.append(fetched(count_by(scores, differs=differs), NOISE).assign(output=output))
     return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
-
-
-def coverage_counts(prepared: ir.Table) -> pd.DataFrame:
-    """Count the pairs that are old enough for a label by served side and label."""
-    if "label" not in prepared.columns:
-        return stacked([], COVERAGE)
-    old = prepared.filter(_.old)
-    return fetched(count_by(old, served=_.served, label=_.label), COVERAGE)
 
 
 def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:

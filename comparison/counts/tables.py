@@ -36,6 +36,16 @@ class UnitAggregates:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownLabels:
+    """Count the labels whose request id has no pair, of all `given`, with ids of both kinds."""
+
+    count: int
+    given: int
+    labels: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OutputAggregates:
     """Count the pairs of one output in which both sides are `ok` and have a finite score.
 
@@ -48,6 +58,11 @@ class OutputAggregates:
         alarms    period (datetime64[ns, UTC], start of its hour), primary_alarm, candidate_alarm
                   (boolean, both known), label
         segments  segment, value (string, NA: not named), primary_alarm, candidate_alarm, label
+        coverage  served (string, NA), primary_alarm, candidate_alarm (boolean, NA: not both known),
+                  old (boolean: old enough for its label to count), label: the first pairs of all
+                  requests, answered or not; empty without labels of this output
+
+    The label of a pair that is too young is NA but in `coverage`.
 
     `flips` are the rows (request_id, time, primary_score, candidate_score, label) of at most 100
     pairs whose alarms differ, with the largest difference of scores, largest first.
@@ -62,6 +77,7 @@ class OutputAggregates:
     joint: pd.DataFrame
     alarms: pd.DataFrame
     segments: pd.DataFrame
+    coverage: pd.DataFrame
     flips: pd.DataFrame
     by_unit: UnitAggregates | None = None
     outside: pd.DataFrame | None = None
@@ -79,13 +95,11 @@ class Aggregates:
         workers    worker, first, last (sequence numbers, int64); n counts distinct ones
         durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls
         noise      output, differs (boolean): pairs whose sides ran the same model, both `ok`
-        coverage   served (string, NA), label (boolean, NA: not labelled): pairs old enough to be
-                   labelled; empty without labels
         features   feature, bin (int64; -1: missing): bins between the edges of `feature_edges`
 
     Duplicates (pairs whose span id occurred before) are counted in `duplicates` and left out of all
-    tables. `unknown_labels` counts labels whose request id has no pair,
-    `repeated_labels` pairs that follow another one of a labelled request.
+    tables. `unknown_labels` are labels whose request id has no pair (None: no labels were given),
+    `repeated_labels` counts pairs that follow another one of a labelled request.
     """
 
     flag: str
@@ -96,12 +110,13 @@ class Aggregates:
     workers: pd.DataFrame
     durations: pd.DataFrame
     noise: pd.DataFrame
-    coverage: pd.DataFrame
     features: pd.DataFrame
     feature_edges: Mapping[str, tuple[float, ...]]
     duplicates: int
-    unknown_labels: int
+    unknown_labels: UnknownLabels | None
     repeated_labels: int
     drawn: tuple[int, int] | None = None
     """(Given to the candidate, all) of the units that the flag draws; None where it draws
     requests."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of the labels that were given."""

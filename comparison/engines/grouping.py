@@ -64,7 +64,13 @@ PAIRS: Final[Dtypes] = {
 WORKERS: Final[Dtypes] = {"worker": "string", "first": "int64", "last": "int64"}
 DURATIONS: Final[Dtypes] = {"side": "string", "bin": "int64"}
 NOISE: Final[Dtypes] = {"output": "string", "differs": "boolean"}
-COVERAGE: Final[Dtypes] = {"served": "string", "label": "boolean"}
+COVERAGE: Final[Dtypes] = {
+    "served": "string",
+    "primary_alarm": "boolean",
+    "candidate_alarm": "boolean",
+    "old": "boolean",
+    "label": "boolean",
+}
 FEATURES: Final[Dtypes] = {"feature": "string", "bin": "int64"}
 """Columns of the tables of `comparison.counts.tables`, each but for its count `n`."""
 

@@ -1,6 +1,6 @@
 """The evidence of a step, built from the tables of counts of a window."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,9 @@ from comparison.evidence.calibration import calibrate
 from comparison.evidence.distribution import distribution
 from comparison.evidence.drift import References, drift
 from comparison.evidence.health import health
-from comparison.evidence.integrity import coverage, coverage_p, integrity
+from comparison.evidence.integrity import integrity
 from comparison.evidence.joint_counts import JointCounts
+from comparison.evidence.labelling import given_labels, labelling
 from comparison.evidence.notes import (
     of_drift,
     of_files,
@@ -29,7 +30,6 @@ from comparison.evidence.tails import tails
 from comparison.evidence.units import unit_alarms
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
-    Count,
     Evidence,
     Flip,
     Output,
@@ -65,11 +65,8 @@ def evidence(
     here = pairs.loc[pairs["rollout"] == rollout]
     window = _window(aggregates.flag, pairs, here, since, until, rollout)
     trust = integrity(aggregates, here, accounting, now or until)
-    covered = coverage(aggregates.coverage)
-    p = coverage_p(covered)
-    outputs = tuple(
-        _output(output, covered, p, aggregates.unknown_labels) for output in aggregates.outputs
-    )
+    outputs = tuple(_output(output) for output in aggregates.outputs)
+    given = given_labels(aggregates.unknown_labels, aggregates.label_columns)
     drifted = drift(aggregates.features, aggregates.feature_edges, references) if references else ()
     return Evidence(
         source=source,
@@ -83,9 +80,10 @@ def evidence(
             *of_files(aggregates, accounting),
             *of_models(trust),
             *(note for output in outputs for note in of_output(output)),
-            *of_labels(aggregates, outputs, contradicted),
+            *of_labels(aggregates, outputs, given, contradicted),
             *of_drift(drifted),
         ),
+        labels=given,
     )
 
 
@@ -110,9 +108,7 @@ def _window(
     )
 
 
-def _output(
-    output: OutputAggregates, covered: Mapping[str, Count], p: float | None, unknown: int
-) -> Output:
+def _output(output: OutputAggregates) -> Output:
     joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
     left_out = outside(output, alarms)
@@ -128,23 +124,19 @@ def _output(
         ),
         flips=_flips(output.flips),
         distribution=distribution(joint, sides, output.grid),
-        quality=_quality(output, joint, sides, covered, p, unknown),
+        quality=_quality(output, joint, sides),
         calibration=calibrate(sides["candidate"]),
         by_unit=unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None,
         outside=left_out.share if left_out else None,
         least=left_out.least if left_out and alarms else None,
         most=left_out.most if left_out and alarms else None,
         tails=tails(joint),
+        labelling=labelling(output.coverage),
     )
 
 
 def _quality(
-    output: OutputAggregates,
-    joint: JointCounts,
-    sides: Mapping[str, ScoreCounts],
-    covered: Mapping[str, Count],
-    p: float | None,
-    unknown: int,
+    output: OutputAggregates, joint: JointCounts, sides: Mapping[str, ScoreCounts]
 ) -> Quality | None:
     label = output.alarms["label"].astype("boolean")
     return quality(
@@ -152,9 +144,6 @@ def _quality(
         sides,
         caught=counted_alarms(output.alarms.loc[label.fillna(False)]),
         false_alarms=counted_alarms(output.alarms.loc[(~label).fillna(False)]),
-        unknown=unknown,
-        coverage=dict(covered),
-        coverage_p=p,
     )
 
 
@@ -162,13 +151,19 @@ def _segments(table: pd.DataFrame) -> tuple[SegmentAlarms, ...]:
     """Return segments in order of their names, the values with most pairs first."""
     found: list[SegmentAlarms] = []
     for segment, rows in table.groupby("segment", observed=True, sort=True):
-        alarms: list[tuple[Any, Paired]] = counted_by(rows, "value")
+        positive = rows.loc[rows["label"].fillna(False)]
+        caught = dict(_named(counted_by(positive, "value")))
+        alarms = _named(counted_by(rows, "value"))
         alarms.sort(key=lambda each: -each[1].pairs)
         found += [
-            SegmentAlarms(str(segment), None if pd.isna(value) else str(value), table)
+            SegmentAlarms(str(segment), value, table, caught.get(value, Paired(0, 0, 0, 0)))
             for value, table in alarms
         ]
     return tuple(found)
+
+
+def _named(tables: Iterable[tuple[Any, Paired]]) -> list[tuple[str | None, Paired]]:
+    return [(None if pd.isna(value) else str(value), table) for value, table in tables]
 
 
 def _flips(table: pd.DataFrame) -> tuple[Flip, ...]:

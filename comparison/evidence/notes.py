@@ -7,7 +7,7 @@ from typing import Final
 from comparison.counts.tables import Aggregates
 from comparison.evidence.number_format import p_value, percent, plural, span, values_or_range
 from comparison.pairs.accounting import Accounting
-from flags.gate.evidence import Drift, Integrity, Output, Quality, Window
+from flags.gate.evidence import Drift, GivenLabels, Integrity, Labelling, Output, Window
 
 COVERAGE_P: Final = 0.001
 """Below it, label coverage is said to depend on the served side."""
@@ -100,31 +100,47 @@ def threshold_note(output: str, side: str, thresholds: Sequence[float]) -> str:
 
 
 def of_labels(
-    aggregates: Aggregates, outputs: Sequence[Output], contradicted: int = 0
+    aggregates: Aggregates,
+    outputs: Sequence[Output],
+    given: GivenLabels | None,
+    contradicted: int = 0,
 ) -> Iterator[str]:
     """Yield notes on labels that fit no pair, or say less than it seems."""
     if contradicted:
         requests = plural(contradicted, "request")
         yield f"{requests} with labels that contradict each other: the last one counts"
-    if aggregates.unknown_labels:
-        yield f"{plural(aggregates.unknown_labels, 'label')} belong to no pair"
+    if given is not None:
+        yield from _of_given(given, [output.name for output in outputs])
     if aggregates.repeated_labels:
         yield (
             f"{plural(aggregates.repeated_labels, 'pair')} repeat the id of a labelled request: "
             "its label counts once, for the first pair"
         )
-    qualities = [output.quality for output in outputs if output.quality]
-    if not aggregates.coverage.empty and not qualities:
-        yield "labels were given, but none of a pair with a score on both sides"
-    for quality in qualities[:1]:
-        yield from _of_coverage(quality)
-    for output in outputs:
+    labelled = [output for output in outputs if output.labelling]
+    if labelled and not any(output.quality for output in labelled):
+        yield "labels were given, but none that counts is of a pair with a score on both sides"
+    for output in labelled:
+        if output.labelling:
+            yield from _of_coverage(output.name, output.labelling)
         if output.quality and output.quality.positives in (0, output.quality.labelled):
             which = "positive" if output.quality.positives else "negative"
             yield (
                 f"{output.name}: all {output.quality.labelled:,} labels are {which}: they say "
                 "nothing about how well either side tells one from the other"
             )
+
+
+def _of_given(given: GivenLabels, outputs: Sequence[str]) -> Iterator[str]:
+    if given.unknown:
+        example = ""
+        if given.unknown_ids and given.pair_ids:
+            example = f", e.g. {given.unknown_ids[0]!r}; a pair has {given.pair_ids[0]!r}"
+        yield f"{plural(given.unknown, 'label')} belong to no pair{example}"
+    others = [
+        name for name in given.columns if name != "label" and name.partition(".")[2] not in outputs
+    ]
+    if others and outputs:
+        yield f"{_listed(others)}: no such output here, only {_listed(outputs)}"
 
 
 def of_drift(drift: Sequence[Drift]) -> Iterator[str]:
@@ -137,16 +153,16 @@ def of_drift(drift: Sequence[Drift]) -> Iterator[str]:
             )
 
 
-def _of_coverage(quality: Quality) -> Iterator[str]:
-    if quality.coverage_p is None or quality.coverage_p >= COVERAGE_P:
+def _of_coverage(output: str, labelling: Labelling) -> Iterator[str]:
+    if labelling.coverage_p is None or labelling.coverage_p >= COVERAGE_P:
         return
     shares = " and ".join(
         f"{percent(count.rate)} of what the {side} served"
-        for side, count in quality.coverage.items()
+        for side, count in labelling.coverage.items()
     )
     yield (
-        f"the answer decides what gets labelled: labels for {shares} (p "
-        f"{p_value(quality.coverage_p)}), so recall may favour a side"
+        f"{output}: the answer decides what gets labelled: labels for {shares} (p "
+        f"{p_value(labelling.coverage_p)}), so recall may favour a side"
     )
 
 

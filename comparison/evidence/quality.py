@@ -25,15 +25,10 @@ def quality(
     sides: Mapping[str, ScoreCounts],
     caught: Paired,
     false_alarms: Paired,
-    *,
-    unknown: int,
-    coverage: dict[str, Count],
-    coverage_p: float | None,
 ) -> Quality | None:
     """Compare both sides on the labelled pairs, None without any.
 
-    `caught` and `false_alarms` are the alarms of the labelled pairs, by label; the rest is given to
-    the evidence as it is.
+    `caught` and `false_alarms` are the alarms of the labelled pairs, by label.
     """
     labelled = joint.labelled
     if not labelled.total:
@@ -45,7 +40,6 @@ def quality(
     return Quality(
         labelled=labelled.total,
         positives=labelled.positive.total,
-        unknown=unknown,
         primary=primary,
         candidate=candidate,
         caught=caught,
@@ -56,8 +50,6 @@ def quality(
             caught.primary_only + false_alarms.candidate_only,
             caught.candidate_only + false_alarms.primary_only,
         ),
-        coverage=coverage,
-        coverage_p=coverage_p,
     )
 
 

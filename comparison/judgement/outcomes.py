@@ -156,7 +156,8 @@ def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetri
             {
                 "request_id": labels.frame["request_id"].astype("string"),
                 "unit": pd.array([None] * len(labels.frame), dtype="string"),
-                "value": labels.frame["label"].to_numpy(dtype=np.float64),
+                # Of several outputs, whether any was positive: none may depend on who answered.
+                "value": labels.frame[list(labels.columns)].max(axis=1).to_numpy(dtype=np.float64),
                 "time": pd.array([None] * len(labels.frame), dtype="Int64"),
             }
         ),

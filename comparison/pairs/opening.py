@@ -27,7 +27,7 @@ def find_files(source: Path) -> list[Path]:
         raise PairsUnreadableError(source, "no such file or folder")
     if not source.is_dir():
         return [source]
-    every = sorted(_below(source))
+    every = sorted(below(source))
     found = {path.resolve(): path for path in reversed(every) if path.name.endswith(NAMES)}
     others = [path for path in every if not path.name.endswith((*NAMES, *_OURS))]
     if others and not found:
@@ -52,8 +52,11 @@ def is_compressed(path: Path) -> bool:
     return path.suffix in (".gz", ".zst")
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, each folder once however many links lead to it."""
+def below(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, each folder once however many links lead to it.
+
+    Files and folders whose names begin with a dot are left out.
+    """
     entered = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(parent)

@@ -8,6 +8,7 @@ from flags.gate.checks.capacity import capacity_checks
 from flags.gate.checks.distribution import distribution_checks
 from flags.gate.checks.health import health_checks
 from flags.gate.checks.integrity import integrity_checks
+from flags.gate.checks.labels import label_checks
 from flags.gate.checks.operational import operational_checks
 from flags.gate.checks.outcomes import outcome_checks
 from flags.gate.checks.quality import quality_checks
@@ -26,6 +27,7 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
     order = (
         *operational_checks(evidence.operational, playbook),
         *integrity_checks(evidence, playbook, step),
+        *label_checks(evidence),
     )
     checks = (
         *outcome_checks(evidence, playbook, step),

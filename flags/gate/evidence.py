@@ -159,6 +159,8 @@ class SegmentAlarms:
     segment: str
     value: str | None
     alarms: Paired
+    caught: Paired = Paired(0, 0, 0, 0)
+    """Alarms among those whose label counts and is positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +239,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Say how right both sides are on the pairs whose label has come.
+    """Say how right both sides are on the pairs whose label has come, and counts.
 
     `caught` counts alarms among the positives, `false_alarms` among the negatives, paired: recall
     and false alarm rate are compared on these. `average_precision_difference` (candidate less
-    primary) has a paired bootstrap interval and its standard error. `coverage` counts, by served
-    side, the pairs with a label: where it differs, the answer decides what gets labelled.
+    primary) has a paired bootstrap interval and its standard error. All of it is of the labelled
+    pairs alone: `Labelling` says what they stand for.
     """
 
     labelled: int
     positives: int
-    unknown: int
-    """Labels whose request id has no pair."""
     primary: SideQuality
     candidate: SideQuality
     caught: Paired
@@ -257,10 +257,56 @@ class Quality:
     standard_error: float | None
     mcnemar_mid_p: float
     """Of right and wrong alarms: whether the flips favour a side."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCell:
+    """Count pairs by who answered and by both alarms: all of them, and those with a label.
+
+    Alarms are None where they are not known of both sides, `served` where nobody answered.
+    """
+
+    served: str | None
+    primary_alarm: bool | None
+    candidate_alarm: bool | None
+    pairs: int
+    positives: int
+    negatives: int
+
+    @property
+    def labelled(self) -> int:
+        """Count the pairs with a label."""
+        return self.positives + self.negatives
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """Say which pairs have a label of an output: of those old enough for one, and of the others.
+
+    Labels of the `young` do not count yet: which of them come early is not known.
+    """
+
+    old: tuple[LabelledCell, ...]
+    young: tuple[LabelledCell, ...]
     coverage: Mapping[str, Count]
     """By served side, labelled of all pairs old enough to be labelled."""
     coverage_p: float | None
     """Fisher's exact test that the coverage does not depend on the served side."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLabels:
+    """Say what became of the labels that were given."""
+
+    requests: int
+    """Request ids with a label."""
+    unknown: int
+    """Of these, those of no pair."""
+    unknown_ids: tuple[str, ...] = ()
+    pair_ids: tuple[str, ...] = ()
+    """Some request ids of pairs, to hold against those."""
+    columns: tuple[str, ...] = ("label",)
+    """Columns that hold labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +393,8 @@ class Output:
     outside: Count | None = None
     """Pairs in which a side decided nothing: failed, shed, without score or threshold."""
     tails: tuple[Tail, ...] = ()
+    labelling: Labelling | None = None
+    """None where no label is about this output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,3 +522,5 @@ class Evidence:
     """By metric, over all rollouts at which both sides answered."""
     labels_by_side: OutcomeMetric | None = None
     """The labels, taken as outcomes: the truth must not depend on who answered."""
+    labels: GivenLabels | None = None
+    """None where none were given."""

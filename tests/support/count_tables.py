@@ -55,7 +55,13 @@ TABLES: dict[str, dict[str, str]] = {
     "workers": {"worker": "string", "first": "int64", "last": "int64"},
     "durations": {"side": "string", "bin": "int64"},
     "noise": {"output": "string", "differs": "boolean"},
-    "coverage": {"served": "string", "label": "boolean"},
+    "coverage": {
+        "served": "string",
+        "primary_alarm": "boolean",
+        "candidate_alarm": "boolean",
+        "old": "boolean",
+        "label": "boolean",
+    },
     "features": {"feature": "string", "bin": "int64"},
 }
 
@@ -84,8 +90,12 @@ def output(
     hours: int = 24,
     segments: Mapping[str, Sequence[str | None]] | None = None,
     name: str = OUTPUT,
+    served: str = "primary",
 ) -> OutputAggregates:
-    """Count scores of shape (n,) each; pairs with a score that is not finite are unscored."""
+    """Count scores of shape (n,) each; pairs with a score that is not finite are unscored.
+
+    With labels, all pairs are old enough for one.
+    """
     scores = [np.asarray(side, dtype=np.float64) for side in (primary, candidate)]
     scored = np.isfinite(scores[0]) & np.isfinite(scores[1])
     first, second = (side[scored] for side in scores)
@@ -122,6 +132,9 @@ def output(
         ),
         alarms=count("alarms", {"period": time[rows].floor("h"), **alarms, "label": of_rows}),
         segments=_segments(segments or {}, rows, {**alarms, "label": of_rows}),
+        coverage=_coverage(served, rows, alarms, label)
+        if labels is not None
+        else rows_of("coverage", []),
         flips=_flips(scores, rows, time, of_rows),
     )
 
@@ -147,6 +160,18 @@ def score_counts(
             "low": ends.transform("min"),
             "high": ends.transform("max"),
         },
+    )
+
+
+def _coverage(
+    served: str, rows: npt.NDArray[Any], alarms: dict[str, Any], label: Any
+) -> pd.DataFrame:
+    known: dict[str, Any] = {name: pd.array([None] * len(label), "boolean") for name in alarms}
+    if len(rows):
+        known = {name: pd.array(fired, "boolean") for name, fired in alarms.items()}
+    return count(
+        "coverage",
+        {"served": [served] * len(label), **known, "old": [True] * len(label), "label": label},
     )
 
 
@@ -211,9 +236,9 @@ def aggregates(*outputs: OutputAggregates, **changes: Any) -> Aggregates:
         "pairs": pairs({"n": int(outputs[0].joint["n"].sum())}) if outputs else pairs(),
         "feature_edges": {},
         "duplicates": 0,
-        "unknown_labels": 0,
+        "unknown_labels": None,
         "repeated_labels": 0,
     }
-    for name in ("workers", "durations", "noise", "coverage", "features"):
+    for name in ("workers", "durations", "noise", "features"):
         usual[name] = rows_of(name, [])
     return Aggregates(**{**usual, **changes})

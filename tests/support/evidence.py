@@ -55,7 +55,6 @@ def quality(caught: Paired = CAUGHT, labelled: int = 100_000, **changes: Any) ->
         Quality(
             labelled=labelled,
             positives=caught.pairs,
-            unknown=0,
             primary=side_quality(),
             candidate=side_quality(),
             caught=caught,
@@ -63,8 +62,6 @@ def quality(caught: Paired = CAUGHT, labelled: int = 100_000, **changes: Any) ->
             average_precision_difference=Interval(0.05, 0.03, 0.07),
             standard_error=0.01,
             mcnemar_mid_p=0.5,
-            coverage={"primary": Count(900, 1_000), "candidate": Count(90, 100)},
-            coverage_p=1.0,
         ),
         **changes,
     )

@@ -10,15 +10,21 @@ import pytest
 
 from comparison.counts.bins import duration_bins
 from comparison.counts.score_grid import ScoreGrid
-from comparison.counts.tables import Aggregates, OutputAggregates, UnitAggregates
+from comparison.counts.tables import (
+    Aggregates,
+    OutputAggregates,
+    UnitAggregates,
+    UnknownLabels,
+)
 from comparison.pairs.reader import AllPairs
 
 SIDES = ("primary", "candidate")
-TABLES = ("pairs", "workers", "durations", "noise", "coverage", "features")
-OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "flips", "outside")
+CELLS = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
+COVERAGE = {"served": "string", **CELLS, "old": "boolean", "label": "boolean"}
+TABLES = ("pairs", "workers", "durations", "noise", "features")
+OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "coverage", "flips", "outside")
 UNIT_TABLES = ("blocks", "once", "segments")
 UNIT_FIGURES = ("units", "requests", "block")
-CELLS = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
 HOUR = 3_600_000_000_000
 
 
@@ -81,29 +87,41 @@ def reference(
     later = step["time"] > step.groupby("request_id")["time"].transform("min")
     later &= step["request_id"].isin(known)
     old &= ~later
-    step["label"] = step["request_id"].map(known).astype("boolean").where(old)
-    of_flag = every.frame.loc[every.frame["flag"] == flag, "request_id"]
+    step["known"] = step["request_id"].map(known).astype("boolean").where(~later)
+    step["label"] = step["known"].where(old)
+    step["flip_label"] = step["request_id"].map(known).astype("boolean")
+    step["old"] = old
+    step["later"] = later
+    unnamed = [name for name in step if name.startswith("segment.") and not step[name].count()]
+    step = step.drop(columns=unnamed)
     outputs = [name for name in every.outputs if _has_scores(step, name)]
     again = _in_window(every.repeated, since, until)
     return Aggregates(
         flag=flag,
         since=since,
         until=until,
-        outputs=tuple(_output(step, name) for name in outputs),
+        outputs=tuple(
+            _output(step, name, labelled=labels is not None and len(outputs) == 1)
+            for name in outputs
+        ),
         pairs=_pairs(pairs),
         workers=_workers(every.frame, window),
         durations=_durations(step),
         noise=_noise(step, outputs),
-        coverage=_count(step.loc[old], {"served": "string", "label": "boolean"})
-        if labels is not None
-        else _count(step.iloc[:0], {"served": "string", "label": "boolean"}),
         features=_features(step, edges),
         feature_edges={name: tuple(each) for name, each in edges.items()},
         duplicates=int((again["flag"] == flag).sum()),
-        unknown_labels=len(set(known) - set(of_flag)),
+        unknown_labels=None if labels is None else _unknown(set(known), every.frame["request_id"]),
         repeated_labels=int(later.sum()),
+        label_columns=() if labels is None else ("label",),
         drawn=_drawn(step),
     )
+
+
+def _unknown(given: set[str], ids: "pd.Series[str]") -> UnknownLabels:
+    without = sorted(given - set(ids))
+    pairs = sorted(ids.dropna())[:3] if without else []
+    return UnknownLabels(len(without), len(given), tuple(without[:3]), tuple(pairs))
 
 
 def _in_window(frame: pd.DataFrame, since: datetime | None, until: datetime | None) -> pd.DataFrame:
@@ -129,7 +147,7 @@ def _has_scores(step: pd.DataFrame, output: str) -> bool:
     return any(name in step and bool(step[name].notna().any()) for name in names)
 
 
-def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
+def _output(step: pd.DataFrame, output: str, *, labelled: bool) -> OutputAggregates:
     scores = {side: step[f"{side}_score.{output}"] for side in SIDES}
     ok = (step["primary_status"] == "ok") & (step["candidate_status"] == "ok")
     scored = ok & np.isfinite(scores["primary"]) & np.isfinite(scores["candidate"])
@@ -149,6 +167,7 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
             **{f"{side}_alarm": alarms[side].to_numpy() for side in SIDES},
             **{f"{side}_score": scores[side].to_numpy() for side in SIDES},
             "label": step["label"].to_numpy(),
+            "flip_label": step["flip_label"].to_numpy(),
             "period": step["time"].dt.floor("h").to_numpy(),
             "time": step["time"].to_numpy(),
             "request_id": step["request_id"].to_numpy(),
@@ -179,6 +198,9 @@ def _output(step: pd.DataFrame, output: str) -> OutputAggregates:
             },
         ),
         segments=_segments(step, table, decided),
+        coverage=_coverage(step, table, decided)
+        if labelled
+        else _count(pd.DataFrame({name: [] for name in COVERAGE}), COVERAGE),
         flips=_flips(table.loc[decided]),
         by_unit=_units(step, table.loc[decided]) if used["candidate"] else None,
         outside=_outside(step, table, decided),
@@ -300,11 +322,20 @@ def _segments(step: pd.DataFrame, table: pd.DataFrame, rows: Any) -> pd.DataFram
     return pd.concat(parts, ignore_index=True)
 
 
+def _coverage(step: pd.DataFrame, table: pd.DataFrame, decided: Any) -> pd.DataFrame:
+    alarms = {
+        name: table[name].astype("boolean").where(decided) for name in COVERAGE if "alarm" in name
+    }
+    held = step.assign(**alarms, label=step["known"])
+    return _count(held.loc[~step["later"]], COVERAGE)
+
+
 def _flips(decided: pd.DataFrame) -> pd.DataFrame:
     differ = decided.loc[decided["primary_alarm"] != decided["candidate_alarm"]].copy()
     differ["size"] = (differ["primary_score"] - differ["candidate_score"]).abs()
     largest = differ.sort_values(["size", "time", "request_id"], ascending=[False, True, True])
     names = ["request_id", "time", "primary_score", "candidate_score", "label"]
+    largest = largest.assign(label=largest["flip_label"])
     found = largest.head(100)[names].reset_index(drop=True)
     return found.astype({"request_id": "string", "label": "boolean"})
 

@@ -1,5 +1,6 @@
 """Simulate windows for the outputs to show: from a plausible week to hostile strings."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from comparison.evidence.labelling import coverage, coverage_p
 from comparison.evidence.statistics import mcnemar_mid_p
 from flags.gate.evidence import (
     DURATION_EDGES,
@@ -21,6 +23,8 @@ from flags.gate.evidence import (
     Health,
     Integrity,
     Interval,
+    LabelledCell,
+    Labelling,
     Output,
     Paired,
     Period,
@@ -109,6 +113,7 @@ def output(
         flips=_flips(scores, alarms, labels) if alarms else (),
         distribution=_distribution(scores),
         quality=_quality(scores, alarms) if labels and alarms else None,
+        labelling=_labelling(scores, alarms) if labels and alarms else None,
         calibration=_calibration(scores, labels) if alarms else None,
     )
 
@@ -188,7 +193,6 @@ def _quality(scores: Scores, alarms: tuple[Truths, Truths]) -> Quality:
     return Quality(
         labelled=pairs,
         positives=int(positive.sum()),
-        unknown=12,
         primary=primary,
         candidate=candidate,
         caught=paired(alarms[0][positive], alarms[1][positive]),
@@ -196,12 +200,24 @@ def _quality(scores: Scores, alarms: tuple[Truths, Truths]) -> Quality:
         average_precision_difference=Interval(0.089, 0.071, 0.107),
         standard_error=0.009,
         mcnemar_mid_p=mcnemar_mid_p(right.primary_only, right.candidate_only),
-        coverage={
-            "primary": Count(pairs * 81 // 100, pairs * 9 // 10),
-            "candidate": Count(pairs * 88 // 1000, pairs // 10),
-        },
-        coverage_p=0.14,
     )
+
+
+def _labelling(scores: Scores, alarms: tuple[Truths, Truths]) -> Labelling:
+    """Label nine of ten pairs, whoever answered: the candidate in one of ten."""
+    rows = np.arange(len(scores.positive))
+    cells = []
+    for served, chosen in (("candidate", rows % 10 == 3), ("primary", rows % 10 != 3)):
+        for fired in itertools.product((False, True), repeat=2):
+            cell = chosen & (alarms[0] == fired[0]) & (alarms[1] == fired[1])
+            known = cell & (rows // 10 % 10 != 7)
+            positives = int((known & scores.positive).sum())
+            total = int(cell.sum())
+            cells.append(
+                LabelledCell(served, *fired, total, positives, int(known.sum()) - positives)
+            )
+    covered = coverage(tuple(cells))
+    return Labelling(tuple(cells), (), covered, coverage_p(covered))
 
 
 def _side_quality(score: Floats, fired: Truths, positive: Truths, volume: int) -> SideQuality:
@@ -358,10 +374,10 @@ def one_sided_labels() -> Evidence:
         caught=Paired(0, 0, 0, 0),
         average_precision_difference=Interval(None, None, None),
         standard_error=None,
-        coverage={"primary": Count(4_500, 4_500), "candidate": Count(0, 500)},
-        coverage_p=1e-300,
     )
-    return evidence(5_000, (replace(made, quality=quality),))
+    covered = {"primary": Count(4_500, 4_500), "candidate": Count(0, 500)}
+    labelling = Labelling((), (), covered, 1e-300)
+    return evidence(5_000, (replace(made, quality=quality, labelling=labelling),))
 
 
 def constant_scores() -> Evidence:

@@ -4,13 +4,15 @@ from rich.console import Console
 
 from comparison.evidence.number_format import number, p_value, percent, signed
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
-from flags.gate.evidence import Count, Output, Quality
+from flags.gate.evidence import Count, Labelling, Output, Quality
 
 
 def print_quality(output: Output, console: Console) -> None:
     """Print what labels show of an output, and the offer; nothing without either."""
     if output.quality:
         _print_quality(output.name, output.quality, console)
+    if output.labelling and output.labelling.coverage:
+        _print_coverage(output.labelling, console)
     if output.calibration:
         _print_offer(output, console)
 
@@ -32,7 +34,12 @@ def _print_quality(name: str, quality: Quality, console: Console) -> None:
         f"{signed(gap.value)} (95 % CI {signed(gap.low)} to {signed(gap.high)}), McNemar mid-p "
         f"{p_value(quality.mcnemar_mid_p)}",
     )
-    covered = ", ".join(f"{side} {percent(count.rate)}" for side, count in quality.coverage.items())
+
+
+def _print_coverage(labelling: Labelling, console: Console) -> None:
+    covered = ", ".join(
+        f"{side} {percent(count.rate)}" for side, count in labelling.coverage.items()
+    )
     note(console, f"labelled by who answered: {covered}")
 
 

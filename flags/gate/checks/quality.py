@@ -5,7 +5,7 @@ from typing import Final
 
 from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import Evidence, Output, Paired, Quality
+from flags.gate.evidence import Evidence, Labelling, Output, Paired
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent
 from flags.gate.sequences import DifferenceSequence, NormalSequence
 from flags.gate.sequences.normal import NONE
@@ -71,21 +71,21 @@ def _quality(evidence: Evidence, output: Output, playbook: Playbook, step: Step)
         output=output.name,
         required=required,
     ).answer(playbook.error_rate)
-    if quality and required:
-        yield from _coverage(output.name, quality, gate.advance.label_coverage_gap)
+    if output.labelling and required:
+        yield from _coverage(output.name, output.labelling, gate.advance.label_coverage_gap)
 
 
-def _coverage(output: str, quality: Quality, limit: float) -> Iterator[Check]:
+def _coverage(output: str, labelling: Labelling, limit: float) -> Iterator[Check]:
     """Check whether the share of labelled pairs depends on the side that answered."""
-    rates = {side: count.rate for side, count in quality.coverage.items()}
+    rates = {side: count.rate for side, count in labelling.coverage.items()}
     primary, candidate = rates.get("primary"), rates.get("candidate")
-    if primary is None or candidate is None or quality.coverage_p is None:
+    if primary is None or candidate is None or labelling.coverage_p is None:
         return
     gap = abs(candidate - primary)
     yield plain(
         "label_coverage_gap",
-        Outcome.FAIL if gap > limit and quality.coverage_p < _COVERAGE_P else Outcome.PASS,
-        sum(count.total for count in quality.coverage.values()),
+        Outcome.FAIL if gap > limit and labelling.coverage_p < _COVERAGE_P else Outcome.PASS,
+        sum(count.total for count in labelling.coverage.values()),
         f"labels have come for {percent(candidate)} % of what the candidate served and "
         f"{percent(primary)} % of what the primary served, limit {percent(limit)} points apart",
         figure=gap,

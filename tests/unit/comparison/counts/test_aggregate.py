@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 
 import comparison.counts.outputs
 from comparison.counts.aggregate import aggregate
-from comparison.counts.tables import Aggregates
+from comparison.counts.tables import Aggregates, UnknownLabels
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs
 from comparison.engines.tables import TablePairs
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
+from comparison.evidence.build import evidence
 from comparison.evidence.notes import of_labels
 from comparison.labels import Labels
+from comparison.pairs.columns import SIDES
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all, read_pairs
 from flags.export import attributes
@@ -280,11 +282,67 @@ def test_a_label_counts_once_for_a_request_that_was_repeated(tmp_path: Path) -> 
     found = question.asked(FramePairs(read_all(tmp_path / "pairs")))
     assert_equal(found, question.expected(tmp_path / "pairs"))
     assert found.repeated_labels == 2
-    assert found.coverage["n"].sum() == 3
+    assert found.outputs[0].coverage["n"].sum() == 3
     labels = found.outputs[0].alarms
     assert labels.loc[labels["label"].fillna(False), "n"].sum() == 2
-    [note] = [each for each in of_labels(found, ()) if "repeat" in each]
+    [note] = [each for each in of_labels(found, (), None) if "repeat" in each]
     assert note.startswith("2 pairs repeat the id of a labelled request")
+
+
+def test_each_output_counts_its_own_labels(tmp_path: Path) -> None:
+    file = PairFile(tmp_path / "pairs")
+    for cat in (0.9, 0.2, 0.7, 0.1):
+        file.pair(*(Scored({"cat": cat, "dog": 1 - cat}) for _ in SIDES))
+    source = FramePairs(read_all(tmp_path / "pairs"))
+    ids = [f"worker-1-request-{n}" for n in range(1, 5)]
+    frame = pd.DataFrame(
+        {
+            "request_id": ids,
+            "label.cat": pd.array([True, False, None, None], "boolean"),
+            "label.dog": pd.array([None, True, False, None], "boolean"),
+        }
+    )
+    found = aggregate(source, labels=Labels("labels", frame))
+    caught = {
+        each.name: {
+            (bool(row.primary_alarm), None if pd.isna(row.label) else bool(row.label)): row.n
+            for row in each.alarms.itertuples()
+        }
+        for each in found.outputs
+    }
+    assert caught["cat"] == {(True, True): 1, (False, False): 1, (True, None): 1, (False, None): 1}
+    assert caught["dog"] == {(True, True): 1, (False, False): 1, (True, None): 1, (False, None): 1}
+    one = frame[["request_id", "label.cat"]].rename(columns={"label.cat": "label"})
+    found = aggregate(source, labels=Labels("labels", one))
+    assert [each.coverage.empty for each in found.outputs] == [True, True]
+    assert all(each.alarms["label"].isna().all() for each in found.outputs)
+
+
+@pytest.mark.parametrize("kind", ["files", "compacted", "table"])
+def test_two_flags_in_one_folder_do_not_touch_each_other(tmp_path: Path, kind: str) -> None:
+    """Segments, outputs and labels of another flag are nothing to this one."""
+    for flag, output, segment in (("a", "fraud", "channel"), ("b", "churn", "country")):
+        file = PairFile(tmp_path / "pairs", f"worker-{flag}", flag=flag)
+        for score in (0.2, 0.8):
+            file.pair(*(Scored({output: score}) for _ in SIDES), segments={segment: "x"})
+    source = sources(tmp_path / "pairs", tmp_path / "into")[kind]
+    frame = pd.DataFrame(
+        {
+            "request_id": [f"worker-{flag}-request-1" for flag in "ab"],
+            "label.fraud": pd.array([True, None], "boolean"),
+            "label.churn": pd.array([None, False], "boolean"),
+        }
+    )
+    found = aggregate(source, flag="a", labels=Labels("labels", frame))
+    [output] = found.outputs
+    assert output.name == "fraud"
+    assert output.segments["segment"].tolist() == ["channel", "channel"]
+    assert output.coverage["n"].sum() == 2
+    assert found.unknown_labels == UnknownLabels(0, 2)
+    [built] = evidence(
+        found, source="pairs", since=FIRST, until=FIRST + timedelta(days=1), rollout=10.0
+    ).outputs
+    assert [(each.segment, each.value) for each in built.segments] == [("channel", "x")]
 
 
 @pytest.mark.parametrize("kind", ["files", "compacted"])
@@ -298,8 +356,8 @@ def test_no_pairs_make_empty_tables(tmp_path: Path, kind: str) -> None:
     )
     found = aggregate(source, labels=Labels("labels", labelled(x=True)), feature_edges=EDGES)
     assert found.outputs == ()
-    assert found.unknown_labels == 1
-    for table in (found.pairs, found.workers, found.durations, found.coverage, found.features):
+    assert found.unknown_labels == UnknownLabels(1, 1, ("x",), ())
+    for table in (found.pairs, found.workers, found.durations, found.features):
         assert table.empty
 
 

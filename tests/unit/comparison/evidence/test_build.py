@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.tables import Aggregates
+from comparison.counts.tables import Aggregates, UnknownLabels
 from comparison.evidence.alarms import counted_alarms
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import FeatureReference, References
 from comparison.pairs.accounting import Accounting, Worker
-from flags.gate.evidence import DURATION_EDGES, Count, Evidence, Paired
+from flags.gate.evidence import DURATION_EDGES, Count, Evidence, GivenLabels, LabelledCell, Paired
 from tests.support.count_tables import (
     FLAG,
     OUTPUT,
@@ -261,20 +261,32 @@ class TestLabels:
         primary, candidate, truth = fraud()
         labels = [None if row % 5 == 0 else bool(each) for row, each in enumerate(truth)]
         covered = rows_of(
-            "coverage", [("primary", True, 60), ("primary", None, 10), ("candidate", None, 4)]
+            "coverage",
+            [
+                ("primary", True, False, True, True, 60),
+                ("primary", None, None, True, None, 10),
+                ("candidate", True, True, True, None, 4),
+                ("candidate", True, True, False, False, 5),
+            ],
         )
-        counted = output(primary, candidate, labels)
-        found = taken(aggregates(counted, coverage=covered, unknown_labels=9))
+        counted = replace(output(primary, candidate, labels), coverage=covered)
+        unknown = UnknownLabels(9, 70, ("007",), ("7",))
+        found = taken(aggregates(counted, unknown_labels=unknown))
         quality = found.outputs[0].quality
         assert quality is not None
         known = np.array([each is not None for each in labels])
         assert quality.caught.pairs == quality.positives == (truth & known).sum()
         assert quality.false_alarms.pairs == (~truth & known).sum()
         assert quality.caught.candidate.count == ((candidate >= 0.5) & truth & known).sum()
-        assert quality.coverage == {"primary": Count(60, 70), "candidate": Count(0, 4)}
-        assert quality.coverage_p is not None
-        assert quality.unknown == 9
-        assert "9 labels belong to no pair" in found.notes
+        labelling = found.outputs[0].labelling
+        assert labelling is not None
+        assert labelling.coverage == {"primary": Count(60, 70), "candidate": Count(0, 4)}
+        assert labelling.coverage_p is not None
+        assert LabelledCell("primary", True, False, 60, 60, 0) in labelling.old
+        assert LabelledCell("primary", None, None, 10, 0, 0) in labelling.old
+        assert labelling.young == (LabelledCell("candidate", True, True, 5, 0, 5),)
+        assert found.labels == GivenLabels(70, 9, ("007",), ("7",), ("label",))
+        assert "9 labels belong to no pair, e.g. '007'; a pair has '7'" in found.notes
         assert found.outputs[0].calibration is not None
         assert found.outputs[0].calibration.recall is not None
 
@@ -282,10 +294,14 @@ class TestLabels:
         primary, candidate, truth = fraud(300)
         covered = rows_of(
             "coverage",
-            [("primary", False, 900), ("candidate", True, 300), ("candidate", None, 600)],
+            [
+                ("primary", None, None, True, False, 900),
+                ("candidate", None, None, True, True, 300),
+                ("candidate", None, None, True, None, 600),
+            ],
         )
-        counted = output(primary, candidate, truth.tolist())
-        said = " ".join(taken(aggregates(counted, coverage=covered)).notes)
+        counted = replace(output(primary, candidate, truth.tolist()), coverage=covered)
+        said = " ".join(taken(aggregates(counted)).notes)
         assert (
             "labels for 100 % of what the primary served and 33.33 % of what the candidate" in said
         )
@@ -302,9 +318,11 @@ class TestLabels:
         assert said == ("2 requests with labels that contradict each other: the last one counts",)
 
     def test_labels_of_no_compared_pair_are_told(self) -> None:
-        covered = rows_of("coverage", [("primary", None, 5)])
-        said = taken(aggregates(output([0.1], [0.2]), coverage=covered)).notes
-        assert "labels were given, but none of a pair with a score on both sides" in said
+        covered = rows_of("coverage", [("primary", None, None, True, None, 5)])
+        counted = replace(output([0.1], [0.2]), coverage=covered)
+        said = taken(aggregates(counted, unknown_labels=UnknownLabels(0, 3))).notes
+        wanted = "labels were given, but none that counts is of a pair with a score on both sides"
+        assert wanted in said
 
 
 class TestDrift:

@@ -3,9 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from comparison.evidence.integrity import coverage, coverage_p
-from flags.gate.evidence import Count
-from tests.support.count_tables import rows_of
+from comparison.evidence.labelling import coverage, coverage_p
+from flags.gate.evidence import Count, LabelledCell
 
 counts = st.integers(0, 60)
 
@@ -14,15 +13,12 @@ counts = st.integers(0, 60)
 @given(counts, counts, counts, counts)
 def test_the_test_equals_fisher_s(labelled: int, rest: int, other: int, other_rest: int) -> None:
     found = coverage(
-        rows_of(
-            "coverage",
-            [
-                ("primary", True, labelled),
-                ("primary", None, rest),
-                ("candidate", False, other),
-                ("candidate", None, other_rest),
-                (None, None, 5),
-            ],
+        (
+            LabelledCell("primary", True, True, labelled, labelled, 0),
+            LabelledCell("primary", None, None, rest, 0, 0),
+            LabelledCell("candidate", False, True, other, 0, other),
+            LabelledCell("candidate", False, False, other_rest, 0, 0),
+            LabelledCell(None, None, None, 5, 0, 0),
         )
     )
     table = {"primary": Count(labelled, labelled + rest)} if labelled + rest else {}
@@ -42,7 +38,7 @@ def test_the_test_equals_fisher_s(labelled: int, rest: int, other: int, other_re
 
 
 def test_one_side_that_served_everything_cannot_be_tested() -> None:
-    found = coverage(rows_of("coverage", [("primary", True, 7), ("primary", None, 3)]))
+    found = coverage((LabelledCell("primary", True, True, 10, 7, 0),))
     assert found == {"primary": Count(7, 10)}
     assert coverage_p(found) is None
     assert coverage_p({}) is None

@@ -50,9 +50,6 @@ def made(
         ScoreCounts.of(counted.scores),
         caught=counted_alarms(counted.alarms.loc[label.fillna(False)]),
         false_alarms=counted_alarms(counted.alarms.loc[(~label).fillna(False)]),
-        unknown=3,
-        coverage={},
-        coverage_p=None,
     )
     return found, primary, candidate
 
@@ -109,7 +106,7 @@ def test_a_quality_equals_the_reference_libraries(
         assert found is None
         return
     assert found is not None
-    assert (found.labelled, found.positives, found.unknown) == (known.sum(), truth.sum(), 3)
+    assert (found.labelled, found.positives) == (known.sum(), truth.sum())
     right = []
     for side, scores, raw in (
         (found.primary, first[known], primary[known]),

@@ -17,9 +17,11 @@ from flags.gate.error_rate import SHARES, error_share, segment_share
 from flags.gate.evidence import (
     Count,
     Evidence,
+    GivenLabels,
     Health,
     Integrity,
     Interval,
+    Labelling,
     Paired,
     SegmentAlarms,
     Tail,
@@ -321,22 +323,34 @@ def test_the_segments_spend_their_share_at_most(seen: int) -> None:
 
 MOSTLY = Paired(300_000, 100, 100, 99_800)
 TAILS = (Tail(0.9, 12.5, Paired(39_000, 1_000, 1_000, PAIRS - 41_000)),)
+ONE_SIDED = Labelling(
+    (), (), {"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
+)
 
 
 def test_the_how_to_says_what_to_do_about_each_check() -> None:
     judged = output(
         segments=[segment("web", GOOD)],
         outside=Count(0, PAIRS),
-        quality=quality(
-            coverage={"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
-        ),
+        quality=quality(),
+        labelling=ONE_SIDED,
     )
     checked = {
         each.name
         for step in PLAYBOOK.steps
-        for outputs in ((judged,), (output(MOSTLY, tails=TAILS),), (output(None, tails=TAILS),), ())
+        for outputs in (
+            (judged,),
+            (output(MOSTLY, tails=TAILS),),
+            (output(None, tails=TAILS),),
+            (output(), output()),
+            (),
+        )
         for each in verdict(
-            replace(at(step, integrity={"noise": Count(0, 10), "open_ends": ()}), outputs=outputs),
+            replace(
+                at(step, integrity={"noise": Count(0, 10), "open_ends": ()}),
+                outputs=outputs,
+                labels=GivenLabels(9, 0),
+            ),
             step.model_copy(update={"min_labels": 1_000}),
         ).checks
     }
@@ -387,11 +401,23 @@ def test_lost_average_precision_only_holds() -> None:
     assert found.reasons[0].startswith("average precision -0.200 against the primary's, limit -0.0")
 
 
-def test_labels_that_depend_on_the_answer_hold() -> None:
-    one_sided = quality(
-        coverage={"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
+def test_labels_that_name_none_of_several_outputs_hold() -> None:
+    outputs = [output(name="cat"), output(name="dog")]
+    given = GivenLabels(12_000, 0)
+    found = verdict(replace(at(CANARY_5, outputs=outputs), labels=given), CANARY_5)
+    assert found.decision is Decision.HOLD
+    assert found.reasons == (
+        "no label is used: the column label does not say which of the outputs cat, dog it is "
+        "about; name it label.cat, for example",
     )
-    found = verdict(at(RAMP_50, outputs=[output(quality=one_sided)]), WITH_LABELS)
+    of_cat = replace(outputs[0], labelling=Labelling((), (), {}, None))
+    found = verdict(replace(at(CANARY_5, outputs=[of_cat, outputs[1]]), labels=given), CANARY_5)
+    assert found.decision is Decision.ADVANCE
+
+
+def test_labels_that_depend_on_the_answer_hold() -> None:
+    labelled = output(quality=quality(), labelling=ONE_SIDED)
+    found = verdict(at(RAMP_50, outputs=[labelled]), WITH_LABELS)
     assert found.decision is Decision.HOLD
     assert found.reasons == (
         "labels have come for 60 % of what the candidate served and 1 % of what the primary "

@@ -1,0 +1,5 @@
+"""The labels, which come late: what each request turned out to be."""
+
+from comparison.labels.labels import Labels, columns_of, load_labels
+
+__all__ = ["Labels", "columns_of", "load_labels"]

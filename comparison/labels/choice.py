@@ -1,0 +1,65 @@
+"""The choice of one label where a request has several."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+
+from comparison.engines.embedded import connect, shown
+from comparison.labels.files import ID, TIME, LabelFile
+
+
+def one_each(
+    files: Sequence[LabelFile], table: pa.Table, columns: Sequence[str]
+) -> tuple[pa.Table, int]:
+    """Return one row per request id, and of how many ids the labels differed.
+
+    Raises LabelsUnreadableError where nothing says which of them was given last.
+    """
+    several = _several(table[ID])
+    if not len(several):
+        return table, 0
+    among = pc.is_in(table[ID], value_set=several)
+    rows = table.filter(among).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    first = rows.groupby(ID, sort=False).first()
+    differing: set[str] = set()
+    for column in columns:
+        known = rows.loc[rows[column].notna()]
+        numbers = known.groupby(ID)[column].nunique()
+        for request in numbers.index[numbers > 1]:
+            differing.add(request)
+            first.loc[request, column] = _last(files, known.loc[known[ID] == request], column)
+    if TIME in rows:
+        first[TIME] = rows.groupby(ID)[TIME].max()
+    chosen = pa.Table.from_pandas(first.reset_index(), table.schema, preserve_index=False)
+    return pa.concat_tables([table.filter(pc.invert(among)), chosen]), len(differing)
+
+
+def _several(ids: pa.ChunkedArray) -> pa.Array:
+    """Return the ids that occur more than once; sorting hashes takes a tenth of the memory."""
+    table = shown(connect(in_order=True), "labels", pa.table({"id": ids}))
+    keys = table.select(key=_.id.hash()).to_pyarrow()["key"].to_numpy()
+    order = np.sort(keys)
+    suspects = ids.filter(pa.array(np.isin(keys, order[1:][order[1:] == order[:-1]])))
+    counts = pc.value_counts(suspects)
+    found: pa.Array = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return found
+
+
+def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> bool:
+    """Return the label of one request that was given last. Raises LabelsUnreadableError."""
+    [(_place, first), (_place, second), *_more] = rows.drop_duplicates(column).iterrows()
+    file, other = files[int(second["file"])], files[int(first["file"])]
+    where = other.place(int(first["row"])) + ("" if other is file else f" of {other.path.name}")
+    others = f"{first[ID]!r} has another label in {where}"
+    wrong = int(second["row"])
+    if TIME not in rows or rows[TIME].isna().any():
+        problem = f"{others}; a column {TIME} would say which is the last"
+        raise file.error(wrong, column, problem)
+    last = rows.loc[rows[TIME] == rows[TIME].max()]
+    if last[column].nunique() > 1:
+        raise file.error(wrong, TIME, f"{others}, given at the same time")
+    return bool(last[column].iloc[0])

@@ -1,0 +1,219 @@
+"""Files of labels: CSV with a heading, plain, .gz or .zst, or Parquet.
+
+Columns: `request_id`; `label`, or `label.<output>` for each output that has labels (true or false,
+yes or no, 1 or 0, +1 or -1; empty: not known yet); and, if wanted, `labelled_at` (ISO 8601; UTC
+unless it names a zone). Others are ignored.
+"""
+
+import csv
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+
+from comparison.errors import LabelsUnreadableError
+from comparison.pairs.opening import below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ID, LABEL, TIME = "request_id", "label", "labelled_at"
+OF_OUTPUT: Final = f"{LABEL}."
+"""What the name of a column begins with that holds the labels of one output."""
+
+NAMES: Final = (".csv", ".csv.gz", ".csv.zst", ".parquet")
+"""How the names of label files in a folder end."""
+
+_EXPECTED: Final = (
+    "expected CSV with a heading, or Parquet, with the columns request_id and label, or "
+    "label.<output> where there are several outputs"
+)
+_TRUE: Final = r"^(true|yes|\+?1(\.0*)?)$"
+_FALSE: Final = r"^(false|no|-1(\.0*)?|[+-]?0(\.0*)?)$"
+_WANTED: Final = "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet"
+_PARQUET: Final = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """Hold the columns of a file as they are written."""
+
+    path: Path
+    table: pa.Table
+    is_csv: bool
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns that hold labels."""
+        return tuple(name for name in self.table.column_names if is_label(name))
+
+    def ids(self) -> pa.ChunkedArray:
+        """Return the request ids."""
+        held = self.table[ID]
+        ids = held if pa.types.is_string(held.type) else held.cast(pa.string())
+        self._refuse(pc.fill_null(pc.equal(ids, ""), True), ID, "no request id")
+        return ids
+
+    def labels(self, column: str) -> pa.ChunkedArray:
+        """Return the labels of a column as truths, null where they are not known yet."""
+        held = self.table[column]
+        if pa.types.is_boolean(held.type):
+            return held
+        words = pc.utf8_lower(pc.utf8_trim_whitespace(held.cast(pa.string())))
+        words = pc.if_else(pc.equal(words, ""), None, words)
+        truths = pc.match_substring_regex(words, _TRUE)
+        known = pc.or_(truths, pc.match_substring_regex(words, _FALSE))
+        self._refuse(pc.fill_null(pc.invert(known), False), column, _WANTED)
+        return truths
+
+    def times(self) -> pa.ChunkedArray | None:
+        """Return when the labels were given, None if the file does not say."""
+        if TIME not in self.table.column_names:
+            return None
+        held = self.table[TIME]
+        if pa.types.is_string(held.type):
+            held = pc.if_else(pc.equal(held, ""), None, held)
+        texts = held.to_pandas()
+        times = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce").dt.as_unit("ns")
+        wrong = pa.array((times.isna() & texts.notna()).to_numpy())
+        self._refuse(wrong, TIME, "expected a time such as 2026-03-02T12:00:00Z")
+        return pa.chunked_array([pa.array(times, pa.timestamp("ns", "UTC"))])
+
+    def place(self, row: int) -> str:
+        """Return what a reader looks for to find a row, which counts from 0."""
+        return f"line {self._line(row)}" if self.is_csv else f"row {row + 1}"
+
+    def error(self, row: int, column: str, problem: str) -> LabelsUnreadableError:
+        """Return the error that names a row, which counts from 0, and a column."""
+        return LabelsUnreadableError(self.path, problem, f"{self.place(row)}, column {column}")
+
+    def _refuse(self, wrong: Any, column: str, problem: str) -> None:
+        """Raise LabelsUnreadableError for the first row that is wrong."""
+        row = pc.index(wrong, True).as_py()
+        if row < 0:
+            return
+        value = self.table[column][row].as_py()
+        raise self.error(row, column, f"{value!r}: {problem}" if value is not None else problem)
+
+    def _line(self, row: int) -> int:
+        """Return the line on which a row begins, from 1: a value may hold line feeds."""
+        with _text(self.path) as file:
+            reader = csv.reader(file)
+            begin, found = 1, -1
+            for record in reader:
+                if record:
+                    if found == row:
+                        return begin
+                    found += 1
+                begin = reader.line_num + 1
+        return begin
+
+
+def is_label(column: str) -> bool:
+    """Say whether a column of this name holds labels."""
+    return column == LABEL or column.startswith(OF_OUTPUT)
+
+
+def find_label_files(path: Path) -> list[Path]:
+    """Return the file at `path`, or the label files below the folder, sorted.
+
+    A folder may be empty: the labels are still to come. Raises LabelsUnreadableError if it holds
+    other files alone.
+    """
+    if not path.is_dir():
+        return [path]
+    every = sorted(below(path))
+    found = [each for each in every if each.name.endswith(NAMES)]
+    if every and not found:
+        named = ", ".join(each.name for each in every[:3])
+        raise LabelsUnreadableError(
+            path, f"none of its {len(every)} files ({named}) ends in {', '.join(NAMES)}"
+        )
+    return found
+
+
+def open_labels(path: Path) -> LabelFile:
+    """Read what is needed of a file. Raises LabelsUnreadableError."""
+    try:
+        with path.open("rb") as file:
+            is_csv = file.read(len(_PARQUET)) != _PARQUET
+        names = _csv_names(path) if is_csv else pq.read_schema(path).names
+        wanted = _wanted(path, names)
+        table = _read_csv(path, wanted) if is_csv else pq.read_table(path, columns=wanted)
+    except OSError as error:
+        raise LabelsUnreadableError(path, error.strerror or str(error)) from error
+    except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+        raise LabelsUnreadableError(path, f"{error}; {_EXPECTED}") from error
+    return LabelFile(path, table, is_csv)
+
+
+def _wanted(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the columns to read. Raises LabelsUnreadableError if they are not those of labels."""
+    wanted = [name for name in names if name in (ID, TIME) or is_label(name)]
+    labels = [name for name in wanted if is_label(name)]
+    missing = [name for name, there in ((ID, ID in names), (LABEL, bool(labels))) if not there]
+    if missing:
+        found = f"found: {', '.join(names)}" if names else "the file is empty"
+        raise LabelsUnreadableError(
+            path, f"no column {' and no column '.join(missing)}; {found}; {_EXPECTED}"
+        )
+    for name in wanted:
+        if wanted.count(name) > 1:
+            raise LabelsUnreadableError(path, f"the column {name} is there twice")
+    if OF_OUTPUT in labels:
+        raise LabelsUnreadableError(path, f"the column {OF_OUTPUT} names no output")
+    return wanted
+
+
+@contextmanager
+def _text(path: Path) -> "Iterator[IO[str]]":
+    """Open a file, unpacked, as text; csv wants line feeds as they are."""
+    with (
+        pa.input_stream(str(path), compression="detect") as raw,
+        TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
+    ):
+        yield file
+
+
+def _csv_names(path: Path) -> list[str]:
+    with _text(path) as file:
+        return next((record for record in csv.reader(file) if record), [])
+
+
+def _read_csv(path: Path, wanted: list[str]) -> pa.Table:
+    wrong: list[arrow_csv.InvalidRow] = []
+
+    def refuse(row: arrow_csv.InvalidRow) -> str:
+        wrong.append(row)
+        return "skip"
+
+    table = arrow_csv.read_csv(
+        path,
+        # One thread: only then a wrong row knows its number.
+        read_options=arrow_csv.ReadOptions(use_threads=False),
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+        convert_options=arrow_csv.ConvertOptions(
+            include_columns=wanted,
+            column_types=dict.fromkeys(wanted, pa.string()),
+            strings_can_be_null=False,
+        ),
+    )
+    if wrong:
+        first = wrong[0]
+        raise LabelsUnreadableError(
+            path,
+            f"{first.actual_columns} values, {first.expected_columns} in the heading",
+            f"row {first.number} counted with the heading",
+        )
+    return table

@@ -1,0 +1,137 @@
+"""One label per request and output, from one file or a folder of files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from comparison.engines.tables import nanoseconds
+from comparison.errors import LabelsUnreadableError
+from comparison.labels.choice import one_each
+from comparison.labels.files import (
+    ID,
+    LABEL,
+    OF_OUTPUT,
+    TIME,
+    LabelFile,
+    find_label_files,
+    is_label,
+    open_labels,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Hold one row per request id: columns `request_id` (string) and its labels (boolean).
+
+    These are `label`, or `label.<output>` for each output that has some. `labelled_at`
+    (nanoseconds since 1970) is there if a file says so.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    contradicted: int = 0
+    """Request ids that had labels that differ; the last one is taken."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns that hold labels."""
+        return tuple(name for name in self.frame.columns if is_label(name))
+
+    def table(self) -> ir.Table:
+        """Return the labels to an engine; the id is called `label_request_id`."""
+        held = {
+            "label_request_id": pa.array(self.frame[ID].astype("string"), from_pandas=True),
+            **{
+                name: pa.array(self.frame[name].astype("boolean"), from_pandas=True)
+                for name in self.columns
+            },
+        }
+        if TIME in self.frame.columns:
+            held[TIME] = pa.array(self.frame[TIME].astype("Int64"), from_pandas=True)
+        return ibis.memtable(pa.table(held))
+
+
+def columns_of(
+    columns: Sequence[str], outputs: Sequence[str], deciding: Sequence[str]
+) -> Mapping[str, str]:
+    """Return, by output, the column that holds its labels; one without labels is left out.
+
+    `label` is that of the only output, or of the only one of the `deciding`, those that have a
+    threshold. Of several outputs it is none's: nothing says which one it is about.
+    """
+    found = {name: f"{OF_OUTPUT}{name}" for name in outputs if f"{OF_OUTPUT}{name}" in columns}
+    for only in (outputs, deciding):
+        if LABEL in columns and len(only) == 1:
+            return {only[0]: LABEL}
+    return found
+
+
+def load_labels(path: str | Path, until: datetime | None = None) -> Labels:
+    """Read labels; with `until`, without those that were given then or later.
+
+    `path` is a file or a folder of files. A label without a time counts as given before. Raises
+    LabelsUnreadableError, which names the file, line (CSV) or row (Parquet, from 1) and column of
+    what is wrong.
+    """
+    files = [open_labels(each) for each in find_label_files(Path(path))]
+    columns = tuple(sorted({name for file in files for name in file.columns})) or (LABEL,)
+    if LABEL in columns and len(columns) > 1:
+        others = ", ".join(name for name in columns if name != LABEL)
+        raise LabelsUnreadableError(
+            Path(path),
+            f"columns {LABEL} and {others}: a label is that of one output; rename {LABEL} to "
+            f"{OF_OUTPUT}<output>",
+        )
+    has_times = any(TIME in file.table.column_names for file in files)
+    rows = [_rows(file, number, columns, has_times) for number, file in enumerate(files)]
+    if not rows:
+        return Labels(str(path), _frame(_empty(columns), columns))
+    table = pa.concat_tables(rows)
+    if until is not None and has_times:
+        table = table.filter(pc.fill_null(pc.less(table[TIME], nanoseconds(until)), True))
+    known = [pc.is_valid(table[name]) for name in columns]
+    table = table.filter(reduce(pc.or_, known))
+    kept, contradicted = one_each(files, table, columns)
+    return Labels(str(path), _frame(kept, columns), contradicted)
+
+
+def _rows(file: LabelFile, number: int, columns: Sequence[str], has_times: bool) -> pa.Table:
+    """Return the rows of a file, with its number and theirs."""
+    held = {ID: file.ids()}
+    for name in columns:
+        there = name in file.columns
+        held[name] = file.labels(name) if there else pa.nulls(len(file), pa.bool_())
+    if has_times:
+        times = file.times()
+        held[TIME] = pa.nulls(len(file), pa.int64()) if times is None else times.cast(pa.int64())
+    held["file"] = pa.array(np.full(len(file), number, np.int32))
+    held["row"] = pa.array(np.arange(len(file)))
+    return pa.table(held)
+
+
+def _empty(columns: Sequence[str]) -> pa.Table:
+    return pa.table(
+        {ID: pa.array([], pa.string())} | {n: pa.array([], pa.bool_()) for n in columns}
+    )
+
+
+def _frame(table: pa.Table, columns: Sequence[str]) -> pd.DataFrame:
+    wanted = [name for name in (ID, *columns, TIME) if name in table.column_names]
+    found: pd.DataFrame = table.select(wanted).to_pandas(types_mapper=_dtype)
+    return found
+
+
+def _dtype(kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind):
+        return pd.StringDtype("pyarrow")
+    return pd.BooleanDtype() if pa.types.is_boolean(kind) else pd.Int64Dtype()

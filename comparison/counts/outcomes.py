@@ -104,7 +104,7 @@ class DrawnPairs:
         has_units = "stickiness" in pairs.columns
         if has_units:
             drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
-            has_units = bool(_number(drawn.limit(1)))
+            has_units = bool(_size(drawn.limit(1)))
         pairs = with_columns(pairs, ["unit", "drawn", "stickiness"], "string")
         reduced = pairs.select(
             "request_id",
@@ -150,12 +150,12 @@ class DrawnPairs:
             if self.has_units
             else pd.DataFrame({name: [] for name in (*NOVELTY, "n")}),
             levels=levels,
-            used=_number(matched.filter(_.inside)),
+            used=_size(matched.filter(_.inside)),
             without_pair=self._without_pair(outcomes),
-            outside=_number(matched.filter(~_.inside)),
-            young=_number(self.requests) - _number(old),
-            units=_number(units),
-            mixed=_number(units.filter(_mixed())),
+            outside=_size(matched.filter(~_.inside)),
+            young=_size(self.requests) - _size(old),
+            units=_size(units),
+            mixed=_size(units.filter(_mixed())),
         )
 
     def quantile(self, rows: MetricRows) -> float | None:
@@ -210,24 +210,24 @@ class DrawnPairs:
             flipped=_.flip.max(),
         )
         if not self.has_units:
-            return units.mutate(low=ibis.literal(0.0), high=ibis.literal(100.0))
+            return units.mutate(low=_number(0), high=_number(100))
         several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
         again = units.semi_join(several, "unit").select(
             "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm
         )
         before = units.inner_join(again, "unit").filter(_.earlier < _.first)
         places = before.group_by("unit", "rollout").agg(
-            low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, 0.0).max(),
-            high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, 100.0).min(),
+            low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, _number(0)).max(),
+            high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, _number(100)).min(),
         )
         places = places.rename(place_unit="unit", place_rollout="rollout")
         found = units.left_join(
             places,
             [units.unit == places.place_unit, units.rollout == places.place_rollout],
         )
-        return found.mutate(low=_.low.fill_null(0.0), high=_.high.fill_null(100.0)).drop(
-            "place_unit", "place_rollout"
-        )
+        return found.mutate(
+            low=_.low.fill_null(_number(0)), high=_.high.fill_null(_number(100))
+        ).drop("place_unit", "place_rollout")
 
     def _by_request(self, outcomes: ir.Table, old: ir.Table, cut_off: int) -> ir.Table:
         """Return the outcomes of requests: unit, rollout, arm, value, whether on a flip."""
@@ -263,7 +263,7 @@ class DrawnPairs:
         sums = (
             matched.filter(_.inside)
             .group_by("unit", "rollout")
-            .agg(on_flips=ibis.ifelse(_.on_flip, _.value, 0.0).sum(), total=_.value.sum())
+            .agg(on_flips=ibis.ifelse(_.on_flip, _.value, _number(0)).sum(), total=_.value.sum())
         )
         sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
         kept = units.filter(~_mixed())
@@ -292,11 +292,11 @@ class DrawnPairs:
         """Count the outcomes of requests and units that no pair has, of whatever time."""
         ids = self.every.select("request_id").distinct()
         left = outcomes.filter(_.outcome_id.notnull())
-        lost = _number(left.anti_join(ids, left.outcome_id == ids.request_id))
+        lost = _size(left.anti_join(ids, left.outcome_id == ids.request_id))
         others = outcomes.filter(_.outcome_id.isnull())
         units = with_columns(self.every, ["unit", "drawn"], "string")
         known = units.select(known=ibis.coalesce(_.drawn, _.unit)).distinct()
-        return lost + _number(others.anti_join(known, others.outcome_unit == known.known))
+        return lost + _size(others.anti_join(known, others.outcome_unit == known.known))
 
 
 def _drawn() -> Any:
@@ -369,12 +369,18 @@ def _inside(occurred: Any, first: Any, since: Any, cut_off: int) -> Any:
 
 def _level(value: Any, most: float, levels: int) -> Any:
     """Return a sum as a whole number of levels, `levels` at most."""
-    known = value.fill_null(0.0)
-    capped = ibis.ifelse(known > most, most, known)
-    return (capped * (levels / most)).round().cast("int64")
+    known = value.fill_null(_number(0))
+    capped = ibis.ifelse(known > _number(most), _number(most), known)
+    # Not by round: engines differ in what they make of a half.
+    return (capped * _number(levels / most) + _number(0.5)).floor().cast("int64")
 
 
-def _number(table: ir.Table) -> int:
+def _number(value: float) -> Any:
+    """Return a number of one type in every engine: a literal may become a decimal, or whole."""
+    return ibis.literal(repr(float(value))).cast("float64")
+
+
+def _size(table: ir.Table) -> int:
     return int(table.count().to_pyarrow().as_py())
 
 

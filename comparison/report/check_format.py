@@ -59,10 +59,24 @@ _UNITS: Final[dict[str, Write]] = {
     "distribution_ratio": ratio,
     "rank_overlap": percent,
     "uncompared": percent,
+    "outcome_ratio": ratio,
+    "outcome_ratio_all": ratio,
+    "outcome_agreement": ratio,
+    "outcome_mixed": percent,
+    "outcome_loss": percent,
+    "label_ratio": ratio,
+    "capacity": _count,
 }
 """By the name of a check, what writes its figures; a figure of another check is a plain number."""
 
 _TITLES: Final = {
+    "outcome_ratio": "outcomes by flips",
+    "outcome_ratio_all": "outcomes of all units",
+    "outcome_agreement": "outcomes where alike",
+    "outcome_mixed": "units of both sides",
+    "outcome_loss": "lost outcomes",
+    "label_ratio": "positives by side",
+    "capacity": "alarms a day",
     "sample_ratio_p": "sample ratio",
     "failure_rate": "failures, difference",
     "recall_loss": "recall, difference",

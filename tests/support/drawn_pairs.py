@@ -44,7 +44,9 @@ def drawn_pairs(
         place = places[user] if places is not None else rng.random(phase.requests) * 100
         times = nanoseconds(begin) + (hours * 3.6e12).astype(np.int64)
         frames.append(
-            pd.DataFrame({"time": times, "user": user, "place": place, "rollout": phase.rollout})
+            pd.DataFrame(
+                {"time": times, "user": user, "place": place, "rollout": float(phase.rollout)}
+            )
         )
         begin += timedelta(hours=phase.hours)
     frame = pd.concat(frames, ignore_index=True)

@@ -29,6 +29,7 @@ from comparison.report.html.charts.alarms import RatioLimits
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
 from comparison.report.html.output_view import OutputView
+from comparison.report.outcome_summary import OutcomeSummary, outcome_summaries
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.next_step import next_step
 from flags.gate.verdict import Decision
@@ -78,6 +79,7 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
         for position, output in enumerate(evidence.outputs, start=1)
     ]
     checks = gravest_first(judgement.verdict.checks if judgement else ())
+    outcomes = outcome_summaries(evidence)
     page: str = (
         _environment()
         .get_template("report.html.j2")
@@ -89,10 +91,11 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
             forecast=_forecast(evidence, judgement),
             most_reasons=REASONS,
             facts=list(_facts(evidence, outputs)),
-            sections=list(_sections(evidence, outputs, judgement)),
+            sections=list(_sections(evidence, outputs, outcomes, judgement)),
             counts=count_outcomes(checks),
             checks=[write_check(check, named=len(outputs) > 1) for check in checks],
             operational=operational_views(evidence),
+            outcomes=outcomes,
             outputs=outputs,
             health=HealthView.of(evidence.health),
         )
@@ -142,12 +145,17 @@ def _facts(evidence: Evidence, outputs: Sequence[OutputView]) -> Iterator[Fact]:
 
 
 def _sections(
-    evidence: Evidence, outputs: Sequence[OutputView], judgement: Judgement | None
+    evidence: Evidence,
+    outputs: Sequence[OutputView],
+    outcomes: Sequence[OutcomeSummary],
+    judgement: Judgement | None,
 ) -> Iterator[Section]:
     if judgement:
         yield Section("checks", "Checks")
     if evidence.operational:
         yield Section("operational", "Operational alarms")
+    for position, outcome in enumerate(outcomes, start=1):
+        yield Section(f"outcome-{position}", f"Outcome ({outcome.name[:BRIEF]})")
     for view in outputs:
         of_output = f" ({view.output.name[:BRIEF]})" if len(outputs) > 1 else ""
         yield Section(f"{view.anchor}-alarms", f"Alarms{of_output}")

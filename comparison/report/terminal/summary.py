@@ -23,6 +23,7 @@ from comparison.evidence.number_format import (
 )
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Worker
+from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from comparison.summary.conclusion import Conclusion
@@ -59,6 +60,8 @@ def print_summary(
         )
     for described in evidence.outputs if evidence else ():
         print_quality(described, console)
+    if evidence:
+        print_outcomes(evidence, console)
     _print_conclusion(conclusion, console)
 
 

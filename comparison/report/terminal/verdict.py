@@ -10,6 +10,7 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.forecast import forecast
 from comparison.report.terminal.operational import print_operational
+from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence
@@ -36,6 +37,7 @@ def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) ->
     _print_header(evidence, judgement, console)
     _print_checks(evidence, judgement, console)
     print_operational(evidence, console)
+    print_outcomes(evidence, console)
     for output in evidence.outputs:
         print_quality(output, console)
     for said in evidence.notes:

@@ -11,10 +11,20 @@ import pytest
 from comparison.judgement.judgement import Judgement
 from comparison.report.html.page import BRIEF, render
 from flags.gate import decide
-from flags.gate.evidence import AlarmPeriod, AlarmState, Evidence, OperationalAlarm, Paired
+from flags.gate.evidence import (
+    AlarmPeriod,
+    AlarmState,
+    Evidence,
+    NoveltyCount,
+    OperationalAlarm,
+    OutcomeCell,
+    OutcomeMetric,
+    Paired,
+)
 from flags.playbook.model import Playbook, Step
 from tests.support.simulated_evidence import (
     FLAG,
+    HOSTILE,
     OUTPUT,
     SINCE,
     WINDOWS,
@@ -316,6 +326,33 @@ def test_operational_alarms_are_drawn_over_the_window_and_their_words_escaped() 
     ]
     assert "<b>rollback</b>" in elements.text
     assert "nobody has asked within this time" in elements.text
+
+
+def outcomes() -> tuple[OutcomeMetric, ...]:
+    """Return a metric with everything to show, and one that could not be counted."""
+    cells = (
+        OutcomeCell(False, 0.1, True, 1.0, 1.0, 90),
+        OutcomeCell(False, 0.1, False, 0.0, 1.0, 900),
+        OutcomeCell(False, 0.1, False, 0.0, 0.0, 90_000),
+        OutcomeCell(True, 0.1, True, 1.0, 1.0, 40),
+        OutcomeCell(True, 0.1, False, 0.0, 1.0, 100),
+    )
+    ages = (NoveltyCount("day 0-1", 80.0, 300.0), NoveltyCount("day 2-3", 0.0, 60.0))
+    shown = OutcomeMetric(HOSTILE[0], "unit", cells, outcomes=1_130, young=12, novelty=ages)
+    return shown, OutcomeMetric("refused", "unit", (), obstacle="<b>refused</b>: because")
+
+
+def test_each_outcome_has_a_section_with_both_arms_its_ratios_and_what_is_missing() -> None:
+    text = render(replace(window(next(iter(WINDOWS))), outcomes=outcomes()), None)
+    elements = Elements(text)
+    assert not elements.open
+    assert {"b", "script"}.isdisjoint(tag for tag, _ in elements.tags)
+    words = " ".join(elements.text.split())
+    assert f"Outcome: {HOSTILE[0]}" in words
+    for said in ("by flips", "of all units", "where both decide alike", "on flips, day 0-1"):
+        assert said in words
+    assert "12 requests too young for it" in words
+    assert "<b>refused</b>: because" in words
 
 
 NOT_ASKED = OperationalAlarm("freeze", "webhook: x", ())

@@ -1,6 +1,7 @@
 """What the gate prints."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,16 @@ from rich.console import Console
 
 from comparison.judgement.judgement import Judgement
 from comparison.report.terminal.operational import time_line
+from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.verdict import print_verdict
 from flags.gate import decide
-from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarm
+from flags.gate.evidence import (
+    AlarmPeriod,
+    AlarmState,
+    OperationalAlarm,
+    OutcomeCell,
+    OutcomeMetric,
+)
 from flags.playbook.model import Playbook
 from tests.support.simulated_evidence import FLAG, WINDOWS, realistic
 
@@ -96,3 +104,25 @@ def test_the_time_line_of_an_alarm_shows_the_gravest_state_of_each_part() -> Non
     at_once = window.since + timedelta(0)
     moment = AlarmPeriod(AlarmState.HOLD, at_once, at_once, 1, None, None, "")
     assert "h" in time_line(OperationalAlarm("queue", "x", (moment,)), window, 4)
+
+
+def test_an_outcome_is_printed_with_both_arms_and_its_ratios() -> None:
+    cells = (
+        OutcomeCell(False, 0.5, True, 1.0, 1.0, 20),
+        OutcomeCell(False, 0.5, False, 0.0, 1.0, 80),
+        OutcomeCell(False, 0.5, False, 0.0, 0.0, 900),
+        OutcomeCell(True, 0.5, True, 1.0, 1.0, 40),
+        OutcomeCell(True, 0.5, False, 0.0, 1.0, 80),
+        OutcomeCell(True, 0.5, False, 0.0, 0.0, 880),
+    )
+    file = io.StringIO()
+    metric = OutcomeMetric("complaint", "request", cells, outcomes=220, young=7)
+    refused = OutcomeMetric("returns", "unit", (), obstacle="refused: because")
+    found = replace(realistic(2_000), outcomes=(metric, refused))
+    print_outcomes(found, Console(file=file, width=100, highlight=False))
+    text = words(file.getvalue())
+    assert "primary 1,000 100 (10.00 %) 20 20 (100 %)" in text
+    assert "candidate 1,000 120 (12.00 %) 40 40 (100 %)" in text
+    assert "complaint by flips: 1.20x, 95 % sure" in text
+    assert "complaint: 7 requests too young" in text
+    assert "returns: refused: because" in text

@@ -5,6 +5,7 @@ is promised.
 """
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from load_tests.gate_simulations.scenario import Kind, Row, simulated
 from load_tests.gate_simulations.table import table
 from load_tests.outcome_simulations.errors import SCENARIOS
-from load_tests.outcome_simulations.requests import CASES, TESTS, Needed, needed
+from load_tests.outcome_simulations.requests import CASES, MOST, TESTS, Needed, needed
 
 _RUNS = 200
 _SEED = 20_260_302
@@ -53,7 +54,7 @@ def price_table(found: Iterable[Needed]) -> list[str]:
     head = ["requests until 80 % of runs see the harm", "plain, one look", *TESTS, "flips take"]
     lines = [head]
     for each in found:
-        numbers = [f"{each.requests[name]:,.0f}" for name in head[1:-1]]
+        numbers = [_number(each.requests[name]) for name in head[1:-1]]
         lines.append([each.case.name, *numbers, f"1/{gain(each):.1f} of plain"])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
@@ -65,13 +66,17 @@ def price_table(found: Iterable[Needed]) -> list[str]:
     ]
 
 
+def _number(requests: float) -> str:
+    return f"{requests:,.0f}" if math.isfinite(requests) else f"over {MOST:,}"
+
+
 def gain(found: Needed) -> float:
     """Return how many times as many requests the plain difference of means takes.
 
     It is looked at as often: by GrowthBook's sequence, or by bets on all units if those are
     quicker.
     """
-    plain = min(found.requests["GrowthBook"], found.requests["all units"])
+    plain = min(found.requests["GrowthBook"], found.requests["all units"], MOST)
     return plain / found.requests["flips"]
 
 

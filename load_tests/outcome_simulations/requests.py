@@ -25,7 +25,8 @@ _GROWTH: Final = 1.05
 TUNING: Final = 5_000
 """GrowthBook's default of the sequential tuning parameter N*."""
 
-_MOST: Final = 4_000_000
+MOST: Final = 4_000_000
+"""Requests at which a run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _decided(case: Case, random: np.random.Generator) -> dict[str, float]:
     """Return after how many requests each test has seen the harm."""
     seen, total, step, share = _Seen(), 0, _LOOK, case.rollout / 100
     decided: dict[str, float] = {}
-    while len(decided) < len(TESTS) and total < _MOST:
+    while len(decided) < len(TESTS) and total < MOST:
         seen.add(random, case, step)
         total += step
         for name, test in TESTS.items():

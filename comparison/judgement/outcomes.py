@@ -17,6 +17,7 @@ from comparison.counts.outcomes import (
 from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells
 from comparison.labels import Labels
 from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
+from flags.gate.checks.outcomes import WHOLE_COVERAGE
 from flags.gate.evidence import Count, Evidence, OutcomeMetric
 from flags.playbook.outcomes import OutcomePlan
 
@@ -169,9 +170,11 @@ def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetri
         here = table.loc[table["candidate"] == arm]
         known = int(here.loc[here["labelled"], "n"].sum())
         coverage[side] = Count(known, int(here["n"].sum()))
+    start = OutcomeMetric("labels", "request", (), outcomes=len(rows.frame), coverage=coverage)
+    if any((each.rate or 0.0) < WHOLE_COVERAGE for each in coverage.values()):
+        return start  # nobody will look at the rest
     plan = OutcomePlan.model_validate({"cut_off": _ALL_OF_THEM})
     counts = drawn.labelled(rows, before).count(rows, plan, 1.0, ())
-    start = OutcomeMetric("labels", "request", (), outcomes=len(rows.frame), coverage=coverage)
     return _counted(start, counts)
 
 

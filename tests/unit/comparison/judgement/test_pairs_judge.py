@@ -128,3 +128,23 @@ def test_looks_before_the_flag_was_as_it_is_do_not_roll_it_back(tmp_path: Path) 
     judge = PairsJudge(tmp_path, ask_alarms=alarm)
     for seconds in (-9, -5, 5):
         assert judge(plan, begun, FIRST + timedelta(seconds=seconds)).verdict is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"request_id,metric,value\nr1,complaint,1\nr2,comp", "line 3: 2 values, 3 in the heading"),
+        (b"PAR1 half a file", "expected CSV with a heading, or Parquet"),
+        (None, "No such file"),
+    ],
+    ids=["half a line", "half a Parquet file", "not there"],
+)
+def test_outcomes_that_are_being_written_are_what_is_missing_until_the_next_look(
+    pairs: Path, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    outcomes = tmp_path / "outcomes.csv"
+    if content is not None:
+        outcomes.write_bytes(content)
+    found = PairsJudge(pairs, outcomes=outcomes)(PLAN, run(FIRST), LAST)
+    assert found.verdict is None
+    assert said in (found.missing or "")

@@ -48,7 +48,8 @@ LISTENING = {
 
 
 def is_read_by_the_service(variable: str) -> bool:
-    return variable in OUR_VARIABLES or variable.startswith("OTEL_EXPORTER_OTLP_")
+    known = variable in OUR_VARIABLES or variable == "BENTOML_HOME"
+    return known or variable.startswith("OTEL_EXPORTER_OTLP_")
 
 
 def of_kind(kind: str, name: str | None = None) -> dict[str, Any]:
@@ -321,6 +322,17 @@ def test_a_stopping_service_gets_the_time_to_drain() -> None:
     (service,) = pod("fraud-detector")["containers"]
     pause = float(service["lifecycle"]["preStop"]["exec"]["command"][-1])
     assert drain + pause < pod("fraud-detector")["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("path", ["kubernetes/deployment.yaml", "remote/candidate.yaml"])
+def test_what_bentoml_writes_is_written_to_a_volume(path: str) -> None:
+    """It makes folders in its home; where that is the read-only image, it does not start."""
+    manifests = yaml.safe_load_all((DEPLOY / path).read_text())
+    (deployment,) = (each for each in manifests if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    (home,) = (each["value"] for each in container["env"] if each["name"] == "BENTOML_HOME")
+    assert any(home.startswith(f"{each['mountPath']}/") for each in container["volumeMounts"])
 
 
 def test_what_a_container_mounts_is_a_volume() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import bentoml
@@ -25,11 +26,12 @@ from flags.serving.http.endpoints import endpoints
 from flags.serving.http.live import LiveSource
 from flags.serving.http.middleware import RequestMiddleware
 from flags.serving.http.outgoing import send_on
+from flags.serving.isolated.environment import OwnEnvironment, own_environment_of
 from flags.serving.legacy_runner import mend_runners
 from flags.serving.migrated_service import MigratedMethod, MigratedService
 from flags.serving.mounted_apps import carry_over, primary_as_current
 from flags.serving.placed_sides import placed_sides
-from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis
+from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis, services_of
 from flags.serving.remote.address import Remote
 from flags.serving.settings import Settings
 from flags.serving.sides.placement import (
@@ -46,7 +48,7 @@ _OF_THE_MODEL: Final = frozenset({"resources", "threads", "workers"})
 
 def migrate(
     primary: Service[Any],
-    candidate: Service[Any] | Remote,
+    candidate: Service[Any] | Remote | str,
     *,
     flag: str,
     score: ScoreSpec | None = None,
@@ -56,6 +58,8 @@ def migrate(
     unit: UnitSpec = None,
     apis: Mapping[str, Reading | None] | None = None,
     placement: str | None = None,
+    candidate_python: str | Path | None = None,
+    candidate_requirements: str | Path | None = None,
     name: str | None = None,
     max_request_bytes: int | None = None,
     decide: Decide | None = None,
@@ -66,7 +70,9 @@ def migrate(
 ) -> Service[Any]:
     """Return a service with the primary's API, in which `flag` decides which side answers.
 
-    A candidate that is a deployment of its own is named by `Remote("http://...")`.
+    A candidate that is a deployment of its own is named by `Remote("http://...")`, one with an
+    environment of its own by its import string and `candidate_python`, the interpreter, or
+    `candidate_requirements`, a file of which uv makes an environment.
     `score` and `threshold` say how to read the compared numbers out of an answer: an attribute
     path, a callable on the answer, or a mapping of output names to these; `threshold` may also be
     a number. `segments` and `features` name what of the input is recorded; nothing by default.
@@ -87,8 +93,9 @@ def migrate(
     primary or has another schema, ReadingError where `score`, `unit` and the like cannot be
     understood, and MigrationError for any other argument that is wrong.
     """
+    candidate = own_environment_of(candidate, candidate_python, candidate_requirements)
     _check(primary, candidate, flag)
-    services = _services(primary, candidate)
+    services = services_of(primary, candidate)
     check_commands(services)
     for each in services.values():
         mend_runners(each)
@@ -96,8 +103,9 @@ def migrate(
     settings = settings or Settings()
     if isinstance(candidate, Remote):
         candidate = candidate.at(settings.candidate_url)
+    if not isinstance(candidate, Service):
         shared = own_apis(primary)
-        placed = placement_beside_remote(placement, primary)
+        placed = placement_beside_remote(placement, primary, isinstance(candidate, OwnEnvironment))
     else:
         shared = shared_apis(primary, candidate)
         placed = placement_of(placement, primary, candidate)
@@ -124,7 +132,7 @@ def migrate(
         description=primary.description,
         path_prefix=primary.path_prefix,
         envs=[],  # set below: they are objects by now
-        labels={**_labels(candidate), **primary.labels},
+        labels={**_labels(services), **primary.labels},
         **{**_inherited(primary, plan.placement), **config},
     )(_migrated_class(plan))
     service.bentoml_flags_primary_service = primary
@@ -146,18 +154,12 @@ def _path(service: Service[Any], api: APIMethod[..., Any]) -> str:
     return str((service.path_prefix or "") + api.route)
 
 
-def _services(primary: Service[Any], candidate: Service[Any] | Remote) -> dict[Side, Service[Any]]:
-    if isinstance(candidate, Remote):
-        return {Side.PRIMARY: primary}
-    return {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
-
-
-def _labels(candidate: Service[Any] | Remote) -> dict[str, str]:
-    return {} if isinstance(candidate, Remote) else candidate.labels
+def _labels(services: Mapping[Side, Service[Any]]) -> dict[str, str]:
+    return services[Side.CANDIDATE].labels if Side.CANDIDATE in services else {}
 
 
 def _check(primary: Any, candidate: Any, flag: Any) -> None:
-    remote = isinstance(candidate, Remote)
+    remote = isinstance(candidate, Remote | OwnEnvironment)
     for word, service in (("primary", primary), ("candidate", candidate)):
         if not isinstance(service, Service) and not (remote and service is candidate):
             raise MigrationError(

@@ -4,6 +4,8 @@ from typing import Any
 
 from flags.pairing.assignment import Side
 from flags.serving.environment import own_environment
+from flags.serving.isolated.environment import OwnEnvironment
+from flags.serving.isolated.foreign_side import ForeignSide
 from flags.serving.isolated.side import IsolatedSide
 from flags.serving.plan import Plan
 from flags.serving.remote.address import Remote
@@ -30,6 +32,14 @@ def _candidate(instance: Any, plan: Plan) -> PlacedSide:
             [each.shared.primary for each in plan.apis.values()],
             settings.link,
             connections=settings.candidate_connections,
+        )
+    if isinstance(candidate, OwnEnvironment):
+        return ForeignSide(
+            candidate,
+            [each.shared.primary for each in plan.apis.values()],
+            settings.link,
+            connections=settings.candidate_connections,
+            start_within=settings.candidate_start_timeout,
         )
     if plan.placement is Placement.RUNNERS:
         return _runner(instance, plan, Side.CANDIDATE)

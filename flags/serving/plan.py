@@ -16,6 +16,7 @@ from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units
 from flags.serving.api_contract import SharedApi
 from flags.serving.bentoml_private import APIMethod, is_iterator_type
+from flags.serving.isolated.environment import OwnEnvironment
 from flags.serving.remote.address import Remote
 from flags.serving.settings import Settings
 from flags.serving.sides.placement import Placement
@@ -42,7 +43,7 @@ class Plan:
 
     flag: str
     primary: Service[Any]
-    candidate: Service[Any] | Remote
+    candidate: Service[Any] | Remote | OwnEnvironment
     apis: Mapping[str, PlannedApi]
     placement: Placement
     settings: Settings
@@ -55,10 +56,17 @@ class Plan:
 
     @property
     def services(self) -> Mapping[Side, Service[Any]]:
-        """Return the services that run in this deployment: not a candidate of its own."""
-        if isinstance(self.candidate, Remote):
-            return {Side.PRIMARY: self.primary}
-        return {Side.PRIMARY: self.primary, Side.CANDIDATE: self.candidate}
+        """Return the services that are imported here: not a candidate that lives elsewhere."""
+        return services_of(self.primary, self.candidate)
+
+
+def services_of(
+    primary: Service[Any], candidate: Service[Any] | Remote | OwnEnvironment
+) -> dict[Side, Service[Any]]:
+    """Return the services that are imported here, by side."""
+    if isinstance(candidate, Service):
+        return {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
+    return {Side.PRIMARY: primary}
 
 
 def common_reading(

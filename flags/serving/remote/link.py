@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
@@ -59,6 +60,18 @@ class LinkState(StrEnum):
     OTHER_SCHEMA = "other schema"
 
 
+@dataclass(frozen=True, slots=True)
+class LocalProcess:
+    """A server that is a process of this worker, at a Unix socket."""
+
+    shown: str
+    """What operators are shown in place of an address."""
+    socket: Callable[[], str]
+    """Returns the path of the socket."""
+    replace: Callable[[], None]
+    """Ends a process that hangs, for another one to take its place."""
+
+
 class RemoteLink:
     """Look at the server now and then, and let calls pass only while it can answer them.
 
@@ -67,9 +80,20 @@ class RemoteLink:
     """
 
     def __init__(
-        self, remote: Remote, apis: Sequence[APIMethod[..., Any]], settings: LinkSettings
+        self,
+        remote: Remote,
+        apis: Sequence[APIMethod[..., Any]],
+        settings: LinkSettings,
+        *,
+        process: LocalProcess | None = None,
     ) -> None:
+        """Link to `remote`, which is to have `apis`; `process` says that it is one of this worker's."""
         self.remote = remote
+        self._process = process
+        self._shown = remote.url if process is None else process.shown
+        self._tags: str | None = None
+        self._is_up = process is None
+        """Whether there is somebody to ask: of a process of this worker, that is known."""
         self.settings = settings
         self.model = remote.label
         """The tag of the model, as far as the server has said."""
@@ -98,20 +122,37 @@ class RemoteLink:
     def report(self) -> CandidateState:
         """Return what operators are shown."""
         if self._state is LinkState.READY and self._breaker.is_open:
-            return CandidateState(self.remote.url, "failing", self.model, self._left_alone())
-        return CandidateState(self.remote.url, self._state.value, self.model, self._why or None)
+            return CandidateState(self._shown, "failing", self.model, self._left_alone())
+        return CandidateState(self._shown, self._state.value, self.model, self._why or None)
 
     async def start(self) -> None:
         """Connect, look for the first time (`CHECK_WITHIN` seconds at most), and go on looking."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(  # which Connections bounds
-                limit=0, keepalive_timeout=_IDLE, resolver=OwnResolver()
-            ),
+            connector=self._connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
         )
-        await self._look()
+        if self._process is None:
+            await self._look()
         self._watching = asyncio.create_task(self._watch())
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        if self._process is not None:
+            return aiohttp.UnixConnector(self._process.socket(), limit=0)
+        return aiohttp.TCPConnector(  # which Connections bounds
+            limit=0, keepalive_timeout=_IDLE, resolver=OwnResolver()
+        )
+
+    def lost(self, why: str) -> None:
+        """Note that the server has gone, and why."""
+        self._is_up = False
+        self._become(LinkState.AWAY, why)
+
+    async def found(self, model: str | None) -> None:
+        """Look at a server that has just come; `model` is the tag of its models, if it has any."""
+        self._tags, self._is_up = model, True
+        self._breaker.succeeded()
+        await self._look()
 
     async def stop(self) -> None:
         """Close every connection."""
@@ -125,11 +166,11 @@ class RemoteLink:
     def check(self) -> None:
         """Raise SideDownError or ApiMismatchError where a call would be in vain."""
         if self._state is LinkState.OTHER_SCHEMA:
-            raise ApiMismatchError(f"the candidate {self.remote.url}: {self._why}")
+            raise ApiMismatchError(f"the candidate {self._shown}: {self._why}")
         if self._state is not LinkState.READY:
-            raise SideDownError(f"the candidate {self.remote.url} is away: {self._why}")
+            raise SideDownError(f"the candidate {self._shown} is away: {self._why}")
         if not self._breaker.allows():
-            raise SideDownError(f"the candidate {self.remote.url}: {self._left_alone()}")
+            raise SideDownError(f"the candidate {self._shown}: {self._left_alone()}")
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -153,7 +194,7 @@ class RemoteLink:
 
     def _note_answer(self) -> None:
         if self._breaker.is_open:
-            logger.info("the candidate %s answers again", self.remote.url)
+            logger.info("the candidate %s answers again", self._shown)
         self._breaker.succeeded()
         self._answered += 1
 
@@ -161,7 +202,9 @@ class RemoteLink:
         was_open = self._breaker.is_open
         self._breaker.failed()
         if self._breaker.is_open and not was_open:
-            logger.warning("the candidate %s: %s", self.remote.url, self._left_alone())
+            logger.warning("the candidate %s: %s", self._shown, self._left_alone())
+            if self._process is not None:
+                self._process.replace()  # it hangs, and another one may not
         self.suspect()
 
     def _left_alone(self) -> str:
@@ -187,6 +230,8 @@ class RemoteLink:
 
     async def _look(self) -> None:
         """Ask the server what it is."""
+        if not self._is_up:
+            return
         answered = self._answered
         try:
             if self.remote.url.startswith("https:") and self._state is not LinkState.READY:
@@ -202,7 +247,8 @@ class RemoteLink:
         prefix = urlsplit(self.remote.url).path
         found = schema_differences(self._apis, document, prefix)
         if isinstance(document, dict) and document.get("name"):
-            self.model = f"{document['name']}:{version}" if version else str(document["name"])
+            name = str(document["name"])
+            self.model = self._tags or (f"{name}:{version}" if version else name)
         if found:
             self._become(LinkState.OTHER_SCHEMA, "; ".join(found))
         else:
@@ -246,7 +292,7 @@ class RemoteLink:
         self._state, self._why = state, why
         if not changed:
             return
-        url = self.remote.url
+        url = self._shown
         if state is LinkState.READY:
             logger.info("the candidate %s is there, and serves %s", url, self.model)
         elif state is LinkState.OTHER_SCHEMA:

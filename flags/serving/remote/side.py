@@ -11,7 +11,7 @@ from flags.serving.bentoml_private import APIMethod
 from flags.serving.remote.address import Remote
 from flags.serving.remote.client import RemoteClient
 from flags.serving.remote.connections import Connections
-from flags.serving.remote.link import RemoteLink
+from flags.serving.remote.link import LocalProcess, RemoteLink
 from flags.serving.remote.link_settings import LinkSettings
 from flags.serving.side_calls import CONTEXT
 from flags.serving.sides.context import SideContext
@@ -27,9 +27,10 @@ class RemoteSide:
         settings: LinkSettings,
         *,
         connections: int,
+        process: LocalProcess | None = None,
     ) -> None:
         """Reach `remote`, which is to have `apis`, by at most so many connections."""
-        self._link = RemoteLink(remote, apis, settings)
+        self._link = RemoteLink(remote, apis, settings, process=process)
         self._connections = Connections(connections)
         self._folder: str | None = None
 
@@ -52,6 +53,14 @@ class RemoteSide:
     async def is_ready(self) -> bool:
         """Say whether the server can be called."""
         return self._link.is_ready
+
+    def lost(self, why: str) -> None:
+        """Note that the server has gone, and why."""
+        self._link.lost(why)
+
+    async def found(self, model: str | None) -> None:
+        """Look at a server that has just come; `model` is the tag of its models, if it has any."""
+        await self._link.found(model)
 
     @property
     def tag(self) -> str:

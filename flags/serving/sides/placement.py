@@ -200,12 +200,16 @@ def placement_of(wanted: str | None, primary: Service[Any], candidate: Service[A
     return placed
 
 
-def placement_beside_remote(wanted: str | None, primary: Service[Any]) -> Placement:
-    """Return where the primary runs whose candidate is a deployment of its own.
+def placement_beside_remote(
+    wanted: str | None, primary: Service[Any], is_isolated: bool = False
+) -> Placement:
+    """Return where the primary runs whose candidate is not imported here.
+
+    `isolated`, where it is allowed, names the candidate's place alone.
 
     Raises MigrationError for what is no such place.
     """
-    if wanted is None:
+    if wanted is None or (is_isolated and wanted == Placement.ISOLATED):
         return Placement.RUNNERS if _needs_runners(primary) else Placement.EMBEDDED
     if wanted in (Placement.RUNNERS, Placement.EMBEDDED):
         return Placement(wanted)

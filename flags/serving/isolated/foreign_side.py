@@ -1,0 +1,182 @@
+"""The candidate's side where another interpreter runs it, beside each worker.
+
+Its process is a server at a Unix socket, and so the side is that of a remote candidate: values
+cross in a form that does not depend on the versions of libraries.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from flags.serving.bentoml_private import APIMethod
+from flags.serving.isolated.environment import OwnEnvironment
+from flags.serving.remote.address import Remote
+from flags.serving.remote.link import LocalProcess
+from flags.serving.remote.link_settings import LinkSettings
+from flags.serving.remote.side import RemoteSide
+
+logger = logging.getLogger(__name__)
+
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+
+_DELAY: Final = 0.5
+_LONGEST_DELAY: Final = 30.0
+"""Seconds between two starts of a process that cannot be loaded or ends; doubled with each."""
+
+_LONG_LIFE: Final = 60.0
+"""Seconds after which an end is no sequel of the last one."""
+
+_GRACE: Final = 5.0
+"""Seconds to end by itself."""
+
+
+class ForeignSide(RemoteSide):
+    """A side in a process of another interpreter, which is started, watched and replaced."""
+
+    def __init__(
+        self,
+        environment: OwnEnvironment,
+        apis: Sequence[APIMethod[..., Any]],
+        settings: LinkSettings,
+        *,
+        connections: int,
+        start_within: float,
+    ) -> None:
+        self._environment = environment
+        self._start_within = start_within
+        self._socket_folder = ""
+        self._listening: socket.socket | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        super().__init__(
+            Remote("http://candidate", name=environment.label),
+            apis,
+            settings,
+            connections=connections,
+            process=LocalProcess(
+                str(environment), lambda: f"{self._socket_folder}/socket", self._replace
+            ),
+        )
+
+    async def start(self) -> None:
+        """Start the process, and wait until its service is loaded, or cannot be."""
+        self._socket_folder = tempfile.mkdtemp(
+            prefix="bentoml-flags-"
+        )  # which only this user may enter
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(f"{self._socket_folder}/socket")
+        self._listening.listen(128)
+        await super().start()
+        tried = asyncio.Event()
+        self._keeper = asyncio.create_task(self._keep(tried))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._start_within):
+                await tried.wait()
+
+    async def stop(self) -> None:
+        """End the process, and close the connections to it."""
+        await super().stop()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._listening is not None:
+            self._listening.close()
+        shutil.rmtree(self._socket_folder, ignore_errors=True)
+
+    def _replace(self) -> None:
+        """End a process whose calls get no answer: it hangs, and another one may not."""
+        if self._process is not None:
+            _kill(self._process)
+
+    async def _keep(self, tried: asyncio.Event) -> None:
+        """Keep a process up, until cancelled."""
+        delay, loop = _DELAY, asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                why = await self._run(tried)
+            except OSError as error:
+                why = f"its interpreter could not be started: {error}"
+            self.lost(why)
+            tried.set()
+            if loop.time() - began > _LONG_LIFE:
+                delay = _DELAY
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    async def _run(self, tried: asyncio.Event) -> str:
+        """Run one process to its end; return what became of it."""
+        assert self._listening is not None  # noqa: S101 - the side was started
+        alive, ours = os.pipe()
+        said, report = os.pipe()
+        environment = self._environment
+        handles = (self._listening.fileno(), alive, report)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                environment.python,
+                _LAUNCHER,
+                environment.target,
+                *map(str, handles),
+                stdin=asyncio.subprocess.DEVNULL,
+                env=environment.variables(os.environ),
+                pass_fds=handles,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(ours)
+            os.close(said)
+            raise
+        finally:
+            os.close(alive)
+            os.close(report)
+        self._process = process
+        try:
+            loaded = await asyncio.to_thread(_read, said)
+            if (models := loaded.get("models")) is not None:
+                logger.info("the candidate %s runs in process %d", environment.target, process.pid)
+                await self.found("+".join(models) or None)
+                tried.set()
+            code = await process.wait()
+            return str(loaded.get("error") or f"its process {process.pid} ended with {code}")
+        finally:
+            self._process = None
+            await _ended(process)
+            os.close(ours)
+
+
+def _read(handle: int) -> dict[str, Any]:
+    """Return what the process says; nothing if it ends without a word."""
+    with os.fdopen(handle) as pipe:
+        line = pipe.readline()
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Have `process` end, and what it has started."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await process.wait()
+    _kill(process)
+    await process.wait()

@@ -1,0 +1,79 @@
+"""A program for another interpreter: serve one BentoML service at a socket, till the worker ends.
+
+    python launcher.py MODULE:NAME LISTENING ALIVE REPORT
+
+`LISTENING` is the handle of the socket, `ALIVE` of a pipe that closes with the worker, `REPORT` of
+a pipe for one line of JSON: the tags of its models, or why it could not be loaded.
+
+It needs BentoML there, and nothing of this package: imported are the standard library and that.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+
+def main(target: str, listening: int, alive: int, report: int) -> None:
+    """Load and serve."""
+    _end_with_the_worker(alive)
+    for handle in (listening, alive, report):
+        os.set_inheritable(handle, False)
+    sys.path[0] = os.getcwd()  # not the folder of this file, whose modules have common names
+    try:
+        service = _loaded(target)
+        app = service.to_asgi(is_main=True)
+        models = [_tag(model) for model in service.models]
+    except BaseException as error:
+        _say(report, {"error": f"{type(error).__name__}: {error}"})
+        raise
+    _say(report, {"models": [tag for tag in models if tag]})
+    _serve(app, listening)
+
+
+def _loaded(target: str) -> Any:
+    from _bentoml_impl.loader import load
+    from bentoml._internal.context import server_context
+    from bentoml._internal.log import configure_server_logging
+
+    configure_server_logging()
+    service = load(target, working_dir=os.getcwd(), standalone_load=True)
+    server_context.service_name = service.name
+    server_context.service_type = "entry_service"
+    server_context.bento_name, server_context.bento_version = service.name, "not available"
+    service.inject_config()
+    return service
+
+
+def _serve(app: Any, listening: int) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(app, log_config=None, timeout_keep_alive=60, server_header=False)
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])
+
+
+def _tag(model: Any) -> str:
+    try:
+        return str(model.stored.tag)
+    except Exception:  # of a kind that has no tag, or not there: the service fails of it by itself
+        return ""
+
+
+def _say(report: int, what: dict[str, Any]) -> None:
+    with os.fdopen(report, "w") as pipe:
+        pipe.write(json.dumps(what) + "\n")
+
+
+def _end_with_the_worker(alive: int) -> None:
+    """Have the kernel kill this session when the pipe closes, whatever the model does then."""
+    fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
+    if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere the signal is SIGIO, which ends it as well
+        fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:5]))

@@ -39,8 +39,8 @@ default `migration-audit.jsonl`. |
 token is in `ALERTMANAGER_TOKEN`. |
 | `MIGRATION_LOOKS` | the commands that judge pairs | File of looks at operational \
 alarms; default `migration-looks.jsonl`. |
-| `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard` | Folder that unleash-server is installed \
-into; default `~/.cache/bentoml-flags`. |
+| `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard`, `candidate_requirements` | Folder that \
+unleash-server is installed into, and environments are made in; default `~/.cache/bentoml-flags`. |
 | `PLACEMENT` | the reference service | `embedded` (its default), `isolated`, \
 `runners` or `remote` (at `CANDIDATE_URL`). |
 | `API_WORKERS` | the reference service | API worker processes; default 1. |

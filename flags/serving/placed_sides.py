@@ -5,7 +5,7 @@ from typing import Any
 from flags.pairing.assignment import Side
 from flags.serving.environment import own_environment
 from flags.serving.isolated.environment import OwnEnvironment
-from flags.serving.isolated.foreign_side import ForeignSide
+from flags.serving.isolated.interpreter_side import InterpreterSide
 from flags.serving.isolated.side import IsolatedSide
 from flags.serving.plan import Plan
 from flags.serving.remote.address import Remote
@@ -34,7 +34,7 @@ def _candidate(instance: Any, plan: Plan) -> PlacedSide:
             connections=settings.candidate_connections,
         )
     if isinstance(candidate, OwnEnvironment):
-        return ForeignSide(
+        return InterpreterSide(
             candidate,
             [each.shared.primary for each in plan.apis.values()],
             settings.link,

@@ -5,4 +5,7 @@ the program of that process: it loads the candidate's service and answers calls 
 `fork_server` is preloaded by the server that starts children. Messages travel over `pipe`;
 `transfer` and `portable_errors` hold what plain pickle cannot carry. `stream_client` and
 `host_stream` are the two ends of an answer that is a stream.
+
+A candidate with an `environment` of its own has an `interpreter_side` in place of all that: its
+process is started by `launcher`, and is a server at a socket.
 """

@@ -39,7 +39,7 @@ def _loaded(target: str) -> Any:
     from bentoml._internal.context import server_context
     from bentoml._internal.log import configure_server_logging
 
-    configure_server_logging()
+    configure_server_logging()  # type: ignore[no-untyped-call]
     service = load(target, working_dir=os.getcwd(), standalone_load=True)
     server_context.service_name = service.name
     server_context.service_type = "entry_service"

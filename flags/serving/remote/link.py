@@ -87,7 +87,7 @@ class RemoteLink:
         *,
         process: LocalProcess | None = None,
     ) -> None:
-        """Link to `remote`, which is to have `apis`; `process` says that it is one of this worker's."""
+        """Link to `remote`, which is to have `apis`; `process` is given if it is of this worker."""
         self.remote = remote
         self._process = process
         self._shown = remote.url if process is None else process.shown

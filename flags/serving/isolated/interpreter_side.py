@@ -39,7 +39,7 @@ _GRACE: Final = 5.0
 """Seconds to end by itself."""
 
 
-class ForeignSide(RemoteSide):
+class InterpreterSide(RemoteSide):
     """A side in a process of another interpreter, which is started, watched and replaced."""
 
     def __init__(
@@ -69,9 +69,7 @@ class ForeignSide(RemoteSide):
 
     async def start(self) -> None:
         """Start the process, and wait until its service is loaded, or cannot be."""
-        self._socket_folder = tempfile.mkdtemp(
-            prefix="bentoml-flags-"
-        )  # which only this user may enter
+        self._socket_folder = tempfile.mkdtemp(prefix="bentoml-flags-")  # of this user alone
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(f"{self._socket_folder}/socket")
         self._listening.listen(128)
@@ -106,7 +104,8 @@ class ForeignSide(RemoteSide):
             try:
                 why = await self._run(tried)
             except OSError as error:
-                why = f"its interpreter could not be started: {error}"
+                why = f"its interpreter could not be made or started: {error}"
+            logger.error("the candidate %s: %s", self._environment, why)
             self.lost(why)
             tried.set()
             if loop.time() - began > _LONG_LIFE:
@@ -117,13 +116,14 @@ class ForeignSide(RemoteSide):
     async def _run(self, tried: asyncio.Event) -> str:
         """Run one process to its end; return what became of it."""
         assert self._listening is not None  # noqa: S101 - the side was started
+        environment = self._environment
+        python = await asyncio.to_thread(environment.interpreter)
         alive, ours = os.pipe()
         said, report = os.pipe()
-        environment = self._environment
         handles = (self._listening.fileno(), alive, report)
         try:
             process = await asyncio.create_subprocess_exec(
-                environment.python,
+                python,
                 _LAUNCHER,
                 environment.target,
                 *map(str, handles),
@@ -141,7 +141,7 @@ class ForeignSide(RemoteSide):
             os.close(report)
         self._process = process
         try:
-            loaded = await asyncio.to_thread(_read, said)
+            loaded = await _read(said)
             if (models := loaded.get("models")) is not None:
                 logger.info("the candidate %s runs in process %d", environment.target, process.pid)
                 await self.found("+".join(models) or None)
@@ -154,14 +154,18 @@ class ForeignSide(RemoteSide):
             os.close(ours)
 
 
-def _read(handle: int) -> dict[str, Any]:
+async def _read(handle: int) -> dict[str, Any]:
     """Return what the process says; nothing if it ends without a word."""
-    with os.fdopen(handle) as pipe:
-        line = pipe.readline()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(handle, "rb")
+    )
     try:
-        said = json.loads(line)
+        said = json.loads(await reader.readline())
     except ValueError:
         return {}
+    finally:
+        transport.close()
     return said if isinstance(said, dict) else {}
 
 

@@ -35,15 +35,9 @@ def main(target: str, listening: int, alive: int, report: int) -> None:
 
 
 def _loaded(target: str) -> Any:
-    from _bentoml_impl.loader import load
-    from bentoml._internal.context import server_context
-    from bentoml._internal.log import configure_server_logging
+    import bentoml
 
-    configure_server_logging()  # type: ignore[no-untyped-call]
-    service = load(target, working_dir=os.getcwd(), standalone_load=True)
-    server_context.service_name = service.name
-    server_context.service_type = "entry_service"
-    server_context.bento_name, server_context.bento_version = service.name, "not available"
+    service: Any = bentoml.load(target, working_dir=os.getcwd())
     service.inject_config()
     return service
 

@@ -64,8 +64,10 @@ def test_the_address_of_the_environment_counts() -> None:
 
 
 def test_a_candidate_that_is_neither_is_refused_in_words() -> None:
-    with pytest.raises(MigrationError, match=r"the candidate is 'http://far'.* or a Remote"):
+    with pytest.raises(MigrationError, match=r"'http://far': .* is written Remote\('http"):
         migrated(candidate="http://far")
+    with pytest.raises(MigrationError, match="or a Remote"):
+        migrated(candidate=3)
     with pytest.raises(MigrationError, match="the primary is Remote"):
         migrated(primary=Remote("http://near"))
 

@@ -426,6 +426,14 @@ class NoveltyCount:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeDay:
+    """Hold the ratio over all traffic of everything until the end of a day (UTC)."""
+
+    day: datetime
+    ratio: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeMetric:
     """Say what happened downstream, of one metric, by the side that was assigned.
 
@@ -451,6 +459,8 @@ class OutcomeMetric:
     mixed: Count = Count(0, 0)
     """Units that saw both sides though no change of the rollout explains it."""
     novelty: tuple[NoveltyCount, ...] = ()
+    days: tuple[OutcomeDay, ...] = ()
+    """At most 28 of them, in order."""
     obstacle: str | None = None
     is_tracked: bool = False
     """Whether it came by `track` alone, and not by a file that somebody handed in."""

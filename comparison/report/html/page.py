@@ -28,8 +28,8 @@ from comparison.report.forecast import forecast
 from comparison.report.html.charts.alarms import RatioLimits
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
+from comparison.report.html.outcome_view import OutcomeView, outcome_views
 from comparison.report.html.output_view import OutputView
-from comparison.report.outcome_summary import OutcomeSummary, outcome_summaries
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.next_step import next_step
 from flags.gate.verdict import Decision
@@ -79,7 +79,7 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
         for position, output in enumerate(evidence.outputs, start=1)
     ]
     checks = gravest_first(judgement.verdict.checks if judgement else ())
-    outcomes = outcome_summaries(evidence)
+    outcomes = outcome_views(evidence, judgement)
     page: str = (
         _environment()
         .get_template("report.html.j2")
@@ -147,7 +147,7 @@ def _facts(evidence: Evidence, outputs: Sequence[OutputView]) -> Iterator[Fact]:
 def _sections(
     evidence: Evidence,
     outputs: Sequence[OutputView],
-    outcomes: Sequence[OutcomeSummary],
+    outcomes: Sequence[OutcomeView],
     judgement: Judgement | None,
 ) -> Iterator[Section]:
     if judgement:
@@ -155,7 +155,7 @@ def _sections(
     if evidence.operational:
         yield Section("operational", "Operational alarms")
     for position, outcome in enumerate(outcomes, start=1):
-        yield Section(f"outcome-{position}", f"Outcome ({outcome.name[:BRIEF]})")
+        yield Section(f"outcome-{position}", f"Outcome ({outcome.summary.name[:BRIEF]})")
     for view in outputs:
         of_output = f" ({view.output.name[:BRIEF]})" if len(outputs) > 1 else ""
         yield Section(f"{view.anchor}-alarms", f"Alarms{of_output}")

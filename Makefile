@@ -45,9 +45,9 @@ serve: $(STAMP) ## Serve the fraud detector on http://127.0.0.1:3000, with its f
 dashboard: $(STAMP) ## Run a real Unleash server on this machine, without Docker.
 	$(BIN)/bentoml migration dashboard
 
-TRANSACTIONS ?= $(firstword $(wildcard ../shared/data/*.parquet))
+TRANSACTIONS ?= $(firstword $(wildcard ../shared/data/transactions*.parquet))
 
-rehearsal: $(STAMP) ## Play the whole migration against a real Unleash in ten minutes; its reports stay in .rehearsal.
+rehearsal: $(STAMP) $(BIN)/prometheus-alertmanager ## Play the whole migration against a real Unleash in ten minutes; its reports stay in .rehearsal.
 	@$(BIN)/python -m load_tests.rehearsal $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS))
 
 load: $(STAMP) ## Load the service for three minutes while its flag moves in a real Unleash.

@@ -17,6 +17,7 @@ from load_tests.rehearsal.commands import Commands
 from load_tests.rehearsal.people import Person
 from load_tests.rehearsal.timeline import Timeline
 from load_tests.rehearsal.transactions import Traffic
+from load_tests.rehearsal.watch import Watch, watching
 from load_tests.steady_load import Reply, SteadyLoad
 from service.serving import Serving
 
@@ -37,6 +38,8 @@ class Scenery:
     load: SteadyLoad
     person: Person
     commands: Commands
+    watch: Watch | None
+    """None where Prometheus and Alertmanager are not installed."""
     replies: list[Reply] = field(default_factory=list)
 
     @property
@@ -84,9 +87,12 @@ class Scenery:
 @contextmanager
 def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> Iterator[Scenery]:
     """Start everything, and stop it afterwards."""
-    with LocalUnleash(folder / "unleash", port=0, fresh=True) as unleash:
+    shutil.copy(Path(__file__).with_name("playbook.yaml"), folder)
+    with (
+        LocalUnleash(folder / "unleash", port=0, fresh=True) as unleash,
+        watching(folder) as watch,
+    ):
         seed(unleash.admin, FLAG)
-        shutil.copy(Path(__file__).with_name("playbook.yaml"), folder)
         settings = {
             "UNLEASH_URL": unleash.sdk_url,
             "UNLEASH_API_TOKEN": unleash.client_token,
@@ -101,6 +107,7 @@ def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> 
             "UNLEASH_URL": unleash.url,
             "UNLEASH_ADMIN_TOKEN": unleash.admin_token,
             "PYTHONPATH": str(ROOT),  # `retire` starts a service of this module's neighbour
+            **(watch.variables if watch else {}),
         }
         person = Person(unleash)
         with serving, load:
@@ -113,5 +120,6 @@ def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> 
                 load,
                 person,
                 Commands(folder, operator),
+                watch,
             )
         person.close()

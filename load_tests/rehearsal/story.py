@@ -10,6 +10,7 @@ from typing import Final
 from load_tests.rehearsal.commands import Said, Verdict
 from load_tests.rehearsal.pilot import Pilot
 from load_tests.rehearsal.stage import FLAG, ROOT, Scenery
+from load_tests.rehearsal.watch import FULL, OVERFLOWING, SHORT
 from service.replay import replay
 from service.serving import Serving
 
@@ -18,6 +19,8 @@ MAX_WAIT: Final = 120.0
 """Seconds that a verdict may take beyond the hold: these machines are small."""
 CALM: Final = 3.0
 """Seconds in which nothing but the primary must answer, once everybody has followed."""
+TOLD: Final = 20.0
+"""Seconds within which a message must have arrived."""
 REASONS: Final = 2
 RAMP_HOLD: Final = timedelta(seconds=25)
 """Of the playbook's last ramp: at the end of it, the deprecation begins."""
@@ -40,6 +43,7 @@ class Story:
 
     def acts(self) -> tuple[tuple[str, Callable[[], None]], ...]:
         """Return what is played, each with its heading."""
+        fired = ("ramp, 50 %: an alert fires", self._firing_alert_is_rolled_back)
         return (
             ("shadow: v2 at v1's threshold", self._shadow_catches_the_alarms),
             ("shadow: v2 at a threshold of its own", self._shadow_passes_once_calibrated),
@@ -47,6 +51,7 @@ class Story:
             ("canary, 5 %", lambda: self._step_by_command(5, 10)),
             ("canary, 10 %: v2 begins to fail", self._failing_candidate_is_rolled_back),
             ("canary, 10 %, again: v2 is mended", self._autopilot_takes_over),
+            *([fired] if self._on.watch else []),
             ("ramp, 50 %", lambda: self._step_by_autopilot(50, 100, "ramp")),
             ("ramp, 100 %", self._ramp_ends),
             ("deprecation, 100 %: v1 answers nobody", self._deprecation_ends),
@@ -116,16 +121,63 @@ class Story:
         self._tell("autopilot", re.sub(r"^.*UTC  ", "", paused.line("PAUSED")))
         self._expect(entry is not None, f"the autopilot yields to a person: {paused.output}")
         assert entry is not None  # noqa: S101  # just seen
+        self._fly(entry.group(1))
+        self._step_by_autopilot(10, 50, "canary", meanwhile=self._queue_fills)
+
+    def _fly(self, entry: str) -> None:
+        """Start the autopilot from an entry of the flag's event log."""
+        self.end()
         self._pilot = Pilot(
             self._on.commands,
             self._on.folder / "autopilot.log",
             self._on.timeline,
-            *("--resume", entry.group(1), "--interval", "2s"),
+            *("--resume", entry, "--interval", "2s"),
         ).__enter__()
-        self._step_by_autopilot(10, 50, "canary")
 
-    def _step_by_autopilot(self, rollout: int, following: int, stage: str) -> None:
+    def _queue_fills(self) -> None:
+        """Fill the review queue at once, before the autopilot can go on."""
+        if self._on.watch is not None:
+            self._on.watch.fill_queue(FULL)
+            self._tell("the queue", f"has {FULL:g} payments to review: Prometheus alerts")
+
+    def _firing_alert_is_rolled_back(self) -> None:
+        watch = self._on.watch
+        assert watch is not None  # noqa: S101  # else it is no act
+        self._piloted("operational alarm pages: 1 ReviewQueueFull")
+        self._expect(self._on.history.current.setting.rollout == 50, "a firing alert holds")
+        watch.fill_queue(OVERFLOWING)
+        self._tell("the queue", f"has {OVERFLOWING:g}")
+        self._piloted("50 % -> off")
+        self._expect(not self._on.history.current.setting.enabled, "the flag is off")
+        self._told("HOLD, 50 %", "operational alarm")
+        self._told("ROLLBACK, off", "operational alarm review_queue: 600, rollback limit")
+        watch.fill_queue(SHORT)
+        self._tell("the queue", "is short again")
+        self._on.person.switch_on(self._on.admin.state(FLAG))
+        self._tell("a person", "switches the flag on, at the 50 % where it was")
+        self._piloted("PAUSED")
+        self._fly(str(self._on.history.current.event))
+
+    def _told(self, title: str, words: str) -> None:
+        """Expect a message that has arrived."""
+        assert self._on.watch is not None  # noqa: S101  # else nobody is told
+        deadline = time.monotonic() + TOLD
+        found: tuple[str, ...] = ()
+        while not found and time.monotonic() < deadline:
+            time.sleep(0.2)
+            found = tuple(each for each in self._on.watch.told(title) if words in each)
+        self._expect(bool(found), f"{title!r} with {words!r} is told: {self._on.watch.told('')}")
+        self._tell("receiver", found[-1])
+
+    def _step_by_autopilot(
+        self,
+        rollout: int,
+        following: int,
+        stage: str,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self._piloted(f"{rollout} % -> {following} %")
+        meanwhile()
         self._at(following)
         self._written(f"{stage} {rollout}", f"{stage}, {rollout} %")
 

@@ -103,8 +103,17 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     expect(page.locator("#workers .pill.pass")).to_have_count(2)
     expect(page.locator("#workers .soft")).to_have_text(" this one")
     assert "live-page-v2" in page.title()
+    verdict = {"flag": FLAG, "step": "ramp, 50 %", "decision": "HOLD", "reasons": ["too few"]}
+    fires = {"name": "operational_alarm", "outcome": "fail", "reason": "the queue is full"}
+    coming = {"name": "ramp, 100 %", "not_before": datetime.now(UTC), "approval": True}
+    (served.pairs / "verdict.json").write_bytes(
+        orjson.dumps({**verdict, "checks": [fires], "next": coming})
+    )
+    shows(page, "#firing .fires", "the queue is full")
+    shows(page, "#next", "Next: ramp, 100 %, with approval, not before ")
     verdict = {"flag": FLAG, "step": "ramp, 100 %", "decision": "ROLLBACK", "reasons": ["4.00x"]}
     (served.pairs / "verdict.json").write_bytes(orjson.dumps(verdict))
+    expect(page.locator("#firing")).to_be_hidden(timeout=MAX_WAIT)
     shows(page, "#decision", "ROLLBACK")
     shows(page, "#reasons", "4.00x")
     picture(page, "live-desktop")
@@ -143,7 +152,10 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup(served: Served, page
     )
     slot = Slot(int(now.timestamp()) // 10 * 10, alarms={HOSTILE: AlarmCounts(4, 1, 2)})
     counted = Recent([slot], {"primary": HOSTILE, "candidate": HOSTILE})
+    check = {"name": "operational_alarm", "outcome": "fail", "reason": HOSTILE, "subject": HOSTILE}
+    coming = {"name": HOSTILE, "not_before": datetime.now(UTC)}
     verdict = {"flag": FLAG, "step": HOSTILE, "decision": HOSTILE, "reasons": [HOSTILE]}
+    verdict |= {"checks": [check], "next": coming}
     planted = [
         folder / FOLDER / f"{worker}.json",
         recent_path(folder, worker),

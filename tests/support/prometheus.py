@@ -30,8 +30,15 @@ def debian_program(name: str) -> str | None:
 
 
 PROMETHEUS, ALERTMANAGER = debian_program("prometheus"), debian_program("prometheus-alertmanager")
+
+
+def are_there() -> bool:
+    """Say whether both can be run."""
+    return PROMETHEUS is not None and ALERTMANAGER is not None and _TEMPLATES.is_dir()
+
+
 needs_prometheus = pytest.mark.skipif(
-    PROMETHEUS is None or ALERTMANAGER is None or not _TEMPLATES.is_dir(),
+    not are_there(),
     reason="no Prometheus or no Alertmanager: they are in Debian's packages (make tools)",
 )
 

@@ -1,7 +1,6 @@
 """Being told, through the real apprise: to a web server and a mail server, and to bad ones."""
 
 import io
-import json
 import logging
 import threading
 import time
@@ -9,9 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -24,6 +21,7 @@ from flags.operate.told_file import ToldFile
 from flags.playbook.model import Playbook
 from flags.playbook.notify import NotifyPlan
 from service.serving import free_port
+from tests.support.message_receiver import Receiver
 
 NOW = datetime(2026, 11, 29, 21, tzinfo=UTC)
 
@@ -36,45 +34,10 @@ def news(verdict: str = "HOLD", *, moved: int | None = None, flag: str = "f") ->
     )
 
 
-class Receiver:
-    """A web server that takes messages as apprise's `json://` sends them."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.taken: list[dict[str, Any]] = []
-        receiver = self
-
-        class Exchange(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if receiver.status == 200:
-                    receiver.taken.append(json.loads(body))
-                self.send_response(receiver.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"json://127.0.0.1:{self._server.server_port}/s3cr3t"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+    with Receiver() as made:
+        yield made
 
 
 class Told:

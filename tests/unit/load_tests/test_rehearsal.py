@@ -90,7 +90,7 @@ def test_what_was_answered_is_still_known_when_everything_is_stopped_twice(tmp_p
         load.replies[:0] = replies
     serving = Serving("nothing:Nothing", environment={}, log=tmp_path / "log")
     unused: Any = None
-    scene = Scenery(tmp_path, unused, unused, unused, serving, load, unused, unused)
+    scene = Scenery(tmp_path, unused, unused, unused, serving, load, unused, unused, None)
     scene.stop()
     scene.stop()
     PairFile(tmp_path / "pairs").pair(changes={attributes.REQUEST_ID: "request-0"})

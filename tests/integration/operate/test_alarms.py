@@ -5,9 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -26,6 +24,7 @@ from tests.support.prometheus import (
     scraping,
     silence,
 )
+from tests.support.webhook import Webhook
 
 PASSED, HOLD, ROLLBACK, UNKNOWN = AlarmState
 LIMITS = {"hold": {"above": 100}, "rollback": {"above": 200}}
@@ -238,45 +237,10 @@ def test_an_alertmanager_that_fails_is_not_known(watched: Watched, fault: Fault)
 # --- webhooks -------------------------------------------------------------------------------------
 
 
-class Webhook:
-    """Answers a GET with whatever a test sets; keeps what was asked."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, b""
-        self.asked: list[tuple[str, str | None]] = []
-        webhook = self
-
-        class Exchange(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                webhook.asked.append((self.path, self.headers["Authorization"]))
-                self.send_response(webhook.status)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(webhook.body)))
-                self.end_headers()
-                self.wfile.write(webhook.body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    made = Webhook()
-    yield made
-    made.close()
+    with Webhook() as made:
+        yield made
 
 
 @pytest.mark.parametrize("answer", ["pass", "hold", "rollback"])

@@ -17,6 +17,7 @@ from comparison.cli.gate import gate
 from comparison.report.verdict_document import schema
 from flags.export import attributes
 from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
+from tests.support.webhook import Webhook
 
 ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")
 LATER, NEVER = Scored(0.9, model="fraud:2"), Scored(0.1, model="fraud:2")
@@ -389,3 +390,21 @@ def test_a_look_at_an_alarm_is_kept_and_its_failure_holds_and_is_on_the_page(
     assert "alertmanager: severity=page" in page.read_text()
     earlier = run(tmp_path, "pairs", *options)
     assert "operational alarm pages: nobody has asked within this time" in words(earlier.output)
+
+
+def test_looks_in_a_row_count_across_runs_of_the_command_and_then_roll_back(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs").symlink_to(folder / "agreeing")
+    options = ("--looks", tmp_path / "looks.jsonl")
+    with Webhook() as webhook:
+        alarm = f"{{webhook: '{webhook.url}', looks: 3, lasting: 0s}}"
+        (tmp_path / "playbook.yaml").write_text(f"{PLAYBOOK}alarms: {{freeze: {alarm}}}\n")
+        codes = []
+        for answer in (b"rollback", b"rollback", b"pass", b"rollback", b"rollback", b"rollback"):
+            webhook.body = b'{"decision": "%s"}' % answer
+            later = datetime.now(UTC) + timedelta(hours=1)
+            result = run(tmp_path, "pairs", *options, until=later)
+            codes.append(result.exit_code)
+    assert codes == [10, 10, 10, 10, 10, 20]
+    assert "freeze: answers rollback, at 3 looks in a row within" in words(result.output)

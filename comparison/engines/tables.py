@@ -123,9 +123,23 @@ class CollectorTraces(TablePairs):
             **{column.name: _typed(key, column) for key, column in columns.items()},
         )
         super().__init__(pairs, name or traces.get_name())
+        self._traces = traces
         self._workers = traces.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.WORKER_SPAN
         )
+
+    def tracked(self) -> TrackedOutcomes:
+        """Return the outcomes among the traces; whether some are lost is not known."""
+        ours = self._traces.filter(
+            _.ScopeName == attributes.SCOPE, _.SpanName == attributes.OUTCOME_SPAN
+        )
+        held = {name: _.SpanAttributes.get(key, "").nullif("") for name, key in _TRACKED.items()}
+        rows = in_nanoseconds(ours.select(span_id=_.SpanId, time=_.Timestamp, **held))
+        found = [
+            {**row, "value": float(row["value"] or 1.0), "sequence": int(row["sequence"] or 0)}
+            for row in rows.to_pyarrow().to_pylist()
+        ]
+        return TrackedOutcomes.of(found, ())
 
     @cached_property
     def accounting(self) -> Accounting:

@@ -8,6 +8,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -17,6 +18,8 @@ from comparison.engines.sources import FramePairs
 from comparison.engines.tables import CollectorTraces, TablePairs
 from comparison.pairs.reader import read_all
 from flags.export import attributes
+from flags.export.pair_files import FileLimits
+from flags.export.spans import PairSpans, TrackedOutcome
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.pair_files import FLAG, PairFile, Scored, failed, span, traces
 from tests.support.reference_counts import assert_equal
@@ -161,3 +164,23 @@ def test_the_collectors_table_tells_how_workers_ended(tmp_path: Path) -> None:
     assert (found.found, found.expected) == (40, 45)
     [open_end] = found.open_ends(datetime.now(UTC))
     assert (open_end.worker, open_end.may_lack) == ("killed", None)
+
+
+@needs_clickhouse
+def test_the_collectors_table_gives_the_outcomes_that_were_tracked_each_once(
+    tmp_path: Path,
+) -> None:
+    spans = PairSpans.to_folder(tmp_path, FileLimits(), service="s", version=None)
+    spans.record_outcome(TrackedOutcome("complaint", 1.0, "r1", None, NANOSECONDS))
+    spans.record_outcome(TrackedOutcome("money_lost", 12.5, None, "0123456789abcdef", NANOSECONDS))
+    spans.close()
+    (path,) = tmp_path.glob("*.jsonl")
+    lines = path.read_text().splitlines()
+    found = collected("otel_outcomes", lines, lines).tracked()
+    columns = ["metric", "value", "request_id", "unit", "time", "sequence"]
+    ours = read_all(tmp_path).tracked
+    pd.testing.assert_frame_equal(
+        found.frame[columns].sort_values("metric", ignore_index=True),
+        ours.frame[columns].sort_values("metric", ignore_index=True),
+    )
+    assert (len(found.frame), found.repeated) == (2, 2)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -17,6 +17,7 @@ import yaml
 
 from flags.unleash.local.program import Program
 from service.serving import free_port
+from tests.support.proxy import Server
 
 _SECONDS = 30.0
 _TEMPLATES = Path(sys.executable).parents[1] / "share" / "alertmanager"
@@ -147,7 +148,7 @@ class Exporter:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
+        self._server = Server(("127.0.0.1", 0), Exchange)  # says nothing of a scrape broken off
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property

@@ -88,8 +88,9 @@ def _schema(api: APIMethod[..., Any], word: str) -> Any:
 def comparable(schema: Any) -> Any:
     """Return a JSON schema as it can be compared: without references and prose, written in one way.
 
-    pydantic has changed how it writes a reference with a default (`allOf` around it, up to 2.8) and
-    a literal (`enum` beside `const`, up to 2.9).
+    pydantic has changed how it writes a reference with a default (`allOf` around it, up to 2.8), a
+    literal (`enum` beside `const`, up to 2.9) and a mapping (`additionalProperties: true`, which is
+    what its absence means, from 2.11).
     """
     return _resolved(schema, {})
 
@@ -105,6 +106,8 @@ def _resolved(schema: Any, definitions: dict[str, Any], seen: tuple[str, ...] = 
         schema = {**schema["allOf"][0], **{k: v for k, v in schema.items() if k != "allOf"}}
     if "const" in schema and schema.get("enum") == [schema["const"]]:
         schema = {key: value for key, value in schema.items() if key != "enum"}
+    if schema.get("additionalProperties") is True:
+        schema = {key: value for key, value in schema.items() if key != "additionalProperties"}
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         if name in seen or name not in definitions:

@@ -127,10 +127,11 @@ def _tables(definitions: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _steps() -> str:
+    plan = Playbook(flag="any")
     rows = [
         f"| {step.stage} | {step.rollout} % | `{duration_text(step.hold)}` | {step.min_pairs:,} | "
-        f"{step.min_labels:,} |"
-        for step in Playbook(flag="any").steps
+        f"{plan.labels_wanted(step):,} |"
+        for step in plan.steps
     ]
     head = ["| stage | rollout | hold | pairs | labels |", "| --- | --- | --- | --- | --- |"]
     return "\n".join(head + rows)

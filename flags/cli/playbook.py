@@ -51,7 +51,7 @@ def _print(path: Path, plan: Playbook, console: Console) -> None:
     if any(differs):
         table.add_column("limits of its own")
     for step, difference in zip(plan.steps, differs, strict=True):
-        row = [str(step.stage), f"{step.rollout} %", *_wanted(step)]
+        row = [str(step.stage), f"{step.rollout} %", *_wanted(plan, step)]
         table.add_row(*row, *([difference] if any(differs) else []))
     console.print(table)
     console.print()
@@ -68,8 +68,9 @@ def _steps(plan: Playbook) -> str:
     return f"{count} step{'s' if count > 1 else ''}, {duration_text(total)} at least"
 
 
-def _wanted(step: Step) -> tuple[str, str, str]:
-    return duration_text(step.hold), f"{step.min_pairs:,}", f"{step.min_labels:,}"
+def _wanted(plan: Playbook, step: Step) -> tuple[str, str, str]:
+    labels = f"{plan.labels_wanted(step):,}"
+    return duration_text(step.hold), f"{step.min_pairs:,}", labels
 
 
 def _alarm_limits(gate: Gate, which: str) -> str:

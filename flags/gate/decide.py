@@ -27,7 +27,7 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
     order = (
         *operational_checks(evidence.operational, playbook),
         *integrity_checks(evidence, playbook, step),
-        *label_checks(evidence),
+        *label_checks(evidence, playbook, step),
     )
     checks = (
         *outcome_checks(evidence, playbook, step),
@@ -68,7 +68,7 @@ def decide_without_pairs(
 
 def _tells(check: Check, order: tuple[Check, ...]) -> bool:
     """Say whether a check that has passed is worth a reason: that all is in order is not."""
-    return check not in order or check.name in {"hold_time", "pairs", "labels"}
+    return check not in order or check.name in {"hold_time", "pairs", "labels", "young_labels"}
 
 
 def _reasons(checks: list[Check], several: bool) -> tuple[str, ...]:

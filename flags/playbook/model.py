@@ -14,6 +14,9 @@ from flags.playbook.stages import Stage
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+LABELS_BEFORE: Final = 50
+"""Rollout that nothing reaches without labels, unless the playbook says otherwise."""
+
 Place = tuple[str | int, ...]
 """Keys and indices from the top of a playbook down, e.g. ("steps", 0, "hold")."""
 
@@ -96,15 +99,23 @@ class AdvanceLimits(Part):
         timedelta(milliseconds=5),
         description="A candidate's quantile below this passes whatever the ratio.",
     )
+    min_positives: int = Field(
+        100, ge=0, description="Positive labels below which quality does not pass."
+    )
     recall_loss: Share = Field(
         0.05, description="Recall that the candidate may lose, where labels are demanded."
     )
+    segment_recall_loss: Share = Field(0.10, description="The same within one segment.")
     average_precision_loss: Share = Field(
         0.02, description="Average precision that the candidate may lose, likewise."
     )
     label_coverage_gap: Share = Field(
         0.10,
-        description="Difference of the labelled share between what either side served, at most.",
+        description="By which part the labelled share may be smaller for one side's answers than "
+        "for the other's, and differ between the cells of both alarms.",
+    )
+    unknown_labels: Share = Field(
+        0.05, description="Share of labels that belong to no pair, at most."
     )
 
 
@@ -201,8 +212,11 @@ class Step(Part):
     )
     hold: Duration = Field(description="Time before the next step, at least.")
     min_pairs: int = Field(10_000, ge=1, description="Pairs before the next step, at least.")
-    min_labels: int = Field(
-        0, ge=0, description="Labelled pairs; from 1 on, recall and average precision must pass."
+    min_labels: int | None = Field(
+        None,
+        ge=0,
+        description="Labelled pairs; from 1 on, recall and average precision must pass. Not given: "
+        "1 where the step or the next one has 50 % or more (not in the deprecation), else 0.",
     )
     approval: Literal["required"] | None = Field(
         None,
@@ -251,6 +265,10 @@ class Playbook(Part):
         timedelta(days=14),
         description="How late labels come: younger pairs are not expected to have one.",
     )
+    labels: Literal["expected", "none"] = Field(
+        "expected",
+        description="none: there will never be labels. The verdict says so, and demands none.",
+    )
     outputs: Annotated[dict[str, OutputPlan], BeforeValidator(_empty_is_default)] = Field(
         {}, description="By output, what holds for it only; it wins over the step's."
     )
@@ -287,6 +305,9 @@ class Playbook(Part):
                 raise _conflict(("outcomes", name, key), message)
         before: Step | None = None
         for index, step in enumerate(self.steps):
+            if step.min_labels and not self.expects_labels:
+                message = f"is {step.min_labels:,}, but labels is none: there will never be any"
+                raise _conflict(("steps", index, "min_labels"), message)
             if wrong := _misplaced(before, step):
                 key, message = wrong
                 raise _conflict(("steps", index, key), message)
@@ -317,6 +338,22 @@ class Playbook(Part):
         """Return the next step, None after the last. ValueError if it is none of the steps."""
         index = self.steps.index(step) + 1
         return self.steps[index] if index < len(self.steps) else None
+
+    @property
+    def expects_labels(self) -> bool:
+        """Say whether there will ever be labels."""
+        return self.labels == "expected"
+
+    def labels_wanted(self, step: Step) -> int:
+        """Return how many labelled pairs a step demands, 0 for none."""
+        if not self.expects_labels:
+            return 0
+        if step.min_labels is not None:
+            return step.min_labels
+        # In the deprecation, the primary need not be scored any more: nothing to compare with.
+        higher = [each.rollout for each in self.steps if each.rollout > step.rollout]
+        largest = max(step.rollout, min(higher, default=0))
+        return int(step.stage is not Stage.DEPRECATION and largest >= LABELS_BEFORE)
 
     def steps_at(self, rollout: float) -> tuple[Step, ...]:
         """Return the steps at a rollout; several where only time tells them apart."""

@@ -70,9 +70,9 @@ _EXAMPLES: Final = """\
 
 _STEPS: Final = """\
 The steps, upwards; down is allowed always and at once. From min_labels 1 on, recall and average
-precision must pass: set it for the steps by whose time labels have come. A step may have limits of
-its own, such as `gate: {advance: {alarm_ratio: 1.2}}`. With `approval: required`, the next step is
-taken by a person only.
+precision must pass: that is so before 50 % is reached, unless a step says `min_labels: 0`. A step
+may have limits of its own, such as `gate: {advance: {alarm_ratio: 1.2}}`. With `approval:
+required`, the next step is taken by a person only.
 """
 
 
@@ -83,7 +83,7 @@ def playbook_template(flag: str) -> str:
     parts = [_comment(_HEAD)]
     parts += [
         _comment(fields[name].description or "") + _pair(name, getattr(playbook, name))
-        for name in ("flag", "error_rate", "label_cut_off")
+        for name in ("flag", "error_rate", "label_cut_off", "labels")
     ]
     parts.append(_EXAMPLES)
     parts.append("gate:\n" + "".join(_gate(playbook.gate)))

@@ -13,6 +13,8 @@ from flags.gate.evidence import (
     Health,
     Integrity,
     Interval,
+    LabelledCell,
+    Labelling,
     OperationalAlarm,
     Output,
     Paired,
@@ -65,6 +67,44 @@ def quality(caught: Paired = CAUGHT, labelled: int = 100_000, **changes: Any) ->
         ),
         **changes,
     )
+
+
+def labelling(
+    alarms: Paired = ALARMS,
+    caught: Paired = CAUGHT,
+    *,
+    shares: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
+    served: str = "primary",
+    young: bool = False,
+    coverage: dict[str, Count] | None = None,
+    coverage_p: float | None = None,
+) -> Labelling:
+    """Label a share of the pairs of each cell, with so many positives among all of its pairs."""
+    fields = ("both", "primary_only", "candidate_only", "neither")
+    sides = ((True, True), (True, False), (False, True), (False, False))
+    cells = []
+    for field, fired, share in zip(fields, sides, shares, strict=True):
+        pairs = getattr(alarms, field)
+        positives = round(getattr(caught, field) * share)
+        labelled = round(pairs * share)
+        cells.append(LabelledCell(served, *fired, pairs, positives, labelled - positives))
+    found = tuple(cells)
+    total = sum(each.pairs for each in found), sum(each.labelled for each in found)
+    covered = {served: Count(total[1], total[0])} if coverage is None else coverage
+    if young:
+        return Labelling((), found, {}, None)
+    return Labelling(found, (), covered, coverage_p)
+
+
+def labelled(
+    caught: Paired = CAUGHT, alarms: Paired = ALARMS, **changes: Any
+) -> dict[str, Quality | Labelling]:
+    """Return quality and labelling of an output whose labels say so."""
+    known = labelling(alarms, caught, **changes)
+    cells = [each for each in known.old if each.labelled]
+    seen = Paired(*(each.positives for each in known.old)) if known.old else Paired(0, 0, 0, 0)
+    of = quality(seen, labelled=sum(each.labelled for each in cells))
+    return {"quality": of, "labelling": known}
 
 
 def output(

@@ -16,7 +16,17 @@ from comparison.report.html.charts.alarms import (
 from comparison.report.html.charts.plot import Plot
 from comparison.report.html.charts.quality import reliability
 from comparison.report.html.charts.scores import score_distribution, scores_against_each_other
-from flags.gate.evidence import Count, Distribution, Interval, Output, Paired, Quality, SideQuality
+from flags.gate.evidence import (
+    Count,
+    Distribution,
+    Interval,
+    LabelledCell,
+    Labelling,
+    Output,
+    Paired,
+    Quality,
+    SideQuality,
+)
 from flags.gate.sequences import RatioSequence
 
 SEGMENT_ROWS: Final = 24
@@ -24,6 +34,15 @@ SEGMENT_ROWS: Final = 24
 
 _ALPHA: Final = 0.05
 """Error rate of the confidence sequences that are drawn."""
+
+_ALARMS: Final = {
+    (True, True): "both",
+    (True, False): "only primary",
+    (False, True): "only candidate",
+    (False, False): "neither",
+    (None, None): "not both decided",
+}
+"""By the alarms of both sides, the name of the cell, in order of rows."""
 
 _HOUR: Final = 3_600
 """Seconds below which nothing is said about a day."""
@@ -39,6 +58,20 @@ class Row:
     difference: str = ""
     counts: tuple[str, str] = ("", "")
     """Of which counts the cells are shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """Hold one row of the table of labels: pairs of a cell that one side answered."""
+
+    alarms: str
+    served: str
+    pairs: int
+    labelled: int
+    coverage: float | None
+    positives: int
+    young: int
+    """Labels of pairs that are too young for them to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +91,7 @@ class OutputView:
     reliability: Plot | None
     quantiles: tuple[Row, ...]
     quality_rows: tuple[Row, ...]
+    cells: tuple[CellRow, ...]
     payload: str
 
     @classmethod
@@ -99,6 +133,7 @@ class OutputView:
             reliability=reliability(f"{anchor}-reliability", curves),
             quantiles=_quantiles(described) if described else (),
             quality_rows=_quality_rows(quality) if quality else (),
+            cells=_cell_rows(output.labelling) if output.labelling else (),
             payload=_payload(output),
         )
 
@@ -153,12 +188,54 @@ def _quality_rows(quality: Quality) -> tuple[Row, ...]:
 
     return (
         figures("average precision", lambda side: side.average_precision),
+        Row("decided rightly", *_right(quality)),
         shares("precision", lambda side: side.precision),
         shares("recall", lambda side: side.recall),
         shares("precision at the primary's volume", lambda side: side.precision_at_volume),
         shares("recall at the primary's volume", lambda side: side.recall_at_volume),
         figures("Brier score (smaller is better)", lambda side: side.brier),
     )
+
+
+def _right(quality: Quality) -> tuple[str, str]:
+    """Return the share of labelled pairs in which a side's alarm is what the label says."""
+    caught, false = quality.caught, quality.false_alarms
+    total = caught.pairs + false.pairs
+    sides = ((caught.primary, false.primary), (caught.candidate, false.candidate))
+    first, second = (
+        percent((hit.count + false.pairs - wrong.count) / total if total else None)
+        for hit, wrong in sides
+    )
+    return first, second
+
+
+def _cell_rows(labelling: Labelling) -> tuple[CellRow, ...]:
+    old = {_key(each): each for each in labelling.old}
+    young = {_key(each): each for each in labelling.young}
+    rows = []
+    for key in sorted({*old, *young}, key=lambda each: (-_number(each[0]), each[1])):
+        there, later = old.get(key), young.get(key)
+        pairs, labelled = (there.pairs, there.labelled) if there else (0, 0)
+        rows.append(
+            CellRow(
+                alarms=_ALARMS[key[0]],
+                served=key[1],
+                pairs=pairs,
+                labelled=labelled,
+                coverage=labelled / pairs if pairs else None,
+                positives=there.positives if there else 0,
+                young=later.labelled if later else 0,
+            )
+        )
+    return tuple(rows)
+
+
+def _key(cell: LabelledCell) -> tuple[tuple[bool | None, bool | None], str]:
+    return (cell.primary_alarm, cell.candidate_alarm), cell.served or "nobody"
+
+
+def _number(alarms: tuple[bool | None, bool | None]) -> int:
+    return list(_ALARMS)[::-1].index(alarms)
 
 
 def _payload(output: Output) -> str:

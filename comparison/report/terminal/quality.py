@@ -5,6 +5,7 @@ from rich.console import Console
 from comparison.evidence.number_format import number, p_value, percent, signed
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
 from flags.gate.evidence import Count, Labelling, Output, Quality
+from flags.gate.selection import cells_of, said
 
 
 def print_quality(output: Output, console: Console) -> None:
@@ -41,6 +42,8 @@ def _print_coverage(labelling: Labelling, console: Console) -> None:
         f"{side} {percent(count.rate)}" for side, count in labelling.coverage.items()
     )
     note(console, f"labelled by who answered: {covered}")
+    if cells := cells_of(labelling.old):
+        note(console, f"labelled by alarm: {said(cells)}")
 
 
 def _print_offer(output: Output, console: Console) -> None:

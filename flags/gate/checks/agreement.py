@@ -10,9 +10,10 @@ from typing import Final
 
 from flags.gate.evidence import Count, Evidence, Output, Paired
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.selection import Selection, selection
 from flags.gate.sequences import DifferenceSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Playbook, Step
+from flags.playbook.model import AdvanceLimits, Playbook, Step
 from flags.playbook.stages import Stage
 
 _WORDING: Final = Wording(
@@ -21,8 +22,6 @@ _WORDING: Final = Wording(
     " %",
     counted="alarms",
 )
-_POSITIVES: Final = 100
-"""Labelled positives from which recall can stand for agreement."""
 
 
 def agreement_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
@@ -47,7 +46,8 @@ def agreement_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
                 limits.segment_alarm_overlap,
                 playbook,
                 step,
-                shown=shown,
+                shown=shown
+                and _is_shown(each.caught, limits.segment_recall_loss, playbook, limits),
                 segment=f"{each.segment}={value}",
                 least=limits.segment_min_alarms,
             )
@@ -92,9 +92,16 @@ def _overlap(
 
 
 def _recall_is_shown(output: Output, playbook: Playbook, step: Step) -> bool:
-    """Say whether labels prove that the candidate finds what the primary finds."""
-    if output.quality is None or output.quality.caught.pairs < _POSITIVES:
+    """Say whether labels, which were not selected, prove that the candidate finds as much."""
+    limits = playbook.gate_of(step, output=output.name).advance
+    strata = output.labelling.old if output.labelling else ()
+    if output.quality is None or not playbook.expects_labels:
         return False
-    loss = playbook.gate_of(step, output=output.name).advance.recall_loss
-    caught = DifferenceSequence(output.quality.caught)
-    return caught.above(-loss, playbook.error_rate / 2)
+    if selection(strata, limits.label_coverage_gap) is not Selection.NONE:
+        return False
+    return _is_shown(output.quality.caught, limits.recall_loss, playbook, limits)
+
+
+def _is_shown(caught: Paired, loss: float, playbook: Playbook, limits: AdvanceLimits) -> bool:
+    enough = caught.pairs >= limits.min_positives
+    return enough and DifferenceSequence(caught).above(-loss, playbook.error_rate / 2)

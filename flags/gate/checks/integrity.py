@@ -20,9 +20,6 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     yield _subject(evidence, playbook, step)
     yield _hold_time(evidence, step)
     yield _enough("pairs", evidence.window.pairs, step.min_pairs)
-    if step.min_labels:
-        labelled = [each.quality.labelled if each.quality else 0 for each in evidence.outputs]
-        yield _enough("labels", min(labelled, default=0), step.min_labels)
     yield _silence(evidence, step, limits)
     yield _completeness(evidence, limits)
     yield _worker_ends(evidence, limits)

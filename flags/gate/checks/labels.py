@@ -1,19 +1,198 @@
-"""Checks of the labels themselves: which output they are about."""
+"""Checks of the labels themselves: are there enough, of which pairs, and which of them count."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
 
 from flags.gate.checks.integrity import plain
-from flags.gate.evidence import Evidence
+from flags.gate.evidence import Evidence, GivenLabels, Labelling, Output
+from flags.gate.limit_check import decimal, percent
+from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, coverage
+from flags.gate.sequences import DifferenceSequence
 from flags.gate.verdict import Check, Outcome
+from flags.playbook.durations import duration_text
+from flags.playbook.model import Gate, Playbook, Step
+
+_COVERAGE_P: Final = 0.001
 
 
-def label_checks(evidence: Evidence) -> Iterator[Check]:
-    """Yield a check that holds where labels were given that no output can use."""
-    given, names = evidence.labels, [each.name for each in evidence.outputs]
-    if given is None or len(names) < 2 or any(each.labelling for each in evidence.outputs):
+def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield the checks of labels that are demanded, and of those that were given."""
+    if not playbook.expects_labels:
+        yield _never(evidence)
         return
+    given, gate = evidence.labels, playbook.gate_of(step)
+    labelled = [each for each in evidence.outputs if each.labelling is not None]
+    if given is not None and given.requests:
+        yield _unknown(evidence, given, gate.advance.unknown_labels)
+    if given is not None and len(evidence.outputs) > 1 and not labelled:
+        yield _ambiguous(evidence, given)
+    elif playbook.labels_wanted(step):
+        yield from _enough(labelled, given, playbook, step)
+    for output in labelled:
+        if output.labelling is not None:
+            limits = playbook.gate_of(step, output=output.name)
+            yield from _young(output.name, output.labelling, playbook, limits)
+            yield from _coverage(output.name, output.labelling, limits)
+
+
+def _never(evidence: Evidence) -> Check:
+    given = evidence.labels.requests if evidence.labels else 0
+    reason = (
+        "the playbook says that there will never be labels (labels: none), so nothing shows "
+        "whether the candidate is right"
+    )
+    if given:
+        reason += f"; the {given:,} labels that were given decide nothing"
+    return plain("labels", Outcome.PASS, given, reason)
+
+
+def _ambiguous(evidence: Evidence, given: GivenLabels) -> Check:
+    names = [each.name for each in evidence.outputs]
     reason = (
         f"no label is used: the column {', '.join(given.columns)} does not say which of the "
         f"outputs {', '.join(names)} it is about; name it label.{names[0]}, for example"
     )
-    yield plain("label_outputs", Outcome.INCONCLUSIVE, given.requests, reason)
+    return plain("labels", Outcome.INCONCLUSIVE, given.requests, reason)
+
+
+def _enough(
+    labelled: list[Output], given: GivenLabels | None, playbook: Playbook, step: Step
+) -> Iterator[Check]:
+    """Count the labels that count, and the positives among them."""
+    if not labelled:
+        reason = "no label has come" if given else "no labels were given (--labels)"
+        limit = playbook.gate_of(step).advance.min_positives
+        reason += (
+            f", and {limit:,} positives are wanted before this step is left; if there will never "
+            "be any, say so in the playbook (labels: none)"
+        )
+        yield plain("labels", Outcome.INCONCLUSIVE, 0, reason, figure=0, limit=limit)
+    for output in labelled:
+        yield _positives(output, playbook, step)
+
+
+def _positives(output: Output, playbook: Playbook, step: Step) -> Check:
+    limits = playbook.gate_of(step, output=output.name).advance
+    quality, wanted = output.quality, playbook.labels_wanted(step)
+    labels, positives = (quality.labelled, quality.positives) if quality else (0, 0)
+    lacking = limits.min_positives - positives
+    reason = f"{positives:,} positives of {limits.min_positives:,}"
+    needed = None
+    if lacking > 0:
+        reason += f": {lacking:,} more needed"
+        needed = round(lacking * labels / positives) if positives else lacking
+    reason += f"; {labels:,} labels of {wanted:,}"
+    if labels < wanted:
+        reason += f": {wanted - labels:,} more needed"
+        needed = max(needed or 0, wanted - labels)
+    return plain(
+        "labels",
+        Outcome.PASS if needed is None else Outcome.INCONCLUSIVE,
+        labels,
+        reason,
+        figure=positives,
+        limit=limits.min_positives,
+        output=output.name,
+        needed=needed,
+    )
+
+
+def _unknown(evidence: Evidence, given: GivenLabels, limit: float) -> Check:
+    """Look for labels of no pair: their ids may have been changed on the way.
+
+    Where each pair has its label all the same, the file is that of more requests.
+    """
+    share = given.unknown / given.requests
+    old = [each.labelling.old for each in evidence.outputs if each.labelling is not None]
+    complete = bool(old) and all((coverage(cells) or 0.0) >= COMPLETE for cells in old)
+    reason = (
+        f"{given.unknown:,} of {given.requests:,} labels belong to no pair ({percent(share)} %, "
+        f"limit {percent(limit)} %)"
+    )
+    if given.unknown and given.unknown_ids and given.pair_ids:
+        reason += (
+            f": ids of such labels are {_quoted(given.unknown_ids)}, of pairs "
+            f"{_quoted(given.pair_ids)}"
+        )
+    if share > limit and complete:
+        reason += "; each pair that is old enough has its label all the same"
+    return plain(
+        "unknown_labels",
+        Outcome.PASS if share <= limit or complete else Outcome.FAIL,
+        given.requests,
+        reason,
+        figure=share,
+        limit=limit,
+    )
+
+
+def _quoted(ids: tuple[str, ...]) -> str:
+    return ", ".join(repr(each) for each in ids)
+
+
+def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) -> Iterator[Check]:
+    """Say which labels do not count yet, and hold if they speak against the candidate.
+
+    That is, if recall is surely lost, by more than the limit as far as is known.
+
+    Which labels come early is not known, so these prove nothing in favour of a side. Where they
+    come first for alarms, they say nothing against one either.
+    """
+    labels = sum(each.labelled for each in labelling.young)
+    if not labels:
+        return
+    pairs, table = sum(each.pairs for each in labelling.young), caught(labelling.young)
+    reason = (
+        f"{labels:,} labels of {pairs:,} pairs younger than label_cut_off "
+        f"({duration_text(playbook.label_cut_off)}) do not count yet"
+    )
+    sequence = DifferenceSequence(table)
+    if sequence.value is None:
+        yield plain("young_labels", Outcome.PASS, labels, reason, output=output)
+        return
+    loss = gate.advance.recall_loss
+    low, high = sequence.interval(playbook.error_rate)
+    selected = comes_first_for_alarms(labelling.young, gate.advance.label_coverage_gap)
+    against = sequence.value < -loss and high < 0 and not selected
+    rates = [side.rate or 0.0 for side in (table.primary, table.candidate)]
+    reason += (
+        f"; by them, recall is {rates[0]:.2f} for the primary and {rates[1]:.2f} for the candidate "
+        f"({percent(1 - playbook.error_rate)} % CI of the difference {decimal(low)} to "
+        f"{decimal(high)}, positives={table.pairs:,})"
+    )
+    if selected:
+        reason += ": they came first for alarms, so this says little"
+    elif against:
+        reason += f", limit {decimal(-loss)}: wait until they count"
+    found = plain(
+        "young_labels",
+        Outcome.INCONCLUSIVE if against else Outcome.PASS,
+        labels,
+        reason,
+        figure=sequence.value,
+        limit=-loss,
+        output=output,
+    )
+    yield replace(found, low=low, high=high, confidence=1 - playbook.error_rate)
+
+
+def _coverage(output: str, labelling: Labelling, gate: Gate) -> Iterator[Check]:
+    """Check whether the share of labelled pairs depends on the side that answered."""
+    rates = {side: count.rate for side, count in labelling.coverage.items()}
+    primary, candidate = rates.get("primary"), rates.get("candidate")
+    if primary is None or candidate is None or labelling.coverage_p is None:
+        return
+    gap = 1 - min(primary, candidate) / max(primary, candidate)
+    limit = gate.advance.label_coverage_gap
+    yield plain(
+        "label_coverage_gap",
+        Outcome.FAIL if gap > limit and labelling.coverage_p < _COVERAGE_P else Outcome.PASS,
+        sum(count.total for count in labelling.coverage.values()),
+        f"labels have come for {percent(candidate)} % of what the candidate served and "
+        f"{percent(primary)} % of what the primary served: the smaller share is {percent(gap)} % "
+        f"below the other, limit {percent(limit)} %",
+        figure=gap,
+        limit=limit,
+        output=output,
+    )

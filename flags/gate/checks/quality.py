@@ -1,94 +1,174 @@
 """Checks of recall and average precision on labelled pairs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import Evidence, Labelling, Output, Paired
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent
-from flags.gate.sequences import DifferenceSequence, NormalSequence
-from flags.gate.sequences.normal import NONE
+from flags.gate.evidence import Evidence, Labelling, Output, Quality
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
+from flags.gate.selection import Selection, cells_of, said, selection
+from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
+from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Playbook, Step
+from flags.playbook.model import Gate, Playbook, Step
 
 _RECALL: Final = Wording(
     "recall {figure} against the primary's", decimal, counted="positives", wanted="labels"
 )
-_PRECISION: Final = Wording(
-    "average precision {figure} against the primary's", decimal, counted="labels", wanted="labels"
+_WEIGHTED: Final = replace(
+    _RECALL, what="recall {figure} against the primary's, labels weighted by inverse coverage"
 )
-_PLANNED: Final = 1_000
-"""Labels at which the interval of the average precision is tightest, unless a step wants more."""
+_PRECISION: Final = Wording(
+    "average precision {figure} against the primary's",
+    decimal,
+    counted="positives",
+    wanted="labels",
+)
+_PLANNED: Final = 500
+"""Positives at which the interval of the average precision is tightest."""
 
-_COVERAGE_P: Final = 0.001
+_WHY: Final = {
+    Selection.FLAGGED: "labels exist only for what was flagged",
+    Selection.POSITIVES: (
+        "only positives have labels, so a pair without one may be negative or not looked at"
+    ),
+}
 
 
 def quality_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield recall and average precision of each output.
+    """Yield recall and average precision of each output, and recall by segment.
 
     They must pass where the step demands labels. Without that they are looked at if labels are
-    there: recall may roll back. Average precision never does, because its interval is asymptotic.
+    there: recall may roll back, and what is surely beyond the limit holds. Average precision never
+    rolls back, because its interval is asymptotic.
     """
-    for output in evidence.outputs:
-        if output.quality is not None or step.min_labels:
-            yield from _quality(evidence, output, playbook, step)
-
-
-def _quality(evidence: Evidence, output: Output, playbook: Playbook, step: Step) -> Iterator[Check]:
-    gate, quality = playbook.gate_of(step, output=output.name), output.quality
-    labelled = quality.labelled if quality else 0
-    required = step.min_labels > 0
-    if output.alarms is not None:
-        caught = quality.caught if quality else Paired(0, 0, 0, 0)
-        yield LimitCheck(
-            "recall_loss",
-            DifferenceSequence(caught),
-            _RECALL,
-            caught.pairs,
-            labelled,
-            low=Bounds(-gate.advance.recall_loss, -gate.rollback.recall_loss),
-            output=output.name,
-            rolls_back=True,
-            required=required,
-        ).answer(
-            playbook.error_rate,
-            error_share(playbook.error_rate, "recall_loss", len(evidence.outputs)),
-        )
-    loss = -gate.advance.average_precision_loss
-    yield LimitCheck(
-        "average_precision_loss",
-        NormalSequence(
-            quality.average_precision_difference if quality else NONE,
-            quality.standard_error if quality else None,
-            labelled,
-            max(_PLANNED, step.min_labels),
-        ),
-        _PRECISION,
-        labelled,
-        labelled,
-        low=Bounds(loss, loss),
-        output=output.name,
-        required=required,
-    ).answer(playbook.error_rate)
-    if output.labelling and required:
-        yield from _coverage(output.name, output.labelling, gate.advance.label_coverage_gap)
-
-
-def _coverage(output: str, labelling: Labelling, limit: float) -> Iterator[Check]:
-    """Check whether the share of labelled pairs depends on the side that answered."""
-    rates = {side: count.rate for side, count in labelling.coverage.items()}
-    primary, candidate = rates.get("primary"), rates.get("candidate")
-    if primary is None or candidate is None or labelling.coverage_p is None:
+    if not playbook.expects_labels:
         return
-    gap = abs(candidate - primary)
-    yield plain(
-        "label_coverage_gap",
-        Outcome.FAIL if gap > limit and labelling.coverage_p < _COVERAGE_P else Outcome.PASS,
-        sum(count.total for count in labelling.coverage.values()),
-        f"labels have come for {percent(candidate)} % of what the candidate served and "
-        f"{percent(primary)} % of what the primary served, limit {percent(limit)} points apart",
-        figure=gap,
-        limit=limit,
-        output=output,
-    )
+    for output in evidence.outputs:
+        if output.quality is not None:
+            yield from _Quality(output, output.quality, evidence, playbook, step).checks()
+
+
+class _Quality:
+    """The checks of one output."""
+
+    def __init__(
+        self, output: Output, quality: Quality, evidence: Evidence, playbook: Playbook, step: Step
+    ) -> None:
+        self._output, self._quality, self._evidence = output, quality, evidence
+        self._playbook, self._step = playbook, step
+        self._gate: Gate = playbook.gate_of(step, output=output.name)
+        self._wanted = playbook.labels_wanted(step) > 0
+        labelling = output.labelling or Labelling((), (), {}, None)
+        self._strata = labelling.old
+        self._selection = selection(labelling.old, self._gate.advance.label_coverage_gap)
+
+    def checks(self) -> Iterator[Check]:
+        if self._output.alarms is not None:
+            yield self._recall()
+        yield self._average_precision()
+        if self._selection is Selection.NONE:
+            yield from self._segments()
+
+    def _recall(self) -> Check:
+        if why := _WHY.get(self._selection):
+            reason = f"{why}, so recall is not known: {said(cells_of(self._strata))}"
+            check = self._plain("recall_loss", reason)
+            return replace(check, required=self._wanted or self._selection is Selection.FLAGGED)
+        advance, rollback = self._gate.advance, self._gate.rollback
+        caught = self._quality.caught
+        bounds = Bounds(-advance.recall_loss, -rollback.recall_loss)
+        if self._selection is Selection.WEIGHTED:
+            strata = tuple(each for each in self._strata if each.primary_alarm is not None)
+            check = self._limited("recall_loss", WeightedRecallSequence(strata), _WEIGHTED, bounds)
+            where = f" ({said(cells_of(strata))})"
+            return replace(check, reason=check.reason + where)
+        among = len(self._evidence.outputs)
+        share = error_share(self._playbook.error_rate, "recall_loss", among)
+        sequence = DifferenceSequence(caught)
+        return self._limited("recall_loss", sequence, _RECALL, bounds, share=share)
+
+    def _average_precision(self) -> Check:
+        loss = -self._gate.advance.average_precision_loss
+        if self._selection is not Selection.NONE:
+            reason = (
+                "average precision is not compared: which pairs have labels depends on what the "
+                "sides decided"
+            )
+            return replace(self._plain("average_precision_loss", reason), required=False)
+        quality = self._quality
+        sequence = NormalSequence(
+            quality.average_precision_difference,
+            quality.standard_error,
+            quality.positives,
+            _PLANNED,
+        )
+        return self._limited("average_precision_loss", sequence, _PRECISION, Bounds(loss, loss))
+
+    def _segments(self) -> Iterator[Check]:
+        """Yield the recall of each segment with positives; it holds, and never rolls back."""
+        playbook = self._playbook
+        checked = [
+            each
+            for each in self._output.segments
+            if each.caught.pairs
+            and (playbook.segments is None or each.segment in playbook.segments)
+        ]
+        for each in checked:
+            gate = playbook.gate_of(self._step, output=self._output.name, segment=each.segment)
+            loss = -gate.advance.segment_recall_loss
+            check = LimitCheck(
+                "segment_recall_loss",
+                DifferenceSequence(each.caught),
+                _RECALL,
+                each.caught.pairs,
+                self._quality.labelled,
+                low=Bounds(loss, loss),
+                output=self._output.name,
+                segment=f"{each.segment}={'(none)' if each.value is None else each.value}",
+                required=self._wanted and each.caught.pairs >= gate.advance.min_positives,
+            )
+            yield check.answer(playbook.error_rate, playbook.error_rate / len(checked))
+
+    def _limited(
+        self,
+        name: str,
+        sequence: ConfidenceSequence,
+        wording: Wording,
+        bounds: Bounds,
+        share: float | None = None,
+    ) -> Check:
+        """Answer; with too few positives there is no PASS, and what is surely lost holds."""
+        quality, error_rate = self._quality, self._playbook.error_rate
+        value = sequence.value
+        lost = value is not None and value < bounds.advance and sequence.below(0, error_rate / 2)
+        check = LimitCheck(
+            name,
+            sequence,
+            wording,
+            quality.positives,
+            quality.labelled,
+            low=bounds,
+            output=self._output.name,
+            rolls_back=share is not None,
+            required=self._wanted or lost,
+        ).answer(error_rate, share)
+        wanted = self._gate.advance.min_positives
+        few = quality.positives < wanted
+        # A normal approximation says nothing at all of so few; an exact interval may fail.
+        if few and (check.outcome is not Outcome.FAIL or isinstance(sequence, NormalSequence)):
+            lacking = wanted - quality.positives
+            reason = (
+                f"{check.reason}: only {quality.positives:,} positives, {wanted:,} wanted: "
+                f"{lacking:,} more needed"
+            )
+            return replace(
+                check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=self._wanted
+            )
+        return check
+
+    def _plain(self, name: str, reason: str) -> Check:
+        labelled = self._quality.labelled
+        return plain(name, Outcome.INCONCLUSIVE, labelled, reason, output=self._output.name)

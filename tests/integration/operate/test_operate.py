@@ -37,6 +37,7 @@ MAX_WAIT = 400.0
 """Seconds for what takes some, on a machine with nothing else to do."""
 PLAYBOOK = """
 flag: {flag}
+labels: none
 gate:
   advance: {{alarm_ratio: 1.5, shed_rate: 0.1, failure_rate: 0.1, fallback_rate: 0.1}}
   rollback: {{alarm_ratio: 1.6, failure_rate: 0.2, fallback_rate: 0.2}}

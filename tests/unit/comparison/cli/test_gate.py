@@ -32,8 +32,8 @@ gate:
   rollback: {{fallback_rate: 0.1}}
 steps:
   - {{stage: shadow, rollout: 0, hold: 1s, min_pairs: 10}}
-  - {{stage: canary, rollout: 10, hold: 20s, min_pairs: 1000}}
-  - {{stage: ramp, rollout: 50, hold: 1s, min_pairs: 10}}
+  - {{stage: canary, rollout: 10, hold: 20s, min_pairs: 1000, min_labels: 0}}
+  - {{stage: ramp, rollout: 50, hold: 1s, min_pairs: 10, min_labels: 0}}
 """
 
 

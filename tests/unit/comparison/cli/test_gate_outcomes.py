@@ -22,7 +22,7 @@ KEY = "a key of the tests"
 STEPS = """
 gate: {advance: {failure_rate: 0.005, fallback_rate: 0.02}}
 steps:
-  - {stage: canary, rollout: 50, hold: 20s, min_pairs: 1000}
+  - {stage: canary, rollout: 50, hold: 20s, min_pairs: 1000, min_labels: 0}
 """
 PLAYBOOK = f"""
 flag: {FLAG}

@@ -21,7 +21,6 @@ from flags.gate.evidence import (
     Health,
     Integrity,
     Interval,
-    Labelling,
     Paired,
     SegmentAlarms,
     Tail,
@@ -30,7 +29,17 @@ from flags.gate.evidence import (
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
 from flags.gate.sequences import RatioSequence
 from flags.playbook.model import Playbook, Step
-from tests.support.evidence import FLAG, PAIRS, SINCE, durations, evidence, output, quality
+from tests.support.evidence import (
+    FLAG,
+    PAIRS,
+    SINCE,
+    durations,
+    evidence,
+    labelled,
+    labelling,
+    output,
+    quality,
+)
 from tests.support.markdown import DOCS, rows, section
 
 PLAYBOOK = Playbook(flag=FLAG)
@@ -54,7 +63,9 @@ def check(found: Verdict, name: str, **of: Any) -> Check:
 
 
 def at(step: Step, **changes: Any) -> Evidence:
-    return evidence(*changes.pop("outputs", ()), rollout=step.rollout, **changes)
+    """Return evidence of a step with labels, unless the outputs are given."""
+    outputs = changes.pop("outputs", (output(**labelled()),))
+    return evidence(*outputs, rollout=step.rollout, **changes)
 
 
 # --- the three decisions --------------------------------------------------------------------------
@@ -323,17 +334,18 @@ def test_the_segments_spend_their_share_at_most(seen: int) -> None:
 
 MOSTLY = Paired(300_000, 100, 100, 99_800)
 TAILS = (Tail(0.9, 12.5, Paired(39_000, 1_000, 1_000, PAIRS - 41_000)),)
-ONE_SIDED = Labelling(
-    (), (), {"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
+ONE_SIDED = labelling(
+    coverage={"primary": Count(10, 1_000), "candidate": Count(600, 1_000)}, coverage_p=1e-9
 )
+YOUNG = labelling(young=True)
 
 
 def test_the_how_to_says_what_to_do_about_each_check() -> None:
     judged = output(
-        segments=[segment("web", GOOD)],
+        segments=[replace(segment("web", GOOD), caught=Paired(80, 10, 10, 10))],
         outside=Count(0, PAIRS),
         quality=quality(),
-        labelling=ONE_SIDED,
+        labelling=replace(ONE_SIDED, young=YOUNG.young),
     )
     checked = {
         each.name
@@ -342,7 +354,7 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
             (judged,),
             (output(MOSTLY, tails=TAILS),),
             (output(None, tails=TAILS),),
-            (output(), output()),
+            (output(),),
             (),
         )
         for each in verdict(
@@ -356,6 +368,9 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
     }
     table = rows(section(DOCS / "how-to" / "gate.md", "What to do about a check"))
     checked.add(operational.NAME)  # of which the playbook may name any number
+    # What needs outcomes or a capacity is seen in test_outcome_checks.py.
+    checked |= {f"outcome_{name}" for name in ("ratio", "ratio_all", "agreement", "mixed", "loss")}
+    checked |= {"outcomes", "label_ratio", "capacity"}
     assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == checked
 
 
@@ -376,12 +391,15 @@ WITH_LABELS = RAMP_50.model_copy(update={"min_labels": 1_000})
 
 
 def test_where_labels_are_demanded_quality_must_pass() -> None:
-    found = verdict(at(RAMP_50, outputs=[output(quality=quality())]), WITH_LABELS)
+    found = verdict(at(RAMP_50), WITH_LABELS)
     assert found.decision is Decision.ADVANCE
     assert any(each.startswith("recall +0.060 against the primary's") for each in found.reasons)
-    without = verdict(at(RAMP_50), WITH_LABELS)
+    without = verdict(at(RAMP_50, outputs=[output()]), WITH_LABELS)
     assert without.decision is Decision.HOLD
-    assert "0 labels of 1,000: 1,000 more needed" in without.reasons
+    assert without.reasons == (
+        "no labels were given (--labels), and 100 positives are wanted before this step is left; "
+        "if there will never be any, say so in the playbook (labels: none)",
+    )
 
 
 def test_lost_recall_rolls_back_whether_labels_are_demanded_or_not() -> None:
@@ -402,7 +420,7 @@ def test_lost_average_precision_only_holds() -> None:
 
 
 def test_labels_that_name_none_of_several_outputs_hold() -> None:
-    outputs = [output(name="cat"), output(name="dog")]
+    outputs = [output(name=name) for name in ("cat", "dog")]
     given = GivenLabels(12_000, 0)
     found = verdict(replace(at(CANARY_5, outputs=outputs), labels=given), CANARY_5)
     assert found.decision is Decision.HOLD
@@ -410,18 +428,18 @@ def test_labels_that_name_none_of_several_outputs_hold() -> None:
         "no label is used: the column label does not say which of the outputs cat, dog it is "
         "about; name it label.cat, for example",
     )
-    of_cat = replace(outputs[0], labelling=Labelling((), (), {}, None))
-    found = verdict(replace(at(CANARY_5, outputs=[of_cat, outputs[1]]), labels=given), CANARY_5)
+    of_cat = [output(name="cat", **labelled()), outputs[1]]
+    found = verdict(replace(at(CANARY_5, outputs=of_cat), labels=given), CANARY_5)
     assert found.decision is Decision.ADVANCE
 
 
 def test_labels_that_depend_on_the_answer_hold() -> None:
-    labelled = output(quality=quality(), labelling=ONE_SIDED)
-    found = verdict(at(RAMP_50, outputs=[labelled]), WITH_LABELS)
+    one_sided = output(quality=quality(), labelling=ONE_SIDED)
+    found = verdict(at(RAMP_50, outputs=[one_sided]), WITH_LABELS)
     assert found.decision is Decision.HOLD
     assert found.reasons == (
         "labels have come for 60 % of what the candidate served and 1 % of what the primary "
-        "served, limit 10 points apart",
+        "served: the smaller share is 98.3 % below the other, limit 10 %",
     )
 
 

@@ -14,6 +14,7 @@ HOUR = timedelta(hours=1)
 PLAN = Playbook.model_validate(
     {
         "flag": FLAG,
+        "labels": "none",
         "steps": [
             {"stage": "canary", "rollout": 10, "hold": "48h", "min_pairs": 100_000},
             {"stage": "ramp", "rollout": 50, "hold": "48h", "approval": "required"},

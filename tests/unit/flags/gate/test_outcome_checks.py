@@ -11,7 +11,7 @@ from flags.gate.evidence import Count, Evidence, OutcomeCell, OutcomeMetric, Pai
 from flags.playbook.model import Playbook, Step
 from tests.support.evidence import FLAG, SINCE, evidence, output
 
-PLAYBOOK = Playbook.model_validate({"flag": FLAG, "outcomes": {"complaint": {}}})
+PLAYBOOK = Playbook.model_validate({"flag": FLAG, "labels": "none", "outcomes": {"complaint": {}}})
 STEPS = {step.rollout: step for step in PLAYBOOK.steps[:-1]}
 
 
@@ -80,7 +80,9 @@ def test_a_difference_where_there_can_be_none_holds() -> None:
 
 
 def test_where_less_is_worse_a_fall_rolls_back_and_a_rise_goes_on() -> None:
-    less = Playbook.model_validate({"flag": FLAG, "outcomes": {"complaint": {"harm": "down"}}})
+    less = Playbook.model_validate(
+        {"flag": FLAG, "labels": "none", "outcomes": {"complaint": {"harm": "down"}}}
+    )
     fallen = arms((1_500, 500), (500, 500))
     assert judged(at(50, metric(fallen)), playbook=less).decision is Decision.ROLLBACK
     assert judged(at(50, metric(WORSE)), playbook=less).decision is Decision.ADVANCE
@@ -123,13 +125,13 @@ def test_what_cannot_be_trusted_holds(changes: dict[str, Any], said: str) -> Non
 
 
 def test_a_file_metric_that_the_playbook_does_not_name_is_taken_as_harm() -> None:
-    plain = Playbook(flag=FLAG)
+    plain = Playbook(flag=FLAG, labels="none")
     assert judged(at(5, metric(WORSE)), playbook=plain).decision is Decision.ROLLBACK
     assert judged(at(50, metric(())), playbook=plain).decision is Decision.ADVANCE
 
 
 def test_a_tracked_metric_that_the_playbook_does_not_name_decides_nothing() -> None:
-    plain = Playbook(flag=FLAG)
+    plain = Playbook(flag=FLAG, labels="none")
     found = at(5, metric(WORSE, is_tracked=True))
     assert not list(outcome_checks(found, plain, STEPS[5]))
 
@@ -155,7 +157,7 @@ def test_labels_of_nearly_everything_that_differ_by_side_roll_back(
 
 def test_weights_divide_the_outcomes_part_of_the_error_rate() -> None:
     two = Playbook.model_validate(
-        {"flag": FLAG, "outcomes": {"complaint": {"weight": 2}, "review": {}}}
+        {"flag": FLAG, "labels": "none", "outcomes": {"complaint": {"weight": 2}, "review": {}}}
     )
     found = judged(at(50, metric(WORSE), metric(WORSE, name="review")), playbook=two)
     shares = {
@@ -173,7 +175,7 @@ def test_more_alarms_a_day_than_can_be_worked_off_at_the_next_step_hold(
 ) -> None:
     """300 alarms of the primary on the busiest day, 600 of the candidate: 450 at 50 %."""
     plan = Playbook.model_validate(
-        {"flag": FLAG, "outputs": {"probability": {"capacity": capacity}}}
+        {"flag": FLAG, "labels": "none", "outputs": {"probability": {"capacity": capacity}}}
     )
     days = [Period(SINCE, Paired(300, 0, 300, 5_000)), Period(SINCE, Paired(0, 0, 0, 10))]
     busy = output(Paired(40_000, 0, 0, 60_000), periods=tuple(days))

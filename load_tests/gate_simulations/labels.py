@@ -1,0 +1,228 @@
+"""Labels that are late, selected, few, or of no pair: the scenarios of labels."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from comparison.evidence.bootstrap import average_precision_difference
+from comparison.evidence.joint_counts import JointCounts
+from flags.gate import Decision, decide
+from flags.gate.evidence import Count, GivenLabels, LabelledCell, Labelling, Paired
+from flags.playbook.model import Playbook
+from load_tests.gate_simulations.scenario import Kind, Scenario, one_by_one
+from tests.support.evidence import FLAG, evidence, output, quality
+
+_N: Final = 200_000
+_LOOKS: Final = 12
+_NOMINAL_ADVANCE: Final = 0.01
+_NOMINAL_ROLLBACK: Final = 0.05
+_FIRED: Final = ((True, True), (True, False), (False, True), (False, False))
+_PREVALENCE: Final = 0.01
+_FALSE: Final = 0.002
+"""Share of the negatives that a side alarms, half of them together."""
+
+
+def _cells(random: np.random.Generator, n: int, recalls: tuple[float, float]) -> np.ndarray:
+    """Draw (cells, truth) of n pairs, the alarms of both sides as alike as their recalls allow."""
+    together = 0.95 * min(recalls)
+    positive = [together, recalls[0] - together, recalls[1] - together]
+    negative = [_FALSE / 2] * 3
+    shares = [
+        [rate * part for part in (*each, 1 - sum(each))]
+        for rate, each in ((_PREVALENCE, positive), (1 - _PREVALENCE, negative))
+    ]
+    return random.multinomial(n, np.concatenate(shares)).reshape(2, 4).T
+
+
+def _known(
+    random: np.random.Generator,
+    counts: np.ndarray,
+    rollout: float,
+    shares: dict[str, tuple[float, float, float, float]],
+) -> tuple[LabelledCell, ...]:
+    """Give a share of the pairs of each cell a label, by the side that served."""
+    candidate = random.binomial(counts, rollout)
+    found = []
+    for served, pairs in (("primary", counts - candidate), ("candidate", candidate)):
+        for fired, row, share in zip(_FIRED, pairs, shares[served], strict=True):
+            hit, miss = random.binomial(row, share)
+            found.append(LabelledCell(served, *fired, int(row.sum()), int(hit), int(miss)))
+    return tuple(found)
+
+
+def _verdict(
+    cells: tuple[LabelledCell, ...],
+    rollout: int,
+    *,
+    young: bool = False,
+    given: GivenLabels | None = None,
+    coverage_p: float = 1e-9,
+) -> Decision:
+    """Ask the gate of labels alone: all else is in order."""
+    playbook = Playbook(flag=FLAG)
+    step = playbook.steps_at(rollout)[0]
+    covered = {}
+    for side in ("primary", "candidate"):
+        rows = [each for each in cells if each.served == side and each.pairs]
+        if rows:
+            covered[side] = Count(
+                sum(each.labelled for each in rows), sum(each.pairs for each in rows)
+            )
+    labelling = Labelling(cells, (), covered, coverage_p)
+    if young:
+        labelling = Labelling((), cells, {}, None)
+    old = () if young else cells
+
+    def among(kind: str) -> Paired:
+        return Paired(
+            *(
+                sum(
+                    getattr(each, kind)
+                    for each in old
+                    if (each.primary_alarm, each.candidate_alarm) == fired
+                )
+                for fired in _FIRED
+            )
+        )
+
+    caught, false_alarms = among("positives"), among("negatives")
+    labels = caught.pairs + false_alarms.pairs
+    of = quality(caught, labelled=labels, false_alarms=false_alarms) if labels else None
+    found = evidence(output(quality=of, labelling=labelling), rollout=rollout)
+    found = replace(found, labels=given)
+    return decide(found, playbook, step).decision
+
+
+_ALL: Final = (1.0, 1.0, 1.0, 1.0)
+_HALF: Final = (0.5, 0.5, 0.5, 0.5)
+_LOOP: Final = {"primary": (1.0, 1.0, 0.0, 0.0), "candidate": (1.0, 0.0, 1.0, 0.0)}
+"""Labels exist only for what the served side flagged."""
+
+
+def _ever(
+    random: np.random.Generator,
+    *,
+    recalls: tuple[float, float],
+    rollout: int,
+    shares: dict[str, tuple[float, float, float, float]],
+    wrong: Decision,
+    young: bool = False,
+    first: int = 0,
+) -> bool:
+    """Look at ever more pairs, after the `first`, and say whether the verdict ever is wrong."""
+    counts = _cells(random, first, recalls)
+    for _ in range(_LOOKS):
+        counts += _cells(random, _N // _LOOKS, recalls)
+        cells = _known(random, counts, rollout / 100, shares)
+        if _verdict(cells, rollout, young=young) is wrong:
+            return True
+    return False
+
+
+def _no_pair(random: np.random.Generator) -> bool:
+    """Say whether labels advance of which those with leading zeros have lost them."""
+    cells = _known(
+        random, _cells(random, _N, (0.7, 0.7)), 0.0, {"primary": (0.9,) * 4, "candidate": _ALL}
+    )
+    given = GivenLabels(_N, int(random.binomial(_N, 0.1)), ("7",), ("007",))
+    return _verdict(cells, 0, given=given) is Decision.ADVANCE
+
+
+def _few(random: np.random.Generator) -> bool:
+    """Say whether the interval of average precision misses at .5 % positives, 600 labels."""
+    n = 600
+    positive = random.random(n) < 0.005
+    positive[0] = True
+    risk = random.normal(0, 1, n) + 3 * positive
+    scores = [risk + random.normal(0, 0.5, n) for _ in range(2)]
+    place = np.unique(np.concatenate(scores), return_inverse=True)[1]
+    joint = JointCounts(
+        place[:n].astype(np.int64),
+        place[n:].astype(np.int64),
+        positive.astype(np.int8),
+        np.ones(n, np.int64),
+        np.arange(2 * n, dtype=float),
+    )
+    gained = [_average_precision(score, positive) for score in scores]
+    interval, _error = average_precision_difference(joint, gained[1] - gained[0])
+    assert interval.low is not None  # noqa: S101  # there is a positive
+    assert interval.high is not None  # noqa: S101
+    return not interval.low <= 0 <= interval.high
+
+
+def _average_precision(score: np.ndarray, positive: np.ndarray) -> float:
+    hits = positive[np.argsort(-score)]
+    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
+
+
+def _scenario(row: str, name: str, kind: Kind, one: Any, runs: int = 200) -> Scenario:
+    nominal = _NOMINAL_ADVANCE if kind is Kind.FALSE_ADVANCE else _NOMINAL_ROLLBACK
+    return Scenario(name, row, kind, nominal, partial(one_by_one, one), runs)
+
+
+def _loop(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
+    return partial(_ever, recalls=recalls, rollout=rollout, shares=_LOOP, wrong=wrong)
+
+
+SCENARIOS: Final = (
+    _scenario(
+        "A5",
+        "young labels, recall .72 to .50",
+        Kind.FALSE_ADVANCE,
+        partial(
+            _ever,
+            recalls=(0.72, 0.50),
+            rollout=0,
+            shares={"primary": _ALL, "candidate": _ALL},
+            wrong=Decision.ADVANCE,
+            young=True,
+            first=60_000,
+        ),
+    ),
+    _scenario(
+        "A6",
+        "labels for 100 % and 60 % of the answers",
+        Kind.FALSE_ADVANCE,
+        partial(
+            _ever,
+            recalls=(0.7, 0.7),
+            rollout=50,
+            shares={"primary": _ALL, "candidate": (0.6,) * 4},
+            wrong=Decision.ADVANCE,
+        ),
+    ),
+    _scenario(
+        "A7",
+        "labels of what was flagged, .80 to .60",
+        Kind.FALSE_ADVANCE,
+        _loop((0.8, 0.6), 100, Decision.ADVANCE),
+    ),
+    _scenario("A14", "a tenth of the ids lost their zeros", Kind.FALSE_ADVANCE, _no_pair),
+    _scenario("A16", "interval of .5 % positives", Kind.FALSE_ROLLBACK, _few, 100),
+    _scenario(
+        "B7",
+        "labels of what was flagged, equal recall",
+        Kind.FALSE_ROLLBACK,
+        _loop((0.8, 0.8), 1, Decision.ROLLBACK),
+    ),
+    _scenario(
+        "B7",
+        "labels of what was flagged, .80 to .85",
+        Kind.FALSE_ROLLBACK,
+        _loop((0.8, 0.85), 1, Decision.ROLLBACK),
+    ),
+    _scenario(
+        "B7",
+        "half of the labels, equal recall",
+        Kind.FALSE_ROLLBACK,
+        partial(
+            _ever,
+            recalls=(0.7, 0.7),
+            rollout=10,
+            shares={"primary": _HALF, "candidate": _HALF},
+            wrong=Decision.ROLLBACK,
+        ),
+    ),
+)

@@ -1,0 +1,248 @@
+"""Labels that are there decide as far as they may, and the verdict says why no further."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flags.gate import decide
+from flags.gate.evidence import Count, Evidence, GivenLabels, Interval, Paired, SegmentAlarms
+from flags.gate.selection import Selection, selection
+from flags.gate.verdict import Check, Decision, Outcome, Verdict
+from flags.playbook.model import Playbook, Step
+from tests.support.evidence import (
+    ALARMS,
+    FLAG,
+    evidence,
+    labelled,
+    labelling,
+    output,
+    quality,
+)
+
+PLAYBOOK = Playbook(flag=FLAG)
+SHADOW, CANARY_1, CANARY_5, CANARY_10, RAMP_50, RAMP_100, DEPRECATION = PLAYBOOK.steps
+LOST = Paired(500, 300, 80, 100)
+ONLY_FLAGGED = (1.0, 1.0, 1.0, 0.0)
+
+
+def at(step: Step, **changes: Any) -> Evidence:
+    return evidence(output(**{**labelled(), **changes}), rollout=step.rollout)
+
+
+def verdict(found: Evidence, step: Step, playbook: Playbook = PLAYBOOK) -> Verdict:
+    return decide(found, playbook, step)
+
+
+def check(found: Verdict, name: str) -> Check:
+    [one] = [each for each in found.checks if each.name == name]
+    return one
+
+
+# --- which steps demand labels --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", PLAYBOOK.steps, ids=lambda step: step.name)
+def test_nothing_reaches_half_of_the_requests_without_labels(step: Step) -> None:
+    found = verdict(at(step, quality=None, labelling=None), step)
+    wanted = step in (CANARY_10, RAMP_50, RAMP_100)
+    assert found.decision is (Decision.HOLD if wanted else Decision.ADVANCE)
+    never = Playbook(flag=FLAG, labels="none")
+    found = verdict(at(step, quality=None, labelling=None), step, never)
+    assert found.decision is Decision.ADVANCE
+    assert any("there will never be labels (labels: none)" in each for each in found.reasons)
+
+
+def test_where_there_will_never_be_labels_those_that_are_given_decide_nothing() -> None:
+    never = Playbook(flag=FLAG, labels="none")
+    found = replace(at(RAMP_50, **labelled(LOST)), labels=GivenLabels(980, 0))
+    judged = verdict(found, RAMP_50, never)
+    assert judged.decision is Decision.ADVANCE
+    assert any("the 980 labels that were given decide nothing" in each for each in judged.reasons)
+    assert verdict(found, RAMP_50).decision is Decision.ROLLBACK
+
+
+@pytest.mark.parametrize(("own", "decision"), [(0, Decision.ADVANCE), (1, Decision.HOLD)])
+def test_a_step_may_demand_labels_or_not(own: int, decision: Decision) -> None:
+    for step in (SHADOW, CANARY_10):
+        changed = step.model_copy(update={"min_labels": own})
+        assert verdict(at(step, quality=None, labelling=None), changed).decision is decision
+
+
+# --- positives ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [SHADOW, CANARY_10])
+@pytest.mark.parametrize("positives", [1, 5, 99])
+def test_few_positives_pass_nothing(positives: int, step: Step) -> None:
+    """Of 1 to 5 positives, on top for both sides, the average precisions are alike by chance."""
+    few = Paired(positives, 0, 0, 0)
+    of = replace(
+        quality(few), average_precision_difference=Interval(0.0, 0.0, 0.0), standard_error=0.0
+    )
+    found = verdict(at(step, quality=of, labelling=labelling(caught=few)), step)
+    for name in ("recall_loss", "average_precision_loss"):
+        one = check(found, name)
+        assert one.outcome is Outcome.INCONCLUSIVE
+        assert f"only {positives:,} positives, 100 wanted" in one.reason
+    if step is SHADOW:
+        assert found.decision is Decision.ADVANCE
+    else:
+        assert found.decision is Decision.HOLD
+        said = check(found, "labels").reason
+        assert said.startswith(f"{positives:,} positives of 100: {100 - positives:,} more needed")
+
+
+def test_what_surely_is_too_bad_holds_where_labels_are_not_demanded() -> None:
+    between = Paired(5_000, 800, 100, 4_100)
+    alarms = Paired(9_000, 1_000, 1_000, 389_000)
+    found = verdict(at(SHADOW, **labelled(between, alarms)), SHADOW)
+    assert found.decision is Decision.HOLD
+    assert found.reasons[0].startswith("recall -0.070 against the primary's, limit -0.050")
+
+
+# --- selected labels ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [SHADOW, CANARY_1, CANARY_5, RAMP_50, RAMP_100])
+@pytest.mark.parametrize("caught", [LOST, Paired(500, 100, 100, 0), Paired(500, 80, 100, 0)])
+@pytest.mark.parametrize("shares", [ONLY_FLAGGED, (1.0, 1.0, 0.01, 0.0), (1.0, 0.01, 1.0, 0.0)])
+def test_labels_of_what_was_flagged_neither_advance_nor_roll_back(
+    step: Step, caught: Paired, shares: tuple[float, float, float, float]
+) -> None:
+    """A feedback loop: only what was flagged is looked at, so recall favours who flagged."""
+    alarms = Paired(1_900, 1_000, 1_000, 396_100)
+    found = verdict(at(step, **labelled(caught, alarms, shares=shares)), step)
+    assert found.decision is Decision.HOLD
+    assert any("labels exist only for what was flagged" in each for each in found.reasons)
+    assert "no alarm 0 of 396,100" in check(found, "recall_loss").reason
+
+
+def test_a_random_sample_beside_what_was_flagged_is_weighted() -> None:
+    """Half of the pairs without alarms, and all with some, show recall, but roll nothing back."""
+    caught = Paired(8_000, 200, 200, 1_600)
+    alarms = Paired(9_000, 1_000, 1_000, 400_000)
+    shares = (1.0, 1.0, 1.0, 0.5)
+    found = verdict(at(RAMP_50, **labelled(caught, alarms, shares=shares)), RAMP_50)
+    recall = check(found, "recall_loss")
+    assert recall.outcome is Outcome.PASS
+    assert "labels weighted by inverse coverage" in recall.reason
+    assert recall.figure == pytest.approx(0, abs=1e-9)
+    assert found.decision is Decision.ADVANCE
+    assert not check(found, "average_precision_loss").required
+    lost = Paired(5_000, 3_000, 200, 1_800)
+    alarms = Paired(6_000, 3_000, 1_000, 400_000)
+    found = verdict(at(RAMP_50, **labelled(lost, alarms, shares=shares)), RAMP_50)
+    assert check(found, "recall_loss").outcome is Outcome.FAIL
+    assert found.decision is Decision.HOLD
+
+
+def test_half_of_the_labels_at_random_are_as_good_as_all_of_them() -> None:
+    halves = labelling(shares=(0.5, 0.5, 0.5, 0.5))
+    assert selection(halves.old, 0.1) is Selection.NONE
+    assert selection(labelling().old, 0.1) is Selection.NONE
+    assert selection((), 0.1) is Selection.NONE
+
+
+def test_only_positives_show_no_recall() -> None:
+    known = labelling(shares=(0.5, 0.5, 0.5, 0.5))
+    positives = tuple(replace(each, negatives=0) for each in known.old)
+    found = verdict(at(RAMP_50, labelling=replace(known, old=positives)), RAMP_50)
+    assert found.decision is Decision.HOLD
+    assert "only positives have labels" in check(found, "recall_loss").reason
+
+
+@pytest.mark.parametrize("step", [CANARY_1, RAMP_100])
+@pytest.mark.parametrize(("primary", "candidate"), [(1.0, 0.6), (0.6, 1.0), (0.02, 0.01)])
+def test_labels_that_come_rather_for_one_side_s_answers_hold(
+    primary: float, candidate: float, step: Step
+) -> None:
+    covered = {
+        "primary": Count(round(50_000 * primary), 50_000),
+        "candidate": Count(round(50_000 * candidate), 50_000),
+    }
+    known = labelling(coverage=covered, coverage_p=1e-9)
+    found = verdict(at(step, labelling=known), step)
+    assert found.decision is Decision.HOLD
+    assert check(found, "label_coverage_gap").outcome is Outcome.FAIL
+    by_chance = replace(known, coverage_p=0.2)
+    assert verdict(at(step, labelling=by_chance), step).decision is Decision.ADVANCE
+
+
+# --- labels that are too young, and of no pair ----------------------------------------------------
+
+
+def test_young_labels_hold_by_what_they_say_and_prove_nothing_for_a_side() -> None:
+    """Nine days of shadow, all labels there: recall falls, and the cut-off is two weeks."""
+    lost = labelling(caught=LOST, alarms=Paired(1_500, 500, 500, 397_500), young=True)
+    found = verdict(at(SHADOW, quality=None, labelling=lost), SHADOW)
+    assert found.decision is Decision.HOLD
+    [reason] = found.reasons
+    assert reason.startswith(
+        "400,000 labels of 400,000 pairs younger than label_cut_off (14d) do not count yet; by "
+        "them, recall is 0.82 for the primary and 0.59 for the candidate"
+    )
+    fine = labelling(young=True)
+    found = verdict(at(SHADOW, quality=None, labelling=fine), SHADOW)
+    assert found.decision is Decision.ADVANCE
+    assert any("do not count yet" in each for each in found.reasons)
+    wanted = verdict(at(RAMP_50, quality=None, labelling=fine), RAMP_50)
+    assert wanted.decision is Decision.HOLD
+    assert wanted.reasons[0].startswith("0 positives of 100: 100 more needed")
+
+
+def test_young_labels_that_come_first_for_alarms_say_nothing_against_a_side() -> None:
+    """Alarms are reviewed within hours, what the customers report takes weeks."""
+    alarms = Paired(1_500, 1_000, 500, 397_000)
+    first = labelling(caught=LOST, alarms=alarms, shares=(1.0, 1.0, 0.02, 0.02), young=True)
+    found = verdict(at(SHADOW, quality=None, labelling=first), SHADOW)
+    assert found.decision is Decision.ADVANCE
+    assert any("they came first for alarms" in each for each in found.reasons)
+
+
+@pytest.mark.parametrize("step", [SHADOW, RAMP_50])
+def test_labels_of_no_pair_hold_and_show_ids_of_both_kinds(step: Step) -> None:
+    given = GivenLabels(10_000, 900, ("7", "8"), ("007", "008"))
+    half = labelling(shares=(0.5, 0.5, 0.5, 0.5))
+    found = verdict(replace(at(step, labelling=half), labels=given), step)
+    assert found.decision is Decision.HOLD
+    assert found.reasons == (
+        "900 of 10,000 labels belong to no pair (9 %, limit 5 %): ids of such labels are '7', '8', "
+        "of pairs '007', '008'",
+    )
+    few = replace(given, unknown=400)
+    found = verdict(replace(at(step, labelling=half), labels=few), step)
+    assert found.decision is Decision.ADVANCE
+
+
+def test_labels_of_other_requests_besides_are_no_loss() -> None:
+    given = GivenLabels(4_000_000, 3_600_000, ("x",), ("r1",))
+    found = verdict(replace(at(RAMP_50), labels=given), RAMP_50)
+    assert found.decision is Decision.ADVANCE
+    assert "each pair that is old enough has its label" in check(found, "unknown_labels").reason
+
+
+# --- segments -------------------------------------------------------------------------------------
+
+
+def test_a_segment_that_loses_its_recall_holds() -> None:
+    table = Paired(200, 50, 50, 9_000)
+    for caught, decision in (
+        (Paired(20, 150, 150, 30), Decision.ADVANCE),
+        (Paired(20, 180, 10, 30), Decision.HOLD),
+    ):
+        web = SegmentAlarms("channel", "web", table, caught)
+        found = verdict(at(SHADOW, segments=[web]), SHADOW)
+        assert found.decision is decision
+    one = check(found, "segment_recall_loss")
+    assert (one.segment, one.outcome, one.rolls_back) == ("channel=web", Outcome.FAIL, False)
+
+
+def test_the_playbook_refuses_labels_that_will_never_be() -> None:
+    steps = [{"stage": "shadow", "rollout": 0, "hold": "1d", "min_labels": 5}]
+    with pytest.raises(ValueError, match="labels is none: there will never be any"):
+        Playbook.model_validate({"flag": FLAG, "labels": "none", "steps": steps})
+
+
+def test_the_cells_of_the_default_evidence_are_its_alarms() -> None:
+    assert sum(each.pairs for each in labelling().old) == ALARMS.pairs

@@ -1,0 +1,14 @@
+"""Labels that are late, selected or of no pair, a few runs of each: `make gate-simulations`."""
+
+import numpy as np
+import pytest
+
+from load_tests.gate_simulations.labels import SCENARIOS
+from load_tests.gate_simulations.scenario import Scenario
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: f"{each.row}, {each.name}")
+def test_neither_a_false_advance_nor_a_false_rollback(scenario: Scenario) -> None:
+    random = np.random.default_rng(1)
+    assert sum(scenario.simulate(random, 2)) == 0

@@ -25,10 +25,13 @@ from comparison.counts.outputs import (
 )
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
+    StepPairs,
+    block_duration_counts,
     duration_counts,
     feature_counts,
     noise_counts,
     pair_counts,
+    traffic_counts,
     worker_counts,
 )
 from comparison.counts.tables import Aggregates
@@ -55,6 +58,8 @@ def aggregate(
     feature_edges: Mapping[str, Sequence[float]] | None = None,
     given: Mapping[str, ScoreGrid] | None = None,
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    step_since: datetime | None = None,
+    warm_up: int = 0,
 ) -> Aggregates:
     """Count the pairs of `flag` that were accepted from `since` until before `until`.
 
@@ -65,6 +70,10 @@ def aggregate(
     `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
     output and side, count instead of those recorded.
 
+    With `step_since`, only the tables of what depends on who answers are those of the step, which
+    began then: `pairs`, by its column `part`, `traffic` and `blocks`. All others hold every rollout
+    since `since`. The first `warm_up` pairs of a worker count for no duration.
+
     Raises SeveralFlagsError if there are several flags and `flag` is None, FlagNotFoundError if
     there are only others.
     """
@@ -72,8 +81,9 @@ def aggregate(
     chosen = _choose_flag(source, flag)
     every = _distinct(source, since, until)
     window = every.table.filter(_.flag == chosen)
-    step = window if rollout is None else window.filter(_.rollout == float(rollout))
-    step = named_segments(step)
+    chosen_step = StepPairs(rollout, step_since)
+    own = chosen_step.of(window)
+    step = named_segments(own if step_since is None else window)
     found = outputs_of(step, outputs)
     for output in found:
         step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
@@ -103,9 +113,11 @@ def aggregate(
             )
             for place, grid in enumerate(grids)
         ),
-        pairs=pair_counts(window),
+        pairs=pair_counts(window, chosen_step),
+        traffic=traffic_counts(own),
         workers=worker_counts(source, every.table, windowed=since is not None or until is not None),
-        durations=duration_counts(step),
+        durations=duration_counts(step, warm_up),
+        blocks=block_duration_counts(own, warm_up),
         noise=noise_counts(step, found),
         features=feature_counts(step, edges),
         feature_edges=edges,

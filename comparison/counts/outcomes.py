@@ -34,7 +34,6 @@ SKEW: Final = 60 * 1_000_000_000
 """Nanoseconds by which the clock of an outcome may be behind that of its request."""
 
 CELLS: Final = {
-    "day": "int64",
     "rollout": "float64",
     "low": "float64",
     "high": "float64",
@@ -43,8 +42,7 @@ CELLS: Final = {
     "on_flips": "int64",
     "total": "int64",
 }
-"""Columns of the cells, each but for the count `n`: `low` and `high` bound the unit's place, `day`
-is that of its first request, in days since 1970."""
+"""Columns of the cells, each but for the count `n`: `low` and `high` bound the unit's place."""
 
 NOVELTY: Final = {"days": "int64", "rollout": "float64", "candidate": "int64"}
 
@@ -277,7 +275,6 @@ class DrawnPairs:
             "low",
             "high",
             "flipped",
-            day=_.first // _DAY,
             candidate=_.arm,
             on_flips=_level(_.on_flips, most, levels),
             total=_level(_.total, most, levels),

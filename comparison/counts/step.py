@@ -1,6 +1,9 @@
 """Counts of the pairs of a step by everything but their scores."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -10,23 +13,58 @@ from ibis import _
 from comparison.counts.bins import duration_bins, duration_key, edge_bin
 from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.engines.grouping import (
+    BLOCK_DURATIONS,
     DURATIONS,
     FEATURES,
+    HOUR,
+    LATENCY_BLOCK,
     NOISE,
     PAIRS,
+    TRAFFIC,
+    Dtypes,
     count_by,
     fetched,
     framed,
     stacked,
 )
 from comparison.engines.sources import PairSource
+from comparison.engines.tables import nanoseconds
 from comparison.engines.worker_numbers import distinct_numbers, numbered
 from comparison.pairs.columns import SIDES
 
 
-def pair_counts(window: ir.Table) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class StepPairs:
+    """Say which pairs of a window are those of the step: from `since` on, made at `rollout`."""
+
+    rollout: float | None
+    since: datetime | None
+
+    def part(self) -> Any:
+        """Return the part of the window that a pair belongs to."""
+        here = ibis.literal(True)
+        if self.rollout is not None:
+            here = (_.rollout == float(self.rollout)).fill_null(False)
+        inside = ibis.ifelse(here, "step", "other")
+        if self.since is None:
+            return inside
+        return ibis.ifelse(_.time < nanoseconds(self.since), "before", inside)
+
+    def of(self, window: ir.Table) -> ir.Table:
+        """Keep those of the step."""
+        return window.filter(self.part() == "step")
+
+
+def traffic_counts(step: ir.Table) -> pd.DataFrame:
+    """Count the pairs by hour, with the first and the last of each."""
+    hours = step.group_by(hour=(_.time - _.time % HOUR) // HOUR)
+    return fetched(hours.agg(first=_.time.min(), last=_.time.max(), n=_.count()), TRAFFIC)
+
+
+def pair_counts(window: ir.Table, step: "StepPairs") -> pd.DataFrame:
     """Count the pairs by what the flag said, who answered, and how both sides fared."""
     by = [name for name in PAIRS if name not in ("first", "last")]
+    window = window.mutate(part=step.part())
     table = with_columns(window, by, "string")
     rollout = ibis.ifelse(is_finite(table.rollout), table.rollout, None)
     counts = table.mutate(rollout=rollout).group_by(by)
@@ -47,18 +85,32 @@ def worker_counts(source: PairSource, window: ir.Table, *, windowed: bool) -> pd
     return distinct_numbers(numbers)
 
 
-def duration_counts(step: ir.Table) -> pd.DataFrame:
-    """Count the answers of each side by how long they took."""
+def duration_counts(pairs: ir.Table, warm_up: int) -> pd.DataFrame:
+    """Count the answers of each side by how long they took, once their worker is warm."""
+    return _durations(pairs, warm_up, DURATIONS)
+
+
+def block_duration_counts(step: ir.Table, warm_up: int) -> pd.DataFrame:
+    """Count the same by ten minutes."""
+    return _durations(step, warm_up, BLOCK_DURATIONS, block=_.time // LATENCY_BLOCK)
+
+
+def _durations(pairs: ir.Table, warm_up: int, dtypes: Dtypes, **by: Any) -> pd.DataFrame:
+    """Count by side, bin and `by`. The first `warm_up` pairs of a worker are no evidence.
+
+    A pair without a number is: nobody knows whether its worker had just begun.
+    """
+    warm = pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
     tables = []
     for side in SIDES:
-        seconds = step[f"{side}_duration"]
-        answered = step.filter(step[f"{side}_status"] == "ok", is_finite(seconds))
-        keys = count_by(answered, bin=duration_key(_[f"{side}_duration"]))
-        counts = framed(keys, {"bin": "int64", "n": "int64"})
+        seconds = warm[f"{side}_duration"]
+        answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
+        keys = count_by(answered, **by, bin=duration_key(_[f"{side}_duration"]))
+        counts = framed(keys, {**dict.fromkeys(by, "int64"), "bin": "int64", "n": "int64"})
         counts = counts.assign(bin=duration_bins(counts["bin"]))
-        summed = counts.groupby("bin", as_index=False)["n"].sum()
-        tables.append(summed.assign(side=side)[[*DURATIONS, "n"]].astype(dict(DURATIONS)))
-    return stacked(tables, DURATIONS)
+        summed = counts.groupby([*by, "bin"], as_index=False)["n"].sum()
+        tables.append(summed.assign(side=side)[[*dtypes, "n"]].astype(dict(dtypes)))
+    return stacked(tables, dtypes)
 
 
 def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:

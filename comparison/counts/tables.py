@@ -33,6 +33,10 @@ class UnitAggregates:
     segments: pd.DataFrame
     """As `blocks`, by segment and value."""
     design_effect: float
+    hours: pd.DataFrame
+    """Each unit once an hour, by `period`."""
+    hours_effect: float
+    """As `design_effect`, between hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,16 @@ class OutputAggregates:
 class Aggregates:
     """Hold the tables of one flag and window [since, until); each ends in a count `n` (int64).
 
-        pairs      rollout (float64, NaN: unknown), active, served (string, NA: nobody), fallback
-                   (boolean), primary_status, candidate_status (strings), primary_model,
-                   candidate_model (strings, NA), first, last (datetime64[ns, UTC])
+        pairs      part ("step", "before": of an earlier step of the same candidate, "other": made
+                   while the worker saw another rollout than the step's), rollout (float64, NaN:
+                   unknown), active, served (string, NA: nobody), fallback (boolean),
+                   primary_status, candidate_status (strings), primary_model, candidate_model
+                   (strings, NA), first, last (datetime64[ns, UTC])
         workers    worker, first, last (sequence numbers, int64); n counts distinct ones
-        durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls
+        traffic    hour (hours since 1970), first, last: pairs of the step
+        durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls of workers
+                   that are warm
+        blocks     block (ten minutes since 1970), side, bin: the same of the step alone
         noise      output, differs (boolean): pairs whose sides ran the same model, both `ok`
         features   feature, bin (int64; -1: missing): bins between the edges of `feature_edges`
 
@@ -108,7 +117,9 @@ class Aggregates:
     outputs: tuple[OutputAggregates, ...]
     pairs: pd.DataFrame
     workers: pd.DataFrame
+    traffic: pd.DataFrame
     durations: pd.DataFrame
+    blocks: pd.DataFrame
     noise: pd.DataFrame
     features: pd.DataFrame
     feature_edges: Mapping[str, tuple[float, ...]]

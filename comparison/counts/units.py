@@ -13,7 +13,15 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.tables import UnitAggregates
-from comparison.engines.grouping import CELLS, HOUR, SEGMENT_CELLS, count_by, fetched, stacked
+from comparison.engines.grouping import (
+    CELLS,
+    HOUR,
+    HOUR_CELLS,
+    SEGMENT_CELLS,
+    count_by,
+    fetched,
+    stacked,
+)
 from comparison.engines.sources import PairSource
 from comparison.pairs.columns import SIDES
 
@@ -78,11 +86,12 @@ def alarms_by_unit(
             who=who,
             named=rows.unit.notnull() if has_units else ibis.literal(False),
             block=block,
+            hour=rows.time - rows.time % HOUR,
             **{f"{side}_alarm": alarm[side].cast("int8") for side in SIDES},
             **{name: rows[name] for name in segments},
         )
     )
-    blocks = _once(alarmed, "who", "block")
+    blocks, hours = _once(alarmed, "who", "block"), _once(alarmed, "who", "hour")
     effect, once = 1.0, _cells(blocks)
     if volume.block is not None:
         effect = _design_effect(blocks)
@@ -95,6 +104,8 @@ def alarms_by_unit(
         once=once,
         segments=_by_segment(alarmed, segments),
         design_effect=effect,
+        hours=fetched(count_by(hours, period=_.hour, **_SIDES), HOUR_CELLS),
+        hours_effect=_design_effect(hours) if has_units else 1.0,
     )
 
 

@@ -12,6 +12,9 @@ Dtypes = Mapping[str, str]
 HOUR: Final = 3_600_000_000_000
 """Nanoseconds."""
 
+LATENCY_BLOCK: Final = HOUR // 6
+"""Ten minutes: how long calls that stall together are taken to be one event."""
+
 TIME: Final = "datetime64[ns, UTC]"
 
 SCORES: Final[Dtypes] = {
@@ -41,6 +44,7 @@ SEGMENTS: Final[Dtypes] = {
     "label": "boolean",
 }
 CELLS: Final[Dtypes] = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
+HOUR_CELLS: Final[Dtypes] = {"period": TIME, **CELLS}
 SEGMENT_CELLS: Final[Dtypes] = {"segment": "string", "value": "string", **CELLS}
 FLIPS: Final[Dtypes] = {
     "request_id": "string",
@@ -50,6 +54,7 @@ FLIPS: Final[Dtypes] = {
     "label": "boolean",
 }
 PAIRS: Final[Dtypes] = {
+    "part": "string",
     "rollout": "float64",
     "active": "string",
     "served": "string",
@@ -63,6 +68,8 @@ PAIRS: Final[Dtypes] = {
 }
 WORKERS: Final[Dtypes] = {"worker": "string", "first": "int64", "last": "int64"}
 DURATIONS: Final[Dtypes] = {"side": "string", "bin": "int64"}
+BLOCK_DURATIONS: Final[Dtypes] = {"block": "int64", **DURATIONS}
+TRAFFIC: Final[Dtypes] = {"hour": "int64", "first": TIME, "last": TIME}
 NOISE: Final[Dtypes] = {"output": "string", "differs": "boolean"}
 COVERAGE: Final[Dtypes] = {
     "served": "string",

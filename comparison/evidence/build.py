@@ -1,7 +1,8 @@
 """The evidence of a step, built from the tables of counts of a window."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -32,6 +33,7 @@ from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
     Evidence,
     Flip,
+    Gap,
     Output,
     Paired,
     Period,
@@ -52,8 +54,15 @@ def evidence(
     references: References | None = None,
     contradicted: int = 0,
     now: datetime | None = None,
+    begun: datetime | None = None,
+    visit: int = 1,
+    set_aside: int = 0,
+    warm_up: int = 0,
 ) -> Evidence:
     """Return what the pairs say of a step that has been at `rollout` since `since`.
+
+    `begun` is since when the candidate's pairs count (the step's, if None), `visit` the number of
+    its steps so far.
 
     `until` is when the evidence is taken; both need a time zone. `aggregates` are those of this
     time and rollout. `accounting` is that of the files that the pairs come from, if they come
@@ -62,9 +71,11 @@ def evidence(
     be computed is None.
     """
     pairs = aggregates.pairs
-    here = pairs.loc[pairs["rollout"] == rollout]
-    window = _window(aggregates.flag, pairs, here, since, until, rollout)
-    trust = integrity(aggregates, here, accounting, now or until)
+    here = pairs.loc[pairs["part"] == "step"]
+    counted = here if begun is None else pairs
+    window = _window(aggregates, counted, since, until, rollout)
+    window = replace(window, begun=begun or since, visit=visit, set_aside=set_aside)
+    trust = integrity(aggregates, here, counted, accounting, now or until)
     outputs = tuple(_output(output) for output in aggregates.outputs)
     given = given_labels(aggregates.unknown_labels, aggregates.label_columns)
     drifted = drift(aggregates.features, aggregates.feature_edges, references) if references else ()
@@ -72,7 +83,7 @@ def evidence(
         source=source,
         window=window,
         integrity=trust,
-        health=health(here, aggregates.durations),
+        health=health(counted, here, aggregates.durations, aggregates.blocks, warm_up),
         outputs=outputs,
         drift=drifted,
         notes=(
@@ -88,24 +99,42 @@ def evidence(
 
 
 def _window(
-    flag: str,
-    pairs: pd.DataFrame,
-    here: pd.DataFrame,
+    aggregates: Aggregates,
+    counted: pd.DataFrame,
     since: datetime,
     until: datetime,
     rollout: float,
 ) -> Window:
-    total, counted = int(pairs["n"].sum()), int(here["n"].sum())
+    pairs = aggregates.pairs
+    here = pairs.loc[pairs["part"] == "step"]
     return Window(
-        flag=flag,
+        flag=aggregates.flag,
         rollout=rollout,
         since=since,
         until=until,
         first=_moment(here["first"].min()),
         last=_moment(here["last"].max()),
-        pairs=counted,
-        other_rollouts=total - counted,
+        pairs=int(here["n"].sum()),
+        other_rollouts=int(pairs.loc[pairs["part"] == "other", "n"].sum()),
+        begun=since,
+        carried=int(counted["n"].sum()),
+        gaps=tuple(_gaps(aggregates.traffic, since, until)),
     )
+
+
+def _gaps(traffic: pd.DataFrame, since: datetime, until: datetime) -> Iterator[Gap]:
+    """Yield the times of an hour and more without pairs, and those at both ends of any length.
+
+    A gap of an hour has the end of an hour in it, so hours with their ends show each of them.
+    """
+    ends = zip(traffic["first"].tolist(), traffic["last"].tolist(), strict=True)
+    last = since
+    for first, after in ends:
+        if first > last and (last == since or first - last >= timedelta(hours=1)):
+            yield Gap(last, _sure(first))
+        last = max(last, _sure(after))
+    if until > last:
+        yield Gap(last, until)
 
 
 def _output(output: OutputAggregates) -> Output:

@@ -14,35 +14,82 @@ FAILED = frozenset({"error", "timeout"})
 """Statuses of a side that was called, and of those, the ones without an answer."""
 
 
-def health(pairs: pd.DataFrame, durations: pd.DataFrame) -> Health:
-    """Count over `Aggregates.pairs`, or a part of its rows, and `Aggregates.durations`."""
-    n = pairs["n"].to_numpy(dtype=np.int64)
-    failed = [_among(pairs, f"{side}_status", FAILED) for side in SIDES]
-    called = [_among(pairs, f"{side}_status", CALLED) for side in SIDES]
-    shed = [_among(pairs, f"{side}_status", frozenset({"shed"})) for side in SIDES]
-    active = _among(pairs, "active", frozenset({"candidate"}))
-    fallback = pairs["fallback"].fillna(False).to_numpy(dtype=bool)
-    both_called = called[0] & called[1]
-
-    def pairs_of(rows: Truths) -> int:
-        return int(n[rows].sum())
-
+def health(
+    carried: pd.DataFrame,
+    step: pd.DataFrame,
+    durations: pd.DataFrame,
+    blocks: pd.DataFrame,
+    warm_up: int = 0,
+) -> Health:
+    """Count over the rows of `Aggregates.pairs`: all that count, and of those the step's."""
+    counted, own = _Statuses(carried), _Statuses(step)
     return Health(
-        statuses={side: by_value(pairs, f"{side}_status") for side in SIDES},
-        failures=Paired(
-            both=pairs_of(both_called & failed[0] & failed[1]),
-            primary_only=pairs_of(both_called & failed[0] & ~failed[1]),
-            candidate_only=pairs_of(both_called & ~failed[0] & failed[1]),
-            neither=pairs_of(both_called & ~failed[0] & ~failed[1]),
-        ),
-        fallbacks=Count(pairs_of(active & fallback), pairs_of(active)),
-        shed=Count(pairs_of(shed[0] | shed[1]), int(n.sum())),
-        primary_served=Count(
-            pairs_of(_among(pairs, "served", frozenset({"primary"}))),
-            pairs_of(pairs["served"].notna().to_numpy(dtype=bool)),
-        ),
+        statuses={side: by_value(step, f"{side}_status") for side in SIDES},
+        failures=counted.failures(),
+        fallbacks=counted.fallbacks(),
+        shed=own.shed(),
+        primary_served=own.primary_served(),
         durations={side: _durations(durations, side) for side in SIDES},
+        block_ratios={
+            f"latency_p{percent}": block_ratios(blocks, percent / 100) for percent in (50, 95, 99)
+        },
+        warm_up=warm_up,
     )
+
+
+def block_ratios(blocks: pd.DataFrame, probability: float) -> tuple[float, ...]:
+    """Return the ratio of the sides' quantiles in each block in which both were called."""
+    keys = ["block", "side"]
+    ordered = blocks.sort_values([*keys, "bin"])
+    below = ordered.groupby(keys)["n"].cumsum()
+    total = ordered.groupby(keys)["n"].transform("sum")
+    first = ordered.loc[below >= probability * total].groupby(keys)["bin"].first().unstack("side")
+    if not set(SIDES) <= set(first.columns):
+        return ()
+    both = first.dropna()
+    edges = np.append(np.array(DURATION_EDGES), DURATION_EDGES[-1] * 1.05)
+    primary, candidate = (edges[both[side].to_numpy(dtype=np.int64)] for side in SIDES)
+    return tuple((candidate / primary).tolist())
+
+
+class _Statuses:
+    """Counts rows of pairs by how both sides fared."""
+
+    def __init__(self, pairs: pd.DataFrame) -> None:
+        self._pairs = pairs
+        self._n = pairs["n"].to_numpy(dtype=np.int64)
+
+    def failures(self) -> Paired:
+        failed = [self._among(f"{side}_status", FAILED) for side in SIDES]
+        called = [self._among(f"{side}_status", CALLED) for side in SIDES]
+        both_called = called[0] & called[1]
+        return Paired(
+            both=self._sum(both_called & failed[0] & failed[1]),
+            primary_only=self._sum(both_called & failed[0] & ~failed[1]),
+            candidate_only=self._sum(both_called & ~failed[0] & failed[1]),
+            neither=self._sum(both_called & ~failed[0] & ~failed[1]),
+        )
+
+    def fallbacks(self) -> Count:
+        active = self._among("active", frozenset({"candidate"}))
+        fallback = self._pairs["fallback"].fillna(False).to_numpy(dtype=bool)
+        return Count(self._sum(active & fallback), self._sum(active))
+
+    def shed(self) -> Count:
+        shed = [self._among(f"{side}_status", frozenset({"shed"})) for side in SIDES]
+        return Count(self._sum(shed[0] | shed[1]), int(self._n.sum()))
+
+    def primary_served(self) -> Count:
+        return Count(
+            self._sum(self._among("served", frozenset({"primary"}))),
+            self._sum(self._pairs["served"].notna().to_numpy(dtype=bool)),
+        )
+
+    def _among(self, column: str, values: frozenset[str]) -> Truths:
+        return self._pairs[column].isin(values).to_numpy(dtype=bool)
+
+    def _sum(self, rows: Truths) -> int:
+        return int(self._n[rows].sum())
 
 
 def by_value(pairs: pd.DataFrame, column: str) -> dict[str, int]:
@@ -50,10 +97,6 @@ def by_value(pairs: pd.DataFrame, column: str) -> dict[str, int]:
     counts = pairs.groupby(column, observed=True)["n"].sum()
     counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
     return {str(value): int(count) for value, count in counts.items()}
-
-
-def _among(pairs: pd.DataFrame, column: str, values: frozenset[str]) -> Truths:
-    return pairs[column].isin(values).to_numpy(dtype=bool)
 
 
 def _durations(durations: pd.DataFrame, side: str) -> Durations:

@@ -14,9 +14,13 @@ from flags.gate.evidence import Count, Integrity, OpenEnd
 
 
 def integrity(
-    aggregates: Aggregates, pairs: pd.DataFrame, accounting: Accounting | None, now: datetime
+    aggregates: Aggregates,
+    pairs: pd.DataFrame,
+    counted: pd.DataFrame,
+    accounting: Accounting | None,
+    now: datetime,
 ) -> Integrity:
-    """Count over a window. `pairs` are the rows of the step's rollout.
+    """Count over a window. `pairs` are the rows of the step, `counted` all that are carried.
 
     Completeness is that of the whole window: numbers run on when the rollout changes.
     """
@@ -30,7 +34,7 @@ def integrity(
         active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
         noise=_noise(aggregates.noise),
         drawn=Count(*aggregates.drawn) if aggregates.drawn else None,
-        models={side: by_value(pairs, f"{side}_model") for side in SIDES},
+        models={side: by_value(counted, f"{side}_model") for side in SIDES},
         open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
     )
 

@@ -26,6 +26,11 @@ def of_window(aggregates: Aggregates, window: Window, now: datetime | None = Non
             f"left out: {plural(window.other_rollouts, 'pair')} made while the worker saw another "
             f"rollout than {window.rollout:g}{said}"
         )
+    if window.set_aside:
+        yield (
+            f"set aside: {plural(window.set_aside, 'pair')} with a time that cannot be: before "
+            "2020, in the future, or against the order of the worker's numbers: a clock was wrong"
+        )
     if window.first and window.first < window.since:
         early = (window.since - window.first).total_seconds()
         yield f"pairs are dated up to {span(early)} before the window: a clock is behind"

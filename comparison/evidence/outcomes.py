@@ -1,19 +1,11 @@
 """The evidence on what happened downstream, from its counts."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pandas as pd
 
 from comparison.counts.outcomes import OutcomeCounts
-from flags.gate.evidence import Count, Interval, NoveltyCount, OutcomeCell, OutcomeDay
-from flags.gate.sequences import FlipRatioSequence
-
-POINTS: Final = 28
-"""Days of which the ratio is kept: the last of as many parts of the time."""
-
-_ALPHA: Final = 0.05
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from flags.gate.evidence import Count, NoveltyCount, OutcomeCell
 
 _AGES: Final = (("day 0-1", 0, 1), ("day 2-3", 2, 3), ("day 4 and later", 4, None))
 
@@ -24,26 +16,8 @@ def outcome_cells(counts: OutcomeCounts) -> tuple[OutcomeCell, ...]:
     A unit's place lies between `low` and `high`, evenly: of those the candidate gets the ones below
     the rollout.
     """
-    return _cells(counts.cells, counts.levels)
-
-
-def outcome_days(counts: OutcomeCounts) -> tuple[OutcomeDay, ...]:
-    """Return the ratio by flips of all that had begun by the end of each day, at most `POINTS`."""
-    days = sorted(counts.cells["day"].unique().tolist())
-    every = -(-len(days) // POINTS) or 1
-    found = []
-    for day in reversed(days[::-1][::every]):
-        known = _cells(counts.cells.loc[counts.cells["day"] <= day], counts.levels)
-        sequence = FlipRatioSequence(tuple(cell for cell in known if cell.flipped is not None))
-        if sequence.value is not None:
-            ratio = Interval(sequence.value, *sequence.interval(_ALPHA))
-            found.append(OutcomeDay(_EPOCH + timedelta(days=day), ratio))
-    return tuple(found)
-
-
-def _cells(cells: pd.DataFrame, levels: int) -> tuple[OutcomeCell, ...]:
     found: dict[tuple[bool, float, bool | None, int, int], int] = {}
-    columns = (cells[name].tolist() for name in (*_CELL, "n"))
+    columns = (counts.cells[name].tolist() for name in (*_CELL, "n"))
     for rollout, low, high, candidate, flipped, on_flips, total, n in zip(*columns, strict=True):
         share = (rollout - low) / (high - low) if high > low else 0.0
         if 0 < share < 1:
@@ -51,7 +25,9 @@ def _cells(cells: pd.DataFrame, levels: int) -> tuple[OutcomeCell, ...]:
             key = (bool(candidate), share, known, on_flips, total)
             found[key] = found.get(key, 0) + n
     return tuple(
-        OutcomeCell(candidate, share, known, min(on_flips, total) / levels, total / levels, n)
+        OutcomeCell(
+            candidate, share, known, min(on_flips, total) / counts.levels, total / counts.levels, n
+        )
         for (candidate, share, known, on_flips, total), n in found.items()
     )
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from comparison.counts.tables import UnitAggregates
 from comparison.evidence.alarms import counted_alarms, counted_by
-from flags.gate.evidence import Paired, SegmentAlarms, UnitAlarms
+from flags.gate.evidence import Paired, Period, SegmentAlarms, UnitAlarms
 
 _NANOSECONDS = 1e9
 
@@ -24,6 +24,11 @@ def unit_alarms(counts: UnitAggregates, alarms: Paired) -> UnitAlarms:
             for value, table in counted_by(rows, "value")
         ),
         design_effect=counts.design_effect,
+        periods=tuple(
+            Period(pd.Timestamp(start).to_pydatetime(warn=False), table)
+            for start, table in counted_by(counts.hours, "period")
+        ),
+        hours_effect=counts.hours_effect,
     )
 
 

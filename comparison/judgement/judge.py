@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.aggregate import aggregate
+from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import empty, framed
 from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.errors import (
@@ -23,7 +24,16 @@ from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
 from comparison.judgement.outcomes import with_outcomes
-from comparison.judgement.runs import PairRun, changed_at, latest_run, moment, rollouts, slot_size
+from comparison.judgement.runs import (
+    PairRun,
+    changed_at,
+    latest_run,
+    models_since,
+    moment,
+    rollouts,
+    slot_size,
+    visits,
+)
 from comparison.labels import Labels, load_labels
 from comparison.outcomes import Outcomes, load_outcomes, unit_key
 from comparison.pairs.reader import Pairs
@@ -85,12 +95,44 @@ class FlagPairs:
         earliest = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()
         return None if earliest is None else moment(int(earliest))
 
-    def settled(self, rollout: float, since: datetime, until: datetime, *, given: bool) -> datetime:
+    def believed(self, now: datetime) -> "FlagPairs":
+        """Return these without the pairs whose time cannot be, seen from `now`."""
+        if isinstance(self.source, DatedPairs):
+            return self
+        return FlagPairs(self.flag, DatedPairs.of(self.source, now))
+
+    @property
+    def set_aside(self) -> int:
+        """Count the pairs whose time cannot be."""
+        return self.source.set_aside if isinstance(self.source, DatedPairs) else 0
+
+    def evidence_since(self, until: datetime) -> datetime:
+        """Return since when both sides have had their present models and thresholds.
+
+        What does not depend on who answers is counted from then on, whatever the rollout was.
+        """
+        answered = self.source.table(None, until).filter(
+            _.primary_status == "ok", _.candidate_status == "ok"
+        )
+        slots = self._slots(answered, "primary_model", "candidate_model")
+        begun = models_since(slots) if len(slots) else None
+        earliest = datetime.fromtimestamp(0, UTC)
+        return self.settled(None, begun or earliest, until, given=False)
+
+    def visits(self, since: datetime, until: datetime) -> int:
+        """Return at how many steps the flag has been since then, each return counted."""
+        return visits(self.rollout_slots(since, until))
+
+    def settled(
+        self, rollout: float | None, since: datetime, until: datetime, *, given: bool
+    ) -> datetime:
         """Return from when on the candidate had one threshold, at the earliest `since`.
 
         See `changed_at`; `given` says that somebody chose `since`.
         """
-        step = self.source.table(since, until).filter(_.rollout == rollout)
+        step = self.source.table(since, until)
+        if rollout is not None:
+            step = step.filter(_.rollout == rollout)
         thresholds = [name for name in step.columns if "_threshold." in name]
         slots = self._slots(step, *thresholds)
         return since if slots.empty else changed_at(slots, since, given=given)
@@ -122,16 +164,17 @@ class FlagPairs:
         return since if slots.empty else changed_at(slots, since, given=False)
 
     def _slots(self, table: "ir.Table", *by: str) -> pd.DataFrame:
-        """Count the pairs by slot of time and the columns `by`, all of them numbers."""
+        """Count the pairs by slot of time and columns: models are texts, the others numbers."""
+        kinds = {name: "string" if name.endswith("_model") else "float64" for name in by}
         pairs = table.filter(_.flag == self.flag)
         ends = framed(pairs.agg(first=_.time.min(), last=_.time.max()), _NULLABLE_ENDS)
         if ends.isna().any(axis=None):
-            return empty({"slot": "int64", **dict.fromkeys(by, "float64"), **_ENDS})
+            return empty({"slot": "int64", **kinds, **_ENDS})
         size = slot_size(int(ends["last"].iloc[0] - ends["first"].iloc[0]))
-        counts = pairs.group_by(slot=_.time // size, **{name: _[name] for name in by}).agg(
+        counts = pairs.group_by(*by, slot=_.time // size).agg(
             n=_.count(), first=_.time.min(), last=_.time.max()
         )
-        dtypes = {"slot": "int64", **dict.fromkeys(by, "float64"), "n": "int64", **_ENDS}
+        dtypes = {"slot": "int64", **kinds, "n": "int64", **_ENDS}
         return framed(counts, dtypes).sort_values("slot", kind="stable", ignore_index=True)
 
 
@@ -142,12 +185,17 @@ def _flags(source: PairSource) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """Bound what is looked at; what is None follows from the pairs and the clock."""
+    """Bound what is looked at; what is None follows from the pairs and the clock.
+
+    Where `carries`, `since` only says when the step began, and evidence is carried to it from the
+    steps before. Without it, a given `since` is the beginning of all evidence.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     drawn_since: datetime | None = None
     """From when on outcomes are looked at; None: since the candidate is the present one."""
+    carries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +236,12 @@ def take_evidence(
     label_delay: timedelta = timedelta(0),
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
     plans: Mapping[str, OutcomePlan] | None = None,
+    warm_up: int = 0,
 ) -> Evidence:
     """Return the evidence on one rollout, the newest one if `rollout` is None.
+
+    Where the window carries, what does not depend on who answers is counted since both sides have
+    had their present models and thresholds.
 
     Without a beginning the window begins with the rollout's latest run, or with the candidate's
     present threshold if that is younger. Without an end it ends `now`, or where another rollout
@@ -197,23 +249,30 @@ def take_evidence(
     `thresholds`, by output and side, count instead of those recorded; `plans` say how outcomes
     are counted, by metric.
     """
+    found = found.believed(now)
     run = found.run(rollout)
     since = window.since or run.since
     until = window.until or (max(now, run.until) if run.newest else run.until)
     if since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
-    since = found.settled(run.rollout, since, until, given=window.since is not None)
+    begun = found.evidence_since(until) if window.carries else None
+    if begun is None:
+        since = found.settled(run.rollout, since, until, given=window.since is not None)
+    else:
+        since = max(since, begun)
     references = additions.references
     aggregates = aggregate(
         found.source,
         flag=found.flag,
         rollout=run.rollout,
-        since=since,
+        since=begun or since,
         until=until,
         labels=additions.labels,
         label_cutoff=now - label_delay,
         feature_edges=references.edges if references else None,
         thresholds=thresholds,
+        step_since=None if begun is None else since,
+        warm_up=warm_up,
     )
     taken = evidence(
         aggregates,
@@ -225,6 +284,10 @@ def take_evidence(
         references=references,
         contradicted=additions.labels.contradicted if additions.labels else 0,
         now=now,
+        begun=begun,
+        visit=found.visits(begun, until) if begun else 1,
+        set_aside=found.set_aside,
+        warm_up=warm_up,
     )
     return with_outcomes(
         taken,
@@ -252,7 +315,10 @@ def judge(
     `readings` are those of operational alarms up to now. Raises StepNotFoundError if the playbook
     has no such step.
     """
+    found = found.believed(now)
     chosen = chosen_step(playbook, step) if step else step_at(playbook, found.run().rollout)
+    if window.since is None:
+        window = replace(window, carries=True)
     taken = take_evidence(
         found,
         now=now,
@@ -262,6 +328,7 @@ def judge(
         label_delay=playbook.label_cut_off,
         thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
         plans=playbook.outcomes,
+        warm_up=playbook.warm_up,
     )
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
     taken = replace(taken, operational=alarms)

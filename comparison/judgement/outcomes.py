@@ -14,7 +14,7 @@ from comparison.counts.outcomes import (
     RolloutRun,
     rollout_runs,
 )
-from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells, outcome_days
+from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells
 from comparison.labels import Labels
 from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
 from flags.gate.checks.outcomes import WHOLE_COVERAGE
@@ -137,7 +137,6 @@ def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
         young=counts.young,
         mixed=mixed_units(counts),
         novelty=novelty(counts),
-        days=outcome_days(counts),
     )
 
 

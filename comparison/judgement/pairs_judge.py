@@ -82,13 +82,13 @@ class PairsJudge:
         self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]
     ) -> tuple[Evidence, Judgement]:
         additions = LabelsAndReferences.read(self.labels, self.reference, self.outcomes)
-        found = FlagPairs.at(self.pairs, plan.flag)
+        found = FlagPairs.at(self.pairs, plan.flag).believed(now)
         judged: list[tuple[Evidence, Judgement]] = []
 
         def passes(standing: StepPosition) -> bool:
             # The flag may have been there long before the service: a hold begins with its pairs.
             first = found.first(standing.step.rollout, standing.since)
-            window = TimeWindow(first or standing.since, now)
+            window = TimeWindow(first or standing.since, now, carries=True)
             judged.append(
                 judge(
                     found,

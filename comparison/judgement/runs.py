@@ -72,6 +72,35 @@ def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> PairRun | N
     )
 
 
+def models_since(slots: pd.DataFrame) -> datetime | None:
+    """Return since when both sides have had the models that most pairs have now.
+
+    `slots` counts pairs by time and the columns `primary_model` and `candidate_model`. Models that
+    go on beside each other are a mixture, and not a change: then None.
+    """
+    names = ["primary_model", "candidate_model"]
+    codes = slots.groupby(names, dropna=False, sort=False).ngroup().astype("float64")
+    run = latest_run(slots.assign(rollout=codes))
+    if run is None:
+        return None
+    others = slots.loc[codes != run.rollout]
+    if others.empty:
+        return run.since
+    begun = moment(int(others["last"].max())) + timedelta(microseconds=1)
+    if begun > min(run.since + FOLLOWED, run.until):
+        return None
+    return max(run.since, begun)
+
+
+def visits(slots: pd.DataFrame) -> int:
+    """Return how many runs of one rollout follow each other."""
+    known = slots.dropna(subset=["rollout"]).sort_values("slot", kind="stable")
+    known = known.assign(part=_parts(known))
+    counts = known.groupby(["part", "rollout"], as_index=False)[["n"]].sum()
+    ruling = counts.sort_values(["part", "n", "rollout"]).groupby("part")["rollout"].last()
+    return max(1, int((ruling != ruling.shift()).sum()))
+
+
 def _parts(slots: pd.DataFrame) -> "pd.Series[int]":
     """Number the slots by the part they belong to: so many that each has `MAJORITY` pairs."""
     before = slots.groupby("slot")["n"].sum().cumsum().shift(fill_value=0)

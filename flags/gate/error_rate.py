@@ -1,4 +1,4 @@
-"""The error rate of a step, divided among the checks that can roll back.
+"""The error rate of a candidate, divided among the checks that can roll back.
 
 Each check errs with its share at most, over all looks; so all of them together err with the error
 rate at most, whatever they depend on each other (Bonferroni). The shares are fixed beforehand. How
@@ -8,23 +8,37 @@ large they are matters little: half of a share costs 0.7 of about 6 units of evi
 from typing import Final
 
 SHARES: Final = {
-    "alarm_ratio": 0.30,
-    "no_alarm_ratio": 0.10,
+    "alarm_ratio": 0.12,
+    "alarm_ratio_day": 0.06,
+    "alarm_ratio_now": 0.04,
+    "alarm_break": 0.10,
+    "no_alarm_ratio": 0.06,
     "segment_alarm_ratio": 0.10,
-    "failure_rate": 0.10,
+    "failure_rate": 0.08,
+    "failure_rate_now": 0.04,
     "outcomes": 0.10,
-    "fallback_rate": 0.10,
+    "fallback_rate": 0.06,
+    "fallback_rate_now": 0.04,
     "latency_p50": 0.03,
     "latency_p95": 0.03,
     "latency_p99": 0.04,
     "recall_loss": 0.10,
 }
-"""By check, its share of the step's error rate; they sum to 1."""
+"""By check, its share of the candidate's error rate; they sum to 1."""
 
 
 def error_share(error_rate: float, check: str, among: int = 1) -> float:
     """Return the error rate of one check of a kind of which there are `among`, one per output."""
     return error_rate * SHARES[check] / max(1, among)
+
+
+def visit_share(share: float, visit: int) -> float:
+    """Return the error rate of what is seen of one step alone, at the `visit`-th of all steps.
+
+    What depends on who answers begins anew with each step, and with each return to one. How many
+    there will be is not known, so the n-th has 1/(n (n + 1)) of the share: these sum to 1.
+    """
+    return share / (visit * (visit + 1))
 
 
 def segment_share(error_rate: float, seen: int) -> float:

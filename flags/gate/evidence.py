@@ -54,12 +54,29 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Bound a time without pairs."""
+
+    begin: datetime
+    end: datetime
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it was."""
+        return (self.end - self.begin).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Say which pairs the evidence rests on: those accepted from `since` until before `until`.
 
     `since` is when the step began and `until` when the evidence was taken, both with time zone;
     `rollout` (in per cent) is the one in force in between. `first` and `last` are times of pairs,
     None without any.
+
+    What does not depend on who answers is counted from `begun` on, since when both sides have had
+    their present models and thresholds: what the pairs have shown at one step is carried to the
+    next. `carried` are all those pairs, `pairs` those of the step.
     """
 
     flag: str
@@ -70,12 +87,28 @@ class Window:
     last: datetime | None
     pairs: int
     other_rollouts: int
-    """Pairs in the window that a worker made while it saw another rollout; left out."""
+    """Pairs since then that a worker made while it saw another rollout; none of the step's."""
+    begun: datetime
+    carried: int
+    visit: int = 1
+    """Which one of the candidate's steps this is, each return to one counted."""
+    gaps: tuple[Gap, ...] = ()
+    """Times without pairs within the step, of an hour and more, those at both ends included."""
+    set_aside: int = 0
+    """Pairs whose time cannot be; they are in no figure."""
 
     @property
-    def held(self) -> float:
-        """Return for how many seconds the step has been held."""
+    def age(self) -> float:
+        """Return how many seconds ago the step began."""
         return (self.until - self.since).total_seconds()
+
+    def held(self, longest: float) -> float:
+        """Return for how many seconds the step has had traffic.
+
+        A gap of more than `longest` seconds stops the clock, wherever it is.
+        """
+        stopped = sum(gap.seconds for gap in self.gaps if gap.seconds > longest)
+        return max(0.0, self.age - stopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +182,12 @@ class Health:
     primary_served: Count
     """Of all answered pairs, those that the primary answered."""
     durations: Mapping[str, Durations]
-    """By side."""
+    """By side, of the workers' calls after their warm-up, carried from step to step."""
+    block_ratios: Mapping[str, tuple[float, ...]]
+    """By quantile (`latency_p95`), the candidate's by the primary's in each ten minutes of the step
+    in which both sides were called, in order of time."""
+    warm_up: int = 0
+    """Calls of a fresh worker that count for no duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +388,10 @@ class UnitAlarms:
     """As `alarms`, by value of a segment."""
     design_effect: float
     """Of flips between blocks of a unit; 1 if they are independent."""
+    periods: tuple["Period", ...] = ()
+    """Each unit once an hour; hours without an alarm are left out."""
+    hours_effect: float = 1.0
+    """As `design_effect`, between hours."""
 
 
 RANKED: Final = (0.1, 0.9)
@@ -426,14 +468,6 @@ class NoveltyCount:
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeDay:
-    """Hold the ratio over all traffic of everything until the end of a day (UTC)."""
-
-    day: datetime
-    ratio: Interval
-
-
-@dataclass(frozen=True, slots=True)
 class OutcomeMetric:
     """Say what happened downstream, of one metric, by the side that was assigned.
 
@@ -459,8 +493,6 @@ class OutcomeMetric:
     mixed: Count = Count(0, 0)
     """Units that saw both sides though no change of the rollout explains it."""
     novelty: tuple[NoveltyCount, ...] = ()
-    days: tuple[OutcomeDay, ...] = ()
-    """At most 28 of them, in order."""
     obstacle: str | None = None
     is_tracked: bool = False
     """Whether it came by `track` alone, and not by a file that somebody handed in."""

@@ -58,9 +58,9 @@ def _expected(evidence: Evidence, verdict: Verdict, not_before: datetime) -> dat
         if check.needed is None or check.name in _OF_LABELS or check.subject is not None:
             return None  # of an outcome, what is needed is no number of pairs
         needed = max(needed, check.needed)
-    if needed and (not window.pairs or window.held <= 0):
+    if needed and (not window.pairs or window.age <= 0):
         return None
-    seconds = needed * window.held / window.pairs if needed else 0.0
+    seconds = needed * window.age / window.pairs if needed else 0.0
     if seconds > _FARTHEST.total_seconds():
         return None
     return max(not_before, window.until + timedelta(seconds=seconds))

@@ -47,8 +47,10 @@ class AdvanceLimits(Part):
     )
     shed_rate: Share = Field(0.01, description="Share of pairs with a side that was shed, at most.")
     silence: Share = Field(
-        0.25,
-        description="Share of the hold time without pairs, at its beginning or its end, at most.",
+        0.25, description="Share of the hold time without pairs just now, at most."
+    )
+    gap: Duration = Field(
+        timedelta(hours=6), description="A longer time without pairs does not count as held."
     )
     alarm_ratio: Ratio = Field(
         1.10, description="Candidate's alarm rate relative to the primary's: 1/x to x."
@@ -123,22 +125,52 @@ class RollbackLimits(Part):
     """What rolls back once it is shown: an interval wholly beyond its limit."""
 
     alarm_ratio: Ratio = Field(
-        1.25, description="Candidate's alarm rate relative to the primary's: outside 1/x to x."
+        1.25,
+        description="Candidate's alarm rate relative to the primary's over whole weeks, or to that "
+        "of the same hours of the weeks before: outside 1/x to x.",
+    )
+    alarm_ratio_day: Ratio = Field(
+        1.75, description="The same over whole days, or to the same hours of the days before."
+    )
+    alarm_ratio_now: Ratio = Field(3.0, description="The same at once, whatever the hour.")
+    min_alarms_now: int = Field(
+        50, ge=0, description="Alarms of the side with more of them, for a rollback at once."
+    )
+    segment_alarm_ratio: Ratio = Field(
+        2.0, description="The same within one segment, once the evidence is a day old."
     )
     no_alarm_ratio: Ratio = Field(
         1.25, description="Candidate's rate without an alarm by the primary's: outside 1/x to x."
     )
-    segment_alarm_ratio: Ratio = Field(2.0, description="The same within one segment.")
     failure_rate: Share = Field(
-        0.01, description="Candidate's failure rate less the primary's, above."
+        0.01,
+        description="Candidate's failure rate less the primary's, above; from a day on.",
     )
+    failure_rate_now: Share = Field(0.05, description="The same at once.")
     fallback_rate: Share = Field(
-        0.03, description="Share of the candidate's requests that the primary answered, above."
+        0.03,
+        description="Share of the candidate's requests that the primary answered, above; from a "
+        "day on.",
     )
+    fallback_rate_now: Share = Field(0.1, description="The same at once.")
     latency_p50: Ratio = Field(3.0, description="Candidate's median duration by the primary's.")
     latency_p95: Ratio = Field(3.0, description="The same at the 95th percentile.")
     latency_p99: Ratio = Field(4.0, description="The same at the 99th percentile.")
     recall_loss: Share = Field(0.10, description="Recall that the candidate loses, above.")
+
+    def limit(self, name: str) -> float:
+        """Return a limit: one that holds sooner is never nearer than the one that holds later."""
+        own, later = float(getattr(self, name)), _LATER.get(name)
+        return max(own, self.limit(later)) if later else own
+
+
+_LATER: Final = {
+    "alarm_ratio_day": "alarm_ratio",
+    "alarm_ratio_now": "alarm_ratio_day",
+    "failure_rate_now": "failure_rate",
+    "fallback_rate_now": "fallback_rate",
+}
+"""Limits that hold sooner than another one of the same figure, which more evidence reaches."""
 
 
 class Gate(Part):
@@ -157,9 +189,14 @@ class Gate(Part):
     def conflicts(self) -> list[tuple[str, str]]:
         """Return (limit, what is wrong) where going on is allowed beyond the rollback limit."""
         return [
-            (name, f"is {going_on:g}, beyond the rollback limit of {back:g}")
+            (f"advance.{name}", f"is {going_on:g}, beyond the rollback limit of {back:g}")
             for name, back in self.rollback
-            if (going_on := getattr(self.advance, name)) > back
+            if (going_on := getattr(self.advance, name, 0)) > back
+        ] + [
+            (f"rollback.{sooner}", f"is {limit:g}, nearer than the {later} of {bound:g}")
+            for sooner, later in _LATER.items()
+            if sooner in self.rollback.model_fields_set
+            and (limit := getattr(self.rollback, sooner)) < (bound := self.rollback.limit(later))
         ]
 
 
@@ -258,8 +295,11 @@ class Playbook(Part):
         0.05,
         ge=1e-6,
         le=0.5,
-        description="Probability that a step is ever rolled back without cause, at most, however "
-        "often the gate looks.",
+        description="Probability that a candidate is ever rolled back without cause, at most, "
+        "however often the gate looks, over all steps and returns to them.",
+    )
+    warm_up: int = Field(
+        300, ge=0, description="Calls of a fresh worker that count for no duration."
     )
     label_cut_off: Duration = Field(
         timedelta(days=14),
@@ -294,7 +334,7 @@ class Playbook(Part):
     def _coherent(self) -> "Playbook":
         for where, gate in self._gates():
             for name, message in gate.conflicts():
-                raise _conflict((*where, "gate", "advance", name), message)
+                raise _conflict((*where, "gate", *name.split(".")), message)
         for name, alarm in self.alarms.items():
             if wrong := alarm.conflict():
                 key, message = wrong

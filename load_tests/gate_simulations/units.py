@@ -1,19 +1,21 @@
 """Bursts, agreement and what lies outside the comparison: the scenarios of units."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from flags.gate import Decision, decide
+from flags.gate.blocks import total
 from flags.gate.checks.alarms import alarm_checks
 from flags.gate.checks.integrity import integrity_checks
-from flags.gate.evidence import Count, Output, Paired, SegmentAlarms, Tail, UnitAlarms
+from flags.gate.evidence import Count, Output, Paired, Period, SegmentAlarms, Tail, UnitAlarms
 from flags.gate.verdict import Outcome
 from flags.playbook.model import Playbook
 from load_tests.gate_simulations.scenario import Array, Kind, Scenario, one_by_one
-from tests.support.evidence import FLAG, evidence, output
+from tests.support.evidence import FLAG, SINCE, evidence, output
 
 _ALARMS: Final = 0.005
 _OVERLAP: Final = 0.8
@@ -44,22 +46,35 @@ def _bursts(
     wrong: Outcome,
     error_rate: float = 0.05,
 ) -> bool:
-    """Look at ever more units, each of which sends a burst of alike requests; say if ever wrong."""
+    """Look daily at ever more units, each of which sends a burst of alike requests."""
     playbook = Playbook(flag=FLAG, error_rate=error_rate)
-    requests = np.zeros(4, dtype=np.int64)
-    units = np.zeros(4, dtype=np.int64)
-    for _ in range(_LOOKS):
-        for size, weight in zip(sizes, weights, strict=True):
-            drawn = random.multinomial(int(_UNITS_A_LOOK * weight), _shares(ratio))
-            requests += size * drawn
-            units += drawn
-        by_request, by_unit = (Paired(*map(int, counts)) for counts in (requests, units))
-        named = UnitAlarms(by_unit.pairs, by_request.pairs, None, by_unit, by_unit, (), 1.0)
-        found = evidence(output(by_request, by_unit=named), rollout=10)
-        [check] = alarm_checks(found, playbook, playbook.steps_at(10)[0])
-        if check.outcome is wrong:
+    requests: list[Period] = []
+    units: list[Period] = []
+    for day in range(_LOOKS):
+        drawn = [
+            random.multinomial(int(_UNITS_A_LOOK * weight), _shares(ratio)) for weight in weights
+        ]
+        burst = sum(size * each for size, each in zip(sizes, drawn, strict=True))
+        begun = SINCE + timedelta(days=day)
+        requests.append(Period(begun, Paired(*map(int, burst))))
+        units.append(Period(begun, Paired(*map(int, sum(drawn)))))
+        if _judged(requests, units, playbook) is wrong:
             return True
     return False
+
+
+def _judged(requests: list[Period], units: list[Period], playbook: Playbook) -> Outcome:
+    """Return FAIL if any check of the alarms rolls back, else what the ratio of all is."""
+    by_request, by_unit = (total(each.alarms for each in held) for held in (requests, units))
+    named = UnitAlarms(
+        by_unit.pairs, by_request.pairs, None, by_unit, by_unit, (), 1.0, tuple(units)
+    )
+    shown = output(by_request, periods=tuple(requests), by_unit=named)
+    found = evidence(shown, rollout=10, held=timedelta(days=len(requests)))
+    checks = list(alarm_checks(found, playbook, playbook.steps_at(10)[0]))
+    if any(each.outcome is Outcome.FAIL for each in checks):
+        return Outcome.FAIL
+    return checks[0].outcome
 
 
 def _burst_scenario(

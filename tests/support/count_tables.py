@@ -19,6 +19,7 @@ SIDES = ("primary", "candidate")
 Values = Sequence[float] | npt.NDArray[np.float64]
 Labels = Sequence[bool | None]
 
+TIME = "datetime64[ns, UTC]"
 TABLES: dict[str, dict[str, str]] = {
     "scores": {
         "side": "string",
@@ -30,7 +31,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "joint": {"primary_score": "float64", "candidate_score": "float64", "label": "boolean"},
     "alarms": {
-        "period": "datetime64[ns, UTC]",
+        "period": TIME,
         "primary_alarm": "boolean",
         "candidate_alarm": "boolean",
         "label": "boolean",
@@ -43,6 +44,7 @@ TABLES: dict[str, dict[str, str]] = {
         "label": "boolean",
     },
     "pairs": {
+        "part": "string",
         "rollout": "float64",
         "active": "string",
         "served": "string",
@@ -53,7 +55,9 @@ TABLES: dict[str, dict[str, str]] = {
         "candidate_model": "string",
     },
     "workers": {"worker": "string", "first": "int64", "last": "int64"},
+    "traffic": {"hour": "int64", "first": TIME, "last": TIME},
     "durations": {"side": "string", "bin": "int64"},
+    "blocks": {"block": "int64", "side": "string", "bin": "int64"},
     "noise": {"output": "string", "differs": "boolean"},
     "coverage": {
         "served": "string",
@@ -207,8 +211,12 @@ def _flips(
 
 
 def pairs(*rows: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the table of pairs; what a row does not say is the usual, `n` is 1."""
+    """Return the table of pairs; what a row does not say is the usual, `n` is 1.
+
+    The step is at 10 %: rows of another rollout are not of it.
+    """
     usual: dict[str, Any] = {
+        "part": "step",
         "rollout": 10.0,
         "active": "primary",
         "served": "primary",
@@ -221,8 +229,10 @@ def pairs(*rows: Mapping[str, Any]) -> pd.DataFrame:
         "last": pd.Timestamp(UNTIL) - pd.Timedelta(seconds=1),
         "n": 1,
     }
-    frame = pd.DataFrame([{**usual, **row} for row in rows], columns=list(usual))
-    times = dict.fromkeys(("first", "last"), "datetime64[ns, UTC]")
+    parted = [{"part": "step" if row.get("rollout", 10.0) == 10.0 else "other"} for row in rows]
+    made = [{**usual, **part, **row} for part, row in zip(parted, rows, strict=True)]
+    frame = pd.DataFrame(made, columns=list(usual))
+    times = dict.fromkeys(("first", "last"), TIME)
     return frame.astype({**TABLES["pairs"], **times, "n": "int64"})
 
 
@@ -239,6 +249,8 @@ def aggregates(*outputs: OutputAggregates, **changes: Any) -> Aggregates:
         "unknown_labels": None,
         "repeated_labels": 0,
     }
-    for name in ("workers", "durations", "noise", "features"):
+    for name in ("workers", "durations", "blocks", "noise", "features"):
         usual[name] = rows_of(name, [])
+    ends = [pd.Timestamp(SINCE), pd.Timestamp(UNTIL) - pd.Timedelta(seconds=1)]
+    usual["traffic"] = rows_of("traffic", [[0, *ends, 1]])
     return Aggregates(**{**usual, **changes})

@@ -18,6 +18,7 @@ from flags.gate.evidence import (
     OperationalAlarm,
     Output,
     Paired,
+    Period,
     Quality,
     SegmentAlarms,
     SideQuality,
@@ -66,6 +67,19 @@ def quality(caught: Paired = CAUGHT, labelled: int = 100_000, **changes: Any) ->
             mcnemar_mid_p=0.5,
         ),
         **changes,
+    )
+
+
+def periods(alarms: Paired, hours: int = 14 * 24) -> tuple[Period, ...]:
+    """Spread a table over the hours of two weeks, as evenly as whole numbers can be."""
+
+    def part(count: int, hour: int) -> int:
+        return count * (hour + 1) // hours - count * hour // hours
+
+    cells = (alarms.both, alarms.primary_only, alarms.candidate_only, alarms.neither)
+    return tuple(
+        Period(SINCE + timedelta(hours=hour), Paired(*(part(each, hour) for each in cells)))
+        for hour in range(hours)
     )
 
 
@@ -119,12 +133,14 @@ def output(
         "thresholds": {"primary": (0.5,), "candidate": (0.5,)},
         "alarms": alarms,
         "segments": tuple(segments),
-        "periods": (),
+        "periods": periods(alarms) if alarms else (),
         "flips": (),
         "distribution": None,
         "quality": None,
         "calibration": None,
     }
+    if (units := changes.get("by_unit")) and not units.periods:
+        changes["by_unit"] = replace(units, periods=periods(units.alarms))
     return Output(**{**figures, **changes})
 
 
@@ -143,7 +159,8 @@ def evidence(
     return Evidence(
         source="pairs",
         window=replace(
-            Window(FLAG, rollout, SINCE, until, SINCE, until, pairs, 0), **(window or {})
+            Window(FLAG, rollout, SINCE, until, SINCE, until, pairs, 0, SINCE, pairs),
+            **(window or {}),
         ),
         integrity=replace(
             Integrity(
@@ -169,6 +186,7 @@ def evidence(
                     "primary": durations(0.02, pairs),
                     "candidate": durations(0.022, pairs),
                 },
+                block_ratios=dict.fromkeys(("latency_p50", "latency_p95", "latency_p99"), (1.1,)),
             ),
             **(health or {}),
         ),

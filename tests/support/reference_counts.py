@@ -23,7 +23,7 @@ CELLS = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
 COVERAGE = {"served": "string", **CELLS, "old": "boolean", "label": "boolean"}
 TABLES = ("pairs", "workers", "durations", "noise", "features")
 OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "coverage", "flips", "outside")
-UNIT_TABLES = ("blocks", "once", "segments")
+UNIT_TABLES = ("blocks", "once", "segments", "hours")
 UNIT_FIGURES = ("units", "requests", "block")
 HOUR = 3_600_000_000_000
 
@@ -61,7 +61,8 @@ def _assert_equal_units(found: UnitAggregates | None, expected: UnitAggregates |
         pd.testing.assert_frame_equal(held, wanted, obj=f"units: {name}")
     for name in UNIT_FIGURES:
         assert getattr(found, name) == getattr(expected, name), name
-    assert found.design_effect == pytest.approx(expected.design_effect, rel=1e-12)
+    for name in ("design_effect", "hours_effect"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
 
 
 def reference(
@@ -104,9 +105,11 @@ def reference(
             _output(step, name, labelled=labels is not None and len(outputs) == 1)
             for name in outputs
         ),
-        pairs=_pairs(pairs),
+        pairs=_pairs(pairs, rollout),
+        traffic=_traffic(step),
         workers=_workers(every.frame, window),
         durations=_durations(step),
+        blocks=_block_durations(step),
         noise=_noise(step, outputs),
         features=_features(step, edges),
         feature_edges={name: tuple(each) for name, each in edges.items()},
@@ -240,6 +243,7 @@ def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
         .astype(bool)
         .assign(
             who=rows["unit"].fillna(rows["request_id"]).astype("string"),
+            hour=(time.loc[decided.index] // HOUR) * HOUR,
             block=0 if block is None else (time.loc[decided.index] // block).where(named, 0),
             **{name: rows[name].astype("string") for name in rows if name.startswith("segment.")},
         )
@@ -250,9 +254,7 @@ def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
         return alarmed.groupby(list(by), dropna=False)[columns].max().reset_index()
 
     blocks = once("who", "block")
-    flips = blocks["candidate_alarm"].astype(int) - blocks["primary_alarm"].astype(int)
-    own = int((flips**2).sum())
-    together = int((flips.groupby(blocks["who"]).sum() ** 2).sum())
+    hours = once("who", "hour")
     segments = [
         _count(
             once("who", "block", name)
@@ -274,8 +276,20 @@ def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
         blocks=_count(blocks, CELLS),
         once=_count(once("who"), CELLS),
         segments=pd.concat(segments, ignore_index=True) if segments else empty,
-        design_effect=together / own if own and block is not None else 1.0,
+        design_effect=_design_effect(blocks) if block is not None else 1.0,
+        hours=_count(
+            hours.assign(period=pd.to_datetime(hours["hour"], utc=True)),
+            {"period": "datetime64[ns, UTC]", **CELLS},
+        ),
+        hours_effect=_design_effect(hours) if units else 1.0,
     )
+
+
+def _design_effect(blocks: pd.DataFrame) -> float:
+    flips = blocks["candidate_alarm"].astype(int) - blocks["primary_alarm"].astype(int)
+    own = int((flips**2).sum())
+    together = int((flips.groupby(blocks["who"]).sum() ** 2).sum())
+    return together / own if own else 1.0
 
 
 def _scores(scored: pd.DataFrame) -> pd.DataFrame:
@@ -340,8 +354,9 @@ def _flips(decided: pd.DataFrame) -> pd.DataFrame:
     return found.astype({"request_id": "string", "label": "boolean"})
 
 
-def _pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+def _pairs(pairs: pd.DataFrame, rollout: float | None) -> pd.DataFrame:
     by = {
+        "part": "string",
         "rollout": "float64",
         "active": "string",
         "served": "string",
@@ -351,6 +366,8 @@ def _pairs(pairs: pd.DataFrame) -> pd.DataFrame:
         "primary_model": "string",
         "candidate_model": "string",
     }
+    here = pairs["rollout"] == rollout if rollout is not None else True
+    pairs = pairs.assign(part=np.where(here, "step", "other"))
     held = pd.DataFrame({name: pairs[name].astype(dtype) for name, dtype in by.items()})
     held["time"] = pairs["time"]
     grouped = held.groupby(list(by), dropna=False)["time"]
@@ -371,17 +388,35 @@ def _workers(every: pd.DataFrame, window: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"worker": "string", "first": "int64", "last": "int64", "n": "int64"})
 
 
+def _traffic(step: pd.DataFrame) -> pd.DataFrame:
+    hours = step["time"].dt.floor("h").astype("int64") // 3_600_000_000_000
+    ends = step["time"].groupby(hours).agg(first="min", last="max", n="count")
+    table = ends.rename_axis("hour").reset_index()
+    time = "datetime64[ns, UTC]"
+    return table.astype({"hour": "int64", "first": time, "last": time, "n": "int64"})
+
+
 def _durations(step: pd.DataFrame) -> pd.DataFrame:
+    return _by_side(step, {"side": "string", "bin": "int64"})
+
+
+def _block_durations(step: pd.DataFrame) -> pd.DataFrame:
+    return _by_side(step, {"block": "int64", "side": "string", "bin": "int64"})
+
+
+def _by_side(step: pd.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
     parts = []
     for side in SIDES:
-        seconds = step.loc[step[f"{side}_status"] == "ok", f"{side}_duration"].dropna().to_numpy()
-        scaled = np.clip(seconds / 128, 0, 1)
+        answered = step.loc[(step[f"{side}_status"] == "ok") & step[f"{side}_duration"].notna()]
+        scaled = np.clip(answered[f"{side}_duration"].to_numpy() / 128, 0, 1)
         keys = np.floor(np.sqrt(np.sqrt(np.sqrt(scaled))) * 2**14).astype(np.int64)
-        parts.append(pd.DataFrame({"side": side, "bin": duration_bins(keys)}))
+        block = answered["time"].astype("int64").to_numpy() // 600_000_000_000
+        parts.append(pd.DataFrame({"block": block, "side": side, "bin": duration_bins(keys)}))
     return (
-        _count(pd.concat(parts), {"side": "string", "bin": "int64"})
+        _count(pd.concat(parts), dtypes)
         .sort_values(
-            ["side", "bin"], key=lambda held: held.map({"primary": 0, "candidate": 1}).fillna(held)
+            ["side", *(name for name in dtypes if name != "side")],
+            key=lambda held: held.map({"primary": 0, "candidate": 1}).fillna(held),
         )
         .reset_index(drop=True)
     )

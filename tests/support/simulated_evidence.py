@@ -283,6 +283,7 @@ def health(pairs: int, **changes: Any) -> Health:
         shed=Count(0, pairs),
         primary_served=Count(pairs - pairs // 10, pairs),
         durations={"primary": durations(pairs, 0.0042), "candidate": durations(pairs, 0.0061, 2)},
+        block_ratios={},
     )
     return replace(usual, **changes)
 
@@ -297,6 +298,8 @@ def window(pairs: int, **changes: Any) -> Window:
         last=SINCE + timedelta(days=7, seconds=-3) if pairs else None,
         pairs=pairs,
         other_rollouts=0,
+        begun=SINCE,
+        carried=pairs,
     )
     return replace(usual, **changes)
 

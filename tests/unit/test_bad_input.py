@@ -19,6 +19,7 @@ from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, fail
 END = datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(seconds=10)
 PLAYBOOK = f"""
 flag: {FLAG}
+warm_up: 0
 label_cut_off: 0s
 steps:
   - {{stage: canary, rollout: 10, hold: 1s, min_pairs: 10}}
@@ -71,7 +72,7 @@ CASES: dict[Fill, tuple[str, ...]] = {
     foreign: ("3 spans of something else", "3 foreign spans"),
     mixed_models: ("2 models of the candidate: fraud:2 (1), fraud:3 (1)",),
     two_flags: ("another-flag (2)",),
-    clock_ahead: ("a clock is ahead",),
+    clock_ahead: ("set aside: 1 pair with a time that cannot be",),
     duplicates: ("30 duplicates",),
     corrupt: ("1 line could not be read", "1 corrupt"),
 }
@@ -161,7 +162,7 @@ def test_labels_of_no_pair_are_counted(folder: Path, place: str) -> None:
         rows.writerows([["nobody", 1], ["worker-1-request-1", 0], ["worker-1-request-30", 1]])
     options = ("--labels", folder / "labels.csv", "--until", END.isoformat(), "--json", "-")
     evidence = json.loads(gate(folder, place, *options).stdout)["evidence"]
-    assert "1 label belong to no pair" in evidence["notes"]
+    assert any(note.startswith("1 label belong to no pair") for note in evidence["notes"])
     assert evidence["outputs"][0]["quality"]["labelled"] == 2
 
 

@@ -28,8 +28,8 @@ from comparison.report.forecast import forecast
 from comparison.report.html.charts.alarms import RatioLimits
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
-from comparison.report.html.outcome_view import OutcomeView, outcome_views
 from comparison.report.html.output_view import OutputView
+from comparison.report.outcome_summary import OutcomeSummary, outcome_summaries
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.next_step import next_step
 from flags.gate.verdict import Decision
@@ -72,14 +72,14 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
         OutputView.of(
             output,
             anchor=f"output-{position}",
-            held=evidence.window.held,
+            held=evidence.window.age,
             limits=_limits(judgement, output.name, "alarm_ratio"),
             segment_limits=_limits(judgement, output.name, "segment_alarm_ratio"),
         )
         for position, output in enumerate(evidence.outputs, start=1)
     ]
     checks = gravest_first(judgement.verdict.checks if judgement else ())
-    outcomes = outcome_views(evidence, judgement)
+    outcomes = outcome_summaries(evidence)
     page: str = (
         _environment()
         .get_template("report.html.j2")
@@ -123,7 +123,7 @@ def _facts(evidence: Evidence, outputs: Sequence[OutputView]) -> Iterator[Fact]:
     window, integrity = evidence.window, evidence.integrity
     found = Count(integrity.found, integrity.expected or 0)
     yield Fact("Pairs", f"{window.pairs:,}", f"complete {percent(found.rate)}")
-    yield Fact("Held", span(window.held), f"at {window.rollout:g} % of requests")
+    yield Fact("Held", span(window.age), f"at {window.rollout:g} % of requests")
     for view in outputs[:2]:
         of_output = f", {view.output.name[:BRIEF]}" if len(outputs) > 1 else ""
         if view.ratio:
@@ -147,7 +147,7 @@ def _facts(evidence: Evidence, outputs: Sequence[OutputView]) -> Iterator[Fact]:
 def _sections(
     evidence: Evidence,
     outputs: Sequence[OutputView],
-    outcomes: Sequence[OutcomeView],
+    outcomes: Sequence[OutcomeSummary],
     judgement: Judgement | None,
 ) -> Iterator[Section]:
     if judgement:
@@ -155,7 +155,7 @@ def _sections(
     if evidence.operational:
         yield Section("operational", "Operational alarms")
     for position, outcome in enumerate(outcomes, start=1):
-        yield Section(f"outcome-{position}", f"Outcome ({outcome.summary.name[:BRIEF]})")
+        yield Section(f"outcome-{position}", f"Outcome ({outcome.name[:BRIEF]})")
     for view in outputs:
         of_output = f" ({view.output.name[:BRIEF]})" if len(outputs) > 1 else ""
         yield Section(f"{view.anchor}-alarms", f"Alarms{of_output}")

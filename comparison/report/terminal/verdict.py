@@ -58,7 +58,7 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
             (
                 "time",
                 f"{window.since:%Y-%m-%d %H:%M:%S} to {window.until:%Y-%m-%d %H:%M:%S} UTC "
-                f"({span(window.held)})",
+                f"({span(window.age)})",
             ),
             ("from", evidence.source),
         ],

@@ -1,11 +1,13 @@
 """Checks of the candidate as a program: failures, fallbacks, latency."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from flags.gate.checks.age import young
 from flags.gate.checks.integrity import plain
-from flags.gate.error_rate import error_share
-from flags.gate.evidence import DURATION_EDGES, Durations, Evidence
+from flags.gate.error_rate import error_share, visit_share
+from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
 from flags.gate.sequences import DifferenceSequence, QuantileRatioSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -30,27 +32,56 @@ def health_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
 
 
 def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    gate, health = playbook.gate_of(step), evidence.health
-    yield LimitCheck(
-        "failure_rate",
-        DifferenceSequence(health.failures),
-        _FAILURES,
-        health.failures.pairs,
-        evidence.window.pairs,
-        high=Bounds(gate.advance.failure_rate, gate.rollback.failure_rate),
-        rolls_back=True,
-        required=step.stage is not Stage.DEPRECATION,
-    ).answer(playbook.error_rate, error_share(playbook.error_rate, "failure_rate"))
-    if evidence.window.rollout > 0:
-        yield LimitCheck(
-            "fallback_rate",
-            ShareSequence(health.fallbacks),
-            _FALLBACKS,
-            health.fallbacks.total,
-            evidence.window.pairs,
-            high=Bounds(gate.advance.fallback_rate, gate.rollback.fallback_rate),
+    health = evidence.health
+    yield _rate(
+        evidence,
+        playbook,
+        step,
+        LimitCheck(
+            "failure_rate",
+            DifferenceSequence(health.failures),
+            _FAILURES,
+            health.failures.pairs,
+            evidence.window.carried,
             rolls_back=True,
-        ).answer(playbook.error_rate, error_share(playbook.error_rate, "fallback_rate"))
+            required=step.stage is not Stage.DEPRECATION,
+        ),
+    )
+    if evidence.window.rollout > 0:
+        check = _rate(
+            evidence,
+            playbook,
+            step,
+            LimitCheck(
+                "fallback_rate",
+                ShareSequence(health.fallbacks),
+                _FALLBACKS,
+                health.fallbacks.total,
+                evidence.window.pairs,
+                rolls_back=True,
+            ),
+        )
+        yield _not_before_the_ramp(check, step)
+
+
+def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck) -> Check:
+    """Hold a rate against the limit that holds at once, then against that of a whole day."""
+    gate, found = playbook.gate_of(step), []
+    for limit in (f"{check.name}_now", check.name):
+        bounds = Bounds(getattr(gate.advance, check.name), gate.rollback.limit(limit))
+        share = error_share(playbook.error_rate, limit)
+        found.append(replace(check, high=bounds).answer(playbook.error_rate, share))
+    now, later = found
+    return now if now.outcome is Outcome.FAIL else young(evidence, later)
+
+
+def _not_before_the_ramp(check: Check, step: Step) -> Check:
+    """Let a canary go on that few requests reach: what fails has been seen in the shadow too."""
+    surely = check.low is not None and check.limit is not None and check.low > check.limit
+    if check.outcome is not Outcome.INCONCLUSIVE or step.stage is not Stage.CANARY or surely:
+        return check
+    reason = f"{check.reason}; it must pass from the ramp on"
+    return replace(check, required=False, reason=reason)
 
 
 def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
@@ -73,16 +104,61 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
                 limit=getattr(gate.advance, name),
             )
             continue
-        yield LimitCheck(
+        check = LimitCheck(
             name,
             sequence,
             Wording(f"{name[-3:]} {{figure}} primary's", times, "x", counted="calls"),
             calls,
-            evidence.window.pairs,
+            evidence.window.carried,
             high=Bounds(getattr(gate.advance, name), getattr(gate.rollback, name)),
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
-        ).answer(playbook.error_rate, error_share(playbook.error_rate, name))
+        )
+        yield _by_blocks(evidence, playbook, step, check)
+
+
+def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck) -> Check:
+    """Let a quantile fail only if most ten minutes of the step say so too.
+
+    Calls stall together, so that calls are not independent; with the same law on both sides, the
+    candidate is the slower one in at most half of the blocks all the same (a sign test, as a
+    confidence sequence). The blocks are those of the step, so each step has its part of the share.
+    """
+    alpha = visit_share(error_share(playbook.error_rate, check.name), evidence.window.visit)
+    ratios = evidence.health.block_ratios.get(check.name, ())
+    gate = playbook.gate_of(step)
+
+    def share(limit: float) -> ShareSequence:
+        return ShareSequence(Count(sum(each > limit for each in ratios), len(ratios)))
+
+    found = check.answer(playbook.error_rate)
+    beyond = share(getattr(gate.rollback, check.name))
+    if beyond.above(0.5, alpha):
+        reason = (
+            f"{check.name[-3:]} beyond the rollback limit "
+            f"{times(getattr(gate.rollback, check.name))}x in {beyond.of.count:,} of "
+            f"{beyond.of.total:,} blocks of ten minutes, {times(found.figure or 0)}x in all"
+        )
+        limit = getattr(gate.rollback, check.name)
+        return replace(
+            found, outcome=Outcome.FAIL, reason=reason, limit=limit, confidence=1 - alpha
+        )
+    if found.outcome is Outcome.FAIL:
+        return replace(
+            found,
+            outcome=Outcome.INCONCLUSIVE,
+            reason=f"{found.reason}: but in {beyond.of.count:,} of {beyond.of.total:,} blocks of "
+            "ten minutes only, so it may be a stall",
+        )
+    slow = share(getattr(gate.advance, check.name))
+    if found.outcome is Outcome.PASS and slow.above(0.5, playbook.error_rate):
+        return replace(
+            found,
+            outcome=Outcome.INCONCLUSIVE,
+            reason=f"{found.reason}: but beyond the limit in {slow.of.count:,} of "
+            f"{slow.of.total:,} blocks of ten minutes of this step",
+        )
+    return found
 
 
 def _primary_served(evidence: Evidence) -> Check:

@@ -18,8 +18,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     """Yield the checks of a step: is it the right evidence, is there enough, is it whole."""
     limits = playbook.gate_of(step).advance
     yield _subject(evidence, playbook, step)
-    yield _hold_time(evidence, step)
-    yield _enough("pairs", evidence.window.pairs, step.min_pairs)
+    yield _hold_time(evidence, step, limits)
+    yield _enough("pairs", evidence.window.carried, step.min_pairs)
     yield _silence(evidence, step, limits)
     yield _completeness(evidence, limits)
     yield _worker_ends(evidence, limits)
@@ -69,16 +69,22 @@ def _subject(evidence: Evidence, playbook: Playbook, step: Step) -> Check:
     )
 
 
-def _hold_time(evidence: Evidence, step: Step) -> Check:
-    held = evidence.window.held
-    over = held >= step.hold.total_seconds()
+def _hold_time(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
+    """Count the time with traffic: a longer gap than allowed stops the clock, wherever it is."""
+    window, wanted = evidence.window, step.hold.total_seconds()
+    longest = limits.gap.total_seconds()
+    if wanted:
+        longest = min(longest, limits.silence * wanted)
+    held = window.held(longest)
+    without = window.age - held
     return plain(
         "hold_time",
-        Outcome.PASS if over else Outcome.INCONCLUSIVE,
-        evidence.window.pairs,
-        f"held for {_time(held)} of {duration_text(step.hold)}",
+        Outcome.PASS if held >= wanted else Outcome.INCONCLUSIVE,
+        window.pairs,
+        f"held for {_time(held)} of {duration_text(step.hold)}"
+        + (f", not counting {_time(without)} without pairs" if without else ""),
         figure=held,
-        limit=step.hold.total_seconds(),
+        limit=wanted,
     )
 
 
@@ -96,22 +102,18 @@ def _enough(name: str, count: int, wanted: int) -> Check:
 
 
 def _silence(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
-    """Look for pairs that have stopped, or begun late: a hold without pairs has shown nothing."""
+    """Look for pairs that have stopped: nothing shows how the candidate fares now."""
     window = evidence.window
     limit = limits.silence * step.hold.total_seconds()
-    if window.first is None or window.last is None:
+    if window.last is None:
         return plain("silence", Outcome.INCONCLUSIVE, 0, "no pairs", limit=limit)
-    ends = {
-        "at the beginning": (window.first - window.since).total_seconds(),
-        "at the end": (window.until - window.last).total_seconds(),
-    }
-    where = max(ends, key=lambda each: ends[each])
+    silent = (window.until - window.last).total_seconds()
     return plain(
         "silence",
-        Outcome.PASS if ends[where] <= limit or not step.hold else Outcome.INCONCLUSIVE,
+        Outcome.PASS if silent <= limit or not step.hold else Outcome.INCONCLUSIVE,
         window.pairs,
-        f"no pairs for {_time(ends[where])} {where}, limit {_time(limit)}",
-        figure=ends[where],
+        f"no pairs for {_time(silent)}, limit {_time(limit)}",
+        figure=silent,
         limit=limit,
     )
 

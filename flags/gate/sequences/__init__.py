@@ -4,12 +4,13 @@ from flags.gate.sequences.normal import NormalSequence
 from flags.gate.sequences.outcomes import FlipRatioSequence, UnitRatioSequence
 from flags.gate.sequences.protocol import ConfidenceSequence
 from flags.gate.sequences.quantile_ratio import QuantileRatioSequence
-from flags.gate.sequences.rates import DifferenceSequence, RatioSequence, WorstCaseRatio
+from flags.gate.sequences.rates import DifferenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
 from flags.gate.sequences.share import ShareSequence
 
 __all__ = [
     "ConfidenceSequence",
     "DifferenceSequence",
+    "EveryRatio",
     "FlipRatioSequence",
     "NormalSequence",
     "QuantileRatioSequence",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flags.gate.evidence import Paired
 from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
+from flags.gate.sequences.protocol import ConfidenceSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,36 @@ class WorstCaseRatio:
         return WorstCaseRatio(
             *(each.scaled(factor) for each in (self.found, self.least, self.most))
         )
+
+
+@dataclass(frozen=True, slots=True)
+class EveryRatio:
+    """Be sure only of what each of several ways of counting the same ratio is sure of."""
+
+    found: tuple[ConfidenceSequence, ...]
+
+    @property
+    def value(self) -> float | None:
+        """Return the ratio by the first way, None if any has none."""
+        values = [each.value for each in self.found]
+        return None if None in values else values[0]
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the bounds that hold for all of them."""
+        bounds = [each.interval(alpha) for each in self.found]
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+    def above(self, limit: float, alpha: float) -> bool:
+        """Say whether all are surely above `limit`."""
+        return all(each.above(limit, alpha) for each in self.found)
+
+    def below(self, limit: float, alpha: float) -> bool:
+        """Say whether all are surely below `limit`."""
+        return all(each.below(limit, alpha) for each in self.found)
+
+    def scaled(self, factor: float) -> "EveryRatio":
+        """Return the sequence at `factor` times the counts."""
+        return EveryRatio(tuple(each.scaled(factor) for each in self.found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,12 @@ MAX_WAIT = 400.0
 PLAYBOOK = """
 flag: {flag}
 labels: none
+warm_up: 0
 gate:
   advance: {{alarm_ratio: 1.5, shed_rate: 0.1, failure_rate: 0.1, fallback_rate: 0.1}}
-  rollback: {{alarm_ratio: 1.6, failure_rate: 0.2, fallback_rate: 0.2}}
+  rollback:
+    {{alarm_ratio: 1.6, alarm_ratio_day: 1.6, alarm_ratio_now: 1.6, failure_rate: 0.2,
+    fallback_rate: 0.2}}
 steps:
   - {{stage: shadow, rollout: 0, hold: 0s, min_pairs: 300}}
   - {{stage: canary, rollout: 5, hold: 0s, min_pairs: 300}}
@@ -66,7 +69,10 @@ class Migration:
         seed(admin, flag)
 
     def make_pairs(self, candidate_alarms: bool = False, pairs: int = PAIRS) -> None:
-        """Let the service answer since the flag is as it is: half of the answers are alarms."""
+        """Let the service answer since the flag is as it is: half of the answers are alarms.
+
+        A candidate that alarms throughout is another model, whose evidence begins anew.
+        """
         # Unleash shows a change a moment before its event log does.
         assert eventually(lambda: self.history.current.since is not None)
         run = self.history.current
@@ -80,7 +86,7 @@ class Migration:
             score = 0.9 if number % 2 else 0.1
             made = file.span(
                 Scored(score),
-                Scored(0.9 if candidate_alarms else score),
+                Scored(0.9, model="keener:1") if candidate_alarms else Scored(score),
                 active="candidate" if number % 100 < rollout else "primary",
                 changes={attributes.ROLLOUT: float(rollout)},
             )

@@ -29,6 +29,7 @@ NEITHER, BOTH, FAILS = 10, 60, 5_000
 PLAYBOOK = f"""
 flag: {FLAG}
 labels: none
+warm_up: 0
 gate:
   advance: {{alarm_ratio: 1.5, shed_rate: 0.1, latency_p50: 50, latency_p99: 50}}
   rollback: {{alarm_ratio: 2, latency_p50: 100, latency_p99: 100}}

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from comparison.report.html.charts.plot import (
@@ -101,29 +100,14 @@ def alarm_ratio(
     name: str, periods: Sequence[Period], estimate: Estimate, limits: RatioLimits | None
 ) -> Plot | None:
     """Draw the ratio of all alarms so far, with its confidence sequence; None if never bounded."""
-    so_far, seen = Paired(0, 0, 0, 0), []
-    for period in merged(periods):
+    drawn = merged(periods)
+    seen: list[tuple[Period, Interval]] = []
+    so_far = Paired(0, 0, 0, 0)
+    for period in drawn:
         so_far = _plus(so_far, period.alarms)
-        seen.append((period.start, estimate(so_far)))
-    words = "Alarm ratio of all pairs so far", "the primary's alarms"
-    return ratio_so_far(name, words, seen, limits)
-
-
-def ratio_so_far(
-    name: str,
-    words: tuple[str, str],
-    ratios: Sequence[tuple[datetime, Interval]],
-    limits: RatioLimits | None,
-) -> Plot | None:
-    """Draw a ratio over time with its confidence sequence; None if it was never bounded.
-
-    `words` are the title, and what the candidate's is a multiple of.
-    """
-    seen = [
-        (time, each)
-        for time, each in ratios
-        if each.value and each.low is not None and each.high is not None
-    ]
+        interval = estimate(so_far)
+        if interval.value and interval.low is not None and interval.high is not None:
+            seen.append((period, interval))
     settled = [interval for _, interval in seen if finite((interval.value, interval.high))]
     if not settled:
         return None
@@ -131,17 +115,17 @@ def ratio_so_far(
     lowest, highest = _reach(
         [*_ends(last), *_both_ways(limits), 1.0], [each.value for each in settled]
     )
-    x = TimeScale(ratios[0][0], ratios[-1][0], LEFT + 6, RIGHT - 6)
+    x = TimeScale(drawn[0].start, drawn[-1].start, LEFT + 6, RIGHT - 6)
     y = Axis.logarithmic(lowest, highest, BOTTOM, TOP)
-    at = [(x(time), interval) for time, interval in seen]
+    at = [(x(period.start), interval) for period, interval in seen]
     upper = [(place, y(interval.high or highest)) for place, interval in at]
     lower = [(place, y(interval.low or lowest)) for place, interval in at]
     middle = [(place, y(interval.value or 1.0)) for place, interval in at]
     return Plot(
         name=name,
-        title=words[0],
+        title="Alarm ratio of all pairs so far",
         description=(
-            f"In the end {short_ratio(last.value)} times {words[1]}, confidence sequence "
+            f"In the end {short_ratio(last.value)} times the primary's alarms, confidence sequence "
             f"{short_ratio(last.low)} to {short_ratio(last.high)}."
         ),
         x_label="time (UTC)",

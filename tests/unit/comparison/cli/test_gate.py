@@ -29,7 +29,7 @@ flag: {FLAG}
 label_cut_off: 0s
 gate:
   advance: {{failure_rate: 0.005, fallback_rate: 0.05}}
-  rollback: {{fallback_rate: 0.1}}
+  rollback: {{fallback_rate: 0.1, alarm_ratio_now: 2}}
 steps:
   - {{stage: shadow, rollout: 0, hold: 1s, min_pairs: 10}}
   - {{stage: canary, rollout: 10, hold: 20s, min_pairs: 1000, min_labels: 0}}
@@ -168,7 +168,7 @@ def test_too_many_alarms_roll_back_with_exit_code_20(folder: Path) -> None:
     result = run(folder, "keener")
     assert result.exit_code == 20, result.output
     last = words(result.stdout).partition("ROLLBACK: ")[2]
-    assert "alarm rate 3.00x primary's, rollback limit 1.25x" in last
+    assert "alarm rate 3.00x primary's, rollback limit 2.00x" in last
 
 
 def test_a_shadow_is_never_rolled_back_but_held_with_exit_code_10(folder: Path) -> None:
@@ -189,7 +189,7 @@ def test_pairs_that_have_stopped_are_a_hold(folder: Path) -> None:
         gate, [str(folder / "agreeing"), "--playbook", str(folder / "playbook.yaml")]
     )
     assert result.exit_code == 10, result.output
-    assert "at the end, limit 5s" in words(result.stdout)
+    assert ", limit 5s" in words(result.stdout)
 
 
 # --- window and step ------------------------------------------------------------------------------
@@ -277,18 +277,18 @@ def test_labels_page_and_json_are_made_of_the_same_evidence(folder: Path, tmp_pa
 
     assert result.exit_code == 20, result.output
     [output] = json.loads(figures.read_text())["evidence"]["outputs"]
-    assert output["quality"]["labelled"] == 2_500
-    assert output["quality"]["positives"] == 250
+    assert output["quality"]["labelled"] == 3_000
+    assert output["quality"]["positives"] == 300
     assert output["alarms"] == {
-        "both": 250,
+        "both": 300,
         "primary_only": 0,
-        "candidate_only": 500,
-        "neither": 1_750,
+        "candidate_only": 600,
+        "neither": 2_100,
     }
     text = page.read_text(encoding="utf-8")
     assert "ROLLBACK" in text
-    assert "only candidate: 500" in text
-    assert "On 2,500 labelled pairs, 250 of them positive" in text
+    assert "only candidate: 600" in text
+    assert "On 3,000 labelled pairs, 300 of them positive" in text
     assert "Quality: fraud_probability" in result.stdout
 
 

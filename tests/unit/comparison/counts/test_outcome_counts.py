@@ -10,9 +10,8 @@ import pytest
 from comparison.counts.outcomes import DrawnPairs, OutcomeCounts, rollout_runs
 from comparison.engines.grouping import framed
 from comparison.engines.tables import nanoseconds
-from comparison.evidence.outcomes import outcome_cells, outcome_days
+from comparison.evidence.outcomes import outcome_cells
 from comparison.outcomes import MetricRows
-from flags.gate.sequences import FlipRatioSequence
 from flags.playbook.outcomes import OutcomePlan
 from tests.support.drawn_pairs import BEGIN, FLAG, PHASES, Phase, drawn_pairs, table_of
 
@@ -51,10 +50,7 @@ def requests(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def cells(found: OutcomeCounts) -> Counter[Cell]:
     names = ["rollout", "low", "high", "candidate", "flipped", "on_flips", "total"]
-    counts: Counter[Cell] = Counter()
-    for row in found.cells[[*names, "n"]].to_numpy():
-        counts[tuple(row[:-1])] += row[-1]
-    return counts
+    return Counter({tuple(row[:-1]): row[-1] for row in found.cells[[*names, "n"]].to_numpy()})
 
 
 def some_outcomes(pairs: pd.DataFrame, seed: int, *, by_unit: bool) -> MetricRows:
@@ -155,18 +151,6 @@ def test_a_unit_that_was_the_primarys_before_is_drawn_from_what_is_left() -> Non
     found = counted(pairs, rows(["r0"], [None], [1.0], [None]), plan)
     shares = sorted({cell.share for cell in outcome_cells(found)})
     assert shares == pytest.approx([0.1, 40 / 90])
-
-
-def test_the_ratio_over_time_ends_with_that_of_all_cells() -> None:
-    pairs = drawn_pairs(seed=2, users=None, flips=0.5)
-    outcomes = some_outcomes(pairs, 2, by_unit=False)
-    found = counted(pairs, outcomes, OutcomePlan.model_validate({"cut_off": "12h"}))
-    days = outcome_days(found)
-    assert [each.day for each in days] == sorted({each.day for each in days})
-    assert 2 <= len(days) <= 5
-    cells = outcome_cells(found)
-    assert days[-1].ratio.value == pytest.approx(FlipRatioSequence(cells).value)
-    assert sum(cell.units for cell in cells) == found.cells["n"].sum()
 
 
 def test_a_retry_counts_once_and_an_outcome_without_a_pair_is_counted_as_such() -> None:

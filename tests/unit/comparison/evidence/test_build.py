@@ -70,7 +70,7 @@ class TestWindow:
         assert (found.window.pairs, found.window.other_rollouts) == (100, 9)
         assert found.window.first == SINCE
         assert found.window.last == UNTIL - timedelta(seconds=1)
-        assert found.window.held == 86_400
+        assert found.window.age == 86_400
         assert found.integrity.active == Count(10, 100)
         assert (
             "left out: 9 pairs made while the worker saw another rollout than 10, 2 of them "

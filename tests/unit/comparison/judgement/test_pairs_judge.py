@@ -57,7 +57,7 @@ def test_a_flag_that_was_there_long_before_the_service_is_held_from_its_first_pa
     created = run(FIRST - timedelta(days=9))
 
     early, judgement = judge.judged(PLAN, created, FIRST + timedelta(seconds=12))
-    assert early.window.held == pytest.approx(12, abs=0.1)
+    assert early.window.age == pytest.approx(12, abs=0.1)
     assert judgement.verdict.decision is Decision.HOLD
     assert any("held for 12s of 20s" in reason for reason in judgement.verdict.reasons)
 

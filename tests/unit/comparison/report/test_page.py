@@ -15,11 +15,9 @@ from flags.gate.evidence import (
     AlarmPeriod,
     AlarmState,
     Evidence,
-    Interval,
     NoveltyCount,
     OperationalAlarm,
     OutcomeCell,
-    OutcomeDay,
     OutcomeMetric,
     Paired,
 )
@@ -340,13 +338,7 @@ def outcomes() -> tuple[OutcomeMetric, ...]:
         OutcomeCell(True, 0.1, False, 0.0, 1.0, 100),
     )
     ages = (NoveltyCount("day 0-1", 80.0, 300.0), NoveltyCount("day 2-3", 0.0, 60.0))
-    days = tuple(
-        OutcomeDay(SINCE + timedelta(days=n), Interval(1.2, 1.2 - 0.4 / n, 1.2 + 0.8 / n))
-        for n in range(1, 5)
-    )
-    shown = OutcomeMetric(
-        HOSTILE[0], "unit", cells, outcomes=1_130, young=12, novelty=ages, days=days
-    )
+    shown = OutcomeMetric(HOSTILE[0], "unit", cells, outcomes=1_130, young=12, novelty=ages)
     return shown, OutcomeMetric("refused", "unit", (), obstacle="<b>refused</b>: because")
 
 
@@ -360,7 +352,6 @@ def test_each_outcome_has_a_section_with_both_arms_its_ratios_and_what_is_missin
     for said in ("by flips", "of all units", "where both decide alike", "on flips, day 0-1"):
         assert said in words
     assert "12 requests too young for it" in words
-    assert "In the end 1.2 times the primary" in text
     assert "<b>refused</b>: because" in words
 
 

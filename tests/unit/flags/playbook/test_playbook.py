@@ -257,7 +257,10 @@ STEP = "- {stage: canary, rollout: 5, hold: 1d}\n"
         ("error_rate: 0.1", "p.yaml:1: flag is missing"),
         ("flag: f\nflags: g", "p.yaml:2: flags is unknown: did you mean flag?"),
         ("flag: f\nflag: g", "p.yaml:2: flag is there twice"),
-        ("flag: f\nq: 1", "p.yaml:2: q is unknown: known are flag, error_rate, label_cut_off,"),
+        (
+            "flag: f\nq: 1",
+            "p.yaml:2: q is unknown: known are flag, error_rate, warm_up, label_cut_off,",
+        ),
         ("flag:", "p.yaml:1: flag is None: must be text"),
         ("flag: ''", "p.yaml:1: flag is '': must not be empty"),
         ("flag: f\nerror_rate: 2", "p.yaml:2: error_rate is 2: must be less than or equal to 0.5"),

@@ -1,0 +1,135 @@
+"""Set aside the pairs whose time cannot be: a clock was wrong when they were accepted.
+
+A worker numbers its pairs in the order in which they end. So an hour whose numbers belong after
+those of a later hour is misdated, or the later one is: the one with fewer pairs is set aside. Hours
+that touch may overlap, since a pair that took long is numbered late.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import ibis.expr.types as ir
+from ibis import _
+
+from comparison.engines.grouping import HOUR, framed
+from comparison.engines.sources import PairSource
+from comparison.engines.tables import nanoseconds
+from comparison.pairs.accounting import Accounting
+from comparison.pairs.tracked import TrackedOutcomes
+
+_FIRST: Final = nanoseconds(datetime(2020, 1, 1, tzinfo=UTC))
+"""No pair is older than the format it is written in: a machine without its time begins at 1970."""
+
+_AHEAD: Final = timedelta(hours=1)
+"""How far a clock may be ahead of the one that looks."""
+
+_APART: Final = 2
+"""Hours that do not touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    worker: str
+    hour: int
+    first: int
+    last: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPairs:
+    """Show the pairs of another source, but for those whose time cannot be."""
+
+    source: PairSource
+    end: int
+    """Nanoseconds: later pairs are of the future."""
+    misdated: tuple[tuple[str, int], ...]
+    """Workers and hours."""
+    set_aside: int
+
+    @classmethod
+    def of(cls, source: PairSource, now: datetime) -> "DatedPairs":
+        """Look through the hours of each worker."""
+        end = nanoseconds(now + _AHEAD)
+        hours = framed(
+            source.table()
+            .group_by(worker=_.worker, hour=(_.time - _.time % HOUR) // HOUR)
+            .agg(first=_.sequence.min(), last=_.sequence.max(), n=_.count()),
+            {"worker": "string", "hour": "int64", "first": "Int64", "last": "Int64", "n": "int64"},
+        )
+        possible = (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
+        known = hours.loc[possible].dropna().sort_values(["worker", "hour"])
+        misdated: list[_Hour] = []
+        for worker, rows in known.groupby("worker", sort=False):
+            columns = (rows[name].tolist() for name in ("hour", "first", "last", "n"))
+            misdated += _misdated(
+                [_Hour(str(worker), *each) for each in zip(*columns, strict=True)]
+            )
+        return cls(
+            source,
+            end,
+            tuple((each.worker, each.hour) for each in misdated),
+            int(hours.loc[~possible, "n"].sum()) + sum(each.n for each in misdated),
+        )
+
+    @property
+    def name(self) -> str:
+        """Return the name of the other source."""
+        return self.source.name
+
+    @property
+    def accounting(self) -> Accounting | None:
+        """Return that of the other source."""
+        return self.source.accounting
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return the pairs whose time can be."""
+        table = self._dated(self.source.table(since, until))
+        for worker, hour in self.misdated:
+            here = (_.worker == worker) & (_.time >= hour * HOUR) & (_.time < (hour + 1) * HOUR)
+            table = table.filter(~here.fill_null(False))
+        return table
+
+    def repeated(self) -> ir.Table | None:
+        """Return the repeated pairs of the other source."""
+        found = self.source.repeated()
+        return None if found is None else self._dated(found)
+
+    def tracked(self) -> TrackedOutcomes:
+        """Return those of the other source: they carry the time of another machine."""
+        return self.source.tracked()
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        """Leave that to the other source."""
+        return self.source.kept(table)
+
+    def _dated(self, table: ir.Table) -> ir.Table:
+        return table.filter(_.time >= _FIRST, _.time < self.end)
+
+
+def _misdated(hours: list[_Hour]) -> Iterator[_Hour]:
+    """Yield hours of one worker, in order of time, until the numbers ascend with the hours."""
+    kept: list[_Hour] = []
+    for each in hours:
+        dropped = False
+        while (against := _after(kept, each)) is not None:
+            if against.n >= each.n:
+                yield each
+                dropped = True
+                break
+            kept.remove(against)
+            yield against
+        if not dropped:
+            kept.append(each)
+
+
+def _after(earlier: list[_Hour], hour: _Hour) -> _Hour | None:
+    """Return an earlier hour whose numbers belong after this one's, None if there is none."""
+    for each in reversed(earlier):
+        if hour.hour - each.hour >= _APART and each.last > hour.first:
+            return each
+        if each.last < hour.first and hour.hour - each.hour >= _APART:
+            return None  # the earlier ones ascend up to it
+    return None

@@ -1,0 +1,98 @@
+"""Counts in blocks of time: whole days and weeks, and the latest stretch beside the same hours.
+
+Time is counted in hours since the evidence began: hour 24 is the first of the second day. So a day
+holds each hour of the day once, whatever the time zone, and a week each of its days.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from flags.gate.evidence import Paired, Period
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = 24
+WEEK: Final = 7 * DAY
+"""In hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Hold the alarms of one hour, `hour` hours after the evidence began."""
+
+    hour: int
+    alarms: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Hold the hours of a window that have pairs, in order of time; `hours` have passed so far."""
+
+    begun: datetime
+    hours: int
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def of(
+        cls, periods: Sequence[Period], until: datetime, begun: datetime | None = None
+    ) -> "Blocks":
+        """Number the hours of the periods from `begun` on; None: the first is hour 0."""
+        if begun is None and not periods:
+            return cls(until, 0, ())
+        begun = begun or periods[0].start
+        return cls(
+            begun,
+            max(0, (until - begun) // HOUR),
+            tuple(Block((each.start - begun) // HOUR, each.alarms) for each in periods),
+        )
+
+    def whole(self, size: int) -> tuple[int, Paired]:
+        """Return how many whole spans of `size` hours have passed, and what they hold.
+
+        A ratio that is high every evening is averaged with the rest of its day. At the end of each
+        whole span the wealth of `flags.gate.sequences.betting` is a supermartingale however the
+        ratio moves within it, since prod (1 + u x_i) <= exp(u sum x_i): only the ratio of the whole
+        span counts.
+        """
+        spans = self.hours // size
+        return spans, total(each.alarms for each in self.blocks if each.hour < spans * size)
+
+    def latest(self, size: int) -> Paired:
+        """Return what the latest `size` hours hold, the present one included."""
+        return total(each.alarms for each in self.blocks if each.hour > self.hours - size)
+
+    def same_hours_before(self, size: int) -> Paired:
+        """Return what the same hours of the weeks before the latest `size` hours hold."""
+        return total(
+            each.alarms
+            for each in self.blocks
+            if each.hour <= self.hours - size and (self.hours - each.hour) % WEEK < size
+        )
+
+    def time(self, hour: int) -> datetime:
+        """Return when an hour began."""
+        return self.begun + hour * HOUR
+
+
+def total(tables: Iterable[Paired]) -> Paired:
+    """Add tables up."""
+    both = primary = candidate = neither = 0
+    for each in tables:
+        both += each.both
+        primary += each.primary_only
+        candidate += each.candidate_only
+        neither += each.neither
+    return Paired(both, primary, candidate, neither)
+
+
+def by_day(blocks: Sequence[Block]) -> Iterator[tuple[int, list[Block]]]:
+    """Yield the days that have pairs, each with its blocks."""
+    day: list[Block] = []
+    for each in blocks:
+        if day and each.hour // DAY != day[0].hour // DAY:
+            yield day[0].hour // DAY, day
+            day = []
+        day.append(each)
+    if day:
+        yield day[0].hour // DAY, day

@@ -1,0 +1,18 @@
+"""Hold back what less than a day has shown: another hour may show something else."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from flags.gate.evidence import Evidence
+from flags.gate.verdict import Check, Outcome
+
+_DAY: Final = timedelta(days=1)
+
+
+def young(evidence: Evidence, check: Check) -> Check:
+    """Return a check that fails only once the evidence is a day old; until then, it is open."""
+    if check.outcome is not Outcome.FAIL or evidence.window.until - evidence.window.begun >= _DAY:
+        return check
+    reason = f"{check.reason}: rolls back once the evidence is a day old"
+    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=True)

@@ -1,0 +1,200 @@
+"""Check the alarm ratio over time: at once, over whole days and weeks, since a break, of late."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from flags.gate.blocks import DAY, WEEK, Blocks
+from flags.gate.checks.integrity import plain
+from flags.gate.checks.units import INDEPENDENT, request_sequence, unit_sequences
+from flags.gate.error_rate import error_share
+from flags.gate.evidence import Output, Paired
+from flags.gate.expected_ratio import BreakLimits, breaks
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
+from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Gate, Playbook
+
+_RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
+_RECENT: Final = (("last day", DAY), ("last three days", 3 * DAY), ("last week", WEEK))
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmHistory:
+    """Hold the alarms of an output by hour, and what they are held against."""
+
+    output: Output
+    alarms: Paired
+    until: datetime
+    gate: Gate
+    playbook: Playbook
+    outputs: int
+    """Among how many outputs the error rate is divided."""
+    required: bool
+
+    @property
+    def blocks(self) -> Blocks:
+        """Return the hours by request."""
+        return Blocks.of(self.output.periods, self.until)
+
+    @property
+    def counted(self) -> Blocks:
+        """Return the hours by what may roll back: each unit once an hour, or each request."""
+        if self.output.by_unit is None:
+            return self.blocks
+        return Blocks.of(self.output.by_unit.periods, self.until, self.blocks.begun)
+
+    def checks(self) -> Iterator[Check]:
+        """Yield the ratio, whether it has broken at some hour, and what it was of late."""
+        yield self.ratio()
+        yield self.broken()
+        if self.blocks.hours >= DAY:
+            yield self.recent()
+
+    def ratio(self) -> Check:
+        """Check the ratio of all: PASS by every pair, FAIL at once, by whole days or by weeks."""
+        rollback, hours = self.gate.rollback, self.counted
+        days, by_day = hours.whole(DAY)
+        weeks, by_week = hours.whole(WEEK)
+        ever = hours.latest(hours.hours + 1)
+        enough = max(ever.primary.count, ever.candidate.count) >= rollback.min_alarms_now
+        tiers = [
+            ("alarm_ratio_now", ever, enough, "at any hour"),
+            ("alarm_ratio_day", by_day, days > 0, f"over {_whole(days, 'day')}"),
+            ("alarm_ratio", by_week, weeks > 0, f"over {_whole(weeks, 'week')}"),
+        ]
+        for limit, table, is_time, over in tiers:
+            found = self._against(limit, table)
+            if is_time and found.outcome is Outcome.FAIL:
+                return replace(found, reason=f"{found.reason} {over}")
+        found = self._against("alarm_ratio", ever)
+        if found.outcome is not Outcome.FAIL:
+            return found
+        later = ""
+        if not weeks:
+            later = (
+                f", which counts whole weeks (so far {days} of 7 days): {times(self._far('day'))}x "
+                f"over whole days or {times(self._far('now'))}x at once would roll back"
+            )
+        reason = found.reason.replace(", rollback limit", ": surely beyond the rollback limit")
+        return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason + later)
+
+    def _far(self, which: str) -> float:
+        return self.gate.rollback.limit(f"alarm_ratio_{which}")
+
+    def _against(self, limit: str, table: Paired) -> Check:
+        """Hold all pairs against the limit to go on, and `table` against one to roll back."""
+        advance, fail = self.gate.advance.alarm_ratio, self.gate.rollback.limit(limit)
+        by_request = request_sequence(self.output, self.alarms)
+        by_unit, fails_by = unit_sequences(self.output.by_unit)
+        sure: list[ConfidenceSequence] = [RatioSequence(table)]
+        sure += [fails_by] if fails_by else []
+        sure += [by_request] if isinstance(by_request, WorstCaseRatio) else []
+        return LimitCheck(
+            "alarm_ratio",
+            by_request,
+            _RATE,
+            self.alarms.pairs,
+            self.alarms.pairs,
+            high=Bounds(advance, fail),
+            low=Bounds(1 / advance, 1 / fail),
+            output=self.output.name,
+            rolls_back=True,
+            required=self.required,
+            by_unit=by_unit,
+            fails_by=EveryRatio(tuple(sure)),
+        ).answer(self.playbook.error_rate, self.share(limit))
+
+    @property
+    def break_limits(self) -> BreakLimits:
+        """Return how much more than before the same hours may have."""
+        rollback = self.gate.rollback
+        day, now = rollback.limit("alarm_ratio_day"), rollback.limit("alarm_ratio_now")
+        return BreakLimits(week=rollback.alarm_ratio, day=day, none=now)
+
+    def share(self, check: str) -> float:
+        """Return the error rate of one of its checks that roll back."""
+        return error_share(self.playbook.error_rate, check, self.outputs)
+
+    def broken(self) -> Check:
+        """Check whether the ratio is beyond that of the same hours before, since some hour."""
+        rollback, hours, alpha = self.gate.rollback, self.counted, self.share("alarm_break")
+        up, down = breaks(hours, self.break_limits)
+        found = max(up, down, key=lambda each: each.log_evidence)
+        limit = rollback.limit("alarm_ratio" if hours.hours >= WEEK else "alarm_ratio_day")
+        far = f"{times(limit)}x what the same hours had before"
+        if hours.hours < DAY:
+            limit = rollback.limit("alarm_ratio_now")
+            far = f"{times(limit)}x"
+        if found.begun is None or found.log_evidence < -math.log(alpha / 2):
+            reason = f"at no hour did the alarm ratio begin to be beyond {far}"
+            return self._named(
+                plain("alarm_break", Outcome.PASS, self.alarms.pairs, reason, limit=limit)
+            )
+        size = hours.hours - found.begun + 1
+        ratio = RatioSequence(hours.latest(size))
+        low, high = ratio.interval(alpha)
+        pairs = self.blocks.latest(size).pairs
+        reason = (
+            f"since about {hours.time(found.begun):%Y-%m-%d %H:%M} UTC the alarm rate is "
+            f"{times(ratio.value or 0)}x primary's, beyond {far} (n={pairs:,})"
+        )
+        outcome = Outcome.FAIL
+        if self.output.by_unit and self.output.by_unit.hours_effect > INDEPENDENT:
+            outcome = Outcome.INCONCLUSIVE
+            reason += ": but the same units flip hour after hour, so it may be a few of them"
+        check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
+        return self._named(replace(check, low=low, high=high, confidence=1 - alpha))
+
+    def _named(self, check: Check) -> Check:
+        required = self.required and check.outcome is not Outcome.PASS
+        return replace(check, output=self.output.name, rolls_back=True, required=required)
+
+    def recent(self) -> Check:
+        """Look whether the last day, three days or week contradict the whole.
+
+        So little time can seldom prove a ratio within its limit, but it can refute it.
+        """
+        refuted = [
+            f"{name}: {said}"
+            for name, hours in _RECENT
+            if self.blocks.hours > hours and (said := self._refuted(hours))
+        ]
+        return replace(
+            plain(
+                "recent_alarm_ratio",
+                Outcome.INCONCLUSIVE if refuted else Outcome.PASS,
+                self.alarms.pairs,
+                "; ".join(refuted) or "no recent day contradicts the whole",
+                limit=self.gate.advance.alarm_ratio,
+            ),
+            output=self.output.name,
+            required=self.required,
+        )
+
+    def _refuted(self, hours: int) -> str:
+        alpha, limit = self.playbook.error_rate, self.gate.advance.alarm_ratio
+        before, latest = self.counted.same_hours_before(hours), self.counted.latest(hours)
+        now, then = RatioSequence(latest), RatioSequence(before)
+        if now.value is None:
+            return ""
+        low, high = now.interval(alpha)
+        written = f"alarm rate {times(now.value)}x primary's ({times(low)}-{times(high)})"
+        usual = 1.0 if then.value is None else then.value
+        if (low > limit and usual <= limit) or (high < 1 / limit and usual >= 1 / limit):
+            return f"{written}, surely beyond the limit {times(limit)}x"
+        if then.value is None:
+            return ""
+        was_low, was_high = then.interval(alpha)
+        if low > was_high or high < was_low:
+            return (
+                f"{written}, surely another one than that of the same hours before, "
+                f"{times(then.value)}x ({times(was_low)}-{times(was_high)})"
+            )
+        return ""
+
+
+def _whole(number: int, unit: str) -> str:
+    return f"{number} whole {unit}{'' if number == 1 else 's'}"

@@ -1,0 +1,62 @@
+"""Alarms counted by unit: what advances, what rolls back, and what is said of it."""
+
+from typing import Final
+
+from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms
+from flags.gate.sequences import ConfidenceSequence, RatioSequence, WorstCaseRatio
+
+INDEPENDENT: Final = 1.2
+"""Design effect of flips up to which blocks of a unit count as independent to roll back."""
+
+_NOTHING: Final = RatioSequence(Paired(0, 0, 0, 0))
+
+_FEW: Final = 30
+"""Units below which the verdict says that they prove nothing about units."""
+
+
+def request_sequence(output: Output, alarms: Paired) -> ConfidenceSequence:
+    """Count what a side did not decide for both bounds: as no alarm and as an alarm."""
+    found = RatioSequence(alarms)
+    if output.least is None or output.most is None:
+        return found
+    return WorstCaseRatio(found, RatioSequence(output.least), RatioSequence(output.most))
+
+
+def unit_sequences(
+    units: UnitAlarms | None,
+) -> tuple[RatioSequence | None, RatioSequence | None]:
+    """Return what advances and what rolls back by unit; None where nothing is counted so.
+
+    Flips of a unit that go on from block to block are worth less to advance, and are then not
+    counted to roll back: what is estimated there may not.
+    """
+    if units is None:
+        return None, None
+    by_unit = RatioSequence(units.alarms, 1 / max(1.0, units.design_effect))
+    alike = units.design_effect > INDEPENDENT
+    return by_unit, RatioSequence(units.once if alike else units.alarms)
+
+
+def unit_words(units: UnitAlarms | None) -> str:
+    """Say by what the alarms were judged."""
+    if units is None:
+        return ""
+    if not units.units:
+        return "; judged by request, no pair names a unit"
+    few = f": {units.units} units show nothing about others" if units.units < _FEW else ""
+    return f"; judged by {units.units:,} units too{few}"
+
+
+def segment_units(
+    units: UnitAlarms | None, segment: SegmentAlarms
+) -> tuple[RatioSequence | None, RatioSequence | None]:
+    """Return the same segment by unit; what is not known to be independent fails nothing."""
+    if units is None or not units.units:
+        return None, None
+    for each in units.segments:
+        if (each.segment, each.value) == (segment.segment, segment.value):
+            factor = 1 / max(1.0, units.design_effect)
+            alike = units.design_effect > INDEPENDENT
+            fails = _NOTHING if alike else RatioSequence(each.alarms)
+            return RatioSequence(each.alarms, factor), fails
+    return _NOTHING, _NOTHING

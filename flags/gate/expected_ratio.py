@@ -1,0 +1,125 @@
+"""What ratio the same hours had before: what a break is held against."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flags.gate.blocks import DAY, WEEK, Block, Blocks, by_day
+from flags.gate.evidence import Paired
+from flags.gate.sequences.betting import Cells
+from flags.gate.sequences.restart import Detection, detect
+
+_PARTS: Final = (24, 12, 8, 6, 4, 3, 2, 1)
+"""Into how many parts a day may be divided."""
+
+_ALARMS: Final = 100
+"""Alarms of a side that a part must have had, on average. A rhythm that fewer alarms cannot show
+cannot raise the wealth to what is needed either: 100 at 1.6x bring 4 of some 13."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakLimits:
+    """Hold how often as much as before is allowed, by how much there is before an hour."""
+
+    week: float
+    day: float
+    none: float
+    """On the first day, whatever the hour: a catastrophe that follows good hours is one too."""
+
+
+class _History:
+    """Adds up the hours of the week of the days that are over."""
+
+    def __init__(self) -> None:
+        self._hours = [[0, 0, 0] for _ in range(WEEK)]  # both, primary only, candidate only
+
+    def add(self, blocks: list[Block]) -> None:
+        for each in blocks:
+            row, alarms = self._hours[each.hour % WEEK], each.alarms
+            row[0] += alarms.both
+            row[1] += alarms.primary_only
+            row[2] += alarms.candidate_only
+
+    def ratios(self, days: int) -> list[tuple[float, float]]:
+        """Return, by hour of the week, the largest and the least ratio that is no news."""
+        span = WEEK if days >= 7 else DAY
+        rows = (
+            self._hours
+            if span == WEEK
+            else [
+                [sum(self._hours[hour + day * DAY][k] for day in range(7)) for k in range(3)]
+                for hour in range(DAY)
+            ]
+        )
+        alarms = sum(both + (primary + candidate) / 2 for both, primary, candidate in rows)
+        parts = next((n for n in _PARTS if alarms >= _ALARMS * n * span // DAY), 0)
+        size = DAY // parts if parts else span
+        found: list[tuple[float, float]] = []
+        for begin in range(0, span, size):
+            part = rows[begin : begin + size]
+            found += [_bounds(*(sum(row[k] for row in part) for k in range(3)))] * size
+        return found * (WEEK // span)
+
+
+def _bounds(both: int, primary_only: int, candidate_only: int) -> tuple[float, float]:
+    """Return the ratio one standard error up and down, or 1 if that is nearer to no difference.
+
+    The variance of the log of a ratio of paired counts is about the flips by the product of both.
+    """
+    primary, candidate = both + primary_only + 0.5, both + candidate_only + 0.5
+    error = math.sqrt((primary_only + candidate_only + 0.5) / (primary * candidate))
+    ratio = candidate / primary
+    return max(1.0, ratio * math.exp(error)), min(1.0, ratio * math.exp(-error))
+
+
+def breaks(hours: Blocks, limits: BreakLimits) -> tuple[Detection, Detection]:
+    """Return the evidence that the ratio has broken upwards, and downwards, at some hour.
+
+    Each hour is held against the same hours of the weeks before its day (of the days before, as
+    long as they are less than a week): a ratio that is high every evening is no news. The limit is
+    that many times the ratio that they had, or 1 if that was lower.
+    """
+    up, down = hours_against_before(hours, limits)
+    return detect(up), detect(down)
+
+
+Hours = list[tuple[int, Cells]]
+
+
+def hours_against_before(hours: Blocks, limits: BreakLimits) -> tuple[Hours, Hours]:
+    """Return the hours as bets that their ratio is above what is allowed, and below."""
+    allowed = list(_allowed(hours, limits))
+    return (
+        [(block.hour, _cells(block.alarms, high, up=True)) for block, high, _ in allowed],
+        [(block.hour, _cells(block.alarms, low, up=False)) for block, _, low in allowed],
+    )
+
+
+def _allowed(hours: Blocks, limits: BreakLimits) -> Iterator[tuple[Block, float, float]]:
+    """Yield each hour, and the ratios that are allowed in it."""
+    history = _History()
+    for day, blocks in by_day(hours.blocks):
+        if not day:
+            yield from ((each, limits.none, 1 / limits.none) for each in blocks)
+        else:
+            ratios = history.ratios(day)
+            limit = limits.week if day >= 7 else limits.day
+            for each in blocks:
+                high, low = ratios[each.hour % WEEK]
+                yield each, high * limit, low / limit
+        history.add(blocks)
+
+
+def _cells(alarms: Paired, limit: float, *, up: bool) -> Cells:
+    if up:
+        return [
+            (alarms.both, 1 / limit, 1),
+            (alarms.candidate_only, 1 / limit, 0),
+            (alarms.primary_only, 0, 1),
+        ]
+    return [
+        (alarms.both, limit, 1),
+        (alarms.primary_only, limit, 0),
+        (alarms.candidate_only, 0, 1),
+    ]

@@ -1,0 +1,44 @@
+"""Counts in blocks of time."""
+
+from datetime import timedelta
+
+import pytest
+
+from flags.gate.blocks import DAY, total
+from flags.gate.checks.alarm_time import AlarmHistory
+from flags.gate.evidence import Paired, Period
+from flags.gate.sequences.restart import log_stakes
+from flags.gate.verdict import Outcome
+from flags.playbook.model import Playbook
+from tests.support.evidence import FLAG, SINCE, output
+
+GOOD, TWICE = Paired(160, 40, 40, 40_000), Paired(160, 40, 240, 40_000)
+PLAYBOOK = Playbook(flag=FLAG)
+
+
+def history(*hours: Paired) -> AlarmHistory:
+    periods = [Period(SINCE + timedelta(hours=n), each) for n, each in enumerate(hours)]
+    until = SINCE + timedelta(hours=len(hours))
+    found = output(total(hours), periods=tuple(periods))
+    return AlarmHistory(found, total(hours), until, PLAYBOOK.gate, PLAYBOOK, 1, required=True)
+
+
+def test_the_stakes_of_all_hours_sum_to_less_than_one() -> None:
+    assert log_stakes(0, 720) == pytest.approx(-0.693147, abs=1e-6)
+    assert log_stakes(0, 10**7) < 0
+
+
+def test_twice_the_alarms_in_the_first_hours_are_no_reason_to_roll_back_yet() -> None:
+    assert history(*[TWICE] * 6).ratio().outcome is Outcome.INCONCLUSIVE
+    assert history(*[TWICE] * DAY).ratio().outcome is Outcome.FAIL
+
+
+def test_a_break_is_found_within_hours_and_dated() -> None:
+    found = history(*[GOOD] * 14 * DAY, TWICE, TWICE).broken()
+    assert found.outcome is Outcome.FAIL
+    assert "since about 2024-07-16 00:00" in found.reason
+
+
+def test_an_evening_that_is_always_high_is_no_break() -> None:
+    day = [GOOD] * 18 + [TWICE] * 6
+    assert history(*day * 10).broken().outcome is Outcome.PASS

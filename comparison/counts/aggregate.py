@@ -35,6 +35,7 @@ from comparison.counts.step import (
     worker_counts,
 )
 from comparison.counts.tables import Aggregates
+from comparison.counts.unit_failures import failures_by_unit
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.grouping import HOUR, count_by
 from comparison.engines.sources import FramePairs, PairSource
@@ -125,7 +126,8 @@ def aggregate(
         unknown_labels=unknown_labels(source, joined.table) if joined else None,
         repeated_labels=joined.repeated() if joined else 0,
         label_columns=tuple(filter(is_label, joined.table.columns)) if joined else (),
-        drawn=drawn_counts(step),
+        unit_failures=failures_by_unit(step) if volume.units else None,
+        drawn=drawn_counts(own),
     )
 
 

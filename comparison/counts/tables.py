@@ -37,6 +37,21 @@ class UnitAggregates:
     """Each unit once an hour, by `period`."""
     hours_effect: float
     """As `design_effect`, between hours."""
+    is_quiet: bool = False
+    """Whether most pairs are alarms: `primary_alarm` then says that a pair was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFailures:
+    """Count the units whose requests called both sides, and those with a request for the candidate.
+
+    `failed` has those with a failure or a fallback, by their numbers of requests: called,
+    primary_failed, candidate_failed, active, fallbacks, n.
+    """
+
+    called: int
+    active: int
+    failed: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +141,8 @@ class Aggregates:
     duplicates: int
     unknown_labels: UnknownLabels | None
     repeated_labels: int
+    unit_failures: UnitFailures | None = None
+    """None where no pair names a unit."""
     drawn: tuple[int, int] | None = None
     """(Given to the candidate, all) of the units that the flag draws; None where it draws
     requests."""

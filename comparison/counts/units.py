@@ -31,6 +31,9 @@ BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
 PER_BLOCK: Final = 10
 """Requests of a unit in a block, about: more hide a change, fewer take a burst for several."""
 
+COMMON: Final = 0.5
+"""Share of alarms beyond which to have none is the rarer side, and the one that tells."""
+
 _SIDES: Final = {f"{side}_alarm": _[f"{side}_alarm"] == 1 for side in SIDES}
 
 
@@ -72,8 +75,14 @@ class UnitVolume:
 def alarms_by_unit(
     source: PairSource, step: ir.Table, output: str, decided: Any, volume: UnitVolume
 ) -> UnitAggregates:
-    """Count the units of `step`; `decided` says of which pairs both decisions are known."""
+    """Count the units of `step`; `decided` says of which pairs both decisions are known.
+
+    Where most pairs are alarms of the primary, what is counted is to have none.
+    """
     alarm = {side: step[f"{side}_decision.{output}"] for side in SIDES}
+    is_quiet = _is_mostly(step.filter(decided), alarm["primary"].get_name())
+    if is_quiet:
+        alarm = {side: ~decision for side, decision in alarm.items()}
     rows = step.filter(decided & (alarm["primary"] | alarm["candidate"]))
     has_units = bool(volume.units)
     who = rows.unit.fill_null(rows.request_id) if has_units else rows.request_id
@@ -106,7 +115,14 @@ def alarms_by_unit(
         design_effect=effect,
         hours=fetched(count_by(hours, period=_.hour, **_SIDES), HOUR_CELLS),
         hours_effect=_design_effect(hours) if has_units else 1.0,
+        is_quiet=is_quiet,
     )
+
+
+def _is_mostly(decided: ir.Table, column: str) -> bool:
+    """Say whether a truth is the common case: to group it by unit would cost, and show little."""
+    share = decided.agg(n=_[column].cast("int8").mean()).to_pyarrow()["n"][0].as_py()
+    return (share or 0.0) > COMMON
 
 
 def _once(alarmed: ir.Table, *by: str) -> ir.Table:

@@ -46,6 +46,13 @@ SEGMENTS: Final[Dtypes] = {
 CELLS: Final[Dtypes] = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
 HOUR_CELLS: Final[Dtypes] = {"period": TIME, **CELLS}
 SEGMENT_CELLS: Final[Dtypes] = {"segment": "string", "value": "string", **CELLS}
+UNIT_FAILURES: Final[Dtypes] = {
+    "called": "int64",
+    "primary_failed": "int64",
+    "candidate_failed": "int64",
+    "active": "int64",
+    "fallbacks": "int64",
+}
 FLIPS: Final[Dtypes] = {
     "request_id": "string",
     "time": TIME,

@@ -58,11 +58,12 @@ def evidence(
     visit: int = 1,
     set_aside: int = 0,
     warm_up: int = 0,
+    thresholds_since: datetime | None = None,
 ) -> Evidence:
     """Return what the pairs say of a step that has been at `rollout` since `since`.
 
     `begun` is since when the candidate's pairs count (the step's, if None), `visit` the number of
-    its steps so far.
+    its steps so far, `thresholds_since` the time of a change of thresholds within it.
 
     `until` is when the evidence is taken; both need a time zone. `aggregates` are those of this
     time and rollout. `accounting` is that of the files that the pairs come from, if they come
@@ -75,7 +76,10 @@ def evidence(
     counted = here if begun is None else pairs
     window = _window(aggregates, counted, since, until, rollout)
     window = replace(window, begun=begun or since, visit=visit, set_aside=set_aside)
-    trust = integrity(aggregates, here, counted, accounting, now or until)
+    trust = replace(
+        integrity(aggregates, here, counted, accounting, now or until),
+        thresholds_since=thresholds_since,
+    )
     outputs = tuple(_output(output) for output in aggregates.outputs)
     given = given_labels(aggregates.unknown_labels, aggregates.label_columns)
     drifted = drift(aggregates.features, aggregates.feature_edges, references) if references else ()
@@ -83,7 +87,14 @@ def evidence(
         source=source,
         window=window,
         integrity=trust,
-        health=health(counted, here, aggregates.durations, aggregates.blocks, warm_up),
+        health=health(
+            counted,
+            here,
+            aggregates.durations,
+            aggregates.blocks,
+            warm_up,
+            by_unit=aggregates.unit_failures,
+        ),
         outputs=outputs,
         drift=drifted,
         notes=(
@@ -141,6 +152,8 @@ def _output(output: OutputAggregates) -> Output:
     joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
     left_out = outside(output, alarms)
+    by_unit = unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None
+    is_quiet = output.by_unit is not None and output.by_unit.is_quiet
     return Output(
         name=output.name,
         paired=joint.total,
@@ -155,7 +168,8 @@ def _output(output: OutputAggregates) -> Output:
         distribution=distribution(joint, sides, output.grid),
         quality=_quality(output, joint, sides),
         calibration=calibrate(sides["candidate"]),
-        by_unit=unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None,
+        by_unit=None if is_quiet else by_unit,
+        quiet_by_unit=by_unit if is_quiet else None,
         outside=left_out.share if left_out else None,
         least=left_out.least if left_out and alarms else None,
         most=left_out.most if left_out and alarms else None,

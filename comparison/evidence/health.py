@@ -1,17 +1,24 @@
 """The health of both sides, from the counts of pairs by status."""
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.pairs.columns import SIDES
-from flags.gate.evidence import DURATION_EDGES, Count, Durations, Health, Paired
+from comparison.counts.tables import UnitFailures
+from comparison.pairs.columns import CALLED, FAILED, SIDES
+from flags.gate.evidence import (
+    DURATION_EDGES,
+    Count,
+    Durations,
+    Health,
+    Paired,
+    UnitHealth,
+    UnitShare,
+)
 
 Truths = npt.NDArray[np.bool_]
-
-CALLED = frozenset({"ok", "error", "timeout"})
-FAILED = frozenset({"error", "timeout"})
-"""Statuses of a side that was called, and of those, the ones without an answer."""
 
 
 def health(
@@ -20,6 +27,7 @@ def health(
     durations: pd.DataFrame,
     blocks: pd.DataFrame,
     warm_up: int = 0,
+    by_unit: UnitFailures | None = None,
 ) -> Health:
     """Count over the rows of `Aggregates.pairs`: all that count, and of those the step's."""
     counted, own = _Statuses(carried), _Statuses(step)
@@ -34,7 +42,29 @@ def health(
             f"latency_p{percent}": block_ratios(blocks, percent / 100) for percent in (50, 95, 99)
         },
         warm_up=warm_up,
+        by_unit=_unit_health(by_unit) if by_unit else None,
     )
+
+
+def _unit_health(counts: UnitFailures) -> UnitHealth:
+    rows = counts.failed
+    failed = rows["candidate_failed"] - rows["primary_failed"]
+    return UnitHealth(
+        units=counts.called,
+        failures=_shares(failed, rows["called"], rows["n"], counts.called),
+        fallbacks=_shares(rows["fallbacks"], rows["active"], rows["n"], counts.active),
+    )
+
+
+def _shares(
+    part: "pd.Series[int]", whole: "pd.Series[int]", n: "pd.Series[int]", units: int
+) -> tuple[UnitShare, ...]:
+    """Return by how many units have which share; those that the rows do not name have 0."""
+    known = whole > 0
+    counts = Counter({0.0: units - int(n[known].sum())})
+    for share, count in zip((part[known] / whole[known]).tolist(), n[known].tolist(), strict=True):
+        counts[share] += count
+    return tuple(UnitShare(share, count) for share, count in sorted(counts.items()) if count)
 
 
 def block_ratios(blocks: pd.DataFrame, probability: float) -> tuple[float, ...]:

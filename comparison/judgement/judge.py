@@ -260,6 +260,9 @@ def take_evidence(
         since = found.settled(run.rollout, since, until, given=window.since is not None)
     else:
         since = max(since, begun)
+    changed = since
+    if begun is None and window.since is not None:
+        changed = found.settled(run.rollout, since, until, given=False)
     references = additions.references
     aggregates = aggregate(
         found.source,
@@ -287,6 +290,7 @@ def take_evidence(
         begun=begun,
         visit=found.visits(begun, until) if begun else 1,
         set_aside=found.set_aside,
+        thresholds_since=changed if changed > since else None,
         warm_up=warm_up,
     )
     return with_outcomes(

@@ -116,6 +116,9 @@ def moment(nanoseconds: int) -> datetime:
 FOLLOWED: Final = timedelta(seconds=60)
 """Within this time all workers follow a change: four of the longest usual poll intervals."""
 
+STRAGGLING: Final = 0.05
+"""Share of pairs after a change up to which what is decided as before it is a late follower's."""
+
 
 def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime:
     """Return from when on pairs were decided at one threshold of each side, `since` if always.
@@ -137,9 +140,22 @@ def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime
     if run is None or (others := decided.loc[codes != run.rollout]).empty:
         return since
     begun = moment(int(others["last"].max())) + timedelta(microseconds=1)
-    if begun > run.since + FOLLOWED:  # both go on beside each other
-        return since
+    if begun > run.since + FOLLOWED and not _is_straggling(decided, others, run.since):
+        return since  # both go on beside each other
     return since if given and begun > since + FOLLOWED else max(since, begun)
+
+
+def _is_straggling(decided: pd.DataFrame, others: pd.DataFrame, changed: datetime) -> bool:
+    """Say whether few pairs were decided as before a change, by a worker that took long to follow.
+
+    Thresholds of a few requests, beside those of all others, are no change: those were always few.
+    """
+    if moment(int(decided["first"].min())) >= changed:
+        return False
+    after, late = (
+        int(rows.loc[rows["first"].map(moment) >= changed, "n"].sum()) for rows in (decided, others)
+    )
+    return late <= STRAGGLING * after
 
 
 def _known(slots: pd.DataFrame, prefix: str) -> pd.DataFrame:

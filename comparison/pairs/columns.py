@@ -18,6 +18,10 @@ from pandas.api.extensions import ExtensionArray
 from flags.export import attributes
 
 SIDES: Final = ("primary", "candidate")
+
+CALLED: Final = frozenset({"ok", "error", "timeout"})
+FAILED: Final = frozenset({"error", "timeout"})
+"""Statuses of a side that was called, and of those, the ones without an answer."""
 STATUSES: Final = ("ok", "error", "timeout", "shed", "skipped")
 
 Array = ExtensionArray | npt.NDArray[Any]

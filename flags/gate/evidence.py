@@ -131,6 +131,8 @@ class Integrity:
     """By side, pairs by model tag: more than one tag of a side is a mixture."""
     drawn: Count | None = None
     """Units of the flag's sticky field that it gave to the candidate; None: it draws requests."""
+    thresholds_since: datetime | None = None
+    """Since when the present thresholds are in force, if earlier ones count too; else None."""
     open_ends: tuple["OpenEnd", ...] | None = None
     """Workers of the window that run no more and left no end; None where that is not known."""
 
@@ -169,6 +171,26 @@ class Durations:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitShare:
+    """Count the units of whose requests a share failed; a difference lies within -1 to 1."""
+
+    value: float
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitHealth:
+    """Say how both sides fared by unit, each unit by the share of its own requests."""
+
+    units: int
+    """Those whose requests called both sides; a pair without a unit is one."""
+    failures: tuple[UnitShare, ...]
+    """The candidate's share of failed requests less the primary's."""
+    fallbacks: tuple[UnitShare, ...]
+    """Of the requests for the candidate, the share that the primary answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Say how both sides fared. `failures` (error or timeout) are over pairs that called both."""
 
@@ -188,6 +210,8 @@ class Health:
     in which both sides were called, in order of time."""
     warm_up: int = 0
     """Calls of a fresh worker that count for no duration."""
+    by_unit: UnitHealth | None = None
+    """None where no pair names a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +452,8 @@ class Output:
     quality: Quality | None
     calibration: Calibration | None
     by_unit: UnitAlarms | None = None
+    quiet_by_unit: UnitAlarms | None = None
+    """Where most pairs are alarms, the units by what was none, in the place of `by_unit`."""
     least: Paired | None = None
     """Alarms if of what a side did not decide the candidate alarmed nothing, the primary all."""
     most: Paired | None = None

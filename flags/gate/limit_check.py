@@ -62,6 +62,8 @@ class LimitCheck:
     required: bool = True
     by_unit: ConfidenceSequence | None = None
     """The same figure by unit: only that fails, and both must pass; None: requests are units."""
+    units: int = 0
+    """How many units `by_unit` rests on."""
     fails_by: ConfidenceSequence | None = None
     """Of units counted so that nothing is assumed of them, where `by_unit` assumes something."""
 
@@ -78,13 +80,26 @@ class LimitCheck:
             return self._check(Outcome.INCONCLUSIVE, error_rate, missing)
         beyond = self._beyond(share)
         if beyond is not None:
-            return replace(self, sequence=self._failing)._check(Outcome.FAIL, share, limit=beyond)
+            return self._of_units(self._failing)._check(Outcome.FAIL, share, limit=beyond)
         if not self._within(self.sequence, error_rate):
             return self._undecided(value, error_rate, share)
         if self.by_unit is None or self._within(self.by_unit, error_rate):
             return self._check(Outcome.PASS, error_rate)
-        by_unit = replace(self, sequence=self.by_unit, by_unit=None, fails_by=self._failing)
-        return by_unit._undecided(self.by_unit.value or 0.0, error_rate, share)
+        return self._of_units(self.by_unit)._undecided(self.by_unit.value or 0.0, error_rate, share)
+
+    def _of_units(self, sequence: ConfidenceSequence) -> "LimitCheck":
+        """Return the check of the units alone."""
+        if not self.units:
+            return replace(self, sequence=sequence, by_unit=None, fails_by=self._failing)
+        wording = replace(self.wording, counted="units")
+        return replace(
+            self,
+            sequence=sequence,
+            wording=wording,
+            n=self.units,
+            by_unit=None,
+            fails_by=self._failing,
+        )
 
     @property
     def _failing(self) -> ConfidenceSequence:
@@ -112,12 +127,14 @@ class LimitCheck:
             (self.high and value >= self.high.advance) or (self.low and value <= self.low.advance)
         )
         is_beyond = (self.high and value > self.high.fail) or (self.low and value < self.low.fail)
-        surely = self._past(self.sequence, error_rate, "advance") is not None
+        surely = self._past(self._failing, error_rate, "advance") is not None
         note, needed = "", None
         if self.required and is_within:
-            needed = self._more(lambda sequence: self._within(sequence, error_rate))
+            needed = self._more(self.sequence, lambda each: self._within(each, error_rate))
         elif self.required and is_beyond:
-            needed = self._more(lambda sequence: self._past(sequence, share, "fail") is not None)
+            needed = self._more(
+                self._failing, lambda each: self._past(each, share, "fail") is not None
+            )
         if needed is not None:
             note = f": about {needed:,} more {self.wording.wanted} needed at the present rates"
         elif self.required and not is_within and not is_beyond:
@@ -128,22 +145,35 @@ class LimitCheck:
                 if needed is not None
                 else ""
             )
-        return self._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)
+        elif self.by_unit is not None and self._past(self.sequence, error_rate, "advance"):
+            note = f": {self._said_by_units(error_rate)}{note}"
+        shown = self._of_units(self._failing) if surely and self.by_unit is not None else self
+        return shown._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)
+
+    def _said_by_units(self, error_rate: float) -> str:
+        """Say why units do not show what requests do."""
+        words, value = self.wording, self._failing.value
+        low, high = self._failing.interval(error_rate)
+        found = "nothing" if value is None else f"{words.number(value)}{words.unit}"
+        counted = replace(words, counted="units")
+        return f"by unit {found} ({counted.interval(low, high, 1 - error_rate, self.units)})"
 
     def _rollback_limit(self, value: float) -> str:
         bounds = self._nearest(value)
         return f"the rollback limit {self.wording.number(bounds.fail)}{self.wording.unit}"
 
-    def _more(self, decided: Callable[[ConfidenceSequence], bool]) -> int | None:
+    def _more(
+        self, sequence: ConfidenceSequence, decided: Callable[[ConfidenceSequence], bool]
+    ) -> int | None:
         """Return about how many more are needed until `decided`, at the present rates."""
         low, high = 1.0, 2.0
-        while not decided(self.sequence.scaled(high)):
+        while not decided(sequence.scaled(high)):
             low, high = high, 2 * high
             if high > _MOST:
                 return None
         while high > 1.02 * low:
             middle = math.sqrt(low * high)
-            if decided(self.sequence.scaled(middle)):
+            if decided(sequence.scaled(middle)):
                 high = middle
             else:
                 low = middle

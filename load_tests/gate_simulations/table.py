@@ -22,7 +22,7 @@ def last_line(rows: Sequence[Row]) -> str:
     rollback = [row for row in rows if row.scenario.kind is Kind.FALSE_ROLLBACK]
     worst = max(rollback, key=lambda row: row.found / (row.scenario.nominal or 1), default=None)
     advance = [row.found for row in rows if row.scenario.kind is Kind.FALSE_ADVANCE]
-    price = [row.found for row in rows if row.scenario.kind is Kind.PRICE]
+    price = [row.found for row in rows if row.scenario.kind is Kind.PRICE and row.scenario.nominal]
     return (
         f"simulations {len(rows)}: false rollback max {_share(worst.found if worst else None)} of "
         f"nominal {_share(worst.scenario.nominal if worst else None)}, false advance max "

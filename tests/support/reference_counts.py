@@ -14,6 +14,7 @@ from comparison.counts.tables import (
     Aggregates,
     OutputAggregates,
     UnitAggregates,
+    UnitFailures,
     UnknownLabels,
 )
 from comparison.pairs.reader import AllPairs
@@ -24,7 +25,7 @@ COVERAGE = {"served": "string", **CELLS, "old": "boolean", "label": "boolean"}
 TABLES = ("pairs", "workers", "durations", "noise", "features")
 OUTPUT_TABLES = ("scores", "joint", "alarms", "segments", "coverage", "flips", "outside")
 UNIT_TABLES = ("blocks", "once", "segments", "hours")
-UNIT_FIGURES = ("units", "requests", "block")
+UNIT_FIGURES = ("units", "requests", "block", "is_quiet")
 HOUR = 3_600_000_000_000
 
 
@@ -43,6 +44,7 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         _assert_equal_units(output.by_unit, other.by_unit)
     assert found.duplicates == expected.duplicates
     assert found.drawn == expected.drawn
+    _assert_equal_failures(found.unit_failures, expected.unit_failures)
     assert found.unknown_labels == expected.unknown_labels
     assert found.repeated_labels == expected.repeated_labels
     assert (found.flag, found.since, found.until) == (
@@ -50,6 +52,14 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         expected.since,
         expected.until,
     )
+
+
+def _assert_equal_failures(found: UnitFailures | None, expected: UnitFailures | None) -> None:
+    if found is None or expected is None:
+        assert found is expected
+        return
+    pd.testing.assert_frame_equal(found.failed, expected.failed, obj="failures by unit")
+    assert (found.called, found.active) == (expected.called, expected.active)
 
 
 def _assert_equal_units(found: UnitAggregates | None, expected: UnitAggregates | None) -> None:
@@ -117,6 +127,7 @@ def reference(
         unknown_labels=None if labels is None else _unknown(set(known), every.frame["request_id"]),
         repeated_labels=int(later.sum()),
         label_columns=() if labels is None else ("label",),
+        unit_failures=_unit_failures(step) if step["unit"].notna().any() else None,
         drawn=_drawn(step),
     )
 
@@ -210,6 +221,34 @@ def _output(step: pd.DataFrame, output: str, *, labelled: bool) -> OutputAggrega
     )
 
 
+def _unit_failures(step: pd.DataFrame) -> UnitFailures:
+    failed = {"error", "timeout"}
+    statuses = [step[f"{side}_status"] for side in SIDES]
+    called = statuses[0].isin({"ok", *failed}) & statuses[1].isin({"ok", *failed})
+    active = step["active"] == "candidate"
+    rows = pd.DataFrame(
+        {
+            "who": step["unit"].fillna(step["request_id"]).astype("string"),
+            "called": called,
+            "primary_failed": called & statuses[0].isin(failed),
+            "candidate_failed": called & statuses[1].isin(failed),
+            "active": active,
+            "fallbacks": active & step["fallback"].fillna(False).astype(bool),
+        }
+    )
+    by = {name: "int64" for name in rows if name != "who"}
+    units = rows.astype(by).groupby("who").sum()
+    wrong = units[["primary_failed", "candidate_failed", "fallbacks"]].sum(axis=1) > 0
+    alone = step["unit"].isna()
+
+    def distinct(chosen: "pd.Series[bool]") -> int:
+        return int(step.loc[chosen, "unit"].nunique() + (chosen & alone).sum())
+
+    return UnitFailures(
+        called=distinct(called), active=distinct(active), failed=_count(units.loc[wrong], by)
+    )
+
+
 def _drawn(step: pd.DataFrame) -> tuple[int, int] | None:
     by_field = step.loc[step["stickiness"].notna() & (step["stickiness"] != "requestId")]
     units = by_field["drawn"].fillna(by_field["unit"])
@@ -248,6 +287,9 @@ def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
             **{name: rows[name].astype("string") for name in rows if name.startswith("segment.")},
         )
     )
+    is_quiet = bool(alarmed["primary_alarm"].mean() > 0.5)
+    if is_quiet:
+        alarmed[columns] = ~alarmed[columns]
     alarmed = alarmed.loc[alarmed[columns].any(axis=1)]
 
     def once(*by: str) -> pd.DataFrame:
@@ -282,6 +324,7 @@ def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
             {"period": "datetime64[ns, UTC]", **CELLS},
         ),
         hours_effect=_design_effect(hours) if units else 1.0,
+        is_quiet=is_quiet,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from flags.gate.blocks import DAY, WEEK, Blocks
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.units import INDEPENDENT, request_sequence, unit_sequences
+from flags.gate.checks.units import INDEPENDENT, request_sequence, unit_count, unit_sequences
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Output, Paired
 from flags.gate.expected_ratio import BreakLimits, breaks
@@ -104,6 +104,7 @@ class AlarmHistory:
             rolls_back=True,
             required=self.required,
             by_unit=by_unit,
+            units=unit_count(self.output.by_unit),
             fails_by=EveryRatio(tuple(sure)),
         ).answer(self.playbook.error_rate, self.share(limit))
 

@@ -7,11 +7,16 @@ from typing import Final
 from flags.gate.blocks import WEEK, Blocks
 from flags.gate.checks.age import young
 from flags.gate.checks.alarm_time import AlarmHistory
-from flags.gate.checks.units import segment_units, unit_words
+from flags.gate.checks.units import segment_units, unit_count, unit_sequences, unit_words
 from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Evidence, Output, Paired, SegmentAlarms
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
-from flags.gate.sequences import RatioSequence
+from flags.gate.sequences import (
+    ConfidenceSequence,
+    EveryRatio,
+    RatioSequence,
+    WorstCaseRatio,
+)
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -33,12 +38,14 @@ def alarm_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
     ]
     for output in evidence.outputs:
         if output.alarms is not None:
-            yield from _over_time(evidence, output, output.alarms, playbook, step)
+            for check in _over_time(evidence, output, output.alarms, playbook, step):
+                yield _counted_by(output, check)
             if (output.alarms.primary.rate or 0.0) > _COMMON:
                 yield _no_alarm_ratio(evidence, output, output.alarms, playbook, step)
     alpha = segment_share(playbook.error_rate, len(segments))
     for output, each in segments:
-        yield young(evidence, _segment_ratio(output, each, playbook, step, alpha))
+        check = _segment_ratio(output, each, playbook, step, alpha)
+        yield young(evidence, _counted_by(output, check))
 
 
 def _over_time(
@@ -71,24 +78,48 @@ def _over_time(
 def _no_alarm_ratio(
     evidence: Evidence, output: Output, alarms: Paired, playbook: Playbook, step: Step
 ) -> Check:
-    gate = playbook.gate_of(step, output=output.name)
+    gate, units = playbook.gate_of(step, output=output.name), output.quiet_by_unit
     rare = _inverse(alarms)
-    _, by_week = Blocks.of(output.periods, evidence.window.until).whole(WEEK)
+    until = evidence.window.until
+    hours = Blocks.of(output.periods, until)
+    _, by_week = hours.whole(WEEK)
+    sure: list[ConfidenceSequence] = [RatioSequence(_inverse(by_week))]
+    by_unit, fails_by = unit_sequences(units)
+    if units is not None and fails_by is not None:
+        _, by_week = Blocks.of(units.periods, until, hours.begun).whole(WEEK)
+        sure = [RatioSequence(by_week), fails_by]
     share = error_share(playbook.error_rate, "no_alarm_ratio", len(evidence.outputs))
-    return LimitCheck(
+    check = LimitCheck(
         "no_alarm_ratio",
-        RatioSequence(rare),
+        _quiet_sequence(output, rare),
         _RARE,
         rare.pairs,
         rare.pairs,
         high=Bounds(gate.advance.no_alarm_ratio, gate.rollback.no_alarm_ratio),
         low=Bounds(1 / gate.advance.no_alarm_ratio, 1 / gate.rollback.no_alarm_ratio),
         output=output.name,
-        # By unit, what is counted is alarms: without them, a burst could roll back.
-        rolls_back=output.by_unit is None or not output.by_unit.units,
+        rolls_back=True,
         required=step.stage is not Stage.DEPRECATION,
-        fails_by=RatioSequence(_inverse(by_week)),
+        by_unit=by_unit,
+        units=unit_count(units),
+        fails_by=EveryRatio(tuple(sure)),
     ).answer(playbook.error_rate, share)
+    return replace(check, reason=check.reason + unit_words(units))
+
+
+def _quiet_sequence(output: Output, rare: Paired) -> ConfidenceSequence:
+    """Count what a side did not decide for both bounds: most alarms are least without one."""
+    found = RatioSequence(rare)
+    if output.least is None or output.most is None:
+        return found
+    least, most = (RatioSequence(_inverse(each)) for each in (output.most, output.least))
+    return WorstCaseRatio(found, least, most)
+
+
+def _counted_by(output: Output, check: Check) -> Check:
+    """Let what is counted by request alone roll back only where no pair names a unit."""
+    units = output.quiet_by_unit
+    return replace(check, rolls_back=False) if units is not None and units.units else check
 
 
 def _inverse(alarms: Paired) -> Paired:
@@ -110,6 +141,7 @@ def _segment_ratio(
         each.alarms.pairs,
         output.paired,
         by_unit=by_unit,
+        units=by_unit.table.pairs if by_unit else 0,
         fails_by=fails_by,
         high=Bounds(gate.advance.segment_alarm_ratio, gate.rollback.segment_alarm_ratio),
         low=Bounds(1 / gate.advance.segment_alarm_ratio, 1 / gate.rollback.segment_alarm_ratio),

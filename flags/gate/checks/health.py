@@ -9,7 +9,12 @@ from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
-from flags.gate.sequences import DifferenceSequence, QuantileRatioSequence, ShareSequence
+from flags.gate.sequences import (
+    DifferenceSequence,
+    MeanSequence,
+    QuantileRatioSequence,
+    ShareSequence,
+)
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -33,6 +38,9 @@ def health_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
 
 def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
     health = evidence.health
+    units = health.by_unit
+    failed = MeanSequence(units.failures, -1.0) if units else None
+    fell_back = MeanSequence(units.fallbacks) if units else None
     yield _rate(
         evidence,
         playbook,
@@ -43,6 +51,8 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             _FAILURES,
             health.failures.pairs,
             evidence.window.carried,
+            by_unit=failed,
+            units=failed.units if failed else 0,
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
         ),
@@ -58,6 +68,8 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
                 _FALLBACKS,
                 health.fallbacks.total,
                 evidence.window.pairs,
+                by_unit=fell_back,
+                units=fell_back.units if fell_back else 0,
                 rolls_back=True,
             ),
         )

@@ -1,7 +1,7 @@
 """Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from flags.gate.evidence import Count, Evidence, OpenEnd, Output
@@ -24,6 +24,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     yield _completeness(evidence, limits)
     yield _worker_ends(evidence, limits)
     yield _models(evidence)
+    if evidence.integrity.thresholds_since is not None:
+        yield _thresholds(evidence, evidence.integrity.thresholds_since)
     if evidence.integrity.noise is not None:
         yield _noise(evidence, limits)
     yield _sample_ratio(evidence, playbook, limits)
@@ -194,6 +196,14 @@ def _models(evidence: Evidence) -> Check:
     reason = "; ".join(said) or "one model on each side"
     outcome = Outcome.FAIL if mixed else Outcome.PASS
     return plain("models", outcome, evidence.window.pairs, reason, figure=len(mixed), limit=0)
+
+
+def _thresholds(evidence: Evidence, since: datetime) -> Check:
+    reason = (
+        f"thresholds changed within the window: those of now are in force since "
+        f"{since:%Y-%m-%d %H:%M:%S} UTC, and older pairs were decided at others"
+    )
+    return plain("thresholds", Outcome.FAIL, evidence.window.pairs, reason)
 
 
 def _noise(evidence: Evidence, limits: AdvanceLimits) -> Check:

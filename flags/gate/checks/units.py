@@ -37,6 +37,11 @@ def unit_sequences(
     return by_unit, RatioSequence(units.once if alike else units.alarms)
 
 
+def unit_count(units: UnitAlarms | None) -> int:
+    """Return how many units the alarms by unit rest on, 0 where no pair names one."""
+    return units.alarms.pairs if units and units.units else 0
+
+
 def unit_words(units: UnitAlarms | None) -> str:
     """Say by what the alarms were judged."""
     if units is None:

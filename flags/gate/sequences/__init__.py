@@ -1,5 +1,6 @@
 """Confidence sequences: bounds that hold at every look at once. See `betting`."""
 
+from flags.gate.sequences.mean import MeanSequence
 from flags.gate.sequences.normal import NormalSequence
 from flags.gate.sequences.outcomes import FlipRatioSequence, UnitRatioSequence
 from flags.gate.sequences.protocol import ConfidenceSequence
@@ -12,6 +13,7 @@ __all__ = [
     "DifferenceSequence",
     "EveryRatio",
     "FlipRatioSequence",
+    "MeanSequence",
     "NormalSequence",
     "QuantileRatioSequence",
     "RatioSequence",

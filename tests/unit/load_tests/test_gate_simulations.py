@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
+from load_tests.gate_simulations import thresholds, unit_streams, units
 from load_tests.gate_simulations.scenario import Kind, Scenario, clopper_pearson, simulated
 from load_tests.gate_simulations.table import last_line, table
 
@@ -53,3 +54,29 @@ def test_the_last_line_says_the_worst_of_each_kind(rows):
     )
     assert table(rows).splitlines()[1].startswith("B1   coins")
     assert " !" in table(rows).splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        each
+        for module in (units, unit_streams, thresholds)
+        for each in module.SCENARIOS
+        if each.kind is not Kind.PRICE
+    ],
+    ids=lambda each: f"{each.row}: {each.name}",
+)
+def test_the_gate_does_not_err_in_a_run_of_a_situation(scenario):
+    """What errs as often as the first gate did is seen in one of these."""
+    assert not np.any(scenario.simulate(np.random.default_rng(1), 1))
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [each for each in unit_streams.SCENARIOS if each.kind is Kind.PRICE],
+    ids=lambda each: each.name,
+)
+def test_units_cost_no_more_requests_than_promised(scenario):
+    runs = scenario.simulate(np.random.default_rng(1), 50)
+    new, old = np.median(runs, axis=0)
+    assert new / old <= (scenario.nominal or 2.0)

@@ -252,6 +252,36 @@ def test_the_window_begins_with_the_present_threshold(
     assert checks.get("thresholds", "PASS") == "PASS"
 
 
+def test_both_thresholds_that_change_within_a_given_window_hold(
+    folder: Path, tmp_path: Path
+) -> None:
+    """1.6 times as many alarms before, 0.4 times after: 1.0 in all."""
+    file = PairFile(tmp_path)
+    file.start()
+    for number in range(20_000):
+        early = number < 10_000
+        threshold = 0.5 if early else 0.6
+        alarms = number % 100 < (8 if early else 2)
+        file.pair(
+            Scored(0.9 if number % 100 < 5 else 0.1, threshold=threshold),
+            Scored(0.9 if alarms else 0.1, threshold=threshold),
+            active="candidate" if number % 10 == 5 else "primary",
+            changes={attributes.ROLLOUT: 10.0},
+        )
+    result = CliRunner().invoke(
+        gate,
+        [
+            *(str(tmp_path), "--playbook", str(folder / "playbook.yaml"), "--json", "-"),
+            *("--since", "2025-11-23T06:40:00"),
+            *("--until", (END + timedelta(minutes=5)).isoformat()),
+        ],
+    )
+    assert result.exit_code == 10, result.output
+    checks = {each["name"]: each for each in json.loads(result.stdout)["checks"]}
+    assert checks["alarm_ratio"]["figure"] == 1.0
+    assert "thresholds changed within the window" in checks["thresholds"]["reason"]
+
+
 def test_a_window_without_pairs_is_a_hold(folder: Path) -> None:
     result = run(folder, "agreeing", "--since", "2026-01-01", "--until", "2026-01-02")
     assert result.exit_code == 10, result.output

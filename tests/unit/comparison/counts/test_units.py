@@ -11,7 +11,7 @@ from comparison.counts.tables import UnitAggregates
 from comparison.engines.sources import FramePairs
 from comparison.pairs.reader import read_all
 from flags.export import attributes
-from tests.support.pair_files import FLAG, PairFile, Scored
+from tests.support.pair_files import FLAG, PairFile, Scored, failed
 
 
 def counted(tmp_path: Path, rows: list[tuple[str, str | None, float, float]]) -> UnitAggregates:
@@ -50,7 +50,7 @@ def test_a_request_that_was_sent_again_counts_once(tmp_path: Path) -> None:
 def test_units_are_counted_as_pandas_counts_them(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     rows = [
-        (f"r{n}", f"u{random.integers(40)}", float(random.random()), float(random.random()))
+        (f"r{n}", f"u{random.integers(40)}", 0.8 * random.random(), random.random())
         for n in range(200)
     ]
     frame = pd.DataFrame(rows, columns=["request", "unit", "p", "c"])
@@ -58,3 +58,24 @@ def test_units_are_counted_as_pandas_counts_them(tmp_path: Path, seed: int) -> N
     expected = frame.groupby("unit")[["p", "c"]].max().value_counts().to_dict()
     expected.pop((False, False), None)
     assert cells(counted(tmp_path, rows).once) == expected
+
+
+def test_a_burst_of_failures_is_one_unit_and_a_pair_without_a_unit_is_one(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for unit, requests, failures in (("ada", 20, 20), ("bob", 4, 1), ("cy", 2, 0), (None, 2, 1)):
+        for number in range(requests):
+            candidate = failed("error") if number < failures else Scored(0.1)
+            file.pair(Scored(0.1), candidate, changes={attributes.UNIT: unit})
+    counts = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG).unit_failures
+    assert counts is not None
+    assert (counts.called, counts.active) == (5, 0)
+    columns = ["called", "candidate_failed", "n"]
+    assert counts.failed[columns].to_numpy().tolist() == [[1, 1, 1], [4, 1, 1], [20, 20, 1]]
+
+
+def test_where_most_pairs_are_alarms_the_units_without_one_are_counted(tmp_path: Path) -> None:
+    rows = [(f"r{n}", f"u{n}", 0.9, 0.9) for n in range(20)]
+    rows += [("a1", "ada", 0.9, 0.1), ("a2", "ada", 0.9, 0.1), ("b1", "bob", 0.1, 0.1)]
+    found = counted(tmp_path, rows)
+    assert found.is_quiet
+    assert cells(found.blocks) == {(False, True): 1, (True, True): 1}

@@ -94,3 +94,15 @@ def test_a_change_of_the_primary_s_threshold_alone_is_a_change() -> None:
 
 def test_without_thresholds_nothing_changes() -> None:
     assert changed_at(seconds([(0, None, 80), (1, None, 80)]), BEGIN, given=False) == BEGIN
+
+
+def test_a_worker_that_follows_late_does_not_hide_a_change() -> None:
+    rows = [*lasting(0.5, 0, 4_000), *lasting(0.9, 4_000, 40_000)]
+    late = [(second, 0.5, 8) for second in range(4_000, 5_000)]
+    counts = seconds(sorted([*rows, *late]))
+    assert changed_at(counts, BEGIN, given=False) == after(4_999)
+
+
+def test_thresholds_of_a_few_requests_are_no_change() -> None:
+    rows = sorted([*lasting(0.9, 0, 4_000), *((second, 0.5, 1) for second in range(4_000))])
+    assert changed_at(seconds(rows), BEGIN, given=False) == BEGIN

@@ -26,6 +26,8 @@ from flags.gate.evidence import (
     SegmentAlarms,
     Tail,
     UnitAlarms,
+    UnitHealth,
+    UnitShare,
 )
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
 from flags.gate.sequences import RatioSequence
@@ -39,6 +41,7 @@ from tests.support.evidence import (
     labelled,
     labelling,
     output,
+    periods,
     quality,
 )
 from tests.support.markdown import DOCS, rows, section
@@ -558,6 +561,10 @@ def test_no_projection_is_made_for_segments_that_need_not_pass() -> None:
 # --- units, agreement, distribution -----------------------------------------------------------
 
 
+def with_hours(counts: UnitAlarms) -> UnitAlarms:
+    return replace(counts, periods=periods(counts.alarms))
+
+
 def units(alarms: Paired, **changes: Any) -> UnitAlarms:
     usual = {"units": 5_000, "requests": 400_000, "block": None, "once": alarms, "segments": ()}
     return UnitAlarms(**{**usual, "alarms": alarms, "design_effect": 1.0, **changes})
@@ -581,6 +588,29 @@ def test_what_bursts_show_by_request_rolls_back_by_units_alone(
     burst = Paired(1_600, 100, 2_000, 396_300)
     found = verdict(at(CANARY_1, outputs=(output(burst, by_unit=by_unit),)), CANARY_1)
     assert found.decision is decision
+
+
+def by_unit(failed: Count) -> UnitHealth:
+    """Say of units that all of the candidate's requests failed, or none."""
+    shares = (UnitShare(0.0, failed.total - failed.count), UnitShare(1.0, failed.count))
+    return UnitHealth(failed.total, shares, (UnitShare(0.0, 500),))
+
+
+@pytest.mark.parametrize(
+    ("failed", "decision"),
+    [(Count(3, 150), Decision.HOLD), (Count(600, 10_000), Decision.ROLLBACK)],
+    ids=["of few units", "of many units"],
+)
+def test_failures_that_come_in_bursts_roll_back_by_units_alone(
+    failed: Count, decision: Decision
+) -> None:
+    """By request, 6 % fail either way."""
+    health = {"failures": Paired(0, 0, 24_000, PAIRS - 24_000), "by_unit": by_unit(failed)}
+    found = verdict(at(CANARY_5, health=health), CANARY_5)
+    assert found.decision is decision
+    if decision is Decision.HOLD:
+        reason = check(found, "failure_rate").reason
+        assert "by unit +2 points (" in reason
 
 
 def test_a_ratio_that_few_units_show_does_not_advance() -> None:
@@ -612,6 +642,20 @@ def test_declines_that_double_are_rolled_back_though_approvals_hardly_change() -
     assert check(found, "alarm_ratio").outcome is Outcome.PASS
     assert check(found, "no_alarm_ratio").figure == pytest.approx(2)
     assert found.decision is Decision.ROLLBACK
+
+
+@pytest.mark.parametrize(
+    ("declines", "decision"),
+    [(Paired(20, 2, 14, 0), Decision.HOLD), (Paired(900, 50, 950, 0), Decision.ROLLBACK)],
+    ids=["of few units", "of many units"],
+)
+def test_declines_that_come_in_bursts_roll_back_by_units_alone(
+    declines: Paired, decision: Decision
+) -> None:
+    """By request, they double either way."""
+    approvals = Paired(360_000, 20_000, 0, 20_000)
+    found = output(approvals, quiet_by_unit=with_hours(units(declines)))
+    assert verdict(at(CANARY_1, outputs=(found,)), CANARY_1).decision is decision
 
 
 def test_what_a_side_did_not_decide_counts_for_both_bounds() -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 from statsmodels.stats.proportion import proportion_confint
 
-from flags.gate.evidence import DURATION_EDGES, Count, Durations, Interval, Paired
+from flags.gate.evidence import DURATION_EDGES, Count, Durations, Interval, Paired, UnitShare
 from flags.gate.sequences import (
     ConfidenceSequence,
     DifferenceSequence,
+    MeanSequence,
     NormalSequence,
     QuantileRatioSequence,
     RatioSequence,
@@ -417,3 +418,33 @@ def test_more_labels_make_it_narrower_as_counting_them_would() -> None:
     assert once.scaled(4).interval(0.05) == pytest.approx(four.interval(0.05))
     assert four.above(0, 0.025)
     assert four.below(0.2, 0.025)
+
+
+# --- means of units -------------------------------------------------------------------------------
+
+
+@unhurried
+@given(tables, st.floats(0.001, 0.2))
+def test_units_of_one_request_are_bounded_as_requests(table: Paired, limit: float) -> None:
+    values = {-1.0: table.primary_only, 0.0: table.both + table.neither, 1.0: table.candidate_only}
+    units = MeanSequence(tuple(UnitShare(*each) for each in values.items()), -1.0)
+    requests = DifferenceSequence(table)
+    assert units.value == pytest.approx(requests.value)
+    assert units.interval(0.05) == pytest.approx(requests.interval(0.05), abs=1e-9)
+    for alpha in (0.05, 1e-4):
+        assert units.above(limit, alpha) is requests.above(limit, alpha)
+        assert units.below(limit, alpha) is requests.below(limit, alpha)
+
+
+def test_a_mean_of_units_is_missed_no_more_often_than_promised_though_they_send_bursts() -> None:
+    """A unit's requests all fail or none does: the mean of 3 % is looked at twenty times."""
+    random = np.random.default_rng(5)
+    missed = 0
+    for _ in range(300):
+        failed = np.cumsum(random.binomial(100, 0.03, 20))
+        looks = (
+            MeanSequence((UnitShare(0.0, 100 * look - n), UnitShare(1.0, n)))
+            for look, n in enumerate(failed.tolist(), start=1)
+        )
+        missed += any(each.above(0.03, 0.05) or each.below(0.03, 0.05) for each in looks)
+    assert missed <= 0.1 * 300

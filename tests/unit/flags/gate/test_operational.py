@@ -28,7 +28,9 @@ QUEUE = {
 
 
 def playbook(**changes: Any) -> Playbook:
-    return Playbook.model_validate({"flag": FLAG, "alarms": {"queue": {**QUEUE, **changes}}})
+    return Playbook.model_validate(
+        {"flag": FLAG, "labels": "none", "alarms": {"queue": {**QUEUE, **changes}}}
+    )
 
 
 def step(plan: Playbook, rollout: int) -> Step:

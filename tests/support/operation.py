@@ -36,6 +36,7 @@ PEOPLE = frozenset({HUMAN.name, OPERATOR.name})
 HOLD = timedelta(hours=1)
 PLAYBOOK = Playbook(
     flag=FLAG,
+    labels="none",
     steps=(
         Step(stage=Stage.SHADOW, rollout=0, hold=HOLD),
         Step(stage=Stage.CANARY, rollout=5, hold=HOLD),
@@ -44,7 +45,7 @@ PLAYBOOK = Playbook(
         Step(stage=Stage.DEPRECATION, rollout=100, hold=HOLD),
     ),
 )
-TWICE_AS_MANY_ALARMS = Paired(1_900, 100, 2_100, PAIRS - 4_100)
+FOUR_TIMES_AS_MANY_ALARMS = Paired(1_900, 100, 6_100, PAIRS - 8_100)
 
 
 class Pairs:
@@ -77,7 +78,7 @@ class Pairs:
 
 @cache  # the gate is pure, and the machine asks it thousands of times
 def verdict(kind: str, step: Step, held: timedelta) -> tuple[Evidence, Verdict]:
-    alarms = output(TWICE_AS_MANY_ALARMS) if kind == "bad" else output()
+    alarms = output(FOUR_TIMES_AS_MANY_ALARMS) if kind == "bad" else output()
     pairs = 100 if kind == "few" else PAIRS
     taken = evidence(alarms, rollout=step.rollout, held=held, pairs=pairs)
     return taken, decide(taken, plan_at(PLAYBOOK, step.rollout), step)
@@ -125,7 +126,7 @@ class Operator:
             f"{', approval: required' if each.approval else ''}}}"
             for each in scene.playbook.steps
         ]
-        self._playbook.write_text("\n".join([f"flag: {FLAG}", "steps:", *steps]))
+        self._playbook.write_text("\n".join([f"flag: {FLAG}", "labels: none", "steps:", *steps]))
         patch.setattr("flags.cli.options.UnleashAdmin", self._admin)
         patch.setattr(pairs_judge, "PairsJudge", self._judge)
 

@@ -86,10 +86,15 @@ def models(pairs: Path) -> None:
     file.start()
     for number in range(REQUESTS):
         made = file.span(
-            Scored({ATTACK: 0.4}, model=f"v1:{ATTACK}"),
-            Scored({ATTACK: 0.6}, model=f"v2:{ATTACK}"),
+            Scored({ATTACK: 0.4, "other": 0.4}, model=f"v1:{ATTACK}"),
+            Scored({ATTACK: 0.6, "other": 0.4}, model=f"v2:{ATTACK}"),
             active="candidate" if number % 2 else "primary",
-            changes={attributes.FLAG_REASON: ATTACK, attributes.ROLLOUT: 50.0},
+            changes={
+                attributes.REQUEST_ID: f"{1000 + number} {ATTACK}",
+                attributes.FLAG_REASON: ATTACK,
+                attributes.ROLLOUT: 50.0,
+                f"{attributes.SEGMENT}.kind {ATTACK}": f"{ATTACK} {number % 2}",
+            },
         )
         made["startTimeUnixNano"] = made["endTimeUnixNano"] = str(time.time_ns())
         file.write(made)

@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from flags.serving.http.endpoints import CachedDocument
+from flags.monitoring.worker_state import WORKERS_PATH
+from flags.serving.http.endpoints import CachedDocument, endpoints
 from flags.serving.http.hosts import KnownHosts
 
 
@@ -98,3 +102,25 @@ async def test_one_that_could_not_be_made_is_tried_again() -> None:
     with pytest.raises(ValueError, match="no"):
         await document.get()
     assert await document.get() == b"document"
+
+
+async def test_the_workers_are_looked_at_anew_each_time() -> None:
+    """A rollback would take workers that it has not reached for followed."""
+    looks = []
+
+    def running() -> tuple[Any, ...]:
+        looks.append(1)
+        return ()
+
+    source: Any = SimpleNamespace(
+        registry=SimpleNamespace(running=running),
+        service="Fraud",
+        flag="fraud-v2",
+        settings=SimpleNamespace(migration_hosts=()),
+        look=None,
+    )
+    transport = httpx.ASGITransport(endpoints(source))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        for _ in range(3):
+            assert (await client.get(WORKERS_PATH)).status_code == 200
+    assert len(looks) == 3

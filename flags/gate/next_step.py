@@ -22,7 +22,7 @@ class NextStep:
     name: str
     rollout: int
     not_before: datetime
-    """When the hold is over."""
+    """When the hold is over; the end of the window where it is over already."""
     expected: datetime | None
     """When all that is open is shown, at the present pace; None where no time mends it."""
     approval: bool
@@ -36,7 +36,7 @@ def next_step(
     after = playbook.after(step)
     if after is None or verdict.decision is Decision.ROLLBACK:
         return None
-    not_before = evidence.window.since + step.hold
+    not_before = max(evidence.window.since + step.hold, evidence.window.until)
     return NextStep(
         after.name,
         after.rollout,

@@ -58,7 +58,7 @@ def _print(path: Path, plan: Playbook, console: Console) -> None:
     console.print(Text(f"advance within   {_alarm_limits(plan.gate, 'advance')}"), soft_wrap=True)
     console.print(Text(f"rollback beyond  {_alarm_limits(plan.gate, 'rollback')}"), soft_wrap=True)
     console.print(
-        Text(f"false rollback   {100 * plan.error_rate:g} % per step at most"), soft_wrap=True
+        Text(f"false rollback   {100 * plan.error_rate:g} % per candidate at most"), soft_wrap=True
     )
 
 

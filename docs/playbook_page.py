@@ -1,13 +1,11 @@
 """Write docs/reference/playbook.md from the schema of flags/playbook/model.py: run this file."""
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
 
 from flags.playbook.durations import duration_text
 from flags.playbook.model import (
@@ -23,9 +21,10 @@ from flags.playbook.model import (
 from flags.playbook.notify import NotifyPlan
 from flags.playbook.operational import OperationalAlarm, ValueLimits
 from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.schema import SCHEMA_NAME, schema_text
 
 PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
-SCHEMA: Final = PAGE.with_suffix(".schema.json")
+SCHEMA: Final = PAGE.with_name(SCHEMA_NAME)
 
 _INTRODUCTION: Final = """\
 # Playbook
@@ -33,11 +32,12 @@ _INTRODUCTION: Final = """\
 <!-- Written by docs/playbook_page.py from flags/playbook/model.py: change it there. -->
 
 The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes one
-with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it. A key
-that is left out has its default. A key that is unknown, occurs twice or is out of its range is an
-error that names the file, the line and what is allowed.
+with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it and
+lists every key with its value. A key that is left out has its default. A key that is unknown,
+occurs twice or is out of its range is an error that names the file, the line and what is allowed.
 [Statistics](../explanation/statistics.md) explains the figures that the limits apply to.
-Editors complete and check the file by its [schema](playbook.schema.json).
+Editors complete and check the file by its [schema](playbook.schema.json), which the command writes
+beside it. The first line, `# yaml-language-server: $schema=playbook.schema.json`, says where it is.
 """
 
 _SECTIONS: Final = (
@@ -173,12 +173,6 @@ def _values(described: Mapping[str, Any]) -> str:
     return ", ".join([_KINDS[described["type"]], *bounds])
 
 
-def schema() -> str:
-    """Return the JSON schema of a playbook, for editors."""
-    found = {"$schema": GenerateJsonSchema.schema_dialect, **Playbook.model_json_schema()}
-    return json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n"
-
-
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    SCHEMA.write_text(schema(), encoding="utf-8")
+    SCHEMA.write_text(schema_text(), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import click
 from rich import box
@@ -12,19 +13,26 @@ from rich.text import Text
 from flags.cli.exit_codes import exit_codes
 from flags.playbook.durations import duration_text
 from flags.playbook.file import read_playbook
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.listing import Group, groups
+from flags.playbook.model import Playbook, Step
 from flags.playbook.template import write_playbook
+from flags.printable import printable
+
+_WIDTH: Final = 140
+"""Of what is no terminal, in characters."""
 
 
 @click.command("playbook")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--flag", metavar="KEY", help="Key of the flag: writes a playbook for it.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
-@click.option("--check", is_flag=True, help="Check the file, and print its steps.")
+@click.option("--check", is_flag=True, help="Check the file, and explain each key.")
 def playbook(path: Path, flag: str | None, force: bool, check: bool) -> None:
     """Write a commented playbook with all defaults to FILE, or check the one that is there.
 
-    Errors name file, line, key and what is allowed: exit code 2.
+    Beside a new playbook, `playbook.schema.json` is written, by which editors complete it and
+    check it. `--check` lists each key with its value, whether that is given or the default, and
+    what it means. Errors name file, line, key and what is allowed: exit code 2.
 
     Example: bentoml migration playbook playbook.yaml --flag fraud-detector-v2
 
@@ -37,29 +45,59 @@ def playbook(path: Path, flag: str | None, force: bool, check: bool) -> None:
             write_playbook(path, flag, force=force)
             click.echo(f"{path}: playbook of {flag}, {_steps(read_playbook(path))}")
         else:
-            _print(path, read_playbook(path), Console(highlight=False))
+            _print(path, read_playbook(path), _console())
+
+
+def _console() -> Console:
+    """Return the terminal; what goes into a file or a pager has room for a key in a line."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
 def _print(path: Path, plan: Playbook, console: Console) -> None:
     console.print(Text(f"{path}: playbook of {plan.flag}, {_steps(plan)}"), soft_wrap=True)
-    console.print()
+    _print_steps(plan, console)
+    said: set[tuple[str, str]] = set()
+    for group in groups(plan):
+        meaning = f": {group.meaning}" if group.meaning else ""
+        console.print()
+        console.print(Text(f"{group.name}{meaning}", style="bold"), soft_wrap=True)
+        console.print(_listing(group, said))
+
+
+def _print_steps(plan: Playbook, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     table.add_column("step")
-    for name in ("rollout", "hold", "pairs", "labels"):
+    for name in ("rollout", "hold", "pairs", "labels", "approval"):
         table.add_column(name, justify="right")
-    differs = [_differences(plan.gate, plan.gate_of(step)) for step in plan.steps]
-    if any(differs):
-        table.add_column("limits of its own")
-    for step, difference in zip(plan.steps, differs, strict=True):
-        row = [str(step.stage), f"{step.rollout} %", *_wanted(plan, step)]
-        table.add_row(*row, *([difference] if any(differs) else []))
-    console.print(table)
+    for step in plan.steps:
+        table.add_row(
+            str(step.stage), f"{step.rollout} %", *_wanted(plan, step), step.approval or "-"
+        )
     console.print()
-    console.print(Text(f"advance within   {_alarm_limits(plan.gate, 'advance')}"), soft_wrap=True)
-    console.print(Text(f"rollback beyond  {_alarm_limits(plan.gate, 'rollback')}"), soft_wrap=True)
-    console.print(
-        Text(f"false rollback   {100 * plan.error_rate:g} % per candidate at most"), soft_wrap=True
-    )
+    console.print(table)
+
+
+def _listing(group: Group, said: set[tuple[str, str]]) -> Table:
+    """Return key, value, where it is from and what it means, said once for parts of a kind."""
+    kind = group.name if group.name.startswith("gate.") else group.name.partition(".")[0]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column()
+    for entry in group.entries:
+        meaning = "" if (kind, entry.key) in said else entry.meaning
+        said.add((kind, entry.key))
+        table.add_row(*_cells(entry.key, entry.value, entry.is_given), Text(meaning))
+        for where, value in entry.exceptions:
+            table.add_row(*_cells(f"  {where}", value, is_given=True), Text())
+    return table
+
+
+def _cells(key: str, value: str, is_given: bool) -> tuple[Text, Text, Text]:
+    style = "bold" if is_given else ""
+    origin = Text("given" if is_given else "default", style=style or "dim")
+    return Text(printable(key), style), Text(printable(value), style), origin
 
 
 def _steps(plan: Playbook) -> str:
@@ -71,23 +109,3 @@ def _steps(plan: Playbook) -> str:
 def _wanted(plan: Playbook, step: Step) -> tuple[str, str, str]:
     labels = f"{plan.labels_wanted(step):,}"
     return duration_text(step.hold), f"{step.min_pairs:,}", labels
-
-
-def _alarm_limits(gate: Gate, which: str) -> str:
-    limits = getattr(gate, which)
-    return (
-        f"alarms {limits.alarm_ratio:g}x, by segment {limits.segment_alarm_ratio:g}x, failures "
-        f"{100 * limits.failure_rate:g} points, p99 {limits.latency_p99:g}x, recall "
-        f"{100 * limits.recall_loss:g} points"
-    )
-
-
-def _differences(usual: Gate, own: Gate) -> str:
-    """Write the limits of a step that are not the playbook's: `advance.alarm_ratio 1.2`."""
-    found = []
-    for part in ("advance", "rollback"):
-        for name, value in getattr(own, part):
-            if value != getattr(getattr(usual, part), name):
-                shown = duration_text(value) if isinstance(value, timedelta) else f"{value:g}"
-                found.append(f"{part}.{name} {shown}")
-    return ", ".join(found)

@@ -14,8 +14,12 @@ from flags.errors import PlaybookError
 from flags.files import replace_file
 from flags.playbook.durations import duration_text
 from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.schema import SCHEMA_NAME, schema_text
 
 _WIDTH: Final = 96
+
+_SCHEMA_LINE: Final = f"# yaml-language-server: $schema={SCHEMA_NAME}\n"
+"""Editors read it in the first line; the path is relative to the playbook."""
 
 _HEAD: Final = """\
 The playbook of one migration: which percentage of requests the candidate answers, for how long, and
@@ -80,7 +84,7 @@ def playbook_template(flag: str) -> str:
     """Return the YAML of a playbook with all defaults, commented."""
     playbook = Playbook(flag=flag)
     fields = Playbook.model_fields
-    parts = [_comment(_HEAD)]
+    parts = [_SCHEMA_LINE + _comment(_HEAD)]
     parts += [
         _comment(fields[name].description or "") + _pair(name, getattr(playbook, name))
         for name in ("flag", "error_rate", "warm_up", "label_cut_off", "labels")
@@ -92,9 +96,13 @@ def playbook_template(flag: str) -> str:
 
 
 def write_playbook(path: Path, flag: str, *, force: bool = False) -> None:
-    """Write the template, at once or not at all; PlaybookError where a file is there already."""
+    """Write the template, and beside it the schema that its first line names.
+
+    PlaybookError where a file is there already; the schema is replaced.
+    """
     try:
         replace_file(path, playbook_template(flag).encode(), overwrite=force)
+        replace_file(path.with_name(SCHEMA_NAME), schema_text().encode())
     except FileExistsError:
         raise PlaybookError(f"{path} is there already: --force overwrites it") from None
     except OSError as error:

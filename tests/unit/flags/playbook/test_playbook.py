@@ -1,22 +1,26 @@
 """The playbook: its defaults, its file, and errors that say where and what is allowed."""
 
+import json
 import runpy
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from flags.cli import migration
 from flags.errors import PlaybookError
 from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import parse_playbook, read_playbook
-from flags.playbook.model import Playbook, Step
+from flags.playbook.model import AdvanceLimits, Playbook, RollbackLimits, Step
 from flags.playbook.operational import OperationalAlarm
 from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.schema import SCHEMA_NAME, schema_text
 from flags.playbook.stages import Stage
 from flags.playbook.template import playbook_template
 from tests.support.markdown import DOCS
@@ -78,6 +82,93 @@ def test_the_playbook_page_is_what_its_script_writes() -> None:
     """Run `python docs/playbook_page.py` after a change of the playbook."""
     script = runpy.run_path(str(DOCS / "playbook_page.py"))
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
+
+
+def test_the_published_schema_is_what_its_script_writes() -> None:
+    """Run `python docs/playbook_page.py` after a change of the playbook."""
+    assert (DOCS / "reference" / SCHEMA_NAME).read_text(encoding="utf-8") == schema_text()
+
+
+# --- the schema, as an editor uses it ------------------------------------------------------------
+
+PUBLISHED = Draft202012Validator(
+    json.loads((DOCS / "reference" / SCHEMA_NAME).read_text(encoding="utf-8"))
+)
+
+
+def refusals(text: str) -> list[str]:
+    return [error.message for error in PUBLISHED.iter_errors(yaml.safe_load(text))]
+
+
+def test_the_template_names_the_schema_beside_it_and_fits_it(tmp_path: Path) -> None:
+    path = tmp_path / "playbook.yaml"
+    assert run(path, "--flag", "f").exit_code == 0
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    beside = path.parent / first.partition("=")[2]
+    assert json.loads(beside.read_text()) == PUBLISHED.schema
+    assert refusals(path.read_text()) == []
+
+
+def test_every_playbook_of_the_project_fits_the_schema_that_it_names() -> None:
+    playbooks = list((DOCS.parent / "load_tests").rglob("playbook*.yaml"))
+    assert playbooks
+    for path in playbooks:
+        text = path.read_text(encoding="utf-8")
+        first = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+        assert (path.parent / first).resolve() == (DOCS / "reference" / SCHEMA_NAME).resolve()
+        assert refusals(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gate:",
+        "gate: {advance: {alarm_ratio: 1.2}, rollback: }",
+        "segments: {channel: }",
+        "segments:",
+        "outputs: {p: {threshold: {primary: 3}, capacity: 30, gate: }}",
+        "outcomes: {complaint: , money: {kind: continuous, by: unit, cap: 3, cut_off: 1.5h}}",
+        "alarms: {queue: {prometheus: up, hold: {above: 3}, lasting: 1m, empty: pass}}",
+        "steps: [{stage: shadow, rollout: 0, hold: 7d, approval: required}]",
+        "notify: {urls: ['${X}'], at_most: 3}",
+    ],
+)
+def test_the_schema_accepts_what_the_playbook_accepts(text: str) -> None:
+    text = f"flag: f\n{text}\n"
+    parse_playbook(text, "p")
+    assert refusals(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("flag: f\nflags: g", "'flags' was unexpected"),
+        ("error_rate: 0.1", "'flag' is a required property"),
+        ("flag: f\nlabel_cut_off: P14D", "'P14D' does not match"),
+        ("flag: f\nerror_rate: 2", "2 is greater than the maximum of 0.5"),
+        ("flag: f\nsteps: []", "should be non-empty"),
+        ("flag: f\nsteps: [{stage: canaries, rollout: 1, hold: 1d}]", "is not one of"),
+        ("flag: f\ngate: {advance: {alarm_ration: 1.2}}", "is not valid under any of the given"),
+        ("flag: f\nsegments: {s: {gates: }}", "is not valid under any of the given"),
+    ],
+)
+def test_the_schema_refuses_what_the_playbook_refuses(text: str, said: str) -> None:
+    with pytest.raises(PlaybookError):
+        parse_playbook(text, "p")
+    assert any(said in each for each in refusals(text)), refusals(text)
+
+
+def test_each_default_of_the_schema_is_what_a_playbook_may_say() -> None:
+    definitions = [PUBLISHED.schema, *PUBLISHED.schema["$defs"].values()]
+    found = 0
+    for properties in (each["properties"] for each in definitions):
+        for key, described in properties.items():
+            if described.get("default") is not None:
+                found += 1
+                inner = {**described, "$defs": PUBLISHED.schema["$defs"]}
+                assert Draft202012Validator(inner).is_valid(described["default"]), key
+    assert found > 50
 
 
 def test_a_playbook_does_not_change() -> None:
@@ -362,9 +453,42 @@ def test_the_command_writes_a_playbook_and_checks_it(tmp_path: Path) -> None:
     checked = run(path, "--check")
     assert checked.exit_code == 0, checked.output
     rows = [line.split() for line in checked.output.splitlines()]
-    assert ["canary", "5", "%", "1d", "10,000", "0"] in rows
-    assert ["deprecation", "100", "%", "14d", "10,000", "0"] in rows
-    assert "rollback beyond  alarms 1.25x" in checked.output
+    assert ["canary", "5", "%", "1d", "10,000", "0", "-"] in rows
+    assert ["deprecation", "100", "%", "14d", "10,000", "0", "-"] in rows
+    assert len(rows) < 100  # two screens
+
+
+def test_each_key_is_listed_with_its_value_where_it_is_from_and_what_it_means(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "flag: f\nwarm_up: 7\ngate: {rollback: {alarm_ratio: 2}}\n"
+        "outputs: {o: {capacity: 30, gate: {rollback: {alarm_ratio: 2.5}}}}\n"
+        "outcomes: {complaint: {cut_off: 3d}, money: {kind: continuous}}\n"
+    )
+    shown = run(path, "--check").output
+    rows = [" ".join(line.split()) for line in shown.splitlines()]
+    for limits in (AdvanceLimits, RollbackLimits):
+        for key, field in limits.model_fields.items():
+            assert any(row.startswith(f"{key} ") for row in rows), key
+            assert (field.description or "").split(".")[0][:40] in shown, key
+    assert "warm_up 7 given Calls of a fresh worker that count for no duration." in rows
+    assert any(row.startswith("label_cut_off 14d default How late labels come") for row in rows)
+    assert any(row.startswith("alarm_ratio 2 given Candidate's alarm rate") for row in rows)
+    assert "outputs.o 2.5 given" in rows
+    assert any(row.startswith("alarm_ratio_day 2 default") for row in rows), "follows alarm_ratio"
+    assert any(row.startswith("cut_off 3d given") for row in rows)
+    assert any(row.startswith("advance 1.1 default") for row in rows)
+    assert "advance 1.05 default" in rows, "what was said of one outcome is not repeated"
+
+
+def test_a_listing_shows_no_address_of_who_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("flag: f\nnotify: {urls: ['mailto://me:hunter2@mail.example']}\n")
+    shown = run(path, "--check").output
+    assert "hunter2" not in shown
+    assert any(line.split()[:3] == ["urls", "1", "given"] for line in shown.splitlines())
 
 
 def test_the_table_shows_what_a_step_has_of_its_own(tmp_path: Path) -> None:
@@ -372,7 +496,10 @@ def test_the_table_shows_what_a_step_has_of_its_own(tmp_path: Path) -> None:
     own = "    gate: {advance: {alarm_ratio: 1.2, fast_enough: 9ms}}\n"
     path.write_text(playbook_template("f") + own)
     shown = run(path, "--check")
-    assert "advance.alarm_ratio 1.2, advance.fast_enough 9ms" in " ".join(shown.output.split())
+    rows = [" ".join(line.split()) for line in shown.output.splitlines()]
+    key = next(i for i, row in enumerate(rows) if row.startswith("fast_enough"))
+    assert rows[key + 1] == "steps: deprecation, 100 % 9ms given"
+    assert "steps: deprecation, 100 % 1.2 given" in rows
 
 
 def test_the_command_does_not_overwrite_unless_forced(tmp_path: Path) -> None:
@@ -384,7 +511,7 @@ def test_the_command_does_not_overwrite_unless_forced(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     assert run(path, "--flag", "f", "--force").exit_code == 0
     assert read_playbook(path) == Playbook(flag="f")
-    assert [each.name for each in tmp_path.iterdir()] == ["p.yaml"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["p.yaml", SCHEMA_NAME]
 
 
 def test_what_is_wrong_is_bad_input(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class NextStep:
     name: str
     rollout: int
     not_before: datetime
-    """When the hold is over; the end of the window where it is over already."""
+    """When the hold is over if the traffic goes on; the end of the window where it is over."""
     expected: datetime | None
     """When all that is open is shown, at the present pace; None where no time mends it."""
     approval: bool
@@ -36,17 +36,28 @@ def next_step(
     after = playbook.after(step)
     if after is None or verdict.decision is Decision.ROLLBACK:
         return None
-    not_before = max(evidence.window.since + step.hold, evidence.window.until)
+    held = _held(evidence, verdict)
+    not_before = evidence.window.until + max(step.hold - held, timedelta())
     return NextStep(
         after.name,
         after.rollout,
         not_before,
-        _expected(evidence, verdict, not_before),
+        _expected(evidence, verdict, not_before, held.total_seconds()),
         approval=step.approval is not None and after.rollout != step.rollout,
     )
 
 
-def _expected(evidence: Evidence, verdict: Verdict, not_before: datetime) -> datetime | None:
+def _held(evidence: Evidence, verdict: Verdict) -> timedelta:
+    """Return for how long the step has been held, as the gate counts it: time with traffic."""
+    for check in verdict.checks:
+        if check.name == _BY_TIME and check.figure is not None:
+            return timedelta(seconds=check.figure)
+    return evidence.window.until - evidence.window.since
+
+
+def _expected(
+    evidence: Evidence, verdict: Verdict, not_before: datetime, held: float
+) -> datetime | None:
     """Return when enough pairs are there and the hold is over; None if that is not enough."""
     window = evidence.window
     needed = 0
@@ -58,9 +69,9 @@ def _expected(evidence: Evidence, verdict: Verdict, not_before: datetime) -> dat
         if check.needed is None or check.name in _OF_LABELS or check.subject is not None:
             return None  # of an outcome, what is needed is no number of pairs
         needed = max(needed, check.needed)
-    if needed and (not window.pairs or window.age <= 0):
+    if needed and (not window.pairs or held <= 0):
         return None
-    seconds = needed * window.age / window.pairs if needed else 0.0
+    seconds = needed * held / window.pairs if needed else 0.0
     if seconds > _FARTHEST.total_seconds():
         return None
     return max(not_before, window.until + timedelta(seconds=seconds))

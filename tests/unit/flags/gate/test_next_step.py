@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from flags.gate import decide
-from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarm, Paired
+from flags.gate.evidence import AlarmPeriod, AlarmState, Gap, OperationalAlarm, Paired
 from flags.gate.next_step import NextStep, next_step
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -40,6 +40,15 @@ def test_after_the_hold_it_is_expected_now() -> None:
     found = coming(held=60 * HOUR)
     assert found is not None
     assert found.expected == SINCE + 60 * HOUR
+
+
+def test_time_without_traffic_puts_it_off() -> None:
+    """A pair a week ago and three hours of traffic: the hold has 45 hours to go, from now."""
+    silent = Gap(SINCE, SINCE + 168 * HOUR)
+    found = coming(held=171 * HOUR, window={"gaps": (silent,)})
+    assert found is not None
+    assert found.not_before == SINCE + (171 + 45) * HOUR
+    assert found.expected == found.not_before
 
 
 def test_missing_pairs_put_it_off_at_their_present_pace() -> None:

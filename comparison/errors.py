@@ -9,6 +9,10 @@ ComparisonError
         CompactionUnreadableError what earlier runs left there cannot be read
     LabelsUnreadableError     the file of labels is no such file, or holds something else
     OutcomesUnreadableError   the file of outcomes is no such file, or holds something else
+    PreferencesUnreadableError the table of preferences is no such file, or holds something else
+    TextsMissingError         no pair holds the texts that a judge is to see
+    JudgeNotFoundError        what is named as the judge is none
+    JudgeFailingError         the judge fails each time
     ReferenceUnreadableError  the file is not what BentoML prints of a model with a reference
     RolloutNotFoundError      no pair was made at the rollout asked for
     StepNotFoundError         the playbook has no such step
@@ -125,6 +129,27 @@ class OutcomesUnreadableError(ComparisonError):
         self.path = path
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class PreferencesUnreadableError(ComparisonError):
+    """Name file, place and column of what is no preference, and what is expected there."""
+
+    def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
+        self.path = path
+        self.place = place
+        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class TextsMissingError(ComparisonError):
+    """Say that no texts were recorded, and how they are."""
+
+
+class JudgeNotFoundError(ComparisonError):
+    """Say why what is named as the judge is none."""
+
+
+class JudgeFailingError(ComparisonError):
+    """Say that a judge fails each time, and how."""
 
 
 class NothingToJudgeError(ComparisonError):

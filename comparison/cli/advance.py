@@ -82,6 +82,7 @@ def advance(
             given.reference,
             given.outcomes,
             ask_alarms=given.ask_alarms(),
+            preferences=given.preferences,
         )
         grounds = _grounds(judge, place, _Wish(override, approve), json_file)
         moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)

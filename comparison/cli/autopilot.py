@@ -128,6 +128,7 @@ def autopilot(
             tell=tell,
             will_retry=not once,
             ask_alarms=given.ask_alarms(_warn),
+            preferences=given.preferences,
         )
         pilot = Autopilot(
             admin,

@@ -63,7 +63,9 @@ def gate(
             now=now,
             step=step,
             window=TimeWindow(since, until, drawn_since=since),
-            additions=LabelsAndReferences.read(given.labels, given.reference, given.outcomes),
+            additions=LabelsAndReferences.read(
+                given.labels, given.reference, given.outcomes, given.preferences
+            ),
             readings=given.ask_alarms()(plan, now),
         )
         if html_file:

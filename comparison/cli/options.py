@@ -113,6 +113,13 @@ outcomes_option = click.option(
     help="CSV or Parquet, or a folder of them, with request_id or unit, metric, value and "
     "occurred_at: what happened downstream.",
 )
+preferences_option = click.option(
+    "--preferences",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="CSV or Parquet with request_id and preference, or a folder of them: whose text is the "
+    "better one; `bentoml migration judge` writes it.",
+)
 reference_option = click.option(
     "--reference",
     metavar="FILE",
@@ -160,6 +167,7 @@ class GateInput:
     flag: str | None
     labels: Path | None
     outcomes: Path | None
+    preferences: Path | None
     reference: Path | None
     prometheus: str | None
     alertmanager: str | None
@@ -197,6 +205,7 @@ _EVIDENCE: Final = (
     click.option("--flag", metavar="KEY", help="Key of the flag. Unset: the playbook's."),
     labels_option,
     outcomes_option,
+    preferences_option,
     reference_option,
     click.option(
         "--prometheus",

@@ -70,6 +70,7 @@ def retire(
                 given.reference,
                 given.outcomes,
                 ask_alarms=given.ask_alarms(),
+                preferences=given.preferences,
             )
             evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
         except NOT_YET as problem:

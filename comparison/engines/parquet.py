@@ -16,7 +16,12 @@ from comparison.engines.tables import completed, in_nanoseconds, in_window
 from comparison.engines.worker_numbers import account_table
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import arrow_type
-from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, output_columns
+from comparison.pairs.columns import (
+    ATTRIBUTE_COLUMNS,
+    SPAN_COLUMNS,
+    holds_text,
+    output_columns,
+)
 from comparison.pairs.compacted import (
     PAIRS,
     counts_of,
@@ -84,8 +89,9 @@ class ParquetPairs:
     def _in_order(self, columns: Iterable[str]) -> list[str]:
         """Put the columns of outputs last, in the order in which the outputs appeared.
 
-        That of the engine follows from the paths of files.
+        That of the engine follows from the paths of files. Texts are left out: nothing counts them.
         """
         known = [each.name for output in self._state.outputs for each in output_columns(output)]
         place = {name: number for number, name in enumerate(known)}
-        return sorted(columns, key=lambda name: place.get(name, -1))
+        counted = [name for name in columns if not holds_text(name)]
+        return sorted(counted, key=lambda name: place.get(name, -1))

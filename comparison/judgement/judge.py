@@ -24,6 +24,7 @@ from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
 from comparison.judgement.outcomes import with_outcomes
+from comparison.judgement.preferences import with_preferences
 from comparison.judgement.runs import (
     PairRun,
     changed_at,
@@ -34,6 +35,7 @@ from comparison.judgement.runs import (
     slot_size,
     visits,
 )
+from comparison.judges.preferences import Preferences, load_preferences
 from comparison.labels import Labels, load_labels
 from comparison.outcomes import Outcomes, load_outcomes, unit_key
 from comparison.pairs.reader import Pairs
@@ -205,6 +207,7 @@ class LabelsAndReferences:
     labels: Labels | None = None
     references: References | None = None
     outcomes: Outcomes | None = None
+    preferences: Preferences | None = None
 
     def about(self, features: Iterable[str] | None) -> "LabelsAndReferences":
         """Return these with the references of some features only; all if that is None."""
@@ -216,13 +219,18 @@ class LabelsAndReferences:
 
     @classmethod
     def read(
-        cls, labels: Path | None, reference: Path | None, outcomes: Path | None = None
+        cls,
+        labels: Path | None,
+        reference: Path | None,
+        outcomes: Path | None = None,
+        preferences: Path | None = None,
     ) -> "LabelsAndReferences":
         """Read the files that are given. Raises a ComparisonError if one is not what it should."""
         return cls(
             load_labels(labels) if labels else None,
             References.read(reference) if reference else None,
             load_outcomes(outcomes, unit_key()) if outcomes else None,
+            load_preferences(preferences) if preferences else None,
         )
 
 
@@ -294,7 +302,7 @@ def take_evidence(
         warm_up=warm_up,
     )
     return with_outcomes(
-        taken,
+        with_preferences(taken, found, additions.preferences),
         found,
         additions,
         plans or {},

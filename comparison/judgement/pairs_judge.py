@@ -49,6 +49,7 @@ class PairsJudge:
     will_retry: bool = True
     """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
     ask_alarms: AskAlarms = _none
+    preferences: Path | None = None
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
         """Judge the present run; problems with the pairs are in `missing` of the result.
@@ -81,7 +82,9 @@ class PairsJudge:
     def _judged(
         self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]
     ) -> tuple[Evidence, Judgement]:
-        additions = LabelsAndReferences.read(self.labels, self.reference, self.outcomes)
+        additions = LabelsAndReferences.read(
+            self.labels, self.reference, self.outcomes, self.preferences
+        )
         found = FlagPairs.at(self.pairs, plan.flag).believed(now)
         judged: list[tuple[Evidence, Judgement]] = []
 

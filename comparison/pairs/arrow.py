@@ -12,6 +12,7 @@ from pandas.api.extensions import ExtensionArray
 from comparison.pairs.columns import (
     CATEGORY,
     CERTAINTY,
+    CONTENT,
     COUNT,
     NUMBER,
     SIDE,
@@ -28,6 +29,7 @@ NANOSECONDS: Final = pa.timestamp("ns", "UTC")
 
 _TYPES: Final[tuple[tuple[Kind, pa.DataType], ...]] = (
     (TEXT, pa.string()),
+    (CONTENT, pa.string()),
     (CATEGORY, pa.string()),
     (SIDE, pa.string()),
     (STATUS, pa.string()),
@@ -65,7 +67,7 @@ def to_parts(table: pa.Table) -> dict[Column, Any]:
 
 
 def _part(kind: Kind) -> Callable[[Any], Any]:
-    if kind is TEXT:
+    if kind in (TEXT, CONTENT):
         return _texts
     if kind in (CATEGORY, SIDE, STATUS):
         return _codes

@@ -145,6 +145,8 @@ NUMBER: Final = Kind(_number_part, np.concatenate)
 """Doubles: `float64`, NaN where missing."""
 COUNT: Final = Kind(_number_part, _join_counts)
 """Whole numbers, which OTLP/JSON writes as strings: `Int64`."""
+CONTENT: Final = Kind(_text_part, _join_text)
+"""Texts that callers wrote or read: `string`, held only where somebody asks for them."""
 TRUTH: Final = Kind(_truth_part, _join_truths)
 """Yes, no or missing: `boolean`."""
 CERTAINTY: Final = Kind(_truth_part, _join_certain)
@@ -216,7 +218,9 @@ _UNIT_COLUMNS: Final = {
 }
 """The columns of who a request belongs to, which only frames with such pairs have."""
 
-_OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS}
+_PROMPT: Final = {attributes.INPUT_MESSAGES: Column("prompt", CONTENT)}
+
+_OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS, **_PROMPT}
 
 _NAMED: Final = {
     column.name: column
@@ -240,6 +244,8 @@ def column_of(attribute: str) -> Column | None:
             if attribute.startswith(prefix):
                 output = attribute.removeprefix(prefix)
                 return Column(f"{side}_{what}.{output}", kind, output)
+        if attribute.startswith(prefix := attributes.side(side, attributes.TEXT) + "."):
+            return Column(text_column(side, attribute.removeprefix(prefix)), CONTENT)
     for namespace, name, kind in (
         (attributes.SEGMENT, "segment", CATEGORY),
         (attributes.FEATURE, "feature", NUMBER),
@@ -261,7 +267,20 @@ def column_named(name: str) -> Column | None:
     side, underscore, what = start.partition("_")
     if side in SIDES and underscore and what in _OUTPUT_KINDS:
         return Column(name, _OUTPUT_KINDS[what], rest)
+    if side in SIDES and what == attributes.TEXT:
+        return Column(name, CONTENT)
     return None
+
+
+def text_column(side: str, output: str) -> str:
+    """Return the name of the column of what a side answered."""
+    return f"{side}_{attributes.TEXT}.{output}"
+
+
+def holds_text(name: str) -> bool:
+    """Say whether the column of this name holds texts that callers wrote or read."""
+    column = column_named(name)
+    return column is not None and column.kind is CONTENT
 
 
 def output_columns(output: str) -> tuple[Column, ...]:

@@ -108,7 +108,7 @@ class _Run:
         self._state = read_state(into) if is_compacted(into) else CompactionState()
         self._parts = PartWriter(into, into / _STAGING, self._state.runs + 1)
         self._counts = ReadCounts()
-        self._table = Table(self._state.outputs)
+        self._table = Table(self._state.outputs, texts=True)
         self._bytes = 0
 
     def take(self, files: Iterable[Path], counts: Sequence[WorkerCount]) -> Compacted:
@@ -162,7 +162,7 @@ class _Run:
 
     def _write_chunk(self) -> None:
         self._parts.write(self._table.frame())
-        self._table = Table(self._table.outputs)
+        self._table = Table(self._table.outputs, texts=True)
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
         read, before = self._counts, self._state

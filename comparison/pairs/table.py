@@ -9,6 +9,7 @@ import pandas as pd
 from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
     CATEGORY,
+    CONTENT,
     SIDES,
     SPAN_COLUMNS,
     Column,
@@ -24,13 +25,15 @@ _FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.v
 class Table:
     """Collect blocks of rows; memory holds them as arrays, not as Python objects.
 
-    `outputs` are known to have appeared before, in this order.
+    `outputs` are known to have appeared before, in this order. Texts are left out unless `texts`
+    asks for them: they are large, and counting needs none.
     """
 
-    def __init__(self, outputs: Iterable[str] = ()) -> None:
+    def __init__(self, outputs: Iterable[str] = (), *, texts: bool = False) -> None:
         expected = (column for output in outputs for column in output_columns(output))
         self._columns = _FIXED | {column.name: column for column in expected}
         self._blocks: list[tuple[int, dict[str, Any]]] = []
+        self._texts = texts
         self.rows = 0
 
     @property
@@ -46,7 +49,7 @@ class Table:
         for shape, held in block.items():
             columns = (*SPAN_COLUMNS, *map(column_of, shape))
             for column, values in zip(columns, held, strict=True):
-                if column is None:
+                if column is None or not self._holds(column):
                     continue
                 self._columns.setdefault(column.name, column)
                 aligned = values_of.setdefault(column.name, [])
@@ -61,9 +64,13 @@ class Table:
 
     def add_parts(self, size: int, parts: Mapping[Column, Any]) -> None:
         """Add a block of `size` rows whose columns have been converted; see `Kind.part`."""
-        for column in parts:
+        kept = {column: part for column, part in parts.items() if self._holds(column)}
+        for column in kept:
             self._columns.setdefault(column.name, column)
-        self._append(size, {column.name: part for column, part in parts.items()})
+        self._append(size, {column.name: part for column, part in kept.items()})
+
+    def _holds(self, column: Column) -> bool:
+        return self._texts or column.kind is not CONTENT
 
     def _append(self, size: int, parts: dict[str, Any]) -> None:
         self._blocks.append((size, parts))

@@ -69,6 +69,9 @@ _UNITS: Final[dict[str, Write]] = {
     "outcome_loss": percent,
     "label_ratio": ratio,
     "capacity": _count,
+    "win_rate": percent,
+    "judge_noise": percent,
+    "unjudged": percent,
 }
 """By the name of a check, what writes its figures; a figure of another check is a plain number."""
 
@@ -95,6 +98,7 @@ _TITLES: Final = {
     "distribution_ratio": "distribution of outputs",
     "rank_overlap": "ranks in common",
     "uncompared": "not compared",
+    "judge_noise": "win rate of the same model",
 }
 """Where the name of a check, which is a key of the playbook, does not say what its figure is."""
 

@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "dashboard": ("flags.cli.dashboard", "Run a real Unleash server on this machine."),
     "gate": ("comparison.cli.gate", "Decide whether the migration goes on: the exit code."),
     "init": ("flags.cli.init", "Create the migration's flags in an Unleash server."),
+    "judge": ("comparison.cli.judge", "Ask a judge which of two recorded texts is better."),
     "playbook": ("flags.cli.playbook", "Write or check the plan of a migration."),
     "retire": (
         "comparison.cli.retire",

@@ -91,6 +91,13 @@ DECISION: Final = "decision"
 """`migration.<side>.score.<output>` (double), `.threshold.<output>` (double) and
 `.decision.<output>` (bool: score >= threshold; absent without a threshold)."""
 
+TEXT: Final = "text"
+"""`migration.<side>.text.<output>` (string): what a side answered; only if texts are recorded."""
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+"""What was asked, beside recorded texts: JSON as the OpenTelemetry convention for generative AI has
+it (https://github.com/open-telemetry/semantic-conventions-genai). It has no name for two answers
+to one prompt."""
+
 SEGMENT: Final = "migration.segment"
 FEATURE: Final = "migration.feature"
 """`migration.segment.<name>` (string) and `migration.feature.<name>` (double)."""

@@ -11,6 +11,7 @@ from flags.gate.checks.integrity import integrity_checks
 from flags.gate.checks.labels import label_checks
 from flags.gate.checks.operational import operational_checks
 from flags.gate.checks.outcomes import outcome_checks
+from flags.gate.checks.preferences import preference_checks
 from flags.gate.checks.quality import quality_checks
 from flags.gate.evidence import Evidence, OperationalAlarm
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
@@ -37,6 +38,7 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
         *agreement_checks(evidence, playbook, step),
         *distribution_checks(evidence, playbook, step),
         *quality_checks(evidence, playbook, step),
+        *preference_checks(evidence, playbook, step),
         *capacity_checks(evidence, playbook, step),
     )
     several = len(evidence.outputs) > 1

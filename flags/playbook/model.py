@@ -111,6 +111,12 @@ class AdvanceLimits(Part):
     average_precision_loss: Share = Field(
         0.02, description="Average precision that the candidate may lose, likewise."
     )
+    win_rate: Share = Field(
+        0.45,
+        gt=0,
+        description="Of the pairs whose texts differ, the share in which the candidate's is "
+        "preferred, at least; a tie is half of one.",
+    )
     label_coverage_gap: Share = Field(
         0.10,
         description="By which part the labelled share may be smaller for one side's answers than "
@@ -157,6 +163,11 @@ class RollbackLimits(Part):
     latency_p95: Ratio = Field(3.0, description="The same at the 95th percentile.")
     latency_p99: Ratio = Field(4.0, description="The same at the 99th percentile.")
     recall_loss: Share = Field(0.10, description="Recall that the candidate loses, above.")
+    win_rate: Share = Field(
+        0.40,
+        lt=1,
+        description="Share in which the candidate's text is preferred, below.",
+    )
 
     def limit(self, name: str) -> float:
         """Return a limit: one that holds sooner is never nearer than the one that holds later."""
@@ -171,6 +182,10 @@ _LATER: Final = {
     "fallback_rate_now": "fallback_rate",
 }
 """Limits that hold sooner than another one of the same figure, which more evidence reaches."""
+
+
+_AT_LEAST: Final = frozenset({"win_rate"})
+"""Limits of both kinds that a figure must not be below."""
 
 
 class Gate(Part):
@@ -191,7 +206,8 @@ class Gate(Part):
         return [
             (f"advance.{name}", f"is {going_on:g}, beyond the rollback limit of {back:g}")
             for name, back in self.rollback
-            if (going_on := getattr(self.advance, name, 0)) > back
+            if (going_on := getattr(self.advance, name, None)) is not None
+            and (going_on < back if name in _AT_LEAST else going_on > back)
         ] + [
             (f"rollback.{sooner}", f"is {limit:g}, nearer than the {later} of {bound:g}")
             for sooner, later in _LATER.items()

@@ -27,7 +27,7 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
         yield _unknown(evidence, given, gate.advance.unknown_labels)
     if given is not None and len(evidence.outputs) > 1 and not labelled:
         yield _ambiguous(evidence, given)
-    elif playbook.labels_wanted(step):
+    elif playbook.labels_wanted(step) and (labelled or not evidence.preferences):
         yield from _enough(labelled, given, playbook, step)
     for output in labelled:
         if output.labelling is not None:

@@ -3,6 +3,7 @@
 from flags.gate.sequences.mean import MeanSequence
 from flags.gate.sequences.normal import NormalSequence
 from flags.gate.sequences.outcomes import FlipRatioSequence, UnitRatioSequence
+from flags.gate.sequences.preferences import WinRateSequence
 from flags.gate.sequences.protocol import ConfidenceSequence
 from flags.gate.sequences.quantile_ratio import QuantileRatioSequence
 from flags.gate.sequences.rates import DifferenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
@@ -19,5 +20,6 @@ __all__ = [
     "RatioSequence",
     "ShareSequence",
     "UnitRatioSequence",
+    "WinRateSequence",
     "WorstCaseRatio",
 ]

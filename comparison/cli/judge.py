@@ -1,0 +1,249 @@
+"""`bentoml migration judge`: whose text is the better one, asked of any callable."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from comparison.cli.options import pairs_argument, refusals
+from flags.cli.options import Command, packed, with_options
+
+if TYPE_CHECKING:
+    from comparison.judges.asking import Asking, Question
+    from comparison.judges.journal import Journal
+    from comparison.judges.judge import Judge
+
+INTERRUPTED: Final = 130
+"""Exit code of a run that was interrupted, as shells have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeChoice:
+    """Say who is asked: a callable, or a chat model with its instructions."""
+
+    judge: str
+    model: str | None
+    instructions: Path | None
+    price: tuple[float, float]
+    timeout: float
+
+    @property
+    def name(self) -> str:
+        """Return what the table says of it."""
+        return f"{self.judge}:{self.model}" if self.judge == "openai" else self.judge
+
+    def open(self) -> "Judge":
+        """Return the judge. Raises JudgeNotFoundError."""
+        from comparison.judges.judge import named_judge
+
+        if self.judge != "openai":
+            return named_judge(self.judge, Path.cwd())
+        if self.model is None or self.instructions is None:
+            raise click.UsageError("--judge openai needs --model and --instructions")
+        from comparison.judges.chat import Prices, chat_judge
+
+        return chat_judge(self.model, self.instructions, Prices(*self.price), self.timeout)
+
+
+_CHOICE: Final = (
+    click.option(
+        "--judge",
+        metavar="MODULE:FUNCTION",
+        required=True,
+        help="Who is asked: a callable (prompt, first, second), or openai: a chat model behind "
+        "OPENAI_BASE_URL, with OPENAI_API_KEY.",
+    ),
+    click.option("--model", metavar="NAME", help="Of --judge openai: which model."),
+    click.option(
+        "--instructions",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Of --judge openai: the text that it is sent, with {prompt}, {first} and {second}.",
+    ),
+    click.option(
+        "--price",
+        metavar="SENT RECEIVED",
+        type=click.FloatRange(min=0),
+        nargs=2,
+        default=(0.0, 0.0),
+        help="Of --judge openai: what a million tokens cost.",
+    ),
+    click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True),
+        default=60.0,
+        show_default=True,
+        help="Of --judge openai: how long one reply may take.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Bound a run; None is no limit."""
+
+    budget: int
+    max_cost: float | None
+    per_minute: float | None
+    parallel: int
+    retries: int
+
+
+_LIMITS: Final = (
+    click.option(
+        "--budget",
+        metavar="N",
+        type=click.IntRange(min=2),
+        default=200,
+        show_default=True,
+        help="Questions, those of earlier runs included; a pair takes two, one for each order.",
+    ),
+    click.option(
+        "--max-cost",
+        metavar="X",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Ask no more once this has been spent, earlier runs included.",
+    ),
+    click.option(
+        "--per-minute",
+        metavar="N",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Calls of the judge in a minute, at most.",
+    ),
+    click.option(
+        "--parallel",
+        metavar="N",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        help="Questions asked at the same time.",
+    ),
+    click.option(
+        "--retries",
+        metavar="N",
+        type=click.IntRange(0, 10),
+        default=3,
+        show_default=True,
+        help="How often a question is asked again on which the judge failed.",
+    ),
+)
+
+
+def _options(command: Command) -> Command:
+    limited = with_options(_LIMITS, packed("limits", RunLimits, command))
+    return with_options(_CHOICE, packed("choice", JudgeChoice, limited))
+
+
+@click.command()
+@pairs_argument
+@_options
+@click.option("--flag", metavar="KEY", help="Key of the flag, where PAIRS holds several.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("preferences.csv"),
+    show_default=True,
+    help="The table of preferences; a run goes on where the last one ended.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Which pairs are chosen at random."
+)
+def judge(
+    pairs: Path,
+    choice: JudgeChoice,
+    limits: RunLimits,
+    flag: str | None,
+    out: Path,
+    seed: int,
+) -> None:
+    """Ask a judge which side's text is better, of recorded pairs in PAIRS whose texts differ.
+
+    Pairs are chosen at random, the same ones each time, and each is asked in both orders. Ctrl-C
+    ends the run after the questions that are being answered; the next one asks none of them again.
+    The exit code is 0 if everything that was to be asked has been answered, 1 if some of it failed.
+
+    Example: bentoml migration judge pairs --judge my_judge:prefer --budget 400
+    """
+    with refusals():
+        from comparison.judges.asking import Asking, Limits, questions
+        from comparison.judges.journal import open_journal
+        from comparison.judges.selection import select
+        from comparison.judges.text_pairs import read_text_pairs
+        from comparison.report.terminal.preferences import print_preferences
+
+        asked = choice.open()
+        with open_journal(out) as journal:
+            chosen = select(
+                read_text_pairs(pairs, flag),
+                limits.budget // 2,
+                seed=seed,
+                answered=journal.complete,
+            )
+            bounds = Limits(limits.parallel, limits.retries, limits.per_minute, limits.max_cost)
+            asking = Asking(asked, choice.name, bounds)
+            spent = sum(row.cost for row in journal.rows)
+            if limits.max_cost is not None and spent >= limits.max_cost:
+                todo: list[Question] = []
+            else:
+                todo = questions(chosen.pairs, journal.settled)
+            click.echo(
+                f"{chosen.differing:,} of {chosen.total:,} pairs differ, "
+                f"{chosen.same_model:,} more are of the same model twice; "
+                f"{chosen.answered:,} judged before, {len(todo):,} questions to ask"
+            )
+            with _interrupts(asking) as interrupted:
+                failed = _ask(asking, todo, spent, journal)
+            print_preferences(journal, Console(highlight=False))
+            if interrupted():
+                raise SystemExit(INTERRUPTED)
+            raise SystemExit(1 if failed else 0)
+
+
+def _ask(asking: "Asking", todo: "list[Question]", spent: float, journal: "Journal") -> int:
+    """Ask, write each answer as it comes, and return how many questions failed."""
+    failed = 0
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("asked", total=len(todo))
+        for answered in asking.answers(todo, spent):
+            journal.add(answered)
+            spent += answered.cost
+            failed += answered.preference is None
+            progress.update(
+                task, advance=1, description=f"asked, {failed} failed, cost {spent:.4g}"
+            )
+    return failed
+
+
+@contextmanager
+def _interrupts(asking: "Asking") -> Iterator[Callable[[], bool]]:
+    """Let the first SIGINT or SIGTERM end the run in order, and the second one at once."""
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: Any) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        asking.interrupt()
+        click.echo("waiting for the questions that are being answered", err=True)
+
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,38 @@
+"""The evidence of preferences, from one row for each pair that was judged."""
+
+from collections import Counter
+
+import pandas as pd
+
+from flags.gate.evidence import Count, PreferenceEvidence, UnitPreference, UnitShare
+
+
+def preference_evidence(
+    output: str | None, judged: pd.DataFrame, same_model: pd.DataFrame
+) -> PreferenceEvidence:
+    """Return what the rows of `comparison.judges.preferences` say, each unit once.
+
+    They have a column `unit`; without one, a pair stands for itself. `same_model` are rows of pairs
+    whose sides ran the same model.
+    """
+    whose = judged["unit"].fillna("\0" + judged["request_id"])
+    by_unit = judged.groupby(whose, sort=False)[["least", "most"]].mean()
+    rounded = by_unit.round(9).itertuples(index=False, name=None)
+    counted = Counter((float(least), float(most)) for least, most in rounded)
+    orders = pd.concat([judged, same_model])
+    both = orders["consistent"].dropna()
+    return PreferenceEvidence(
+        output=output,
+        units=tuple(UnitPreference(least, most, n) for (least, most), n in sorted(counted.items())),
+        prompts=len(judged),
+        unjudged=int((judged["least"] < judged["most"]).sum()),
+        position=_shares(orders["first"].dropna()),
+        consistent=Count(int(both.sum()), len(both)),
+        same_model=_shares((same_model["least"] + same_model["most"]) / 2),
+        judges=tuple(sorted(judged["judge"].dropna().unique())),
+    )
+
+
+def _shares(values: "pd.Series[float]") -> tuple[UnitShare, ...]:
+    counts = Counter(values.astype("float64").round(9).tolist())
+    return tuple(UnitShare(value, n) for value, n in sorted(counts.items()))

@@ -1,0 +1,94 @@
+"""The evidence of preferences: which side's texts a judge prefers, of the pairs that differ."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import ibis
+import pandas as pd
+from ibis import _
+
+from comparison.engines.grouping import framed
+from comparison.evidence.number_format import percent, plural
+from comparison.evidence.preferences import preference_evidence
+from comparison.judges.preferences import ID, Preferences, table_of
+from flags.gate.evidence import Evidence, PreferenceEvidence
+
+if TYPE_CHECKING:
+    from comparison.judgement.judge import FlagPairs
+
+_PAIR: Final = {
+    ID: "string",
+    "time": "int64",
+    "unit": "string",
+    "primary_model": "string",
+    "candidate_model": "string",
+}
+
+
+def with_preferences(
+    evidence: Evidence, found: "FlagPairs", preferences: Preferences | None
+) -> Evidence:
+    """Add what was said of the window's pairs, and of pairs of one of its models twice."""
+    if preferences is None:
+        return evidence
+    rows = preferences.frame.merge(_judged_pairs(found, preferences), on=ID, how="left")
+    unknown = rows["time"].isna()
+    window = evidence.window
+    begin, end = (pd.Timestamp(each).value for each in (window.begun, window.until))
+    alike = (rows["primary_model"] == rows["candidate_model"]).fillna(False).astype(bool)
+    inside = ((rows["time"] >= begin) & (rows["time"] < end)).fillna(False).astype(bool) & ~alike
+    tags = {*rows.loc[inside, "primary_model"], *rows.loc[inside, "candidate_model"]}
+    noise = alike & rows["primary_model"].isin(tags)
+    taken = tuple(
+        preference_evidence(
+            None if pd.isna(output) else str(output),
+            part.loc[inside[part.index]],
+            part.loc[noise[part.index]],
+        )
+        for output, part in rows.groupby("output", dropna=False, sort=True)
+    )
+    taken = tuple(each for each in taken if each.prompts or each.same_model)
+    left_out = int((~unknown & ~inside & ~noise).sum())
+    notes = _notes(preferences, taken, len(rows), int(unknown.sum()), left_out)
+    return replace(evidence, preferences=taken, notes=(*evidence.notes, *notes))
+
+
+def _judged_pairs(found: "FlagPairs", preferences: Preferences) -> pd.DataFrame:
+    """Return time, unit and models of the pairs that were judged, each request id once."""
+    pairs = found.source.table().filter(_.flag == found.flag)
+    held: dict[str, Any] = {name: pairs[name] for name in _PAIR if name in pairs.columns}
+    if "unit" not in held:
+        held["unit"] = ibis.null("string")
+    ids = ibis.memtable(table_of(preferences.frame))
+    rows = pairs.select(**held).semi_join(ids, _.request_id == ids.judged_id)
+    frame = framed(rows, _PAIR).sort_values("time", kind="stable")
+    return frame.drop_duplicates(ID).astype({"time": "Int64"})
+
+
+def _notes(
+    preferences: Preferences,
+    taken: tuple[PreferenceEvidence, ...],
+    rows: int,
+    unknown: int,
+    left_out: int,
+) -> Iterator[str]:
+    if unknown:
+        yield f"preferences: {unknown:,} of {rows:,} are about pairs that are not here"
+    if left_out:
+        yield (
+            f"preferences: {left_out:,} left out, about pairs of other models or outside of the "
+            "window"
+        )
+    if preferences.incomplete:
+        yield (
+            f"preferences: {plural(preferences.incomplete, 'pair')} left out, judged in one order "
+            "only"
+        )
+    for each in taken:
+        name = f"preferences of {each.output}" if each.output else "preferences"
+        if each.consistent.rate is not None:
+            yield (
+                f"{name}: in {percent(each.consistent.rate)} of {each.consistent.total:,} prompts "
+                "the same answer won in both orders"
+            )

@@ -1,0 +1,187 @@
+"""The run of a judge: questions in parallel, again after errors, within budget and rate."""
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from comparison.errors import JudgeFailingError
+from comparison.judges.journal import SIDES, Answered
+from comparison.judges.judge import Judge, Judgment, judged
+from comparison.judges.text_pairs import TextPair
+from flags.printable import printable
+
+MOST_FAILURES: Final = 10
+"""Failed questions in a row after which it is no use to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Ask about one pair, with the answer of `first` shown first."""
+
+    pair: TextPair
+    first: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what tells the question from others."""
+        return self.pair.request_id, self.pair.output, self.first
+
+    def ask(self, judge: Judge) -> Judgment:
+        """Return what the judge says of the candidate's answer."""
+        pair = self.pair
+        if self.first == "candidate":
+            return judged(judge, pair.prompt, pair.candidate, pair.primary)
+        said = judged(judge, pair.prompt, pair.primary, pair.candidate)
+        return Judgment(1 - said.preference, said.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bound a run; None is no limit."""
+
+    parallel: int = 4
+    retries: int = 3
+    per_minute: float | None = None
+    cost: float | None = None
+    pause: float = 0.5
+    """Seconds before the first retry; each further one waits twice as long."""
+
+
+def questions(pairs: Sequence[TextPair], settled: set[tuple[str, str, str]]) -> list[Question]:
+    """Return both orders of each pair, less those that are `settled`.
+
+    Which of them comes first is random and reproducible, as a run may be cut short.
+    """
+    found = []
+    for pair in pairs:
+        order = list(SIDES)
+        random.Random(f"{pair.request_id}\0{pair.output}").shuffle(order)  # noqa: S311  # no secret
+        found += [Question(pair, first) for first in order]
+    return [each for each in found if each.key not in settled]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Hold what came of one question: nothing if it was not asked to its end."""
+
+    answered: Answered | None = None
+    error: Exception | None = None
+    interrupted: bool = False
+
+
+class Asking:
+    """Ask a judge in threads; what it says is yielded as it comes.
+
+    `interrupt` ends it: what has been asked is waited for, and nothing more is asked.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        name: str,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._judge = judge
+        self._name = name
+        self._limits = limits
+        self._clock = clock
+        self.stopped = threading.Event()
+        self._waiting: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
+        self._slot = threading.Lock()
+        self._next = 0.0
+        self.wait: Callable[[float], bool] = self._not_stopped_within
+        """Wait so many seconds; say whether nobody has stopped the run meanwhile."""
+
+    def interrupt(self) -> None:
+        """Ask nothing more; from a handler of a signal too."""
+        self._done.put(_Done(interrupted=True))
+
+    def answers(self, asked: Sequence[Question], spent: float = 0.0) -> Iterator[Answered]:
+        """Yield each question with its answer; it ends early at the limit of the cost.
+
+        Raises JudgeFailingError where the judge failed MOST_FAILURES times in a row, once every
+        question that was asked has been yielded.
+        """
+        # A thread gets its next question when its last answer has been taken: none runs ahead.
+        left = iter(asked)
+        begun = list(islice(left, self._limits.parallel))
+        for question in begun:
+            self._waiting.put(question)
+            threading.Thread(target=self._work, daemon=True).start()
+        failures, last, running = 0, None, len(begun)
+        while running:
+            done = self._done.get()
+            if done.interrupted:
+                self.stopped.set()
+                continue
+            if done.answered is not None:
+                spent += done.answered.cost
+                failures, last = (0, None) if done.error is None else (failures + 1, done.error)
+                yield done.answered
+            if failures >= MOST_FAILURES or self._is_dear(spent):
+                self.stopped.set()
+            following = None if self.stopped.is_set() else next(left, None)
+            self._waiting.put(following)
+            running -= following is None
+        if failures >= MOST_FAILURES and last is not None:
+            raise JudgeFailingError(
+                f"the judge failed {failures} questions in a row, at last with "
+                f"{type(last).__name__}: {printable(str(last), 300)}"
+            )
+
+    def _is_dear(self, spent: float) -> bool:
+        return self._limits.cost is not None and spent >= self._limits.cost
+
+    def _work(self) -> None:
+        while (question := self._waiting.get()) is not None:
+            self._done.put(self._answered(question))
+
+    def _answered(self, question: Question) -> "_Done":
+        began = self._clock()
+        error: Exception | None = None
+        judgment: Judgment | None = None
+        attempts = 0
+        for attempt in range(self._limits.retries + 1):
+            wait = self._limits.pause * 2 ** (attempt - 1) if attempt else 0.0
+            if not self._may_ask(wait):
+                break
+            attempts += 1
+            try:
+                judgment, error = question.ask(self._judge), None
+                break
+            except Exception as problem:  # whatever the user's judge raises is its failure
+                error = problem
+        if not attempts or (judgment is None and self.stopped.is_set()):
+            return _Done()  # another run asks it
+        answered = Answered(
+            *question.key,
+            preference=judgment.preference if judgment else None,
+            same_model=question.pair.is_same_model,
+            judge=self._name,
+            cost=judgment.cost if judgment else 0.0,
+            seconds=self._clock() - began,
+            attempts=attempts,
+            error=type(error).__name__ if error else "",
+        )
+        return _Done(answered, error)
+
+    def _may_ask(self, wait: float) -> bool:
+        """Wait before a retry, and for the rate; say whether nobody has stopped the run."""
+        if self._limits.per_minute:
+            with self._slot:
+                now = self._clock()
+                begin = max(self._next, now + wait)
+                self._next = begin + 60 / self._limits.per_minute
+            wait = begin - now
+        return self.wait(wait)
+
+    def _not_stopped_within(self, seconds: float) -> bool:
+        return not self.stopped.wait(seconds)

@@ -1,0 +1,174 @@
+"""The table of preferences, which a judge's run writes a row at a time.
+
+A row is one question: a prompt, with one of the two answers shown first. It is written whole or not
+at all, so a run that was killed goes on where it was. Columns:
+
+    request_id, output   of which pair, and which of its texts
+    first                whose answer was shown first: primary or candidate
+    preference           how much the candidate's answer is preferred: 1, 0, 0.5 a tie, or between;
+                         empty where the judge failed
+    same_model           true where both sides ran the same model: what the judge says is noise
+    judge                its name
+    cost, seconds        of all attempts
+    attempts, error      how often it was asked, and with which exception it failed at last
+    judged_at            ISO 8601
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from comparison.errors import PreferencesUnreadableError
+from flags.files import lock_file
+
+COLUMNS: Final = (
+    "request_id",
+    "output",
+    "first",
+    "preference",
+    "same_model",
+    "judge",
+    "cost",
+    "seconds",
+    "attempts",
+    "error",
+    "judged_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Hold one question and what came of it."""
+
+    request_id: str
+    output: str
+    first: str
+    preference: float | None
+    same_model: bool
+    judge: str
+    cost: float
+    seconds: float
+    attempts: int
+    error: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what tells the question from others."""
+        return self.request_id, self.output, self.first
+
+    def row(self) -> list[str]:
+        """Return the cells of COLUMNS."""
+        known = self.preference is not None
+        return [
+            self.request_id,
+            self.output,
+            self.first,
+            f"{self.preference:.6g}" if known else "",
+            str(self.same_model).lower(),
+            self.judge,
+            f"{self.cost:.6g}",
+            f"{self.seconds:.3f}",
+            str(self.attempts),
+            self.error,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        ]
+
+
+class Journal:
+    """Append to a table of preferences that no other run writes meanwhile."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._file = descriptor
+        self.rows = self._read()
+
+    def add(self, answered: Answered) -> None:
+        """Write one row, at once."""
+        _write(self._file, answered.row())
+        self.rows.append(answered)
+
+    @property
+    def settled(self) -> set[tuple[str, str, str]]:
+        """Return the questions that have been answered."""
+        return {each.key for each in self.rows if each.preference is not None}
+
+    @property
+    def complete(self) -> set[tuple[str, str]]:
+        """Return the pairs that have been judged in both orders."""
+        settled = self.settled
+        pairs = {key[:2] for key in settled}
+        return {each for each in pairs if all((*each, side) in settled for side in SIDES)}
+
+    def _read(self) -> list[Answered]:
+        size = os.fstat(self._file).st_size
+        content = os.pread(self._file, size, 0)
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):  # a run was killed while it wrote
+            os.ftruncate(self._file, len(whole))
+        if not whole:
+            _write(self._file, list(COLUMNS))
+            return []
+        rows = list(csv.reader(io.StringIO(whole.decode("utf-8", "replace"), newline="")))
+        if tuple(rows[0]) != COLUMNS:
+            raise PreferencesUnreadableError(
+                self.path,
+                "it is there already, and no table that this command wrote; its columns are "
+                f"{', '.join(rows[0])}, not {', '.join(COLUMNS)}: name another file with --out",
+            )
+        return [self._answered(number, row) for number, row in enumerate(rows[1:], 2) if row]
+
+    def _answered(self, number: int, row: list[str]) -> Answered:
+        try:
+            *whose, preference, same, name, cost, seconds, attempts, error, _ = row
+            request, output, first = whose
+            return Answered(
+                request,
+                output,
+                first,
+                float(preference) if preference else None,
+                same == "true",
+                name,
+                float(cost),
+                float(seconds),
+                int(attempts),
+                error,
+            )
+        except ValueError as problem:
+            raise PreferencesUnreadableError(self.path, str(problem), f"row {number}") from None
+
+
+SIDES: Final = ("primary", "candidate")
+
+
+@contextmanager
+def open_journal(path: Path) -> Iterator[Journal]:
+    """Open a table to append to it; a torn last row is cut off.
+
+    Raises PreferencesUnreadableError where it cannot be written, is of something else, or another
+    run writes it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PreferencesUnreadableError(path, error.strerror or str(error)) from error
+    try:
+        if not lock_file(file):
+            raise PreferencesUnreadableError(path, "another run writes it")
+        yield Journal(path, file)
+    finally:
+        os.close(file)
+
+
+def _write(file: int, cells: list[str]) -> None:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    data = line.getvalue().encode("utf-8", "replace")
+    while data:
+        data = data[os.write(file, data) :]

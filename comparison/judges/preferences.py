@@ -1,0 +1,151 @@
+"""The table of preferences, read: CSV or Parquet, from a judge's run or from people.
+
+Columns: `request_id` and `preference` (how much the candidate's answer is preferred: a number from
+0 to 1, or candidate, primary, tie; empty: not known); if there are several texts, `output`; `first`
+where each pair was judged in both orders (primary or candidate: whose answer was shown first);
+`judge` and `error` as a run writes them. Others are ignored.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from comparison.errors import PreferencesUnreadableError
+from comparison.judges.journal import Journal
+from comparison.text_table import TextTable, open_tables
+
+ID, OUTPUT, PREFERENCE, FIRST, JUDGE, ERROR = (
+    "request_id",
+    "output",
+    "preference",
+    "first",
+    "judge",
+    "error",
+)
+COLUMNS: Final = (ID, OUTPUT, PREFERENCE, FIRST, JUDGE, ERROR)
+_WORDS: Final = {"candidate": 1.0, "primary": 0.0, "tie": 0.5}
+_EXPECTED: Final = "expected CSV with a heading, or Parquet, with request_id and preference"
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """Hold one row for each pair, text and judge: what was said of both orders together.
+
+    Columns: `request_id`, `output` (NA: the only one), `judge`; `least` and `most`, the share of
+    the candidate: they differ where the judge failed; `first`, that of the answer that was shown
+    first, and `consistent`, whether both orders had the same winner (NA without orders).
+    """
+
+    name: str
+    frame: pd.DataFrame
+    incomplete: int = 0
+    """Pairs left out since they were judged in one order only."""
+
+    @property
+    def unjudged(self) -> int:
+        """Count the pairs on which the judge failed in an order, or both."""
+        return int((self.frame["least"] < self.frame["most"]).sum())
+
+
+def load_preferences(path: str | Path) -> Preferences:
+    """Read a file of preferences, or a folder of them.
+
+    Raises PreferencesUnreadableError, which names the line (CSV) or row (Parquet) and the column.
+    """
+    source = Path(path)
+    tables = open_tables(source, COLUMNS, PreferencesUnreadableError, _EXPECTED)
+    rows = pd.concat([_rows(table) for table in tables], ignore_index=True)
+    return _in_both_orders(str(source), rows)
+
+
+def preferences_of(journal: Journal) -> Preferences:
+    """Take the rows of a run, as they would be read from its table."""
+    rows = pd.DataFrame(
+        {
+            ID: [each.request_id for each in journal.rows],
+            OUTPUT: [each.output for each in journal.rows],
+            PREFERENCE: [each.preference for each in journal.rows],
+            FIRST: [each.first for each in journal.rows],
+            JUDGE: [each.judge for each in journal.rows],
+            ERROR: [each.error or None for each in journal.rows],
+        }
+    )
+    texts = {name: "string" for name in COLUMNS if name != PREFERENCE}
+    return _in_both_orders(str(journal.path), rows.astype({**texts, PREFERENCE: "float64"}))
+
+
+def _rows(table: TextTable) -> pd.DataFrame:
+    missing = [name for name in (ID, PREFERENCE) if name not in table.names]
+    if missing:
+        found = ", ".join(table.written) or "nothing: the file is empty"
+        problem = f"no column {' and no column '.join(missing)}; found: {found}; {_EXPECTED}"
+        raise PreferencesUnreadableError(table.path, problem)
+    ids, first = table.texts(ID), table.texts(FIRST)
+    table.refuse(ids.isna(), ID, "no request id")
+    table.refuse(
+        first.notna() & ~first.isin(("primary", "candidate")),
+        FIRST,
+        "expected primary or candidate",
+    )
+    texts = table.texts(PREFERENCE)
+    words = texts.str.lower()
+    known = words.map(_WORDS).astype("float64")
+    numbers = pd.to_numeric(words.where(known.isna()), errors="coerce").astype("Float64")
+    values = known.fillna(numbers.astype("float64"))
+    wrong = texts.notna() & ~((values >= 0) & (values <= 1))
+    table.refuse(
+        wrong,
+        PREFERENCE,
+        "expected a number from 0 (the primary's answer is better) to 1 (the candidate's), or "
+        "candidate, primary or tie; empty: not known",
+    )
+    return pd.DataFrame(
+        {
+            ID: ids,
+            OUTPUT: table.texts(OUTPUT),
+            PREFERENCE: values,
+            FIRST: first,
+            JUDGE: table.texts(JUDGE),
+            ERROR: table.texts(ERROR),
+        }
+    )
+
+
+def _in_both_orders(name: str, rows: pd.DataFrame) -> Preferences:
+    """Join the orders of a pair: the last row of each counts, a failure for anything."""
+    rows = rows.loc[rows[PREFERENCE].notna() | rows[ERROR].notna()]
+    whose = [ID, OUTPUT, JUDGE, FIRST]
+    # An answer comes before a failure of the same question, whichever was written last.
+    ordered = rows.assign(known=rows[PREFERENCE].notna()).sort_values("known", kind="stable")
+    rows = ordered.drop_duplicates(whose, keep="last")
+    least, most = rows[PREFERENCE].fillna(0.0), rows[PREFERENCE].fillna(1.0)
+    shown = rows[FIRST] == "candidate"
+    first = rows[PREFERENCE].where(shown.fillna(False), 1 - rows[PREFERENCE])
+    winner = np.sign(rows[PREFERENCE] - 0.5)
+    grouped = rows.assign(least=least, most=most, shown_first=first, winner=winner).groupby(
+        [ID, OUTPUT, JUDGE], dropna=False, sort=True
+    )
+    found: pd.DataFrame = grouped.agg(
+        least=("least", "mean"),
+        most=("most", "mean"),
+        first=("shown_first", "mean"),
+        orders=(FIRST, "nunique"),
+        answered=("winner", "count"),
+        low=("winner", "min"),
+        high=("winner", "max"),
+    ).reset_index()
+    complete = (found["orders"] != 1).astype(bool)
+    both = (found["orders"] == 2) & (found["answered"] == 2)
+    found["first"] = found["first"].where(both)
+    found["consistent"] = (found["low"] == found["high"]).astype("boolean").where(both)
+    kept = found.loc[complete].drop(columns=["orders", "answered", "low", "high"])
+    return Preferences(name, kept.reset_index(drop=True), int((~complete).sum()))
+
+
+def table_of(frame: pd.DataFrame) -> Any:
+    """Return the request ids of a frame as Arrow."""
+    return pa.table({"judged_id": pa.array(frame[ID].drop_duplicates().astype("string"))})

@@ -1,0 +1,99 @@
+"""Checks of texts by preference: is the candidate's as good, and can the judge be believed?"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from flags.gate.error_rate import error_share
+from flags.gate.evidence import Evidence, PreferenceEvidence
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.sequences import MeanSequence, WinRateSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook, Step
+
+FALSIFICATION: Final = 0.01
+"""Error rate of the test on the same model twice, over all looks, with nothing to find."""
+
+_TIE: Final = 0.5
+_WON: Final = Wording(
+    "the candidate's text is preferred in {figure} of the pairs that differ",
+    percent,
+    " %",
+    wanted="judged pairs",
+)
+
+
+def preference_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield the win rate of each output that was judged, and what speaks against the judge.
+
+    The win rate must pass where the step demands labels: a preference is the label of a text. It
+    rolls back as recall does, and from the same share of the error rate.
+    """
+    if not playbook.expects_labels:
+        return
+    outputs = {each.name for each in evidence.outputs}
+    judged = {each.output for each in evidence.preferences}
+    among = len(outputs | judged)
+    for each in evidence.preferences:
+        yield _win_rate(each, playbook, step, among)
+        if each.same_model:
+            yield _noise(each)
+
+
+def _win_rate(found: PreferenceEvidence, playbook: Playbook, step: Step, among: int) -> Check:
+    gate = playbook.gate_of(step, output=found.output)
+    limit = Bounds(gate.advance.win_rate, gate.rollback.win_rate)
+    sequence = WinRateSequence(found.units)
+    units = sum(each.units for each in found.units)
+    wording = _WON if units == found.prompts else replace(_WON, counted="units")
+    check = LimitCheck(
+        "win_rate",
+        sequence,
+        wording,
+        units,
+        found.prompts,
+        low=limit,
+        output=found.output,
+        rolls_back=True,
+        required=playbook.labels_wanted(step) > 0,
+    ).answer(playbook.error_rate, error_share(playbook.error_rate, "recall_loss", among))
+    if check.figure is None:
+        return replace(check, reason="no pair of these models has been judged")
+    if found.unjudged:
+        failed = f"; the judge failed on {found.unjudged:,}, which count against either side"
+        check = replace(check, reason=check.reason + failed)
+    surely = sequence.below(limit.advance, playbook.error_rate / 2)
+    return replace(check, required=check.required or surely)
+
+
+def _noise(found: PreferenceEvidence) -> Check:
+    """Test where a judge must find nothing: on two answers of the same model."""
+    sequence = MeanSequence(found.same_model)
+    half = FALSIFICATION / 2
+    differs = sequence.above(_TIE, half) or sequence.below(_TIE, half)
+    low, high = sequence.interval(FALSIFICATION)
+    decided = sum(each.units for each in found.same_model if each.value != _TIE)
+    value = sequence.value or 0.0
+    reason = (
+        f"the candidate's side wins {percent(value)} % of {sequence.units:,} pairs of the same "
+        f"model twice ({percent(1 - FALSIFICATION)} % CI {percent(low)}-{percent(high)}), of which "
+        f"the judge called {sequence.units - decided:,} a tie"
+    )
+    if differs:
+        reason += (
+            ": with nothing to find it must be half, so something else than the model tells the "
+            "sides apart"
+        )
+    return Check(
+        "judge_noise",
+        found.output,
+        None,
+        Outcome.FAIL if differs else Outcome.PASS,
+        value,
+        low,
+        high,
+        _TIE,
+        sequence.units,
+        reason,
+        confidence=1 - FALSIFICATION,
+    )

@@ -41,6 +41,13 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
         *preference_checks(evidence, playbook, step),
         *capacity_checks(evidence, playbook, step),
     )
+    return concluded(checks, evidence, order)
+
+
+def concluded(
+    checks: tuple[Check, ...], evidence: Evidence, order: tuple[Check, ...] = ()
+) -> Verdict:
+    """Return the verdict that some checks make; `order` are those that tell nothing if passed."""
     several = len(evidence.outputs) > 1
     failed = [each for each in checks if each.outcome is Outcome.FAIL]
     grave = [each for each in failed if each.rolls_back]

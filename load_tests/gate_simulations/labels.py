@@ -1,5 +1,6 @@
 """Labels that are late, selected, few, or of no pair: the scenarios of labels."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -8,14 +9,19 @@ import numpy as np
 
 from comparison.evidence.bootstrap import average_precision_difference
 from comparison.evidence.joint_counts import JointCounts
-from flags.gate import Decision, decide
+from flags.gate import Decision
+from flags.gate.checks.labels import label_checks
+from flags.gate.checks.quality import quality_checks
+from flags.gate.decide import concluded
 from flags.gate.evidence import Count, GivenLabels, LabelledCell, Labelling, Paired
 from flags.playbook.model import Playbook
 from load_tests.gate_simulations.scenario import Kind, Scenario, one_by_one
 from tests.support.evidence import FLAG, evidence, output, quality
 
-_N: Final = 200_000
-_LOOKS: Final = 12
+_LOOKS: Final = (10_000, 15_000, 25_000, 40_000, 60_000, 100_000, 150_000, 200_000)
+"""Pairs at which the gate is asked, from the least that a step may have on."""
+
+_PAIRS_A_DAY: Final = 20_000
 _NOMINAL_ADVANCE: Final = 0.01
 _NOMINAL_ROLLBACK: Final = 0.05
 _FIRED: Final = ((True, True), (True, False), (False, True), (False, False))
@@ -92,11 +98,13 @@ def _verdict(
     of = quality(caught, labelled=labels, false_alarms=false_alarms) if labels else None
     found = evidence(output(quality=of, labelling=labelling), rollout=rollout)
     found = replace(found, labels=given)
-    return decide(found, playbook, step).decision
+    checks = (*label_checks(found, playbook, step), *quality_checks(found, playbook, step))
+    return concluded(checks, found).decision
 
 
 _ALL: Final = (1.0, 1.0, 1.0, 1.0)
 _HALF: Final = (0.5, 0.5, 0.5, 0.5)
+_COMPLETE: Final = {"primary": _ALL, "candidate": _ALL}
 _LOOP: Final = {"primary": (1.0, 1.0, 0.0, 0.0), "candidate": (1.0, 0.0, 1.0, 0.0)}
 """Labels exist only for what the served side flagged."""
 
@@ -109,24 +117,35 @@ def _ever(
     shares: dict[str, tuple[float, float, float, float]],
     wrong: Decision,
     young: bool = False,
-    first: int = 0,
 ) -> bool:
-    """Look at ever more pairs, after the `first`, and say whether the verdict ever is wrong."""
-    counts = _cells(random, first, recalls)
-    for _ in range(_LOOKS):
-        counts += _cells(random, _N // _LOOKS, recalls)
+    """Look at ever more pairs, and say whether the verdict ever is wrong."""
+    counts, seen = _cells(random, 0, recalls), 0
+    for pairs in _LOOKS:
+        counts, seen = counts + _cells(random, pairs - seen, recalls), pairs
         cells = _known(random, counts, rollout / 100, shares)
         if _verdict(cells, rollout, young=young) is wrong:
             return True
     return False
 
 
+def _held(random: np.random.Generator) -> float:
+    """Return hours until labels no longer hold a shadow whose candidate recalls as much."""
+    counts = np.zeros((4, 2), dtype=np.int64)
+    for hour in range(6, 28 * 24, 6):
+        counts += _cells(random, _PAIRS_A_DAY // 4, (0.72, 0.72))
+        cells = _known(random, counts, 0.0, _COMPLETE)
+        if counts.sum() >= _LOOKS[0] and _verdict(cells, 0, young=True) is Decision.ADVANCE:
+            return float(hour)
+    return math.inf
+
+
 def _no_pair(random: np.random.Generator) -> bool:
     """Say whether labels advance of which those with leading zeros have lost them."""
+    n = _LOOKS[-1]
     cells = _known(
-        random, _cells(random, _N, (0.7, 0.7)), 0.0, {"primary": (0.9,) * 4, "candidate": _ALL}
+        random, _cells(random, n, (0.7, 0.7)), 0.0, {"primary": (0.9,) * 4, "candidate": _ALL}
     )
-    given = GivenLabels(_N, int(random.binomial(_N, 0.1)), ("7",), ("007",))
+    given = GivenLabels(n, int(random.binomial(n, 0.1)), ("7",), ("007",))
     return _verdict(cells, 0, given=given) is Decision.ADVANCE
 
 
@@ -167,19 +186,30 @@ def _loop(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
 
 
 SCENARIOS: Final = (
-    _scenario(
+    *(
+        _scenario(
+            "A5",
+            f"{age} labels, recall .72 to .{100 * recall:.0f}",
+            Kind.FALSE_ADVANCE,
+            partial(
+                _ever,
+                recalls=(0.72, recall),
+                rollout=0,
+                shares=_COMPLETE,
+                wrong=Decision.ADVANCE,
+                young=age == "young",
+            ),
+            400,
+        )
+        for age, recall in (("young", 0.50), ("young", 0.60), ("old", 0.50), ("old", 0.60))
+    ),
+    Scenario(
+        "young labels, equal recall, 20,000 pairs a day; the hold is 168 h",
         "A5",
-        "young labels, recall .72 to .50",
-        Kind.FALSE_ADVANCE,
-        partial(
-            _ever,
-            recalls=(0.72, 0.50),
-            rollout=0,
-            shares={"primary": _ALL, "candidate": _ALL},
-            wrong=Decision.ADVANCE,
-            young=True,
-            first=60_000,
-        ),
+        Kind.DELAY,
+        168.0,
+        partial(one_by_one, _held),
+        100,
     ),
     _scenario(
         "A6",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.checks.early_labels import doubt
 from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Evidence, GivenLabels, Labelling, Output
 from flags.gate.limit_check import decimal, percent
@@ -134,8 +135,6 @@ def _quoted(ids: tuple[str, ...]) -> str:
 def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) -> Iterator[Check]:
     """Say which labels do not count yet, and hold if they speak against the candidate.
 
-    That is, if recall is surely lost, by more than the limit as far as is known.
-
     Which labels come early is not known, so these prove nothing in favour of a side. Where they
     come first for alarms, they say nothing against one either.
     """
@@ -151,30 +150,35 @@ def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) ->
     if sequence.value is None:
         yield plain("young_labels", Outcome.PASS, labels, reason, output=output)
         return
-    loss = gate.advance.recall_loss
-    low, high = sequence.interval(playbook.error_rate)
-    selected = comes_first_for_alarms(labelling.young, gate.advance.label_coverage_gap)
-    against = sequence.value < -loss and high < 0 and not selected
+    error_rate, loss = playbook.error_rate, gate.advance.recall_loss
+    low, high = sequence.interval(error_rate)
     rates = [side.rate or 0.0 for side in (table.primary, table.candidate)]
     reason += (
         f"; by them, recall is {rates[0]:.2f} for the primary and {rates[1]:.2f} for the candidate "
-        f"({percent(1 - playbook.error_rate)} % CI of the difference {decimal(low)} to "
-        f"{decimal(high)}, positives={table.pairs:,})"
+        f"({percent(1 - error_rate)} % CI of the difference {decimal(low)} to {decimal(high)}, "
+        f"positives={table.pairs:,})"
     )
-    if selected:
+    holds = False
+    open_ = doubt(labelling, gate, error_rate)
+    if comes_first_for_alarms(labelling.young, gate.advance.label_coverage_gap):
         reason += ": they came first for alarms, so this says little"
-    elif against:
+    elif sequence.value < -loss and high < 0:
+        holds = True
         reason += f", limit {decimal(-loss)}: wait until they count"
+    elif open_:
+        holds = True
+        reason += f"; of all labels that are there, {open_.reason}; or wait until these count"
     found = plain(
         "young_labels",
-        Outcome.INCONCLUSIVE if against else Outcome.PASS,
+        Outcome.INCONCLUSIVE if holds else Outcome.PASS,
         labels,
         reason,
         figure=sequence.value,
         limit=-loss,
         output=output,
+        needed=open_.needed if holds and open_ else None,
     )
-    yield replace(found, low=low, high=high, confidence=1 - playbook.error_rate)
+    yield replace(found, low=low, high=high, confidence=1 - error_rate)
 
 
 def _coverage(output: str, labelling: Labelling, gate: Gate) -> Iterator[Check]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.checks.early_labels import RECALL, TELLING, doubt
 from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Quality
@@ -14,11 +15,8 @@ from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Gate, Playbook, Step
 
-_RECALL: Final = Wording(
-    "recall {figure} against the primary's", decimal, counted="positives", wanted="labels"
-)
 _WEIGHTED: Final = replace(
-    _RECALL, what="recall {figure} against the primary's, labels weighted by inverse coverage"
+    RECALL, what="recall {figure} against the primary's, labels weighted by inverse coverage"
 )
 _PRECISION: Final = Wording(
     "average precision {figure} against the primary's",
@@ -61,7 +59,7 @@ class _Quality:
         self._playbook, self._step = playbook, step
         self._gate: Gate = playbook.gate_of(step, output=output.name)
         self._wanted = playbook.labels_wanted(step) > 0
-        labelling = output.labelling or Labelling((), (), {}, None)
+        self._labelling = labelling = output.labelling or Labelling((), (), {}, None)
         self._strata = labelling.old
         self._selection = selection(labelling.old, self._gate.advance.label_coverage_gap)
 
@@ -88,7 +86,11 @@ class _Quality:
         among = len(self._evidence.outputs)
         share = error_share(self._playbook.error_rate, "recall_loss", among)
         sequence = DifferenceSequence(caught)
-        return self._limited("recall_loss", sequence, _RECALL, bounds, share=share)
+        check = self._limited("recall_loss", sequence, RECALL, bounds, share=share)
+        open_ = doubt(self._labelling, self._gate, self._playbook.error_rate)
+        if self._wanted or open_ is None or check.outcome is not Outcome.INCONCLUSIVE:
+            return check
+        return replace(check, reason=open_.reason, needed=open_.needed, required=True)
 
     def _average_precision(self) -> Check:
         loss = -self._gate.advance.average_precision_loss
@@ -122,7 +124,7 @@ class _Quality:
             check = LimitCheck(
                 "segment_recall_loss",
                 DifferenceSequence(each.caught),
-                _RECALL,
+                RECALL,
                 each.caught.pairs,
                 self._quality.labelled,
                 low=Bounds(loss, loss),
@@ -143,7 +145,8 @@ class _Quality:
         """Answer; with too few positives there is no PASS, and what is surely lost holds."""
         quality, error_rate = self._quality, self._playbook.error_rate
         value = sequence.value
-        lost = value is not None and value < bounds.advance and sequence.below(0, error_rate / 2)
+        lost = value is not None and value < bounds.advance
+        lost = lost and (sequence.below(0, error_rate / 2) or self._is_told(name))
         check = LimitCheck(
             name,
             sequence,
@@ -165,9 +168,19 @@ class _Quality:
                 f"{lacking:,} more needed"
             )
             return replace(
-                check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=self._wanted
+                check,
+                outcome=Outcome.INCONCLUSIVE,
+                reason=reason,
+                required=self._wanted or (lost and not isinstance(sequence, NormalSequence)),
             )
         return check
+
+    def _is_told(self, name: str) -> bool:
+        """Say whether an estimate alone holds: nothing else shows quality, and it is of enough."""
+        positives = self._quality.positives
+        if name == "recall_loss":
+            return self._selection is Selection.WEIGHTED and positives >= TELLING
+        return self._output.alarms is None and positives >= self._gate.advance.min_positives
 
     def _plain(self, name: str, reason: str) -> Check:
         labelled = self._quality.labelled

@@ -1,0 +1,51 @@
+"""Labels before they are demanded: those that are there must not speak against the candidate."""
+
+from typing import Final
+
+from flags.gate.evidence import Labelling, Paired
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
+from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
+from flags.gate.sequences import DifferenceSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Gate
+
+TELLING: Final = 20
+"""Positives from which on labels must tell that recall is kept; fewer are only named."""
+
+RECALL: Final = Wording(
+    "recall {figure} against the primary's", decimal, counted="positives", wanted="labels"
+)
+
+
+def all_caught(labelling: Labelling, limit: float) -> Paired:
+    """Return the alarms among all positives that are there, young ones too.
+
+    Those that were selected by what the sides decided are left out.
+    """
+    usable = []
+    if selection(labelling.old, limit) is Selection.NONE:
+        usable += labelling.old
+    if not comes_first_for_alarms(labelling.young, limit):
+        usable += labelling.young
+    return caught(usable)
+
+
+def doubt(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:
+    """Return why the labels that are there hold a step that demands none; None if they need not.
+
+    From `TELLING` positives on, recall must be found within the limit to go on, and a loss beyond
+    the rollback limit must be excluded. To show the nearer limit is only asked for where labels are
+    demanded: that takes four times as many. Both are settled by more labels, so that a candidate
+    that loses nothing is not held for ever.
+    """
+    table = all_caught(labelling, gate.advance.label_coverage_gap)
+    sequence = DifferenceSequence(table)
+    if sequence.value is None or table.pairs < TELLING:
+        return None
+    is_within = sequence.value >= -gate.advance.recall_loss
+    limit = -(gate.rollback if is_within else gate.advance).recall_loss
+    labels = sum(each.labelled for each in (*labelling.old, *labelling.young))
+    check = LimitCheck(
+        "recall_loss", sequence, RECALL, table.pairs, labels, low=Bounds(limit, limit)
+    ).answer(error_rate)
+    return check if not is_within or check.outcome is not Outcome.PASS else None

@@ -36,6 +36,7 @@ from comparison.counts.step import (
 )
 from comparison.counts.tables import Aggregates
 from comparison.counts.unit_failures import failures_by_unit
+from comparison.counts.unit_positives import positives_by_unit
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.grouping import HOUR, count_by
 from comparison.engines.sources import FramePairs, PairSource
@@ -111,6 +112,7 @@ def aggregate(
                 if grid.thresholds["candidate"]
                 else None,
                 outside_counts(step, grid.output),
+                positives_by_unit(joined, step, grid.output, place, volume),
             )
             for place, grid in enumerate(grids)
         ),

@@ -14,7 +14,7 @@ from ibis import _
 from comparison.counts.bins import grid_score
 from comparison.counts.labelled import JoinedLabels, coverage_counts
 from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
-from comparison.counts.tables import OutputAggregates, UnitAggregates
+from comparison.counts.tables import OutputAggregates, UnitAggregates, UnitPositives
 from comparison.engines.grouping import (
     ALARMS,
     CELLS,
@@ -185,6 +185,7 @@ class OutputCounts:
         flips: pd.DataFrame,
         by_unit: UnitAggregates | None,
         outside: pd.DataFrame,
+        unit_positives: UnitPositives | None = None,
     ) -> OutputAggregates:
         """Run the queries."""
         scores = self._scores(grid.grid)
@@ -205,6 +206,7 @@ class OutputCounts:
             flips=flips,
             by_unit=by_unit,
             outside=outside,
+            unit_positives=unit_positives,
         )
 
     @property

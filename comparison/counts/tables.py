@@ -55,6 +55,21 @@ class UnitFailures:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitPositives:
+    """Count the units with positive labels, by how many each has and how many a side alarmed.
+
+    Tables have old (boolean: old enough to count), positives, primary, candidate (int64), n.
+    """
+
+    blocks: pd.DataFrame
+    """Each unit once per block, as `UnitAggregates.blocks`."""
+    once: pd.DataFrame
+    """Each unit once in the window."""
+    design_effect: float
+    """Of a unit's differences between blocks."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownLabels:
     """Count the labels whose request id has no pair, of all `given`, with ids of both kinds."""
 
@@ -102,6 +117,8 @@ class OutputAggregates:
     outside: pd.DataFrame | None = None
     """Pairs without both decisions (not those whose shadow was skipped): primary_alarm,
     candidate_alarm (boolean, at least one NA), n."""
+    unit_positives: UnitPositives | None = None
+    """None without labels of this output, or where no pair names a unit."""
 
 
 @dataclass(frozen=True, slots=True)

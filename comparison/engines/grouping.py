@@ -53,6 +53,12 @@ UNIT_FAILURES: Final[Dtypes] = {
     "active": "int64",
     "fallbacks": "int64",
 }
+UNIT_POSITIVES: Final[Dtypes] = {
+    "old": "boolean",
+    "positives": "int64",
+    "primary": "int64",
+    "candidate": "int64",
+}
 FLIPS: Final[Dtypes] = {
     "request_id": "string",
     "time": TIME,

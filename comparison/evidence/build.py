@@ -28,6 +28,7 @@ from comparison.evidence.outside import outside
 from comparison.evidence.quality import quality
 from comparison.evidence.score_counts import ScoreCounts
 from comparison.evidence.tails import tails
+from comparison.evidence.unit_recall import unit_recall
 from comparison.evidence.units import unit_alarms
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
@@ -174,7 +175,7 @@ def _output(output: OutputAggregates) -> Output:
         least=left_out.least if left_out and alarms else None,
         most=left_out.most if left_out and alarms else None,
         tails=tails(joint),
-        labelling=labelling(output.coverage),
+        labelling=labelling(output.coverage, output.unit_positives),
     )
 
 
@@ -182,11 +183,13 @@ def _quality(
     output: OutputAggregates, joint: JointCounts, sides: Mapping[str, ScoreCounts]
 ) -> Quality | None:
     label = output.alarms["label"].astype("boolean")
+    counts = output.unit_positives
     return quality(
         joint,
         sides,
         caught=counted_alarms(output.alarms.loc[label.fillna(False)]),
         false_alarms=counted_alarms(output.alarms.loc[(~label).fillna(False)]),
+        by_unit=unit_recall(counts) if counts else None,
     )
 
 

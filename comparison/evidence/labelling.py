@@ -5,20 +5,22 @@ from typing import Any, Final
 import pandas as pd
 from scipy import stats
 
-from comparison.counts.tables import UnknownLabels
+from comparison.counts.tables import UnitPositives, UnknownLabels
+from comparison.evidence.unit_recall import alike
 from comparison.pairs.columns import SIDES
 from flags.gate.evidence import Count, GivenLabels, LabelledCell, Labelling
 
 _CELL: Final = ["served", "primary_alarm", "candidate_alarm"]
 
 
-def labelling(table: pd.DataFrame) -> Labelling | None:
+def labelling(table: pd.DataFrame, by_unit: UnitPositives | None = None) -> Labelling | None:
     """Describe `OutputAggregates.coverage`; None if no label is about the output."""
     if table.empty:
         return None
     cells = {age: _cells(table.loc[table["old"] == age]) for age in (True, False)}
     covered = coverage(cells[True])
-    return Labelling(cells[True], cells[False], covered, coverage_p(covered))
+    together = alike(by_unit.blocks) if by_unit else 1.0
+    return Labelling(cells[True], cells[False], covered, coverage_p(covered), together)
 
 
 def _cells(table: pd.DataFrame) -> tuple[LabelledCell, ...]:

@@ -11,7 +11,7 @@ from comparison.evidence.divergence import Counts, Floats
 from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.score_counts import ScoreCounts, at_or_above
 from comparison.evidence.statistics import mcnemar_mid_p
-from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality
+from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality, UnitRecall
 
 RELIABILITY_EDGES: Final = tuple((step / 10) ** 2 for step in range(11))
 """Squares, so that bins are narrow where the scores of rare events crowd."""
@@ -25,6 +25,7 @@ def quality(
     sides: Mapping[str, ScoreCounts],
     caught: Paired,
     false_alarms: Paired,
+    by_unit: UnitRecall | None = None,
 ) -> Quality | None:
     """Compare both sides on the labelled pairs, None without any.
 
@@ -50,6 +51,7 @@ def quality(
             caught.primary_only + false_alarms.candidate_only,
             caught.candidate_only + false_alarms.primary_only,
         ),
+        by_unit=by_unit,
     )
 
 

@@ -300,6 +300,20 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitRecall:
+    """Say by unit how many of its positives each side alarmed: candidate's share less primary's."""
+
+    shares: tuple[UnitShare, ...]
+    """By unit and block, each with the same weight."""
+    once: tuple[UnitShare, ...]
+    """Each unit once in the window."""
+    alike: float
+    """How many positives count as one, if those of a unit and block are wholly alike."""
+    design_effect: float
+    """Of the shares of a unit between blocks; 1 if they are independent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """Say how right both sides are on the pairs whose label has come, and counts.
 
@@ -319,6 +333,8 @@ class Quality:
     standard_error: float | None
     mcnemar_mid_p: float
     """Of right and wrong alarms: whether the flips favour a side."""
+    by_unit: UnitRecall | None = None
+    """None where no pair names a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +370,8 @@ class Labelling:
     """By served side, labelled of all pairs old enough to be labelled."""
     coverage_p: float | None
     """Fisher's exact test that the coverage does not depend on the served side."""
+    alike: float = 1.0
+    """How many positives, young ones too, count as one, if those of a unit are wholly alike."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,15 @@ from flags.gate import Decision
 from flags.gate.checks.labels import label_checks
 from flags.gate.checks.quality import quality_checks
 from flags.gate.decide import concluded
-from flags.gate.evidence import Count, GivenLabels, LabelledCell, Labelling, Paired
+from flags.gate.evidence import (
+    Count,
+    GivenLabels,
+    LabelledCell,
+    Labelling,
+    Paired,
+    UnitRecall,
+    UnitShare,
+)
 from flags.playbook.model import Playbook
 from load_tests.gate_simulations.scenario import Kind, Scenario, one_by_one
 from tests.support.evidence import FLAG, evidence, output, quality
@@ -30,9 +38,11 @@ _FALSE: Final = 0.002
 """Share of the negatives that a side alarms, half of them together."""
 
 
-def _cells(random: np.random.Generator, n: int, recalls: tuple[float, float]) -> np.ndarray:
-    """Draw (cells, truth) of n pairs, the alarms of both sides as alike as their recalls allow."""
-    together = 0.95 * min(recalls)
+def _cells(
+    random: np.random.Generator, n: int, recalls: tuple[float, float], overlap: float = 0.95
+) -> np.ndarray:
+    """Draw (cells, truth) of n pairs; both alarm a share of what the side of less recall alarms."""
+    together = overlap * min(recalls)
     positive = [together, recalls[0] - together, recalls[1] - together]
     negative = [_FALSE / 2] * 3
     shares = [
@@ -58,6 +68,18 @@ def _known(
     return tuple(found)
 
 
+def _times(cells: tuple[LabelledCell, ...], burst: int) -> tuple[LabelledCell, ...]:
+    return tuple(
+        replace(
+            each,
+            pairs=burst * each.pairs,
+            positives=burst * each.positives,
+            negatives=burst * each.negatives,
+        )
+        for each in cells
+    )
+
+
 def _verdict(
     cells: tuple[LabelledCell, ...],
     rollout: int,
@@ -65,6 +87,7 @@ def _verdict(
     young: bool = False,
     given: GivenLabels | None = None,
     coverage_p: float = 1e-9,
+    burst: int = 1,
 ) -> Decision:
     """Ask the gate of labels alone: all else is in order."""
     playbook = Playbook(flag=FLAG)
@@ -76,9 +99,9 @@ def _verdict(
             covered[side] = Count(
                 sum(each.labelled for each in rows), sum(each.pairs for each in rows)
             )
-    labelling = Labelling(cells, (), covered, coverage_p)
+    labelling = Labelling(cells, (), covered, coverage_p, float(burst))
     if young:
-        labelling = Labelling((), cells, {}, None)
+        labelling = Labelling((), cells, {}, None, float(burst))
     old = () if young else cells
 
     def among(kind: str) -> Paired:
@@ -96,10 +119,21 @@ def _verdict(
     caught, false_alarms = among("positives"), among("negatives")
     labels = caught.pairs + false_alarms.pairs
     of = quality(caught, labelled=labels, false_alarms=false_alarms) if labels else None
+    if of and burst > 1:
+        of = replace(of, by_unit=_by_unit(caught, burst))
     found = evidence(output(quality=of, labelling=labelling), rollout=rollout)
     found = replace(found, labels=given)
     checks = (*label_checks(found, playbook, step), *quality_checks(found, playbook, step))
     return concluded(checks, found).decision
+
+
+def _by_unit(caught: Paired, burst: int) -> UnitRecall:
+    """Return the recall by unit of bursts that are wholly alike."""
+    same, lost, gained = caught.both + caught.neither, caught.primary_only, caught.candidate_only
+    shares = tuple(
+        UnitShare(share, n // burst) for share, n in ((-1.0, lost), (0.0, same), (1.0, gained))
+    )
+    return UnitRecall(shares, shares, float(burst), 1.0)
 
 
 _ALL: Final = (1.0, 1.0, 1.0, 1.0)
@@ -117,13 +151,16 @@ def _ever(
     shares: dict[str, tuple[float, float, float, float]],
     wrong: Decision,
     young: bool = False,
+    burst: int = 1,
+    overlap: float = 0.95,
 ) -> bool:
-    """Look at ever more pairs, and say whether the verdict ever is wrong."""
+    """Look at ever more pairs, in bursts that are alike, and say if the verdict ever is wrong."""
     counts, seen = _cells(random, 0, recalls), 0
     for pairs in _LOOKS:
-        counts, seen = counts + _cells(random, pairs - seen, recalls), pairs
-        cells = _known(random, counts, rollout / 100, shares)
-        if _verdict(cells, rollout, young=young) is wrong:
+        counts += _cells(random, (pairs - seen) // burst, recalls, overlap)
+        seen = pairs
+        cells = _times(_known(random, counts, rollout / 100, shares), burst)
+        if _verdict(cells, rollout, young=young, burst=burst) is wrong:
             return True
     return False
 
@@ -181,6 +218,22 @@ def _scenario(row: str, name: str, kind: Kind, one: Any, runs: int = 200) -> Sce
     return Scenario(name, row, kind, nominal, partial(one_by_one, one), runs)
 
 
+def _bursts(row: str, kind: Kind, recall: float, rollout: int, wrong: Decision) -> Scenario:
+    """Label all requests of bursts of twenty; the sides alarm different ones."""
+    one = partial(
+        _ever,
+        recalls=(0.72, recall),
+        rollout=rollout,
+        shares=_COMPLETE,
+        wrong=wrong,
+        burst=20,
+        overlap=0.8,
+    )
+    return _scenario(
+        row, f"labels of bursts of 20, recall .72 to .{100 * recall:.0f}", kind, one, 400
+    )
+
+
 def _loop(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
     return partial(_ever, recalls=recalls, rollout=rollout, shares=_LOOP, wrong=wrong)
 
@@ -229,6 +282,8 @@ SCENARIOS: Final = (
         Kind.FALSE_ADVANCE,
         _loop((0.8, 0.6), 100, Decision.ADVANCE),
     ),
+    _bursts("B1", Kind.FALSE_ROLLBACK, 0.72, 10, Decision.ROLLBACK),
+    _bursts("B1", Kind.FALSE_ADVANCE, 0.60, 50, Decision.ADVANCE),
     _scenario("A14", "a tenth of the ids lost their zeros", Kind.FALSE_ADVANCE, _no_pair),
     _scenario("A16", "interval of .5 % positives", Kind.FALSE_ROLLBACK, _few, 100),
     _scenario(

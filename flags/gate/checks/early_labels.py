@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flags.gate.evidence import Labelling, Paired
+from flags.gate.evidence import LabelledCell, Labelling, Paired
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
 from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
 from flags.gate.sequences import DifferenceSequence
@@ -22,7 +22,7 @@ def all_caught(labelling: Labelling, limit: float) -> Paired:
 
     Those that were selected by what the sides decided are left out.
     """
-    usable = []
+    usable: list[LabelledCell] = []
     if selection(labelling.old, limit) is Selection.NONE:
         usable += labelling.old
     if not comes_first_for_alarms(labelling.young, limit):
@@ -39,7 +39,7 @@ def doubt(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:
     that loses nothing is not held for ever.
     """
     table = all_caught(labelling, gate.advance.label_coverage_gap)
-    sequence = DifferenceSequence(table)
+    sequence = DifferenceSequence(table, 1 / max(1.0, labelling.alike))
     if sequence.value is None or table.pairs < TELLING:
         return None
     is_within = sequence.value >= -gate.advance.recall_loss

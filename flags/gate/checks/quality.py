@@ -6,6 +6,7 @@ from typing import Final
 
 from flags.gate.checks.early_labels import RECALL, TELLING, doubt
 from flags.gate.checks.integrity import plain
+from flags.gate.checks.units import unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Quality
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
@@ -80,13 +81,13 @@ class _Quality:
         bounds = Bounds(-advance.recall_loss, -rollback.recall_loss)
         if self._selection is Selection.WEIGHTED:
             strata = tuple(each for each in self._strata if each.primary_alarm is not None)
-            check = self._limited("recall_loss", WeightedRecallSequence(strata), _WEIGHTED, bounds)
+            weighted = WeightedRecallSequence(strata).scaled(self._independent)
+            check = self._limited("recall_loss", weighted, _WEIGHTED, bounds)
             where = f" ({said(cells_of(strata))})"
             return replace(check, reason=check.reason + where)
         among = len(self._evidence.outputs)
         share = error_share(self._playbook.error_rate, "recall_loss", among)
-        sequence = DifferenceSequence(caught)
-        check = self._limited("recall_loss", sequence, RECALL, bounds, share=share)
+        check = self._limited("recall_loss", DifferenceSequence(caught), RECALL, bounds, share)
         open_ = doubt(self._labelling, self._gate, self._playbook.error_rate)
         if self._wanted or open_ is None or check.outcome is not Outcome.INCONCLUSIVE:
             return check
@@ -106,7 +107,7 @@ class _Quality:
             quality.standard_error,
             quality.positives,
             _PLANNED,
-        )
+        ).scaled(self._independent)
         return self._limited("average_precision_loss", sequence, _PRECISION, Bounds(loss, loss))
 
     def _segments(self) -> Iterator[Check]:
@@ -123,7 +124,7 @@ class _Quality:
             loss = -gate.advance.segment_recall_loss
             check = LimitCheck(
                 "segment_recall_loss",
-                DifferenceSequence(each.caught),
+                DifferenceSequence(each.caught, self._independent),
                 RECALL,
                 each.caught.pairs,
                 self._quality.labelled,
@@ -147,6 +148,7 @@ class _Quality:
         value = sequence.value
         lost = value is not None and value < bounds.advance
         lost = lost and (sequence.below(0, error_rate / 2) or self._is_told(name))
+        by_unit, fails_by = unit_recall(quality.by_unit) if share else (None, None)
         check = LimitCheck(
             name,
             sequence,
@@ -157,6 +159,9 @@ class _Quality:
             output=self._output.name,
             rolls_back=share is not None,
             required=self._wanted or lost,
+            by_unit=by_unit,
+            units=by_unit.units if by_unit else 0,
+            fails_by=fails_by,
         ).answer(error_rate, share)
         wanted = self._gate.advance.min_positives
         few = quality.positives < wanted
@@ -174,6 +179,12 @@ class _Quality:
                 required=self._wanted or (lost and not isinstance(sequence, NormalSequence)),
             )
         return check
+
+    @property
+    def _independent(self) -> float:
+        """Return the share of positives that count where those of a unit are alike."""
+        by_unit = self._quality.by_unit
+        return 1 / (by_unit.alike * max(1.0, by_unit.design_effect)) if by_unit else 1.0
 
     def _is_told(self, name: str) -> bool:
         """Say whether an estimate alone holds: nothing else shows quality, and it is of enough."""

@@ -2,8 +2,13 @@
 
 from typing import Final
 
-from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms
-from flags.gate.sequences import ConfidenceSequence, RatioSequence, WorstCaseRatio
+from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms, UnitRecall
+from flags.gate.sequences import (
+    ConfidenceSequence,
+    MeanSequence,
+    RatioSequence,
+    WorstCaseRatio,
+)
 
 INDEPENDENT: Final = 1.2
 """Design effect of flips up to which blocks of a unit count as independent to roll back."""
@@ -35,6 +40,18 @@ def unit_sequences(
     by_unit = RatioSequence(units.alarms, 1 / max(1.0, units.design_effect))
     alike = units.design_effect > INDEPENDENT
     return by_unit, RatioSequence(units.once if alike else units.alarms)
+
+
+def unit_recall(found: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequence | None]:
+    """Return what advances and what rolls back of recall by unit, likewise.
+
+    A unit counts with the share of its own positives, so nothing is assumed within a block.
+    """
+    if found is None:
+        return None, None
+    by_unit = MeanSequence(found.shares, -1.0, 1 / max(1.0, found.design_effect))
+    alike = found.design_effect > INDEPENDENT
+    return by_unit, MeanSequence(found.once if alike else found.shares, -1.0)
 
 
 def unit_count(units: UnitAlarms | None) -> int:

@@ -14,6 +14,8 @@ from flags.gate.evidence import (
     Labelling,
     Paired,
     SegmentAlarms,
+    UnitRecall,
+    UnitShare,
 )
 from flags.gate.selection import Selection, selection
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
@@ -175,6 +177,93 @@ def test_labels_that_come_rather_for_one_side_s_answers_hold(
     assert check(found, "label_coverage_gap").outcome is Outcome.FAIL
     by_chance = replace(known, coverage_p=0.2)
     assert verdict(at(step, labelling=by_chance), step).decision is Decision.ADVANCE
+
+
+# --- labels by unit -------------------------------------------------------------------------------
+
+
+def in_bursts(caught: Paired, burst: int, effect: float = 1.0) -> UnitRecall:
+    """Let the positives of a unit be wholly alike."""
+    same, lost, gained = caught.both + caught.neither, caught.primary_only, caught.candidate_only
+    shares = tuple(
+        UnitShare(share, n // burst) for share, n in ((-1.0, lost), (0.0, same), (1.0, gained))
+    )
+    return UnitRecall(shares, shares, burst, effect)
+
+
+@pytest.mark.parametrize(("burst", "outcome"), [(1, "fail"), (2, "fail"), (100, "inconclusive")])
+def test_recall_rolls_back_by_units_alone(burst: int, outcome: str) -> None:
+    """Eight bursts of a hundred are eight pieces of evidence."""
+    of = quality(LOST, by_unit=in_bursts(LOST, burst))
+    found = verdict(at(CANARY_10, **{**labelled(LOST), "quality": of}), CANARY_10)
+    recall = check(found, "recall_loss")
+    assert recall.outcome == outcome
+    assert recall.rolls_back
+    if burst > 1:
+        assert "units=" in recall.reason
+        assert found.decision is (Decision.ROLLBACK if outcome == "fail" else Decision.HOLD)
+
+
+def test_recall_passes_only_if_requests_and_units_show_it() -> None:
+    kept = Paired(800, 20, 20, 160)
+    for burst, outcome in ((1, Outcome.PASS), (2, Outcome.PASS), (20, Outcome.INCONCLUSIVE)):
+        of = quality(kept, by_unit=in_bursts(kept, burst))
+        found = verdict(at(RAMP_50, **{**labelled(kept), "quality": of}), RAMP_50)
+        assert check(found, "recall_loss").outcome is outcome
+    few_lose_all = UnitRecall((UnitShare(-1.0, 30), UnitShare(0.0, 70)), (), 10.0, 1.0)
+    of = quality(kept, by_unit=few_lose_all)
+    found = verdict(at(RAMP_50, **{**labelled(kept), "quality": of}), RAMP_50)
+    assert found.decision is not Decision.ADVANCE
+    assert "units=100" in check(found, "recall_loss").reason
+
+
+def test_a_unit_that_loses_block_after_block_counts_once_to_roll_back() -> None:
+    one = UnitRecall((UnitShare(-1.0, 300), UnitShare(0.0, 300)), (UnitShare(-0.5, 2),), 1.0, 300.0)
+    found = verdict(
+        at(CANARY_10, **{**labelled(LOST), "quality": quality(LOST, by_unit=one)}), CANARY_10
+    )
+    assert check(found, "recall_loss").outcome is Outcome.INCONCLUSIVE
+    apart = replace(one, design_effect=1.0)
+    found = verdict(
+        at(CANARY_10, **{**labelled(LOST), "quality": quality(LOST, by_unit=apart)}), CANARY_10
+    )
+    assert found.decision is Decision.ROLLBACK
+
+
+def test_average_precision_segments_and_weighted_recall_count_bursts_as_one() -> None:
+    kept = Paired(800, 20, 20, 160)
+    web = SegmentAlarms("channel", "web", Paired(900, 50, 50, 90_000), kept)
+    near = Interval(-0.005, -0.015, 0.005)
+    for burst, outcome in ((1, Outcome.PASS), (20, Outcome.INCONCLUSIVE)):
+        of = quality(
+            kept,
+            by_unit=in_bursts(kept, burst),
+            average_precision_difference=near,
+            standard_error=0.004,
+        )
+        found = verdict(
+            at(RAMP_50, **{**labelled(kept), "quality": of, "segments": [web]}), RAMP_50
+        )
+        for name in ("average_precision_loss", "segment_recall_loss"):
+            assert check(found, name).outcome is outcome
+    alarms = Paired(9_000, 1_000, 1_000, 400_000)
+    many = Paired(8_000, 200, 200, 1_600)
+    shares = (1.0, 1.0, 1.0, 0.5)
+    for burst, outcome in ((1, Outcome.PASS), (100, Outcome.INCONCLUSIVE)):
+        of = quality(many, by_unit=in_bursts(many, burst))
+        changes = {**labelled(many, alarms, shares=shares), "quality": of}
+        found = verdict(at(RAMP_50, **changes), RAMP_50)
+        recall = check(found, "recall_loss")
+        assert "weighted" in recall.reason
+        assert recall.outcome is outcome
+
+
+def test_young_labels_of_a_burst_exclude_no_loss() -> None:
+    kept = Paired(120, 5, 5, 40)
+    for alike, decision in ((1.0, Decision.ADVANCE), (20.0, Decision.HOLD)):
+        young = replace(labelling(caught=kept, young=True), alike=alike)
+        found = verdict(at(SHADOW, quality=None, labelling=young), SHADOW)
+        assert found.decision is decision
 
 
 # --- labels that are too young, and of no pair ----------------------------------------------------

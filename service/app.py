@@ -23,6 +23,8 @@ def decide(decision: FraudDecision, thresholds: Mapping[str, float]) -> FraudDec
 PLACEMENT = os.environ.get("PLACEMENT", "embedded")
 IS_REMOTE = PLACEMENT == "remote"
 """Whether v2 is a deployment of its own, at CANDIDATE_URL."""
+IS_BATCHED = os.environ.get("SHADOW_BATCH") == "1"
+"""Whether v2's shadows are scored in batches; not by a v2 that only HTTP reaches."""
 
 FraudDetector = migrate(
     primary=FraudV1,
@@ -33,6 +35,7 @@ FraudDetector = migrate(
     segments={"period": period},
     features=["tx_amount"],
     decide=decide,
+    shadow_batch={"predict": "predict_many"} if IS_BATCHED else None,
     placement=None if IS_REMOTE else PLACEMENT,
     workers=int(os.environ.get("API_WORKERS", "1")),
     name="FraudDetector",

@@ -1,6 +1,7 @@
 """A fraud model as it is deployed: its classifier and its alarm threshold."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, Self, cast
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from service.schema import FraudDecision, Transaction, to_row
+from service.schema import FraudDecision, Transaction, to_rows
 
 V1: Final = "fraud-v1"
 V2: Final = "fraud-v2"
@@ -44,13 +45,20 @@ class FraudModel:
 
     def decide(self, transaction: Transaction) -> FraudDecision:
         """Return the probability of fraud, and an alarm where it reaches the threshold."""
+        return self.decide_many([transaction])[0]
+
+    def decide_many(self, transactions: Sequence[Transaction]) -> list[FraudDecision]:
+        """Return the decision on each transaction."""
         _one_openmp_thread()
-        probability = float(self.classifier.predict_proba(to_row(transaction))[0, 1])
-        return FraudDecision(
-            fraud_probability=probability,
-            alarm=probability >= self.threshold,
-            threshold=self.threshold,
-        )
+        probabilities = self.classifier.predict_proba(to_rows(transactions))[:, 1].tolist()
+        return [
+            FraudDecision(
+                fraud_probability=probability,
+                alarm=probability >= self.threshold,
+                threshold=self.threshold,
+            )
+            for probability in probabilities
+        ]
 
 
 def _one_openmp_thread() -> None:

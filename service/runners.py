@@ -48,3 +48,7 @@ class FraudV2:
         the alarm threshold stored with the model.
         """
         return self.model.decide(transaction)
+
+    def predict_many(self, transactions: list[Transaction]) -> list[FraudDecision]:
+        """Decide on many: how gathered shadows are scored, at a fraction of the price."""
+        return self.model.decide_many(transactions)

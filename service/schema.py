@@ -4,7 +4,7 @@ The features are those of the Fraud Detection Handbook (Le Borgne, Siblini, Lebi
 2022, chapter 3, "Baseline feature transformation"); a field is its column's name in lower case.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -124,6 +124,6 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType({name: name.upper() for nam
 _features_of = attrgetter(*FEATURES)
 
 
-def to_row(transaction: Transaction) -> NDArray[np.float64]:
-    """Return the features as the model's input: float64, shape (1, 15), order of `FEATURES`."""
-    return np.array([_features_of(transaction)], dtype=np.float64)
+def to_rows(transactions: Iterable[Transaction]) -> NDArray[np.float64]:
+    """Return the features as the model's input: float64, shape (n, 15), order of `FEATURES`."""
+    return np.array([_features_of(each) for each in transactions], dtype=np.float64)

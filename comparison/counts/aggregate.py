@@ -26,6 +26,7 @@ from comparison.counts.outputs import (
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
     StepPairs,
+    batch_counts,
     block_duration_counts,
     duration_counts,
     feature_counts,
@@ -130,6 +131,7 @@ def aggregate(
         label_columns=tuple(filter(is_label, joined.table.columns)) if joined else (),
         unit_failures=failures_by_unit(step) if volume.units else None,
         drawn=drawn_counts(own),
+        batched=batch_counts(step),
     )
 
 

@@ -126,6 +126,22 @@ def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:
     return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
 
 
+def batch_counts(step: ir.Table) -> tuple[int, int] | None:
+    """Return (differing, all) of the shadows that were scored in a batch and by themselves.
+
+    None where none was scored in a batch.
+    """
+    if "shadow_batch" not in step.columns:
+        return None
+    batched = with_columns(step, ["batch_agrees"], "boolean").filter(_.shadow_batch > 1)
+    counts = fetched(count_by(batched, agrees=_.batch_agrees), {"agrees": "boolean"})
+    if counts.empty:
+        return None
+    known = counts[counts["agrees"].notna()]
+    differ = ~known["agrees"].astype(bool)
+    return int(known.loc[differ, "n"].sum()), int(known["n"].sum())
+
+
 def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
     """Count the pairs by the bin of each feature that has edges; -1 where it is missing."""
     tables = []

@@ -163,5 +163,7 @@ class Aggregates:
     drawn: tuple[int, int] | None = None
     """(Given to the candidate, all) of the units that the flag draws; None where it draws
     requests."""
+    batched: tuple[int, int] | None = None
+    """(Differing, all) of the shadows scored in a batch and by themselves too; None: none was."""
     label_columns: tuple[str, ...] = ()
     """Columns of the labels that were given."""

@@ -34,6 +34,7 @@ def integrity(
         active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
         noise=_noise(aggregates.noise),
         drawn=Count(*aggregates.drawn) if aggregates.drawn else None,
+        batched=None if aggregates.batched is None else Count(*aggregates.batched),
         models={side: by_value(counted, f"{side}_model") for side in SIDES},
         open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
     )

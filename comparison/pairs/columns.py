@@ -220,7 +220,13 @@ _UNIT_COLUMNS: Final = {
 
 _PROMPT: Final = {attributes.INPUT_MESSAGES: Column("prompt", CONTENT)}
 
-_OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS, **_PROMPT}
+_SHADOW_COLUMNS: Final = {
+    attributes.SHADOW_BATCH: Column("shadow_batch", COUNT),
+    attributes.SHADOW_AGREES: Column("batch_agrees", TRUTH),
+}
+"""The columns of shadows scored in batches, which only frames with such pairs have."""
+
+_OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS, **_PROMPT, **_SHADOW_COLUMNS}
 
 _NAMED: Final = {
     column.name: column

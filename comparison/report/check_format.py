@@ -40,6 +40,7 @@ _UNITS: Final[dict[str, Write]] = {
     "completeness": percent,
     "worker_ends": percent,
     "noise": percent,
+    "batch_disagreement": percent,
     "sample_ratio_p": percent,
     "shed_rate": percent,
     "unscored": percent,

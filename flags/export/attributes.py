@@ -54,6 +54,16 @@ WORKER_ID: Final = "migration.worker.id"
 SEQUENCE: Final = "migration.sequence"
 """1, 2, 3, ... per worker, given when the pair is made: a gap is a lost pair."""
 
+# --- how the shadow was scored ----------------------------------------------------------------
+SHADOW_BATCH: Final = "migration.shadow.batch"
+"""Shadows that were scored in one call, this one among them; 1 of one that was alone. Absent where
+shadows are scored one at a time."""
+SHADOW_AGREES: Final = "migration.shadow.batch_agrees"
+"""Of a shadow that was scored by itself as well, and whose duration that is: whether both ways came
+to the same."""
+SHADOW_BATCH_ERROR: Final = "migration.shadow.batch_error"
+"""Exception type of the call for many: the shadow was scored by itself after it."""
+
 # --- worker records ---------------------------------------------------------------------------
 WORKER_EVENT: Final = "migration.worker.event"
 """`start` or `stop`."""
@@ -75,7 +85,8 @@ OUTCOME_SEQUENCE: Final = "migration.outcome.sequence"
 STATUS: Final = "status"
 """`ok`, `error`, `timeout`, `shed` or `skipped`."""
 DURATION: Final = "duration"
-"""Seconds from the start of the side's call to its answer; of a stream, all its items."""
+"""Seconds from the start of the side's call to its answer; of a stream, all its items. Absent of a
+shadow that was scored in a batch alone."""
 MODEL: Final = "model"
 SIDE_ERROR: Final = "error"
 """Exception type, never its message: messages may quote the input."""

@@ -203,6 +203,11 @@ def pair_attributes(pair: Pair, worker: str, sequence: int) -> dict[str, str | b
     }
     for side in Side:
         _observe(values, side, pair.observation(side))
+    for seen in (pair.primary, pair.candidate):
+        if (batched := seen.batched) is not None:
+            values[names.SHADOW_BATCH] = batched.size
+            values[names.SHADOW_AGREES] = batched.agrees
+            values[names.SHADOW_BATCH_ERROR] = batched.error
     for name, segment in pair.segments.items():
         values[f"{names.SEGMENT}.{name}"] = segment
     for name, feature in pair.features.items():

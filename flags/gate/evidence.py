@@ -133,6 +133,8 @@ class Integrity:
     """Units of the flag's sticky field that it gave to the candidate; None: it draws requests."""
     thresholds_since: datetime | None = None
     """Since when the present thresholds are in force, if earlier ones count too; else None."""
+    batched: Count | None = None
+    """Of the shadows scored in a batch and by themselves too, those that differ; None: none was."""
     open_ends: tuple["OpenEnd", ...] | None = None
     """Workers of the window that run no more and left no end; None where that is not known."""
 

@@ -32,14 +32,15 @@ def isolated(call: Call) -> Call | Exception:
     """Return `call` with arguments of its own, or why they cannot be copied."""
     try:
         return Call(
-            tuple(_copied(value) for value in call.args),
-            {name: _copied(value) for name, value in call.kwargs.items()},
+            tuple(copied(value) for value in call.args),
+            {name: copied(value) for name, value in call.kwargs.items()},
         )
     except Exception as error:
         return error
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """Return `value` if nothing can change it, else a copy; raises what copying raises."""
     if isinstance(value, _IMMUTABLE):
         return value
     # A flat model of numbers and strings, the usual input, needs no deep copy.

@@ -37,6 +37,18 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Batched:
+    """How a shadow was scored that could be scored together with others, in one call."""
+
+    size: int
+    """Shadows in the call; 1 of one that was alone."""
+    agrees: bool | None = None
+    """Of one that was scored singly as well: whether both ways came to the same."""
+    error: str | None = None
+    """Exception type of the call, which failed: each was scored singly after it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One side on one request."""
 
@@ -47,7 +59,8 @@ class Observation:
     decisions: Mapping[str, bool] = field(default_factory=dict)
     """`score >= threshold`, for the outputs that have a threshold."""
     duration: float | None = None
-    """Seconds that the model took, its place in the queue not counted; None if never begun.
+    """Seconds that the model took, its place in the queue not counted; None if never begun, or if
+    it was scored in a batch.
 
     Of a stream, all its items together: the time in which its reader takes an item is left out.
     """
@@ -57,6 +70,8 @@ class Observation:
     """Exception type; never its message, which may quote the input."""
     content: Content | None = None
     """Of a stream, or of an answer of bytes."""
+    batched: Batched | None = None
+    """Of a shadow whose API is scored in batches."""
 
 
 @dataclass(frozen=True, slots=True)

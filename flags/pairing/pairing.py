@@ -17,6 +17,7 @@ from flags.pairing.limits import Limits
 from flags.pairing.observation import Content, Pair, PairSink, Status
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call, Scored, Scorer, raisable
+from flags.pairing.shadow_batch import ShadowBatch
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.pairing.tuning import Tuning
 from flags.pairing.unit import RequestUnits, Units
@@ -93,10 +94,12 @@ class Pairing:
         tuning: Tuning | None = None,
         measure: Measure | None = None,
         units: Units | None = None,
+        batch: ShadowBatch | None = None,
     ) -> None:
         """Pair both scorers' sides; `measure` says what an answer of bytes holds.
 
-        Without `units`, each request is recorded as one of its own.
+        Without `units`, each request is recorded as one of its own. With a `batch`, the candidate's
+        shadows are scored in that.
         """
         self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self._assign = assign
@@ -106,6 +109,7 @@ class Pairing:
         self._tuning = tuning or Tuning((), None)
         self._measure = measure
         self._units = units
+        self._batch = batch
         self._shadows = 0
         self._unfinished: set[asyncio.Task[None]] = set()
 
@@ -203,9 +207,18 @@ class Pairing:
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
+            if side is Side.CANDIDATE and self._batch is not None:
+                return await self._batched(request, assignment, self._batch)
             return await self._score(request, side, assignment, shadow=True, position=position)
         finally:
             self._shadows -= 1
+
+    async def _batched(
+        self, request: Request, assignment: Assignment, batch: ShadowBatch
+    ) -> Scored:
+        limit = self._limits.of(Side.CANDIDATE, shadow=True)
+        tuned = self._tuning.thresholds(assignment.payload)
+        return await batch.score(request.request_id, request.candidate, limit, tuned)
 
     async def _no_longer_needed(
         self, insurance: "asyncio.Task[Scored]", position: QueuePosition

@@ -145,28 +145,35 @@ class Scorer:
 
         An exception in place of a call, one that could not be made, is the side's error.
         """
+        outcome = await self.result(call, limit, position=position)
+        return outcome if isinstance(outcome, Scored) else await self.read(outcome, thresholds)
+
+    async def result(
+        self, call: Call | Exception, limit: float | None, *, position: QueuePosition | None = None
+    ) -> CallResult | Scored:
+        """Return the end of `call`, not read yet, or what became of one without an answer."""
         if isinstance(call, Exception):
-            return self._failed(Status.ERROR, call, None)
+            return self.failed(Status.ERROR, call, None)
         position = position or QueuePosition()
         current_position.set(position)
         if self._is_async:
             outcome = await self._await(call, limit)
         elif limit is not None and self._threads.all_stuck:
-            return self._failed(Status.SHED, SideStuckError(f"the {self.side} hangs"), None)
+            return self.failed(Status.SHED, SideStuckError(f"the {self.side} hangs"), None)
         else:
             outcome = await self._await_thread(call, limit)
         if outcome is None:
             return self.given_up(limit, position)
         if outcome.error is not None:
-            return self._failed(Status.ERROR, outcome.error, outcome.duration)
-        return await self._read(outcome, thresholds or {})
+            return self.failed(Status.ERROR, outcome.error, outcome.duration)
+        return outcome
 
     def given_up(self, limit: float | None, position: QueuePosition) -> Scored:
         """Return the observation of a call that had not ended within `limit` seconds."""
         if position.in_line:
-            return self._failed(Status.SHED, busy(self.side, limit), None)
+            return self.failed(Status.SHED, busy(self.side, limit), None)
         error = TimeoutError(f"the {self.side} took longer than {limit} s")
-        return self._failed(Status.TIMEOUT, error, limit)
+        return self.failed(Status.TIMEOUT, error, limit)
 
     def not_scored(self, status: Status) -> Scored:
         """Return the observation of a call that was shed or skipped."""
@@ -202,8 +209,11 @@ class Scorer:
         self._threads.abandon(running)
         return None
 
-    async def _read(self, outcome: CallResult, tuned: Mapping[str, float]) -> Scored:
-        scored = self._observed(outcome, tuned)
+    async def read(
+        self, outcome: CallResult, thresholds: Mapping[str, float] | None = None
+    ) -> Scored:
+        """Return the observation of a call that has ended well."""
+        scored = self._observed(outcome, thresholds or {})
         if not scored.ok:
             return scored
         try:
@@ -216,7 +226,7 @@ class Scorer:
                 sent = await self._render(scored.answer)
             return Scored(scored.observation, sent)
         except Exception as error:
-            return self._failed(Status.ERROR, error, outcome.duration)
+            return self.failed(Status.ERROR, error, outcome.duration)
 
     def _observed(self, outcome: CallResult, tuned: Mapping[str, float]) -> Scored:
         answer = outcome.value
@@ -227,7 +237,7 @@ class Scorer:
             thresholds = {**self._reading.thresholds(answer), **tuned}
         except Exception as error:
             if self._unreadable_is_error:
-                return self._failed(Status.ERROR, error, outcome.duration)
+                return self.failed(Status.ERROR, error, outcome.duration)
             return Scored(
                 Observation(
                     Status.OK,
@@ -249,7 +259,8 @@ class Scorer:
             answer,
         )
 
-    def _failed(self, status: Status, error: BaseException, duration: float | None) -> Scored:
+    def failed(self, status: Status, error: BaseException, duration: float | None) -> Scored:
+        """Return the observation of a call that came to no answer."""
         observation = Observation(
             status, duration=duration, model=self.tag, error=type(error).__name__
         )

@@ -45,6 +45,11 @@ class AdvanceLimits(Part):
     noise: Share = Field(
         0.0, description="Share of pairs of the same model twice whose scores differ, at most."
     )
+    batch_disagreement: Share = Field(
+        0.02,
+        description="Of the shadows scored in a batch and by themselves too, the share whose "
+        "scores or decisions differ, at most.",
+    )
     shed_rate: Share = Field(0.01, description="Share of pairs with a side that was shed, at most.")
     silence: Share = Field(
         0.25, description="Share of the hold time without pairs just now, at most."

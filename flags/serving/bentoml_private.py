@@ -51,6 +51,9 @@ try:
     from bentoml._internal.log import configure_server_logging
     from bentoml._internal.models import ModelStore
 
+    # How inputs of a `batchable` API become one, and their answers several.
+    from bentoml._internal.runner.container import AutoContainer
+
     # Cookies that a side sets through its context.
     from bentoml._internal.utils.http import Cookie, set_cookies
 
@@ -65,6 +68,7 @@ except ImportError as error:
 __all__ = [
     "ALL_SERDE",
     "APIMethod",
+    "AutoContainer",
     "BentoMLContainer",
     "Cookie",
     "IODescriptor",

@@ -15,6 +15,7 @@ from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units, UnitSpec, default_key
 from flags.serving.api_contract import own_apis, shared_apis
+from flags.serving.batch_method import batch_methods
 from flags.serving.bentoml_private import APIMethod, get_current_service
 from flags.serving.environment import (
     check_environments,
@@ -64,6 +65,7 @@ def migrate(
     max_request_bytes: int | None = None,
     decide: Decide | None = None,
     shadow_tasks: bool = False,
+    shadow_batch: Mapping[str, str] | None = None,
     provider: ProviderFactory | None = None,
     settings: Settings | None = None,
     **config: Any,
@@ -85,9 +87,10 @@ def migrate(
     413.
     `decide(answer, thresholds)` returns the candidate's answer decided at other thresholds, those
     that the flag's payload carries. With `shadow_tasks`, background tasks of the candidate's
-    shadow calls run as well. `provider` makes another OpenFeature provider than the
-    settings name. `config` is the configuration of the new service, as for `bentoml.service`; the
-    rest comes from the primary.
+    shadow calls run as well. `shadow_batch` names, by API, a method of the candidate over a list of
+    its inputs, by which gathered shadows are scored in one call.
+    `provider` makes another OpenFeature provider than the settings name. `config` is the
+    configuration of the new service, as for `bentoml.service`; the rest comes from the primary.
 
     Raises ApiMismatchError naming route and difference where the candidate lacks an API of the
     primary or has another schema, ReadingError where `score`, `unit` and the like cannot be
@@ -112,6 +115,13 @@ def migrate(
         check_environments(primary, candidate, placed)
     note_given(services.values())
     send_on(settings)
+    batches = batch_methods(
+        shadow_batch or {},
+        shared,
+        services.get(Side.CANDIDATE),
+        over_http=placed is Placement.RUNNERS,
+        shadow_tasks=shadow_tasks,
+    )
     plan = Plan(
         flag=flag,
         primary=primary,
@@ -124,6 +134,7 @@ def migrate(
         provider=provider,
         decide=decide,
         shadow_tasks=shadow_tasks,
+        batches=batches if settings.shadow_single < 1 else {},
     )
     service: Service[Any] = bentoml.service(
         service_class=MigratedService,

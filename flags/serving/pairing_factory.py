@@ -10,6 +10,7 @@ from flags.pairing.assignment import Assign, FlagAssignment, Side
 from flags.pairing.observation import PairSink
 from flags.pairing.pairing import Pairing
 from flags.pairing.scorer import Accept, Scorer, Tag
+from flags.pairing.shadow_batch import ShadowBatch
 from flags.pairing.shadow_schedule import ShadowSchedule
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.pairing import StreamPairing
@@ -62,17 +63,31 @@ class PairingFactory:
     def _answering(
         self, planned: PlannedApi, assign: Assign, sink: PairSink, tuning: Tuning
     ) -> Pairing:
+        candidate = self._scorer(Side.CANDIDATE, planned)
         return Pairing(
             self._scorer(Side.PRIMARY, planned),
-            self._scorer(Side.CANDIDATE, planned),
+            candidate,
             assign=assign,
             reading=planned.reading,
             sink=sink,
             limits=self._plan.settings.limits,
             units=self._plan.units,
             tuning=tuning,
+            batch=self._batch(planned, candidate),
             measure=measure if is_binary(planned.shared.primary.output_spec) else None,
         )
+
+    def _batch(self, planned: PlannedApi, candidate: Scorer) -> ShadowBatch | None:
+        method = self._plan.batches.get(planned.shared.primary.name)
+        if method is None:
+            return None
+        model = self._sides[Side.CANDIDATE].batch_model(method)
+        settings = self._plan.settings
+        many = Scorer(Side.CANDIDATE, model, planned.reading, threads=self._threads[Side.CANDIDATE])
+        most = settings.shadow_concurrency // 2
+        if method.own is not None and method.own.batchable:
+            most = min(most, method.own.max_batch_size)
+        return ShadowBatch(candidate, many, method, most=most, single=settings.shadow_single)
 
     def _streaming(self, planned: PlannedApi, assign: Assign, sink: PairSink) -> StreamPairing:
         return StreamPairing(

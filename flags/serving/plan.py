@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bentoml import Service
@@ -15,6 +15,7 @@ from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units
 from flags.serving.api_contract import SharedApi
+from flags.serving.batch_method import BatchMethod
 from flags.serving.bentoml_private import APIMethod, is_iterator_type
 from flags.serving.isolated.environment import OwnEnvironment
 from flags.serving.remote.address import Remote
@@ -51,6 +52,8 @@ class Plan:
     units: Units
     provider: ProviderFactory | None = None
     decide: Decide | None = None
+    batches: Mapping[str, BatchMethod] = field(default_factory=dict)
+    """The candidate's methods over many inputs, by the API whose shadows they score."""
     shadow_tasks: bool = False
     """Whether background tasks of the candidate's shadow calls run."""
 

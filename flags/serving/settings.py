@@ -140,6 +140,13 @@ class Settings(BaseSettings):
         description="Seconds for which shadows gather, to be scored one after the other between "
         "two answers. 0, and always with `runners`: each on its own, once its answer has left.",
     )
+    shadow_single: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of the shadows, of an API with a `shadow_batch`, that are scored by "
+        "themselves as well: their durations are the candidate's, and both ways must agree.",
+    )
     candidate_start_timeout: float = Field(
         60.0,
         gt=0,

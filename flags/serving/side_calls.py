@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import bentoml
 import pydantic
@@ -20,15 +20,11 @@ from flags.serving.api_contract import SharedApi
 from flags.serving.http.middleware import IDENTITY, afterwards
 from flags.serving.http.request_files import RequestFiles
 from flags.serving.http.request_identity import RequestIdentity
-from flags.serving.sides.context import SideContext
+from flags.serving.sides.context import CONTEXT, SideContext
 from flags.serving.sides.placement import Placement
 
 Contexts = Mapping[Side, SideContext]
 """What each side that takes a context sees of the request, and sets on its response."""
-
-CONTEXT: Final = "bentoml_flags_context"
-"""Keyword under which a side in other processes gets its context, whether its API takes one or not:
-it says what the call is to that process."""
 
 
 class SideCalls:

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -69,14 +69,13 @@ class MigrationWorker:
         self.is_started = False
         """Whether it answers: not where a service is instantiated without being served."""
         self._schedule = _shadow_schedule(plan)
-        arrived = AnswerSent if self._schedule is None else self._schedule.arrived
         self._calls = {
             name: SideCalls(
                 name,
                 planned.shared,
                 plan.placement,
                 plan.services,
-                arrived,
+                _arrived(plan, name, self._schedule),
                 shadow_tasks=plan.shadow_tasks,
             )
             for name, planned in plan.apis.items()
@@ -282,13 +281,24 @@ async def _items(stream: SideStream, *, encoded: bool) -> AsyncGenerator[Any, No
 
 
 def _shadow_schedule(plan: Plan) -> ShadowSchedule | None:
-    """Return where shadows gather; those of other processes over HTTP do not.
-
-    They take little of the processor here, and their server batches, and sheds.
-    """
+    """Return where shadows gather, if some do."""
     settings = plan.settings
-    over_http = plan.placement is Placement.RUNNERS or Side.CANDIDATE not in plan.services
-    if over_http or not settings.shadow_interval:
+    if not settings.shadow_interval or (_is_over_http(plan) and not plan.batches):
         return None
     # Half of them, so that as many can gather while these are scored.
     return ShadowSchedule(settings.shadow_interval, most=max(1, settings.shadow_concurrency // 2))
+
+
+def _is_over_http(plan: Plan) -> bool:
+    return plan.placement is Placement.RUNNERS or Side.CANDIDATE not in plan.services
+
+
+def _arrived(plan: Plan, api: str, schedule: ShadowSchedule | None) -> Callable[[], AnswerSent]:
+    """Return when the shadows of `api` begin; those of other processes over HTTP do not gather.
+
+    They take little of the processor here, and their server batches, and sheds. For a method that
+    takes many, they gather wherever they are scored.
+    """
+    if schedule is None or (_is_over_http(plan) and api not in plan.batches):
+        return AnswerSent
+    return schedule.arrived

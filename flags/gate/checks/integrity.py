@@ -12,6 +12,12 @@ from flags.playbook.durations import duration_text
 from flags.playbook.model import AdvanceLimits, Playbook, Step
 
 _SHED: Final = Wording("{figure} of the pairs have a side that was shed", percent, " %")
+_BATCHES: Final = Wording(
+    "{figure} of the shadows scored both in a batch and by themselves differ",
+    percent,
+    " %",
+    wanted="shadows scored both ways",
+)
 
 
 def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
@@ -28,6 +34,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         yield _thresholds(evidence, evidence.integrity.thresholds_since)
     if evidence.integrity.noise is not None:
         yield _noise(evidence, limits)
+    if (batched := evidence.integrity.batched) is not None:
+        yield _batches(batched, playbook, limits)
     yield _sample_ratio(evidence, playbook, limits)
     shed = evidence.health.shed
     yield LimitCheck(
@@ -218,6 +226,18 @@ def _noise(evidence: Evidence, limits: AdvanceLimits) -> Check:
         f"{percent(limits.noise)} %",
         figure=noise.rate,
         limit=limits.noise,
+    )
+
+
+def _batches(both: Count, playbook: Playbook, limits: AdvanceLimits) -> Check:
+    """Ask whether shadows scored in batches stand for what would answer."""
+    if not both.total:
+        reason = "shadows were scored in batches, and none by itself too: see SHADOW_SINGLE"
+        return plain("batch_disagreement", Outcome.INCONCLUSIVE, 0, reason)
+    limit = Bounds(limits.batch_disagreement, limits.batch_disagreement)
+    n = both.total
+    return LimitCheck("batch_disagreement", ShareSequence(both), _BATCHES, n, n, high=limit).answer(
+        playbook.error_rate
     )
 
 

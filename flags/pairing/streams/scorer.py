@@ -55,7 +55,7 @@ class StreamScorer(Scorer):
     def begun(self, stream: SideStream) -> Scored:
         """Return what is known of a stream at its first item, or of one that has none."""
         if stream.status is not Status.OK and stream.error is not None:
-            return self._failed(stream.status, stream.error, stream.seconds)
+            return self.failed(stream.status, stream.error, stream.seconds)
         return Scored(Observation(Status.OK, model=self.tag), stream)
 
     async def ended(self, stream: SideStream) -> Scored:
@@ -69,7 +69,7 @@ class StreamScorer(Scorer):
 
     def _read_whole(self, stream: SideStream) -> Scored:
         if stream.status is not Status.OK:
-            return self._failed(stream.status, stream.error or RuntimeError(), stream.seconds)
+            return self.failed(stream.status, stream.error or RuntimeError(), stream.seconds)
         error: Exception | BaseException | None = stream.error
         if error is None:
             try:

@@ -23,6 +23,7 @@ from flags.serving.isolated.messages import (
     CANCEL,
     LOADED,
     READINESS,
+    BatchMessage,
     CallMessage,
     CloseMessage,
     NextItemMessage,
@@ -104,7 +105,9 @@ class Host:
                 continue
             if isinstance(message, ServedMessage):
                 self._loop.call_soon_threadsafe(self._left_behind.served, message.key)
-            elif isinstance(message, str) or message.api in self._async:
+            elif isinstance(message, BatchMessage) and not message.is_async:
+                self._answer_batch(number, message)
+            elif isinstance(message, str | BatchMessage) or message.api in self._async:
                 self._loop.call_soon_threadsafe(self._begin, number, message)
             elif isinstance(message, CallMessage):
                 self._answer(number, message)
@@ -125,6 +128,26 @@ class Host:
             if isinstance(outcome.value, Response):
                 outcome = self._carried(outcome)
         self._send(number, outcome, context, tasks)
+
+    def _answer_batch(self, number: int, asked: BatchMessage) -> None:
+        try:
+            method, call = self._batch(asked)
+        except Exception as error:
+            self._send(number, CallResult(None, error, None))
+            return
+        with asked.traced.attached():
+            outcome = guard(method, call)
+        self._send(number, outcome)
+
+    def _batch(self, asked: BatchMessage) -> tuple[Callable[..., Any], Call]:
+        spec = self._service.apis[asked.api].input_spec
+        joined = asked.joined
+        if isinstance(joined, list):
+            joined = [
+                each.restored(spec) if isinstance(each, InputState) else each for each in joined
+            ]
+        member = getattr(self._instance, asked.method)
+        return getattr(member, "local", member), Call((joined,))
 
     def _carried(self, outcome: CallResult) -> CallResult:
         """Return the end of a call with its response as it can travel."""
@@ -175,6 +198,11 @@ class Host:
     async def _answer_async(self, number: int, message: Any) -> None:
         if message == READINESS:
             self._send(number, await guard_async(self._is_ready, Call()))
+            return
+        if isinstance(message, BatchMessage):
+            method, call = self._batch(message)
+            with message.traced.attached():
+                self._send(number, await guard_async(method, call))
             return
         if isinstance(message, NextItemMessage):
             stream = self._stream(message)

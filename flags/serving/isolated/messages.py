@@ -26,6 +26,18 @@ class CallMessage(NamedTuple):
     traced: Traced
 
 
+class BatchMessage(NamedTuple):
+    """One call of a method that takes many inputs, as it travels."""
+
+    api: str
+    """Whose inputs they are."""
+    method: str
+    joined: Any
+    """The list of inputs, or what they are joined to."""
+    is_async: bool
+    traced: Traced
+
+
 class NextItemMessage(NamedTuple):
     """A request for the next item of a stream, as it travels."""
 

@@ -20,6 +20,7 @@ from flags.serving.isolated.child import ChildProgram, run
 from flags.serving.isolated.messages import (
     CANCEL,
     LOADED,
+    BatchMessage,
     CallMessage,
     CloseMessage,
     NextItemMessage,
@@ -48,7 +49,10 @@ class SideCall:
     """One call of the candidate's API, from the queue to its outcome."""
 
     def __init__(
-        self, message: CallMessage | NextItemMessage | str, *, takes_a_thread: bool
+        self,
+        message: CallMessage | BatchMessage | NextItemMessage | str,
+        *,
+        takes_a_thread: bool,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.message = message

@@ -16,9 +16,15 @@ from starlette.responses import Response
 from flags.errors import MigrationError, SideDownError
 from flags.pairing.call_queue import CallQueue
 from flags.pairing.scorer import CallResult
+from flags.serving.batch_method import BatchMethod
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.child import ChildProgram
-from flags.serving.isolated.messages import READINESS, CallMessage, NextItemMessage
+from flags.serving.isolated.messages import (
+    READINESS,
+    BatchMessage,
+    CallMessage,
+    NextItemMessage,
+)
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.stream_client import IsolatedItems
 from flags.serving.isolated.transfer import InputState, Traced, carried_scope
@@ -121,6 +127,20 @@ class IsolatedSide:
 
         return call
 
+    def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
+        """Return a call of the method in the process."""
+
+        async def call(joined: Any) -> CallResult:
+            if isinstance(joined, list):
+                joined = [InputState.of(each) for each in joined]
+            message = BatchMessage(
+                method.api.name, method.name, joined, method.is_async, Traced.current()
+            )
+            outcome, _ = await self._submit(message, takes_a_thread=not method.is_async).outcome
+            return outcome
+
+        return call
+
     def _stream_model(self, api: APIMethod[..., Any]) -> Callable[..., IsolatedItems]:
         def items(*args: Any, **kwargs: Any) -> IsolatedItems:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
@@ -147,7 +167,9 @@ class IsolatedSide:
             return False
         return bool(outcome.value)
 
-    def _submit(self, message: CallMessage | str, *, takes_a_thread: bool) -> SideCall:
+    def _submit(
+        self, message: CallMessage | BatchMessage | str, *, takes_a_thread: bool
+    ) -> SideCall:
         call = SideCall(message, takes_a_thread=takes_a_thread)
         self._enter(call)
         return call

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ from flags.serving.remote.address import Remote
 from flags.serving.remote.breaker import CircuitBreaker
 from flags.serving.remote.link_settings import LinkSettings
 from flags.serving.remote.resolver import OwnResolver
-from flags.serving.remote.schema import schema_differences
+from flags.serving.remote.schema import routes_by_name, schema_differences
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,7 @@ class RemoteLink:
         self._apis = apis
         self._breaker = CircuitBreaker(settings.failures)
         self._state = LinkState.UNCHECKED
+        self._routes: Mapping[str, Mapping[str, Any]] = {}
         self._why = ""
         self._answered = 0
         self._suspected = asyncio.Event()
@@ -171,6 +172,18 @@ class RemoteLink:
             raise SideDownError(f"the candidate {self._shown} is away: {self._why}")
         if not self._breaker.allows():
             raise SideDownError(f"the candidate {self._shown}: {self._left_alone()}")
+
+    def further_api(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the address and the input's schema of an API that the primary has not.
+
+        Raises ApiMismatchError where the server has none of that name.
+        """
+        api = self._routes.get(name)
+        if api is None:
+            known = ", ".join(sorted(self._routes)) or "none"
+            raise ApiMismatchError(f"the candidate {self._shown} has no API {name}; it has {known}")
+        route = str(api["route"]).removeprefix(urlsplit(self.remote.url).path)
+        return self.remote.url + route, api.get("input") or {}
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -246,6 +259,7 @@ class RemoteLink:
             return
         prefix = urlsplit(self.remote.url).path
         found = schema_differences(self._apis, document, prefix)
+        self._routes = routes_by_name(document)
         if isinstance(document, dict) and document.get("name"):
             name = str(document["name"])
             self.model = self._tags or (f"{name}:{version}" if version else name)

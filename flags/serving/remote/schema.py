@@ -25,6 +25,16 @@ def schema_differences(
     return [words for api in apis for words in _of_api(api, by_route, prefix)]
 
 
+def routes_by_name(document: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the descriptions of a server's APIs by their name."""
+    routes = document.get("routes") if isinstance(document, Mapping) else None
+    return {
+        str(each["name"]): each
+        for each in (routes if isinstance(routes, list) else ())
+        if isinstance(each, Mapping) and "name" in each and "route" in each
+    }
+
+
 def _of_api(
     api: APIMethod[..., Any], by_route: Mapping[str, Mapping[str, Any]], prefix: str
 ) -> Iterator[str]:

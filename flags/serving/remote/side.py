@@ -7,14 +7,15 @@ from contextlib import aclosing
 from typing import Any
 
 from flags.monitoring.worker_state import CandidateState
+from flags.serving.batch_method import BatchMethod
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.remote.address import Remote
+from flags.serving.remote.batch import remote_batch
 from flags.serving.remote.client import RemoteClient
 from flags.serving.remote.connections import Connections
 from flags.serving.remote.link import LocalProcess, RemoteLink
 from flags.serving.remote.link_settings import LinkSettings
-from flags.serving.side_calls import CONTEXT
-from flags.serving.sides.context import SideContext
+from flags.serving.sides.context import CONTEXT, SideContext
 
 
 class RemoteSide:
@@ -49,6 +50,10 @@ class RemoteSide:
         """Return a call of `api` at the server."""
         client = RemoteClient(self._link, self._connections, api, self._folder if read else None)
         return _stream(client) if api.is_stream else _call(client)
+
+    def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
+        """Return a call of the server's API over a list of inputs."""
+        return remote_batch(self._link, self._connections, method)
 
     async def is_ready(self) -> bool:
         """Say whether the server can be called."""

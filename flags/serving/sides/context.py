@@ -14,6 +14,10 @@ from flags.serving.bentoml_private import ALL_SERDE, IODescriptor, set_cookies
 SHADOW_HEADER: Final = (b"x-shadow", b"true")
 """What the candidate sees in the caller's headers where nobody waits for its answer."""
 
+CONTEXT: Final = "bentoml_flags_context"
+"""Keyword under which a side in other processes gets its context, whether its API takes one or not:
+it says what the call is to that process."""
+
 _JSON: Final = "application/json"
 
 
@@ -86,6 +90,20 @@ class SideContext(bentoml.Context):
         await self._response.background()
         if self.left_elsewhere is not None:
             await self.left_elsewhere()
+
+
+def shadow_of_many(path: str) -> SideContext:
+    """Return the context of a call for many requests: it says no more than that it is a shadow."""
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [SHADOW_HEADER],
+    }
+    context = SideContext(Request(scope), {})
+    context.is_shadow = True
+    return context
 
 
 async def with_context(

@@ -13,6 +13,7 @@ from bentoml.exceptions import BentoMLException
 
 from flags.errors import MigrationError
 from flags.pairing.assignment import Side
+from flags.serving.batch_method import BatchMethod, bound
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.sides.dependencies import open_dependencies
 
@@ -49,6 +50,9 @@ class PlacedSide(Protocol):
         For a stream, that is a StreamModel. Without `read`, an answer that comes rendered need not
         be there in any other form.
         """
+
+    def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
+        """Return the candidate's `method`, to be called with what many inputs are joined to."""
 
     async def is_ready(self) -> bool:
         """Say whether the side can answer."""
@@ -115,6 +119,19 @@ class EmbeddedSide:
 
             return call
         return method
+
+    def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
+        """Return the bound method."""
+        if self._instance is None:
+            return self._refuse
+        own: Callable[[Any], Any] = bound(self._instance, method)
+        if not method.is_async:
+            return own
+
+        async def call(joined: Any) -> Any:
+            return await own(joined)
+
+        return call
 
     async def is_ready(self) -> bool:
         """Ask the service's own `__is_ready__`, if it has one."""

@@ -5,15 +5,16 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pydantic
 from bentoml import Service
 
+from flags.serving.batch_method import BatchMethod, bound, read_rows
 from flags.serving.bentoml_private import APIMethod, IORootModel, RemoteProxy
-from flags.serving.side_calls import CONTEXT
-from flags.serving.sides.context import SideContext
+from flags.serving.sides.context import CONTEXT, SideContext, shadow_of_many
 from flags.serving.sides.placement import Instance
 from flags.serving.sides.runner_client import RunnerClient, new_session
 
@@ -77,6 +78,26 @@ class RunnerSide:
         remote = RunnerClient(client, self.session, api, folder, shadow_tasks=self._shadow_tasks)
         return _stream(api, remote) if api.is_stream else _call(api, remote)
 
+    def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
+        """Return a call of the method, which is an API, in the other process."""
+        api = method.own
+        if api is None or not self.is_remote:
+            local: Callable[[Any], Any] = bound(self.instance, method)
+            return local
+        remote = RunnerClient(self.instance.to_async, self.session, api)
+
+        async def call(joined: Any) -> Any:
+            sent = [_sendable(method.api, each) for each in joined] if not method.joins else joined
+            context = shadow_of_many(api.route)
+            keywords = {} if issubclass(api.input_spec, IORootModel) else {_only(api): sent}
+            arguments = () if keywords else (sent,)
+            outcome = await remote.answer(context, *arguments, **keywords)
+            if method.joins:
+                return outcome
+            return replace(outcome, value=read_rows(outcome.value, method))
+
+        return call
+
     async def is_ready(self) -> bool:
         """Ask the other process."""
         return await self._says_ok(self._probe("readyz"))
@@ -106,6 +127,10 @@ class RunnerSide:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:  # the process is not there
             logger.debug("%s does not answer %s: %s", self._service.name, path, error)
             return False
+
+
+def _only(api: APIMethod[..., Any]) -> str:
+    return str(*api.input_spec.model_fields)
 
 
 def _call(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from comparison.pairs.columns import column_of
 from flags import Assignment, Observation, Pair, Side, Status
 from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans, TrackedOutcome
-from flags.pairing.observation import Content
+from flags.pairing.observation import Batched, Content
 from tests.support.markdown import DOCS, code, rows, section
 
 ATTRIBUTES = DOCS / "reference" / "attributes.md"
@@ -56,7 +56,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
                 stickiness="userId",
             ),
             primary=seen,
-            candidate=dataclasses.replace(seen, status=Status.ERROR),
+            candidate=dataclasses.replace(
+                seen, status=Status.ERROR, batched=Batched(8, agrees=True, error="ValueError")
+            ),
             served=Side.PRIMARY,
             segments={"country": "FR"},
             features={"amount": 1.0},

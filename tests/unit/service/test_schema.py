@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.runners import FraudV1, FraudV2
-from service.schema import COLUMNS, FEATURES, FraudDecision, Transaction, to_row
+from service.schema import COLUMNS, FEATURES, FraudDecision, Transaction, to_rows
 
 EXAMPLE: dict[str, Any] = Transaction.model_json_schema()["example"]
 
@@ -54,7 +54,7 @@ def test_every_feature_is_required(feature: str) -> None:
 
 def test_the_transaction_id_is_optional_and_no_feature() -> None:
     body = {name: EXAMPLE[name] for name in FEATURES}
-    assert np.array_equal(to_row(Transaction(**body)), to_row(Transaction(**EXAMPLE)))
+    assert np.array_equal(to_rows([Transaction(**body)]), to_rows([Transaction(**EXAMPLE)]))
 
 
 def test_whole_numbers_are_accepted_as_amounts() -> None:
@@ -68,7 +68,7 @@ def test_a_refusal_does_not_quote_the_input() -> None:
 
 
 def test_a_row_holds_the_features_in_the_order_of_the_columns() -> None:
-    row = to_row(Transaction(**EXAMPLE))
+    row = to_rows([Transaction(**EXAMPLE)])
     assert row.dtype == np.float64
     assert row.tolist() == [[EXAMPLE[name] for name in FEATURES]]
     assert len(FEATURES) == 15

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.replay import bodies
-from service.schema import COLUMNS, FEATURES, Transaction, to_row
+from service.schema import COLUMNS, FEATURES, Transaction, to_rows
 from service.simulator import START, add_features, simulate
 
 DAY = timedelta(days=1)
@@ -177,5 +177,5 @@ def test_weekend_and_night_follow_the_calendar(when: str, weekend: int, night: i
 
 def test_every_row_becomes_a_request_that_the_schema_accepts(transactions: pd.DataFrame) -> None:
     accepted = [Transaction.model_validate(body) for body in bodies(transactions)]
-    rows = np.concatenate([to_row(transaction) for transaction in accepted])
+    rows = to_rows(accepted)
     assert np.array_equal(rows, transactions[[COLUMNS[f] for f in FEATURES]].to_numpy(np.float64))

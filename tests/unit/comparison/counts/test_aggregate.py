@@ -25,6 +25,7 @@ from comparison.pairs.columns import SIDES
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all, read_pairs
 from flags.export import attributes
+from flags.gate.evidence import Count
 from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed
 from tests.support.reference_counts import assert_equal, reference
 
@@ -378,3 +379,28 @@ def test_a_whole_day_outside_the_window_is_not_opened(tmp_path: Path) -> None:
     found = aggregate(source, since=since, until=since + timedelta(days=2), flag=FLAG)
     assert found.outputs[0].name == OUTPUT
     assert found.pairs["n"].sum() == 1
+
+
+def test_shadows_scored_both_ways_are_counted_wherever_they_lie(tmp_path: Path) -> None:
+    """Batches of one are none, and most shadows are in one without having been scored singly."""
+    writer = PairFile(tmp_path / "pairs")
+    for size, agrees in ((8, True), (8, False), (8, True), (8, None), (1, None), (None, None)):
+        changes: dict[str, object] = {
+            attributes.SHADOW_BATCH: size,
+            attributes.SHADOW_AGREES: agrees,
+        }
+        writer.pair(changes={name: value for name, value in changes.items() if value is not None})
+
+    for source in sources(tmp_path / "pairs", tmp_path / "into").values():
+        found = aggregate(source, flag=FLAG)
+        assert found.batched == (1, 3)
+        judged = evidence(
+            found, source="pairs", since=FIRST, until=FIRST + timedelta(hours=1), rollout=10.0
+        )
+        assert judged.integrity.batched == Count(1, 3)
+
+
+def test_pairs_without_batches_have_no_count_of_them(tmp_path: Path) -> None:
+    PairFile(tmp_path / "pairs").pair()
+
+    assert aggregate(read_pairs(tmp_path / "pairs")).batched is None

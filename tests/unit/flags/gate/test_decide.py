@@ -214,6 +214,18 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             evidence(integrity={"noise": Count(2, 1_000)}),
             "2 of 1,000 pairs of the same model twice differ, limit 0 %",
         ),
+        (
+            evidence(integrity={"batched": Count(40, 1_000)}),
+            "4 % of the shadows scored both in a batch and by themselves differ, limit 2 % (95 %",
+        ),
+        (
+            evidence(integrity={"batched": Count(0, 50)}),
+            "0 % of the shadows scored both in a batch and by themselves differ, limit 2 %",
+        ),
+        (
+            evidence(integrity={"batched": Count(0, 0)}),
+            "shadows were scored in batches, and none by itself too: see SHADOW_SINGLE",
+        ),
         (evidence(integrity={"active": Count(7, PAIRS)}), "candidate active for 0.00175 % of"),
         (
             evidence(health={"shed": Count(20_000, PAIRS)}),
@@ -375,7 +387,10 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
         )
         for each in verdict(
             replace(
-                at(step, integrity={"noise": Count(0, 10), "open_ends": ()}),
+                at(
+                    step,
+                    integrity={"noise": Count(0, 10), "batched": Count(0, 0), "open_ends": ()},
+                ),
                 outputs=outputs,
                 labels=GivenLabels(9, 0),
             ),

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from flags.export.outcomes import OutcomeTracking, outcome_files, track
     from flags.pairing.assignment import Assignment, FlagAssignment, Side
     from flags.pairing.blocking import BlockingPairing
+    from flags.pairing.delivery import Answer
     from flags.pairing.limits import Limits
     from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink, Status
-    from flags.pairing.pairing import Answer, Pairing, Request
+    from flags.pairing.pairing import Pairing
     from flags.pairing.reading import Reading
+    from flags.pairing.request import Request
     from flags.pairing.scorer import Call, Scorer
     from flags.serving.migrate import migrate
     from flags.serving.remote.address import Remote
@@ -56,7 +58,9 @@ _HOME = {
     "flags.pairing.limits": ("Limits",),
     "flags.serving.migrate": ("migrate",),
     "flags.pairing.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),
-    "flags.pairing.pairing": ("Answer", "Pairing", "Request"),
+    "flags.pairing.delivery": ("Answer",),
+    "flags.pairing.pairing": ("Pairing",),
+    "flags.pairing.request": ("Request",),
     "flags.unleash.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
     "flags.pairing.reading": ("Reading",),
     "flags.pairing.scorer": ("Call", "Scorer"),

@@ -42,7 +42,8 @@ from service.replay import bodies  # noqa: E402
 from service.serving import Serving  # noqa: E402
 
 FLAG: Final = "fraud-detector-v2"
-PLACEMENTS: Final = ("embedded", "isolated", "runners")
+PLACEMENTS: Final = ("embedded", "embedded+batch", "isolated", "isolated+batch", "runners")
+"""With `+batch`, gathered shadows are scored in one call."""
 CUSTOMERS, TERMINALS, REQUESTS = 1_000, 2_000, 2_000
 WARM_UP: Final = 1
 """Rounds."""
@@ -145,10 +146,12 @@ def contestants(
         bare = served("bare", "service.runners:FraudV1")
         started = {"bare": Contestant(System(bare.url, (bare.pid,)))}
         for placement in placements:
+            where, _, batched = placement.partition("+")
             pair = served(
                 placement,
                 "service.app:FraudDetector",
-                PLACEMENT=placement,
+                PLACEMENT=where,
+                SHADOW_BATCH=str(int(bool(batched))),
                 FLAGS_FILE=str(flags),
                 PAIRS_DIR=str(folder / placement),
             )
@@ -196,13 +199,13 @@ def scored_too(load: Load, contestant: Contestant) -> str:
 def print_table(measured: Sequence[Mapping[str, Measured]], scored: Mapping[str, str]) -> None:
     """Print the medians of the rounds, and p99 of all of them together."""
     heads = ("p50 ms", "p99 ms", "CPU ms", "req/s", "CPU full", "failed", "v2 scored")
-    print(f"\n{'':10}" + "".join(f"{head:>10}" for head in heads))
+    print(f"\n{'':16}" + "".join(f"{head:>10}" for head in heads))
     for name in measured[0]:
         results = [each[name] for each in measured]
         together = sorted(itertools.chain.from_iterable(each.durations for each in results))
         cpu = statistics.median(each.cpu for each in results)
         print(
-            f"{name:10}{statistics.median(each.p50 for each in results):10.2f}"
+            f"{name:16}{statistics.median(each.p50 for each in results):10.2f}"
             f"{quantile(together, 0.99):10.2f}{cpu:10.2f}"
             f"{statistics.median(each.throughput for each in results):10.0f}"
             f"{statistics.median(each.cpu_at_full_load for each in results):10.2f}"
@@ -213,7 +216,7 @@ def print_table(measured: Sequence[Mapping[str, Measured]], scored: Mapping[str,
 def print_spread(measured: Sequence[Mapping[str, Measured]]) -> None:
     """Print each ratio with the middle half of the rounds."""
     print(
-        f"\n{'':10}{'p50 of bare':>22}{'CPU of bare':>22}{'p50 of nginx':>22}{'CPU of nginx':>22}"
+        f"\n{'':16}{'p50 of bare':>22}{'CPU of bare':>22}{'p50 of nginx':>22}{'CPU of nginx':>22}"
     )
     for name in measured[0]:
         cells = [
@@ -221,7 +224,7 @@ def print_spread(measured: Sequence[Mapping[str, Measured]]) -> None:
             for to in ("bare", "nginx")
             for figure in ("p50", "cpu")
         ]
-        print(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
+        print(f"{name:16}" + "".join(f"{cell:>22}" for cell in cells))
 
 
 def spread(figures: Sequence[float]) -> str:
@@ -252,6 +255,29 @@ def result(measured: Sequence[Mapping[str, Measured]]) -> str:
         f"embedded p50 {of('embedded', 'p50')} cpu {of('embedded', 'cpu')} of bare, "
         f"p50 {of('embedded', 'p50', 'nginx')} cpu {of('embedded', 'cpu', 'nginx')} of nginx; "
         f"isolated cpu {of('isolated', 'cpu')}; runners cpu {of('runners', 'cpu')}"
+    )
+
+
+def batched_result(
+    measured: Sequence[Mapping[str, Measured]], scored: Mapping[str, str], alone: float
+) -> str:
+    """Return the line on batches; bare+v2 is the bare service and v2 called by itself."""
+
+    def of(name: str, figure: str, to: str = "bare") -> str:
+        each = ratios(measured, name, to, figure)
+        return f"{statistics.median(each):.2f}x" if each else "-"
+
+    both = [
+        each["embedded"].cpu / (each["bare"].cpu + alone) for each in measured if "embedded" in each
+    ]
+    single = f"{statistics.median(both):.2f}x" if both else "-"
+    return (
+        f"batched embedded cpu {of('embedded+batch', 'cpu')} "
+        f"isolated cpu {of('isolated+batch', 'cpu')} of bare, "
+        f"embedded cpu {of('embedded+batch', 'cpu', 'nginx')} of nginx; "
+        f"full load: answers {of('embedded+batch', 'throughput')} of bare, "
+        f"v2 scored {scored.get('embedded+batch', '-')}; "
+        f"single embedded cpu {single} of bare+v2"
     )
 
 
@@ -289,6 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"by v2, a request takes at least {(bare + alone) / bare:.2f}x of bare"
     )
     print(f"\n{result(measured)}")
+    print(batched_result(measured, scored, alone))
 
 
 if __name__ == "__main__":

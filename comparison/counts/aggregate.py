@@ -32,6 +32,7 @@ from comparison.counts.step import (
     feature_counts,
     noise_counts,
     pair_counts,
+    sampled_counts,
     traffic_counts,
     worker_counts,
 )
@@ -132,6 +133,7 @@ def aggregate(
         unit_failures=failures_by_unit(step) if volume.units else None,
         drawn=drawn_counts(own),
         batched=batch_counts(step),
+        sampled=sampled_counts(step),
     )
 
 

@@ -142,6 +142,27 @@ def batch_counts(step: ir.Table) -> tuple[int, int] | None:
     return int(known.loc[differ, "n"].sum()), int(known["n"].sum())
 
 
+def sampled_counts(step: ir.Table) -> tuple[int, int, float, float] | None:
+    """Return (scored, all, sum of shares, sum of their squares) of the pairs under a budget.
+
+    None where there are none.
+    """
+    if "shadow_share" not in step.columns:
+        return None
+    sampled = step.filter(is_finite(_.shadow_share))
+    skipped = ((_.primary_status == "skipped") | (_.candidate_status == "skipped")).fill_null(False)
+    sums = sampled.agg(
+        n=_.count(),
+        scored=ibis.ifelse(skipped, 0, 1).sum(),
+        shares=_.shadow_share.sum(),
+        squares=(_.shadow_share * _.shadow_share).sum(),
+    )
+    [row] = sums.to_pyarrow().to_pylist()
+    if not row["n"]:
+        return None
+    return int(row["scored"]), int(row["n"]), float(row["shares"]), float(row["squares"])
+
+
 def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
     """Count the pairs by the bin of each feature that has edges; -1 where it is missing."""
     tables = []

@@ -165,5 +165,7 @@ class Aggregates:
     requests."""
     batched: tuple[int, int] | None = None
     """(Differing, all) of the shadows scored in a batch and by themselves too; None: none was."""
+    sampled: tuple[int, int, float, float] | None = None
+    """Pairs under a budget of shadows: (scored, all, sum of the shares, sum of their squares)."""
     label_columns: tuple[str, ...] = ()
     """Columns of the labels that were given."""

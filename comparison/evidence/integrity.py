@@ -1,5 +1,6 @@
 """The integrity of the pairs of a window: completeness, share of the candidate, noise."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from comparison.counts.tables import Aggregates
 from comparison.evidence.health import by_value
 from comparison.pairs.accounting import Accounting, Worker
 from comparison.pairs.columns import SIDES
-from flags.gate.evidence import Count, Integrity, OpenEnd
+from flags.gate.evidence import Count, Integrity, OpenEnd, Sampled
 
 
 def integrity(
@@ -34,10 +35,19 @@ def integrity(
         active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
         noise=_noise(aggregates.noise),
         drawn=Count(*aggregates.drawn) if aggregates.drawn else None,
+        sampled=_sampled(aggregates.sampled),
         batched=None if aggregates.batched is None else Count(*aggregates.batched),
         models={side: by_value(counted, f"{side}_model") for side in SIDES},
         open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
     )
+
+
+def _sampled(found: tuple[int, int, float, float] | None) -> Sampled | None:
+    if found is None:
+        return None
+    scored, n, shares, squares = found
+    variation = max(0.0, n * squares / shares**2 - 1) if shares else 0.0
+    return Sampled(Count(scored, n), shares / n, math.sqrt(variation) / 2)
 
 
 def _open_ends(

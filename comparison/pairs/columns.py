@@ -223,8 +223,9 @@ _PROMPT: Final = {attributes.INPUT_MESSAGES: Column("prompt", CONTENT)}
 _SHADOW_COLUMNS: Final = {
     attributes.SHADOW_BATCH: Column("shadow_batch", COUNT),
     attributes.SHADOW_AGREES: Column("batch_agrees", TRUTH),
+    attributes.SHADOW_SHARE: Column("shadow_share", NUMBER),
 }
-"""The columns of shadows scored in batches, which only frames with such pairs have."""
+"""The columns of shadows in batches or under a budget, which only frames with such pairs have."""
 
 _OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS, **_PROMPT, **_SHADOW_COLUMNS}
 

@@ -23,12 +23,13 @@ Columns (dtypes are the same however few rows there are):
     primary_digest, candidate_digest                   string
     shadow_batch                                       Int64, shadows scored in one call
     batch_agrees                                       boolean
+    shadow_share                                       float64
     segment.<name>                                     category
     feature.<name>                                     float64
 
 The columns of items, length, first_item and digest are there only if a pair has them: those of
-streams and of answers of bytes do. So are those of shadows scored in batches. Rows are in order of
-time; the index counts from 0.
+streams and of answers of bytes do. So are those of shadows in batches or under a budget. Rows are
+in order of time; the index counts from 0.
 """
 
 from dataclasses import dataclass, field, replace

@@ -41,6 +41,7 @@ _UNITS: Final[dict[str, Write]] = {
     "worker_ends": percent,
     "noise": percent,
     "batch_disagreement": percent,
+    "shadow_sampling": percent,
     "sample_ratio_p": percent,
     "shed_rate": percent,
     "unscored": percent,

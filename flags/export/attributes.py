@@ -63,6 +63,10 @@ SHADOW_AGREES: Final = "migration.shadow.batch_agrees"
 to the same."""
 SHADOW_BATCH_ERROR: Final = "migration.shadow.batch_error"
 """Exception type of the call for many: the shadow was scored by itself after it."""
+SHADOW_SKIPPED: Final = "migration.shadow.skipped"
+"""Why a shadow was skipped: `flag` (the shadow flag is off for the request) or `budget`."""
+SHADOW_SHARE: Final = "migration.shadow.share"
+"""Share of the units whose shadows were scored at that time, where SHADOW_MAX_SHARE samples."""
 
 # --- worker records ---------------------------------------------------------------------------
 WORKER_EVENT: Final = "migration.worker.event"

@@ -21,7 +21,7 @@ from flags.export.otlp_json import LineEncoder
 from flags.export.pair_files import FileLimits, PairFiles, file_name
 from flags.export.version import VERSION
 from flags.pairing.assignment import Side
-from flags.pairing.observation import Observation, Pair
+from flags.pairing.observation import Observation, Pair, Status
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +204,9 @@ def pair_attributes(pair: Pair, worker: str, sequence: int) -> dict[str, str | b
     for side in Side:
         _observe(values, side, pair.observation(side))
     for seen in (pair.primary, pair.candidate):
+        values[names.SHADOW_SHARE] = seen.sampled or values.get(names.SHADOW_SHARE)
+        if seen.status is Status.SKIPPED:
+            values[names.SHADOW_SKIPPED] = "flag" if seen.sampled is None else "budget"
         if (batched := seen.batched) is not None:
             values[names.SHADOW_BATCH] = batched.size
             values[names.SHADOW_AGREES] = batched.agrees

@@ -135,8 +135,22 @@ class Integrity:
     """Since when the present thresholds are in force, if earlier ones count too; else None."""
     batched: Count | None = None
     """Of the shadows scored in a batch and by themselves too, those that differ; None: none was."""
+    sampled: "Sampled | None" = None
+    """Of the pairs whose shadows a budget samples; None: there is none."""
     open_ends: tuple["OpenEnd", ...] | None = None
     """Workers of the window that run no more and left no end; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What a budget of shadows has left: units drawn by a hash, at the share in force."""
+
+    scored: Count
+    share: float
+    """Mean share of the units that was in force."""
+    shift: float
+    """How far what was scored may lie from all traffic in time, 0 to 1: half of the variation of
+    the share, a bound on their distance in total variation."""
 
 
 @dataclass(frozen=True, slots=True)

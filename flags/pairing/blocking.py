@@ -4,7 +4,9 @@ import asyncio
 import threading
 from types import TracebackType
 
-from flags.pairing.pairing import Answer, Pairing, Request
+from flags.pairing.delivery import Answer
+from flags.pairing.pairing import Pairing
+from flags.pairing.request import Request
 
 
 class BlockingPairing:

@@ -19,7 +19,7 @@ class Status(StrEnum):
     SHED = "shed"
     """Not scored: too many shadows were being scored already, or every thread of the side hangs."""
     SKIPPED = "skipped"
-    """Not scored: the shadow flag is off for this request."""
+    """Not scored: the shadow flag is off for this request, or the budget leaves its unit out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Observation:
     """Of a stream, or of an answer of bytes."""
     batched: Batched | None = None
     """Of a shadow whose API is scored in batches."""
+    sampled: float | None = None
+    """Of a shadow under a budget: share of the units whose shadows were scored at that time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-
-from opentelemetry import context as otel_context
 
 from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
 from flags.pairing.call_queue import QueuePosition, in_background
-from flags.pairing.input_copy import isolated
+from flags.pairing.delivery import Answer, Delivery
 from flags.pairing.limits import Limits
 from flags.pairing.observation import Content, Pair, PairSink, Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, Scored, Scorer, raisable
+from flags.pairing.request import Request, Seen
+from flags.pairing.scorer import Scored, Scorer
 from flags.pairing.shadow_batch import ShadowBatch
-from flags.pairing.shadow_schedule import AnswerSent
+from flags.pairing.shadow_budget import ShadowBudget
 from flags.pairing.tuning import Tuning
 from flags.pairing.unit import RequestUnits, Units
 
@@ -27,50 +26,6 @@ logger = logging.getLogger(__name__)
 
 Measure = Callable[[Any], Content]
 """Say what an answer of bytes holds; called in a thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One accepted request: its id, and the arguments for each side."""
-
-    request_id: str
-    primary: Call
-    candidate: Call | Exception
-    """An exception where the input could not be copied for the candidate."""
-    api: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    """What the flag may be sticky on or constrained by: userId, sessionId, ..."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Where its unit may be read from."""
-    inputs: Any = None
-    """What segments and features are read from."""
-    on_assigned: Callable[[Assignment], None] | None = None
-    """Called before a side is."""
-    on_recorded: Callable[[], None] | None = None
-    """Called once nothing more is done with the request."""
-    answer_sent: AnswerSent | None = None
-    """When its answer has left; None where nobody tells."""
-
-    @classmethod
-    def of(cls, request_id: str, /, *args: Any, **kwargs: Any) -> "Request":
-        """Build a request in which each side has its own copy of the arguments."""
-        return cls(
-            request_id,
-            primary=Call(args, kwargs),
-            candidate=isolated(Call(args, kwargs)),
-            inputs=args[0] if args else kwargs,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer for the caller: the value, and its origin."""
-
-    value: Any
-    served: Side
-    fallback: bool
-    assignment: Assignment
-    model: str | None = None
 
 
 class Pairing:
@@ -95,11 +50,15 @@ class Pairing:
         measure: Measure | None = None,
         units: Units | None = None,
         batch: ShadowBatch | None = None,
+        budget: ShadowBudget | None = None,
+        lazy_insurance: bool = False,
     ) -> None:
         """Pair both scorers' sides; `measure` says what an answer of bytes holds.
 
         Without `units`, each request is recorded as one of its own. With a `batch`, the candidate's
-        shadows are scored in that.
+        shadows are scored in that; with a `budget`, shadows that nobody may come to depend on are
+        sampled. With `lazy_insurance`, the primary is scored beside an active candidate only once
+        that has failed, or as a shadow.
         """
         self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self._assign = assign
@@ -110,6 +69,8 @@ class Pairing:
         self._measure = measure
         self._units = units
         self._batch = batch
+        self._budget = budget
+        self._is_lazy = lazy_insurance
         self._shadows = 0
         self._unfinished: set[asyncio.Task[None]] = set()
 
@@ -146,27 +107,65 @@ class Pairing:
         seen = Seen.of(request, self._reading, self._units)  # before a model can change its input
         assignment = self._assigned(request)
         delivery = Delivery(assignment, waiting)
+        units = self._units_of(request, seen, assignment)
+        unit = units.unit or request.request_id
         if assignment.active is Side.PRIMARY:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
-            await _departed(request)
-            in_background.set(True)  # in this request's task only
-            candidate = await self._shadow(request, Side.CANDIDATE, assignment)
+            candidate = await self._afterwards(request, Side.CANDIDATE, assignment, unit)
+        elif self._is_lazy:
+            primary, candidate = await self._uninsured(request, assignment, delivery, unit)
         else:
-            position = QueuePosition()
-            shadow = self._shadow(request, Side.PRIMARY, assignment, position)
-            insurance = asyncio.create_task(shadow)
-            candidate = await self._score(request, Side.CANDIDATE, assignment)
-            if candidate.ok:
-                delivery.deliver(Side.CANDIDATE, candidate)
-                primary = await self._no_longer_needed(insurance, position)
-            else:
-                primary = await self._primary_instead(request, assignment, insurance)
-                delivery.deliver(Side.PRIMARY, primary)
-            await _departed(request)
+            primary, candidate = await self._insured(request, assignment, delivery)
         if self._measure is not None:
             primary, candidate = await self._measured(primary), await self._measured(candidate)
-        self._record(request, seen, delivery, primary, candidate)
+        self._record(request, seen, units, delivery, primary, candidate)
+
+    async def _insured(
+        self, request: Request, assignment: Assignment, delivery: Delivery
+    ) -> tuple[Scored, Scored]:
+        """Score the primary beside the active candidate, whose place it may have to take."""
+        position = QueuePosition()
+        shadow = self._shadow(request, Side.PRIMARY, assignment, position)
+        insurance = asyncio.create_task(shadow)
+        candidate = await self._score(request, Side.CANDIDATE, assignment)
+        if candidate.ok:
+            delivery.deliver(Side.CANDIDATE, candidate)
+            primary = await self._no_longer_needed(insurance, position)
+        else:
+            primary = await self._primary_instead(request, assignment, insurance)
+            delivery.deliver(Side.PRIMARY, primary)
+        await _departed(request)
+        return primary, candidate
+
+    async def _uninsured(
+        self, request: Request, assignment: Assignment, delivery: Delivery, unit: str
+    ) -> tuple[Scored, Scored]:
+        """Score the primary once the active candidate has failed, or as any shadow."""
+        candidate = await self._score(request, Side.CANDIDATE, assignment)
+        if candidate.ok:
+            delivery.deliver(Side.CANDIDATE, candidate)
+            return await self._afterwards(request, Side.PRIMARY, assignment, unit), candidate
+        primary = await self._score(request, Side.PRIMARY, assignment)
+        delivery.deliver(Side.PRIMARY, primary)
+        await _departed(request)
+        return primary, candidate
+
+    async def _afterwards(
+        self, request: Request, side: Side, assignment: Assignment, unit: str
+    ) -> Scored:
+        """Score `side` once the answer has left, if the budget has room for the unit."""
+        await _departed(request)
+        in_background.set(True)  # in this request's task only
+        if self._budget is None or not assignment.shadow:
+            return await self._shadow(request, side, assignment, unneeded=True)
+        admitted = self._budget.admits(unit)
+        share = self._budget.share
+        if not admitted:
+            scored = self._scorers[side].not_scored(Status.SKIPPED)
+        else:
+            scored = await self._shadow(request, side, assignment, unneeded=True)
+        return scored.sampled(share)
 
     def _assigned(self, request: Request) -> Assignment:
         try:
@@ -187,8 +186,7 @@ class Pairing:
         shadow: bool = False,
         position: QueuePosition | None = None,
     ) -> Scored:
-        # As an insurance the primary has its own limit: the caller may come to depend on it.
-        limit = self._limits.of(side, shadow=shadow and side is Side.CANDIDATE)
+        limit = self._limits.of(side, shadow=shadow)
         if side is Side.PRIMARY:
             return await self._scorers[side].score(request.primary, limit, position=position)
         tuned = self._tuning.thresholds(assignment.payload)
@@ -200,7 +198,10 @@ class Pairing:
         side: Side,
         assignment: Assignment,
         position: QueuePosition | None = None,
+        *,
+        unneeded: bool = False,
     ) -> Scored:
+        """Score `side`; as an insurance the primary has its own limit, until it is `unneeded`."""
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
         if self._shadows >= self._limits.shadow_concurrency:
@@ -209,7 +210,7 @@ class Pairing:
         try:
             if side is Side.CANDIDATE and self._batch is not None:
                 return await self._batched(request, assignment, self._batch)
-            return await self._score(request, side, assignment, shadow=True, position=position)
+            return await self._score(request, side, assignment, shadow=unneeded, position=position)
         finally:
             self._shadows -= 1
 
@@ -254,12 +255,12 @@ class Pairing:
     def _record(
         self,
         request: Request,
-        seen: "Seen",
-        delivery: "Delivery",
+        seen: Seen,
+        units: RequestUnits,
+        delivery: Delivery,
         primary: Scored,
         candidate: Scored,
     ) -> None:
-        units = self._units_of(request, seen, delivery.assignment)
         pair = Pair(
             request_id=request.request_id,
             api=request.api,
@@ -281,57 +282,10 @@ class Pairing:
         except Exception:  # an observer never costs an answer
             logger.exception("the pair of request %s could not be recorded", request.request_id)
 
-    def _units_of(self, request: Request, seen: "Seen", assignment: Assignment) -> RequestUnits:
+    def _units_of(self, request: Request, seen: Seen, assignment: Assignment) -> RequestUnits:
         if self._units is None:
             return RequestUnits()
         return self._units.of_request(seen.unit, assignment, request.attributes)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of a request before any model has run."""
-
-    started: int
-    parent: otel_context.Context
-    segments: Mapping[str, str]
-    features: Mapping[str, float]
-    unit: str | None
-    """The value itself, until its hash is recorded."""
-
-    @classmethod
-    def of(cls, request: Request, reading: Reading, units: Units | None) -> "Seen":
-        """Look at `request`, which arrives now."""
-        return cls(
-            time.time_ns(),
-            otel_context.get_current(),
-            reading.segments(request.inputs),
-            reading.features(request.inputs),
-            None if units is None else units.given(request.headers, request.inputs),
-        )
-
-
-class Delivery:
-    """Hand the answer to the waiting caller, once, and remember which side it was."""
-
-    def __init__(self, assignment: Assignment, waiting: "asyncio.Future[Answer]") -> None:
-        self.served: Side | None = None
-        self.fallback = False
-        self.assignment = assignment
-        self._waiting = waiting
-
-    def deliver(self, side: Side, scored: Scored) -> None:
-        """Hand over what `side` came to: its answer, or its error."""
-        if self._waiting.done():  # the caller went away
-            return
-        if not scored.ok:
-            error = scored.error or RuntimeError(f"the {side} was not scored")
-            self._waiting.set_exception(raisable(error))
-            return
-        self.served = side
-        self.fallback = side is not self.assignment.active
-        self._waiting.set_result(
-            Answer(scored.answer, side, self.fallback, self.assignment, scored.observation.model)
-        )
 
 
 async def _departed(request: Request) -> None:

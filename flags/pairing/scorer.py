@@ -4,12 +4,12 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from flags.errors import SideBusyError, SideStuckError
 from flags.pairing.assignment import Side
-from flags.pairing.call_queue import QueuePosition, current_position
+from flags.pairing.call_queue import QueuePosition, current_position, in_background
 from flags.pairing.observation import Observation, Status
 from flags.pairing.reading import Reading
 from flags.pairing.side_threads import SideThreads
@@ -61,6 +61,10 @@ class Scored:
         """Say whether there is an answer that can be served."""
         return self.observation.status is Status.OK
 
+    def sampled(self, share: float) -> "Scored":
+        """Return the same of a shadow for which a share of the units was chosen."""
+        return replace(self, observation=replace(self.observation, sampled=share))
+
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
@@ -77,6 +81,8 @@ class CallResult:
     """What is sent for the value, if it was rendered where the model runs."""
     model: str | None = None
     """Tag of the model, if it was said with the answer."""
+    processor: float | None = None
+    """Seconds of the processor, if the call had a thread to itself."""
 
 
 Tag = str | Callable[[], str] | None
@@ -105,6 +111,7 @@ class Scorer:
         render: Render | None = None,
         decide: Decide | None = None,
         unreadable_is_error: bool = True,
+        spend: Callable[[float], None] | None = None,
     ) -> None:
         """Score `model` as `side`.
 
@@ -112,7 +119,8 @@ class Scorer:
         takes its place once it has been read; `decide` applies thresholds that come
         with a call instead of the model's own. With `unreadable_is_error` off, an
         answer whose score cannot be read is served and recorded without scores (the primary's
-        answer is the caller's, whatever we can read of it).
+        answer is the caller's, whatever we can read of it). `spend` is told what each call took
+        that nobody waits for.
         """
         self.side = side
         self._tag = tag
@@ -122,6 +130,7 @@ class Scorer:
         self._render = render
         self._decide = decide
         self._unreadable_is_error = unreadable_is_error
+        self._spend = spend
         self._is_async = _is_async(model)
         self._threads = threads or SideThreads(f"{side}-model")
 
@@ -162,6 +171,8 @@ class Scorer:
             return self.failed(Status.SHED, SideStuckError(f"the {self.side} hangs"), None)
         else:
             outcome = await self._await_thread(call, limit)
+        if self._spend is not None and in_background.get():
+            self._spend(limit or 0.0 if outcome is None else _taken(outcome))
         if outcome is None:
             return self.given_up(limit, position)
         if outcome.error is not None:
@@ -274,12 +285,17 @@ def busy(side: Side, limit: float | None) -> SideBusyError:
 
 def guard(model: Callable[..., Any], call: Call) -> CallResult:
     """Make `call`, and return its end, whatever it is."""
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.thread_time()
     try:
         value, error = model(*call.args, **call.kwargs), None
     except BaseException as raised:
         value, error = None, raised
-    return CallResult(value, error, time.perf_counter() - started)
+    used = time.thread_time() - used
+    return CallResult(value, error, time.perf_counter() - started, processor=used)
+
+
+def _taken(outcome: CallResult) -> float:
+    return (outcome.duration or 0.0) if outcome.processor is None else outcome.processor
 
 
 async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> CallResult:

@@ -50,6 +50,11 @@ class AdvanceLimits(Part):
         description="Of the shadows scored in a batch and by themselves too, the share whose "
         "scores or decisions differ, at most.",
     )
+    shadow_sampling: Share = Field(
+        0.25,
+        description="Share of what was scored under SHADOW_MAX_SHARE that may lie at other times "
+        "than the traffic, at most: busy hours weigh too little in it.",
+    )
     shed_rate: Share = Field(0.01, description="Share of pairs with a side that was shed, at most.")
     silence: Share = Field(
         0.25, description="Share of the hold time without pairs just now, at most."

@@ -1,7 +1,7 @@
 """The factory of the pairings of a migrated service, one for each API."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from flags.pairing.observation import PairSink
 from flags.pairing.pairing import Pairing
 from flags.pairing.scorer import Accept, Scorer, Tag
 from flags.pairing.shadow_batch import ShadowBatch
+from flags.pairing.shadow_budget import ShadowBudget
 from flags.pairing.shadow_schedule import ShadowSchedule
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.pairing import StreamPairing
@@ -41,11 +42,15 @@ class PairingFactory:
         candidate = sides[Side.CANDIDATE]
         if isinstance(candidate, RemoteSide):
             self._tags[Side.CANDIDATE] = lambda: candidate.tag
+        self._is_lazy = plan.settings.insurance == "lazy"
+        share = plan.settings.shadow_max_share
+        self._budget = None if share is None else ShadowBudget(share)
+        shadows = Side if self._is_lazy else (Side.CANDIDATE,)
         self._threads = {
             side: SideThreads(
                 f"{side}-model",
                 plan.services[side].config.get("threads", 1) if side in plan.services else 1,
-                schedule.await_quiet if schedule is not None and side is Side.CANDIDATE else None,
+                schedule.await_quiet if schedule is not None and side in shadows else None,
             )
             for side in Side
         }
@@ -74,6 +79,8 @@ class PairingFactory:
             units=self._plan.units,
             tuning=tuning,
             batch=self._batch(planned, candidate),
+            budget=self._budget,
+            lazy_insurance=self._is_lazy,
             measure=measure if is_binary(planned.shared.primary.output_spec) else None,
         )
 
@@ -83,7 +90,13 @@ class PairingFactory:
             return None
         model = self._sides[Side.CANDIDATE].batch_model(method)
         settings = self._plan.settings
-        many = Scorer(Side.CANDIDATE, model, planned.reading, threads=self._threads[Side.CANDIDATE])
+        many = Scorer(
+            Side.CANDIDATE,
+            model,
+            planned.reading,
+            threads=self._threads[Side.CANDIDATE],
+            spend=self._spend,
+        )
         most = settings.shadow_concurrency // 2
         if method.own is not None and method.own.batchable:
             most = min(most, method.own.max_batch_size)
@@ -98,6 +111,7 @@ class PairingFactory:
             sink=sink,
             limits=self._plan.settings.limits,
             units=self._plan.units,
+            budget=self._budget,
         )
 
     def _scorer(self, side: Side, planned: PlannedApi) -> Scorer:
@@ -114,7 +128,12 @@ class PairingFactory:
             render=rendering(spec) if binary else None,
             decide=self._plan.decide,
             unreadable_is_error=side is Side.CANDIDATE,
+            spend=self._spend,
         )
+
+    @property
+    def _spend(self) -> Callable[[float], None] | None:
+        return None if self._budget is None else self._budget.spend
 
     def _stream_scorer(self, side: Side, planned: PlannedApi) -> StreamScorer:
         return StreamScorer(

@@ -1,7 +1,7 @@
 """The settings of a serving worker, from the environment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -146,6 +146,19 @@ class Settings(BaseSettings):
         le=1,
         description="Share of the shadows, of an API with a `shadow_batch`, that are scored by "
         "themselves as well: their durations are the candidate's, and both ways must agree.",
+    )
+    shadow_max_share: float | None = Field(
+        None,
+        gt=0,
+        description="Share of one processor that scoring shadows may take in each worker, of a "
+        "call over HTTP or an asynchronous one its whole time; beyond it they are sampled by unit, "
+        "and the rest is recorded as `skipped`. Unset: all are scored.",
+    )
+    insurance: Literal["eager", "lazy"] = Field(
+        "eager",
+        description="When the primary is scored that may have to stand in for an active candidate: "
+        "`eager`, beside it; `lazy`, as a shadow, or once the candidate has failed: its caller "
+        "then waits for both.",
     )
     candidate_start_timeout: float = Field(
         60.0,

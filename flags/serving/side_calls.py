@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.input_copy import isolated
-from flags.pairing.pairing import Request
+from flags.pairing.request import Request
 from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.serving.api_contract import SharedApi

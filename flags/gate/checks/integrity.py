@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from flags.gate.evidence import Count, Evidence, OpenEnd, Output
+from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -36,6 +36,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         yield _noise(evidence, limits)
     if (batched := evidence.integrity.batched) is not None:
         yield _batches(batched, playbook, limits)
+    if (sampled := evidence.integrity.sampled) is not None:
+        yield _sampling(sampled, limits)
     yield _sample_ratio(evidence, playbook, limits)
     shed = evidence.health.shed
     yield LimitCheck(
@@ -238,6 +240,21 @@ def _batches(both: Count, playbook: Playbook, limits: AdvanceLimits) -> Check:
     n = both.total
     return LimitCheck("batch_disagreement", ShareSequence(both), _BATCHES, n, n, high=limit).answer(
         playbook.error_rate
+    )
+
+
+def _sampling(sampled: Sampled, limits: AdvanceLimits) -> Check:
+    """Ask whether all hours count nearly alike: pairs that a budget left out are no losses."""
+    scored, limit = sampled.scored, limits.shadow_sampling
+    return plain(
+        "shadow_sampling",
+        Outcome.PASS if sampled.shift <= limit else Outcome.FAIL,
+        scored.total,
+        f"{scored.count:,} of {scored.total:,} pairs under SHADOW_MAX_SHARE have both sides, at a "
+        f"mean share of {percent(sampled.share)} % of the units; at most {percent(sampled.shift)} "
+        f"% of them lie at other times than the traffic, limit {percent(limit)} %",
+        figure=sampled.shift,
+        limit=limit,
     )
 
 

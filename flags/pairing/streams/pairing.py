@@ -3,11 +3,14 @@
 import asyncio
 
 from flags.pairing.assignment import Assign, Assignment, Side
+from flags.pairing.delivery import Answer, Delivery
 from flags.pairing.limits import Limits
 from flags.pairing.observation import PairSink, Status
-from flags.pairing.pairing import Answer, Delivery, Pairing, Request, Seen
+from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
+from flags.pairing.request import Request, Seen
 from flags.pairing.scorer import Scored
+from flags.pairing.shadow_budget import ShadowBudget
 from flags.pairing.streams.scorer import StreamScorer
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.unit import Units
@@ -31,6 +34,7 @@ class StreamPairing(Pairing):
         sink: PairSink,
         limits: Limits | None = None,
         units: Units | None = None,
+        budget: ShadowBudget | None = None,
     ) -> None:
         super().__init__(
             primary,
@@ -40,6 +44,7 @@ class StreamPairing(Pairing):
             sink=sink,
             limits=limits,
             units=units,
+            budget=budget,
         )
         self._streams = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
 
@@ -61,9 +66,10 @@ class StreamPairing(Pairing):
         seen = Seen.of(request, self._reading, self._units)  # before a model can change its input
         assignment = self._assigned(request)
         delivery = Delivery(assignment, waiting)
+        units = self._units_of(request, seen, assignment)
         if assignment.active is Side.PRIMARY:
             primary = await self._serve(await self._primary(request), delivery)
-            candidate = await self._shadow_to_its_end(request, assignment)
+            candidate = await self._sampled(request, assignment, units.unit or request.request_id)
         else:
             insurance = self._insurance(request, assignment)
             stream = await self._candidate(request)
@@ -74,7 +80,7 @@ class StreamPairing(Pairing):
             else:
                 candidate = await self._streams[Side.CANDIDATE].ended(stream)
                 primary = await self._serve(await self._claim(insurance, request), delivery)
-        self._record(request, seen, delivery, primary, candidate)
+        self._record(request, seen, units, delivery, primary, candidate)
 
     async def _primary(self, request: Request) -> SideStream:
         stream = self._streams[Side.PRIMARY].opened(request.primary)
@@ -95,6 +101,17 @@ class StreamPairing(Pairing):
             stream.leave()
         await asyncio.wait({stream.ended})
         return await scorer.ended(stream)
+
+    async def _sampled(self, request: Request, assignment: Assignment, unit: str) -> Scored:
+        if self._budget is None or not assignment.shadow:
+            return await self._shadow_to_its_end(request, assignment)
+        admitted = self._budget.admits(unit)
+        share = self._budget.share
+        if not admitted:
+            return self._streams[Side.CANDIDATE].not_scored(Status.SKIPPED).sampled(share)
+        scored = await self._shadow_to_its_end(request, assignment)
+        self._budget.spend(scored.observation.duration or 0.0)
+        return scored.sampled(share)
 
     async def _shadow_to_its_end(self, request: Request, assignment: Assignment) -> Scored:
         scorer, limits = self._streams[Side.CANDIDATE], self._limits

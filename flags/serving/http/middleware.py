@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.errors import RequestIdError
-from flags.pairing.pairing import Answer
+from flags.pairing.delivery import Answer
 from flags.serving.http.outgoing import identifying, travelling
 from flags.serving.http.request_identity import RequestIdentity, identify
 from flags.serving.http.task_requests import ABOUT_A_TASK, SUBMIT, keep_id

@@ -270,7 +270,9 @@ class Host:
         error = None if outcome.error is None else portable(outcome.error)
         try:
             value = CarriedImage.of(outcome.value)
-            result = ResultMessage(value, error, outcome.duration, response, bool(tasks))
+            result = ResultMessage(
+                value, error, outcome.duration, response, bool(tasks), outcome.processor
+            )
             self._pipe.send(number, result)
         except OSError:  # the worker is gone
             return

@@ -71,3 +71,5 @@ class ResultMessage(NamedTuple):
     response: CarriedResponse | None = None
     has_tasks: bool = False
     """Whether background tasks wait for the answer to be served."""
+    processor: float | None = None
+    """Seconds of the processor."""

@@ -206,7 +206,12 @@ class SideProcess:
             value = answered.value
             if isinstance(value, CarriedImage | SentResponse | SentFile):
                 value = value.restored()
-            outcome = CallResult(value, restored(answered.error), answered.duration)
+            outcome = CallResult(
+                value,
+                restored(answered.error),
+                answered.duration,
+                processor=answered.processor,
+            )
             if answered.has_tasks:
                 call.tasks = ServedMessage("", number)
             call.settle(outcome, answered.response)

@@ -57,7 +57,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
             ),
             primary=seen,
             candidate=dataclasses.replace(
-                seen, status=Status.ERROR, batched=Batched(8, agrees=True, error="ValueError")
+                seen,
+                status=Status.SKIPPED,
+                batched=Batched(8, agrees=True, error="ValueError"),
+                sampled=0.5,
             ),
             served=Side.PRIMARY,
             segments={"country": "FR"},

@@ -400,6 +400,16 @@ def test_shadows_scored_both_ways_are_counted_wherever_they_lie(tmp_path: Path) 
         assert judged.integrity.batched == Count(1, 3)
 
 
+def test_a_budget_is_known_by_its_shares_wherever_the_pairs_lie(tmp_path: Path) -> None:
+    writer = PairFile(tmp_path / "pairs")
+    for share, status in ((0.5, "ok"), (0.25, "skipped"), (0.5, "error"), (None, "skipped")):
+        changes: dict[str, object] = {} if share is None else {attributes.SHADOW_SHARE: share}
+        writer.pair(candidate=Scored(status=status), changes=changes)
+
+    for source in sources(tmp_path / "pairs", tmp_path / "into").values():
+        assert aggregate(source, flag=FLAG).sampled == (2, 3, 1.25, 0.5625)
+
+
 def test_pairs_without_batches_have_no_count_of_them(tmp_path: Path) -> None:
     PairFile(tmp_path / "pairs").pair()
 

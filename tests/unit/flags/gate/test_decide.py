@@ -23,6 +23,7 @@ from flags.gate.evidence import (
     Integrity,
     Interval,
     Paired,
+    Sampled,
     SegmentAlarms,
     Tail,
     UnitAlarms,
@@ -226,6 +227,10 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             evidence(integrity={"batched": Count(0, 0)}),
             "shadows were scored in batches, and none by itself too: see SHADOW_SINGLE",
         ),
+        (
+            evidence(integrity={"sampled": Sampled(Count(30, 100), 0.3, 0.4)}),
+            "30 of 100 pairs under SHADOW_MAX_SHARE have both sides, at a mean share of 30 % of",
+        ),
         (evidence(integrity={"active": Count(7, PAIRS)}), "candidate active for 0.00175 % of"),
         (
             evidence(health={"shed": Count(20_000, PAIRS)}),
@@ -389,7 +394,12 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
             replace(
                 at(
                     step,
-                    integrity={"noise": Count(0, 10), "batched": Count(0, 0), "open_ends": ()},
+                    integrity={
+                        "noise": Count(0, 10),
+                        "batched": Count(0, 0),
+                        "sampled": Sampled(Count(5, 10), 0.5, 0.0),
+                        "open_ends": (),
+                    },
                 ),
                 outputs=outputs,
                 labels=GivenLabels(9, 0),

@@ -15,8 +15,9 @@ from flags.pairing.batch_size import BatchSize
 from flags.pairing.draw import is_drawn, place
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Pair, Status
-from flags.pairing.pairing import Pairing, Request
+from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
+from flags.pairing.request import Request
 from flags.pairing.scorer import Call, Scorer
 from flags.pairing.shadow_batch import ShadowBatch
 from flags.pairing.shadow_schedule import ShadowSchedule

@@ -7,7 +7,7 @@ import pytest
 
 from flags.pairing.assignment import Side
 from flags.pairing.observation import InMemoryPairs, Status
-from flags.pairing.pairing import Request
+from flags.pairing.request import Request
 from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from tests.support.fakes import FakeModel, FixedAssignment, until
 from tests.unit.flags.pairing.test_pairing import pairing_of

@@ -13,8 +13,8 @@ import pytest
 from flags.pairing.assignment import Side
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
-from flags.pairing.pairing import Request
 from flags.pairing.reading import Reading
+from flags.pairing.request import Request
 from flags.pairing.scorer import Call
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.digest import KEPT_BYTES

@@ -11,8 +11,9 @@ import pytest
 from flags.errors import ReadingError
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import InMemoryPairs
-from flags.pairing.pairing import Pairing, Request
+from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
+from flags.pairing.request import Request
 from flags.pairing.scorer import Call, Scorer
 from flags.pairing.unit import RequestUnits, Units, default_key, unit_hash
 from tests.support.fakes import FakeModel, FixedAssignment

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from flags.pairing.assignment import Assignment, Side
-from flags.pairing.pairing import Answer
+from flags.pairing.delivery import Answer
 from flags.serving.http.middleware import AFTERWARDS, ANSWER, IDENTITY, RequestMiddleware
 from flags.serving.settings import Settings
 from tests.support.fakes import until

@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
-from flags.pairing.pairing import Limits
+from flags.pairing.limits import Limits
 from flags.serving.settings import Settings
 from flags.unleash.provider import FlagFile, FlagServer
 
@@ -50,6 +50,9 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("SHADOW_TIMEOUT", "1", 1.0),
     ("SHADOW_CONCURRENCY", "4", 4),
     ("SHADOW_INTERVAL", "0.1", 0.1),
+    ("SHADOW_SINGLE", "0.2", 0.2),
+    ("SHADOW_MAX_SHARE", "0.5", 0.5),
+    ("INSURANCE", "lazy", "lazy"),
     ("CANDIDATE_START_TIMEOUT", "5", 5.0),
     ("CANDIDATE_MAX_MEMORY", "1073741824", 2**30),
     ("GC_FREEZE", "false", False),

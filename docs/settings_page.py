@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -43,6 +43,8 @@ alarms; default `migration-looks.jsonl`. |
 unleash-server is installed into, and environments are made in; default `~/.cache/bentoml-flags`. |
 | `PLACEMENT` | the reference service | `embedded` (its default), `isolated`, \
 `runners` or `remote` (at `CANDIDATE_URL`). |
+| `SHADOW_BATCH` | the reference service | If 1, v2 scores gathered shadows in one call (`embedded` \
+and `isolated`). |
 | `API_WORKERS` | the reference service | API worker processes; default 1. |
 | `OTEL_RESOURCE_ATTRIBUTES` | OpenTelemetry | Further attributes of the resource of the pairs. |
 | `OTEL_SDK_DISABLED` | OpenTelemetry | If true, no pair is recorded; the log says so. |
@@ -108,6 +110,8 @@ def _values(field: FieldInfo) -> str:
         for word, sign in words.items()
         if getattr(each, word, None) is not None
     ]
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(field.annotation))
     return ", ".join([_KINDS[_kind(field.annotation)], *bounds])
 
 

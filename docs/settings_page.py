@@ -43,8 +43,8 @@ alarms; default `migration-looks.jsonl`. |
 unleash-server is installed into, and environments are made in; default `~/.cache/bentoml-flags`. |
 | `PLACEMENT` | the reference service | `embedded` (its default), `isolated`, \
 `runners` or `remote` (at `CANDIDATE_URL`). |
-| `SHADOW_BATCH` | the reference service | If 1, v2 scores gathered shadows in one call (`embedded` \
-and `isolated`). |
+| `SHADOW_BATCH` | the reference service | If 1, v2 scores gathered shadows in one call, \
+`embedded` or `isolated`. |
 | `API_WORKERS` | the reference service | API worker processes; default 1. |
 | `OTEL_RESOURCE_ATTRIBUTES` | OpenTelemetry | Further attributes of the resource of the pairs. |
 | `OTEL_SDK_DISABLED` | OpenTelemetry | If true, no pair is recorded; the log says so. |

@@ -322,7 +322,9 @@ async def test_the_time_of_the_caller_is_not_the_model_s(
     is_async: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock()
-    monkeypatch.setattr("flags.pairing.scorer.time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(
+        "flags.pairing.scorer.time", SimpleNamespace(perf_counter=clock, thread_time=clock)
+    )
     setting = Setting(Side.CANDIDATE, is_async=is_async)
     async for _ in (await setting.answer()).items():
         clock.advance(100)

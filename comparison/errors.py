@@ -8,7 +8,7 @@ ComparisonError
     CompactionError           pairs cannot be compacted into the folder
         CompactionUnreadableError what earlier runs left there cannot be read
     LabelsUnreadableError     the file of labels is no such file, or holds something else
-    OutcomesUnreadableError   the file of outcomes is no such file, or holds something else
+    OutcomesUnreadableError   the file or table of outcomes is no such one, or holds something else
     PreferencesUnreadableError the table of preferences is no such file, or holds something else
     TextsMissingError         no pair holds the texts that a judge is to see
     JudgeNotFoundError        what is named as the judge is none
@@ -116,16 +116,16 @@ class CompactionUnreadableError(CompactionError):
 class LabelsUnreadableError(ComparisonError):
     """Name file, place and column of what is no label, and what is expected there."""
 
-    def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
+    def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
 
 
 class OutcomesUnreadableError(ComparisonError):
-    """Name file, place and column of what is no outcome, and what is expected there."""
+    """Name file or table, place and column of what is no outcome, and what is expected there."""
 
-    def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
+    def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
@@ -134,7 +134,7 @@ class OutcomesUnreadableError(ComparisonError):
 class PreferencesUnreadableError(ComparisonError):
     """Name file, place and column of what is no preference, and what is expected there."""
 
-    def __init__(self, path: Path, problem: str, place: str | None = None) -> None:
+    def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")

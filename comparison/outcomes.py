@@ -9,7 +9,8 @@ hold several. Columns:
                        without the column, each row has happened once
     occurred_at        ISO 8601; UTC unless it names a zone
 
-Others are ignored.
+Others are ignored. A table of an engine has the same columns: one that ibis has connected to, or
+one at a URL (`comparison.engines.places`).
 """
 
 import os
@@ -20,15 +21,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from comparison.engines.places import PlaceError, database_hint, is_url, shown_url, table_at
 from comparison.engines.tables import nanoseconds
 from comparison.errors import OutcomesUnreadableError
 from comparison.pairs.tracked import TrackedOutcomes
-from comparison.text_table import TextTable, open_tables
+from comparison.text_table import TextTable, engine_table, open_tables
 from flags.pairing.unit import is_unit_hash, unit_hash
 
 ID, UNIT, METRIC, VALUE, TIME = "request_id", "unit", "metric", "value", "occurred_at"
@@ -101,7 +104,7 @@ class Outcomes:
     def error(self, row: Any, column: str, problem: str) -> OutcomesUnreadableError:
         """Return the error about a row of the frame."""
         if not self.tables:
-            return OutcomesUnreadableError(Path(self.name), problem)
+            return OutcomesUnreadableError(self.name, problem)
         table = self.tables[int(row["file"])]
         return OutcomesUnreadableError(
             table.path, problem, f"{table.place(int(row['row']))}, column {column}"
@@ -130,14 +133,14 @@ class MetricRows:
         )
 
 
-def load_outcomes(path: str | Path, key: bytes | None = None) -> Outcomes:
-    """Read a file of outcomes, or a folder of them.
+def load_outcomes(source: str | Path | ir.Table, key: bytes | None = None) -> Outcomes:
+    """Read a file of outcomes, a folder of them, or a table of an engine, itself or by its URL.
 
     Values in `unit` that are no hashes are hashed with `key`, as the pairs' units are. Raises
-    OutcomesUnreadableError, which names the line (CSV) or row (Parquet, from 1) and the column.
+    OutcomesUnreadableError, which names the line (CSV), the row (Parquet, from 1) or what the row
+    holds (an engine), and the column.
     """
-    source = Path(path)
-    tables = open_tables(source, COLUMNS, OutcomesUnreadableError, _EXPECTED)
+    tables = _tables(source)
     for table in tables:
         _check_columns(table)
     frames = [_read(table, number, key) for number, table in enumerate(tables)]
@@ -145,8 +148,32 @@ def load_outcomes(path: str | Path, key: bytes | None = None) -> Outcomes:
     frame = frame.loc[frame["value"].notna()]
     again = frame["time"].notna() & frame.duplicated([ID, UNIT, METRIC, VALUE, "time"])
     return Outcomes(
-        str(source), frame.loc[~again].reset_index(drop=True), int(again.sum()), tuple(tables)
+        str(tables[0].path if len(tables) == 1 else source),
+        frame.loc[~again].reset_index(drop=True),
+        int(again.sum()),
+        tuple(tables),
     )
+
+
+def _tables(source: str | Path | ir.Table) -> list[TextTable]:
+    if isinstance(source, ir.Table):
+        return [engine_table(_name(source), source, COLUMNS, OutcomesUnreadableError)]
+    if not is_url(source):
+        if hint := database_hint(Path(source)):
+            raise OutcomesUnreadableError(Path(source), hint)
+        return open_tables(Path(source), COLUMNS, OutcomesUnreadableError, _EXPECTED)
+    name = shown_url(str(source))
+    try:
+        rows = table_at(str(source))
+    except PlaceError as problem:
+        raise OutcomesUnreadableError(name, str(problem)) from problem
+    return [engine_table(name, rows, COLUMNS, OutcomesUnreadableError)]
+
+
+def _name(table: ir.Table) -> str:
+    """Return what an engine's table is called; an expression over one has no name."""
+    named = isinstance(table.op(), ops.PhysicalTable)
+    return table.get_name() if named else "the table of outcomes"
 
 
 def unit_key() -> bytes | None:

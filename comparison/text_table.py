@@ -1,6 +1,7 @@
-"""A table of texts from a file that somebody hands in, whose errors name line and column.
+"""A table of texts that somebody hands in, whose errors name its place, row and column.
 
-CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip.
+A file: CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip.
+Or a table of an engine.
 """
 
 import csv
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,6 +22,8 @@ import pyarrow.parquet as pq
 _PARQUET: Final = b"PAR1"
 _NAMES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 _SEPARATORS: Final = ",;\t"
+_NAMED: Final = 2
+"""Values by which a row of an engine is told."""
 
 Error = Callable[..., Exception]
 """Make the error of a path, a problem, and if that is known a place in the file."""
@@ -27,14 +31,15 @@ Error = Callable[..., Exception]
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Hold those columns of a file that are wanted, under their plain names."""
+    """Hold those columns that are wanted, under their plain names."""
 
-    path: Path
+    path: Path | str
+    """Where it is; a text is what an engine's table is called."""
     table: pa.Table
     written: tuple[str, ...]
     """The names of all columns, as the file has them."""
     separator: str | None
-    """None in Parquet."""
+    """None where it is no CSV."""
     error: Error
 
     def __len__(self) -> int:
@@ -82,6 +87,10 @@ class TextTable:
 
     def place(self, row: int) -> str:
         """Return what a reader looks for to find a row, which counts from 0."""
+        if isinstance(self.path, str):  # an engine's rows have no order
+            row_of = self.table.slice(row, 1).to_pylist()[0]
+            names = [f"{name} {value!r}" for name, value in row_of.items() if value is not None]
+            return f"the row of {', '.join(names[:_NAMED])}"
         if self.separator is None:
             return f"row {row + 1}"
         with _text(self.path) as file:
@@ -109,6 +118,23 @@ def open_tables(
     if not paths:
         raise error(source, f"no file in it ends in {', '.join(_NAMES)}; {expected}")
     return [_open(path, wanted, error, expected) for path in paths]
+
+
+def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error) -> TextTable:
+    """Return the table of an engine, read whole; `wanted` are all texts but for times."""
+    chosen = {each: _plain(each) for each in rows.columns if _plain(each) in wanted}
+    if len(set(chosen.values())) < len(chosen):
+        raise error(name, f"a column is there twice; found: {', '.join(rows.columns)}")
+    texts = {
+        plain: rows[each] if rows[each].type().is_temporal() else rows[each].cast("string")
+        for each, plain in chosen.items()
+    }
+    try:
+        held = rows.select(**texts).to_pyarrow() if texts else pa.table({})
+    except Exception as problem:  # each engine's client has errors of its own
+        said = f"{type(problem).__name__}: {problem}".partition("\n")[0]
+        raise error(name, said) from problem
+    return TextTable(name, held, tuple(rows.columns), None, error)
 
 
 def _open(path: Path, wanted: Sequence[str], error: Error, expected: str) -> TextTable:

@@ -48,7 +48,7 @@ def compare(
     since: datetime | None,
     until: datetime | None,
     labels: Path | None,
-    outcomes: Path | None,
+    outcomes: str | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
@@ -89,7 +89,7 @@ def _evidence(
     since: datetime | None,
     until: datetime | None,
     labels: Path | None,
-    outcomes: Path | None,
+    outcomes: str | None,
 ) -> "Evidence":
     from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence
 

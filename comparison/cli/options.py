@@ -108,10 +108,9 @@ labels_option = click.option(
 )
 outcomes_option = click.option(
     "--outcomes",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="CSV or Parquet, or a folder of them, with request_id or unit, metric, value and "
-    "occurred_at: what happened downstream.",
+    metavar="PLACE",
+    help="What happened downstream: CSV or Parquet, a folder of them, or an engine's table "
+    "(duckdb://FILE?table=NAME), with request_id or unit, metric, value and occurred_at.",
 )
 preferences_option = click.option(
     "--preferences",
@@ -166,7 +165,7 @@ class GateInput:
     playbook: Path
     flag: str | None
     labels: Path | None
-    outcomes: Path | None
+    outcomes: str | None
     preferences: Path | None
     reference: Path | None
     prometheus: str | None

@@ -222,7 +222,7 @@ class LabelsAndReferences:
         cls,
         labels: Path | None,
         reference: Path | None,
-        outcomes: Path | None = None,
+        outcomes: str | Path | None = None,
         preferences: Path | None = None,
     ) -> "LabelsAndReferences":
         """Read the files that are given. Raises a ComparisonError if one is not what it should."""

@@ -43,7 +43,7 @@ class PairsJudge:
     pairs: Path
     labels: Path | None = None
     reference: Path | None = None
-    outcomes: Path | None = None
+    outcomes: str | Path | None = None
     tell: Callable[[Evidence, Judgement], object] | None = None
     """Is told what was judged each time it is called."""
     will_retry: bool = True

@@ -16,6 +16,7 @@ import pytest
 from comparison.counts.outcomes import DrawnPairs, OutcomeCounts, RolloutRun
 from comparison.engines.embedded import connect
 from comparison.engines.tables import TablePairs, nanoseconds
+from comparison.outcomes import load_outcomes
 from flags.playbook.outcomes import OutcomePlan
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.drawn_pairs import BEGIN, FLAG, drawn_pairs
@@ -92,3 +93,20 @@ def test_click_house_gives_the_counts_of_duck_db(folder: Path) -> None:
         for figure in ("used", "without_pair", "outside", "young", "units", "mixed"):
             assert getattr(first, figure) == getattr(second, figure), (name, figure)
         assert len(first.cells) > 10
+
+
+@needs_clickhouse
+def test_a_table_of_click_house_is_read_as_a_file_is(tmp_path: Path) -> None:
+    client = clickhouse()
+    client.command(
+        "CREATE VIEW complaints AS SELECT 'r1' AS request_id, toUUID("
+        "'6f1c0a52-9d1e-4b3f-8f65-0a4f3c2f9d10') AS unit, 'complaint' AS metric, true AS value, "
+        "toDateTime64('2026-03-02 12:00:00.5', 6, 'Europe/Berlin') AS occurred_at"
+    )
+    table = ibis.clickhouse.from_connection(client).table("complaints")
+    file = tmp_path / "complaints.csv"
+    file.write_text(
+        "request_id,unit,metric,value,occurred_at\nr1,6f1c0a52-9d1e-4b3f-8f65-0a4f3c2f9d10,"
+        "complaint,1,2026-03-02T12:00:00.5+01:00\n"
+    )
+    pd.testing.assert_frame_equal(load_outcomes(table).frame, load_outcomes(file).frame)

@@ -4,6 +4,7 @@ import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 
+import ibis
 import pandas as pd
 import pytest
 
@@ -154,3 +155,74 @@ def test_the_values_of_a_metric_that_nobody_declared_say_its_kind(
 ) -> None:
     lines = [f"r{number},a,{value},{TIME}" for number, value in enumerate(given)]
     assert read(tmp_path, HEADING, *lines).kind_of("a") == kind
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    """Make a DuckDB database with tables of outcomes."""
+    path = tmp_path / "warehouse.duckdb"
+    connection = ibis.duckdb.connect(path)
+    connection.raw_sql(
+        "CREATE TABLE outcomes AS SELECT * FROM (VALUES "
+        "('r1', 'complaint', 1, TIMESTAMP '2026-03-02 12:00:00'), "
+        "('r1', 'complaint', 1, TIMESTAMP '2026-03-02 12:00:00'), "
+        "('r2', 'complaint', 0, TIMESTAMP '2026-03-03 12:00:00')"
+        ") AS rows(request_id, metric, value, occurred_at)"
+    )
+    connection.raw_sql(
+        "CREATE SCHEMA shop; CREATE TABLE shop.sums AS SELECT "
+        "uuid() AS unit, 'money_lost' AS metric, CAST(130.5 AS DECIMAL(9, 2)) AS value, "
+        "TIMESTAMPTZ '2026-03-02 12:00:00+02:00' AS occurred_at"
+    )
+    connection.raw_sql(
+        "CREATE TABLE wrong AS SELECT 'r1' AS request_id, 'a' AS metric, -1 AS value"
+    )
+    connection.disconnect()
+    return path
+
+
+def test_a_table_of_an_engine_is_read_as_a_file_is(warehouse: Path) -> None:
+    found = load_outcomes(f"duckdb://{warehouse}?table=outcomes")
+    assert values(found) == {"r1": 1.0, "r2": 0.0}
+    assert found.repeated == 1
+    at = pd.Timestamp(found.frame["time"].iloc[0], tz="UTC")
+    assert at == datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_types_of_an_engine_are_taken_as_they_are_meant(warehouse: Path) -> None:
+    found = load_outcomes(f"duckdb://{warehouse}?table=shop.sums").frame
+    assert found["value"].tolist() == [130.5]
+    assert len(found["unit"].iloc[0]) == 36
+    at = pd.Timestamp(found["time"].iloc[0], tz="UTC")
+    assert at == datetime(2026, 3, 2, 10, tzinfo=UTC)
+
+
+def test_python_hands_in_a_table_that_ibis_has_connected_to(warehouse: Path) -> None:
+    table = ibis.duckdb.connect(warehouse, read_only=True).table("outcomes")
+    assert values(load_outcomes(table)) == {"r1": 1.0, "r2": 0.0}
+    assert values(load_outcomes(table.filter(table.value == 1))) == {"r1": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            "duckdb://{}?table=wrong",
+            "the row of request_id 'r1', metric 'a', column value: '-1': e",
+        ),
+        ("duckdb://{}?table=none", "?table=none: TableNotFound"),
+        ("duckdb://{}", "no table is named: add ?table=NAME"),
+        ("duckdb://{}.away?table=outcomes", "there is no such file"),
+        ("{}", "a DuckDB database: name its table, such as duckdb://"),
+        ("warehouse://host?table=outcomes", "Don't know how to connect to 'warehouse://host'"),
+        ("mssql://me:s3cr3t@host/shop?table=outcomes", "mssql://host/shop?table=outcomes: what c"),
+    ],
+)
+def test_what_is_wrong_with_a_table_names_its_place_and_no_password(
+    warehouse: Path, place: str, said: str
+) -> None:
+    with pytest.raises(OutcomesUnreadableError) as caught:
+        load_outcomes(place.format(warehouse))
+    assert said in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+    assert not Path(f"{warehouse}.away").exists()

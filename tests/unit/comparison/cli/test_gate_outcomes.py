@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import ibis
 import pytest
 from click.testing import CliRunner, Result
 
@@ -100,6 +101,18 @@ def test_complaints_where_the_candidate_decided_differently_roll_back(
     reasons = words(found)
     assert "the primary's over all traffic, by 924 flips, rollback limit 1.25x" in reasons
     assert "complaint: 12x the primary's, of all units, rollback limit 1.25x" in reasons
+
+
+def test_a_table_of_an_engine_says_the_same_as_a_file(folder: Path, tmp_path: Path) -> None:
+    rows = outcomes(tmp_path / "o.csv", HARM)
+    warehouse = ibis.duckdb.connect(tmp_path / "warehouse.duckdb")
+    warehouse.create_table("outcomes", warehouse.read_csv(rows))
+    warehouse.disconnect()
+    of_file = run(folder / "requests", PLAYBOOK, "--outcomes", rows)
+    place = f"duckdb://{tmp_path / 'warehouse.duckdb'}?table=outcomes"
+    of_table = run(folder / "requests", PLAYBOOK, "--outcomes", place)
+    assert of_table.exit_code == 20
+    assert of_table.output == of_file.output
 
 
 def test_a_file_without_a_word_in_the_playbook_rolls_back_too(folder: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from comparison.engines.tables import nanoseconds
 from comparison.errors import OutcomesUnreadableError
 from comparison.pairs.tracked import TrackedOutcomes
 from comparison.text_table import TextTable, engine_table, open_tables
-from flags.pairing.unit import is_unit_hash, unit_hash
+from flags.pairing.unit import UNIT_HASH, is_unit_hash, unit_hash
 
 ID, UNIT, METRIC, VALUE, TIME = "request_id", "unit", "metric", "value", "occurred_at"
 COLUMNS: Final = (ID, UNIT, METRIC, VALUE, TIME)
@@ -59,6 +59,8 @@ class Outcomes:
     is_tracked: bool = False
     lost: int = 0
     """Of tracked ones, how many never arrived."""
+    open_ends: tuple[int, ...] = ()
+    """As of `TrackedOutcomes`."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -117,6 +119,12 @@ class MetricRows:
 
     frame: pd.DataFrame
     contradicted: int
+
+    @property
+    def by_value(self) -> int:
+        """Count those whose unit is no hash, as nobody has given the key."""
+        units = self.frame[UNIT].dropna()
+        return int((~units.str.fullmatch(UNIT_HASH)).sum())
 
     def table(self) -> ir.Table:
         """Return the rows to an engine: outcome_id, outcome_unit, value, occurred."""
@@ -192,6 +200,7 @@ def tracked_outcomes(name: str, found: TrackedOutcomes) -> Outcomes | None:
         found.repeated,
         is_tracked=True,
         lost=found.lost,
+        open_ends=found.open_ends,
     )
 
 

@@ -71,6 +71,8 @@ class OutcomeCounts:
     levels: int
     used: int = 0
     without_pair: int = 0
+    strange_units: int = 0
+    """Of those, the ones that name a unit and no request."""
     outside: int = 0
     young: int = 0
     units: int = 0
@@ -144,6 +146,7 @@ class DrawnPairs:
         matched = self.source.kept(matched)
         levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
         cells = self._cells(units, matched, most, levels)
+        strange_units = self._strange_units(outcomes)
         return OutcomeCounts(
             cells=fetched(cells, CELLS),
             novelty=fetched(self._novelty(matched), NOVELTY)
@@ -151,7 +154,8 @@ class DrawnPairs:
             else pd.DataFrame({name: [] for name in (*NOVELTY, "n")}),
             levels=levels,
             used=_size(matched.filter(_.inside)),
-            without_pair=self._without_pair(outcomes),
+            without_pair=self._strange_requests(outcomes) + strange_units,
+            strange_units=strange_units,
             outside=_size(matched.filter(~_.inside)),
             young=_size(self.requests) - _size(old),
             units=_size(units),
@@ -288,15 +292,18 @@ class DrawnPairs:
         days = ibis.ifelse(_.at > _.began, (_.at - _.began) // _DAY, 0)
         return aged.group_by(days=days, rollout=_.rollout, candidate=_.arm).agg(n=_.count())
 
-    def _without_pair(self, outcomes: ir.Table) -> int:
-        """Count the outcomes of requests and units that no pair has, of whatever time."""
+    def _strange_requests(self, outcomes: ir.Table) -> int:
+        """Count the outcomes of requests that no pair has, of whatever time."""
         ids = self.every.select("request_id").distinct()
-        left = outcomes.filter(_.outcome_id.notnull())
-        lost = _size(left.anti_join(ids, left.outcome_id == ids.request_id))
-        others = outcomes.filter(_.outcome_id.isnull())
+        named = outcomes.filter(_.outcome_id.notnull())
+        return _size(named.anti_join(ids, named.outcome_id == ids.request_id))
+
+    def _strange_units(self, outcomes: ir.Table) -> int:
+        """Count the outcomes that name only a unit, and one that no pair has, of whatever time."""
+        named = outcomes.filter(_.outcome_id.isnull())
         units = with_columns(self.every, ["unit", "drawn"], "string")
         known = units.select(known=ibis.coalesce(_.drawn, _.unit)).distinct()
-        return lost + _size(others.anti_join(known, others.outcome_unit == known.known))
+        return _size(named.anti_join(known, named.outcome_unit == known.known))
 
 
 def _drawn() -> Any:

@@ -40,6 +40,7 @@ _RECORD: Final = (
     attributes.WORKER_EVENT,
     attributes.WORKER_PAIRS,
     attributes.WORKER_DROPPED,
+    attributes.WORKER_OUTCOMES,
 )
 
 _TRACKED: Final = {
@@ -129,7 +130,7 @@ class CollectorTraces(TablePairs):
         )
 
     def tracked(self) -> TrackedOutcomes:
-        """Return the outcomes among the traces; whether some are lost is not known."""
+        """Return the outcomes among the traces; the records of workers tell how many there were."""
         ours = self._traces.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.OUTCOME_SPAN
         )
@@ -139,14 +140,19 @@ class CollectorTraces(TablePairs):
             {**row, "value": float(row["value"] or 1.0), "sequence": int(row["sequence"] or 0)}
             for row in rows.to_pyarrow().to_pylist()
         ]
-        return TrackedOutcomes.of(found, ())
+        return TrackedOutcomes.of(found, self._records)
 
     @cached_property
     def accounting(self) -> Accounting:
         """Set the pairs against the start and stop records of workers, which were sent too."""
+        return account_table(self.table(), 0, ReadCounts(worker_records=self._records))
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        """What workers recorded of themselves; a text that is not there is left out."""
         held = self._workers.select(**{key: _.SpanAttributes.get(key, "") for key in _RECORD})
-        records = held.distinct().to_pyarrow().to_pylist()
-        return account_table(self.table(), 0, ReadCounts(worker_records=records))
+        rows = held.distinct().to_pyarrow().to_pylist()
+        return [{key: text for key, text in row.items() if text} for row in rows]
 
 
 def in_nanoseconds(table: ir.Table) -> ir.Table:

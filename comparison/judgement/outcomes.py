@@ -14,6 +14,7 @@ from comparison.counts.outcomes import (
     RolloutRun,
     rollout_runs,
 )
+from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells
 from comparison.labels import Labels
 from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from comparison.judgement.judge import FlagPairs, LabelsAndReferences
 
 _ALL_OF_THEM: Final = timedelta(0)
+
+SILENCE: Final = timedelta(minutes=5)
+"""What tracked nothing for so long, and has not said that it stopped, may have been killed."""
+
+_KEY: Final = (
+    "give this command the UNIT_KEY of the service (where that has none, it is `bentoml-flags unit "
+    "of NAME`, with the service's name)"
+)
 
 
 def with_outcomes(
@@ -83,6 +92,7 @@ class _Taken:
             repeated=outcomes.repeated,
             contradicted=rows.contradicted,
             lost=outcomes.lost,
+            open_ends=self._open_ends(outcomes),
             is_tracked=outcomes.is_tracked,
         )
         if outcomes.is_tracked and name not in self._plans:
@@ -97,8 +107,13 @@ class _Taken:
         if obstacle is not None or not most:
             return replace(start, obstacle=obstacle)
         counts = self._drawn.count(rows, plan, most, self._runs)
-        obstacle = _nothing_found(len(rows.frame), counts, plan)
+        obstacle = _nothing_found(rows, counts, plan)
         return replace(_counted(start, counts), obstacle=obstacle)
+
+    def _open_ends(self, outcomes: Outcomes) -> int:
+        """Count those that have been silent for a while: others may go on."""
+        latest = nanoseconds(self._drawn.now - SILENCE)
+        return sum(last < latest for last in outcomes.open_ends)
 
     def _obstacle(self, rows: MetricRows, plan: OutcomePlan) -> str | None:
         """Say why outcomes cannot be compared as the playbook wants."""
@@ -111,6 +126,11 @@ class _Taken:
                 "refused: the flag draws each request for itself, so both sides reach the same "
                 "unit, their effects cancel out, and any candidate would pass; make the flag "
                 "sticky on the unit, or take outcomes by request"
+            )
+        if strangers := rows.by_value:
+            return (
+                f"{strangers:,} of {len(rows.frame):,} outcomes name their unit by its value, and "
+                f"pairs by a keyed hash: {_KEY}"
             )
         if rows.frame["time"].isna().any():
             return (
@@ -140,14 +160,20 @@ def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
     )
 
 
-def _nothing_found(rows: int, counts: OutcomeCounts, plan: OutcomePlan) -> str | None:
-    if not rows or counts.without_pair < rows:
-        return None
-    return f"none of the {rows:,} outcomes belongs to a pair: " + (
-        "are these the ids that the answers' X-Request-Id had?"
-        if plan.by == "request"
-        else "pairs name units by keyed hashes, and UNIT_KEY makes the same of what is in the file"
-    )
+def _nothing_found(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -> str | None:
+    """Say what is wrong where no outcome belongs to a pair, or none that names a unit does."""
+    size = len(rows.frame)
+    by_unit = int(rows.frame["request_id"].isna().sum())
+    if plan.by == "unit" and by_unit and counts.strange_units == by_unit:
+        return (
+            f"none of the {by_unit:,} outcomes of a unit belongs to a pair: is it the key? {_KEY}"
+        )
+    if size and counts.without_pair == size:
+        return (
+            f"none of the {size:,} outcomes belongs to a pair: are these the ids that the answers' "
+            "X-Request-Id had?"
+        )
+    return None
 
 
 def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetric:
@@ -187,6 +213,11 @@ def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[
         yield f"{name} is not in the playbook: taken as harm where it rises, with the defaults"
     if metric.without_pair:
         yield f"{name}: {metric.without_pair:,} of {metric.outcomes:,} outcomes belong to no pair"
+    if metric.open_ends:
+        yield (
+            f"{name}: {metric.open_ends:,} of those that track outcomes left no stop record and "
+            "have been silent for five minutes: if one was killed, its last outcomes are missing"
+        )
     if metric.outside:
         yield (
             f"{name}: {metric.outside:,} outcomes left out, before their request or later than the "

@@ -31,19 +31,23 @@ class TrackedOutcomes:
 
     frame: pd.DataFrame = field(default_factory=_empty)
     lost: int = 0
+    """By gaps in the numbers, and by what was said at the stop of a record."""
     repeated: int = 0
+    open_ends: tuple[int, ...] = ()
+    """Of the records without a stop, the time of each one's last outcome: more may be lost."""
 
     @classmethod
     def of(
         cls, rows: Sequence[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
     ) -> "TrackedOutcomes":
         """Take what was read, and what workers recorded of themselves."""
-        if not rows and not any(attributes.WORKER_OUTCOMES in each for each in records):
+        known = list(records)
+        if not rows and not any(attributes.WORKER_OUTCOMES in each for each in known):
             return cls()
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         again = frame["span_id"].duplicated()
         frame = frame.loc[~again].reset_index(drop=True)
-        return cls(frame, _lost(frame, records), int(again.sum()))
+        return cls(frame, _lost(frame, known), int(again.sum()), _open_ends(frame, known))
 
 
 def tracked_row(span: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +68,17 @@ def tracked_row(span: Mapping[str, Any]) -> dict[str, Any]:
     if not row["metric"] or not (row["request_id"] or row["unit"]) or not 0 <= row["value"] < 1e300:
         raise ValueError(row)
     return row
+
+
+def _open_ends(frame: pd.DataFrame, records: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Return the last times of those that track and have not said that they stopped."""
+    stopped = {
+        str(each.get(attributes.WORKER_ID))
+        for each in records
+        if each.get(attributes.WORKER_EVENT) == "stop"
+    }
+    last = frame.groupby("worker")["time"].max()
+    return tuple(int(time) for worker, time in last.items() if worker not in stopped)
 
 
 def _lost(frame: pd.DataFrame, records: Iterable[Mapping[str, Any]]) -> int:

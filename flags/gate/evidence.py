@@ -548,6 +548,8 @@ class OutcomeMetric:
     contradicted: int = 0
     lost: int = 0
     """Tracked outcomes that never arrived."""
+    open_ends: int = 0
+    """Programs that tracked some, are silent, and have not said how many there were."""
     young: int = 0
     """Requests that are younger than the cut-off."""
     mixed: Count = Count(0, 0)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,9 @@ _DEFAULT_FIELDS: Final = ("userId", "sessionId")
 _DIGITS: Final = 16
 """Hexadecimal digits of a hash: of ten million units, two share one with probability 3e-6."""
 
+UNIT_HASH: Final = f"[0-9a-f]{{{_DIGITS}}}"
+"""A hash as a regular expression."""
+
 
 def unit_hash(key: bytes, value: str) -> str:
     """Return the keyed hash of a unit, HMAC-SHA256 (RFC 2104), cut to 16 hexadecimal digits."""
@@ -36,7 +40,7 @@ def unit_hash(key: bytes, value: str) -> str:
 
 def is_unit_hash(text: str) -> bool:
     """Say whether a text is what `unit_hash` returns, or looks like it."""
-    return len(text) == _DIGITS and not set(text) - set("0123456789abcdef")
+    return re.fullmatch(UNIT_HASH, text) is not None
 
 
 def default_key(service: str) -> bytes:

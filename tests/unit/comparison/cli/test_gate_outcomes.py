@@ -1,5 +1,6 @@
 """The gate with outcomes: from pair files and a table to the exit code."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,11 @@ from click.testing import CliRunner, Result
 
 from comparison.cli.compare import compare
 from comparison.cli.gate import gate
+from comparison.outcomes import load_outcomes, unit_key
 from flags.export import attributes
-from flags.pairing.unit import unit_hash
+from flags.export.pair_files import FileLimits
+from flags.export.spans import PairSpans, TrackedOutcome
+from flags.pairing.unit import default_key, unit_hash
 from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored
 
 HIGH, LOW = (Scored(score, model="fraud:1") for score in (0.9, 0.1))
@@ -160,15 +164,38 @@ def test_an_outcome_by_unit_rolls_back_where_the_flag_is_sticky_on_it(
     assert run(folder / "users", playbook, "--outcomes", rows).exit_code == 20
 
 
-def test_units_that_nobody_can_hash_hold_and_name_the_key(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (None, "outcomes name their unit by its value, and pairs by a keyed hash: give this comm"),
+        ("a key of another service", "outcomes of a unit belongs to a pair: is it the key? give"),
+    ],
+)
+def test_units_without_their_key_hold_and_name_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, said: str
 ) -> None:
+    """Neither is taken for units that nobody knows, even if other rows name their request."""
     monkeypatch.delenv("UNIT_KEY", raising=False)
+    if key:
+        monkeypatch.setenv("UNIT_KEY", key)
     playbook = PLAYBOOK.replace("{cut_off: 1s}", "{by: unit, cut_off: 1s}")
     rows = outcomes(tmp_path / "o.csv", HARM, by="unit")
+    known = "worker-1-request-1,,complaint,1,2026-01-01"
+    lines = [f",{line}" for line in rows.read_text().splitlines()[1:]]
+    rows.write_text("\n".join(["request_id,unit,metric,value,occurred_at", known, *lines]))
     found = run(folder / "users", playbook, "--outcomes", rows)
     assert found.exit_code == 10
-    assert "belongs to a pair: pairs name units by keyed hashes, and UNIT_KEY" in words(found)
+    assert said in words(found)
+
+
+def test_a_service_without_a_key_has_one_that_a_command_can_be_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = outcomes(tmp_path / "o.csv", [7], by="unit")
+    monkeypatch.setenv("UNIT_KEY", "bentoml-flags unit of FraudDetector")
+    assert load_outcomes(rows, unit_key()).frame["unit"].tolist() == [
+        unit_hash(default_key("FraudDetector"), "user-7")
+    ]
 
 
 def test_outcomes_beyond_the_cut_off_and_of_nobody_are_told(folder: Path, tmp_path: Path) -> None:
@@ -222,3 +249,20 @@ def test_compare_takes_outcomes_without_a_playbook(folder: Path, tmp_path: Path)
     )
     assert found.exit_code == 0, found.output
     assert '"outcomes"' in found.output
+
+
+def test_a_program_that_was_killed_while_it_tracked_is_told(folder: Path, tmp_path: Path) -> None:
+    """What its last records said is gone; those that came are counted all the same."""
+    pairs = tmp_path / "pairs"
+    shutil.copytree(folder / "requests", pairs)
+    spans = PairSpans.to_folder(pairs, FileLimits(), service="shop", version=None)
+    for number in HARM:
+        occurred = BEGIN + (number + 1) * 10_000_000
+        of = f"worker-1-request-{number + 1}"
+        spans.record_outcome(TrackedOutcome("complaint", 1.0, of, None, occurred))
+    spans.close()
+    (file,) = pairs.glob("*shop*.jsonl")
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))  # without its stop
+    found = run(pairs, PLAYBOOK, until=END + timedelta(minutes=10))
+    said = "complaint: 1 of those that track outcomes left no stop record and have been silent"
+    assert said in words(found)

@@ -184,3 +184,18 @@ def test_the_collectors_table_gives_the_outcomes_that_were_tracked_each_once(
         ours.frame[columns].sort_values("metric", ignore_index=True),
     )
     assert (len(found.frame), found.repeated) == (2, 2)
+
+
+@needs_clickhouse
+def test_the_collectors_table_tells_which_tracked_outcomes_never_arrived(tmp_path: Path) -> None:
+    """A worker that ended in order said how many there were; of a killed one, nobody knows."""
+    for name in ("ended", "killed"):
+        spans = PairSpans.to_folder(tmp_path / name, FileLimits(), service=name, version=None)
+        for number in range(5):
+            outcome = TrackedOutcome("complaint", 1.0, f"r{number}", None, NANOSECONDS)
+            spans.record_outcome(outcome)
+        spans.close()
+    lines = {path.parent.name: path.read_text().splitlines() for path in tmp_path.glob("*/*.jsonl")}
+    arrived = [*lines["ended"][:3], lines["ended"][-1], *lines["killed"][:4]]
+    found = collected("otel_lost_outcomes", arrived).tracked()
+    assert (len(found.frame), found.lost, found.open_ends) == (5, 3, (NANOSECONDS,))

@@ -44,9 +44,8 @@ class Batched:
 
     def called(self, method: str) -> list[list[float]]:
         """Return the amounts of each call of the candidate's method."""
-        file = self.folder / "called.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [amounts for name, amounts in map(json.loads, lines) if name == method]
+        calls = map(json.loads, _lines(self.folder / "called.jsonl"))
+        return [amounts for name, amounts in calls if name == method]
 
     def pairs(self, ids: list[str]) -> list[dict[str, Any]]:
         """Return the attributes of the pairs of these requests, once they are all there."""
@@ -62,9 +61,15 @@ class Batched:
         return list(_spans(self.folder / "pairs"))
 
 
+def _lines(file: Path) -> list[bytes]:
+    """Return the lines that are written wholly."""
+    content = file.read_bytes() if file.exists() else b""
+    return content[: content.rfind(b"\n") + 1].splitlines()
+
+
 def _spans(folder: Path) -> Iterator[dict[str, Any]]:
     for file in folder.glob("*.jsonl"):
-        for line in file.read_bytes().splitlines():
+        for line in _lines(file):
             [resource] = json.loads(line)["resourceSpans"]
             for span in resource["scopeSpans"][0]["spans"]:
                 if span["name"] == "migration.pair":

@@ -19,6 +19,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
 from flags.unleash.flags_file import write_flags_file  # noqa: E402 - needs the line above
+from load_tests.bench_overhead import observed  # noqa: E402
 from load_tests.dear_candidate import SINGLE  # noqa: E402
 from load_tests.load import Load, System, quantile  # noqa: E402
 from service.serving import Serving  # noqa: E402
@@ -27,7 +28,7 @@ SETTLES: Final = 3.0
 
 
 def measure(folder: Path, share: str, *, rate: float, seconds: float) -> tuple[float, float, str]:
-    """Return busy seconds per request, in single calls' worth, p50 in ms, and what was scored."""
+    """Return busy seconds per score, in single calls' worth, p50 in ms, and what was scored."""
     folder.mkdir()
     write_flags_file(folder / "flags.json", "dear", 0)
     busy = folder / "busy"
@@ -52,13 +53,15 @@ def measure(folder: Path, share: str, *, rate: float, seconds: float) -> tuple[f
             return sorted(each for each in found if each is not None)
 
         durations = asyncio.run(run())
+        scored = observed(serving)
     calls = [tuple(map(float, line.split())) for line in busy.read_text().splitlines()]
     sent = load.sent[serving.url]
-    spent = sum(each for _, each in calls) / (sent * SINGLE)
+    spent = sum(each for _, each in calls) / (scored * SINGLE)
     many = [inputs for inputs, _ in calls if inputs > 1]
     together = sum(many)
     said = f"{together / sent:.0%} in {len(many)} batches, {len(calls) - len(many)} singly"
-    return spent, quantile(durations, 0.5), f"{sent} requests, {said}"
+    said = f"{scored / sent:.0%} of {sent} scored, {said}"
+    return spent, quantile(durations, 0.5), said
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
     for name, (spent, p50, said) in found.items():
         print(f"{name:10}{spent:8.3f} bare candidates, answers p50 {p50:.1f} ms; {said}")
-    print(f"dear candidate: the shadow takes {found['batched'][0]:.3f} of a bare candidate's time")
+    print(f"dear candidate: a shadow takes {found['batched'][0]:.3f} of what an answer would")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ evaluation (https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-fl
 is no convention for pairs of predictions, so the rest lives in the namespace `migration`.
 """
 
+import functools
 from typing import Final
 
 SCOPE: Final = "bentoml-flags"
@@ -118,6 +119,7 @@ FEATURE: Final = "migration.feature"
 """`migration.segment.<name>` (string) and `migration.feature.<name>` (double)."""
 
 
+@functools.cache
 def side(side_name: str, what: str, output: str | None = None) -> str:
     """Return an attribute name of a side, e.g. `migration.primary.score.probability`."""
     return f"migration.{side_name}.{what}" + (f".{output}" if output else "")

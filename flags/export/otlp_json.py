@@ -73,6 +73,11 @@ def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _value(value: Any) -> dict[str, Any]:
+    kind = type(value)
+    if kind is str:
+        return {"stringValue": value}
+    if kind is float and math.isfinite(value):
+        return {"doubleValue": value}
     if isinstance(value, str):
         return {"stringValue": value}
     if isinstance(value, bool):

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from os import getpid
 from typing import Any, Final
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from flags.export import attributes as names
 from flags.export.otlp_json import LineEncoder
@@ -34,6 +35,8 @@ _UNLIMITED: Final = SpanLimits(
     max_attribute_length=SpanLimits.UNSET,
 )
 """Explicit, so that no OTEL_* variable meant for request spans cuts the attributes of a pair."""
+
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +96,18 @@ class PairSpans:
             shutdown_on_exit=False,
         )
         self._encoder = LineEncoder(resource, names.SCOPE, VERSION)
-        provider.add_span_processor(_AppendToFiles(self._encoder, files))
+        self._append = _AppendToFiles(self._encoder, files)
+        provider.add_span_processor(self._append)
         self._tracer = provider.get_tracer(names.SCOPE, VERSION)
+        self._resource = resource
+        self._ids = provider.id_generator
         self._sequence = itertools.count(1)
         self._last = 0
         self._outcomes = 0
         self._outcome_lock = threading.Lock()
         self._event("start")
-        if not isinstance(self._tracer.start_span("probe"), Span):
+        self._is_on = isinstance(self._tracer.start_span("probe"), Span)
+        if not self._is_on:
             logger.warning("OTEL_SDK_DISABLED is set: no pair is recorded")
 
     @classmethod
@@ -115,14 +122,28 @@ class PairSpans:
     def record(self, pair: Pair) -> None:
         """Give the pair its sequence number and write its span."""
         self._last = next(self._sequence)
-        span = self._tracer.start_span(
+        if not self._is_on:
+            return
+        caller = trace.get_current_span(pair.parent).get_span_context()
+        # As the tracer would make it. That looks at each attribute once more, for types that ours
+        # cannot have, and takes as long as all the rest.
+        span = ReadableSpan(
             names.PAIR_SPAN,
-            context=pair.parent,
-            kind=SpanKind.INTERNAL,
+            context=SpanContext(
+                caller.trace_id if caller.is_valid else self._ids.generate_trace_id(),
+                self._ids.generate_span_id(),
+                is_remote=False,
+                trace_flags=_SAMPLED,
+                trace_state=caller.trace_state if caller.is_valid else None,
+            ),
+            parent=caller if caller.is_valid else None,
+            resource=self._resource,
             attributes=pair_attributes(pair, self.worker, self._last),
+            kind=SpanKind.INTERNAL,
             start_time=pair.started,
+            end_time=pair.ended,
         )
-        span.end(pair.ended)
+        self._append.on_end(span)
 
     def record_outcome(self, outcome: TrackedOutcome) -> None:
         """Write the span of an outcome, from any thread; it has no length."""

@@ -13,15 +13,19 @@ _SHORT: Final = 0.01
 _SINGLES: Final = 2.0
 """It may take as long as so many single ones: an active call may have to wait for it."""
 
+_ROOM: Final = 0.7
+"""Share of that which a call may take for the next to hold twice as many: most of what it takes is
+the same for one input and for many."""
+
 _TRIED_AGAIN: Final = 30.0
-"""Seconds after which a method that fails, or saves nothing, gets another call."""
+"""Seconds after which a size that failed, or took too long, is tried again."""
 
 
 class BatchSize:
     """How many go into a call: so many that it takes not much longer than a single one.
 
-    A call that takes longer, or fails, halves it, down to one, which is none. One that takes less
-    than half of that doubles it.
+    A call that takes longer, or fails, halves it, down to one, which is none. One that leaves room
+    doubles it, but for a while not to a size that was too large.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,13 +34,15 @@ class BatchSize:
         self._single = 0.0
         self._size = min(self._most, _FIRST)
         self._clock = clock
-        self._changed = clock()
+        self._refused = self._most + 1
+        """The least size that was too large."""
+        self._refused_at = 0.0
 
     @property
     def now(self) -> int:
         """Return how many go into the next call."""
-        if self._size == 1 and self._clock() - self._changed >= _TRIED_AGAIN:
-            self._become(min(2, self._most))
+        if self._size == 1:
+            self._grow()
         return self._size
 
     def single_took(self, seconds: float) -> None:
@@ -47,13 +53,19 @@ class BatchSize:
         """Note how long a call with `size` inputs took."""
         allowed = max(_SHORT, _SINGLES * self._single)
         if seconds > allowed:
-            self._become(max(1, min(self._size, size) // 2))
-        elif size >= self._size and seconds <= allowed / 2:
-            self._become(min(self._most, 2 * self._size))
+            self._shrink(min(self._size, size))
+        elif size >= self._size and seconds <= _ROOM * allowed:
+            self._grow()
 
-    def failed(self) -> None:
+    def failed(self, size: int) -> None:
         """Note that a call failed: the fewer are in one, the fewer are scored once more."""
-        self._become(max(1, self._size // 2))
+        self._shrink(min(self._size, size))
 
-    def _become(self, size: int) -> None:
-        self._size, self._changed = size, self._clock()
+    def _shrink(self, refused: int) -> None:
+        self._refused, self._refused_at = max(2, refused), self._clock()
+        self._size = max(1, refused // 2)
+
+    def _grow(self) -> None:
+        if self._clock() - self._refused_at >= _TRIED_AGAIN:
+            self._refused = self._most + 1
+        self._size = max(self._size, min(self._most, 2 * self._size, self._refused - 1))

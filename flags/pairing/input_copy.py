@@ -39,20 +39,26 @@ def isolated(call: Call) -> Call | Exception:
         return error
 
 
+_USUAL: Final = frozenset(_IMMUTABLE)
+"""The same to look a type up in, which is quicker."""
+
+
 def copied(value: Any) -> Any:
     """Return `value` if nothing can change it, else a copy; raises what copying raises."""
-    if isinstance(value, _IMMUTABLE):
+    if _is_immutable(value):
         return value
     # A flat model of numbers and strings, the usual input, needs no deep copy.
     if isinstance(value, pydantic.BaseModel) and _is_flat(value):
-        return value.model_copy()
+        return value if value.model_config.get("frozen") else value.model_copy()
     return copy.deepcopy(value)
 
 
+def _is_immutable(value: Any) -> bool:
+    return type(value) in _USUAL or isinstance(value, _IMMUTABLE)
+
+
 def _is_flat(model: pydantic.BaseModel) -> bool:
-    extra = model.__pydantic_extra__
-    return (
-        not extra
-        and not model.__pydantic_private__
-        and all(isinstance(value, _IMMUTABLE) for value in model.__dict__.values())
-    )
+    if model.__pydantic_extra__ or model.__pydantic_private__:
+        return False
+    values = model.__dict__.values()
+    return _USUAL.issuperset(map(type, values)) or all(map(_is_immutable, values))

@@ -184,6 +184,9 @@ def _step(value: Any, step: str) -> Any:
         return value[step]
     if step.lstrip("-").isdigit():
         return value[int(step)]
+    own = getattr(value, "__dict__", None)
+    if own is not None and step in own:  # sparing models the search for what they have not
+        return own[step]
     if hasattr(value, "iloc"):  # a pandas object: the column or key
         return value[step]
     return getattr(value, step)

@@ -170,7 +170,7 @@ class ShadowBatch:
         return _singly(entries, type(error).__name__)
 
     def _warn(self, size: int, error: BaseException) -> None:
-        self._size.failed()
+        self._size.failed(size)
         now = time.monotonic()
         if now - self._warned > _QUIET:
             self._warned = now

@@ -26,6 +26,9 @@ AFTERWARDS: Final = "bentoml_flags.afterwards"
 """Keys of the ASGI scope: the identity of the request, the endpoint's answer, and the callback for
 the end of the response."""
 
+_READ: Final = frozenset({"content-length", "traceparent", "tracestate"})
+"""Headers that are read of every request, whatever the settings."""
+
 
 def afterwards(scope: Scope, callback: Callable[[], object]) -> None:
     """Have the middleware call `callback` once the response has ended, however it did."""
@@ -57,6 +60,8 @@ class RequestMiddleware:
         self._server = server
         self._settings = settings
         self._names = identifying(settings)
+        wanted = {each.lower() for each in self._names}
+        self._wanted = frozenset(each.encode("latin-1") for each in wanted | _READ)
         self._max_bytes = settings.max_request_bytes or max_request_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +70,8 @@ class RequestMiddleware:
             travelling.set(None)  # a server may run this in the context of an earlier request
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        # Of some dozens, each of which every look-up would go through.
+        headers = Headers(raw=[each for each in scope["headers"] if each[0] in self._wanted])
         try:
             identity = identify(await self._known(scope, headers), self._settings)
         except RequestIdError as error:
@@ -100,7 +106,8 @@ class RequestMiddleware:
         return Headers({**known, **headers})
 
     def _travelling(self, headers: Headers, identity: RequestIdentity) -> Mapping[str, str]:
-        sent = {name: headers[name] for name in self._names if name in headers}
+        given = ((name, headers.get(name)) for name in self._names)
+        sent = {name: value for name, value in given if value is not None}
         if self._settings.request_id_header:
             sent[self._settings.request_id_header] = identity.request_id
         return sent

@@ -325,16 +325,35 @@ def test_calls_become_as_large_as_they_stay_short() -> None:
 
 
 def test_a_call_may_take_as_long_as_two_single_ones() -> None:
+    """Most of a call of a dear model is the same for one input and for many."""
     size = BatchSize(32)
     size.single_took(0.05)
 
-    for _ in range(3):
-        size.took(size.now, 0.045)
+    for inputs in (8, 16):
+        size.took(inputs, 0.05 + inputs * 0.0003)
     assert size.now == 32
     size.took(32, 0.09)
     assert size.now == 32
     size.took(32, 0.11)
     assert size.now == 16
+
+
+def test_a_size_that_was_too_large_is_left_alone_for_a_while() -> None:
+    clock = FakeClock()
+    size = BatchSize(32, clock)
+    size.took(8, 0.006)
+    size.took(16, 0.014)
+    assert size.now == 8
+
+    size.took(8, 0.006)
+    assert size.now == 15
+    size.took(15, 0.011)
+    size.took(7, 0.006)
+    assert size.now == 14
+
+    clock.advance(31)
+    size.took(14, 0.002)
+    assert size.now == 28
 
 
 def test_few_shadows_in_a_call_say_nothing_of_many() -> None:
@@ -348,9 +367,8 @@ def test_few_shadows_in_a_call_say_nothing_of_many() -> None:
 def test_a_method_that_always_fails_is_left_alone_and_tried_again() -> None:
     clock = FakeClock()
     size = BatchSize(32, clock)
-    for _ in range(3):
-        size.failed()
-    assert size.now == 1
+    while size.now > 1:
+        size.failed(size.now)
     clock.advance(29)
     assert size.now == 1
     clock.advance(2)

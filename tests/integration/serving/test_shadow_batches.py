@@ -105,6 +105,10 @@ def batched(
                 PAIRS_DIR=str(folder / "pairs"),
                 CALLED=called,
                 SHADOW_SINGLE=str(SINGLE),
+                # A machine with little time for this sheds nothing, and gives nothing up.
+                SHADOW_CONCURRENCY="256",
+                SHADOW_TIMEOUT="30",
+                CANDIDATE_TIMEOUT="30",
                 **leading,
             ),
             log=folder / "service.log",

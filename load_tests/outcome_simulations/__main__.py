@@ -19,7 +19,7 @@ from load_tests.gate_simulations.table import table
 from load_tests.outcome_simulations.errors import SCENARIOS
 from load_tests.outcome_simulations.requests import CASES, MOST, TESTS, Needed, needed
 
-_RUNS = 200
+_RUNS = 100
 _SEED = 20_260_302
 
 

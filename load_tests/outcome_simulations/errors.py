@@ -22,6 +22,8 @@ _NOMINAL: Final = _ERROR_RATE * SHARES["outcomes"] / 2
 _HARM: Final = 1.5
 _NOMINAL_ADVANCE: Final = 0.01
 _LIMITS: Final = OutcomePlan()
+_MARGINS: Final = {False: _LIMITS.margin, True: OutcomePlan(kind="continuous").margin}
+"""Up to which a candidate goes on, by whether it is money."""
 _EIGHT: Final = 8
 
 
@@ -37,7 +39,7 @@ def rolled_back(random: np.random.Generator, *, plan: Plan, alpha: float = _NOMI
 def advanced(random: np.random.Generator, *, plan: Plan, error_rate: float = 0.05) -> bool:
     """Say whether the ratio on flips passes at any look."""
     return any(
-        FlipRatioSequence(cells).below(_LIMITS.margin, error_rate / 2)
+        FlipRatioSequence(cells).below(_MARGINS[plan.money], error_rate / 2)
         for cells in looks(plan, random)
     )
 
@@ -86,7 +88,21 @@ SCENARIOS: Final = (
     _kept("1 to 50 %, at the limit", _moving(_LIMIT)),
     _kept("users, 1 to 50 %, ratio 1", _moving(_SAME, sticky=True, burst=5, units=6_000)),
     _kept("users, 1 to 50 %, at the limit", _moving(_LIMIT, sticky=True, burst=5, units=6_000)),
+    *(
+        _kept(f"money, {what}, {rollout:g} %", _at(rollout, rates, money=True))
+        for rollout in (1.0, 10.0, 50.0)
+        for what, rates in (("ratio 1", _SAME), ("ratio at the limit", _LIMIT))
+    ),
+    _kept("money, bursts of 20, ratio 1, 10 %", _at(10.0, _SAME, burst=20, money=True)),
+    _kept("money, 1 to 50 %, at the limit", _moving(_LIMIT, money=True)),
     *(_stopped(f"1.5x, {rollout:g} %", _at(rollout, _WORSE)) for rollout in (1.0, 10.0, 50.0)),
     _stopped("1.5x, bursts of 20, 10 %", _at(10.0, _WORSE, burst=20)),
     _stopped("1.5x, users, 1 to 50 %", _moving(_WORSE, sticky=True, burst=5, units=6_000)),
+    *(
+        _stopped(f"money, 1.5x, {rollout:g} %", _at(rollout, _WORSE, money=True))
+        for rollout in (10.0, 50.0)
+    ),
+    _stopped(
+        "money, amounts on flips 7 times as large, 50 %", _at(50.0, _SAME, money=True, dearer=7.0)
+    ),
 )

@@ -1,15 +1,34 @@
-"""Units with outcomes, drawn while the rollout moves, as the cells that the gate sees."""
+"""Units with outcomes, drawn while the rollout moves, as the cells that the gate sees.
+
+An outcome has happened or not, or it is money: then its amount is log-normal, and counts in levels
+up to the quantile that a shadow before the canary has shown, as in `comparison.counts.outcomes`.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
+from comparison.counts.outcomes import LEVELS, QUANTILE
 from flags.gate.evidence import OutcomeCell
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+
+SPREAD: Final = 1.5
+"""Standard deviation of an amount's logarithm: the 99.9 % quantile is 103 times the median."""
+
+BINARY: Final = np.array([0.0, 1.0])
+"""Of what has happened or not, how often it counts as 0 and as 1."""
+
+_TRUTHS: Final = 4
+"""What is true or not of a unit: the candidate's, flipped, something happened there, and at all."""
+
+_SHADOW: Final = 2_000
+"""Outcomes that a shadow has shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +71,123 @@ class Plan:
     """Requests of a unit at each look, on average."""
     sticky: bool = False
     """Whether the flag draws units, which come back at each look; else each request."""
+    money: bool = False
+    """Whether an outcome is an amount; only of requests."""
+    dearer: float = 1.0
+    """Times the amount on flips where the candidate answers; not of bursts."""
+
+
+class Requests:
+    """Count requests that are drawn each for itself, by arm and rollout, and what they led to.
+
+    `values` are the probabilities of what an outcome counts: of 0, of one level, up to the cap;
+    those of `worse` count on flips where the candidate answers.
+    """
+
+    def __init__(self, rates: Rates, values: Floats, worse: Floats | None = None) -> None:
+        self._rates = rates
+        self._values = {False: values, True: values if worse is None else worse}
+        self.amounts = np.arange(len(values)) / (len(values) - 1)
+        self.requests = {False: 0, True: 0}
+        self.levels: dict[tuple[bool, float, bool], Counts] = {}
+
+    def add(self, random: np.random.Generator, number: int, rollout: float) -> None:
+        """Draw further requests at a rollout, in per cent."""
+        rates, share = self._rates, rollout / 100
+        candidate = int(random.binomial(number, share))
+        for arm, size in ((False, number - candidate), (True, candidate)):
+            self.requests[arm] += size
+            flips = int(random.binomial(size, rates.flips))
+            on_flips = min(1.0, rates.on_flips * (rates.harm if arm else 1.0))
+            for flip, units, rate in (
+                (True, flips, on_flips),
+                (False, size - flips, rates.elsewhere),
+            ):
+                events = int(random.binomial(units, rate))
+                counts = random.multinomial(events, self._values[arm and flip])
+                key = arm, share, flip
+                self.levels[key] = self.levels[key] + counts if key in self.levels else counts
+
+    def cells(self) -> tuple[OutcomeCell, ...]:
+        """Return what the gate sees, without those to whom nothing happened."""
+        amounts = self.amounts.tolist()
+        return tuple(
+            OutcomeCell(arm, share, flip, amounts[place] * flip, amounts[place], n)
+            for (arm, share, flip), counts in self.levels.items()
+            for place, n in enumerate(counts.tolist())
+            if n and place
+        )
+
+    def moments(self, arm: bool) -> tuple[float, float]:
+        """Return mean and variance of what a request of an arm has led to."""
+        counts = sum(each for (mine, _, _), each in self.levels.items() if mine is arm)
+        mean = float(counts @ self.amounts) / self.requests[arm]
+        return mean, float(counts @ self.amounts**2) / self.requests[arm] - mean**2
 
 
 def looks(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
     """Yield what the gate knows at each look."""
-    yield from (_of_units if plan.sticky else _of_requests)(plan, random)
+    if plan.sticky:
+        yield from _of_units(plan, random)
+    elif plan.burst > 1:
+        yield from _of_bursts(plan, random)
+    else:
+        values, worse = BINARY, None
+        if plan.money:  # the cap is fixed before the canary
+            most = shadow_quantile(random)
+            values, worse = level_shares(most), level_shares(most, plan.dearer)
+        drawn = Requests(plan.rates, values, worse)
+        for rollout in plan.rollouts:
+            drawn.add(random, plan.units, rollout)
+            yield drawn.cells()
 
 
-def _of_requests(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
-    """Draw requests that a flag draws each for itself; a burst has one trait, and many draws."""
+def _of_bursts(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
+    """Draw bursts of requests that have one trait in common, and many draws of the flag."""
     rates = plan.rates
-    found: dict[tuple[bool, float, bool], list[int]] = {}
+    values = level_shares(shadow_quantile(random)) if plan.money else BINARY
+    size = len(values) - 1
+    found: dict[tuple[bool, float, bool], Counts] = {}
     for rollout in plan.rollouts:
         share = rollout / 100
         bursts = max(1, plan.units // plan.burst)
         # What one customer's requests have in common: all or none of a burst lies on flips, and
         # some customers complain of everything.
         flips = (random.random(bursts) < rates.flips).repeat(plan.burst)
-        trait = random.gamma(1.0, 1.0, bursts).repeat(plan.burst) if plan.burst > 1 else 1.0
+        trait = random.gamma(1.0, 1.0, bursts).repeat(plan.burst)
         arm = random.random(bursts * plan.burst) < share
         rate = np.where(flips, rates.on_flips * np.where(arm, rates.harm, 1.0), rates.elsewhere)
         happened = random.random(len(arm)) < np.minimum(1.0, rate * trait)
+        level = np.zeros(len(arm), dtype=np.int64)
+        level[happened] = random.choice(size + 1, int(happened.sum()), p=values)
         for candidate in (False, True):
             for flip in (False, True):
-                here = (arm == candidate) & (flips == flip)
-                cell = found.setdefault((candidate, share, flip), [0, 0])
-                cell[0] += int(here.sum())
-                cell[1] += int((here & happened).sum())
+                mine = level[(arm == candidate) & (flips == flip)]
+                counts = np.bincount(mine, minlength=size + 1)
+                key = candidate, share, flip
+                found[key] = found[key] + counts if key in found else counts
         yield tuple(
-            OutcomeCell(candidate, at, flip, value * flip, value, n)
-            for (candidate, at, flip), (total, events) in found.items()
-            for value, n in ((1.0, events), (0.0, total - events))
+            OutcomeCell(candidate, at, flip, place / size * flip, place / size, int(n))
+            for (candidate, at, flip), counts in found.items()
+            for place, n in enumerate(counts)
             if n
         )
+
+
+def shadow_quantile(random: np.random.Generator) -> float:
+    """Return the quantile of the amounts that a shadow has shown."""
+    return float(np.quantile(_amounts(_SHADOW, random), QUANTILE))
+
+
+def level_shares(most: float, times: float = 1.0) -> Floats:
+    """Return how amounts, all of them `times` as large, fall on the levels from 0 on."""
+    bounds = (np.arange(LEVELS) + 0.5) * (most / LEVELS)
+    below = stats.lognorm.cdf(bounds, SPREAD, scale=times)
+    return np.asarray(np.diff(below, prepend=0.0, append=1.0), dtype=np.float64)
+
+
+def _amounts(size: int, random: np.random.Generator) -> Floats:
+    return random.lognormal(0.0, SPREAD, size)
 
 
 def _of_units(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
@@ -136,9 +239,20 @@ def _cells(
 ) -> list[OutcomeCell]:
     share = (rollout - low) / (high - low)
     drawn = seen & (share > 0) & (share < 1)
-    rows = np.column_stack([arm, share, *state])[drawn]
-    values, counts = np.unique(rows, axis=0, return_counts=True)
+    shares, place = np.unique(share[drawn], return_inverse=True)
+    # One number a cell: to sort rows of five would take most of the time.
+    code = place.astype(np.int64) << _TRUTHS
+    for bit, each in enumerate((arm, *state)):
+        code |= each[drawn].astype(np.int64) << bit
     return [
-        OutcomeCell(bool(a), float(s), bool(flipped), float(on_flips), float(total), int(n))
-        for (a, s, flipped, on_flips, total), n in zip(values, counts, strict=True)
+        OutcomeCell(
+            bool(cell & 1),
+            float(shares[cell >> _TRUTHS]),
+            bool(cell & 2),
+            float(cell >> 2 & 1),
+            float(cell >> 3 & 1),
+            n,
+        )
+        for cell, n in enumerate(np.bincount(code).tolist())
+        if n
     ]

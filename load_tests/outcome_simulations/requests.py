@@ -12,9 +12,16 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from flags.gate.evidence import Interval, OutcomeCell
+from flags.gate.evidence import Interval
 from flags.gate.sequences import FlipRatioSequence, NormalSequence, UnitRatioSequence
-from load_tests.outcome_simulations.population import Rates
+from load_tests.outcome_simulations.population import (
+    BINARY,
+    Floats,
+    Rates,
+    Requests,
+    level_shares,
+    shadow_quantile,
+)
 
 ALPHA: Final = 0.05
 POWER: Final = 0.8
@@ -25,7 +32,10 @@ _GROWTH: Final = 1.05
 TUNING: Final = 5_000
 """GrowthBook's default of the sequential tuning parameter N*."""
 
-MOST: Final = 4_000_000
+_SHADOW_SEED: Final = 1
+"""Of the shadow that fixes the cap of money."""
+
+MOST: Final = 30_000_000
 """Requests at which a run ends."""
 
 
@@ -36,6 +46,8 @@ class Case:
     name: str
     rates: Rates
     rollout: float
+    values: Floats = field(default_factory=lambda: BINARY)
+    """As of `Requests`."""
 
 
 def _cases() -> Iterator[Case]:
@@ -47,69 +59,41 @@ def _cases() -> Iterator[Case]:
                 yield Case(
                     f"{what}, {harm:g}x on them, {rollout:g} %", replace(rates, harm=harm), rollout
                 )
+    money = level_shares(shadow_quantile(np.random.default_rng(_SHADOW_SEED)))
+    for rollout in (10.0, 50.0):
+        name = f"money, 10 % of it on flips, 2x on them, {rollout:g} %"
+        yield Case(name, replace(rare, harm=2.0), rollout, money)
 
 
 CASES: Final = tuple(_cases())
 
 
-@dataclass(slots=True)
-class _Seen:
-    """Count requests and events by arm, and by arm on flips."""
-
-    requests: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
-    flips: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
-    events: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
-    on_flips: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
-
-    def add(self, random: np.random.Generator, case: Case, number: int) -> None:
-        rates = case.rates
-        candidate = int(random.binomial(number, case.rollout / 100))
-        for arm, size in ((False, number - candidate), (True, candidate)):
-            flips = int(random.binomial(size, rates.flips))
-            rate = rates.on_flips * (rates.harm if arm else 1.0)
-            on_flips = int(random.binomial(flips, rate))
-            self.requests[arm] += size
-            self.flips[arm] += flips
-            self.on_flips[arm] += on_flips
-            self.events[arm] += on_flips + int(random.binomial(size - flips, rates.elsewhere))
-
-    def cells(self, share: float) -> tuple[OutcomeCell, ...]:
-        return tuple(
-            cell
-            for arm in (False, True)
-            for cell in (
-                OutcomeCell(arm, share, True, 1.0, 1.0, self.on_flips[arm]),
-                OutcomeCell(arm, share, False, 0.0, 1.0, self.events[arm] - self.on_flips[arm]),
-            )
-        )
+def _by_flips(seen: Requests) -> bool:
+    return FlipRatioSequence(seen.cells()).above(1.0, ALPHA)
 
 
-def _by_flips(seen: _Seen, share: float) -> bool:
-    return FlipRatioSequence(seen.cells(share)).above(1.0, ALPHA)
+def _by_units(seen: Requests) -> bool:
+    return UnitRatioSequence(seen.cells()).above(1.0, ALPHA)
 
 
-def _by_units(seen: _Seen, share: float) -> bool:
-    return UnitRatioSequence(seen.cells(share)).above(1.0, ALPHA)
-
-
-def _by_growthbook(seen: _Seen, _share: float) -> bool:
+def _by_growthbook(seen: Requests) -> bool:
     """Say whether the one-sided asymptotic sequence of the difference of means is above 0.
 
     GrowthBook's documentation, "Sequential testing": Waudby-Smith et al. (2024), eq. 8, with
     N* = 5000; one-sided by twice the error rate.
     """
-    if not all(seen.events.values()):
+    moments = {arm: seen.moments(arm) for arm in seen.requests}
+    if not all(mean for mean, _ in moments.values()):
         return False
-    means = {arm: seen.events[arm] / seen.requests[arm] for arm in seen.requests}
-    variance = sum(mean * (1 - mean) / seen.requests[arm] for arm, mean in means.items())
-    difference = means[True] - means[False]
+    variance = sum(spread / seen.requests[arm] for arm, (_, spread) in moments.items())
+    difference = moments[True][0] - moments[False][0]
     sequence = NormalSequence(
         Interval(difference, None, None), math.sqrt(variance), sum(seen.requests.values()), TUNING
     )
     return sequence.interval(2 * ALPHA)[0] > 0
 
 
-TESTS: Final[dict[str, Callable[[_Seen, float], bool]]] = {
+TESTS: Final[dict[str, Callable[[Requests], bool]]] = {
     "flips": _by_flips,
     "all units": _by_units,
     "GrowthBook": _by_growthbook,
@@ -140,13 +124,13 @@ def needed(case: Case, runs: int, random: np.random.Generator) -> Needed:
 
 def _decided(case: Case, random: np.random.Generator) -> dict[str, float]:
     """Return after how many requests each test has seen the harm."""
-    seen, total, step, share = _Seen(), 0, _LOOK, case.rollout / 100
+    seen, total, step = Requests(case.rates, case.values), 0, _LOOK
     decided: dict[str, float] = {}
     while len(decided) < len(TESTS) and total < MOST:
-        seen.add(random, case, step)
+        seen.add(random, step, case.rollout)
         total += step
         for name, test in TESTS.items():
-            if name not in decided and test(seen, share):
+            if name not in decided and test(seen):
                 decided[name] = total
         step = max(_LOOK, round(total * (_GROWTH - 1)))
     return decided
@@ -155,7 +139,10 @@ def _decided(case: Case, random: np.random.Generator) -> dict[str, float]:
 def _plain(case: Case) -> float:
     """Return the requests of a one-sided z-test of the difference of means, at one look."""
     share, rates = case.rollout / 100, case.rates
+    amounts = Requests(rates, case.values).amounts
+    mean, square = float(case.values @ amounts), float(case.values @ amounts**2)
     first, second = rates.all, rates.all * rates.ratio
-    variance = first * (1 - first) / (1 - share) + second * (1 - second) / share
+    spread = (rate * square - (rate * mean) ** 2 for rate in (first, second))
+    variance = next(spread) / (1 - share) + next(spread) / share
     quantiles = stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(POWER)
-    return float(quantiles**2 * variance / (second - first) ** 2)
+    return float(quantiles**2 * variance / ((second - first) * mean) ** 2)

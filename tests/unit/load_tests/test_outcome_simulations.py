@@ -66,7 +66,7 @@ def test_the_last_line_is_for_programs() -> None:
     requests = {"plain, one look": 900.0, "flips": 100.0, "all units": 800.0, "GrowthBook": 700.0}
     found = [Needed(Case("case", Rates(), 10.0), requests)]
     assert re.fullmatch(
-        r"outcomes 22: false rollback max 0\.0000 of nominal 0\.0250, false advance max 0\.0000, "
+        r"outcomes 33: false rollback max 0\.0000 of nominal 0\.0250, false advance max 0\.0000, "
         r"requests 7\.0x fewer than plain",
         last_line(rows, found),
     )

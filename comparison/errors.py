@@ -8,6 +8,7 @@ ComparisonError
     CompactionError           pairs cannot be compacted into the folder
         CompactionUnreadableError what earlier runs left there cannot be read
     LabelsUnreadableError     the file of labels is no such file, or holds something else
+    LabelsUnfitError          the labels of an output are none of its classes
     OutcomesUnreadableError   the file or table of outcomes is no such one, or holds something else
     PreferencesUnreadableError the table of preferences is no such file, or holds something else
     TextsMissingError         no pair holds the texts that a judge is to see
@@ -120,6 +121,18 @@ class LabelsUnreadableError(ComparisonError):
         self.path = path
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class LabelsUnfitError(ComparisonError):
+    """Name the output whose labels are truths, and the classes that it has."""
+
+    def __init__(self, output: str, classes: Sequence[str]) -> None:
+        self.output = output
+        named = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
+        super().__init__(
+            f"the labels of {output} are 1 and 0 (or true and false), and its classes are {named}: "
+            "--label-values says which is which, e.g. 1=spam,0=ham"
+        )
 
 
 class OutcomesUnreadableError(ComparisonError):

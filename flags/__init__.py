@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from flags.pairing.assignment import Assignment, FlagAssignment, Side
     from flags.pairing.blocking import BlockingPairing
     from flags.pairing.delivery import Answer
+    from flags.pairing.kinds.category import Category
+    from flags.pairing.kinds.number import Number
+    from flags.pairing.kinds.score import Score
     from flags.pairing.limits import Limits
     from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink, Status
     from flags.pairing.pairing import Pairing
@@ -28,11 +31,13 @@ __all__ = [
     "Assignment",
     "BlockingPairing",
     "Call",
+    "Category",
     "FlagAssignment",
     "FlagFile",
     "FlagServer",
     "InMemoryPairs",
     "Limits",
+    "Number",
     "Observation",
     "OutcomeTracking",
     "Pair",
@@ -41,6 +46,7 @@ __all__ = [
     "Reading",
     "Remote",
     "Request",
+    "Score",
     "Scorer",
     "Settings",
     "Side",
@@ -55,6 +61,9 @@ _HOME = {
     "flags.export.outcomes": ("OutcomeTracking", "outcome_files", "track"),
     "flags.pairing.assignment": ("Assignment", "FlagAssignment", "Side"),
     "flags.pairing.blocking": ("BlockingPairing",),
+    "flags.pairing.kinds.category": ("Category",),
+    "flags.pairing.kinds.number": ("Number",),
+    "flags.pairing.kinds.score": ("Score",),
     "flags.pairing.limits": ("Limits",),
     "flags.serving.migrate": ("migrate",),
     "flags.pairing.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),

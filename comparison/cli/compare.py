@@ -26,6 +26,7 @@ from comparison.summary.conclusion import conclude
 from comparison.summary.figures import as_plain, summarise
 
 if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.labels import LabelFiles
     from flags.gate.evidence import Evidence
 
 __all__ = ["Refusal", "compare"]
@@ -47,7 +48,7 @@ def compare(
     flag: str | None,
     since: datetime | None,
     until: datetime | None,
-    labels: Path | None,
+    labels: "LabelFiles | None",
     outcomes: str | None,
     json_file: Path | None,
     html_file: Path | None,
@@ -65,7 +66,11 @@ def compare(
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
         wanted = labels or outcomes or html_file
-        evidence = _evidence(read, since, until, labels, outcomes) if wanted else None
+        # Classes are counted as the gate does, for which pairs must say at which rollout they are.
+        counted = summary.classes and any(
+            each.rollout is not None for each in summary.traffic.by_rollout
+        )
+        evidence = _evidence(read, since, until, labels, outcomes) if wanted or counted else None
         if evidence and html_file:
             from comparison.report.html.page import render
 
@@ -88,7 +93,7 @@ def _evidence(
     pairs: Pairs,
     since: datetime | None,
     until: datetime | None,
-    labels: Path | None,
+    labels: "LabelFiles | None",
     outcomes: str | None,
 ) -> "Evidence":
     from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence

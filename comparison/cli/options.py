@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -23,6 +23,9 @@ from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import read_playbook
 from flags.playbook.model import Playbook
 from flags.printable import printable
+
+if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.labels import LabelFiles
 
 
 class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
@@ -99,13 +102,52 @@ since_option = click.option(
 until_option = click.option(
     "--until", metavar="TIME", callback=_moment, help="Leave out pairs accepted from then on."
 )
-labels_option = click.option(
-    "--labels",
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="CSV or Parquet with request_id and label (label.OUTPUT of several outputs), or a folder "
-    "of them: what the requests turned out to be.",
-)
+_LABEL_VALUES: Final = "comparison.label_values"
+"""Where the context of a command keeps what --label-values says until --labels is read."""
+
+
+def _label_values(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Read `fraud=1,legit=0`."""
+    del param
+    pairs = [each.partition("=") for each in (value or "").split(",") if each]
+    if any(not (word.strip() and equals and given.strip()) for word, equals, given in pairs):
+        raise click.BadParameter(f"{value!r} is not of the form fraud=1,legit=0")
+    ctx.meta[_LABEL_VALUES] = {word.strip(): given.strip() for word, _, given in pairs}
+
+
+def _label_files(
+    ctx: click.Context, param: click.Parameter, value: Path | None
+) -> "LabelFiles | None":
+    del param
+    if value is None:
+        return None
+    with refusals():
+        from comparison.labels import LabelFiles
+
+        return LabelFiles(value, ctx.meta.get(_LABEL_VALUES, {}))
+
+
+def labels_option(command: Any) -> Any:
+    """Add --labels and --label-values, which make up one argument, `labels`."""
+    values = click.option(
+        "--label-values",
+        metavar="WORD=VALUE,...",
+        callback=_label_values,
+        is_eager=True,
+        expose_value=False,
+        help="What words in the labels stand for, e.g. fraud=1,legit=0.",
+    )
+    labels = click.option(
+        "--labels",
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        callback=_label_files,
+        help="CSV or Parquet with request_id and label (label.OUTPUT of several outputs), or a "
+        "folder of them: what the requests turned out to be.",
+    )
+    return labels(values(command))
+
+
 outcomes_option = click.option(
     "--outcomes",
     metavar="PLACE",
@@ -164,7 +206,7 @@ class GateInput:
     pairs: Path
     playbook: Path
     flag: str | None
-    labels: Path | None
+    labels: "LabelFiles | None"
     outcomes: str | None
     preferences: Path | None
     reference: Path | None

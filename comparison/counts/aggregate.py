@@ -11,6 +11,7 @@ from datetime import datetime
 import ibis.expr.types as ir
 from ibis import _
 
+from comparison.counts.kinds.window import KindWindow, count_kinds, other_outputs
 from comparison.counts.labelled import JoinedLabels, unknown_labels
 from comparison.counts.outputs import (
     OutputCounts,
@@ -44,8 +45,9 @@ from comparison.engines.grouping import HOUR, count_by
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.engines.tables import in_window
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
-from comparison.labels import Labels, columns_of
+from comparison.labels import Labels
 from comparison.labels.files import is_label
+from comparison.labels.use import TypedLabels
 from comparison.pairs.reader import Pairs
 
 
@@ -64,6 +66,7 @@ def aggregate(
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
     step_since: datetime | None = None,
     warm_up: int = 0,
+    settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Aggregates:
     """Count the pairs of `flag` that were accepted from `since` until before `until`.
 
@@ -71,6 +74,7 @@ def aggregate(
     `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
     accepted before `label_cutoff`, all if None: those of younger pairs, which came early, are only
     counted in `coverage`.
+    `settings` are what the playbook fixes for an output that is no score, by output and name.
     `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
     output and side, count instead of those recorded.
 
@@ -92,15 +96,18 @@ def aggregate(
     for output in found:
         step = decided_at(with_output(step, output), output, (thresholds or {}).get(output, {}))
     grids = [OutputGrid.of(step, output, (given or {}).get(output)) for output in found]
-    joined = None
+    deciding = [grid.output for grid in grids if any(grid.thresholds.values())]
+    others = other_outputs(step.columns)
+    joined, typed = None, TypedLabels({})
     if labels is not None:
-        table = labels.table()
-        deciding = [grid.output for grid in grids if any(grid.thresholds.values())]
-        by_output = columns_of(table.columns, found, deciding)
-        places = {found.index(output): column for output, column in by_output.items()}
+        typed = TypedLabels.of(labels, (*found, *others), deciding, others)
+        table = typed.in_truths(labels.table())
+        places = {found.index(output): column for output, column in typed.truths(found).items()}
         joined = JoinedLabels.of(source, step, table, places, label_cutoff)
     prepared = _prepared(step, grids, joined)
     volume = UnitVolume.of(step)
+    numbers = tuple(name for name in found if name not in deciding)
+    kinds = KindWindow(source, step, numbers, volume, joined, typed.of_output, settings)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
     return Aggregates(
         flag=chosen or "",
@@ -134,6 +141,8 @@ def aggregate(
         drawn=drawn_counts(own),
         batched=batch_counts(step),
         sampled=sampled_counts(step),
+        answers=count_kinds(kinds),
+        units=volume.units,
     )
 
 

@@ -22,6 +22,7 @@ from comparison.engines.sources import PairSource, scored_outputs
 from comparison.engines.tables import nanoseconds
 from comparison.outcomes import MetricRows
 from comparison.pairs.columns import SIDES
+from flags.pairing.kinds.category import CLASS
 from flags.playbook.outcomes import OutcomePlan
 
 LEVELS: Final = 64
@@ -354,6 +355,10 @@ def _differences(pairs: ir.Table) -> Any:
             yield ibis.coalesce(primary != candidate, by_score)
         else:
             yield by_score
+    for name in pairs.columns:
+        other = name.replace("primary_", "candidate_", 1)
+        if name.startswith(f"primary_{CLASS}.") and other in pairs.columns:
+            yield pairs[name] != pairs[other]
     digests = [f"{side}_digest" for side in SIDES]
     if all(name in pairs.columns for name in digests):
         yield pairs[digests[0]] != pairs[digests[1]]

@@ -94,15 +94,26 @@ def with_output(pairs: ir.Table, output: str) -> ir.Table:
 
 def decided_at(pairs: ir.Table, output: str, thresholds: Mapping[str, float]) -> ir.Table:
     """Put thresholds, by side, in the place of those recorded, and decide anew at them."""
+    if not thresholds:
+        return pairs
     columns: dict[str, Any] = {}
+    below = _alarms_below(pairs, output)
     for side, threshold in thresholds.items():
         score = pairs[f"{side}_score.{output}"]
         # As a text, since DuckDB takes a literal number for a decimal, which comes back inexact.
         columns[f"{side}_threshold.{output}"] = ibis.literal(repr(threshold)).cast("float64")
         columns[f"{side}_decision.{output}"] = ibis.ifelse(
-            is_finite(score), score >= threshold, None
+            is_finite(score), score < threshold if below else score >= threshold, None
         )
-    return pairs.mutate(**columns) if columns else pairs
+    return pairs.mutate(**columns)
+
+
+def _alarms_below(pairs: ir.Table, output: str) -> bool:
+    """Say whether what is recorded as alarms are scores below their thresholds."""
+    alarms = pairs.filter(pairs[f"primary_decision.{output}"].fill_null(False))
+    low = alarms[f"primary_score.{output}"] < alarms[f"primary_threshold.{output}"]
+    [row] = alarms.agg(n=_.count(), low=low.sum()).to_pyarrow().to_pylist()
+    return bool(row["n"]) and 2 * int(row["low"] or 0) > int(row["n"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ this machine, ClickHouse, Spark or Trino beyond), and the tables of two windows 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import pandas as pd
 
@@ -121,6 +122,18 @@ class OutputAggregates:
     """None without labels of this output, or where no pair names a unit."""
 
 
+class AnswerCounts(Protocol):
+    """Hold the counts of an output of one kind; `comparison.counts.kinds` has their classes."""
+
+    @property
+    def kind(self) -> str:
+        """Return the kind, as `flags.pairing.kinds.registry` names it."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the output."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregates:
     """Hold the tables of one flag and window [since, until); each ends in a count `n` (int64).
@@ -169,3 +182,7 @@ class Aggregates:
     """Pairs under a budget of shadows: (scored, all, sum of the shares, sum of their squares)."""
     label_columns: tuple[str, ...] = ()
     """Columns of the labels that were given."""
+    answers: tuple[AnswerCounts, ...] = ()
+    """Outputs that are no scores, and what is counted of numbers besides."""
+    units: int = 0
+    """Units that the pairs name."""

@@ -10,6 +10,7 @@ import pandas as pd
 from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.evidence.alarms import counted_alarms, counted_by
 from comparison.evidence.calibration import calibrate
+from comparison.evidence.direction import alarms_below, turned, turned_back
 from comparison.evidence.distribution import distribution
 from comparison.evidence.drift import References, drift
 from comparison.evidence.health import health
@@ -32,6 +33,7 @@ from comparison.evidence.unit_recall import unit_recall
 from comparison.evidence.units import unit_alarms
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
+    AnswerEvidence,
     Evidence,
     Flip,
     Gap,
@@ -42,6 +44,7 @@ from flags.gate.evidence import (
     SegmentAlarms,
     Window,
 )
+from flags.pairing.kinds import registry
 
 
 def evidence(
@@ -107,7 +110,13 @@ def evidence(
             *of_drift(drifted),
         ),
         labels=given,
+        answers=_answers(aggregates),
     )
+
+
+def _answers(aggregates: Aggregates) -> tuple[AnswerEvidence, ...]:
+    modules = registry.layer("comparison.evidence.kinds")
+    return tuple(modules[each.kind].evidence(each, aggregates.units) for each in aggregates.answers)
 
 
 def _window(
@@ -151,6 +160,10 @@ def _gaps(traffic: pd.DataFrame, since: datetime, until: datetime) -> Iterator[G
 
 def _output(output: OutputAggregates) -> Output:
     joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
+    below = alarms_below(output)
+    ranked = turned(output) if below else output
+    ranks, by_rank = JointCounts.of(ranked), ScoreCounts.of(ranked.scores)
+    offer = calibrate(by_rank["candidate"])
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
     left_out = outside(output, alarms)
     by_unit = unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None
@@ -167,8 +180,8 @@ def _output(output: OutputAggregates) -> Output:
         ),
         flips=_flips(output.flips),
         distribution=distribution(joint, sides, output.grid),
-        quality=_quality(output, joint, sides),
-        calibration=calibrate(sides["candidate"]),
+        quality=_quality(output, ranks, by_rank),
+        calibration=turned_back(offer) if below else offer,
         by_unit=None if is_quiet else by_unit,
         quiet_by_unit=by_unit if is_quiet else None,
         outside=left_out.share if left_out else None,

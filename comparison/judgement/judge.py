@@ -36,7 +36,7 @@ from comparison.judgement.runs import (
     visits,
 )
 from comparison.judges.preferences import Preferences, load_preferences
-from comparison.labels import Labels, load_labels
+from comparison.labels import LabelFiles, Labels
 from comparison.outcomes import Outcomes, load_outcomes, unit_key
 from comparison.pairs.reader import Pairs
 from comparison.summary.figures import nothing_found
@@ -220,18 +220,24 @@ class LabelsAndReferences:
     @classmethod
     def read(
         cls,
-        labels: Path | None,
+        labels: Path | LabelFiles | None,
         reference: Path | None,
         outcomes: str | Path | None = None,
         preferences: Path | None = None,
     ) -> "LabelsAndReferences":
         """Read the files that are given. Raises a ComparisonError if one is not what it should."""
         return cls(
-            load_labels(labels) if labels else None,
+            _labels(labels),
             References.read(reference) if reference else None,
             load_outcomes(outcomes, unit_key()) if outcomes else None,
             load_preferences(preferences) if preferences else None,
         )
+
+
+def _labels(place: Path | LabelFiles | None) -> Labels | None:
+    if place is None:
+        return None
+    return (LabelFiles(place) if isinstance(place, Path) else place).read()
 
 
 def take_evidence(
@@ -245,6 +251,7 @@ def take_evidence(
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
     plans: Mapping[str, OutcomePlan] | None = None,
     warm_up: int = 0,
+    settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Evidence:
     """Return the evidence on one rollout, the newest one if `rollout` is None.
 
@@ -255,7 +262,7 @@ def take_evidence(
     present threshold if that is younger. Without an end it ends `now`, or where another rollout
     followed. Pairs accepted up to `label_delay` before `now` are too young for a label.
     `thresholds`, by output and side, count instead of those recorded; `plans` say how outcomes
-    are counted, by metric.
+    are counted, by metric; `settings` what is fixed of numbers, by output.
     """
     found = found.believed(now)
     run = found.run(rollout)
@@ -284,6 +291,7 @@ def take_evidence(
         thresholds=thresholds,
         step_since=None if begun is None else since,
         warm_up=warm_up,
+        settings=settings,
     )
     taken = evidence(
         aggregates,
@@ -341,6 +349,7 @@ def judge(
         thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
         plans=playbook.outcomes,
         warm_up=playbook.warm_up,
+        settings={name: plan.settings for name, plan in playbook.outputs.items()},
     )
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
     taken = replace(taken, operational=alarms)

@@ -61,7 +61,9 @@ def with_outcomes(
     taken = _Taken(drawn, runs, plans)
     metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
     labels = additions.labels
-    by_side = None if labels is None else _labels(drawn, labels, now - label_delay)
+    by_side = (
+        None if labels is None or not labels.truths else _labels(drawn, labels, now - label_delay)
+    )
     return replace(
         evidence,
         outcomes=tuple(sorted(metrics, key=lambda each: each.name)),
@@ -177,14 +179,14 @@ def _nothing_found(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -
 
 
 def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetric:
-    """Take the labels as outcomes of the requests that have one."""
+    """Take the labels that are truths as outcomes of the requests that have one."""
     rows = MetricRows(
         pd.DataFrame(
             {
                 "request_id": labels.frame["request_id"].astype("string"),
                 "unit": pd.array([None] * len(labels.frame), dtype="string"),
                 # Of several outputs, whether any was positive: none may depend on who answered.
-                "value": labels.frame[list(labels.columns)].max(axis=1).to_numpy(dtype=np.float64),
+                "value": labels.frame[labels.truths].max(axis=1).to_numpy(dtype=np.float64),
                 "time": pd.array([None] * len(labels.frame), dtype="Int64"),
             }
         ),

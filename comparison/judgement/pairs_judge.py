@@ -15,6 +15,7 @@ from comparison.errors import (
 )
 from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
 from comparison.judgement.judgement import Judgement
+from comparison.labels import LabelFiles
 from flags.gate import Decision
 from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.decide import decide_without_pairs
@@ -41,7 +42,7 @@ class PairsJudge:
     """Judge by the pair files at a place, read anew each time."""
 
     pairs: Path
-    labels: Path | None = None
+    labels: Path | LabelFiles | None = None
     reference: Path | None = None
     outcomes: str | Path | None = None
     tell: Callable[[Evidence, Judgement], object] | None = None

@@ -1,5 +1,6 @@
 """The labels, which come late: what each request turned out to be."""
 
-from comparison.labels.labels import Labels, columns_of, load_labels
+from comparison.labels.labels import LabelFiles, Labels, load_labels
+from comparison.labels.use import columns_of
 
-__all__ = ["Labels", "columns_of", "load_labels"]
+__all__ = ["LabelFiles", "Labels", "columns_of", "load_labels"]

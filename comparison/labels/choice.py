@@ -1,6 +1,7 @@
 """The choice of one label where a request has several."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def _several(ids: pa.ChunkedArray) -> pa.Array:
     return found
 
 
-def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> bool:
+def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> Any:
     """Return the label of one request that was given last. Raises LabelsUnreadableError."""
     [(_place, first), (_place, second), *_more] = rows.drop_duplicates(column).iterrows()
     file, other = files[int(second["file"])], files[int(first["file"])]
@@ -62,4 +63,4 @@ def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> bool:
     last = rows.loc[rows[TIME] == rows[TIME].max()]
     if last[column].nunique() > 1:
         raise file.error(wrong, TIME, f"{others}, given at the same time")
-    return bool(last[column].iloc[0])
+    return last[column].iloc[0]

@@ -1,8 +1,8 @@
 """Files of labels: CSV with a heading, plain, .gz or .zst, or Parquet.
 
-Columns: `request_id`; `label`, or `label.<output>` for each output that has labels (true or false,
-yes or no, 1 or 0, +1 or -1; empty: not known yet); and, if wanted, `labelled_at` (ISO 8601; UTC
-unless it names a zone). Others are ignored.
+Columns: `request_id`; `label`, or `label.<output>` for each output that has labels (truths, numbers
+or names of classes, see `comparison.labels.types`; empty: not known yet); and, if wanted,
+`labelled_at` (ISO 8601; UTC unless it names a zone). Others are ignored.
 """
 
 import csv
@@ -36,9 +36,6 @@ _EXPECTED: Final = (
     "expected CSV with a heading, or Parquet, with the columns request_id and label, or "
     "label.<output> where there are several outputs"
 )
-_TRUE: Final = r"^(true|yes|\+?1(\.0*)?)$"
-_FALSE: Final = r"^(false|no|-1(\.0*)?|[+-]?0(\.0*)?)$"
-_WANTED: Final = "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet"
 _PARQUET: Final = b"PAR1"
 
 
@@ -65,17 +62,16 @@ class LabelFile:
         self._refuse(pc.fill_null(pc.equal(ids, ""), True), ID, "no request id")
         return ids
 
-    def labels(self, column: str) -> pa.ChunkedArray:
-        """Return the labels of a column as truths, null where they are not known yet."""
+    def words(self, column: str) -> pa.ChunkedArray:
+        """Return the labels of a column as they are written, null where they are not known yet.
+
+        Truths of Parquet stay truths.
+        """
         held = self.table[column]
         if pa.types.is_boolean(held.type):
             return held
-        words = pc.utf8_lower(pc.utf8_trim_whitespace(held.cast(pa.string())))
-        words = pc.if_else(pc.equal(words, ""), None, words)
-        truths = pc.match_substring_regex(words, _TRUE)
-        known = pc.or_(truths, pc.match_substring_regex(words, _FALSE))
-        self._refuse(pc.fill_null(pc.invert(known), False), column, _WANTED)
-        return truths
+        words = pc.utf8_trim_whitespace(held.cast(pa.string()))
+        return pc.if_else(pc.equal(words, ""), None, words)
 
     def times(self) -> pa.ChunkedArray | None:
         """Return when the labels were given, None if the file does not say."""
@@ -98,13 +94,18 @@ class LabelFile:
         """Return the error that names a row, which counts from 0, and a column."""
         return LabelsUnreadableError(self.path, problem, f"{self.place(row)}, column {column}")
 
-    def _refuse(self, wrong: Any, column: str, problem: str) -> None:
-        """Raise LabelsUnreadableError for the first row that is wrong."""
+    def refusal(self, wrong: Any, column: str, problem: str) -> LabelsUnreadableError | None:
+        """Return the error of the first row that is wrong, None if none is."""
         row = pc.index(wrong, True).as_py()
         if row < 0:
-            return
+            return None
         value = self.table[column][row].as_py()
-        raise self.error(row, column, f"{value!r}: {problem}" if value is not None else problem)
+        return self.error(row, column, f"{value!r}: {problem}" if value is not None else problem)
+
+    def _refuse(self, wrong: Any, column: str, problem: str) -> None:
+        """Raise LabelsUnreadableError for the first row that is wrong."""
+        if error := self.refusal(wrong, column, problem):
+            raise error
 
     def _line(self, row: int) -> int:
         """Return the line on which a row begins, from 1: a value may hold line feeds."""

@@ -1,7 +1,7 @@
 """One label per request and output, from one file or a folder of files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
@@ -27,58 +27,65 @@ from comparison.labels.files import (
     is_label,
     open_labels,
 )
+from comparison.labels.types import ARROW, LabelType, TypedColumn, typed_column
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFiles:
+    """Name a file of labels or a folder of them, and what words in it stand for."""
+
+    path: Path
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self) -> "Labels":
+        """Read them; see `load_labels`."""
+        return load_labels(self.path, values=self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Hold one row per request id: columns `request_id` (string) and its labels (boolean).
+    """Hold one row per request id: columns `request_id` (string) and its labels.
 
-    These are `label`, or `label.<output>` for each output that has some. `labelled_at`
-    (nanoseconds since 1970) is there if a file says so.
+    These are `label`, or `label.<output>` for each output that has some: boolean, Float64 or string
+    as their words allow. `labelled_at` (nanoseconds since 1970) is there if a file says so.
     """
 
     name: str
     frame: pd.DataFrame
     contradicted: int = 0
     """Request ids that had labels that differ; the last one is taken."""
+    refusals: Mapping[str, Mapping[LabelType, LabelsUnreadableError]] = field(default_factory=dict)
+    """By column, what speaks against taking it as another type."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the names of the columns that hold labels."""
         return tuple(name for name in self.frame.columns if is_label(name))
 
+    @property
+    def truths(self) -> list[str]:
+        """Return the names of those that hold truths."""
+        return [name for name in self.columns if self.frame[name].dtype == "boolean"]
+
     def table(self) -> ir.Table:
         """Return the labels to an engine; the id is called `label_request_id`."""
         held = {
             "label_request_id": pa.array(self.frame[ID].astype("string"), from_pandas=True),
-            **{
-                name: pa.array(self.frame[name].astype("boolean"), from_pandas=True)
-                for name in self.columns
-            },
+            **{name: _arrow(self.frame[name]) for name in self.columns},
         }
         if TIME in self.frame.columns:
             held[TIME] = pa.array(self.frame[TIME].astype("Int64"), from_pandas=True)
         return ibis.memtable(pa.table(held))
 
 
-def columns_of(
-    columns: Sequence[str], outputs: Sequence[str], deciding: Sequence[str]
-) -> Mapping[str, str]:
-    """Return, by output, the column that holds its labels; one without labels is left out.
-
-    `label` is that of the only output, or of the only one of the `deciding`, those that have a
-    threshold. Of several outputs it is none's: nothing says which one it is about.
-    """
-    found = {name: f"{OF_OUTPUT}{name}" for name in outputs if f"{OF_OUTPUT}{name}" in columns}
-    for only in (outputs, deciding):
-        if LABEL in columns and len(only) == 1:
-            return {only[0]: LABEL}
-    return found
-
-
-def load_labels(path: str | Path, until: datetime | None = None) -> Labels:
+def load_labels(
+    path: str | Path,
+    until: datetime | None = None,
+    values: Mapping[str, str] | None = None,
+) -> Labels:
     """Read labels; with `until`, without those that were given then or later.
 
+    `values` are words by those that are written in their place: {"fraud": "1", "legit": "0"}.
     `path` is a file or a folder of files. A label without a time counts as given before. Raises
     LabelsUnreadableError, which names the file, line (CSV) or row (Parquet, from 1) and column of
     what is wrong.
@@ -93,7 +100,8 @@ def load_labels(path: str | Path, until: datetime | None = None) -> Labels:
             f"{OF_OUTPUT}<output>",
         )
     has_times = any(TIME in file.table.column_names for file in files)
-    rows = [_rows(file, number, columns, has_times) for number, file in enumerate(files)]
+    typed = {name: typed_column(files, name, values or {}) for name in columns}
+    rows = [_rows(file, number, typed, has_times) for number, file in enumerate(files)]
     if not rows:
         return Labels(str(path), _frame(_empty(columns), columns))
     table = pa.concat_tables(rows)
@@ -102,15 +110,17 @@ def load_labels(path: str | Path, until: datetime | None = None) -> Labels:
     known = [pc.is_valid(table[name]) for name in columns]
     table = table.filter(reduce(pc.or_, known))
     kept, contradicted = one_each(files, table, columns)
-    return Labels(str(path), _frame(kept, columns), contradicted)
+    refusals = {name: each.refusals for name, each in typed.items()}
+    return Labels(str(path), _frame(kept, columns), contradicted, refusals)
 
 
-def _rows(file: LabelFile, number: int, columns: Sequence[str], has_times: bool) -> pa.Table:
+def _rows(
+    file: LabelFile, number: int, columns: Mapping[str, TypedColumn], has_times: bool
+) -> pa.Table:
     """Return the rows of a file, with its number and theirs."""
     held = {ID: file.ids()}
-    for name in columns:
-        there = name in file.columns
-        held[name] = file.labels(name) if there else pa.nulls(len(file), pa.bool_())
+    for name, column in columns.items():
+        held[name] = column.parts[number].cast(ARROW[column.kind])
     if has_times:
         times = file.times()
         held[TIME] = pa.nulls(len(file), pa.int64()) if times is None else times.cast(pa.int64())
@@ -131,7 +141,18 @@ def _frame(table: pa.Table, columns: Sequence[str]) -> pd.DataFrame:
     return found
 
 
+def _arrow(values: "pd.Series[Any]") -> pa.Array:
+    """Return labels as an engine takes them."""
+    if pd.api.types.is_string_dtype(values.dtype):
+        return pa.array(values.astype("string"), pa.string(), from_pandas=True)
+    if pd.api.types.is_float_dtype(values.dtype):
+        return pa.array(values.astype("Float64"), from_pandas=True)
+    return pa.array(values.astype("boolean"), from_pandas=True)
+
+
 def _dtype(kind: pa.DataType) -> Any:
     if pa.types.is_string(kind):
         return pd.StringDtype("pyarrow")
+    if pa.types.is_floating(kind):
+        return pd.Float64Dtype()
     return pd.BooleanDtype() if pa.types.is_boolean(kind) else pd.Int64Dtype()

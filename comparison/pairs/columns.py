@@ -16,6 +16,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from flags.export import attributes
+from flags.pairing.kinds import registry
 
 SIDES: Final = ("primary", "candidate")
 
@@ -240,6 +241,17 @@ _OUTPUT_KINDS: Final[dict[str, Kind]] = {
     attributes.DECISION: TRUTH,
 }
 
+_HELD: Final[dict[str, Kind]] = {
+    "word": CATEGORY,
+    "text": TEXT,
+    "number": NUMBER,
+    "count": COUNT,
+    "truth": TRUTH,
+}
+
+_KIND_COLUMNS: Final = {what: _HELD[column] for what, column in registry.columns().items()}
+"""What outputs that are no numbers record, which only frames with such pairs have."""
+
 
 def column_of(attribute: str) -> Column | None:
     """Return the column that holds an attribute of a pair span; None for somebody else's."""
@@ -253,6 +265,9 @@ def column_of(attribute: str) -> Column | None:
                 return Column(f"{side}_{what}.{output}", kind, output)
         if attribute.startswith(prefix := attributes.side(side, attributes.TEXT) + "."):
             return Column(text_column(side, attribute.removeprefix(prefix)), CONTENT)
+        start, _dot, rest = attribute.removeprefix(f"migration.{side}.").partition(".")
+        if start in _KIND_COLUMNS and rest and attribute.startswith(f"migration.{side}."):
+            return Column(f"{side}_{start}.{rest}", _KIND_COLUMNS[start])
     for namespace, name, kind in (
         (attributes.SEGMENT, "segment", CATEGORY),
         (attributes.FEATURE, "feature", NUMBER),
@@ -276,6 +291,8 @@ def column_named(name: str) -> Column | None:
         return Column(name, _OUTPUT_KINDS[what], rest)
     if side in SIDES and what == attributes.TEXT:
         return Column(name, CONTENT)
+    if side in SIDES and underscore and what in _KIND_COLUMNS:
+        return Column(name, _KIND_COLUMNS[what])
     return None
 
 

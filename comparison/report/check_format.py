@@ -74,6 +74,13 @@ _UNITS: Final[dict[str, Write]] = {
     "win_rate": percent,
     "judge_noise": percent,
     "unjudged": percent,
+    "number_bias": signed,
+    "number_distance": number,
+    "error_loss": _share_difference,
+    "class_agreement": percent,
+    "class_ratio": ratio,
+    "accuracy_loss": _share_difference,
+    "class_recall_loss": _share_difference,
 }
 """By the name of a check, what writes its figures; a figure of another check is a plain number."""
 
@@ -101,6 +108,13 @@ _TITLES: Final = {
     "rank_overlap": "ranks in common",
     "uncompared": "not compared",
     "judge_noise": "win rate of the same model",
+    "number_bias": "mean difference, in spreads",
+    "number_distance": "distance, in spreads",
+    "error_loss": "mean error, difference",
+    "class_agreement": "same class",
+    "class_ratio": "ratio of the class furthest away",
+    "accuracy_loss": "accuracy, difference",
+    "class_recall_loss": "recall of the class furthest down",
 }
 """Where the name of a check, which is a key of the playbook, does not say what its figure is."""
 

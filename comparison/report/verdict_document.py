@@ -13,6 +13,7 @@ from comparison.summary.figures import as_plain
 from flags.gate.evidence import Evidence
 from flags.gate.next_step import NextStep, next_step
 from flags.gate.verdict import Check, Decision
+from flags.pairing.kinds import registry
 from flags.playbook.stages import Stage
 
 
@@ -66,4 +67,17 @@ def schema() -> dict[str, Any]:
     """Return the JSON schema of a verdict document."""
     adapter = TypeAdapter(VerdictDocument)
     found = adapter.json_schema(mode="serialization", schema_generator=_FiniteNumbers)
+    kinds = {}
+    for module in registry.layer("flags.gate.checks").values():
+        kind = TypeAdapter(module.EVIDENCE).json_schema(
+            mode="serialization", schema_generator=_FiniteNumbers
+        )
+        parts = kind.pop("$defs", {})
+        kinds[kind["title"]] = kind
+        found["$defs"] |= {name: each for name, each in parts.items() if name not in found["$defs"]}
+    found["$defs"] |= kinds
+    found["$defs"]["Evidence"]["properties"]["answers"]["items"] = {
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in kinds]
+    }
+    found["$defs"].pop("AnswerEvidence")
     return {"$schema": GenerateJsonSchema.schema_dialect, **found}

@@ -25,6 +25,9 @@ from comparison.summary.figures import OutputFigures, SideFigures, Summary
 ALARM_RATIO_LIMIT: Final = 1.10
 """The candidate may fire this many times as often as the primary, or 1 / this many."""
 
+AGREEMENT_LIMIT: Final = 0.8
+"""Both sides must say the same class in this share of the pairs."""
+
 COMPLETENESS_LIMIT: Final = 0.999
 """Of the pairs that were made, the fraction that must have been found."""
 
@@ -54,9 +57,10 @@ def conclude(summary: Summary) -> Conclusion:
     reasons = [*_completeness(summary), *_failures(summary.primary, summary.candidate)]
     if not summary.paired:
         reasons.append("no pair has an answer of both sides: HOLD, there is nothing to compare")
-    elif not summary.outputs:
-        reasons.append("no score was recorded: HOLD, there is nothing to compare")
+    elif not summary.outputs and not summary.classes:
+        reasons.append("no output was recorded: HOLD, there is nothing to compare")
     else:
+        reasons += _classes(summary)
         for output in summary.outputs:
             reasons += _alarms(output, named=len(summary.outputs) > 1)
     return Conclusion(tuple(reasons), tuple(_remarks(summary)))
@@ -106,6 +110,16 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
     elif not _within_limits(alarms):
         fired = alarms.flips.pairs - alarms.flips.neither
         yield f"{sentence}: HOLD, alarms in {plural(fired, 'pair')} are not enough evidence"
+
+
+def _classes(summary: Summary) -> Iterator[str]:
+    for output, alike in summary.classes.items():
+        if alike.low < AGREEMENT_LIMIT:
+            yield (
+                f"{output}: both sides say the same class in {percent(alike.rate)} of "
+                f"{alike.total:,} pairs (95 % CI {percent_interval(alike)}, limit "
+                f"{percent(AGREEMENT_LIMIT)}): HOLD until labels show which side is right"
+            )
 
 
 def _within_limits(alarms: Alarms) -> bool:

@@ -7,7 +7,7 @@ Everything here is a plain value; nothing decides (`comparison.summary.conclusio
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +23,7 @@ from comparison.evidence.statistics import Proportion, mean_interval, quantiles
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES
 from comparison.pairs.reader import Pairs
+from flags.pairing.kinds.category import CLASS
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
 LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -109,6 +110,8 @@ class Summary:
     left_out: dict[str, int]
     outputs: tuple[OutputFigures, ...]
     agreement: Proportion | None
+    classes: dict[str, Proportion]
+    """By output that is a class, the pairs in which both sides say the same."""
 
 
 def summarise(pairs: Pairs) -> Summary:
@@ -132,7 +135,18 @@ def summarise(pairs: Pairs) -> Summary:
         left_out=_left_out(frame),
         outputs=tuple(_output(paired, output, suffix) for output, suffix in suffixes.items()),
         agreement=_agreement(paired, [*suffixes.values()]),
+        classes=dict(_same_classes(paired)),
     )
+
+
+def _same_classes(paired: pd.DataFrame) -> Iterator[tuple[str, Proportion]]:
+    for name in paired.columns:
+        start, _dot, output = str(name).partition(".")
+        other = f"candidate_{CLASS}.{output}"
+        if start == f"primary_{CLASS}" and other in paired:
+            known = paired.loc[paired[name].notna() & paired[other].notna()]
+            alike = known[name].astype(str) == known[other].astype(str)
+            yield output, Proportion.of(int(alike.sum()), len(known))
 
 
 def nothing_found(source: str, read: Accounting | None) -> str:

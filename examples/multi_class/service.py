@@ -1,39 +1,35 @@
-"""Replace a model of three classes: each is an output, and fires where it is the likeliest."""
+"""Replace a model of ten classes: which digit it is, and the three likeliest ones."""
+
+from typing import Any
 
 import bentoml
 from bentoml.models import BentoModel
 
-from flags import migrate
+from flags import Category, migrate
 
 
 @bentoml.service
-class WinesV1:
-    """Tell three wines apart."""
+class DigitsV1:
+    """Read a digit of 8 by 8 pixels."""
 
-    stored = BentoModel("wines-v1:latest")
+    stored = BentoModel("digits-v1:latest")
 
     def __init__(self) -> None:
         self.model = bentoml.sklearn.load_model(self.stored)
 
     @bentoml.api
-    def classify(self, alcohol: float, colour: float) -> dict[str, float]:
-        """Return the probability of each wine; the likeliest is the answer."""
-        probabilities = self.model.predict_proba([[alcohol, colour]])[0].tolist()
-        return dict(zip(self.model.classes_.tolist(), probabilities, strict=True))
+    def read(self, pixels: list[float]) -> dict[str, Any]:
+        """Return the digit, and how likely each is."""
+        odds = dict(zip("0123456789", self.model.predict_proba([pixels])[0].tolist(), strict=True))
+        return {"digit": max(odds, key=lambda digit: odds[digit]), "odds": odds}
 
 
 @bentoml.service
-class WinesV2(WinesV1.inner):
+class DigitsV2(DigitsV1.inner):
     """The same, but for the model."""
 
-    stored = BentoModel("wines-v2:latest")
+    stored = BentoModel("digits-v2:latest")
 
 
-Wines = migrate(
-    WinesV1,
-    WinesV2,
-    flag="wines-v2",
-    score={"barbera": "barbera", "barolo": "barolo", "grignolino": "grignolino"},
-    threshold=lambda answer: max(answer.values()),
-    placement="embedded",
-)
+score = Category("digit", probabilities="odds")
+Digits = migrate(DigitsV1, DigitsV2, flag="digits-v2", score=score, placement="embedded")

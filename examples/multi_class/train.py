@@ -1,25 +1,20 @@
-"""Train a logistic regression and a LightGBM model to tell three wines apart."""
+"""Train a decision tree and a nearest-neighbour model to read 1,257 handwritten digits."""
 
 import bentoml
-from lightgbm import LGBMClassifier
-from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
+from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-COLUMNS = ["alcohol", "color_intensity"]
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 
 def main() -> None:
-    """Store both models; a quarter of the wines is left to be asked about."""
-    data = load_wine(as_frame=True)
-    names = data.target.map(dict(enumerate(["barolo", "grignolino", "barbera"])))
-    inputs, _, wines, _ = train_test_split(data.data[COLUMNS].to_numpy(), names, random_state=0)
-    v1 = make_pipeline(StandardScaler(), LogisticRegression()).fit(inputs, wines)
-    v2 = LGBMClassifier(n_estimators=30, min_child_samples=5, verbose=-1).fit(inputs, wines)
-    bentoml.sklearn.save_model("wines-v1", v1)
-    bentoml.sklearn.save_model("wines-v2", v2)  # with its names of classes
+    """Store both models; 540 digits are left to be asked about."""
+    images, _, digits, _ = train_test_split(
+        *load_digits(return_X_y=True), test_size=0.3, random_state=0
+    )
+    v1 = DecisionTreeClassifier(max_depth=7, random_state=0).fit(images, digits)
+    bentoml.sklearn.save_model("digits-v1", v1)
+    bentoml.sklearn.save_model("digits-v2", KNeighborsClassifier(5).fit(images, digits))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Replace a regression model: a number is compared, and no threshold makes an alarm of it."""
+"""Replace a regression model: a number is compared, which no threshold makes an alarm of."""
 
 import bentoml
 from bentoml.models import BentoModel
 
-from flags import migrate
+from flags import Number, migrate
 
 
 @bentoml.service
@@ -32,7 +32,7 @@ Progression = migrate(
     ProgressionV1,
     ProgressionV2,
     flag="progression-v2",
-    score={"progression": float},  # the answer itself
+    score={"progression": Number(float)},  # the answer itself
     segments={"weight": lambda patient: "obese" if patient["bmi"] >= 30 else "other"},
     placement="embedded",
     name="Progression",

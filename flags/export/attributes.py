@@ -105,7 +105,10 @@ SCORE: Final = "score"
 THRESHOLD: Final = "threshold"
 DECISION: Final = "decision"
 """`migration.<side>.score.<output>` (double), `.threshold.<output>` (double) and
-`.decision.<output>` (bool: score >= threshold; absent without a threshold)."""
+`.decision.<output>` (bool: an alarm or not; absent without a threshold).
+
+Outputs of further kinds have `migration.<side>.<what>.<output>`, where the module of the kind
+names what: `COLUMNS` in `flags.pairing.kinds`."""
 
 TEXT: Final = "text"
 """`migration.<side>.text.<output>` (string): what a side answered; only if texts are recorded."""

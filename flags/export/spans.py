@@ -257,3 +257,6 @@ def _observe(
         values[names.side(side, names.THRESHOLD, output)] = float(threshold)
     for output, decision in seen.decisions.items():
         values[names.side(side, names.DECISION, output)] = bool(decision)
+    for output, held in seen.values.items():
+        for what, value in held.items():
+            values[names.side(side, what, output)] = value

@@ -27,9 +27,17 @@ SHARES: Final = {
 """By check, its share of the candidate's error rate; they sum to 1."""
 
 
+_INSTEAD: Final = {
+    "number_bias": "alarm_ratio",
+    "error_loss": "recall_loss",
+    "accuracy_loss": "recall_loss",
+}
+"""Checks of outputs that are no scores, and the one of scores whose share each has."""
+
+
 def error_share(error_rate: float, check: str, among: int = 1) -> float:
     """Return the error rate of one check of a kind of which there are `among`, one per output."""
-    return error_rate * SHARES[check] / max(1, among)
+    return error_rate * SHARES[_INSTEAD.get(check, check)] / max(1, among)
 
 
 def visit_share(share: float, visit: int) -> float:

@@ -608,6 +608,20 @@ class Drift:
     """Tag of the model that the reference is stored with."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerEvidence:
+    """Hold the evidence on one output of a kind; `flags.gate.checks.<kind>` has its class."""
+
+    kind: str
+    name: str
+    paired: int
+    """Pairs that have it on both sides."""
+    labelled: int
+    """Of these, those whose label has come and counts."""
+    units: int
+    """Units that the pairs name; 0: they are judged by request."""
+
+
 class AlarmState(StrEnum):
     """What one look at an operational alarm found."""
 
@@ -663,3 +677,10 @@ class Evidence:
     """None where none were given."""
     preferences: tuple[PreferenceEvidence, ...] = ()
     """By output whose texts were judged."""
+    answers: tuple[AnswerEvidence, ...] = ()
+    """Outputs by kind, other than scores; a number is in `outputs` too, for its distribution."""
+
+    @property
+    def compared(self) -> int:
+        """Count the outputs that are compared, of every kind: they share error rates."""
+        return len({each.name for each in self.outputs} | {each.name for each in self.answers})

@@ -8,6 +8,7 @@ from typing import Protocol
 from opentelemetry.context import Context
 
 from flags.pairing.assignment import Assignment, Side
+from flags.pairing.kinds.kind import Value
 
 
 class Status(StrEnum):
@@ -57,7 +58,7 @@ class Observation:
     """Compared numbers of the answer, by output name."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     decisions: Mapping[str, bool] = field(default_factory=dict)
-    """`score >= threshold`, for the outputs that have a threshold."""
+    """Whether it is an alarm, for the outputs that have a threshold."""
     duration: float | None = None
     """Seconds that the model took, its place in the queue not counted; None if never begun, or if
     it was scored in a batch.
@@ -74,6 +75,8 @@ class Observation:
     """Of a shadow whose API is scored in batches."""
     sampled: float | None = None
     """Of a shadow under a budget: share of the units whose shadows were scored at that time."""
+    values: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """What is recorded of outputs that are no numbers, by output and name."""
 
 
 @dataclass(frozen=True, slots=True)

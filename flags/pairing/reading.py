@@ -1,30 +1,33 @@
-"""The compared numbers of an answer, and the recorded values of an input."""
+"""The compared outputs of an answer, and the recorded values of an input."""
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from flags.errors import AnswerUnreadableError, NonFiniteScoreError, ReadingError
+from flags.pairing.extract import Extract, extractor
+from flags.pairing.kinds.category import Category
+from flags.pairing.kinds.declared import ScoreSpec, holds_classes, named_outputs
+from flags.pairing.kinds.kind import Kind, Reader, Value
+from flags.pairing.kinds.number import Number
+from flags.pairing.kinds.score import Score
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Extract = str | Callable[[Any], Any]
-"""An attribute path such as `result.probability` or `0.score`, or a callable on the whole value."""
-
-ScoreSpec = Extract | Mapping[str, Extract]
 ThresholdSpec = float | Extract | Mapping[str, float | Extract] | None
 FieldSpec = Iterable[str] | Mapping[str, Extract] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Say how scores, thresholds, segments and features are read.
+    """Say how outputs, thresholds, segments and features are read.
 
-    `score` names one output (path or callable) or several (`{"name": path or callable}`).
+    `score` names one output or several (`{"name": ...}`): each is a path or a callable, or a
+    declared kind such as `Category("species")`.
     `threshold` is a number, or a path or callable on the answer; one for all outputs, or a mapping
     by output name; None where nothing is decided (a regression). `segments` and `features` name
     what of the input is recorded: a list of paths, or `{"name": path or callable}`; nothing by
@@ -32,9 +35,15 @@ class Reading:
     """
 
     outputs: Mapping[str, Callable[[Any], Any]]
+    """Those that are numbers."""
     threshold_of: Mapping[str, Callable[[Any], Any]]
     segment_of: Mapping[str, Callable[[Any], Any]]
     feature_of: Mapping[str, Callable[[Any], Any]]
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    """Those that are none."""
+    alarms_below: frozenset[str] = frozenset()
+    """Outputs of which a score below the threshold is an alarm."""
+    _readers: Mapping[str, Reader] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -45,17 +54,39 @@ class Reading:
         features: FieldSpec = None,
     ) -> "Reading":
         """Build a reading; raise ReadingError naming the argument that is wrong."""
-        outputs = _outputs(score)
+        declared = named_outputs(score)
+        kinds = {name: each for name, each in declared.items() if isinstance(each, Kind)}
+        outputs = {
+            name: extractor(
+                each.of if isinstance(each, Score | Number) else each,
+                f"score[{name!r}]" if isinstance(score, Mapping) else "score",
+            )
+            for name, each in declared.items()
+            if not isinstance(each, Kind)
+        }
+        own = {
+            name: each.threshold
+            for name, each in declared.items()
+            if isinstance(each, Score) and each.threshold is not None
+        }
+        numbers = [name for name, each in declared.items() if isinstance(each, Number)]
         return cls(
             outputs=outputs,
-            threshold_of=_thresholds(threshold, outputs),
+            threshold_of={**_thresholds(threshold, outputs, numbers), **_thresholds(own, outputs)},
             segment_of=_fields(segments, "segments"),
             feature_of=_fields(features, "features"),
+            kinds=kinds,
+            alarms_below=frozenset(
+                name
+                for name, each in declared.items()
+                if isinstance(each, Score) and each.alarm == "below"
+            ),
+            _readers={name: kind.reader(name) for name, kind in kinds.items()},
         )
 
     @classmethod
     def nothing(cls) -> "Reading":
-        """Build a reading of an API without compared numbers: statuses and durations only."""
+        """Build a reading of an API without compared outputs: statuses and durations only."""
         return cls({}, {}, {}, {})
 
     @classmethod
@@ -63,19 +94,53 @@ class Reading:
         """Build a reading of inputs only."""
         return cls({}, {}, _fields(segments, "segments"), _fields(features, "features"))
 
-    def check(self, answers: type[Any], route: str) -> None:
-        """Raise ReadingError if a path cannot be in an answer of the model class `answers`."""
+    @property
+    def reads_answers(self) -> bool:
+        """Say whether anything is read out of answers."""
+        return bool(self.outputs or self.kinds)
+
+    def of_answers(self, answers: type[Any], route: str) -> "Reading":
+        """Return the reading of answers of a model class: a field of words is a class.
+
+        Raises ReadingError if a path cannot be in such an answer.
+        """
+        self._check(answers, route)
+        words = {
+            name: Category(getattr(get, "path", get))
+            for name, get in self.outputs.items()
+            if name not in self.threshold_of
+            and holds_classes(answers, get, getattr(get, "path", None))
+        }
+        if not words:
+            return self
+        return replace(
+            self,
+            outputs={name: get for name, get in self.outputs.items() if name not in words},
+            kinds={**self.kinds, **words},
+            _readers={**self._readers, **{name: each.reader(name) for name, each in words.items()}},
+        )
+
+    def _check(self, answers: type[Any], route: str) -> None:
         known = getattr(answers, "model_fields", {})
         if not known or "root" in known:
             return
-        for word, paths in (("score", self.outputs), ("threshold", self.threshold_of)):
-            for path in (getattr(extract, "path", "") for extract in paths.values()):
-                first = path.split(".")[0]
-                if first and first not in known and not hasattr(answers, first):
-                    raise ReadingError(
-                        f"{word} {path!r} is not in an answer of {route}, which has "
-                        f"{', '.join(known)}"
-                    )
+        for word, path in self.paths():
+            first = path.split(".")[0]
+            if first not in known and not hasattr(answers, first):
+                raise ReadingError(
+                    f"{word} {path!r} is not in an answer of {route}, which has {', '.join(known)}"
+                )
+
+    def paths(self) -> Iterator[tuple[str, str]]:
+        """Yield the paths of answers that are read, each after the name of its argument."""
+        for word, extracts in (("score", self.outputs), ("threshold", self.threshold_of)):
+            for get in extracts.values():
+                if path := getattr(get, "path", ""):
+                    yield word, path
+        for kind in self.kinds.values():
+            for word, extract in kind.extracts.items():
+                if isinstance(extract, str):
+                    yield word, extract
 
     def scores(self, answer: Any) -> dict[str, float]:
         """Return the score of each output.
@@ -89,6 +154,19 @@ class Reading:
         """Return the threshold of each output that has one; raises as `scores` does."""
         return {name: _number(name, extract, answer) for name, extract in self.threshold_of.items()}
 
+    def decisions(
+        self, scores: Mapping[str, float], thresholds: Mapping[str, float]
+    ) -> dict[str, bool]:
+        """Return which outputs raise an alarm, of those that have a threshold."""
+        return {
+            name: (scores[name] >= limit) is not (name in self.alarms_below)
+            for name, limit in thresholds.items()
+        }
+
+    def values(self, answer: Any) -> dict[str, Mapping[str, Value]]:
+        """Return what is recorded of each output that is no number; raises as `scores` does."""
+        return {name: read(answer) for name, read in self._readers.items()}
+
     def segments(self, inputs: Any) -> dict[str, str]:
         """Return the segments of an input as strings; what cannot be read is left out."""
         found = ((name, _try(name, get, inputs, _text)) for name, get in self.segment_of.items())
@@ -100,27 +178,14 @@ class Reading:
         return {name: value for name, value in found if value is not None and math.isfinite(value)}
 
 
-def _outputs(score: ScoreSpec) -> dict[str, Callable[[Any], Any]]:
-    if isinstance(score, str):
-        return {score.rsplit(".", 1)[-1]: extractor(score, "score")}
-    if callable(score):
-        name = getattr(score, "__name__", "score")
-        return {"score" if name == "<lambda>" else name: score}
-    if isinstance(score, Mapping) and score:
-        return {name: extractor(extract, f"score[{name!r}]") for name, extract in score.items()}
-    raise ReadingError(
-        f"score is {score!r}: it must be an attribute path of the answer (such as "
-        "'fraud_probability'), a callable on the answer, or a mapping of names to these"
-    )
-
-
 def _thresholds(
-    threshold: ThresholdSpec, outputs: Mapping[str, Any]
+    threshold: ThresholdSpec, outputs: Mapping[str, Any], numbers: Collection[str] = ()
 ) -> dict[str, Callable[[Any], Any]]:
     if threshold is None:
         return {}
     if not isinstance(threshold, Mapping):
-        return {name: _threshold(threshold, "threshold") for name in outputs}
+        scores = [name for name in outputs if name not in numbers]
+        return {name: _threshold(threshold, "threshold") for name in scores}
     unknown = sorted(set(threshold) - set(outputs))
     if unknown:
         raise ReadingError(
@@ -157,39 +222,6 @@ def _fields(spec: FieldSpec, where: str) -> dict[str, Callable[[Any], Any]]:
             )
         fields[name] = extractor(path, where)
     return fields
-
-
-def extractor(extract: Extract | float, where: str) -> Callable[[Any], Any]:
-    """Return what reads a value: a callable as it is, a path step by step; or ReadingError."""
-    if callable(extract):
-        return extract
-    if not isinstance(extract, str) or not all(extract.split(".")):
-        raise ReadingError(
-            f"{where} is {extract!r}: it must be an attribute path such as 'result.score', "
-            "or a callable"
-        )
-    steps = tuple(extract.split("."))
-
-    def follow(value: Any) -> Any:
-        for step in steps:
-            value = _step(value, step)
-        return value
-
-    follow.path = extract  # type: ignore[attr-defined]  # for the check against the schema
-    return follow
-
-
-def _step(value: Any, step: str) -> Any:
-    if isinstance(value, Mapping):
-        return value[step]
-    if step.lstrip("-").isdigit():
-        return value[int(step)]
-    own = getattr(value, "__dict__", None)
-    if own is not None and step in own:  # sparing models the search for what they have not
-        return own[step]
-    if hasattr(value, "iloc"):  # a pandas object: the column or key
-        return value[step]
-    return getattr(value, step)
 
 
 def _number(name: str, extract: Callable[[Any], Any], answer: Any) -> float:

@@ -246,6 +246,7 @@ class Scorer:
                 answer = self._decide(answer, tuned)
             scores = self._reading.scores(answer)
             thresholds = {**self._reading.thresholds(answer), **tuned}
+            values = self._reading.values(answer)
         except Exception as error:
             if self._unreadable_is_error:
                 return self.failed(Status.ERROR, error, outcome.duration)
@@ -263,7 +264,8 @@ class Scorer:
                 Status.OK,
                 scores=scores,
                 thresholds=thresholds,
-                decisions={name: scores[name] >= limit for name, limit in thresholds.items()},
+                decisions=self._reading.decisions(scores, thresholds),
+                values=values,
                 duration=outcome.duration,
                 model=outcome.model or self.tag,
             ),

@@ -229,9 +229,8 @@ def _agree(single: Scored, batched: Scored) -> bool | None:
     ours, theirs = single.observation, batched.observation
     if not {ours.status, theirs.status} <= {Status.OK, Status.ERROR}:
         return None
-    return (
-        ours.status is theirs.status and ours.decisions == theirs.decisions and _close(ours, theirs)
-    )
+    alike = ours.status is theirs.status and ours.decisions == theirs.decisions
+    return alike and ours.values == theirs.values and _close(ours, theirs)
 
 
 def _close(ours: Observation, theirs: Observation) -> bool:

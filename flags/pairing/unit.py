@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from flags.errors import ReadingError
 from flags.pairing.assignment import Assignment
-from flags.pairing.reading import Extract, extractor
+from flags.pairing.extract import Extract, extractor
 
 logger = logging.getLogger(__name__)
 

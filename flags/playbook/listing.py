@@ -12,7 +12,15 @@ from flags.playbook.model import Gate, Playbook, RollbackLimits
 from flags.playbook.operational import OperationalAlarm, ValueLimits
 from flags.playbook.outcomes import OutcomePlan
 
-_OF_THE_FILE: Final = ("error_rate", "warm_up", "label_cut_off", "labels", "segments", "features")
+_OF_THE_FILE: Final = (
+    "error_rate",
+    "warm_up",
+    "label_cut_off",
+    "labels",
+    "judged_by",
+    "segments",
+    "features",
+)
 _ALL_RECORDED: Final = {"segments", "features"}
 
 

@@ -127,6 +127,37 @@ class AdvanceLimits(Part):
         description="Of the pairs whose texts differ, the share in which the candidate's is "
         "preferred, at least; a tie is half of one.",
     )
+    number_bias: float = Field(
+        0.1,
+        ge=0,
+        description="Of numbers without a threshold, the mean difference in spreads of the "
+        "primary's, at most, unless labels show the error.",
+    )
+    number_distance: float = Field(
+        0.5, ge=0, description="The same without the sign: how far apart the sides are."
+    )
+    error_loss: float = Field(
+        0.05,
+        ge=0,
+        description="Of numbers, by which part of the primary's mean error the candidate's may be "
+        "larger (pinball loss of a quantile), likewise.",
+    )
+    class_agreement: Share = Field(
+        0.8,
+        description="Of classes, the share of pairs in which both sides say the same, at least, "
+        "unless labels show the accuracy.",
+    )
+    class_ratio: Ratio = Field(
+        1.5,
+        description="Candidate's rate of each class by the primary's, of those with `min_alarms`: "
+        "1/x to x, likewise.",
+    )
+    accuracy_loss: Share = Field(
+        0.02, description="Accuracy that the candidate may lose, where labels are demanded."
+    )
+    class_recall_loss: Share = Field(
+        0.10, description="Recall of a class that it may lose, of those with `min_positives`."
+    )
     label_coverage_gap: Share = Field(
         0.10,
         description="By which part the labelled share may be smaller for one side's answers than "
@@ -177,6 +208,13 @@ class RollbackLimits(Part):
         0.40,
         lt=1,
         description="Share in which the candidate's text is preferred, below.",
+    )
+    accuracy_loss: Share = Field(0.05, description="Accuracy that the candidate loses, above.")
+    number_bias: float = Field(
+        0.5, ge=0, description="Mean difference of numbers, in spreads; once a day old."
+    )
+    error_loss: float = Field(
+        0.25, ge=0, description="By which part the mean error of numbers is larger, above."
     )
 
     def limit(self, name: str) -> float:
@@ -255,7 +293,29 @@ class OutputPlan(Part):
         description="Whether the distribution of its numbers is checked; by default where no "
         "threshold is known.",
     )
+    tolerance: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Of a number: a difference, or a loss of error, up to which nothing matters.",
+    )
+    spread: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Of a number: the unit of its differences; the spread of the primary's first "
+        "1,000 if not given.",
+    )
+    quantile: float | None = Field(
+        None, gt=0, lt=1, description="Of a number that is a quantile: which one, e.g. 0.9."
+    )
     gate: Gate = Field(Gate(), description="Limits that differ for this output.")
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Return what is fixed of a number before it is counted."""
+        given = {"spread": self.spread, "quantile": self.quantile}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class SegmentPlan(Part):
@@ -334,6 +394,11 @@ class Playbook(Part):
     labels: Literal["expected", "none"] = Field(
         "expected",
         description="none: there will never be labels. The verdict says so, and demands none.",
+    )
+    judged_by: Literal["answers", "health"] = Field(
+        "answers",
+        description="health: a service of whose answers nothing is compared may go on by statuses "
+        "and durations alone. Every verdict repeats it.",
     )
     outputs: Annotated[dict[str, OutputPlan], BeforeValidator(_empty_is_default)] = Field(
         {}, description="By output, what holds for it only; it wins over the step's."

@@ -87,7 +87,7 @@ def playbook_template(flag: str) -> str:
     parts = [_SCHEMA_LINE + _comment(_HEAD)]
     parts += [
         _comment(fields[name].description or "") + _pair(name, getattr(playbook, name))
-        for name in ("flag", "error_rate", "warm_up", "label_cut_off", "labels")
+        for name in ("flag", "error_rate", "warm_up", "label_cut_off", "labels", "judged_by")
     ]
     parts.append(_EXAMPLES)
     parts.append("gate:\n" + "".join(_gate(playbook.gate)))

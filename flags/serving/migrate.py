@@ -11,7 +11,8 @@ from bentoml import Service
 from flags.errors import MigrationError
 from flags.monitoring.worker_state import WorkerRegistry
 from flags.pairing.assignment import Side
-from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
+from flags.pairing.kinds.declared import ScoreSpec
+from flags.pairing.reading import FieldSpec, Reading, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units, UnitSpec, default_key
 from flags.serving.api_contract import own_apis, shared_apis

@@ -149,7 +149,7 @@ class PairingFactory:
     def _model(self, side: Side, planned: PlannedApi) -> Any:
         shared = planned.shared
         api = shared.primary if side is Side.PRIMARY else shared.candidate
-        return self._sides[side].model(api, read=bool(planned.reading.outputs))
+        return self._sides[side].model(api, read=planned.reading.reads_answers)
 
 
 def _servable(shared: SharedApi) -> Accept:

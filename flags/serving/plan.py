@@ -11,7 +11,8 @@ from openfeature.provider import FeatureProvider
 from flags.errors import MigrationError, ReadingError
 from flags.monitoring.worker_state import WorkerRegistry
 from flags.pairing.assignment import Side
-from flags.pairing.reading import FieldSpec, Reading, ScoreSpec, ThresholdSpec
+from flags.pairing.kinds.declared import ScoreSpec
+from flags.pairing.reading import FieldSpec, Reading, ThresholdSpec
 from flags.pairing.tuning import Decide
 from flags.pairing.unit import Units
 from flags.serving.api_contract import SharedApi
@@ -96,20 +97,19 @@ def planned_apis(
             _check_stream_reading(readings[name], api.primary.route)
         else:
             _check_no_stream(api)
-            readings[name].check(api.primary.output_spec, api.primary.route)
+            readings[name] = readings[name].of_answers(api.primary.output_spec, api.primary.route)
     return {name: PlannedApi(api, readings[name]) for name, api in shared.items()}
 
 
 def _check_stream_reading(reading: Reading, route: str) -> None:
     """Raise ReadingError where a path cannot be in what is collected of a stream."""
-    for word, extracts in (("score", reading.outputs), ("threshold", reading.threshold_of)):
-        for path in (getattr(extract, "path", "") for extract in extracts.values()):
-            if path and not path.split(".")[0].lstrip("-").isdigit():
-                raise ReadingError(
-                    f"{word} {path!r} is not in an answer of {route}, which is a stream: its items "
-                    "are read as one text, or as a list. Give a callable, a path with a position "
-                    "such as '-1.score', or none by apis={...}"
-                )
+    for word, path in reading.paths():
+        if not path.split(".")[0].lstrip("-").isdigit():
+            raise ReadingError(
+                f"{word} {path!r} is not in an answer of {route}, which is a stream: its items "
+                "are read as one text, or as a list. Give a callable, a path with a position "
+                "such as '-1.score', or none by apis={...}"
+            )
 
 
 def _check_no_stream(api: SharedApi) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from comparison.pairs.columns import SIDES
 from comparison.pairs.reader import Pairs, read_pairs
 from comparison.summary.figures import Summary, summarise
 from flags.cli import migration
@@ -45,9 +46,16 @@ class Example:
     route: str
     body: Callable[[int], dict[str, Any]]
     """The body of a request, by its number."""
-    scores: Callable[[httpx.Response], dict[str, float]]
-    """The compared numbers that an answer holds, the first output first."""
+    scores: Callable[[httpx.Response], dict[str, Any]]
+    """The compared values that an answer holds, the first output first."""
     needs: tuple[str, ...] = ("sklearn",)
+    recorded: str = "score"
+    """What is recorded of an output: a class has columns that always carry its name."""
+
+    def column(self, side: str, output: str, position: int) -> str:
+        """Return the column of an output, which is at a position among all."""
+        named = position or self.recorded != "score"
+        return f"{side}_{self.recorded}" + (f".{output}" if named else "")
 
     @property
     def target(self) -> str:
@@ -75,12 +83,23 @@ def patient(number: int) -> dict[str, Any]:
     return {"age": age, "bmi": bmi, "pressure": pressure}
 
 
-def wine(number: int) -> dict[str, Any]:
-    from sklearn.datasets import load_wine
+def digits() -> tuple[list[list[float]], list[str]]:
+    """Return the images that no model was trained with, and what they show."""
+    from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    rest = train_test_split(load_wine().data, random_state=0)[1]
-    return {"alcohol": rest[number][0], "colour": rest[number][9]}
+    _, images, _, shown = train_test_split(
+        *load_digits(return_X_y=True), test_size=0.3, random_state=0
+    )
+    return images.tolist(), [str(each) for each in shown]
+
+
+def progressions() -> list[float]:
+    """Return what became of the patients whom no model was trained with."""
+    from sklearn.datasets import load_diabetes
+
+    found: list[float] = load_diabetes().target[331:].tolist()
+    return found
 
 
 def malignant(response: httpx.Response) -> dict[str, float]:
@@ -136,12 +155,12 @@ EXAMPLE = {
         ),
         Example(
             "multi_class",
-            "Wines",
-            "wines-v2",
-            "/classify",
-            wine,
-            lambda response: response.json(),
-            needs=("sklearn", "lightgbm"),
+            "Digits",
+            "digits-v2",
+            "/read",
+            lambda number: {"pixels": digits()[0][number]},
+            lambda response: {"digit": response.json()["digit"]},
+            recorded="class",
         ),
         Example(
             "streaming_text",
@@ -172,10 +191,8 @@ SAID: dict[str, list[str]] = {
         "no threshold says from where on it matters: HOLD",
     ],
     "multi_class": [
-        r"Alarms: barbera",
-        r"Alarms: barolo",
-        r"Alarms: grignolino",
-        r"all 3 outputs: the same decisions in [\d.]+ % of \d+ pairs",
+        "Class: digit",
+        r"both sides say the same in [\d.]+ % of \d+ pairs, 10 classes",
     ],
     "streaming_text": [r"Scores: sentences", r"Scores: words"],
 }
@@ -361,12 +378,12 @@ def test_each_answer_has_its_pair_with_the_scores_of_both_sides(
         assert (pair["active"], pair["served"]) == (side, side)
         assert pair[f"{side}_model"] == answer.headers["X-Model-Tag"]
         for position, (output, score) in enumerate(running.example.scores(answer).items()):
-            suffix = f".{output}" if position else ""
-            assert pair[f"{side}_score{suffix}"] == pytest.approx(score, rel=1e-9)
+            recorded = pair[running.example.column(side, output, position)]
+            assert recorded == (score if isinstance(score, str) else pytest.approx(score, rel=1e-9))
     for position, output in enumerate(running.example.scores(answer)):
-        suffix = f".{output}" if position else ""
-        scores = pairs[[f"primary_score{suffix}", f"candidate_score{suffix}"]]
-        assert np.isfinite(scores.to_numpy(dtype=float)).all()
+        columns = [running.example.column(side, output, position) for side in SIDES]
+        scores = pairs[columns].astype(str if running.example.recorded == "class" else float)
+        assert scores.notna().all(axis=None)
         # Two models that always agree would show nothing.
         assert scores.nunique(axis=1).max() == 2 or output == "words"
 
@@ -381,6 +398,48 @@ def test_compare_says_what_is_sensible_of_this_kind(
     summary = running.summary()
     assert summary.paired == summary.pairs >= ASKED
     assert summary.accounting.completeness == 1
+
+
+LABELS: dict[str, Callable[[], list[Any]]] = {
+    "regression": progressions,
+    "multi_class": lambda: digits()[1],
+}
+"""What the asked requests turned out to be, by their numbers."""
+
+
+def test_the_gate_judges_what_has_labels(
+    running: Running, answers: dict[str, httpx.Response], tmp_path: Path
+) -> None:
+    if running.example.folder not in LABELS:
+        pytest.skip("no labels")
+    from sklearn import metrics
+
+    asked = pd.Series(LABELS[running.example.folder]()[:ASKED], index=[*answers], name="label")
+    asked.rename_axis("request_id").to_csv(tmp_path / "labels.csv")
+    pairs = running.pairs_of(answers).loc[asked.index]
+    [output] = running.example.scores(next(iter(answers.values())))
+    said = {side: pairs[running.example.column(side, output, 0)] for side in SIDES}
+    plan = {
+        "flag": running.example.flag,
+        "label_cut_off": "0s",
+        "steps": [
+            {"stage": "canary", "rollout": 50, "hold": "1h", "min_pairs": 10, "min_labels": 1}
+        ],
+    }
+    (tmp_path / "playbook.json").write_text(json.dumps(plan))
+    arguments = ["gate", str(running.folder / "pairs"), "--labels", str(tmp_path / "labels.csv")]
+    arguments += ["--playbook", str(tmp_path / "playbook.json"), "--json", "-"]
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(migration, arguments)
+    document = json.loads(result.output)
+    assert document["decision"] == "HOLD"  # 40 labels are not enough
+    [found] = document["evidence"]["answers"]
+    for side in SIDES:
+        if running.example.recorded == "class":
+            right = metrics.accuracy_score(asked, said[side].astype(str), normalize=False)
+            assert found[side]["accuracy"] == {"count": right, "total": ASKED}
+        else:
+            error = metrics.mean_absolute_error(asked, said[side])
+            assert found[side]["mean_absolute_error"] == pytest.approx(error, rel=1e-9)
 
 
 def test_one_flip_rolls_back(running: Running, answers: dict[str, httpx.Response]) -> None:

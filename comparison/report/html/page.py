@@ -29,6 +29,7 @@ from comparison.report.html.charts.alarms import RatioLimits
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
 from comparison.report.html.output_view import OutputView
+from comparison.report.kinds.section import sections as kind_sections
 from comparison.report.outcome_summary import OutcomeSummary, outcome_summaries
 from flags.gate.evidence import Count, Evidence, Interval
 from flags.gate.next_step import next_step
@@ -93,10 +94,11 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
             facts=list(_facts(evidence, outputs)),
             sections=list(_sections(evidence, outputs, outcomes, judgement)),
             counts=count_outcomes(checks),
-            checks=[write_check(check, named=len(outputs) > 1) for check in checks],
+            checks=[write_check(check, named=evidence.compared > 1) for check in checks],
             operational=operational_views(evidence),
             outcomes=outcomes,
             outputs=outputs,
+            kinds=kind_sections(evidence),
             health=HealthView.of(evidence.health),
         )
     )
@@ -166,6 +168,8 @@ def _sections(
             yield Section(f"{view.anchor}-calibration", f"Calibration{of_output}")
         if view.output.flips:
             yield Section(f"{view.anchor}-flips", f"Flips{of_output}")
+    for position, kind in enumerate(kind_sections(evidence), start=1):
+        yield Section(f"kind-{position}", kind.title[:BRIEF])
     yield Section("health", "Health")
     if evidence.drift:
         yield Section("drift", "Input drift")

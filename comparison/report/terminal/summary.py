@@ -23,6 +23,7 @@ from comparison.evidence.number_format import (
 )
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Worker
+from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
@@ -61,6 +62,7 @@ def print_summary(
     for described in evidence.outputs if evidence else ():
         print_quality(described, console)
     if evidence:
+        print_kinds(evidence, console)
         print_outcomes(evidence, console)
     _print_conclusion(conclusion, console)
 

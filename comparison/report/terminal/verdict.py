@@ -9,6 +9,7 @@ from comparison.evidence.number_format import percent, plural, printable, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.forecast import forecast
+from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
@@ -40,6 +41,7 @@ def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) ->
     print_outcomes(evidence, console)
     for output in evidence.outputs:
         print_quality(output, console)
+    print_kinds(evidence, console)
     for said in evidence.notes:
         note(console, said)
     _print_decision(evidence, judgement, console)
@@ -68,7 +70,7 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
 def _print_checks(evidence: Evidence, judgement: Judgement, console: Console) -> None:
     cells = new_table("Checks", "", "check", "figure", "interval", "limit", "n", left=2)
     for check in gravest_first(judgement.verdict.checks):
-        written = write_check(check, named=len(evidence.outputs) > 1)
+        written = write_check(check, named=evidence.compared > 1)
         name = f"{written.title} {written.about}".strip()
         figures = written.figure, written.interval, written.limit, written.n
         add_row(cells, _WORDS[check.outcome], name, *figures, style=_STYLES[check.outcome])

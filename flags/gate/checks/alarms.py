@@ -58,7 +58,7 @@ def _over_time(
         until=evidence.window.until,
         gate=gate,
         playbook=playbook,
-        outputs=len(evidence.outputs),
+        outputs=evidence.compared,
         required=step.stage is not Stage.DEPRECATION,
     )
     fired = alarms.primary.count + alarms.candidate.count
@@ -88,7 +88,7 @@ def _no_alarm_ratio(
     if units is not None and fails_by is not None:
         _, by_week = Blocks.of(units.periods, until, hours.begun).whole(WEEK)
         sure = [RatioSequence(by_week), fails_by]
-    share = error_share(playbook.error_rate, "no_alarm_ratio", len(evidence.outputs))
+    share = error_share(playbook.error_rate, "no_alarm_ratio", evidence.compared)
     check = LimitCheck(
         "no_alarm_ratio",
         _quiet_sequence(output, rare),

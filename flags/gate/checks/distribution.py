@@ -6,11 +6,13 @@ others (the ranks).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from flags.gate.checks.number import error_is_shown
 from flags.gate.evidence import RANKED, Count, Evidence, Output, Tail
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, times
 from flags.gate.sequences import RatioSequence, ShareSequence
-from flags.gate.verdict import Check
+from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import AdvanceLimits, Playbook, Step
 from flags.playbook.stages import Stage
 
@@ -24,7 +26,17 @@ def distribution_checks(evidence: Evidence, playbook: Playbook, step: Step) -> I
             wanted = output.alarms is None
         if wanted and step.stage is not Stage.DEPRECATION:
             limits = playbook.gate_of(step, output=output.name).advance
-            yield from _checks(output, limits, playbook.error_rate)
+            shown = output.alarms is None and error_is_shown(evidence, playbook, step, output.name)
+            for check in _checks(output, limits, playbook.error_rate):
+                yield _described(check) if shown else check
+
+
+def _described(check: Check) -> Check:
+    """Return a check that decides nothing: labels show that what is different is not worse."""
+    if check.outcome is not Outcome.FAIL:
+        return replace(check, required=False, needed=None)
+    reason = f"{check.reason}: labels show the error"
+    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=False, needed=None)
 
 
 def _checks(output: Output, limits: AdvanceLimits, error_rate: float) -> Iterator[Check]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.checks.answers import labels_of_answer
 from flags.gate.checks.early_labels import doubt
 from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Evidence, GivenLabels, Labelling, Output
@@ -24,12 +25,16 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
         return
     given, gate = evidence.labels, playbook.gate_of(step)
     labelled = [each for each in evidence.outputs if each.labelling is not None]
+    answers = [each for each in evidence.answers if each.labelled]
     if given is not None and given.requests:
         yield _unknown(evidence, given, gate.advance.unknown_labels)
-    if given is not None and len(evidence.outputs) > 1 and not labelled:
+    if given is not None and evidence.compared > 1 and not (labelled or answers):
         yield _ambiguous(evidence, given)
-    elif playbook.labels_wanted(step) and (labelled or not evidence.preferences):
-        yield from _enough(labelled, given, playbook, step)
+    elif playbook.labels_wanted(step):
+        if labelled or not (answers or evidence.preferences):
+            yield from _enough(labelled, given, playbook, step)
+        for answer in answers:
+            yield labels_of_answer(answer, playbook, step)
     for output in labelled:
         if output.labelling is not None:
             limits = playbook.gate_of(step, output=output.name)
@@ -49,7 +54,8 @@ def _never(evidence: Evidence) -> Check:
 
 
 def _ambiguous(evidence: Evidence, given: GivenLabels) -> Check:
-    names = [each.name for each in evidence.outputs]
+    every = [each.name for each in evidence.outputs] + [each.name for each in evidence.answers]
+    names = list(dict.fromkeys(every))
     reason = (
         f"no label is used: the column {', '.join(given.columns)} does not say which of the "
         f"outputs {', '.join(names)} it is about; name it label.{names[0]}, for example"

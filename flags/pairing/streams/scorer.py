@@ -45,7 +45,7 @@ class StreamScorer(Scorer):
     def opened(self, call: Call | Exception) -> SideStream:
         """Return the stream of `call`, not begun; an exception in its place is the side's error."""
         given = call if isinstance(call, Call) else Call()
-        digest = StreamDigest(keep=bool(self._reading.outputs))
+        digest = StreamDigest(keep=self._reading.reads_answers)
         source = item_source(self._model, given, self._threads)
         stream = SideStream(self.side, source, digest, self._encode)
         if isinstance(call, Exception):
@@ -73,7 +73,7 @@ class StreamScorer(Scorer):
         error: Exception | BaseException | None = stream.error
         if error is None:
             try:
-                answer = stream.digest.answer() if self._reading.outputs else None
+                answer = stream.digest.answer() if self._reading.reads_answers else None
             except AnswerUnreadableError as too_long:
                 error = too_long
             else:

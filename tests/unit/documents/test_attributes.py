@@ -36,7 +36,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
         0.001,
         "fraud-v1:1",
         "ValueError",
-        Content(length=5, digest="00", items=2, first_item=0.001),
+        content=Content(length=5, digest="00", items=2, first_item=0.001),
+        values={"species": {"class": "cat", "top": "|cat|dog|"}},
     )
     spans.record(
         Pair(
@@ -87,7 +88,9 @@ def types_of(holder: dict[str, Any]) -> dict[str, str]:
 def generic(name: str) -> str:
     """Return an attribute's name as the page writes it."""
     name = re.sub(r"^migration\.(primary|candidate)\.", "migration.<side>.", name)
-    name = re.sub(r"^(migration\.<side>\.(?:score|threshold|decision))\..+", r"\1.<output>", name)
+    name = re.sub(
+        r"^(migration\.<side>\.(?:score|threshold|decision|class|top))\..+", r"\1.<output>", name
+    )
     return re.sub(r"^(migration\.(?:segment|feature))\..+", r"\1.<name>", name)
 
 

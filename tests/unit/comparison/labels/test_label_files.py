@@ -102,7 +102,6 @@ def test_an_empty_folder_has_no_labels_yet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("b.csv", "request_id,label.cat\nr1,1\nr2,maybe\n", "b.csv, line 3, column label.cat: 'm"),
         ("b.csv.gz", "request_id,label.cat\nr1,1\n,0\n", "b.csv.gz, line 3, column request_id: "),
         (
             "b.csv",

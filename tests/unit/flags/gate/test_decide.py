@@ -244,7 +244,7 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
         ),
         (evidence(output(Paired(0, 0, 0, PAIRS))), "no alarm on either side in 400,000 pairs"),
         (evidence(output(Paired(20, 0, 0, PAIRS))), "alarm rate 1.00x primary's, limit 1.10x"),
-        (replace(evidence(), outputs=()), "no output is compared"),
+        (replace(evidence(), outputs=()), "only health was judged: no output is compared"),
     ],
 )
 def test_what_is_missing_or_not_whole_holds(found: Evidence, reason: str) -> None:
@@ -267,6 +267,19 @@ def test_evidence_of_nothing_holds_at_every_step() -> None:
         found = verdict(empty, step)
         assert found.decision is Decision.HOLD
         assert not any(each.outcome is Outcome.FAIL for each in found.checks)
+
+
+def test_a_service_of_which_nothing_is_compared_leaves_the_shadow_by_declaration_alone() -> None:
+    opaque = replace(evidence(), outputs=(), labels=None)
+    held = verdict(opaque, playbook=PLAYBOOK.model_copy(update={"labels": "none"}))
+    assert held.decision is Decision.HOLD
+    plan = PLAYBOOK.model_copy(update={"labels": "none", "judged_by": "health"})
+    found = verdict(opaque, playbook=plan)
+    assert found.decision is Decision.ADVANCE
+    assert "only health was judged" in found.reasons[0]
+    late = verdict(replace(opaque, window=replace(opaque.window, carried=1)), playbook=plan)
+    assert late.decision is Decision.HOLD
+    assert "only health was judged" in late.reasons[-1]
 
 
 def test_broken_evidence_never_rolls_back() -> None:
@@ -412,6 +425,9 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
     # What needs outcomes or a capacity is seen in test_outcome_checks.py.
     checked |= {f"outcome_{name}" for name in ("ratio", "ratio_all", "agreement", "mixed", "loss")}
     checked |= {"outcomes", "label_ratio", "capacity"}
+    # Those of other kinds are seen in tests/integration/comparison.
+    checked |= {"number_bias", "number_distance", "error_loss"}
+    checked |= {"class_agreement", "class_ratio", "accuracy_loss", "class_recall_loss"}
     assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == checked
 
 

@@ -1,8 +1,9 @@
 """How numbers are read out of answers, and what of an input is recorded."""
 
+import enum
 import math
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.errors import AnswerUnreadableError, NonFiniteScoreError, ReadingError
+from flags.pairing.kinds.category import Category
+from flags.pairing.kinds.number import Number
+from flags.pairing.kinds.score import Score
 from flags.pairing.reading import Reading
 from tests.support.fakes import Unprintable
 
@@ -179,14 +183,14 @@ def test_a_path_that_no_answer_can_have_is_found_before_the_first_request() -> N
         ReadingError,
         match=r"^score 'probabilty' is not in an answer of /predict, which has probability, thr",
     ):
-        Reading.of("probabilty").check(Decision, "/predict")
+        Reading.of("probabilty").of_answers(Decision, "/predict")
     with pytest.raises(ReadingError, match=r"^threshold 'limit\.x' is not in"):
-        Reading.of("probability", "limit.x").check(Decision, "/predict")
+        Reading.of("probability", "limit.x").of_answers(Decision, "/predict")
 
 
 @pytest.mark.parametrize("score", ["probability", "doubled", "parts.0.score", lambda _: 0.5])
 def test_a_path_that_an_answer_may_have_passes_the_check(score: Any) -> None:
-    Reading.of(score, 0.5).check(Decision, "/predict")
+    Reading.of(score, 0.5).of_answers(Decision, "/predict")
 
 
 class Rows(pydantic.RootModel[list[float]]):
@@ -195,4 +199,65 @@ class Rows(pydantic.RootModel[list[float]]):
 
 @pytest.mark.parametrize("answers", [Rows, dict, int])
 def test_answers_without_named_fields_are_not_checked(answers: type[Any]) -> None:
-    Reading.of("0.score").check(answers, "/predict")
+    Reading.of("0.score").of_answers(answers, "/predict")
+
+
+class Species(enum.Enum):
+    CAT = "cat"
+
+
+class Animal(pydantic.BaseModel):
+    species: str = "cat"
+    kind: Species = Species.CAT
+    tame: bool | None = True
+    size: Literal["small", "large"] = "small"
+    legs: int = 4
+    weight: float = 3.5
+    probs: dict[str, float] = {"dog": 0.2, "cat": 0.7, "fox": 0.08, "owl": 0.02}
+
+
+@pytest.mark.parametrize("field", ["species", "kind", "tame", "size"])
+def test_a_field_of_words_is_a_class(field: str) -> None:
+    reading = Reading.of(field).of_answers(Animal, "/ask")
+    assert reading.scores(Animal()) == {}
+    expected = {"species": "cat", "kind": "cat", "tame": "true", "size": "small"}
+    assert reading.values(Animal()) == {field: {"class": expected[field]}}
+
+
+def test_a_field_of_numbers_is_a_number_and_a_declared_kind_wins() -> None:
+    reading = Reading.of({"weight": "weight", "legs": Category("legs")}).of_answers(Animal, "/ask")
+    assert reading.scores(Animal()) == {"weight": 3.5}
+    assert reading.values(Animal()) == {"legs": {"class": "4"}}
+
+
+def test_a_truth_with_a_threshold_stays_a_score() -> None:
+    reading = Reading.of("tame", threshold=0.5).of_answers(Animal, "/ask")
+    assert reading.scores(Animal()) == {"tame": 1.0}
+
+
+def test_the_likeliest_classes_are_recorded_in_order() -> None:
+    reading = Reading.of(Category("species", probabilities="probs", top=2))
+    assert reading.values(Animal()) == {"species": {"class": "cat", "top": "|cat|dog|"}}
+
+
+@pytest.mark.parametrize("said", [3.5, None, ["cat"], "x" * 129])
+def test_what_is_no_name_of_a_class_cannot_be_read(said: Any) -> None:
+    with pytest.raises(AnswerUnreadableError, match="species"):
+        Reading.of(Category("species")).values({"species": said})
+
+
+def test_the_threshold_of_all_is_not_that_of_declared_numbers() -> None:
+    reading = Reading.of({"p": "p", "price": Number("price")}, threshold=0.5)
+    assert reading.thresholds({}) == {"p": 0.5}
+
+
+def test_an_alarm_below_the_threshold_is_one_below_it_alone() -> None:
+    reading = Reading.of(Score("rating", threshold=300, alarm="below"))
+    for rating, alarm in ((299.0, True), (300.0, False), (301.0, False)):
+        scores, thresholds = reading.scores({"rating": rating}), reading.thresholds({})
+        assert reading.decisions(scores, thresholds) == {"rating": alarm}
+
+
+def test_a_path_of_a_kind_that_no_answer_has_is_found_before_the_first_request() -> None:
+    with pytest.raises(ReadingError, match="probabilities 'odds' is not in an answer of /ask"):
+        Reading.of(Category("species", probabilities="odds")).of_answers(Animal, "/ask")

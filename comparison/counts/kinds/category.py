@@ -1,0 +1,120 @@
+"""Counts of classes: what both sides said, and what it turned out to be, in one table."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.counts.kinds.window import KindWindow, served_coverage
+from comparison.counts.outputs import both_ok, with_columns
+from comparison.engines.grouping import count_by, fetched
+from comparison.errors import LabelsUnfitError
+from comparison.labels.types import FALSE, TRUE
+from comparison.pairs.columns import SIDES
+from flags.pairing.kinds.category import CLASS, TOP
+
+CLASSES: Final = {
+    "primary": "string",
+    "candidate": "string",
+    "label": "string",
+    "primary_top": "boolean",
+    "candidate_top": "boolean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryCounts:
+    """Hold the counts of an output.
+
+    `classes` has what each side said (NA: nothing that could be read), the label that counts, and
+    whether it is among the likeliest classes that a side recorded. `levels` has the figure
+    `right`: 1 where the candidate alone is right, -1 where the primary alone is.
+    """
+
+    name: str
+    classes: pd.DataFrame
+    levels: pd.DataFrame
+    coverage: pd.DataFrame
+    kind: str = "category"
+
+
+def outputs(window: KindWindow) -> tuple[str, ...]:
+    """Return the outputs that have classes."""
+    starts = tuple(f"{side}_{CLASS}." for side in SIDES)
+    found = (name.partition(".")[2] for name in window.step.columns if name.startswith(starts))
+    names = tuple(dict.fromkeys(found))
+    recorded = {name: _of(window.step, name)[0].notnull().sum() for name in names}
+    if not names:
+        return ()
+    figures = {f"n{place}": figure for place, figure in enumerate(recorded.values())}
+    [row] = window.step.agg(**figures).to_pyarrow().to_pylist()
+    return tuple(name for place, name in enumerate(names) if row[f"n{place}"])
+
+
+def count(window: KindWindow, output: str) -> CategoryCounts:
+    """Count an output."""
+    pairs = with_columns(both_ok(window.step), _columns(output), "string")
+    said, top = ({side: pairs[f"{side}_{w}.{output}"] for side in SIDES} for w in (CLASS, TOP))
+    tops = {f"{side}_likely": top[side] for side in SIDES}
+    rows = window.prepared(pairs, output, **said, **tops)
+    rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
+    if "label" in rows.columns:
+        rows = rows.mutate(label=_as_class(rows, output))
+    else:
+        rows = rows.mutate(label=ibis.null("string"))
+    hit = {f"{side}_top": _hit(rows, side) for side in SIDES}
+    counted = count_by(rows, primary=_.primary, candidate=_.candidate, label=_.label, **hit)
+    right = {side: (rows[side] == rows.label).cast("int8") for side in SIDES}
+    known = rows.filter(rows.label.notnull(), rows.primary.notnull(), rows.candidate.notnull())
+    difference = (right["candidate"] - right["primary"]).cast("float64")
+    values = known.select("who", "block", right=difference)
+    return CategoryCounts(
+        name=output,
+        classes=fetched(counted, CLASSES),
+        levels=window.levels(values, {"right": 1.0}),
+        coverage=served_coverage(rows),
+    )
+
+
+def _columns(output: str) -> list[str]:
+    return [f"{side}_{what}.{output}" for side in SIDES for what in (CLASS, TOP)]
+
+
+def _of(step: ir.Table, output: str) -> list[Any]:
+    names = [f"{side}_{CLASS}.{output}" for side in SIDES]
+    return [step[name] for name in names if name in step.columns]
+
+
+def _hit(rows: ir.Table, side: str) -> Any:
+    """Say whether the label is among the likeliest classes, each of which is between bars."""
+    return rows[f"{side}_likely"].contains(ibis.literal("|") + rows.label + ibis.literal("|"))
+
+
+def _as_class(rows: ir.Table, output: str) -> Any:
+    """Return the label as the name of a class. Raises LabelsUnfitError."""
+    kind = rows.label.type()
+    if kind.is_floating():
+        whole = rows.label.floor()
+        return ibis.ifelse(
+            rows.label == whole, whole.cast("int64").cast("string"), rows.label.cast("string")
+        )
+    if not kind.is_boolean():
+        return rows.label
+    true, false = _names_of_truths(rows, output)
+    return ibis.ifelse(rows.label, true, false)
+
+
+def _names_of_truths(rows: ir.Table, output: str) -> tuple[str, str]:
+    """Return which classes are meant by labels that are truths, as 1 and 0 are."""
+    names: set[str] = set()
+    for side in SIDES:
+        found = rows.select(name=rows[side]).distinct().to_pyarrow()["name"].to_pylist()
+        names |= {name for name in found if name is not None}
+    by_truth = [sorted(name for name in names if re.match(each, name)) for each in (TRUE, FALSE)]
+    if not any(by_truth):
+        raise LabelsUnfitError(output, sorted(names))
+    return (by_truth[0] or ["true"])[0], (by_truth[1] or ["false"])[0]

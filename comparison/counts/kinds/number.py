@@ -1,0 +1,164 @@
+"""Counts of numbers without a threshold: sums of both sides, their differences and their errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from comparison.counts.bins import real
+from comparison.counts.kinds.window import KindWindow, served_coverage
+from comparison.counts.outputs import both_ok, is_finite
+from comparison.labels.types import LabelType
+from comparison.pairs.columns import SIDES
+
+SAMPLE: Final = 1_000
+"""Pairs, the first ones, whose numbers fix the units in which differences are counted."""
+
+BOUND: Final = 4.0
+"""Units at which a difference is cut (winsorised): further ones count as this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCounts:
+    """Hold the sums of an output and the counts of its differences by level.
+
+    `spread` and `error` are the units: how far the primary's numbers lie apart, and its mean error,
+    on the first pairs. Counts with equal units add up. `sums` are of all pairs and, ending in
+    `_labelled`, of those with a label. `levels` has the figures `bias` (candidate less primary),
+    `distance` (without its sign) and `error` (candidate's less primary's), in 4,096 parts of
+    `BOUND` units. `coverage` counts pairs by who answered and whether there is a label.
+    """
+
+    name: str
+    spread: float | None
+    error: float | None
+    quantile: float | None
+    sums: Mapping[str, float]
+    levels: pd.DataFrame
+    coverage: pd.DataFrame
+    kind: str = "number"
+
+
+def outputs(window: KindWindow) -> tuple[str, ...]:
+    """Return the outputs with numbers and no threshold."""
+    return window.numbers
+
+
+def count(window: KindWindow, output: str) -> NumberCounts:
+    """Count an output."""
+    pairs = both_ok(window.step)
+    for side in SIDES:
+        pairs = pairs.filter(is_finite(pairs[f"{side}_score.{output}"]).fill_null(False))
+    values = {side: pairs[f"{side}_score.{output}"] for side in SIDES}
+    rows = window.prepared(pairs, output, (LabelType.NUMBER,), **values)
+    is_labelled = "label" in rows.columns
+    if is_labelled:
+        rows = rows.mutate(label=ibis.ifelse(is_finite(rows.label), rows.label, None))
+    first = _first(rows)
+    center, spread = _center_and_spread(first)
+    spread = window.setting(output, "spread") or spread
+    quantile = window.setting(output, "quantile")
+    error = None
+    if is_labelled:
+        rows = rows.mutate(**{f"{s}_loss": _loss(rows[s], rows.label, quantile) for s in SIDES})
+        error = _first_error(rows) or (spread or 0.0) / 100 or None
+    return NumberCounts(
+        name=output,
+        spread=spread,
+        error=error,
+        quantile=quantile,
+        sums=_sums(rows, center, is_labelled),
+        levels=window.levels(*_figures(rows, spread, error)),
+        coverage=served_coverage(rows),
+    )
+
+
+def _first(rows: ir.Table) -> pd.DataFrame:
+    names = ("primary", "candidate")
+    first = rows.order_by("at", "who").limit(SAMPLE).select(*names)
+    found: pd.DataFrame = first.to_pyarrow().to_pandas()
+    return found
+
+
+def _center_and_spread(first: pd.DataFrame) -> tuple[float, float | None]:
+    """Return the median of the primary's numbers, and how far they lie apart, as one deviation.
+
+    That is the distance of their 10 % and 90 % quantiles, which no outlier changes, as if they were
+    normal; their standard deviation where these are equal. None where all are.
+    """
+    values = first["primary"].to_numpy(dtype=np.float64)
+    if not len(values):
+        return 0.0, None
+    low, center, high = np.quantile(values, [0.1, 0.5, 0.9])
+    spread = float(high - low) / 2.5631 or float(values.std())
+    return float(center), spread or None
+
+
+def _first_error(rows: ir.Table) -> float | None:
+    """Return the primary's mean error on the first pairs that have a label."""
+    labelled = rows.filter(rows.label.notnull()).order_by("at", "who")
+    first = labelled.limit(SAMPLE).select("primary_loss").to_pyarrow()["primary_loss"]
+    values = first.to_numpy()
+    return float(values.mean()) or None if len(values) else None
+
+
+def _loss(value: Any, label: Any, quantile: float | None) -> Any:
+    """Return the absolute error, or the pinball loss of a quantile."""
+    if quantile is None:
+        return (value - label).abs()
+    return ibis.ifelse(
+        label >= value, real(quantile) * (label - value), real(1 - quantile) * (value - label)
+    )
+
+
+def _figures(
+    rows: ir.Table, spread: float | None, error: float | None
+) -> tuple[ir.Table, dict[str, float]]:
+    difference = rows.candidate - rows.primary
+    values: dict[str, Any] = {}
+    bounds: dict[str, float] = {}
+    if spread is not None:
+        values |= {"bias": _cut(difference, spread), "distance": _cut(difference.abs(), spread)}
+        bounds |= {"bias": BOUND * spread, "distance": BOUND * spread}
+    if error is not None:
+        values["error"] = _cut(rows.candidate_loss - rows.primary_loss, error)
+        bounds["error"] = BOUND * error
+    return rows.select("who", "block", **values), bounds
+
+
+def _cut(value: Any, unit: float) -> Any:
+    bound = real(BOUND * unit)
+    return ibis.greatest(ibis.least(value, bound), -bound)
+
+
+def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:
+    """Add up what all plain figures follow from, about a center so that no digits are lost."""
+    difference = _.candidate - _.primary
+    parts: dict[str, Any] = {
+        "n": _.count(),
+        "difference": difference.sum(),
+        "distance": difference.abs().sum(),
+        "squared_difference": (difference * difference).sum(),
+    }
+    moved = {side: _[side] - real(center) for side in SIDES}
+    for side, value in moved.items():
+        parts |= {side: value.sum(), f"squared_{side}": (value * value).sum()}
+    parts["product"] = (moved["primary"] * moved["candidate"]).sum()
+    if is_labelled:
+        labelled = _.label.notnull()
+        parts["n_labelled"] = labelled.sum()
+        target = ibis.ifelse(labelled, _.label - real(center), None)
+        parts |= {"label_labelled": target.sum(), "squared_label_labelled": (target**2).sum()}
+        for side in SIDES:
+            error = _[side] - _.label
+            parts[f"error_{side}_labelled"] = error.sum()
+            parts[f"distance_{side}_labelled"] = error.abs().sum()
+            parts[f"squared_error_{side}_labelled"] = (error * error).sum()
+            parts[f"loss_{side}_labelled"] = _[f"{side}_loss"].sum()
+    [row] = rows.agg(**parts).to_pyarrow().to_pylist()
+    return {"center": center, **{name: float(value or 0) for name, value in row.items()}}

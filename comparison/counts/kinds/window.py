@@ -1,0 +1,149 @@
+"""The pairs of a window as the kinds of answers count them: their labels, units and blocks."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.counts.bins import real, rounded, within
+from comparison.counts.labelled import JoinedLabels
+from comparison.counts.tables import AnswerCounts
+from comparison.counts.units import UnitVolume
+from comparison.engines.grouping import count_by, empty, fetched, stacked
+from comparison.engines.sources import PairSource
+from comparison.labels.types import LabelType
+from comparison.pairs.columns import SIDES
+from flags.pairing.kinds import registry
+
+LEVELS: Final = 4_096
+"""Parts of the largest distance from zero to which a value is rounded, before `DIGITS`."""
+
+DIGITS: Final = 5
+"""Bits to which a larger value is rounded: 3 %."""
+
+COUNTED: Final = ("request", "block", "unit")
+"""Ways of counting: each request, each unit once in a block of time, each unit once."""
+
+LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64"}
+
+
+@dataclass(frozen=True, slots=True)
+class KindWindow:
+    """Hold the pairs of a window; `numbers` are outputs with numbers and no threshold."""
+
+    source: PairSource
+    step: ir.Table
+    numbers: tuple[str, ...]
+    volume: UnitVolume
+    labels: JoinedLabels | None = None
+    label_of: Mapping[str, tuple[str, LabelType]] | None = None
+    """By output, the column of its labels and their type."""
+    settings: Mapping[str, Mapping[str, float]] | None = None
+    """By output, what the playbook fixes: `spread`, `quantile`."""
+
+    def setting(self, output: str, name: str) -> float | None:
+        """Return what the playbook fixes of an output."""
+        return (self.settings or {}).get(output, {}).get(name)
+
+    def prepared(
+        self,
+        pairs: ir.Table,
+        output: str,
+        types: Collection[LabelType] = tuple(LabelType),
+        **values: Any,
+    ) -> ir.Table:
+        """Return `values` of pairs with `at`, `who` and `block`, and the labels of these types.
+
+        `label` is the label where it counts, `known` whether there is one at all, `old` whether the
+        pair is old enough for one, `first_of_request` whether it is the first of its request.
+        """
+        unit = pairs.unit if "unit" in pairs.columns else ibis.null("string")
+        block = ibis.literal(0, type="int64")
+        if self.volume.block is not None:
+            block = ibis.ifelse(unit.notnull(), pairs.time // self.volume.block, 0).cast("int64")
+        found = pairs.select(
+            "request_id",
+            "time",
+            "served",
+            at=pairs.time,
+            who=ibis.coalesce(unit, pairs.request_id, pairs.span_id),
+            block=block,
+            **values,
+        )
+        column, held = (self.label_of or {}).get(output, ("", None))
+        if self.labels is None or held not in types:
+            return self.source.kept(found)
+        joined = replace(self.labels, columns={0: column}).to(found)
+        return joined.rename(label="label0", known="known0")
+
+    def levels(self, rows: ir.Table, figures: Mapping[str, float]) -> pd.DataFrame:
+        """Count the values of columns of `rows` by level, in each way of counting.
+
+        A figure is cut at its bound on both sides; what is missing is left out. Of a unit the mean
+        counts.
+        """
+        ways = {
+            "request": rows,
+            "block": _means(rows, figures, "who", "block"),
+            "unit": _means(rows, figures, "who"),
+        }
+        if self.volume.block is None:
+            ways.pop("unit")  # each unit has one block
+        tables = []
+        for counted, table in ways.items():
+            # Computed once: what follows are small questions.
+            leveled = self.source.kept(
+                table.select(**{name: level(table[name], bound) for name, bound in figures.items()})
+            )
+            for figure in figures:
+                counts = count_by(leveled.filter(_[figure].notnull()), level=_[figure])
+                found = fetched(counts, {"level": "int64"})
+                tables.append(found.assign(figure=figure, counted=counted))
+        return _typed(tables)
+
+
+def _typed(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    dtypes = {**LEVEL_COLUMNS, "n": "int64"}
+    return stacked([each[list(dtypes)].astype(dtypes) for each in tables], LEVEL_COLUMNS)
+
+
+def _means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
+    return rows.group_by(by).agg(**{name: _[name].mean() for name in figures})
+
+
+def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:
+    """Return a value as a whole number of `LEVELS` parts of its bound, rounded to `DIGITS` bits."""
+    share = within(value / real(bound), real(-1.0), real(1.0))
+    parts = (share * real(float(LEVELS)) + real(0.5)).floor()  # engines differ in halves
+    return rounded(parts, DIGITS).cast("int64")
+
+
+def count_kinds(window: KindWindow) -> tuple[AnswerCounts, ...]:
+    """Count all outputs of all kinds."""
+    modules = registry.layer("comparison.counts.kinds").values()
+    return tuple(
+        module.count(window, output) for module in modules for output in module.outputs(window)
+    )
+
+
+COVERAGE: Final = {"served": "string", "old": "boolean", "labelled": "boolean"}
+
+
+def served_coverage(rows: ir.Table) -> pd.DataFrame:
+    """Count the first pairs of requests by who served, age and whether there is a label."""
+    if "known" not in rows.columns:
+        return empty(COVERAGE)
+    first = rows.filter(rows.first_of_request)
+    counts = count_by(first, served=_.served, old=_.old, labelled=_.known.notnull())
+    return fetched(counts, COVERAGE)
+
+
+def other_outputs(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the outputs that are no numbers, in the order of their columns."""
+    starts = tuple(f"{side}_{what}." for side in SIDES for what in registry.columns())
+    found = (name.partition(".")[2] for name in columns if name.startswith(starts))
+    return tuple(dict.fromkeys(found))

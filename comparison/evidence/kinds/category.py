@@ -1,0 +1,99 @@
+"""The evidence on classes, from the table of what both sides said."""
+
+from typing import Final
+
+import pandas as pd
+
+from comparison.counts.kinds.category import CategoryCounts
+from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure
+from comparison.evidence.labelling import coverage_p
+from flags.gate.checks.category import (
+    CategoryEvidence,
+    CategoryQuality,
+    ClassChange,
+    ClassEvidence,
+)
+from flags.gate.evidence import Count, Paired
+
+MOST_CHANGES: Final = 1_000
+"""Pairs of classes that are held, those with most requests first."""
+
+
+def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
+    """Return the evidence; `units` is how many units the pairs of the window name."""
+    table = counts.classes
+    read = table["primary"].notna() & table["candidate"].notna()
+    said = table.loc[read]
+    labelled = said.loc[said["label"].notna()]
+    paired = int(said["n"].sum())
+    covered = labelled_by_side(counts.coverage)
+    names = sorted({*said["primary"], *said["candidate"]})
+    others = labelled.loc[~labelled["label"].isin(names)]
+    return CategoryEvidence(
+        kind=counts.kind,
+        name=counts.name,
+        paired=paired,
+        labelled=int(labelled["n"].sum()),
+        units=units,
+        unread=int(table.loc[~read, "n"].sum()),
+        agreement=Count(int(said.loc[said["primary"] == said["candidate"], "n"].sum()), paired),
+        classes=tuple(_class(name, said, labelled) for name in names),
+        changes=_changes(said),
+        primary=_quality(labelled, "primary"),
+        candidate=_quality(labelled, "candidate"),
+        levels=values_by_figure(counts.levels),
+        coverage=covered,
+        coverage_p=coverage_p(covered),
+        unsaid=Count(int(others["n"].sum()), int(labelled["n"].sum())),
+        unsaid_names=tuple(sorted({*others["label"]})[:3]),
+    )
+
+
+def _class(name: str, said: pd.DataFrame, labelled: pd.DataFrame) -> ClassEvidence:
+    positive = labelled.loc[labelled["label"] == name]
+    return ClassEvidence(name, _paired(said, name), _paired(positive, name))
+
+
+def _paired(rows: pd.DataFrame, name: str) -> Paired:
+    primary, candidate, n = rows["primary"] == name, rows["candidate"] == name, rows["n"]
+    return Paired(
+        both=int(n[primary & candidate].sum()),
+        primary_only=int(n[primary & ~candidate].sum()),
+        candidate_only=int(n[candidate & ~primary].sum()),
+        neither=int(n[~primary & ~candidate].sum()),
+    )
+
+
+def _changes(said: pd.DataFrame) -> tuple[ClassChange, ...]:
+    differ = said.loc[said["primary"] != said["candidate"]]
+    sums = differ.groupby(["primary", "candidate"], sort=True)["n"].sum()
+    largest = sums.sort_values(ascending=False, kind="stable").head(MOST_CHANGES)
+    keys = largest.index.to_list()
+    return tuple(
+        ClassChange(str(primary), str(candidate), int(n))
+        for (primary, candidate), n in zip(keys, largest.tolist(), strict=True)
+    )
+
+
+def _quality(labelled: pd.DataFrame, side: str) -> CategoryQuality | None:
+    """Return the quality of a side; averages are over the classes of labels and of the side."""
+    total = int(labelled["n"].sum())
+    if not total:
+        return None
+    right = labelled[side] == labelled["label"]
+    hits = labelled.loc[right].groupby("label")["n"].sum()
+    true = labelled.groupby("label")["n"].sum()
+    given = labelled.groupby(side)["n"].sum()
+    scores = [
+        2 * hits.get(name, 0) / (true.get(name, 0) + given.get(name, 0))
+        for name in {*true.index, *given.index}
+    ]
+    recalls = [hits.get(name, 0) / n for name, n in true.items()]
+    known = labelled.loc[labelled[f"{side}_top"].notna()]
+    in_top = int(known.loc[known[f"{side}_top"].astype(bool), "n"].sum())
+    return CategoryQuality(
+        accuracy=Count(int(labelled.loc[right, "n"].sum()), total),
+        macro_f1=float(sum(scores) / len(scores)),
+        macro_recall=float(sum(recalls) / len(recalls)),
+        top=Count(in_top, int(known["n"].sum())) if len(known) else None,
+    )

@@ -1,0 +1,27 @@
+"""Counts by level as values with their numbers, as sequences of a mean take them."""
+
+import pandas as pd
+
+from comparison.counts.kinds.window import LEVELS
+from flags.gate.evidence import Count, UnitShare
+
+
+def values_by_figure(table: pd.DataFrame) -> dict[str, dict[str, tuple[UnitShare, ...]]]:
+    """Return the values, in parts of their bound, by figure and way of counting."""
+    found: dict[str, dict[str, tuple[UnitShare, ...]]] = {}
+    for (figure, counted), rows in table.groupby(["figure", "counted"], sort=False):
+        found.setdefault(str(figure), {})[str(counted)] = tuple(
+            UnitShare(level / LEVELS, n)
+            for level, n in zip(rows["level"].tolist(), rows["n"].tolist(), strict=True)
+        )
+    return found
+
+
+def labelled_by_side(table: pd.DataFrame) -> dict[str, Count]:
+    """Return, by served side, the labelled of its pairs that are old enough."""
+    found = {}
+    old = table.loc[table["old"].fillna(False)] if len(table) else table
+    for side, rows in old.groupby("served", observed=True):
+        labelled = int(rows.loc[rows["labelled"].fillna(False), "n"].sum())
+        found[str(side)] = Count(labelled, int(rows["n"].sum()))
+    return found

@@ -1,0 +1,88 @@
+"""The section on a class out of several."""
+
+from typing import Final
+
+from comparison.evidence.number_format import number, percent, ratio
+from comparison.report.kinds.section import Section, SectionTable, labelled_note
+from flags.gate.checks.category import CategoryEvidence, CategoryQuality, ClassEvidence
+from flags.gate.evidence import Count
+from flags.gate.sequences import RatioSequence
+
+ROWS: Final = 10
+"""Classes that are shown, those that changed most first; the JSON has all of them."""
+
+
+def section(found: CategoryEvidence) -> Section:
+    """Return the classes that changed most, and with labels who is right."""
+    tables = []
+    if found.primary is not None and found.candidate is not None:
+        tables.append(_quality(found.primary, found.candidate))
+    tables.append(_classes(found))
+    return Section(f"Class: {found.name}", tuple(tables), tuple(_notes(found)))
+
+
+def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTable:
+    rows = [
+        ("accuracy", _share(primary.accuracy), _share(candidate.accuracy)),
+        ("macro F1", number(primary.macro_f1), number(candidate.macro_f1)),
+        ("macro recall", number(primary.macro_recall), number(candidate.macro_recall)),
+    ]
+    if primary.top is not None and candidate.top is not None:
+        rows.append(("among the likeliest", _share(primary.top), _share(candidate.top)))
+    return SectionTable("Against the labels", ("", "primary", "candidate"), tuple(rows))
+
+
+def _classes(found: CategoryEvidence) -> SectionTable:
+    largest = sorted(found.classes, key=_change, reverse=True)[:ROWS]
+    rows = tuple(_class_row(each, found) for each in largest)
+    left = len(found.classes) - len(largest)
+    caption = "Classes, the largest changes first" + (f", {left} more not shown" if left else "")
+    recalls = ("recall p.", "recall c.") if found.labelled else ()
+    headings = ("class", "primary", "candidate", "ratio", *recalls, "becomes, most often")
+    return SectionTable(caption, headings, rows)
+
+
+def _change(each: ClassEvidence) -> int:
+    return each.said.primary_only + each.said.candidate_only
+
+
+def _class_row(each: ClassEvidence, found: CategoryEvidence) -> tuple[str, ...]:
+    times = RatioSequence(each.said).value
+    caught = (each.caught.primary.rate, each.caught.candidate.rate)
+    return (
+        each.name,
+        percent(each.said.primary.rate),
+        percent(each.said.candidate.rate),
+        "-" if times is None else f"{ratio(times)}x",
+        *(percent(rate) for rate in caught if found.labelled),
+        _becomes(each.name, found),
+    )
+
+
+def _becomes(name: str, found: CategoryEvidence) -> str:
+    """Name what the candidate says most often where the primary says a class, and it does not."""
+    change = next((each for each in found.changes if each.primary == name), None)
+    return "-" if change is None else f"{change.candidate} ({change.pairs:,})"
+
+
+def _notes(found: CategoryEvidence) -> list[str]:
+    notes = [
+        f"both sides say the same in {percent(found.agreement.rate)} of {found.paired:,} pairs, "
+        f"{len(found.classes):,} classes"
+    ]
+    if found.unread:
+        notes.append(f"in {found.unread:,} pairs a class could not be read")
+    if found.labelled:
+        covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
+        notes.append(labelled_note(found, covered))
+    if found.unsaid.count:
+        names = ", ".join(repr(name) for name in found.unsaid_names)
+        notes.append(
+            f"{found.unsaid.count:,} labels name classes that no side ever says ({names}): both "
+            "sides count as wrong there; --label-values maps other names"
+        )
+    return notes
+
+
+def _share(count: Count) -> str:
+    return f"{percent(count.rate)} of {count.total:,}"

@@ -1,0 +1,58 @@
+"""The section on a number without a threshold."""
+
+from comparison.evidence.number_format import number, percent, signed
+from comparison.report.kinds.section import Section, SectionTable, labelled_note
+from flags.gate.checks.number import NumberErrors, NumberEvidence
+
+
+def section(found: NumberEvidence) -> Section:
+    """Return agreement, and with labels the errors of both sides."""
+    tables = [_agreement(found)]
+    notes = []
+    if found.primary is not None and found.candidate is not None:
+        tables.append(_errors(found.primary, found.candidate))
+        covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
+        notes.append(labelled_note(found, covered))
+    else:
+        notes.append("no labels: what is right is not known, only how far apart the sides are")
+    return Section(f"Number: {found.name}", tuple(tables), tuple(notes))
+
+
+def _agreement(found: NumberEvidence) -> SectionTable:
+    def spreads(value: float | None) -> str:
+        return "-" if value is None or not found.spread else f"{value / found.spread:.3f}"
+
+    rows = (
+        ("mean difference", signed(found.bias), spreads(found.bias)),
+        (
+            "mean absolute difference",
+            number(found.mean_absolute_difference),
+            spreads(found.mean_absolute_difference),
+        ),
+        (
+            "root mean squared difference",
+            number(found.root_mean_squared_difference),
+            spreads(found.root_mean_squared_difference),
+        ),
+        ("correlation", number(found.correlation), ""),
+        ("spread of the primary's", number(found.spread), ""),
+    )
+    caption = "Candidate less primary, on the same requests"
+    return SectionTable(caption, ("", "figure", "in spreads"), rows)
+
+
+def _errors(primary: NumberErrors, candidate: NumberErrors) -> SectionTable:
+    rows = [
+        ("mean absolute error", primary.mean_absolute_error, candidate.mean_absolute_error),
+        (
+            "root mean squared error",
+            primary.root_mean_squared_error,
+            candidate.root_mean_squared_error,
+        ),
+        ("mean error", primary.bias, candidate.bias),
+        ("R²", primary.r2, candidate.r2),
+    ]
+    if primary.pinball is not None:
+        rows.append(("pinball loss", primary.pinball, candidate.pinball))
+    cells = tuple((name, number(one), number(other)) for name, one, other in rows)
+    return SectionTable("Against the true values", ("", "primary", "candidate"), cells)

@@ -1,0 +1,39 @@
+"""A section on one output: tables and remarks, the same on the page and in the terminal."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flags.gate.evidence import AnswerEvidence, Evidence
+from flags.pairing.kinds import registry
+
+
+@dataclass(frozen=True, slots=True)
+class SectionTable:
+    """Hold a table whose first column has words, the others figures."""
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Hold what is said of one output."""
+
+    title: str
+    tables: tuple[SectionTable, ...]
+    notes: tuple[str, ...] = ()
+
+
+def sections(evidence: Evidence) -> tuple[Section, ...]:
+    """Return a section for each output of a kind."""
+    modules = registry.layer("comparison.report.kinds")
+    return tuple(modules[each.kind].section(each) for each in evidence.answers)
+
+
+def labelled_note(found: AnswerEvidence, covered: Iterable[str]) -> str:
+    """Say how many labels there are, and of whose answers."""
+    by_side = ", ".join(covered)
+    return f"{found.labelled:,} labelled of {found.paired:,} pairs" + (
+        f"; labelled by who answered: {by_side}" if by_side else ""
+    )

@@ -1,0 +1,20 @@
+"""What is said of outputs that are no scores, for a terminal."""
+
+from rich.console import Console
+
+from comparison.report.kinds.section import sections
+from comparison.report.terminal.tables import add_row, new_table, note, print_table
+from flags.gate.evidence import Evidence
+
+
+def print_kinds(evidence: Evidence, console: Console) -> None:
+    """Print a section for each output of a kind."""
+    for section in sections(evidence):
+        for place, table in enumerate(section.tables):
+            title = section.title if place == 0 else ""
+            printed = new_table(title, table.caption, *table.headings[1:])
+            for row in table.rows:
+                add_row(printed, *row)
+            print_table(printed, console)
+        for text in section.notes:
+            note(console, text)

@@ -1,0 +1,31 @@
+"""What a kind of answer has to say when a request is scored."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from flags.pairing.extract import Extract
+
+Value = str | float | bool
+"""What a span can hold."""
+
+Column = Literal["word", "text", "number", "count", "truth"]
+"""The type of what is recorded: a word is a text of which there are few."""
+
+Reader = Callable[[Any], Mapping[str, Value]]
+"""Return what is recorded of an answer, by its name; raise AnswerUnreadableError."""
+
+
+@runtime_checkable
+class Kind(Protocol):
+    """Declare one output that is no number.
+
+    The module of a kind has `COLUMNS`: by the name of what is recorded, the type of its column.
+    `migration.<side>.<what>.<output>` is the attribute, `<side>_<what>.<output>` the column.
+    """
+
+    @property
+    def extracts(self) -> Mapping[str, Extract]:
+        """Return the paths and callables by which it reads, by the name of the argument."""
+
+    def reader(self, output: str) -> Reader:
+        """Return what reads an answer. Raises ReadingError where a path is wrong."""

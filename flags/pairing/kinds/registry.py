@@ -1,0 +1,21 @@
+"""The registration of kinds of answers: a name here is a module of that name in each layer."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+from flags.pairing.kinds.kind import Column
+
+KINDS: Final = ("number", "category")
+"""Besides `score`, a number with a threshold, by which all that is said of alarms is counted."""
+
+
+def layer(package: str) -> dict[str, ModuleType]:
+    """Return the modules of all kinds in a package, by kind."""
+    return {kind: import_module(f"{package}.{kind}") for kind in KINDS}
+
+
+def columns() -> dict[str, Column]:
+    """Return what all kinds record of a side, by name, with the types of the columns."""
+    modules = layer("flags.pairing.kinds").values()
+    return {what: column for module in modules for what, column in module.COLUMNS.items()}

@@ -1,0 +1,163 @@
+"""Models of several classes judged as a whole: from pairs and labels to the verdict."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from rich.console import Console
+from sklearn import metrics
+
+from comparison.errors import LabelsUnfitError
+from comparison.labels import LabelFiles
+from comparison.report.html.page import render
+from comparison.report.terminal.verdict import print_verdict
+from flags.gate import Decision
+from flags.gate.checks.category import CategoryEvidence
+from tests.support.answer_pairs import answer_pairs, judged, label_file, playbook_of
+
+Words = npt.NDArray[Any]
+
+
+def classified(
+    classes: int, accuracies: tuple[float, float], size: int = 2_000, seed: int = 4
+) -> tuple[Words, Words, Words]:
+    """Return the truth, and what two sides of these accuracies say of it."""
+    rng = np.random.default_rng(seed)
+    names = np.array([f"class-{number}" for number in range(classes)])
+    truth = rng.integers(0, classes, size)
+    sides = []
+    for accuracy in accuracies:
+        wrong = (truth + rng.integers(1, classes, size)) % classes
+        sides.append(names[np.where(rng.random(size) < accuracy, truth, wrong)])
+    return names[truth], sides[0], sides[1]
+
+
+def pairs_of(primary: Words, candidate: Words, **options: Any) -> Any:
+    values = {"primary_class.species": primary, "candidate_class.species": candidate}
+    return answer_pairs(values, **options)
+
+
+def checks_of(judgement: Any) -> dict[str, Any]:
+    return {each.name: each for each in judgement.verdict.checks}
+
+
+def test_ten_classes_with_a_far_better_candidate_advance(tmp_path: Path) -> None:
+    truth, primary, candidate = classified(10, (0.74, 0.996), 3_000)
+    labels = label_file(tmp_path / "labels.csv", truth)
+    evidence, judgement = judged(pairs_of(primary, candidate), labels)
+    assert judgement.verdict.decision is Decision.ADVANCE, judgement.verdict.reasons
+    [found] = evidence.answers
+    assert isinstance(found, CategoryEvidence)
+    for quality, said in ((found.primary, primary), (found.candidate, candidate)):
+        assert quality is not None
+        assert quality.accuracy.rate == metrics.accuracy_score(truth, said)
+        assert quality.macro_f1 == pytest.approx(metrics.f1_score(truth, said, average="macro"))
+        recall = metrics.recall_score(truth, said, average=None, labels=np.unique(truth))
+        assert quality.macro_recall == pytest.approx(recall.mean())
+        side = "primary" if said is primary else "candidate"
+        own = [getattr(each.caught, side).rate for each in found.classes]
+        assert own == pytest.approx(recall)
+    matrix = metrics.confusion_matrix(primary, candidate, labels=np.unique(truth))
+    np.fill_diagonal(matrix, 0)
+    assert found.changes[0].pairs == matrix.max()
+    assert sum(each.pairs for each in found.changes) == matrix.sum()
+
+
+def test_the_reverse_rolls_back(tmp_path: Path) -> None:
+    truth, primary, candidate = classified(10, (0.996, 0.74))
+    labels = label_file(tmp_path / "labels.csv", truth, "label.species")
+    _, judgement = judged(pairs_of(primary, candidate, rollout=10), labels)
+    assert judgement.verdict.decision is Decision.ROLLBACK
+
+
+def test_without_labels_a_candidate_that_says_something_else_holds() -> None:
+    _, primary, candidate = classified(10, (0.996, 0.5))
+    _, judgement = judged(pairs_of(primary, candidate, rollout=10))
+    assert judgement.verdict.decision is Decision.HOLD
+    assert checks_of(judgement)["class_agreement"].outcome == "fail"
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_many_classes_are_counted_and_shown_at_once(tmp_path: Path, classes: int) -> None:
+    """Two thousand pairs: a page below 2 MB, a terminal below 60 lines, 5 s of processor time."""
+    truth, primary, candidate = classified(classes, (0.74, 0.9))
+    labels = label_file(tmp_path / "labels.csv", truth)
+    pairs = pairs_of(primary, candidate)
+    begun = time.process_time()
+    evidence, judgement = judged(pairs, labels)
+    page = render(evidence, judgement)
+    terminal = Console(file=io.StringIO(), width=120)
+    print_verdict(evidence, judgement, terminal)
+    spent = time.process_time() - begun
+    assert len(page) < 2_000_000
+    assert len(terminal.file.getvalue().splitlines()) < 60  # type: ignore[attr-defined]
+    assert spent < 10  # twice what is promised: the machine of the tests may be slow
+
+
+def test_top_classes_are_held_against_labels(tmp_path: Path) -> None:
+    truth, primary, candidate = classified(10, (0.5, 0.6))
+    likely = [np.char.add(np.char.add("|", said), "|class-3|") for said in (primary, candidate)]
+    pairs = pairs_of(primary, candidate).assign(
+        **{"primary_top.species": likely[0], "candidate_top.species": likely[1]}
+    )
+    evidence, _ = judged(pairs, label_file(tmp_path / "labels.csv", truth))
+    [found] = evidence.answers
+    assert isinstance(found, CategoryEvidence)
+    assert found.candidate is not None
+    assert found.candidate.top is not None
+    expected = ((candidate == truth) | (truth == "class-3")).sum()
+    assert found.candidate.top.count == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("yes", "no"), (1, 0)),
+        (("true", "false"), ("yes", "no")),
+        (("7", "3"), (7, 3)),
+        (("1", "0"), ("1.0", "0")),
+    ],
+)
+def test_labels_are_the_names_of_classes_however_they_are_written(
+    tmp_path: Path, names: tuple[str, str], labels: tuple[Any, Any]
+) -> None:
+    said = np.where(np.arange(400) % 3 == 0, *names)
+    written = label_file(tmp_path / "labels.csv", [labels[names.index(each)] for each in said])
+    evidence, _ = judged(pairs_of(said, said), written)
+    [found] = evidence.answers
+    assert isinstance(found, CategoryEvidence)
+    assert found.primary is not None
+    assert found.primary.accuracy.rate == 1
+
+
+def test_truths_that_are_no_class_are_refused_unless_somebody_says_what_they_mean(
+    tmp_path: Path,
+) -> None:
+    said = np.where(np.arange(400) % 3 == 0, "spam", "ham")
+    written = label_file(tmp_path / "labels.csv", (said == "spam").astype(int))
+    with pytest.raises(LabelsUnfitError, match="labels of species are 1 and 0"):
+        judged(pairs_of(said, said), written)
+    files = LabelFiles(written, {"1": "spam", "0": "ham"})
+    evidence, _ = judged(pairs_of(said, said), files)
+    [found] = evidence.answers
+    assert isinstance(found, CategoryEvidence)
+    assert found.primary is not None
+    assert found.primary.accuracy.rate == 1
+
+
+def test_bursts_of_one_customer_prove_no_accuracy(tmp_path: Path) -> None:
+    """Ten customers send two hundred alike requests each."""
+    right = np.repeat(np.arange(10) < 5, 200)
+    truth = np.full(2_000, "a")
+    primary, candidate = truth, np.where(right, "a", "b")
+    units = np.repeat([f"{number:016x}" for number in range(10)], 200)
+    labels = label_file(tmp_path / "labels.csv", truth)
+    pairs = pairs_of(primary, candidate, rollout=10, unit=units)
+    _, judgement = judged(pairs, labels, playbook_of())
+    assert checks_of(judgement)["accuracy_loss"].outcome == "inconclusive"
+    _, judgement = judged(pairs.drop(columns=["unit"]), labels, playbook_of())
+    assert checks_of(judgement)["accuracy_loss"].outcome == "fail"

@@ -1,0 +1,108 @@
+"""Numbers and classes counted by DuckDB, by Polars and by ClickHouse: every count is the same."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+
+from comparison.counts.aggregate import aggregate
+from comparison.counts.kinds.category import CategoryCounts
+from comparison.counts.kinds.number import NumberCounts
+from comparison.engines.tables import TablePairs
+from comparison.labels import Labels, load_labels
+from tests.support.answer_pairs import answer_pairs, label_file, table_of
+from tests.support.clickhouse import clickhouse, needs_clickhouse
+
+SIZE = 3_000
+
+
+@pytest.fixture(scope="module")
+def pairs() -> pd.DataFrame:
+    """Pairs of 300 units with a number and a class each; some classes cannot be read."""
+    rng = np.random.default_rng(8)
+    truth = rng.normal(100, 20, SIZE)
+    names = np.array(["cat", "dog", "fox"])
+    species = names[rng.integers(0, 3, (2, SIZE))].astype(object)
+    species[1][rng.random(SIZE) < 0.1] = None
+    return answer_pairs(
+        {
+            "primary_score.price": truth + rng.normal(0, 10, SIZE),
+            "candidate_score.price": truth + rng.standard_t(2, SIZE) * 5,
+            "primary_class.species": species[0],
+            "candidate_class.species": species[1],
+            "primary_top.species": "|cat|dog|",
+            "candidate_top.species": "|fox|",
+        },
+        rollout=10,
+        unit=[f"{unit:016x}" for unit in rng.integers(0, 150, SIZE)],
+    )
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
+    """Label nine of ten requests, with a number and a class."""
+    rng = np.random.default_rng(9)
+    path = label_file(
+        tmp_path_factory.mktemp("labels") / "labels.csv",
+        [f"{value:.3f}" if value > 75 else "" for value in rng.normal(100, 20, SIZE)],
+        "label.price",
+    )
+    frame = pd.read_csv(path, dtype=str)
+    frame["label.species"] = np.array(["cat", "dog", "owl"])[rng.integers(0, 3, SIZE)]
+    frame.to_csv(path, index=False)
+    return load_labels(path)
+
+
+def in_polars(pairs: pd.DataFrame) -> TablePairs:
+    polars = pytest.importorskip("polars")
+
+    return TablePairs(ibis.polars.connect().create_table("pairs", polars.from_pandas(pairs)))
+
+
+def in_clickhouse(pairs: pd.DataFrame) -> TablePairs:
+    file = Path(tempfile.mkdtemp()) / "pairs.parquet"
+    pairs.to_parquet(file)
+    client = clickhouse()
+    client.command(
+        f"CREATE VIEW IF NOT EXISTS kinds AS SELECT * FROM file('{file}', Parquet)"  # noqa: S608
+    )
+    return TablePairs(ibis.clickhouse.from_connection(client).table("kinds"))
+
+
+@pytest.mark.parametrize("engine", [in_polars, pytest.param(in_clickhouse, marks=needs_clickhouse)])
+def test_engines_count_kinds_alike(
+    engine: Callable[[pd.DataFrame], TablePairs], pairs: pd.DataFrame, labels: Labels
+) -> None:
+    expected = counts_of(aggregate(table_of(pairs), labels=labels))
+    assert set(expected) == {"price", "species"}
+    found = counts_of(aggregate(engine(pairs), labels=labels))
+    assert found.keys() == expected.keys()
+    for name, tables in expected.items():
+        for table, held in tables.items():
+            if isinstance(held, pd.DataFrame):
+                pd.testing.assert_frame_equal(found[name][table], held)
+            else:
+                assert found[name][table] == pytest.approx(held, rel=1e-9), (name, table)
+
+
+def counts_of(aggregates: Any) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for each in aggregates.answers:
+        assert isinstance(each, NumberCounts | CategoryCounts)
+        names = ("spread", "error", "sums", "levels", "coverage", "classes")
+        found[each.name] = {name: getattr(each, name) for name in names if hasattr(each, name)}
+    return found
+
+
+def test_the_counts_of_two_halves_add_up(pairs: pd.DataFrame) -> None:
+    halves = [table_of(pairs.iloc[: SIZE // 2]), table_of(pairs.iloc[SIZE // 2 :])]
+    whole = counts_of(aggregate(table_of(pairs)))["species"]["classes"]
+    parts = pd.concat(counts_of(aggregate(half))["species"]["classes"] for half in halves)
+    keys = [name for name in whole.columns if name != "n"]
+    summed = parts.groupby(keys, dropna=False)["n"].sum().reset_index()
+    pd.testing.assert_frame_equal(summed[[*keys, "n"]], whole, check_dtype=False)

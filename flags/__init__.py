@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flags.pairing.kinds.category import Category
     from flags.pairing.kinds.number import Number
     from flags.pairing.kinds.score import Score
+    from flags.pairing.kinds.text import Text
     from flags.pairing.limits import Limits
     from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink, Status
     from flags.pairing.pairing import Pairing
@@ -51,6 +52,7 @@ __all__ = [
     "Settings",
     "Side",
     "Status",
+    "Text",
     "UnleashProvider",
     "migrate",
     "outcome_files",
@@ -64,6 +66,7 @@ _HOME = {
     "flags.pairing.kinds.category": ("Category",),
     "flags.pairing.kinds.number": ("Number",),
     "flags.pairing.kinds.score": ("Score",),
+    "flags.pairing.kinds.text": ("Text",),
     "flags.pairing.limits": ("Limits",),
     "flags.serving.migrate": ("migrate",),
     "flags.pairing.observation": ("InMemoryPairs", "Observation", "Pair", "PairSink", "Status"),

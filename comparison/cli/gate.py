@@ -57,21 +57,25 @@ def gate(
         plan = read_playbook(given.playbook)
         found = FlagPairs.at(given.pairs, given.flag or plan.flag)
         now = datetime.now(UTC)
+        additions = LabelsAndReferences.read(
+            given.labels, given.reference, given.outcomes, given.preferences
+        )
         evidence, judgement = judge(
             found,
             plan,
             now=now,
             step=step,
             window=TimeWindow(since, until, drawn_since=since),
-            additions=LabelsAndReferences.read(
-                given.labels, given.reference, given.outcomes, given.preferences
-            ),
+            additions=additions,
             readings=given.ask_alarms()(plan, now),
         )
         if html_file:
+            from comparison.judges.examples import read_examples
             from comparison.report.html.page import render
 
-            write(html_file, render(evidence, judgement).encode())
+            preferences = additions.preferences
+            examples = read_examples(given.pairs, found.flag, preferences) if preferences else ()
+            write(html_file, render(evidence, judgement, examples).encode())
     document = VerdictDocument.of(evidence, judgement).json()
     if json_file == Path("-"):
         click.echo(document)

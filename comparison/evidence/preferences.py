@@ -1,10 +1,15 @@
 """The evidence of preferences, from one row for each pair that was judged."""
 
 from collections import Counter
+from typing import Final, TypeVar
 
 import pandas as pd
 
 from flags.gate.evidence import Count, PreferenceEvidence, UnitPreference, UnitShare
+
+_PARTS: Final = 128
+
+T = TypeVar("T", pd.DataFrame, "pd.Series[float]")
 
 
 def preference_evidence(
@@ -17,7 +22,7 @@ def preference_evidence(
     """
     whose = judged["unit"].fillna("\0" + judged["request_id"])
     by_unit = judged.groupby(whose, sort=False)[["least", "most"]].mean()
-    rounded = by_unit.round(9).itertuples(index=False, name=None)
+    rounded = _rounded(by_unit).itertuples(index=False, name=None)
     counted = Counter((float(least), float(most)) for least, most in rounded)
     orders = pd.concat([judged, same_model])
     both = orders["consistent"].dropna()
@@ -33,6 +38,11 @@ def preference_evidence(
     )
 
 
+def _rounded(values: T) -> T:
+    """Round to 1/128: a sequence takes as long as there are values that differ."""
+    return (values * _PARTS).round() / _PARTS
+
+
 def _shares(values: "pd.Series[float]") -> tuple[UnitShare, ...]:
-    counts = Counter(values.astype("float64").round(9).tolist())
+    counts = Counter(_rounded(values.astype("float64")).tolist())
     return tuple(UnitShare(value, n) for value, n in sorted(counts.items()))

@@ -9,10 +9,10 @@ import pandas as pd
 from ibis import _
 
 from comparison.engines.grouping import framed
-from comparison.evidence.number_format import percent, plural
+from comparison.evidence.number_format import plural
 from comparison.evidence.preferences import preference_evidence
 from comparison.judges.preferences import ID, Preferences, table_of
-from flags.gate.evidence import Evidence, PreferenceEvidence
+from flags.gate.evidence import Evidence
 
 if TYPE_CHECKING:
     from comparison.judgement.judge import FlagPairs
@@ -50,7 +50,7 @@ def with_preferences(
     )
     taken = tuple(each for each in taken if each.prompts or each.same_model)
     left_out = int((~unknown & ~inside & ~noise).sum())
-    notes = _notes(preferences, taken, len(rows), int(unknown.sum()), left_out)
+    notes = _notes(preferences, len(rows), int(unknown.sum()), left_out)
     return replace(evidence, preferences=taken, notes=(*evidence.notes, *notes))
 
 
@@ -66,13 +66,7 @@ def _judged_pairs(found: "FlagPairs", preferences: Preferences) -> pd.DataFrame:
     return frame.drop_duplicates(ID).astype({"time": "Int64"})
 
 
-def _notes(
-    preferences: Preferences,
-    taken: tuple[PreferenceEvidence, ...],
-    rows: int,
-    unknown: int,
-    left_out: int,
-) -> Iterator[str]:
+def _notes(preferences: Preferences, rows: int, unknown: int, left_out: int) -> Iterator[str]:
     if unknown:
         yield f"preferences: {unknown:,} of {rows:,} are about pairs that are not here"
     if left_out:
@@ -85,10 +79,3 @@ def _notes(
             f"preferences: {plural(preferences.incomplete, 'pair')} left out, judged in one order "
             "only"
         )
-    for each in taken:
-        name = f"preferences of {each.output}" if each.output else "preferences"
-        if each.consistent.rate is not None:
-            yield (
-                f"{name}: in {percent(each.consistent.rate)} of {each.consistent.total:,} prompts "
-                "the same answer won in both orders"
-            )

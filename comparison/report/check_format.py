@@ -73,7 +73,6 @@ _UNITS: Final[dict[str, Write]] = {
     "capacity": _count,
     "win_rate": percent,
     "judge_noise": percent,
-    "unjudged": percent,
     "number_bias": signed,
     "number_distance": number,
     "error_loss": _share_difference,
@@ -81,6 +80,8 @@ _UNITS: Final[dict[str, Write]] = {
     "class_ratio": ratio,
     "accuracy_loss": _share_difference,
     "class_recall_loss": _share_difference,
+    "text_length": _share_difference,
+    "text_rule": _share_difference,
 }
 """By the name of a check, what writes its figures; a figure of another check is a plain number."""
 
@@ -115,6 +116,8 @@ _TITLES: Final = {
     "class_ratio": "ratio of the class furthest away",
     "accuracy_loss": "accuracy, difference",
     "class_recall_loss": "recall of the class furthest down",
+    "text_length": "length of texts, difference",
+    "text_rule": "refusals and formats, difference",
 }
 """Where the name of a check, which is a key of the playbook, does not say what its figure is."""
 

@@ -219,6 +219,7 @@ def pair_attributes(pair: Pair, worker: str, sequence: int) -> dict[str, str | b
         names.STICKINESS: assignment.stickiness,
         names.UNIT: pair.unit,
         names.DRAWN: pair.drawn,
+        names.INPUT_MESSAGES: pair.prompt,
         names.WORKER_ID: worker,
         names.SEQUENCE: sequence,
     }

@@ -31,6 +31,7 @@ _INSTEAD: Final = {
     "number_bias": "alarm_ratio",
     "error_loss": "recall_loss",
     "accuracy_loss": "recall_loss",
+    "text_rule": "alarm_ratio",
 }
 """Checks of outputs that are no scores, and the one of scores whose share each has."""
 

@@ -683,4 +683,5 @@ class Evidence:
     @property
     def compared(self) -> int:
         """Count the outputs that are compared, of every kind: they share error rates."""
-        return len({each.name for each in self.outputs} | {each.name for each in self.answers})
+        outputs = {each.name for each in self.outputs} | {each.name for each in self.answers}
+        return len(outputs | {each.output for each in self.preferences if each.output})

@@ -100,6 +100,8 @@ class Pair:
     features: Mapping[str, float] = field(default_factory=dict)
     unit: str | None = None
     """Keyed hash of who or what the request belongs to; None where it stands for itself."""
+    prompt: str | None = None
+    """What was asked, as messages in JSON; only beside recorded texts."""
     drawn: str | None = None
     """The same of what the flag draws, where that is neither the unit nor the request."""
     parent: Context | None = None

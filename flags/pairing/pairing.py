@@ -11,6 +11,7 @@ from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
 from flags.pairing.call_queue import QueuePosition, in_background
 from flags.pairing.delivery import Answer, Delivery
+from flags.pairing.kinds.text_recorder import KeptTexts
 from flags.pairing.limits import Limits
 from flags.pairing.observation import Content, Pair, PairSink, Status
 from flags.pairing.reading import Reading
@@ -119,7 +120,7 @@ class Pairing:
             primary, candidate = await self._insured(request, assignment, delivery)
         if self._measure is not None:
             primary, candidate = await self._measured(primary), await self._measured(candidate)
-        self._record(request, seen, units, delivery, primary, candidate)
+        await self._record(request, seen, units, delivery, primary, candidate)
 
     async def _insured(
         self, request: Request, assignment: Assignment, delivery: Delivery
@@ -252,7 +253,7 @@ class Pairing:
             return scored
         return replace(scored, observation=replace(scored.observation, content=content))
 
-    def _record(
+    async def _record(
         self,
         request: Request,
         seen: Seen,
@@ -261,14 +262,19 @@ class Pairing:
         primary: Scored,
         candidate: Scored,
     ) -> None:
+        """Record the pair, with what may be kept of its texts."""
+        ended, kept = time.time_ns(), KeptTexts(primary.observation, candidate.observation)
+        if self._reading.texts:
+            kept = await kept.of(self._reading.texts, seen.prompt)
         pair = Pair(
             request_id=request.request_id,
             api=request.api,
             started=seen.started,
-            ended=time.time_ns(),
+            ended=ended,
             assignment=delivery.assignment,
-            primary=primary.observation,
-            candidate=candidate.observation,
+            primary=kept.primary,
+            candidate=kept.candidate,
+            prompt=kept.prompt,
             served=delivery.served,
             fallback=delivery.fallback,
             segments=seen.segments,

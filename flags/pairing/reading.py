@@ -13,6 +13,8 @@ from flags.pairing.kinds.declared import ScoreSpec, holds_classes, named_outputs
 from flags.pairing.kinds.kind import Kind, Reader, Value
 from flags.pairing.kinds.number import Number
 from flags.pairing.kinds.score import Score
+from flags.pairing.kinds.text import Text
+from flags.pairing.kinds.text_recorder import TextRecorder
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class Reading:
     """Those that are none."""
     alarms_below: frozenset[str] = frozenset()
     """Outputs of which a score below the threshold is an alarm."""
+    texts: Mapping[str, TextRecorder] = field(default_factory=dict)
+    """What is recorded of those that are texts."""
     _readers: Mapping[str, Reader] = field(default_factory=dict)
 
     @classmethod
@@ -81,6 +85,11 @@ class Reading:
                 for name, each in declared.items()
                 if isinstance(each, Score) and each.alarm == "below"
             ),
+            texts={
+                name: TextRecorder(name, kind)
+                for name, kind in kinds.items()
+                if isinstance(kind, Text)
+            },
             _readers={name: kind.reader(name) for name, kind in kinds.items()},
         )
 

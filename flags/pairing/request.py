@@ -9,6 +9,7 @@ from opentelemetry import context as otel_context
 
 from flags.pairing.assignment import Assignment
 from flags.pairing.input_copy import isolated
+from flags.pairing.kinds.text_recorder import Messages, read_prompt
 from flags.pairing.reading import Reading
 from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import AnswerSent
@@ -58,6 +59,8 @@ class Seen:
     features: Mapping[str, float]
     unit: str | None
     """The value itself, until its hash is recorded."""
+    prompt: Messages | None
+    """As it came, until what may be kept of it is recorded."""
 
     @classmethod
     def of(cls, request: Request, reading: Reading, units: Units | None) -> "Seen":
@@ -68,4 +71,5 @@ class Seen:
             reading.segments(request.inputs),
             reading.features(request.inputs),
             None if units is None else units.given(request.headers, request.inputs),
+            read_prompt(reading.texts, request.inputs),
         )

@@ -158,6 +158,16 @@ class AdvanceLimits(Part):
     class_recall_loss: Share = Field(
         0.10, description="Recall of a class that it may lose, of those with `min_positives`."
     )
+    text_length: Share = Field(
+        0.25,
+        description="By which part of the longer one the candidate's texts may be longer or "
+        "shorter on average, unless preferences show that they are as good.",
+    )
+    text_rule: Share = Field(
+        0.02,
+        description="Share of texts that refuse, or lack a declared format: the candidate's less "
+        "the primary's, at most.",
+    )
     label_coverage_gap: Share = Field(
         0.10,
         description="By which part the labelled share may be smaller for one side's answers than "
@@ -216,6 +226,12 @@ class RollbackLimits(Part):
     error_loss: float = Field(
         0.25, ge=0, description="By which part the mean error of numbers is larger, above."
     )
+    text_rule: Share = Field(
+        0.05,
+        description="Share of texts that refuse, or lack a declared format: the candidate's less "
+        "the primary's, above; from a day on.",
+    )
+    text_rule_now: Share = Field(0.25, description="The same at once.")
 
     def limit(self, name: str) -> float:
         """Return a limit: one that holds sooner is never nearer than the one that holds later."""
@@ -228,6 +244,7 @@ _LATER: Final = {
     "alarm_ratio_now": "alarm_ratio_day",
     "failure_rate_now": "failure_rate",
     "fallback_rate_now": "fallback_rate",
+    "text_rule_now": "text_rule",
 }
 """Limits that hold sooner than another one of the same figure, which more evidence reaches."""
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from flags.export import attributes
+from flags.pairing.kinds.text import Text
+from flags.pairing.kinds.text_recorder import TextRecorder
 from tests.support.pair_files import PairFile, Scored
 
 OUTPUT = "answer"
@@ -37,6 +39,26 @@ class TextPairFile(PairFile):
                 attributes.side("candidate", attributes.TEXT, output): candidate,
                 **changes,
             },
+        )
+
+
+class CountedTexts(PairFile):
+    """Append pairs of texts as a worker records them, counted by a declaration."""
+
+    def texts(
+        self, primary: str, candidate: str, declared: Text | None = None, **changes: object
+    ) -> None:
+        """Write one pair; `changes` set further attributes by name."""
+        recorder = TextRecorder(OUTPUT, declared or Text(OUTPUT))
+        values = {
+            attributes.side(side, what, OUTPUT): value
+            for side, text in (("primary", primary), ("candidate", candidate))
+            for what, value in recorder.values(text).items()
+        }
+        self.pair(
+            Scored(score={}, model="v1"),
+            Scored(score={}, model="v2"),
+            changes={**values, **changes},
         )
 
 

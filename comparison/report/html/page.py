@@ -7,6 +7,7 @@ Everything that is printed is escaped (Jinja2's autoescape), and control charact
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,6 +24,7 @@ from comparison.evidence.number_format import (
     span,
 )
 from comparison.judgement.judgement import Judgement
+from comparison.judges.examples import TextExample
 from comparison.report.check_format import count_outcomes, gravest_first, write_check
 from comparison.report.forecast import forecast
 from comparison.report.html.charts.alarms import RatioLimits
@@ -37,6 +39,9 @@ from flags.gate.verdict import Decision
 
 BRIEF: Final = 80
 """Characters of a request id, a segment's value or a model's tag that are printed."""
+
+LONGEST_TEXT: Final = 600
+"""Characters of a judged text that are printed."""
 
 THRESHOLDS: Final = 3
 """Thresholds of a side that are printed."""
@@ -67,8 +72,15 @@ class Section:
     title: str
 
 
-def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
-    """Return the page; without a judgement it shows the evidence and decides nothing."""
+def render(
+    evidence: Evidence,
+    judgement: Judgement | None = None,
+    examples: Sequence[TextExample] = (),
+) -> str:
+    """Return the page; without a judgement it shows the evidence and decides nothing.
+
+    `examples` are judged texts to read: they are on the page and nowhere else.
+    """
     outputs = [
         OutputView.of(
             output,
@@ -92,13 +104,14 @@ def render(evidence: Evidence, judgement: Judgement | None = None) -> str:
             forecast=_forecast(evidence, judgement),
             most_reasons=REASONS,
             facts=list(_facts(evidence, outputs)),
-            sections=list(_sections(evidence, outputs, outcomes, judgement)),
+            sections=list(_sections(evidence, outputs, outcomes, judgement, examples)),
             counts=count_outcomes(checks),
             checks=[write_check(check, named=evidence.compared > 1) for check in checks],
             operational=operational_views(evidence),
             outcomes=outcomes,
             outputs=outputs,
             kinds=kind_sections(evidence),
+            examples=examples,
             health=HealthView.of(evidence.health),
         )
     )
@@ -151,6 +164,7 @@ def _sections(
     outputs: Sequence[OutputView],
     outcomes: Sequence[OutcomeSummary],
     judgement: Judgement | None,
+    examples: Sequence[TextExample],
 ) -> Iterator[Section]:
     if judgement:
         yield Section("checks", "Checks")
@@ -170,6 +184,8 @@ def _sections(
             yield Section(f"{view.anchor}-flips", f"Flips{of_output}")
     for position, kind in enumerate(kind_sections(evidence), start=1):
         yield Section(f"kind-{position}", kind.title[:BRIEF])
+    if examples:
+        yield Section("texts", "Texts that were judged")
     yield Section("health", "Health")
     if evidence.drift:
         yield Section("drift", "Input drift")
@@ -228,6 +244,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "brief": brief,
+        "text": partial(brief, most=LONGEST_TEXT),
+        "share": percent,
         "count": lambda count: f"{count:,}",
         "duration": seconds,
         "figure": number,

@@ -26,9 +26,14 @@ class Section:
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """Return a section for each output of a kind."""
+    """Return a section for each output of a kind, and for each whose texts were judged."""
+    from comparison.report.kinds import preferences  # which makes sections too
+
     modules = registry.layer("comparison.report.kinds")
-    return tuple(modules[each.kind].section(each) for each in evidence.answers)
+    return (
+        *(modules[each.kind].section(each) for each in evidence.answers),
+        *(preferences.preference_section(each) for each in evidence.preferences),
+    )
 
 
 def labelled_note(found: AnswerEvidence, covered: Iterable[str]) -> str:

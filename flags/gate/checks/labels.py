@@ -31,7 +31,7 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
     if given is not None and evidence.compared > 1 and not (labelled or answers):
         yield _ambiguous(evidence, given)
     elif playbook.labels_wanted(step):
-        if labelled or not (answers or evidence.preferences):
+        if labelled or not (answers or _are_texts(evidence)):
             yield from _enough(labelled, given, playbook, step)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)
@@ -40,6 +40,12 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
             limits = playbook.gate_of(step, output=output.name)
             yield from _young(output.name, output.labelling, playbook, limits)
             yield from _coverage(output.name, output.labelling, limits)
+
+
+def _are_texts(evidence: Evidence) -> bool:
+    """Say whether only texts are compared, whose labels are preferences."""
+    others = evidence.outputs or any(each.kind != "text" for each in evidence.answers)
+    return not others and bool(evidence.answers or evidence.preferences)
 
 
 def _never(evidence: Evidence) -> Check:

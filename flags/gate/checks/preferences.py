@@ -31,13 +31,21 @@ def preference_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Ite
     """
     if not playbook.expects_labels:
         return
-    outputs = {each.name for each in evidence.outputs}
-    judged = {each.output for each in evidence.preferences}
-    among = len(outputs | judged)
     for each in evidence.preferences:
-        yield _win_rate(each, playbook, step, among)
+        yield _win_rate(each, playbook, step, evidence.compared)
         if each.same_model:
             yield _noise(each)
+
+
+def is_as_good(evidence: Evidence, playbook: Playbook, step: Step, output: str) -> bool | None:
+    """Say whether preferences prove that the texts of an output are as good; None without any."""
+    if not playbook.expects_labels:
+        return None
+    found = [each for each in evidence.preferences if each.output in (output, None)]
+    if not found:
+        return None
+    check = _win_rate(found[0], playbook, step, evidence.compared)
+    return check.outcome is Outcome.PASS
 
 
 def _win_rate(found: PreferenceEvidence, playbook: Playbook, step: Step, among: int) -> Check:

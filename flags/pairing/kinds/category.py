@@ -75,6 +75,7 @@ def class_name(output: str, value: Any) -> str:
         raise AnswerUnreadableError(f"{output} is a {type(value).__name__}, no name of a class")
     if len(name := str(value)) > LONGEST:
         raise AnswerUnreadableError(
-            f"{output} has {len(name):,} characters: the name of a class has {LONGEST} at most"
+            f"{output} has {len(name):,} characters: the name of a class has {LONGEST} at most; "
+            "declare a longer text as Text(...)"
         )
     return name

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from comparison.pairs.columns import column_of
-from flags import Assignment, Observation, Pair, Side, Status
+from flags import Assignment, Observation, Pair, Side, Status, Text
 from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans, TrackedOutcome
+from flags.pairing.kinds.text_recorder import TextRecorder
 from flags.pairing.observation import Batched, Content
 from tests.support.markdown import DOCS, code, rows, section
 
@@ -37,7 +38,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
         "fraud-v1:1",
         "ValueError",
         content=Content(length=5, digest="00", items=2, first_item=0.001),
-        values={"species": {"class": "cat", "top": "|cat|dog|"}},
+        values={
+            "species": {"class": "cat", "top": "|cat|dog|"},
+            "answer": TextRecorder("answer", Text("answer", record=True)).values("a text"),
+        },
     )
     spans.record(
         Pair(
@@ -68,6 +72,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
             features={"amount": 1.0},
             unit="0123456789abcdef",
             drawn="fedcba9876543210",
+            prompt="[]",
         )
     )
     spans.record_outcome(TrackedOutcome("complaint", 1.0, "tx-1", "0123456789abcdef", 2))
@@ -88,9 +93,7 @@ def types_of(holder: dict[str, Any]) -> dict[str, str]:
 def generic(name: str) -> str:
     """Return an attribute's name as the page writes it."""
     name = re.sub(r"^migration\.(primary|candidate)\.", "migration.<side>.", name)
-    name = re.sub(
-        r"^(migration\.<side>\.(?:score|threshold|decision|class|top))\..+", r"\1.<output>", name
-    )
+    name = re.sub(r"^(migration\.<side>\.[a-z_]+)\..+", r"\1.<output>", name)
     return re.sub(r"^(migration\.(?:segment|feature))\..+", r"\1.<name>", name)
 
 

@@ -1,0 +1,44 @@
+"""The section on preferences: whose texts are better, and how far the judge can be believed."""
+
+from comparison.evidence.number_format import percent
+from comparison.report.kinds.section import Section, SectionTable
+from flags.gate.evidence import PreferenceEvidence, UnitShare
+from flags.gate.sequences import ConfidenceSequence, MeanSequence, WinRateSequence
+
+_ALPHA = 0.05
+_TIE = 0.5
+
+
+def preference_section(found: PreferenceEvidence) -> Section:
+    """Return the win rate, the position bias and the noise of the judge."""
+    rows = [_row("the candidate's text preferred", WinRateSequence(found.units), found.prompts)]
+    if found.position:
+        pairs = sum(each.units for each in found.position)
+        rows.append(_row("what is shown first preferred", MeanSequence(found.position), pairs))
+    if found.consistent.total:
+        share = percent(found.consistent.rate)
+        rows.append(("the same winner in both orders", share, "", f"{found.consistent.total:,}"))
+    if found.same_model:
+        rows += _noise(found.same_model)
+    headings = ("", "share", "95 % CI", "pairs")
+    caption = "Pairs whose texts differ, chosen at random"
+    notes = [f"judged by {', '.join(found.judges)}"] if found.judges else []
+    if found.unjudged:
+        notes.append(f"the judge failed on {found.unjudged:,}, which count against either side")
+    title = f"Preferences: {found.output}" if found.output else "Preferences"
+    return Section(title, (SectionTable(caption, headings, tuple(rows)),), tuple(notes))
+
+
+def _noise(shares: tuple[UnitShare, ...]) -> list[tuple[str, ...]]:
+    pairs = sum(each.units for each in shares)
+    decided = sum(each.units for each in shares if each.value != _TIE) / pairs
+    return [
+        _row("the same model twice: candidate's side", MeanSequence(shares), pairs),
+        ("the same model twice: no tie", percent(decided), "", f"{pairs:,}"),
+    ]
+
+
+def _row(name: str, sequence: ConfidenceSequence, pairs: int) -> tuple[str, ...]:
+    low, high = sequence.interval(_ALPHA)
+    bounds = f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    return name, percent(sequence.value), bounds, f"{pairs:,}"

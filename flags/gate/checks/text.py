@@ -1,0 +1,142 @@
+"""Checks of a text by what can be counted: its length, refusals, and formats that it should have.
+
+Whether it is as good nobody can count: `flags.gate.checks.preferences` has the win rate.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from flags.gate.checks.age import young
+from flags.gate.checks.integrity import plain
+from flags.gate.checks.preferences import is_as_good
+from flags.gate.error_rate import error_share
+from flags.gate.evidence import AnswerEvidence, Count, Evidence, Paired, UnitShare
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
+from flags.gate.sequences import MeanSequence
+from flags.gate.verdict import Check, Outcome
+from flags.pairing.kinds.text import REFUSAL
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
+
+LENGTH: Final = "length"
+RULE: Final = "rule_"
+"""Figures of `TextEvidence.levels`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvidence(AnswerEvidence):
+    """Compare the texts of both sides by what can be counted; none of them is in here.
+
+    `levels` hold what the checks count, by figure (`length`, `rule_<name>`) and way of counting
+    (`request`, `block`, `unit`): differences of the sides, from -1 to 1.
+    """
+
+    exact: Count
+    """Pairs with the same text."""
+    normal: Count
+    """Pairs whose texts are the same in normal form: without case, by Unicode's NFKC."""
+    characters: Mapping[str, float | None]
+    """Mean by side."""
+    rules: Mapping[str, Paired]
+    """By rule, texts that refuse, or have not the format."""
+    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
+
+
+EVIDENCE: Final = TextEvidence
+"""What `flags.gate.checks.answers` hands to `checks`."""
+
+
+def checks(
+    found: TextEvidence, evidence: Evidence, playbook: Playbook, step: Step
+) -> Iterator[Check]:
+    """Yield the checks of an output."""
+    if step.stage is Stage.DEPRECATION:
+        return
+    shown = is_as_good(evidence, playbook, step, found.name)
+    yield _length(found, playbook, step, shown=shown is True)
+    share = error_share(playbook.error_rate, "text_rule", evidence.compared * len(found.rules))
+    for rule in found.rules:
+        yield _rule(found, rule, evidence, playbook, step, share)
+    if shown is None and (missing := _unjudged(found, playbook, step)) is not None:
+        yield missing
+
+
+def _unjudged(found: TextEvidence, playbook: Playbook, step: Step) -> Check | None:
+    """Say what is missing where nothing shows that the texts are as good."""
+    if playbook.labels_wanted(step):
+        reason = (
+            "no preferences were given (--preferences), so nothing shows whose texts are better: "
+            "`bentoml migration judge` asks for them"
+        )
+        return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=found.name)
+    if not playbook.expects_labels and not found.rules:
+        reason = (
+            "there will be no preferences (labels: none) and no rule was declared, so nothing "
+            "shows that the texts are as good"
+        )
+        return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=found.name)
+    return None
+
+
+def _length(found: TextEvidence, playbook: Playbook, step: Step, *, shown: bool) -> Check:
+    limit = playbook.gate_of(step, output=found.name).advance.text_length
+    words = "texts {figure} longer than the primary's, by the longer one"
+    check = replace(
+        _check(found, LENGTH, "text_length", words, Bounds(limit, limit)),
+        low=Bounds(-limit, -limit),
+        required=not shown,
+    ).answer(playbook.error_rate)
+    if not shown or check.outcome is not Outcome.FAIL:
+        return check
+    reason = f"{check.reason}: preferences show that they are as good"
+    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, needed=None)
+
+
+def _rule(
+    found: TextEvidence,
+    rule: str,
+    evidence: Evidence,
+    playbook: Playbook,
+    step: Step,
+    share: float,
+) -> Check:
+    """Compare how often the sides break a rule: by day, and at once if by much.
+
+    Both are one wealth against two limits, so together they spend one share.
+    """
+    gate = playbook.gate_of(step, output=found.name)
+    words = "refuses {figure} more often" if rule == REFUSAL else f"breaks {rule} {{figure}} more"
+    later, now = (
+        replace(
+            _check(
+                found,
+                RULE + rule,
+                "text_rule",
+                f"{words} than the primary",
+                Bounds(gate.advance.text_rule, gate.rollback.limit(limit)),
+            ),
+            rolls_back=True,
+        ).answer(playbook.error_rate, share)
+        for limit in ("text_rule", "text_rule_now")
+    )
+    chosen = now if now.outcome is Outcome.FAIL else young(evidence, later)
+    return replace(chosen, subject=rule)
+
+
+def _check(found: TextEvidence, figure: str, name: str, words: str, high: Bounds) -> LimitCheck:
+    ways = found.levels.get(figure, {})
+    by = {way: MeanSequence(ways.get(way, ()), -1.0) for way in ("request", "block", "unit")}
+    counted = by["request"].units
+    return LimitCheck(
+        name,
+        by["request"],
+        Wording(words, points, " %"),
+        counted,
+        counted,
+        high=high,
+        output=found.name,
+        by_unit=by["block"],
+        units=by["block"].units if found.units else 0,
+        fails_by=by["unit"] if "unit" in ways else by["block"],
+    )

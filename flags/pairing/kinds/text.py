@@ -1,0 +1,79 @@
+"""A text: how long it is, what rules say of it, and only if somebody asks for it, the text."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flags.errors import AnswerUnreadableError, ReadingError
+from flags.pairing.extract import Extract, extractor, read_value
+from flags.pairing.kinds.kind import Column, Reader, Value
+from flags.pairing.kinds.text_rules import Format
+
+TEXT: Final = "text"
+EXACT, NORMAL, LENGTH, REMARKS = "exact", "normal", "characters", "remarks"
+COLUMNS: Final[dict[str, Column]] = {
+    EXACT: "text",
+    NORMAL: "text",
+    LENGTH: "count",
+    REMARKS: "word",
+}
+"""Digests of the text and of its normal form, its characters, and what each rule says of it.
+
+The remarks are `|refusal=1|json=0|`: 1 where the text refuses, or has not the format. The digests
+are keyed anew in each process: those of one pair can be held against each other, and nothing else,
+so no text can be guessed by them.
+"""
+
+REFUSAL: Final = "refusal"
+
+_NAME: Final = re.compile(r"[A-Za-z][\w-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Declare a text, e.g. `Text("answer", prompt="question", refusal="I can(no|')t help")`.
+
+    `of` is a path of the answer, or a callable on it. A text that the regular expression `refusal`
+    occurs in is a refusal. `formats` names what each text should be: a regular expression that
+    occurs in it, a JSON schema or a type (such as a pydantic model) that it is JSON of, or a
+    callable. With `record`, the text itself is recorded, and what `prompt` finds in the input (a
+    text, or messages with role and content): both after `redact`, up to `longest` characters.
+    """
+
+    of: Extract
+    prompt: Extract | None = None
+    refusal: str | None = None
+    formats: Mapping[str, Format] = field(default_factory=dict)
+    record: bool = False
+    redact: Callable[[str], str] | None = None
+    longest: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.longest, int) or self.longest < 1:
+            raise ReadingError(f"longest is {self.longest!r}: it must be a whole number above 0")
+        for name in self.formats:
+            if not _NAME.fullmatch(str(name)) or name == REFUSAL:
+                raise ReadingError(
+                    f"a format is named {name!r}: a name has letters, digits, _ and -, and is not "
+                    f"{REFUSAL}"
+                )
+
+    @property
+    def extracts(self) -> Mapping[str, Extract]:
+        """Return the paths and callables by which it reads answers."""
+        return {"score": self.of}
+
+    def reader(self, output: str) -> Reader:
+        """Return what reads the text as it is; `TextRecorder` makes of it what is recorded."""
+        get = extractor(self.of, f"score[{output!r}]")
+
+        def read(answer: Any) -> Mapping[str, Value]:
+            text = read_value(output, get, answer)
+            if isinstance(text, bytes):
+                text = text.decode("utf-8", "replace")
+            if not isinstance(text, str):
+                raise AnswerUnreadableError(f"{output} is a {type(text).__name__}, no text")
+            return {TEXT: text}
+
+        return read

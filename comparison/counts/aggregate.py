@@ -127,7 +127,12 @@ def aggregate(
         ),
         pairs=pair_counts(window, chosen_step),
         traffic=traffic_counts(own),
-        workers=worker_counts(source, every.table, windowed=since is not None or until is not None),
+        workers=worker_counts(
+            source,
+            every.table,
+            chosen or "",
+            windowed=since is not None or until is not None,
+        ),
         durations=duration_counts(step, warm_up),
         blocks=block_duration_counts(own, warm_up),
         noise=noise_counts(step, found),

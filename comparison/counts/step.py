@@ -29,7 +29,8 @@ from comparison.engines.grouping import (
 )
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
-from comparison.engines.worker_numbers import distinct_numbers, numbered
+from comparison.engines.worker_numbers import distinct_numbers, flags_by_worker, numbered
+from comparison.pairs.accounting import may_have_made
 from comparison.pairs.columns import SIDES
 
 
@@ -71,18 +72,28 @@ def pair_counts(window: ir.Table, step: "StepPairs") -> pd.DataFrame:
     return fetched(counts.agg(first=_.time.min(), last=_.time.max(), n=_.count()), PAIRS)
 
 
-def worker_counts(source: PairSource, window: ir.Table, *, windowed: bool) -> pd.DataFrame:
+def worker_counts(
+    source: PairSource, window: ir.Table, flag: str, *, windowed: bool
+) -> pd.DataFrame:
     """Count, per worker, which of the numbers between the first and the last are there.
 
-    The numbers are those of pairs of any flag, and of any time: a pair that took long is numbered
-    after one that was accepted later.
+    Workers are those that may have made pairs of `flag`. The numbers are those of pairs of any
+    flag, and of any time: a pair that took long is numbered after one that was accepted later.
     """
-    numbers = numbered(window)
-    if windowed:
-        spans = numbers.group_by("worker").agg(first=_.sequence.min(), last=_.sequence.max())
-        numbers = numbered(source.table()).inner_join(spans, "worker")
-        numbers = numbers.filter(_.sequence >= _.first, _.sequence <= _.last)
-    return distinct_numbers(numbers)
+    own = numbered(window.filter(_.worker.isin(_workers_of(source, flag))))
+    if not windowed:
+        return distinct_numbers(own)
+    spans = own.group_by("worker").agg(begin=_.sequence.min(), end=_.sequence.max())
+    return distinct_numbers(numbered(source.table()), spans)
+
+
+def _workers_of(source: PairSource, flag: str) -> list[str]:
+    """Return the workers that may have made pairs of a flag, of those that made any."""
+    if source.accounting is not None:
+        return [each.worker for each in source.accounting.of_flag(flag).workers]
+    rows = source.table().select("worker", "flag").distinct()
+    flags = flags_by_worker(framed(rows, {"worker": "string", "flag": "string"}))
+    return sorted(may_have_made(flag, flags, {}))
 
 
 def duration_counts(pairs: ir.Table, warm_up: int) -> pd.DataFrame:

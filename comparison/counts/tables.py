@@ -143,7 +143,8 @@ class Aggregates:
                    unknown), active, served (string, NA: nobody), fallback (boolean),
                    primary_status, candidate_status (strings), primary_model, candidate_model
                    (strings, NA), first, last (datetime64[ns, UTC])
-        workers    worker, first, last (sequence numbers, int64); n counts distinct ones
+        workers    worker, first, last (sequence numbers, int64); n counts distinct ones, of
+                   whatever flag; workers that may have made pairs of this one
         traffic    hour (hours since 1970), first, last: pairs of the step
         durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls of workers
                    that are warm

@@ -150,7 +150,10 @@ class CollectorTraces(TablePairs):
     @cached_property
     def _records(self) -> list[dict[str, Any]]:
         """What workers recorded of themselves; a text that is not there is left out."""
-        held = self._workers.select(**{key: _.SpanAttributes.get(key, "") for key in _RECORD})
+        held = self._workers.select(
+            **{attributes.SERVICE_NAME: _.ServiceName},
+            **{key: _.SpanAttributes.get(key, "") for key in _RECORD},
+        )
         rows = held.distinct().to_pyarrow().to_pylist()
         return [{key: text for key, text in row.items() if text} for row in rows]
 

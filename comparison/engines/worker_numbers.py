@@ -1,40 +1,52 @@
 """Counts of the numbers that workers gave their pairs, and the account that they make."""
 
+from typing import Final
+
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.engines.grouping import WORKERS, count_by, fetched, framed
+from comparison.engines.grouping import WORKERS, fetched, framed
 from comparison.pairs.accounting import Accounting, Numbers, account_counts
 from comparison.pairs.files import ReadCounts
 
-_BLOCK = 32
+_BLOCK: Final = 32
+_PARTS: Final = {"worker": "string", "block": "int64", "powers": "float64", "n": "int64"}
+_SPANS: Final = {"begin": "int64", "end": "int64"}
 
 
 def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
     """Set the pairs of a table against what the workers say they made, which `counts` holds."""
-    flags = count_by(pairs, flag=_.flag).to_pyarrow().to_pylist()
-    workers = distinct_numbers(numbered(pairs))
-    last = pairs.filter(_.worker.notnull()).group_by("worker").agg(last=_.time.max())
-    times = {str(row["worker"]): int(row["last"]) for row in last.to_pyarrow().to_pylist()}
+    made = framed(
+        pairs.group_by("flag", "worker").agg(
+            n=_.count(),
+            last=_.time.max(),
+            negative=ibis.ifelse((_.primary_duration < 0) | (_.candidate_duration < 0), 1, 0).sum(),
+        ),
+        {"flag": "string", "worker": "string", "n": "int64", "last": "int64", "negative": "int64"},
+    )
+    last, flags = made.groupby("worker")["last"].max(), flags_by_worker(made)
     return account_counts(
-        sum(row["n"] for row in flags),
-        {row["flag"]: row["n"] for row in flags if row["flag"] is not None},
+        int(made["n"].sum()),
+        {str(flag): int(n) for flag, n in made.groupby("flag")["n"].sum().items()},
         {
-            str(worker): Numbers(int(first), int(last), int(found), times[str(worker)])
-            for worker, first, last, found in workers.itertuples(index=False)
+            str(name): Numbers(int(first), int(end), int(found), int(last[name]), flags[str(name)])
+            for name, first, end, found in distinct_numbers(numbered(pairs)).itertuples(index=False)
         },
         duplicates,
         counts,
-        _negative(pairs),
+        int(made["negative"].sum()),
     )
 
 
-def _negative(pairs: ir.Table) -> int:
-    """Count the pairs with a duration below zero."""
-    found = pairs.filter((_.primary_duration < 0) | (_.candidate_duration < 0))
-    return int(found.agg(n=_.count()).to_pyarrow()["n"][0].as_py())
+def flags_by_worker(made: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return, by worker, the flags that stand beside it in a table."""
+    return {
+        str(worker): tuple(sorted({str(flag) for flag in flags.dropna()}))
+        for worker, flags in made.groupby("worker")["flag"]
+    }
 
 
 def numbered(pairs: ir.Table) -> ir.Table:
@@ -42,8 +54,10 @@ def numbered(pairs: ir.Table) -> ir.Table:
     return pairs.filter(_.sequence > 0, _.worker.notnull()).select("worker", "sequence")
 
 
-def distinct_numbers(numbers: ir.Table) -> pd.DataFrame:
+def distinct_numbers(numbers: ir.Table, spans: ir.Table | None = None) -> pd.DataFrame:
     """Return, per worker, the first and the last number, and how many different ones there are.
+
+    With `spans` (worker, begin, end), only of the workers in it, and from begin to end.
 
     Numbers are taken in blocks of 32, and each block is added up as powers of two. A sum of n of
     them has n ones in binary if, and only if, they all differ. So an engine need not keep every
@@ -51,25 +65,48 @@ def distinct_numbers(numbers: ir.Table) -> pd.DataFrame:
     """
     place = (_.sequence % _BLOCK).cast("float64")
     blocks = numbers.group_by(worker=_.worker, block=_.sequence - _.sequence % _BLOCK).agg(
-        first=_.sequence.min(),
-        last=_.sequence.max(),
         powers=(2.0**place).sum(),
         n=_.count(),
     )
     full = (_.n == _BLOCK) & (_.powers == 2.0**_BLOCK - 1)
+    if spans is not None:  # joined with blocks: there are fewer of them than numbers
+        blocks = blocks.inner_join(spans, "worker")
+        blocks = blocks.filter(_.block + _BLOCK > _.begin, _.block <= _.end)
+        full &= (_.block >= _.begin) & (_.block + _BLOCK - 1 <= _.end)
+    part = framed(blocks.filter(~full), _PARTS if spans is None else {**_PARTS, **_SPANS})
+    different = [int(powers).bit_count() for powers in part["powers"]]
+    if not np.array_equal(different, part["n"]):
+        return _each_once(numbers, spans)
     whole = blocks.filter(full).group_by("worker")
-    part = framed(blocks.filter(~full), {**WORKERS, "powers": "float64", "n": "int64"})
-    ones = [int(powers).bit_count() for powers in part["powers"]]
-    if not np.array_equal(ones, part["n"]):
-        different = numbers.distinct().group_by("worker")
-        return fetched(
-            different.agg(first=_.sequence.min(), last=_.sequence.max(), n=_.count()), WORKERS
-        )
-    sums = framed(
-        whole.agg(first=_.first.min(), last=_.last.max(), n=_.n.sum()), {**WORKERS, "n": "int64"}
+    sums = whole.agg(first=_.block.min(), last=_.block.max() + _BLOCK - 1, n=_.n.sum())
+    rows = [_inside(*row) for row in part.itertuples(index=False)]
+    dtypes = {**WORKERS, "n": "int64"}
+    joined = pd.concat(
+        [framed(sums, dtypes), pd.DataFrame(filter(None, rows), columns=list(dtypes))]
     )
-    joined = pd.concat([sums, part.drop(columns="powers")])
     counts = joined.groupby("worker", as_index=False).agg(
         {"first": "min", "last": "max", "n": "sum"}
     )
-    return counts[[*WORKERS, "n"]].astype({**WORKERS, "n": "int64"})
+    return counts[list(dtypes)].astype(dtypes)
+
+
+def _inside(
+    worker: str, block: int, powers: float, _n: int, begin: int = 0, end: int = 2**63
+) -> tuple[str, int, int, int] | None:
+    """Return the first, the last and the number of the numbers of a block within a span."""
+    ones = int(powers) >> max(0, begin - block) << max(0, begin - block)
+    ones &= (1 << max(0, min(_BLOCK, end - block + 1))) - 1
+    if not ones:
+        return None
+    first, last = (ones & -ones).bit_length() - 1, ones.bit_length() - 1
+    return worker, block + first, block + last, ones.bit_count()
+
+
+def _each_once(numbers: ir.Table, spans: ir.Table | None) -> pd.DataFrame:
+    """Count the different ones where some come twice."""
+    if spans is not None:
+        numbers = numbers.inner_join(spans, "worker")
+        numbers = numbers.filter(_.sequence >= _.begin, _.sequence <= _.end)
+    different = numbers.select("worker", "sequence").distinct().group_by("worker")
+    counts = different.agg(first=_.sequence.min(), last=_.sequence.max(), n=_.count())
+    return fetched(counts, WORKERS)

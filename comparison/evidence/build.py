@@ -75,6 +75,7 @@ def evidence(
     `now`, if that is given, are told of. Whatever the tables hold, this does not fail: what cannot
     be computed is None.
     """
+    accounting = accounting.of_flag(aggregates.flag) if accounting else None
     pairs = aggregates.pairs
     here = pairs.loc[pairs["part"] == "step"]
     counted = here if begun is None else pairs

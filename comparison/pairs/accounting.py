@@ -4,8 +4,9 @@ Each worker numbers its pairs 1, 2, 3, ... and closes its record with the last n
 loss shows in the data itself, whatever lost it.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +47,9 @@ class Worker:
     may_lack: int | None = None
     """Of a worker that has not stopped in order, and may have been killed: how many pairs it can
     have made after its last count. None: it left no count, so nobody knows."""
+    service: str | None = None
+    flags: tuple[str, ...] = ()
+    """Those of which pairs were found that it made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,13 @@ class Accounting:
     as_of: datetime | None = field(default=None, compare=False)
     """Of when this is; None where workers may still write."""
 
+    def of_flag(self, flag: str) -> "Accounting":
+        """Return the account of the workers that may have made pairs of a flag."""
+        flags = {each.worker: each.flags for each in self.workers}
+        names = may_have_made(flag, flags, {each.worker: each.service for each in self.workers})
+        workers = tuple(each for each in self.workers if each.worker in names)
+        return replace(self, workers=workers, **_totals(workers))
+
     def open_ends(self, now: datetime) -> tuple[Worker, ...]:
         """Return the workers that run no more and left no end: they may have been killed."""
         latest = min(now, self.as_of or now) - _LATELY
@@ -85,16 +96,47 @@ class Accounting:
         )
 
 
+def _totals(workers: Sequence[Worker]) -> dict[str, Any]:
+    """Return what was found and expected of some workers."""
+    found = sum(worker.found for worker in workers)
+    expected = sum(worker.expected for worker in workers)
+    completeness = found / expected if expected else None
+    return {"found": found, "expected": expected, "completeness": completeness}
+
+
+def may_have_made(
+    flag: str, flags: Mapping[str, Sequence[str]], services: Mapping[str, str | None]
+) -> frozenset[str]:
+    """Return the workers that made pairs of a flag, or are of a service that did.
+
+    `flags` are those of the pairs that were found of each worker, `services` what it runs. Where
+    the service is not known, it is told by the flags that one worker has beside each other; a
+    worker of which neither is known may have made anything.
+    """
+    makers = {worker for worker, made in flags.items() if flag in made}
+    theirs = {services.get(worker) for worker in makers}
+    beside = set[str]().union(*(flags[worker] for worker in makers))
+
+    def may(worker: str) -> bool:
+        service, made = services.get(worker), flags[worker]
+        if service is not None and (service in theirs or None not in theirs):
+            return service in theirs
+        return not made or not beside.isdisjoint(made)
+
+    return frozenset(makers | {worker for worker in flags if may(worker)})
+
+
 class Numbers(NamedTuple):
     """Of the numbers of a worker's pairs, the smallest, the largest, and how many there are.
 
-    `time` is that of its last pair, in Unix nanoseconds.
+    `time` is that of its last pair, in Unix nanoseconds, `flags` are those of its pairs.
     """
 
     first: int | None = None
     last: int | None = None
     found: int = 0
     time: int | None = None
+    flags: tuple[str, ...] = ()
 
 
 Sequences = Mapping[str, Numbers]
@@ -119,8 +161,6 @@ def account_counts(
 ) -> Accounting:
     """Set what was counted, by whatever engine, against what the workers say they made."""
     workers = _workers(sequences, counts)
-    found = sum(worker.found for worker in workers)
-    expected = sum(worker.expected for worker in workers)
     return Accounting(
         files=counts.files,
         lines=counts.lines,
@@ -131,10 +171,8 @@ def account_counts(
         first_corrupt=counts.first_corrupt,
         foreign=counts.foreign,
         flags=dict(sorted(flags.items())),
-        found=found,
-        expected=expected,
-        completeness=found / expected if expected else None,
         workers=workers,
+        **_totals(workers),
         negative=negative,
         as_of=_moment(counts.as_of),
     )
@@ -144,8 +182,15 @@ def _sequences(frame: pd.DataFrame) -> Sequences:
     numbered = frame.loc[(frame["sequence"] > 0).fillna(False)]
     seen = numbered.groupby("worker", observed=True)["sequence"].agg(["min", "max", "nunique"])
     times = numbered.groupby("worker", observed=True)["time"].max()
+    flags: defaultdict[str, set[str]] = defaultdict(set)
+    both = numbered[["worker", "flag"]].dropna().drop_duplicates()
+    for worker, flag in both.itertuples(index=False):
+        flags[worker].add(str(flag))
+    made = {str(worker): tuple(sorted(each)) for worker, each in flags.items()}
     return {
-        str(worker): Numbers(int(first), int(last), int(found), int(times[worker].value))
+        str(worker): Numbers(
+            int(first), int(last), int(found), int(times[worker].value), made.get(str(worker), ())
+        )
         for worker, first, last, found in seen.itertuples()
     }
 
@@ -170,7 +215,7 @@ def _worker(
     records: Sequence[dict[str, Any]],
     counts: Sequence[WorkerCount],
 ) -> Worker:
-    first, last, found, time = numbers
+    first, last, found, time, flags = numbers
     started = any(record.get(attributes.WORKER_EVENT) == "start" for record in records)
     closing = [record for record in records if record.get(attributes.WORKER_EVENT) == "stop"]
     counted = max(counts, key=lambda count: count.at, default=None)
@@ -181,6 +226,8 @@ def _worker(
         0,
     )
     dropped = [_whole(record, attributes.WORKER_DROPPED) for record in closing]
+    told = [record.get(attributes.SERVICE_NAME) for record in records]
+    services = [*told, *(count.service for count in counts)]
     signs = [sign for sign in (time, counted.at if counted else None) if sign is not None]
     begin = 1 if started else first or given + 1
     expected = given - begin + 1
@@ -198,6 +245,8 @@ def _worker(
         seen=_moment(max(signs, default=None)),
         # Between two counts: once as many as there ever were, and once more for one that was late.
         may_lack=2 * max(counted.most, 1) if counted else None,
+        service=next((str(name) for name in services if name is not None), None),
+        flags=flags,
     )
 
 

@@ -12,7 +12,6 @@ are in the path, as Hive writes them, and the columns of every output carry its 
 the columns that its pairs had. A pair is in there once.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -153,7 +152,8 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
                 attributes.WORKER_EVENT: record["event"],
                 attributes.WORKER_PAIRS: record["pairs"],
                 attributes.WORKER_DROPPED: record["dropped"],
-                **_outcomes_of(record),
+                **_known(attributes.WORKER_OUTCOMES, record.get("outcomes")),
+                **_known(attributes.SERVICE_NAME, record.get("service")),
             }
             for record in _records(folder)
         ],
@@ -162,10 +162,9 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
     )
 
 
-def _outcomes_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the number of outcomes of a stop record, if the run that took it knew of them."""
-    total = record.get("outcomes")
-    return {} if total is None else {attributes.WORKER_OUTCOMES: total}
+def _known(key: str, value: Any) -> dict[str, Any]:
+    """Return an attribute of a record, nothing where the record had none."""
+    return {} if value is None else {key: value}
 
 
 _FLAG = Column("flag", CATEGORY)

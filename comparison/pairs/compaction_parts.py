@@ -31,6 +31,7 @@ _RECORDS: Final = pa.schema(
         ("pairs", pa.int64()),
         ("dropped", pa.int64()),
         ("outcomes", pa.int64()),
+        ("service", pa.string()),
     ]
 )
 
@@ -56,6 +57,7 @@ _COUNTS: Final = pa.schema(
         ("at", pa.int64()),
         ("most", pa.int64()),
         ("closed", pa.bool_()),
+        ("service", pa.string()),
     ]
 )
 """As `flags.export.worker_count.WorkerCount`."""
@@ -124,6 +126,7 @@ class PartWriter:
                     "pairs": _whole(record.get(attributes.WORKER_PAIRS)),
                     "dropped": _whole(record.get(attributes.WORKER_DROPPED)),
                     "outcomes": _whole(record.get(attributes.WORKER_OUTCOMES)),
+                    "service": record.get(attributes.SERVICE_NAME),
                 }
                 for record in records
             ]

@@ -128,12 +128,12 @@ class ReadCounts:
                     continue
                 for span in spans:
                     try:
-                        self._take_span(span)
+                        self._take_span(span, resource)
                     except _SHAPE_ERRORS:
                         corrupt += 1
         return corrupt
 
-    def _take_span(self, span: dict[str, Any]) -> None:
+    def _take_span(self, span: dict[str, Any], resource: dict[str, Any]) -> None:
         name = span["name"]
         if name == attributes.PAIR_SPAN:
             shape, row = _pair(span)
@@ -145,9 +145,7 @@ class ReadCounts:
             rows.append(row)
             self.row_count += 1
         elif name == attributes.WORKER_SPAN:
-            self.worker_records.append(
-                {_key_of(pair): _only(_value_of(pair)) for pair in span["attributes"]}
-            )
+            self.worker_records.append({**_service(resource), **_held(span["attributes"])})
         elif name == attributes.OUTCOME_SPAN:
             self.tracked.append(tracked_row(span))
         else:
@@ -305,6 +303,18 @@ def _only_span(traces: dict[str, Any]) -> dict[str, Any] | None:
 def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:
     """Return name and spans of a ScopeSpans object; in JSON, null is as good as absent."""
     return (scope.get("scope") or {}).get("name"), scope.get("spans") or []
+
+
+def _held(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return attributes by their keys."""
+    return {_key_of(pair): _only(_value_of(pair)) for pair in pairs}
+
+
+def _service(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return the name of the service that a resource is of, nothing where it has none."""
+    held = _held((resource.get("resource") or {}).get("attributes") or ())
+    name = held.get(attributes.SERVICE_NAME)
+    return {} if name is None else {attributes.SERVICE_NAME: name}
 
 
 def _only(value: dict[str, Any]) -> Any:

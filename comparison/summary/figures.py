@@ -127,7 +127,7 @@ def summarise(pairs: Pairs) -> Summary:
         pairs=len(frame),
         first=frame["time"].iloc[0].to_pydatetime(warn=False),
         last=frame["time"].iloc[-1].to_pydatetime(warn=False),
-        accounting=pairs.accounting,
+        accounting=pairs.accounting.of_flag(pairs.flag),
         traffic=_traffic(frame),
         primary=_side(frame, "primary"),
         candidate=_side(frame, "candidate"),

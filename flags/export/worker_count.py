@@ -38,14 +38,17 @@ class WorkerCount:
     """The most pairs that it made between two counts."""
     closed: bool = False
     """Whether it has ended in order, and this is its last count."""
+    service: str | None = None
+    """The service that it runs: several may share a folder."""
 
 
 class CountFile:
     """The file of one worker in `pairs_dir`; nothing here raises but `write`."""
 
-    def __init__(self, pairs_dir: Path, worker: str) -> None:
+    def __init__(self, pairs_dir: Path, worker: str, service: str | None = None) -> None:
         self._path = pairs_dir / FOLDER / f"{worker}{SUFFIX}"
         self._worker = worker
+        self._service = service
         self._pairs = self._most = 0
         _remove_old(self._path.parent)
 
@@ -53,7 +56,9 @@ class CountFile:
         """Write the count of this moment. Raises OSError."""
         self._most = max(self._most, pairs - self._pairs)
         self._pairs = pairs
-        count = WorkerCount(self._worker, pairs, dropped, time.time_ns(), self._most, closed)
+        count = WorkerCount(
+            self._worker, pairs, dropped, time.time_ns(), self._most, closed, self._service
+        )
         text = orjson.dumps(asdict(count)).ljust(_SIZE - 1) + b"\n"
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)

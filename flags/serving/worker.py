@@ -128,7 +128,7 @@ class MigrationWorker:
             client=self._client,
             recent=recent,
             shipping=None if self._shipper is None else ShippingReport(self._shipper),
-            count=CountFile(folder, worker),
+            count=CountFile(folder, worker, service.name),
         )
         await self._heartbeat.start()
         if plan.settings.gc_freeze:

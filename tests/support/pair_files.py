@@ -52,11 +52,18 @@ def failed(status: str, error: str | None = None) -> Scored:
 class PairFile:
     """Append to the pair file of one worker."""
 
-    def __init__(self, folder: Path, worker: str = "worker-1", flag: str = FLAG) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        worker: str = "worker-1",
+        flag: str = FLAG,
+        service: str | None = "FraudDetector",
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{worker}.jsonl"
         self.worker = worker
         self.flag = flag
+        self.service = service
         self.given = 0
 
     def start(self) -> None:
@@ -107,7 +114,7 @@ class PairFile:
 
     def write(self, *spans: dict[str, Any]) -> None:
         """Write one line that holds these spans."""
-        self.line(json.dumps(traces(*spans)))
+        self.line(json.dumps(traces(*spans, service=self.service)))
 
     def line(self, text: str, end: str = "\n") -> None:
         """Append a line as it is."""
@@ -142,9 +149,12 @@ def span(
     }
 
 
-def traces(*spans: dict[str, Any], scope: str = attributes.SCOPE) -> dict[str, Any]:
+def traces(
+    *spans: dict[str, Any], scope: str = attributes.SCOPE, service: str | None = "FraudDetector"
+) -> dict[str, Any]:
     """Return a TracesData object with one resource and one scope."""
-    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "FraudDetector"}}]}
+    named = [{"key": attributes.SERVICE_NAME, "value": {"stringValue": service}}]
+    resource = {"attributes": named if service else []}
     scope_spans = {"scope": {"name": scope, "version": "0.1.0"}, "spans": list(spans)}
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [scope_spans]}]}
 

@@ -88,7 +88,8 @@ def _completeness(summary: Summary, now: datetime) -> str:
     accounting = summary.accounting
     if accounting.completeness is None:
         return "without sequence numbers"
-    flags = f" for {len(accounting.flags)} flags" if len(accounting.flags) > 1 else ""
+    made = set[str]().union(*(worker.flags for worker in accounting.workers))
+    flags = f" for {len(made)} flags" if len(made) > 1 else ""
     return (
         f"complete {percent(accounting.completeness)}: {accounting.found:,} of "
         f"{accounting.expected:,} made{flags} by {plural(len(accounting.workers), 'worker')}"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
 from comparison.engines.embedded import connect
-from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction import compact as take
 from flags.playbook.model import Playbook

@@ -96,7 +96,8 @@ def _evidence(
     labels: "LabelFiles | None",
     outcomes: str | None,
 ) -> "Evidence":
-    from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence
+    from comparison.judgement.flag_pairs import FlagPairs
+    from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
 
     found = FlagPairs.of(pairs)
     return take_evidence(

@@ -50,7 +50,8 @@ def gate(
     Example: bentoml migration gate pairs --playbook playbook.yaml --html verdict.html
     """
     with refusals():
-        from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
+        from comparison.judgement.flag_pairs import FlagPairs
+        from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 

@@ -28,7 +28,6 @@ from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
     StepPairs,
     batch_counts,
-    block_duration_counts,
     duration_counts,
     feature_counts,
     noise_counts,
@@ -38,7 +37,7 @@ from comparison.counts.step import (
     worker_counts,
 )
 from comparison.counts.tables import Aggregates
-from comparison.counts.unit_failures import failures_by_unit
+from comparison.counts.unit_failures import failures_by_unit, units_of
 from comparison.counts.unit_positives import positives_by_unit
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.grouping import HOUR, count_by
@@ -105,26 +104,36 @@ def aggregate(
         places = {found.index(output): column for output, column in typed.truths(found).items()}
         joined = JoinedLabels.of(source, step, table, places, label_cutoff)
     prepared = _prepared(step, grids, joined)
-    volume = UnitVolume.of(step)
+    units = units_of(source, step) if "unit" in step.columns else None
+    volume = UnitVolume.of(units)
     numbers = tuple(name for name in found if name not in deciding)
     kinds = KindWindow(source, step, numbers, volume, joined, typed.of_output, settings)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
+    counted = tuple(
+        OutputCounts(prepared, place).aggregates(
+            grid,
+            flips_of(step, grid.output, place, joined),
+            alarms_by_unit(
+                source,
+                step,
+                grid.output,
+                is_decided(step, grid.output),
+                volume,
+                is_quiet=grid.is_quiet,
+            )
+            if grid.thresholds["candidate"]
+            else None,
+            outside_counts(step, grid.output),
+            positives_by_unit(joined, step, grid.output, place, volume),
+        )
+        for place, grid in enumerate(grids)
+    )
+    durations, blocks = duration_counts(step, chosen_step, warm_up)
     return Aggregates(
         flag=chosen or "",
         since=since,
         until=until,
-        outputs=tuple(
-            OutputCounts(prepared, place).aggregates(
-                grid,
-                flips_of(step, grid.output, place, joined),
-                alarms_by_unit(source, step, grid.output, is_decided(step, grid.output), volume)
-                if grid.thresholds["candidate"]
-                else None,
-                outside_counts(step, grid.output),
-                positives_by_unit(joined, step, grid.output, place, volume),
-            )
-            for place, grid in enumerate(grids)
-        ),
+        outputs=counted,
         pairs=pair_counts(window, chosen_step),
         traffic=traffic_counts(own),
         workers=worker_counts(
@@ -133,16 +142,16 @@ def aggregate(
             chosen or "",
             windowed=since is not None or until is not None,
         ),
-        durations=duration_counts(step, warm_up),
-        blocks=block_duration_counts(own, warm_up),
+        durations=durations,
+        blocks=blocks,
         noise=noise_counts(step, found),
         features=feature_counts(step, edges),
         feature_edges=edges,
         duplicates=every.repeated(chosen),
-        unknown_labels=unknown_labels(source, joined.table) if joined else None,
+        unknown_labels=unknown_labels(source, joined, counted) if joined else None,
         repeated_labels=joined.repeated() if joined else 0,
         label_columns=tuple(filter(is_label, joined.table.columns)) if joined else (),
-        unit_failures=failures_by_unit(step) if volume.units else None,
+        unit_failures=failures_by_unit(step, units) if units is not None and volume.units else None,
         drawn=drawn_counts(own),
         batched=batch_counts(step),
         sampled=sampled_counts(step),

@@ -1,6 +1,6 @@
 """Labels joined with the pairs of a step: which pair a label is of, and whether it counts yet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,7 +10,8 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.counts.tables import UnknownLabels
+from comparison.counts.requests import repeated_requests
+from comparison.counts.tables import OutputAggregates, UnknownLabels
 from comparison.engines.grouping import COVERAGE, count_by, fetched, stacked
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
@@ -42,10 +43,9 @@ class JoinedLabels:
         cutoff: datetime | None,
     ) -> "JoinedLabels":
         """Look for the labelled requests with several pairs, as retries have."""
-        labelled = step.semi_join(table, step.request_id == table.label_request_id)
-        found = labelled.group_by("request_id").agg(first=_.time.min(), n=_.count())
-        several = found.filter(_.n > 1)
-        repeats = several.select(repeated_id=_.request_id, first=_.first, again=_.n - 1)
+        several = repeated_requests(source, step)
+        labelled = several.semi_join(table, several.request_id == table.label_request_id)
+        repeats = labelled.rename(repeated_id="request_id")
         return cls(source, table, columns, cutoff, source.kept(repeats))
 
     def to(self, pairs: ir.Table) -> ir.Table:
@@ -104,11 +104,18 @@ def coverage_counts(prepared: ir.Table, place: int) -> pd.DataFrame:
     return fetched(counted, COVERAGE)
 
 
-def unknown_labels(source: PairSource, labels: ir.Table) -> UnknownLabels:
+def unknown_labels(
+    source: PairSource, joined: JoinedLabels, outputs: Sequence[OutputAggregates]
+) -> UnknownLabels:
     """Count the labels whose request id has no pair, of whatever flag and time.
 
-    One that was given before the first pair is that of an earlier request, and left out.
+    One that was given before the first pair is that of an earlier request, and left out. Often a
+    pair of each has been found already, among those of an output.
     """
+    labels = joined.table
+    found = [int(each.coverage.loc[each.coverage["label"].notna(), "n"].sum()) for each in outputs]
+    if not joined.repeated() and (given := _size(labels)) == max(found, default=0):
+        return UnknownLabels(0, given, (), ())
     pairs = source.table()
     if TIME in labels.columns:
         first = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()

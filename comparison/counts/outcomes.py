@@ -16,13 +16,13 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.counts.outputs import is_finite, with_columns
+from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of
+from comparison.counts.outputs import with_columns
+from comparison.counts.requests import requests_of
 from comparison.engines.grouping import fetched, framed
-from comparison.engines.sources import PairSource, scored_outputs
+from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.outcomes import MetricRows
-from comparison.pairs.columns import SIDES
-from flags.pairing.kinds.category import CLASS
 from flags.playbook.outcomes import OutcomePlan
 
 LEVELS: Final = 64
@@ -46,9 +46,6 @@ CELLS: Final = {
 """Columns of the cells, each but for the count `n`: `low` and `high` bound the unit's place."""
 
 NOVELTY: Final = {"days": "int64", "rollout": "float64", "candidate": "int64"}
-
-EACH_REQUEST: Final = ("requestId", "random")
-"""Stickiness by which each request is drawn for itself."""
 
 _DAY: Final = 86_400 * 1_000_000_000
 
@@ -113,19 +110,12 @@ class DrawnPairs:
             "request_id",
             "rollout",
             "time",
-            unit=_drawn(),
+            unit=drawn_unit(),
             arm=ibis.ifelse(_.active == "candidate", 1, 0),
-            flip=_flip(pairs),
+            flip=flip_of(pairs),
         )
-        requests = reduced.group_by("request_id").agg(
-            unit=_.unit.min(),
-            rollout=_.rollout.min(),
-            first=_.time.min(),
-            low=_.arm.min(),
-            high=_.arm.max(),
-            flip=_.flip.max(),
-        )
-        return cls(source, source.kept(requests), every, has_units, now)
+        requests = source.kept(requests_of(source, reduced))
+        return cls(source, requests, every, has_units, now)
 
     @property
     def is_drawn_by_request(self) -> bool:
@@ -139,7 +129,7 @@ class DrawnPairs:
         cut_off = int(plan.cut_off.total_seconds() * 1e9)
         outcomes = self.source.kept(rows.table())
         old = self._old(cut_off, runs if plan.by == "unit" else ())
-        units = self.source.kept(self._units(old))
+        units = self.source.kept(self.units(old))
         if plan.by == "unit":
             matched = self._by_unit(outcomes, units, cut_off)
         else:
@@ -148,11 +138,10 @@ class DrawnPairs:
         levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
         cells = self._cells(units, matched, most, levels)
         strange_units = self._strange_units(outcomes)
+        on_flips = matched.filter(_.inside, _.on_flip, _.value > 0)
         return OutcomeCounts(
             cells=fetched(cells, CELLS),
-            novelty=fetched(self._novelty(matched), NOVELTY)
-            if self.has_units
-            else pd.DataFrame({name: [] for name in (*NOVELTY, "n")}),
+            novelty=novelty_of(on_flips, self.requests) if self.has_units else no_novelty(),
             levels=levels,
             used=_size(matched.filter(_.inside)),
             without_pair=self._strange_requests(outcomes) + strange_units,
@@ -160,7 +149,7 @@ class DrawnPairs:
             outside=_size(matched.filter(~_.inside)),
             young=_size(self.requests) - _size(old),
             units=_size(units),
-            mixed=_size(units.filter(_mixed())),
+            mixed=_size(units.filter(is_mixed())),
         )
 
     def quantile(self, rows: MetricRows) -> float | None:
@@ -171,21 +160,6 @@ class DrawnPairs:
         sums = found.group_by("request_id").agg(value=_.value.sum()).filter(_.value > 0)
         values = framed(sums.select("value"), {"value": "float64"})["value"]
         return None if values.empty else float(values.quantile(QUANTILE))
-
-    def coverage(self, rows: MetricRows, before: datetime) -> pd.DataFrame:
-        """Count the requests accepted before a time by arm, and whether they are labelled."""
-        labels = rows.table()
-        old = self.requests.filter(_.first < nanoseconds(before), _.low == _.high)
-        joined = old.left_join(labels, old.request_id == labels.outcome_id)
-        counts = joined.group_by(candidate=_.high, labelled=_.value.notnull()).agg(n=_.count())
-        return framed(counts, {"candidate": "int64", "labelled": "boolean", "n": "int64"})
-
-    def labelled(self, rows: MetricRows, before: datetime) -> "DrawnPairs":
-        """Return those that have a label, accepted before a time."""
-        labels = rows.table()
-        old = self.requests.filter(_.first < nanoseconds(before))
-        kept = old.semi_join(labels, old.request_id == labels.outcome_id)
-        return DrawnPairs(self.source, kept, self.every, self.has_units, self.now)
 
     def _old(self, cut_off: int, runs: Sequence[RolloutRun]) -> ir.Table:
         """Keep the requests that are older than the cut-off.
@@ -204,26 +178,40 @@ class DrawnPairs:
             inside = inside | here
         return old.filter(inside)
 
-    def _units(self, old: ir.Table) -> ir.Table:
-        """Reduce to units and rollouts: arms, first request, first flip, bounds of the place."""
+    def units(self, old: ir.Table, **values: Any) -> ir.Table:
+        """Reduce to units and rollouts: arms, first request, first flip, bounds of the place.
+
+        `values` of requests are added up.
+        """
         flipped_at = ibis.ifelse(_.flip == 1, _.first, None)
+        if not self.has_units:  # each request is a unit
+            alone = old.select(
+                "unit",
+                "rollout",
+                "first",
+                flipped_at=flipped_at,
+                arm=_.low,
+                other=_.high,
+                flipped=_.flip,
+                **values,
+            )
+            return alone.mutate(low=number(0), high=number(100))
         units = old.group_by("unit", "rollout").agg(
             first=_.first.min(),
             flipped_at=flipped_at.min(),
             arm=_.low.min(),
             other=_.high.max(),
             flipped=_.flip.max(),
+            **{name: value.sum() for name, value in values.items()},
         )
-        if not self.has_units:
-            return units.mutate(low=_number(0), high=_number(100))
         several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
         again = units.semi_join(several, "unit").select(
             "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm
         )
         before = units.inner_join(again, "unit").filter(_.earlier < _.first)
         places = before.group_by("unit", "rollout").agg(
-            low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, _number(0)).max(),
-            high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, _number(100)).min(),
+            low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, number(0)).max(),
+            high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, number(100)).min(),
         )
         places = places.rename(place_unit="unit", place_rollout="rollout")
         found = units.left_join(
@@ -231,7 +219,7 @@ class DrawnPairs:
             [units.unit == places.place_unit, units.rollout == places.place_rollout],
         )
         return found.mutate(
-            low=_.low.fill_null(_number(0)), high=_.high.fill_null(_number(100))
+            low=_.low.fill_null(number(0)), high=_.high.fill_null(number(100))
         ).drop("place_unit", "place_rollout")
 
     def _by_request(self, outcomes: ir.Table, old: ir.Table, cut_off: int) -> ir.Table:
@@ -268,30 +256,14 @@ class DrawnPairs:
         sums = (
             matched.filter(_.inside)
             .group_by("unit", "rollout")
-            .agg(on_flips=ibis.ifelse(_.on_flip, _.value, _number(0)).sum(), total=_.value.sum())
+            .agg(on_flips=ibis.ifelse(_.on_flip, _.value, number(0)).sum(), total=_.value.sum())
         )
         sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
-        kept = units.filter(~_mixed())
+        kept = units.filter(~is_mixed())
         joined = kept.left_join(
             sums, [kept.unit == sums.sum_unit, kept.rollout == sums.sum_rollout]
         )
-        return joined.group_by(
-            "rollout",
-            "low",
-            "high",
-            "flipped",
-            candidate=_.arm,
-            on_flips=_level(_.on_flips, most, levels),
-            total=_level(_.total, most, levels),
-        ).agg(n=_.count())
-
-    def _novelty(self, matched: ir.Table) -> ir.Table:
-        """Count the outcomes on flips by how many days their unit had been known."""
-        began = self.requests.group_by("unit").agg(began=_.first.min())
-        flips = matched.filter(_.inside, _.on_flip, _.value > 0)
-        aged = flips.inner_join(began, "unit")
-        days = ibis.ifelse(_.at > _.began, (_.at - _.began) // _DAY, 0)
-        return aged.group_by(days=days, rollout=_.rollout, candidate=_.arm).agg(n=_.count())
+        return cells_of(joined, most, levels)
 
     def _strange_requests(self, outcomes: ir.Table) -> int:
         """Count the outcomes of requests that no pair has, of whatever time."""
@@ -307,64 +279,37 @@ class DrawnPairs:
         return _size(named.anti_join(known, named.outcome_unit == known.known))
 
 
-def _drawn() -> Any:
-    """Return what the flag drew of a pair: what it is sticky on, else the request."""
-    each = _.stickiness.isnull() | _.stickiness.isin(EACH_REQUEST)
-    return ibis.ifelse(each, _.request_id, ibis.coalesce(_.drawn, _.unit, _.request_id))
+def cells_of(units: ir.Table, most: float, levels: int) -> ir.Table:
+    """Count units by rollout, place, arm, flip, and what happened: on their flips, and in all."""
+    return units.group_by(
+        "rollout",
+        "low",
+        "high",
+        "flipped",
+        candidate=_.arm,
+        on_flips=_level(_.on_flips, most, levels),
+        total=_level(_.total, most, levels),
+    ).agg(n=_.count())
 
 
-def _flip(pairs: ir.Table) -> Any:
-    """Return 1 where the sides' answers differ for the caller, 0 where not, else missing.
+def novelty_of(on_flips: ir.Table, known: ir.Table) -> pd.DataFrame:
+    """Count what happened on flips by how many days the unit had been known.
 
-    They differ by a decision, else by a score, or by the digest of what was sent. Where only one
-    side answered: a candidate that failed is replaced by the primary, so that both arms get the
-    same; a primary that failed is not.
+    `known` has the units, and `first`, when they were seen.
     """
-    differences = list(_differences(pairs))
-    status = {side: pairs[f"{side}_status"] for side in SIDES}
-    answered = {side: each == "ok" for side, each in status.items()}
-    failed = {side: each.isin(("error", "timeout")) for side, each in status.items()}
-    differ: Any = ibis.null("int64")
-    if differences:
-        known = ibis.or_(*(each.notnull() for each in differences))
-        some = ibis.or_(*(each.fill_null(False) for each in differences))
-        differ = ibis.ifelse(known, ibis.ifelse(some, 1, 0), None)
-    return ibis.cases(
-        (answered["primary"] & answered["candidate"], differ),
-        (answered["primary"] & failed["candidate"], 0),
-        (failed["primary"] & answered["candidate"], 1),
-        (failed["primary"] & failed["candidate"], 0),
-        else_=ibis.null("int64"),
-    ).cast("int64")
+    began = known.group_by("unit").agg(began=_.first.min())
+    aged = on_flips.inner_join(began, "unit")
+    days = ibis.ifelse(_.at > _.began, (_.at - _.began) // _DAY, 0)
+    counts = aged.group_by(days=days, rollout=_.rollout, candidate=_.arm).agg(n=_.count())
+    return fetched(counts, NOVELTY)
 
 
-def _differences(pairs: ir.Table) -> Any:
-    for output in scored_outputs(pairs.columns):
-        scores = [
-            pairs[f"{side}_score.{output}"]
-            for side in SIDES
-            if f"{side}_score.{output}" in pairs.columns
-        ]
-        if len(scores) < len(SIDES):
-            continue
-        finite = is_finite(scores[0]) & is_finite(scores[1])
-        by_score = ibis.ifelse(finite, scores[0] != scores[1], None)
-        names = [f"{side}_decision.{output}" for side in SIDES]
-        if all(name in pairs.columns for name in names):
-            primary, candidate = (pairs[name] for name in names)
-            yield ibis.coalesce(primary != candidate, by_score)
-        else:
-            yield by_score
-    for name in pairs.columns:
-        other = name.replace("primary_", "candidate_", 1)
-        if name.startswith(f"primary_{CLASS}.") and other in pairs.columns:
-            yield pairs[name] != pairs[other]
-    digests = [f"{side}_digest" for side in SIDES]
-    if all(name in pairs.columns for name in digests):
-        yield pairs[digests[0]] != pairs[digests[1]]
+def no_novelty() -> pd.DataFrame:
+    """Return that table without rows."""
+    return pd.DataFrame({name: [] for name in (*NOVELTY, "n")})
 
 
-def _mixed() -> Any:
+def is_mixed() -> Any:
     """Say of a unit that it saw both sides, or one that its place cannot give it."""
     both = _.arm != _.other
     misplaced = ((_.arm == 1) & (_.rollout <= _.low)) | ((_.arm == 0) & (_.rollout >= _.high))
@@ -381,13 +326,13 @@ def _inside(occurred: Any, first: Any, since: Any, cut_off: int) -> Any:
 
 def _level(value: Any, most: float, levels: int) -> Any:
     """Return a sum as a whole number of levels, `levels` at most."""
-    known = value.fill_null(_number(0))
-    capped = ibis.ifelse(known > _number(most), _number(most), known)
+    known = value.fill_null(number(0))
+    capped = ibis.ifelse(known > number(most), number(most), known)
     # Not by round: engines differ in what they make of a half.
-    return (capped * _number(levels / most) + _number(0.5)).floor().cast("int64")
+    return (capped * number(levels / most) + number(0.5)).floor().cast("int64")
 
 
-def _number(value: float) -> Any:
+def number(value: float) -> Any:
     """Return a number of one type in every engine: a literal may become a decimal, or whole."""
     return ibis.literal(repr(float(value))).cast("float64")
 

@@ -32,6 +32,11 @@ from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
 
 MOST_FLIPS: Final = 100
+_USED: Final = {"scored": "boolean", "alarm": "boolean"}
+
+COMMON: Final = 0.5
+"""Share of alarms beyond which to have none is the rarer side, and the one that tells."""
+
 MOST_THRESHOLDS: Final = 64
 """Of more thresholds than that, the most frequent are kept apart by the grid."""
 
@@ -128,6 +133,9 @@ class OutputGrid:
     thresholds: dict[str, tuple[float, ...]]
     unscored: int
     is_given: bool
+    is_quiet: bool
+    """Whether most pairs are alarms of the primary: to group them by unit would cost, and show
+    little."""
 
     @classmethod
     def of(cls, step: ir.Table, output: str, grid: ScoreGrid | None) -> "OutputGrid":
@@ -140,12 +148,18 @@ class OutputGrid:
             count_by(
                 paired,
                 scored=both,
+                alarm=ibis.ifelse(decided, paired[f"primary_decision.{output}"], None),
                 **{
                     side: ibis.ifelse(decided, paired[f"{side}_threshold.{output}"], None)
                     for side in SIDES
                 },
             ),
-            {"scored": "boolean", **dict.fromkeys(SIDES, "float64"), "n": "int64"},
+            {
+                "scored": "boolean",
+                "alarm": "boolean",
+                **dict.fromkeys(SIDES, "float64"),
+                "n": "int64",
+            },
         )
         is_given = grid is not None
         if grid is None:
@@ -157,6 +171,7 @@ class OutputGrid:
             {side: tuple(np.unique(used[side].dropna()).tolist()) for side in SIDES},
             int(used.loc[~used["scored"], "n"].sum()),
             is_given,
+            _is_mostly(used["alarm"], used["n"]),
         )
 
     def columns(self, place: int, step: ir.Table) -> Iterator[tuple[str, Any]]:
@@ -174,6 +189,12 @@ class OutputGrid:
             yield f"{side}_score{place}", ibis.ifelse(scored, score, None)
             yield f"{side}_alarm{place}", ibis.ifelse(decided, alarms[side], None)
         yield f"fired{place}", ibis.ifelse(scored, alarms["primary"], None)
+
+
+def _is_mostly(alarm: "pd.Series[Any]", n: "pd.Series[int]") -> bool:
+    """Say whether alarms are the common case of what was decided."""
+    known = n[alarm.notna()].sum()
+    return bool(known) and float(n[alarm.fillna(False)].sum()) > COMMON * float(known)
 
 
 def _of_sample(scored: ir.Table, output: str) -> ScoreGrid:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
@@ -32,6 +32,9 @@ from comparison.engines.tables import nanoseconds
 from comparison.engines.worker_numbers import distinct_numbers, flags_by_worker, numbered
 from comparison.pairs.accounting import may_have_made
 from comparison.pairs.columns import SIDES
+
+_OTHER: Final = -1
+"""In the place of a block: the pair is not of the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +99,39 @@ def _workers_of(source: PairSource, flag: str) -> list[str]:
     return sorted(may_have_made(flag, flags, {}))
 
 
-def duration_counts(pairs: ir.Table, warm_up: int) -> pd.DataFrame:
-    """Count the answers of each side by how long they took, once their worker is warm."""
-    return _durations(pairs, warm_up, DURATIONS)
+def duration_counts(
+    pairs: ir.Table, step: StepPairs, warm_up: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Count the answers of each side by how long they took, and those of the step by ten minutes.
 
-
-def block_duration_counts(step: ir.Table, warm_up: int) -> pd.DataFrame:
-    """Count the same by ten minutes."""
-    return _durations(step, warm_up, BLOCK_DURATIONS, block=_.time // LATENCY_BLOCK)
-
-
-def _durations(pairs: ir.Table, warm_up: int, dtypes: Dtypes, **by: Any) -> pd.DataFrame:
-    """Count by side, bin and `by`. The first `warm_up` pairs of a worker are no evidence.
-
-    A pair without a number is: nobody knows whether its worker had just begun.
+    The first `warm_up` pairs of a worker are no evidence. A pair without a number is: nobody knows
+    whether its worker had just begun.
     """
     warm = pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
     tables = []
     for side in SIDES:
         seconds = warm[f"{side}_duration"]
         answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
-        keys = count_by(answered, **by, bin=duration_key(_[f"{side}_duration"]))
-        counts = framed(keys, {**dict.fromkeys(by, "int64"), "bin": "int64", "n": "int64"})
-        counts = counts.assign(bin=duration_bins(counts["bin"]))
-        summed = counts.groupby([*by, "bin"], as_index=False)["n"].sum()
-        tables.append(summed.assign(side=side)[[*dtypes, "n"]].astype(dict(dtypes)))
-    return stacked(tables, dtypes)
+        block = ibis.ifelse(step.part() == "step", _.time // LATENCY_BLOCK, _OTHER)
+        keys = count_by(answered, block=block, bin=duration_key(_[f"{side}_duration"]))
+        counts = framed(keys, {"block": "int64", "bin": "int64", "n": "int64"})
+        counts = counts.assign(side=side, bin=duration_bins(counts["bin"]))
+        tables.append(counts.astype(dict(BLOCK_DURATIONS)))
+    counted = stacked(tables, BLOCK_DURATIONS)
+    own = counted.loc[counted["block"] != _OTHER]
+    return _summed(counted, DURATIONS), _summed(own, BLOCK_DURATIONS)
+
+
+def _summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
+    """Add up over all other columns; sides in their order."""
+    by = [name for name in dtypes if name != "side"]
+    sums = counts.groupby(["side", *by], as_index=False)["n"].sum()
+    order = sums["side"].map(list(SIDES).index)
+    return (
+        sums.assign(order=order)
+        .sort_values(["order", *by], kind="stable", ignore_index=True)[[*dtypes, "n"]]
+        .astype({**dtypes, "n": "int64"})
+    )
 
 
 def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:

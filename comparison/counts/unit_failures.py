@@ -1,22 +1,57 @@
 """Count failures and fallbacks by unit: of its requests, how many failed, whatever their number.
 
-Only units with a failure are grouped: of the others, it is enough to know how many there are.
+A pair without a unit stands for its request. Of these, only the ones with a failure are grouped: of
+the others, it is enough to know how many there are.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 from ibis import _
 
 from comparison.counts.outputs import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched
+from comparison.engines.sources import PairSource
 from comparison.pairs.columns import CALLED, FAILED, SIDES
 
+_FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
 
-def failures_by_unit(step: ir.Table) -> UnitFailures:
-    """Count the units of `step`; a pair without one stands for its request."""
+
+def units_of(source: PairSource, step: ir.Table) -> ir.Table:
+    """Return the units that pairs name: how many pairs, from when to when, what failed."""
+    named = _rows(step).filter(_.unit.notnull()).group_by("unit")
+    sums = {name: _[name].sum() for name in UNIT_FAILURES}
+    return source.kept(named.agg(n=_.count(), first=_.time.min(), last=_.time.max(), **sums))
+
+
+def failures_by_unit(step: ir.Table, units: ir.Table) -> UnitFailures:
+    """Count the units of `step`, which are those of `units_of`, and its pairs without one."""
+    alone = _rows(step).filter(_.unit.isnull())
+    bad = alone.filter(_failed()).select("request_id").distinct()
+    requests = alone.semi_join(bad, "request_id").group_by("request_id")
+    failed = [
+        fetched(count_by(found, **{name: _[name] for name in UNIT_FAILURES}), UNIT_FAILURES)
+        for found in (
+            units.filter(_failed()),
+            requests.agg(**{name: _[name].sum() for name in UNIT_FAILURES}),
+        )
+    ]
+    counts = [_having(table) for table in (units, alone)]
+    return UnitFailures(
+        called=sum(called for called, _active in counts),
+        active=sum(active for _called, active in counts),
+        failed=pd.concat(failed)
+        .groupby(list(UNIT_FAILURES), as_index=False)["n"]
+        .sum()
+        .astype({**UNIT_FAILURES, "n": "int64"}),
+    )
+
+
+def _rows(step: ir.Table) -> ir.Table:
+    """Reduce each pair to what counts, as 1 or 0."""
     pairs = with_columns(with_columns(step, ["fallback"], "boolean"), ["active"], "string")
     status = {side: pairs[f"{side}_status"] for side in SIDES}
     called = _is_among(status["primary"], CALLED) & _is_among(status["candidate"], CALLED)
@@ -28,34 +63,20 @@ def failures_by_unit(step: ir.Table) -> UnitFailures:
         "active": active,
         "fallbacks": active & pairs.fallback.fill_null(False),
     }
-    rows = pairs.select(
-        unit=pairs.unit,
-        who=pairs.unit.fill_null(pairs.request_id),
-        **{name: value.cast("int64") for name, value in columns.items()},
-    )
-    bad = rows.filter((_.primary_failed + _.candidate_failed + _.fallbacks) > 0)
-    own = rows.semi_join(bad.select("who").distinct(), "who").group_by("who")
-    units = own.agg(**{name: _[name].sum() for name in columns})
-    return UnitFailures(
-        called=_distinct(rows, "called"),
-        active=_distinct(rows, "active"),
-        failed=fetched(count_by(units, **{name: _[name] for name in columns}), UNIT_FAILURES),
-    )
+    whole = {name: value.cast("int64") for name, value in columns.items()}
+    return pairs.select("unit", "request_id", "time", **whole)
+
+
+def _failed() -> Any:
+    return sum(_[name] for name in _FAILURES) > 0
 
 
 def _is_among(status: Any, values: frozenset[str]) -> Any:
     return status.isin(sorted(values)).fill_null(False)
 
 
-def _distinct(rows: ir.Table, column: str) -> int:
-    """Count the units of the rows in which a column is 1, and the rows without a unit."""
-    [row] = (
-        rows.filter(_[column] == 1)
-        .agg(
-            units=_.unit.nunique(),
-            alone=ibis.ifelse(_.unit.isnull(), 1, 0).sum(),
-        )
-        .to_pyarrow()
-        .to_pylist()
-    )
-    return int(row["units"] or 0) + int(row["alone"] or 0)
+def _having(rows: ir.Table) -> tuple[int, int]:
+    """Count the rows with a request that called both sides, and with one for the candidate."""
+    figures = {name: ibis.ifelse(_[name] > 0, 1, 0).sum() for name in ("called", "active")}
+    [row] = rows.agg(**figures).to_pyarrow().to_pylist()
+    return int(row["called"] or 0), int(row["active"] or 0)

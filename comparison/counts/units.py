@@ -31,9 +31,6 @@ BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
 PER_BLOCK: Final = 10
 """Requests of a unit in a block, about: more hide a change, fewer take a burst for several."""
 
-COMMON: Final = 0.5
-"""Share of alarms beyond which to have none is the rarer side, and the one that tells."""
-
 _SIDES: Final = {f"{side}_alarm": _[f"{side}_alarm"] == 1 for side in SIDES}
 
 
@@ -47,17 +44,17 @@ class UnitVolume:
     """Nanoseconds from the first to the last pair."""
 
     @classmethod
-    def of(cls, step: ir.Table) -> "UnitVolume":
-        """Ask for the units of a step; without the column there are none, and nothing is asked."""
-        if "unit" not in step.columns:
+    def of(cls, units: ir.Table | None) -> "UnitVolume":
+        """Add up the units of `comparison.counts.unit_failures`; None: there is no column."""
+        if units is None:
             return cls(0, 0, 0)
         [row] = (
-            step.filter(_.unit.notnull())
-            .agg(units=_.unit.nunique(), n=_.count(), first=_.time.min(), last=_.time.max())
+            units.agg(units=_.count(), n=_.n.sum(), first=_["first"].min(), last=_["last"].max())
             .to_pyarrow()
             .to_pylist()
         )
-        return cls(int(row["units"]), int(row["n"]), int((row["last"] or 0) - (row["first"] or 0)))
+        requests = int(row["n"] or 0)
+        return cls(int(row["units"]), requests, int((row["last"] or 0) - (row["first"] or 0)))
 
     @property
     def block(self) -> int | None:
@@ -73,14 +70,19 @@ class UnitVolume:
 
 
 def alarms_by_unit(
-    source: PairSource, step: ir.Table, output: str, decided: Any, volume: UnitVolume
+    source: PairSource,
+    step: ir.Table,
+    output: str,
+    decided: Any,
+    volume: UnitVolume,
+    *,
+    is_quiet: bool,
 ) -> UnitAggregates:
     """Count the units of `step`; `decided` says of which pairs both decisions are known.
 
-    Where most pairs are alarms of the primary, what is counted is to have none.
+    Where it `is_quiet`, because most pairs are alarms of the primary, to have none is counted.
     """
     alarm = {side: step[f"{side}_decision.{output}"] for side in SIDES}
-    is_quiet = _is_mostly(step.filter(decided), alarm["primary"].get_name())
     if is_quiet:
         alarm = {side: ~decision for side, decision in alarm.items()}
     rows = step.filter(decided & (alarm["primary"] | alarm["candidate"]))
@@ -117,12 +119,6 @@ def alarms_by_unit(
         hours_effect=_design_effect(hours) if has_units else 1.0,
         is_quiet=is_quiet,
     )
-
-
-def _is_mostly(decided: ir.Table, column: str) -> bool:
-    """Say whether a truth is the common case: to group it by unit would cost, and show little."""
-    share = decided.agg(n=_[column].cast("int8").mean()).to_pyarrow()["n"][0].as_py()
-    return (share or 0.0) > COMMON
 
 
 def _once(alarmed: ir.Table, *by: str) -> ir.Table:

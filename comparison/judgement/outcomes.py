@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from comparison.counts.labelled_sides import LabelledSides
 from comparison.counts.outcomes import (
     DrawnPairs,
     OutcomeCounts,
@@ -23,9 +24,8 @@ from flags.gate.evidence import Count, Evidence, OutcomeMetric
 from flags.playbook.outcomes import OutcomePlan
 
 if TYPE_CHECKING:
-    from comparison.judgement.judge import FlagPairs, LabelsAndReferences
-
-_ALL_OF_THEM: Final = timedelta(0)
+    from comparison.judgement.flag_pairs import FlagPairs
+    from comparison.judgement.judge import LabelsAndReferences
 
 SILENCE: Final = timedelta(minutes=5)
 """What tracked nothing for so long, and has not said that it stopped, may have been killed."""
@@ -57,7 +57,7 @@ def with_outcomes(
         return evidence
     begin = since or found.candidate_since(now)
     drawn = DrawnPairs.of(found.source, found.flag, begin, now)
-    runs = rollout_runs(found.rollout_slots(begin, now))
+    runs = rollout_runs(found.rollout_slots(begin, now)) if given else ()
     taken = _Taken(drawn, runs, plans)
     metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
     labels = additions.labels
@@ -192,7 +192,8 @@ def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetri
         ),
         labels.contradicted,
     )
-    table = drawn.coverage(rows, before)
+    sides = LabelledSides.of(drawn, rows, before)
+    table = sides.coverage()
     coverage = {}
     for side, arm in (("primary", 0), ("candidate", 1)):
         here = table.loc[table["candidate"] == arm]
@@ -201,9 +202,7 @@ def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetri
     start = OutcomeMetric("labels", "request", (), outcomes=len(rows.frame), coverage=coverage)
     if any((each.rate or 0.0) < WHOLE_COVERAGE for each in coverage.values()):
         return start  # nobody will look at the rest
-    plan = OutcomePlan.model_validate({"cut_off": _ALL_OF_THEM})
-    counts = drawn.labelled(rows, before).count(rows, plan, 1.0, ())
-    return _counted(start, counts)
+    return _counted(start, sides.count())
 
 
 def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from comparison.errors import (
     RolloutNotFoundError,
     WindowEmptyError,
 )
-from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from comparison.labels import LabelFiles
 from flags.gate import Decision

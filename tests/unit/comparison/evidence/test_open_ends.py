@@ -10,12 +10,8 @@ import pytest
 
 from comparison.engines.sources import PairSource, open_source
 from comparison.engines.tables import TablePairs
-from comparison.judgement.judge import (
-    FlagPairs,
-    LabelsAndReferences,
-    TimeWindow,
-    judge,
-)
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compacted import STATE_FILE
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_pairs

@@ -1,0 +1,67 @@
+"""Counts of labels by the side that the flag assigned: labels as outcomes of what it drew."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.counts.outcomes import (
+    CELLS,
+    DrawnPairs,
+    OutcomeCounts,
+    cells_of,
+    is_mixed,
+    no_novelty,
+    novelty_of,
+    number,
+)
+from comparison.engines.grouping import fetched, framed
+from comparison.engines.tables import nanoseconds
+from comparison.outcomes import MetricRows
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSides:
+    """Hold the drawn requests that are old enough for a label, each with its label or none."""
+
+    drawn: DrawnPairs
+    requests: ir.Table
+
+    @classmethod
+    def of(cls, drawn: DrawnPairs, labels: MetricRows, before: datetime) -> "LabelledSides":
+        """Join the requests accepted before a time with their labels, once for all questions."""
+        rows = labels.table().select("outcome_id", "value")
+        old = drawn.requests.filter(_.first < nanoseconds(before))
+        joined = old.left_join(rows, old.request_id == rows.outcome_id)
+        return cls(drawn, drawn.source.kept(joined.drop("request_id", "outcome_id")))
+
+    def coverage(self) -> pd.DataFrame:
+        """Count the requests by arm, and whether they are labelled."""
+        one_arm = self.requests.filter(_.low == _.high)
+        counts = one_arm.group_by(candidate=_.high, labelled=_.value.notnull()).agg(n=_.count())
+        return framed(counts, {"candidate": "int64", "labelled": "boolean", "n": "int64"})
+
+    def count(self) -> OutcomeCounts:
+        """Count what is labelled: a label is an outcome of its request, whenever it came."""
+        labelled = self.requests.filter(_.value.notnull())
+        on_flips = ibis.ifelse(_.flip == 1, _.value, number(0))
+        source, has_units = self.drawn.source, self.drawn.has_units
+        units = source.kept(self.drawn.units(labelled, on_flips=on_flips, total=_.value))
+        flips = labelled.filter(_.flip == 1, _.value > 0)
+        flips = flips.select("unit", "rollout", arm=_.low, at=_.first)
+        [sizes] = (
+            units.agg(n=_.count(), mixed=ibis.ifelse(is_mixed(), 1, 0).sum())
+            .to_pyarrow()
+            .to_pylist()
+        )
+        return OutcomeCounts(
+            cells=fetched(cells_of(units.filter(~is_mixed()), 1.0, 1), CELLS),
+            novelty=novelty_of(flips, units) if has_units else no_novelty(),
+            levels=1,
+            used=int(labelled.count().to_pyarrow().as_py()),
+            units=int(sizes["n"]),
+            mixed=int(sizes["mixed"] or 0),
+        )

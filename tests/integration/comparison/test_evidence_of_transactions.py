@@ -8,7 +8,6 @@ from pathlib import Path
 import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
@@ -26,12 +25,10 @@ from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Gate, Playbook
 from flags.playbook.stages import Stage
 from service.training import TRAINING, Trained, feature_rows, production, read, train
+from tests.support.card_pairs import FLAG, OUTPUT, Scores, card_pairs, request_ids
 
-FLAG, OUTPUT = "fraud-detector-v2", "fraud_probability"
 SINCE = datetime(2018, 7, 18, tzinfo=UTC)
 """Day 108 of the handbook's calendar."""
-
-Scores = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -58,35 +55,11 @@ class Production:
             "candidate": self.trained.threshold if threshold is None else threshold,
         }
         scores = {"primary": self.primary, "candidate": candidate}
-        rows = len(candidate)
-        time = self.transactions["TX_DATETIME"].astype("datetime64[ns]").astype("int64")
-        ids = [f"t{number}" for number in self.transactions["TRANSACTION_ID"]]
-        table: dict[str, object] = {
-            "span_id": ids,
-            "request_id": ids,
-            "time": time.to_numpy(),
-            "flag": [FLAG] * rows,
-            "active": ["primary"] * rows,
-            "served": ["primary"] * rows,
-            "fallback": np.zeros(rows, bool),
-            "rollout": np.zeros(rows),
-            "worker": ["w"] * rows,
-            "sequence": np.arange(1, rows + 1),
-            "segment.night": self.transactions["TX_DURING_NIGHT"].astype(str).tolist(),
-            "feature.tx_amount": self.transactions["TX_AMOUNT"].to_numpy(np.float64),
-        }
-        for side, score in scores.items():
-            table |= {
-                f"{side}_status": ["ok"] * rows,
-                f"{side}_model": [f"fraud-{side}:1"] * rows,
-                f"{side}_duration": np.full(rows, 0.001),
-                f"{side}_score.{OUTPUT}": score,
-                f"{side}_threshold.{OUTPUT}": np.full(rows, limits[side]),
-                f"{side}_decision.{OUTPUT}": score >= limits[side],
-            }
+        ids = request_ids(self.transactions)
+        table = card_pairs(self.transactions, scores, limits)
         references = References("fraud-v2:1", self.trained.references)
         counted = aggregate(
-            TablePairs(ibis.memtable(pa.table(table)), "transactions"),
+            TablePairs(ibis.memtable(table), "transactions"),
             rollout=0.0,
             since=SINCE,
             until=SINCE + timedelta(days=14),

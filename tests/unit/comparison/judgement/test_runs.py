@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from comparison.judgement.runs import SECOND, PairRun, latest_run, rollouts, slot_size
+from comparison.judgement.runs import (
+    SECOND,
+    PairRun,
+    latest_run,
+    models_since,
+    rollouts,
+    slot_size,
+    visits,
+)
 
 BEGIN = datetime(2025, 11, 24, 6, tzinfo=UTC)
 
@@ -103,3 +111,52 @@ def test_a_single_pair_is_a_run_that_covers_it() -> None:
     counts["last"] = counts["first"]
     run = latest_run(counts)
     assert run == PairRun(10, at(0, 1), at(0, 1) + timedelta(microseconds=1), newest=True)
+
+
+class TestVisits:
+    """At how many steps the flag has been, each return counted."""
+
+    def test_one_rollout_is_one(self) -> None:
+        assert visits(minutes((0, 5, 100), (1, 5, 100))) == 1
+
+    def test_each_further_run_is_one_more_and_a_return_too(self) -> None:
+        assert visits(minutes((0, 0, 90), (1, 5, 90), (2, 10, 90), (3, 5, 90), (4, 5, 90))) == 4
+
+    def test_a_worker_that_follows_later_makes_none(self) -> None:
+        assert visits(minutes((0, 0, 90), (1, 0, 40), (1, 5, 60), (2, 0, 3), (2, 5, 97))) == 2
+
+    def test_pairs_without_a_rollout_make_none(self) -> None:
+        assert visits(minutes((0, 5, 90), (1, float("nan"), 90), (2, 5, 90))) == 1
+
+    def test_no_pair_is_one_step(self) -> None:
+        assert visits(minutes()) == 1
+
+
+class TestModelsSince:
+    """Since when both sides have had the models that most pairs have now."""
+
+    @staticmethod
+    def of(*rows: tuple[int, str | None, str | None, int]) -> datetime | None:
+        counts = minutes(*((minute, 0, n) for minute, _, _, n in rows))
+        primary, candidate = ([row[place] for row in rows] for place in (1, 2))
+        models = {"primary_model": primary, "candidate_model": candidate}
+        return models_since(counts.drop(columns="rollout").assign(**models))
+
+    def test_the_first_pair_where_they_never_changed(self) -> None:
+        assert self.of((0, "a:1", "b:1", 90), (1, "a:1", "b:1", 90)) == at(0, 1)
+
+    @pytest.mark.parametrize("models", [("a:1", "b:2"), ("a:2", "b:1"), ("a:1", None)])
+    def test_a_change_of_either_side_begins_anew(self, models: tuple[str, str | None]) -> None:
+        assert self.of((0, "a:1", "b:1", 90), (5, *models, 90)) == at(5, 1)
+
+    def test_a_worker_that_was_replaced_a_little_later_delays_it(self) -> None:
+        found = self.of((0, "a:1", "b:1", 90), (1, "a:1", "b:1", 9), (1, "a:1", "b:2", 90))
+        assert found == at(1, 59) + timedelta(microseconds=1)
+
+    def test_models_that_go_on_beside_each_other_are_a_mixture(self) -> None:
+        rows = [(minute, "a:1", f"b:{n}", 50 + n) for minute in range(9) for n in (1, 2)]
+        assert self.of(*rows) is None
+
+    def test_a_return_to_an_earlier_model_begins_anew(self) -> None:
+        found = self.of((0, "a:1", "b:1", 90), (4, "a:1", "b:2", 90), (8, "a:1", "b:1", 90))
+        assert found == at(8, 1)

@@ -18,6 +18,7 @@ from flags.gate.evidence import DURATION_EDGES, Count, Durations, Interval, Pair
 from flags.gate.sequences import (
     ConfidenceSequence,
     DifferenceSequence,
+    EveryRatio,
     MeanSequence,
     NormalSequence,
     QuantileRatioSequence,
@@ -448,3 +449,40 @@ def test_a_mean_of_units_is_missed_no_more_often_than_promised_though_they_send_
         )
         missed += any(each.above(0.03, 0.05) or each.below(0.03, 0.05) for each in looks)
     assert missed <= 0.1 * 300
+
+
+PAIRED = st.builds(Paired, *(st.integers(0, 400) for _ in range(4)))
+
+
+class TestEveryRatio:
+    """Several ways of counting a ratio are sure of what each of them is sure of."""
+
+    FEW = RatioSequence(Paired(10, 5, 25, 1_000))
+    MANY = RatioSequence(Paired(100, 50, 250, 10_000))
+
+    def test_it_shows_the_ratio_of_the_first(self) -> None:
+        every = EveryRatio((self.FEW, RatioSequence(Paired(10, 5, 5, 1_000))))
+        assert every.value == self.FEW.value == pytest.approx(35 / 15)
+
+    def test_it_has_no_ratio_where_one_has_none(self) -> None:
+        assert EveryRatio((self.FEW, RatioSequence(Paired(0, 0, 0, 10)))).value is None
+
+    def test_one_that_is_not_sure_is_enough_to_be_unsure(self) -> None:
+        assert self.MANY.above(1.7, 0.05)
+        assert not self.FEW.above(1.7, 0.05)
+        assert not EveryRatio((self.MANY, self.FEW)).above(1.7, 0.05)
+        assert EveryRatio((self.MANY, self.MANY)).above(1.7, 0.05)
+
+    def test_more_of_the_same_makes_it_sure(self) -> None:
+        assert EveryRatio((self.MANY, self.FEW)).scaled(10).above(1.7, 0.05)
+
+    @given(st.lists(PAIRED, min_size=1, max_size=3), st.floats(0.2, 5))
+    def test_it_is_never_surer_than_any_and_sure_where_all_are(
+        self, tables: list[Paired], limit: float
+    ) -> None:
+        found = tuple(map(RatioSequence, tables))
+        every, bounds = EveryRatio(found), [each.interval(0.05) for each in found]
+        low, high = every.interval(0.05)
+        assert all(low <= each[0] and high >= each[1] for each in bounds)
+        assert every.above(limit, 0.05) == all(each.above(limit, 0.05) for each in found)
+        assert every.below(limit, 0.05) == all(each.below(limit, 0.05) for each in found)

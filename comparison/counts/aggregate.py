@@ -128,13 +128,14 @@ def aggregate(
         )
         for place, grid in enumerate(grids)
     )
+    pairs = pair_counts(window, chosen_step)
     durations, blocks = duration_counts(step, chosen_step, warm_up)
     return Aggregates(
         flag=chosen or "",
         since=since,
         until=until,
         outputs=counted,
-        pairs=pair_counts(window, chosen_step),
+        pairs=pairs,
         traffic=traffic_counts(own),
         workers=worker_counts(
             source,
@@ -144,7 +145,7 @@ def aggregate(
         ),
         durations=durations,
         blocks=blocks,
-        noise=noise_counts(step, found),
+        noise=noise_counts(step, found, pairs),
         features=feature_counts(step, edges),
         feature_edges=edges,
         duplicates=every.repeated(chosen),

@@ -20,7 +20,7 @@ from comparison.counts.outcomes import (
 )
 from comparison.engines.grouping import fetched, framed
 from comparison.engines.tables import nanoseconds
-from comparison.outcomes import MetricRows
+from comparison.labels import Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,21 @@ class LabelledSides:
     requests: ir.Table
 
     @classmethod
-    def of(cls, drawn: DrawnPairs, labels: MetricRows, before: datetime) -> "LabelledSides":
-        """Join the requests accepted before a time with their labels, once for all questions."""
-        rows = labels.table().select("outcome_id", "value")
+    def of(cls, drawn: DrawnPairs, labels: Labels, before: datetime) -> "LabelledSides":
+        """Join the requests accepted before a time with their labels, once for all questions.
+
+        Labels that are truths count: of several outputs, whether any is positive, since none may
+        depend on who answered.
+        """
+        table = labels.table()
+        known = [table[name] for name in labels.truths]
+        is_positive = ibis.or_(*(each.fill_null(False) for each in known))
+        is_known = ibis.or_(*(each.notnull() for each in known))
+        value = ibis.ifelse(is_positive, number(1), ibis.ifelse(is_known, number(0), None))
+        rows = table.select("label_request_id", value=value)
         old = drawn.requests.filter(_.first < nanoseconds(before))
-        joined = old.left_join(rows, old.request_id == rows.outcome_id)
-        return cls(drawn, drawn.source.kept(joined.drop("request_id", "outcome_id")))
+        joined = old.left_join(rows, old.request_id == rows.label_request_id)
+        return cls(drawn, drawn.source.kept(joined.drop("request_id", "label_request_id")))
 
     def coverage(self) -> pd.DataFrame:
         """Count the requests by arm, and whether they are labelled."""

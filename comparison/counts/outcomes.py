@@ -7,7 +7,7 @@ is sticky gives it a fixed one between 0 and 100, and the candidate to those bel
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -97,7 +97,7 @@ class DrawnPairs:
     def of(
         cls, source: PairSource, flag: str, since: datetime | None, now: datetime
     ) -> "DrawnPairs":
-        """Reduce the pairs accepted from `since` until `now`."""
+        """Reduce the pairs accepted from `since` until `now`, when they are asked for."""
         every = source.table(None, now).filter(_.flag == flag)
         pairs = source.table(since, now).filter(_.flag == flag)
         pairs = pairs.filter(_.active.notnull(), _.rollout > 0, _.rollout < 100)
@@ -114,8 +114,11 @@ class DrawnPairs:
             arm=ibis.ifelse(_.active == "candidate", 1, 0),
             flip=flip_of(pairs),
         )
-        requests = source.kept(requests_of(source, reduced))
-        return cls(source, requests, every, has_units, now)
+        return cls(source, requests_of(source, reduced), every, has_units, now)
+
+    def kept(self) -> "DrawnPairs":
+        """Return these, reduced once for all questions."""
+        return replace(self, requests=self.source.kept(self.requests))
 
     @property
     def is_drawn_by_request(self) -> bool:

@@ -12,6 +12,7 @@ from ibis import _
 
 from comparison.counts.bins import duration_bins, duration_key, edge_bin
 from comparison.counts.outputs import both_ok, is_finite, with_columns
+from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import (
     BLOCK_DURATIONS,
     DURATIONS,
@@ -21,6 +22,7 @@ from comparison.engines.grouping import (
     NOISE,
     PAIRS,
     TRAFFIC,
+    WORKERS,
     Dtypes,
     count_by,
     fetched,
@@ -32,6 +34,8 @@ from comparison.engines.tables import nanoseconds
 from comparison.engines.worker_numbers import distinct_numbers, flags_by_worker, numbered
 from comparison.pairs.accounting import may_have_made
 from comparison.pairs.columns import SIDES
+
+_SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 
 _OTHER: Final = -1
 """In the place of a block: the pair is not of the step."""
@@ -87,7 +91,26 @@ def worker_counts(
     if not windowed:
         return distinct_numbers(own)
     spans = own.group_by("worker").agg(begin=_.sequence.min(), end=_.sequence.max())
-    return distinct_numbers(numbered(source.table()), spans)
+    known = _whole_records(source, spans)
+    return distinct_numbers(numbered(source.table()), spans) if known is None else known
+
+
+def _whole_records(source: PairSource, spans: ir.Table) -> pd.DataFrame | None:
+    """Return the counts where the window has the first and the last pair of each worker.
+
+    They have been counted then, with all others, for the account of the place.
+    """
+    if source.accounting is None or (isinstance(source, DatedPairs) and source.set_aside):
+        return None
+    workers = {each.worker: each for each in source.accounting.workers}
+    rows = []
+    for name, begin, end in framed(spans, _SPANS).itertuples(index=False):
+        worker = workers.get(name)
+        if worker is None or (worker.first, worker.last) != (begin, end):
+            return None
+        rows.append((name, begin, end, worker.found))
+    found = pd.DataFrame(rows, columns=[*WORKERS, "n"]).astype({**WORKERS, "n": "int64"})
+    return found.sort_values("worker", ignore_index=True)
 
 
 def _workers_of(source: PairSource, flag: str) -> list[str]:
@@ -125,17 +148,18 @@ def duration_counts(
 def _summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
     """Add up over all other columns; sides in their order."""
     by = [name for name in dtypes if name != "side"]
-    sums = counts.groupby(["side", *by], as_index=False)["n"].sum()
-    order = sums["side"].map(list(SIDES).index)
-    return (
-        sums.assign(order=order)
-        .sort_values(["order", *by], kind="stable", ignore_index=True)[[*dtypes, "n"]]
-        .astype({**dtypes, "n": "int64"})
-    )
+    sums = pd.DataFrame(counts.groupby(["side", *by], as_index=False)["n"].sum())
+    ordered = sums.assign(order=sums["side"].map(list(SIDES).index)).sort_values(["order", *by])
+    return ordered[[*dtypes, "n"]].reset_index(drop=True).astype({**dtypes, "n": "int64"})
 
 
-def noise_counts(step: ir.Table, outputs: Iterable[str]) -> pd.DataFrame:
-    """Count the pairs whose sides ran the same model by whether their scores differ."""
+def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) -> pd.DataFrame:
+    """Count the pairs whose sides ran the same model by whether their scores differ.
+
+    `pairs` are those of `pair_counts`: nearly always, they say that there are none.
+    """
+    if not pairs["primary_model"].eq(pairs["candidate_model"]).fillna(False).any():
+        return stacked([], NOISE)
     same = both_ok(step).filter(_.primary_model == _.candidate_model)
     tables = []
     for output in outputs:

@@ -13,7 +13,7 @@ from ibis import _
 
 from comparison.counts.outputs import with_columns
 from comparison.counts.tables import UnitFailures
-from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched
+from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, stacked
 from comparison.engines.sources import PairSource
 from comparison.pairs.columns import CALLED, FAILED, SIDES
 
@@ -40,13 +40,11 @@ def failures_by_unit(step: ir.Table, units: ir.Table) -> UnitFailures:
         )
     ]
     counts = [_having(table) for table in (units, alone)]
+    sums = stacked(failed, UNIT_FAILURES).groupby(list(UNIT_FAILURES), as_index=False)["n"].sum()
     return UnitFailures(
         called=sum(called for called, _active in counts),
         active=sum(active for _called, active in counts),
-        failed=pd.concat(failed)
-        .groupby(list(UNIT_FAILURES), as_index=False)["n"]
-        .sum()
-        .astype({**UNIT_FAILURES, "n": "int64"}),
+        failed=pd.DataFrame(sums).astype({**UNIT_FAILURES, "n": "int64"}),
     )
 
 

@@ -5,9 +5,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from comparison.counts.labelled_sides import LabelledSides
 from comparison.counts.outcomes import (
     DrawnPairs,
@@ -57,6 +54,7 @@ def with_outcomes(
         return evidence
     begin = since or found.candidate_since(now)
     drawn = DrawnPairs.of(found.source, found.flag, begin, now)
+    drawn = drawn.kept() if given else drawn  # labels alone are joined once
     runs = rollout_runs(found.rollout_slots(begin, now)) if given else ()
     taken = _Taken(drawn, runs, plans)
     metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
@@ -180,26 +178,14 @@ def _nothing_found(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -
 
 def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetric:
     """Take the labels that are truths as outcomes of the requests that have one."""
-    rows = MetricRows(
-        pd.DataFrame(
-            {
-                "request_id": labels.frame["request_id"].astype("string"),
-                "unit": pd.array([None] * len(labels.frame), dtype="string"),
-                # Of several outputs, whether any was positive: none may depend on who answered.
-                "value": labels.frame[labels.truths].max(axis=1).to_numpy(dtype=np.float64),
-                "time": pd.array([None] * len(labels.frame), dtype="Int64"),
-            }
-        ),
-        labels.contradicted,
-    )
-    sides = LabelledSides.of(drawn, rows, before)
+    sides = LabelledSides.of(drawn, labels, before)
     table = sides.coverage()
     coverage = {}
     for side, arm in (("primary", 0), ("candidate", 1)):
         here = table.loc[table["candidate"] == arm]
         known = int(here.loc[here["labelled"], "n"].sum())
         coverage[side] = Count(known, int(here["n"].sum()))
-    start = OutcomeMetric("labels", "request", (), outcomes=len(rows.frame), coverage=coverage)
+    start = OutcomeMetric("labels", "request", (), outcomes=len(labels.frame), coverage=coverage)
     if any((each.rate or 0.0) < WHOLE_COVERAGE for each in coverage.values()):
         return start  # nobody will look at the rest
     return _counted(start, sides.count())

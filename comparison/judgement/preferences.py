@@ -15,7 +15,7 @@ from comparison.judges.preferences import ID, Preferences, table_of
 from flags.gate.evidence import Evidence
 
 if TYPE_CHECKING:
-    from comparison.judgement.judge import FlagPairs
+    from comparison.judgement.flag_pairs import FlagPairs
 
 _PAIR: Final = {
     ID: "string",

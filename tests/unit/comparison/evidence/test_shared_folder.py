@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from comparison.counts.step import worker_counts
 from comparison.engines.sources import PairSource, open_source
 from comparison.engines.tables import TablePairs
-from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.evidence.build import evidence
 from comparison.pairs.accounting import may_have_made
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_pairs
@@ -17,15 +17,17 @@ from comparison.summary.conclusion import conclude
 from comparison.summary.figures import summarise
 from flags.export import attributes
 from flags.export.worker_count import CountFile
+from flags.gate.checks.integrity import integrity_checks
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook
+from tests.support.count_tables import aggregates
 from tests.support.pair_files import BEGIN, FLAG, PairFile
 
 OTHER = "churn-model-v2"
 LATER = datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(hours=1)
 
 
-def made(file: PairFile, pairs: int = 1000, *, flag: str = FLAG, without: int = 0) -> PairFile:
+def made(file: PairFile, pairs: int = 100, *, flag: str = FLAG, without: int = 0) -> PairFile:
     """Write pairs; the first `without` of them are lost."""
     file.flag = flag
     for number in range(pairs):
@@ -62,16 +64,16 @@ each_place = pytest.mark.parametrize("place", [as_it_is, compacted])
 
 
 def checks(source: PairSource, flag: str = FLAG) -> dict[str, Check]:
-    step = {"stage": "shadow", "rollout": 0, "hold": "0s", "min_pairs": 1}
-    playbook = Playbook.model_validate({"flag": flag, "steps": [step]})
-    _, judgement = judge(
-        FlagPairs(flag, source),
-        playbook,
-        now=LATER,
-        window=TimeWindow(),
-        additions=LabelsAndReferences(),
+    """Return the checks of integrity, of which those of workers are looked at here."""
+    counted = aggregates(
+        flag=flag, workers=worker_counts(source, source.table(), flag, windowed=True)
     )
-    return {check.name: check for check in judgement.verdict.checks}
+    window = {"since": LATER - timedelta(hours=2), "until": LATER}
+    found = evidence(
+        counted, source=source.name, rollout=0.0, accounting=source.accounting, now=LATER, **window
+    )
+    playbook = Playbook(flag=flag)
+    return {each.name: each for each in integrity_checks(found, playbook, playbook.steps[0])}
 
 
 def outcomes(source: PairSource, flag: str = FLAG) -> tuple[Outcome, Outcome]:
@@ -99,12 +101,12 @@ def test_a_killed_worker_of_another_service_holds_its_own_flag_only(
 def test_what_another_service_lost_is_lost_to_its_own_flag_only(
     folder: Path, place: Callable[[Path], PairSource]
 ) -> None:
-    made(started(folder, "w2", "ChurnModel"), flag=OTHER, without=100).stop()
+    made(started(folder, "w2", "ChurnModel"), flag=OTHER, without=10).stop()
     source = place(folder)
     assert outcomes(source) == WHOLE
-    assert "1,000 of 1,000" in checks(source)["completeness"].reason
+    assert "100 of 100" in checks(source)["completeness"].reason
     assert outcomes(source, OTHER) == (Outcome.FAIL, Outcome.PASS)
-    assert "900 of 1,000" in checks(source, OTHER)["completeness"].reason
+    assert "90 of 100" in checks(source, OTHER)["completeness"].reason
 
 
 @each_place
@@ -161,13 +163,13 @@ def test_a_table_of_pairs_alone_tells_workers_apart_by_their_flags(folder: Path)
 
 
 def test_a_first_comparison_is_not_held_by_the_workers_of_another_service(folder: Path) -> None:
-    made(started(folder, "w2", "ChurnModel"), flag=OTHER, without=500).stop()
+    made(started(folder, "w2", "ChurnModel"), flag=OTHER, without=50).stop()
     ours, theirs = (
         " ".join(conclude(summarise(read_pairs(folder, flag=flag))).reasons)
         for flag in (FLAG, OTHER)
     )
     assert "missing" not in ours
-    assert "500 of 1,000 pairs missing" in theirs
+    assert "50 of 100 pairs missing" in theirs
 
 
 class TestWhoMayHaveMadePairsOfAFlag:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compaction import compact
 from flags.export import attributes
 from flags.gate.evidence import Evidence, UnitPreference

@@ -117,7 +117,7 @@ def reference(
         ),
         pairs=_pairs(pairs, rollout),
         traffic=_traffic(step),
-        workers=_workers(every.frame, window),
+        workers=_workers(every.frame, window, flag),
         durations=_durations(step),
         blocks=_block_durations(step),
         noise=_noise(step, outputs),
@@ -420,8 +420,10 @@ def _pairs(pairs: pd.DataFrame, rollout: float | None) -> pd.DataFrame:
     return table.sort_values([*by, "first", "last"], kind="stable", ignore_index=True)
 
 
-def _workers(every: pd.DataFrame, window: pd.DataFrame) -> pd.DataFrame:
+def _workers(every: pd.DataFrame, window: pd.DataFrame, flag: str) -> pd.DataFrame:
+    """Count those of each worker that made pairs of a flag: here, a worker makes those of one."""
     rows = []
+    window = window.loc[window["worker"].isin(every.loc[every["flag"] == flag, "worker"])]
     for worker, seen in window.loc[window["sequence"] > 0].groupby("worker", observed=True):
         first, last = int(seen["sequence"].min()), int(seen["sequence"].max())
         numbers = every.loc[every["worker"] == worker, "sequence"]

@@ -213,7 +213,7 @@ def _average_precision(score: np.ndarray, positive: np.ndarray) -> float:
     return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
-def _scenario(row: str, name: str, kind: Kind, one: Any, runs: int = 200) -> Scenario:
+def _scenario(row: str, name: str, kind: Kind, one: Any, runs: int = 400) -> Scenario:
     nominal = _NOMINAL_ADVANCE if kind is Kind.FALSE_ADVANCE else _NOMINAL_ROLLBACK
     return Scenario(name, row, kind, nominal, partial(one_by_one, one), runs)
 

@@ -239,7 +239,7 @@ def _rollback(row: str, name: str, units: Units) -> Scenario:
 
 def _advance(row: str, name: str, units: Units) -> Scenario:
     one = partial(_ever, units=units, wrong=Outcome.PASS)
-    return Scenario(name, row, Kind.FALSE_ADVANCE, 0.01, partial(one_by_one, one), 200)
+    return Scenario(name, row, Kind.FALSE_ADVANCE, 0.01, partial(one_by_one, one), 400)
 
 
 def _priced(name: str, *, size: int, ratio: float) -> Scenario:

@@ -30,6 +30,7 @@ from comparison.counts.step import (
     batch_counts,
     duration_counts,
     feature_counts,
+    minute_counts,
     noise_counts,
     pair_counts,
     sampled_counts,
@@ -158,6 +159,7 @@ def aggregate(
         sampled=sampled_counts(step),
         answers=count_kinds(kinds),
         units=volume.units,
+        minutes=minute_counts(own, warm_up),
     )
 
 

@@ -12,6 +12,7 @@ from ibis import _
 
 from comparison.counts.bins import duration_bins, duration_key, edge_bin
 from comparison.counts.outputs import both_ok, is_finite, with_columns
+from comparison.counts.tables import MinuteCounts
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import (
     BLOCK_DURATIONS,
@@ -19,6 +20,8 @@ from comparison.engines.grouping import (
     FEATURES,
     HOUR,
     LATENCY_BLOCK,
+    MINUTE,
+    MINUTE_FAILURES,
     NOISE,
     PAIRS,
     TRAFFIC,
@@ -33,7 +36,7 @@ from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.engines.worker_numbers import distinct_numbers, flags_by_worker, numbered
 from comparison.pairs.accounting import may_have_made
-from comparison.pairs.columns import SIDES
+from comparison.pairs.columns import CALLED, FAILED, SIDES
 
 _SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 
@@ -127,22 +130,43 @@ def duration_counts(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Count the answers of each side by how long they took, and those of the step by ten minutes.
 
-    The first `warm_up` pairs of a worker are no evidence. A pair without a number is: nobody knows
-    whether its worker had just begun.
+    The first `warm_up` pairs of a worker are no evidence.
+    """
+    block = ibis.ifelse(step.part() == "step", _.time // LATENCY_BLOCK, _OTHER)
+    counted = _by_block(pairs, warm_up, block)
+    own = counted.loc[counted["block"] != _OTHER]
+    return _summed(counted, DURATIONS), _summed(own, BLOCK_DURATIONS)
+
+
+def minute_counts(step: ir.Table, warm_up: int) -> MinuteCounts | None:
+    """Count durations and failures of the last day by minute; None without pairs."""
+    last = step.agg(last=_.time.max()).to_pyarrow()["last"][0].as_py()
+    if last is None:
+        return None
+    recent = step.filter(_.time > int(last) - 24 * HOUR)
+    called = recent.filter(*(recent[f"{side}_status"].isin(sorted(CALLED)) for side in SIDES))
+    failed = {f"{side}_failed": _[f"{side}_status"].isin(sorted(FAILED)) for side in SIDES}
+    return MinuteCounts(
+        durations=_summed(_by_block(recent, warm_up, _.time // MINUTE), BLOCK_DURATIONS),
+        failures=fetched(count_by(called, block=_.time // MINUTE, **failed), MINUTE_FAILURES),
+    )
+
+
+def _by_block(pairs: ir.Table, warm_up: int, block: Any) -> pd.DataFrame:
+    """Count the answers by block, side and bin of their durations.
+
+    A pair without a number is evidence: nobody knows whether its worker had just begun.
     """
     warm = pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
     tables = []
     for side in SIDES:
         seconds = warm[f"{side}_duration"]
         answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
-        block = ibis.ifelse(step.part() == "step", _.time // LATENCY_BLOCK, _OTHER)
         keys = count_by(answered, block=block, bin=duration_key(_[f"{side}_duration"]))
         counts = framed(keys, {"block": "int64", "bin": "int64", "n": "int64"})
         counts = counts.assign(side=side, bin=duration_bins(counts["bin"]))
         tables.append(counts.astype(dict(BLOCK_DURATIONS)))
-    counted = stacked(tables, BLOCK_DURATIONS)
-    own = counted.loc[counted["block"] != _OTHER]
-    return _summed(counted, DURATIONS), _summed(own, BLOCK_DURATIONS)
+    return stacked(tables, BLOCK_DURATIONS)
 
 
 def _summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:

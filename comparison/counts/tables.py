@@ -135,6 +135,18 @@ class AnswerCounts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class MinuteCounts:
+    """Count the pairs of the step's last day by minute; `block` is that since 1970.
+
+    `durations` are as `Aggregates.blocks`; `failures` are the pairs that called both sides, by
+    primary_failed and candidate_failed (boolean).
+    """
+
+    durations: pd.DataFrame
+    failures: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregates:
     """Hold the tables of one flag and window [since, until); each ends in a count `n` (int64).
 
@@ -187,3 +199,5 @@ class Aggregates:
     """Outputs that are no scores, and what is counted of numbers besides."""
     units: int = 0
     """Units that the pairs name."""
+    minutes: MinuteCounts | None = None
+    """None without pairs."""

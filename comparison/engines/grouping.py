@@ -15,6 +15,8 @@ HOUR: Final = 3_600_000_000_000
 LATENCY_BLOCK: Final = HOUR // 6
 """Ten minutes: how long calls that stall together are taken to be one event."""
 
+MINUTE: Final = HOUR // 60
+
 TIME: Final = "datetime64[ns, UTC]"
 
 SCORES: Final[Dtypes] = {
@@ -82,6 +84,11 @@ PAIRS: Final[Dtypes] = {
 WORKERS: Final[Dtypes] = {"worker": "string", "first": "int64", "last": "int64"}
 DURATIONS: Final[Dtypes] = {"side": "string", "bin": "int64"}
 BLOCK_DURATIONS: Final[Dtypes] = {"block": "int64", **DURATIONS}
+MINUTE_FAILURES: Final[Dtypes] = {
+    "block": "int64",
+    "primary_failed": "boolean",
+    "candidate_failed": "boolean",
+}
 TRAFFIC: Final[Dtypes] = {"hour": "int64", "first": TIME, "last": TIME}
 NOISE: Final[Dtypes] = {"output": "string", "differs": "boolean"}
 COVERAGE: Final[Dtypes] = {

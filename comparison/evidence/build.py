@@ -99,6 +99,7 @@ def evidence(
             aggregates.blocks,
             warm_up,
             by_unit=aggregates.unit_failures,
+            minutes=aggregates.minutes,
         ),
         outputs=outputs,
         drift=drifted,

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.counts.tables import UnitFailures
+from comparison.counts.tables import MinuteCounts, UnitFailures
 from comparison.pairs.columns import CALLED, FAILED, SIDES
 from flags.gate.evidence import (
     DURATION_EDGES,
     Count,
     Durations,
     Health,
+    Minute,
     Paired,
     UnitHealth,
     UnitShare,
@@ -28,6 +29,7 @@ def health(
     blocks: pd.DataFrame,
     warm_up: int = 0,
     by_unit: UnitFailures | None = None,
+    minutes: MinuteCounts | None = None,
 ) -> Health:
     """Count over the rows of `Aggregates.pairs`: all that count, and of those the step's."""
     counted, own = _Statuses(carried), _Statuses(step)
@@ -43,6 +45,7 @@ def health(
         },
         warm_up=warm_up,
         by_unit=_unit_health(by_unit) if by_unit else None,
+        minutes=minutes_of(minutes) if minutes else (),
     )
 
 
@@ -69,17 +72,42 @@ def _shares(
 
 def block_ratios(blocks: pd.DataFrame, probability: float) -> tuple[float, ...]:
     """Return the ratio of the sides' quantiles in each block in which both were called."""
+    both = _block_quantiles(blocks, probability)
+    return tuple((both["candidate"] / both["primary"]).tolist())
+
+
+def _block_quantiles(blocks: pd.DataFrame, probability: float) -> pd.DataFrame:
+    """Return the seconds of both sides, by the block in which both were called."""
     keys = ["block", "side"]
     ordered = blocks.sort_values([*keys, "bin"])
     below = ordered.groupby(keys)["n"].cumsum()
     total = ordered.groupby(keys)["n"].transform("sum")
     first = ordered.loc[below >= probability * total].groupby(keys)["bin"].first().unstack("side")
     if not set(SIDES) <= set(first.columns):
-        return ()
+        return pd.DataFrame(columns=list(SIDES), dtype=float)
     both = first.dropna()
     edges = np.append(np.array(DURATION_EDGES), DURATION_EDGES[-1] * 1.05)
-    primary, candidate = (edges[both[side].to_numpy(dtype=np.int64)] for side in SIDES)
-    return tuple((candidate / primary).tolist())
+    seconds = {side: edges[both[side].to_numpy(dtype=np.int64)] for side in SIDES}
+    return pd.DataFrame(seconds, index=both.index)
+
+
+def minutes_of(counts: MinuteCounts) -> tuple[Minute, ...]:
+    """Return each minute with calls of both sides, in order of time."""
+    medians = _block_quantiles(counts.durations, 0.5)
+    table = counts.failures
+    n = table["n"]
+    lost = table["candidate_failed"].astype("int64") - table["primary_failed"].astype("int64")
+    sums = pd.DataFrame({"block": table["block"], "n": n, "lost": lost * n})
+    failed = sums.groupby("block").sum()
+    both = failed.join(medians).sort_index()
+    return tuple(
+        Minute(int(block), lost / n, None if pd.isna(old) else old, None if pd.isna(new) else new)
+        for block, n, lost, old, new in zip(
+            both.index.tolist(),
+            *(both[name].tolist() for name in ("n", "lost", *SIDES)),
+            strict=True,
+        )
+    )
 
 
 class _Statuses:

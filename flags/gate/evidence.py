@@ -207,6 +207,19 @@ class UnitHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Minute:
+    """Say how both sides fared in a minute, whoever sent the requests."""
+
+    number: int
+    """Minutes since 1970."""
+    failed: float
+    """The candidate's share of failed calls less the primary's."""
+    primary: float | None
+    """Median seconds of the calls that count; None without any on either side."""
+    candidate: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Say how both sides fared. `failures` (error or timeout) are over pairs that called both."""
 
@@ -228,6 +241,8 @@ class Health:
     """Calls of a fresh worker that count for no duration."""
     by_unit: UnitHealth | None = None
     """None where no pair names a unit."""
+    minutes: tuple[Minute, ...] = ()
+    """Those of the step's last day, in order of time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,11 @@ class RollbackLimits(Part):
         description="Candidate's failure rate less the primary's, above; from a day on.",
     )
     failure_rate_now: Share = Field(0.05, description="The same at once.")
+    failure_rate_minutes: Share = Field(
+        0.2,
+        description="The same of all requests, whoever sent them, in most minutes since some "
+        "minute; within half an hour.",
+    )
     fallback_rate: Share = Field(
         0.03,
         description="Share of the candidate's requests that the primary answered, above; from a "
@@ -211,6 +216,9 @@ class RollbackLimits(Part):
     )
     fallback_rate_now: Share = Field(0.1, description="The same at once.")
     latency_p50: Ratio = Field(3.0, description="Candidate's median duration by the primary's.")
+    latency_p50_now: Ratio = Field(
+        5.0, description="The same in most minutes since some minute; within half an hour."
+    )
     latency_p95: Ratio = Field(3.0, description="The same at the 95th percentile.")
     latency_p99: Ratio = Field(4.0, description="The same at the 99th percentile.")
     recall_loss: Share = Field(0.10, description="Recall that the candidate loses, above.")
@@ -243,8 +251,10 @@ _LATER: Final = {
     "alarm_ratio_day": "alarm_ratio",
     "alarm_ratio_now": "alarm_ratio_day",
     "failure_rate_now": "failure_rate",
+    "failure_rate_minutes": "failure_rate_now",
     "fallback_rate_now": "fallback_rate",
     "text_rule_now": "text_rule",
+    "latency_p50_now": "latency_p50",
 }
 """Limits that hold sooner than another one of the same figure, which more evidence reaches."""
 

@@ -1,5 +1,6 @@
 """Simulations of latency: fresh processes that warm up, and calls that stall together."""
 
+import math
 from functools import partial
 from typing import Final
 
@@ -8,7 +9,9 @@ import pandas as pd
 
 from comparison.evidence.health import block_ratios
 from flags.gate.checks.health import health_checks
+from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Durations
+from flags.gate.sequences.restart import detections
 from flags.gate.verdict import Outcome
 from flags.playbook.model import Playbook
 from load_tests.gate_simulations.scenario import Array, Kind, Scenario, one_by_one
@@ -84,9 +87,66 @@ def _stalls(random: np.random.Generator) -> bool:
     return _fails(calls, np.ones(calls.shape, dtype=bool))
 
 
-SCENARIOS: Final = tuple(
-    Scenario(
-        name, "B6", Kind.FALSE_ROLLBACK, _PLAYBOOK.error_rate / 10, partial(one_by_one, one), 400
-    )
-    for name, one in (("slow first calls of fresh processes", _fresh), ("stalls of 50", _stalls))
+def _sure_after(beyond: Array, check: str) -> float:
+    """Return after how many minutes most of them are surely beyond a limit."""
+    needed = -math.log(visit_share(error_share(_PLAYBOOK.error_rate, check), 1))
+    cells = ((number, [(1.0, 2.0 * each, 1.0)]) for number, each in enumerate(beyond.tolist()))
+    for number, found in enumerate(detections(cells)):
+        if found.log_evidence >= needed:
+            return number + 1.0
+    return math.inf
+
+
+def _long_stalls(random: np.random.Generator) -> bool:
+    """Let each side stall three times a day for one to ten minutes, ten times as slow."""
+    medians = np.exp(0.1 * random.normal(size=(2, _GOOD)))
+    for side in (0, 1):
+        for begun in random.integers(_GOOD, size=random.poisson(3 * _GOOD / 1_440)):
+            medians[side, begun : begun + int(random.integers(1, 11))] *= 10
+    beyond = medians[1] > _PLAYBOOK.gate.rollback.latency_p50_now * medians[0]
+    return math.isfinite(_sure_after(beyond, "latency_p50_now"))
+
+
+def _slow_of_late(random: np.random.Generator) -> float:
+    """Return hours until a candidate that is six times slower after good days is rolled back."""
+    medians = np.exp(0.1 * random.normal(size=(2, _GOOD + 240)))
+    medians[1, _GOOD:] *= 6
+    beyond = medians[1] > _PLAYBOOK.gate.rollback.latency_p50_now * medians[0]
+    return (_sure_after(beyond, "latency_p50_now") - _GOOD) / 60
+
+
+def _tenant_fails(random: np.random.Generator) -> float:
+    """Return the same of a candidate that fails for a tenant with half of the requests."""
+    failed = random.binomial(_CALLS, 0.5, _GOOD + 240) / _CALLS
+    failed[:_GOOD] = 0
+    beyond = failed > _PLAYBOOK.gate.rollback.failure_rate_minutes
+    return (_sure_after(beyond, "failure_rate_minutes") - _GOOD) / 60
+
+
+_GOOD: Final = 3 * 1_440
+"""Minutes without a break."""
+
+SCENARIOS: Final = (
+    *(
+        Scenario(
+            name,
+            "B6",
+            Kind.FALSE_ROLLBACK,
+            _PLAYBOOK.error_rate / 10,
+            partial(one_by_one, one),
+            400,
+        )
+        for name, one in (
+            ("slow first calls of fresh processes", _fresh),
+            ("stalls of 50", _stalls),
+            ("stalls of up to ten minutes", _long_stalls),
+        )
+    ),
+    *(
+        Scenario(f"{name} after 3 good days", "D2", Kind.DELAY, 1.0, partial(one_by_one, one), 100)
+        for name, one in (
+            ("6x slower", _slow_of_late),
+            ("a tenant with half of the traffic fails", _tenant_fails),
+        )
+    ),
 )

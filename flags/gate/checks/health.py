@@ -6,8 +6,9 @@ from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.integrity import plain
+from flags.gate.checks.minutes import Lasting, lasting
 from flags.gate.error_rate import error_share, visit_share
-from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence
+from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Minute
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
 from flags.gate.sequences import (
     DifferenceSequence,
@@ -84,7 +85,38 @@ def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck)
         share = error_share(playbook.error_rate, limit)
         found.append(replace(check, high=bounds).answer(playbook.error_rate, share))
     now, later = found
-    return now if now.outcome is Outcome.FAIL else young(evidence, later)
+    if now.outcome is Outcome.FAIL:
+        return now
+    of_all = _failing_of_late(evidence, playbook, step, now)
+    return of_all or young(evidence, later)
+
+
+def _failing_of_late(
+    evidence: Evidence, playbook: Playbook, step: Step, check: Check
+) -> Check | None:
+    """Return the failure rate of all requests where it is far beyond, minute by minute.
+
+    The check by units cannot see a few large ones, whose callers are many all the same.
+    """
+    limit = playbook.gate_of(step).rollback.limit("failure_rate_minutes")
+    if check.name != "failure_rate":
+        return None
+    found = lasting(
+        evidence, "failure_rate_minutes", playbook.error_rate, lambda each: each.failed > limit
+    )
+    if found is None:
+        return None
+    reason = (
+        f"failures of all requests, whoever sent them, more than {points(limit)} points beyond the "
+        f"primary's {found.words()}"
+    )
+    return _fails(check, reason, limit, found.alpha)
+
+
+def _fails(check: Check, reason: str, limit: float, alpha: float) -> Check:
+    return replace(
+        check, outcome=Outcome.FAIL, reason=reason, limit=limit, confidence=1 - alpha, needed=None
+    )
 
 
 def _not_before_the_ramp(check: Check, step: Step) -> Check:
@@ -102,10 +134,11 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
     primary, candidate = sides.get("primary", none), sides.get("candidate", none)
     calls = min(sum(primary.counts), sum(candidate.counts))
     enough = gate.advance.fast_enough.total_seconds()
+    slow = _slow_of_late(evidence, playbook, step)
     for name, probability in _QUANTILES.items():
         sequence = QuantileRatioSequence(primary, candidate, probability)
         slowest = sequence.side(candidate, playbook.error_rate)[1]
-        if calls and slowest <= enough:
+        if calls and slowest <= enough and not (slow and name == "latency_p50"):
             yield plain(
                 name,
                 Outcome.PASS,
@@ -126,7 +159,25 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
         )
-        yield _by_blocks(evidence, playbook, step, check)
+        if slow and name == "latency_p50":
+            limit = gate.rollback.limit("latency_p50_now")
+            reason = f"p50 beyond {times(limit)}x primary's {slow.words()}"
+            yield _fails(check.answer(playbook.error_rate), reason, limit, slow.alpha)
+        else:
+            yield _by_blocks(evidence, playbook, step, check)
+
+
+def _slow_of_late(evidence: Evidence, playbook: Playbook, step: Step) -> Lasting | None:
+    """Return since when the candidate's median is far beyond the primary's, minute by minute."""
+    gate = playbook.gate_of(step)
+    limit, enough = gate.rollback.limit("latency_p50_now"), gate.advance.fast_enough.total_seconds()
+
+    def is_slow(minute: Minute) -> bool | None:
+        if minute.primary is None or minute.candidate is None:
+            return None
+        return minute.candidate > max(limit * minute.primary, enough)
+
+    return lasting(evidence, "latency_p50_now", playbook.error_rate, is_slow)
 
 
 def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck) -> Check:

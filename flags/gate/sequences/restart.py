@@ -49,15 +49,16 @@ def detect(hours: Iterable[tuple[int, Cells]]) -> Detection:
     return found
 
 
-def detections(hours: Iterable[tuple[int, Cells]]) -> Iterator[Detection]:
+def detections(hours: Iterable[tuple[int, Cells]], first: int = 0) -> Iterator[Detection]:
     """Yield the evidence that mean C > mean P since some hour, after each of `hours`.
 
     `hours` are (number, cells) in order; the stakes of hours without any go to the next one. C is
-    scaled by what is allowed at that hour, so that the hypothesis has the ratio 1.
+    scaled by what is allowed at that hour, so that the hypothesis has the ratio 1. Gamblers who
+    began before `first` are left out: the others have less than all.
     """
     logs = [-math.inf] * len(BETS)
     runs, starts = [0.0] * len(BETS), [0] * len(BETS)
-    staked = 0
+    staked = first
     for hour, cells in hours:
         stake = log_stakes(staked, hour + 1)
         staked = hour + 1

@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from load_tests.gate_simulations import thresholds, unit_streams, units
+from load_tests.gate_simulations import latency, rhythm, thresholds, unit_streams, units
 from load_tests.gate_simulations.scenario import Kind, Scenario, clopper_pearson, simulated
 from load_tests.gate_simulations.table import last_line, table
 
@@ -80,3 +80,22 @@ def test_units_cost_no_more_requests_than_promised(scenario):
     runs = scenario.simulate(np.random.default_rng(1), 50)
     new, old = np.median(runs, axis=0)
     assert new / old <= (scenario.nominal or 2.0)
+
+
+@pytest.mark.parametrize("pairs", [20_000, 200_000])
+@pytest.mark.parametrize("ratio", [rhythm.by_day, rhythm.by_week])
+def test_a_rhythm_of_the_day_or_the_week_rolls_nothing_back(ratio, pairs):
+    assert not rhythm.healthy(ratio, pairs, np.random.default_rng(1), 1).any()
+
+
+def test_a_late_break_takes_at_most_three_times_what_a_test_takes_that_begins_with_it():
+    random = np.random.default_rng(1)
+    hours = rhythm.broken(20_000, random, 3)
+    begun = rhythm.begun_at_the_break(20_000, random, 5)
+    assert np.median(hours) <= 3 * np.median(begun)
+
+
+@pytest.mark.parametrize("scenario", latency.SCENARIOS, ids=lambda each: each.name)
+def test_latency_and_minutes_err_in_no_run_and_wait_for_no_hour(scenario):
+    [found] = scenario.simulate(np.random.default_rng(1), 1)
+    assert found <= (scenario.nominal if scenario.kind is Kind.DELAY else 0)

@@ -19,6 +19,7 @@ from comparison.engines.sources import FramePairs
 from comparison.engines.tables import TablePairs
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.evidence.build import evidence
+from comparison.evidence.health import minutes_of
 from comparison.evidence.notes import of_labels
 from comparison.labels import Labels
 from comparison.pairs.columns import SIDES
@@ -414,3 +415,20 @@ def test_pairs_without_batches_have_no_count_of_them(tmp_path: Path) -> None:
     PairFile(tmp_path / "pairs").pair()
 
     assert aggregate(read_pairs(tmp_path / "pairs")).batched is None
+
+
+def test_minutes_of_the_last_day_are_counted_whoever_sends_the_requests(tmp_path: Path) -> None:
+    file, hour = PairFile(tmp_path), 3_600_000_000_000
+    candidates = [Scored(duration=0.3), failed("error"), failed("timeout"), failed("shed")]
+    for minute, candidate in [(0, candidates[0]), *((1_500, each) for each in candidates)]:
+        span = file.span(Scored(duration=0.1), candidate)
+        for place, name in enumerate(("startTimeUnixNano", "endTimeUnixNano")):
+            span[name] = str(BEGIN + minute * hour // 60 + file.given + place)
+        file.write(span)
+    counted = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG)
+    assert counted.minutes is not None
+    [minute] = minutes_of(counted.minutes)
+    assert minute.number == BEGIN // (hour // 60) + 1_500
+    assert minute.failed == pytest.approx(2 / 3)
+    assert minute.primary == pytest.approx(0.1, rel=0.06)
+    assert minute.candidate == pytest.approx(0.3, rel=0.06)

@@ -1,0 +1,53 @@
+"""Limits that most minutes are beyond since some minute: what must not wait, and no unit hides.
+
+Whoever sends the requests, a minute is one piece of evidence. By chance, less than half of the
+minutes are beyond such a limit; a bet against that begins anew every minute (`sequences.restart`).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flags.gate.error_rate import error_share, visit_share
+from flags.gate.evidence import Evidence, Minute
+from flags.gate.sequences.restart import Detection, detections
+
+_MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """Say since when a limit is passed, and in how many of the minutes since."""
+
+    since: datetime
+    beyond: int
+    minutes: int
+    alpha: float
+
+    def words(self) -> str:
+        """Write it to the end of a reason."""
+        return (
+            f"in {self.beyond:,} of {self.minutes:,} minutes since {self.since:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+def lasting(
+    evidence: Evidence, check: str, error_rate: float, is_beyond: Callable[[Minute], bool | None]
+) -> Lasting | None:
+    """Return since when most minutes are beyond a limit; minutes of None are left out."""
+    begun = int(evidence.window.since.timestamp()) // _MINUTE
+    told = [(each.number - begun, is_beyond(each)) for each in evidence.health.minutes]
+    known = [(number, beyond) for number, beyond in told if beyond is not None and number >= 0]
+    if not known:
+        return None
+    alpha = visit_share(error_share(error_rate, check), evidence.window.visit)
+    cells = ((number, [(1.0, 2.0 if beyond else 0.0, 1.0)]) for number, beyond in known)
+    found = Detection(-math.inf, None)
+    for found in detections(cells, known[0][0]):  # noqa: B007  # the last one is wanted
+        pass
+    if found.begun is None or found.log_evidence < -math.log(alpha):
+        return None
+    since = [beyond for number, beyond in known if number >= found.begun]
+    time = datetime.fromtimestamp((begun + found.begun) * _MINUTE, UTC)
+    return Lasting(time, sum(since), len(since), alpha)

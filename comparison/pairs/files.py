@@ -166,10 +166,12 @@ def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
 
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
     """
+    # Before the pairs: read later, they would count pairs that were made while others were read.
+    known = read_counts(source)
     for path in find_files(source):
         yield from read_file(path, counts, Progress())
     yield counts.drain()
-    counts.worker_counts += read_counts(source)
+    counts.worker_counts += known
 
 
 def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Block]:

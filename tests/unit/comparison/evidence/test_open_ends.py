@@ -14,6 +14,7 @@ from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compacted import STATE_FILE
 from comparison.pairs.compaction import compact
+from comparison.pairs.files import ReadCounts, read_blocks
 from comparison.pairs.reader import read_pairs
 from flags.export import attributes
 from flags.export.worker_count import CountFile
@@ -152,3 +153,19 @@ def test_a_table_of_pairs_alone_says_nothing_of_the_ends(
     check = checks_of(rows, LATER, limit)["worker_ends"]
     assert check.outcome is outcome
     assert "without the records of the workers" in check.reason
+
+
+def test_what_a_worker_makes_while_its_pairs_are_read_is_not_missing(tmp_path: Path) -> None:
+    """On a busy machine, reading takes seconds, and the service goes on."""
+    file = PairFile(tmp_path / "pairs", "w1")
+    file.start()
+    for _ in range(20):
+        file.pair()
+    count = CountFile(tmp_path / "pairs", "w1")
+    count.write(20, 0)
+    counts = ReadCounts()
+    blocks = read_blocks(tmp_path / "pairs", counts)
+    next(blocks)
+    count.write(500, 0)
+    list(blocks)
+    assert [each.pairs for each in counts.worker_counts] == [20]

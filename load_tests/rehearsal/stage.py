@@ -1,6 +1,5 @@
 """Set up what the story is played on: Unleash, the service, its callers, the operator's folder."""
 
-import csv
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from flags.operate.history import History, read_history
 from flags.unleash.admin import UnleashAdmin, seed
 from flags.unleash.local import LocalUnleash
 from load_tests.rehearsal.commands import Commands
+from load_tests.rehearsal.downstream import Downstream
 from load_tests.rehearsal.people import Person
 from load_tests.rehearsal.timeline import Timeline
 from load_tests.rehearsal.transactions import Traffic
@@ -36,6 +36,7 @@ class Scenery:
     unleash: LocalUnleash
     serving: Serving
     load: SteadyLoad
+    downstream: Downstream
     person: Person
     commands: Commands
     watch: Watch | None
@@ -57,16 +58,10 @@ class Scenery:
         """The file that makes the candidate fail."""
         return self.folder / "fault"
 
-    def write_labels(self) -> None:
-        """Write what the requests so far turned out to be, as `labels.csv`."""
-        with (self.folder / "labels.csv").open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["request_id", "label"])
-            rows.writerows(self.traffic.labels(len(self.load.replies)))
-
     def stop(self) -> None:
         """End the traffic, then the service, so that it writes its last pairs; once is enough."""
         self.load.end()
+        self.downstream.end()
         self.replies += self.load.taken()
         self.serving.stop()
 
@@ -110,7 +105,7 @@ def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> 
             **(watch.variables if watch else {}),
         }
         person = Person(unleash)
-        with serving, load:
+        with serving, load, Downstream(folder, traffic, load) as downstream:
             yield Scenery(
                 folder,
                 traffic,
@@ -118,6 +113,7 @@ def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> 
                 unleash,
                 serving,
                 load,
+                downstream,
                 person,
                 Commands(folder, operator),
                 watch,

@@ -1,16 +1,18 @@
 """Provide the production days as traffic that shows in seconds what days would show."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from service.replay import bodies
 from service.simulator import simulate
 from service.training import Trained, feature_rows, production, read, save, train
+
+Scores = NDArray[np.float64]
 
 KEPT: Final = 0.1
 """Share of the transactions that neither model alarms on, and that are no fraud, that is sent."""
@@ -22,6 +24,10 @@ class Traffic:
 
     requests: tuple[dict[str, Any], ...]
     fraud: tuple[bool, ...]
+    stopped: tuple[bool, ...]
+    """Whether v1 alarms on it."""
+    scores: tuple[float, ...]
+    """Of v2."""
     source: str
     trained: Trained
 
@@ -29,10 +35,18 @@ class Traffic:
         """Return the request of a number."""
         return self.requests[number % len(self.requests)]
 
-    def labels(self, count: int) -> Iterator[tuple[str, int]]:
-        """Yield request id and label of the first `count` requests."""
-        for number in range(count):
-            yield f"request-{number}", int(self.fraud[number % len(self.fraud)])
+    def is_fraud(self, number: int) -> bool:
+        """Say whether the request of a number is fraud."""
+        return self.fraud[number % len(self.fraud)]
+
+    def is_stopped(self, number: int) -> bool:
+        """Say whether v1 alarms on the request of a number."""
+        return self.stopped[number % len(self.stopped)]
+
+    def rarer(self, threshold: float, times: float) -> float:
+        """Return the threshold at which v2 alarms `times` as often as at another one."""
+        alarms = sorted(score for score in self.scores if score >= threshold)
+        return alarms[round((1 - times) * len(alarms))]
 
 
 def prepare(table: Path | None) -> Traffic:
@@ -46,15 +60,27 @@ def prepare(table: Path | None) -> Traffic:
     trained = train(transactions)
     save(trained, source)
     chosen = thinned(production(transactions), trained)
-    fraud = tuple(map(bool, chosen["TX_FRAUD"]))
-    return Traffic(tuple(bodies(chosen)), fraud, source, trained)
+    v1, v2 = scores(chosen, trained)
+    return Traffic(
+        requests=tuple(bodies(chosen)),
+        fraud=tuple(map(bool, chosen["TX_FRAUD"])),
+        stopped=tuple(map(bool, v1 >= trained.threshold)),
+        scores=tuple(map(float, v2)),
+        source=source,
+        trained=trained,
+    )
+
+
+def scores(transactions: pd.DataFrame, trained: Trained) -> list[Scores]:
+    """Return the scores of v1 and of v2."""
+    rows = feature_rows(transactions)
+    return [side.classifier.predict_proba(rows)[:, 1] for side in (trained.v1, trained.v2)]
 
 
 def thinned(transactions: pd.DataFrame, trained: Trained) -> pd.DataFrame:
     """Return all fraud, all that either model alarms on and a tenth of the rest, shuffled."""
-    rows = feature_rows(transactions)
     telling = transactions["TX_FRAUD"].to_numpy(bool)
-    for side in (trained.v1, trained.v2):
-        telling = telling | (side.classifier.predict_proba(rows)[:, 1] >= trained.threshold)
+    for each in scores(transactions, trained):
+        telling = telling | (each >= trained.threshold)
     chance = np.random.default_rng(0).random(len(transactions))
     return transactions[telling | (chance < KEPT)].sample(frac=1, random_state=0)

@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from comparison.pairs.reader import read_all
 from flags.export import attributes
 from flags.playbook.file import read_playbook
 from flags.playbook.model import DEFAULT_STEPS
 from load_tests.rehearsal import transactions
 from load_tests.rehearsal.__main__ import main
+from load_tests.rehearsal.downstream import Downstream, booked
 from load_tests.rehearsal.stage import Scenery
 from load_tests.rehearsal.timeline import Timeline
 from load_tests.rehearsal.transactions import Traffic, thinned
@@ -48,11 +50,15 @@ def test_thinned_traffic_keeps_every_alarm_and_every_fraud(
     assert len(sent) < 0.3 * len(rows)
 
 
-def test_traffic_goes_round_and_its_labels_go_with_it() -> None:
+def test_traffic_goes_round_and_what_it_is_goes_with_it() -> None:
     unused: Trained = None  # type: ignore[assignment]  # not asked for here
-    traffic = Traffic(({"a": 1}, {"a": 2}, {"a": 3}), (False, True, False), "made", unused)
+    requests = ({"a": 1}, {"a": 2}, {"a": 3})
+    traffic = Traffic(
+        requests, (False, True, False), (True, False, False), (0.0,) * 3, "made", unused
+    )
     assert [traffic.body(number)["a"] for number in range(5)] == [1, 2, 3, 1, 2]
-    assert list(traffic.labels(5)) == [(f"request-{n}", int(n % 3 == 1)) for n in range(5)]
+    assert [traffic.is_fraud(number) for number in range(5)] == [False, True, False, False, True]
+    assert [traffic.is_stopped(number) for number in range(4)] == [True, False, False, True]
 
 
 def test_the_timeline_indents_what_does_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,19 +86,67 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert (tmp_path / "precious").exists()
 
 
+def answered(number: int, side: str, *, alarm: bool, status: int = 200) -> Reply:
+    return Reply(f"request-{number}", {}, status, side, {"alarm": alarm}, 0.0, 0.1)
+
+
+def traffic_of(*, fraud: tuple[bool, ...], stopped: tuple[bool, ...]) -> Traffic:
+    unused: Trained = None  # type: ignore[assignment]  # not asked for here
+    return Traffic(({},) * len(fraud), fraud, stopped, (0.0,) * len(fraud), "made", unused)
+
+
+def test_books_tell_reviews_and_missed_fraud_by_what_was_answered(tmp_path: Path) -> None:
+    traffic = traffic_of(fraud=(True, True, False, False), stopped=(True,) * 4)
+    replies = [answered(n, "candidate", alarm=n in (0, 2)) for n in range(4)]
+    assert [list(booked(traffic, n, reply)) for n, reply in enumerate(replies)] == [
+        ["review"],
+        ["missed_fraud"],
+        ["review"],
+        [],
+    ]
+
+
+def test_shops_complain_of_what_v1_would_have_stopped_and_of_nothing_that_both_do(
+    tmp_path: Path,
+) -> None:
+    """Where both sides decide alike, what happens does not depend on who answered."""
+    traffic = traffic_of(fraud=(False,) * 4, stopped=(True, True, False, False))
+    with SteadyLoad("http://127.0.0.1:9", lambda number: number, rate=0.1) as load:
+        load.end()
+        load.replies[:] = [answered(n, "candidate", alarm=n in (0, 2)) for n in range(4)]
+        downstream = Downstream(tmp_path, traffic, load)
+        downstream.shops_complain = True
+        with downstream:
+            pass
+    assert (tmp_path / "outcomes.csv").read_text().split() == [
+        "request_id,metric,value",
+        "request-0,review,1",
+        "request-2,review,1",
+    ]
+    labels = (tmp_path / "labels.csv").read_text().split()
+    assert labels == ["request_id,label", *(f"request-{number},0" for number in range(4))]
+    assert downstream.complaints == 1
+    tracked = read_all(tmp_path / "pairs").tracked.frame
+    assert tracked[["request_id", "metric"]].to_numpy().tolist() == [["request-1", "complaint"]]
+
+
 def test_what_was_answered_is_still_known_when_everything_is_stopped_twice(tmp_path: Path) -> None:
     replies = [
-        Reply("request-0", {}, 200, "primary", {}, 0.0, 0.1),
-        Reply("request-1", {}, 503, None, {}, 0.0, 0.1),
-        Reply("request-2", {}, 200, "primary", {}, 0.0, 0.1),
+        answered(0, "primary", alarm=False),
+        answered(1, "primary", alarm=False, status=503),
+        answered(2, "primary", alarm=False),
     ]
     with SteadyLoad("http://127.0.0.1:9", lambda number: number, rate=0.1) as load:
         load.replies[:0] = replies
     serving = Serving("nothing:Nothing", environment={}, log=tmp_path / "log")
     unused: Any = None
-    scene = Scenery(tmp_path, unused, unused, unused, serving, load, unused, unused, None)
-    scene.stop()
-    scene.stop()
+    traffic = traffic_of(fraud=(False,), stopped=(False,))
+    with Downstream(tmp_path, traffic, load) as downstream:
+        scene = Scenery(
+            tmp_path, unused, unused, unused, serving, load, downstream, unused, unused, None
+        )
+        scene.stop()
+        scene.stop()
     PairFile(tmp_path / "pairs").pair(changes={attributes.REQUEST_ID: "request-0"})
     assert scene.replies[:3] == replies
     assert len(scene.replies) < 5

@@ -1,0 +1,124 @@
+"""What the answers do to others: payments are reviewed, fraud is missed, customers complain."""
+
+import csv
+import io
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from flags.export.outcomes import OutcomeTracking
+from flags.export.pair_files import FileLimits
+from flags.export.spans import PairSpans
+from flags.files import replace_file
+from load_tests.rehearsal.transactions import Traffic
+from load_tests.steady_load import Reply, SteadyLoad
+
+OUTCOMES: Final = "outcomes.csv"
+"""The file of what the books say: `review` and `missed_fraud`."""
+
+LABELS: Final = "labels.csv"
+"""The file of what the requests turned out to be."""
+
+COMPLAINT: Final = "complaint"
+"""The outcome that an application tracks."""
+
+ANYWAY: Final = 0.006
+"""Share of the requests whose customers complain, whoever answers."""
+
+_PAUSE: Final = 1.0
+
+
+class _Table:
+    """A CSV file that grows, and is replaced whole: whoever reads it never sees half of it."""
+
+    def __init__(self, path: Path, *heading: str) -> None:
+        self._path = path
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text)
+        self.add(*heading)
+
+    def add(self, *row: object) -> None:
+        self._writer.writerow(row)
+
+    def write(self) -> None:
+        replace_file(self._path, self._text.getvalue().encode())
+
+
+class Downstream:
+    """Look at the answers as they come; complaints are tracked at once, the rest are files.
+
+    While `shops_complain`, so does each shop with a payment that v1 would have stopped and v2 let
+    pass. Nobody complains of one that v2 decided like v1.
+    """
+
+    def __init__(self, folder: Path, traffic: Traffic, load: SteadyLoad) -> None:
+        self.shops_complain = False
+        self.complaints = 0
+        self._outcomes = _Table(folder / OUTCOMES, "request_id", "metric", "value")
+        self._labels = _Table(folder / LABELS, "request_id", "label")
+        self._traffic = traffic
+        self._load = load
+        self._spans = PairSpans.to_folder(
+            folder / "pairs", FileLimits(), service="shops", version=None
+        )
+        self._tracking = OutcomeTracking(self._spans)
+        self._seen = 0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._go, name="downstream")
+
+    def __enter__(self) -> Self:
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Look no more, and write what is waiting."""
+        self._ending.set()
+        self._thread.join()
+        self._spans.close()
+
+    def _go(self) -> None:
+        while not self._ending.wait(_PAUSE):
+            self._look()
+
+    def _look(self) -> None:
+        """Note what the answers since the last look have led to."""
+        replies = self._load.replies[self._seen :]
+        self._seen += len(replies)
+        for reply in replies:
+            if reply.status != 200:
+                continue
+            number = int(reply.request_id.removeprefix("request-"))
+            self._labels.add(reply.request_id, int(self._traffic.is_fraud(number)))
+            for metric in booked(self._traffic, number, reply):
+                self._outcomes.add(reply.request_id, metric, 1)
+            if self._complains(number, reply):
+                self.complaints += 1
+                self._tracking.track(reply.request_id, COMPLAINT)
+        self._outcomes.write()
+        self._labels.write()
+
+    def _complains(self, number: int, reply: Reply) -> bool:
+        if random.Random(number).random() < ANYWAY:
+            return True
+        lets_pass = self._traffic.is_stopped(number) and not reply.got["alarm"]
+        return self.shops_complain and lets_pass
+
+
+def booked(traffic: Traffic, number: int, reply: Reply) -> Iterator[str]:
+    """Yield what the books say of an answer: it was reviewed, or it was fraud and was not."""
+    if reply.got["alarm"]:
+        yield "review"
+    elif traffic.is_fraud(number):
+        yield "missed_fraud"

@@ -41,6 +41,11 @@ _EXPECTED: Final = (
     "expected CSV with a heading, or Parquet, with the columns request_id or unit, metric, value "
     "and occurred_at"
 )
+_CONTROL: Final = r"[\x00-\x1f\x7f-\x9f]"
+
+_BEYOND: Final = 1e300
+"""No value of anything; sums of smaller ones are finite."""
+
 _TRUTHS: Final = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
@@ -231,6 +236,8 @@ def _read(table: TextTable, number: int, key: bytes | None) -> pd.DataFrame:
     size = len(table)
     ids, units, metrics = (table.texts(name) for name in (ID, UNIT, METRIC))
     table.refuse(metrics.isna(), METRIC, "no name of a metric")
+    unprintable = metrics.str.contains(_CONTROL).fillna(False)
+    table.refuse(unprintable, METRIC, "a name has no control characters")
     column = ID if ID in table.names else UNIT
     table.refuse(ids.isna() & units.isna(), column, "neither a request id nor a unit")
     return pd.DataFrame(
@@ -258,7 +265,7 @@ def _values(table: TextTable) -> "pd.Series[float]":
     known = words.map(_TRUTHS).astype("float64")
     numbers = pd.to_numeric(words.where(known.isna()), errors="coerce").astype("Float64")
     values = known.fillna(numbers.astype("float64"))
-    wrong = texts.notna() & ~(np.isfinite(values) & (values >= 0))
+    wrong = texts.notna() & ~((values >= 0) & (values < _BEYOND))
     table.refuse(
         wrong, VALUE, "expected a number of 0 or more, true or false, yes or no; empty: not known"
     )

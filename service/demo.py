@@ -1,7 +1,8 @@
 """Play the Tuesday-to-Friday failure, and catch it on Tuesday: `make demo`.
 
 Trains both models on simulated transactions, serves them as one service, replays production
-traffic in shadow, moves the flag to a 10 % canary, switches it off, and says what the pairs mean.
+traffic in shadow, moves the flag to a 10 % canary, switches it off, and says what the pairs mean,
+and what the answers led to: reviews, and fraud that was missed.
 """
 
 import argparse
@@ -20,11 +21,16 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from comparison.pairs.reader import read_pairs
+from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence
+from comparison.outcomes import load_outcomes
+from comparison.pairs.reader import Pairs, read_pairs
+from comparison.report.html.page import render
 from comparison.report.terminal.summary import print_summary
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import Summary, summarise
 from flags.errors import FlagsError
+from flags.gate.evidence import Evidence
+from service.downstream import PLANS, write_outcomes
 from service.endings import Endings
 from service.flag_switch import FileSwitch, FlagSwitch, dashboard_switch
 from service.replay import Reply, bodies, replay
@@ -33,6 +39,9 @@ from service.serving import ServiceStartError, Serving
 CANARY: Final = 10
 RATE: Final = 60
 """Transactions per second: traffic, not a load test, so that every shadow is scored."""
+
+PAGE: Final = "comparison.html"
+"""With --keep, the page beside the pairs."""
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -68,10 +77,14 @@ class Replies:
     rollback: list[Reply]
 
     @property
+    def every(self) -> tuple[Reply, ...]:
+        """Return all of them."""
+        return (*self.shadow, *self.canary, *self.rollback)
+
+    @property
     def answered(self) -> int:
         """Return how many requests were answered."""
-        every = (*self.shadow, *self.canary, *self.rollback)
-        return sum(reply.status == 200 for reply in every)
+        return sum(reply.status == 200 for reply in self.every)
 
 
 class Demo:
@@ -94,14 +107,29 @@ class Demo:
         requests = [(f"demo-{number:06d}", body) for number, body in enumerate(bodies(production))]
         with self._switch(dashboard) as switch:
             replies = self._serve(switch, requests)
-        summary = summarise(read_pairs(self._folder / "pairs"))
+        fraud = dict(zip((each for each, _ in requests), production["TX_FRAUD"] == 1, strict=True))
+        write_outcomes(self._folder / "outcomes.csv", replies.every, fraud)
+        pairs = read_pairs(self._folder / "pairs")
+        summary, evidence = summarise(pairs), self._evidence(pairs)
         self._console.print()
-        print_summary(summary, conclude(summary), self._console, now=datetime.now(UTC))
+        print_summary(summary, conclude(summary), self._console, evidence, now=datetime.now(UTC))
+        (self._folder / PAGE).write_text(render(evidence))
         self._console.print()
         self._console.print(
             _in_words(holdout, summary), style="bold", soft_wrap=True, highlight=False
         )
         return _last_line(summary, replies)
+
+    def _evidence(self, pairs: Pairs) -> Evidence:
+        """Return what the pairs show, with what the answers led to."""
+        outcomes = load_outcomes(self._folder / "outcomes.csv")
+        return take_evidence(
+            FlagPairs.of(pairs),
+            now=datetime.now(UTC),
+            window=TimeWindow(),
+            additions=LabelsAndReferences(outcomes=outcomes),
+            plans=PLANS,
+        )
 
     def _train(self) -> tuple[Holdout, pd.DataFrame]:
         from service.simulator import simulate
@@ -221,6 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if options.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+    if options.keep is not None:
+        console.print(f"\nits page: {folder / PAGE}", highlight=False, soft_wrap=True)
     console.print()
     console.print(last_line, highlight=False, soft_wrap=True)
     return 0

@@ -65,7 +65,8 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (ComparisonError, FlagsError) as error:
-        raise Refusal(str(error)) from error
+        lines = map(printable, str(error).split("\n"))  # names in it may be anybody's
+        raise Refusal("\n".join(lines)) from error
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise

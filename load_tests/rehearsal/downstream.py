@@ -4,7 +4,6 @@ import csv
 import io
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,6 +14,7 @@ from flags.export.spans import PairSpans
 from flags.files import replace_file
 from load_tests.rehearsal.transactions import Traffic
 from load_tests.steady_load import Reply, SteadyLoad
+from service.downstream import booked
 
 OUTCOMES: Final = "outcomes.csv"
 """The file of what the books say: `review` and `missed_fraud`."""
@@ -101,7 +101,7 @@ class Downstream:
                 continue
             number = int(reply.request_id.removeprefix("request-"))
             self._labels.add(reply.request_id, int(self._traffic.is_fraud(number)))
-            for metric in booked(self._traffic, number, reply):
+            for metric in booked(reply.got, fraud=self._traffic.is_fraud(number)):
                 self._outcomes.add(reply.request_id, metric, 1)
             if self._complains(number, reply):
                 self.complaints += 1
@@ -114,11 +114,3 @@ class Downstream:
             return True
         lets_pass = self._traffic.is_stopped(number) and not reply.got["alarm"]
         return self.shops_complain and lets_pass
-
-
-def booked(traffic: Traffic, number: int, reply: Reply) -> Iterator[str]:
-    """Yield what the books say of an answer: it was reviewed, or it was fraud and was not."""
-    if reply.got["alarm"]:
-        yield "review"
-    elif traffic.is_fraud(number):
-        yield "missed_fraud"

@@ -95,6 +95,21 @@ def test_compressed_files_parquet_and_folders_are_read_alike(tmp_path: Path) -> 
     assert found.frame["time"].nunique() == 1
 
 
+def test_times_of_several_zones_are_the_same_moment(tmp_path: Path) -> None:
+    times = ("2026-03-02T12:00:00Z", "2026-03-02 13:00:00+01:00", "2026-03-02T12:00:00")
+    lines = [f"r{number},a,1,{time}" for number, time in enumerate(times)]
+    assert read(tmp_path, HEADING, *lines).frame["time"].nunique() == 1
+
+
+def test_one_broken_file_of_a_folder_is_named(tmp_path: Path) -> None:
+    read(tmp_path, HEADING, f"r1,complaint,1,{TIME}", name="a.csv")
+    (tmp_path / "b.csv").write_text(f"{HEADING}\nr2,complaint,1")  # somebody is writing it
+    with pytest.raises(
+        OutcomesUnreadableError, match=r"b\.csv, line 2: 3 values, 4 in the heading"
+    ):
+        load_outcomes(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -106,6 +121,13 @@ def test_compressed_files_parquet_and_folders_are_read_alike(tmp_path: Path) -> 
         ([HEADING, f",a,1,{TIME}"], "line 2, column request_id: neither a request id nor a unit"),
         ([HEADING, f"r1,,1,{TIME}"], "line 2, column metric: no name of a metric"),
         ([HEADING, "r1,a,1,yesterday"], "line 2, column occurred_at: 'yesterday': expected a time"),
+        ([HEADING, "r1,a,1,9999-12-31"], "line 2, column occurred_at: '9999-12-31': expected a t"),
+        ([HEADING, "r1,a,1,1772452800"], "column occurred_at: '1772452800': expected a time"),
+        ([HEADING, "r1,a,1e300,"], "line 2, column value: '1e300': expected a number"),
+        (
+            [HEADING, "r1,a\x1b[31m,1,"],
+            r"line 2, column metric: 'a\x1b[31m': a name has no control",
+        ),
         ([HEADING, f"r1,a,1,{TIME}", "r2,a"], "line 3: 2 values, 4 in the heading"),
         (["request_id,metric,Metric", "r1,a,b"], "a column is there twice; found: request_id,"),
     ],

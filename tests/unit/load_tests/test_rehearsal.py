@@ -13,7 +13,7 @@ from flags.playbook.file import read_playbook
 from flags.playbook.model import DEFAULT_STEPS
 from load_tests.rehearsal import transactions
 from load_tests.rehearsal.__main__ import main
-from load_tests.rehearsal.downstream import Downstream, booked
+from load_tests.rehearsal.downstream import Downstream
 from load_tests.rehearsal.stage import Scenery
 from load_tests.rehearsal.timeline import Timeline
 from load_tests.rehearsal.transactions import Traffic, thinned
@@ -93,17 +93,6 @@ def answered(number: int, side: str, *, alarm: bool, status: int = 200) -> Reply
 def traffic_of(*, fraud: tuple[bool, ...], stopped: tuple[bool, ...]) -> Traffic:
     unused: Trained = None  # type: ignore[assignment]  # not asked for here
     return Traffic(({},) * len(fraud), fraud, stopped, (0.0,) * len(fraud), "made", unused)
-
-
-def test_books_tell_reviews_and_missed_fraud_by_what_was_answered(tmp_path: Path) -> None:
-    traffic = traffic_of(fraud=(True, True, False, False), stopped=(True,) * 4)
-    replies = [answered(n, "candidate", alarm=n in (0, 2)) for n in range(4)]
-    assert [list(booked(traffic, n, reply)) for n, reply in enumerate(replies)] == [
-        ["review"],
-        ["missed_fraud"],
-        ["review"],
-        [],
-    ]
 
 
 def test_shops_complain_of_what_v1_would_have_stopped_and_of_nothing_that_both_do(

@@ -318,7 +318,7 @@ class TestBadInput:
         assert "first, second; choose one with --flag, for example --flag first" in result.stderr
         chosen = run(tmp_path, "--flag", "second")
         assert chosen.exit_code == 0
-        assert "made for 2 flags by 2 workers" in " ".join(chosen.output.split())
+        assert "1 of 1 made by 1 worker" in " ".join(chosen.output.split())
 
     def test_another_flag_is_refused(self, tmp_path: Path) -> None:
         PairFile(tmp_path).pair()

@@ -96,11 +96,12 @@ COLUMNS = (
 def exported(line: str) -> Iterator[list[Any]]:
     """Yield the rows that the exporter makes of a line: every value is a text."""
     for resource in json.loads(line)["resourceSpans"]:
+        [service] = [worded(pair["value"]) for pair in resource["resource"]["attributes"]]
         for scope in resource["scopeSpans"]:
             for each in scope["spans"]:
                 held = {pair["key"]: worded(pair["value"]) for pair in each["attributes"]}
                 own = [int(each["startTimeUnixNano"]), each["traceId"], each["spanId"]]
-                rest = ["", "", "SPAN_KIND_INTERNAL", "fraud", {}, "0.1.0", 2_000_000, "Unset", ""]
+                rest = ["", "", "SPAN_KIND_INTERNAL", service, {}, "0.1.0", 2_000_000, "Unset", ""]
                 yield [*own, each["name"], scope["scope"]["name"], held, *rest]
 
 

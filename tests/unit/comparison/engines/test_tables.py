@@ -96,7 +96,8 @@ COLUMNS = (
 def exported(line: str) -> Iterator[list[Any]]:
     """Yield the rows that the exporter makes of a line: every value is a text."""
     for resource in json.loads(line)["resourceSpans"]:
-        [service] = [worded(pair["value"]) for pair in resource["resource"]["attributes"]]
+        about = {each["key"]: each["value"] for each in resource["resource"]["attributes"]}
+        service = worded(about[attributes.SERVICE_NAME])
         for scope in resource["scopeSpans"]:
             for each in scope["spans"]:
                 held = {pair["key"]: worded(pair["value"]) for pair in each["attributes"]}

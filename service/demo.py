@@ -21,7 +21,8 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from comparison.judgement.flag_pairs import FlagPairs, LabelsAndReferences, TimeWindow, take_evidence
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
 from comparison.outcomes import load_outcomes
 from comparison.pairs.reader import Pairs, read_pairs
 from comparison.report.html.page import render

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from comparison.engines.embedded import connect, shown
 from comparison.engines.tables import TablePairs, nanoseconds
-from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from comparison.labels import LabelFiles
 from flags.gate.evidence import Evidence

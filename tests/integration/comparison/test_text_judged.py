@@ -10,7 +10,8 @@ import pytest
 
 from comparison.counts.aggregate import aggregate
 from comparison.engines.tables import TablePairs
-from comparison.judgement.judge import FlagPairs, LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compaction import compact
 from flags import Text
 from flags.gate.checks.text import TextEvidence

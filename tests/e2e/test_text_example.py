@@ -40,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "store",
         FLAGS_FILE=str(folder / "flags.json"),
         PAIRS_DIR=str(folder / "pairs"),
+        CANDIDATE_TIMEOUT="60",  # none of these tests is about speed
+        SHADOW_TIMEOUT="60",
     )
     with (
         Serving(

@@ -31,7 +31,7 @@ from comparison.engines.grouping import (
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
 
-MOST_FLIPS: Final = 100
+MOST_FLIPS: Final = 50
 _USED: Final = {"scored": "boolean", "alarm": "boolean"}
 
 COMMON: Final = 0.5
@@ -324,7 +324,8 @@ def outside_counts(step: ir.Table, output: str) -> pd.DataFrame:
 def flips_of(step: ir.Table, output: str, place: int, labels: JoinedLabels | None) -> pd.DataFrame:
     """Return the pairs whose alarms differ, those with the largest difference of scores first.
 
-    Their labels are shown however young they are.
+    Of each direction, alarms of one side alone, there are at most MOST_FLIPS. Their labels are
+    shown however young they are.
     """
     sides = {
         f"{side}_{name}": _[f"{side}_{what}.{output}"]
@@ -336,7 +337,9 @@ def flips_of(step: ir.Table, output: str, place: int, labels: JoinedLabels | Non
     differ = differ.filter(_.primary_alarm != _.candidate_alarm)
     largest = differ.mutate(size=(_.primary_score - _.candidate_score).abs())
     order = (ibis.desc("size"), "time", "request_id")
-    found = framed(largest.order_by(*order).limit(MOST_FLIPS).drop("size"), FLIPS)
+    rank = ibis.row_number().over(group_by="primary_alarm", order_by=order)
+    kept = largest.mutate(rank=rank).filter(_.rank < MOST_FLIPS).order_by(*order)
+    found = framed(kept.drop("size", "rank", "primary_alarm"), FLIPS)
     if labels is None or found.empty:
         return found
     ids = found["request_id"].tolist()

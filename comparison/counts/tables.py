@@ -99,8 +99,9 @@ class OutputAggregates:
 
     The label of a pair that is too young is NA but in `coverage`.
 
-    `flips` are the rows (request_id, time, primary_score, candidate_score, label) of at most 100
-    pairs whose alarms differ, with the largest difference of scores, largest first.
+    `flips` are the rows (request_id, time, primary_score, candidate_score, candidate_alarm, label)
+    of pairs whose alarms differ, at most 50 with an alarm of the candidate alone and 50 with one of
+    the primary alone, those with the largest difference of scores, largest first.
     """
 
     name: str

@@ -66,6 +66,7 @@ FLIPS: Final[Dtypes] = {
     "time": TIME,
     "primary_score": "float64",
     "candidate_score": "float64",
+    "candidate_alarm": "boolean",
     "label": "boolean",
 }
 PAIRS: Final[Dtypes] = {

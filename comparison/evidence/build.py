@@ -228,11 +228,18 @@ def _named(tables: Iterable[tuple[Any, Paired]]) -> list[tuple[str | None, Paire
 
 
 def _flips(table: pd.DataFrame) -> tuple[Flip, ...]:
-    names = ("request_id", "time", "primary_score", "candidate_score", "label")
+    names = ("request_id", "time", "primary_score", "candidate_score", "label", "candidate_alarm")
     columns = (table[name].tolist() for name in names)
     return tuple(
-        Flip(str(request), _sure(time), primary, candidate, None if pd.isna(label) else bool(label))
-        for request, time, primary, candidate, label in zip(*columns, strict=True)
+        Flip(
+            str(request),
+            _sure(time),
+            primary,
+            candidate,
+            None if pd.isna(label) else bool(label),
+            bool(is_new),
+        )
+        for request, time, primary, candidate, label, is_new in zip(*columns, strict=True)
     )
 
 

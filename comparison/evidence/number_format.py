@@ -23,11 +23,16 @@ def percent(rate: float | None) -> str:
     return f"{points:.{digits}f} %"
 
 
+def between(low: str, high: str) -> str:
+    """Write an interval, the same everywhere: `1.31 to 1.41`; the unit is said once."""
+    return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
+
+
 def percent_interval(proportion: Proportion) -> str:
-    """Write the interval of a proportion in per cent: `9.66-10.49 %`."""
+    """Write the interval of a proportion in per cent: `9.66 to 10.49 %`."""
     if not proportion.total:
         return "-"
-    return f"{percent(proportion.low).removesuffix(' %')}-{percent(proportion.high)}"
+    return between(percent(proportion.low), percent(proportion.high))
 
 
 def times(ratio: Ratio) -> str:
@@ -36,13 +41,13 @@ def times(ratio: Ratio) -> str:
 
 
 def times_interval(ratio: Ratio) -> str:
-    """Write the interval of a ratio: `3.2-4.3`, or `above 1.20` if it has no end."""
+    """Write the interval of a ratio: `3.2 to 4.3`, or `above 1.20` if it has no end."""
     decimals = _ratio_decimals(ratio)
     if ratio.value is None:
         return "-"
     if math.isinf(ratio.high):
         return f"above {ratio.low:,.{decimals}f}"
-    return f"{ratio.low:,.{decimals}f}-{ratio.high:,.{decimals}f}"
+    return between(f"{ratio.low:,.{decimals}f}", f"{ratio.high:,.{decimals}f}")
 
 
 def _ratio_decimals(ratio: Ratio) -> int:

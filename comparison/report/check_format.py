@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.evidence.number_format import number, percent, ratio, signed, span
+from comparison.evidence.number_format import between, number, percent, ratio, signed, span
+from comparison.judgement.judgement import Judgement
+from comparison.report.check_limits import check_limits
+from flags.gate.evidence import Evidence
 from flags.gate.verdict import Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
@@ -57,6 +60,8 @@ _UNITS: Final[dict[str, Write]] = {
     "latency_p95": ratio,
     "latency_p99": ratio,
     "alarm_ratio": ratio,
+    "alarm_break": ratio,
+    "recent_alarm_ratio": ratio,
     "segment_alarm_ratio": ratio,
     "no_alarm_ratio": ratio,
     "alarm_overlap": percent,
@@ -92,6 +97,8 @@ _TITLES: Final = {
     "outcome_mixed": "units of both sides",
     "outcome_loss": "lost outcomes",
     "label_ratio": "positives by side",
+    "alarm_break": "break of the alarm ratio",
+    "recent_alarm_ratio": "alarm ratio of late",
     "capacity": "alarms a day",
     "sample_ratio_p": "sample ratio",
     "failure_rate": "failures, difference",
@@ -133,17 +140,23 @@ class WrittenCheck:
     sign: str
     figure: str
     interval: str
-    limit: str
+    advance: str
+    """The limit to go on."""
+    rollback: str
     n: str
     reason: str
     needless: bool
     """Whether going on does not depend on it."""
 
 
-def write_check(check: Check, *, named: bool) -> WrittenCheck:
-    """Return the cells of a check; `named` puts the output's name, where there are several."""
+def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> WrittenCheck:
+    """Return the cells of a check, with the output's name where there are several."""
+    window, named = evidence.window, evidence.compared > 1
+    age = window.until - window.begun
+    limits = check_limits(check, judgement.playbook, judgement.step, age)
     write = _UNITS.get(check.name, number)
     known = check.low is not None or check.high is not None
+    advance, rollback = ("-" if each is None else each.written(write) for each in limits)
     about = (check.output if named else None, check.segment, check.subject)
     return WrittenCheck(
         title=title(check.name),
@@ -151,17 +164,13 @@ def write_check(check: Check, *, named: bool) -> WrittenCheck:
         outcome=check.outcome.upper(),
         sign=SIGNS[check.outcome],
         figure=write(check.figure),
-        interval=_interval(write(check.low), write(check.high)) if known else "-",
-        limit=write(check.limit),
+        interval=between(write(check.low), write(check.high)) if known else "-",
+        advance=advance,
+        rollback=rollback,
         n=f"{check.n:,}",
         reason=check.reason,
         needless=not check.required,
     )
-
-
-def _interval(low: str, high: str) -> str:
-    """Join two bounds; the unit is said once."""
-    return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,30 @@
 
 from datetime import UTC, datetime
 
+from comparison.evidence.number_format import plural
 from flags.gate.next_step import NextStep
 
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
-def forecast(following: NextStep) -> str:
+
+def forecast(following: NextStep, now: datetime) -> str:
     """Say what the next step is, and when it is expected."""
-    when = f"not before {_moment(following.not_before)}"
-    if following.expected is not None:
-        when = f"expected {_moment(following.expected)}"
     approval = ", with approval" if following.approval else ""
-    return f"{following.name}{approval}, {when}"
+    step = f"{following.name}{approval}"
+    if following.expected is not None:
+        wait = about((following.expected - now).total_seconds())
+        return f"{step}, expected in {wait} ({_moment(following.expected)}) at the present rate"
+    if following.not_before > now:
+        return f"{step}, not before {_moment(following.not_before)}"
+    return f"{step}, once what is missing is there"
+
+
+def about(seconds: float) -> str:
+    """Write a span of time as one says it: `about 3 days`."""
+    for size, unit in _UNITS:
+        if seconds >= 1.5 * size or (seconds >= size and unit != "minute"):
+            return f"about {plural(round(seconds / size), unit)}"
+    return "a minute"
 
 
 def _moment(time: datetime) -> str:

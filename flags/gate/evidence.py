@@ -274,6 +274,8 @@ class Flip:
     candidate: float
     label: bool | None
     """What it turned out to be, if that is known."""
+    is_new: bool
+    """Whether the candidate alone raises the alarm; else the primary does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,7 +498,7 @@ class Output:
     segments: tuple[SegmentAlarms, ...]
     periods: tuple[Period, ...]
     flips: tuple[Flip, ...]
-    """Those with the largest difference of scores, at most 100, largest first."""
+    """Those with the largest difference of scores, at most 50 a direction, largest first."""
     distribution: Distribution | None
     quality: Quality | None
     calibration: Calibration | None

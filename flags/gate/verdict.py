@@ -1,6 +1,7 @@
 """The verdict on a step: its checks and the decision that follows from them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -53,6 +54,8 @@ class Check:
     """About how many more pairs (labels, for quality) decide it at the present rates."""
     subject: str | None = None
     """What it is about, by its name in the playbook, e.g. that of an outcome."""
+    since: datetime | None = None
+    """When what it shows began, as far as that can be told."""
 
 
 @dataclass(frozen=True, slots=True)

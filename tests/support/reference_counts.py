@@ -391,10 +391,11 @@ def _flips(decided: pd.DataFrame) -> pd.DataFrame:
     differ = decided.loc[decided["primary_alarm"] != decided["candidate_alarm"]].copy()
     differ["size"] = (differ["primary_score"] - differ["candidate_score"]).abs()
     largest = differ.sort_values(["size", "time", "request_id"], ascending=[False, True, True])
-    names = ["request_id", "time", "primary_score", "candidate_score", "label"]
+    names = ["request_id", "time", "primary_score", "candidate_score", "candidate_alarm", "label"]
     largest = largest.assign(label=largest["flip_label"])
-    found = largest.head(100)[names].reset_index(drop=True)
-    return found.astype({"request_id": "string", "label": "boolean"})
+    kept = largest.groupby("candidate_alarm", sort=False).head(50)
+    found = kept[names].reset_index(drop=True)
+    return found.astype({"request_id": "string", "label": "boolean", "candidate_alarm": "boolean"})
 
 
 def _pairs(pairs: pd.DataFrame, rollout: float | None) -> pd.DataFrame:

@@ -143,7 +143,9 @@ def _periods(alarms: tuple[Truths, Truths], hours: int) -> tuple[Period, ...]:
 def _flips(scores: Scores, alarms: tuple[Truths, Truths], labels: bool) -> tuple[Flip, ...]:
     rows = np.flatnonzero(alarms[0] != alarms[1])
     distance = np.abs(scores.primary - scores.candidate)[rows]
-    largest = rows[np.argsort(-distance, kind="stable")][:100]
+    ordered = rows[np.argsort(-distance, kind="stable")]
+    kept = [ordered[alarms[1][ordered] == is_new][:50] for is_new in (True, False)]
+    largest = ordered[np.isin(ordered, np.concatenate(kept))]
     return tuple(
         Flip(
             f"req-{row:08d}",
@@ -151,6 +153,7 @@ def _flips(scores: Scores, alarms: tuple[Truths, Truths], labels: bool) -> tuple
             float(scores.primary[row]),
             float(scores.candidate[row]),
             bool(scores.positive[row]) if labels and row % 3 else None,
+            is_new=bool(alarms[1][row]),
         )
         for row in largest
     )

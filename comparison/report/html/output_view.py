@@ -1,24 +1,22 @@
 """One output, prepared for the page: its charts, and the rows of its tables."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from comparison.evidence.number_format import decimals_for, fixed, number, percent
-from comparison.report.html.charts.alarms import (
-    Forest,
-    RatioLimits,
-    alarm_rates,
-    alarm_ratio,
-    forest,
-)
+from comparison.report.html.charts.alarms import Forest, alarm_rates, alarm_ratio, forest
 from comparison.report.html.charts.plot import Plot
 from comparison.report.html.charts.quality import reliability
+from comparison.report.html.charts.ratio_axis import RatioLimits
+from comparison.report.html.charts.rhythm import ratio_by_hour, ratio_by_week_day
 from comparison.report.html.charts.scores import score_distribution, scores_against_each_other
 from flags.gate.evidence import (
     Count,
     Distribution,
+    Flip,
     Interval,
     LabelledCell,
     Labelling,
@@ -27,7 +25,7 @@ from flags.gate.evidence import (
     Quality,
     SideQuality,
 )
-from flags.gate.sequences import RatioSequence
+from flags.gate.sequences import RatioSequence, ShareSequence
 
 SEGMENT_ROWS: Final = 24
 """Values of segments that are drawn, those with most alarms; the JSON has all of them."""
@@ -75,15 +73,41 @@ class CellRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Hold one part of a bar: its look, its name, how many, and its place from 0 to 100."""
+
+    look: str
+    name: str
+    count: int
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlipList:
+    """Hold pairs whose sides disagree in one direction; `total` counts all of them."""
+
+    title: str
+    total: int
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OutputView:
     """Hold an output with its charts; a chart without anything to draw is None."""
 
     anchor: str
     output: Output
     ratio: Interval | None
+    common: Interval | None
+    """Of the primary's alarms, the share that the candidate raises too."""
+    parts: tuple[Part, ...]
+    """The alarms of either side: lost, in common, new."""
     per_day: Mapping[str, str]
     rates: Plot | None
     cumulative: Plot | None
+    by_hour: Plot | None
+    by_week_day: Plot | None
     forest: Forest | None
     more_segments: int
     distribution: Plot | None
@@ -92,6 +116,7 @@ class OutputView:
     quantiles: tuple[Row, ...]
     quality_rows: tuple[Row, ...]
     cells: tuple[CellRow, ...]
+    flips: tuple[FlipList, ...]
     payload: str
 
     @classmethod
@@ -102,8 +127,12 @@ class OutputView:
         held: float,
         limits: RatioLimits | None,
         segment_limits: RatioLimits | None,
+        broken: datetime | None = None,
     ) -> "OutputView":
-        """Draw an output. `held` is in seconds; the limits are those of the alarm ratios."""
+        """Draw an output. `held` is in seconds; the limits are those of the alarm ratios.
+
+        `broken` is since when the ratio of alarms is another one.
+        """
         alarms, described = output.alarms, output.distribution
         shown = sorted(output.segments, key=lambda each: -_fired(each.alarms))[:SEGMENT_ROWS]
         shown.sort(
@@ -119,9 +148,17 @@ class OutputView:
             anchor=anchor,
             output=output,
             ratio=confidence_sequence(alarms) if alarms else None,
+            common=_common(alarms) if alarms and alarms.primary.count else None,
+            parts=_parts(alarms) if alarms else (),
             per_day=_per_day(alarms, held),
-            rates=alarm_rates(f"{anchor}-rates", output.periods),
-            cumulative=alarm_ratio(f"{anchor}-ratio", output.periods, confidence_sequence, limits),
+            rates=alarm_rates(f"{anchor}-rates", output.periods, broken),
+            cumulative=alarm_ratio(
+                f"{anchor}-ratio", output.periods, confidence_sequence, limits, broken
+            ),
+            by_hour=ratio_by_hour(f"{anchor}-hour", output.periods, confidence_sequence, limits),
+            by_week_day=ratio_by_week_day(
+                f"{anchor}-day", output.periods, confidence_sequence, limits
+            ),
             forest=forest(shown, alarms, confidence_sequence, segment_limits) if alarms else None,
             more_segments=len(output.segments) - len(shown),
             distribution=score_distribution(f"{anchor}-scores", described, output.thresholds)
@@ -134,6 +171,7 @@ class OutputView:
             quantiles=_quantiles(described) if described else (),
             quality_rows=_quality_rows(quality) if quality else (),
             cells=_cell_rows(output.labelling) if output.labelling else (),
+            flips=tuple(_flip_lists(output)),
             payload=_payload(output),
         )
 
@@ -143,6 +181,40 @@ def confidence_sequence(alarms: Paired) -> Interval:
     sequence = RatioSequence(alarms)
     low, high = sequence.interval(_ALPHA)
     return Interval(sequence.value, low, high)
+
+
+def _common(alarms: Paired) -> Interval:
+    """Put a confidence sequence of 95 % around the share of alarms in common."""
+    sequence = ShareSequence(Count(alarms.both, alarms.primary.count))
+    return Interval(sequence.value, *sequence.interval(_ALPHA))
+
+
+def _parts(alarms: Paired) -> tuple[Part, ...]:
+    """Cut a bar of the alarms of either side; a part that has any can be seen."""
+    counts = (
+        ("lost", "only primary (lost)", alarms.primary_only),
+        ("common", "in common", alarms.both),
+        ("new", "only candidate (new)", alarms.candidate_only),
+    )
+    widths = [max(count / (_fired(alarms) or 1), 0.006 if count else 0) for *_, count in counts]
+    scale = 100 / (sum(widths) or 1)
+    found, start = [], 0.0
+    for (look, name, count), width in zip(counts, widths, strict=True):
+        found.append(Part(look, name, count, round(start, 2), round(scale * width, 2)))
+        start += scale * width
+    return tuple(found)
+
+
+def _flip_lists(output: Output) -> Iterator[FlipList]:
+    """Part the flips by direction; a direction that has none is left out."""
+    counts = output.alarms or Paired(0, 0, 0, 0)
+    for title, is_new, total in (
+        ("New alarms: only the candidate", True, counts.candidate_only),
+        ("Lost alarms: only the primary", False, counts.primary_only),
+    ):
+        flips = tuple(flip for flip in output.flips if flip.is_new is is_new)
+        if flips:
+            yield FlipList(title, total, flips)
 
 
 def _fired(alarms: Paired) -> int:

@@ -68,11 +68,13 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
 
 
 def _print_checks(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    cells = new_table("Checks", "", "check", "figure", "interval", "limit", "n", left=2)
+    headings = ("check", "figure", "interval", "advance", "rollback", "n")
+    cells = new_table("Checks", "", *headings, left=2)
     for check in gravest_first(judgement.verdict.checks):
-        written = write_check(check, named=evidence.compared > 1)
+        written = write_check(check, judgement, evidence)
         name = f"{written.title} {written.about}".strip()
-        figures = written.figure, written.interval, written.limit, written.n
+        limits = written.advance, written.rollback
+        figures = written.figure, written.interval, *limits, written.n
         add_row(cells, _WORDS[check.outcome], name, *figures, style=_STYLES[check.outcome])
     print_table(cells, console)
     note(console, "?: inconclusive")
@@ -90,4 +92,4 @@ def _print_decision(evidence: Evidence, judgement: Judgement, console: Console) 
         note(console, f"and {plural(more, 'more reason')}; --json has all of them")
     following = next_step(evidence, verdict, judgement.playbook, judgement.step)
     if verdict.decision is Decision.HOLD and following is not None:
-        note(console, f"next: {forecast(following)}")
+        note(console, f"next: {forecast(following, evidence.window.until)}")

@@ -147,7 +147,8 @@ class AlarmHistory:
             outcome = Outcome.INCONCLUSIVE
             reason += ": but the same units flip hour after hour, so it may be a few of them"
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
-        return self._named(replace(check, low=low, high=high, confidence=1 - alpha))
+        begun = hours.time(found.begun)
+        return self._named(replace(check, low=low, high=high, confidence=1 - alpha, since=begun))
 
     def _named(self, check: Check) -> Check:
         required = self.required and check.outcome is not Outcome.PASS

@@ -122,7 +122,7 @@ def test_the_counts_are_those_of_a_million_pairs(counted: Aggregates) -> None:
     assert output.joint["label"].sum() > 1_000
     assert output.joint["label"].isna().any()
     assert len(output.segments["segment"].unique()) == 2
-    assert len(output.flips) == 100
+    assert output.flips["candidate_alarm"].value_counts().to_dict() == {True: 50, False: 50}
     assert set(counted.features["feature"]) == {"amount", "transactions_7d"}
     assert (
         counted.workers["n"].tolist()

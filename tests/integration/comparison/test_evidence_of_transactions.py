@@ -152,7 +152,7 @@ def test_the_evidence_has_the_figures_of_the_scores(
     assert 0.04 < difference.low < 0.09
     assert [each.value for each in output.segments] == ["0", "1"]
     assert sum(each.alarms.pairs for each in output.segments) == alarms.pairs
-    assert len(output.flips) == 100
+    assert [sum(each.is_new is new for each in output.flips) for new in (True, False)] == [50, 50]
     [amount] = flooded.drift
     assert amount.psi is not None
     assert amount.psi < 0.01

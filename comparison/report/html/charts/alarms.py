@@ -1,10 +1,11 @@
 """Charts of alarms: rates over time, the ratio, and the ratio by segment."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
 
+from comparison.report.html.charts.buckets import buckets, size_text
 from comparison.report.html.charts.plot import (
     BOTTOM,
     LEFT,
@@ -13,11 +14,22 @@ from comparison.report.html.charts.plot import (
     Key,
     Path,
     Plot,
+    Word,
     area,
     diamonds,
     discs,
     line,
     segment,
+)
+from comparison.report.html.charts.ratio_axis import (
+    LIMIT_KEYS,
+    Estimate,
+    RatioLimits,
+    limit_lines,
+    limit_values,
+    ratio_ends,
+    ratio_reach,
+    short_ratio,
 )
 from comparison.report.html.charts.scales import (
     Axis,
@@ -27,37 +39,19 @@ from comparison.report.html.charts.scales import (
     short,
     short_percent,
 )
+from flags.gate.blocks import total
 from flags.gate.evidence import Interval, Paired, Period, SegmentAlarms
 
-POINTS: Final = 28
-"""Periods that are drawn: neighbours are added up until there are no more."""
 
-WIDEST: Final = 20.0
-"""A ratio, or its inverse, beyond which an axis does not reach."""
+def alarm_rates(
+    name: str, periods: Sequence[Period], broken: datetime | None = None
+) -> Plot | None:
+    """Draw the alarm rate of each side, a point a bucket, and since when it is another one.
 
-
-_LIMIT_KEYS: Final = (
-    Key("limit advance", "advance within"),
-    Key("limit rollback", "roll back beyond"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class RatioLimits:
-    """Hold the limits of an alarm ratio, both at least 1: each holds for x and for 1/x."""
-
-    advance: float
-    rollback: float
-
-
-Estimate = Callable[[Paired], Interval]
-"""Puts an interval around the alarm ratio of a table."""
-
-
-def alarm_rates(name: str, periods: Sequence[Period]) -> Plot | None:
-    """Draw the alarm rate of each side, a point a period; None without periods."""
-    drawn = merged(periods)
-    if not drawn:
+    None for less than two buckets.
+    """
+    size, drawn = buckets(periods)
+    if len(drawn) < 2:
         return None
     x = TimeScale(drawn[0].start, drawn[-1].start, LEFT + 6, RIGHT - 6)
     rates = {
@@ -79,28 +73,38 @@ def alarm_rates(name: str, periods: Sequence[Period]) -> Plot | None:
             discs("dot primary", points["primary"], 2.2),
             diamonds("dot candidate", points["candidate"], 3),
         ]
-    total = _added(drawn)
+    together = total(each.alarms for each in drawn)
+    mark, word = _break(x, broken)
     return Plot(
         name=name,
         title="Alarm rate over time",
         description=(
-            f"Primary {_rate(total.primary.rate)} and candidate {_rate(total.candidate.rate)} "
-            f"over {len(drawn)} parts of the window."
+            f"Primary {_rate(together.primary.rate)} and candidate "
+            f"{_rate(together.candidate.rate)} over {len(drawn)} parts of the window."
+            + (f" Another ratio since {broken:%Y-%m-%d %H:%M} UTC." if broken else "")
         ),
         x_label="time (UTC)",
         y_label="alarms of pairs",
         x_ticks=x.ticks(),
         y_ticks=y.ticks(short_percent),
-        paths=tuple(paths),
+        paths=(*mark, *paths),
+        words=word,
         keys=(Key("primary disc", "primary"), Key("candidate diamond", "candidate")),
+        note=f"a point: {size_text(size)}",
     )
 
 
 def alarm_ratio(
-    name: str, periods: Sequence[Period], estimate: Estimate, limits: RatioLimits | None
+    name: str,
+    periods: Sequence[Period],
+    estimate: Estimate,
+    limits: RatioLimits | None,
+    broken: datetime | None = None,
 ) -> Plot | None:
     """Draw the ratio of all alarms so far, with its confidence sequence; None if never bounded."""
-    drawn = merged(periods)
+    _, drawn = buckets(periods)
+    if len(drawn) < 2:
+        return None
     seen: list[tuple[Period, Interval]] = []
     so_far = Paired(0, 0, 0, 0)
     for period in drawn:
@@ -112,8 +116,8 @@ def alarm_ratio(
     if not settled:
         return None
     last = settled[-1]
-    lowest, highest = _reach(
-        [*_ends(last), *_both_ways(limits), 1.0], [each.value for each in settled]
+    lowest, highest = ratio_reach(
+        [*ratio_ends(last), *limit_values(limits), 1.0], [each.value for each in settled]
     )
     x = TimeScale(drawn[0].start, drawn[-1].start, LEFT + 6, RIGHT - 6)
     y = Axis.logarithmic(lowest, highest, BOTTOM, TOP)
@@ -121,6 +125,7 @@ def alarm_ratio(
     upper = [(place, y(interval.high or highest)) for place, interval in at]
     lower = [(place, y(interval.low or lowest)) for place, interval in at]
     middle = [(place, y(interval.value or 1.0)) for place, interval in at]
+    mark, word = _break(x, broken)
     return Plot(
         name=name,
         title="Alarm ratio of all pairs so far",
@@ -135,7 +140,8 @@ def alarm_ratio(
         paths=(
             area("band", upper, lower),
             segment("unit", (LEFT, y(1.0)), (RIGHT, y(1.0))),
-            *(segment(look, (LEFT, y(each)), (RIGHT, y(each))) for look, each in _lines(limits)),
+            *limit_lines(y, limits),
+            *mark,
             line("candidate", middle),
             segment("whisker candidate", lower[-1], upper[-1]),
             diamonds("dot candidate", middle[-1:], 4),
@@ -144,8 +150,9 @@ def alarm_ratio(
             Key("candidate", "ratio"),
             Key("band", "confidence sequence"),
             Key("unit", "equal"),
-            *(_LIMIT_KEYS if limits else ()),
+            *(LIMIT_KEYS if limits else ()),
         ),
+        words=word,
         note="the band holds at every moment at once, however often one looks",
     )
 
@@ -185,16 +192,16 @@ def forest(
     estimates = [("", None, overall), *((s.segment, s.value, s.alarms) for s in segments)]
     ratios = [(*named, estimate(named[2])) for named in estimates]
     largest = max(finite(ratio.value for *_, ratio in ratios), default=1.0)
-    ends = [min(end, 2 * largest) for *_, ratio in ratios for end in _ends(ratio)]
-    lowest, highest = _reach(
-        [*ends, *_both_ways(limits), 1.0], [ratio.value for *_, ratio in ratios]
+    ends = [min(end, 2 * largest) for *_, ratio in ratios for end in ratio_ends(ratio)]
+    lowest, highest = ratio_reach(
+        [*ends, *limit_values(limits), 1.0], [ratio.value for *_, ratio in ratios]
     )
     x = Axis.logarithmic(lowest, highest, 0.0, 100.0)
     return Forest(
         rows=tuple(_row(*each, x) for each in ratios),
         ticks=x.ticks(short),
         unit=x(1.0),
-        limits=tuple((look, x(limit)) for look, limit in _lines(limits)),
+        limits=tuple((look, x(limit)) for look, limit in (limits.lines if limits else ())),
     )
 
 
@@ -214,39 +221,6 @@ def _row(segment: str, value: str | None, alarms: Paired, ratio: Interval, x: Ax
     )
 
 
-def merged(periods: Sequence[Period], at_most: int = POINTS) -> list[Period]:
-    """Add up neighbours, the same number each, until there are at most so many."""
-    size = max(1, -(-len(periods) // at_most))
-    groups = (periods[first : first + size] for first in range(0, len(periods), size))
-    return [Period(group[0].start, _added(group)) for group in groups]
-
-
-def short_ratio(value: float | None) -> str:
-    """Write a ratio with three digits; a half-open interval has no end."""
-    if value is None:
-        return "-"
-    return "∞" if math.isinf(value) else f"{value:.3g}"
-
-
-def _lines(limits: RatioLimits | None) -> list[tuple[str, float]]:
-    """Return the look and the ratio of each line."""
-    if limits is None:
-        return []
-    pairs = (("limit advance", limits.advance), ("limit rollback", limits.rollback))
-    return [(look, end) for look, limit in pairs for end in (limit, 1 / limit)]
-
-
-def _both_ways(limits: RatioLimits | None) -> list[float]:
-    return [ratio for _, ratio in _lines(limits)]
-
-
-def _added(periods: Sequence[Period]) -> Paired:
-    total = Paired(0, 0, 0, 0)
-    for period in periods:
-        total = _plus(total, period.alarms)
-    return total
-
-
 def _plus(one: Paired, other: Paired) -> Paired:
     return Paired(
         one.both + other.both,
@@ -256,17 +230,20 @@ def _plus(one: Paired, other: Paired) -> Paired:
     )
 
 
-def _ends(ratio: Interval) -> list[float]:
-    return [end for end in finite((ratio.low, ratio.high)) if end > 0]
-
-
-def _reach(wanted: Sequence[float], values: Sequence[float | None]) -> tuple[float, float]:
-    """Return ends of an axis of ratios that show what is wanted, and a bit more."""
-    shown = [each for each in (*wanted, *finite(values)) if each > 0]
-    lowest = max(min(shown), 1 / WIDEST)
-    highest = min(max(shown), WIDEST)
-    margin = max((highest / lowest) ** 0.08, 1.05)
-    return lowest / margin, highest * margin
+def _break(x: TimeScale, broken: datetime | None) -> tuple[tuple[Path, ...], tuple[Word, ...]]:
+    """Mark when the ratio became another one; nothing where that is not in the window."""
+    if broken is None or broken < x.first:
+        return (), ()
+    at = x(broken)
+    is_late = at > (LEFT + RIGHT) / 2
+    word = Word(
+        "break",
+        at - 4 if is_late else at + 4,
+        TOP + 10,
+        f"since {broken:%b %-d %H:%M}",
+        "end" if is_late else "start",
+    )
+    return (segment("break", (at, TOP), (at, BOTTOM)),), (word,)
 
 
 def _rate(rate: float | None) -> str:

@@ -223,16 +223,21 @@ def test_of_very_many_thresholds_the_most_frequent_are_edges(
     assert len(output.thresholds["candidate"]) == 7
 
 
-def test_flips_are_the_hundred_with_the_largest_difference(tmp_path: Path) -> None:
+def test_flips_are_the_fifty_of_each_direction_with_the_largest_difference(tmp_path: Path) -> None:
     file = PairFile(tmp_path)
     for number in range(150):
         file.pair(Scored(0.5 + number / 400), Scored(0.4))
+    for number in range(3):
+        file.pair(Scored(0.4), Scored(0.6 + number / 100))
     file.pair(Scored(0.9), failed("timeout"))
     [output] = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG).outputs
     flips = output.flips
-    assert len(flips) == 100
-    assert flips["request_id"].tolist() == [f"worker-1-request-{150 - n}" for n in range(100)]
-    assert output.alarms["n"].sum() == 150
+    lost, new = flips.loc[~flips["candidate_alarm"]], flips.loc[flips["candidate_alarm"]]
+    assert lost["request_id"].tolist() == [f"worker-1-request-{150 - n}" for n in range(50)]
+    assert new["request_id"].tolist() == [f"worker-1-request-{153 - n}" for n in range(3)]
+    sizes = (flips["primary_score"] - flips["candidate_score"]).abs()
+    assert sizes.is_monotonic_decreasing
+    assert output.alarms["n"].sum() == 153
 
 
 def test_pairs_of_one_flag_alone_can_be_counted(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_the_gravest_checks_come_first_with_figure_interval_limit_and_n() -> Non
     assert outcomes == sorted(outcomes, key=["FAIL", "?", "PASS"].index)
     assert rows[0].startswith("FAIL alarm ratio ")
     assert " to " in rows[0]
-    assert rows[0].endswith(" 1.75 60,000")
-    assert "PASS completeness 100 % - 99.90 % 60,000" in rows
+    assert rows[0].endswith(" 0.91 to 1.10 0.57 to 1.75 60,000")
+    assert "PASS completeness 100 % - 99.90 % - 60,000" in rows
 
 
 def test_quality_the_offer_and_the_notes_are_there() -> None:

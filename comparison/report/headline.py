@@ -1,0 +1,92 @@
+"""What a verdict means for somebody who reads no table: why, what next, since when."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from comparison.evidence.number_format import plural, span
+from comparison.judgement.judgement import Judgement
+from comparison.report.check_format import title
+from comparison.report.forecast import forecast
+from flags.gate.evidence import Evidence
+from flags.gate.next_step import next_step
+from flags.gate.verdict import Check, Decision, Outcome
+
+REASONS: Final = 3
+"""Reasons that are shown at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """Hold the words; `reasons` are the gravest, `more` the others."""
+
+    decision: Decision
+    consequence: str
+    reasons: tuple[str, ...]
+    more: tuple[str, ...]
+    following: tuple[str, ...]
+    """What happens next, and what is missing for it."""
+    since: tuple[str, ...]
+
+
+def headline(evidence: Evidence, judgement: Judgement) -> Headline:
+    """Return the words of a verdict."""
+    verdict = judgement.verdict
+    return Headline(
+        decision=verdict.decision,
+        consequence=judgement.consequence,
+        reasons=verdict.reasons[:REASONS],
+        more=verdict.reasons[REASONS:],
+        following=tuple(_following(evidence, judgement)),
+        since=tuple(_since(evidence, judgement)),
+    )
+
+
+def _following(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
+    verdict, playbook = judgement.verdict, judgement.playbook
+    if verdict.decision is Decision.ROLLBACK:
+        yield "the primary answers every request; what both sides would have said is kept"
+        yield f"once what failed is mended, begin again at {playbook.steps[0].name}"
+        return
+    if verdict.decision is Decision.ADVANCE:
+        after = playbook.after(judgement.step)
+        yield (
+            f"{after.name} is held for {span(after.hold.total_seconds())} at least, "
+            f"with {plural(after.min_pairs, 'pair')}"
+            if after
+            else "`bentoml migration retire` says what can be removed, in order"
+        )
+        return
+    if failed := [each for each in verdict.checks if each.outcome is Outcome.FAIL]:
+        yield f"to be mended: {_named(failed)}"
+    if missing := [
+        each for each in verdict.checks if each.required and each.outcome is Outcome.INCONCLUSIVE
+    ]:
+        pairs = max((each.needed or 0 for each in missing), default=0)
+        more = f" (about {pairs:,} more pairs or labels)" if pairs else ""
+        yield f"to be shown: {_named(missing)}{more}"
+    if following := next_step(evidence, verdict, playbook, judgement.step):
+        yield f"next: {forecast(following, evidence.window.until)}"
+
+
+def _since(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
+    window = evidence.window
+    yield f"{judgement.step.name} since {_moment(window.since)} ({span(window.age)})"
+    for check in judgement.verdict.checks:
+        if check.since is not None and check.outcome is not Outcome.PASS:
+            output = f" of {check.output}" if len(evidence.outputs) > 1 else ""
+            yield f"other alarms{output} since about {_moment(check.since)}"
+    if window.last is not None:
+        yield f"latest pair {_moment(window.last)}"
+
+
+def _named(checks: Iterable[Check]) -> str:
+    """Name checks once each, the gravest first, with how often."""
+    counts = Counter(title(check.name) for check in checks)
+    return "; ".join(name if n == 1 else f"{name} ({n})" for name, n in counts.items())
+
+
+def _moment(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,76 @@
+"""The axis of an alarm ratio: logarithmic, with the lines of its limits."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from comparison.report.html.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Path, segment
+from comparison.report.html.charts.scales import Axis, finite
+from flags.gate.evidence import Interval, Paired
+
+WIDEST: Final = 20.0
+"""A ratio, or its inverse, beyond which an axis does not reach."""
+
+LIMIT_KEYS: Final = (
+    Key("limit advance", "advance within"),
+    Key("limit rollback", "roll back beyond"),
+)
+
+Estimate = Callable[[Paired], Interval]
+"""Puts an interval around the alarm ratio of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatioLimits:
+    """Hold the limits of an alarm ratio, both at least 1: each holds for x and for 1/x."""
+
+    advance: float
+    rollback: float
+
+    @property
+    def lines(self) -> list[tuple[str, float]]:
+        """Return the look and the ratio of each line."""
+        pairs = (("limit advance", self.advance), ("limit rollback", self.rollback))
+        return [(look, end) for look, limit in pairs for end in (limit, 1 / limit)]
+
+
+def ratio_axis(ratios: Sequence[Interval], limits: RatioLimits | None) -> Axis:
+    """Return an upright axis that shows the values, and the limits; intervals may go on beyond."""
+    values = [each.value for each in ratios]
+    largest = max(finite(values), default=1.0)
+    ends = [min(end, 2 * largest) for each in ratios for end in ratio_ends(each)]
+    low, high = ratio_reach([*ends, *limit_values(limits), 1.0], values)
+    return Axis.logarithmic(low, high, BOTTOM, TOP)
+
+
+def limit_lines(y: Axis, limits: RatioLimits | None) -> list[Path]:
+    """Draw the limits across a chart."""
+    lines = limits.lines if limits else []
+    return [segment(look, (LEFT, y(each)), (RIGHT, y(each))) for look, each in lines]
+
+
+def limit_values(limits: RatioLimits | None) -> list[float]:
+    """Return the ratios at which a limit is."""
+    return [ratio for _, ratio in limits.lines] if limits else []
+
+
+def ratio_ends(ratio: Interval) -> list[float]:
+    """Return the ends of an interval that an axis can show."""
+    return [end for end in finite((ratio.low, ratio.high)) if end > 0]
+
+
+def ratio_reach(wanted: Sequence[float], values: Sequence[float | None]) -> tuple[float, float]:
+    """Return ends of an axis of ratios that show what is wanted, and a bit more."""
+    shown = [each for each in (*wanted, *finite(values)) if each > 0]
+    lowest = max(min(shown), 1 / WIDEST)
+    highest = min(max(shown), WIDEST)
+    margin = max((highest / lowest) ** 0.08, 1.05)
+    return lowest / margin, highest * margin
+
+
+def short_ratio(value: float | None) -> str:
+    """Write a ratio with three digits; a half-open interval has no end."""
+    if value is None:
+        return "-"
+    return "∞" if math.isinf(value) else f"{value:.3g}"

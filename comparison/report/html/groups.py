@@ -1,0 +1,182 @@
+"""The sections of the page in their order: the checks, what happened, each output, health."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from comparison.evidence.number_format import percent, plural
+from comparison.judgement.judgement import Judgement
+from comparison.judges.examples import TextExample
+from comparison.report.check_format import (
+    OutcomeCount,
+    WrittenCheck,
+    count_outcomes,
+    gravest_first,
+    write_check,
+)
+from comparison.report.html.charts.ratio_axis import RatioLimits
+from comparison.report.html.figures import BRIEF, ratio_interval, times
+from comparison.report.html.health_view import HealthView
+from comparison.report.html.operational_view import operational_views
+from comparison.report.html.output_sections import absent, output_sections
+from comparison.report.html.output_view import OutputView
+from comparison.report.html.sections import Group, Section
+from comparison.report.kinds.section import sections as kind_sections
+from comparison.report.outcome_summary import outcome_summaries
+from flags.gate.evidence import Evidence
+from flags.gate.verdict import Outcome
+
+CHECKS: Final = 7
+"""Checks that are shown at once, the gravest; the others are folded away."""
+
+_OUTCOMES: Final = 1
+"""Metrics of outcomes that are shown at once; of more, the others are folded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksView:
+    """Hold the checks, the gravest first; `most` of them are shown at once."""
+
+    checks: tuple[WrittenCheck, ...]
+    counts: tuple[OutcomeCount, ...]
+    most: int = CHECKS
+
+
+def output_views(evidence: Evidence, judgement: Judgement | None) -> list[OutputView]:
+    """Draw each output, with its limits and with the time of a break where a check found one."""
+    checks = judgement.verdict.checks if judgement else ()
+    broken = {
+        each.output: each.since for each in checks if each.since and each.outcome != Outcome.PASS
+    }
+    return [
+        OutputView.of(
+            output,
+            anchor=f"output-{position}",
+            held=evidence.window.age,
+            limits=_limits(judgement, output.name, "alarm_ratio"),
+            segment_limits=_limits(judgement, output.name, "segment_alarm_ratio"),
+            broken=broken.get(output.name),
+        )
+        for position, output in enumerate(evidence.outputs, start=1)
+    ]
+
+
+def groups(
+    evidence: Evidence,
+    judgement: Judgement | None,
+    outputs: Sequence[OutputView],
+    examples: Sequence[TextExample] = (),
+) -> Iterator[Group]:
+    """Yield the groups of sections that have something to show."""
+    first = tuple(_first(evidence, judgement))
+    if first:
+        yield Group("first", "", first)
+    outcomes = [
+        Section(f"outcome-{position}", f"Outcome: {each.name}", "outcome.html.j2", each)
+        for position, each in enumerate(outcome_summaries(evidence), start=1)
+    ]
+    if outcomes[:_OUTCOMES]:
+        yield Group("outcomes", "", tuple(outcomes[:_OUTCOMES]))
+    if rest := outcomes[_OUTCOMES:]:
+        names = ", ".join(each.view.name[:BRIEF] for each in rest)
+        title = f"{plural(len(rest), 'more outcome')}"
+        yield Group("more-outcomes", title, tuple(rest), names, is_folded=True, is_named=True)
+    yield from _outputs(evidence, outputs, _gravest(judgement))
+    if examples:
+        texts = Section("texts", "Texts that were judged", "texts.html.j2", examples)
+        yield Group("texts-judged", "", (texts,))
+    yield Group("last", "", tuple(_last(evidence, judgement, outputs)))
+
+
+def _first(evidence: Evidence, judgement: Judgement | None) -> Iterator[Section]:
+    if judgement:
+        checks = gravest_first(judgement.verdict.checks)
+        written = tuple(write_check(check, judgement, evidence) for check in checks)
+        yield Section(
+            "checks", "Checks", "checks.html.j2", ChecksView(written, count_outcomes(checks))
+        )
+    if evidence.operational:
+        views = operational_views(evidence)
+        yield Section("operational", "Operational alarms", "operational.html.j2", views)
+
+
+def _outputs(
+    evidence: Evidence, outputs: Sequence[OutputView], gravest: str | None
+) -> Iterator[Group]:
+    """Yield a group for each output; of several, one is open: that of the gravest check."""
+    found = {
+        view.output.name: Group(
+            view.anchor, view.output.name, tuple(output_sections(view)), _summary(view)
+        )
+        for view in outputs
+    }
+    for section, name in _of_kinds(evidence):
+        group = found.get(name) or Group(f"of-{section.anchor}", name, (), section.title)
+        found[name] = replace(group, sections=(*group.sections, section))
+    shown = [group for group in found.values() if group.sections]
+    several = len(shown) > 1
+    opened = gravest if gravest in found else next((each.title for each in shown), None)
+    for group in shown:
+        is_folded = several and group.title != opened
+        yield replace(group, is_folded=is_folded, is_named=several)
+
+
+def _of_kinds(evidence: Evidence) -> Iterator[tuple[Section, str]]:
+    """Yield the sections of what is no score, each with the name of its output."""
+    names = [each.name for each in evidence.answers]
+    names += [each.output or "texts" for each in evidence.preferences]
+    for position, (view, name) in enumerate(zip(kind_sections(evidence), names, strict=True), 1):
+        yield Section(f"kind-{position}", view.title, "kinds.html.j2", view), name
+
+
+def _summary(view: OutputView) -> str:
+    parts = []
+    if view.ratio and view.ratio.value is not None:
+        parts.append(f"alarm ratio {times(view.ratio.value)} ({ratio_interval(view.ratio)})")
+    if view.common:
+        parts.append(f"alarms in common {percent(view.common.value)}")
+    return ", ".join(parts)
+
+
+def _last(
+    evidence: Evidence, judgement: Judgement | None, outputs: Sequence[OutputView]
+) -> Iterator[Section]:
+    yield Section("health", "Health", "health.html.j2", HealthView.of(evidence.health))
+    if evidence.drift:
+        yield Section("drift", "Input drift", "drift.html.j2", evidence.drift)
+    yield Section("integrity", "Integrity and notes", "integrity.html.j2", evidence)
+    if missing := tuple(_absent(evidence, judgement, outputs)):
+        yield Section("absent", "Not on this page", "absent.html.j2", missing)
+
+
+def _absent(
+    evidence: Evidence, judgement: Judgement | None, outputs: Sequence[OutputView]
+) -> Iterator[str]:
+    """Say what is not shown, and what it would need."""
+    if not evidence.compared:
+        yield "Outputs: no output was recorded, so there is nothing to compare"
+    for view in outputs:
+        name = f"{view.output.name[:BRIEF]}: " if evidence.compared > 1 else ""
+        for each in absent(view):
+            yield f"{name}{each}"
+    if judgement and not evidence.operational:
+        yield "Operational alarms: the playbook names none"
+    if not evidence.outcomes:
+        yield "Outcomes: none were given or tracked; they are given with --outcomes"
+    if not evidence.drift:
+        yield "Input drift: no recorded feature has a training reference"
+
+
+def _gravest(judgement: Judgement | None) -> str | None:
+    """Name the output of the gravest check about one."""
+    checks = gravest_first(judgement.verdict.checks) if judgement else []
+    grave = (each.output for each in checks if each.outcome is not Outcome.PASS and each.output)
+    return next(grave, None)
+
+
+def _limits(judgement: Judgement | None, output: str, name: str) -> RatioLimits | None:
+    """Return the limits of a ratio at the step for an output."""
+    if judgement is None:
+        return None
+    gate = judgement.playbook.gate_of(judgement.step, output=output)
+    return RatioLimits(getattr(gate.advance, name), getattr(gate.rollback, name))

@@ -1,0 +1,122 @@
+"""What a verdict means in words: why, what next, since when; and the limits of its checks."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from comparison.evidence.number_format import ratio, signed
+from comparison.judgement.judgement import Judgement
+from comparison.report.check_limits import Limit, check_limits
+from comparison.report.forecast import about, forecast
+from comparison.report.headline import headline
+from flags.gate import decide
+from flags.gate.next_step import NextStep
+from flags.gate.verdict import Check, Decision, Outcome, Verdict
+from flags.playbook.model import Playbook
+from flags.playbook.outcomes import OutcomePlan
+from tests.support.simulated_evidence import FLAG, realistic
+
+PLAYBOOK = Playbook(flag=FLAG, outcomes={"sales": OutcomePlan(harm="down")})
+STEP = PLAYBOOK.steps_at(10)[0]
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def check(name: str, **changes: object) -> Check:
+    usual = Check(name, "o", None, Outcome.INCONCLUSIVE, 1.0, 0.9, 1.1, 1.1, 100, f"{name}: why")
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def judged(decision: Decision, *checks: Check) -> Judgement:
+    verdict = Verdict(decision, checks, tuple(each.reason for each in checks))
+    return Judgement(PLAYBOOK, STEP, verdict)
+
+
+def test_a_hold_says_what_is_to_be_mended_and_what_is_to_be_shown() -> None:
+    checks = (
+        check("capacity", outcome=Outcome.FAIL),
+        check("alarm_ratio", needed=12_000),
+        check("segment_alarm_ratio", segment="a=b"),
+        check("segment_alarm_ratio", segment="a=c"),
+        check("latency_p50", outcome=Outcome.PASS),
+    )
+    said = headline(realistic(2_000), judged(Decision.HOLD, *checks))
+    assert said.following[:2] == (
+        "to be mended: alarms a day",
+        "to be shown: alarm ratio; alarm ratio in segment (2) (about 12,000 more pairs or labels)",
+    )
+    assert said.following[2].startswith("next: ramp, 50 %, ")
+    assert (len(said.reasons), len(said.more)) == (3, 2)
+
+
+def test_since_when_names_the_step_and_the_break() -> None:
+    broken = check("alarm_break", outcome=Outcome.FAIL, since=NOW)
+    said = headline(realistic(2_000), judged(Decision.ROLLBACK, broken))
+    assert said.since[0].startswith("canary, 10 % since 2018-07-17 00:00 UTC")
+    assert said.since[1] == "other alarms since about 2026-11-30 00:00 UTC"
+    assert said.following[-1] == "once what failed is mended, begin again at shadow, 0 %"
+
+
+def test_an_advance_says_how_long_the_next_step_is_held() -> None:
+    said = headline(realistic(2_000), judged(Decision.ADVANCE))
+    assert said.following == ("ramp, 50 % is held for 2 d at least, with 10,000 pairs",)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(3, "about 3 days"), (1, "about 1 day"), (0.2, "about 5 hours"), (0.005, "about 7 minutes")],
+)
+def test_a_forecast_says_how_long_it_takes_as_one_says_it(days: float, said: str) -> None:
+    expected = NOW + days * DAY
+    following = NextStep("ramp, 50 %", 50, NOW, expected, approval=False)
+    assert said == about(days * 86_400)
+    assert forecast(following, NOW) == (
+        f"ramp, 50 %, expected in {said} ({expected:%Y-%m-%d %H:%M} UTC) at the present rate"
+    )
+
+
+def test_what_time_alone_does_not_bring_is_given_no_time() -> None:
+    following = NextStep("ramp, 50 %", 50, NOW, None, approval=True)
+    assert forecast(following, NOW) == ("ramp, 50 %, with approval, once what is missing is there")
+    later = replace(following, not_before=NOW + DAY)
+    assert forecast(later, NOW) == "ramp, 50 %, with approval, not before 2026-12-01 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "age", "advance", "rollback"),
+    [
+        ("alarm_ratio", {}, 0.5, Limit(1.1, True), Limit(3.0, True)),
+        ("alarm_ratio", {}, 3, Limit(1.1, True), Limit(1.75, True)),
+        ("alarm_ratio", {}, 9, Limit(1.1, True), Limit(1.25, True)),
+        ("latency_p99", {"output": None}, 9, Limit(2.0), Limit(4.0)),
+        ("recall_loss", {}, 9, Limit(-0.05), Limit(-0.1)),
+        ("failure_rate", {"output": None}, 0.5, Limit(0.002), Limit(0.05)),
+        ("completeness", {"limit": 0.999}, 9, Limit(0.999), None),
+        ("alarm_break", {"limit": 1.25}, 9, None, Limit(1.25, True)),
+        ("outcome_ratio", {"subject": "complaint"}, 9, Limit(1.1), Limit(1.25)),
+        ("outcome_ratio", {"subject": "sales"}, 9, Limit(1 / 1.1), Limit(0.8)),
+        ("operational_alarm", {"limit": None}, 9, None, None),
+    ],
+)
+def test_each_check_has_its_limits_to_advance_and_to_roll_back(
+    name: str, changes: dict[str, object], age: float, advance: Limit | None, rollback: Limit | None
+) -> None:
+    found = check_limits(check(name, **changes), PLAYBOOK, STEP, age * DAY)
+    assert found == (advance, rollback)
+
+
+def test_a_limit_that_holds_both_ways_is_written_as_a_range() -> None:
+    assert Limit(1.25, both_ways=True).written(ratio) == "0.80 to 1.25"
+    assert Limit(0.8, both_ways=True).written(ratio) == "0.80 to 1.25"
+    assert Limit(-0.05).written(signed) == "-0.0500"
+
+
+def test_the_limits_of_every_check_of_a_verdict_can_be_told() -> None:
+    verdict = decide(realistic(2_000), PLAYBOOK, STEP)
+    for each in verdict.checks:
+        advance, rollback = check_limits(each, PLAYBOOK, STEP, 9 * DAY)
+        if each.rolls_back and each.subject is None:
+            assert rollback is not None, each.name
+        if each.limit is not None and each.name != "alarm_break":
+            assert advance is not None, each.name

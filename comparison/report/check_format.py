@@ -147,6 +147,8 @@ class WrittenCheck:
     reason: str
     needless: bool
     """Whether going on does not depend on it."""
+    pass_note: str
+    """Why it passes, where that is not by its limit: a latency may be fast enough by itself."""
 
 
 def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> WrittenCheck:
@@ -170,6 +172,16 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
         n=f"{check.n:,}",
         reason=check.reason,
         needless=not check.required,
+        pass_note=" (fast enough)" if _is_fast_enough(check) else "",
+    )
+
+
+def _is_fast_enough(check: Check) -> bool:
+    """Say whether a latency passes by `fast_enough`: then no ratio has been decided."""
+    return (
+        check.name.startswith("latency_")
+        and check.outcome is Outcome.PASS
+        and check.confidence is None
     )
 
 

@@ -37,10 +37,9 @@ class Wording:
         return self.what.format(figure=self.number(value) + self.unit)
 
     def interval(self, low: float, high: float, confidence: float, n: int) -> str:
-        """Write `95 % CI 1.91-2.15, n=48,211`."""
-        bounds = [self.number(low), self.number(high)]
-        between = " to " if any(each.startswith(("-", "+")) for each in bounds) else "-"
-        return f"{_percent(confidence)} CI {between.join(bounds)}, {self.counted}={n:,}"
+        """Write `95 % CI 1.91 to 2.15, n=48,211`."""
+        bounds = f"{self.number(low)} to {self.number(high)}"
+        return f"{_percent(confidence)} CI {bounds}, {self.counted}={n:,}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from comparison.evidence.number_format import percent, ratio
+from comparison.evidence.number_format import between, percent, ratio
 from comparison.report.outcome_summary import OutcomeSummary, outcome_summaries
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
 from flags.gate.evidence import Evidence
@@ -26,8 +26,8 @@ def _print(summary: OutcomeSummary, console: Console) -> None:
         print_table(table, console)
     for each in summary.ratios:
         found = each.interval
-        bounds = f"95 % sure {ratio(found.low)} to {ratio(found.high)}"
-        said = "nothing happened" if found.value is None else f"{ratio(found.value)}x, {bounds}"
+        bounds = between(ratio(found.low), ratio(found.high))
+        said = "nothing happened" if found.value is None else f"{ratio(found.value)}x ({bounds})"
         note(console, f"{summary.name} {each.name}: {said}")
     for age in summary.novelty:
         times = ratio(age.candidate / age.primary) if age.primary else "-"

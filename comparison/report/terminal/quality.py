@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from comparison.evidence.number_format import number, p_value, percent, signed
+from comparison.evidence.number_format import between, number, p_value, percent, signed
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
 from flags.gate.evidence import Count, Labelling, Output, Quality
 from flags.gate.selection import cells_of, said
@@ -32,7 +32,7 @@ def _print_quality(name: str, quality: Quality, console: Console) -> None:
     note(
         console,
         f"{quality.labelled:,} labelled, {quality.positives:,} positive; average precision "
-        f"{signed(gap.value)} (95 % CI {signed(gap.low)} to {signed(gap.high)}), McNemar mid-p "
+        f"{signed(gap.value)} ({between(signed(gap.low), signed(gap.high))}), McNemar mid-p "
         f"{p_value(quality.mcnemar_mid_p)}",
     )
 
@@ -56,7 +56,8 @@ def _print_offer(output: Output, console: Console) -> None:
     note(
         console,
         f"{output.name}: the candidate's threshold {number(offer.threshold)} "
-        f"({number(offer.low)}-{number(offer.high)}) keeps the primary's number of alarms{known}",
+        f"({between(number(offer.low), number(offer.high))}) keeps the primary's number of "
+        f"alarms{known}",
     )
 
 

@@ -1,7 +1,9 @@
 """A summary and its conclusion as tables for a terminal of 80 columns or more."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from rich.console import Console
@@ -23,6 +25,7 @@ from comparison.evidence.number_format import (
 )
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Worker
+from comparison.report.terminal.excerpt import Section, print_sections
 from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
@@ -31,7 +34,7 @@ from comparison.summary.conclusion import Conclusion
 from comparison.summary.figures import OutputFigures, Summary
 from flags.gate.evidence import Evidence
 
-SEGMENT_ROWS: Final = 12
+SEGMENT_ROWS: Final = 6
 """Values of a segment that are printed; --json has all of them."""
 
 
@@ -47,27 +50,87 @@ def print_summary(
 
     `now` tells workers that run from those that are gone without an end.
     """
-    _print_header(summary, console, now)
-    _print_traffic(summary, console)
-    _print_sides(summary, console)
-    for output in summary.outputs:
-        _print_output(output, console)
+    outputs = list(_output_sections(summary))
+    sections: list[Section] = [
+        partial(_print_header, summary, now=now),
+        partial(_print_traffic, summary),
+        partial(_print_sides, summary),
+        *outputs,
+        *([partial(_print_labelled, evidence)] if evidence else []),
+        partial(_print_conclusion, conclusion),
+    ]
+    print_sections(console, sections, favoured=outputs[0])
+
+
+def _output_sections(summary: Summary) -> Iterator[Section]:
+    """Yield the sections of the one output, or one that has a line for each of several."""
+    if len(summary.outputs) != 1:
+        yield partial(_print_overview, summary)
+        return
+    output = summary.outputs[0]
+    if output.alarms:
+        yield partial(_print_alarms, output, output.alarms)
+    yield partial(_print_scores, output)
+    yield from _segment_sections(output)
+
+
+def _print_labelled(evidence: Evidence, console: Console) -> None:
+    for described in evidence.outputs:
+        print_quality(described, console)
+    print_kinds(evidence, console)
+    print_outcomes(evidence, console)
+
+
+def _print_overview(summary: Summary, console: Console) -> None:
+    """Print a line for each of several outputs, those with the farthest ratio first."""
+    decided = [output for output in summary.outputs if output.alarms]
+    if decided:
+        headings = ("output", "primary", "candidate", "ratio", "interval", "agree")
+        table = new_table("Alarms of each output", *headings)
+        for output in sorted(decided, key=_distance):
+            add_row(table, output.output, *_alarm_cells(output.alarms))
+        print_table(table, console)
     if summary.agreement:
         note(
             console,
             f"all {len(summary.outputs)} outputs: the same decisions in "
             f"{percent(summary.agreement.rate)} of {summary.agreement.total:,} pairs "
-            f"(95 % CI {percent_interval(summary.agreement)})",
+            f"({percent_interval(summary.agreement)})",
         )
-    for described in evidence.outputs if evidence else ():
-        print_quality(described, console)
-    if evidence:
-        print_kinds(evidence, console)
-        print_outcomes(evidence, console)
-    _print_conclusion(conclusion, console)
+    others = [output for output in summary.outputs if not output.alarms]
+    if others:
+        _print_medians(others, console)
 
 
-def _print_header(summary: Summary, console: Console, now: datetime) -> None:
+def _alarm_cells(alarms: Alarms | None) -> tuple[str, ...]:
+    if alarms is None:
+        return ()
+    return (
+        percent(alarms.primary.rate),
+        percent(alarms.candidate.rate),
+        times(alarms.ratio),
+        times_interval(alarms.ratio),
+        percent(alarms.agreement.rate),
+    )
+
+
+def _print_medians(outputs: Sequence[OutputFigures], console: Console) -> None:
+    headings = ("output", "primary", "candidate", "|difference|")
+    table = new_table("Medians of each output without a threshold", *headings)
+    for output in outputs:
+        primary, candidate = (output.scores[side][0.5] for side in ("primary", "candidate"))
+        values = (primary, candidate, output.differences[0.5])
+        decimals = decimals_for(values)
+        add_row(table, output.output, *(fixed(value, decimals) for value in values))
+    print_table(table, console)
+
+
+def _distance(output: OutputFigures) -> float:
+    value = output.alarms.ratio.value if output.alarms else None
+    return -abs(math.log(value)) if value and math.isfinite(value) else -math.inf
+
+
+def _print_header(summary: Summary, console: Console, *, now: datetime) -> None:
     console.print(Text(f"{printable(summary.flag)}: candidate against primary", style="bold"))
     rows = [
         ("pairs", f"{summary.pairs:,}, {_completeness(summary, now)}"),
@@ -79,6 +142,7 @@ def _print_header(summary: Summary, console: Console, now: datetime) -> None:
         for side in (summary.primary, summary.candidate)
         if side.models
     ]
+    rows.append(("intervals", "of 95 % unless a level is named"))
     if aside := _set_aside(summary):
         rows.append(("set aside", aside))
     print_pairs(console, rows)
@@ -127,7 +191,7 @@ def _listed(counts: dict[str, int], limit: int = 4) -> str:
 
 def _print_traffic(summary: Summary, console: Console) -> None:
     traffic = summary.traffic
-    table = new_table("Who answered", "flag at", "pairs", "active", "share", "95 % CI", "served")
+    table = new_table("Who answered", "flag at", "pairs", "active", "share", "interval", "served")
     for share in traffic.by_rollout:
         at = "unknown" if share.rollout is None else f"{share.rollout:g} %"
         add_row(table, at, *_share_cells(share.active, share.served))
@@ -155,7 +219,9 @@ def _print_sides(summary: Summary, console: Console) -> None:
     sides = (summary.primary, summary.candidate)
     table = new_table("How each side fared", "", "primary", "", "candidate", "")
     for status in summary.primary.statuses:
-        cells = (side.statuses[status] for side in sides)
+        cells = [side.statuses[status] for side in sides]
+        if not any(cell.count for cell in cells):
+            continue
         add_row(
             table,
             status,
@@ -173,19 +239,16 @@ def _print_sides(summary: Summary, console: Console) -> None:
     note(console, f"both sides ok, compared below: {summary.paired:,} pairs{left_out}")
 
 
-def _print_output(output: OutputFigures, console: Console) -> None:
-    if output.alarms:
-        _print_alarms(output, output.alarms, console)
-    _print_scores(output, console)
+def _segment_sections(output: OutputFigures) -> Iterator[Section]:
     segments: dict[str, list[SegmentTable]] = {}
     for segment in output.segments:
         segments.setdefault(segment.segment, []).append(segment)
     for name, values in segments.items():
-        _print_segments(f"Alarms by {name}: {output.output}", values, console)
+        yield partial(_print_segments, f"Alarms by {name}: {output.output}", values)
 
 
 def _print_alarms(output: OutputFigures, alarms: Alarms, console: Console) -> None:
-    table = new_table(f"Alarms: {output.output}", "", "threshold", "alarms", "rate", "95 % CI")
+    table = new_table(f"Alarms: {output.output}", "", "threshold", "alarms", "rate", "interval")
     for side, fired in (("primary", alarms.primary), ("candidate", alarms.candidate)):
         thresholds = values_or_range(output.thresholds[side], most=3)
         add_row(
@@ -206,10 +269,12 @@ def _print_alarms(output: OutputFigures, alarms: Alarms, console: Console) -> No
     ):
         add_row(matrix, name, f"{alarm:,}", f"{none:,}", f"{alarm + none:,}")
     print_table(matrix, console)
-    paired = new_table("", f"n={flips.pairs:,}", "paired", "95 % CI")
-    add_row(paired, "alarm ratio", times(alarms.ratio), times_interval(alarms.ratio))
-    add_row(paired, "agreement", percent(alarms.agreement.rate), percent_interval(alarms.agreement))
-    print_table(paired, console)
+    note(
+        console,
+        f"alarm ratio {times(alarms.ratio)} ({times_interval(alarms.ratio)}), agreement "
+        f"{percent(alarms.agreement.rate)} ({percent_interval(alarms.agreement)}), "
+        f"n={flips.pairs:,}",
+    )
     note(
         console,
         f"flips: {flips.candidate_only:,} to alarm, {flips.primary_only:,} to none, "
@@ -239,7 +304,7 @@ def _print_scores(output: OutputFigures, console: Console) -> None:
 
 
 def _print_segments(title: str, segments: Sequence[SegmentTable], console: Console) -> None:
-    table = new_table(title, "value", "pairs", "primary", "candidate", "ratio", "95 % CI")
+    table = new_table(title, "value", "pairs", "primary", "candidate", "ratio", "interval")
     for segment in segments[:SEGMENT_ROWS]:
         alarms = segment.alarms
         add_row(

@@ -1,5 +1,7 @@
 """A verdict with its checks for a terminal of 80 columns or more."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from rich.console import Console
@@ -8,18 +10,18 @@ from rich.text import Text
 from comparison.evidence.number_format import percent, plural, printable, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
-from comparison.report.forecast import forecast
+from comparison.report.headline import headline
+from comparison.report.terminal.excerpt import print_sections
 from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence
-from flags.gate.next_step import next_step
-from flags.gate.verdict import Decision, Outcome
+from flags.gate.verdict import Check, Decision, Outcome
 
-REASONS: Final = 8
-"""Reasons that are printed; --json has all of them."""
+_WIDE: Final = 100
+"""Columns from which there is room for what a figure rests on."""
 
 _WORDS: Final = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.INCONCLUSIVE: "?"}
 
@@ -34,17 +36,33 @@ _STYLES: Final = {
 
 
 def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    """Print everything, the verdict last, where the eye is when the prompt returns."""
-    _print_header(evidence, judgement, console)
-    _print_checks(evidence, judgement, console)
-    print_operational(evidence, console)
-    print_outcomes(evidence, console)
+    """Print it in LINES lines at most, the verdict last, where the eye is in the end."""
+    checks = partial(_print_checks, evidence, judgement)
+    print_sections(
+        console,
+        [
+            partial(_print_header, evidence, judgement),
+            checks,
+            partial(_print_passed, evidence, judgement),
+            partial(print_operational, evidence),
+            partial(print_outcomes, evidence),
+            partial(_print_qualities, evidence),
+            partial(print_kinds, evidence),
+            partial(_print_notes, evidence),
+            partial(_print_decision, evidence, judgement),
+        ],
+        favoured=checks,
+    )
+
+
+def _print_qualities(evidence: Evidence, console: Console) -> None:
     for output in evidence.outputs:
         print_quality(output, console)
-    print_kinds(evidence, console)
-    for said in evidence.notes:
+
+
+def _print_notes(evidence: Evidence, console: Console) -> None:
+    for said in dict.fromkeys(evidence.notes):
         note(console, said)
-    _print_decision(evidence, judgement, console)
 
 
 def _print_header(evidence: Evidence, judgement: Judgement, console: Console) -> None:
@@ -68,28 +86,65 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
 
 
 def _print_checks(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    headings = ("check", "figure", "interval", "advance", "rollback", "n")
-    cells = new_table("Checks", "", *headings, left=2)
-    for check in gravest_first(judgement.verdict.checks):
+    """Print what has failed or is open, and what has passed by an interval.
+
+    Where there are few columns, a limit x that holds for 1/x too is x alone, and n is left out.
+    """
+    headings = ("check", "figure", "interval", "advance", "rollback")
+    is_wide = console.width >= _WIDE
+    cells = new_table("Checks", "", *headings, *(["n"] if is_wide else []), left=2)
+    for checks in _alike(judgement.verdict.checks):
+        check = checks[0]
+        if _needs_no_row(check):
+            continue
         written = write_check(check, judgement, evidence)
-        name = f"{written.title} {written.about}".strip()
+        name = f"{written.title} {written.about}".strip() + _more(checks)
         limits = written.advance, written.rollback
-        figures = written.figure, written.interval, *limits, written.n
+        if not is_wide:
+            limits = limits[0].rpartition(" to ")[2], limits[1].rpartition(" to ")[2]
+        figures = (written.figure, written.interval, *limits, *([written.n] if is_wide else []))
         add_row(cells, _WORDS[check.outcome], name, *figures, style=_STYLES[check.outcome])
-    print_table(cells, console)
-    note(console, "?: inconclusive")
+    if cells.row_count:
+        print_table(cells, console)
+
+
+def _print_passed(evidence: Evidence, judgement: Judgement, console: Console) -> None:
+    """Name what has passed without chance in it, and say how to read the checks."""
+    names = []
+    for checks in _alike(judgement.verdict.checks):
+        if _needs_no_row(checks[0]):
+            written = write_check(checks[0], judgement, evidence)
+            names.append(f"{written.title}{written.pass_note}{_more(checks)}")
+    if names:
+        note(console, f"PASS: {', '.join(names)}")
+    note(console, "?: inconclusive; intervals are of 95 % unless a level is named")
+
+
+def _needs_no_row(check: Check) -> bool:
+    return check.outcome is Outcome.PASS and check.low is None
+
+
+def _more(checks: Sequence[Check]) -> str:
+    return f" and {len(checks) - 1:,} more" if len(checks) > 1 else ""
+
+
+def _alike(checks: Sequence[Check]) -> list[list[Check]]:
+    """Put checks of one kind and outcome together, such as those of all segments."""
+    found: dict[tuple[str, Outcome, bool], list[Check]] = {}
+    for check in gravest_first(checks):
+        has_interval = check.low is not None
+        found.setdefault((check.name, check.outcome, has_interval), []).append(check)
+    return list(found.values())
 
 
 def _print_decision(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    verdict = judgement.verdict
+    said = headline(evidence, judgement)
     console.print()
-    style = _STYLES[verdict.decision]
-    console.print(Text(f"{verdict.decision}: {judgement.consequence}", style=style))
-    for reason in verdict.reasons[:REASONS]:
+    style = _STYLES[said.decision]
+    console.print(Text(f"{said.decision}: {said.consequence}", style=style))
+    for reason in said.reasons:
         console.print(Text(f"- {printable(reason)}"))
-    more = len(verdict.reasons) - REASONS
-    if more > 0:
-        note(console, f"and {plural(more, 'more reason')}; --json has all of them")
-    following = next_step(evidence, verdict, judgement.playbook, judgement.step)
-    if verdict.decision is Decision.HOLD and following is not None:
-        note(console, f"next: {forecast(following, evidence.window.until)}")
+    if said.more:
+        note(console, f"and {plural(len(said.more), 'more reason')}; --json has all of them")
+    for each in said.following:
+        note(console, each)

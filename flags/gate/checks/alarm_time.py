@@ -183,7 +183,7 @@ class AlarmHistory:
         if now.value is None:
             return ""
         low, high = now.interval(alpha)
-        written = f"alarm rate {times(now.value)}x primary's ({times(low)}-{times(high)})"
+        written = f"alarm rate {times(now.value)}x primary's ({times(low)} to {times(high)})"
         usual = 1.0 if then.value is None else then.value
         if (low > limit and usual <= limit) or (high < 1 / limit and usual >= 1 / limit):
             return f"{written}, surely beyond the limit {times(limit)}x"
@@ -193,7 +193,7 @@ class AlarmHistory:
         if low > was_high or high < was_low:
             return (
                 f"{written}, surely another one than that of the same hours before, "
-                f"{times(then.value)}x ({times(was_low)}-{times(was_high)})"
+                f"{times(then.value)}x ({times(was_low)} to {times(was_high)})"
             )
         return ""
 

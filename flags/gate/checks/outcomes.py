@@ -147,7 +147,7 @@ def _falsified(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
     low, high = sequence.interval(FALSIFICATION)
     reason = (
         f"{times(sequence.value)}x the primary's where both sides decide alike "
-        f"({percent(1 - FALSIFICATION)} % CI {times(low)}-{times(high)}, events={events:,})"
+        f"({percent(1 - FALSIFICATION)} % CI {times(low)} to {times(high)}, events={events:,})"
     )
     if differs:
         reason += (

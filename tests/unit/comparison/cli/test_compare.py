@@ -45,21 +45,33 @@ def test_the_tables_hold_the_figures_and_the_last_words_the_meaning(tmp_path: Pa
     assert lines[1] == "pairs 1,000, complete 100 %: 1,000 of 1,000 made by 1 worker"
     assert lines[2] == "time 2025-11-23 06:40:00 to 2025-11-23 06:40:10 UTC"
     assert "primary fraud:1 (1,000)" in lines
-    assert "10 % 1,000 100 10.00 % 8.29-12.02 % 100" in lines
+    assert "10 % 1,000 100 10.00 % 8.29 to 12.02 % 100" in lines
     assert "error 0 0 % 5 0.50 %" in lines
     assert "p99 of ok 2.00 ms 2.00 ms" in lines
     assert "candidate errors: KeyError (5)" in lines
     assert "both sides ok, compared below: 995 pairs; left out: candidate error (5)" in lines
-    assert "candidate 0.5 330 33.17 % 30.31-36.15 %" in lines
+    assert "candidate 0.5 330 33.17 % 30.31 to 36.15 %" in lines
     assert "primary none 240 665 905" in lines
-    assert "alarm ratio 3.7 3.1-4.4" in lines
-    assert "agreement 75.88 % 73.12-78.43 %" in lines
+    assert "alarm ratio 3.7 (3.1 to 4.4), agreement 75.88 % (73.12 to 78.43 %), n=995" in " ".join(
+        lines
+    )
     assert "0.99 0.9000 0.9000 0.8000" in lines
-    assert "web 498 9.04 % 33.13 % 3.7 2.9-4.7" in lines
+    assert "web 498 9.04 % 33.13 % 3.7 2.9 to 4.7" in lines
     assert " ".join(lines[lines.index("What it means") + 1 :]) == (
         "the candidate would fire 3.7 times as often as the primary at the same threshold "
-        "(95 % CI 3.1-4.4, limit 1.10, n=995): HOLD until its threshold is calibrated"
+        "(95 % CI 3.1 to 4.4, limit 1.10, n=995): HOLD until its threshold is calibrated"
     )
+
+
+def test_any_number_of_outputs_fits_into_sixty_lines(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for number in range(6):
+        primary = {f"class_{n}": 0.1 * (number + n % 3) for n in range(30)}
+        file.pair(Scored(primary), Scored({name: 0.9 - score for name, score in primary.items()}))
+    lines = run(tmp_path).output.splitlines()
+    assert len(lines) == 60
+    assert "What it means" in lines
+    assert "Alarms of each output" in lines
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -97,7 +109,7 @@ def test_classes_are_printed_with_how_often_the_sides_agree(tmp_path: Path) -> N
 
     words = " ".join(run(tmp_path).output.split())
 
-    assert "all 2 outputs: the same decisions in 90.00 % of 10 pairs (95 % CI" in words
+    assert "all 2 outputs: the same decisions in 90.00 % of 10 pairs (59.58 to 98.21 %)" in words
 
 
 def test_control_characters_from_the_data_never_reach_the_terminal(tmp_path: Path) -> None:
@@ -113,7 +125,7 @@ def test_a_segment_with_many_values_is_cut_in_print_and_whole_in_json(tmp_path: 
     for number in range(40):
         file.pair(segments={"shop": f"s{number}"})
 
-    assert "and 28 more values with fewer pairs" in run(tmp_path).output
+    assert "and 34 more values with fewer pairs" in run(tmp_path).output
     figures = json.loads(run(tmp_path, "--json", "-").output)
     assert len(figures["outputs"][0]["segments"]) == 40
 

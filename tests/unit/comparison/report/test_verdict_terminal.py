@@ -15,20 +15,32 @@ from flags.gate import decide
 from flags.gate.evidence import (
     AlarmPeriod,
     AlarmState,
+    Evidence,
     OperationalAlarm,
     OutcomeCell,
     OutcomeMetric,
 )
 from flags.playbook.model import Playbook
-from tests.support.simulated_evidence import FLAG, WINDOWS, realistic
+from tests.support.simulated_evidence import (
+    FLAG,
+    WINDOWS,
+    Scores,
+    durations,
+    evidence,
+    output,
+    realistic,
+)
 
 PLAYBOOK = Playbook(flag=FLAG)
 STEP = PLAYBOOK.steps_at(10)[0]
 
 
 def printed(name: str, columns: int = 80) -> str:
+    return printed_of(WINDOWS[name](), columns)
+
+
+def printed_of(found: Evidence, columns: int = 80) -> str:
     file = io.StringIO()
-    found = WINDOWS[name]()
     judgement = Judgement(PLAYBOOK, STEP, decide(found, PLAYBOOK, STEP))
     print_verdict(found, judgement, Console(file=file, width=columns, highlight=False))
     return file.getvalue()
@@ -61,7 +73,31 @@ def test_the_gravest_checks_come_first_with_figure_interval_limit_and_n() -> Non
     assert rows[0].startswith("FAIL alarm ratio ")
     assert " to " in rows[0]
     assert rows[0].endswith(" 0.91 to 1.10 0.57 to 1.75 60,000")
-    assert "PASS completeness 100 % - 99.90 % - 60,000" in rows
+    passed = next(line for line in lines if line.startswith("PASS: "))
+    assert "completeness" in passed
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_any_number_of_outputs_fits_into_sixty_lines(columns: int) -> None:
+    scores = Scores.fraud(2_000)
+    shops = {f"shop-{number}": ("x", "y", "z", None) for number in range(10)}
+    outputs = tuple(output(scores, name=f"class_{n}", segments=shops) for n in range(12))
+    notes = (*("the same was noticed",) * 50, *(f"this was noticed: {n}" for n in range(50)))
+    found = evidence(2_000, outputs, notes=notes)
+    text = printed_of(found, columns)
+    assert len(text.splitlines()) == 60
+    assert text.count("the same was noticed") == 1
+    assert "more lines: --html and --json have all" in text
+    verdict = decide(found, PLAYBOOK, STEP)
+    assert f"{verdict.decision}: " in text
+
+
+def test_a_latency_that_is_fast_enough_by_itself_says_so() -> None:
+    fast = {side: durations(2_000, 0.0004) for side in ("primary", "candidate")}
+    window = realistic(2_000)
+    quick = replace(window, health=replace(window.health, durations=fast))
+    assert "latency p50 (fast enough)" in words(printed_of(quick))
+    assert "(fast enough)" not in printed_of(window)
 
 
 def test_quality_the_offer_and_the_notes_are_there() -> None:
@@ -76,8 +112,8 @@ def test_quality_the_offer_and_the_notes_are_there() -> None:
 def test_many_reasons_are_cut_and_counted() -> None:
     found = WINDOWS["no pairs"]()
     reasons = decide(found, PLAYBOOK, STEP).reasons
-    assert len(reasons) > 8
-    assert f"and {len(reasons) - 8} more reason" in printed("no pairs")
+    assert len(reasons) > 3
+    assert f"and {len(reasons) - 3} more reason" in printed("no pairs")
 
 
 def test_the_time_line_of_an_alarm_shows_the_gravest_state_of_each_part() -> None:
@@ -123,6 +159,6 @@ def test_an_outcome_is_printed_with_both_arms_and_its_ratios() -> None:
     text = words(file.getvalue())
     assert "primary 1,000 100 (10.00 %) 20 20 (100 %)" in text
     assert "candidate 1,000 120 (12.00 %) 40 40 (100 %)" in text
-    assert "complaint by flips: 1.20x, 95 % sure" in text
+    assert "complaint by flips: 1.20x (" in text
     assert "complaint: 7 requests too young" in text
     assert "returns: refused: because" in text

@@ -393,7 +393,7 @@ class TestConclusion:
 
         assert reason == (
             "the candidate would fire 3.7 times as often as the primary at the same threshold "
-            "(95 % CI 3.1-4.4, limit 1.10, n=1,000): HOLD until its threshold is calibrated"
+            "(95 % CI 3.1 to 4.4, limit 1.10, n=1,000): HOLD until its threshold is calibrated"
         )
 
     def test_a_candidate_that_hardly_fires_is_held_too(self, file: PairFile) -> None:
@@ -460,7 +460,9 @@ class TestConclusion:
 
         [reason] = conclusion_of(file).reasons
 
-        assert reason.startswith("the candidate fails on 9.09 % of its calls (95 % CI 7.13-11.53 %")
+        assert reason.startswith(
+            "the candidate fails on 9.09 % of its calls (95 % CI 7.13 to 11.53 %"
+        )
         assert reason.endswith("n=660): HOLD until it answers")
 
     def test_scores_that_are_never_numbers_leave_nothing_to_compare(self, file: PairFile) -> None:

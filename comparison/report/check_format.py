@@ -8,10 +8,14 @@ from comparison.evidence.number_format import between, number, percent, ratio, s
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import check_limits
 from flags.gate.evidence import Evidence
+from flags.gate.limit_check import level
 from flags.gate.verdict import Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
 """So that no outcome is told by its colour alone."""
+
+USUAL_LEVEL: Final = 0.95
+"""Of an interval that names none."""
 
 _BY_GRAVITY: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
@@ -166,7 +170,7 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
         outcome=check.outcome.upper(),
         sign=SIGNS[check.outcome],
         figure=write(check.figure),
-        interval=between(write(check.low), write(check.high)) if known else "-",
+        interval=_interval(check, write) if known else "-",
         advance=advance,
         rollback=rollback,
         n=f"{check.n:,}",
@@ -174,6 +178,14 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
         needless=not check.required,
         pass_note=" (fast enough)" if _is_fast_enough(check) else "",
     )
+
+
+def _interval(check: Check, write: Write) -> str:
+    """Write the bounds, and the level where it is another one than that of all others."""
+    bounds = between(write(check.low), write(check.high))
+    if check.confidence is None or check.confidence == USUAL_LEVEL:
+        return bounds
+    return f"{bounds} ({level(check.confidence)})"
 
 
 def _is_fast_enough(check: Check) -> bool:

@@ -39,7 +39,7 @@ class Wording:
     def interval(self, low: float, high: float, confidence: float, n: int) -> str:
         """Write `95 % CI 1.91 to 2.15, n=48,211`."""
         bounds = f"{self.number(low)} to {self.number(high)}"
-        return f"{_percent(confidence)} CI {bounds}, {self.counted}={n:,}"
+        return f"{level(confidence)} CI {bounds}, {self.counted}={n:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ def decimal(value: float) -> str:
     return f"{value:+.3f}"
 
 
-def _percent(confidence: float) -> str:
+def level(confidence: float) -> str:
     """Write a confidence with the digits that it needs: 95 %, 99.25 %, 99.99963 %."""
     return f"{100 - float(f'{100 * (1 - confidence):.2g}'):.10g} %"
 

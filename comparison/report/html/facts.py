@@ -6,6 +6,7 @@ from functools import partial
 
 from comparison.evidence.number_format import percent, signed, span
 from comparison.judgement.judgement import Judgement
+from comparison.report.check_format import USUAL_LEVEL
 from comparison.report.html.figures import (
     BRIEF,
     percent_interval,
@@ -46,9 +47,10 @@ def facts(
 
 
 def _interval(judgement: Judgement | None, output: str, name: str, found: Interval) -> Interval:
-    """Return the interval of the check, so that the page says one thing; without one, `found`."""
+    """Return the interval of the check if it is of 95 %, so that the page says one thing."""
     for check in judgement.verdict.checks if judgement else ():
-        if (check.name, check.output, check.segment) == (name, output, None) and check.figure:
+        is_it = (check.name, check.output, check.segment) == (name, output, None)
+        if is_it and check.figure and check.confidence == USUAL_LEVEL:
             return Interval(check.figure, check.low, check.high)
     return found
 

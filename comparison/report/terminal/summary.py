@@ -59,7 +59,7 @@ def print_summary(
         *([partial(_print_labelled, evidence)] if evidence else []),
         partial(_print_conclusion, conclusion),
     ]
-    print_sections(console, sections, favoured=outputs[0])
+    print_sections(console, sections)
 
 
 def _output_sections(summary: Summary) -> Iterator[Section]:

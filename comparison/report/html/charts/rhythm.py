@@ -29,13 +29,14 @@ from flags.gate.evidence import Interval, Period
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
 
 
 def ratio_by_hour(
     name: str, periods: Sequence[Period], estimate: Estimate, limits: RatioLimits | None
 ) -> Plot | None:
     """Draw the ratio of each hour of the day; None for less than a day."""
-    if not periods or periods[-1].start - periods[0].start < _DAY:
+    if _span(periods) < _DAY:
         return None
     rows = [(hour, estimate(each.alarms)) for hour, each in by_hour_of_day(periods)]
     return _plot(
@@ -47,10 +48,15 @@ def ratio_by_week_day(
     name: str, periods: Sequence[Period], estimate: Estimate, limits: RatioLimits | None
 ) -> Plot | None:
     """Draw the ratio of each day of the week; None for less than a week."""
-    if not periods or periods[-1].start - periods[0].start < 7 * _DAY:
+    if _span(periods) < 7 * _DAY:
         return None
     rows = [(day, estimate(each.alarms)) for day, each in by_week_day(periods)]
     return _plot(name, "Alarm ratio by day of the week", rows, 7, 1, _DAYS.__getitem__, limits)
+
+
+def _span(periods: Sequence[Period]) -> timedelta:
+    """Return from when to when the hours are."""
+    return periods[-1].start - periods[0].start + _HOUR if periods else timedelta()
 
 
 def _plot(

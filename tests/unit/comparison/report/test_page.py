@@ -219,6 +219,7 @@ def test_each_chart_is_drawn_where_there_is_something_to_draw() -> None:
         "Alarm rate over time",
         "Alarm ratio of all pairs so far",
         "Alarm ratio by hour of the day",
+        "Alarm ratio by day of the week",
         "Scores of each side",
         "Scores against each other",
         "Reliability",

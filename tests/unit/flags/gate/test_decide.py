@@ -115,8 +115,8 @@ def test_between_both_limits_the_gate_holds_however_many_pairs_there_are() -> No
     found = verdict(at(CANARY_5, outputs=[output(alarms)]), CANARY_5)
     assert found.decision is Decision.HOLD
     assert found.reasons == (
-        "alarm rate 1.19x primary's, limit 1.10x (95 % CI 1.18 to 1.20, n=40,258,000): surely beyond "
-        "it, not yet beyond the rollback limit 1.25x",
+        "alarm rate 1.19x primary's, limit 1.10x (95 % CI 1.18 to 1.20, n=40,258,000): surely "
+        "beyond it, not yet beyond the rollback limit 1.25x",
     )
 
 
@@ -327,8 +327,8 @@ def test_a_check_that_more_pairs_will_not_decide_says_so() -> None:
 def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
     alarms = check(verdict(evidence(output(Paired(20, 5, 30, 4_945)))), "alarm_ratio")
     assert alarms.reason == (
-        "alarm rate 2.00x primary's, limit 1.10x (95 % CI 1.21 to 3.92, n=5,000): surely beyond it, "
-        "not yet beyond the rollback limit 1.25x, for which about 3,400 more pairs are needed"
+        "alarm rate 2.00x primary's, limit 1.10x (95 % CI 1.21 to 3.92, n=5,000): surely beyond "
+        "it, not yet beyond the rollback limit 1.25x, for which about 3,400 more pairs are needed"
     )
 
 

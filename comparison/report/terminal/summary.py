@@ -50,7 +50,8 @@ def print_summary(
 
     `now` tells workers that run from those that are gone without an end.
     """
-    outputs = list(_output_sections(summary))
+    scores = partial(_print_scores, summary.outputs[0]) if len(summary.outputs) == 1 else None
+    outputs = list(_output_sections(summary, scores))
     sections: list[Section] = [
         partial(_print_header, summary, now=now),
         partial(_print_traffic, summary),
@@ -59,18 +60,18 @@ def print_summary(
         *([partial(_print_labelled, evidence)] if evidence else []),
         partial(_print_conclusion, conclusion),
     ]
-    print_sections(console, sections)
+    print_sections(console, sections, expendable=scores)
 
 
-def _output_sections(summary: Summary) -> Iterator[Section]:
+def _output_sections(summary: Summary, scores: Section | None) -> Iterator[Section]:
     """Yield the sections of the one output, or one that has a line for each of several."""
-    if len(summary.outputs) != 1:
+    if scores is None:
         yield partial(_print_overview, summary)
         return
     output = summary.outputs[0]
     if output.alarms:
         yield partial(_print_alarms, output, output.alarms)
-    yield partial(_print_scores, output)
+    yield scores
     yield from _segment_sections(output)
 
 

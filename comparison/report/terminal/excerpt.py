@@ -20,17 +20,17 @@ def print_sections(
     console: Console,
     sections: Sequence[Section],
     most: int = LINES,
-    favoured: Section | None = None,
+    favoured: Sequence[Section] = (),
     expendable: Section | None = None,
 ) -> None:
     """Print sections in their order; the longest are cut until all fit, and say by how much.
 
-    One may be `favoured`: it is cut as if it had half of its lines; one `expendable`: as if it had
-    three times as many.
+    Some may be `favoured`: they are cut as if they had half of their lines; one `expendable`: as if
+    it had three times as many.
     """
     lines = [_lines(console, section) for section in sections]
     weights = [
-        0.5 if section is favoured else 3.0 if section is expendable else 1.0
+        0.5 if section in favoured else 3.0 if section is expendable else 1.0
         for section in sections
     ]
     kept = _kept([len(each) for each in lines], weights, most)

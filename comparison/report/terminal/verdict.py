@@ -38,6 +38,7 @@ _STYLES: Final = {
 def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) -> None:
     """Print it in LINES lines at most, the verdict last, where the eye is in the end."""
     checks = partial(_print_checks, evidence, judgement)
+    decision = partial(_print_decision, evidence, judgement)
     print_sections(
         console,
         [
@@ -49,9 +50,9 @@ def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) ->
             partial(_print_qualities, evidence),
             partial(print_kinds, evidence),
             partial(_print_notes, evidence),
-            partial(_print_decision, evidence, judgement),
+            decision,
         ],
-        favoured=checks,
+        favoured=(checks, decision),
     )
 
 

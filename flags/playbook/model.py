@@ -207,7 +207,7 @@ class RollbackLimits(Part):
     failure_rate_minutes: Share = Field(
         0.2,
         description="The same of all requests, whoever sent them, in most minutes since some "
-        "minute; within half an hour.",
+        "minute; within an hour.",
     )
     fallback_rate: Share = Field(
         0.03,
@@ -217,7 +217,7 @@ class RollbackLimits(Part):
     fallback_rate_now: Share = Field(0.1, description="The same at once.")
     latency_p50: Ratio = Field(3.0, description="Candidate's median duration by the primary's.")
     latency_p50_now: Ratio = Field(
-        5.0, description="The same in most minutes since some minute; within half an hour."
+        5.0, description="The same in most minutes since some minute; within an hour."
     )
     latency_p95: Ratio = Field(3.0, description="The same at the 95th percentile.")
     latency_p99: Ratio = Field(4.0, description="The same at the 99th percentile.")

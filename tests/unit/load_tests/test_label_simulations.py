@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from load_tests.gate_simulations.labels import SCENARIOS
-from load_tests.gate_simulations.scenario import Scenario
+from load_tests.gate_simulations.scenario import Kind, Scenario
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: f"{each.row}, {each.name}")
 def test_neither_a_false_advance_nor_a_false_rollback(scenario: Scenario) -> None:
-    random = np.random.default_rng(1)
-    assert sum(scenario.simulate(random, 2)) == 0
+    found = scenario.simulate(np.random.default_rng(1), 2)
+    assert max(found) <= (scenario.nominal or 0.0 if scenario.kind is Kind.DELAY else 0.0)

@@ -86,6 +86,8 @@ class KindWindow:
         A figure is cut at its bound on both sides; what is missing is left out. Of a unit the mean
         counts.
         """
+        if not figures:
+            return empty(LEVEL_COLUMNS)
         ways = {
             "request": rows,
             "block": _means(rows, figures, "who", "block"),

@@ -169,6 +169,7 @@ class TestJson:
             "left_out",
             "outputs",
             "agreement",
+            "classes",
             "conclusion",
         ]
         [output] = figures["outputs"]

@@ -337,9 +337,10 @@ def flips_of(step: ir.Table, output: str, place: int, labels: JoinedLabels | Non
     differ = differ.filter(_.primary_alarm != _.candidate_alarm)
     largest = differ.mutate(size=(_.primary_score - _.candidate_score).abs())
     order = (ibis.desc("size"), "time", "request_id")
-    rank = ibis.row_number().over(group_by="primary_alarm", order_by=order)
-    kept = largest.mutate(rank=rank).filter(_.rank < MOST_FLIPS).order_by(*order)
-    found = framed(kept.drop("size", "rank", "primary_alarm"), FLIPS)
+    # Polars knows no row numbers, and ranks no rows.
+    each = (largest.filter(alarm) for alarm in (_.primary_alarm, ~_.primary_alarm))
+    kept = ibis.union(*(some.order_by(*order).limit(MOST_FLIPS) for some in each))
+    found = framed(kept.order_by(*order).drop("size", "primary_alarm"), FLIPS)
     if labels is None or found.empty:
         return found
     ids = found["request_id"].tolist()

@@ -91,7 +91,10 @@ def _of(step: ir.Table, output: str) -> list[Any]:
 
 def _hit(rows: ir.Table, side: str) -> Any:
     """Say whether the label is among the likeliest classes, each of which is between bars."""
-    return rows[f"{side}_likely"].contains(ibis.literal("|") + rows.label + ibis.literal("|"))
+    likely = rows[f"{side}_likely"]
+    # Polars finds a column's text in no text, but in an array.
+    found = likely.split("|").contains(rows.label)
+    return ibis.ifelse(likely.notnull() & rows.label.notnull(), found, None)
 
 
 def _as_class(rows: ir.Table, output: str) -> Any:

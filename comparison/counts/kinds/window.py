@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import real, rounded, within
+from comparison.counts.bins import real, within
 from comparison.counts.labelled import JoinedLabels
+from comparison.counts.score_grid import rounded
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units import UnitVolume
 from comparison.engines.grouping import count_by, empty, fetched, stacked
@@ -103,7 +105,7 @@ class KindWindow:
             )
             for figure in figures:
                 counts = count_by(leveled.filter(_[figure].notnull()), level=_[figure])
-                found = fetched(counts, {"level": "int64"})
+                found = _rounded(fetched(counts, {"level": "int64"}))
                 tables.append(found.assign(figure=figure, counted=counted))
         return _typed(tables)
 
@@ -118,10 +120,16 @@ def _means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
 
 
 def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:
-    """Return a value as a whole number of `LEVELS` parts of its bound, rounded to `DIGITS` bits."""
+    """Return a value as a whole number of `LEVELS` parts of its bound."""
     share = within(value / real(bound), real(-1.0), real(1.0))
     parts = (share * real(float(LEVELS)) + real(0.5)).floor()  # engines differ in halves
-    return rounded(parts, DIGITS).cast("int64")
+    return parts.cast("int64")
+
+
+def _rounded(counts: pd.DataFrame) -> pd.DataFrame:
+    """Round levels to `DIGITS` bits: here, since it would make a statement longer than allowed."""
+    levels = rounded(counts["level"].to_numpy(dtype=np.float64), DIGITS).astype(np.int64)
+    return pd.DataFrame(counts.assign(level=levels).groupby("level", as_index=False)["n"].sum())
 
 
 def count_kinds(window: KindWindow) -> tuple[AnswerCounts, ...]:

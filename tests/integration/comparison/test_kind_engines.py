@@ -2,10 +2,12 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,29 +60,45 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     return load_labels(path)
 
 
-def in_polars(pairs: pd.DataFrame) -> TablePairs:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLabels(Labels):
+    """Labels in a table of the engine that holds the pairs: chdb takes none from elsewhere."""
+
+    held: ir.Table
+
+    def table(self) -> ir.Table:
+        return self.held.rename(label_request_id="request_id")
+
+
+def in_polars(pairs: pd.DataFrame, labels: Labels) -> tuple[TablePairs, Labels]:
     polars = pytest.importorskip("polars")
+    table = ibis.polars.connect().create_table("pairs", polars.from_pandas(pairs))
+    return TablePairs(table), labels
 
-    return TablePairs(ibis.polars.connect().create_table("pairs", polars.from_pandas(pairs)))
 
-
-def in_clickhouse(pairs: pd.DataFrame) -> TablePairs:
-    file = Path(tempfile.mkdtemp()) / "pairs.parquet"
-    pairs.to_parquet(file)
-    client = clickhouse()
-    client.command(
-        f"CREATE VIEW IF NOT EXISTS kinds AS SELECT * FROM file('{file}', Parquet)"  # noqa: S608
+def in_clickhouse(pairs: pd.DataFrame, labels: Labels) -> tuple[TablePairs, Labels]:
+    folder, client = Path(tempfile.mkdtemp()), clickhouse()
+    for name, frame in (("kinds", pairs), ("kind_labels", labels.frame)):
+        frame.to_parquet(folder / f"{name}.parquet")
+        file = f"file('{folder}/{name}.parquet', Parquet)"
+        client.command(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {file}")  # noqa: S608
+    connection = ibis.clickhouse.from_connection(client)
+    held = EngineLabels(
+        labels.name, labels.frame, refusals=labels.refusals, held=connection.table("kind_labels")
     )
-    return TablePairs(ibis.clickhouse.from_connection(client).table("kinds"))
+    return TablePairs(connection.table("kinds")), held
 
 
 @pytest.mark.parametrize("engine", [in_polars, pytest.param(in_clickhouse, marks=needs_clickhouse)])
 def test_engines_count_kinds_alike(
-    engine: Callable[[pd.DataFrame], TablePairs], pairs: pd.DataFrame, labels: Labels
+    engine: Callable[[pd.DataFrame, Labels], tuple[TablePairs, Labels]],
+    pairs: pd.DataFrame,
+    labels: Labels,
 ) -> None:
     expected = counts_of(aggregate(table_of(pairs), labels=labels))
     assert set(expected) == {"price", "species"}
-    found = counts_of(aggregate(engine(pairs), labels=labels))
+    source, held = engine(pairs, labels)
+    found = counts_of(aggregate(source, labels=held))
     assert found.keys() == expected.keys()
     for name, tables in expected.items():
         for table, held in tables.items():

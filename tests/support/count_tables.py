@@ -201,6 +201,7 @@ def _flips(
             "time": time[rows],
             "primary_score": scores[0][rows],
             "candidate_score": scores[1][rows],
+            "candidate_alarm": pd.array(scores[1][rows] >= 0.5, dtype="boolean"),
             "label": label,
         }
     )

@@ -116,13 +116,14 @@ def all_shipped(folder: Path) -> bool:
 KILLED = """
 import json, sys, time
 from pathlib import Path
-from tests.support.shipping_worker import Worker
+from tests.support.shipping_worker import Worker, all_shipped
 
-worker = Worker(Path(sys.argv[1]), sys.argv[2])
+folder = Path(sys.argv[1])
+worker = Worker(folder, sys.argv[2])
 for _ in range(100):
     worker.write(5)
     time.sleep(0.005)
-while worker.files.waiting or (not worker.account.retries and worker.account.shipped < 500):
+while worker.files.waiting or not (worker.account.retries or all_shipped(folder)):
     time.sleep(0.01)
 print(json.dumps(worker.written), flush=True)
 time.sleep(60)

@@ -23,6 +23,9 @@ from flags.gate.verdict import Check, Decision, Outcome
 _WIDE: Final = 100
 """Columns from which there is room for what a figure rests on."""
 
+REASONS: Final = 8
+"""Reasons that are printed; --json has all of them."""
+
 _WORDS: Final = {Outcome.PASS: "PASS", Outcome.FAIL: "FAIL", Outcome.INCONCLUSIVE: "?"}
 
 _STYLES: Final = {
@@ -143,9 +146,11 @@ def _print_decision(evidence: Evidence, judgement: Judgement, console: Console) 
     console.print()
     style = _STYLES[said.decision]
     console.print(Text(f"{said.decision}: {said.consequence}", style=style))
-    for reason in said.reasons:
+    reasons = (*said.reasons, *said.more)
+    for reason in reasons[:REASONS]:
         console.print(Text(f"- {printable(reason)}"))
-    if said.more:
-        note(console, f"and {plural(len(said.more), 'more reason')}; --json has all of them")
+    left = len(reasons) - REASONS
+    if left > 0:
+        note(console, f"and {plural(left, 'more reason')}; --json has all of them")
     for each in said.following:
         note(console, each)

@@ -47,7 +47,7 @@ dashboard: $(STAMP) ## Run a real Unleash server on this machine, without Docker
 
 TRANSACTIONS ?= $(firstword $(wildcard ../shared/data/transactions*.parquet))
 
-rehearsal: $(STAMP) $(BIN)/prometheus-alertmanager ## Play the whole migration against a real Unleash in fifteen minutes; its reports stay in .rehearsal.
+rehearsal: $(STAMP) $(BIN)/prometheus-alertmanager ## Play the whole migration against a real Unleash in ten minutes; its reports stay in .rehearsal.
 	@$(BIN)/python -m load_tests.rehearsal $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS))
 
 load: $(STAMP) ## Load the service for three minutes while its flag moves in a real Unleash.

@@ -32,7 +32,6 @@ from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
 
 MOST_FLIPS: Final = 50
-_USED: Final = {"scored": "boolean", "alarm": "boolean"}
 
 COMMON: Final = 0.5
 """Share of alarms beyond which to have none is the rarer side, and the one that tells."""

@@ -7,10 +7,11 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import real
+from comparison.counts.bins import real, within
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, is_finite
 from comparison.labels.types import LabelType
@@ -59,8 +60,7 @@ def count(window: KindWindow, output: str) -> NumberCounts:
     is_labelled = "label" in rows.columns
     if is_labelled:
         rows = rows.mutate(label=ibis.ifelse(is_finite(rows.label), rows.label, None))
-    first = _first(rows)
-    center, spread = _center_and_spread(first)
+    center, spread = _center_and_spread(rows)
     spread = window.setting(output, "spread") or spread
     quantile = window.setting(output, "quantile")
     error = None
@@ -78,20 +78,13 @@ def count(window: KindWindow, output: str) -> NumberCounts:
     )
 
 
-def _first(rows: ir.Table) -> pd.DataFrame:
-    names = ("primary", "candidate")
-    first = rows.order_by("at", "who").limit(SAMPLE).select(*names)
-    found: pd.DataFrame = first.to_pyarrow().to_pandas()
-    return found
-
-
-def _center_and_spread(first: pd.DataFrame) -> tuple[float, float | None]:
-    """Return the median of the primary's numbers, and how far they lie apart, as one deviation.
+def _center_and_spread(rows: ir.Table) -> tuple[float, float | None]:
+    """Return the median of the primary's first numbers, and how far they lie apart.
 
     That is the distance of their 10 % and 90 % quantiles, which no outlier changes, as if they were
     normal; their standard deviation where these are equal. None where all are.
     """
-    values = first["primary"].to_numpy(dtype=np.float64)
+    values = _first(rows, "primary")
     if not len(values):
         return 0.0, None
     low, center, high = np.quantile(values, [0.1, 0.5, 0.9])
@@ -101,10 +94,14 @@ def _center_and_spread(first: pd.DataFrame) -> tuple[float, float | None]:
 
 def _first_error(rows: ir.Table) -> float | None:
     """Return the primary's mean error on the first pairs that have a label."""
-    labelled = rows.filter(rows.label.notnull()).order_by("at", "who")
-    first = labelled.limit(SAMPLE).select("primary_loss").to_pyarrow()["primary_loss"]
-    values = first.to_numpy()
+    values = _first(rows.filter(rows.label.notnull()), "primary_loss")
     return float(values.mean()) or None if len(values) else None
+
+
+def _first(rows: ir.Table, column: str) -> npt.NDArray[np.float64]:
+    """Return a column of the first pairs, by time."""
+    first = rows.order_by("at", "who").limit(SAMPLE).select(column).to_pyarrow()[column]
+    return np.asarray(first, dtype=np.float64)
 
 
 def _loss(value: Any, label: Any, quantile: float | None) -> Any:
@@ -133,7 +130,7 @@ def _figures(
 
 def _cut(value: Any, unit: float) -> Any:
     bound = real(BOUND * unit)
-    return ibis.greatest(ibis.least(value, bound), -bound)
+    return within(value, -bound, bound)
 
 
 def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:

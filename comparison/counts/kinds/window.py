@@ -27,9 +27,6 @@ LEVELS: Final = 4_096
 DIGITS: Final = 5
 """Bits to which a larger value is rounded: 3 %."""
 
-COUNTED: Final = ("request", "block", "unit")
-"""Ways of counting: each request, each unit once in a block of time, each unit once."""
-
 LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64"}
 
 
@@ -85,8 +82,8 @@ class KindWindow:
     def levels(self, rows: ir.Table, figures: Mapping[str, float]) -> pd.DataFrame:
         """Count the values of columns of `rows` by level, in each way of counting.
 
-        A figure is cut at its bound on both sides; what is missing is left out. Of a unit the mean
-        counts.
+        These are: each request, each unit once in a block of time, each unit once. A figure is cut
+        at its bound on both sides; what is missing is left out. Of a unit the mean counts.
         """
         if not figures:
             return empty(LEVEL_COLUMNS)

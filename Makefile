@@ -74,10 +74,11 @@ outcome-simulations: $(STAMP) ## Simulate how often outcomes err, and how many r
 docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an error.
 	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
 
-image: $(STAMP) ## Build the container image, run it, stop it under load (Debian, root: buildah, debootstrap).
+image: $(STAMP) ## Build and run the container images: stopped under load, two environments (Debian, root: buildah, debootstrap).
 	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah debootstrap >/dev/null; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.image
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.two_environments
 
 tools: $(BIN)/prometheus-alertmanager ## Get what some tests want from Debian: Chromium (as root), Prometheus, Alertmanager.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \

@@ -16,8 +16,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import psutil
@@ -172,13 +173,16 @@ def volume(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def served(container: str, pairs: Path, log: Path) -> Iterator[tuple[str, psutil.Process]]:
+def served(
+    container: str, pairs: Path, log: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, psutil.Process]]:
     """Run the image's own entry point; give its address and process once it is ready."""
     port = free_port()
     inspected = run(
         "buildah", "inspect", "--format", "{{index .OCIv1.Config.Entrypoint 0}}", container
     )
     options = ["--env", "PAIRS_DIR=/pairs", "--volume", f"{pairs}:/pairs"]
+    options += [f"--env={name}={value}" for name, value in settings.items()]
     command = ["buildah", "run", *options, container, "--", inspected, "serve"]
     with log.open("w") as output:
         starter = subprocess.Popen(

@@ -1,7 +1,8 @@
 """The names that BentoML does not publish and that this package uses, with what each is for.
 
-No other module imports from `_bentoml_sdk`, `_bentoml_impl` or `bentoml._internal`. A test tries
-this module with the oldest and the newest BentoML that `pyproject.toml` allows.
+No other module imports from `_bentoml_sdk`, `_bentoml_impl` or `bentoml._internal`, but for the
+launcher, which runs in another interpreter. A test tries this module with the oldest and the newest
+BentoML that `pyproject.toml` allows.
 
 Raises MigrationError if the installed BentoML lacks one of them.
 """

@@ -29,6 +29,7 @@ from flags.serving.http.live import LiveSource
 from flags.serving.http.middleware import RequestMiddleware
 from flags.serving.http.outgoing import send_on
 from flags.serving.isolated.environment import OwnEnvironment, own_environment_of
+from flags.serving.isolated.image import image_of_both
 from flags.serving.legacy_runner import mend_runners
 from flags.serving.migrated_service import MigratedMethod, MigratedService
 from flags.serving.mounted_apps import carry_over, primary_as_current
@@ -140,7 +141,11 @@ def migrate(
     service: Service[Any] = bentoml.service(
         service_class=MigratedService,
         name=service_name,
-        image=primary.image,
+        image=(
+            image_of_both(primary.image, candidate)
+            if isinstance(candidate, OwnEnvironment)
+            else primary.image
+        ),
         description=primary.description,
         path_prefix=primary.path_prefix,
         envs=[],  # set below: they are objects by now

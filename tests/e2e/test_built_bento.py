@@ -4,15 +4,19 @@ import json
 import subprocess
 import sys
 import venv
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from comparison.pairs.reader import load_pairs
+from flags.serving.isolated.environment import CARRIED
 from flags.unleash.flags_file import write_flags_file
 from service.schema import Transaction
 from service.serving import Serving
+from tests.support.fakes import eventually
 from tests.support.fraud_store import environment, trained_store
 from tests.support.paths import ROOT
 
@@ -89,3 +93,44 @@ def test_a_built_bento_serves_in_an_empty_virtual_environment(
         refused = told(python, bento, command, "--help")
         assert refused.returncode == 2
         assert f"{command} is not in this Bento: install bentoml-flags" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_built_bento_carries_the_environments_of_both_sides(tmp_path: Path) -> None:
+    """Its image, which makes them at once: `make image`."""
+    home, flags = tmp_path / "bentoml", tmp_path / "flags.json"
+    write_flags_file(flags, "masses-v2", 0)
+    variables = environment(home, FLAGS_FILE=str(flags), PAIRS_DIR=str(tmp_path / "pairs"))
+
+    def started(*command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    started("examples.two_environments.train")
+    file = str(ROOT / "examples" / "two_environments" / "bentofile.yaml")
+    built = started("bentoml", "build", "--bentofile", file, "--output", "tag", str(ROOT))
+    tag = built.strip().removeprefix("__tag__:")
+    bento = home / "bentos" / Path(*tag.split(":"))
+
+    [carried] = (bento / CARRIED).iterdir()
+    assert "\nscikit-learn==1.5.2\n" in carried.read_text()
+    assert carried.name in (bento / "env" / "docker" / "Dockerfile").read_text()
+    with Serving(tag, environment=variables, log=tmp_path / "log", folder=tmp_path) as serving:
+
+        def answers(side: str) -> dict[str, Any]:
+            body = {"radius": 14.5, "texture": 20.1}
+            found = httpx.post(f"{serving.url}/judge", json=body, timeout=60)
+            answer: dict[str, Any] = found.json() if found.headers["X-Model-Side"] == side else {}
+            return answer
+
+        assert answers("primary")["sklearn"] == version("scikit-learn")
+        write_flags_file(flags, "masses-v2", 100)
+        assert eventually(lambda: answers("candidate").get("sklearn") == "1.5.2", 300)

@@ -97,6 +97,16 @@ def test_a_bento_gets_what_the_project_and_its_reference_service_need() -> None:
     assert bento["python"]["packages"] == needed
 
 
+def test_the_bento_of_two_environments_gets_what_the_plugin_needs() -> None:
+    file = ROOT / "examples" / "two_environments" / "bentofile.yaml"
+    bento = yaml.safe_load(file.read_text(encoding="utf-8"))
+    unused = {"pandas", "rich"}  # of commands that a Bento does not have
+    declared = project()["project"]["dependencies"]
+    assert {each for each in declared if Requirement(each).name not in unused} <= {
+        *bento["python"]["packages"]
+    }
+
+
 def direct_dependencies() -> list[str]:
     declared = project()
     groups = (

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,12 @@ _OF_THIS_PYTHON: Final = ("PYTHONHOME", "VIRTUAL_ENV", "PROMETHEUS_MULTIPROC_DIR
 
 _CACHE: Final = "BENTOML_FLAGS_CACHE"
 """Variable that names the folder of the environments that are made."""
+
+CARRIED: Final = "env/python/candidates"
+"""Folder of a Bento that holds the packages of such candidates, a file for each."""
+
+_PYTHON: Final = re.compile(r"# python ([\d.]+)\n")
+"""First line of such a file: the version of the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,11 @@ class OwnEnvironment:
             return self.python
         assert self.requirements is not None  # noqa: S101 - one of them is given
         return _made(self.requirements)
+
+    @property
+    def carried_as(self) -> str:
+        """Return the name under which a Bento and its image carry the environment."""
+        return _carried_as(self.target)
 
     @property
     def label(self) -> str:
@@ -61,6 +73,7 @@ def own_environment_of(
 ) -> Any:
     """Return `candidate` with the environment that is given for it; itself where none is.
 
+    In a Bento, and in its image, that is the one which they carry.
     Raises MigrationError for what is no interpreter, no file of requirements or no import string.
     """
     if python is None and requirements is None:
@@ -78,6 +91,8 @@ def own_environment_of(
             f"the candidate is {candidate!r}: with an environment of its own it must be an import "
             "string like 'claims_v2:ClaimsV2', since nothing of it is imported here"
         )
+    if carried := _carried(candidate):
+        return carried
     if python is not None and not os.access(python, os.X_OK):
         raise MigrationError(
             f"candidate_python is {str(python)!r}, where no interpreter is: it must be like "
@@ -92,9 +107,26 @@ def own_environment_of(
     )
 
 
+def _carried_as(target: str) -> str:
+    return target.replace(":", ".")
+
+
+def _carried(target: str) -> OwnEnvironment | None:
+    """Return the environment of `target` in this image, or as the Bento says that is served."""
+    name = _carried_as(target)
+    python = Path(sys.prefix) / "share" / "bentoml-flags" / name / "bin" / "python"
+    if python.exists():
+        return OwnEnvironment(target, python=python)
+    requirements = Path.cwd().parent / CARRIED / f"{name}.txt"  # a Bento is served from its src
+    return OwnEnvironment(target, requirements=requirements) if requirements.exists() else None
+
+
 def _made(requirements: Path) -> Path:
     """Return the interpreter of an environment with `requirements`, made once for each content."""
     content = requirements.read_bytes()
+    named = _PYTHON.match(content.decode())
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = sys.executable if named is None or named[1] == ours else named[1]
     tag = f"{sys.implementation.cache_tag}-{sys.platform}".encode()
     digest = hashlib.sha256(content + tag).hexdigest()[:16]
     cache = Path(os.environ.get(_CACHE) or Path.home() / ".cache" / "bentoml-flags")
@@ -104,16 +136,19 @@ def _made(requirements: Path) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:  # other workers wait for the first
         lock_file(lock.fileno(), wait=True)
         if not (folder / "complete").exists():
-            _uv("venv", "--clear", "--python", sys.executable, str(folder))
-            _uv("pip", "install", "--python", str(python), "--requirements", str(requirements))
+            uv("venv", "--clear", "--python", version, str(folder))
+            uv("pip", "install", "--python", str(python), "--requirements", str(requirements))
             (folder / "complete").touch()
     return python
 
 
-def _uv(*arguments: str) -> None:
+def uv(*arguments: str) -> str:
+    """Run uv and return what it prints; raises OSError in its words."""
     from uv import find_uv_bin  # which BentoML needs
 
     command = [find_uv_bin(), *arguments, "--quiet"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv
     if ended.returncode:
-        raise OSError(f"uv {arguments[0]} failed: {ended.stderr.strip()[-500:]}")
+        named = " ".join(arguments[:2]) if arguments[0] == "pip" else arguments[0]
+        raise OSError(f"uv {named} failed: {ended.stderr.strip()[-500:]}")
+    return ended.stdout

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from flags.serving.bentoml_private import APIMethod
+from flags.serving.bentoml_private import APIMethod, BentoMLContainer
 from flags.serving.isolated.environment import OwnEnvironment
 from flags.serving.remote.address import Remote
 from flags.serving.remote.link import LocalProcess
@@ -126,6 +126,8 @@ class InterpreterSide(RemoteSide):
                 python,
                 _LAUNCHER,
                 environment.target,
+                str(BentoMLContainer.model_store.get()._path),
+                json.dumps(dict(BentoMLContainer.model_aliases.get())),
                 *map(str, handles),
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment.variables(os.environ),

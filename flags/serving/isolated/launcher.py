@@ -1,9 +1,10 @@
 """A program for another interpreter: serve one BentoML service at a socket, till the worker ends.
 
-    python launcher.py MODULE:NAME LISTENING ALIVE REPORT
+    python launcher.py MODULE:NAME STORE ALIASES LISTENING ALIVE REPORT
 
-`LISTENING` is the handle of the socket, `ALIVE` of a pipe that closes with the worker, `REPORT` of
-a pipe for one line of JSON: the tags of its models, or why it could not be loaded.
+`STORE` is the folder of BentoML's models, `ALIASES` are names of them as JSON. `LISTENING` is the
+handle of the socket, `ALIVE` of a pipe that closes with the worker, `REPORT` of a pipe for one line
+of JSON: the tags of its models, or why it could not be loaded.
 
 It needs BentoML there, and nothing of this package: imported are the standard library and that.
 """
@@ -17,14 +18,14 @@ import sys
 from typing import Any
 
 
-def main(target: str, listening: int, alive: int, report: int) -> None:
+def main(target: str, store: str, aliases: str, listening: int, alive: int, report: int) -> None:
     """Load and serve."""
     _end_with_the_worker(alive)
     for handle in (listening, alive, report):
         os.set_inheritable(handle, False)
     sys.path[0] = os.getcwd()  # not the folder of this file, whose modules have common names
     try:
-        service = _loaded(target)
+        service = _loaded(target, store, json.loads(aliases))
         app = service.to_asgi(is_main=True)
         models = [_tag(model) for model in service.models]
     except BaseException as error:
@@ -34,9 +35,14 @@ def main(target: str, listening: int, alive: int, report: int) -> None:
     _serve(app, listening)
 
 
-def _loaded(target: str) -> Any:
+def _loaded(target: str, store: str, aliases: dict[str, str]) -> Any:
+    """Import the service, with the models that the worker has: a Bento may bring its own."""
     import bentoml
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.models import ModelStore
 
+    BentoMLContainer.model_store.set(ModelStore(store))
+    BentoMLContainer.model_aliases.set(aliases)
     service: Any = bentoml.load(target, working_dir=os.getcwd())
     service.inject_config()
     return service
@@ -70,4 +76,5 @@ def _end_with_the_worker(alive: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    _target, _store, _aliases, *_handles = sys.argv[1:]
+    main(_target, _store, _aliases, *map(int, _handles))

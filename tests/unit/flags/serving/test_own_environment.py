@@ -2,15 +2,19 @@
 
 import os
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
+import attrs
 import bentoml
 import pytest
+from bentoml.images import Image
 
 from flags import Remote, migrate
 from flags.errors import MigrationError
-from flags.serving.isolated.environment import OwnEnvironment
+from flags.serving.isolated.environment import CARRIED, OwnEnvironment, own_environment_of
+from flags.serving.isolated.image import image_of_both
 
 
 @bentoml.service
@@ -57,6 +61,63 @@ def test_what_cannot_be_is_refused_in_words(candidate: Any, options: Any, words:
         migrated(candidate, **options)
 
 
+def test_in_an_image_the_environment_is_the_one_that_was_built_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "share" / "bentoml-flags" / "claims_v2.ClaimsV2" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    given = "/of/the/machine/that/built/it.txt"
+    found = own_environment_of("claims_v2:ClaimsV2", None, given)
+    assert found == OwnEnvironment("claims_v2:ClaimsV2", python=python)
+    with pytest.raises(MigrationError, match="no file"):
+        own_environment_of("claims_v3:ClaimsV3", None, given)
+
+
+def test_from_a_bento_the_environment_is_made_of_the_packages_that_it_carries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / CARRIED / "claims_v2.ClaimsV2.txt"
+    (tmp_path / "src").mkdir()
+    packages.parent.mkdir(parents=True)
+    packages.write_text(f"# python {sys.version_info.major}.{sys.version_info.minor}\n")
+    monkeypatch.chdir(tmp_path / "src")
+    monkeypatch.setenv("BENTOML_FLAGS_CACHE", str(tmp_path / "cache"))
+    found = own_environment_of("claims_v2:ClaimsV2", "/built/with/bin/python", None)
+    assert found == OwnEnvironment("claims_v2:ClaimsV2", requirements=packages)
+    assert os.access(found.interpreter(), os.X_OK)
+
+
+def test_the_image_keeps_what_the_primary_asks_of_it() -> None:
+    ours = Image(python_version="3.12", distro="alpine").system_packages("git").run("echo ready")
+    kept = image_of_both(ours, OwnEnvironment("a:B", python=Path(sys.executable)))
+    assert (kept.base_image, kept.commands) == (ours.base_image, ours.commands)
+    assert kept.python_version == "3.12"
+
+
+def test_without_an_image_of_the_primary_the_file_of_the_bento_chooses_the_base() -> None:
+    image = image_of_both(None, OwnEnvironment("a:B", python=Path(sys.executable)))
+    configured = attrs.evolve(image, python_version="3.12", distro="alpine")  # as BentoML does
+    plain = Image(python_version="3.12", distro="alpine")
+    assert (configured.base_image, configured.commands) == (plain.base_image, plain.commands)
+
+
+def test_a_package_of_this_machine_alone_is_refused_when_the_bento_is_built(tmp_path: Path) -> None:
+    """These tests run in an environment with this project as a folder."""
+    image = image_of_both(None, OwnEnvironment("a:B", python=Path(sys.executable)))
+    with pytest.raises(MigrationError, match="on this machine only"):
+        attrs.evolve(image).freeze(tmp_path, [])
+
+
+def test_an_environment_without_bentoml_is_refused_when_the_bento_is_built(tmp_path: Path) -> None:
+    venv.create(tmp_path / "empty", with_pip=False)
+    python = tmp_path / "empty" / "bin" / "python"
+    image = image_of_both(None, OwnEnvironment("a:B", python=python))
+    with pytest.raises(MigrationError, match="has no bentoml"):
+        attrs.evolve(image).freeze(tmp_path, [])
+
+
 def test_variables_of_this_interpreter_stay_here() -> None:
     ours = {
         "PATH": "/bin",
@@ -89,5 +150,5 @@ def test_a_file_that_uv_refuses_is_an_error_in_uvs_words(
     monkeypatch.setenv("BENTOML_FLAGS_CACHE", str(tmp_path / "cache"))
     wrong = tmp_path / "wrong.txt"
     wrong.write_text("numpy===\n")
-    with pytest.raises(OSError, match="uv pip failed"):
+    with pytest.raises(OSError, match="uv pip install failed"):
         OwnEnvironment("a:B", requirements=wrong).interpreter()

@@ -1,0 +1,144 @@
+"""Build the image of a service with two environments, run it, and have both models answer.
+
+Of `examples/two_environments`, whose models are pickles of two versions of scikit-learn. Part of
+`make image`, which see for what it needs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from comparison.pairs.reader import read_pairs
+from deploy.image import (
+    CHROOT,
+    ImageError,
+    provide_base,
+    run,
+    served,
+    size_of,
+    volume,
+    working_container,
+)
+from examples.two_environments import train
+from flags.unleash.flags_file import write_flags_file
+
+FLAG: Final = "masses-v2"
+BENTOFILE: Final = "examples/two_environments/bentofile.yaml"
+MODELS: Final = ("masses-v1:latest", "masses-v2:latest")
+PRIMARY: Final = "/app/.venv/bin/python"
+CANDIDATE: Final = (
+    "/app/.venv/share/bentoml-flags/examples.two_environments.candidate.MassesV2/bin/python"
+)
+FOLLOWS_WITHIN: Final = 60.0
+"""Seconds until the other side answers after the flag has moved."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build, run, check; return 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.two_environments", description=__doc__)
+    parser.add_argument("--tag", default="masses:latest", help="name of the image")
+    parser.add_argument("--check-only", action="store_true", help="of an image that is there")
+    options = parser.parse_args(arguments)
+    os.environ |= {**CHROOT, "BENTOML_DO_NOT_TRACK": "True"}
+    began = time.monotonic()
+    try:
+        if not options.check_only:
+            provide_base()
+            build(options.tag)
+            print(f"built {options.tag} in {time.monotonic() - began:.0f} s")
+        check(f"localhost/{options.tag}")
+    except ImageError as error:
+        print(f"image: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build(tag: str) -> None:
+    """Train, each model with its own libraries; build the Bento and its image."""
+    there = [["bentoml", "models", "get", model] for model in MODELS]
+    if any(subprocess.run(each, capture_output=True).returncode for each in there):
+        train.main()
+    run("bentoml", "build", "--bentofile", BENTOFILE)
+    run("bentoml", "containerize", "masses:latest", "--backend", "buildah", "--image-tag", tag)
+
+
+def check(image: str) -> None:
+    """See that neither environment can load the other's model, and that both models answer."""
+    with working_container(image) as container, tempfile.TemporaryDirectory() as folder:
+        for python, theirs in ((PRIMARY, "masses-v2"), (CANDIDATE, "masses-v1")):
+            if loads(container, python, theirs):
+                raise ImageError(f"{python} loads {theirs}: one environment would do")
+        pairs = volume(Path(folder))
+        with serving(container, pairs, Path(folder) / "service.log") as url:
+            said = {side: answer_by(url, pairs, side) for side in ("primary", "candidate")}
+        statuses = read_pairs(pairs).frame[["primary_status", "candidate_status"]].iloc[-1]
+        ours = said["primary"]["sklearn"], said["candidate"]["sklearn"]
+        takes = [environment_size(container, each) for each in (PRIMARY, CANDIDATE)]
+        print(
+            f"image {image} takes {size_of(image)}, its environments {takes[0]} and {takes[1]}; "
+            f"scikit-learn {ours[0]} and {ours[1]} answer, neither loads the other's model"
+        )
+        if set(statuses) != {"ok"} or len(set(ours)) != 2:
+            raise ImageError(f"both sides must score by their own libraries: {dict(statuses)}")
+
+
+def loads(container: str, python: str, model: str) -> bool:
+    """Say whether `python` can load `model` in the container."""
+    load = (
+        "import glob, joblib, os; path = os.environ['BENTO_PATH'];"
+        f"joblib.load(*glob.glob(path + '/models/{model}/*/saved_model.pkl'))"
+    )
+    command = ["buildah", "run", container, "--", python, "-c", load]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode and "pickle" not in done.stderr:  # of another reason
+        raise ImageError(f"{model} cannot be tried with {python}:\n{done.stderr}")
+    return done.returncode == 0
+
+
+def environment_size(container: str, python: str) -> str:
+    """Return how much an environment takes, without one that lies in it."""
+    folder = python.removesuffix("/bin/python")
+    return run(
+        *("buildah", "run", container, "--", "du", "--summarize", "--human-readable"),
+        *("--exclude=bentoml-flags", folder),
+    ).split()[0]
+
+
+@contextmanager
+def serving(container: str, pairs: Path, log: Path) -> Iterator[str]:
+    """Run the service with its flag in the folder of the pairs; give its address."""
+    write_flags_file(pairs / "flags.json", FLAG, 0)
+    with served(container, pairs, log, {"FLAGS_FILE": "/pairs/flags.json"}) as (url, _):
+        yield url
+
+
+def answer_by(url: str, pairs: Path, side: str) -> dict[str, Any]:
+    """Have the flag choose `side`, and return an answer of it."""
+    write_flags_file(pairs / "flags.json", FLAG, 100 if side == "candidate" else 0)
+    deadline, told = time.monotonic() + FOLLOWS_WITHIN, ""
+    while time.monotonic() < deadline:
+        request = urllib.request.Request(
+            f"{url}/judge",
+            json.dumps({"radius": 14.5, "texture": 20.1}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer: dict[str, Any] = json.load(response)
+        if response.headers["X-Model-Side"] == side:
+            return answer
+        told = str(answer)
+        time.sleep(0.5)
+    raise ImageError(f"the {side} did not answer within {FOLLOWS_WITHIN:.0f} s: {told}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

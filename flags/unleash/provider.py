@@ -270,7 +270,7 @@ class UnleashProvider(AbstractProvider):
             return self._missing(flag_key, default, document)
         found = off_for_all(definition)
         if found is None:
-            found = evaluated(document.engine, definition, unleash_context(context))
+            found = evaluated(document.engine, definition, unleash_context(context, definition))
         elif self._usage is not None:
             document.engine.count_toggle(flag_key, False)
         try:

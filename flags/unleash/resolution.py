@@ -46,22 +46,32 @@ class Evaluated:
     """`string`, `json`, `csv` or `number`."""
 
 
-def unleash_context(context: EvaluationContext | None) -> dict[str, Any]:
-    """Return the context that Unleash is asked with; attributes without a value are not sent."""
-    sent: dict[str, Any] = {"currentTime": datetime.now(UTC), "environment": "default"}
+def unleash_context(
+    context: EvaluationContext | None, definition: FlagDefinition
+) -> dict[str, Any]:
+    """Return the context that Unleash is asked with; attributes without a value are not sent.
+
+    The time is sent where the flag has constraints, which alone can look at it.
+    """
+    own = {"environment": "default"}
+    if definition.constrained:
+        own["currentTime"] = datetime.now(UTC).isoformat()
     properties: dict[str, str] = {}
+    given: Mapping[str, Any] = {}
     for name, value in context.attributes.items() if context else ():
         if value is None:
             continue
-        if name == "properties" and isinstance(value, Mapping):
-            properties |= {str(key): _text(each) for key, each in value.items()}
+        if name in _OWN_FIELDS:
+            own[name] = _text(value)
+        elif name == "properties" and isinstance(value, Mapping):
+            given = value
         else:
-            sent[name] = value
+            properties[name] = _text(value)
     if context and context.targeting_key:
-        sent[TARGETING_FIELD] = context.targeting_key
-    own = {name: _text(value) for name, value in sent.items() if name in _OWN_FIELDS}
-    others = {name: _text(value) for name, value in sent.items() if name not in _OWN_FIELDS}
-    return {**own, "properties": others | properties}
+        properties[TARGETING_FIELD] = _text(context.targeting_key)
+    for name, value in given.items():
+        properties[str(name)] = _text(value)
+    return {**own, "properties": properties}
 
 
 def _text(value: Any) -> str:

@@ -86,6 +86,7 @@ def _spans(folder: Path) -> Iterator[dict[str, Any]]:
         "isolated",
         pytest.param("runners", marks=pytest.mark.slow),
         pytest.param("remote", marks=pytest.mark.slow),
+        pytest.param("own_environment", marks=pytest.mark.slow),
     ],
 )
 def batched(
@@ -95,7 +96,9 @@ def batched(
     write_flags_file(folder / "flags.json", FLAG, 0)
     called = str(folder / "called.jsonl")
     with (
-        candidate_for(request.param, f"{TARGET}:Many", folder, CALLED=called) as leading,
+        candidate_for(
+            request.param, "tests.support.services.batched_candidate:Many", folder, CALLED=called
+        ) as leading,
         Serving(
             f"{TARGET}:Claims",
             environment=environment(
@@ -184,5 +187,5 @@ def test_a_batchable_api_takes_its_inputs_joined(batched: Batched) -> None:
     assert {each["migration.candidate.status"] for each in pairs} == {"ok"}
     for each in pairs:
         assert each["migration.primary.score.sum"] == each["migration.candidate.score.sum"]
-    if batched.placement != "remote":  # whose own server batches
+    if batched.placement not in ("remote", "own_environment"):  # whose own server batches
         assert max(map(len, batched.called("halve"))) > 3

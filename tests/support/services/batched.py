@@ -1,34 +1,14 @@
 """A candidate that scores gathered shadows in one call, wherever it is placed."""
 
-import json
 import os
-from pathlib import Path
-from typing import Any
 
 import bentoml
-from pydantic import BaseModel
 
 from flags import Reading, migrate
+from tests.support.services.batched_candidate import Claim, Many, Opinion
 from tests.support.services.placed import placed
 
-CALLED = Path(os.environ.get("CALLED", "called.jsonl"))
-"""Where the candidate notes each call: its method, and the amounts."""
-
-IS_REMOTE = os.environ.get("PLACEMENT") == "remote"
-
-
-def note(method: str, amounts: list[float]) -> None:
-    with CALLED.open("a") as file:
-        file.write(json.dumps([method, amounts]) + "\n")
-
-
-class Claim(BaseModel):
-    amount: float
-
-
-class Opinion(BaseModel):
-    score: float
-    by: str
+IS_ELSEWHERE = os.environ.get("PLACEMENT") in ("remote", "own_environment")
 
 
 @bentoml.service(name="batched_v1", traffic={"timeout": 60})
@@ -46,40 +26,6 @@ class Single:
         return [amount / 2 for amount in amounts]
 
 
-@bentoml.service(name="batched_v2", traffic={"timeout": 60})
-class Many:
-    @bentoml.api
-    def judge(self, claim: Claim, /) -> Opinion:
-        note("judge", [claim.amount])
-        return self._opinion(claim)
-
-    @bentoml.api
-    def judge_many(self, claims: list[Claim]) -> list[Opinion]:
-        note("judge_many", [claim.amount for claim in claims])
-        return [self._opinion(claim) for claim in claims]
-
-    def _opinion(self, claim: Claim) -> Opinion:
-        if claim.amount < 0:
-            raise ValueError("no such amount")
-        return Opinion(score=claim.amount / 50, by="v2")
-
-    @bentoml.api
-    def rate(self, amount: float, country: str, ctx: bentoml.Context) -> float:
-        ctx.response.headers["X-Rated"] = "v2"
-        note("rate", [amount])
-        return amount / 50 + len(country)
-
-    @bentoml.api
-    async def rate_many(self, rows: list[dict[str, Any]], /) -> list[float]:
-        note("rate_many", [row["amount"] for row in rows])
-        return [row["amount"] / 50 + len(row["country"]) for row in rows]
-
-    @bentoml.api(batchable=True)
-    def halve(self, amounts: list[float]) -> list[float]:
-        note("halve", amounts)
-        return [amount / 2 for amount in amounts]
-
-
 Claims = migrate(
     primary=Single,
     **placed(Many, "embedded"),
@@ -93,7 +39,7 @@ Claims = migrate(
     shadow_batch={
         "judge": "judge_many",
         "rate": "rate_many",
-        **({} if IS_REMOTE else {"halve": "halve"}),
+        **({} if IS_ELSEWHERE else {"halve": "halve"}),
     },
     name="Claims",
 )

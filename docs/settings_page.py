@@ -31,6 +31,8 @@ _OTHERS: Final = """\
 | --- | --- | --- |
 | `UNLEASH_ADMIN_TOKEN` | the [commands](cli.md) that read or move the flag | Admin token; \
 `UNLEASH_URL` is read too. |
+| `UNLEASH_ENVIRONMENT` | the same | Environment in which the flag is read or moved; unset: the \
+one that a token is bound to. |
 | `MIGRATION_AUDIT` | the commands that move the flag | File in which each change is recorded; \
 default `migration-audit.jsonl`. |
 | `PROMETHEUS_URL` | the commands that judge pairs | Where the playbook's PromQL \

@@ -19,6 +19,7 @@ FlagsError
     DestinationError            OpenTelemetry's variables name no usable OTLP/HTTP receiver
     NoMigrationEndpointError    the server shows no state of its workers
     OtherFlagError              the service follows another flag than the one asked for
+    OtherEnvironmentError       the service follows the flag in another environment
     AuditUnwritableError        a change cannot be written to the audit file
     PlaybookError               the playbook is missing, cannot be read, or says what cannot be
     VariableMissingError        a `${NAME}` of the playbook is not in the environment
@@ -100,6 +101,10 @@ class NoMigrationEndpointError(FlagsError):
 
 class OtherFlagError(FlagsError):
     """The service follows another flag than the one that was asked for."""
+
+
+class OtherEnvironmentError(FlagsError):
+    """The service follows the flag in another environment of Unleash than the one that is meant."""
 
 
 class AuditUnwritableError(FlagsError):

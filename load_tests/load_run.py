@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
                         **environment,
                         "UNLEASH_URL": unleash.url,
                         "UNLEASH_ADMIN_TOKEN": unleash.admin_token,
+                        "UNLEASH_ENVIRONMENT": unleash.environment,
                     },
                     check=False,
                 ).returncode

@@ -145,9 +145,7 @@ def autopilot(
             raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run, telling).next.action])
         with contextlib.suppress(*_PASSING):
             pilot.check()  # a token that will not do ends it, an Unleash that is down does not
-        _log(
-            f"{plan.flag} in {unleash.environment}, every {duration_text(interval)}{_dry(dry_run)}"
-        )
+        _log(f"{plan.flag} in {admin.environment}, every {duration_text(interval)}{_dry(dry_run)}")
         _fly(pilot, interval, dry_run, telling)
 
 

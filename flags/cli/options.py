@@ -1,5 +1,6 @@
 """The options shared by all commands that change a flag."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -8,6 +9,8 @@ from typing import Any, Final
 import click
 
 from flags.unleash.admin import UnleashAdmin
+from flags.unleash.admin.errors import EnvironmentUnknownError
+from flags.unleash.token import token_environment
 
 Command = Callable[..., Any]
 
@@ -18,13 +21,42 @@ class UnleashAccess:
 
     url: str
     token: str
-    environment: str
+    environment: str | None
+    """None: the one that a token is bound to."""
     project: str
 
-    def admin(self, **settings: Any) -> UnleashAdmin:
-        """Return a client of its Admin API; `settings` as UnleashAdmin takes them."""
-        return UnleashAdmin(self.url, self.token, self.environment, self.project, **settings)
+    def admin(self) -> UnleashAdmin:
+        """Return a client of its Admin API; raises EnvironmentUnknownError, with those there are.
 
+        An admin token is of every environment; a service's token, which may be set beside it, is
+        of one. None of several is taken because it has a usual name.
+        """
+        tokens = (self.token, os.environ.get("UNLEASH_API_TOKEN", ""))
+        bound = (token_environment(each) for each in tokens)
+        environment = self.environment or next(filter(None, bound), None)
+        if environment is None:
+            raise EnvironmentUnknownError(self._which())
+        return UnleashAdmin(self.url, self.token, environment, self.project)
+
+    def _which(self) -> str:
+        with UnleashAdmin(self.url, self.token, "", self.project) as admin:
+            names = ", ".join(admin.environments())
+        return (
+            f"which environment? Project {self.project} has {names}, and the token is of every "
+            "one: give --environment NAME, or set UNLEASH_ENVIRONMENT"
+        )
+
+
+environment_option: Final = click.option(
+    "--environment",
+    metavar="NAME",
+    envvar="UNLEASH_ENVIRONMENT",
+    show_envvar=True,
+    help="Unleash environment. Unset: that of the token, or of UNLEASH_API_TOKEN.",
+)
+project_option: Final = click.option(
+    "--project", default="default", show_default=True, help="Unleash project."
+)
 
 _UNLEASH: Final = (
     click.option(
@@ -41,10 +73,8 @@ _UNLEASH: Final = (
         show_envvar=True,
         help="Admin token. Prefer the variable: other users of the machine see arguments.",
     ),
-    click.option(
-        "--environment", default="development", show_default=True, help="Unleash environment."
-    ),
-    click.option("--project", default="default", show_default=True, help="Unleash project."),
+    environment_option,
+    project_option,
 )
 
 

@@ -1,7 +1,8 @@
 """`bentoml migration rollback`: switch the flag off and confirm that every worker follows."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,12 +92,11 @@ def rollback(
     with exit_codes():
         key = flag or _flag_of(service)
         began = time.monotonic()
-        with unleash.admin() as admin:
-            try:
+        with _not_off(key):
+            admin = unleash.admin()
+        with admin:
+            with _not_off(key):
                 before = _switch_off(admin, key, began)
-            except FlagsError:
-                click.echo(f"{printable(key)} is NOT known to be off. {_OTHER_WAYS}", err=True)
-                raise
             click.echo(_done(admin, key, before))
             change = _change(admin, key, before, reason)
             recorded = record(admin, change, file)
@@ -104,12 +104,23 @@ def rollback(
         click.echo(f"reason kept on the flag: {recorded.note}")
     _warn(recorded.warnings)
     try:
-        watched = Watch(service, key).until(_off, within=within, began=began)
+        watch = Watch(service, key, environment=admin.environment)
+        watched = watch.until(_off, within=within, began=began)
     except KeyboardInterrupt:
         watched = WatchResult(0, None, missing=("the watching was broken off",))
     _warn(record_locally(_confirmation(change, service, watched), file))
-    _show(watched, service, within)
+    _show(watched, service, time.monotonic() - began)
     raise SystemExit(0 if watched.followed or watched.unseen else FOLLOWERS_MISSING)
+
+
+@contextmanager
+def _not_off(key: str) -> Iterator[None]:
+    """Say of a FlagsError that the flag may be on."""
+    try:
+        yield
+    except FlagsError:
+        click.echo(f"{printable(key)} is NOT known to be off. {_OTHER_WAYS}", err=True)
+        raise
 
 
 def _flag_of(service: str) -> str:
@@ -186,7 +197,7 @@ def _off(seen_flag: WorkerFlag) -> bool:
     return not seen_flag.enabled
 
 
-def _show(watched: WatchResult, service: str, within: float) -> None:
+def _show(watched: WatchResult, service: str, passed: float) -> None:
     if watched.seconds is not None:
         count = f"{watched.workers} worker" + ("" if watched.workers == 1 else "s")
         every = "" if watched.workers == 1 else "all "
@@ -195,7 +206,8 @@ def _show(watched: WatchResult, service: str, within: float) -> None:
         click.echo(f"the workers could not be asked: {printable(watched.unseen)}")
     else:
         click.echo(
-            f"Error: the flag is off, but after {within:g} s not every worker of {service} follows",
+            f"Error: the flag is off, but not every worker of {service} follows "
+            f"after {passed:.1f} s",
             err=True,
         )
         for each in watched.missing:

@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 
 from flags.cli.exit_codes import exit_codes
+from flags.cli.options import UnleashAccess, environment_option, project_option
 from flags.cli.status_table import print_status
 from flags.errors import OtherFlagError
 from flags.monitoring.worker_state import Workers
@@ -16,7 +17,7 @@ from flags.operate.status import MigrationStatus
 from flags.operate.watch import running_workers
 from flags.playbook.file import read_playbook
 from flags.printable import printable_json
-from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
+from flags.unleash.admin import FlagEvent, FlagState
 
 
 @click.command("status")
@@ -37,10 +38,8 @@ from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
     show_envvar=True,
     help="Admin token. Unset: the flag is shown as the workers see it.",
 )
-@click.option(
-    "--environment", default="development", show_default=True, help="Unleash environment."
-)
-@click.option("--project", default="default", show_default=True, help="Unleash project.")
+@environment_option
+@project_option
 @click.option(
     "--playbook",
     metavar="FILE",
@@ -53,7 +52,7 @@ def status(
     flag: str | None,
     url: str | None,
     token: str | None,
-    environment: str,
+    environment: str | None,
     project: str,
     playbook: Path | None,
     as_json: bool,
@@ -84,7 +83,8 @@ def status(
         unset = "UNLEASH_ADMIN_TOKEN" if url else "UNLEASH_URL"
         asked.in_vain["Unleash"] = f"{unset} is not set: who changed the flag last is not known"
     else:
-        with asked.about("Unleash"), UnleashAdmin(url, token, environment, project) as admin:
+        access = UnleashAccess(url, token, environment, project)
+        with asked.about("Unleash"), access.admin() as admin:
             state = admin.state(key)
             events = admin.every_event(key)
     found = MigrationStatus.of(

@@ -21,6 +21,7 @@ from flags.monitoring.worker_state import (
 from flags.pairing.tuning import Tuning
 from flags.printable import without_credentials
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
+from flags.unleash.token import token_environment
 
 if TYPE_CHECKING:
     from flags.export.shipper import Shipper
@@ -111,6 +112,9 @@ class FlagReader:
         self._client = client
         self._tunings = tunings
         self._source = _source_words(source)
+        self._environment = (
+            token_environment(source.token) if isinstance(source, FlagServer) else None
+        )
         self._since = Since()
 
     def __call__(self) -> WorkerFlag:
@@ -143,6 +147,7 @@ class FlagReader:
             warnings=tuple(provider.warnings(self._flag)) if provider.has_flags else (),
             since=self._since((seen, thresholds)),
             project=definition.project if definition else None,
+            environment=self._environment,
         )
 
 

@@ -66,6 +66,8 @@ class WorkerFlag:
     """When this worker first saw the flag so, by its own clock; at its start at the earliest."""
     project: str | None = None
     """Of the flag in Unleash."""
+    environment: str | None = None
+    """Of Unleash, that the flags are those of, if the service's token says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from flags.bounded_http import is_loopback
 from flags.errors import (
     FlagsError,
     NoMigrationEndpointError,
+    OtherEnvironmentError,
     OtherFlagError,
     ServiceUnreachableError,
 )
@@ -80,12 +81,14 @@ class Watch:
         service: str,
         flag: str,
         *,
+        environment: str | None = None,
         ask: Callable[[str], Workers] = running_workers,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._service = service
         self._flag = flag
+        self._environment = environment
         self._ask = ask
         self._clock = clock
         self._sleep = sleep
@@ -96,7 +99,7 @@ class Watch:
         """Return once `follows` is true of every worker, or after `within` seconds from `began`.
 
         A service that does not answer is asked again until then, since one under stress may; one
-        that answers something else is not.
+        that answers something else, or follows another flag or environment, is not.
         """
         seen: WatchResult | None = None
         while True:
@@ -110,7 +113,7 @@ class Watch:
                 else:
                     ended = f"{error}, but it did before"
                     seen = replace(seen, missing=tuple(dict.fromkeys((*seen.missing, ended))))
-            except OtherFlagError as error:
+            except (OtherFlagError, OtherEnvironmentError) as error:
                 return WatchResult(0, None, missing=(str(error),))
             except FlagsError as error:
                 return WatchResult(0, None, unseen=str(error))
@@ -124,6 +127,7 @@ class Watch:
             raise OtherFlagError(
                 f"{self._service} follows the flag {workers.flag}, not {self._flag}"
             )
+        self._check_environment(workers)
         behind = [
             state for state in workers.workers if not (state.flag.tells and follows(state.flag))
         ]
@@ -133,6 +137,17 @@ class Watch:
         if not behind:
             return WatchResult(count, self._clock() - began)
         return WatchResult(count, None, tuple(_in_words(state, workers) for state in behind))
+
+    def _check_environment(self, workers: Workers) -> None:
+        """Raise if no worker can follow: all of them have the flag of another environment."""
+        followed = {state.flag.environment for state in workers.workers}
+        if None in (self._environment, *followed) or self._environment in followed:
+            return
+        if names := ", ".join(sorted(each for each in followed if each)):
+            raise OtherEnvironmentError(
+                f"{self._service} follows {self._flag} in {names}, not in {self._environment}: "
+                f"--environment {names} is what reaches it"
+            )
 
 
 def _in_words(state: WorkerState, workers: Workers) -> str:
@@ -147,6 +162,8 @@ def _in_words(state: WorkerState, workers: Workers) -> str:
     words = f"{name}: sees {switch}{rollout}"
     if seen_flag.source:
         words += f", from {seen_flag.source}"
+    if seen_flag.environment:
+        words += f" ({seen_flag.environment})"
     silence = (workers.at - state.heartbeat).total_seconds()
     if silence > SILENT.total_seconds():
         words += f"; is silent for {silence:.0f} s"

@@ -47,6 +47,8 @@ class Reading:
     """Outputs of which a score below the threshold is an alarm."""
     texts: Mapping[str, TextRecorder] = field(default_factory=dict)
     """What is recorded of those that are texts."""
+    declared_numbers: frozenset[str] = frozenset()
+    """Outputs of which it was said that nothing is decided by them."""
     _readers: Mapping[str, Reader] = field(default_factory=dict)
 
     @classmethod
@@ -90,6 +92,7 @@ class Reading:
                 for name, kind in kinds.items()
                 if isinstance(kind, Text)
             },
+            declared_numbers=frozenset(numbers),
             _readers={name: kind.reader(name) for name, kind in kinds.items()},
         )
 
@@ -107,6 +110,11 @@ class Reading:
     def reads_answers(self) -> bool:
         """Say whether anything is read out of answers."""
         return bool(self.outputs or self.kinds)
+
+    @property
+    def without_threshold(self) -> set[str]:
+        """Return the outputs that are numbers, and of which nothing says what is an alarm."""
+        return {*self.outputs} - {*self.threshold_of} - self.declared_numbers
 
     def of_answers(self, answers: type[Any], route: str) -> "Reading":
         """Return the reading of answers of a model class: a field of words is a class.

@@ -31,7 +31,7 @@ from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
-from flags.serving.bentoml_private import PickleSerde
+from flags.serving.bentoml_private import PickleSerde, server_context
 from flags.serving.gc_freeze import freeze_loaded
 from flags.serving.http.middleware import ANSWER, afterwards
 from flags.serving.pairing_factory import PairingFactory
@@ -42,6 +42,7 @@ from flags.serving.side_calls import Contexts, SideCalls
 from flags.serving.sides.context import with_context
 from flags.serving.sides.placement import PlacedPrimary, PlacedSide, Placement
 from flags.serving.sides.runner_client import answered_with
+from flags.serving.start_report import report_start
 from flags.unleash.provider import UnleashProvider
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class MigrationWorker:
             count=CountFile(folder, worker, service.name),
         )
         await self._heartbeat.start()
+        if server_context.worker_index in (None, 1):  # each of the others would say the same
+            await asyncio.to_thread(report_start, plan, service.name, self._flag_look(tunings)())
         if plan.settings.gc_freeze:
             freeze_loaded()
         self.is_started = True

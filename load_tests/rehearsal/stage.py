@@ -101,6 +101,7 @@ def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> 
         operator = {
             "UNLEASH_URL": unleash.url,
             "UNLEASH_ADMIN_TOKEN": unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": unleash.environment,
             "PYTHONPATH": str(ROOT),  # `retire` starts a service of this module's neighbour
             **(watch.variables if watch else {}),
         }

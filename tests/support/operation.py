@@ -147,7 +147,11 @@ class Operator:
 
     @property
     def _common(self) -> list[str]:
-        return ["--url", "http://paper", "--token", "t", "--audit", str(self.audit.path)]
+        return [
+            *("--url", "http://paper", "--token", "*:development.t"),
+            "--audit",
+            str(self.audit.path),
+        ]
 
     def _run(self, command: click.Command, arguments: list[str]) -> int:
         shown = CliRunner().invoke(command, arguments)

@@ -53,6 +53,11 @@ class TextRecorder:
             found[TEXT] = kept
         return found
 
+    @property
+    def records_prompt(self) -> bool:
+        """Say whether the prompt of an input is recorded."""
+        return self._prompt is not None
+
     def prompt(self, inputs: Any) -> Messages | None:
         """Return the prompt of an input as it is; None where it is not recorded or not there."""
         if self._prompt is None:

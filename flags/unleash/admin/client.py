@@ -86,13 +86,17 @@ class UnleashAdmin:
 
     def check(self) -> None:
         """Raise an AdminError unless token, project and environment are all good."""
+        names = self.environments()
+        if self.environment not in names:
+            raise self._environment_missing(names)
+
+    def environments(self) -> list[str]:
+        """Return the names of the project's environments."""
         try:
             overview = self._api.call("GET", "projects", self.project, "overview")
         except ItemMissingError:
             raise self._project_missing() from None
-        names = self._read(lambda: [str(each["environment"]) for each in overview["environments"]])
-        if self.environment not in names:
-            raise self._environment_missing(names)
+        return self._read(lambda: [str(each["environment"]) for each in overview["environments"]])
 
     def author(self) -> Author:
         """Return under which name the event log will have what this token does."""

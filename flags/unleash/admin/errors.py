@@ -16,6 +16,7 @@ AdminError
     FlagKeyError                a key that no Unleash flag can have
     FlagShapeError              the flag has no single rollout that could be moved
     FlagChangedError            somebody else moved the flag in between
+    EnvironmentUnknownError     nothing says which environment is meant
     RolloutRangeError           a rollout that is no whole number from 0 to 100
     PayloadError                a variant payload that is no JSON
     TagError                    a tag that Unleash cannot store
@@ -86,6 +87,10 @@ class FlagShapeError(AdminError):
 
 class FlagChangedError(AdminError):
     """The rollout is not what it was expected to be: somebody else has moved it."""
+
+
+class EnvironmentUnknownError(AdminError):
+    """Nothing says in which environment a flag is to be moved."""
 
 
 class RolloutRangeError(AdminError):

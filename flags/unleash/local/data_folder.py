@@ -73,14 +73,19 @@ class DataFolder:
         credentials.save(self._credentials)
         return credentials
 
-    def write_environments(self, url: str, client_token: str, credentials: Credentials) -> None:
+    def write_environments(
+        self, url: str, environment: str, client_token: str, credentials: Credentials
+    ) -> None:
         """Write the files that a shell can source: one for the service, one for the operator."""
         sdk_url = f"{url}/api"
         self._write_environment(
             self.service_environment, UNLEASH_URL=sdk_url, UNLEASH_API_TOKEN=client_token
         )
         self._write_environment(
-            self.admin_environment, UNLEASH_URL=sdk_url, UNLEASH_ADMIN_TOKEN=credentials.admin_token
+            self.admin_environment,
+            UNLEASH_URL=sdk_url,
+            UNLEASH_ENVIRONMENT=environment,
+            UNLEASH_ADMIN_TOKEN=credentials.admin_token,
         )
         write_private(self.password, f"{credentials.admin_password}\n")
 

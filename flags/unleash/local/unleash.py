@@ -73,7 +73,7 @@ class LocalUnleash:
             self.postgres.start()
             self.server.start(self.postgres.sockets, credentials)
             self.client_token = self.admin.client_token(CLIENT_TOKEN_NAME)
-            self.data.write_environments(self.url, self.client_token, credentials)
+            self.data.write_environments(self.url, self.environment, self.client_token, credentials)
         except BaseException:
             self.stop()
             raise

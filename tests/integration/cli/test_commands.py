@@ -57,6 +57,7 @@ class Place:
         variables = {
             "UNLEASH_URL": nobody() if missing == "Unleash" else self.unleash.url,
             "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": self.unleash.environment,
             "MIGRATION_AUDIT": str(self.folder / "audit.jsonl"),
         }
         arguments = [each.format(**there) for each in COMMANDS[name]]

@@ -57,7 +57,11 @@ class Migration:
 
     def variables(self) -> dict[str, str]:
         """Return what an operator has exported."""
-        return {"UNLEASH_URL": self.unleash.url, "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token}
+        return {
+            "UNLEASH_URL": self.unleash.url,
+            "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": self.unleash.environment,
+        }
 
     def note(self) -> list[str]:
         """Return the words on the flag."""
@@ -230,6 +234,12 @@ def test_what_cannot_be_recorded_is_warned_of_and_rolled_back_all_the_same(
         (["--flag", FLAG, "--token", "*:*.nonsense"], 2, "does not know this admin token"),
         (["--flag", "no-such-flag"], 2, "has no flag no-such-flag"),
         (["--flag", FLAG, "--environment", "moon"], 2, "no environment moon"),
+        (
+            ["--flag", FLAG, "--environment", ""],
+            2,
+            "which environment? Project default has development, production, and the token is "
+            "of every one: give --environment NAME, or set UNLEASH_ENVIRONMENT",
+        ),
     ],
 )
 def test_what_unleash_refuses_is_said_and_leaves_no_act(
@@ -243,6 +253,28 @@ def test_what_unleash_refuses_is_said_and_leaves_no_act(
     assert migration.unleash.admin_token not in done.output
     assert not migration.is_off()
     assert not audit.path.exists()
+
+
+def test_the_environment_is_that_of_the_services_token_where_one_is_set(
+    migration: Migration, audit: AuditFile
+) -> None:
+    migration.canary(followed=False)
+    given = {"UNLEASH_ENVIRONMENT": None, "UNLEASH_API_TOKEN": migration.unleash.client_token}
+    done = migration.rollback("x", "--within", "60", **given)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"{FLAG} is off in development, ")
+
+
+def test_a_service_of_another_environment_is_not_waited_for(
+    migration: Migration, audit: AuditFile
+) -> None:
+    migration.canary()
+    began = time.monotonic()
+    done = migration.rollback("x", "--flag", FLAG, "--environment", "production", "--within", "60")
+    assert (done.exit_code, time.monotonic() - began < 30) == (3, True), done.output
+    assert f"{FLAG} is off in production" in done.stdout
+    assert f"{migration.url} follows {FLAG} in development, not in production" in done.stderr
+    assert not migration.is_off()
 
 
 def test_an_unleash_that_is_gone_is_tried_three_times(

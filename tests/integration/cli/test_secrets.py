@@ -266,7 +266,8 @@ def operate(folder: Path, unleash: LocalUnleash) -> tuple[Operator, tuple[int, .
         ("rollback", "p99 doubled", "--flag", FLAG, "--within", "0", *service),
     ]
     unleash.admin.set_rollout(FLAG, 0)
-    operator = Operator(folder, {"UNLEASH_URL": unleash.url, **talkative(folder)})
+    given = {"UNLEASH_URL": unleash.url, "UNLEASH_ENVIRONMENT": unleash.environment}
+    operator = Operator(folder, {**given, **talkative(folder)})
     nobody = f"http://127.0.0.1:{free_port()}"
     known = {"UNLEASH_ADMIN_TOKEN": unleash.admin_token}
     first, *between, last = commands  # by BentoML's own command line, which takes seconds

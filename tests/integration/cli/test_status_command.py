@@ -37,6 +37,7 @@ class Migration:
         env = {
             "UNLEASH_URL": self.unleash.url,
             "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": self.unleash.environment,
             **variables,
         }
         return CliRunner().invoke(status, ["--service", self.url, *arguments], env=env)
@@ -102,6 +103,7 @@ def test_the_command_on_a_pipe_is_plain_text(migration: Migration) -> None:
             Path.home() / ".bentoml",
             UNLEASH_URL=migration.unleash.url,
             UNLEASH_ADMIN_TOKEN=migration.unleash.admin_token,
+            UNLEASH_ENVIRONMENT=migration.unleash.environment,
         ),
         capture_output=True,
         text=True,

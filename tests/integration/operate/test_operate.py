@@ -98,6 +98,7 @@ class Migration:
         environment = {
             "UNLEASH_URL": self.unleash.url,
             "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": self.unleash.environment,
             "MIGRATION_AUDIT": str(self.audit),
         }
         arguments = [command, str(self.pairs), "--playbook", str(self.playbook), *options]
@@ -239,6 +240,7 @@ def test_a_change_in_the_dashboard_pauses_the_autopilot_and_is_seen_by_status(
     environment = {
         "UNLEASH_URL": flagged.unleash.url,
         "UNLEASH_ADMIN_TOKEN": flagged.unleash.admin_token,
+        "UNLEASH_ENVIRONMENT": flagged.unleash.environment,
     }
     arguments = ["status", "--playbook", str(flagged.playbook), "--service", "http://127.0.0.1:9"]
     status = CliRunner(env=environment).invoke(migration, arguments).output
@@ -307,6 +309,7 @@ class Pilot:
             **os.environ,
             "UNLEASH_URL": flagged.unleash.url,
             "UNLEASH_ADMIN_TOKEN": flagged.unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": flagged.unleash.environment,
             "MIGRATION_AUDIT": str(flagged.audit),
         }
         with log.open("ab") as output:
@@ -387,7 +390,7 @@ def test_without_an_unleash_the_autopilot_holds_on_until_it_is_stopped(tmp_path:
         command = [sys.executable, "-m", "flags", "autopilot", str(tmp_path)]
         command += ["--playbook", str(playbook), "--interval", "1s"]
         command += ["--url", f"http://127.0.0.1:{taken.getsockname()[1]}"]
-        environment = {**os.environ, "UNLEASH_ADMIN_TOKEN": "*:*.unused"}
+        environment = {**os.environ, "UNLEASH_ADMIN_TOKEN": "*:development.unused"}
         with log.open("wb") as output:
             pilot = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         try:

@@ -82,6 +82,7 @@ class Deprecated:
         variables = {
             "UNLEASH_URL": self.unleash.url,
             "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token,
+            "UNLEASH_ENVIRONMENT": self.unleash.environment,
             "MIGRATION_AUDIT": str(self.pairs.parent / "audit.jsonl"),
         }
         return CliRunner(env=variables).invoke(migration, [command, *arguments])

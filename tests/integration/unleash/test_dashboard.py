@@ -314,7 +314,11 @@ def test_a_data_folder_too_deep_for_a_socket_works(dashboard_extra: None, tmp_pa
 
 
 def run_init(unleash: LocalUnleash, flag: str, **environment: str) -> Result:
-    variables = {"UNLEASH_URL": unleash.sdk_url, "UNLEASH_ADMIN_TOKEN": unleash.admin_token}
+    variables = {
+        "UNLEASH_URL": unleash.sdk_url,
+        "UNLEASH_ADMIN_TOKEN": unleash.admin_token,
+        "UNLEASH_ENVIRONMENT": unleash.environment,
+    }
     return CliRunner().invoke(init, ["--flag", flag], env=variables | environment)
 
 

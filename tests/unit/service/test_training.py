@@ -178,3 +178,17 @@ def test_the_command_stores_both_models_and_the_services_decide_as_they_do(
         assert np.abs(probability - expected).max() < 1e-9
         assert {d["threshold"] for d in decisions} == {trained.threshold}
         assert [d["alarm"] for d in decisions] == (expected >= trained.threshold).tolist()
+
+
+@pytest.mark.slow
+def test_the_readme_gives_the_ratios_of_the_holdout_and_of_production() -> None:
+    """Of the transactions of `make demo`, where it says why the demo's own figure differs."""
+    transactions = simulate(seed=0)
+    trained, later = train(transactions), production(transactions)
+    holdout = trained.v2.alarm_rate / trained.v1.alarm_rate
+    v1, v2 = ((each >= trained.threshold).sum() for each in scores(trained, later))
+    told = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert f"on the holdout, v2 fires {holdout:.2f} times as often" in told
+    assert f"{v2 / v1:.2f} times over all of these days" in told
+    assert f"of their {len(later):,} transactions" in told
+    assert f"AP {trained.v1.average_precision:.2f} to {trained.v2.average_precision:.2f}" in told

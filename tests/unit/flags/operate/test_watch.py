@@ -1,6 +1,7 @@
 """Watching workers until each follows: on a clock that only moves when told to."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,14 @@ def watched(clock: FakeClock) -> Answers:
         def follows(seen: WorkerFlag) -> bool:
             return not seen.enabled
 
-        watch = Watch("http://s", "fraud-detector-v2", ask=ask, clock=clock, sleep=clock.advance)
+        watch = Watch(
+            "http://s",
+            "fraud-detector-v2",
+            environment="development",
+            ask=ask,
+            clock=clock,
+            sleep=clock.advance,
+        )
         return watch.until(follows, within=within, began=clock.now - 1)
 
     return watch
@@ -65,6 +73,26 @@ def test_one_that_is_silent_is_named_as_such(watched: Answers) -> None:
 def test_one_whose_provider_does_not_tell_cannot_confirm(watched: Answers) -> None:
     found = watched(workers(worker_state("w1", flag=worker_flag(enabled=None, tells=False))))
     assert "does not tell" in found.missing[0]
+
+
+def test_workers_of_another_environment_are_not_waited_for(
+    watched: Answers, clock: FakeClock
+) -> None:
+    there = worker_flag(environment="production")
+    began = clock.now
+    found = watched(both(there, there))
+    assert clock.now == began
+    (words,) = found.missing
+    assert words == (
+        "http://s follows fraud-detector-v2 in production, not in development: "
+        "--environment production is what reaches it"
+    )
+
+
+def test_one_worker_of_another_environment_is_named_with_it(watched: Answers) -> None:
+    found = watched(both(replace(OFF, environment="development"), worker_flag(environment="test")))
+    assert found.workers == 1
+    assert "from http://127.0.0.1:4242/api (test)" in found.missing[0]
 
 
 def test_one_that_sees_no_flag_lets_the_primary_answer(watched: Answers) -> None:

@@ -21,10 +21,15 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def write_environments(folder: DataFolder, credentials: Credentials) -> None:
+    url, token = "http://127.0.0.1:4242", "default:development.x"
+    folder.write_environments(url, "development", token, credentials)
+
+
 def test_secrets_are_readable_by_their_owner_alone(folder: DataFolder) -> None:
     folder.open()
     credentials = folder.credentials()
-    folder.write_environments("http://127.0.0.1:4242", "default:development.x", credentials)
+    write_environments(folder, credentials)
     folder.close()
     assert mode(folder.path) == 0o700
     secret_files = [path for path in folder.path.iterdir() if path.name != "lock"]
@@ -35,10 +40,11 @@ def test_secrets_are_readable_by_their_owner_alone(folder: DataFolder) -> None:
 def test_the_service_gets_no_admin_token(folder: DataFolder) -> None:
     folder.open()
     credentials = folder.credentials()
-    folder.write_environments("http://127.0.0.1:4242", "default:development.x", credentials)
+    write_environments(folder, credentials)
     folder.close()
     assert credentials.admin_token not in folder.service_environment.read_text()
     assert credentials.admin_token in folder.admin_environment.read_text()
+    assert "UNLEASH_ENVIRONMENT=development\n" in folder.admin_environment.read_text()
 
 
 def test_credentials_stay_the_same_between_runs_and_are_in_no_repr(folder: DataFolder) -> None:

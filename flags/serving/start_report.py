@@ -1,0 +1,97 @@
+"""What a service says of its migration when it starts: four lines, and what looks wrong."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from flags.export.worker_count import read_counts
+from flags.monitoring.worker_state import WorkerFlag
+from flags.pairing.reading import Reading
+from flags.printable import printable
+from flags.serving.http.endpoints import PAGE_PATH
+from flags.serving.plan import Plan
+
+logger: Final = logging.getLogger("bentoml.migration")
+"""BentoML shows what is below `bentoml` from INFO on, and of others warnings only."""
+
+_RECENT: Final = timedelta(minutes=1)
+"""A service whose workers have counted within it is running."""
+
+
+def report_start(plan: Plan, service: str, seen: WorkerFlag) -> None:
+    """Log where the migration stands; `seen` is the flag as this worker sees it."""
+    for line in start_lines(plan, seen):
+        logger.info("%s", printable(line))
+    for problem in start_problems(plan, service, datetime.now(UTC)):
+        logger.warning("%s", printable(problem))
+
+
+def start_lines(plan: Plan, seen: WorkerFlag) -> tuple[str, str, str, str]:
+    """Return the flag and where it is from, the folder of pairs, the live page, what is kept."""
+    settings = plan.settings
+    page = f"{plan.primary.path_prefix or ''}{PAGE_PATH}"
+    return (
+        f"flag {plan.flag}: {_flag(seen)}",
+        f"pairs are written to {settings.pairs_dir.absolute()}",
+        f"live page: {page if settings.migration_endpoints else 'off (MIGRATION_ENDPOINTS)'}",
+        f"recorded of inputs: {_inputs(each.reading for each in plan.apis.values())}",
+    )
+
+
+def start_problems(plan: Plan, service: str, now: datetime) -> Iterator[str]:
+    """Yield what looks wrong, but for the flag itself: its provider says that."""
+    others = _other_services(plan.settings.pairs_dir, service, now)
+    if others:
+        yield (
+            f"{plan.settings.pairs_dir.absolute()} also gets the pairs of {', '.join(others)}: "
+            "set PAIRS_DIR, so that each service has a folder of its own"
+        )
+    readings = {name: each.reading for name, each in plan.apis.items()}
+    if not any(reading.reads_answers for reading in readings.values()):
+        yield "nothing of the answers is compared: migrate(score=...) says what is"
+    for name, reading in readings.items():
+        if missing := sorted(reading.without_threshold):
+            yield (
+                f"{', '.join(missing)} of {name} has no threshold, so no alarm is compared: give "
+                f"migrate(threshold=...), or declare Number({missing[0]!r}) if nothing is decided"
+            )
+
+
+def _flag(seen: WorkerFlag) -> str:
+    if not seen.tells:
+        return f"decided by the provider {seen.provider}"
+    where = f", from {seen.source}" if seen.source else ""
+    if seen.environment:
+        where += f" ({seen.environment})"
+    if seen.enabled is None:
+        return f"not there{where}: the primary answers"
+    rollout = "by several strategies" if seen.rollout is None else f"at {seen.rollout:g} %"
+    return f"{'on' if seen.enabled else 'off'}, {rollout}{where}"
+
+
+def _inputs(readings: Iterable[Reading]) -> str:
+    """Name what is recorded of inputs, in the order of the APIs."""
+    seen = tuple(readings)
+    groups = {
+        "segments": chain.from_iterable(each.segment_of for each in seen),
+        "features": chain.from_iterable(each.feature_of for each in seen),
+        "the prompt of": (
+            name for each in seen for name, text in each.texts.items() if text.records_prompt
+        ),
+    }
+    named = {what: ", ".join(dict.fromkeys(names)) for what, names in groups.items()}
+    return "; ".join(f"{what} {names}" for what, names in named.items() if names) or "nothing"
+
+
+def _other_services(folder: Path, service: str, now: datetime) -> list[str]:
+    oldest = (now - _RECENT).timestamp() * 1e9
+    return sorted(
+        {
+            each.service
+            for each in read_counts(folder)
+            if each.service not in (None, service) and not each.closed and each.at > oldest
+        }
+    )

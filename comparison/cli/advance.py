@@ -18,6 +18,7 @@ from comparison.cli.options import (
     evidence_options,
     refusals,
     verdict_option,
+    warn,
 )
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
@@ -120,7 +121,7 @@ def _grounds(
     judge: "PairsJudge", place: FlagPlace, wish: _Wish, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
-    from comparison.cli.verdict_file import VerdictFile
+    from comparison.cli.verdict_file import VerdictFile, leave_beside
     from comparison.judgement.pairs_judge import NOT_YET
     from comparison.report.terminal.verdict import print_verdict
 
@@ -133,6 +134,8 @@ def _grounds(
         found = StepVerdict(None, None, str(problem))
         return _Grounds(f"override: {wish.override}", found, overridden=True)
     print_verdict(evidence, judgement, Console(highlight=False))
+    if unwritten := leave_beside(judge.pairs, evidence, judgement):
+        warn(unwritten)
     if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
         raise Refusal(unwritten)
     verdict = judgement.verdict

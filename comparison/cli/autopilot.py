@@ -107,7 +107,7 @@ def autopilot(
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
     with refusals(), exit_codes(), unleash.admin() as admin:
-        from comparison.cli.verdict_file import VerdictFile
+        from comparison.cli.verdict_file import VerdictFile, leave_beside
         from comparison.judgement.pairs_judge import PairsJudge
 
         plan = given.plan()
@@ -117,8 +117,15 @@ def autopilot(
             _warn(*record(admin, assessment.done(admin, plan.flag), file).warnings)
 
         def tell(evidence: "Evidence", judgement: "Judgement") -> None:
-            problem = VerdictFile(json_file).write(evidence, judgement) if json_file else None
-            _warn(*([problem] if problem else []))
+            _warn(
+                *filter(
+                    None,
+                    (
+                        leave_beside(given.pairs, evidence, judgement),
+                        json_file and VerdictFile(json_file).write(evidence, judgement),
+                    ),
+                )
+            )
 
         judge = PairsJudge(
             given.pairs,

@@ -15,6 +15,7 @@ from comparison.cli.options import (
     refusals,
     since_option,
     until_option,
+    warn,
     write,
 )
 
@@ -50,6 +51,7 @@ def gate(
     Example: bentoml migration gate pairs --playbook playbook.yaml --html verdict.html
     """
     with refusals():
+        from comparison.cli.verdict_file import leave_beside
         from comparison.judgement.flag_pairs import FlagPairs
         from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
         from comparison.report.verdict_document import VerdictDocument
@@ -77,6 +79,8 @@ def gate(
             preferences = additions.preferences
             examples = read_examples(given.pairs, found.flag, preferences) if preferences else ()
             write(html_file, render(evidence, judgement, examples).encode())
+    if unwritten := leave_beside(given.pairs, evidence, judgement):
+        warn(unwritten)
     document = VerdictDocument.of(evidence, judgement).json()
     if json_file == Path("-"):
         click.echo(document)

@@ -291,7 +291,7 @@ verdict_option = click.option(
     "json_file",
     metavar="FILE",
     type=_FILE,
-    help="Also write the verdict as JSON; verdict.json beside the pairs is on the live page.",
+    help="Also write the verdict as JSON.",
 )
 
 

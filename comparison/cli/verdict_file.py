@@ -7,6 +7,17 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.verdict_document import VerdictDocument
 from flags.files import replace_file
 from flags.gate.evidence import Evidence
+from flags.monitoring.verdict_place import verdict_path
+
+
+def leave_beside(pairs: Path, evidence: Evidence, judgement: Judgement) -> str | None:
+    """Leave the verdict where the live page finds it, if the pairs are in a folder.
+
+    Returns what went wrong in words: a folder that is read-only costs the page its verdict alone.
+    """
+    if not pairs.is_dir():
+        return None
+    return VerdictFile(verdict_path(pairs, evidence.window.flag)).write(evidence, judgement)
 
 
 @dataclass(frozen=True, slots=True)

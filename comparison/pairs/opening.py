@@ -12,7 +12,7 @@ PLAIN: Final = ".jsonl"
 NAMES: Final = (PLAIN, f"{PLAIN}.gz", f"{PLAIN}.zst")
 """How the names of pair files end."""
 
-_OURS: Final = (".shipped", "verdict.json")
+_OURS: Final = (".shipped",)
 """How the names of files end that are written beside them."""
 
 _BLOCK: Final = 2**20

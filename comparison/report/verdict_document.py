@@ -18,6 +18,14 @@ from flags.playbook.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """Hold a step of the playbook, without its limits."""
+
+    stage: Stage
+    rollout: int
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictDocument:
     """Hold what the gate said of a step, and everything it rests on.
 
@@ -34,6 +42,8 @@ class VerdictDocument:
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
     next: NextStep | None
+    steps: tuple[PlannedStep, ...]
+    """All of the playbook, in its order."""
     evidence: Evidence
 
     @classmethod
@@ -49,6 +59,7 @@ class VerdictDocument:
             reasons=judgement.verdict.reasons,
             checks=judgement.verdict.checks,
             next=next_step(evidence, judgement.verdict, judgement.playbook, judgement.step),
+            steps=tuple(PlannedStep(each.stage, each.rollout) for each in judgement.playbook.steps),
             evidence=evidence,
         )
 

@@ -14,6 +14,7 @@ from openfeature.event import ProviderEvent
 from flags.export.worker_count import CountFile
 from flags.monitoring.metrics import WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs
+from flags.monitoring.rollouts_taken import RolloutsTaken
 from flags.monitoring.worker_state import (
     PairCounts,
     ShippingCounts,
@@ -44,6 +45,7 @@ class Heartbeat:
         recent: RecentPairs | None = None,
         shipping: Callable[[], ShippingCounts] | None = None,
         count: CountFile | None = None,
+        taken: RolloutsTaken | None = None,
         interval: float = INTERVAL,
     ) -> None:
         self._look = look
@@ -53,6 +55,7 @@ class Heartbeat:
         self._recent = recent
         self._shipping = shipping
         self._count = count
+        self._taken = taken
         self._last: PairCounts | None = None
         self._interval = interval
         self._wake = asyncio.Event()
@@ -103,6 +106,8 @@ class Heartbeat:
         try:
             self._metrics.settle()
             state = self._look()
+            if self._recent is not None:
+                self._recent.flag_seen(state.flag.since)
             await asyncio.to_thread(self._tell, state)
             self._failing = False
         except Exception:  # an observer never costs an answer, nor a worker
@@ -130,6 +135,8 @@ class Heartbeat:
         self._registry.publish(state)
         if self._recent is not None:
             self._recent.publish()
+        if self._taken is not None:
+            self._taken.note(state.flag.enabled, state.flag.rollout)
         self._metrics.show(state)
         for gone in self._registry.sweep():
             logger.warning("worker %s (process %d) is gone", gone.worker, gone.pid)

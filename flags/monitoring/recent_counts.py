@@ -6,9 +6,12 @@ the state is read by every other worker once a second, and stays small.
 
 import contextlib
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +35,9 @@ SLOTS: Final = 60
 _INTERVAL: Final = 2.0
 """Seconds between two writes of the file, at least."""
 
+_WIDTHS: Final = 4
+"""Widths of durations in an octave: a quantile is right to a tenth of itself."""
+
 _FAILED: Final = (Status.ERROR, Status.TIMEOUT)
 
 
@@ -44,6 +50,8 @@ class SideCounts:
     failed: int = 0
     """Its errors and timeouts."""
     shed: int = 0
+    durations: dict[int, int] = field(default_factory=dict)
+    """Of its answers that were ok, a number for each width of durations; see `_width_of`."""
 
 
 @dataclass(slots=True)
@@ -86,6 +94,7 @@ class RecentPairs:
         self._clock = clock
         self._recent = Recent()
         self._written = float("-inf")
+        self._since: datetime | None = None
         self._failing = False
 
     def count(self, pair: Pair) -> None:
@@ -96,6 +105,9 @@ class RecentPairs:
         for side, seen in ((Side.PRIMARY, pair.primary), (Side.CANDIDATE, pair.candidate)):
             counts = slot.primary if side is Side.PRIMARY else slot.candidate
             counts.answers += pair.served is side
+            if seen.status is Status.OK and seen.duration is not None:
+                width = _width_of(seen.duration)
+                counts.durations[width] = counts.durations.get(width, 0) + 1
             if seen.status in _FAILED:
                 counts.failed += 1
             elif seen.status is Status.SHED:
@@ -104,6 +116,13 @@ class RecentPairs:
                 self._recent.models[side.value] = seen.model
         _count_alarms(slot.alarms, pair.primary, pair.candidate)
 
+    def flag_seen(self, since: datetime | None) -> None:
+        """Begin the alarms anew if the flag has changed: other rollout, or other thresholds."""
+        if since != self._since:
+            self._since = since
+            for slot in self._recent.slots:
+                slot.alarms.clear()
+
     def publish(self) -> None:
         """Write the counts in one go, unless that was done just now; raises nothing."""
         now = time.monotonic()
@@ -111,7 +130,7 @@ class RecentPairs:
             return
         self._written = now
         try:
-            replace_file(self._path, orjson.dumps(self._recent))
+            replace_file(self._path, orjson.dumps(self._recent, option=orjson.OPT_NON_STR_KEYS))
             self._failing = False
         except OSError as error:
             if not self._failing:
@@ -138,6 +157,20 @@ class RecentPairs:
 def recent_path(pairs_dir: Path, worker: str) -> Path:
     """Return the file of a worker's counts, beside that of its state."""
     return pairs_dir / FOLDER / f"{worker}{RECENT_SUFFIX}"
+
+
+def _width_of(seconds: float) -> int:
+    return math.floor(_WIDTHS * math.log2(max(seconds, 1e-6)))
+
+
+def _quantile(durations: Mapping[int, int], share: float) -> float | None:
+    """Return the middle of the width in which the quantile is, in seconds."""
+    left = share * sum(durations.values())
+    for width, count in sorted(durations.items()):
+        left -= count
+        if left <= 0:
+            return float(2 ** ((width + 0.5) / _WIDTHS))
+    return None
 
 
 def _count_alarms(
@@ -167,6 +200,20 @@ def read_recent(path: Path) -> Recent | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations of one side's answers that were ok, in seconds; None without any."""
+
+    n: int
+    p50: float | None
+    p95: float | None
+
+    @classmethod
+    def of(cls, durations: Mapping[int, int]) -> "Latency":
+        """Take the quantiles of counted durations."""
+        return cls(sum(durations.values()), _quantile(durations, 0.5), _quantile(durations, 0.95))
+
+
+@dataclass(frozen=True, slots=True)
 class Minutes:
     """The last ten minutes of a whole service, up to and with the present slot."""
 
@@ -183,15 +230,19 @@ class Minutes:
     shed: Mapping[str, int]
     """By side."""
     alarms: Mapping[str, AlarmCounts]
+    """Since the flag is as it is: at its rollout and with its thresholds."""
+    latency: Mapping[str, Latency]
+    """By side."""
     models: Mapping[str, tuple[str, ...]]
     """By side: more than one tag while a deployment is in progress."""
 
     @classmethod
-    def of(cls, workers: list[Recent], now: float) -> "Minutes":
+    def of(cls, workers: Sequence[Recent], now: float) -> "Minutes":
         """Add up what the workers counted."""
         begins = int(now) // SLOT * SLOT - (SLOTS - 1) * SLOT
         answers = {side: [0] * SLOTS for side in Side}
         alarms: dict[str, AlarmCounts] = {}
+        durations: dict[str, Counter[int]] = {side: Counter() for side in Side}
         slots = [
             (position, slot)
             for worker in workers
@@ -199,8 +250,9 @@ class Minutes:
             if 0 <= (position := (slot.begins - begins) // SLOT) < SLOTS
         ]
         for position, slot in slots:
-            answers[Side.PRIMARY][position] += slot.primary.answers
-            answers[Side.CANDIDATE][position] += slot.candidate.answers
+            for side, counted in ((Side.PRIMARY, slot.primary), (Side.CANDIDATE, slot.candidate)):
+                answers[side][position] += counted.answers
+                durations[side].update(counted.durations)
             for output, counts in slot.alarms.items():
                 total = alarms.setdefault(output, AlarmCounts())
                 total.pairs += counts.pairs
@@ -222,6 +274,7 @@ class Minutes:
                 "candidate": sum(slot.candidate.shed for _, slot in slots),
             },
             alarms=alarms,
+            latency={side: Latency.of(durations[side]) for side in Side},
             models={
                 side: tuple(sorted({w.models[side] for w in workers if side in w.models}))
                 for side in ("primary", "candidate")

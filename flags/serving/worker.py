@@ -23,6 +23,7 @@ from flags.export.worker_count import CountFile
 from flags.monitoring.heartbeat import Heartbeat
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs, recent_path
+from flags.monitoring.rollouts_taken import RolloutsTaken
 from flags.monitoring.self_report import FlagReader, SelfReport, ShippingReport
 from flags.pairing.assignment import DOMAIN, Side
 from flags.pairing.batched_pairs import BatchedPairs
@@ -130,6 +131,7 @@ class MigrationWorker:
             recent=recent,
             shipping=None if self._shipper is None else ShippingReport(self._shipper),
             count=CountFile(folder, worker, service.name),
+            taken=None if recent is None else RolloutsTaken(folder, plan.flag),
         )
         await self._heartbeat.start()
         if server_context.worker_index in (None, 1):  # each of the others would say the same

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
+from flags.monitoring.verdict_place import verdict_path
 from flags.monitoring.worker_state import FOLDER
 from flags.operate.watch import running_workers
 from flags.unleash.admin import seed
@@ -26,6 +27,10 @@ FLAG = "live-page-v2"
 MAX_WAIT = 30_000
 """Milliseconds in which the page has to show what has happened: it asks every two seconds."""
 
+STEPS = [
+    {"stage": stage, "rollout": rollout}
+    for stage, rollout in (("shadow", 0), ("ramp", 50), ("ramp", 100), ("deprecation", 100))
+]
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
@@ -100,19 +105,28 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     shows(page, "#alarms", "4.00x the primary's, n = 16")
     shows(page, "#alarms", "25.0 %")
     shows(page, "#alarms", "100.0 %")
+    for cell in ("p50-primary", "p95-primary", "p50-candidate", "p95-candidate"):
+        expect(page.locator(f"#{cell}")).to_contain_text("ms")
+    shows(page, "#alarms-since", "since the flag changed ")
     expect(page.locator("#workers .pill.pass")).to_have_count(2)
     expect(page.locator("#workers .soft")).to_have_text(" this one")
     assert "live-page-v2" in page.title()
     verdict = {"flag": FLAG, "step": "ramp, 50 %", "decision": "HOLD", "reasons": ["too few"]}
     fires = {"name": "operational_alarm", "outcome": "fail", "reason": "the queue is full"}
+    verdict |= {"stage": "deprecation", "rollout": 100, "steps": STEPS}
     coming = {"name": "ramp, 100 %", "not_before": datetime.now(UTC), "approval": True}
-    (served.pairs / "verdict.json").write_bytes(
+    verdict_path(served.pairs, FLAG).parent.mkdir(exist_ok=True)
+    verdict_path(served.pairs, FLAG).write_bytes(
         orjson.dumps({**verdict, "checks": [fires], "next": coming})
     )
-    shows(page, "#firing .fires", "the queue is full")
+    shows(page, "#firing .fires", "Firing: the queue is full")
+    shows(page, "#stage", "deprecation")
+    expect(page.locator("#track li")).to_have_text(
+        ["0 %shadow, taken", "50 %ramp, not taken", "100 %ramp, taken", "100 %deprecation, now"]
+    )
     shows(page, "#next", "Next: ramp, 100 %, with approval, not before ")
     verdict = {"flag": FLAG, "step": "ramp, 100 %", "decision": "ROLLBACK", "reasons": ["4.00x"]}
-    (served.pairs / "verdict.json").write_bytes(orjson.dumps(verdict))
+    verdict_path(served.pairs, FLAG).write_bytes(orjson.dumps(verdict))
     expect(page.locator("#firing")).to_be_hidden(timeout=MAX_WAIT)
     shows(page, "#decision", "ROLLBACK")
     shows(page, "#reasons", "4.00x")
@@ -128,7 +142,7 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
 def test_it_fits_a_phone_and_follows_its_colours(
     browser: Browser, served: Served, scheme: str
 ) -> None:
-    page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = browser.new_page(viewport={"width": 320, "height": 740}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(f"{served.url}/migration")
     expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=MAX_WAIT)
     assert fits(page)
@@ -159,9 +173,10 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup(served: Served, page
     planted = [
         folder / FOLDER / f"{worker}.json",
         recent_path(folder, worker),
-        folder / "verdict.json",
+        verdict_path(folder, FLAG),
     ]
     for path, content in zip(planted, (state, counted, verdict), strict=True):
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(orjson.dumps(content))
     try:
         shows(page, "#workers", HOSTILE)
@@ -173,7 +188,7 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup(served: Served, page
         expect(page.locator("#differ")).to_be_visible()
         assert page.locator("main img, main script").count() == 0
         assert "owned" not in page.title()
-        page.set_viewport_size({"width": 360, "height": 740})
+        page.set_viewport_size({"width": 320, "height": 740})
         assert fits(page)
         picture(page, "live-hostile")
     finally:
@@ -207,3 +222,14 @@ def test_neither_token_is_in_what_the_browser_gets(
     for token in (unleash.admin_token, unleash.client_token):
         assert token not in everything
     page.close()
+
+
+def test_it_can_be_used_by_keyboard_alone(served: Served, page: Page) -> None:
+    """What can be followed or scrolled is reached by Tab, and shown to be reached."""
+    reached = []
+    for _ in range(2):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.role"))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid"
+    assert reached == ["link", "region"]

@@ -1,4 +1,4 @@
-"""The last verdict that `gate` or `autopilot` has written beside the pairs."""
+"""The last verdict that `gate`, `advance` or `autopilot` has left beside the pairs."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-FILE: Final = "verdict.json"
-"""Name in the folder of the pairs: `bentoml migration gate pairs ... --json pairs/verdict.json`."""
+from flags.monitoring.verdict_place import verdict_path
+from flags.playbook.stages import Stage
 
 _LARGEST: Final = 4 * 2**20
 """Bytes; a longer file is none of ours."""
@@ -16,6 +16,14 @@ _LARGEST: Final = 4 * 2**20
 
 _OPERATIONAL: Final = "operational_alarm"
 """Name of the checks of operational alarms; the gate itself is not loaded by what serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step of the playbook."""
+
+    stage: str
+    rollout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,11 @@ class LastVerdict:
     firing: tuple[FiringAlarm, ...] = ()
     at: datetime | None = None
     """When the file was written."""
+    stage: Stage | None = None
+    rollout: float | None = None
+    """Of the step that was judged."""
+    steps: tuple[PlannedStep, ...] = ()
+    """All of the playbook, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,9 @@ class _Document:
     reasons: tuple[str, ...] = ()
     next: NextStep | None = None
     checks: tuple[_Check, ...] = ()
+    stage: Stage | None = None
+    rollout: float | None = None
+    steps: tuple[PlannedStep, ...] = ()
 
     @property
     def firing(self) -> tuple[FiringAlarm, ...]:
@@ -83,7 +99,7 @@ _DOCUMENT: Final = TypeAdapter(_Document)
 
 def last_verdict(folder: Path, flag: str) -> LastVerdict | None:
     """Return the last verdict on `flag`; None if there is none, or none that can be read."""
-    path = folder / FILE
+    path = verdict_path(folder, flag)
     try:
         facts = path.stat()
         if facts.st_size > _LARGEST:
@@ -95,5 +111,14 @@ def last_verdict(folder: Path, flag: str) -> LastVerdict | None:
         return None
     at = datetime.fromtimestamp(facts.st_mtime, UTC)
     return LastVerdict(
-        found.flag, found.step, found.decision, found.reasons, found.next, found.firing, at
+        found.flag,
+        found.step,
+        found.decision,
+        found.reasons,
+        found.next,
+        found.firing,
+        at,
+        stage=found.stage,
+        rollout=found.rollout,
+        steps=found.steps,
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
+from flags.monitoring.rollouts_taken import rollouts_taken
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import WorkerRegistry, Workers
 from flags.playbook.stages import Stage
@@ -43,11 +44,16 @@ class Live:
     agreed: bool
     """False where the workers see the flag differently."""
     stage: Stage | None
+    """As the gate has judged it, where it has judged the present rollout."""
     enabled: bool | None
     rollout: float | None
     stickiness: str | None
     since: datetime | None
     """When the first worker saw the flag so; None where they do not agree."""
+    alarms_since: datetime | None
+    """Since when the alarms are counted, where that is less than all the minutes."""
+    taken: tuple[float, ...]
+    """Rollouts at which the flag was seen on."""
     link: str | None
     """The flag's page in Unleash."""
     workers: tuple[LiveWorker, ...]
@@ -76,23 +82,34 @@ class LiveSource:
         view = seen.flag
         own = self.registry.own
         times = [each.state.flag.since for each in seen.workers if each.state.flag.since]
-        found = (read_recent(recent_path(folder, each.worker)) for each in workers.workers)
+        minutes = Minutes.of(
+            [
+                counted
+                for each in workers.workers
+                if (counted := read_recent(recent_path(folder, each.worker)))
+            ],
+            now.timestamp(),
+        )
+        changed, verdict = max(times, default=None), last_verdict(folder, self.flag)
+        begins = datetime.fromtimestamp(minutes.begins, UTC)
         return Live(
             service=self.service,
             flag=self.flag,
             at=now,
             agreed=not seen.workers_differ,
-            stage=view.stage if view else None,
+            stage=_stage(view, verdict),
             enabled=view.enabled if view else None,
             rollout=view.rollout if view else None,
             stickiness=view.stickiness if view else None,
             since=min(times, default=None) if view else None,
+            alarms_since=changed if changed and changed > begins else None,
+            taken=tuple(sorted(rollouts_taken(folder, self.flag))),
             link=self._link(seen),
             workers=tuple(
                 _worker(each, view, answers_this=each.state.worker == own) for each in seen.workers
             ),
-            minutes=Minutes.of([each for each in found if each], now.timestamp()),
-            verdict=last_verdict(folder, self.flag),
+            minutes=minutes,
+            verdict=verdict,
         )
 
     def _link(self, seen: ServiceView) -> str | None:
@@ -115,6 +132,15 @@ def flag_link(settings: Settings, project: str | None, flag: str) -> str | None:
     path = parts.path.rstrip("/").removesuffix("/api")
     page = f"{path}/projects/{quote(project, safe='')}/features/{quote(flag, safe='')}"
     return without_credentials(urlunsplit((parts.scheme, parts.netloc, page, "", "")))
+
+
+def _stage(view: FlagView | None, verdict: LastVerdict | None) -> Stage | None:
+    """Return the stage; at 100 % the gate alone knows whether the primary still serves as spare."""
+    if view is None:
+        return None
+    if verdict and verdict.stage and view.enabled and verdict.rollout == view.rollout:
+        return verdict.stage
+    return view.stage
 
 
 def _worker(view: WorkerView, flag: FlagView | None, answers_this: bool) -> LiveWorker:

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from flags.cli import migration
 from flags.export import attributes
+from flags.monitoring.verdict_place import verdict_path
 from flags.operate.audit import AuditFile
 from flags.operate.autopilot import Autopilot
 from flags.operate.flag_moves import raise_rollout
@@ -189,6 +190,7 @@ def test_advance_goes_one_step_up_on_an_advance_and_no_further(flagged: Migratio
     assert flagged.at == "5 %"
     assert flagged.changes[0]["verdict"]["decision"] == "ADVANCE"
     assert orjson.loads(verdict.read_bytes())["step"] == "shadow, 0 %"
+    assert verdict.read_bytes() == verdict_path(flagged.pairs, flagged.flag).read_bytes()
 
     again = flagged.run("advance")
     assert again.exit_code == 10, again.output
@@ -216,11 +218,11 @@ def test_the_autopilot_advances_holds_and_switches_off(flagged: Migration) -> No
     assert (held.exit_code, flagged.at) == (10, "5 %"), held.output
 
     flagged.make_pairs(candidate_alarms=True)
-    back = flagged.run("autopilot", "--once", "--json", str(flagged.pairs / "verdict.json"))
+    back = flagged.run("autopilot", "--once")
     assert (back.exit_code, flagged.at) == (20, "off"), back.output
     assert "ROLLBACK  5 % -> off: alarm rate 2.00x primary's" in back.output
     assert [change["after"]["enabled"] for change in flagged.changes] == [True, False]
-    assert b'"ROLLBACK"' in (flagged.pairs / "verdict.json").read_bytes()
+    assert b'"ROLLBACK"' in verdict_path(flagged.pairs, flagged.flag).read_bytes()
 
     off = flagged.run("autopilot", "--once")
     assert (off.exit_code, flagged.at) == (10, "off"), off.output

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
+from statsmodels.stats.proportion import proportion_confint
 
 from comparison.evidence.drift import References
+from service.demo import PhaseSizes
 from service.replay import bodies
 from service.simulator import simulate
 from service.training import (
@@ -187,8 +189,18 @@ def test_the_readme_gives_the_ratios_of_the_holdout_and_of_production() -> None:
     trained, later = train(transactions), production(transactions)
     holdout = trained.v2.alarm_rate / trained.v1.alarm_rate
     v1, v2 = ((each >= trained.threshold).sum() for each in scores(trained, later))
+    demo = later.sample(PhaseSizes().total, random_state=0)
+    replayed = [(each >= trained.threshold).sum() for each in scores(trained, demo)]
     told = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
     assert f"on the holdout, v2 fires {holdout:.2f} times as often" in told
     assert f"{v2 / v1:.2f} times over all of these days" in told
     assert f"of their {len(later):,} transactions" in told
+    assert f"in which v1 fires {replayed[0]} times" in told
+    assert f"alarm ratio {replayed[1] / replayed[0]:.2f}, after rollback" in told
+    for side, alarms in zip(("primary", "candidate"), replayed, strict=True):
+        low, high = proportion_confint(alarms, len(demo), method="wilson")
+        row = f"{side} {trained.threshold:.6f} {alarms} {alarms / len(demo):.2%} {low:.2%}"
+        assert f"{row} to {high:.2%}".replace("%", " %").replace(" % to", " to") in " ".join(
+            told.split()
+        )
     assert f"AP {trained.v1.average_precision:.2f} to {trained.v2.average_precision:.2f}" in told

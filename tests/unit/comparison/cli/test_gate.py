@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from jsonschema import Draft202012Validator
 from comparison.cli.gate import gate
 from comparison.report.verdict_document import schema
 from flags.export import attributes
+from flags.monitoring.verdict_place import verdict_path
 from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
 from tests.support.webhook import Webhook
 
@@ -320,6 +322,26 @@ def test_labels_page_and_json_are_made_of_the_same_evidence(folder: Path, tmp_pa
     assert "only candidate: 600" in text
     assert "On 3,000 labelled pairs, 300 of them positive" in text
     assert "Quality: fraud_probability" in result.stdout
+
+
+def test_the_verdict_is_left_beside_the_pairs_for_the_live_page(
+    folder: Path, tmp_path: Path
+) -> None:
+    figures = tmp_path / "figures.json"
+    for pairs in ("keener", "agreeing", "agreeing"):  # what is left is no pair file
+        result = run(folder, pairs, "--json", figures)
+        assert f"{FLAG}: canary, 10 %" in result.stdout
+        left = verdict_path(folder / pairs, FLAG).read_bytes()
+        assert left == figures.read_bytes()
+
+
+def test_a_folder_that_takes_no_verdict_costs_a_warning(tmp_path: Path, folder: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".verdicts"))
+    (tmp_path / "copy" / "agreeing" / ".verdicts").write_text("no folder")
+    result = run(tmp_path / "copy")
+    assert "Warning: " in result.stderr
+    assert f"{FLAG}.json cannot be written" in result.stderr
+    assert f"{FLAG}: canary, 10 %" in result.stdout
 
 
 # --- bad input ------------------------------------------------------------------------------------

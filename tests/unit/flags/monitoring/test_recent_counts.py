@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flags.monitoring.recent_counts import SLOT, SLOTS, Minutes, RecentPairs, read_recent
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status
 from tests.support.fakes import FakeClock
+from tests.support.worker_states import NOON
 from tests.unit.flags.monitoring.test_metrics import PAIR
 
 OK = Observation(Status.OK, decisions={"score": True}, model="v1:a")
@@ -55,6 +60,40 @@ def test_alarms_are_compared_on_the_same_pairs_only(recent: RecentPairs, clock: 
     recent.count(pair(BROKEN, OK, None))
     (counts,) = minutes(recent, clock).alarms.values()
     assert (counts.pairs, counts.primary, counts.candidate) == (2, 2, 1)
+
+
+def test_alarms_begin_anew_when_the_flag_changes(recent: RecentPairs, clock: FakeClock) -> None:
+    recent.flag_seen(NOON)
+    recent.count(pair(OK, QUIET, Side.PRIMARY))
+    recent.flag_seen(NOON)
+    recent.count(pair(OK, QUIET, Side.PRIMARY))
+    assert minutes(recent, clock).alarms["score"].pairs == 2
+    recent.flag_seen(NOON + timedelta(seconds=1))
+    recent.count(pair(OK, OK, Side.PRIMARY))
+    seen = minutes(recent, clock)
+    assert (seen.pairs, seen.alarms["score"].pairs) == (3, 1)
+
+
+@given(
+    st.lists(st.floats(1e-5, 1e3), min_size=1, max_size=50),
+    st.lists(st.floats(1e-5, 1e3), max_size=50),
+)
+def test_the_latency_of_all_workers_is_right_to_a_tenth(
+    first: list[float], second: list[float]
+) -> None:
+    counted = []
+    for durations in (first, second):
+        recent = RecentPairs(Path("unused"), lambda: 0.0)
+        for each in durations:
+            answer = replace(OK, duration=each)
+            recent.count(pair(answer, replace(BROKEN, duration=each), Side.PRIMARY))
+        counted.append(recent._recent)
+    latency = Minutes.of(counted, 0.0).latency
+    assert (latency["candidate"].n, latency["candidate"].p50) == (0, None)
+    every = first + second
+    for found, share in ((latency["primary"].p50, 0.5), (latency["primary"].p95, 0.95)):
+        wanted = np.quantile(every, share, method="inverted_cdf")
+        assert found == pytest.approx(wanted, rel=0.1)
 
 
 def test_what_is_older_than_ten_minutes_goes(recent: RecentPairs, clock: FakeClock) -> None:

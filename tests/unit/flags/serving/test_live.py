@@ -17,6 +17,8 @@ from comparison.report.verdict_document import VerdictDocument
 from flags.gate import decide
 from flags.gate.checks.operational import NAME
 from flags.monitoring.recent_counts import AlarmCounts, Recent, Slot, recent_path
+from flags.monitoring.rollouts_taken import RolloutsTaken
+from flags.monitoring.verdict_place import verdict_path
 from flags.monitoring.worker_state import WORKERS_PATH, WorkerFlag, WorkerRegistry
 from flags.playbook.model import Playbook
 from flags.serving.http.endpoints import LIVE_PATH, PAGE_PATH, endpoints
@@ -42,6 +44,12 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def registry(tmp_path: Path) -> WorkerRegistry:
     return WorkerRegistry(tmp_path, "FraudDetector")
+
+
+def place(folder: Path) -> Path:
+    path = verdict_path(folder, FLAG)
+    path.parent.mkdir(exist_ok=True)
+    return path
 
 
 class Client:
@@ -128,7 +136,7 @@ def test_the_counts_of_all_workers_are_added_up(
 def test_the_last_verdict_is_the_one_that_lies_beside_the_pairs(
     client: Client, tmp_path: Path
 ) -> None:
-    path = tmp_path / "verdict.json"
+    path = place(tmp_path)
     verdict = {"flag": FLAG, "step": "canary, 10 %", "decision": "HOLD", "reasons": ["too few"]}
     path.write_bytes(orjson.dumps({**verdict, "checks": [{"name": "x"}], "evidence": {}}))
     found = live(client)["verdict"]
@@ -148,7 +156,7 @@ def test_firing_alarms_and_the_next_step_are_those_of_the_last_verdict(
     coming = {"name": "ramp, 50 %", "rollout": 50, "not_before": NOW, "approval": True}
     verdict = {"flag": FLAG, "step": "canary, 10 %", "decision": "HOLD", "reasons": []}
     checks = [check("pass"), check("fail"), check("inconclusive"), check("fail", "pairs")]
-    path = tmp_path / "verdict.json"
+    path = place(tmp_path)
     path.write_bytes(orjson.dumps({**verdict, "checks": checks, "next": coming}))
     found = live(client)["verdict"]
     assert found["firing"] == [
@@ -166,7 +174,7 @@ def test_what_the_gate_writes_is_what_the_page_reads(client: Client, tmp_path: P
     )
     step, taken = plan.steps_at(10)[0], evidence(rollout=10)
     judgement = Judgement(plan, step, decide(taken, plan, step))
-    (tmp_path / "verdict.json").write_bytes(VerdictDocument.of(taken, judgement).json())
+    place(tmp_path).write_bytes(VerdictDocument.of(taken, judgement).json())
     found = live(client)["verdict"]
     assert [each["name"] for each in found["firing"]] == ["freeze"]
     assert found["next"]["name"] == "ramp, 50 %"
@@ -221,3 +229,52 @@ def test_the_link_leads_to_the_flag(
         unleash_dashboard_url=dashboard,
     )
     assert flag_link(settings, project, "a/b") == link
+
+
+def test_the_stage_at_a_rollout_that_the_gate_has_judged_is_the_gates(
+    client: Client, registry: WorkerRegistry, tmp_path: Path
+) -> None:
+    publish(registry, "w1", worker_flag(rollout=100.0))
+    assert live(client)["stage"] == "ramp"
+    verdict = {"flag": FLAG, "step": "deprecation, 100 %", "decision": "HOLD"}
+    verdict |= {"stage": "deprecation", "rollout": 100}
+    place(tmp_path).write_bytes(orjson.dumps(verdict))
+    assert live(client)["stage"] == "deprecation"
+    publish(registry, "w1", worker_flag(rollout=100.0, enabled=False))
+    assert live(client)["stage"] == "off"
+    publish(registry, "w1", worker_flag(rollout=10.0))
+    assert live(client)["stage"] == "canary"
+
+
+def test_the_steps_are_the_playbooks_and_those_taken_are_what_was_seen(
+    client: Client, registry: WorkerRegistry, tmp_path: Path
+) -> None:
+    publish(registry, "w1", worker_flag())
+    assert (live(client)["taken"], live(client)["verdict"]) == ([], None)
+    taken = RolloutsTaken(tmp_path, FLAG)
+    for rollout in (0.0, 10.0, 10.0):
+        taken.note(True, rollout)
+        RolloutsTaken(tmp_path, FLAG).note(True, rollout)
+    taken.note(False, 50.0)
+    RolloutsTaken(tmp_path, "another-flag").note(True, 50.0)
+    assert live(client)["taken"] == [0.0, 10.0]
+    playbook = Playbook(flag=FLAG)
+    taken_evidence = evidence(rollout=10)
+    step = next(each for each in playbook.steps if each.rollout == 10)
+    judgement = Judgement(playbook, step, decide(taken_evidence, playbook, step))
+    place(tmp_path).write_bytes(VerdictDocument.of(taken_evidence, judgement).json())
+    assert live(client)["verdict"]["steps"] == [
+        {"stage": each.stage, "rollout": each.rollout} for each in playbook.steps
+    ]
+
+
+def test_alarms_of_less_than_ten_minutes_say_since_when_the_flag_is_so(
+    client: Client, registry: WorkerRegistry
+) -> None:
+    changed = datetime.now(UTC) - timedelta(minutes=2)
+    publish(registry, "w1", worker_flag(since=changed - timedelta(seconds=1)))
+    publish(registry, "w2", worker_flag(since=changed))
+    assert datetime.fromisoformat(live(client)["alarms_since"]) == changed
+    for worker in ("w1", "w2"):
+        publish(registry, worker, worker_flag(since=NOW - timedelta(hours=1)))
+    assert live(client)["alarms_since"] is None

@@ -54,6 +54,7 @@ _EXIT_CODES: Final = {
     Action.PAUSED: EXIT_CODES[Decision.HOLD],
     Action.PROPOSED: EXIT_CODES[Decision.HOLD],
     Action.ROLLBACK: EXIT_CODES[Decision.ROLLBACK],
+    Action.DONE: 0,
 }
 
 
@@ -97,12 +98,12 @@ def autopilot(
 ) -> None:
     """Move the flag by its evidence: up on ADVANCE, off on ROLLBACK, else leave it.
 
-    Until Ctrl-C or SIGTERM. It keeps nothing in mind, so it can be started again at any time. It
-    never switches the flag on. A change by anybody else pauses it, until it is started with the
-    number of that change: the log says which. Give it an admin token of its own, so that its
-    changes can be told from those of others.
+    Until the last step is passed, Ctrl-C or SIGTERM. It keeps nothing in mind, so it can be
+    started again at any time. It never switches the flag on. A change by anybody else pauses it,
+    until it is started with the number of that change: the log says which. Give it an admin token
+    of its own, so that its changes can be told from those of others.
 
-    With --once the exit code is 0 ADVANCE, 10 HOLD, paused or proposed, 20 ROLLBACK.
+    With --once the exit code is 0 ADVANCE or DONE, 10 HOLD, paused or proposed, 20 ROLLBACK.
 
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
@@ -189,7 +190,8 @@ def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool, telling: _Telling
     with stop_asked() as stop:
         while not stop.asked:
             try:
-                _assess_and_act(pilot, dry_run, telling)
+                if _assess_and_act(pilot, dry_run, telling).next.action is Action.DONE:
+                    return
             except Exception as error:  # if it ended, nobody would roll back
                 kind = "" if isinstance(error, FlagsError) else f"{type(error).__name__}: "
                 problem = f"{kind}{printable(str(error))}"

@@ -42,16 +42,20 @@ _CHECK_SECONDS: Final = 1.0
 @click.option("--fresh", is_flag=True, help="Empty the data folder first.")
 @click.option(
     "--flag",
+    "flags",
     metavar="KEY",
-    default="fraud-detector-v2",
+    multiple=True,
+    default=("fraud-detector-v2",),
     show_default=True,
-    help="Key of the flag to create.",
+    help="Key of the flag to create; several may be given.",
 )
 @click.option(
     "--environment", default="development", show_default=True, help="Unleash environment."
 )
-def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environment: str) -> None:
-    """Run an Unleash without Docker, with the flag of the migration in it.
+def dashboard(
+    port: int, host: str, data: Path, fresh: bool, flags: tuple[str, ...], environment: str
+) -> None:
+    """Run an Unleash without Docker, with the flags of migrations in it.
 
     It listens on this machine only, keeps its data, and stops on Ctrl-C or SIGTERM. The first
     start installs unleash-server with npm (about 200 MB, once for all projects).
@@ -71,8 +75,9 @@ def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environm
     with exit_codes(InstallFailedError, ProgramFailedError), _stop_signals():
         try:
             with unleash:
-                show(seed(unleash.admin, flag), refused="left as it is")
-                _introduce(unleash, flag)
+                for flag in flags:
+                    show(seed(unleash.admin, flag), refused="left as it is")
+                _introduce(unleash, flags)
                 while True:
                     time.sleep(_CHECK_SECONDS)
                     unleash.check()
@@ -80,23 +85,26 @@ def dashboard(port: int, host: str, data: Path, fresh: bool, flag: str, environm
             click.echo("stopped")
 
 
-def _introduce(unleash: LocalUnleash, flag: str) -> None:
+def _introduce(unleash: LocalUnleash, flags: tuple[str, ...]) -> None:
     """Say where it is and how to get in.
 
     Secrets are never printed: terminals are recorded, shared and logged. The files that hold them
     (mode 0600) serve the second start as well as the first.
     """
     data = unleash.data
-    lines = {
-        "dashboard": unleash.url,
-        "flag": unleash.admin.flag_url(flag),
-        "log in": f"{ADMIN_USER}, with the password that this prints: cat {_quoted(data.password)}",
-        "service": f"set -a; . {_quoted(data.service_environment)}; set +a",
-        "operator": f"set -a; . {_quoted(data.admin_environment)}; set +a",
-        "logs": f"{data.server_log}, {data.postgres_log}",
-        "stop": "Ctrl-C",
-    }
-    for name, text in lines.items():
+    lines = [
+        ("dashboard", unleash.url),
+        *(("flag", unleash.admin.flag_url(each)) for each in flags),
+        (
+            "log in",
+            f"{ADMIN_USER}, with the password that this prints: cat {_quoted(data.password)}",
+        ),
+        ("service", f"set -a; . {_quoted(data.service_environment)}; set +a"),
+        ("operator", f"set -a; . {_quoted(data.admin_environment)}; set +a"),
+        ("logs", f"{data.server_log}, {data.postgres_log}"),
+        ("stop", "Ctrl-C"),
+    ]
+    for name, text in lines:
         click.echo(f"{name:<10} {text}")
 
 

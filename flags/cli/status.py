@@ -12,9 +12,10 @@ from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, environment_option, project_option
 from flags.cli.status_table import print_status
 from flags.errors import OtherFlagError
+from flags.monitoring.last_verdict import LastVerdict
 from flags.monitoring.worker_state import Workers
 from flags.operate.status import MigrationStatus
-from flags.operate.watch import running_workers
+from flags.operate.watch import running_workers, verdict_at
 from flags.playbook.file import read_playbook
 from flags.printable import printable_json
 from flags.unleash.admin import FlagEvent, FlagState
@@ -70,11 +71,15 @@ def status(
             raise OtherFlagError(f"{playbook} is the playbook of {plan.flag}, not of {flag}")
     flag = flag or (plan.flag if plan else None)
     workers: Workers | None = None
+    verdict: LastVerdict | None = None
     state: FlagState | None = None
     events: list[FlagEvent] = []
     asked = _Asked()
     with asked.about("service"):
         workers = _workers(service, flag)
+    if workers:
+        with asked.about("verdict"):
+            verdict = verdict_at(service)
     key = flag or (workers.flag if workers else None)
     if key is None:
         click.echo(f"Error: {asked.in_vain['service']}, and --flag is not given", err=True)
@@ -93,6 +98,7 @@ def status(
         events=events,
         playbook=plan,
         workers=workers,
+        verdict=verdict,
         not_shown=asked.in_vain,
     )
     if as_json:

@@ -3,19 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flags.monitoring.last_verdict import LastVerdict
 from flags.monitoring.views import FlagView, WorkerView
 from flags.operate.status import Change, MigrationStatus, Upcoming
+from flags.playbook.durations import duration_text
 from flags.playbook.stages import Stage
 from flags.printable import printable
 
 _BAD = "bold red"
 _DOUBTFUL = "yellow"
+
+_CELLS: Final = 20
+"""Of the bar of progress."""
+_REASONS: Final = 3
+_LONGEST: Final = 160
+"""Characters of a reason: the gate's own output has all of it."""
 
 
 def print_status(status: MigrationStatus, console: Console, now: datetime | None = None) -> None:
@@ -45,6 +54,9 @@ def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> Non
         lines.append(("changed by", change.by + (" (admin token)" if change.by_token else "")))
     if status.upcoming:
         lines.append(("next step", _upcoming(status.upcoming, now)))
+        lines.append(("progress", _progress(status.upcoming, now)))
+    if status.verdict:
+        lines.append(("verdict", _verdict(status.verdict, now)))
     if status.url:
         lines.append(("dashboard", status.url))
     if status.service is not None:
@@ -94,6 +106,26 @@ def _upcoming(upcoming: Upcoming, now: datetime) -> str:
     when = "as soon as the gate allows it" if over else f"not before {moment}"
     approval = ", with approval" if upcoming.approval else ""
     return f"{upcoming.step}{approval}, {when}"
+
+
+def _progress(upcoming: Upcoming, now: datetime) -> str:
+    hold = upcoming.not_before - upcoming.since
+    held = max(timedelta(0), min(hold, now - upcoming.since))
+    share = held / hold if hold else 1.0
+    filled = round(_CELLS * share)
+    bar = "#" * filled + "." * (_CELLS - filled)
+    return f"[{bar}] {share:.0%} of the {duration_text(hold)} that this step is held".replace(
+        "%", " %"
+    )
+
+
+def _verdict(verdict: LastVerdict, now: datetime) -> str:
+    """Say the last verdict and the first reasons, which are what the step waits for."""
+    at = f", {_ago(now - verdict.at)}" if verdict.at else ""
+    reasons = [printable(reason, _LONGEST) for reason in verdict.reasons[:_REASONS]]
+    if more := len(verdict.reasons) - len(reasons):
+        reasons.append(f"and {more} more")
+    return f"{verdict.decision}{at}: {'; '.join(reasons)}"
 
 
 def _following(status: MigrationStatus) -> str:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 WORKERS_PATH: Final = "/migration/workers"
 """Route under which a service shows the state of its workers, after its path prefix."""
 
+LIVE_PATH: Final = "/migration/live"
+"""Route of the figures of its live page."""
+
 RECENT_SUFFIX: Final = ".recent"
 """Of the file, beside that of a worker's state, in which its last minutes are counted."""
 

@@ -38,6 +38,7 @@ class Action(StrEnum):
     ROLLBACK = "ROLLBACK"
     PAUSED = "PAUSED"
     PROPOSED = "PROPOSED"
+    DONE = "DONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def next_action(
     Nothing, where somebody else has changed the flag in a later entry of its event log than the one
     numbered `resumed`. Nothing, where the flag is off: the autopilot never switches it on. Else
     what the verdict says: one step up, off, or nothing; a step up that needs approval is proposed.
+    After the last step, it is done.
     """
     change = foreign_change(history, own)
     if change is not None and (change.event or 0) > resumed:
@@ -72,7 +74,9 @@ def next_action(
         return NextAction(Action.HOLD, verdict.reasons)
     following = next_rollout(plan, setting.rollout)
     if following is None:
-        return _hold("the last step is passed: the primary can be retired")
+        return NextAction(
+            Action.DONE, ("the last step is passed: `bentoml migration retire` comes next",)
+        )
     if step_verdict.step is not None and step_verdict.step.approval:
         return NextAction(Action.PROPOSED, (_approvable(following), *verdict.reasons), following)
     return NextAction(Action.ADVANCE, verdict.reasons, following)

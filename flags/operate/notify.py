@@ -24,7 +24,12 @@ PATIENCE: Final = 5.0
 _SHORTEST_SECRET: Final = 4
 """Characters from which on a part of an address is masked in what a service says."""
 
-_KINDS: Final = {Action.ADVANCE: "success", Action.HOLD: "info", Action.ROLLBACK: "failure"}
+_KINDS: Final = {
+    Action.ADVANCE: "success",
+    Action.DONE: "success",
+    Action.HOLD: "info",
+    Action.ROLLBACK: "failure",
+}
 
 Deliver = Callable[[str, Message], str | None]
 """Sends a message to an address; returns what went wrong, in words."""

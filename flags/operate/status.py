@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from flags.monitoring.last_verdict import LastVerdict
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import Workers
 from flags.operate.current_step import StepPosition, current_step, plan_at, possible_steps
@@ -45,8 +46,10 @@ class Upcoming:
     """The next step of the playbook, by the flag's history alone: its gate may want more."""
 
     step: str
+    since: datetime
+    """When the present step began."""
     not_before: datetime
-    """When the hold of the present step is over."""
+    """When its hold is over."""
     approval: bool
     """Whether a person must approve it."""
 
@@ -62,7 +65,11 @@ class Upcoming:
         if at is None or following is None:
             return None
         approval = at.step.approval is not None and following.rollout != at.step.rollout
-        return cls(following.name, _over(at), approval)
+        return cls(following.name, at.since, _over(at), approval)
+
+
+def _is_of(verdict: LastVerdict, flag: FlagView | None) -> bool:
+    return flag is not None and flag.enabled and verdict.rollout == flag.rollout
 
 
 def _over(standing: StepPosition) -> datetime:
@@ -83,6 +90,8 @@ class MigrationStatus:
     unproven: tuple[UnprovenStep, ...] = ()
     """Steps up without evidence that led to where the flag is."""
     upcoming: Upcoming | None = None
+    verdict: LastVerdict | None = None
+    """The last one on the flag as it is now, that the service's live page shows."""
     service: str | None = None
     not_shown: Mapping[str, str] | None = None
     """What is not shown, and why."""
@@ -96,6 +105,7 @@ class MigrationStatus:
         events: Iterable[FlagEvent] = (),
         playbook: Playbook | None = None,
         workers: Workers | None = None,
+        verdict: LastVerdict | None = None,
         not_shown: Mapping[str, str] | None = None,
         now: datetime | None = None,
     ) -> Self:
@@ -112,6 +122,7 @@ class MigrationStatus:
             last_change=Change.last(events),
             unproven=unproven_steps(history, playbook) if history else (),
             upcoming=Upcoming.of(history, playbook, now) if history and playbook else None,
+            verdict=verdict if verdict and _is_of(verdict, seen.flag) else None,
             service=workers.service if workers else None,
             not_shown=dict(not_shown or {}),
         )
@@ -145,6 +156,7 @@ class MigrationStatus:
             "last_change": self.last_change,
             "unproven": self.unproven,
             "upcoming": self.upcoming,
+            "verdict": self.verdict,
             "service": self.service,
             "followed": self.seen.followed,
             "workers": [

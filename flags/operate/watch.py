@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import requests
+from pydantic import TypeAdapter
 
 from flags.bounded_http import is_loopback
 from flags.errors import (
@@ -15,7 +16,17 @@ from flags.errors import (
     OtherFlagError,
     ServiceUnreachableError,
 )
-from flags.monitoring.worker_state import SILENT, WORKERS_PATH, WorkerFlag, Workers, WorkerState
+from flags.monitoring.last_verdict import LastVerdict
+from flags.monitoring.worker_state import (
+    LIVE_PATH,
+    SILENT,
+    WORKERS_PATH,
+    WorkerFlag,
+    Workers,
+    WorkerState,
+)
+
+_Answer = TypeVar("_Answer")
 
 _TIMEOUT: Final = (3.0, 5.0)
 """Seconds to connect, and to be answered."""
@@ -26,13 +37,33 @@ def running_workers(url: str) -> Workers:
 
     Raises ServiceUnreachableError or NoMigrationEndpointError.
     """
+    return _asked(url, WORKERS_PATH, Workers.parse)
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    verdict: LastVerdict | None = None
+
+
+_LIVE: Final = TypeAdapter(_Live)
+
+
+def verdict_at(url: str) -> LastVerdict | None:
+    """Return the last verdict that the service's live page shows; None if it shows none.
+
+    Raises as `running_workers` does.
+    """
+    return _asked(url, LIVE_PATH, _LIVE.validate_json).verdict
+
+
+def _asked(url: str, path: str, parse: Callable[[bytes], _Answer]) -> _Answer:
     base = url.strip().rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise NoMigrationEndpointError(f"{url!r} is no http or https URL")
     with requests.Session() as session:
         session.trust_env = not is_loopback(base)
         try:
-            response = session.get(base + WORKERS_PATH, timeout=_TIMEOUT, allow_redirects=False)
+            response = session.get(base + path, timeout=_TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:
             raise ServiceUnreachableError(
                 f"no service answers at {base} ({type(error).__name__})"
@@ -41,11 +72,11 @@ def running_workers(url: str) -> Workers:
         raise ServiceUnreachableError(f"{base} answers with status {response.status_code}")
     if response.status_code == 200:
         try:
-            return Workers.parse(response.content)
+            return parse(response.content)
         except ValueError:
             pass
     raise NoMigrationEndpointError(
-        f"{base} answers (status {response.status_code}), but not to GET {WORKERS_PATH}: it "
+        f"{base} answers (status {response.status_code}), but not to GET {path}: it "
         "is no migrated service, its path prefix is missing, or MIGRATION_ENDPOINTS is false"
     )
 

@@ -134,6 +134,12 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     unleash.admin.turn_off(FLAG)
     shows(page, "#share", "off")
     shows(page, "#stage", "the primary answers everything")
+    verdict_path(served.pairs, FLAG).write_bytes(
+        orjson.dumps({**verdict, "rollout": 100, "decision": "HOLD", "next": coming})
+    )
+    shows(page, "#judged", "before the flag was changed")
+    shows(page, "#decision", "HOLD")
+    expect(page.locator("#next")).to_have_text("")
     expect(page.locator(".track .here")).to_have_count(0)
     picture(page, "live-off")
 

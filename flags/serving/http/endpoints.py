@@ -18,13 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flags.monitoring.worker_state import WORKERS_PATH, Workers
+from flags.monitoring.worker_state import LIVE_PATH, WORKERS_PATH, Workers
 from flags.serving.http.hosts import KnownHosts
 from flags.serving.http.live import LiveSource
 
 PAGE_PATH: Final = "/migration"
-LIVE_PATH: Final = "/migration/live"
-"""Routes of the live page and of its figures, after the service's path prefix."""
+"""Route of the live page, after the service's path prefix."""
 
 _TEMPLATE: Final = "live_page.html"
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from flags.monitoring.last_verdict import LastVerdict, last_verdict
 from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
 from flags.monitoring.rollouts_taken import rollouts_taken
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import WorkerRegistry, Workers
 from flags.playbook.stages import Stage
 from flags.printable import printable_json, without_credentials
-from flags.serving.http.last_verdict import LastVerdict, last_verdict
 from flags.serving.settings import Settings
 
 

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from typing import Any
 
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -17,8 +18,14 @@ from rich.console import Console
 from flags.cli.status import status
 from flags.cli.status_table import print_status
 from flags.errors import NoMigrationEndpointError, ServiceUnreachableError
-from flags.monitoring.worker_state import WORKERS_PATH, PairCounts, ShippingCounts, Workers
-from flags.operate.status import Change, MigrationStatus
+from flags.monitoring.worker_state import (
+    LIVE_PATH,
+    WORKERS_PATH,
+    PairCounts,
+    ShippingCounts,
+    Workers,
+)
+from flags.operate.status import Change, MigrationStatus, Upcoming
 from flags.operate.watch import running_workers
 from flags.playbook.stages import Stage
 from flags.unleash.admin import FlagEvent, FlagState, Strategy
@@ -315,8 +322,10 @@ def test_the_age_of_a_change_is_in_the_unit_that_tells_most(age: timedelta, word
 
 
 @contextmanager
-def answering(code: int, body: bytes, **headers: str) -> Iterator[tuple[str, list[str]]]:
-    """Answer every request the same; give the URL, and the paths that were asked for."""
+def answering(
+    code: int, body: bytes, live: bytes = b"{}", **headers: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Answer every request the same, but for the live page's figures; give URL and paths asked."""
     paths: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -326,7 +335,7 @@ def answering(code: int, body: bytes, **headers: str) -> Iterator[tuple[str, lis
             for name, text in headers.items():
                 self.send_header(name, text)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(live if self.path.endswith(LIVE_PATH) else body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -389,6 +398,43 @@ def test_without_a_token_the_workers_are_shown_and_what_is_not_known() -> None:
     assert lines[1] == "flag         on, 10 %, sticky on requestId (as the workers see it)"
     assert lines[2] == "service      S, 1 worker: all see the same"
     assert "UNLEASH_URL is not set: who changed the flag last is not known" in shown.stdout
+
+
+def test_the_last_verdict_says_what_the_step_waits_for() -> None:
+    verdict = {
+        "flag": FLAG,
+        "step": "canary, 10 %",
+        "decision": "HOLD",
+        "reasons": ["held for 3h of 1d", "x" * 200, "too few", "a fourth"],
+        "rollout": 10,
+        "stage": "canary",
+        "at": datetime.now(UTC) - timedelta(minutes=5),
+    }
+    with answering(200, said_now(), live=orjson.dumps({"verdict": verdict})) as (url, _):
+        shown = run("--service", url)
+    assert shown.exit_code == 0, shown.output
+    (line,) = (each for each in shown.stdout.splitlines() if each.startswith("verdict "))
+    assert line == (
+        f"verdict      HOLD, 5 min ago: held for 3h of 1d; {'x' * 160}…; too few; and 1 more"
+    )
+    other = {**verdict, "rollout": 5}
+    with answering(200, said_now(), live=orjson.dumps({"verdict": other})) as (url, _):
+        assert "verdict " not in run("--service", url).stdout
+
+
+@pytest.mark.parametrize(
+    ("passed", "line"),
+    [
+        (timedelta(0), "progress     [....................] 0 % of the 1d that this step is held"),
+        (timedelta(hours=6), "progress     [#####...............] 25 % of the 1d that this step"),
+        (timedelta(days=3), "progress     [####################] 100 % of the 1d that this step"),
+    ],
+)
+def test_the_progress_is_the_share_of_the_hold_that_is_over(passed: timedelta, line: str) -> None:
+    began = NOON - passed
+    upcoming = Upcoming("ramp, 50 %", began, began + timedelta(days=1), approval=False)
+    found = replace(MigrationStatus.of(FLAG, unleash=unleash()), upcoming=upcoming)
+    assert any(each.startswith(line) for each in printed(found))
 
 
 @pytest.mark.parametrize(("code", "exit_code"), [(503, 1), (404, 2)])

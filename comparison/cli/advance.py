@@ -85,7 +85,7 @@ def advance(
             ask_alarms=given.ask_alarms(),
             preferences=given.preferences,
         )
-        grounds = _grounds(judge, place, _Wish(override, approve), json_file)
+        grounds = _grounds(judge, place, _Wish(override, approve), given.pairs, json_file)
         moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)
         if moved and notifier.tells_somebody:
             _tell(admin, place, grounds, notifier)
@@ -118,7 +118,7 @@ class _Grounds:
 
 
 def _grounds(
-    judge: "PairsJudge", place: FlagPlace, wish: _Wish, json_file: Path | None
+    judge: "PairsJudge", place: FlagPlace, wish: _Wish, pairs: Path, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
     from comparison.cli.verdict_file import VerdictFile, leave_beside
@@ -134,7 +134,7 @@ def _grounds(
         found = StepVerdict(None, None, str(problem))
         return _Grounds(f"override: {wish.override}", found, overridden=True)
     print_verdict(evidence, judgement, Console(highlight=False))
-    if unwritten := leave_beside(judge.pairs, evidence, judgement):
+    if unwritten := leave_beside(pairs, evidence, judgement):
         warn(unwritten)
     if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
         raise Refusal(unwritten)

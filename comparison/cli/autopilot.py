@@ -118,15 +118,10 @@ def autopilot(
             _warn(*record(admin, assessment.done(admin, plan.flag), file).warnings)
 
         def tell(evidence: "Evidence", judgement: "Judgement") -> None:
-            _warn(
-                *filter(
-                    None,
-                    (
-                        leave_beside(given.pairs, evidence, judgement),
-                        json_file and VerdictFile(json_file).write(evidence, judgement),
-                    ),
-                )
-            )
+            problems = [leave_beside(given.pairs, evidence, judgement)]
+            if json_file:
+                problems.append(VerdictFile(json_file).write(evidence, judgement))
+            _warn(*(each for each in problems if each))
 
         judge = PairsJudge(
             given.pairs,

@@ -32,6 +32,14 @@ from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from comparison.summary.conclusion import Conclusion
 from comparison.summary.figures import OutputFigures, Summary
+from flags.errors import (
+    AnswerUnreadableError,
+    CallerLeftError,
+    NonFiniteScoreError,
+    SideBusyError,
+    SideDownError,
+    SideStuckError,
+)
 from flags.gate.evidence import Evidence
 
 SEGMENT_ROWS: Final = 6
@@ -216,6 +224,20 @@ def _share_cells(active: Proportion, served: Proportion) -> tuple[str, ...]:
     )
 
 
+_MEANINGS: Final = {
+    error.__name__: meaning
+    for error, meaning in (
+        (SideBusyError, "the call waited in line for its whole time limit, behind other calls"),
+        (SideStuckError, "every thread of the side hangs, so the call was not begun"),
+        (SideDownError, "the candidate's process was not there, or ended before it answered"),
+        (CallerLeftError, "the caller went away before its stream had ended"),
+        (NonFiniteScoreError, "a compared number is NaN or infinite"),
+        (AnswerUnreadableError, "what is compared was not found in the answer"),
+    )
+}
+"""What the errors mean that are ours, and not the models'."""
+
+
 def _print_sides(summary: Summary, console: Console) -> None:
     sides = (summary.primary, summary.candidate)
     table = new_table("How each side fared", "", "primary", "", "candidate", "")
@@ -236,6 +258,8 @@ def _print_sides(summary: Summary, console: Console) -> None:
     for side in sides:
         if side.errors:
             note(console, f"{side.side} errors: {_listed(side.errors)}")
+    for name in sorted({*summary.primary.errors, *summary.candidate.errors} & {*_MEANINGS}):
+        note(console, f"{name}: {_MEANINGS[name]}")
     left_out = f"; left out: {_listed(summary.left_out)}" if summary.left_out else ""
     note(console, f"both sides ok, compared below: {summary.paired:,} pairs{left_out}")
 

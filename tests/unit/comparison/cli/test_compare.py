@@ -34,6 +34,19 @@ def write_canary(folder: Path) -> None:
     file.stop()
 
 
+def test_an_error_of_ours_is_explained_and_one_of_a_model_is_not(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    for error in ("SideBusyError", "SideBusyError", "KeyError"):
+        file.pair(NONE, failed("shed" if error == "SideBusyError" else "error", error))
+    file.pair(NONE, NONE)
+    lines = " ".join(run(tmp_path).stdout.split())
+    assert "candidate errors: SideBusyError (2), KeyError (1)" in lines
+    assert (
+        "SideBusyError: the call waited in line for its whole time limit, behind other calls "
+        "both sides ok"
+    ) in lines
+
+
 def test_the_tables_hold_the_figures_and_the_last_words_the_meaning(tmp_path: Path) -> None:
     write_canary(tmp_path)
 

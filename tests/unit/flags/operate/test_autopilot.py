@@ -38,14 +38,16 @@ def test_the_deprecation_begins_when_the_hold_of_the_ramp_is_over() -> None:
         scene.wait(HOLD / 2)
     assert names == ["ramp, 100 %"] * 2 + ["ramp, 100 %", "deprecation, 100 %"]
     scene.wait(HOLD)
-    assert "retired" in pilot.assess(scene.flag.now).next.reasons[0]
+    done = pilot.assess(scene.flag.now).next
+    assert done.action is Action.DONE
+    assert "retire" in done.reasons[0]
 
 
 def test_a_moment_off_begins_the_deprecation_anew() -> None:
     scene = Scene()
     scene.flag.slide(OWN, 100)
     scene.wait(2 * HOLD)
-    assert "retired" in scene.pilot().assess(scene.flag.now).next.reasons[0]
+    assert scene.pilot().assess(scene.flag.now).next.action is Action.DONE
     scene.flag.switch(HUMAN, on=False)
     scene.wait(HOLD / 60)
     scene.flag.switch(HUMAN, on=True)

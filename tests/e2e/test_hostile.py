@@ -101,18 +101,17 @@ def models(pairs: Path) -> None:
 
 
 def judge(folder: Path) -> str:
-    """Have the commands write their pages, and the verdict for the live page."""
+    """Have the commands write their pages; the gate leaves the verdict for the live page."""
     write_playbook(folder / "playbook.yaml", "hostile")
     plan = (folder / "playbook.yaml").read_text()
     (folder / "playbook.yaml").write_text(
         plan.replace("flag: hostile", f"flag: {json.dumps(FLAG)}")
     )
     pairs = str(folder / "pairs")
-    verdict = str(folder / "pairs" / "verdict.json")
     judged = [pairs, "--playbook", str(folder / "playbook.yaml"), "--step", "50"]
     printed = ""
     for command in (
-        ["gate", *judged, "--html", str(folder / "gate.html"), "--json", verdict],
+        ["gate", *judged, "--html", str(folder / "gate.html")],
         ["compare", pairs, "--html", str(folder / "compare.html")],
     ):
         assert eventually(lambda: any((folder / "pairs").glob("*.jsonl")), 30)

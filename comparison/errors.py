@@ -2,6 +2,7 @@
 
 ComparisonError
     PairsUnreadableError      the path, or a file in it, holds no pair files
+    PlaceUnreadableError      the URL is that of no table with pairs
     NoPairsError              pair files can be read, but there is nothing to compare in them
     SeveralFlagsError         pairs of more than one flag, and none was asked for
     FlagNotFoundError         the flag asked for has no pairs here
@@ -18,6 +19,8 @@ ComparisonError
     RolloutNotFoundError      no pair was made at the rollout asked for
     StepNotFoundError         the playbook has no such step
     WindowEmptyError          the window ends before it begins
+    NotJudgedError            a verdict is asked for, and no playbook was given
+    ChartMissingError         there is nothing to draw, or an output is to be named
     NothingToJudgeError       the flag is at no step of the playbook
 """
 
@@ -40,6 +43,28 @@ class PairsUnreadableError(ComparisonError):
             f"{place}: {problem}; expected a folder of *.jsonl files (.jsonl.gz, .jsonl.zst), or "
             "one such file, with one OTLP/JSON TracesData object a line"
         )
+
+
+class PlaceUnreadableError(ComparisonError):
+    """Name the URL, without its password, at which there is no table with pairs."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place}: {problem}; expected the table of a collector's ClickHouse exporter, or a "
+            "table with the columns of compacted pairs"
+        )
+
+
+class NotJudgedError(ComparisonError):
+    """Say that a verdict needs a playbook."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no verdict, since no playbook was given: compare(..., playbook)")
+
+
+class ChartMissingError(ComparisonError):
+    """Say that there is nothing to draw, or which output is to be named."""
 
 
 class NoPairsError(ComparisonError):

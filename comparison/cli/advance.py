@@ -118,7 +118,7 @@ class _Grounds:
 
 
 def _grounds(
-    judge: "PairsJudge", place: FlagPlace, wish: _Wish, pairs: Path, json_file: Path | None
+    judge: "PairsJudge", place: FlagPlace, wish: _Wish, pairs: str | Path, json_file: Path | None
 ) -> _Grounds:
     """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
     from comparison.cli.verdict_file import VerdictFile, leave_beside

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from comparison.cli.options import pairs_argument, refusals
+from comparison.cli.options import files_argument, refusals
 from comparison.evidence.number_format import plural
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@pairs_argument
+@files_argument
 @click.option(
     "--into",
     metavar="DIR",

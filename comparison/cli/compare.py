@@ -44,7 +44,7 @@ __all__ = ["Refusal", "compare"]
 @json_option
 @html_option
 def compare(
-    pairs: Path,
+    pairs: str | Path,
     flag: str | None,
     since: datetime | None,
     until: datetime | None,
@@ -53,7 +53,7 @@ def compare(
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
-    """Compare both sides over the pair files in the folder (or the one file) PAIRS.
+    """Compare both sides over the pairs in PAIRS: a folder, a file, or the URL of a table.
 
     Says who answered, how each side fared, how alarms and scores differ on the same requests,
     whether pairs are missing, and what that means. The page that --html writes, and the quality
@@ -62,7 +62,7 @@ def compare(
     Example: bentoml migration compare pairs --html comparison.html
     """
     with refusals():
-        read = read_pairs(pairs, flag)
+        read = _read(pairs, flag)
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
         wanted = labels or outcomes or html_file
@@ -87,6 +87,15 @@ def compare(
         write(json_file, content + b"\n")
     console = Console(highlight=False)
     print_summary(summary, conclusion, console, evidence, now=datetime.now(UTC))
+
+
+def _read(place: str | Path, flag: str | None) -> Pairs:
+    """Read a path without Arrow, and the table at a URL by its engine."""
+    if isinstance(place, Path):
+        return read_pairs(place, flag)
+    from comparison.engines.sources import load_place
+
+    return load_place(place, flag)
 
 
 def _evidence(

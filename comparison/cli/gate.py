@@ -52,36 +52,30 @@ def gate(
     """
     with refusals():
         from comparison.cli.verdict_file import leave_beside
-        from comparison.judgement.flag_pairs import FlagPairs
-        from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+        from comparison.compare import compare
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 
         plan = read_playbook(given.playbook)
-        found = FlagPairs.at(given.pairs, given.flag or plan.flag)
-        now = datetime.now(UTC)
-        additions = LabelsAndReferences.read(
-            given.labels, given.reference, given.outcomes, given.preferences
-        )
-        evidence, judgement = judge(
-            found,
+        found = compare(
+            given.pairs,
             plan,
-            now=now,
+            labels=given.labels,
+            outcomes=given.outcomes,
+            preferences=given.preferences,
+            reference=given.reference,
+            flag=given.flag,
             step=step,
-            window=TimeWindow(since, until, drawn_since=since),
-            additions=additions,
-            readings=given.ask_alarms()(plan, now),
+            since=since,
+            until=until,
+            readings=given.ask_alarms()(plan, datetime.now(UTC)),
         )
         if html_file:
-            from comparison.judges.examples import read_examples
-            from comparison.report.html.page import render
-
-            preferences = additions.preferences
-            examples = read_examples(given.pairs, found.flag, preferences) if preferences else ()
-            write(html_file, render(evidence, judgement, examples).encode())
-    if unwritten := leave_beside(given.pairs, evidence, judgement):
+            write(html_file, found.to_html().encode())
+    judgement = found.judged
+    if unwritten := leave_beside(given.pairs, found.evidence, judgement):
         warn(unwritten)
-    document = VerdictDocument.of(evidence, judgement).json()
+    document = VerdictDocument.of(found.evidence, judgement).json()
     if json_file == Path("-"):
         click.echo(document)
     else:
@@ -89,5 +83,5 @@ def gate(
             write(json_file, document + b"\n")
         from comparison.report.terminal.verdict import print_verdict
 
-        print_verdict(evidence, judgement, Console(highlight=False))
+        print_verdict(found.evidence, judgement, Console(highlight=False))
     raise SystemExit(EXIT_CODES[judgement.verdict.decision])

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from comparison.cli.options import pairs_argument, refusals
+from comparison.cli.options import files_argument, refusals
 from flags.cli.options import Command, packed, with_options
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _options(command: Command) -> Command:
 
 
 @click.command()
-@pairs_argument
+@files_argument
 @_options
 @click.option("--flag", metavar="KEY", help="Key of the flag, where PAIRS holds several.")
 @click.option(

@@ -96,7 +96,22 @@ def _moment(
 _INPUT: Final = click.Path(path_type=Path, dir_okay=False)
 _OUTPUT: Final = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
-pairs_argument = click.argument("pairs", type=click.Path(path_type=Path))
+
+class PairsPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
+    """Take a path, or the URL of an engine's table."""
+
+    name = "place"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        """Return a URL as a text, and anything else as a path."""
+        del param, ctx
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
+pairs_argument = click.argument("pairs", type=PairsPlace())
+files_argument = click.argument("pairs", type=click.Path(path_type=Path))
 since_option = click.option(
     "--since", metavar="TIME", callback=_moment, help="Leave out pairs accepted before, ISO 8601."
 )
@@ -204,7 +219,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 class GateInput:
     """What the gate judges: pairs with what is added to them, by which playbook, and alarms."""
 
-    pairs: Path
+    pairs: str | Path
     playbook: Path
     flag: str | None
     labels: "LabelFiles | None"

@@ -10,12 +10,12 @@ from flags.gate.evidence import Evidence
 from flags.monitoring.verdict_place import verdict_path
 
 
-def leave_beside(pairs: Path, evidence: Evidence, judgement: Judgement) -> str | None:
+def leave_beside(pairs: str | Path, evidence: Evidence, judgement: Judgement) -> str | None:
     """Leave the verdict where the live page finds it, if the pairs are in a folder.
 
     Returns what went wrong in words: a folder that is read-only costs the page its verdict alone.
     """
-    if not pairs.is_dir():
+    if isinstance(pairs, str) or not pairs.is_dir():
         return None
     return VerdictFile(verdict_path(pairs, evidence.window.flag)).write(evidence, judgement)
 

@@ -52,14 +52,17 @@ def database_hint(path: Path) -> str | None:
     return f"a DuckDB database: name its table, such as duckdb://{path}?table=outcomes"
 
 
-def table_at(url: str) -> ir.Table:
-    """Connect to an engine and return a table of it; raises PlaceError."""
+def table_at(url: str, example: str = "outcomes") -> ir.Table:
+    """Connect to an engine and return a table of it; raises PlaceError.
+
+    `example` is what a table may be called, for the message.
+    """
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
     name = dict(query).get(_TABLE)
     if not name:
-        example = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        raise PlaceError(f"no table is named: add ?table=NAME, such as {example}?table=outcomes")
+        place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise PlaceError(f"no table is named: add ?table=NAME, such as {place}?table={example}")
     options = [(key, value) for key, value in query if key != _TABLE]
     if parts.scheme in _FILES and not Path(parts.netloc + parts.path).is_file():
         raise PlaceError("there is no such file")

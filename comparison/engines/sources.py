@@ -6,9 +6,10 @@ carry its name: `primary_score.fraud_probability`. Columns that nobody ever reco
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -16,13 +17,20 @@ import pyarrow as pa
 
 from comparison.engines.embedded import connect, held, shown
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.tables import in_window
+from comparison.engines.places import PlaceError, is_url, shown_url, table_at
+from comparison.engines.tables import CollectorTraces, TablePairs, in_window
+from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
-from comparison.pairs.arrow import to_arrow
+from comparison.pairs.arrow import to_arrow, to_parts
 from comparison.pairs.columns import SIDES, output_columns, short_name
 from comparison.pairs.compacted import is_compacted
-from comparison.pairs.reader import AllPairs, Pairs, read_all
+from comparison.pairs.files import ReadCounts
+from comparison.pairs.reader import AllPairs, Pairs, all_pairs, of_flag, read_all, read_pairs
+from comparison.pairs.table import Table
 from comparison.pairs.tracked import TrackedOutcomes
+
+REQUIRED: Final = ("flag", "time", "primary_status", "candidate_status")
+"""Columns without which a table is none of pairs."""
 
 
 class PairSource(Protocol):
@@ -52,15 +60,51 @@ class PairSource(Protocol):
         """Return a table that will be asked several questions, computed once if that pays."""
 
 
-def open_source(path: str | Path) -> PairSource:
-    """Open a folder of pair files, one such file, or a folder that `compact` wrote.
+def open_source(place: str | Path) -> PairSource:
+    """Open a folder of pair files, one such file, a folder that `compact` wrote, or a table's URL.
 
-    Raises PairsUnreadableError or CompactionUnreadableError.
+    Raises PairsUnreadableError, PlaceUnreadableError or CompactionUnreadableError.
     """
-    folder = Path(path)
+    if is_url(place):
+        return _table_source(str(place))
+    folder = Path(place)
     if is_compacted(folder):
         return ParquetPairs(folder)
     return FramePairs(read_all(folder))
+
+
+def load_place(place: str | Path, flag: str | None) -> Pairs:
+    """Read the pairs of one flag into memory, from wherever `open_source` opens.
+
+    Raises what `open_source` and `comparison.pairs.reader.read_pairs` raise.
+    """
+    if not is_url(place):
+        return read_pairs(place, flag)
+    source = _table_source(str(place))
+    rows = source.table().to_pyarrow()
+    table = Table(outputs=scored_outputs(rows.column_names))
+    table.add_parts(len(rows), to_parts(rows))
+    every = all_pairs(source.name, table, ReadCounts())
+    if source.accounting is not None:
+        every = replace(every, accounting=source.accounting)
+    return of_flag(every, flag)
+
+
+def _table_source(url: str) -> PairSource:
+    """Take a table for that of a collector if its spans have attributes, else for pairs."""
+    try:
+        table = table_at(url, example="otel_traces")
+    except PlaceError as error:
+        raise PlaceUnreadableError(shown_url(url), str(error)) from error
+    if "SpanAttributes" in table.columns:
+        return CollectorTraces(table, shown_url(url))
+    lacking = [name for name in REQUIRED if name not in table.columns]
+    if lacking:
+        problem = (
+            f"its table has no column {', '.join(lacking)}, but {', '.join(table.columns[:8])}"
+        )
+        raise PlaceUnreadableError(shown_url(url), problem)
+    return TablePairs(table, shown_url(url))
 
 
 class FramePairs:

@@ -46,16 +46,16 @@ class FlagPairs:
     source: PairSource
 
     @classmethod
-    def at(cls, path: Path, flag: str | None) -> "FlagPairs":
+    def at(cls, place: str | Path, flag: str | None) -> "FlagPairs":
         """Open a place with pairs. Raises a ComparisonError if there is nothing to compare."""
-        source = open_source(path)
+        source = open_source(place)
         flags = _flags(source)
         if not flags:
             raise NoPairsError(nothing_found(source.name, source.accounting))
         if flag is None and len(flags) > 1:
-            raise SeveralFlagsError(path, flags)
+            raise SeveralFlagsError(source.name, flags)
         if flag not in (None, *flags):
-            raise FlagNotFoundError(path, str(flag), flags)
+            raise FlagNotFoundError(source.name, str(flag), flags)
         return cls(flag or flags[0], source)
 
     @classmethod

@@ -42,7 +42,7 @@ def _none(_plan: Playbook, _now: datetime) -> Sequence[AlarmReading]:
 class PairsJudge:
     """Judge by the pair files at a place, read anew each time."""
 
-    pairs: Path
+    pairs: str | Path
     labels: Path | LabelFiles | None = None
     reference: Path | None = None
     outcomes: str | Path | None = None

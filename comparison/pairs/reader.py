@@ -54,7 +54,7 @@ class Pairs:
     `flag` is None if there are no pairs and none was asked for.
     """
 
-    source: Path
+    source: str | Path
     flag: str | None
     outputs: tuple[str, ...]
     frame: pd.DataFrame
@@ -73,7 +73,7 @@ def load_pairs(path: str | Path, flag: str | None = None) -> pd.DataFrame:
 class AllPairs:
     """Hold the pairs of all flags of a folder; the columns of every output carry its name."""
 
-    source: Path
+    source: str | Path
     outputs: tuple[str, ...]
     frame: pd.DataFrame
     accounting: Accounting
@@ -88,7 +88,11 @@ def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
     PairsUnreadableError if `path` or a file in it is something else, SeveralFlagsError if there are
     several flags and `flag` is None, FlagNotFoundError if there are only others.
     """
-    every = read_all(path)
+    return of_flag(read_all(path), flag)
+
+
+def of_flag(every: AllPairs, flag: str | None) -> Pairs:
+    """Return the pairs of one flag; raises SeveralFlagsError or FlagNotFoundError."""
     frame, outputs, flags = every.frame, every.outputs, tuple(every.accounting.flags)
     chosen = _choose_flag(every.source, flag, flags)
     if len(flags) > 1:
@@ -102,7 +106,13 @@ def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
 def read_all(path: str | Path) -> AllPairs:
     """Read the pairs of all flags; see `read_pairs`."""
     source = Path(path)
-    table, counts, left_out = _read(source)
+    return all_pairs(source, *_read(source))
+
+
+def all_pairs(
+    source: str | Path, table: Table, counts: ReadCounts, left_out: pd.DataFrame | None = None
+) -> AllPairs:
+    """Take each pair of a table once; `left_out` are the repetitions if somebody has looked."""
     frame = table.frame().sort_values("time", kind="stable", ignore_index=True)
     again = frame["span_id"].duplicated()
     repeated = frame.loc[again, ["flag", "time"]].reset_index(drop=True)
@@ -128,7 +138,7 @@ def _read(source: Path) -> tuple[Table, ReadCounts, pd.DataFrame | None]:
     return table, counts, None
 
 
-def _choose_flag(source: Path, flag: str | None, flags: tuple[str, ...]) -> str | None:
+def _choose_flag(source: str | Path, flag: str | None, flags: tuple[str, ...]) -> str | None:
     if flag is None and len(flags) > 1:
         raise SeveralFlagsError(source, flags)
     if flag is not None and flags and flag not in flags:

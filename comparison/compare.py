@@ -1,0 +1,248 @@
+"""Compare both sides from Python: one call, one object, which the commands print too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from comparison.errors import NotJudgedError
+from comparison.summary.figures import as_plain
+
+if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.judgement.judgement import Judgement
+    from comparison.judges.examples import TextExample
+    from comparison.labels import LabelFiles
+    from comparison.report.html.output_charts import Charts
+    from flags.gate.alarm_states import AlarmReading
+    from flags.gate.evidence import Evidence
+    from flags.gate.verdict import Verdict
+    from flags.playbook.model import Playbook
+
+
+def compare(
+    place: str | Path,
+    playbook: "str | Path | Playbook | None" = None,
+    *,
+    labels: "str | Path | LabelFiles | None" = None,
+    outcomes: str | Path | None = None,
+    preferences: str | Path | None = None,
+    reference: str | Path | None = None,
+    flag: str | None = None,
+    step: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    readings: "Sequence[AlarmReading]" = (),
+) -> "Comparison":
+    """Compare both sides over the pairs at a place, and judge them by a playbook if one is given.
+
+    Args:
+        place: A folder of pair files, one such file, a folder that `compact` wrote, or the URL of
+            an engine's table, e.g. `clickhouse://host/db?table=otel_traces`.
+        playbook: Its file, or a Playbook. Without one there are figures and no verdict.
+        labels: CSV or Parquet with request_id and label, or a folder of them.
+        outcomes: CSV or Parquet with what happened downstream, or the URL of an engine's table.
+        preferences: CSV or Parquet that `bentoml migration judge` wrote.
+        reference: What `bentoml models get TAG --output json` printed, for the drift of features.
+        flag: Key of the flag; needed where the place has several and no playbook is given.
+        step: The step to judge, a rollout or a stage; None: that of the newest pairs.
+        since: Pairs accepted before are left out; None: from the beginning of the step on.
+        until: Pairs accepted from then on are left out; None: now.
+        readings: Of the playbook's operational alarms; without any, those checks hold.
+
+    Raises:
+        ComparisonError: What is given cannot be read, or has nothing to compare.
+        FlagsError: The playbook is not one, or is that of another flag.
+    """
+    from comparison.judgement.flag_pairs import FlagPairs
+    from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge, take_evidence
+    from comparison.judges.examples import read_examples
+    from flags.playbook.file import read_playbook
+
+    plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
+    found = FlagPairs.at(place, flag or (plan.flag if plan else None))
+    now = datetime.now(UTC)
+    additions = LabelsAndReferences.read(
+        Path(labels) if isinstance(labels, str) else labels,
+        Path(reference) if reference else None,
+        outcomes,
+        Path(preferences) if preferences else None,
+    )
+    if plan is None:
+        end = until or found.believed(now).run().until
+        window = TimeWindow(since, end, drawn_since=since)
+        return Comparison(take_evidence(found, now=now, window=window, additions=additions))
+    evidence, judgement = judge(
+        found,
+        plan,
+        now=now,
+        step=step,
+        window=TimeWindow(since, until, drawn_since=since),
+        additions=additions,
+        readings=readings,
+    )
+    judged = additions.preferences
+    # Texts are recorded in pair files alone, and no table of an engine is asked for them.
+    has_texts = judged and "://" not in str(place)
+    examples = read_examples(Path(place), found.flag, judged) if judged and has_texts else ()
+    return Comparison(evidence, judgement, tuple(examples))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hold the evidence of pairs, and what a playbook says of it; a notebook shows the verdict."""
+
+    evidence: "Evidence"
+    judgement: "Judgement | None" = None
+    examples: "tuple[TextExample, ...]" = ()
+    """Judged texts to read."""
+
+    @property
+    def judged(self) -> "Judgement":
+        """Return the judgement. Raises NotJudgedError if no playbook was given."""
+        if self.judgement is None:
+            raise NotJudgedError
+        return self.judgement
+
+    @property
+    def verdict(self) -> "Verdict | None":
+        """Return decision, reasons and checks; None without a playbook."""
+        return self.judgement.verdict if self.judgement else None
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """Return a row per check, in the order of the verdict; empty without a playbook.
+
+        Columns: name, output, segment, outcome (pass, fail, inconclusive), figure, low, high,
+        limit (in the unit of the check; shares and ratios are plain numbers, times seconds), n,
+        confidence, required, rolls_back, reason.
+        """
+        columns = [
+            "name",
+            "output",
+            "segment",
+            "outcome",
+            "figure",
+            "low",
+            "high",
+            "limit",
+            "n",
+            "confidence",
+            "required",
+            "rolls_back",
+            "reason",
+        ]
+        found = self.verdict.checks if self.verdict else ()
+        rows = [[getattr(each, column) for column in columns] for each in found]
+        frame = pd.DataFrame(rows, columns=pd.Index(columns))
+        return frame.assign(outcome=frame["outcome"].astype("string"))
+
+    @cached_property
+    def alarms(self) -> pd.DataFrame:
+        """Return a row per output, and per value of its segments (else both are None).
+
+        Columns: output, segment, value, pairs, both, primary_only, candidate_only, neither,
+        primary_rate, candidate_rate (shares), ratio (candidate's rate by the primary's).
+        """
+        rows: list[tuple[Any, ...]] = []
+        for output in self.evidence.outputs:
+            rows += [(output.name, None, None, *_cells(output.alarms))] if output.alarms else []
+            rows += [
+                (output.name, each.segment, each.value, *_cells(each.alarms))
+                for each in output.segments
+            ]
+        return pd.DataFrame(rows, columns=pd.Index(_ALARMS))
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        """Return a row per output and side of the pairs whose label counts.
+
+        Columns: output, side, labelled, positives, average_precision, brier, precision, recall,
+        precision_at_volume, recall_at_volume (at the primary's number of alarms); NaN where a
+        figure is not known.
+        """
+        rows = []
+        for output in self.evidence.outputs:
+            if (found := output.quality) is None:
+                continue
+            for side, figures in (("primary", found.primary), ("candidate", found.candidate)):
+                shares = [getattr(figures, name).rate for name in _SHARES]
+                scores = (figures.average_precision, figures.brier)
+                rows.append((output.name, side, found.labelled, found.positives, *scores, *shares))
+        return pd.DataFrame(rows, columns=pd.Index(_QUALITY))
+
+    @cached_property
+    def flips(self) -> pd.DataFrame:
+        """Return pairs whose sides disagree about an alarm, at most 50 a direction and output.
+
+        Those with the largest difference of scores come first. Columns: output, request_id, time
+        (UTC), primary, candidate (scores), label (boolean, NA: not known), is_new (whether the
+        candidate alone raises the alarm).
+        """
+        columns = ["request_id", "time", "primary", "candidate", "label", "is_new"]
+        rows = [
+            (output.name, *(getattr(each, column) for column in columns))
+            for output in self.evidence.outputs
+            for each in output.flips
+        ]
+        frame = pd.DataFrame(rows, columns=pd.Index(["output", *columns]))
+        return frame.assign(label=frame["label"].astype("boolean"))
+
+    @property
+    def plot(self) -> "Charts":
+        """Return the charts of the page: `.plot.alarm_rates()` and so on."""
+        from comparison.report.html.output_charts import Charts
+
+        return Charts(self.evidence, self.judgement)
+
+    def to_html(self) -> str:
+        """Return the whole page, self-contained."""
+        from comparison.report.html.page import render
+
+        return render(self.evidence, self.judgement, self.examples)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `--json` writes: the verdict document, or the evidence without a playbook."""
+        if self.judgement is None:
+            return {"evidence": as_plain(self.evidence)}
+        from comparison.report.verdict_document import VerdictDocument
+
+        found: dict[str, Any] = as_plain(VerdictDocument.of(self.evidence, self.judgement))
+        return found
+
+    def __repr__(self) -> str:
+        """Return the verdict in one line."""
+        window = self.evidence.window
+        said = self.verdict.decision if self.verdict else "no playbook, no verdict"
+        return f"<Comparison of {window.flag} at {window.rollout:g} %: {said}>"
+
+    def _repr_html_(self) -> str:
+        from comparison.report.html.notebook import summary_html
+
+        return summary_html(self)
+
+
+_ALARMS = [
+    "output",
+    "segment",
+    "value",
+    "pairs",
+    "both",
+    "primary_only",
+    "candidate_only",
+    "neither",
+    "primary_rate",
+    "candidate_rate",
+    "ratio",
+]
+_SHARES = ["precision", "recall", "precision_at_volume", "recall_at_volume"]
+_QUALITY = ["output", "side", "labelled", "positives", "average_precision", "brier", *_SHARES]
+
+
+def _cells(table: Any) -> tuple[Any, ...]:
+    first, second = table.primary.rate, table.candidate.rate
+    cells = (table.both, table.primary_only, table.candidate_only, table.neither)
+    return (table.pairs, *cells, first, second, second / first if first else None)

@@ -1,0 +1,71 @@
+"""The Jinja2 environment of the page and of its charts: what its templates can write.
+
+Everything that is printed is escaped (autoescape), and control characters are replaced.
+"""
+
+from functools import cache, partial
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from comparison.evidence.number_format import (
+    number,
+    p_value,
+    percent,
+    printable,
+    ratio,
+    seconds,
+    signed,
+    span,
+)
+from comparison.report.html.figures import (
+    LONGEST_TEXT,
+    brief,
+    moment,
+    percent_interval,
+    psi_mark,
+    ratio_interval,
+    signed_interval,
+    thresholds,
+)
+
+
+def _clean(value: Any) -> Any:
+    """Replace control characters in whatever the templates print."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def environment() -> Environment:
+    """Return it; templates are compiled once."""
+    made = Environment(
+        loader=PackageLoader("comparison.report.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    made.filters |= {
+        "brief": brief,
+        "text": partial(brief, most=LONGEST_TEXT),
+        "share": percent,
+        "count": lambda count: f"{count:,}",
+        "duration": seconds,
+        "figure": number,
+        "moment": moment,
+        "of": lambda count: f"{count.count:,} of {count.total:,}",
+        "p_value": p_value,
+        "percent": percent,
+        "percent_interval": percent_interval,
+        "plain": lambda value: f"{value:g}",
+        "psi_mark": psi_mark,
+        "ratio": ratio,
+        "ratio_interval": ratio_interval,
+        "signed": signed,
+        "signed_interval": signed_interval,
+        "span": span,
+        "thresholds": thresholds,
+    }
+    return made

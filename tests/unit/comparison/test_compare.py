@@ -1,0 +1,188 @@
+"""Comparing from Python: one object with figures, charts and the page; places by URL."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+import comparison
+from comparison.cli.compare import compare as compare_command
+from comparison.cli.gate import gate
+from comparison.compare import Comparison
+from comparison.errors import ChartMissingError, NotJudgedError, PlaceUnreadableError
+from comparison.judgement.judgement import Judgement
+from comparison.pairs.compaction import compact
+from flags.gate import decide
+from flags.playbook.model import Playbook
+from tests.support.pair_files import FLAG, OUTPUT, PairFile, Scored
+from tests.support.simulated_evidence import HOSTILE, realistic
+
+PAIRS = 300
+CHARTS = (
+    "alarm_rates",
+    "alarm_ratio",
+    "ratio_by_hour",
+    "scores",
+    "scores_together",
+    "reliability",
+    "latency",
+)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs as files in `pairs`, compacted, and as a table of `pairs.duckdb`."""
+    folder = tmp_path_factory.mktemp("places")
+    file = PairFile(folder / "pairs")
+    file.start()
+    for number in range(PAIRS):
+        primary = 0.9 if number % 10 == 0 else 0.1
+        candidate = 0.8 if number % 10 == 0 or number % 50 == 1 else 0.2
+        segments = {"channel": "app" if number % 2 else "web"}
+        file.pair(Scored(primary), Scored(candidate), segments=segments)
+    file.stop()
+    compact(folder / "pairs", into=folder / "compacted")
+    with duckdb.connect(folder / "pairs.duckdb") as connection:
+        files = folder / "compacted" / "pairs" / "**" / "*.parquet"
+        connection.execute(
+            "CREATE TABLE pairs AS SELECT * EXCLUDE (date) FROM "  # noqa: S608 - our own
+            f"read_parquet('{files}', hive_partitioning = true, union_by_name = true)"
+        )
+        connection.execute("CREATE TABLE other AS SELECT 1 AS id")
+    (folder / "playbook.yaml").write_text(f"flag: {FLAG}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(places: Path) -> Comparison:
+    return comparison.compare(places / "pairs", places / "playbook.yaml")
+
+
+def url(places: Path, table: str = "pairs") -> str:
+    return f"duckdb://{places / 'pairs.duckdb'}?table={table}"
+
+
+def test_the_frames_hold_what_was_counted(found: Comparison) -> None:
+    whole = found.alarms[found.alarms["segment"].isna()].iloc[0]
+    assert (whole["both"], whole["primary_only"], whole["candidate_only"]) == (30, 0, 6)
+    assert whole["ratio"] == pytest.approx(36 / 30)
+    by_channel = found.alarms.dropna(subset="segment").set_index("value")
+    assert by_channel["pairs"].to_dict() == {"app": 150, "web": 150}
+    assert set(found.flips["output"]) == {OUTPUT}
+    assert (found.flips["is_new"].sum(), len(found.flips)) == (6, 6)
+    assert found.flips["label"].isna().all()
+    assert found.quality.empty
+    assert found.verdict is not None
+    assert len(found.checks) == len(found.verdict.checks)
+    ratio = found.checks.set_index("name").loc["alarm_ratio"]
+    assert ratio["figure"] == pytest.approx(36 / 30)
+
+
+def test_a_notebook_shows_the_verdict_its_reasons_and_its_checks(found: Comparison) -> None:
+    shown = found._repr_html_()
+    assert "<h3>HOLD: stay at 10 % and look again</h3>" in shown
+    assert "alarm ratio" in shown
+    assert repr(found) == f"<Comparison of {FLAG} at 10 %: HOLD>"
+
+
+def test_without_a_playbook_there_are_figures_and_no_verdict(places: Path) -> None:
+    found = comparison.compare(places / "pairs")
+    assert found.verdict is None
+    assert found.checks.empty
+    assert "candidate_only" in found._repr_html_()
+    assert "decides nothing" in found.to_html()
+    assert list(found.to_dict()) == ["evidence"]
+    with pytest.raises(NotJudgedError, match="no playbook was given"):
+        _ = found.judged
+
+
+def test_the_command_prints_the_same_object(found: Comparison, places: Path) -> None:
+    command = [str(places / "pairs"), "--playbook", str(places / "playbook.yaml"), "--json", "-"]
+    printed = json.loads(CliRunner().invoke(gate, command).stdout)
+    here = json.loads(json.dumps(found.to_dict(), default=str))
+    for each in (printed, here):
+        each["evidence"]["window"].pop("until")
+        each["evidence"]["window"].pop("gaps")
+        for name in ("checks", "reasons", "next"):  # ages in them go on
+            each.pop(name)
+    assert printed == here
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_each_chart_is_a_whole_picture_of_its_own(name: str, tmp_path: Path) -> None:
+    evidence = realistic()
+    playbook = Playbook(flag=evidence.window.flag)
+    step = playbook.steps_at(10)[0]
+    judged = Comparison(evidence, Judgement(playbook, step, decide(evidence, playbook, step)))
+    output = evidence.outputs[0].name
+    chart = getattr(judged.plot, name)(*([] if name == "latency" else [output]))
+    chart.save(tmp_path / "chart.svg")
+    root = ElementTree.parse(tmp_path / "chart.svg").getroot()  # noqa: S314 - our own
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.find("{http://www.w3.org/2000/svg}style") is not None
+    assert chart.plot.title in chart.svg
+    assert chart._repr_svg_() == chart.svg
+    assert "var(--" not in chart.svg.partition("</style>")[2]
+
+
+def test_a_chart_that_cannot_be_drawn_says_why(found: Comparison) -> None:
+    with pytest.raises(ChartMissingError, match=f"nothing to draw for reliability of {OUTPUT}"):
+        found.plot.reliability()
+    with pytest.raises(ChartMissingError, match=f"no output 'other' .*{OUTPUT}"):
+        found.plot.scores("other")
+
+
+def test_hostile_words_stay_words(places: Path, tmp_path: Path) -> None:
+    flag = "<script>alert(1)</script>"
+    file = PairFile(tmp_path, flag=flag)
+    for _ in range(20):
+        file.pair(segments={"channel": HOSTILE})
+    found = comparison.compare(tmp_path, Playbook(flag=flag))
+    assert "<script>" not in found._repr_html_()
+    assert "<script>" not in comparison.compare(tmp_path)._repr_html_()
+    assert "<script>" not in found.plot.scores().svg
+
+
+def test_a_table_by_its_url_is_judged_as_the_folder_it_was_made_of(places: Path) -> None:
+    """Only what the records of workers tell is missing, and the check of these holds."""
+    plan = places / "playbook.yaml"
+    of_folder = comparison.compare(places / "compacted", plan)
+    of_table = comparison.compare(url(places), plan)
+    assert of_table.evidence.outputs == of_folder.evidence.outputs
+    assert of_table.evidence.health == of_folder.evidence.health
+    assert of_table.evidence.source == url(places)
+    columns = ["name", "output", "segment", "outcome"]
+    of_pairs = ~of_folder.checks["name"].isin(["worker_ends", "completeness"])
+    assert of_table.checks.loc[of_pairs, columns].equals(of_folder.checks.loc[of_pairs, columns])
+
+
+def test_the_commands_take_the_url_of_a_table(places: Path) -> None:
+    command = [url(places), "--playbook", str(places / "playbook.yaml")]
+    judged = CliRunner().invoke(gate, command)
+    assert judged.exit_code == 10, judged.output
+    assert "alarm ratio" in judged.output
+    compared = CliRunner().invoke(compare_command, [url(places)])
+    assert compared.exit_code == 0, compared.output
+    assert f"{PAIRS} pairs" in compared.output or f"{PAIRS:,}" in compared.output
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ("duckdb://{folder}/pairs.duckdb", r"no table is named: add \?table=NAME"),
+        ("duckdb://{folder}/pairs.duckdb?table=other", "its table has no column flag, time"),
+        ("duckdb://{folder}/pairs.duckdb?table=absent", "absent"),
+        ("duckdb://{folder}/nothing.duckdb?table=pairs", "there is no such file"),
+        ("gopher://host/db?table=pairs", "gopher"),
+    ],
+)
+def test_a_url_without_pairs_says_what_is_wrong(places: Path, place: str, problem: str) -> None:
+    given = place.format(folder=places)
+    with pytest.raises(PlaceUnreadableError, match=problem):
+        comparison.compare(given)
+    refused = CliRunner().invoke(gate, [given, "--playbook", str(places / "playbook.yaml")])
+    assert refused.exit_code == 2
+    assert refused.output.startswith("Error: ")

@@ -68,7 +68,7 @@ soak: $(STAMP) ## Load the service for half an hour and watch its memory, handle
 gate-simulations: $(STAMP) ## Simulate how often the gate errs, how late it is, and the price in pairs (40 minutes).
 	$(BIN)/python -m load_tests.gate_simulations $(SIMULATIONS)
 
-outcome-simulations: $(STAMP) ## Simulate how often outcomes err, and how many requests they take beside other tests (15 minutes).
+outcome-simulations: $(STAMP) ## Simulate how often outcomes err, and how many requests they take beside other tests (two minutes).
 	$(BIN)/python -m load_tests.outcome_simulations $(SIMULATIONS)
 
 docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an error.

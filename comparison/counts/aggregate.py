@@ -7,6 +7,7 @@ these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import ibis.expr.types as ir
 from ibis import _
@@ -41,7 +42,7 @@ from comparison.counts.tables import Aggregates
 from comparison.counts.unit_failures import failures_by_unit, units_of
 from comparison.counts.unit_positives import positives_by_unit
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
-from comparison.engines.grouping import HOUR, count_by
+from comparison.engines.grouping import HOUR, MINUTE, count_by
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.engines.tables import in_window
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
@@ -49,6 +50,9 @@ from comparison.labels import Labels
 from comparison.labels.files import is_label
 from comparison.labels.use import TypedLabels
 from comparison.pairs.reader import Pairs
+
+_FEW_HOURS: Final = 6 * HOUR
+"""A shorter window has a chart over time by its minutes: of hours it would have too few points."""
 
 
 def aggregate(
@@ -164,17 +168,23 @@ def aggregate(
 
 
 def _prepared(step: ir.Table, grids: Sequence[OutputGrid], labels: JoinedLabels | None) -> ir.Table:
-    """Reduce each pair to what is counted: hour, segments, scores, alarms; `served` and labels.
+    """Reduce each pair to what is counted: period, segments, scores, alarms; `served` and labels.
 
     Without labels there are no columns of them.
     """
     segments = [name for name in step.columns if name.startswith("segment.")]
-    columns = {"hour": (_.time - _.time % HOUR) // HOUR}
+    columns = {"period": _.time - _.time % _period(step)}
     for place, grid in enumerate(grids):
         columns |= dict(grid.columns(place, step))
     if labels is None:
         return step.select(*segments, **columns)
     return labels.to(step.select("request_id", *segments, served=_.served, time=_.time, **columns))
+
+
+def _period(step: ir.Table) -> int:
+    """Return the nanoseconds of a period of alarms: an hour, or a minute of a few hours."""
+    [row] = step.agg(first=_.time.min(), last=_.time.max()).to_pyarrow().to_pylist()
+    return MINUTE if (row["last"] or 0) - (row["first"] or 0) < _FEW_HOURS else HOUR
 
 
 @dataclass(frozen=True, slots=True)

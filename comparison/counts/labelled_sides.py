@@ -17,6 +17,7 @@ from comparison.counts.outcomes import (
     no_novelty,
     novelty_of,
     number,
+    sizes_of,
 )
 from comparison.engines.grouping import fetched, framed
 from comparison.engines.tables import nanoseconds
@@ -61,16 +62,13 @@ class LabelledSides:
         units = source.kept(self.drawn.units(labelled, on_flips=on_flips, total=_.value))
         flips = labelled.filter(_.flip == 1, _.value > 0)
         flips = flips.select("unit", "rollout", arm=_.low, at=_.first)
-        [sizes] = (
-            units.agg(n=_.count(), mixed=ibis.ifelse(is_mixed(), 1, 0).sum())
-            .to_pyarrow()
-            .to_pylist()
-        )
+        sizes = sizes_of(units)
         return OutcomeCounts(
-            cells=fetched(cells_of(units.filter(~is_mixed()), 1.0, 1), CELLS),
+            cells=fetched(cells_of(units.filter(~is_mixed()), 1.0, 1, sizes.block), CELLS),
             novelty=novelty_of(flips, units) if has_units else no_novelty(),
             levels=1,
+            block=sizes.block,
             used=int(labelled.count().to_pyarrow().as_py()),
-            units=int(sizes["n"]),
-            mixed=int(sizes["mixed"] or 0),
+            units=sizes.units,
+            mixed=sizes.mixed,
         )

@@ -8,7 +8,7 @@ is sticky gives it a fixed one between 0 and 100, and the candidate to those bel
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import ibis
@@ -23,6 +23,7 @@ from comparison.engines.grouping import fetched, framed
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.outcomes import MetricRows
+from flags.gate.blocks import EPOCH, fitting_size
 from flags.playbook.outcomes import OutcomePlan
 
 LEVELS: Final = 64
@@ -35,6 +36,7 @@ SKEW: Final = 60 * 1_000_000_000
 """Nanoseconds by which the clock of an outcome may be behind that of its request."""
 
 CELLS: Final = {
+    "block": "int64",
     "rollout": "float64",
     "low": "float64",
     "high": "float64",
@@ -43,7 +45,11 @@ CELLS: Final = {
     "on_flips": "int64",
     "total": "int64",
 }
-"""Columns of the cells, each but for the count `n`: `low` and `high` bound the unit's place."""
+"""Columns of the cells, each but for the count `n`.
+
+`block` numbers the blocks of time in which units were first seen, `low` and `high` bound their
+place.
+"""
 
 NOVELTY: Final = {"days": "int64", "rollout": "float64", "candidate": "int64"}
 
@@ -67,6 +73,8 @@ class OutcomeCounts:
     cells: pd.DataFrame
     novelty: pd.DataFrame
     levels: int
+    block: timedelta
+    """Size of the blocks of time, which are numbered from `EPOCH`."""
     used: int = 0
     without_pair: int = 0
     strange_units: int = 0
@@ -139,20 +147,22 @@ class DrawnPairs:
             matched = self._by_request(outcomes, old, cut_off)
         matched = self.source.kept(matched)
         levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
-        cells = self._cells(units, matched, most, levels)
+        sizes = sizes_of(units)
+        cells = self._cells(units, matched, most, levels, sizes.block)
         strange_units = self._strange_units(outcomes)
         on_flips = matched.filter(_.inside, _.on_flip, _.value > 0)
         return OutcomeCounts(
             cells=fetched(cells, CELLS),
             novelty=novelty_of(on_flips, self.requests) if self.has_units else no_novelty(),
             levels=levels,
+            block=sizes.block,
             used=_size(matched.filter(_.inside)),
             without_pair=self._strange_requests(outcomes) + strange_units,
             strange_units=strange_units,
             outside=_size(matched.filter(~_.inside)),
             young=_size(self.requests) - _size(old),
-            units=_size(units),
-            mixed=_size(units.filter(is_mixed())),
+            units=sizes.units,
+            mixed=sizes.mixed,
         )
 
     def quantile(self, rows: MetricRows) -> float | None:
@@ -255,7 +265,9 @@ class DrawnPairs:
             inside=_inside(_.occurred, _.first, since, cut_off),
         )
 
-    def _cells(self, units: ir.Table, matched: ir.Table, most: float, levels: int) -> ir.Table:
+    def _cells(
+        self, units: ir.Table, matched: ir.Table, most: float, levels: int, block: timedelta
+    ) -> ir.Table:
         sums = (
             matched.filter(_.inside)
             .group_by("unit", "rollout")
@@ -266,7 +278,7 @@ class DrawnPairs:
         joined = kept.left_join(
             sums, [kept.unit == sums.sum_unit, kept.rollout == sums.sum_rollout]
         )
-        return cells_of(joined, most, levels)
+        return cells_of(joined, most, levels, block)
 
     def _strange_requests(self, outcomes: ir.Table) -> int:
         """Count the outcomes of requests that no pair has, of whatever time."""
@@ -282,13 +294,36 @@ class DrawnPairs:
         return _size(named.anti_join(known, named.outcome_unit == known.known))
 
 
-def cells_of(units: ir.Table, most: float, levels: int) -> ir.Table:
-    """Count units by rollout, place, arm, flip, and what happened: on their flips, and in all."""
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Count units, and those that saw both sides; `block` is a size of blocks of time for them."""
+
+    units: int
+    mixed: int
+    block: timedelta
+
+
+def sizes_of(units: ir.Table) -> Sizes:
+    """Count units in one query; their blocks are as many as a chart can show."""
+    found = units.agg(
+        n=_.count(),
+        mixed=ibis.ifelse(is_mixed(), 1, 0).sum(),
+        first=_.first.min(),
+        last=_.first.max(),
+    )
+    [row] = found.to_pyarrow().to_pylist()
+    first, last = (pd.Timestamp(row[name] or 0, tz="UTC") for name in ("first", "last"))
+    return Sizes(int(row["n"]), int(row["mixed"] or 0), fitting_size(first, last))
+
+
+def cells_of(units: ir.Table, most: float, levels: int, block: timedelta) -> ir.Table:
+    """Count units by time, rollout, place, arm, flip, and what happened: on flips, and in all."""
     return units.group_by(
         "rollout",
         "low",
         "high",
         "flipped",
+        block=(_.first - nanoseconds(EPOCH)) // (block // timedelta(microseconds=1) * 1_000),
         candidate=_.arm,
         on_flips=_level(_.on_flips, most, levels),
         total=_level(_.total, most, levels),

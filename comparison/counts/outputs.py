@@ -19,7 +19,6 @@ from comparison.engines.grouping import (
     ALARMS,
     CELLS,
     FLIPS,
-    HOUR,
     JOINT,
     SCORES,
     SEGMENTS,
@@ -282,7 +281,7 @@ class OutputCounts:
         return fetched(count_by(self._scored, **scores, **self._label), JOINT)
 
     def _alarms(self) -> pd.DataFrame:
-        return fetched(count_by(self._decided, period=_.hour * HOUR, **self._alarm), ALARMS)
+        return fetched(count_by(self._decided, period=_.period, **self._alarm), ALARMS)
 
     def _by_segment(self) -> pd.DataFrame:
         tables = []

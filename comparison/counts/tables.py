@@ -90,8 +90,8 @@ class OutputAggregates:
         scores    side, score (float64), primary_alarm (boolean, NA: no threshold), label (boolean,
                   NA: not labelled), low, high (float64: least and largest of what was rounded)
         joint     primary_score, candidate_score (float64), label
-        alarms    period (datetime64[ns, UTC], start of its hour), primary_alarm, candidate_alarm
-                  (boolean, both known), label
+        alarms    period (datetime64[ns, UTC], start of its hour, or minute of a short
+                  window), primary_alarm, candidate_alarm (boolean, both known), label
         segments  segment, value (string, NA: not named), primary_alarm, candidate_alarm, label
         coverage  served (string, NA), primary_alarm, candidate_alarm (boolean, NA: not both known),
                   old (boolean: old enough for its label to count), label: the first pairs of all

@@ -1,13 +1,25 @@
 """The evidence on what happened downstream, from its counts."""
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 import pandas as pd
 
 from comparison.counts.outcomes import OutcomeCounts
-from flags.gate.evidence import Count, NoveltyCount, OutcomeCell
+from flags.gate.blocks import EPOCH
+from flags.gate.evidence import Count, Interval, NoveltyCount, OutcomeCell, RatioSoFar
+from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence
+
+_ALPHA: Final = 0.05
 
 _AGES: Final = (("day 0-1", 0, 1), ("day 2-3", 2, 3), ("day 4 and later", 4, None))
+
+
+_CELL: Final = ("rollout", "low", "high", "candidate", "flipped", "on_flips", "total")
+
+_Key = tuple[bool, float, bool | None, int, int]
+"""Arm, share, flipped, levels on flips and in total."""
 
 
 def outcome_cells(counts: OutcomeCounts) -> tuple[OutcomeCell, ...]:
@@ -16,23 +28,52 @@ def outcome_cells(counts: OutcomeCounts) -> tuple[OutcomeCell, ...]:
     A unit's place lies between `low` and `high`, evenly: of those the candidate gets the ones below
     the rollout.
     """
-    found: dict[tuple[bool, float, bool | None, int, int], int] = {}
-    columns = (counts.cells[name].tolist() for name in (*_CELL, "n"))
-    for rollout, low, high, candidate, flipped, on_flips, total, n in zip(*columns, strict=True):
-        share = (rollout - low) / (high - low) if high > low else 0.0
-        if 0 < share < 1:
-            known = None if pd.isna(flipped) else bool(flipped)
-            key = (bool(candidate), share, known, on_flips, total)
-            found[key] = found.get(key, 0) + n
+    found: Counter[_Key] = Counter()
+    for _, cells in _blocks(counts):
+        found.update(cells)
+    return _cells(found, counts.levels)
+
+
+def ratio_over_time(counts: OutcomeCounts) -> tuple[RatioSoFar, ...]:
+    """Return the ratio by all units until each block of time, as the gate would bound it."""
+    by_flips = any(cell.flipped is not None for cell in outcome_cells(counts))
+    so_far: Counter[_Key] = Counter()
+    found = []
+    for number, block in _blocks(counts):
+        so_far.update(block)
+        cells = _cells(so_far, counts.levels)
+        events = sum(cell.units for cell in cells if cell.total)
+        sequence: FlipRatioSequence | UnitRatioSequence = UnitRatioSequence(cells)
+        if by_flips:
+            sequence = FlipRatioSequence(tuple(each for each in cells if each.flipped is not None))
+        ratio = Interval(None, None, None)
+        if sequence.value is not None:
+            ratio = Interval(sequence.value, *sequence.interval(_ALPHA))
+        found.append(RatioSoFar(EPOCH + number * counts.block, ratio, events))
+    return tuple(found)
+
+
+def _blocks(counts: OutcomeCounts) -> Iterator[tuple[int, Counter[_Key]]]:
+    """Yield the blocks of time in order: number, units of each cell."""
+    for number in sorted(set(counts.cells["block"].tolist())):
+        rows = counts.cells.loc[counts.cells["block"] == number]
+        found: Counter[_Key] = Counter()
+        columns = (rows[name].tolist() for name in (*_CELL, "n"))
+        for rollout, low, high, candidate, flipped, on_flips, total, n in zip(
+            *columns, strict=True
+        ):
+            share = (rollout - low) / (high - low) if high > low else 0.0
+            if 0 < share < 1:
+                known = None if pd.isna(flipped) else bool(flipped)
+                found[bool(candidate), share, known, on_flips, total] += n
+        yield number, found
+
+
+def _cells(found: Counter[_Key], levels: int) -> tuple[OutcomeCell, ...]:
     return tuple(
-        OutcomeCell(
-            candidate, share, known, min(on_flips, total) / counts.levels, total / counts.levels, n
-        )
+        OutcomeCell(candidate, share, known, min(on_flips, total) / levels, total / levels, n)
         for (candidate, share, known, on_flips, total), n in found.items()
     )
-
-
-_CELL: Final = ("rollout", "low", "high", "candidate", "flipped", "on_flips", "total")
 
 
 def mixed_units(counts: OutcomeCounts) -> Count:

@@ -13,7 +13,7 @@ from comparison.counts.outcomes import (
     rollout_runs,
 )
 from comparison.engines.tables import nanoseconds
-from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells
+from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells, ratio_over_time
 from comparison.labels import Labels
 from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
 from flags.gate.checks.outcomes import WHOLE_COVERAGE
@@ -108,7 +108,8 @@ class _Taken:
             return replace(start, obstacle=obstacle)
         counts = self._drawn.count(rows, plan, most, self._runs)
         obstacle = _nothing_found(rows, counts, plan)
-        return replace(_counted(start, counts), obstacle=obstacle)
+        over_time = ratio_over_time(counts)
+        return replace(_counted(start, counts), obstacle=obstacle, over_time=over_time)
 
     def _open_ends(self, outcomes: Outcomes) -> int:
         """Count those that have been silent for a while: others may go on."""

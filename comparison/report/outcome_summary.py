@@ -38,6 +38,8 @@ class OutcomeSummary:
     name: str
     unit: str
     """What is counted, in the plural."""
+    by_flips: bool
+    """Whether it is known where the sides decide differently."""
     arms: tuple[Arm, ...]
     ratios: tuple[Ratio, ...]
     novelty: tuple[NoveltyCount, ...]
@@ -57,6 +59,7 @@ def _summary(metric: OutcomeMetric) -> OutcomeSummary:
     return OutcomeSummary(
         name=metric.name,
         unit="requests" if metric.by == "request" else "units",
+        by_flips=bool(known),
         arms=tuple(_arms(metric.cells)),
         ratios=tuple(
             Ratio(name, _interval(sequence), _events(cells))

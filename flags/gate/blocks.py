@@ -6,7 +6,7 @@ holds each hour of the day once, whatever the time zone, and a week each of its 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from flags.gate.evidence import Paired, Period
@@ -15,6 +15,17 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = 24
 WEEK: Final = 7 * DAY
 """In hours."""
+
+POINTS: Final = 30
+"""Blocks that a chart shows, at most."""
+
+EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
+"""A Monday: blocks of a chart, weeks too, are numbered from there."""
+
+_SIZES: Final = tuple(
+    timedelta(minutes=minutes)
+    for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080, 20160)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +51,12 @@ class Blocks:
         """Number the hours of the periods from `begun` on; None: the first is hour 0."""
         if begun is None and not periods:
             return cls(until, 0, ())
-        begun = begun or periods[0].start
-        return cls(
-            begun,
-            max(0, (until - begun) // HOUR),
-            tuple(Block((each.start - begun) // HOUR, each.alarms) for each in periods),
-        )
+        begun = begun or periods[0].start.replace(minute=0, second=0, microsecond=0)
+        within: dict[int, list[Paired]] = {}
+        for each in periods:
+            within.setdefault((each.start - begun) // HOUR, []).append(each.alarms)
+        blocks = tuple(Block(hour, total(tables)) for hour, tables in within.items())
+        return cls(begun, max(0, (until - begun) // HOUR), blocks)
 
     def whole(self, size: int) -> tuple[int, Paired]:
         """Return how many whole spans of `size` hours have passed, and what they hold.
@@ -96,3 +107,14 @@ def by_day(blocks: Sequence[Block]) -> Iterator[tuple[int, list[Block]]]:
         day.append(each)
     if day:
         yield day[0].hour // DAY, day
+
+
+def fitting_size(first: datetime, last: datetime, at_most: int = POINTS) -> timedelta:
+    """Return the smallest round size with which at most so many blocks hold two times."""
+    for size in _SIZES:
+        if (last - EPOCH) // size - (first - EPOCH) // size < at_most:
+            return size
+    weeks = _SIZES[-1]
+    while (last - EPOCH) // weeks - (first - EPOCH) // weeks >= at_most:
+        weeks *= 2
+    return weeks

@@ -28,15 +28,17 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
     where anything has failed, or a required check has not passed. Else ADVANCE: to the next step,
     or after the last to the end of the primary.
     """
+    operational = tuple(operational_checks(evidence.operational, playbook))
     order = (
-        *operational_checks(evidence.operational, playbook),
+        *operational,
         *integrity_checks(evidence, playbook, step),
         *opaque_checks(evidence, playbook, step),
         *label_checks(evidence, playbook, step),
     )
     checks = (
+        *operational,
         *outcome_checks(evidence, playbook, step),
-        *order,
+        *order[len(operational) :],
         *health_checks(evidence, playbook, step),
         *alarm_checks(evidence, playbook, step),
         *agreement_checks(evidence, playbook, step),

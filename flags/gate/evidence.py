@@ -497,6 +497,7 @@ class Output:
     alarms: Paired | None
     segments: tuple[SegmentAlarms, ...]
     periods: tuple[Period, ...]
+    """By hour; by minute if the window has less than six hours."""
     flips: tuple[Flip, ...]
     """Those with the largest difference of scores, at most 50 a direction, largest first."""
     distribution: Distribution | None
@@ -545,6 +546,19 @@ class NoveltyCount:
 
 
 @dataclass(frozen=True, slots=True)
+class RatioSoFar:
+    """Bound the ratio of both arms by all units that were first seen until a time.
+
+    The interval (95 %) holds at every moment at once. `events` are units to whom it happened.
+    """
+
+    start: datetime
+    """Of the latest part of the window that counts."""
+    ratio: Interval
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeMetric:
     """Say what happened downstream, of one metric, by the side that was assigned.
 
@@ -572,6 +586,8 @@ class OutcomeMetric:
     mixed: Count = Count(0, 0)
     """Units that saw both sides though no change of the rollout explains it."""
     novelty: tuple[NoveltyCount, ...] = ()
+    over_time: tuple[RatioSoFar, ...] = ()
+    """By flips where they are known, else of all units; at most 30 parts of the window."""
     obstacle: str | None = None
     is_tracked: bool = False
     """Whether it came by `track` alone, and not by a file that somebody handed in."""

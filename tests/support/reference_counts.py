@@ -173,6 +173,7 @@ def _output(step: pd.DataFrame, output: str, *, labelled: bool) -> OutputAggrega
     }
     grid = ScoreGrid.over(*(scores[side][scored] for side in SIDES))
     grid = grid.with_thresholds([*used["primary"], *used["candidate"]])
+    is_short = step["time"].max() - step["time"].min() < pd.Timedelta(hours=6)
     table = pd.DataFrame(
         {
             **{f"{side}_fine": grid.scores(scores[side].where(scored, 0)) for side in SIDES},
@@ -182,7 +183,7 @@ def _output(step: pd.DataFrame, output: str, *, labelled: bool) -> OutputAggrega
             **{f"{side}_score": scores[side].to_numpy() for side in SIDES},
             "label": step["label"].to_numpy(),
             "flip_label": step["flip_label"].to_numpy(),
-            "period": step["time"].dt.floor("h").to_numpy(),
+            "period": step["time"].dt.floor("min" if is_short else "h").to_numpy(),
             "time": step["time"].to_numpy(),
             "request_id": step["request_id"].to_numpy(),
         },

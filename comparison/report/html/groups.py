@@ -18,11 +18,11 @@ from comparison.report.html.charts.ratio_axis import RatioLimits
 from comparison.report.html.figures import BRIEF, ratio_interval, times
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
+from comparison.report.html.outcome_view import outcome_views
 from comparison.report.html.output_sections import absent, output_sections
 from comparison.report.html.output_view import OutputView
 from comparison.report.html.sections import Group, Section
 from comparison.report.kinds.section import sections as kind_sections
-from comparison.report.outcome_summary import outcome_summaries
 from flags.gate.evidence import Evidence
 from flags.gate.verdict import Outcome
 
@@ -72,13 +72,13 @@ def groups(
     if first:
         yield Group("first", "", first)
     outcomes = [
-        Section(f"outcome-{position}", f"Outcome: {each.name}", "outcome.html.j2", each)
-        for position, each in enumerate(outcome_summaries(evidence), start=1)
+        Section(each.anchor, f"Outcome: {each.summary.name}", "outcome.html.j2", each)
+        for each in outcome_views(evidence, judgement)
     ]
     if outcomes[:_OUTCOMES]:
         yield Group("outcomes", "", tuple(outcomes[:_OUTCOMES]))
     if rest := outcomes[_OUTCOMES:]:
-        names = ", ".join(each.view.name[:BRIEF] for each in rest)
+        names = ", ".join(each.view.summary.name[:BRIEF] for each in rest)
         title = f"{plural(len(rest), 'more outcome')}"
         yield Group("more-outcomes", title, tuple(rest), names, is_folded=True, is_named=True)
     yield from _outputs(evidence, outputs, _gravest(judgement))

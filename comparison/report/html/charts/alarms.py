@@ -14,23 +14,18 @@ from comparison.report.html.charts.plot import (
     Key,
     Path,
     Plot,
-    Word,
-    area,
     diamonds,
     discs,
     line,
-    segment,
 )
 from comparison.report.html.charts.ratio_axis import (
-    LIMIT_KEYS,
     Estimate,
     RatioLimits,
-    limit_lines,
     limit_values,
     ratio_ends,
     ratio_reach,
-    short_ratio,
 )
+from comparison.report.html.charts.ratio_time import Subject, mark_of_break, ratio_over_time
 from comparison.report.html.charts.scales import (
     Axis,
     Tick,
@@ -74,7 +69,7 @@ def alarm_rates(
             diamonds("dot candidate", points["candidate"], 3),
         ]
     together = total(each.alarms for each in drawn)
-    mark, word = _break(x, broken)
+    mark, word = mark_of_break(x, broken)
     return Plot(
         name=name,
         title="Alarm rate over time",
@@ -103,58 +98,13 @@ def alarm_ratio(
 ) -> Plot | None:
     """Draw the ratio of all alarms so far, with its confidence sequence; None if never bounded."""
     _, drawn = buckets(periods)
-    if len(drawn) < 2:
-        return None
-    seen: list[tuple[Period, Interval]] = []
+    points: list[tuple[datetime, Interval]] = []
     so_far = Paired(0, 0, 0, 0)
     for period in drawn:
-        so_far = _plus(so_far, period.alarms)
-        interval = estimate(so_far)
-        if interval.value and interval.low is not None and interval.high is not None:
-            seen.append((period, interval))
-    settled = [interval for _, interval in seen if finite((interval.value, interval.high))]
-    if not settled:
-        return None
-    last = settled[-1]
-    lowest, highest = ratio_reach(
-        [*ratio_ends(last), *limit_values(limits), 1.0], [each.value for each in settled]
-    )
-    x = TimeScale(drawn[0].start, drawn[-1].start, LEFT + 6, RIGHT - 6)
-    y = Axis.logarithmic(lowest, highest, BOTTOM, TOP)
-    at = [(x(period.start), interval) for period, interval in seen]
-    upper = [(place, y(interval.high or highest)) for place, interval in at]
-    lower = [(place, y(interval.low or lowest)) for place, interval in at]
-    middle = [(place, y(interval.value or 1.0)) for place, interval in at]
-    mark, word = _break(x, broken)
-    return Plot(
-        name=name,
-        title="Alarm ratio of all pairs so far",
-        description=(
-            f"In the end {short_ratio(last.value)} times the primary's alarms, confidence sequence "
-            f"{short_ratio(last.low)} to {short_ratio(last.high)}."
-        ),
-        x_label="time (UTC)",
-        y_label="candidate / primary (log)",
-        x_ticks=x.ticks(),
-        y_ticks=y.ticks(short),
-        paths=(
-            area("band", upper, lower),
-            segment("unit", (LEFT, y(1.0)), (RIGHT, y(1.0))),
-            *limit_lines(y, limits),
-            *mark,
-            line("candidate", middle),
-            segment("whisker candidate", lower[-1], upper[-1]),
-            diamonds("dot candidate", middle[-1:], 4),
-        ),
-        keys=(
-            Key("candidate", "ratio"),
-            Key("band", "confidence sequence"),
-            Key("unit", "equal"),
-            *(LIMIT_KEYS if limits else ()),
-        ),
-        words=word,
-        note="the band holds at every moment at once, however often one looks",
-    )
+        so_far = total((so_far, period.alarms))
+        points.append((period.start, estimate(so_far)))
+    subject = Subject(name, "Alarm ratio of all pairs so far", "the primary's alarms")
+    return ratio_over_time(subject, points, limits, broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,31 +169,6 @@ def _row(segment: str, value: str | None, alarms: Paired, ratio: Interval, x: Ax
         end=x(high),
         cut=(low < x.low, high > x.high),
     )
-
-
-def _plus(one: Paired, other: Paired) -> Paired:
-    return Paired(
-        one.both + other.both,
-        one.primary_only + other.primary_only,
-        one.candidate_only + other.candidate_only,
-        one.neither + other.neither,
-    )
-
-
-def _break(x: TimeScale, broken: datetime | None) -> tuple[tuple[Path, ...], tuple[Word, ...]]:
-    """Mark when the ratio became another one; nothing where that is not in the window."""
-    if broken is None or broken < x.first:
-        return (), ()
-    at = x(broken)
-    is_late = at > (LEFT + RIGHT) / 2
-    word = Word(
-        "break",
-        at - 4 if is_late else at + 4,
-        TOP + 10,
-        f"since {broken:%b %-d %H:%M}",
-        "end" if is_late else "start",
-    )
-    return (segment("break", (at, TOP), (at, BOTTOM)),), (word,)
 
 
 def _rate(rate: float | None) -> str:

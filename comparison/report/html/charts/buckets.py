@@ -2,32 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
-from flags.gate.blocks import total
+from flags.gate.blocks import EPOCH, POINTS, fitting_size, total
 from flags.gate.evidence import Period
-
-POINTS: Final = 30
-"""Points of a chart, at most."""
-
-_EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
-"""A Monday: weeks begin there."""
-_SIZES: Final = tuple(
-    timedelta(minutes=minutes)
-    for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080, 20160)
-)
 
 
 def buckets(periods: Sequence[Period], at_most: int = POINTS) -> tuple[timedelta, list[Period]]:
     """Return the size of a bucket, and the buckets that have pairs, in order of time."""
     if not periods:
-        return _SIZES[0], []
-    size = _size(periods[0].start, periods[-1].start, at_most)
+        return timedelta(minutes=1), []
+    size = fitting_size(periods[0].start, periods[-1].start, at_most)
     found: dict[int, list[Period]] = {}
     for each in periods:
-        found.setdefault((each.start - _EPOCH) // size, []).append(each)
+        found.setdefault((each.start - EPOCH) // size, []).append(each)
     return size, [
-        Period(_EPOCH + number * size, total(each.alarms for each in within))
+        Period(EPOCH + number * size, total(each.alarms for each in within))
         for number, within in sorted(found.items())
     ]
 
@@ -49,16 +38,6 @@ def size_text(size: timedelta) -> str:
         if count and not rest:
             return f"{count} {unit}{'s' if count > 1 else ''}"
     return f"{size}"
-
-
-def _size(first: datetime, last: datetime, at_most: int) -> timedelta:
-    for size in _SIZES:
-        if (last - _EPOCH) // size - (first - _EPOCH) // size < at_most:
-            return size
-    weeks = _SIZES[-1]
-    while (last - _EPOCH) // weeks - (first - _EPOCH) // weeks >= at_most:
-        weeks *= 2
-    return weeks
 
 
 def _by(periods: Iterable[Period], key: Callable[[datetime], int]) -> list[tuple[int, Period]]:

@@ -1,4 +1,4 @@
-"""The axis of an alarm ratio: logarithmic, with the lines of its limits."""
+"""The axis of a ratio: logarithmic, with the lines of its limits."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,16 +23,21 @@ Estimate = Callable[[Paired], Interval]
 
 @dataclass(frozen=True, slots=True)
 class RatioLimits:
-    """Hold the limits of an alarm ratio, both at least 1: each holds for x and for 1/x."""
+    """Hold the limits of a ratio, both at least 1: each holds for x and for 1/x.
+
+    If it is one-sided, only for x; below 1, the ratio must not fall beyond them.
+    """
 
     advance: float
     rollback: float
+    is_one_sided: bool = False
 
     @property
     def lines(self) -> list[tuple[str, float]]:
         """Return the look and the ratio of each line."""
         pairs = (("limit advance", self.advance), ("limit rollback", self.rollback))
-        return [(look, end) for look, limit in pairs for end in (limit, 1 / limit)]
+        ends = [(look, limit) for look, limit in pairs]
+        return ends if self.is_one_sided else ends + [(look, 1 / limit) for look, limit in pairs]
 
 
 def ratio_axis(ratios: Sequence[Interval], limits: RatioLimits | None) -> Axis:

@@ -10,14 +10,16 @@ import pytest
 from comparison.counts.outcomes import DrawnPairs, OutcomeCounts, rollout_runs
 from comparison.engines.grouping import framed
 from comparison.engines.tables import nanoseconds
-from comparison.evidence.outcomes import outcome_cells
+from comparison.evidence.outcomes import outcome_cells, ratio_over_time
 from comparison.outcomes import MetricRows
+from flags.gate.blocks import EPOCH, POINTS
+from flags.gate.sequences import FlipRatioSequence
 from flags.playbook.outcomes import OutcomePlan
 from tests.support.drawn_pairs import BEGIN, FLAG, PHASES, Phase, drawn_pairs, table_of
 
 NOW = BEGIN + timedelta(hours=120)
 HOUR = 3_600 * 10**9
-Cell = tuple[float, float, float, int, int, int, int]
+Cell = tuple[int, float, float, float, int, int, int, int]
 
 
 def rows(
@@ -49,7 +51,7 @@ def requests(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def cells(found: OutcomeCounts) -> Counter[Cell]:
-    names = ["rollout", "low", "high", "candidate", "flipped", "on_flips", "total"]
+    names = ["block", "rollout", "low", "high", "candidate", "flipped", "on_flips", "total"]
     return Counter({tuple(row[:-1]): row[-1] for row in found.cells[[*names, "n"]].to_numpy()})
 
 
@@ -71,7 +73,9 @@ def places(known: list[tuple[float, int]]) -> tuple[float, float]:
     return low, min((rollout for rollout, arm in known if arm == 1), default=100.0)
 
 
-def by_loops(pairs: pd.DataFrame, outcomes: MetricRows, plan: OutcomePlan) -> Counter[Cell]:
+def by_loops(
+    pairs: pd.DataFrame, outcomes: MetricRows, plan: OutcomePlan, block: timedelta
+) -> Counter[Cell]:
     cut_off, now = int(plan.cut_off.total_seconds() * 1e9), nanoseconds(NOW)
     changes = [
         (phase.rollout, pairs.loc[pairs["rollout"] == phase.rollout, "time"].min())
@@ -105,7 +109,9 @@ def by_loops(pairs: pd.DataFrame, outcomes: MetricRows, plan: OutcomePlan) -> Co
                 total, on_flips = len(joined), int(joined["flip"].sum())
             most = int(plan.most or 0)
             low, high = places(known)
+            first = pd.Timestamp(here["time"].min(), tz="UTC")
             key = (
+                (first - EPOCH) // block,
                 float(rollout),
                 low,
                 high,
@@ -129,9 +135,9 @@ def test_the_counts_are_those_of_a_loop_over_users_and_rollouts(
     plan = OutcomePlan.model_validate({"kind": kind, "by": by, "cut_off": "12h"})
     outcomes = some_outcomes(pairs, seed, by_unit=by == "unit")
     found = counted(pairs, outcomes, plan)
-    assert cells(found) == by_loops(pairs, outcomes, plan)
+    assert cells(found) == by_loops(pairs, outcomes, plan, found.block)
+    assert 8 <= found.cells["block"].nunique() <= POINTS
     assert found.mixed == 0
-    assert len(found.cells) > 10
 
 
 def test_without_units_each_request_is_drawn_for_itself() -> None:
@@ -151,6 +157,22 @@ def test_a_unit_that_was_the_primarys_before_is_drawn_from_what_is_left() -> Non
     found = counted(pairs, rows(["r0"], [None], [1.0], [None]), plan)
     shares = sorted({cell.share for cell in outcome_cells(found)})
     assert shares == pytest.approx([0.1, 40 / 90])
+
+
+def test_the_ratio_over_time_ends_where_the_gate_is_and_never_saw_more_than_before() -> None:
+    pairs = drawn_pairs(users=None)
+    outcomes = some_outcomes(pairs, 1, by_unit=False)
+    found = counted(pairs, outcomes, OutcomePlan.model_validate({"cut_off": "12h"}))
+    cells, over_time = outcome_cells(found), ratio_over_time(found)
+    sequence = FlipRatioSequence(cells)
+    last = over_time[-1]
+    assert (last.ratio.low, last.ratio.high) == sequence.interval(0.05)
+    assert (last.ratio.value, last.events) == (
+        sequence.value,
+        sum(cell.units for cell in cells if cell.total),
+    )
+    assert [each.events for each in over_time] == sorted(each.events for each in over_time)
+    assert BEGIN <= over_time[0].start < last.start < NOW - timedelta(hours=12)
 
 
 def test_a_retry_counts_once_and_an_outcome_without_a_pair_is_counted_as_such() -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison.report.html.charts.buckets import (
-    POINTS,
     buckets,
     by_hour_of_day,
     by_week_day,
@@ -16,6 +15,7 @@ from comparison.report.html.charts.buckets import (
 from comparison.report.html.charts.ratio_axis import RatioLimits
 from comparison.report.html.charts.rhythm import ratio_by_hour, ratio_by_week_day
 from comparison.report.html.output_view import confidence_sequence
+from flags.gate.blocks import POINTS
 from flags.gate.evidence import Paired, Period
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
@@ -50,6 +50,12 @@ def test_buckets_hold_every_pair_once_at_round_times(hours: list[int]) -> None:
     assert sum(each.alarms.both for each in drawn) == len(hours)
     assert len(drawn) <= POINTS
     assert all((each.start - datetime(1970, 1, 5, tzinfo=UTC)) % size == 0 * HOUR for each in drawn)
+
+
+def test_a_one_sided_limit_is_drawn_on_its_side_alone() -> None:
+    both, one = RatioLimits(1.1, 1.25), RatioLimits(1 / 1.1, 1 / 1.25, is_one_sided=True)
+    assert [limit for _, limit in both.lines] == [1.1, 1.25, 1 / 1.1, 1 / 1.25]
+    assert one.lines == [("limit advance", 1 / 1.1), ("limit rollback", 1 / 1.25)]
 
 
 def test_hours_and_days_are_those_of_utc_and_added_up() -> None:

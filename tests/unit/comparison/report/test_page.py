@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from html.parser import HTMLParser
 
@@ -16,11 +16,13 @@ from flags.gate.evidence import (
     AlarmPeriod,
     AlarmState,
     Evidence,
+    Interval,
     NoveltyCount,
     OperationalAlarm,
     OutcomeCell,
     OutcomeMetric,
     Paired,
+    RatioSoFar,
 )
 from flags.playbook.model import Playbook, Step
 from tests.support.simulated_evidence import (
@@ -342,7 +344,14 @@ def outcomes() -> tuple[OutcomeMetric, ...]:
         OutcomeCell(True, 0.1, False, 0.0, 1.0, 100),
     )
     ages = (NoveltyCount("day 0-1", 80.0, 300.0), NoveltyCount("day 2-3", 0.0, 60.0))
-    shown = OutcomeMetric(HOSTILE[0], "unit", cells, outcomes=1_130, young=12, novelty=ages)
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    over_time = tuple(
+        RatioSoFar(begin + timedelta(hours=n), Interval(1 + n / 10, 1 - 1 / n, 1 + 4 / n), 100 * n)
+        for n in range(1, 12)
+    )
+    shown = OutcomeMetric(
+        HOSTILE[0], "unit", cells, 1_130, young=12, novelty=ages, over_time=over_time
+    )
     return shown, OutcomeMetric("refused", "unit", (), obstacle="<b>refused</b>: because")
 
 
@@ -353,7 +362,14 @@ def test_each_outcome_has_a_section_with_both_arms_its_ratios_and_what_is_missin
     assert {"b", "script"}.isdisjoint(tag for tag, _ in elements.tags)
     words = " ".join(elements.text.split())
     assert f"Outcome: {HOSTILE[0]}" in words
-    for said in ("by flips", "of all units", "where both decide alike", "on flips, day 0-1"):
+    for said in (
+        "Ratio over all traffic so far",
+        "In the end 2.1 times",
+        "by flips",
+        "of all units",
+        "where both decide alike",
+        "on flips, day 0-1",
+    ):
         assert said in words
     assert "12 requests too young for it" in words
     assert "<b>refused</b>: because" in words

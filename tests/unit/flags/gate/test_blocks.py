@@ -1,10 +1,11 @@
 """Counts in blocks of time."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
-from flags.gate.blocks import DAY, total
+from flags.gate.blocks import DAY, Blocks, total
 from flags.gate.checks.alarm_time import AlarmHistory
 from flags.gate.evidence import Paired, Period
 from flags.gate.sequences.restart import log_stakes
@@ -42,3 +43,15 @@ def test_a_break_is_found_within_hours_and_dated() -> None:
 def test_an_evening_that_is_always_high_is_no_break() -> None:
     day = [GOOD] * 18 + [TWICE] * 6
     assert history(*day * 10).broken().outcome is Outcome.PASS
+
+
+def test_minutes_are_the_same_blocks_as_their_hours() -> None:
+    tables = [Paired(n % 3, 1, n % 5, 90) for n in range(150)]
+    minutes = [Period(SINCE + timedelta(minutes=30 + n), each) for n, each in enumerate(tables)]
+    bounds = (0, 30, 90, 150)
+    hours = [
+        Period(SINCE + timedelta(hours=n), total(tables[begin:end]))
+        for n, (begin, end) in enumerate(pairwise(bounds))
+    ]
+    until = SINCE + timedelta(hours=3)
+    assert Blocks.of(minutes, until) == Blocks.of(hours, until)

@@ -88,14 +88,16 @@ def worker_counts(
     """Count, per worker, which of the numbers between the first and the last are there.
 
     Workers are those that may have made pairs of `flag`. The numbers are those of pairs of any
-    flag, and of any time: a pair that took long is numbered after one that was accepted later.
+    flag, and of any time: a pair that took long is numbered after one that was accepted later, and
+    one whose time cannot be is set aside, and not lost.
     """
     own = numbered(window.filter(_.worker.isin(_workers_of(source, flag))))
     if not windowed:
         return distinct_numbers(own)
     spans = own.group_by("worker").agg(begin=_.sequence.min(), end=_.sequence.max())
     known = _whole_records(source, spans)
-    return distinct_numbers(numbered(source.table()), spans) if known is None else known
+    every = source.source if isinstance(source, DatedPairs) else source
+    return distinct_numbers(numbered(every.table()), spans) if known is None else known
 
 
 def _whole_records(source: PairSource, spans: ir.Table) -> pd.DataFrame | None:

@@ -4,6 +4,7 @@ Each worker numbers its pairs 1, 2, 3, ... and closes its record with the last n
 loss shows in the data itself, whatever lost it.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,9 @@ from flags.export.worker_count import WorkerCount
 
 _LATELY: Final = timedelta(minutes=5)
 """A worker that gave no sign for so long runs no more: it counts once a second."""
+
+_ON_THEIR_WAY: Final = 5_000_000_000
+"""Nanoseconds after a count in which its last pairs may not be on disk: lines come in batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +204,18 @@ def _workers(sequences: Sequences, reading: ReadCounts) -> tuple[Worker, ...]:
     for record in reading.worker_records:
         by_worker.setdefault(str(record.get(attributes.WORKER_ID)), []).append(record)
     counts: dict[str, list[WorkerCount]] = {}
+    as_of = time.time_ns() if reading.as_of is None else reading.as_of
     for count in reading.worker_counts:
         by_worker.setdefault(count.worker, [])
         counts.setdefault(count.worker, []).append(count)
     return tuple(
-        _worker(worker, sequences.get(worker, Numbers()), by_worker[worker], counts.get(worker, ()))
+        _worker(
+            worker,
+            sequences.get(worker, Numbers()),
+            by_worker[worker],
+            counts.get(worker, ()),
+            as_of,
+        )
         for worker in sorted(by_worker)
     )
 
@@ -214,21 +225,22 @@ def _worker(
     numbers: Numbers,
     records: Sequence[dict[str, Any]],
     counts: Sequence[WorkerCount],
+    as_of: int,
 ) -> Worker:
-    first, last, found, time, flags = numbers
+    first, last, found, latest, flags = numbers
     started = any(record.get(attributes.WORKER_EVENT) == "start" for record in records)
     closing = [record for record in records if record.get(attributes.WORKER_EVENT) == "stop"]
     counted = max(counts, key=lambda count: count.at, default=None)
     given = max(
         last or 0,
         *(_whole(record, attributes.WORKER_PAIRS) for record in closing),
-        counted.pairs if counted else 0,
+        _sure(counted, last or 0, as_of) if counted else 0,
         0,
     )
     dropped = [_whole(record, attributes.WORKER_DROPPED) for record in closing]
     told = [record.get(attributes.SERVICE_NAME) for record in records]
     services = [*told, *(count.service for count in counts)]
-    signs = [sign for sign in (time, counted.at if counted else None) if sign is not None]
+    signs = [sign for sign in (latest, counted.at if counted else None) if sign is not None]
     begin = 1 if started else first or given + 1
     expected = given - begin + 1
     return Worker(
@@ -243,11 +255,24 @@ def _worker(
         begin_removed=begin > 1,
         dropped=max([*dropped, counted.dropped if counted else 0]),
         seen=_moment(max(signs, default=None)),
-        # Between two counts: once as many as there ever were, and once more for one that was late.
-        may_lack=2 * max(counted.most, 1) if counted else None,
+        may_lack=_between_counts(counted) if counted else None,
         service=next((str(name) for name in services if name is not None), None),
         flags=flags,
     )
+
+
+def _between_counts(count: WorkerCount) -> int:
+    """Return as many pairs as there ever were between two counts, and once more for a late one."""
+    return 2 * max(count.most, 1)
+
+
+def _sure(count: WorkerCount, last: int, as_of: int) -> int:
+    """Return how many pairs must be on disk by now.
+
+    Where none was dropped, those of the last moments may be on their way.
+    """
+    is_fresh = as_of - count.at < _ON_THEIR_WAY and not count.closed and not count.dropped
+    return last if is_fresh and count.pairs - last <= _between_counts(count) else count.pairs
 
 
 def _moment(nanoseconds: int | None) -> datetime | None:

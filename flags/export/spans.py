@@ -105,6 +105,7 @@ class PairSpans:
         self._last = 0
         self._outcomes = 0
         self._outcome_lock = threading.Lock()
+        self._closed = False
         self._event("start")
         self._is_on = isinstance(self._tracer.start_span("probe"), Span)
         if not self._is_on:
@@ -167,7 +168,13 @@ class PairSpans:
         span.end(outcome.occurred)
 
     def close(self, within: float = 5.0) -> None:
-        """Write the closing record with the totals, and everything queued; log what went."""
+        """Write the closing record with the totals, and everything queued; log what went.
+
+        A second time it does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
         self._event(
             "stop",
             {

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from comparison.engines.sources import PairSource, open_source
@@ -17,7 +19,7 @@ from comparison.pairs.compaction import compact
 from comparison.pairs.files import ReadCounts, read_blocks
 from comparison.pairs.reader import read_pairs
 from flags.export import attributes
-from flags.export.worker_count import CountFile
+from flags.export.worker_count import FOLDER, SUFFIX, CountFile
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook
 from tests.support.pair_files import FLAG, PairFile
@@ -169,3 +171,44 @@ def test_what_a_worker_makes_while_its_pairs_are_read_is_not_missing(tmp_path: P
     count.write(500, 0)
     list(blocks)
     assert [each.pairs for each in counts.worker_counts] == [20]
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({}, 0),
+        ({"most": 14}, 30),
+        ({"at": 6_000_000_000}, 30),
+        ({"dropped": 1}, 30),
+        ({"closed": True}, 30),
+    ],
+    ids=["on their way", "more than there ever were", "a while ago", "dropped", "at its end"],
+)
+def test_pairs_of_the_last_moment_are_on_their_way_and_not_missing(
+    file: PairFile, tmp_path: Path, changes: dict[str, Any], missing: int
+) -> None:
+    """A worker counts once a second, and writes its lines a moment later."""
+    count = {"worker": "w1", "pairs": 1_030, "dropped": 0, "most": 20, **changes}
+    count["at"] = time.time_ns() - changes.get("at", 0)
+    path = tmp_path / "pairs" / FOLDER / f"w1{SUFFIX}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(orjson.dumps(count))
+    read = read_pairs(tmp_path / "pairs").accounting
+    assert (read.found, read.expected) == (1_000, 1_000 + missing)
+
+
+@each_place
+def test_a_pair_whose_time_cannot_be_is_set_aside_and_not_missing(
+    tmp_path: Path, place: Callable[[Path], Path]
+) -> None:
+    file = PairFile(tmp_path / "pairs", "w1")
+    file.start()
+    for number in range(1000):
+        made = file.span(changes={attributes.ROLLOUT: 0.0})
+        began = 1_000 if 300 <= number < 400 else int(NOW.timestamp() * 1e9) - 1000 + number
+        made["startTimeUnixNano"], made["endTimeUnixNano"] = str(began), str(began + 1000)
+        file.write(made)
+    file.stop()
+    check = checks(place(tmp_path / "pairs"), LATER)["completeness"]
+    assert check.outcome is Outcome.PASS
+    assert "1,000 of 1,000" in check.reason

@@ -222,6 +222,18 @@ def test_what_was_dropped_is_in_the_closing_record(tmp_path: Path) -> None:
     assert int(totals["migration.worker.dropped"]) == 50 - len(pairs) > 0
 
 
+def test_a_record_is_closed_once_and_a_second_time_loses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An application may close it, and the end of its process does."""
+    spans = PairSpans.to_folder(tmp_path, FileLimits(), service="s", version=None)
+    spans.record(pair_of("1"))
+    spans.close()
+    spans.close()
+    assert [each["name"] for each in spans_of(tmp_path)].count("migration.worker") == 2
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
 def remote_parent(trace_id: int = 0xABC, *, sampled: bool = False) -> otel_context.Context:
     flags = TraceFlags(TraceFlags.SAMPLED if sampled else 0)
     return set_span_in_context(NonRecordingSpan(SpanContext(trace_id, 0xDEF, True, flags)))

@@ -196,6 +196,46 @@ def test_a_source_that_is_down_or_unnamed_is_not_known(kind: str) -> None:
     assert look("prometheus:9090", "x", {}, **alarm)[1] == "its address is no http or https URL"
 
 
+@pytest.mark.parametrize(
+    ("status", "document", "why"),
+    [
+        (
+            503,
+            {"status": "error", "errorType": "timeout", "error": "query timed out"},
+            "refuses the query: query timed out",
+        ),
+        (
+            422,
+            {"status": "error", "errorType": "execution", "error": "too many samples"},
+            "refuses the query: too many samples",
+        ),
+        (503, {"detail": "a proxy says no"}, 'answers with status 503: {"detail": "a proxy says'),
+        (
+            200,
+            {"status": "error", "error": "no store\x1b"},
+            "says no store\N{REPLACEMENT CHARACTER}",
+        ),
+        (200, {"status": "success"}, "answers JSON that is not Prometheus's"),
+        (
+            200,
+            {"status": "success", "data": {"resultType": "vector", "result": [1]}},
+            "is not Prom",
+        ),
+    ],
+    ids=["timeout", "samples", "proxy", "error with status 200", "no data", "no value"],
+)
+def test_an_error_of_prometheus_in_json_is_not_known_and_is_quoted(
+    webhook: Webhook, status: int, document: dict[str, Any], why: str
+) -> None:
+    webhook.status, webhook.body = status, json.dumps(document).encode()
+    state, reason = look(webhook.url, None, {}, **query(empty="pass"))
+    assert state is UNKNOWN
+    assert reason.startswith(webhook.url)
+    assert why in reason
+    [(path, _)] = webhook.asked
+    assert path == "/api/v1/query?query=review_queue"
+
+
 # --- Alertmanager ---------------------------------------------------------------------------------
 
 

@@ -23,6 +23,14 @@ def percent(rate: float | None) -> str:
     return f"{points:.{digits}f} %"
 
 
+def points(difference: float | None) -> str:
+    """Write a difference of shares in points of a hundred, which the title says: `+1.25`."""
+    if not difference:
+        return "-" if difference is None else "0"
+    sign = "-" if difference < 0 else "+"
+    return f"{sign}{percent(abs(difference)).removesuffix(' %')}"
+
+
 def between(low: str, high: str) -> str:
     """Write an interval, the same everywhere: `1.31 to 1.41`; the unit is said once."""
     return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
@@ -96,10 +104,10 @@ def signed(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Write a ratio with three digits."""
+    """Write a ratio with three digits, or in whole numbers, as a reason of the gate does."""
     if value is None or not math.isfinite(value):
         return number(value)
-    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
 
 
 def values_or_range(values: Sequence[float], most: int) -> str:
@@ -115,17 +123,17 @@ def p_value(p: float) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """Write a span of time in its two largest units: `2 d 4 h`."""
+    """Write a span of time in its two largest units, those of the playbook: `2d 4h`."""
     if seconds is None:
         return "-"
     left = round(seconds)
     parts = []
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
         amount, left = divmod(left, size)
         parts.append((amount, unit))
     first = next((place for place, (amount, _) in enumerate(parts) if amount), len(parts) - 1)
     return (
-        " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount) or "0 s"
+        " ".join(f"{amount}{unit}" for amount, unit in parts[first : first + 2] if amount) or "0s"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.evidence.number_format import between, number, percent, ratio, signed, span
+from comparison.evidence.number_format import between, number, percent, points, ratio, signed, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import check_limits
 from flags.gate.evidence import Evidence
@@ -26,18 +26,18 @@ def _count(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def _points(value: float | None) -> str:
+def _rollout(value: float | None) -> str:
     return "-" if value is None else f"{value:g} %"
 
 
-def _share_difference(value: float | None) -> str:
+def _relative(value: float | None) -> str:
     if not value:
         return percent(value)
     return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
 
 
 _UNITS: Final[dict[str, Write]] = {
-    "rollout": _points,
+    "rollout": _rollout,
     "hold_time": span,
     "silence": span,
     "pairs": _count,
@@ -54,10 +54,10 @@ _UNITS: Final[dict[str, Write]] = {
     "unscored": percent,
     "fallback_rate": percent,
     "label_coverage_gap": percent,
-    "failure_rate": _share_difference,
-    "recall_loss": _share_difference,
-    "segment_recall_loss": _share_difference,
-    "young_labels": _share_difference,
+    "failure_rate": points,
+    "recall_loss": points,
+    "segment_recall_loss": points,
+    "young_labels": points,
     "unknown_labels": percent,
     "average_precision_loss": signed,
     "latency_p50": ratio,
@@ -84,13 +84,13 @@ _UNITS: Final[dict[str, Write]] = {
     "judge_noise": percent,
     "number_bias": signed,
     "number_distance": number,
-    "error_loss": _share_difference,
+    "error_loss": _relative,
     "class_agreement": percent,
     "class_ratio": ratio,
-    "accuracy_loss": _share_difference,
-    "class_recall_loss": _share_difference,
-    "text_length": _share_difference,
-    "text_rule": _share_difference,
+    "accuracy_loss": points,
+    "class_recall_loss": points,
+    "text_length": _relative,
+    "text_rule": points,
 }
 """By the name of a check, what writes its figures; a figure of another check is a plain number."""
 
@@ -105,11 +105,11 @@ _TITLES: Final = {
     "recent_alarm_ratio": "alarm ratio of late",
     "capacity": "alarms a day",
     "sample_ratio_p": "sample ratio",
-    "failure_rate": "failures, difference",
+    "failure_rate": "failures, in points",
     "labels": "positives among labels",
-    "recall_loss": "recall, difference",
-    "segment_recall_loss": "recall in segment, difference",
-    "young_labels": "recall of young labels, difference",
+    "recall_loss": "recall, in points",
+    "segment_recall_loss": "recall in segment, in points",
+    "young_labels": "recall of young labels, in points",
     "unknown_labels": "labels of no pair",
     "average_precision_loss": "average precision, difference",
     "segment_alarm_ratio": "alarm ratio in segment",
@@ -125,10 +125,10 @@ _TITLES: Final = {
     "error_loss": "mean error, difference",
     "class_agreement": "same class",
     "class_ratio": "ratio of the class furthest away",
-    "accuracy_loss": "accuracy, difference",
-    "class_recall_loss": "recall of the class furthest down",
+    "accuracy_loss": "accuracy, in points",
+    "class_recall_loss": "recall of the class furthest down, in points",
     "text_length": "length of texts, difference",
-    "text_rule": "refusals and formats, difference",
+    "text_rule": "refusals and formats, in points",
 }
 """Where the name of a check, which is a key of the playbook, does not say what its figure is."""
 

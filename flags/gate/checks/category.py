@@ -74,7 +74,11 @@ class CategoryEvidence(AnswerEvidence):
 
 _AGREEMENT: Final = Wording("both sides say the same class in {figure}", percent, " %")
 _ACCURACY: Final = Wording(
-    "accuracy {figure} points against the primary's", points, counted="labels", wanted="labels"
+    "accuracy {figure} against the primary's",
+    points,
+    " points",
+    counted="labels",
+    wanted="labels",
 )
 
 
@@ -221,8 +225,9 @@ class _CategoryChecks:
                 "class_recall_loss",
                 DifferenceSequence(each.caught),
                 Wording(
-                    f"recall of the class {each.name!r} {{figure}} points against the primary's",
+                    f"recall of the class {each.name!r} {{figure}} against the primary's",
                     points,
+                    " points",
                     counted="labels",
                     wanted="labels",
                 ),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from flags.gate.evidence import LabelledCell, Labelling, Paired
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
 from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
 from flags.gate.sequences import DifferenceSequence
 from flags.gate.verdict import Check, Outcome
@@ -13,7 +13,11 @@ TELLING: Final = 20
 """Positives from which on labels must tell that recall is kept; fewer are only named."""
 
 RECALL: Final = Wording(
-    "recall {figure} against the primary's", decimal, counted="positives", wanted="labels"
+    "recall {figure} against the primary's",
+    points,
+    " points",
+    counted="positives",
+    wanted="labels",
 )
 
 

@@ -8,7 +8,7 @@ from flags.gate.checks.answers import labels_of_answer
 from flags.gate.checks.early_labels import doubt
 from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Evidence, GivenLabels, Labelling, Output
-from flags.gate.limit_check import decimal, percent
+from flags.gate.limit_check import percent, points
 from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, coverage
 from flags.gate.sequences import DifferenceSequence
 from flags.gate.verdict import Check, Outcome
@@ -166,9 +166,9 @@ def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) ->
     low, high = sequence.interval(error_rate)
     rates = [side.rate or 0.0 for side in (table.primary, table.candidate)]
     reason += (
-        f"; by them, recall is {rates[0]:.2f} for the primary and {rates[1]:.2f} for the candidate "
-        f"({percent(1 - error_rate)} % CI of the difference {decimal(low)} to {decimal(high)}, "
-        f"positives={table.pairs:,})"
+        f"; by them, recall is {percent(rates[0])} % for the primary and {percent(rates[1])} % for "
+        f"the candidate ({percent(1 - error_rate)} % CI of the difference {points(low)} to "
+        f"{points(high)} points, positives={table.pairs:,})"
     )
     holds = False
     open_ = doubt(labelling, gate, error_rate)
@@ -176,7 +176,7 @@ def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) ->
         reason += ": they came first for alarms, so this says little"
     elif sequence.value < -loss and high < 0:
         holds = True
-        reason += f", limit {decimal(-loss)}: wait until they count"
+        reason += f", limit {points(-loss)} points: wait until they count"
     elif open_:
         holds = True
         reason += f"; of all labels that are there, {open_.reason}; or wait until these count"

@@ -131,7 +131,7 @@ def _check(found: TextEvidence, figure: str, name: str, words: str, high: Bounds
     return LimitCheck(
         name,
         by["request"],
-        Wording(words, points, " %"),
+        Wording(words, points, " points" if name == "text_rule" else " %"),
         counted,
         counted,
         high=high,

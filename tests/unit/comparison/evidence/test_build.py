@@ -85,12 +85,12 @@ class TestWindow:
             }
         )
         said = " ".join(taken(aggregates(pairs=table)).notes)
-        assert "up to 2 min before the window: a clock is behind" in said
-        assert "up to 1 h after the evidence was taken: a clock is ahead" in said
+        assert "up to 2m before the window: a clock is behind" in said
+        assert "up to 1h after the evidence was taken: a clock is ahead" in said
 
     def test_pairs_of_the_future_are_told(self) -> None:
         found = taken(aggregates(pairs=pairs({})), now=UNTIL - timedelta(hours=2))
-        assert "up to 1 h 59 min after the evidence was taken" in " ".join(found.notes)
+        assert "up to 1h 59m after the evidence was taken" in " ".join(found.notes)
         assert taken(aggregates(pairs=pairs({})), now=UNTIL).notes == ()
 
 

@@ -60,7 +60,7 @@ def test_since_when_names_the_step_and_the_break() -> None:
 
 def test_an_advance_says_how_long_the_next_step_is_held() -> None:
     said = headline(realistic(2_000), judged(Decision.ADVANCE))
-    assert said.following == ("ramp, 50 % is held for 2 d at least, with 10,000 pairs",)
+    assert said.following == ("ramp, 50 % is held for 2d at least, with 10,000 pairs",)
 
 
 @pytest.mark.parametrize(

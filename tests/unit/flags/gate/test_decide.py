@@ -450,7 +450,7 @@ WITH_LABELS = RAMP_50.model_copy(update={"min_labels": 1_000})
 def test_where_labels_are_demanded_quality_must_pass() -> None:
     found = verdict(at(RAMP_50), WITH_LABELS)
     assert found.decision is Decision.ADVANCE
-    assert any(each.startswith("recall +0.060 against the primary's") for each in found.reasons)
+    assert any(each.startswith("recall +6 points against the primary's") for each in found.reasons)
     without = verdict(at(RAMP_50, outputs=[output()]), WITH_LABELS)
     assert without.decision is Decision.HOLD
     assert without.reasons == (
@@ -465,7 +465,7 @@ def test_lost_recall_rolls_back_whether_labels_are_demanded_or_not() -> None:
         found = verdict(at(RAMP_50, outputs=[output(quality=lost)]), step)
         assert found.decision is Decision.ROLLBACK
         assert found.reasons[0].startswith(
-            "recall -0.224 against the primary's, rollback limit -0.100 (99.5 % CI"
+            "recall -22.4 points against the primary's, rollback limit -10 points (99.5 % CI"
         )
 
 

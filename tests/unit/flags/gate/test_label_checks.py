@@ -108,7 +108,7 @@ def test_what_surely_is_too_bad_holds_where_labels_are_not_demanded() -> None:
     alarms = Paired(9_000, 1_000, 1_000, 389_000)
     found = verdict(at(SHADOW, **labelled(between, alarms)), SHADOW)
     assert found.decision is Decision.HOLD
-    assert found.reasons[0].startswith("recall -0.070 against the primary's, limit -0.050")
+    assert found.reasons[0].startswith("recall -7 points against the primary's, limit -5 points")
 
 
 # --- selected labels ------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def test_young_labels_hold_by_what_they_say_and_prove_nothing_for_a_side() -> No
     [reason] = found.reasons
     assert reason.startswith(
         "400,000 labels of 400,000 pairs younger than label_cut_off (14d) do not count yet; by "
-        "them, recall is 0.82 for the primary and 0.59 for the candidate"
+        "them, recall is 81.6 % for the primary and 59.2 % for the candidate"
     )
     fine = labelling(young=True)
     found = verdict(at(SHADOW, quality=None, labelling=fine), SHADOW)
@@ -293,9 +293,17 @@ def test_young_labels_hold_by_what_they_say_and_prove_nothing_for_a_side() -> No
     ("caught", "decision", "said"),
     [
         (Paired(9, 3, 0, 7), Decision.ADVANCE, ""),
-        (Paired(14, 0, 0, 6), Decision.HOLD, "recall +0.000 against the primary's, limit -0.100"),
-        (Paired(80, 20, 10, 60), Decision.HOLD, "recall -0.059 against the primary's, limit -0.05"),
-        (Paired(80, 14, 10, 26), Decision.HOLD, "recall -0.031 against the primary's, limit -0.10"),
+        (Paired(14, 0, 0, 6), Decision.HOLD, "recall +0 points against the primary's, limit -10"),
+        (
+            Paired(80, 20, 10, 60),
+            Decision.HOLD,
+            "recall -5.88 points against the primary's, limit -5",
+        ),
+        (
+            Paired(80, 14, 10, 26),
+            Decision.HOLD,
+            "recall -3.08 points against the primary's, limit -10",
+        ),
         (Paired(120, 5, 5, 40), Decision.ADVANCE, ""),
     ],
     ids=["too few", "nothing excluded", "estimate beyond", "loss not excluded", "kept"],

@@ -106,7 +106,7 @@ class DrawnPairs:
         cls, source: PairSource, flag: str, since: datetime | None, now: datetime
     ) -> "DrawnPairs":
         """Reduce the pairs accepted from `since` until `now`, when they are asked for."""
-        every = source.table(None, now).filter(_.flag == flag)
+        every = source.table().filter(_.flag == flag)
         pairs = source.table(since, now).filter(_.flag == flag)
         pairs = pairs.filter(_.active.notnull(), _.rollout > 0, _.rollout < 100)
         has_units = "stickiness" in pairs.columns
@@ -168,7 +168,8 @@ class DrawnPairs:
     def quantile(self, rows: MetricRows) -> float | None:
         """Return the quantile of what the shadow has shown; None without an outcome of it."""
         outcomes = rows.table()
-        shadow = self.every.filter(_.rollout == 0).select("request_id").distinct()
+        early = self.every.filter(_.rollout == 0, _.time < nanoseconds(self.now))
+        shadow = early.select("request_id").distinct()
         found = outcomes.inner_join(shadow, outcomes.outcome_id == shadow.request_id)
         sums = found.group_by("request_id").agg(value=_.value.sum()).filter(_.value > 0)
         values = framed(sums.select("value"), {"value": "float64"})["value"]

@@ -2,7 +2,8 @@
 
 Trains both models on simulated transactions, serves them as one service, replays production
 traffic in shadow, moves the flag to a 10 % canary, switches it off, and says what the pairs mean,
-and what the answers led to: reviews, and fraud that was missed.
+what the answers led to (reviews, and fraud that was missed), and what the gate says of the canary,
+which also asks how many payments wait for a reviewer.
 """
 
 import argparse
@@ -21,20 +22,24 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from comparison.evidence.number_format import plural
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
+from comparison.judgement.judgement import Judgement
 from comparison.outcomes import load_outcomes
-from comparison.pairs.reader import Pairs, read_pairs
+from comparison.pairs.reader import read_pairs
+from comparison.report.headline import REASONS
 from comparison.report.html.page import render
+from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.summary import print_summary
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import Summary, summarise
 from flags.errors import FlagsError
-from flags.gate.evidence import Evidence
-from service.downstream import PLANS, write_outcomes
+from service.canary_gate import Canary, Looks, playbook
+from service.downstream import write_outcomes
 from service.endings import Endings
 from service.flag_switch import FileSwitch, FlagSwitch, dashboard_switch
 from service.replay import Reply, bodies, replay
+from service.review_queue import ReviewQueue
 from service.serving import ServiceStartError, Serving
 
 CANARY: Final = 10
@@ -76,6 +81,7 @@ class Replies:
     shadow: list[Reply]
     canary: list[Reply]
     rollback: list[Reply]
+    gate: Canary
 
     @property
     def every(self) -> tuple[Reply, ...]:
@@ -111,26 +117,37 @@ class Demo:
         fraud = dict(zip((each for each, _ in requests), production["TX_FRAUD"] == 1, strict=True))
         write_outcomes(self._folder / "outcomes.csv", replies.every, fraud)
         pairs = read_pairs(self._folder / "pairs")
-        summary, evidence = summarise(pairs), self._evidence(pairs)
+        outcomes = load_outcomes(self._folder / "outcomes.csv")
+        summary = summarise(pairs)
+        evidence, judgement = replies.gate.judge(FlagPairs.of(pairs), outcomes)
         self._console.print()
-        print_summary(summary, conclude(summary), self._console, evidence, now=datetime.now(UTC))
-        (self._folder / PAGE).write_text(render(evidence))
+        print_summary(
+            summary,
+            conclude(summary),
+            self._console,
+            evidence,
+            now=datetime.now(UTC),
+            elsewhere="--keep DIR keeps a page that has all",
+        )
+        print_operational(evidence, self._console)
+        self._console.print()
+        self._print_verdict(judgement)
+        (self._folder / PAGE).write_text(render(evidence, judgement))
         self._console.print()
         self._console.print(
             _in_words(holdout, summary), style="bold", soft_wrap=True, highlight=False
         )
         return _last_line(summary, replies)
 
-    def _evidence(self, pairs: Pairs) -> Evidence:
-        """Return what the pairs show, with what the answers led to."""
-        outcomes = load_outcomes(self._folder / "outcomes.csv")
-        return take_evidence(
-            FlagPairs.of(pairs),
-            now=datetime.now(UTC),
-            window=TimeWindow(),
-            additions=LabelsAndReferences(outcomes=outcomes),
-            plans=PLANS,
-        )
+    def _print_verdict(self, judgement: Judgement) -> None:
+        """Print what the gate says of the canary, as far as a first look needs it."""
+        reasons = judgement.verdict.reasons
+        decision = f"The gate at {CANARY} %: {judgement.verdict.decision}"
+        self._console.print(decision, style="bold", highlight=False)
+        for reason in reasons[:REASONS]:
+            self._console.print(f"- {reason}", highlight=False, markup=False)
+        if more := len(reasons) - REASONS:
+            self._console.print(f"... and {plural(more, 'more reason')}", highlight=False)
 
     def _train(self) -> tuple[Holdout, pd.DataFrame]:
         from service.simulator import simulate
@@ -164,19 +181,28 @@ class Demo:
         }
         log, first = self._folder / "service.log", self._traffic.shadow
         second = first + self._traffic.canary
-        with Serving(
-            "service.app:FraudDetector", environment=settings, log=log, folder=ROOT
-        ) as serving:
+        with (
+            Serving(
+                "service.app:FraudDetector", environment=settings, log=log, folder=ROOT
+            ) as serving,
+            ReviewQueue() as queue,
+        ):
             self._step("3/5", "shadow: both score every transaction, v1 answers all of them")
-            shadow = self._replay(serving.url, requests[:first])
+            shadow = self._replay(serving.url, requests[:first], queue)
             self._step("4/5", f"canary: the flag goes to {CANARY} %, no deploy")
+            plan = playbook(queue.url, CANARY)
             switch.roll_out(CANARY)
-            canary = self._replay(serving.url, requests[first:second])
+            with Looks(plan) as looks:
+                canary = self._replay(serving.url, requests[first:second], queue)
+            gate = Canary(plan, looks.readings, datetime.now(UTC))
             self._step("5/5", "rollback: the flag goes off, one flip")
             switch.switch_off()
-            return Replies(shadow, canary, self._replay(serving.url, requests[second:]))
+            rollback = self._replay(serving.url, requests[second:], queue)
+        return Replies(shadow, canary, rollback, gate)
 
-    def _replay(self, url: str, requests: Sequence[tuple[str, Any]]) -> list[Reply]:
+    def _replay(
+        self, url: str, requests: Sequence[tuple[str, Any]], queue: ReviewQueue
+    ) -> list[Reply]:
         columns = (
             TextColumn("    "),
             BarColumn(bar_width=20),
@@ -188,6 +214,7 @@ class Demo:
             task = progress.add_task("", total=len(requests), sides="")
 
             def done(reply: Reply) -> None:
+                queue.take(reply)
                 side = reply.side or "nobody"
                 sides[side] = sides.get(side, 0) + 1
                 told = ", ".join(f"{name} {count:,}" for name, count in sides.items())

@@ -10,6 +10,9 @@ from comparison.evidence.number_format import plural
 LINES: Final = 60
 """Lines that a command prints at most, for any number of outputs, segments and metrics."""
 
+ELSEWHERE: Final = "--html and --json have all"
+"""Where the rest is of what a command prints."""
+
 _FEWEST: Final = 4
 """Lines of a section that are kept however long the others are, if it has as many."""
 
@@ -22,11 +25,12 @@ def print_sections(
     most: int = LINES,
     favoured: Sequence[Section] = (),
     expendable: Section | None = None,
+    elsewhere: str = ELSEWHERE,
 ) -> None:
     """Print sections in their order; the longest are cut until all fit, and say by how much.
 
     Some may be `favoured`: they are cut as if they had half of their lines; one `expendable`: as if
-    it had three times as many.
+    it had three times as many. `elsewhere` says where the rest is.
     """
     lines = [_lines(console, section) for section in sections]
     weights = [
@@ -37,7 +41,7 @@ def print_sections(
     for written, count in zip(lines, kept, strict=True):
         if count < len(written):
             left = len(written) - count + 1
-            more = f"... and {plural(left, 'more line')}: --html and --json have all"
+            more = f"... and {plural(left, 'more line')}: {elsewhere}"
             written = [*written[: count - 1], more]
         for line in written:
             console.file.write(f"{line}\n")

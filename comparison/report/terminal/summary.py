@@ -25,7 +25,7 @@ from comparison.evidence.number_format import (
 )
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Worker
-from comparison.report.terminal.excerpt import Section, print_sections
+from comparison.report.terminal.excerpt import ELSEWHERE, Section, print_sections
 from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
@@ -53,10 +53,12 @@ def print_summary(
     evidence: Evidence | None = None,
     *,
     now: datetime,
+    elsewhere: str = ELSEWHERE,
 ) -> None:
     """Print everything, the conclusion last, where the eye is when the prompt returns.
 
-    `now` tells workers that run from those that are gone without an end.
+    `now` tells workers that run from those that are gone without an end, `elsewhere` where the
+    lines are that are left out.
     """
     scores = partial(_print_scores, summary.outputs[0]) if len(summary.outputs) == 1 else None
     outputs = list(_output_sections(summary, scores))
@@ -68,7 +70,7 @@ def print_summary(
         *([partial(_print_labelled, evidence)] if evidence else []),
         partial(_print_conclusion, conclusion),
     ]
-    print_sections(console, sections, expendable=scores)
+    print_sections(console, sections, expendable=scores, elsewhere=elsewhere)
 
 
 def _output_sections(summary: Summary, scores: Section | None) -> Iterator[Section]:

@@ -1,0 +1,91 @@
+"""The gate of the demo: looks at the operational alarm during the canary, and its verdict."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judgement import Judgement
+from comparison.outcomes import Outcomes
+from flags.gate.alarm_states import AlarmReading
+from flags.gate.evidence import Evidence
+from flags.operate.alarms.sources import AlarmSources
+from flags.playbook.model import Playbook
+from service.downstream import PLANS
+
+ALARM: Final = "review_queue"
+
+_PAUSE: Final = 1.0
+"""Seconds between two looks."""
+
+
+def playbook(webhook: str, rollout: int) -> Playbook:
+    """Return the playbook of the demo, with its outcomes and the webhook of the reviewers."""
+    return Playbook.model_validate(
+        {
+            "flag": "fraud-detector-v2",
+            "outcomes": {name: plan.model_dump() for name, plan in PLANS.items()},
+            "alarms": {ALARM: {"webhook": webhook}},
+            "steps": [
+                {"stage": "shadow", "rollout": 0, "hold": "7d", "min_pairs": 5_000},
+                {"stage": "canary", "rollout": rollout, "hold": "1d", "min_pairs": 2_000},
+            ],
+        }
+    )
+
+
+class Looks:
+    """Ask for the operational alarm once a second, from when it is entered until it is left."""
+
+    def __init__(self, plan: Playbook) -> None:
+        self._plan = plan
+        self._sources = AlarmSources(None, None, {})
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._go, daemon=True)
+        self.readings: list[AlarmReading] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._look()
+
+    def _go(self) -> None:
+        while not self._ending.wait(_PAUSE):
+            self._look()
+
+    def _look(self) -> None:
+        self.readings += self._sources.read(self._plan, datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Hold what the gate needs of the canary: its playbook, its looks, and when it ended."""
+
+    plan: Playbook
+    readings: Sequence[AlarmReading]
+    ended: datetime
+
+    def judge(self, pairs: FlagPairs, outcomes: Outcomes) -> tuple[Evidence, Judgement]:
+        """Judge it as it was when it ended."""
+        return judge(
+            pairs,
+            self.plan,
+            now=self.ended,
+            step=self.plan.steps[-1].name,
+            window=TimeWindow(until=self.ended),
+            additions=LabelsAndReferences(outcomes=outcomes),
+            readings=self.readings,
+        )

@@ -10,9 +10,7 @@ from typing import Final
 
 from tests.support.markdown import name_of
 
-_BLOCK: Final = re.compile(
-    r"(?:^<!-- not run: \"(?P<why>.+)\" -->\n)?^```(?:console|sh)\n(?P<text>.*?)^```", re.M | re.S
-)
+_BLOCK: Final = re.compile(r"^```(?:console|sh)\n(?P<text>.*?)^```", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -50,16 +48,15 @@ class Block:
     number: int
     """Position on the page, from 1."""
     commands: list[Command]
-    why_not_run: str | None
 
     def __str__(self) -> str:
         return f"{name_of(self.page)}:{self.number}"
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Yield the console blocks of a page; `<!-- not run: "reason" -->` stands before some."""
+    """Yield the console blocks of a page."""
     for number, found in enumerate(_BLOCK.finditer(page.read_text(encoding="utf-8")), 1):
-        yield Block(page, number, list(_commands(found["text"])), found["why"])
+        yield Block(page, number, list(_commands(found["text"])))
 
 
 def _commands(text: str) -> Iterator[Command]:

@@ -1,6 +1,7 @@
 """The size of a batch of shadows, which adapts to how long a call takes."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,11 @@ _ROOM: Final = 0.7
 """Share of that which a call may take for the next to hold twice as many: most of what it takes is
 the same for one input and for many."""
 
+_LOOKS: Final = 5
+_LATE: Final = 3
+"""So many of the last calls must take too long: on a busy machine one call in twenty takes ten
+times as long as the others, whatever it holds, and a small size costs the shadows of that time."""
+
 _TRIED_AGAIN: Final = 30.0
 """Seconds after which a size that failed, or took too long, is tried again."""
 
@@ -24,8 +30,8 @@ _TRIED_AGAIN: Final = 30.0
 class BatchSize:
     """How many go into a call: so many that it takes not much longer than a single one.
 
-    A call that takes longer, or fails, halves it, down to one, which is none. One that leaves room
-    doubles it, but for a while not to a size that was too large.
+    A call that fails halves it, down to one, which is none, and so do three of five that take
+    longer. One that leaves room doubles it, but for a while not to a size that was too large.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,6 +43,8 @@ class BatchSize:
         self._refused = self._most + 1
         """The least size that was too large."""
         self._refused_at = 0.0
+        self._late: deque[bool] = deque(maxlen=_LOOKS)
+        """Whether the last calls of this size took too long."""
 
     @property
     def now(self) -> int:
@@ -52,7 +60,8 @@ class BatchSize:
     def took(self, size: int, seconds: float) -> None:
         """Note how long a call with `size` inputs took."""
         allowed = max(_SHORT, _SINGLES * self._single)
-        if seconds > allowed:
+        self._late.append(seconds > allowed)
+        if sum(self._late) >= _LATE:
             self._shrink(min(self._size, size))
         elif size >= self._size and seconds <= _ROOM * allowed:
             self._grow()
@@ -63,9 +72,14 @@ class BatchSize:
 
     def _shrink(self, refused: int) -> None:
         self._refused, self._refused_at = max(2, refused), self._clock()
-        self._size = max(1, refused // 2)
+        self._resize(max(1, refused // 2))
 
     def _grow(self) -> None:
         if self._clock() - self._refused_at >= _TRIED_AGAIN:
             self._refused = self._most + 1
-        self._size = max(self._size, min(self._most, 2 * self._size, self._refused - 1))
+        self._resize(max(self._size, min(self._most, 2 * self._size, self._refused - 1)))
+
+    def _resize(self, size: int) -> None:
+        if size != self._size:
+            self._late.clear()
+        self._size = size

@@ -138,7 +138,8 @@ class Settings(BaseSettings):
         ge=0,
         le=0.5,
         description="Seconds for which shadows gather, to be scored one after the other between "
-        "two answers. 0, and always with `runners`: each on its own, once its answer has left.",
+        "two answers; twice as long with a `shadow_batch`, so that more are in a call. 0, and with "
+        "`runners` without one: each on its own, once its answer has left.",
     )
     shadow_single: float = Field(
         0.05,

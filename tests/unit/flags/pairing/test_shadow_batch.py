@@ -314,13 +314,19 @@ def test_every_request_has_its_pair(rows: list[dict[str, Any]], single: float) -
         assert (pair.candidate.status is Status.OK) == good
 
 
+def take(size: BatchSize, inputs: int, seconds: float) -> None:
+    """Have as many calls take so long as it needs to be no chance."""
+    for _ in range(3):
+        size.took(inputs, seconds)
+
+
 def test_calls_become_as_large_as_they_stay_short() -> None:
     size = BatchSize(32)
     assert size.now == 8
     for expected in (16, 32, 32):
         size.took(size.now, 0.002)
         assert size.now == expected
-    size.took(32, 0.02)
+    take(size, 32, 0.02)
     assert size.now == 16
 
 
@@ -334,20 +340,31 @@ def test_a_call_may_take_as_long_as_two_single_ones() -> None:
     assert size.now == 32
     size.took(32, 0.09)
     assert size.now == 32
-    size.took(32, 0.11)
+    take(size, 32, 0.11)
     assert size.now == 16
+
+
+def test_a_call_that_was_held_up_does_not_make_the_next_ones_small() -> None:
+    """Of a thread that waits for the processor, or for Python's lock."""
+    size = BatchSize(8)
+    for number in range(50):
+        size.took(8, 0.036 if number % 3 == 0 else 0.002)
+    assert size.now == 8
+    for _ in range(3):
+        size.took(8, 0.036)
+    assert size.now == 4
 
 
 def test_a_size_that_was_too_large_is_left_alone_for_a_while() -> None:
     clock = FakeClock()
     size = BatchSize(32, clock)
     size.took(8, 0.006)
-    size.took(16, 0.014)
+    take(size, 16, 0.014)
     assert size.now == 8
 
     size.took(8, 0.006)
     assert size.now == 15
-    size.took(15, 0.011)
+    take(size, 15, 0.011)
     size.took(7, 0.006)
     assert size.now == 14
 

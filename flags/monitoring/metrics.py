@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from openfeature.flag_evaluation import Reason
 
 from flags.export.pair_files import CLOSED, PRUNED, QUEUE_FULL
+from flags.monitoring.candidate_metrics import CandidateMetrics
 from flags.monitoring.recent_counts import RecentPairs
 from flags.monitoring.worker_state import WorkerState
 from flags.pairing.assignment import Side
@@ -93,6 +94,7 @@ class WorkerMetrics:
         self._rollout = families.rollout.labels(flag)
         self._rollout.set(float("nan"))
         self._last_success = families.last_success.labels(flag)
+        self._candidate = CandidateMetrics(flag)
         self._due: Counter[prometheus.Counter] = Counter()
         self._flag = flag
         self._shipping: ShippingMetrics | None = None
@@ -144,6 +146,8 @@ class WorkerMetrics:
             self._last_success.set(state.heartbeat.timestamp() - flag.age_seconds)
         self._waiting.set(state.pairs.waiting)
         self._lag.set(state.pairs.lag_seconds)
+        if state.candidate is not None:
+            self._candidate.show(state.candidate)
         if state.shipping is not None:
             self._shipping = self._shipping or self._new_shipping()
             self._shipping.show(state.shipping)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import requests
 
 from comparison.pairs.reader import load_pairs, read_pairs
+from flags.monitoring.candidate_metrics import CANDIDATE_STATE
 from flags.monitoring.worker_state import WORKERS_PATH, CandidateState, Workers
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving, free_port
@@ -108,6 +110,12 @@ class Deployment:
 
         assert eventually(is_so, 60), self.candidate()
         return self.candidate()
+
+    def workers_that_see(self) -> set[str]:
+        """Return the states of the candidate that a worker is counted in, on /metrics."""
+        text = requests.get(f"{self.near.url}/metrics", timeout=10).text
+        found = re.findall(rf'^{CANDIDATE_STATE}{{.*state="(\w+)".*}} 1\.0$', text, re.M)
+        return set(found)
 
     def pair(self, response: httpx.Response) -> pd.Series:
         request_id = response.headers["X-Request-Id"]
@@ -248,6 +256,7 @@ def test_a_candidate_that_hangs_is_left_alone_after_some_calls_and_tried_again(
         assert response.json()["by"] == "near"
     assert deployment.pair(response)["candidate_status"] == "timeout"
     assert "got no answer" in (deployment.becomes("failing").why or "")
+    assert eventually(lambda: deployment.workers_that_see() == {"failing"}, 20)
     refused = deployment.judge("hangs")  # the one that may be a trial
     if deployment.pair(refused)["candidate_status"] == "timeout":
         refused = deployment.judge("hangs")

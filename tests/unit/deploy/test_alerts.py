@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flags.monitoring import metrics
+from flags.monitoring.candidate_metrics import candidate_family
 from flags.monitoring.shipping_metrics import shipping_families
 from tests.support.paths import ROOT
 
@@ -25,9 +26,12 @@ def exposed() -> dict[str, set[str]]:
     """Return the name of each series on /metrics, with its labels."""
     found: dict[str, set[str]] = {}
     for family in (
-        getattr(families, name)
-        for families in (metrics._families(), shipping_families())
-        for name in families.__slots__
+        candidate_family(),
+        *(
+            getattr(families, name)
+            for families in (metrics._families(), shipping_families())
+            for name in families.__slots__
+        ),
     ):
         described = family.describe()[0]
         labels = set(family._labelnames)

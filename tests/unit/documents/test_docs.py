@@ -196,12 +196,19 @@ OVER_WORKERS = {
 }
 METRICS = """
 import dataclasses, json
+from flags.monitoring.candidate_metrics import candidate_family
 from flags.monitoring.metrics import _families
 from flags.monitoring.shipping_metrics import shipping_families
 print(json.dumps([
     [each._name, each._type, each._labelnames, getattr(each, "_multiprocess_mode", "livesum")]
-    for group in (_families(), shipping_families())
-    for each in (getattr(group, field.name) for field in dataclasses.fields(group))
+    for each in (
+        candidate_family(),
+        *(
+            getattr(group, field.name)
+            for group in (_families(), shipping_families())
+            for field in dataclasses.fields(group)
+        ),
+    )
 ]))
 """
 

@@ -14,9 +14,12 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 
 from flags.monitoring import metrics
+from flags.monitoring.candidate_metrics import CANDIDATE_STATE
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
+from flags.monitoring.worker_state import CandidateState
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
+from flags.serving.remote.link import LinkState
 from flags.unleash.freshness import State
 from tests.support.fakes import RefusingSink
 from tests.support.paths import ROOT
@@ -167,6 +170,18 @@ def test_a_worker_counts_in_the_state_that_its_provider_is_in(
     counts.show(worker_state(flag=worker_flag(state=str(state))))
     found = {name: value(metrics.PROVIDER_STATE, state=name) for name in metrics.STATES}
     assert found == {name: float(name == state) for name in metrics.STATES}
+
+
+@pytest.mark.parametrize("state", [*LinkState, "failing"])
+def test_a_worker_counts_in_the_state_that_its_candidate_elsewhere_is_in(
+    counts: WorkerMetrics, value: Value, state: str
+) -> None:
+    series = state.replace(" ", "_")
+    assert value(CANDIDATE_STATE, state=series) == 0
+    for shown, expected in ((state, 1), ("ready", int(state == "ready"))):
+        candidate = CandidateState("http://v2:3000", shown, "v2")
+        counts.show(worker_state(candidate=candidate))
+        assert value(CANDIDATE_STATE, state=series) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Metric of a candidate that is a deployment, or has an environment, of its own: is it called?"""
+
+import functools
+from typing import TYPE_CHECKING, Final
+
+from flags.monitoring.worker_state import CandidateState
+
+if TYPE_CHECKING:
+    import prometheus_client as prometheus
+
+CANDIDATE_STATE: Final = "bentoml_flags_candidate_state"
+
+STATES: Final = ("ready", "away", "other_schema", "failing", "unchecked")
+"""Those of `CandidateState`; all but `ready` mean that calls are not made."""
+
+
+class CandidateMetrics:
+    """The series of one flag's candidate in this worker process, all made at once, at 0.
+
+    They stay at 0 where the candidate is in the worker, or in a process that has its libraries.
+    """
+
+    def __init__(self, flag: str) -> None:
+        family = candidate_family()
+        self._states = {state: family.labels(flag, state) for state in STATES}
+
+    def show(self, candidate: CandidateState) -> None:
+        """Set every gauge to what `candidate` says."""
+        current = candidate.state.replace(" ", "_")
+        for state, gauge in self._states.items():
+            gauge.set(1 if state == current else 0)
+
+
+@functools.cache
+def candidate_family() -> "prometheus.Gauge":
+    """Register the metric, once in a process."""
+    import prometheus_client as prometheus
+
+    return prometheus.Gauge(
+        CANDIDATE_STATE,
+        "Number of workers whose candidate, one elsewhere, is in this state; only a ready one is "
+        "called.",
+        ["flag", "state"],
+        multiprocess_mode="livesum",
+    )

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.counts.flip_clusters import flip_clustering
 from comparison.counts.tables import UnitAggregates
 from comparison.engines.grouping import (
     CELLS,
@@ -104,7 +105,10 @@ def alarms_by_unit(
     )
     blocks, hours = _once(alarmed, "who", "block"), _once(alarmed, "who", "hour")
     effect, once = 1.0, _cells(blocks)
-    if volume.block is not None:
+    if not has_units:
+        flips = alarm["primary"] != alarm["candidate"]
+        effect = flip_clustering(step.filter(decided), flips)
+    elif volume.block is not None:
         effect = _design_effect(blocks)
         once = _cells(_once(alarmed, "who"))
     return UnitAggregates(
@@ -116,7 +120,7 @@ def alarms_by_unit(
         segments=_by_segment(alarmed, segments),
         design_effect=effect,
         hours=fetched(count_by(hours, period=_.hour, **_SIDES), HOUR_CELLS),
-        hours_effect=_design_effect(hours) if has_units else 1.0,
+        hours_effect=_design_effect(hours) if has_units else effect,
         is_quiet=is_quiet,
     )
 

@@ -144,7 +144,7 @@ class LimitCheck:
                 if needed is not None
                 else ""
             )
-        elif self.by_unit is not None and self._past(self.sequence, error_rate, "advance"):
+        elif self.by_unit and self.units and self._past(self.sequence, error_rate, "advance"):
             note = f": {self._said_by_units(error_rate)}{note}"
         shown = self._of_units(self._failing) if surely and self.by_unit is not None else self
         return shown._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)

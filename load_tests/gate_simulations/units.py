@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
+from comparison.counts.flip_clusters import clustering
 from flags.gate import Decision, decide
 from flags.gate.blocks import total
 from flags.gate.checks.alarms import alarm_checks
@@ -21,6 +23,8 @@ _ALARMS: Final = 0.005
 _OVERLAP: Final = 0.8
 _LOOKS: Final = 12
 _UNITS_A_LOOK: Final = 5_000
+_MINUTES: Final = 24 * 60
+"""Of a day, between two looks."""
 
 _NOMINAL_ROLLBACK: Final = 0.05
 _NOMINAL_ADVANCE: Final = 0.01
@@ -59,6 +63,32 @@ def _bursts(
         requests.append(Period(begun, Paired(*map(int, burst))))
         units.append(Period(begun, Paired(*map(int, sum(drawn)))))
         if _judged(requests, units, playbook) is wrong:
+            return True
+    return False
+
+
+def _unnamed(random: np.random.Generator, *, size: int) -> bool:
+    """Look daily at bursts of alike requests, two seconds apart, none of which names a unit."""
+    playbook = Playbook(flag=FLAG)
+    requests: list[Period] = []
+    flips = np.zeros((_LOOKS, _MINUTES), dtype=int)
+    for day in range(_LOOKS):
+        burst = [int(each) for each in size * random.multinomial(_UNITS_A_LOOK, _shares(1.0))]
+        requests.append(Period(SINCE + timedelta(days=day), Paired(*burst)))
+        for _ in range((burst[1] + burst[2]) // size):
+            at = random.integers(60 * _MINUTES - 2 * size) + 2 * np.arange(size)
+            np.add.at(flips[day], at // 60, 1)
+        seen = flips[: day + 1].ravel()
+        n = np.full(seen.size, size * _UNITS_A_LOOK // _MINUTES)
+        effect = clustering(pd.DataFrame({"minute": np.arange(seen.size), "flips": seen, "n": n}))
+        counts = total(each.alarms for each in requests)
+        named = UnitAlarms(
+            0, 0, None, counts, counts, (), effect, tuple(requests), hours_effect=effect
+        )
+        shown = output(counts, periods=tuple(requests), by_unit=named)
+        found = evidence(shown, rollout=10, held=timedelta(days=len(requests)))
+        checks = alarm_checks(found, playbook, playbook.steps_at(10)[0])
+        if any(each.outcome is Outcome.FAIL for each in checks):
             return True
     return False
 
@@ -162,6 +192,14 @@ SCENARIOS: Final = (
     *(_burst_scenario("B1", f"bursts of {size}", (size,), (1.0,)) for size in (5, 10, 20, 50)),
     _burst_scenario("B2", "90 % single, 1 % bursts of 100", (1, 5, 100), (0.9, 0.09, 0.01)),
     _burst_scenario("B3", "bursts of 20, error rate 1e-6", (20,), (1.0,), error_rate=1e-6),
+    Scenario(
+        "bursts of 20, no unit is named",
+        "B1",
+        Kind.FALSE_ROLLBACK,
+        _NOMINAL_ROLLBACK,
+        partial(one_by_one, partial(_unnamed, size=20)),
+        200,
+    ),
     Scenario("sticky on users, 10 %", "B9", Kind.FALSE_ROLLBACK, 0.001, _drawn, 400),
     _advance(
         "B1",

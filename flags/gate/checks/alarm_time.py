@@ -8,7 +8,13 @@ from typing import Final
 
 from flags.gate.blocks import DAY, WEEK, Blocks
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.units import INDEPENDENT, request_sequence, unit_count, unit_sequences
+from flags.gate.checks.units import (
+    INDEPENDENT,
+    burst_words,
+    request_sequence,
+    unit_count,
+    unit_sequences,
+)
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Output, Paired
 from flags.gate.expected_ratio import BreakLimits, breaks
@@ -145,7 +151,11 @@ class AlarmHistory:
         outcome = Outcome.FAIL
         if self.output.by_unit and self.output.by_unit.hours_effect > INDEPENDENT:
             outcome = Outcome.INCONCLUSIVE
-            reason += ": but the same units flip hour after hour, so it may be a few of them"
+            reason += (
+                ": but the same units flip hour after hour, so it may be a few of them"
+                if self.output.by_unit.units
+                else f": but {burst_words(self.output.by_unit)}"
+            )
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
         begun = hours.time(found.begun)
         return self._named(replace(check, low=low, high=high, confidence=1 - alpha, since=begun))

@@ -7,7 +7,13 @@ from typing import Final
 from flags.gate.blocks import WEEK, Blocks
 from flags.gate.checks.age import young
 from flags.gate.checks.alarm_time import AlarmHistory
-from flags.gate.checks.units import segment_units, unit_count, unit_sequences, unit_words
+from flags.gate.checks.units import (
+    has_unnamed_bursts,
+    segment_units,
+    unit_count,
+    unit_sequences,
+    unit_words,
+)
 from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Evidence, Output, Paired, SegmentAlarms
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
@@ -117,9 +123,11 @@ def _quiet_sequence(output: Output, rare: Paired) -> ConfidenceSequence:
 
 
 def _counted_by(output: Output, check: Check) -> Check:
-    """Let what is counted by request alone roll back only where no pair names a unit."""
+    """Let what is counted by request alone roll back only where requests may be units."""
     units = output.quiet_by_unit
-    return replace(check, rolls_back=False) if units is not None and units.units else check
+    if has_unnamed_bursts(output) or (units is not None and units.units):
+        return replace(check, rolls_back=False)
+    return check
 
 
 def _inverse(alarms: Paired) -> Paired:

@@ -6,7 +6,7 @@ from typing import Final
 
 from flags.gate.checks.early_labels import RECALL, TELLING, doubt
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.units import unit_recall
+from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Quality
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
@@ -149,6 +149,7 @@ class _Quality:
         lost = value is not None and value < bounds.advance
         lost = lost and (sequence.below(0, error_rate / 2) or self._is_told(name))
         by_unit, fails_by = unit_recall(quality.by_unit) if share else (None, None)
+        bursts = share is not None and has_unnamed_bursts(self._output)
         check = LimitCheck(
             name,
             sequence,
@@ -157,12 +158,15 @@ class _Quality:
             quality.labelled,
             low=bounds,
             output=self._output.name,
-            rolls_back=share is not None,
+            rolls_back=share is not None and not bursts,
             required=self._wanted or lost,
             by_unit=by_unit,
             units=by_unit.units if by_unit else 0,
             fails_by=fails_by,
         ).answer(error_rate, share)
+        if bursts and check.outcome is Outcome.FAIL:
+            reason = f"{check.reason}, of requests that come in bursts and name no unit"
+            return replace(check, reason=reason)
         wanted = self._gate.advance.min_positives
         few = quality.positives < wanted
         # A normal approximation says nothing at all of so few; an exact interval may fail.

@@ -39,6 +39,8 @@ def unit_sequences(
         return None, None
     by_unit = RatioSequence(units.alarms, 1 / max(1.0, units.design_effect))
     alike = units.design_effect > INDEPENDENT
+    if alike and not units.units:
+        return by_unit, _NOTHING
     return by_unit, RatioSequence(units.once if alike else units.alarms)
 
 
@@ -54,6 +56,20 @@ def unit_recall(found: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequ
     return by_unit, MeanSequence(found.once if alike else found.shares, -1.0)
 
 
+def has_unnamed_bursts(output: Output) -> bool:
+    """Say whether flips come in bursts and no pair names a unit: then requests fail nothing."""
+    units = output.by_unit or output.quiet_by_unit
+    return units is not None and not units.units and units.design_effect > INDEPENDENT
+
+
+def burst_words(units: UnitAlarms) -> str:
+    """Say what is missing where flips come in bursts and no pair names a unit."""
+    return (
+        f"flips come in bursts of alike requests (design effect {units.design_effect:.1f}) and no "
+        "pair names a unit, without which requests roll nothing back: `migrate(unit=...)` names it"
+    )
+
+
 def unit_count(units: UnitAlarms | None) -> int:
     """Return how many units the alarms by unit rest on, 0 where no pair names one."""
     return units.alarms.pairs if units and units.units else 0
@@ -63,6 +79,8 @@ def unit_words(units: UnitAlarms | None) -> str:
     """Say by what the alarms were judged."""
     if units is None:
         return ""
+    if not units.units and units.design_effect > INDEPENDENT:
+        return f"; {burst_words(units)}"
     if not units.units:
         return "; judged by request, no pair names a unit"
     few = f": {units.units} units show nothing about others" if units.units < _FEW else ""
@@ -73,12 +91,15 @@ def segment_units(
     units: UnitAlarms | None, segment: SegmentAlarms
 ) -> tuple[RatioSequence | None, RatioSequence | None]:
     """Return the same segment by unit; what is not known to be independent fails nothing."""
-    if units is None or not units.units:
+    if units is None:
         return None, None
+    alike = units.design_effect > INDEPENDENT
+    if not units.units:
+        factor = 1 / units.design_effect
+        return (RatioSequence(segment.alarms, factor), _NOTHING) if alike else (None, None)
     for each in units.segments:
         if (each.segment, each.value) == (segment.segment, segment.value):
             factor = 1 / max(1.0, units.design_effect)
-            alike = units.design_effect > INDEPENDENT
             fails = _NOTHING if alike else RatioSequence(each.alarms)
             return RatioSequence(each.alarms, factor), fails
     return _NOTHING, _NOTHING

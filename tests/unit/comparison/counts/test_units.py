@@ -11,7 +11,7 @@ from comparison.counts.tables import UnitAggregates
 from comparison.engines.sources import FramePairs
 from comparison.pairs.reader import read_all
 from flags.export import attributes
-from tests.support.pair_files import FLAG, PairFile, Scored, failed
+from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored, failed
 
 
 def counted(tmp_path: Path, rows: list[tuple[str, str | None, float, float]]) -> UnitAggregates:
@@ -79,3 +79,25 @@ def test_where_most_pairs_are_alarms_the_units_without_one_are_counted(tmp_path:
     found = counted(tmp_path, rows)
     assert found.is_quiet
     assert cells(found.blocks) == {(False, True): 1, (True, True): 1}
+
+
+def test_bursts_of_flips_are_seen_where_no_pair_names_a_unit(tmp_path: Path) -> None:
+    """Three hours of ten pairs a minute; each hour, five minutes are a burst of flips."""
+    for name, bursts in (("bursts", True), ("single", False)):
+        file = PairFile(tmp_path / name)
+        for number in range(1_800):
+            minute, place = divmod(number, 10)
+            flips = minute % 12 == 0 if bursts else place == 0 and minute % 2 == 0
+            span = file.span(Scored(0.1), Scored(0.9 if flips else 0.1))
+            span["startTimeUnixNano"] = str(BEGIN + number * 6_000_000_000)
+            span["endTimeUnixNano"] = str(BEGIN + number * 6_000_000_000 + 1_000_000)
+            file.write(span)
+    effect = {
+        name: aggregate(FramePairs(read_all(tmp_path / name)), flag=FLAG).outputs[0].by_unit
+        for name in ("bursts", "single")
+    }
+    assert effect["bursts"] is not None
+    assert effect["single"] is not None
+    assert effect["bursts"].design_effect == pytest.approx(10, rel=0.2)
+    assert effect["bursts"].hours_effect == effect["bursts"].design_effect
+    assert effect["single"].design_effect == effect["single"].hours_effect == 1.0

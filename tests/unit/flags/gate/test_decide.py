@@ -611,6 +611,21 @@ def units(alarms: Paired, **changes: Any) -> UnitAlarms:
     return UnitAlarms(**{**usual, "alarms": alarms, "design_effect": 1.0, **changes})
 
 
+BURST = Paired(1_600, 100, 2_000, 396_300)
+
+
+def unnamed(design_effect: float) -> UnitAlarms:
+    """Return the alarms by request, since no pair names a unit."""
+    return units(
+        BURST,
+        units=0,
+        requests=0,
+        design_effect=design_effect,
+        hours_effect=design_effect,
+        periods=periods(BURST),
+    )
+
+
 @pytest.mark.parametrize(
     ("by_unit", "decision"),
     [
@@ -620,15 +635,42 @@ def units(alarms: Paired, **changes: Any) -> UnitAlarms:
             units(Paired(80, 5, 500, 5_000), once=Paired(8, 1, 9, 12), design_effect=9.0),
             Decision.HOLD,
         ),
+        (unnamed(1.0), Decision.ROLLBACK),
+        (unnamed(20.0), Decision.HOLD),
     ],
-    ids=["bursts of few units", "many units", "the same units day after day"],
+    ids=[
+        "bursts of few units",
+        "many units",
+        "the same units day after day",
+        "no unit is named",
+        "no unit is named, and flips come in bursts",
+    ],
 )
 def test_what_bursts_show_by_request_rolls_back_by_units_alone(
     by_unit: UnitAlarms, decision: Decision
 ) -> None:
-    burst = Paired(1_600, 100, 2_000, 396_300)
-    found = verdict(at(CANARY_1, outputs=(output(burst, by_unit=by_unit),)), CANARY_1)
+    found = verdict(at(CANARY_1, outputs=(output(BURST, by_unit=by_unit),)), CANARY_1)
     assert found.decision is decision
+
+
+def test_bursts_without_a_unit_say_that_one_is_missing() -> None:
+    found = verdict(at(CANARY_1, outputs=(output(BURST, by_unit=unnamed(20.0)),)), CANARY_1)
+    [ratio] = [each for each in found.checks if each.name == "alarm_ratio"]
+    assert ratio.outcome is Outcome.INCONCLUSIVE
+    assert "bursts of alike requests (design effect 20.0) and no pair names a unit" in ratio.reason
+    assert "migrate(unit=...)" in ratio.reason
+    assert "units=0" not in ratio.reason
+
+
+def test_bursts_without_a_unit_hold_recall_and_do_not_roll_back() -> None:
+    lost = quality(Paired(500, 300, 20, 100))
+    shown = output(quality=lost, by_unit=unnamed(20.0))
+    found = verdict(at(CANARY_1, outputs=(shown,)), CANARY_1)
+    [recall] = [each for each in found.checks if each.name == "recall_loss"]
+    assert (found.decision, recall.outcome) == (Decision.HOLD, Outcome.FAIL)
+    assert "of requests that come in bursts and name no unit" in recall.reason
+    alone = verdict(at(CANARY_1, outputs=(replace(shown, by_unit=unnamed(1.0)),)), CANARY_1)
+    assert alone.decision is Decision.ROLLBACK
 
 
 def by_unit(failed: Count) -> UnitHealth:

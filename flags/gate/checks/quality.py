@@ -150,6 +150,8 @@ class _Quality:
         lost = lost and (sequence.below(0, error_rate / 2) or self._is_told(name))
         by_unit, fails_by = unit_recall(quality.by_unit) if share else (None, None)
         bursts = share is not None and has_unnamed_bursts(self._output)
+        wanted = self._gate.advance.min_positives
+        few = quality.positives < wanted
         check = LimitCheck(
             name,
             sequence,
@@ -159,7 +161,7 @@ class _Quality:
             low=bounds,
             output=self._output.name,
             rolls_back=share is not None and not bursts,
-            required=self._wanted or lost,
+            required=(self._wanted or lost) and not few,  # of few nothing is projected
             by_unit=by_unit,
             units=by_unit.units if by_unit else 0,
             fails_by=fails_by,
@@ -167,8 +169,6 @@ class _Quality:
         if bursts and check.outcome is Outcome.FAIL:
             reason = f"{check.reason}, of requests that come in bursts and name no unit"
             return replace(check, reason=reason)
-        wanted = self._gate.advance.min_positives
-        few = quality.positives < wanted
         # A normal approximation says nothing at all of so few; an exact interval may fail.
         if few and (check.outcome is not Outcome.FAIL or isinstance(sequence, NormalSequence)):
             lacking = wanted - quality.positives

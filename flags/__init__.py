@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flags.export.outcomes import OutcomeTracking, outcome_files, track
     from flags.pairing.assignment import Assignment, FlagAssignment, Side
     from flags.pairing.blocking import BlockingPairing
+    from flags.pairing.call import Call
     from flags.pairing.delivery import Answer
     from flags.pairing.kinds.category import Category
     from flags.pairing.kinds.number import Number
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from flags.pairing.pairing import Pairing
     from flags.pairing.reading import Reading
     from flags.pairing.request import Request
-    from flags.pairing.scorer import Call, Scorer
+    from flags.pairing.scorer import Scorer
     from flags.serving.migrate import migrate
     from flags.serving.remote.address import Remote
     from flags.serving.settings import Settings
@@ -75,7 +76,8 @@ _HOME = {
     "flags.pairing.request": ("Request",),
     "flags.unleash.provider": ("FlagFile", "FlagServer", "UnleashProvider"),
     "flags.pairing.reading": ("Reading",),
-    "flags.pairing.scorer": ("Call", "Scorer"),
+    "flags.pairing.call": ("Call",),
+    "flags.pairing.scorer": ("Scorer",),
     "flags.serving.remote.address": ("Remote",),
     "flags.serving.settings": ("Settings",),
 }

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flags.pairing.assignment import Assignment, Side
-from flags.pairing.scorer import Scored, raisable
+from flags.pairing.call import raisable
+from flags.pairing.scorer import Scored
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pydantic
 
-from flags.pairing.scorer import Call
+from flags.pairing.call import Call
 
 _IMMUTABLE: Final = (
     str,

@@ -8,10 +8,10 @@ from typing import Any
 from opentelemetry import context as otel_context
 
 from flags.pairing.assignment import Assignment
+from flags.pairing.call import Call
 from flags.pairing.input_copy import isolated
 from flags.pairing.kinds.text_recorder import Messages, read_prompt
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.pairing.unit import Units
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from flags.pairing.batch_size import BatchSize
+from flags.pairing.call import Call, CallResult
 from flags.pairing.call_queue import in_background
 from flags.pairing.draw import is_drawn
 from flags.pairing.input_copy import copied
 from flags.pairing.observation import Batched, Observation, Status
-from flags.pairing.scorer import Call, CallResult, Scored, Scorer
+from flags.pairing.scorer import Scored, Scorer
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pydantic
 from bentoml import Service
 
 from flags.errors import MigrationError
-from flags.pairing.scorer import Call
+from flags.pairing.call import Call
 from flags.serving.api_contract import SharedApi
 from flags.serving.bentoml_private import APIMethod, AutoContainer, IORootModel
 from flags.serving.sides.binary_answers import is_binary

@@ -12,9 +12,9 @@ from bentoml import Service
 from starlette.types import Scope
 
 from flags.pairing.assignment import Assignment, Side
+from flags.pairing.call import Call
 from flags.pairing.input_copy import isolated
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.serving.api_contract import SharedApi
 from flags.serving.http.middleware import IDENTITY, afterwards

@@ -5,9 +5,9 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from bentoml import Service
@@ -27,9 +27,8 @@ from flags.monitoring.rollouts_taken import RolloutsTaken
 from flags.monitoring.self_report import FlagReader, SelfReport, ShippingReport
 from flags.pairing.assignment import DOMAIN, Side
 from flags.pairing.batched_pairs import BatchedPairs
+from flags.pairing.call import Call
 from flags.pairing.pairing import Pairing
-from flags.pairing.scorer import Call
-from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from flags.pairing.streams.side_stream import SideStream
 from flags.pairing.tuning import Tuning
 from flags.serving.bentoml_private import PickleSerde, server_context
@@ -39,9 +38,10 @@ from flags.serving.pairing_factory import PairingFactory
 from flags.serving.plan import Plan
 from flags.serving.remote.side import RemoteSide
 from flags.serving.settings import Settings
+from flags.serving.shadow_gathering import arrived, shadow_schedule
 from flags.serving.side_calls import Contexts, SideCalls
 from flags.serving.sides.context import with_context
-from flags.serving.sides.placement import PlacedPrimary, PlacedSide, Placement
+from flags.serving.sides.placement import PlacedPrimary, PlacedSide
 from flags.serving.sides.runner_client import answered_with
 from flags.serving.start_report import report_start
 from flags.unleash.provider import UnleashProvider
@@ -50,10 +50,6 @@ if TYPE_CHECKING:
     from flags.export.shipper import Shipper
 
 logger = logging.getLogger(__name__)
-
-_LONGER_FOR_BATCHES: Final = 2
-"""Times `SHADOW_INTERVAL`: below a hundred requests per second, what a shadow takes of a call falls
-with how many are in it, and nobody waits for any of them."""
 
 
 def unleash_provider(settings: Settings) -> FeatureProvider:
@@ -74,14 +70,14 @@ class MigrationWorker:
         self._sides: Mapping[Side, PlacedSide] = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self.is_started = False
         """Whether it answers: not where a service is instantiated without being served."""
-        self._schedule = _shadow_schedule(plan)
+        self._schedule = shadow_schedule(plan)
         self._calls = {
             name: SideCalls(
                 name,
                 planned.shared,
                 plan.placement,
                 plan.services,
-                _arrived(plan, name, self._schedule),
+                arrived(plan, name, self._schedule),
                 shadow_tasks=plan.shadow_tasks,
             )
             for name, planned in plan.apis.items()
@@ -287,28 +283,3 @@ async def _items(stream: SideStream, *, encoded: bool) -> AsyncGenerator[Any, No
     async with aclosing(stream.items(encoded=encoded)) as items:
         async for item in items:
             yield item
-
-
-def _shadow_schedule(plan: Plan) -> ShadowSchedule | None:
-    """Return where shadows gather, if some do."""
-    settings = plan.settings
-    if not settings.shadow_interval or (_is_over_http(plan) and not plan.batches):
-        return None
-    interval = settings.shadow_interval * (_LONGER_FOR_BATCHES if plan.batches else 1)
-    # Half of them, so that as many can gather while these are scored.
-    return ShadowSchedule(interval, most=max(1, settings.shadow_concurrency // 2))
-
-
-def _is_over_http(plan: Plan) -> bool:
-    return plan.placement is Placement.RUNNERS or Side.CANDIDATE not in plan.services
-
-
-def _arrived(plan: Plan, api: str, schedule: ShadowSchedule | None) -> Callable[[], AnswerSent]:
-    """Return when the shadows of `api` begin; those of other processes over HTTP do not gather.
-
-    They take little of the processor here, and their server batches, and sheds. For a method that
-    takes many, they gather wherever they are scored.
-    """
-    if schedule is None or (_is_over_http(plan) and api not in plan.batches):
-        return AnswerSent
-    return schedule.arrived

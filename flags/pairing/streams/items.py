@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from flags.pairing.scorer import Call, CallResult, guard, guard_async
+from flags.pairing.call import Call, CallResult, guard, guard_async
 from flags.pairing.side_threads import SideThreads, ThreadCall
 
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from flags.errors import AnswerUnreadableError
 from flags.pairing.assignment import Side
+from flags.pairing.call import Call, CallResult
 from flags.pairing.observation import Observation, Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, CallResult, Scored, Scorer, Tag
+from flags.pairing.scorer import Scored, Scorer, Tag
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.digest import StreamDigest
 from flags.pairing.streams.items import StreamModel, item_source

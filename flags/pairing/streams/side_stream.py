@@ -8,9 +8,10 @@ import pydantic_core
 
 from flags.errors import CallerLeftError, SideStuckError
 from flags.pairing.assignment import Side
+from flags.pairing.call import CallResult, raisable
 from flags.pairing.call_queue import QueuePosition, current_position
 from flags.pairing.observation import Status
-from flags.pairing.scorer import CallResult, busy, raisable
+from flags.pairing.scorer import busy
 from flags.pairing.streams.digest import StreamDigest
 from flags.pairing.streams.items import END, ItemSource
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from flags.pairing.scorer import Call
+from flags.pairing.call import Call
 from flags.serving.bentoml_private import request_tempdir_pool
 
 logger = logging.getLogger(__name__)

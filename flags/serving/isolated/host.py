@@ -14,7 +14,7 @@ from bentoml import Service
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from flags.pairing.scorer import Call, CallResult, guard, guard_async
+from flags.pairing.call import Call, CallResult, guard, guard_async
 from flags.pairing.streams.items import END
 from flags.serving.bentoml_private import set_current_service
 from flags.serving.isolated.host_stream import HostedStream

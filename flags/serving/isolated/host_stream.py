@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
-from flags.pairing.scorer import Call, CallResult
+from flags.pairing.call import Call, CallResult
 from flags.pairing.streams.items import END, AsyncItems
 from flags.serving.isolated.transfer import HostedContext, Traced
 

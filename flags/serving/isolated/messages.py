@@ -2,8 +2,10 @@
 
 from typing import Any, Final, NamedTuple
 
+from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.portable_errors import UnportableError
-from flags.serving.isolated.transfer import CarriedResponse, Traced
+from flags.serving.isolated.transfer import CarriedResponse, InputState, Traced, carried_scope
+from flags.serving.sides.context import SideContext
 
 LOADED: Final = 0
 """Number of the first message from the process: None, or why its service could not be loaded."""
@@ -24,6 +26,23 @@ class CallMessage(NamedTuple):
     context: tuple[str, dict[str, Any]] | None
     """The API's parameter for the context, and the scope of the caller's request."""
     traced: Traced
+
+    @classmethod
+    def of(
+        cls,
+        api: APIMethod[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: SideContext | None,
+    ) -> "CallMessage":
+        """Return the message of a call that is made now, in the trace of its request."""
+        return cls(
+            api.name,
+            tuple(InputState.of(value) for value in args),
+            kwargs,
+            None if context is None else (api.ctx_param or "", carried_scope(context.request)),
+            Traced.current(),
+        )
 
 
 class BatchMessage(NamedTuple):

@@ -14,8 +14,8 @@ import psutil
 
 from flags.errors import SideDownError
 from flags.pairing.assignment import Side
+from flags.pairing.call import CallResult
 from flags.pairing.call_queue import enqueue, in_background
-from flags.pairing.scorer import CallResult
 from flags.serving.isolated.child import ChildProgram, run
 from flags.serving.isolated.messages import (
     CANCEL,

@@ -14,8 +14,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from flags.errors import MigrationError, SideDownError
+from flags.pairing.call import CallResult
 from flags.pairing.call_queue import CallQueue
-from flags.pairing.scorer import CallResult
 from flags.serving.batch_method import BatchMethod
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.child import ChildProgram
@@ -27,7 +27,7 @@ from flags.serving.isolated.messages import (
 )
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.stream_client import IsolatedItems
-from flags.serving.isolated.transfer import InputState, Traced, carried_scope
+from flags.serving.isolated.transfer import InputState, Traced
 from flags.serving.sides.context import SideContext
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,9 @@ class IsolatedSide:
 
         async def call(*args: Any, **kwargs: Any) -> CallResult:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
-            made = self._submit(_asked(api, args, kwargs, context), takes_a_thread=takes_a_thread)
+            made = self._submit(
+                CallMessage.of(api, args, kwargs, context), takes_a_thread=takes_a_thread
+            )
             outcome, response = await made.outcome
             if context is not None and response is not None:
                 response.apply_to(context)
@@ -146,7 +148,7 @@ class IsolatedSide:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
             return IsolatedItems(
                 self._submit_next_item,
-                lambda: _asked(api, args, kwargs, context),
+                lambda: CallMessage.of(api, args, kwargs, context),
                 context,
                 next(self._streams),
                 takes_a_thread=inspect.isgeneratorfunction(api.func),
@@ -261,21 +263,6 @@ class IsolatedSide:
         used, limit = process.memory(), self._max_memory
         if limit is not None and used > limit:
             process.retire(f"used {used >> 20} MiB of memory, limit {limit >> 20} MiB")
-
-
-def _asked(
-    api: APIMethod[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    context: SideContext | None,
-) -> CallMessage:
-    return CallMessage(
-        api.name,
-        tuple(InputState.of(value) for value in args),
-        kwargs,
-        None if context is None else (api.ctx_param or "", carried_scope(context.request)),
-        Traced.current(),
-    )
 
 
 def _leave_behind(call: SideCall, context: SideContext | None, answer: Any) -> None:

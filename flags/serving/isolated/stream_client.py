@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from flags.pairing.scorer import CallResult
+from flags.pairing.call import CallResult
 from flags.pairing.streams.items import END
 from flags.serving.isolated.messages import (
     CallMessage,

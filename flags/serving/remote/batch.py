@@ -8,7 +8,7 @@ from typing import Any
 import pydantic_core
 
 from flags.errors import AnswerUnreadableError, ApiMismatchError
-from flags.pairing.scorer import CallResult
+from flags.pairing.call import CallResult
 from flags.serving.batch_method import BatchMethod, read_rows
 from flags.serving.remote.answers import MODEL_HEADER, failure
 from flags.serving.remote.connections import Connections

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from flags.pairing.scorer import CallResult
+from flags.pairing.call import CallResult
 from flags.pairing.streams.items import END
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.remote.answers import (

@@ -1,7 +1,6 @@
 """The link to a server that is the candidate: whether it is there, and has the right schema."""
 
 import asyncio
-import json
 import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from flags.monitoring.worker_state import CandidateState
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.remote.address import Remote
 from flags.serving.remote.breaker import CircuitBreaker
+from flags.serving.remote.documents import ServerDocuments
 from flags.serving.remote.link_settings import LinkSettings
 from flags.serving.remote.resolver import OwnResolver
 from flags.serving.remote.schema import routes_by_name, schema_differences
@@ -38,8 +38,6 @@ _APART: Final = 1.0
 
 _IDLE: Final = 4.0
 """Seconds for which a connection is kept: less than the 5 after which BentoML's server ends it."""
-
-_LONGEST_DOCUMENT: Final = 8 * 2**20
 
 _NO_ANSWER: Final = (
     asyncio.CancelledError,  # its time limit is over
@@ -250,8 +248,11 @@ class RemoteLink:
             if self.remote.url.startswith("https:") and self._state is not LinkState.READY:
                 self.tls = await asyncio.to_thread(self.settings.tls)  # renewed ones count too
             async with asyncio.timeout(CHECK_WITHIN):
-                document = await self._document("/schema.json")
-                version = await self._version()
+                documents = ServerDocuments(
+                    self.session, self.remote.url, self.settings.token, self.tls
+                )
+                document = await documents.schema()
+                version = await documents.version()
         except Exception as error:
             # While calls are answered, a look that was not is no news.
             if self._state is not LinkState.READY or answered == self._answered:
@@ -267,39 +268,6 @@ class RemoteLink:
             self._become(LinkState.OTHER_SCHEMA, "; ".join(found))
         else:
             self._become(LinkState.READY, "")
-
-    async def _document(self, path: str) -> Any:
-        status, body = await self._got(path)
-        if status != HTTPStatus.OK:
-            raise ValueError(f"{path} is answered with {status}")
-        try:
-            return json.loads(body)
-        except ValueError:
-            raise ValueError(f"{path} is no JSON: this is no BentoML server") from None
-
-    async def _version(self) -> str | None:
-        """Return the version of the Bento that is served; None where nobody says so."""
-        status, body = await self._got("/docs.json")
-        if status != HTTPStatus.OK:
-            return None
-        try:
-            version = json.loads(body)["info"]["version"]
-        except (ValueError, LookupError, TypeError):
-            return None
-        return None if version in (None, "", "None") else str(version)
-
-    async def _got(self, path: str) -> tuple[int, bytes]:
-        token = self.settings.token
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        async with self.session.get(
-            self.remote.url + path, headers=headers, allow_redirects=False, ssl=self.tls
-        ) as response:
-            body = bytearray()
-            async for part in response.content.iter_any():
-                body += part
-                if len(body) > _LONGEST_DOCUMENT:
-                    raise ValueError(f"{path} is longer than {_LONGEST_DOCUMENT} bytes")
-            return response.status, bytes(body)
 
     def _become(self, state: LinkState, why: str) -> None:
         changed = (state, why) != (self._state, self._why)

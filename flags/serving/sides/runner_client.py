@@ -20,7 +20,7 @@ from bentoml.exceptions import BentoMLException
 from multidict import CIMultiDict
 from starlette.responses import Response, StreamingResponse
 
-from flags.pairing.scorer import CallResult
+from flags.pairing.call import CallResult
 from flags.serving.bentoml_private import APIMethod, IORootModel, Payload, uri_to_path
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext

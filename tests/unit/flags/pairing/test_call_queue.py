@@ -8,10 +8,11 @@ import pytest
 
 from flags.errors import SideDownError
 from flags.pairing.assignment import Side
+from flags.pairing.call import Call, CallResult
 from flags.pairing.call_queue import in_background
 from flags.pairing.observation import Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, CallResult, Scorer
+from flags.pairing.scorer import Scorer
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.side import IsolatedSide
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pydantic
 import pytest
 
+from flags.pairing.call import Call
 from flags.pairing.input_copy import isolated
-from flags.pairing.scorer import Call
 from tests.support.fakes import Uncopyable
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from flags.pairing.assignment import Side
+from flags.pairing.call import Call
 from flags.pairing.delivery import Answer
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Status
 from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call, Scorer
+from flags.pairing.scorer import Scorer
 from flags.pairing.shadow_schedule import AnswerSent
 from tests.support.fakes import (
     OUTPUT,

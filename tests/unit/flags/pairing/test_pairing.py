@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
+from flags.pairing.call import Call
 from flags.pairing.delivery import Answer
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, PairSink, Status
 from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call, Scorer
+from flags.pairing.scorer import Scorer
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.tuning import Tuning

@@ -14,10 +14,11 @@ from flags.errors import (
     SideStuckError,
 )
 from flags.pairing.assignment import Side
+from flags.pairing.call import Call
 from flags.pairing.call_queue import in_background
 from flags.pairing.observation import Status
 from flags.pairing.reading import Reading
-from flags.pairing.scorer import Call, Scored, Scorer
+from flags.pairing.scorer import Scored, Scorer
 from flags.pairing.side_threads import SideThreads
 from tests.support.fakes import (
     Conduct,

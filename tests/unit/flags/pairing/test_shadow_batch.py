@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.batch_size import BatchSize
+from flags.pairing.call import Call
 from flags.pairing.draw import is_drawn, place
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Pair, Status
 from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call, Scorer
+from flags.pairing.scorer import Scorer
 from flags.pairing.shadow_batch import ShadowBatch
 from flags.pairing.shadow_schedule import ShadowSchedule
 from flags.pairing.side_threads import SideThreads

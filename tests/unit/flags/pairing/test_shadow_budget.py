@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from flags.pairing.assignment import Assignment, Side
+from flags.pairing.call import Call
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Pair, Status
 from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call, Scorer
+from flags.pairing.scorer import Scorer
 from flags.pairing.shadow_budget import ShadowBudget
 from flags.pairing.unit import Units
 from tests.support.fakes import OUTPUT, THRESHOLD, FakeClock, FixedAssignment, answer_of

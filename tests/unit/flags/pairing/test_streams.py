@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from flags.pairing.assignment import Side
+from flags.pairing.call import Call
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Observation, Pair, Status
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.digest import KEPT_BYTES
 from flags.pairing.streams.pairing import StreamPairing
@@ -323,7 +323,7 @@ async def test_the_time_of_the_caller_is_not_the_model_s(
 ) -> None:
     clock = FakeClock()
     monkeypatch.setattr(
-        "flags.pairing.scorer.time", SimpleNamespace(perf_counter=clock, thread_time=clock)
+        "flags.pairing.call.time", SimpleNamespace(perf_counter=clock, thread_time=clock)
     )
     setting = Setting(Side.CANDIDATE, is_async=is_async)
     async for _ in (await setting.answer()).items():

@@ -10,11 +10,12 @@ import pytest
 
 from flags.errors import ReadingError
 from flags.pairing.assignment import Assignment, Side
+from flags.pairing.call import Call
 from flags.pairing.observation import InMemoryPairs
 from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request
-from flags.pairing.scorer import Call, Scorer
+from flags.pairing.scorer import Scorer
 from flags.pairing.unit import RequestUnits, Units, default_key, unit_hash
 from tests.support.fakes import FakeModel, FixedAssignment
 

@@ -10,7 +10,7 @@ import pytest
 from bentoml import Service
 
 from flags.errors import ApiMismatchError
-from flags.pairing.scorer import Call
+from flags.pairing.call import Call
 from flags.serving.api_contract import shared_apis
 from flags.serving.side_calls import call_converted
 

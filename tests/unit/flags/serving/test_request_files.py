@@ -7,7 +7,7 @@ import pytest
 from bentoml._internal.context import request_tempdir_pool
 from starlette.requests import Request
 
-from flags.pairing.scorer import Call
+from flags.pairing.call import Call
 from flags.serving.http.request_files import RequestFiles
 from flags.serving.sides.context import SideContext
 from tests.support.fakes import until

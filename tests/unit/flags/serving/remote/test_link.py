@@ -16,7 +16,7 @@ from aiohttp import web
 from starlette.requests import Request
 
 from flags.errors import AnswerUnreadableError, ApiMismatchError, SideDownError
-from flags.pairing.scorer import CallResult
+from flags.pairing.call import CallResult
 from flags.serving.remote.address import Remote
 from flags.serving.remote.client import RemoteClient
 from flags.serving.remote.connections import Connections

@@ -17,7 +17,7 @@ from comparison.report.html.charts.plot import (
     line,
     segment,
 )
-from comparison.report.html.charts.scales import Axis, short
+from comparison.report.html.charts.scales import Axis, short, short_percent
 from flags.gate.evidence import Reliability
 
 _DOTS: Final = {"primary": discs, "candidate": diamonds}
@@ -61,7 +61,7 @@ def reliability(name: str, curves: Mapping[str, tuple[Reliability, ...]]) -> Plo
         x_label="mean score of the bin",
         y_label="share of positives",
         x_ticks=x.ticks(short),
-        y_ticks=y.ticks(short),
+        y_ticks=y.ticks(short_percent),
         paths=tuple(paths),
         keys=(
             Key("primary disc", "primary"),

@@ -1,6 +1,5 @@
 """The axis of a ratio: logarithmic, with the lines of its limits."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -72,10 +71,3 @@ def ratio_reach(wanted: Sequence[float], values: Sequence[float | None]) -> tupl
     highest = min(max(shown), WIDEST)
     margin = max((highest / lowest) ** 0.08, 1.05)
     return lowest / margin, highest * margin
-
-
-def short_ratio(value: float | None) -> str:
-    """Write a ratio with three digits; a half-open interval has no end."""
-    if value is None:
-        return "-"
-    return "∞" if math.isinf(value) else f"{value:.3g}"

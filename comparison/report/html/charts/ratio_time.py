@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from comparison.evidence.number_format import ratio
 from comparison.report.html.charts.plot import (
     BOTTOM,
     LEFT,
@@ -25,7 +26,6 @@ from comparison.report.html.charts.ratio_axis import (
     limit_values,
     ratio_ends,
     ratio_reach,
-    short_ratio,
 )
 from comparison.report.html.charts.scales import Axis, TimeScale, finite, short
 from flags.gate.evidence import Interval
@@ -65,8 +65,8 @@ def ratio_over_time(
         name=subject.name,
         title=subject.title,
         description=(
-            f"In the end {short_ratio(last.value)} times {subject.what}, confidence sequence "
-            f"{short_ratio(last.low)} to {short_ratio(last.high)}."
+            f"In the end {ratio(last.value)} times {subject.what}, confidence sequence "
+            f"{ratio(last.low)} to {ratio(last.high)}."
         ),
         x_label="time (UTC)",
         y_label="candidate / primary (log)",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from comparison.evidence.number_format import ratio
 from comparison.report.html.charts.buckets import by_hour_of_day, by_week_day
 from comparison.report.html.charts.plot import (
     BOTTOM,
@@ -22,7 +23,6 @@ from comparison.report.html.charts.ratio_axis import (
     RatioLimits,
     limit_lines,
     ratio_axis,
-    short_ratio,
 )
 from comparison.report.html.charts.scales import Tick, short
 from flags.gate.evidence import Interval, Period
@@ -84,8 +84,8 @@ def _plot(
     highest = max(drawn, key=lambda row: row[1].value or 0)
     lowest = min(drawn, key=lambda row: row[1].value or 0)
     described = (
-        f"Highest {short_ratio(highest[1].value)} ({write(highest[0])}), "
-        f"lowest {short_ratio(lowest[1].value)} ({write(lowest[0])})."
+        f"Highest {ratio(highest[1].value)} ({write(highest[0])}), "
+        f"lowest {ratio(lowest[1].value)} ({write(lowest[0])})."
     )
     return Plot(
         name=name,

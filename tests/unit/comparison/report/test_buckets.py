@@ -78,7 +78,7 @@ def test_a_ratio_that_is_high_every_evening_is_drawn_by_hour_and_not_by_day() ->
     assert hours is not None
     assert days is not None
     assert hours.x_label == days.x_label == "UTC"
-    assert hours.description == "Highest 2 (20:00), lowest 1 (00:00)."
+    assert hours.description == "Highest 2.00 (20:00), lowest 1.00 (00:00)."
     assert days.description == "Highest 1.04 (Mon), lowest 1.04 (Mon)."
 
 

@@ -364,7 +364,7 @@ def test_each_outcome_has_a_section_with_both_arms_its_ratios_and_what_is_missin
     assert f"Outcome: {HOSTILE[0]}" in words
     for said in (
         "Ratio over all traffic so far",
-        "In the end 2.1 times",
+        "In the end 2.10 times",
         "by flips",
         "of all units",
         "where both decide alike",

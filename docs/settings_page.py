@@ -1,4 +1,4 @@
-"""Write docs/reference/settings.md from `flags.serving.settings`."""
+"""Write docs/reference/settings.md from `flags.serving.declared_settings`."""
 
 import inspect
 import re
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from flags.serving.declared_settings import DeclaredSettings
 from flags.serving.settings import Settings
 
 PAGE: Final = Path(__file__).with_name("reference") / "settings.md"
@@ -17,7 +18,7 @@ PAGE: Final = Path(__file__).with_name("reference") / "settings.md"
 _INTRODUCTION: Final = """\
 # Settings
 
-<!-- Written by docs/settings_page.py from flags/serving/settings.py: change it there. -->
+<!-- Written by docs/settings_page.py from flags/serving/declared_settings.py: change it there. -->
 
 A migrated service reads these environment variables when `migrate` is called, which is at import.
 If a value is not allowed, an error names the variable and the service does not start. In code,
@@ -80,7 +81,7 @@ def _section(title: str, names: list[str]) -> str:
 
 def _sections() -> Iterator[tuple[str, list[str]]]:
     """Yield each `# --- title ---` of the class, and the fields below it."""
-    parts = re.split(r"\n    # --- (.+?) -+\n", inspect.getsource(Settings))
+    parts = re.split(r"\n    # --- (.+?) -+\n", inspect.getsource(DeclaredSettings))
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         fields = re.findall(r"^    (\w+): ", body, re.MULTILINE)
         yield title, [name for name in fields if name in Settings.model_fields]

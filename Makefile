@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs image tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -73,6 +73,20 @@ outcome-simulations: $(STAMP) ## Simulate how often outcomes err, and how many r
 
 docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an error.
 	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+
+# In an environment of its own: its pins are not ours.
+TWINE := twine>=6,<7
+
+dist: $(STAMP) ## Build wheel and source distribution in dist, and check that their description renders.
+	rm -rf dist
+	$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist
+	$(BIN)/uv tool run --python $(BIN)/python --from "$(TWINE)" twine check --strict dist/*
+
+PAGES_IN_A_BROWSER := $(addprefix tests/e2e/test_,live_page.py report_browser.py dashboard_browser.py)
+
+pictures: $(STAMP) tools ## Take pictures of each page in build/pictures: desk, phone, dark (Chromium).
+	rm -rf build/pictures && mkdir -p build/pictures
+	SCREENSHOTS=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q $(PAGES_IN_A_BROWSER)
 
 image: $(STAMP) ## Build and run the container images: stopped under load, two environments (Debian, root: buildah, debootstrap).
 	@command -v buildah >/dev/null && command -v debootstrap >/dev/null || \

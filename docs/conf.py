@@ -6,19 +6,27 @@ what a site needs besides is made of them here.
 
 import os
 import re
+from importlib import import_module
 from importlib.metadata import version as version_of
+from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import GoogleDocstring
 
 project = "bentoml-flags"
 author = "The bentoml-flags authors"
 copyright = author
 version = release = version_of("bentoml-flags")
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of signatures, most of which are no public names
+default_role = "code"  # docstrings write code as documents do, in single backticks
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "mixed"
 
 myst_heading_anchors = 4  # the anchors of a code host: #all-arguments
 
@@ -88,8 +96,36 @@ def lead_outside(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = _ANY_LINK.sub(led, source[0])
 
 
+def read_sections(
+    _app: Sphinx, what: str, _name: str, _of: object, _options: object, lines: list[str]
+) -> None:
+    """Read `Args:` and `Raises:` of a function; what is said of an attribute has no sections."""
+    if what in ("function", "method"):
+        lines[:] = GoogleDocstring(list(lines)).lines()
+
+
+_AUTODOC = re.compile(r"^<!-- autodoc: (\w+) -->$", re.M)
+
+
+def add_api(_app: Sphinx, _docname: str, source: list[str]) -> None:
+    """Put the docstrings of a package's public names where a page has a comment for them."""
+    source[0] = _AUTODOC.sub(lambda found: _public_names(found[1]), source[0])
+
+
+def _public_names(package: str) -> str:
+    module = import_module(package)
+    lines = []
+    for name in module.__all__:
+        kind = "function" if isfunction(getattr(module, name)) else "class"
+        lines += [f".. auto{kind}:: {package}.{name}"]
+        lines += ["   :members:", ""] if kind == "class" else [""]
+    return "\n".join(["```{eval-rst}", *lines, "```"])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the above."""
     app.connect("source-read", add_navigation)
     app.connect("source-read", lead_outside)
+    app.connect("source-read", add_api)
+    app.connect("autodoc-process-docstring", read_sections)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

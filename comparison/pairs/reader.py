@@ -82,7 +82,7 @@ class AllPairs:
 
 
 def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
-    """Read a folder of *.jsonl pair files, one file, or a folder that `compact` wrote.
+    """Read a folder of `*.jsonl` pair files, one file, or a folder that `compact` wrote.
 
     A pair that occurs twice is taken once. A folder without pairs makes an empty frame. Raises
     PairsUnreadableError if `path` or a file in it is something else, SeveralFlagsError if there are

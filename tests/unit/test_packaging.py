@@ -17,6 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from flags.export.version import VERSION
 from tests.support.paths import ROOT
 from tests.support.wheel import built_wheel
 
@@ -68,6 +69,16 @@ def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     assert folders == {"flags", "comparison", information}
     endings = {Path(name).suffix for name in files_of(wheel, "flags")}
     assert endings == {".py", ".typed", ".json", ".html"}
+
+
+def test_the_version_is_that_of_the_project_and_of_the_wheel_and_in_no_other_place(
+    wheel: zipfile.ZipFile,
+) -> None:
+    version = project()["project"]["version"]
+    assert Parser().parsestr(metadata(wheel, "METADATA"))["Version"] == version == VERSION
+    for package in ("flags", "comparison", "service", "docs"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert version not in path.read_text(encoding="utf-8"), path
 
 
 def test_the_wheel_announces_its_command_its_licence_and_its_requirements(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+import comparison
+import flags
 from tests.support.markdown import DOCS
 from tests.support.paths import ROOT
 
@@ -149,3 +152,21 @@ def test_each_decision_is_in_the_list_of_decisions_under_its_title() -> None:
     ):
         assert path.name == file
         assert path.read_text(encoding="utf-8").startswith(f"# {number}: {title}\n")
+
+
+def test_each_public_name_is_on_the_page_of_the_python_api(pages: dict[Path, Html]) -> None:
+    (page,) = (each for path, each in pages.items() if path.name == "api.html")
+    for package in (flags, comparison):
+        for name in package.__all__:
+            assert f"{package.__name__}.{name}" in page.anchors, name
+            assert getattr(package, name).__doc__, name
+
+
+def test_the_index_for_programs_is_what_its_script_writes() -> None:
+    """Run `python docs/llms.py` after a change of docs/index.md."""
+    script = runpy.run_path(str(DOCS / "llms.py"))
+    text = script["PAGE"].read_text(encoding="utf-8")
+    assert text == script["page"]()
+    listed = re.findall(r"^- \[.+?\]\((.+?)\): ", text, re.M)
+    assert len(listed) == len(re.findall(r"^- ", (DOCS / "index.md").read_text("utf-8"), re.M))
+    assert all((ROOT / path).is_file() for path in listed)

@@ -98,7 +98,11 @@ class World:
             shown = CliRunner(env=self._variables(folder)).invoke(
                 migration,
                 words,
-                default_map={name: {"service": self.service} for name in ("rollback", "status")},
+                default_map={
+                    "status": {"service": self.service},
+                    # Workers of a busy machine are not what is tested.
+                    "rollback": {"service": self.service, "within": 90.0},
+                },
             )
         finally:
             os.chdir(here)

@@ -8,6 +8,7 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.html.chart import Chart
 from comparison.report.html.groups import output_views
 from comparison.report.html.health_view import HealthView
+from comparison.report.html.outcome_view import outcome_views
 from comparison.report.html.output_view import OutputView
 from flags.gate.evidence import Evidence
 
@@ -53,6 +54,16 @@ class Charts:
     def latency(self) -> Chart:
         """Draw how long both sides took."""
         return _chart(HealthView.of(self.evidence.health).latency, "latency", None)
+
+    def outcome_ratio(self, metric: str | None = None) -> Chart:
+        """Draw an outcome's ratio as it adds up over time; `metric` names one of several."""
+        views = {each.summary.name: each for each in outcome_views(self.evidence, self.judgement)}
+        if metric is None and len(views) == 1:
+            metric = next(iter(views))
+        if metric not in views:
+            names = ", ".join(views) or "none were given or tracked"
+            raise ChartMissingError(f"name the outcome, one of: {names}")
+        return _chart(views[metric].chart, "outcome_ratio", metric)
 
     def _of(self, output: str | None, name: str) -> Chart:
         view = self._view(output)

@@ -2,6 +2,8 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -16,6 +18,7 @@ from comparison.errors import ChartMissingError, NotJudgedError, PlaceUnreadable
 from comparison.judgement.judgement import Judgement
 from comparison.pairs.compaction import compact
 from flags.gate import decide
+from flags.gate.evidence import Interval, OutcomeCell, OutcomeMetric, RatioSoFar
 from flags.playbook.model import Playbook
 from tests.support.pair_files import FLAG, OUTPUT, PairFile, Scored
 from tests.support.simulated_evidence import HOSTILE, realistic
@@ -133,6 +136,22 @@ def test_a_chart_that_cannot_be_drawn_says_why(found: Comparison) -> None:
         found.plot.reliability()
     with pytest.raises(ChartMissingError, match=f"no output 'other' .*{OUTPUT}"):
         found.plot.scores("other")
+
+
+def test_an_outcome_is_drawn_over_time_by_its_name() -> None:
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    over_time = tuple(
+        RatioSoFar(begin + timedelta(hours=n), Interval(1.5, 1 - 1 / n, 2 + 1 / n), n)
+        for n in range(1, 9)
+    )
+    cells = (OutcomeCell(False, 0.1, True, 1.0, 1.0, 90),)
+    shown = OutcomeMetric("complaint", "request", cells, over_time=over_time)
+    found = Comparison(replace(realistic(), outcomes=(shown,)), None)
+    chart = found.plot.outcome_ratio()
+    assert chart.svg == found.plot.outcome_ratio("complaint").svg
+    assert "In the end 1.50 times what happens with the primary" in chart.svg
+    with pytest.raises(ChartMissingError, match="one of: complaint"):
+        found.plot.outcome_ratio("refund")
 
 
 def test_hostile_words_stay_words(places: Path, tmp_path: Path) -> None:

@@ -211,3 +211,11 @@ def test_where_nothing_decides_the_scores_say_whether_the_answers_differ() -> No
     flips = requests(scores)["flip"].tolist()
     assert flips[:3] == [0, 1, 0]
     assert pd.isna(flips[3])
+
+
+def test_an_outcome_of_a_request_after_the_window_is_not_one_of_nobody() -> None:
+    pairs = drawn_pairs(users=None)
+    pairs.loc[pairs["request_id"] == "r399", "time"] = nanoseconds(NOW) + HOUR
+    outcomes = rows(["r399", "nobody"], [None, None], [1.0, 1.0], [None, None])
+    found = counted(pairs, outcomes, OutcomePlan.model_validate({"cut_off": "0s"}))
+    assert (found.used, found.without_pair) == (0, 1)

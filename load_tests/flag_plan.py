@@ -52,7 +52,7 @@ def mover(flag: str, flags_file: str | None) -> Callable[[Move], None]:
     """Return what moves the flag: in `flags_file`, else in the Unleash of the environment.
 
     Unleash is that of UNLEASH_URL and UNLEASH_ADMIN_TOKEN, as for `bentoml migration init`, and its
-    environment UNLEASH_ENVIRONMENT (development).
+    environment that of UNLEASH_ENVIRONMENT.
     """
     if flags_file is not None:
         path = Path(flags_file)
@@ -61,9 +61,9 @@ def mover(flag: str, flags_file: str | None) -> Callable[[Move], None]:
         )
     try:
         url, token = os.environ["UNLEASH_URL"], os.environ["UNLEASH_ADMIN_TOKEN"]
+        environment = os.environ["UNLEASH_ENVIRONMENT"]
     except KeyError as missing:
         raise PlanError(f"--flag-plan needs --flags-file, or {missing.args[0]} to be set") from None
-    environment = os.environ.get("UNLEASH_ENVIRONMENT", "development")
     admin = UnleashAdmin(url.removesuffix("/").removesuffix("/api"), token, environment)
 
     def move_in_unleash(move: Move) -> None:

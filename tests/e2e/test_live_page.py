@@ -1,5 +1,6 @@
 """The live page in a browser, beside a real Unleash and a service with two workers."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     shows(page, "#alarms", "25.0 %")
     shows(page, "#alarms", "100.0 %")
     for cell in ("p50-primary", "p95-primary", "p50-candidate", "p95-candidate"):
-        expect(page.locator(f"#{cell}")).to_contain_text("ms")
+        expect(page.locator(f"#{cell}")).to_have_text(re.compile(r"^\d+(\.\d+)? (µs|ms)$"))
     shows(page, "#alarms-since", "since the flag changed ")
     expect(page.locator("#workers .pill.pass")).to_have_count(2)
     expect(page.locator("#workers .soft")).to_have_text(" this one")
@@ -130,6 +131,7 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     expect(page.locator("#firing")).to_be_hidden(timeout=MAX_WAIT)
     shows(page, "#decision", "ROLLBACK")
     shows(page, "#reasons", "4.00x")
+    expect(page.locator("#track li")).to_have_text(["0 %, taken", "100 %ramp, now"])
     picture(page, "live-desktop")
     unleash.admin.turn_off(FLAG)
     shows(page, "#share", "off")

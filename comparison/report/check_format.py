@@ -30,6 +30,10 @@ def _rollout(value: float | None) -> str:
     return "-" if value is None else f"{value:g} %"
 
 
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.6g}"
+
+
 def _relative(value: float | None) -> str:
     if not value:
         return percent(value)
@@ -37,6 +41,7 @@ def _relative(value: float | None) -> str:
 
 
 _UNITS: Final[dict[str, Write]] = {
+    "operational_alarm": _plain,
     "rollout": _rollout,
     "hold_time": span,
     "silence": span,

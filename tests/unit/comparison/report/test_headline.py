@@ -7,6 +7,7 @@ import pytest
 
 from comparison.evidence.number_format import ratio, signed
 from comparison.judgement.judgement import Judgement
+from comparison.report.check_format import write_check
 from comparison.report.check_limits import Limit, check_limits
 from comparison.report.forecast import about, forecast
 from comparison.report.headline import headline
@@ -120,3 +121,20 @@ def test_the_limits_of_every_check_of_a_verdict_can_be_told() -> None:
             assert rollback is not None, each.name
         if each.limit is not None and each.name != "alarm_break":
             assert advance is not None, each.name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "figure"),
+    [
+        ("operational_alarm", 20.0, "20"),
+        ("operational_alarm", 0.25, "0.25"),
+        ("recall_loss", -0.05, "-5.00"),
+        ("failure_rate", 0.0, "0"),
+        ("alarm_ratio", 23.4, "23"),
+        ("hold_time", 808.0, "13m 28s"),
+    ],
+)
+def test_a_figure_is_written_as_in_its_reason(name: str, value: float, figure: str) -> None:
+    found = check(name, figure=value, output=None, subject="queue")
+    judgement = judged(Decision.HOLD, found)
+    assert write_check(found, judgement, realistic()).figure == figure

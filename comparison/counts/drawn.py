@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
-from ibis import _
 
 from comparison.counts.outputs import is_finite
 from comparison.engines.sources import scored_outputs
@@ -15,10 +14,17 @@ EACH_REQUEST: Final = ("requestId", "random")
 """Stickiness by which each request is drawn for itself."""
 
 
-def drawn_unit() -> Any:
+def is_drawn_by_request(pairs: ir.Table) -> Any:
+    """Say of a pair that the flag drew its request for itself."""
+    if "stickiness" not in pairs.columns:
+        return ibis.literal(True)
+    return pairs.stickiness.isnull() | pairs.stickiness.isin(EACH_REQUEST)
+
+
+def drawn_unit(pairs: ir.Table, by_request: Any) -> Any:
     """Return what the flag drew of a pair: what it is sticky on, else the request."""
-    each = _.stickiness.isnull() | _.stickiness.isin(EACH_REQUEST)
-    return ibis.ifelse(each, _.request_id, ibis.coalesce(_.drawn, _.unit, _.request_id))
+    found = [pairs[name] for name in ("drawn", "unit", "request_id") if name in pairs.columns]
+    return ibis.ifelse(by_request, pairs.request_id, ibis.coalesce(*found))
 
 
 def flip_of(pairs: ir.Table) -> Any:

@@ -1,9 +1,9 @@
 """Labels joined with the pairs of a step: which pair a label is of, and whether it counts yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
@@ -15,106 +15,135 @@ from comparison.counts.tables import OutputAggregates, UnknownLabels
 from comparison.engines.grouping import COVERAGE, count_by, fetched, stacked
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
-from comparison.labels.files import TIME
+from comparison.labels import Labels
+from comparison.labels.files import TIME, is_label
+from comparison.labels.use import TypedLabels
 
 EXAMPLES: Final = 3
 """Request ids that are shown of labels without a pair."""
 
+GIVEN: Final = "given."
+"""What the columns begin with that hold the labels of a pair's request."""
+
+
+def known_label(column: str) -> Any:
+    """Return the label of a pair: that of its request, if it is the first pair of that."""
+    return ibis.ifelse(_.first_of_request, _[GIVEN + column], None)
+
+
+def counting_label(column: str) -> Any:
+    """Return the label of a pair where it counts: the pair is old enough for one."""
+    return ibis.ifelse(_.old, _[GIVEN + column], None)
+
 
 @dataclass(frozen=True, slots=True)
-class JoinedLabels:
+class StepLabels:
     """Hold the labels of requests, and by the place of an output the column that is about it."""
 
-    source: PairSource
     table: ir.Table
     columns: Mapping[int, str]
+    used: tuple[str, ...]
+    """All columns that some output of any kind takes."""
     cutoff: datetime | None
     """Only labels of pairs accepted before count."""
-    repeats: ir.Table
-    """Requests with several pairs: `repeated_id`, `first` (time), `again` (how many more)."""
+    repeats: ir.Table | None
+    """Requests with several pairs: `request_id`, `first` (time), `again`; None: there are none."""
 
     @classmethod
     def of(
         cls,
         source: PairSource,
         step: ir.Table,
-        table: ir.Table,
-        columns: Mapping[int, str],
+        labels: Labels,
+        typed: TypedLabels,
+        outputs: Sequence[str],
         cutoff: datetime | None,
-    ) -> "JoinedLabels":
-        """Look for the labelled requests with several pairs, as retries have."""
-        several = repeated_requests(source, step)
-        labelled = several.semi_join(table, several.request_id == table.label_request_id)
-        repeats = labelled.rename(repeated_id="request_id")
-        return cls(source, table, columns, cutoff, source.kept(repeats))
+    ) -> "StepLabels":
+        """Look for the requests with several pairs, as retries have."""
+        truths = typed.truths(outputs)
+        return cls(
+            typed.in_truths(labels.table()),
+            {place: truths[name] for place, name in enumerate(outputs) if name in truths},
+            tuple(sorted({column for column, _kind in typed.of_output.values()})),
+            cutoff,
+            repeated_requests(source, step),
+        )
 
-    def to(self, pairs: ir.Table) -> ir.Table:
-        """Add to `pairs`, which have `request_id`, `time` and `served`, what their labels are.
+    def joined(self, pairs: ir.Table) -> ir.Table:
+        """Add to `pairs`, which have `request_id` and `time`, the labels of their requests.
 
-        `known<place>` is the label of an output, `label<place>` the same where it counts, `old`
-        whether it does. A label is that of the first pair of its request, `first_of_request`.
+        `given.<column>` are as they were given, `outcome` is 1 where any of those that are truths
+        is positive, 0 where all are negative. `first_of_request` says that a pair is the first of a
+        request that has labels, or of one that has none; `old` that its label counts.
         """
-        joined = pairs.left_join(self.repeats, pairs.request_id == self.repeats.repeated_id)
-        later = joined.first.notnull() & (joined.time > joined.first)
-        once = joined.mutate(first_of_request=~later).drop("first", "again", "repeated_id")
-        old = ibis.literal(True)
+        labels = self.table.select(
+            "label_request_id",
+            **{f"{GIVEN}{name}": self.table[name] for name in self.used},
+            **dict(self._outcome()),
+        )
+        both = pairs.left_join(labels, pairs.request_id == labels.label_request_id)
+        first: Any = ibis.literal(True)
+        if self.repeats is not None:
+            several = self.repeats.select(repeated_id="request_id", began="first")
+            both = both.left_join(several, pairs.request_id == several.repeated_id)
+            later = labels.label_request_id.notnull() & (pairs.time > several.began)
+            first = ~later.fill_null(False)
+        old = first
         if self.cutoff is not None:
-            old = once.time < nanoseconds(self.cutoff)
-        dated = once.mutate(old=old & once.first_of_request).drop("time")
-        wanted = {f"of{place}": self.table[name] for place, name in self.columns.items()}
-        labels = self.table.select("label_request_id", **wanted)
-        both = dated.left_join(labels, dated.request_id == labels.label_request_id)
-        known = {
-            f"known{place}": ibis.ifelse(both.first_of_request, both[f"of{place}"], None)
-            for place in self.columns
-        }
-        counting = {
-            f"label{place}": ibis.ifelse(both.old, both[f"of{place}"], None)
-            for place in self.columns
-        }
-        ready = both.mutate(**known, **counting)
-        return self.source.kept(ready.drop("request_id", "label_request_id", *wanted))
+            old = first & (pairs.time < nanoseconds(self.cutoff))
+        added = [name for name in labels.columns if name != "label_request_id"]
+        return both.select(*pairs.columns, *added, first_of_request=first, old=old)
+
+    def _outcome(self) -> Iterator[tuple[str, Any]]:
+        truths = [
+            self.table[name]
+            for name, kind in self.table.schema().items()
+            if is_label(name) and kind.is_boolean()
+        ]
+        if truths:
+            positive = ibis.or_(*(each.fill_null(False) for each in truths))
+            known = ibis.or_(*(each.notnull() for each in truths))
+            value = ibis.ifelse(positive, 1, ibis.ifelse(known, 0, None))
+            yield "outcome", value.cast("int8")
 
     def repeated(self) -> int:
         """Count the pairs that follow another one of a labelled request."""
-        total = self.repeats.agg(n=_.again.sum()).to_pyarrow()["n"][0].as_py()
-        return int(total or 0)
-
-    def of_requests(self, place: int, ids: list[str]) -> dict[str, bool | None]:
-        """Return the labels of some requests, whether they count yet or not."""
-        if place not in self.columns:
-            return {}
-        chosen = self.table.filter(_.label_request_id.isin(ids))
-        rows = chosen.select("label_request_id", label=self.columns[place]).to_pyarrow()
-        return {row["label_request_id"]: row["label"] for row in rows.to_pylist()}
+        if self.repeats is None:
+            return 0
+        labels = self.table
+        labelled = self.repeats.semi_join(
+            labels, self.repeats.request_id == labels.label_request_id
+        )
+        return int(labelled.agg(n=_.again.sum()).to_pyarrow()["n"][0].as_py() or 0)
 
 
-def coverage_counts(prepared: ir.Table, place: int) -> pd.DataFrame:
-    """Count the first pairs of requests by who served, both alarms, age and label of an output."""
-    if f"known{place}" not in prepared.columns:
-        return stacked([], COVERAGE)
+def coverage_counts(prepared: ir.Table, alarms: Mapping[str, Any], column: str) -> pd.DataFrame:
+    """Count the first pairs of requests by who served, both alarms, age and a label."""
     counted = count_by(
         prepared.filter(_.first_of_request),
         served=_.served,
-        primary_alarm=_[f"primary_alarm{place}"],
-        candidate_alarm=_[f"candidate_alarm{place}"],
+        **alarms,
         old=_.old,
-        label=_[f"known{place}"],
+        label=known_label(column),
     )
     return fetched(counted, COVERAGE)
 
 
+def no_coverage() -> pd.DataFrame:
+    """Return that table without rows."""
+    return stacked([], COVERAGE)
+
+
 def unknown_labels(
-    source: PairSource, joined: JoinedLabels, outputs: Sequence[OutputAggregates]
+    source: PairSource, labels: ir.Table, outputs: Sequence[OutputAggregates], repeated: int
 ) -> UnknownLabels:
     """Count the labels whose request id has no pair, of whatever flag and time.
 
     One that was given before the first pair is that of an earlier request, and left out. Often a
     pair of each has been found already, among those of an output.
     """
-    labels = joined.table
     found = [int(each.coverage.loc[each.coverage["label"].notna(), "n"].sum()) for each in outputs]
-    if not joined.repeated() and (given := _size(labels)) == max(found, default=0):
+    if not repeated and (given := _size(labels)) == max(found, default=0):
         return UnknownLabels(0, given, (), ())
     pairs = source.table()
     if TIME in labels.columns:

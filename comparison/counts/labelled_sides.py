@@ -38,6 +38,9 @@ class LabelledSides:
         Labels that are truths count: of several outputs, whether any is positive, since none may
         depend on who answered.
         """
+        held = drawn.requests
+        if "value" in held.columns:  # joined before, with all that is counted
+            return cls(drawn, held.filter(_.first < nanoseconds(before)))
         table = labels.table()
         known = [table[name] for name in labels.truths]
         is_positive = ibis.or_(*(each.fill_null(False) for each in known))

@@ -16,9 +16,9 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of
+from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
 from comparison.counts.outputs import with_columns
-from comparison.counts.requests import requests_of
+from comparison.counts.requests import repeated_requests, requests_of
 from comparison.engines.grouping import fetched, framed
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
@@ -90,7 +90,7 @@ class DrawnPairs:
     """Hold the pairs of a flag that it drew between both sides, one row for each request.
 
     Columns: request_id, unit, rollout, first, low and high arm (0 primary, 1 candidate), flip (1,
-    0, missing: nobody knows).
+    0, missing: nobody knows); maybe `value`, whether a label is positive.
     """
 
     source: PairSource
@@ -103,9 +103,17 @@ class DrawnPairs:
 
     @classmethod
     def of(
-        cls, source: PairSource, flag: str, since: datetime | None, now: datetime
+        cls,
+        source: PairSource,
+        flag: str,
+        since: datetime | None,
+        now: datetime,
+        requests: ir.Table | None = None,
     ) -> "DrawnPairs":
-        """Reduce the pairs accepted from `since` until `now`, when they are asked for."""
+        """Reduce the pairs accepted from `since` until `now`, when they are asked for.
+
+        `requests` are those of `PreparedPairs.drawn`, where these are prepared.
+        """
         every = source.table().filter(_.flag == flag)
         pairs = source.table(since, now).filter(_.flag == flag)
         pairs = pairs.filter(_.active.notnull(), _.rollout > 0, _.rollout < 100)
@@ -113,16 +121,17 @@ class DrawnPairs:
         if has_units:
             drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
             has_units = bool(_size(drawn.limit(1)))
-        pairs = with_columns(pairs, ["unit", "drawn", "stickiness"], "string")
-        reduced = pairs.select(
-            "request_id",
-            "rollout",
-            "time",
-            unit=drawn_unit(),
-            arm=ibis.ifelse(_.active == "candidate", 1, 0),
-            flip=flip_of(pairs),
-        )
-        return cls(source, requests_of(source, reduced), every, has_units, now)
+        if requests is None:
+            reduced = pairs.select(
+                "request_id",
+                "rollout",
+                "time",
+                unit=drawn_unit(pairs, is_drawn_by_request(pairs)),
+                arm=ibis.ifelse(_.active == "candidate", 1, 0),
+                flip=flip_of(pairs),
+            )
+            requests = requests_of(reduced, repeated_requests(source, reduced))
+        return cls(source, requests, every, has_units, now)
 
     def kept(self) -> "DrawnPairs":
         """Return these, reduced once for all questions."""

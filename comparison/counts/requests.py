@@ -6,17 +6,18 @@ from ibis import _
 from comparison.engines.sources import PairSource
 
 
-def requests_of(source: PairSource, pairs: ir.Table) -> ir.Table:
+def requests_of(pairs: ir.Table, repeats: ir.Table | None) -> ir.Table:
     """Reduce pairs to requests: a retry has the arm, and the flip, of all of its pairs.
 
-    `pairs` have request_id, unit, rollout, time, arm and flip. Only what repeats is grouped: nearly
-    all requests have one pair.
+    `pairs` have request_id, unit, rollout, time, arm and flip, and maybe `value`, which is the same
+    in all pairs of a request. `repeats` are those of `repeated_requests`, of these pairs or more.
+    Only what repeats is grouped: nearly all requests have one pair.
     """
+    value = {"value": _["value"]} if "value" in pairs.columns else {}
     once = pairs.select(
-        "request_id", "unit", "rollout", first=_.time, low=_.arm, high=_.arm, flip=_.flip
+        "request_id", "unit", "rollout", first=_.time, low=_.arm, high=_.arm, flip=_.flip, **value
     )
-    repeats = repeated_requests(source, pairs)
-    if not repeats.count().to_pyarrow().as_py():
+    if repeats is None:
         return once
     again = (
         pairs.semi_join(repeats, "request_id")
@@ -28,13 +29,18 @@ def requests_of(source: PairSource, pairs: ir.Table) -> ir.Table:
             low=_.arm.min(),
             high=_.arm.max(),
             flip=_.flip.max(),
+            **{name: column.max() for name, column in value.items()},
         )
     )
     return once.anti_join(repeats, "request_id").union(again.select(*once.columns))
 
 
-def repeated_requests(source: PairSource, pairs: ir.Table) -> ir.Table:
-    """Return the requests with several pairs: request_id, first (time), again (how many more)."""
+def repeated_requests(source: PairSource, pairs: ir.Table) -> ir.Table | None:
+    """Return the requests with several pairs: request_id, first (time), again (how many more).
+
+    None if there are none.
+    """
     known = pairs.filter(_.request_id.notnull()).group_by("request_id")
     several = known.agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
-    return source.kept(several.select("request_id", "first", again=_.n - 1))
+    found = source.kept(several.select("request_id", "first", again=_.n - 1))
+    return found if found.count().to_pyarrow().as_py() else None

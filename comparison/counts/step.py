@@ -61,6 +61,11 @@ class StepPairs:
             return inside
         return ibis.ifelse(_.time < nanoseconds(self.since), "before", inside)
 
+    @property
+    def are_some(self) -> bool:
+        """Say whether not all pairs of the window are those of the step."""
+        return self.rollout is not None or self.since is not None
+
     def of(self, window: ir.Table) -> ir.Table:
         """Keep those of the step."""
         return window.filter(self.part() == "step")

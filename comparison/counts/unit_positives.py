@@ -8,36 +8,33 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from comparison.counts.labelled import JoinedLabels
-from comparison.counts.outputs import is_decided
+from comparison.counts.labelled import known_label
+from comparison.counts.outputs import OutputPlace
 from comparison.counts.tables import UnitPositives
 from comparison.counts.units import UnitVolume
 from comparison.engines.grouping import UNIT_POSITIVES, count_by, fetched
+from comparison.engines.sources import PairSource
 from comparison.pairs.columns import SIDES
 
 
 def positives_by_unit(
-    labels: JoinedLabels | None, step: ir.Table, output: str, place: int, volume: UnitVolume
+    source: PairSource, output: OutputPlace, label: str | None, volume: UnitVolume
 ) -> UnitPositives | None:
     """Count the units with positives of an output; None without labels of it, or without units."""
-    if labels is None or place not in labels.columns or not volume.units:
+    if label is None or not volume.units:
         return None
-    positive = labels.table.filter(_[labels.columns[place]])
-    pairs = step.semi_join(positive, step.request_id == positive.label_request_id)
-    pairs = pairs.filter(is_decided(pairs, output))
+    pairs = output.pairs.filter(known_label(label), output.is_decided)
     block = ibis.literal(0, type="int64")
     if volume.block is not None:
         block = ibis.ifelse(pairs.unit.notnull(), pairs.time // volume.block, 0).cast("int64")
-    rows = labels.to(
+    known = source.kept(
         pairs.select(
-            "request_id",
-            "time",
+            "old",
             who=pairs.unit.fill_null(pairs.request_id),
             block=block,
-            **{side: pairs[f"{side}_decision.{output}"].cast("int64") for side in SIDES},
+            **{side: output.said(side).cast("int64") for side in SIDES},
         )
     )
-    known = rows.filter(_[f"known{place}"])
     blocks = _grouped(known, "old", "who", "block")
     return UnitPositives(
         blocks=fetched(_counted(blocks), UNIT_POSITIVES),

@@ -5,7 +5,7 @@ pairs with an alarm are grouped: a unit without one is in the fourth cell whatev
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
@@ -13,6 +13,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.flip_clusters import flip_clustering
+from comparison.counts.outputs import SEGMENT, OutputPlace
 from comparison.counts.tables import UnitAggregates
 from comparison.engines.grouping import (
     CELLS,
@@ -71,28 +72,23 @@ class UnitVolume:
 
 
 def alarms_by_unit(
-    source: PairSource,
-    step: ir.Table,
-    output: str,
-    decided: Any,
-    volume: UnitVolume,
-    *,
-    is_quiet: bool,
+    source: PairSource, output: OutputPlace, volume: UnitVolume, *, is_quiet: bool
 ) -> UnitAggregates:
-    """Count the units of `step`; `decided` says of which pairs both decisions are known.
+    """Count the units of prepared pairs.
 
     Where it `is_quiet`, because most pairs are alarms of the primary, to have none is counted.
     """
-    alarm = {side: step[f"{side}_decision.{output}"] for side in SIDES}
+    alarm = {side: output.said(side) for side in SIDES}
     if is_quiet:
         alarm = {side: ~decision for side, decision in alarm.items()}
-    rows = step.filter(decided & (alarm["primary"] | alarm["candidate"]))
+    step = output.pairs
+    rows = step.filter(output.is_decided & (alarm["primary"] | alarm["candidate"]))
     has_units = bool(volume.units)
     who = rows.unit.fill_null(rows.request_id) if has_units else rows.request_id
     block = ibis.literal(0, type="int64")
     if has_units and volume.block is not None:
         block = ibis.ifelse(rows.unit.notnull(), rows.time // volume.block, 0).cast("int64")
-    segments = sorted(name for name in step.columns if name.startswith("segment."))
+    segments = sorted(name for name in step.columns if name.startswith(SEGMENT))
     alarmed = source.kept(
         rows.select(
             who=who,
@@ -107,7 +103,7 @@ def alarms_by_unit(
     effect, once = 1.0, _cells(blocks)
     if not has_units:
         flips = alarm["primary"] != alarm["candidate"]
-        effect = flip_clustering(step.filter(decided), flips)
+        effect = flip_clustering(output.decided, flips)
     elif volume.block is not None:
         effect = _design_effect(blocks)
         once = _cells(_once(alarmed, "who"))
@@ -141,7 +137,7 @@ def _by_segment(alarmed: ir.Table, segments: list[str]) -> pd.DataFrame:
     for name in segments:
         units = _once(alarmed.mutate(value=alarmed[name]), "who", "block", "value")
         table = fetched(count_by(units, value=_.value, **_SIDES), SEGMENT_CELLS)
-        segment = pd.array([name.removeprefix("segment.")] * len(table), dtype="string")
+        segment = pd.array([name.removeprefix(SEGMENT)] * len(table), dtype="string")
         tables.append(table.assign(segment=segment))
     return stacked(tables, SEGMENT_CELLS)
 

@@ -101,6 +101,10 @@ class DatedPairs:
         """Return those of the other source: they carry the time of another machine."""
         return self.source.tracked()
 
+    def named(self, table: ir.Table) -> ir.Table:
+        """Leave that to the other source."""
+        return self.source.named(table)
+
     def kept(self, table: ir.Table) -> ir.Table:
         """Leave that to the other source."""
         return self.source.kept(table)

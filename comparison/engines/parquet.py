@@ -11,7 +11,7 @@ import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from comparison.engines.embedded import connect, held
+from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.tables import completed, in_nanoseconds, in_window
 from comparison.engines.worker_numbers import account_table
 from comparison.pairs.accounting import Accounting
@@ -40,6 +40,7 @@ class ParquetPairs:
         self._folder = folder
         self._state = read_state(folder)
         self._connection = connection or connect()
+        self._windows: dict[tuple[datetime | None, datetime | None], ir.Table] = {}
 
     @cached_property
     def accounting(self) -> Accounting:
@@ -49,6 +50,11 @@ class ParquetPairs:
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs; files of days outside the window are not opened."""
+        if (since, until) not in self._windows:
+            self._windows[since, until] = self.named(self._window(since, until))
+        return self._windows[since, until]
+
+    def _window(self, since: datetime | None, until: datetime | None) -> ir.Table:
         pairs = self._every
         if since is not None:
             pairs = pairs.filter(_.date >= since.astimezone(UTC).date())
@@ -68,6 +74,10 @@ class ParquetPairs:
         counts = counts_of(self._folder, self._state)
         return TrackedOutcomes.of(counts.tracked, counts.worker_records)
 
+    def named(self, table: ir.Table) -> ir.Table:
+        """Return a view."""
+        return named(self._connection, table)
+
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a temporary table that holds it."""
         return held(self._connection, table)
@@ -78,7 +88,7 @@ class ParquetPairs:
             columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
             types = {column.name: arrow_type(column.kind) for column in columns}
             schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
-            return ibis.memtable(schema.empty_table())
+            return shown(self._connection, "no_pairs", schema.empty_table())
         files = str(self._folder / PAIRS / "flag=*" / "date=*" / "*.parquet")
         table = self._connection.read_parquet(
             files, hive_partitioning=True, hive_types_autocast=False, union_by_name=True

@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.embedded import connect, held, shown
+from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import PlaceError, is_url, shown_url, table_at
 from comparison.engines.tables import CollectorTraces, TablePairs, in_window
@@ -55,6 +55,9 @@ class PairSource(Protocol):
 
     def tracked(self) -> TrackedOutcomes:
         """Return the outcomes that were tracked, none if the place keeps none."""
+
+    def named(self, table: ir.Table) -> ir.Table:
+        """Return a table that will be asked several questions, as a view if the engine has some."""
 
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a table that will be asked several questions, computed once if that pays."""
@@ -151,6 +154,10 @@ class FramePairs:
     def tracked(self) -> TrackedOutcomes:
         """Return the outcomes that were read."""
         return self._tracked
+
+    def named(self, table: ir.Table) -> ir.Table:
+        """Return a view."""
+        return named(self._connection, table)
 
     def kept(self, table: ir.Table) -> ir.Table:
         """Return a temporary table that holds it."""

@@ -101,6 +101,10 @@ class TablePairs:
         """Return none: a table of pairs holds nothing else."""
         return TrackedOutcomes()
 
+    def named(self, table: ir.Table) -> ir.Table:
+        """Return it as it is: not every connection may write."""
+        return table
+
     def kept(self, table: ir.Table) -> ir.Table:
         """Return it as it is: not every connection may write."""
         return table

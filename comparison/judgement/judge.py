@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from comparison.counts.aggregate import aggregate
+from comparison.counts.aggregate import count
+from comparison.counts.prepared import PreparedPairs
 from comparison.errors import WindowEmptyError
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
@@ -117,7 +118,7 @@ def take_evidence(
     if begun is None and window.since is not None:
         changed = found.settled(run.rollout, since, until, given=False)
     references = additions.references
-    aggregates = aggregate(
+    prepared = PreparedPairs.of(
         found.source,
         flag=found.flag,
         rollout=run.rollout,
@@ -125,14 +126,16 @@ def take_evidence(
         until=until,
         labels=additions.labels,
         label_cutoff=now - label_delay,
-        feature_edges=references.edges if references else None,
         thresholds=thresholds,
         step_since=None if begun is None else since,
-        warm_up=warm_up,
-        settings=settings,
     )
     taken = evidence(
-        aggregates,
+        count(
+            prepared,
+            feature_edges=references.edges if references else None,
+            warm_up=warm_up,
+            settings=settings,
+        ),
         source=found.source.name,
         since=since,
         until=until,
@@ -150,6 +153,7 @@ def take_evidence(
     return with_outcomes(
         with_preferences(taken, found, additions.preferences),
         found,
+        prepared,
         additions,
         plans or {},
         since=window.drawn_since or begun,

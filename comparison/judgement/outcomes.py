@@ -12,6 +12,7 @@ from comparison.counts.outcomes import (
     RolloutRun,
     rollout_runs,
 )
+from comparison.counts.prepared import PreparedPairs
 from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells, ratio_over_time
 from comparison.labels import Labels
@@ -36,6 +37,7 @@ _KEY: Final = (
 def with_outcomes(
     evidence: Evidence,
     found: "FlagPairs",
+    prepared: PreparedPairs,
     additions: "LabelsAndReferences",
     plans: Mapping[str, OutcomePlan],
     *,
@@ -53,7 +55,8 @@ def with_outcomes(
     if not given and additions.labels is None:
         return evidence
     begin = since or found.candidate_since(now)
-    drawn = DrawnPairs.of(found.source, found.flag, begin, now)
+    requests = prepared.drawn(found.flag, begin, now)
+    drawn = DrawnPairs.of(found.source, found.flag, begin, now, requests)
     drawn = drawn.kept() if given else drawn  # labels alone are joined once
     runs = rollout_runs(found.rollout_slots(begin, now)) if given else ()
     taken = _Taken(drawn, runs, plans)

@@ -13,7 +13,7 @@ from ibis import _
 
 from comparison.counts.bins import real, within
 from comparison.counts.kinds.window import KindWindow, served_coverage
-from comparison.counts.outputs import both_ok, is_finite
+from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.labels.types import LabelType
 from comparison.pairs.columns import SIDES
 
@@ -52,7 +52,8 @@ def outputs(window: KindWindow) -> tuple[str, ...]:
 
 def count(window: KindWindow, output: str) -> NumberCounts:
     """Count an output."""
-    pairs = both_ok(window.step)
+    names = [f"{side}_score.{output}" for side in SIDES]
+    pairs = with_columns(both_ok(window.step), names, "float64")
     for side in SIDES:
         pairs = pairs.filter(is_finite(pairs[f"{side}_score.{output}"]).fill_null(False))
     values = {side: pairs[f"{side}_score.{output}"] for side in SIDES}

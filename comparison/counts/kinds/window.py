@@ -1,7 +1,7 @@
 """The pairs of a window as the kinds of answers count them: their labels, units and blocks."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import ibis
@@ -11,7 +11,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real, within
-from comparison.counts.labelled import JoinedLabels
+from comparison.counts.labelled import counting_label, known_label
 from comparison.counts.score_grid import rounded
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units import UnitVolume
@@ -32,15 +32,16 @@ LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64
 
 @dataclass(frozen=True, slots=True)
 class KindWindow:
-    """Hold the pairs of a window; `numbers` are outputs with numbers and no threshold."""
+    """Hold prepared pairs; `numbers` are outputs with numbers and no threshold.
+
+    `label_of` has, by output, the column of its labels and their type.
+    """
 
     source: PairSource
     step: ir.Table
     numbers: tuple[str, ...]
     volume: UnitVolume
-    labels: JoinedLabels | None = None
     label_of: Mapping[str, tuple[str, LabelType]] | None = None
-    """By output, the column of its labels and their type."""
     settings: Mapping[str, Mapping[str, float]] | None = None
     """By output, what the playbook fixes: `spread`, `quantile`."""
 
@@ -64,20 +65,27 @@ class KindWindow:
         block = ibis.literal(0, type="int64")
         if self.volume.block is not None:
             block = ibis.ifelse(unit.notnull(), pairs.time // self.volume.block, 0).cast("int64")
-        found = pairs.select(
-            "request_id",
-            "time",
-            "served",
-            at=pairs.time,
-            who=ibis.coalesce(unit, pairs.request_id, pairs.span_id),
-            block=block,
-            **values,
-        )
         column, held = (self.label_of or {}).get(output, ("", None))
-        if self.labels is None or held not in types:
-            return self.source.kept(found)
-        joined = replace(self.labels, columns={0: column}).to(found)
-        return joined.rename(label="label0", known="known0")
+        labels = {}
+        if held in types:
+            labels = {
+                "label": counting_label(column),
+                "known": known_label(column),
+                "old": pairs.old,
+                "first_of_request": pairs.first_of_request,
+            }
+        return self.source.kept(
+            pairs.select(
+                "request_id",
+                "time",
+                "served",
+                at=pairs.time,
+                who=ibis.coalesce(unit, pairs.request_id, pairs.span_id),
+                block=block,
+                **values,
+                **labels,
+            )
+        )
 
     def levels(self, rows: ir.Table, figures: Mapping[str, float]) -> pd.DataFrame:
         """Count the values of columns of `rows` by level, in each way of counting.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import comparison.counts.outputs
+import comparison.counts.grids
 from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import Aggregates, UnknownLabels
 from comparison.engines.parquet import ParquetPairs
@@ -214,7 +214,7 @@ def test_alarms_at_a_score_that_is_the_threshold_are_exact(tmp_path: Path) -> No
 def test_of_very_many_thresholds_the_most_frequent_are_edges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison.counts.outputs, "MOST_THRESHOLDS", 2)
+    monkeypatch.setattr(comparison.counts.grids, "MOST_THRESHOLDS", 2)
     file = PairFile(tmp_path)
     for number in range(12):
         file.pair(Scored(0.5, 0.123), Scored(0.5, 0.456 if number % 2 else number / 100))

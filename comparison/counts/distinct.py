@@ -1,0 +1,65 @@
+"""The pairs of a window, each once, and the flag that is meant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis.expr.types as ir
+from ibis import _
+
+from comparison.engines.grouping import count_by
+from comparison.engines.sources import PairSource
+from comparison.engines.tables import in_window
+from comparison.errors import FlagNotFoundError, SeveralFlagsError
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctPairs:
+    """Hold the pairs of a window, each once, and flag and time of the repeated ones."""
+
+    table: ir.Table
+    again: ir.Table | None
+
+    @classmethod
+    def of(
+        cls, source: PairSource, since: datetime | None, until: datetime | None
+    ) -> "DistinctPairs":
+        """Look for pairs that occur several times, unless the source has done so."""
+        table = source.table(since, until)
+        known = source.repeated()
+        if known is not None:
+            return cls(table, count_by(in_window(known, since, until), flag=_.flag))
+        ids = count_by(table, flag=_.flag, span_id=_.span_id).filter(_.n > 1)
+        if not ids.count().to_pyarrow().as_py():
+            return cls(table, None)
+        again = ids.group_by("flag").agg(n=(_.n - 1).sum())
+        return cls(_once(table), again)
+
+    def repeated(self, flag: str | None) -> int:
+        """Count the repeated pairs of a flag."""
+        if self.again is None:
+            return 0
+        return int(self.again.filter(_.flag == flag).n.sum().to_pyarrow().as_py() or 0)
+
+
+def _once(table: ir.Table) -> ir.Table:
+    """Take one row of each span id: copies are equal, so that any will do."""
+    truths = [name for name, kind in table.schema().items() if kind.is_boolean()]
+    countable = table.mutate(**{name: _[name].cast("int8") for name in truths})
+    others = [name for name in table.columns if name != "span_id"]
+    taken = countable.group_by("span_id").agg(**{name: _[name].min() for name in others})
+    return taken.mutate(**{name: _[name].cast("boolean") for name in truths})
+
+
+def choose_flag(source: PairSource, flag: str | None) -> str | None:
+    """Return the flag that is meant, None if there is none.
+
+    Raises SeveralFlagsError if there are several and `flag` is None, FlagNotFoundError if there are
+    only others.
+    """
+    rows = source.table().select("flag").distinct().to_pyarrow().to_pylist()
+    flags = tuple(sorted(row["flag"] for row in rows if row["flag"] is not None))
+    if flag is None and len(flags) > 1:
+        raise SeveralFlagsError(source.name, flags)
+    if flag is not None and flags and flag not in flags:
+        raise FlagNotFoundError(source.name, flag, flags)
+    return flag or next(iter(flags), None)

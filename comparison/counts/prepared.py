@@ -1,0 +1,185 @@
+"""The pairs of a window, made ready once for all counts.
+
+What is counted of each pair (its scores and decisions by output, its unit, its label) is put side
+by side in one narrow table, which an engine that can keeps. So labels are joined once, and every
+count after that is a short statement about few columns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from comparison.counts.distinct import DistinctPairs, choose_flag
+from comparison.counts.drawn import drawn_unit, flip_of, is_drawn_by_request
+from comparison.counts.grids import OutputGrid
+from comparison.counts.kinds.window import other_outputs
+from comparison.counts.labelled import StepLabels
+from comparison.counts.outputs import SEGMENT, OutputColumns, outputs_of, recorded_counts
+from comparison.counts.requests import requests_of
+from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.step import StepPairs
+from comparison.engines.sources import PairSource
+from comparison.engines.tables import nanoseconds
+from comparison.labels import Labels
+from comparison.labels.use import TypedLabels
+from comparison.pairs.columns import SIDES
+from flags.pairing.kinds import registry
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPairs:
+    """Hold the pairs of a flag in a window.
+
+    `window` has all of them as they were recorded, `own` those of the step, `step` those that
+    evidence is taken from: one of both. `table` has one row for each pair of `step`:
+
+        request_id, time, served, unit (if it was recorded), segment.<name> (those that any names)
+        primary_score<place>, candidate_score<place>   missing unless both are `ok` and finite
+        primary_said<place>, candidate_said<place>     the decision of a side that is `ok`
+        skipped                                        whether a side was left out
+
+    Besides, with labels, what `StepLabels.joined` adds, and what `requests_of` wants; and, with
+    outputs that are no scores, what was recorded of them.
+    """
+
+    source: PairSource
+    flag: str | None
+    since: datetime | None
+    until: datetime | None
+    parts: StepPairs
+    every: DistinctPairs
+    window: ir.Table
+    own: ir.Table
+    step: ir.Table
+    recorded: Mapping[str, int]
+    grids: tuple[OutputGrid, ...]
+    labels: StepLabels | None
+    typed: TypedLabels
+    table: ir.Table
+
+    @classmethod
+    def of(
+        cls,
+        source: PairSource,
+        *,
+        flag: str | None = None,
+        rollout: float | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        outputs: Sequence[str] | None = None,
+        labels: Labels | None = None,
+        label_cutoff: datetime | None = None,
+        given: Mapping[str, ScoreGrid] | None = None,
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
+        step_since: datetime | None = None,
+    ) -> "PreparedPairs":
+        """Prepare what `comparison.counts.aggregate.aggregate` counts, which see."""
+        chosen = choose_flag(source, flag)
+        every = DistinctPairs.of(source, since, until)
+        parts = StepPairs(rollout, step_since)
+        window = source.named(every.table.filter(_.flag == chosen))
+        own = source.named(parts.of(window)) if parts.are_some else window
+        step = own if step_since is None else window
+        recorded = recorded_counts(step)
+        outputs = outputs_of(step.columns, outputs, recorded)
+        fixed = thresholds or {}
+        columns = [OutputColumns.of(step, name, fixed.get(name, {})) for name in outputs]
+        grids = tuple(OutputGrid.of(each, (given or {}).get(each.name)) for each in columns)
+        joined, typed = None, TypedLabels({})
+        if labels is not None:
+            others = other_outputs(step.columns)
+            deciding = [grid.output for grid in grids if grid.decides]
+            typed = TypedLabels.of(labels, (*outputs, *others), deciding, others)
+            joined = StepLabels.of(source, step, labels, typed, outputs, label_cutoff)
+        rows = step.select(
+            *_as_recorded(step, recorded, grids),
+            skipped=_is_skipped(),
+            **{
+                name: column
+                for place, each in enumerate(columns)
+                for name, column in each.prepared(place)
+            },
+            **({} if joined is None else _drawn(step, recorded)),
+        )
+        return cls(
+            source,
+            chosen,
+            since,
+            until,
+            parts,
+            every,
+            window,
+            own,
+            step,
+            recorded,
+            grids,
+            joined,
+            typed,
+            source.kept(rows if joined is None else joined.joined(rows)),
+        )
+
+    def drawn(self, flag: str, begin: datetime | None, end: datetime) -> ir.Table | None:
+        """Return the requests of [begin, end) that the flag drew between both sides.
+
+        They are as `requests_of` makes them, with `value`, whether a label is positive. None if
+        these pairs are not all of that time, or have no such label.
+        """
+        if self.labels is None or "outcome" not in self.table.columns or flag != self.flag:
+            return None
+        early = self.since is not None and (begin is None or begin < self.since)
+        late = self.until is not None and end > self.until
+        if early or late or (self.parts.are_some and self.parts.since is None):
+            return None
+        rows = self.table.filter(
+            _.arm.notnull(), _.rollout > 0, _.rollout < 100, _.time < nanoseconds(end)
+        )
+        if begin is not None:
+            rows = rows.filter(_.time >= nanoseconds(begin))
+        drawn = rows.select(
+            "request_id",
+            "rollout",
+            "time",
+            "arm",
+            "flip",
+            unit=drawn_unit(rows, rows.by_request),
+            value=_.outcome,
+        )
+        return requests_of(drawn, self.labels.repeats)
+
+
+def _as_recorded(
+    step: ir.Table, recorded: Mapping[str, int], grids: Sequence[OutputGrid]
+) -> list[str]:
+    """Return the columns that are taken over as they are."""
+    held = ["request_id", "time", "served", *(["unit"] if "unit" in step.columns else [])]
+    held += [name for name in step.columns if name.startswith(SEGMENT) and recorded[name]]
+    starts = tuple(f"{side}_{what}." for side in SIDES for what in registry.columns())
+    numbers = [grid.output for grid in grids if not grid.decides]
+    scores = {f"{side}_score.{name}" for side in SIDES for name in numbers}
+    answers = [name for name in step.columns if name in scores or name.startswith(starts)]
+    if numbers or answers:
+        held += ["span_id", *(f"{side}_status" for side in SIDES), *answers]
+    return held
+
+
+def _is_skipped() -> Any:
+    skipped = (_[f"{side}_status"] == "skipped" for side in SIDES)
+    return ibis.or_(*(each.fill_null(False) for each in skipped))
+
+
+def _drawn(step: ir.Table, recorded: Mapping[str, int]) -> dict[str, Any]:
+    """Return what requests are made of; `arm` is missing where the flag drew nothing."""
+    drawn = {"drawn": step.drawn} if recorded.get("drawn") else {}
+    arm = ibis.ifelse(_.active == "candidate", 1, 0)
+    return {
+        "rollout": _.rollout,
+        "by_request": is_drawn_by_request(step),
+        "arm": ibis.ifelse(_.active.notnull(), arm, None).cast("int8"),
+        "flip": flip_of(step).cast("int8"),
+        **drawn,
+    }

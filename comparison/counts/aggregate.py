@@ -21,13 +21,12 @@ from comparison.counts.step import (
     noise_counts,
     pair_counts,
     sampled_counts,
-    traffic_counts,
     worker_counts,
 )
 from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.counts.unit_failures import failures_by_unit, units_of
 from comparison.counts.unit_positives import positives_by_unit
-from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
+from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts, drawn_units
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.labels import Labels
 from comparison.labels.files import is_label
@@ -94,12 +93,15 @@ def count(
     """Count pairs that are prepared, as `aggregate` says."""
     source, step, labels = prepared.source, prepared.step, prepared.labels
     names = tuple(grid.output for grid in prepared.grids)
-    units = units_of(source, step) if "unit" in step.columns else None
+    units = (
+        units_of(source, step, prepared.parts.part() == "step") if "unit" in step.columns else None
+    )
     volume = UnitVolume.of(units)
     outputs = tuple(_output(prepared, place, volume) for place in range(len(names)))
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
-    pairs = pair_counts(prepared.window, prepared.parts)
+    pairs, traffic = pair_counts(prepared.window, prepared.parts)
     durations, blocks = duration_counts(step, prepared.parts, warm_up)
+    pairs_of_step = prepared.recorded["n"]
     repeated = labels.repeated() if labels else 0
     windowed = prepared.since is not None or prepared.until is not None
     return Aggregates(
@@ -108,7 +110,7 @@ def count(
         until=prepared.until,
         outputs=outputs,
         pairs=pairs,
-        traffic=traffic_counts(prepared.own),
+        traffic=traffic,
         workers=worker_counts(source, prepared.every.table, prepared.flag or "", windowed=windowed),
         durations=durations,
         blocks=blocks,
@@ -119,8 +121,12 @@ def count(
         unknown_labels=unknown_labels(source, labels.table, outputs, repeated) if labels else None,
         repeated_labels=repeated,
         label_columns=tuple(filter(is_label, labels.table.columns)) if labels else (),
-        unit_failures=failures_by_unit(step, units) if units is not None and volume.units else None,
-        drawn=drawn_counts(prepared.own),
+        unit_failures=failures_by_unit(step, units, each_named=volume.requests == pairs_of_step)
+        if units is not None and volume.units
+        else None,
+        drawn=drawn_counts(prepared.own)
+        if units is None or prepared.recorded.get("drawn")
+        else drawn_units(units),
         batched=batch_counts(step),
         sampled=sampled_counts(step),
         answers=count_kinds(
@@ -134,7 +140,7 @@ def count(
             )
         ),
         units=volume.units,
-        minutes=minute_counts(prepared.own, warm_up),
+        minutes=minute_counts(prepared.own, traffic, warm_up),
     )
 
 

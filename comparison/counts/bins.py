@@ -17,6 +17,10 @@ _DURATION_RESOLUTION: Final = 2.0**14
 """Seconds; keys of durations up to it. Powers of two, to multiply exactly."""
 
 
+KEYS: Final = 2**15
+"""More than any key of a duration."""
+
+
 def grid_score(score: ir.NumericValue, digits: int, thresholds: Sequence[float]) -> ir.NumericValue:
     """Return a finite score as `ScoreGrid` counts it, rounded to `digits` bits."""
     found = rounded(score, digits)

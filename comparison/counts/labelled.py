@@ -15,7 +15,6 @@ from comparison.counts.tables import OutputAggregates, UnknownLabels
 from comparison.engines.grouping import COVERAGE, count_by, fetched, stacked
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
-from comparison.labels import Labels
 from comparison.labels.files import TIME, is_label
 from comparison.labels.use import TypedLabels
 
@@ -54,7 +53,7 @@ class StepLabels:
         cls,
         source: PairSource,
         step: ir.Table,
-        labels: Labels,
+        labels: ir.Table,
         typed: TypedLabels,
         outputs: Sequence[str],
         cutoff: datetime | None,
@@ -62,7 +61,7 @@ class StepLabels:
         """Look for the requests with several pairs, as retries have."""
         truths = typed.truths(outputs)
         return cls(
-            typed.in_truths(labels.table()),
+            typed.in_truths(labels),
             {place: truths[name] for place, name in enumerate(outputs) if name in truths},
             tuple(sorted({column for column, _kind in typed.of_output.values()})),
             cutoff,

@@ -94,8 +94,9 @@ class PreparedPairs:
         if labels is not None:
             others = other_outputs(step.columns)
             deciding = [grid.output for grid in grids if grid.decides]
-            typed = TypedLabels.of(labels, (*outputs, *others), deciding, others)
-            joined = StepLabels.of(source, step, labels, typed, outputs, label_cutoff)
+            held = labels.table()
+            typed = TypedLabels.of(labels, held.schema(), (*outputs, *others), deciding, others)
+            joined = StepLabels.of(source, step, held, typed, outputs, label_cutoff)
         rows = step.select(
             *_as_recorded(step, recorded, grids),
             skipped=_is_skipped(),

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import duration_bins, duration_key, edge_bin
+from comparison.counts.bins import KEYS, duration_bins, duration_key, edge_bin
 from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.counts.tables import MinuteCounts
 from comparison.engines.clocks import DatedPairs
@@ -51,15 +51,15 @@ class StepPairs:
     rollout: float | None
     since: datetime | None
 
+    def has(self) -> Any:
+        """Say whether a pair is one of the step."""
+        here = self._is_at_rollout()
+        return here if self.since is None else here & ~self._is_before()
+
     def part(self) -> Any:
         """Return the part of the window that a pair belongs to."""
-        here = ibis.literal(True)
-        if self.rollout is not None:
-            here = (_.rollout == float(self.rollout)).fill_null(False)
-        inside = ibis.ifelse(here, "step", "other")
-        if self.since is None:
-            return inside
-        return ibis.ifelse(_.time < nanoseconds(self.since), "before", inside)
+        inside = ibis.ifelse(self._is_at_rollout(), "step", "other")
+        return inside if self.since is None else ibis.ifelse(self._is_before(), "before", inside)
 
     @property
     def are_some(self) -> bool:
@@ -68,23 +68,45 @@ class StepPairs:
 
     def of(self, window: ir.Table) -> ir.Table:
         """Keep those of the step."""
-        return window.filter(self.part() == "step")
+        return window.filter(self.has())
+
+    def _is_at_rollout(self) -> Any:
+        if self.rollout is None:
+            return ibis.literal(True)
+        return (_.rollout == float(self.rollout)).fill_null(False)
+
+    def _is_before(self) -> Any:
+        assert self.since is not None  # noqa: S101 - for the type checker
+        return _.time < nanoseconds(self.since)
 
 
-def traffic_counts(step: ir.Table) -> pd.DataFrame:
-    """Count the pairs by hour, with the first and the last of each."""
-    hours = step.group_by(hour=(_.time - _.time % HOUR) // HOUR)
-    return fetched(hours.agg(first=_.time.min(), last=_.time.max(), n=_.count()), TRAFFIC)
+def pair_counts(window: ir.Table, step: "StepPairs") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Count the pairs by what the flag said, who answered, and how both sides fared.
 
-
-def pair_counts(window: ir.Table, step: "StepPairs") -> pd.DataFrame:
-    """Count the pairs by what the flag said, who answered, and how both sides fared."""
+    Those of the step are also counted by hour, with the first and the last of each: `traffic`.
+    """
     by = [name for name in PAIRS if name not in ("first", "last")]
-    window = window.mutate(part=step.part())
-    table = with_columns(window, by, "string")
-    rollout = ibis.ifelse(is_finite(table.rollout), table.rollout, None)
-    counts = table.mutate(rollout=rollout).group_by(by)
-    return fetched(counts.agg(first=_.time.min(), last=_.time.max(), n=_.count()), PAIRS)
+    table = with_columns(window, [name for name in by if name != "part"], "string")
+    counts = table.select(
+        "time",
+        *(name for name in by if name not in ("part", "rollout")),
+        part=step.part(),
+        rollout=ibis.ifelse(is_finite(table.rollout), table.rollout, None),
+    ).group_by(*by, hour=(_.time - _.time % HOUR) // HOUR)
+    hourly = fetched(
+        counts.agg(first=_.time.min(), last=_.time.max(), n=_.count()), {**PAIRS, "hour": "int64"}
+    )
+    return _added(hourly, PAIRS), _added(hourly.loc[hourly["part"] == "step"], TRAFFIC)
+
+
+def _added(hourly: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
+    """Add up over all columns that are not wanted."""
+    by = [name for name in dtypes if name not in ("first", "last")]
+    sums = hourly.groupby(by, as_index=False, dropna=False).agg(
+        {"first": "min", "last": "max", "n": "sum"}
+    )
+    ordered = sums.sort_values(list(dtypes), kind="stable", ignore_index=True)
+    return pd.DataFrame(ordered[[*dtypes, "n"]]).astype({**dtypes, "n": "int64"})
 
 
 def worker_counts(
@@ -139,18 +161,20 @@ def duration_counts(
 
     The first `warm_up` pairs of a worker are no evidence.
     """
-    block = ibis.ifelse(step.part() == "step", _.time // LATENCY_BLOCK, _OTHER)
+    block = _.time // LATENCY_BLOCK
+    if step.are_some:
+        block = ibis.ifelse(step.has(), block, _OTHER)
     counted = _by_block(pairs, warm_up, block)
     own = counted.loc[counted["block"] != _OTHER]
     return _summed(counted, DURATIONS), _summed(own, BLOCK_DURATIONS)
 
 
-def minute_counts(step: ir.Table, warm_up: int) -> MinuteCounts | None:
-    """Count durations and failures of the last day by minute; None without pairs."""
-    last = step.agg(last=_.time.max()).to_pyarrow()["last"][0].as_py()
-    if last is None:
+def minute_counts(step: ir.Table, traffic: pd.DataFrame, warm_up: int) -> MinuteCounts | None:
+    """Count durations and failures of the last day of `traffic` by minute; None without pairs."""
+    if traffic.empty:
         return None
-    recent = step.filter(_.time > int(last) - 24 * HOUR)
+    last = traffic["last"].max().value
+    recent = step.filter(_.time > last - 24 * HOUR)
     called = recent.filter(*(recent[f"{side}_status"].isin(sorted(CALLED)) for side in SIDES))
     failed = {f"{side}_failed": _[f"{side}_status"].isin(sorted(FAILED)) for side in SIDES}
     return MinuteCounts(
@@ -169,9 +193,14 @@ def _by_block(pairs: ir.Table, warm_up: int, block: Any) -> pd.DataFrame:
     for side in SIDES:
         seconds = warm[f"{side}_duration"]
         answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
-        keys = count_by(answered, block=block, bin=duration_key(_[f"{side}_duration"]))
-        counts = framed(keys, {"block": "int64", "bin": "int64", "n": "int64"})
-        counts = counts.assign(side=side, bin=duration_bins(counts["bin"]))
+        key = duration_key(_[f"{side}_duration"])
+        # One number: engines group by it in two thirds of the time that they need for two.
+        counts = framed(
+            count_by(answered, key=block * KEYS + key.cast("int64")), {"key": "int64", "n": "int64"}
+        )
+        bins = duration_bins(counts["key"] % KEYS)
+        counts = counts.assign(side=side, block=counts["key"] // KEYS, bin=bins)
+        counts = counts[["block", "side", "bin", "n"]]
         tables.append(counts.astype(dict(BLOCK_DURATIONS)))
     return stacked(tables, BLOCK_DURATIONS)
 

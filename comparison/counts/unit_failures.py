@@ -4,6 +4,7 @@ A pair without a unit stands for its request. Of these, only the ones with a fai
 the others, it is enough to know how many there are.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import ibis
@@ -20,26 +21,38 @@ from comparison.pairs.columns import CALLED, FAILED, SIDES
 _FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
 
 
-def units_of(source: PairSource, step: ir.Table) -> ir.Table:
-    """Return the units that pairs name: how many pairs, from when to when, what failed."""
-    named = _rows(step).filter(_.unit.notnull()).group_by("unit")
+def units_of(source: PairSource, step: ir.Table, of_step: Any) -> ir.Table:
+    """Return the units that pairs name: how many pairs, from when to when, what failed.
+
+    `of_step` says of a pair that it is one of the step: of these, `to_primary`, `to_candidate` and
+    `to_nobody` say whom the flag gave the unit to, 1 or 0, where it drew units.
+    """
+    rows = _rows(step, {name: of_step & given for name, given in drawn_for(step).items()})
+    named = rows.filter(_.unit.notnull()).group_by("unit")
     sums = {name: _[name].sum() for name in UNIT_FAILURES}
-    return source.kept(named.agg(n=_.count(), first=_.time.min(), last=_.time.max(), **sums))
+    drawn = {name: _[name].max() for name in drawn_for(step)}
+    return source.kept(
+        named.agg(n=_.count(), first=_.time.min(), last=_.time.max(), **sums, **drawn)
+    )
 
 
-def failures_by_unit(step: ir.Table, units: ir.Table) -> UnitFailures:
-    """Count the units of `step`, which are those of `units_of`, and its pairs without one."""
-    alone = _rows(step).filter(_.unit.isnull())
-    bad = alone.filter(_failed()).select("request_id").distinct()
-    requests = alone.semi_join(bad, "request_id").group_by("request_id")
+def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> UnitFailures:
+    """Count the units of `step`, which are those of `units_of`, and its pairs without one.
+
+    With `each_named`, it has none of these.
+    """
+    counted, found = [units], [units.filter(_failed())]
+    if not each_named:
+        alone = _rows(step).filter(_.unit.isnull())
+        bad = alone.filter(_failed()).select("request_id").distinct()
+        requests = alone.semi_join(bad, "request_id").group_by("request_id")
+        counted.append(alone)
+        found.append(requests.agg(**{name: _[name].sum() for name in UNIT_FAILURES}))
     failed = [
-        fetched(count_by(found, **{name: _[name] for name in UNIT_FAILURES}), UNIT_FAILURES)
-        for found in (
-            units.filter(_failed()),
-            requests.agg(**{name: _[name].sum() for name in UNIT_FAILURES}),
-        )
+        fetched(count_by(rows, **{name: _[name] for name in UNIT_FAILURES}), UNIT_FAILURES)
+        for rows in found
     ]
-    counts = [_having(table) for table in (units, alone)]
+    counts = [_having(table) for table in counted]
     sums = stacked(failed, UNIT_FAILURES).groupby(list(UNIT_FAILURES), as_index=False)["n"].sum()
     return UnitFailures(
         called=sum(called for called, _active in counts),
@@ -48,8 +61,19 @@ def failures_by_unit(step: ir.Table, units: ir.Table) -> UnitFailures:
     )
 
 
-def _rows(step: ir.Table) -> ir.Table:
-    """Reduce each pair to what counts, as 1 or 0."""
+def drawn_for(step: ir.Table) -> dict[str, Any]:
+    """Say of a pair whom the flag gave it to by what it drew, and that was no request."""
+    if not {"stickiness", "active"} <= set(step.columns):
+        return {}
+    by_field = (step.stickiness != "requestId").fill_null(False)
+    return {
+        **{f"to_{side}": by_field & (step.active == side).fill_null(False) for side in SIDES},
+        "to_nobody": by_field & step.active.isnull(),
+    }
+
+
+def _rows(step: ir.Table, others: Mapping[str, Any] | None = None) -> ir.Table:
+    """Reduce each pair to what counts, and to `others`, as 1 or 0."""
     pairs = with_columns(with_columns(step, ["fallback"], "boolean"), ["active"], "string")
     status = {side: pairs[f"{side}_status"] for side in SIDES}
     called = _is_among(status["primary"], CALLED) & _is_among(status["candidate"], CALLED)
@@ -61,7 +85,7 @@ def _rows(step: ir.Table) -> ir.Table:
         "active": active,
         "fallbacks": active & pairs.fallback.fill_null(False),
     }
-    whole = {name: value.cast("int64") for name, value in columns.items()}
+    whole = {name: value.cast("int64") for name, value in (columns | dict(others or {})).items()}
     return pairs.select("unit", "request_id", "time", **whole)
 
 

@@ -162,6 +162,16 @@ def _design_effect(blocks: ir.Table) -> float:
     return float(row["between"]) / float(row["within"])
 
 
+def drawn_units(units: ir.Table) -> tuple[int, int] | None:
+    """Return what `drawn_counts` does where the flag draws nothing but the pairs' units."""
+    given = [name for name in units.columns if name.startswith("to_")]
+    if not given:
+        return None
+    [row] = units.agg(**{name: _[name].sum() for name in given}).to_pyarrow().to_pylist()
+    total = sum(int(n or 0) for n in row.values())
+    return (int(row["to_candidate"] or 0), total) if total else None
+
+
 def drawn_counts(step: ir.Table) -> tuple[int, int] | None:
     """Return (given to the candidate, all) of the units that the flag drew.
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import ibis
 import ibis.expr.types as ir
 
 from comparison.errors import LabelsUnreadableError
@@ -43,15 +44,17 @@ class TypedLabels:
     def of(
         cls,
         labels: "Labels",
+        schema: ibis.Schema,
         outputs: Sequence[str],
         deciding: Collection[str],
         others: Collection[str],
     ) -> Self:
         """Match columns with `outputs`, of which `deciding` have thresholds and `others` no number.
 
+        `schema` is that of the labels' table.
+
         Raises LabelsUnreadableError where the labels of an output are no such.
         """
-        schema = labels.table().schema()
         found = {}
         for output, column in columns_of(schema.names, outputs, tuple(deciding)).items():
             kind = schema[column]

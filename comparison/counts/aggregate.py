@@ -93,9 +93,7 @@ def count(
     """Count pairs that are prepared, as `aggregate` says."""
     source, step, labels = prepared.source, prepared.step, prepared.labels
     names = tuple(grid.output for grid in prepared.grids)
-    units = (
-        units_of(source, step, prepared.parts.part() == "step") if "unit" in step.columns else None
-    )
+    units = units_of(source, step, prepared.parts.has()) if "unit" in step.columns else None
     volume = UnitVolume.of(units)
     outputs = tuple(_output(prepared, place, volume) for place in range(len(names)))
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}

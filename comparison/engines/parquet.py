@@ -94,7 +94,7 @@ class ParquetPairs:
             files, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
         )
         table = completed(in_nanoseconds(table)).mutate(date=_.date.cast("date"))
-        return table.select(*self._in_order(table.columns))
+        return self.named(table.select(*self._in_order(table.columns)))
 
     def _in_order(self, columns: Iterable[str]) -> list[str]:
         """Put the columns of outputs last, in the order in which the outputs appeared.

@@ -146,7 +146,7 @@ def _output(prepared: PreparedPairs, place: int, volume: UnitVolume) -> OutputAg
     source, grid = prepared.source, prepared.grids[place]
     output = OutputPlace(prepared.table, place)
     label = prepared.labels.columns.get(place) if prepared.labels else None
-    return OutputCounts(prepared.table, place, label).aggregates(
+    return OutputCounts(prepared.table, place, label, prepared.period).aggregates(
         grid,
         alarms_by_unit(source, output, volume, is_quiet=grid.is_quiet)
         if grid.thresholds["candidate"]

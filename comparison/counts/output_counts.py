@@ -19,7 +19,6 @@ from comparison.engines.grouping import (
     ALARMS,
     CELLS,
     FLIPS,
-    HOUR,
     JOINT,
     SCORES,
     SEGMENTS,
@@ -40,6 +39,8 @@ class OutputCounts:
     prepared: ir.Table
     place: int
     label: str | None
+    period: int
+    """Nanoseconds of a period of alarms."""
 
     def aggregates(
         self,
@@ -106,7 +107,7 @@ class OutputCounts:
         return fetched(count_by(self._output.scored, **scores, **self._label), JOINT)
 
     def _alarms(self) -> pd.DataFrame:
-        period = _.time - _.time % HOUR
+        period = _.time - _.time % self.period
         return fetched(count_by(self._output.decided, period=period, **self._alarm), ALARMS)
 
     def _by_segment(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ count after that is a short statement about few columns.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
@@ -23,12 +23,16 @@ from comparison.counts.outputs import SEGMENT, OutputColumns, outputs_of, record
 from comparison.counts.requests import requests_of
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import StepPairs
+from comparison.engines.grouping import HOUR, MINUTE
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.labels import Labels
 from comparison.labels.use import TypedLabels
 from comparison.pairs.columns import SIDES
 from flags.pairing.kinds import registry
+
+_FEW_HOURS: Final = 6 * HOUR
+"""A shorter window has a chart over time by its minutes: of hours it would have too few points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ class PreparedPairs:
     labels: StepLabels | None
     typed: TypedLabels
     table: ir.Table
+
+    @property
+    def period(self) -> int:
+        """Return the nanoseconds of a period of alarms: an hour, or a minute of a few hours."""
+        return MINUTE if self.recorded["span"] < _FEW_HOURS else HOUR
 
     @classmethod
     def of(

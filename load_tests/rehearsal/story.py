@@ -246,7 +246,7 @@ class Story:
         self._written("ramp 100", "ramp, 100 %")
 
     def _deprecation_ends(self) -> None:
-        self._piloted("the primary can be retired")
+        self._piloted("the last step is passed")
         self.end()
         begun = self._since() + RAMP_HOLD
         self._written("deprecation", "deprecation", "--since", begun.isoformat())

@@ -10,6 +10,7 @@ ComparisonError
         CompactionUnreadableError what earlier runs left there cannot be read
     LabelsUnreadableError     the file of labels is no such file, or holds something else
     LabelsUnfitError          the labels of an output are none of its classes
+    RelevanceUnfitError       the labels of a ranking list no relevant items
     OutcomesUnreadableError   the file or table of outcomes is no such one, or holds something else
     PreferencesUnreadableError the table of preferences is no such file, or holds something else
     TextsMissingError         no pair holds the texts that a judge is to see
@@ -157,6 +158,17 @@ class LabelsUnfitError(ComparisonError):
         super().__init__(
             f"the labels of {output} are 1 and 0 (or true and false), and its classes are {named}: "
             "--label-values says which is which, e.g. 1=spam,0=ham"
+        )
+
+
+class RelevanceUnfitError(ComparisonError):
+    """Name the output whose labels list no relevant ids, and what they have instead."""
+
+    def __init__(self, output: str, found: str) -> None:
+        self.output = output
+        super().__init__(
+            f"the labels of {output} have {found}; expected are ids of relevant items, best with a "
+            "grade each: 17, 17|4 or 17=3|4=1 (%7C stands for |, %3D for =, %25 for % in an id)"
         )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flags.pairing.delivery import Answer
     from flags.pairing.kinds.category import Category
     from flags.pairing.kinds.number import Number
+    from flags.pairing.kinds.ranking import Ranking
     from flags.pairing.kinds.score import Score
     from flags.pairing.kinds.text import Text
     from flags.pairing.limits import Limits
@@ -45,6 +46,7 @@ __all__ = [
     "Pair",
     "PairSink",
     "Pairing",
+    "Ranking",
     "Reading",
     "Remote",
     "Request",
@@ -66,6 +68,7 @@ _HOME = {
     "flags.pairing.blocking": ("BlockingPairing",),
     "flags.pairing.kinds.category": ("Category",),
     "flags.pairing.kinds.number": ("Number",),
+    "flags.pairing.kinds.ranking": ("Ranking",),
     "flags.pairing.kinds.score": ("Score",),
     "flags.pairing.kinds.text": ("Text",),
     "flags.pairing.limits": ("Limits",),

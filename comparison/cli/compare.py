@@ -66,8 +66,8 @@ def compare(
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
         wanted = labels or outcomes or html_file
-        # Classes are counted as the gate does, for which pairs must say at which rollout they are.
-        counted = summary.classes and any(
+        # Kinds are counted as the gate does, for which pairs must say at which rollout they are.
+        counted = summary.alike and any(
             each.rollout is not None for each in summary.traffic.by_rollout
         )
         evidence = _evidence(read, since, until, labels, outcomes) if wanted or counted else None

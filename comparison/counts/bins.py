@@ -84,8 +84,15 @@ def eighth_root(value: ir.NumericValue) -> ir.NumericValue:
 def within(
     value: ir.NumericValue, low: float | ir.NumericValue, high: float | ir.NumericValue
 ) -> ir.NumericValue:
-    """Return `value`, or the bound that it exceeds."""
+    """Return `value`, or the bound that it exceeds; of a missing one, engines make a bound."""
     return ibis.greatest(ibis.least(value, high), low)
+
+
+def cut(value: ir.NumericValue, bound: float) -> ir.NumericValue:
+    """Return a value cut at a bound on both sides of zero; a missing one stays so."""
+    return ibis.ifelse(
+        value.isnull(), ibis.null("float64"), within(value, real(-bound), real(bound))
+    )
 
 
 def duration_key(seconds: ir.NumericValue) -> ir.IntegerValue:

@@ -9,6 +9,11 @@ from comparison.counts.outputs import is_finite
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
 from flags.pairing.kinds.category import CLASS
+from flags.pairing.kinds.ranking import RANKING
+from flags.pairing.kinds.text import EXACT
+
+_WORDS: Final = tuple(f"primary_{what}." for what in (CLASS, RANKING, EXACT))
+"""Columns of what differs for the caller where the words differ."""
 
 EACH_REQUEST: Final = ("requestId", "random")
 """Stickiness by which each request is drawn for itself."""
@@ -71,7 +76,7 @@ def _differences(pairs: ir.Table) -> Any:
             yield by_score
     for name in pairs.columns:
         other = name.replace("primary_", "candidate_", 1)
-        if name.startswith(f"primary_{CLASS}.") and other in pairs.columns:
+        if name.startswith(_WORDS) and other in pairs.columns:
             yield pairs[name] != pairs[other]
     digests = [f"{side}_digest" for side in SIDES]
     if all(name in pairs.columns for name in digests):

@@ -36,8 +36,8 @@ FALSE: Final = r"^(?i:false|no|-1(\.0*)?|[+-]?0(\.0*)?)$"
 _MINUS: Final = r"^-1(\.0*)?$"
 _OTHER_FALSE: Final = r"^(?i:false|no|[+-]?0(\.0*)?)$"
 _NUMBER: Final = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
-_CODE: Final = r"^[+-]?0\d"
-"""A number with a zero in front, as codes have, is a name."""
+_CODE: Final = r"^([+-]?0\d|\d{16,}$)"
+"""A number with a zero in front, or with more digits than a double keeps, is a name."""
 
 _WANTED: Final = {
     LabelType.TRUTH: "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet; "

@@ -94,6 +94,11 @@ _UNITS: Final[dict[str, Write]] = {
     "class_ratio": ratio,
     "accuracy_loss": points,
     "class_recall_loss": points,
+    "ranking_overlap": percent,
+    "rank_biased_overlap": number,
+    "exposure_shift": points,
+    "ndcg_loss": signed,
+    "empty_rankings": points,
     "text_length": _relative,
     "text_rule": points,
 }
@@ -132,6 +137,10 @@ _TITLES: Final = {
     "class_ratio": "ratio of the class furthest away",
     "accuracy_loss": "accuracy, in points",
     "class_recall_loss": "recall of the class furthest down, in points",
+    "ranking_overlap": "items in common",
+    "exposure_shift": "share of a group, in points",
+    "ndcg_loss": "nDCG, difference",
+    "empty_rankings": "empty rankings, in points",
     "text_length": "length of texts, difference",
     "text_rule": "refusals and formats, in points",
 }

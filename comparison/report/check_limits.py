@@ -19,13 +19,14 @@ _BOTH_WAYS: Final = {
     "class_ratio",
 }
 """Ratios whose limit x holds for 1/x too."""
-_LOSSES: Final = {"recall_loss", "accuracy_loss"}
+_LOSSES: Final = {"recall_loss", "accuracy_loss", "ndcg_loss"}
 """Where the figure is the candidate's less the primary's, so that a loss is below 0."""
 _BEFORE_A_DAY: Final = {
     "alarm_ratio": "alarm_ratio_now",
     "failure_rate": "failure_rate_now",
     "fallback_rate": "fallback_rate_now",
     "text_rule": "text_rule_now",
+    "empty_rankings": "empty_rankings_now",
 }
 _BEFORE_A_WEEK: Final = {"alarm_ratio": "alarm_ratio_day"}
 _DAY: Final = timedelta(days=1)

@@ -57,10 +57,10 @@ def conclude(summary: Summary) -> Conclusion:
     reasons = [*_completeness(summary), *_failures(summary.primary, summary.candidate)]
     if not summary.paired:
         reasons.append("no pair has an answer of both sides: HOLD, there is nothing to compare")
-    elif not summary.outputs and not summary.classes:
+    elif not summary.outputs and not summary.alike:
         reasons.append("no output was recorded: HOLD, there is nothing to compare")
     else:
-        reasons += _classes(summary)
+        reasons += _alike(summary)
         for output in summary.outputs:
             reasons += _alarms(output, named=len(summary.outputs) > 1)
     return Conclusion(tuple(reasons), tuple(_remarks(summary)))
@@ -112,13 +112,22 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
         yield f"{sentence}: HOLD, alarms in {plural(fired, 'pair')} are not enough evidence"
 
 
-def _classes(summary: Summary) -> Iterator[str]:
-    for output, alike in summary.classes.items():
-        if alike.low < AGREEMENT_LIMIT:
+_SAID: Final = {
+    "class": ("say the same class", "labels show which side is right"),
+    "ranking": ("give the same ranking", "labels show which items are relevant"),
+    "text": ("write the same text", "preferences show which text is better"),
+}
+
+
+def _alike(summary: Summary) -> Iterator[str]:
+    for output, alike in summary.alike.items():
+        said, shown = _SAID[alike.kind]
+        share = alike.share
+        if share.low < AGREEMENT_LIMIT:
             yield (
-                f"{output}: both sides say the same class in {percent(alike.rate)} of "
-                f"{alike.total:,} pairs (95 % CI {percent_interval(alike)}, limit "
-                f"{percent(AGREEMENT_LIMIT)}): HOLD until labels show which side is right"
+                f"{output}: both sides {said} in {percent(share.rate)} of {share.total:,} pairs "
+                f"(95 % CI {percent_interval(share)}, limit {percent(AGREEMENT_LIMIT)}): HOLD "
+                f"until {shown}"
             )
 
 

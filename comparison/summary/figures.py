@@ -24,6 +24,8 @@ from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES
 from comparison.pairs.reader import Pairs
 from flags.pairing.kinds.category import CLASS
+from flags.pairing.kinds.ranking import RANKING
+from flags.pairing.kinds.text import EXACT
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
 LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -89,6 +91,18 @@ class OutputFigures:
     segments: tuple[SegmentTable, ...]
 
 
+_WORDS: Final = {CLASS: "class", RANKING: "ranking", EXACT: "text"}
+"""What says that both sides answer the same, and what it is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Count the pairs in which both sides give the same answer of a kind."""
+
+    kind: str
+    share: Proportion
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Hold every figure of a comparison. `left_out` counts unpaired pairs by what happened.
@@ -110,8 +124,8 @@ class Summary:
     left_out: dict[str, int]
     outputs: tuple[OutputFigures, ...]
     agreement: Proportion | None
-    classes: dict[str, Proportion]
-    """By output that is a class, the pairs in which both sides say the same."""
+    alike: dict[str, Alike]
+    """By output that is no number, the pairs in which both sides say the same."""
 
 
 def summarise(pairs: Pairs) -> Summary:
@@ -135,18 +149,19 @@ def summarise(pairs: Pairs) -> Summary:
         left_out=_left_out(frame),
         outputs=tuple(_output(paired, output, suffix) for output, suffix in suffixes.items()),
         agreement=_agreement(paired, [*suffixes.values()]),
-        classes=dict(_same_classes(paired)),
+        alike=dict(_alike(paired)),
     )
 
 
-def _same_classes(paired: pd.DataFrame) -> Iterator[tuple[str, Proportion]]:
+def _alike(paired: pd.DataFrame) -> Iterator[tuple[str, Alike]]:
     for name in paired.columns:
         start, _dot, output = str(name).partition(".")
-        other = f"candidate_{CLASS}.{output}"
-        if start == f"primary_{CLASS}" and other in paired:
+        what = start.removeprefix("primary_")
+        other = f"candidate_{what}.{output}"
+        if start.startswith("primary_") and what in _WORDS and other in paired:
             known = paired.loc[paired[name].notna() & paired[other].notna()]
-            alike = known[name].astype(str) == known[other].astype(str)
-            yield output, Proportion.of(int(alike.sum()), len(known))
+            same = known[name].astype(str) == known[other].astype(str)
+            yield output, Alike(_WORDS[what], Proportion.of(int(same.sum()), len(known)))
 
 
 def nothing_found(source: str, read: Accounting | None) -> str:

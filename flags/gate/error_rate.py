@@ -33,6 +33,8 @@ _INSTEAD: Final = {
     "number_bias": "alarm_ratio",
     "error_loss": "recall_loss",
     "accuracy_loss": "recall_loss",
+    "ndcg_loss": "recall_loss",
+    "empty_rankings": "alarm_ratio",
     "text_rule": "alarm_ratio",
 }
 """Checks of outputs that are no scores, and the one of scores whose share each has."""

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from flags.errors import AnswerUnreadableError, NonFiniteScoreError, ReadingError
 from flags.pairing.extract import Extract, extractor
-from flags.pairing.kinds.category import Category
-from flags.pairing.kinds.declared import ScoreSpec, holds_classes, named_outputs
+from flags.pairing.kinds.declared import ScoreSpec, kind_of_type, named_outputs
 from flags.pairing.kinds.kind import Kind, Reader, Value
 from flags.pairing.kinds.number import Number
 from flags.pairing.kinds.score import Score
@@ -117,24 +116,23 @@ class Reading:
         return {*self.outputs} - {*self.threshold_of} - self.declared_numbers
 
     def of_answers(self, answers: type[Any], route: str) -> "Reading":
-        """Return the reading of answers of a model class: a field of words is a class.
+        """Return the reading of answers of a model class, whose types say kinds.
 
         Raises ReadingError if a path cannot be in such an answer.
         """
         self._check(answers, route)
-        words = {
-            name: Category(getattr(get, "path", get))
+        found = {
+            name: kind
             for name, get in self.outputs.items()
-            if name not in self.threshold_of
-            and holds_classes(answers, get, getattr(get, "path", None))
+            if name not in self.threshold_of and (kind := kind_of_type(answers, get)) is not None
         }
-        if not words:
+        if not found:
             return self
         return replace(
             self,
-            outputs={name: get for name, get in self.outputs.items() if name not in words},
-            kinds={**self.kinds, **words},
-            _readers={**self._readers, **{name: each.reader(name) for name, each in words.items()}},
+            outputs={name: get for name, get in self.outputs.items() if name not in found},
+            kinds={**self.kinds, **found},
+            _readers={**self._readers, **{name: each.reader(name) for name, each in found.items()}},
         )
 
     def _check(self, answers: type[Any], route: str) -> None:

@@ -158,6 +158,31 @@ class AdvanceLimits(Part):
     class_recall_loss: Share = Field(
         0.10, description="Recall of a class that it may lose, of those with `min_positives`."
     )
+    ranking_overlap: Share = Field(
+        0.5,
+        description="Of rankings, the share of items that both sides list, on average, at least, "
+        "unless labels show the relevance.",
+    )
+    rank_biased_overlap: Share = Field(
+        0.7,
+        description="The same with regard to the order, the first places counting most: 1 of equal "
+        "lists, about 0.65 of the same items in a random order, 0.5 in the reverse one.",
+    )
+    exposure_shift: Share = Field(
+        0.1,
+        description="Share of the listed items that are of a declared group: the candidate's less "
+        "the primary's, at most, either way.",
+    )
+    ndcg_loss: Share = Field(
+        0.02,
+        description="Normalised discounted cumulative gain (nDCG) that the candidate may lose, "
+        "where labels are demanded.",
+    )
+    empty_rankings: Share = Field(
+        0.02,
+        description="Share of rankings without any item: the candidate's less the primary's, at "
+        "most.",
+    )
     text_length: Share = Field(
         0.25,
         description="By which part of the longer one the candidate's texts may be longer or "
@@ -228,6 +253,13 @@ class RollbackLimits(Part):
         description="Share in which the candidate's text is preferred, below.",
     )
     accuracy_loss: Share = Field(0.05, description="Accuracy that the candidate loses, above.")
+    ndcg_loss: Share = Field(0.05, description="nDCG that the candidate loses, above.")
+    empty_rankings: Share = Field(
+        0.05,
+        description="Share of rankings without any item: the candidate's less the primary's, "
+        "above; from a day on.",
+    )
+    empty_rankings_now: Share = Field(0.25, description="The same at once.")
     number_bias: float = Field(
         0.5, ge=0, description="Mean difference of numbers, in spreads; once a day old."
     )
@@ -254,6 +286,7 @@ _LATER: Final = {
     "failure_rate_minutes": "failure_rate_now",
     "fallback_rate_now": "fallback_rate",
     "text_rule_now": "text_rule",
+    "empty_rankings_now": "empty_rankings",
     "latency_p50_now": "latency_p50",
 }
 """Limits that hold sooner than another one of the same figure, which more evidence reaches."""
@@ -336,12 +369,23 @@ class OutputPlan(Part):
     quantile: float | None = Field(
         None, gt=0, lt=1, description="Of a number that is a quantile: which one, e.g. 0.9."
     )
+    persistence: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Of a ranking: the probability that a reader goes on to the next item, by "
+        "which its first places count more; 1 - 1/k for lists of k items if not given.",
+    )
     gate: Gate = Field(Gate(), description="Limits that differ for this output.")
 
     @property
     def settings(self) -> dict[str, float]:
-        """Return what is fixed of a number before it is counted."""
-        given = {"spread": self.spread, "quantile": self.quantile}
+        """Return what is fixed of an output before it is counted."""
+        given = {
+            "spread": self.spread,
+            "quantile": self.quantile,
+            "persistence": self.persistence,
+        }
         return {name: value for name, value in given.items() if value is not None}
 
 

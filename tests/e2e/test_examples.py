@@ -50,7 +50,7 @@ class Example:
     """The compared values that an answer holds, the first output first."""
     needs: tuple[str, ...] = ("sklearn",)
     recorded: str = "score"
-    """What is recorded of an output: a class has columns that always carry its name."""
+    """What is recorded of an output: one that is no score has columns that carry its name."""
 
     def column(self, side: str, output: str, position: int) -> str:
         """Return the column of an output, which is at a position among all."""
@@ -100,6 +100,19 @@ def progressions() -> list[float]:
 
     found: list[float] = load_diabetes().target[331:].tolist()
     return found
+
+
+def shown(items: list[dict[str, Any]]) -> str:
+    return "|" + "".join(f"{item['id']}|" for item in items)
+
+
+def customers() -> tuple[list[list[int]], list[str]]:
+    """Return what customers whom no model knows have bought, and what they buy later."""
+    from examples.recommender.train import purchases
+
+    before, later = (bought[400:] for bought in purchases())
+    wanted = ["|".join(str(item) for item in row.nonzero()[0]) for row in later]
+    return [row.nonzero()[0].tolist() for row in before], wanted
 
 
 def malignant(response: httpx.Response) -> dict[str, float]:
@@ -163,6 +176,15 @@ EXAMPLE = {
             recorded="class",
         ),
         Example(
+            "recommender",
+            "Shop",
+            "shop-v2",
+            "/recommend",
+            lambda number: {"bought": customers()[0][number]},
+            lambda response: {"items": shown(response.json()["items"])},
+            recorded="ranking",
+        ),
+        Example(
             "streaming_text",
             "Writer",
             "writer-v2",
@@ -193,6 +215,12 @@ SAID: dict[str, list[str]] = {
     "multi_class": [
         "Class: digit",
         r"both sides say the same in [\d.]+ % of \d+ pairs, 10 classes",
+    ],
+    "recommender": [
+        "Ranking: items",
+        r"items in common [\d.]+ %",
+        r"group shoes [\d.]+ % [\d.]+ %",
+        "items: both sides give the same ranking in",
     ],
     "streaming_text": [r"Scores: sentences", r"Scores: words"],
 }
@@ -382,7 +410,7 @@ def test_each_answer_has_its_pair_with_the_scores_of_both_sides(
             assert recorded == (score if isinstance(score, str) else pytest.approx(score, rel=1e-9))
     for position, output in enumerate(running.example.scores(answer)):
         columns = [running.example.column(side, output, position) for side in SIDES]
-        scores = pairs[columns].astype(str if running.example.recorded == "class" else float)
+        scores = pairs[columns].astype(float if running.example.recorded == "score" else str)
         assert scores.notna().all(axis=None)
         # Two models that always agree would show nothing.
         assert scores.nunique(axis=1).max() == 2 or output == "words"
@@ -403,6 +431,7 @@ def test_compare_says_what_is_sensible_of_this_kind(
 LABELS: dict[str, Callable[[], list[Any]]] = {
     "regression": progressions,
     "multi_class": lambda: digits()[1],
+    "recommender": lambda: customers()[1],
 }
 """What the asked requests turned out to be, by their numbers."""
 
@@ -437,6 +466,12 @@ def test_the_gate_judges_what_has_labels(
         if running.example.recorded == "class":
             right = metrics.accuracy_score(asked, said[side].astype(str), normalize=False)
             assert found[side]["accuracy"] == {"count": right, "total": ASKED}
+        elif running.example.recorded == "ranking":
+            gains = [
+                [item in label.split("|") for item in ids.strip("|").split("|")]
+                for ids, label in zip(said[side], asked, strict=True)
+            ]
+            assert found[side]["found"] == {"count": sum(map(any, gains)), "total": ASKED}
         else:
             error = metrics.mean_absolute_error(asked, said[side])
             assert found[side]["mean_absolute_error"] == pytest.approx(error, rel=1e-9)

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.embedded import connect, shown
+from comparison.engines.embedded import connect, held, shown
 from comparison.engines.tables import TablePairs, nanoseconds
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
@@ -59,10 +60,21 @@ def label_file(path: Path, labels: Any, column: str = "label") -> Path:
     return path
 
 
+class DuckPairs(TablePairs):
+    """Pairs in a DuckDB that computes once what is asked several times, as that of files does."""
+
+    def __init__(self, pairs: pd.DataFrame) -> None:
+        self._connection = connect()
+        table = pa.Table.from_pandas(pairs, preserve_index=False)
+        super().__init__(shown(self._connection, "pairs", table))
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        return held(self._connection, table)
+
+
 def table_of(pairs: pd.DataFrame) -> TablePairs:
     """Show pairs to DuckDB."""
-    table = pa.Table.from_pandas(pairs, preserve_index=False)
-    return TablePairs(shown(connect(), "pairs", table))
+    return DuckPairs(pairs)
 
 
 def playbook_of(**changes: Any) -> Playbook:

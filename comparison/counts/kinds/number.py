@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import real, within
+from comparison.counts.bins import cut, real
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.labels.types import LabelType
@@ -130,8 +130,7 @@ def _figures(
 
 
 def _cut(value: Any, unit: float) -> Any:
-    bound = real(BOUND * unit)
-    return within(value, -bound, bound)
+    return cut(value, BOUND * unit)
 
 
 def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:

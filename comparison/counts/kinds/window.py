@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import real, within
+from comparison.counts.bins import cut, real
 from comparison.counts.labelled import counting_label, known_label
 from comparison.counts.score_grid import rounded
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units import UnitVolume
-from comparison.engines.grouping import count_by, empty, fetched, stacked
+from comparison.engines.grouping import count_by, empty, fetched
 from comparison.engines.sources import PairSource
 from comparison.labels.types import LabelType
 from comparison.pairs.columns import SIDES
@@ -27,6 +27,7 @@ LEVELS: Final = 4_096
 DIGITS: Final = 5
 """Bits to which a larger value is rounded: 3 %."""
 
+_CODE: Final = {"code": "int64"}
 LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64"}
 
 
@@ -104,20 +105,19 @@ class KindWindow:
             ways.pop("unit")  # each unit has one block
         tables = []
         for counted, table in ways.items():
-            # Computed once: what follows are small questions.
-            leveled = self.source.kept(
-                table.select(**{name: level(table[name], bound) for name, bound in figures.items()})
-            )
-            for figure in figures:
-                counts = count_by(leveled.filter(_[figure].notnull()), level=_[figure])
-                found = _rounded(fetched(counts, {"level": "int64"}))
-                tables.append(found.assign(figure=figure, counted=counted))
-        return _typed(tables)
-
-
-def _typed(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    dtypes = {**LEVEL_COLUMNS, "n": "int64"}
-    return stacked([each[list(dtypes)].astype(dtypes) for each in tables], LEVEL_COLUMNS)
+            # One statement, in which each value is computed once: a row becomes its levels, each
+            # told apart by the place of its figure.
+            codes = [
+                level(table[name], bound) * len(figures) + place
+                for place, (name, bound) in enumerate(figures.items())
+            ]
+            every = table.select(code=ibis.array(codes).unnest())
+            found = fetched(count_by(every.filter(_.code.notnull()), code=_.code), _CODE)
+            names = np.array(list(figures))[found["code"] % len(figures)]
+            parts = found["code"] // len(figures)
+            tables.append(found.assign(figure=names, level=parts, counted=counted))
+        found = pd.concat(tables, ignore_index=True)
+        return _rounded(found)
 
 
 def _means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
@@ -126,7 +126,7 @@ def _means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
 
 def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:
     """Return a value as a whole number of `LEVELS` parts of its bound."""
-    share = within(value / real(bound), real(-1.0), real(1.0))
+    share = cut(value / real(bound), 1.0)
     parts = (share * real(float(LEVELS)) + real(0.5)).floor()  # engines differ in halves
     return parts.cast("int64")
 
@@ -134,7 +134,8 @@ def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:
 def _rounded(counts: pd.DataFrame) -> pd.DataFrame:
     """Round levels to `DIGITS` bits: here, since it would make a statement longer than allowed."""
     levels = rounded(counts["level"].to_numpy(dtype=np.float64), DIGITS).astype(np.int64)
-    return pd.DataFrame(counts.assign(level=levels).groupby("level", as_index=False)["n"].sum())
+    summed = counts.assign(level=levels).groupby(list(LEVEL_COLUMNS), as_index=False)["n"].sum()
+    return pd.DataFrame(summed).astype({**LEVEL_COLUMNS, "n": "int64"})
 
 
 def count_kinds(window: KindWindow) -> tuple[AnswerCounts, ...]:

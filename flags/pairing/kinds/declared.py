@@ -1,14 +1,17 @@
 """The outputs that `migrate(score=...)` names, and the kind of those that are named plainly."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+from uuid import UUID
 
 from flags.errors import ReadingError
 from flags.pairing.extract import Extract
+from flags.pairing.kinds.category import Category
 from flags.pairing.kinds.kind import Kind
 from flags.pairing.kinds.number import Number
+from flags.pairing.kinds.ranking import Ranking
 from flags.pairing.kinds.score import Score
 
 Declared = Extract | Score | Number | Kind
@@ -46,20 +49,27 @@ def _name_of(extract: Extract) -> str:
     return "score" if name == "<lambda>" else str(name)
 
 
-def holds_classes(answers: type[Any], extract: Callable[[Any], Any], path: str | None) -> bool:
-    """Say whether what is read has words as its type: str, bool, an Enum or literals.
+def kind_of_type(answers: type[Any], extract: Callable[[Any], Any]) -> Kind | None:
+    """Return the kind that the type of a value has; None for a number.
 
-    That is the type of the field of the model class `answers` at `path`, or the callable itself.
+    Words (str, bool, an Enum, literals) are a class, a list of ids (str, int, UUID) is a ranking.
+    The type is that of the field of the model class `answers` at the path, or the callable itself.
     """
-    if path is None:
-        return extract in (str, bool)
-    found: Any = answers
+    path = getattr(extract, "path", None)
+    annotation: Any = extract if path is None else _annotation(answers, path)
+    if _are_words(annotation):
+        return Category(path or extract)
+    return Ranking(path or extract) if _are_ids(annotation, declared=path is None) else None
+
+
+def _annotation(answers: Any, path: str) -> Any:
+    found = answers
     for step in path.split("."):
         field = getattr(found, "model_fields", {}).get(step)
         if field is None:
-            return False
+            return None
         found = field.annotation
-    return _are_words(found)
+    return found
 
 
 def _are_words(annotation: Any) -> bool:
@@ -69,3 +79,20 @@ def _are_words(annotation: Any) -> bool:
     if origin in (Union, UnionType):
         return all(_are_words(each) for each in get_args(annotation) if each is not NoneType)
     return isinstance(annotation, type) and issubclass(annotation, str | bool | Enum)
+
+
+def _are_ids(annotation: Any, *, declared: bool) -> bool:
+    """Say whether a type is that of a list of ids; a plain `list` only where somebody names it."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        kinds = [each for each in inner if each is not NoneType]
+        return bool(kinds) and all(_are_ids(each, declared=declared) for each in kinds)
+    if not inner:
+        return declared and annotation in (list, tuple)
+    if origin is tuple and (len(inner) != 2 or inner[1] is not Ellipsis):
+        return False
+    if origin not in (list, tuple, Sequence):
+        return False
+    return isinstance(inner[0], type) and (
+        issubclass(inner[0], str | int | UUID) and not issubclass(inner[0], bool | Enum)
+    )

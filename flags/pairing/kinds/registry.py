@@ -6,7 +6,7 @@ from typing import Final
 
 from flags.pairing.kinds.kind import Column
 
-KINDS: Final = ("number", "category", "text")
+KINDS: Final = ("number", "category", "ranking", "text")
 """Besides `score`, a number with a threshold, by which all that is said of alarms is counted."""
 
 

@@ -15,6 +15,7 @@ import pytest
 from comparison.counts.aggregate import aggregate
 from comparison.counts.kinds.category import CategoryCounts
 from comparison.counts.kinds.number import NumberCounts
+from comparison.counts.kinds.ranking import RankingCounts
 from comparison.engines.tables import TablePairs
 from comparison.labels import Labels, load_labels
 from tests.support.answer_pairs import answer_pairs, label_file, table_of
@@ -39,10 +40,23 @@ def pairs() -> pd.DataFrame:
             "candidate_class.species": species[1],
             "primary_top.species": "|cat|dog|",
             "candidate_top.species": "|fox|",
+            "primary_ranking.items": lists_of(rng, 10),
+            "candidate_ranking.items": lists_of(rng, 9),
+            "primary_groups.items": "|shoes||hats||shoes|",
+            "candidate_groups.items": "|bags||hats||hats|",
         },
         rollout=10,
         unit=[f"{unit:016x}" for unit in rng.integers(0, 150, SIZE)],
     )
+
+
+def lists_of(rng: np.random.Generator, most: int) -> list[str | None]:
+    """Return lists of up to so many of twelve ids; one in twenty cannot be read."""
+    texts = []
+    for _ in range(SIZE):
+        ids = rng.permutation(12)[: rng.integers(0, most + 1)]
+        texts.append("|" + "".join(f"item-{each}|" for each in ids))
+    return [None if rng.random() < 0.05 else text for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +70,14 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     )
     frame = pd.read_csv(path, dtype=str)
     frame["label.species"] = np.array(["cat", "dog", "owl"])[rng.integers(0, 3, SIZE)]
+    relevant = rng.permuted(np.tile(np.arange(12), (SIZE, 1)), axis=1)[:, :3]
+    grades = rng.integers(0, 4, (SIZE, 3))
+    frame["label.items"] = [
+        "|".join(
+            f"item-{i}" + (f"={g}" if g > 1 else "") for i, g in zip(ids, row, strict=True) if g
+        )
+        for ids, row in zip(relevant, grades, strict=True)
+    ]
     frame.to_csv(path, index=False)
     return load_labels(path)
 
@@ -96,7 +118,7 @@ def test_engines_count_kinds_alike(
     labels: Labels,
 ) -> None:
     expected = counts_of(aggregate(table_of(pairs), labels=labels))
-    assert set(expected) == {"price", "species"}
+    assert set(expected) == {"price", "species", "items"}
     source, held = engine(pairs, labels)
     found = counts_of(aggregate(source, labels=held))
     assert found.keys() == expected.keys()
@@ -111,8 +133,9 @@ def test_engines_count_kinds_alike(
 def counts_of(aggregates: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for each in aggregates.answers:
-        assert isinstance(each, NumberCounts | CategoryCounts)
-        names = ("spread", "error", "sums", "levels", "coverage", "classes")
+        assert isinstance(each, NumberCounts | CategoryCounts | RankingCounts)
+        names = ("spread", "error", "sums", "levels", "coverage", "classes", "depth")
+        names += ("persistence", "items", "groups", "quality")
         found[each.name] = {name: getattr(each, name) for name in names if hasattr(each, name)}
     return found
 
@@ -124,3 +147,18 @@ def test_the_counts_of_two_halves_add_up(pairs: pd.DataFrame) -> None:
     keys = [name for name in whole.columns if name != "n"]
     summed = parts.groupby(keys, dropna=False)["n"].sum().reset_index()
     pd.testing.assert_frame_equal(summed[[*keys, "n"]], whole, check_dtype=False)
+
+
+def test_the_rankings_of_two_halves_add_up(pairs: pd.DataFrame, labels: Labels) -> None:
+    halves = [pairs.iloc[: SIZE // 2], pairs.iloc[SIZE // 2 :]]
+    whole, *parts = (
+        counts_of(aggregate(table_of(each), labels=labels))["items"] for each in (pairs, *halves)
+    )
+    for table, keys in (("items", "item"), ("groups", "item"), ("quality", "served")):
+        every = pd.concat([part[table] for part in parts])
+        summed = every.groupby(keys)[[name for name in every.columns if name != keys]].sum()
+        pd.testing.assert_frame_equal(
+            summed.reset_index()[whole[table].columns], whole[table], check_dtype=False
+        )
+    for name, value in whole["sums"].items():
+        assert sum(part["sums"][name] for part in parts) == pytest.approx(value)

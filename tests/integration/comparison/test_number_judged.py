@@ -77,6 +77,17 @@ def test_a_better_candidate_advances(tmp_path: Path) -> None:
     assert_as_scikit_learn(evidence.answers[0], price, primary, candidate)
 
 
+def test_pairs_without_a_label_count_for_no_error(tmp_path: Path) -> None:
+    price, primary, candidate = california_like()
+    known = np.arange(len(price)) % 2 == 0
+    labels = label_file(tmp_path / "labels.csv", np.where(known, price.astype(str), ""))
+    evidence, judgement = judged(pairs_of(primary, candidate), labels)
+    assert judgement.verdict.decision is Decision.ADVANCE, judgement.verdict.reasons
+    [found] = evidence.answers
+    assert isinstance(found, NumberEvidence)
+    assert sum(each.units for each in found.levels["error"]["request"]) == known.sum()
+
+
 def test_a_worse_candidate_rolls_back(tmp_path: Path) -> None:
     price, better, worse = california_like()
     labels = label_file(tmp_path / "labels.csv", price)

@@ -40,6 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
         content=Content(length=5, digest="00", items=2, first_item=0.001),
         values={
             "species": {"class": "cat", "top": "|cat|dog|"},
+            "items": {"ranking": "|17|4|", "groups": "|shoes||hats|"},
             "answer": TextRecorder("answer", Text("answer", record=True)).values("a text"),
         },
     )

@@ -2,8 +2,10 @@
 
 import enum
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from flags.errors import AnswerUnreadableError, NonFiniteScoreError, ReadingError
 from flags.pairing.kinds.category import Category
 from flags.pairing.kinds.number import Number
+from flags.pairing.kinds.ranking import Ranking
 from flags.pairing.kinds.score import Score
 from flags.pairing.reading import Reading
 from tests.support.fakes import Unprintable
@@ -244,6 +247,67 @@ def test_the_likeliest_classes_are_recorded_in_order() -> None:
 def test_what_is_no_name_of_a_class_cannot_be_read(said: Any) -> None:
     with pytest.raises(AnswerUnreadableError, match="species"):
         Reading.of(Category("species")).values({"species": said})
+
+
+class Shop(pydantic.BaseModel):
+    ids: list[int] = [17, 4, 17, 9]
+    keys: Sequence[str] | None = ("a|b", "c=d", "50%")
+    pair: tuple[int, str] = (1, "a")
+    weights: list[float] = [0.5]
+    items: list[dict[str, Any]] = [{"id": 3, "kind": "hat"}, {"id": "x", "kind": "a bag"}]
+
+
+@pytest.mark.parametrize(
+    ("field", "recorded"), [("ids", "|17|4|9|"), ("keys", "|a%7Cb|c%3Dd|50%25|")]
+)
+def test_a_list_of_ids_is_a_ranking(field: str, recorded: str) -> None:
+    """An id that is listed twice counts where it is first; bars between ids stay unique."""
+    reading = Reading.of(field).of_answers(Shop, "/ask")
+    assert reading.values(Shop()) == {field: {"ranking": recorded}}
+
+
+@pytest.mark.parametrize("field", ["pair", "weights", "items"])
+def test_a_list_of_anything_else_is_no_ranking_by_itself(field: str) -> None:
+    assert not Reading.of(field).of_answers(Shop, "/ask").kinds
+
+
+@pytest.mark.parametrize(
+    ("declared", "recorded"),
+    [
+        (Ranking("items", item="id", group="kind"), {"ranking": "|3|x|", "groups": "|hat||a bag|"}),
+        (Ranking("items", item="id", top=1), {"ranking": "|3|"}),
+        (Ranking(lambda shop: np.array(shop.ids), top=2), {"ranking": "|17|4|"}),
+        (Ranking(lambda _: [], group="kind"), {"ranking": "|", "groups": "|"}),
+        (Ranking(lambda _: (Animal().size, UUID(int=1))), {"ranking": f"|small|{UUID(int=1)}|"}),
+    ],
+)
+def test_a_declared_ranking_says_where_ids_and_groups_are(
+    declared: Ranking, recorded: dict[str, str]
+) -> None:
+    assert Reading.of({"shown": declared}).values(Shop()) == {"shown": recorded}
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ("abc", "no list in an order"),
+        ({1, 2}, "no list in an order"),
+        (7, "no list in an order"),
+        ([1.5], "which is no id"),
+        ([True], "which is no id"),
+        ([{"id": 1}], r"Ranking\(..., item=...\) says where it is"),
+        (["x" * 129], "129 characters"),
+    ],
+)
+def test_what_is_no_ranking_cannot_be_read(found: Any, problem: str) -> None:
+    with pytest.raises(AnswerUnreadableError, match=problem):
+        Reading.of(Ranking("items")).values({"items": found})
+
+
+@pytest.mark.parametrize("top", [0, 51, 2.5])
+def test_a_ranking_records_some_ids_and_not_too_many(top: Any) -> None:
+    with pytest.raises(ReadingError, match="whole number from 1 to 50"):
+        Ranking("items", top=top)
 
 
 def test_the_threshold_of_all_is_not_that_of_declared_numbers() -> None:

@@ -1,0 +1,234 @@
+"""Counts of rankings: what both sides have in common, what they show, and what labels say of it.
+
+All of a pair follows from its two lists, as arrays of ids: how many ids they share to each depth,
+and at which places the relevant ones are. No list is taken apart into rows, so a pair stays a row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.counts.bins import real
+from comparison.counts.kinds.relevance import Relevance, occurrences
+from comparison.counts.kinds.window import KindWindow, served_coverage
+from comparison.counts.outputs import both_ok, with_columns
+from comparison.engines.grouping import count_by, empty, fetched, framed
+from comparison.pairs.columns import SIDES
+from flags.pairing.kinds.ranking import GROUPS, RANKING
+
+SAMPLE: Final = 1_000
+"""Pairs, the first ones, whose longest list is the depth to which all are compared."""
+
+MOST_ITEMS: Final = 10_000
+"""Items that are counted by themselves, those shown most; the others are one row."""
+
+MOST_GROUPS: Final = 10
+"""Groups that are compared, those that the primary shows most."""
+
+GROUP: Final = "group_"
+"""What the figure of a group begins with."""
+
+ITEMS: Final = {"item": "string", "primary": "int64", "candidate": "int64"}
+QUALITY: Final = ("ndcg", "reciprocal", "found", "place")
+"""What is added up of the labelled pairs, by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankingCounts:
+    """Hold the counts of an output; those of equal `depth` and `persistence` add up.
+
+    `sums` are of all pairs. `items` and `groups` count by side how often each is shown (item NA:
+    all others). `quality` has, by `served`, sums of the labelled pairs. `levels` has the figures
+    `overlap` and `rbo`, `empty` and `group_<name>` (candidate less primary), and, candidate less
+    primary too, `ndcg_primary` and `ndcg_candidate`: of the pairs that each side answered.
+    """
+
+    name: str
+    depth: int
+    persistence: float
+    sums: Mapping[str, float]
+    items: pd.DataFrame
+    groups: pd.DataFrame
+    quality: pd.DataFrame
+    levels: pd.DataFrame
+    coverage: pd.DataFrame
+    kind: str = "ranking"
+
+
+def outputs(window: KindWindow) -> tuple[str, ...]:
+    """Return the outputs that are rankings."""
+    starts = tuple(f"{side}_{RANKING}." for side in SIDES)
+    found = (name.partition(".")[2] for name in window.step.columns if name.startswith(starts))
+    return tuple(dict.fromkeys(found))
+
+
+def count(window: KindWindow, output: str) -> RankingCounts:
+    """Count an output."""
+    columns = {f"{s}{end}": f"{s}_{w}.{output}" for s in SIDES for end, w in _COLUMNS.items()}
+    pairs = with_columns(both_ok(window.step), list(columns.values()), "string")
+    held = {name: pairs[column].cast("string") for name, column in columns.items()}
+    rows = window.prepared(pairs, output, **held)
+    rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
+    read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
+    read = read.mutate(**{f"{s}_ids": read[s].split("|") for s in SIDES})
+    read = window.source.kept(read.mutate(**{f"{s}_n": _length(read, s) for s in SIDES}))
+    depth = _depth(read)
+    persistence = window.setting(output, "persistence") or 1 - 1 / depth
+    groups = _shown(window, read, "_groups", MOST_ITEMS)
+    compared = _compared(window, read, depth, persistence, _most_shown(groups))
+    figures = {name: 1.0 for name in compared.columns if name in _PLAIN or name.startswith(GROUP)}
+    relevance = Relevance.of(rows, read, output, depth)
+    if relevance is not None:
+        compared = window.source.kept(relevance.added_to(compared))
+        figures |= dict.fromkeys(("ndcg_primary", "ndcg_candidate"), 1.0)
+    return RankingCounts(
+        name=output,
+        depth=depth,
+        persistence=float(persistence),
+        sums={**_sums(compared), "unread": float(_size(rows) - _size(read))},
+        items=_shown(window, read, "", MOST_ITEMS),
+        groups=groups,
+        quality=_quality(compared) if relevance is not None else empty(_QUALITY),
+        levels=window.levels(compared, figures),
+        coverage=served_coverage(rows),
+    )
+
+
+_COLUMNS: Final = {"": RANKING, "_groups": GROUPS}
+_PLAIN: Final = ("overlap", "rbo", "empty")
+_QUALITY: Final = {
+    "served": "string",
+    **{f"{what}_{side}": "float64" for what in QUALITY for side in SIDES},
+}
+
+
+def _length(rows: ir.Table, side: str) -> Any:
+    return rows[side].split("|").length().cast("int64") - 2  # a bar at either end
+
+
+def _depth(read: ir.Table) -> int:
+    first = read.order_by("at", "who").limit(SAMPLE)
+    [row] = first.agg(n=ibis.greatest(_.primary_n, _.candidate_n).max()).to_pyarrow().to_pylist()
+    return max(1, int(row["n"] or 1))
+
+
+def _compared(
+    window: KindWindow, read: ir.Table, depth: int, persistence: float, groups: list[str]
+) -> ir.Table:
+    """Return what the lists of each pair have in common, cut at the depth.
+
+    Rank-biased overlap is extrapolated as in equation 30 of Webber, Moffat & Zobel, "A similarity
+    measure for indefinite rankings", ACM TOIS 28 (2010); what a shorter list lacks is in no list.
+    """
+    primary, candidate = (ibis.least(read[f"{side}_n"], depth) for side in SIDES)
+    longer = ibis.greatest(primary, candidate)
+    common = {f"common{d}": _common(read, d) for d in range(1, depth + 1)}
+    table = window.source.kept(read.mutate(**common, longer=longer, both=primary + candidate))
+    # What a depth adds where both lists go so far; beyond, and in both lists, are empty words.
+    parts = [(1 - persistence) * persistence ** (d - 1) / d for d in range(1, depth + 1)]
+    beyond = [sum(parts[d:]) for d in range(depth + 1)]
+    ends = [persistence**d / d - beyond[d] for d in range(1, depth + 1)]
+    shared = (table[f"common{depth}"] - (table.longer < depth).cast("int64")).cast("float64")
+    terms = [table[f"common{d}"].cast("float64") * real(p) for d, p in enumerate(parts, 1)]
+    order = sum(terms[1:], terms[0]) - _looked_up(table.longer, beyond[1:])
+    order += shared * _looked_up(table.longer, ends)
+    nothing = table.both == 0
+    figures = {
+        "overlap": ibis.ifelse(
+            nothing, real(1.0), shared / ibis.greatest(table.longer, 1).cast("float64")
+        ),
+        "rbo": ibis.ifelse(nothing, real(1.0), order),
+        "empty": _is_empty(table, "candidate") - _is_empty(table, "primary"),
+        "same": (table.primary == table.candidate).cast("int64"),
+        "first": (_at(table, "primary", 1) == _at(table, "candidate", 1)).cast("int64"),
+    }
+    shares = {
+        f"{GROUP}{name}": _share(table, "candidate", name) - _share(table, "primary", name)
+        for name in groups
+    }
+    kept = [name for name in table.columns if not name.startswith("common")]
+    return window.source.kept(table.select(*kept, **figures, **shares))
+
+
+def _looked_up(longer: Any, values: list[float]) -> Any:
+    """Return the value of a list's length, from 1 on."""
+    cases = [(longer == n, real(value)) for n, value in enumerate(values[:-1], 1)]
+    return ibis.cases(*cases, else_=real(values[-1])) if cases else real(values[-1])
+
+
+def _common(read: ir.Table, depth: int) -> Any:
+    """Count the ids in common among the first `depth`, and the empty word at the end of both."""
+    own, other = (read[f"{side}_ids"][1 : depth + 1] for side in SIDES)
+    return own.intersect(other).length().cast("int64")
+
+
+def _at(table: ir.Table, side: str, place: int) -> Any:
+    """Return the id at a place from 1 on; an empty word beyond the end."""
+    return table[f"{side}_ids"][place : place + 1].join("")
+
+
+def _is_empty(table: ir.Table, side: str) -> Any:
+    return (table[f"{side}_n"] == 0).cast("float64")
+
+
+def _share(table: ir.Table, side: str, group: str) -> Any:
+    """Return the share of a list that are items of a group."""
+    found = occurrences(table[f"{side}_groups"], f"|{group}|").cast("float64")
+    return found / ibis.greatest(table[f"{side}_n"], 1).cast("float64")
+
+
+def _shown(window: KindWindow, read: ir.Table, end: str, most: int) -> pd.DataFrame:
+    """Count how often each item, or each group, is shown by each side."""
+    sides = []
+    for side in SIDES:
+        words = read.select(item=read[f"{side}{end}"].split("|").unnest())
+        counted = count_by(words.filter(_.item.notnull(), _.item != ""), item=_.item)
+        shown = {each: _.n if each == side else ibis.literal(0, "int64") for each in SIDES}
+        sides.append(counted.select("item", **shown))
+    both = ibis.union(*sides).group_by("item")
+    every = window.source.kept(both.agg(primary=_.primary.sum(), candidate=_.candidate.sum()))
+    every = every.mutate(n=(_.primary + _.candidate).cast("int64"))
+    largest = framed(every.order_by(ibis.desc("n"), "item").limit(most), {**ITEMS, "n": "int64"})
+    if len(largest) == most:
+        [row] = every.agg(**{s: _[s].sum() for s in SIDES}, n=_.n.sum()).to_pyarrow().to_pylist()
+        rest = {name: int(row[name]) - int(largest[name].sum()) for name in (*SIDES, "n")}
+        others = pd.DataFrame({"item": [None], **rest}).astype({**ITEMS, "n": "int64"})
+        largest = pd.concat([largest, others], ignore_index=True)
+    return largest.sort_values("item", ignore_index=True)
+
+
+def _most_shown(groups: pd.DataFrame) -> list[str]:
+    named = groups.loc[groups["item"].notna()].sort_values("item")
+    most = named.sort_values("primary", ascending=False, kind="stable")
+    return [str(name) for name in most["item"].head(MOST_GROUPS)]
+
+
+def _sums(compared: ir.Table) -> dict[str, float]:
+    parts: dict[str, Any] = {"n": _.count()}
+    parts |= {name: _[name].sum() for name in ("overlap", "rbo", "same", "first")}
+    for side in SIDES:
+        parts[f"length_{side}"] = _[f"{side}_n"].sum()
+        parts[f"empty_{side}"] = (_[f"{side}_n"] == 0).sum()
+    [row] = compared.agg(**parts).to_pyarrow().to_pylist()
+    return {name: float(value or 0) for name, value in row.items()}
+
+
+def _quality(compared: ir.Table) -> pd.DataFrame:
+    known = compared.filter(_.ndcg_of_primary.notnull())
+    sums: dict[str, Any] = {}
+    for side in SIDES:
+        first = known[f"reciprocal_of_{side}"]
+        sums[f"ndcg_{side}"] = _[f"ndcg_of_{side}"].sum()
+        sums[f"reciprocal_{side}"] = first.sum()
+        sums[f"found_{side}"] = (first > 0).cast("float64").sum()
+        sums[f"place_{side}"] = ibis.ifelse(first > 0, real(1.0) / first, real(0.0)).sum()
+    return fetched(known.group_by("served").agg(n=_.count(), **sums), _QUALITY)
+
+
+def _size(table: ir.Table) -> int:
+    return int(table.count().to_pyarrow().as_py())

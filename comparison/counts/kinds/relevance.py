@@ -1,0 +1,131 @@
+"""How far up in a ranking the relevant items are: normalised discounted cumulative gain (nDCG).
+
+A label lists the ids that are relevant to a request: `17`, or `17|4`, or with grades `17=3|4=1`; a
+grade of 1 needs not be said. The gain of an item is its grade, its discount 1 / log2(1 + place):
+Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20 (2002).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from comparison.counts.bins import real
+from comparison.errors import RelevanceUnfitError
+from comparison.pairs.columns import SIDES
+
+MOST_GRADES: Final = 10
+
+_GRADE: Final = r"=([^=|]*)$"
+_BARS: Final = r"^\|+|\|+$"
+"""At both ends, where recorded lists have some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """Hold the grades that occur, largest first, and the depth to which places count."""
+
+    grades: tuple[tuple[str, float], ...]
+    """As they are written, and their value."""
+    depth: int
+
+    @classmethod
+    def of(cls, rows: ir.Table, read: ir.Table, output: str, depth: int) -> "Relevance | None":
+        """Ask for the grades; None where there are no labels. Raises RelevanceUnfitError."""
+        if "label" not in rows.columns:
+            return None
+        parts = read.select(part=label_text(read).split("|").unnest())
+        written = parts.filter(_.part.contains("=")).select(grade=_.part.re_extract(_GRADE, 1))
+        found = written.distinct().limit(MOST_GRADES + 1).to_pyarrow()["grade"].to_pylist()
+        grades = [(str(each), _value(output, str(each))) for each in found if each is not None]
+        if len(grades) > MOST_GRADES:
+            raise RelevanceUnfitError(output, f"more than {MOST_GRADES} different grades")
+        return cls(tuple(sorted(grades, key=lambda each: (-each[1], each[0]))), depth)
+
+    def added_to(self, compared: ir.Table) -> ir.Table:
+        """Add what the label says of both lists; all of it is missing where there is none."""
+        text = label_text(compared)
+        table = compared.mutate(label_text=text, label_ids=text.split("|"))
+        ideal = self._ideal(table)
+        known = table.label.notnull() & (ideal > 0)
+        found: dict[str, Any] = {}
+        for side in SIDES:
+            gains = [self._gain(table, side, place) for place in range(1, self.depth + 1)]
+            places = [ibis.ifelse(g > 0, real(1.0 / n), real(0.0)) for n, g in enumerate(gains, 1)]
+            discounted = [gain * real(_discount(n)) for n, gain in enumerate(gains, 1)]
+            total = sum(discounted[1:], discounted[0])
+            found[f"ndcg_of_{side}"] = ibis.ifelse(known, total / ideal, None)
+            found[f"reciprocal_of_{side}"] = ibis.ifelse(
+                known, ibis.greatest(*places, real(0.0)), None
+            )
+        both = table.mutate(**found).drop("label_text", "label_ids", "primary_ids", "candidate_ids")
+        difference = both.ndcg_of_candidate - both.ndcg_of_primary
+        return both.mutate(
+            **{f"ndcg_{s}": ibis.ifelse(both.served == s, difference, None) for s in SIDES}
+        )
+
+    def _gain(self, table: ir.Table, side: str, place: int) -> Any:
+        """Return the grade of the id at a place, 0 if it is not relevant or beyond the end."""
+        item = table[f"{side}_ids"][place : place + 1].join("")
+        gain: Any = table.label_ids.contains(item).cast("float64")
+        for written, value in self.grades:
+            graded = table.label_ids.contains(item.concat(f"={written}"))
+            gain += graded.cast("float64") * real(value)
+        return gain
+
+    def _ideal(self, table: ir.Table) -> Any:
+        """Return the gain of the best order: of each grade, the places after all larger ones."""
+        ended = table.label_text.concat("|")
+        counts = {w: occurrences(ended, f"={w}|") for w, _value in self.grades}
+        ungraded = occurrences(ended, "|")
+        for each in counts.values():
+            ungraded = ungraded - each
+        parts = [*((value, counts[w]) for w, value in self.grades), (1.0, ungraded)]
+        total: Any = real(0.0)
+        before: Any = ibis.literal(0, "int64")
+        for value, n in sorted(parts, key=lambda each: -each[0]):
+            after = before + n
+            total += real(value) * (self._discounts(after) - self._discounts(before))
+            before = after
+        return total
+
+    def _discounts(self, places: Any) -> Any:
+        """Return the sum of the discounts of the first places, up to the depth."""
+        sums = [0.0]
+        for place in range(1, self.depth + 1):
+            sums.append(sums[-1] + _discount(place))
+        cases = [(places == n, real(total)) for n, total in enumerate(sums[:-1])]
+        return ibis.cases(*cases, else_=real(sums[-1]))
+
+
+def label_text(rows: ir.Table) -> Any:
+    """Return the label as it was written, an empty word where there is none."""
+    kind = rows.label.type()
+    text: Any = rows.label
+    if kind.is_boolean():
+        text = ibis.ifelse(rows.label, "1", "0")
+    elif kind.is_floating():
+        text = rows.label.cast("int64").cast("string")
+    return text.fill_null("").re_replace(_BARS, "")
+
+
+def _discount(place: int) -> float:
+    return 1 / math.log2(1 + place)
+
+
+def occurrences(text: Any, word: str) -> Any:
+    """Count how often a text has a word; by splitting, since engines replace one or all of them."""
+    return text.split(word).length().cast("int64") - 1
+
+
+def _value(output: str, written: str) -> float:
+    try:
+        value = float(written)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise RelevanceUnfitError(output, f"the grade {written!r}, which is no number from 0 on")
+    return value

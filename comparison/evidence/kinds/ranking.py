@@ -1,0 +1,104 @@
+"""The evidence on a ranking, from its counts."""
+
+import pandas as pd
+
+from comparison.counts.kinds.ranking import RankingCounts
+from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure
+from comparison.evidence.labelling import coverage_p
+from comparison.pairs.columns import SIDES
+from flags.gate.checks.ranking import Exposure, RankingEvidence, RankingQuality, ServedQuality
+from flags.gate.evidence import Count
+
+MOST_ITEMS = 100
+"""Items that are held, those with the largest difference."""
+
+
+def evidence(counts: RankingCounts, units: int) -> RankingEvidence:
+    """Return the evidence; `units` is how many units the pairs of the window name."""
+    sums, quality = counts.sums, counts.quality
+    n, labelled = int(sums["n"]), int(quality["n"].sum())
+    covered = labelled_by_side(counts.coverage)
+    items = counts.items.loc[counts.items["item"].notna()]
+    own = {side: int(counts.items[side].sum()) for side in SIDES}
+    return RankingEvidence(
+        kind=counts.kind,
+        name=counts.name,
+        paired=n,
+        labelled=labelled,
+        units=units,
+        unread=int(sums["unread"]),
+        depth=counts.depth,
+        persistence=counts.persistence,
+        overlap=sums["overlap"] / n if n else None,
+        rank_biased_overlap=sums["rbo"] / n if n else None,
+        same=Count(int(sums["same"]), n),
+        same_first=Count(int(sums["first"]), n),
+        lengths={side: sums[f"length_{side}"] / n if n else None for side in SIDES},
+        empty={side: Count(int(sums[f"empty_{side}"]), n) for side in SIDES},
+        items=_changed(items),
+        distinct={side: int((items[side] > 0).sum()) for side in SIDES},
+        never_shown=_places(items, "primary", "candidate", own),
+        only_shown=_places(items, "candidate", "primary", own),
+        half={side: _half(items[side], own[side]) for side in SIDES},
+        groups=_exposures(counts.groups.sort_values("primary", ascending=False, kind="stable")),
+        primary=_quality(quality, "primary"),
+        candidate=_quality(quality, "candidate"),
+        by_served=_by_served(quality),
+        levels=values_by_figure(counts.levels),
+        coverage=covered,
+        coverage_p=coverage_p(covered),
+    )
+
+
+def _by_served(quality: pd.DataFrame) -> tuple[ServedQuality, ...]:
+    rows = quality.to_dict("records")
+    return tuple(
+        ServedQuality(
+            str(row["served"]), row["n"], *(float(row[f"ndcg_{s}"]) / row["n"] for s in SIDES)
+        )
+        for row in rows
+    )
+
+
+def _changed(items: pd.DataFrame) -> tuple[Exposure, ...]:
+    change = (items["candidate"] - items["primary"]).abs()
+    order = change.sort_values(ascending=False, kind="stable").index
+    return _exposures(items.loc[order].head(MOST_ITEMS))
+
+
+def _exposures(rows: pd.DataFrame) -> tuple[Exposure, ...]:
+    named = rows.loc[rows["item"].notna()]
+    return tuple(
+        Exposure(str(name), int(primary), int(candidate))
+        for name, primary, candidate in zip(
+            named["item"].tolist(),
+            named["primary"].tolist(),
+            named["candidate"].tolist(),
+            strict=True,
+        )
+    )
+
+
+def _places(items: pd.DataFrame, side: str, other: str, own: dict[str, int]) -> Count:
+    """Count the places that one side gives to items that the other one never lists."""
+    return Count(int(items.loc[items[other] == 0, side].sum()), own[side])
+
+
+def _half(shown: "pd.Series[int]", total: int) -> int | None:
+    """Return how few items take half of all places; None where nothing is listed."""
+    sums = shown.sort_values(ascending=False).cumsum()
+    enough = (2 * sums >= total).to_numpy()
+    return int(enough.argmax()) + 1 if total and enough.any() else None
+
+
+def _quality(quality: pd.DataFrame, side: str) -> RankingQuality | None:
+    n = int(quality["n"].sum())
+    if not n:
+        return None
+    found = int(quality[f"found_{side}"].sum())
+    return RankingQuality(
+        ndcg=float(quality[f"ndcg_{side}"].sum() / n),
+        reciprocal_rank=float(quality[f"reciprocal_{side}"].sum() / n),
+        found=Count(found, n),
+        place=float(quality[f"place_{side}"].sum() / found) if found else None,
+    )

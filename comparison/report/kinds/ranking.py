@@ -1,0 +1,94 @@
+"""The section on a ranking."""
+
+from typing import Final
+
+from comparison.evidence.number_format import number, percent
+from comparison.report.kinds.section import Section, SectionTable, labelled_note
+from flags.gate.checks.ranking import Exposure, RankingEvidence, RankingQuality
+
+ROWS: Final = 5
+"""Items that are shown, those whose exposure changed most; the JSON has more of them."""
+
+
+def section(found: RankingEvidence) -> Section:
+    """Return what the lists have in common, how relevant they are, and what each side shows."""
+    tables = []
+    if found.primary is not None and found.candidate is not None:
+        tables.append(_quality(found.primary, found.candidate, found.depth))
+    tables += [_agreement(found), _exposure(found)]
+    return Section(f"Ranking: {found.name}", tuple(tables), tuple(_notes(found)))
+
+
+def _quality(primary: RankingQuality, candidate: RankingQuality, depth: int) -> SectionTable:
+    sides = (primary, candidate)
+    rows = (
+        (f"nDCG at {depth}", *(number(each.ndcg) for each in sides)),
+        ("mean reciprocal rank", *(number(each.reciprocal_rank) for each in sides)),
+        ("a relevant item is listed", *(percent(each.found.rate) for each in sides)),
+        ("its place, where it is", *(number(each.place) for each in sides)),
+    )
+    return SectionTable("Against the labels", ("", "primary", "candidate"), rows)
+
+
+def _agreement(found: RankingEvidence) -> SectionTable:
+    rows = (
+        ("items in common", percent(found.overlap)),
+        ("rank-biased overlap", number(found.rank_biased_overlap)),
+        ("the same item on top", percent(found.same_first.rate)),
+        ("the same ranking", percent(found.same.rate)),
+    )
+    return SectionTable(f"Lists of both sides, {found.depth} places", ("", "figure"), rows)
+
+
+def _exposure(found: RankingEvidence) -> SectionTable:
+    places = {
+        "primary": found.never_shown.total,
+        "candidate": found.only_shown.total,
+    }
+    sides = ("primary", "candidate")
+    rows = [
+        ("items per list", *(number(found.lengths[side]) for side in sides)),
+        ("lists without any item", *(percent(found.empty[side].rate) for side in sides)),
+        ("different items", *(f"{found.distinct[side]:,}" for side in sides)),
+        ("items that take half of the places", *(_count(found.half[side]) for side in sides)),
+        (
+            "places of items that the other never lists",
+            percent(found.never_shown.rate),
+            percent(found.only_shown.rate),
+        ),
+    ]
+    for each in found.groups[:ROWS]:
+        shares = (
+            each.primary / max(1, places["primary"]),
+            each.candidate / max(1, places["candidate"]),
+        )
+        rows.append((f"group {each.name}", *(percent(share) for share in shares)))
+    rows += [_item(each, found.paired) for each in found.items[:ROWS]]
+    caption = "What is shown, and the items that changed most (share of the lists)"
+    return SectionTable(caption, ("", *sides), tuple(rows))
+
+
+def _item(each: Exposure, paired: int) -> tuple[str, ...]:
+    shares = (each.primary / max(1, paired), each.candidate / max(1, paired))
+    return (f"item {each.name}", *(percent(share) for share in shares))
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _notes(found: RankingEvidence) -> list[str]:
+    notes = []
+    if found.unread:
+        notes.append(f"in {found.unread:,} pairs a ranking could not be read")
+    if found.labelled:
+        covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
+        notes.append(labelled_note(found, covered))
+        notes += [
+            f"nDCG on what the {each.served} answered ({each.labelled:,} labels): primary "
+            f"{number(each.primary)}, candidate {number(each.candidate)}"
+            for each in found.by_served
+        ]
+    else:
+        notes.append("no labels: what is relevant is not known, only how the lists differ")
+    return notes

@@ -1,0 +1,279 @@
+"""Checks of a ranking: what both sides list, in which order, and with labels how relevant it is.
+
+All are means of what lies within -1 to 1 of a pair, so sequences by betting hold at every look.
+Labels often come from what was shown: a caller cannot choose what only the other side lists. Such
+labels favour the side that answered, so what the *primary* answered must show that the candidate is
+no worse, and what the *candidate* answered that it is. Each is a random part of the requests.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from flags.gate.checks.age import young
+from flags.gate.checks.integrity import plain
+from flags.gate.checks.selected import labels_depend_on_side
+from flags.gate.error_rate import error_share
+from flags.gate.evidence import AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
+from flags.gate.sequences import MeanSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.stages import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class RankingQuality:
+    """Say how far up a side lists what is relevant, on the labelled pairs."""
+
+    ndcg: float
+    reciprocal_rank: float
+    """Mean of 1 / place of the first relevant item, 0 where none is listed."""
+    found: Count
+    """Pairs in which it lists a relevant item."""
+    place: float | None
+    """Mean place of the first one where it lists one, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedQuality:
+    """Hold the mean nDCG of both sides on the labelled pairs that one side answered."""
+
+    served: str
+    labelled: int
+    primary: float
+    candidate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Count the pairs in which each side lists an item, or the places of a group of items."""
+
+    name: str
+    primary: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankingEvidence(AnswerEvidence):
+    """Compare the rankings of both sides, and with labels how relevant they are.
+
+    `levels` hold what the checks count, by figure and way of counting (`request`, `block`, `unit`).
+    Of `overlap` and `rbo` values from 0 to 1; else the candidate's less the primary's: `empty`,
+    `group_<name>`, and nDCG on the pairs that a side answered, `ndcg_primary`, `ndcg_candidate`.
+    """
+
+    unread: int
+    """Pairs in which both answered and a ranking could not be read."""
+    depth: int
+    """Places that are compared: the longest list of the first pairs."""
+    persistence: float
+    overlap: float | None
+    """Mean share of the longer list that both sides list."""
+    rank_biased_overlap: float | None
+    same: Count
+    """Pairs with the same ranking."""
+    same_first: Count
+    """Pairs with the same item on top."""
+    lengths: Mapping[str, float | None]
+    """Mean by side."""
+    empty: Mapping[str, Count]
+    """By side, pairs without any item."""
+    items: tuple[Exposure, ...]
+    """At most 100, those with the largest difference first."""
+    distinct: Mapping[str, int]
+    """By side, how many items it ever lists, of the 10,000 that both list most."""
+    never_shown: Count
+    """Of the places of the primary, those of items that the candidate never lists."""
+    only_shown: Count
+    """Of the places of the candidate, those of items that the primary never lists."""
+    half: Mapping[str, int | None]
+    """By side, how few items take half of all places."""
+    groups: tuple[Exposure, ...]
+    primary: RankingQuality | None
+    candidate: RankingQuality | None
+    by_served: tuple[ServedQuality, ...]
+    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
+    coverage: Mapping[str, Count]
+    """By served side, labelled of all pairs old enough for a label."""
+    coverage_p: float | None
+
+
+EVIDENCE: Final = RankingEvidence
+"""What `flags.gate.checks.answers` hands to `checks`."""
+
+_GROUP: Final = "group_"
+_OVERLAP: Final = Wording("{figure} of the listed items are in common", percent, " %")
+_ORDER: Final = Wording("rank-biased overlap {figure}", lambda value: f"{value:.3f}")
+_EMPTY: Final = Wording("lists nothing {figure} more often than the primary", points, " points")
+_NDCG: Final = Wording(
+    "nDCG {figure} against the primary's",
+    lambda value: f"{value:+.3f}",
+    counted="labels",
+    wanted="labels",
+)
+
+
+def checks(
+    found: RankingEvidence, evidence: Evidence, playbook: Playbook, step: Step
+) -> Iterator[Check]:
+    """Yield the checks of an output."""
+    yield from _RankingChecks(found, evidence, playbook, step).checks()
+
+
+class _RankingChecks:
+    def __init__(
+        self, found: RankingEvidence, evidence: Evidence, playbook: Playbook, step: Step
+    ) -> None:
+        self._found, self._evidence, self._playbook = found, evidence, playbook
+        self._gate: Gate = playbook.gate_of(step, output=found.name)
+        self._wanted = playbook.labels_wanted(step) > 0
+        self._required = step.stage is not Stage.DEPRECATION
+        self._labelled = bool(found.labelled and playbook.expects_labels)
+
+    def checks(self) -> Iterator[Check]:
+        relevance = self._relevance() if self._labelled else None
+        shown = relevance is not None and relevance.outcome is Outcome.PASS
+        limits = self._gate.advance
+        if self._found.unread:
+            yield self._unread()
+        yield self._empty()
+        for check in (
+            self._in_common("ranking_overlap", "overlap", _OVERLAP, limits.ranking_overlap),
+            self._in_common("rank_biased_overlap", "rbo", _ORDER, limits.rank_biased_overlap),
+        ):
+            yield _excused(check) if shown else check
+        yield from self._exposure()
+        if relevance is not None:
+            yield relevance
+
+    def _unread(self) -> Check:
+        """Hold where one side's ranking cannot be read too often."""
+        count = Count(self._found.unread, self._found.unread + self._found.paired)
+        limit, share = self._gate.advance.uncompared, count.rate or 0.0
+        reason = (
+            f"a ranking could not be read in {percent(share)} % of pairs, limit {percent(limit)} %"
+        )
+        return plain(
+            "uncompared",
+            Outcome.FAIL if share > limit else Outcome.PASS,
+            count.total,
+            reason,
+            figure=share,
+            limit=limit,
+            output=self._found.name,
+        )
+
+    def _empty(self) -> Check:
+        """Compare how often the sides list nothing: by day, and at once if by much.
+
+        Both are one wealth against two limits, so together they spend one share.
+        """
+        advance, rollback = self._gate.advance, self._gate.rollback
+        share = self._share("empty_rankings")
+        base = self._check("empty_rankings", "empty", -1.0, _EMPTY, rolls_back=True)
+        later, now = (
+            replace(base, high=Bounds(advance.empty_rankings, rollback.limit(limit))).answer(
+                self._playbook.error_rate, share
+            )
+            for limit in ("empty_rankings", "empty_rankings_now")
+        )
+        return now if now.outcome is Outcome.FAIL else young(self._evidence, later)
+
+    def _in_common(self, name: str, figure: str, wording: Wording, limit: float) -> Check:
+        base = self._check(name, figure, 0.0, wording)
+        if limit == 0:
+            reason = f"{name.replace('_', ' ')} is not asked for"
+            return plain(name, Outcome.PASS, base.n, reason, output=self._found.name)
+        return replace(base, low=Bounds(limit, limit)).answer(self._playbook.error_rate)
+
+    def _exposure(self) -> Iterator[Check]:
+        """Yield the group whose share of all places has changed most.
+
+        Labels excuse nothing here: they come from what is listed, and so follow the lists.
+        """
+        limit = self._gate.advance.exposure_shift
+        found = []
+        for figure in self._found.levels:
+            if not figure.startswith(_GROUP):
+                continue
+            words = f"{{figure}} of the places to the group {figure.removeprefix(_GROUP)!r}"
+            base = self._check("exposure_shift", figure, -1.0, Wording(words, points, " points"))
+            bounds = {"high": Bounds(limit, limit), "low": Bounds(-limit, -limit)}
+            found.append(replace(base, **bounds).answer(self._playbook.error_rate))  # type: ignore[arg-type]
+        if found:
+            yield min(found, key=_gravity)
+
+    def _relevance(self) -> Check:
+        found, playbook = self._found, self._playbook
+        limits = self._gate.advance
+        if covered := labels_depend_on_side(found, limits.label_coverage_gap):
+            reason = f"labels depend on who answered ({covered}), so nDCG is not compared"
+            check = plain("ndcg_loss", Outcome.INCONCLUSIVE, found.labelled, reason)
+            return replace(check, output=found.name, required=self._wanted)
+        passing = self._check("ndcg_loss", "ndcg_primary", -1.0, _NDCG, rolls_back=True)
+        failing = self._check("ndcg_loss", "ndcg_candidate", -1.0, _NDCG)
+        check = replace(
+            passing,
+            low=Bounds(-limits.ndcg_loss, -self._gate.rollback.ndcg_loss),
+            fails_by=failing.fails_by,
+            required=self._wanted,
+        ).answer(playbook.error_rate, self._share("ndcg_loss"))
+        wanted = limits.min_positives
+        if passing.n < wanted and check.outcome is Outcome.PASS:
+            reason = (
+                f"{check.reason}: only {passing.n:,} labels of what the primary answered, "
+                f"{wanted:,} wanted"
+            )
+            check = replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        if check.figure is None:
+            reason = "no label of what the primary answered lists a relevant item"
+            return replace(check, reason=reason)
+        surely = check.high is not None and check.high < -limits.ndcg_loss
+        return replace(check, required=check.required or surely)
+
+    def _share(self, name: str) -> float:
+        return error_share(self._playbook.error_rate, name, self._evidence.compared)
+
+    def _check(
+        self,
+        name: str,
+        figure: str,
+        lowest: float,
+        wording: Wording,
+        *,
+        rolls_back: bool = False,
+    ) -> LimitCheck:
+        ways = self._found.levels.get(figure, {})
+        by = {w: MeanSequence(ways.get(w, ()), lowest) for w in ("request", "block", "unit")}
+        n = by["request"].units
+        return LimitCheck(
+            name,
+            by["request"],
+            wording,
+            n,
+            n,
+            output=self._found.name,
+            rolls_back=rolls_back,
+            required=self._required,
+            by_unit=by["block"],
+            units=by["block"].units if self._found.units else 0,
+            fails_by=by["unit"] if "unit" in ways else by["block"],
+        )
+
+
+def _excused(check: Check) -> Check:
+    """Let a difference between the sides be no objection where labels show the relevance."""
+    check = replace(check, required=False, needed=None)
+    if check.outcome is not Outcome.FAIL:
+        return check
+    reason = f"{check.reason}: labels show the relevance"
+    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+_GRAVITY: Final = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+
+
+def _gravity(check: Check) -> tuple[int, float]:
+    """Order checks of one name: what failed first, then what has changed most."""
+    return _GRAVITY[check.outcome], -abs(check.figure or 0.0)

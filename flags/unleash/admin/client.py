@@ -247,6 +247,12 @@ class UnleashAdmin:
                 self._api.call("POST", "context", body=body)
             except NameTakenError:  # made by somebody else since we looked
                 return "present"
+            except UnleashFailedError as failure:  # made at the same moment: its database fails
+                try:
+                    self._api.call("GET", "context", name)
+                except ItemMissingError:
+                    raise failure from None
+                return "present"
             return "created"
         if self._read(lambda: bool(field["stickiness"])) == stickiness:
             return "present"

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -296,6 +297,20 @@ def test_a_context_field_that_lost_its_stickiness_gets_it_back(
     field = requests.get(f"{unleash.url}/api/admin/context/tenant", headers=headers, timeout=5)
     assert field.json()["description"] == "the tenant"
     assert [legal["value"] for legal in field.json()["legalValues"]] == ["a"]
+
+
+def test_several_may_make_a_context_field_at_the_same_moment(admin: UnleashAdmin) -> None:
+    """Unleash answers 409 or, where both have found it absent, 500."""
+    together = threading.Barrier(6)
+
+    def make(name: str) -> str:
+        together.wait(10)
+        return admin.ensure_context_field(name, stickiness=True)
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(8):
+            made = list(pool.map(make, [f"region{number}"] * 6))
+            assert sorted(made) == ["created", *["present"] * 5]
 
 
 def test_the_client_token_is_made_once(admin: UnleashAdmin, unleash: LocalUnleash) -> None:

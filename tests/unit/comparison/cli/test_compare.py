@@ -182,7 +182,7 @@ class TestJson:
             "left_out",
             "outputs",
             "agreement",
-            "classes",
+            "alike",
             "conclusion",
         ]
         [output] = figures["outputs"]

@@ -65,6 +65,7 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
         "reasons",
         "checks",
         "next",
+        "steps",
         "evidence",
     ]
     assert (document["step"], document["rollout"]) == ("canary, 10 %", 10)

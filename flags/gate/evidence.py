@@ -718,3 +718,10 @@ class Evidence:
         """Count the outputs that are compared, of every kind: they share error rates."""
         outputs = {each.name for each in self.outputs} | {each.name for each in self.answers}
         return len(outputs | {each.output for each in self.preferences if each.output})
+
+    @property
+    def sharing(self) -> int:
+        """Count what shares an error rate: the outputs, and judged texts that name none."""
+        texts = any(each.kind == "text" for each in self.answers)
+        unnamed = any(each.output is None for each in self.preferences)
+        return self.compared + (unnamed and not texts)

@@ -64,7 +64,7 @@ def _over_time(
         until=evidence.window.until,
         gate=gate,
         playbook=playbook,
-        outputs=evidence.compared,
+        outputs=evidence.sharing,
         required=step.stage is not Stage.DEPRECATION,
     )
     fired = alarms.primary.count + alarms.candidate.count
@@ -94,7 +94,7 @@ def _no_alarm_ratio(
     if units is not None and fails_by is not None:
         _, by_week = Blocks.of(units.periods, until, hours.begun).whole(WEEK)
         sure = [RatioSequence(by_week), fails_by]
-    share = error_share(playbook.error_rate, "no_alarm_ratio", evidence.compared)
+    share = error_share(playbook.error_rate, "no_alarm_ratio", evidence.sharing)
     check = LimitCheck(
         "no_alarm_ratio",
         _quiet_sequence(output, rare),

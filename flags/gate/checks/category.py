@@ -208,7 +208,7 @@ class _CategoryChecks:
             fails_by=by.get("unit", by["block"]),
         ).answer(
             playbook.error_rate,
-            error_share(playbook.error_rate, "accuracy_loss", self._evidence.compared),
+            error_share(playbook.error_rate, "accuracy_loss", self._evidence.sharing),
         )
         wanted = limits.min_positives
         if found.labelled < wanted and check.outcome is Outcome.PASS:

@@ -116,7 +116,7 @@ class _NumberChecks:
             yield replace(check, output=found.name, required=self._required and not shown)
             return
         limits = [self._at_least(each.number_bias) for each in (gate.advance, gate.rollback)]
-        share = error_share(self._playbook.error_rate, "number_bias", self._evidence.compared)
+        share = error_share(self._playbook.error_rate, "number_bias", self._evidence.sharing)
         words = "numbers {figure} spreads from the primary's on average"
         check = self._check(
             "number_bias", "bias", -1.0, words, Bounds(*limits), both_sides=True, shown=shown
@@ -155,7 +155,7 @@ class _NumberChecks:
             max(each, self._tolerance / unit)
             for each in (gate.advance.error_loss, gate.rollback.error_loss)
         ]
-        share = error_share(playbook.error_rate, "error_loss", self._evidence.compared)
+        share = error_share(playbook.error_rate, "error_loss", self._evidence.sharing)
         words = f"{name} {{figure}} against the primary's"
         check = self._check(
             "error_loss", "error", -1.0, words, Bounds(*limits), shown=not self._wanted

@@ -32,7 +32,7 @@ def preference_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Ite
     if not playbook.expects_labels:
         return
     for each in evidence.preferences:
-        yield _win_rate(each, playbook, step, evidence.compared)
+        yield _win_rate(each, playbook, step, evidence.sharing)
         if each.same_model:
             yield _noise(each)
 
@@ -44,7 +44,7 @@ def is_as_good(evidence: Evidence, playbook: Playbook, step: Step, output: str) 
     found = [each for each in evidence.preferences if each.output in (output, None)]
     if not found:
         return None
-    check = _win_rate(found[0], playbook, step, evidence.compared)
+    check = _win_rate(found[0], playbook, step, evidence.sharing)
     return check.outcome is Outcome.PASS
 
 

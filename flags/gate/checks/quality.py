@@ -85,7 +85,7 @@ class _Quality:
             check = self._limited("recall_loss", weighted, _WEIGHTED, bounds)
             where = f" ({said(cells_of(strata))})"
             return replace(check, reason=check.reason + where)
-        among = self._evidence.compared
+        among = self._evidence.sharing
         share = error_share(self._playbook.error_rate, "recall_loss", among)
         check = self._limited("recall_loss", DifferenceSequence(caught), RECALL, bounds, share)
         open_ = doubt(self._labelling, self._gate, self._playbook.error_rate)

@@ -233,7 +233,7 @@ class _RankingChecks:
         return replace(check, required=check.required or surely)
 
     def _share(self, name: str) -> float:
-        return error_share(self._playbook.error_rate, name, self._evidence.compared)
+        return error_share(self._playbook.error_rate, name, self._evidence.sharing)
 
     def _check(
         self,

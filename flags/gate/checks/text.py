@@ -55,7 +55,7 @@ def checks(
         return
     shown = is_as_good(evidence, playbook, step, found.name)
     yield _length(found, playbook, step, shown=shown is True)
-    share = error_share(playbook.error_rate, "text_rule", evidence.compared * len(found.rules))
+    share = error_share(playbook.error_rate, "text_rule", evidence.sharing * len(found.rules))
     for rule in found.rules:
         yield _rule(found, rule, evidence, playbook, step, share)
     if shown is None and (missing := _unjudged(found, playbook, step)) is not None:

@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from load_tests.gate_simulations import latency, rhythm, thresholds, unit_streams, units
+from load_tests.gate_simulations import kinds, latency, rhythm, thresholds, unit_streams, units
 from load_tests.gate_simulations.scenario import Kind, Scenario, clopper_pearson, simulated
 from load_tests.gate_simulations.table import last_line, table
 
@@ -60,7 +60,7 @@ def test_the_last_line_says_the_worst_of_each_kind(rows):
     "scenario",
     [
         each
-        for module in (units, unit_streams, thresholds)
+        for module in (units, unit_streams, thresholds, kinds)
         for each in module.SCENARIOS
         if each.kind is not Kind.PRICE
     ],

@@ -11,7 +11,7 @@ from flags.gate.evidence import Count, Evidence, PreferenceEvidence, UnitPrefere
 from flags.gate.sequences import WinRateSequence
 from flags.gate.verdict import Check, Decision, Outcome
 from flags.playbook.model import Playbook, Step
-from tests.support.evidence import FLAG, evidence
+from tests.support.evidence import FLAG, evidence, output
 
 PLAYBOOK = Playbook(flag=FLAG)
 
@@ -132,3 +132,13 @@ def test_the_win_rate_is_missed_no_more_often_than_allowed_over_all_looks() -> N
                 missed += 1
                 break
     assert missed <= 42  # 30 expected at most; 42 has p = 0.01 there
+
+
+def test_preferences_of_no_named_output_share_the_error_rate_with_the_outputs_there_are() -> None:
+    unnamed = replace(judged(100, 100), output=None)
+    scored = replace(evidence(output()), preferences=(unnamed,))
+    assert (scored.compared, scored.sharing) == (1, 2)
+    named = replace(scored, preferences=(replace(unnamed, output="answer"),))
+    assert (named.compared, named.sharing) == (2, 2)
+    assert replace(evidence(), outputs=(), preferences=(unnamed,)).sharing == 1
+    assert evidence(output()).sharing == 1

@@ -1,0 +1,238 @@
+"""Numbers, classes, rankings and preferences: bursts of alike requests, looked at every day."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from flags.gate.checks import category, number, ranking
+from flags.gate.checks.preferences import preference_checks
+from flags.gate.evidence import (
+    AnswerEvidence,
+    Count,
+    PreferenceEvidence,
+    UnitPreference,
+    UnitShare,
+)
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook
+from load_tests.gate_simulations.scenario import Array, Kind, Scenario, one_by_one
+from tests.support.evidence import FLAG, evidence
+
+_LOOKS: Final = 12
+_UNITS_A_LOOK: Final = 400
+_BURST: Final = 20
+"""Alike requests of a unit."""
+_LEVELS: Final = 64
+"""To which values within -1 to 1 are rounded, as the counts do."""
+
+_NAME: Final = "answer"
+_STEP: Final = 50
+
+Draw = Callable[[np.random.Generator, int], Array]
+"""Draws one value of each of some units, within -1 to 1: the candidate's less the primary's."""
+
+
+def _shares(values: Array, times: int = 1) -> tuple[UnitShare, ...]:
+    """Count units by value; each stands for `times` requests."""
+    rounded, counts = np.unique(np.rint(values * _LEVELS) / _LEVELS, return_counts=True)
+    found = zip(rounded.tolist(), counts.tolist(), strict=True)
+    return tuple(UnitShare(value, times * count) for value, count in found)
+
+
+def _ways(values: Array) -> dict[str, tuple[UnitShare, ...]]:
+    return {"request": _shares(values, _BURST), "block": _shares(values), "unit": _shares(values)}
+
+
+def _number(values: Array) -> AnswerEvidence:
+    """Return numbers whose differences, and errors, are `values` in parts of the bound."""
+    n = _BURST * len(values)
+    return number.NumberEvidence(
+        kind="number",
+        name=_NAME,
+        paired=n,
+        labelled=n,
+        units=len(values),
+        spread=1.0,
+        error_unit=1.0,
+        quantile=None,
+        bias=0.0,
+        mean_absolute_difference=None,
+        root_mean_squared_difference=None,
+        correlation=None,
+        primary=None,
+        candidate=None,
+        levels={"bias": _ways(values), "distance": _ways(abs(values)), "error": _ways(values)},
+        coverage={},
+        coverage_p=None,
+    )
+
+
+def _category(values: Array) -> AnswerEvidence:
+    """Return classes of which one side alone is right where a value is 1 or -1."""
+    n = _BURST * len(values)
+    return category.CategoryEvidence(
+        kind="category",
+        name=_NAME,
+        paired=n,
+        labelled=n,
+        units=len(values),
+        unread=0,
+        agreement=Count(int(_BURST * (values == 0).sum()), n),
+        classes=(),
+        changes=(),
+        primary=None,
+        candidate=None,
+        levels={"right": _ways(values)},
+        coverage={},
+        coverage_p=None,
+        unsaid=Count(0, n),
+        unsaid_names=(),
+    )
+
+
+def _ranking(values: Array) -> AnswerEvidence:
+    """Return rankings whose nDCG differs by `values`, by labels of what each side answered."""
+    n, half = _BURST * len(values), len(values) // 2
+    none = Count(0, n)
+    nobody: dict[str, Count] = {"primary": none, "candidate": none}
+    return ranking.RankingEvidence(
+        kind="ranking",
+        name=_NAME,
+        paired=n,
+        labelled=n,
+        units=len(values),
+        unread=0,
+        depth=10,
+        persistence=0.9,
+        overlap=None,
+        rank_biased_overlap=None,
+        same=none,
+        same_first=none,
+        lengths={"primary": None, "candidate": None},
+        empty=nobody,
+        items=(),
+        distinct={"primary": 0, "candidate": 0},
+        never_shown=none,
+        only_shown=none,
+        half={"primary": None, "candidate": None},
+        groups=(),
+        primary=None,
+        candidate=None,
+        by_served=(),
+        levels={
+            "overlap": _ways(1 - abs(values)),
+            "rbo": _ways(1 - abs(values)),
+            "empty": _ways(np.zeros(len(values))),
+            "ndcg_primary": _ways(values[:half]),
+            "ndcg_candidate": _ways(values[half:]),
+        },
+        coverage={},
+        coverage_p=None,
+    )
+
+
+_CHECKS: Final[dict[str, Callable[..., Any]]] = {
+    "number": number.checks,
+    "category": category.checks,
+    "ranking": ranking.checks,
+}
+_MAKE: Final[dict[str, Callable[[Array], AnswerEvidence]]] = {
+    "number": _number,
+    "category": _category,
+    "ranking": _ranking,
+}
+
+
+def _answers(random: np.random.Generator, *, kind: str, draw: Draw, wrong: Outcome) -> bool:
+    """Look daily at the values of ever more units, each with a burst of alike requests."""
+    playbook = Playbook(flag=FLAG)
+    step = playbook.steps_at(_STEP)[0]
+    values = np.zeros(0)
+    for day in range(1, _LOOKS + 1):
+        values = np.concatenate([values, draw(random, _UNITS_A_LOOK)])
+        found = replace(
+            evidence(rollout=_STEP, held=timedelta(days=day)), answers=(_MAKE[kind](values),)
+        )
+        if _errs(list(_CHECKS[kind](found.answers[0], found, playbook, step)), wrong):
+            return True
+    return False
+
+
+def _preferences(random: np.random.Generator, *, share: float, wrong: Outcome) -> bool:
+    """Look after every 40 judged units, of which the candidate wins a share; a fifth are ties."""
+    playbook = Playbook(flag=FLAG)
+    step = playbook.steps_at(_STEP)[0]
+    won = np.zeros(0)
+    for _ in range(_LOOKS):
+        drawn = random.choice([0.0, 0.5, 1.0], 40, p=[0.8 * (1 - share), 0.2, 0.8 * share])
+        won = np.concatenate([won, drawn])
+        values, counts = np.unique(won, return_counts=True)
+        units = tuple(
+            UnitPreference(value, value, int(count))
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+        )
+        judged = PreferenceEvidence(_NAME, units, len(won), 0, (), Count(0, 0), ())
+        found = replace(evidence(rollout=_STEP), preferences=(judged,))
+        if _errs(list(preference_checks(found, playbook, step)), wrong):
+            return True
+    return False
+
+
+def _errs(checks: list[Check], wrong: Outcome) -> bool:
+    """Say whether a check rolls back, or whether nothing that is required is in the way."""
+    if wrong is Outcome.FAIL:
+        return any(each.outcome is Outcome.FAIL and each.rolls_back for each in checks)
+    return all(each.outcome is Outcome.PASS for each in checks if each.required)
+
+
+def _normal(mean: float, random: np.random.Generator, n: int) -> Array:
+    """Draw differences with a spread of an eighth of the bound: half a unit."""
+    return np.clip(random.normal(mean, 0.125, n), -1, 1)
+
+
+def _either(first: float, second: float, random: np.random.Generator, n: int) -> Array:
+    """Draw -1 and 1 with two probabilities, else 0."""
+    return random.choice([-1.0, 0.0, 1.0], n, p=[first, 1 - first - second, second])
+
+
+def _scenario(name: str, one: Callable[..., bool], wrong: Outcome, **more: Any) -> Scenario:
+    is_rollback = wrong is Outcome.FAIL
+    return Scenario(
+        name,
+        "D8",
+        Kind.FALSE_ROLLBACK if is_rollback else Kind.FALSE_ADVANCE,
+        0.05 if is_rollback else 0.01,
+        partial(one_by_one, partial(one, wrong=wrong, **more)),
+        200 if is_rollback else 400,
+    )
+
+
+_KEPT: Final = {
+    "number": partial(_normal, 0.0),
+    "category": partial(_either, 0.1, 0.1),
+    "ranking": partial(_normal, 0.0),
+}
+_WORSE: Final = {
+    "number": partial(_normal, 0.08),
+    "category": partial(_either, 0.13, 0.07),
+    "ranking": partial(_normal, -0.06),
+}
+
+SCENARIOS: Final = (
+    *(
+        _scenario(
+            f"{kind}: bursts of 20, no difference", _answers, Outcome.FAIL, kind=kind, draw=draw
+        )
+        for kind, draw in _KEPT.items()
+    ),
+    *(
+        _scenario(f"{kind}: bursts of 20, worse", _answers, Outcome.PASS, kind=kind, draw=draw)
+        for kind, draw in _WORSE.items()
+    ),
+    _scenario("preferences: equal", _preferences, Outcome.FAIL, share=0.5),
+    _scenario("preferences: wins 35 %", _preferences, Outcome.PASS, share=0.35),
+)

@@ -15,7 +15,7 @@ def section(found: RankingEvidence) -> Section:
     tables = []
     if found.primary is not None and found.candidate is not None:
         tables.append(_quality(found.primary, found.candidate, found.depth))
-    tables += [_agreement(found), _exposure(found)]
+    tables += [_agreement(found), _exposure(found), _items(found)]
     return Section(f"Ranking: {found.name}", tuple(tables), tuple(_notes(found)))
 
 
@@ -52,7 +52,7 @@ def _exposure(found: RankingEvidence) -> SectionTable:
         ("different items", *(f"{found.distinct[side]:,}" for side in sides)),
         ("items that take half of the places", *(_count(found.half[side]) for side in sides)),
         (
-            "places of items that the other never lists",
+            "places of items that it alone lists",
             percent(found.never_shown.rate),
             percent(found.only_shown.rate),
         ),
@@ -63,14 +63,18 @@ def _exposure(found: RankingEvidence) -> SectionTable:
             each.candidate / max(1, places["candidate"]),
         )
         rows.append((f"group {each.name}", *(percent(share) for share in shares)))
-    rows += [_item(each, found.paired) for each in found.items[:ROWS]]
-    caption = "What is shown, and the items that changed most (share of the lists)"
-    return SectionTable(caption, ("", *sides), tuple(rows))
+    return SectionTable("What is shown", ("", *sides), tuple(rows))
+
+
+def _items(found: RankingEvidence) -> SectionTable:
+    rows = tuple(_item(each, found.paired) for each in found.items[:ROWS])
+    caption = "Items that changed most, share of the lists"
+    return SectionTable(caption, ("", "primary", "candidate"), rows)
 
 
 def _item(each: Exposure, paired: int) -> tuple[str, ...]:
     shares = (each.primary / max(1, paired), each.candidate / max(1, paired))
-    return (f"item {each.name}", *(percent(share) for share in shares))
+    return (each.name, *(percent(share) for share in shares))
 
 
 def _count(value: int | None) -> str:

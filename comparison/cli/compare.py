@@ -15,6 +15,7 @@ from comparison.cli.options import (
     labels_option,
     outcomes_option,
     pairs_argument,
+    preferences_option,
     refusals,
     since_option,
     until_option,
@@ -26,8 +27,8 @@ from comparison.summary.conclusion import conclude
 from comparison.summary.figures import as_plain, summarise
 
 if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.compare import Comparison
     from comparison.labels import LabelFiles
-    from flags.gate.evidence import Evidence
 
 __all__ = ["Refusal", "compare"]
 
@@ -41,6 +42,7 @@ __all__ = ["Refusal", "compare"]
 @until_option
 @labels_option
 @outcomes_option
+@preferences_option
 @json_option
 @html_option
 def compare(
@@ -50,6 +52,7 @@ def compare(
     until: datetime | None,
     labels: "LabelFiles | None",
     outcomes: str | None,
+    preferences: Path | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
@@ -65,16 +68,17 @@ def compare(
         read = _read(pairs, flag)
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
-        wanted = labels or outcomes or html_file
+        wanted = labels or outcomes or preferences or html_file
         # Kinds are counted as the gate does, for which pairs must say at which rollout they are.
         counted = summary.alike and any(
             each.rollout is not None for each in summary.traffic.by_rollout
         )
-        evidence = _evidence(read, since, until, labels, outcomes) if wanted or counted else None
-        if evidence and html_file:
-            from comparison.report.html.page import render
-
-            write(html_file, render(evidence).encode())
+        found = None
+        if wanted or counted:
+            found = _compared(read, since, until, labels, outcomes, preferences)
+        if found and html_file:
+            write(html_file, found.to_html().encode())
+    evidence = found.evidence if found else None
     figures: dict[str, Any] = as_plain(summary)
     figures["conclusion"] = {"hold": conclusion.hold, **as_plain(conclusion)}
     if evidence:
@@ -98,20 +102,29 @@ def _read(place: str | Path, flag: str | None) -> Pairs:
     return load_place(place, flag)
 
 
-def _evidence(
+def _compared(
     pairs: Pairs,
     since: datetime | None,
     until: datetime | None,
     labels: "LabelFiles | None",
     outcomes: str | None,
-) -> "Evidence":
+    preferences: Path | None,
+) -> "Comparison":
+    """Take the evidence on pairs that have been read, with judged texts to show."""
+    from comparison.compare import Comparison
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
+    from comparison.judges.examples import read_examples
 
     found = FlagPairs.of(pairs)
-    return take_evidence(
+    additions = LabelsAndReferences.read(labels, None, outcomes, preferences)
+    evidence = take_evidence(
         found,
         now=datetime.now(UTC),
         window=TimeWindow(since, until or found.run().until, drawn_since=since),
-        additions=LabelsAndReferences.read(labels, None, outcomes),
+        additions=additions,
     )
+    judged, place = additions.preferences, pairs.source
+    if judged is None or not isinstance(place, Path):
+        return Comparison(evidence)
+    return Comparison(evidence, examples=read_examples(place, found.flag, judged))

@@ -95,6 +95,16 @@ def test_the_gate_takes_the_table(folder: Path) -> None:
     assert "no labels were given" in " ".join(without.output.split())
 
 
+def test_compare_shows_what_judges_prefer_and_some_of_the_texts(folder: Path) -> None:
+    assert run("--judge", "judge_of_this_test:longer", "--parallel", "16").exit_code == 0
+    given = ["compare", "pairs", "--preferences", "preferences.csv", "--html", "page.html"]
+    compared = CliRunner().invoke(migration, given)
+
+    assert compared.exit_code == 0, compared.output
+    assert "the candidate's text preferred" in compared.output
+    assert "Texts that were judged" in Path("page.html").read_text("utf-8")
+
+
 def test_a_judge_that_fails_is_said_and_its_questions_are_asked_again(folder: Path) -> None:
     failed = run("--judge", "judge_of_this_test:failing", "--retries", "0", "--budget", "4")
 

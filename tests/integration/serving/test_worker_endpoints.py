@@ -274,13 +274,15 @@ def test_a_service_that_has_ended_leaves_nobody_on_its_list(tmp_path: Path) -> N
     with serving:
         (worker,) = Running(serving, tmp_path).workers()
         assert worker.flag.rollout == 0.0
-        assert {path.stem for path in (tmp_path / "pairs" / FOLDER).iterdir()} == {worker.worker}
+        kept = {path.name for path in (tmp_path / "pairs" / FOLDER).iterdir()}
+        assert {Path(each).stem for each in kept - {f"{FLAG}.rollouts"}} == {worker.worker}
         assert "<title>Migration</title>" in httpx.get(serving.url + PAGE_PATH).text
         assert httpx.get(serving.url + LIVE_PATH).json()["rollout"] == 0
         assert httpx.get(serving.url.removesuffix("/claims") + WORKERS_PATH).status_code == 404
     [count] = read_counts(tmp_path / "pairs")  # what it had made is known for good
     assert (count.worker, count.closed) == (worker.worker, True)
-    assert [path.suffix for path in (tmp_path / "pairs" / FOLDER).iterdir()] == [".count"]
+    left = {path.suffix for path in (tmp_path / "pairs" / FOLDER).iterdir()}
+    assert left == {".count", ".rollouts"}
 
 
 def test_flags_that_are_required_are_waited_for_and_endpoints_can_be_off(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ faults: $(STAMP) ## Inject some fifty faults into the service under load (25 min
 soak: $(STAMP) ## Load the service for half an hour and watch its memory, handles and threads.
 	$(BIN)/python load_tests/soak.py
 
-gate-simulations: $(STAMP) ## Simulate how often the gate errs, how late it is, and the price in pairs (40 minutes).
+gate-simulations: $(STAMP) ## Simulate how often the gate errs, how late it is, and the price in pairs (half an hour).
 	$(BIN)/python -m load_tests.gate_simulations $(SIMULATIONS)
 
 outcome-simulations: $(STAMP) ## Simulate how often outcomes err, and how many requests they take beside other tests (two minutes).

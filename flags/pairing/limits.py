@@ -20,6 +20,9 @@ class Limits:
     """Shadows being scored at the same time; a further one is shed."""
     candidate_item_timeout: float | None = 30.0
     """Time between two items of an active candidate's stream; beyond it the stream ends."""
+    batched_concurrency: int = 256
+    """The same of shadows that one call of the candidate scores many of: to wait costs little, and
+    a batch waits for callers."""
 
     def of(self, side: Side, *, shadow: bool) -> float | None:
         """Return the time limit of `side` in seconds."""

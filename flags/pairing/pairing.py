@@ -205,7 +205,7 @@ class Pairing:
         """Score `side`; as an insurance the primary has its own limit, until it is `unneeded`."""
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
-        if self._shadows >= self._limits.shadow_concurrency:
+        if self._shadows >= self._most_shadows(side):
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
@@ -214,6 +214,11 @@ class Pairing:
             return await self._score(request, side, assignment, shadow=unneeded, position=position)
         finally:
             self._shadows -= 1
+
+    def _most_shadows(self, side: Side) -> int:
+        limits = self._limits
+        batched = side is Side.CANDIDATE and self._batch is not None
+        return limits.batched_concurrency if batched else limits.shadow_concurrency
 
     async def _batched(
         self, request: Request, assignment: Assignment, batch: ShadowBatch

@@ -125,7 +125,10 @@ class DeclaredSettings(BaseSettings):
         description="Seconds for the side that nobody waits for; of a stream, to its last item.",
     )
     shadow_concurrency: int = Field(
-        64, ge=1, description="Shadows in progress per worker; a further one is shed."
+        64,
+        ge=1,
+        description="Shadows in progress per worker; a further one is shed. Where `shadow_batch` "
+        "scores them, four times as many.",
     )
     shadow_interval: float = Field(
         0.25,

@@ -1,11 +1,16 @@
 """The settings of a serving worker, from the environment, and what each part of it gets."""
 
+from typing import Final
+
 from flags.export.pair_files import FileLimits
 from flags.export.shipped_file import ShippingLimits
 from flags.pairing.limits import Limits
 from flags.serving.declared_settings import DeclaredSettings
 from flags.serving.remote.link_settings import LinkSettings
 from flags.unleash.provider import FlagFile, FlagServer
+
+_WHERE_BATCHED: Final = 4
+"""Times SHADOW_CONCURRENCY, where one call scores many: what has arrived in half a second."""
 
 
 class Settings(DeclaredSettings):
@@ -58,6 +63,7 @@ class Settings(DeclaredSettings):
             candidate_item_timeout=self.candidate_item_timeout,
             shadow_timeout=self.shadow_timeout,
             shadow_concurrency=self.shadow_concurrency,
+            batched_concurrency=_WHERE_BATCHED * self.shadow_concurrency,
         )
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -290,6 +290,14 @@ def test_a_flag_that_flips_changes_nothing_of_what_has_gathered() -> None:
 
     assert {pair.assignment.active for pair in pairs} == {Side.PRIMARY}
     assert {pair.candidate.batched.size for pair in pairs if pair.candidate.batched} == {2}
+
+
+def test_more_shadows_may_wait_where_one_call_scores_many() -> None:
+    limits = Limits(candidate_timeout=NEVER, shadow_timeout=NEVER, shadow_concurrency=2)
+    service = Service(limits=replace(limits, batched_concurrency=6))
+    pairs = scored(service, *amounts(*range(9)))
+    statuses = [pair.candidate.status for pair in pairs]
+    assert statuses == [Status.OK] * 6 + [Status.SHED] * 3
 
 
 def test_an_active_candidate_is_scored_by_itself() -> None:

@@ -214,7 +214,7 @@ def test_limits_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PAIRS_SHIP_MAX_WAIT", "4"),
     ):
         monkeypatch.setenv(variable, text)
-    assert Settings().limits == Limits(1, 2, 3, 4)
+    assert Settings().limits == Limits(1, 2, 3, 4, batched_concurrency=16)
     assert Settings().file_limits == FileLimits(0.5, 65537, 1048577, 65538)
     assert Settings().shipping_limits == ShippingLimits(3, 65539, 2, 4)
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -54,8 +54,22 @@ class ImageError(RuntimeError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build, run, check; return 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.image", description=__doc__)
-    parser.add_argument("--tag", default="fraud-detector:latest", help="name of the image")
+    return made_and_checked(
+        "deploy.image", __doc__, "fraud-detector:latest", build, checked, arguments
+    )
+
+
+def made_and_checked(
+    program: str,
+    about: str | None,
+    tag: str,
+    build: Callable[[str], None],
+    check: Callable[[str], None],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Do what the command line asks for: build an image by its tag, then check it by its name."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    parser.add_argument("--tag", default=tag, help="name of the image")
     parser.add_argument("--check-only", action="store_true", help="of an image that is there")
     options = parser.parse_args(arguments)
     os.environ |= {**CHROOT, "BENTOML_DO_NOT_TRACK": "True"}
@@ -65,12 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             provide_base()
             build(options.tag)
             print(f"built {options.tag} in {time.monotonic() - began:.0f} s")
-        print(f"{options.tag} takes {size_of(f'localhost/{options.tag}')}")
-        smoke_test(f"localhost/{options.tag}")
+        check(f"localhost/{options.tag}")
     except ImageError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def checked(image: str) -> None:
+    """Say how much the image takes, and run it."""
+    print(f"{image.removeprefix('localhost/')} takes {size_of(image)}")
+    smoke_test(image)
 
 
 def provide_base() -> None:

@@ -4,9 +4,7 @@ Of `examples/two_environments`, whose models are pickles of two versions of scik
 `make image`, which see for what it needs.
 """
 
-import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,9 +17,8 @@ from typing import Any, Final
 
 from comparison.pairs.reader import read_pairs
 from deploy.image import (
-    CHROOT,
     ImageError,
-    provide_base,
+    made_and_checked,
     run,
     served,
     size_of,
@@ -44,22 +41,9 @@ FOLLOWS_WITHIN: Final = 60.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build, run, check; return 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.two_environments", description=__doc__)
-    parser.add_argument("--tag", default="masses:latest", help="name of the image")
-    parser.add_argument("--check-only", action="store_true", help="of an image that is there")
-    options = parser.parse_args(arguments)
-    os.environ |= {**CHROOT, "BENTOML_DO_NOT_TRACK": "True"}
-    began = time.monotonic()
-    try:
-        if not options.check_only:
-            provide_base()
-            build(options.tag)
-            print(f"built {options.tag} in {time.monotonic() - began:.0f} s")
-        check(f"localhost/{options.tag}")
-    except ImageError as error:
-        print(f"image: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return made_and_checked(
+        "deploy.two_environments", __doc__, "masses:latest", build, check, arguments
+    )
 
 
 def build(tag: str) -> None:

@@ -100,7 +100,8 @@ def alarms_by_unit(
         )
     )
     blocks, hours = _once(alarmed, "who", "block"), _once(alarmed, "who", "hour")
-    effect, once = 1.0, _cells(blocks)
+    by_block = _cells(blocks)
+    effect, once = 1.0, by_block
     if not has_units:
         flips = alarm["primary"] != alarm["candidate"]
         effect = flip_clustering(output.decided, flips)
@@ -111,7 +112,7 @@ def alarms_by_unit(
         units=volume.units,
         requests=volume.requests,
         block=volume.block,
-        blocks=_cells(blocks),
+        blocks=by_block,
         once=once,
         segments=_by_segment(alarmed, segments),
         design_effect=effect,

@@ -1,9 +1,11 @@
 """The checks of every kind of answer, and of their labels."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from flags.gate.checks.integrity import plain
-from flags.gate.evidence import AnswerEvidence, Evidence
+from flags.gate.evidence import AnswerEvidence, Count, Evidence
+from flags.gate.limit_check import percent
 from flags.gate.verdict import Check, Outcome
 from flags.pairing.kinds import registry
 from flags.playbook.model import Playbook, Step
@@ -32,3 +34,27 @@ def labels_of_answer(found: AnswerEvidence, playbook: Playbook, step: Step) -> C
         output=found.name,
         needed=None if lacking <= 0 else lacking,
     )
+
+
+def unread_answers(found: AnswerEvidence, unread: int, limit: float, what: str) -> Check:
+    """Hold where what a side said cannot be read too often: nobody knows what it would be."""
+    count = Count(unread, unread + found.paired)
+    share = count.rate or 0.0
+    return plain(
+        "uncompared",
+        Outcome.FAIL if share > limit else Outcome.PASS,
+        count.total,
+        f"{what} could not be read in {percent(share)} % of pairs, limit {percent(limit)} %",
+        figure=share,
+        limit=limit,
+        output=found.name,
+    )
+
+
+def excused(check: Check, shown: str) -> Check:
+    """Let a difference between the sides be no objection where labels show what is `shown`."""
+    check = replace(check, required=False, needed=None)
+    if check.outcome is not Outcome.FAIL:
+        return check
+    reason = f"{check.reason}: labels show the {shown}"
+    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)

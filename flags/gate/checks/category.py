@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from flags.gate.checks.answers import excused, unread_answers
 from flags.gate.checks.integrity import plain
 from flags.gate.checks.selected import labels_depend_on_side
 from flags.gate.error_rate import error_share
@@ -107,41 +108,15 @@ class _CategoryChecks:
         accuracy = self._accuracy() if self._labelled else None
         shown = accuracy is not None and accuracy.outcome is Outcome.PASS
         if self._found.unread:
-            yield self._unread()
-        yield self._unless(self._agreement(), shown)
-        if (ratio := self._furthest_ratio()) is not None:
-            yield self._unless(ratio, shown)
+            limit = self._gate.advance.uncompared
+            yield unread_answers(self._found, self._found.unread, limit, "a class")
+        for check in (self._agreement(), self._furthest_ratio()):
+            if check is not None:
+                yield excused(check, "accuracy") if shown else check
         if accuracy is not None:
             yield accuracy
             if (recall := self._worst_recall()) is not None:
                 yield recall
-
-    def _unless(self, check: Check, shown: bool) -> Check:
-        """Let a difference between the sides be no objection where labels show who is right."""
-        if not shown:
-            return check
-        check = replace(check, required=False, needed=None)
-        if check.outcome is not Outcome.FAIL:
-            return check
-        reason = f"{check.reason}: labels show the accuracy"
-        return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
-
-    def _unread(self) -> Check:
-        """Hold where one side's class cannot be read too often: nobody knows what it would be."""
-        count = Count(self._found.unread, self._found.unread + self._found.paired)
-        limit, share = self._gate.advance.uncompared, count.rate or 0.0
-        reason = (
-            f"a class could not be read in {percent(share)} % of pairs, limit {percent(limit)} %"
-        )
-        return plain(
-            "uncompared",
-            Outcome.FAIL if share > limit else Outcome.PASS,
-            count.total,
-            reason,
-            figure=share,
-            limit=limit,
-            output=self._found.name,
-        )
 
     def _agreement(self) -> Check:
         limit = self._gate.advance.class_agreement

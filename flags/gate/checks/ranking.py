@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from flags.gate.checks.age import young
+from flags.gate.checks.answers import excused, unread_answers
 from flags.gate.checks.integrity import plain
 from flags.gate.checks.selected import labels_depend_on_side
 from flags.gate.error_rate import error_share
@@ -136,33 +137,16 @@ class _RankingChecks:
         shown = relevance is not None and relevance.outcome is Outcome.PASS
         limits = self._gate.advance
         if self._found.unread:
-            yield self._unread()
+            yield unread_answers(self._found, self._found.unread, limits.uncompared, "a ranking")
         yield self._empty()
         for check in (
             self._in_common("ranking_overlap", "overlap", _OVERLAP, limits.ranking_overlap),
             self._in_common("rank_biased_overlap", "rbo", _ORDER, limits.rank_biased_overlap),
         ):
-            yield _excused(check) if shown else check
+            yield excused(check, "relevance") if shown else check
         yield from self._exposure()
         if relevance is not None:
             yield relevance
-
-    def _unread(self) -> Check:
-        """Hold where one side's ranking cannot be read too often."""
-        count = Count(self._found.unread, self._found.unread + self._found.paired)
-        limit, share = self._gate.advance.uncompared, count.rate or 0.0
-        reason = (
-            f"a ranking could not be read in {percent(share)} % of pairs, limit {percent(limit)} %"
-        )
-        return plain(
-            "uncompared",
-            Outcome.FAIL if share > limit else Outcome.PASS,
-            count.total,
-            reason,
-            figure=share,
-            limit=limit,
-            output=self._found.name,
-        )
 
     def _empty(self) -> Check:
         """Compare how often the sides list nothing: by day, and at once if by much.
@@ -260,15 +244,6 @@ class _RankingChecks:
             units=by["block"].units if self._found.units else 0,
             fails_by=by["unit"] if "unit" in ways else by["block"],
         )
-
-
-def _excused(check: Check) -> Check:
-    """Let a difference between the sides be no objection where labels show the relevance."""
-    check = replace(check, required=False, needed=None)
-    if check.outcome is not Outcome.FAIL:
-        return check
-    reason = f"{check.reason}: labels show the relevance"
-    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 
 _GRAVITY: Final = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}

@@ -41,7 +41,6 @@ ELSEWHERE: Final = {
     r".* --judge openai ": "tests/integration/cli/test_judge_command.py",
     r".* --outcomes \"clickhouse:": "tests/integration/comparison/test_outcome_engines.py",
     r"bentoml migration retire ": "tests/integration/serving/test_deprecation.py",
-    r"simulations ": "tests/unit/load_tests/test_gate_simulations.py",
 }
 """Commands that need more than a moment or a machine, with the test that has them."""
 

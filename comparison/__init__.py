@@ -1,10 +1,17 @@
-"""The offline half: read pairs, summarise them, judge them."""
+"""The offline half: read pairs, summarise them, judge them.
 
-from comparison.compare import Comparison, compare
-from comparison.errors import ComparisonError
-from comparison.pairs.reader import Pairs, load_pairs, read_pairs
-from comparison.summary.conclusion import Conclusion, conclude
-from comparison.summary.figures import Summary, as_plain, summarise
+Names are imported when they are first used: the help of a command loads no pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from comparison.comparison import Comparison, compare
+    from comparison.errors import ComparisonError
+    from comparison.pairs.reader import Pairs, load_pairs, read_pairs
+    from comparison.summary.conclusion import Conclusion, conclude
+    from comparison.summary.figures import Summary, as_plain, summarise
 
 __all__ = [
     "Comparison",
@@ -19,3 +26,18 @@ __all__ = [
     "read_pairs",
     "summarise",
 ]
+
+_HOME = {
+    "comparison.comparison": ("Comparison", "compare"),
+    "comparison.errors": ("ComparisonError",),
+    "comparison.pairs.reader": ("Pairs", "load_pairs", "read_pairs"),
+    "comparison.summary.conclusion": ("Conclusion", "conclude"),
+    "comparison.summary.figures": ("Summary", "as_plain", "summarise"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'comparison' has no attribute {name!r}")

@@ -17,7 +17,7 @@ from comparison.cli.options import (
     verdict_option,
 )
 from comparison.cli.stop import stop_asked
-from comparison.evidence.number_format import plural, printable
+from comparison.evidence.number_format import plural
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
 from flags.errors import AuditUnwritableError, FlagsError
@@ -30,6 +30,7 @@ from flags.operate.next_action import Action
 from flags.operate.notify import Notifier
 from flags.playbook.durations import duration_text
 from flags.playbook.model import Playbook
+from flags.printable import printable
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.errors import (
     FlagChangedError,

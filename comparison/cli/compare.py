@@ -21,14 +21,11 @@ from comparison.cli.options import (
     until_option,
     write,
 )
-from comparison.pairs.reader import Pairs, read_pairs, within
-from comparison.report.terminal.summary import print_summary
-from comparison.summary.conclusion import conclude
-from comparison.summary.figures import as_plain, summarise
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from comparison.compare import Comparison
+    from comparison.comparison import Comparison
     from comparison.labels import LabelFiles
+    from comparison.pairs.reader import Pairs
 
 __all__ = ["Refusal", "compare"]
 
@@ -65,6 +62,11 @@ def compare(
     Example: bentoml migration compare pairs --html comparison.html
     """
     with refusals():
+        from comparison.pairs.reader import within
+        from comparison.report.terminal.summary import print_summary
+        from comparison.summary.conclusion import conclude
+        from comparison.summary.figures import as_plain, summarise
+
         read = _read(pairs, flag)
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
@@ -93,9 +95,11 @@ def compare(
     print_summary(summary, conclusion, console, evidence, now=datetime.now(UTC))
 
 
-def _read(place: str | Path, flag: str | None) -> Pairs:
+def _read(place: str | Path, flag: str | None) -> "Pairs":
     """Read a path without Arrow, and the table at a URL by its engine."""
     if isinstance(place, Path):
+        from comparison.pairs.reader import read_pairs
+
         return read_pairs(place, flag)
     from comparison.engines.sources import load_place
 
@@ -103,7 +107,7 @@ def _read(place: str | Path, flag: str | None) -> Pairs:
 
 
 def _compared(
-    pairs: Pairs,
+    pairs: "Pairs",
     since: datetime | None,
     until: datetime | None,
     labels: "LabelFiles | None",
@@ -111,7 +115,7 @@ def _compared(
     preferences: Path | None,
 ) -> "Comparison":
     """Take the evidence on pairs that have been read, with judged texts to show."""
-    from comparison.compare import Comparison
+    from comparison.comparison import Comparison
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
     from comparison.judges.examples import read_examples

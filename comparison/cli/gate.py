@@ -52,7 +52,7 @@ def gate(
     """
     with refusals():
         from comparison.cli.verdict_file import leave_beside
-        from comparison.compare import compare
+        from comparison.comparison import compare
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 

@@ -13,19 +13,15 @@ import click
 from comparison.errors import ComparisonError
 from flags.cli.options import Command, packed, with_options
 from flags.errors import FlagsError, OtherFlagError
-from flags.operate import look_file
-from flags.operate.alarms.looks import AlarmLooks
-from flags.operate.alarms.sources import AlarmSources
-from flags.operate.audit import DEFAULT
-from flags.operate.notify import Notifier
-from flags.operate.told_file import ToldFile
+from flags.operate.default_files import AUDIT, LOOKS
 from flags.playbook.durations import duration, duration_text
-from flags.playbook.file import read_playbook
-from flags.playbook.model import Playbook
 from flags.printable import printable
 
-if TYPE_CHECKING:  # needs the extra `comparison`
+if TYPE_CHECKING:  # imported when they are used: the help of a command does without
     from comparison.labels import LabelFiles
+    from flags.operate.alarms.looks import AlarmLooks
+    from flags.operate.notify import Notifier
+    from flags.playbook.model import Playbook
 
 
 class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
@@ -230,8 +226,10 @@ class GateInput:
     alertmanager: str | None
     looks: Path
 
-    def plan(self) -> Playbook:
+    def plan(self) -> "Playbook":
         """Read the playbook; raises OtherFlagError if it is that of another flag."""
+        from flags.playbook.file import read_playbook
+
         plan = read_playbook(self.playbook)
         if self.flag not in (None, plan.flag):
             raise OtherFlagError(
@@ -239,13 +237,20 @@ class GateInput:
             )
         return plan
 
-    def ask_alarms(self, warn: Callable[[str], object] = warn) -> AlarmLooks:
+    def ask_alarms(self, warn: Callable[[str], object] = warn) -> "AlarmLooks":
         """Return what asks for the playbook's operational alarms."""
-        sources = AlarmSources(self.prometheus, self.alertmanager, os.environ)
-        return AlarmLooks(sources, look_file.LookFile(self.looks), warn)
+        from flags.operate.alarms.looks import AlarmLooks
+        from flags.operate.alarms.sources import AlarmSources
+        from flags.operate.look_file import LookFile
 
-    def notifier(self, plan: Playbook, warn: Callable[[str], object] = warn) -> Notifier:
+        sources = AlarmSources(self.prometheus, self.alertmanager, os.environ)
+        return AlarmLooks(sources, LookFile(self.looks), warn)
+
+    def notifier(self, plan: "Playbook", warn: Callable[[str], object] = warn) -> "Notifier":
         """Return what tells those whom the playbook names."""
+        from flags.operate.notify import Notifier
+        from flags.operate.told_file import ToldFile
+
         told = ToldFile(self.looks.with_suffix(".told.json"))
         return Notifier(plan.notify, os.environ, told, warn)
 
@@ -282,7 +287,7 @@ _EVIDENCE: Final = (
         "--looks",
         metavar="FILE",
         type=_FILE,
-        default=look_file.DEFAULT,
+        default=LOOKS,
         show_default=True,
         envvar="MIGRATION_LOOKS",
         show_envvar=True,
@@ -294,7 +299,7 @@ audit_option = click.option(
     "--audit",
     metavar="FILE",
     type=_FILE,
-    default=DEFAULT,
+    default=AUDIT,
     show_default=True,
     envvar="MIGRATION_AUDIT",
     show_envvar=True,

@@ -11,10 +11,10 @@ from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
 from comparison.cli.options import DurationOption, GateInput, evidence_options, refusals
 from comparison.cli.serve_check import seconds_to_serve
-from comparison.evidence.number_format import printable
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
 from flags.gate import Decision
+from flags.printable import printable
 from flags.unleash.admin import UnleashAdmin
 from flags.unleash.admin.seed import shadow_key
 from flags.unleash.local.errors import ProgramFailedError

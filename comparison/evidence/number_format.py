@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from comparison.evidence.statistics import Proportion, Ratio
+if TYPE_CHECKING:  # needs numpy
+    from comparison.evidence.statistics import Proportion, Ratio
 
 
 def plural(count: int, noun: str) -> str:
@@ -36,19 +38,19 @@ def between(low: str, high: str) -> str:
     return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
 
 
-def percent_interval(proportion: Proportion) -> str:
+def percent_interval(proportion: "Proportion") -> str:
     """Write the interval of a proportion in per cent: `9.66 to 10.49 %`."""
     if not proportion.total:
         return "-"
     return between(percent(proportion.low), percent(proportion.high))
 
 
-def times(ratio: Ratio) -> str:
+def times(ratio: "Ratio") -> str:
     """Write a ratio with as many decimals as its interval deserves."""
     return "-" if ratio.value is None else f"{ratio.value:,.{_ratio_decimals(ratio)}f}"
 
 
-def times_interval(ratio: Ratio) -> str:
+def times_interval(ratio: "Ratio") -> str:
     """Write the interval of a ratio: `3.2 to 4.3`, or `above 1.20` if it has no end."""
     decimals = _ratio_decimals(ratio)
     if ratio.value is None:
@@ -58,7 +60,7 @@ def times_interval(ratio: Ratio) -> str:
     return between(f"{ratio.low:,.{decimals}f}", f"{ratio.high:,.{decimals}f}")
 
 
-def _ratio_decimals(ratio: Ratio) -> int:
+def _ratio_decimals(ratio: "Ratio") -> int:
     return 1 if ratio.low >= 2 else 2
 
 
@@ -78,13 +80,6 @@ def decimals_for(values: Iterable[float | None]) -> int:
 def fixed(value: float | None, decimals: int) -> str:
     """Write a number with so many decimals."""
     return "-" if value is None else f"{value:,.{decimals}f}"
-
-
-def printable(text: str) -> str:
-    """Replace control characters: segments and tags are written by others."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
 
 
 def number(value: float | None) -> str:

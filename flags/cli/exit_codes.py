@@ -7,7 +7,6 @@ from typing import Final
 import click
 
 from flags.errors import FlagsError, ServiceUnreachableError
-from flags.unleash.admin.errors import RateLimitedError, UnleashFailedError, UnleashUnreachableError
 
 REFUSED: Final = 2
 """Exit code of bad input and of refusals: doing the same again will not help."""
@@ -15,13 +14,6 @@ FAILED: Final = 1
 """Exit code of what may work another time: nothing answers, a program did not start."""
 FOLLOWERS_MISSING: Final = 3
 """Exit code of what was done in Unleash, but not followed by every worker in time."""
-
-_TRANSIENT: Final = (
-    UnleashUnreachableError,
-    UnleashFailedError,
-    RateLimitedError,
-    ServiceUnreachableError,
-)
 
 
 class _RefusedException(click.ClickException):
@@ -41,7 +33,17 @@ def exit_codes(*transient: type[FlagsError]) -> Iterator[None]:
     try:
         yield
     except FlagsError as error:
-        kind = (
-            _FailedException if isinstance(error, (*_TRANSIENT, *transient)) else _RefusedException
-        )
+        kinds = (*_transient(), *transient)
+        kind = _FailedException if isinstance(error, kinds) else _RefusedException
         raise kind(str(error)) from error
+
+
+def _transient() -> tuple[type[FlagsError], ...]:
+    # Imported here: with the client, whose HTTP library the help of a command does without.
+    from flags.unleash.admin.errors import (
+        RateLimitedError,
+        UnleashFailedError,
+        UnleashUnreachableError,
+    )
+
+    return UnleashUnreachableError, UnleashFailedError, RateLimitedError, ServiceUnreachableError

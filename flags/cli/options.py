@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from flags.unleash.admin import UnleashAdmin
-from flags.unleash.admin.errors import EnvironmentUnknownError
 from flags.unleash.token import token_environment
+
+if TYPE_CHECKING:  # imported when Unleash is asked: the help of a command does without
+    from flags.unleash.admin import UnleashAdmin
 
 Command = Callable[..., Any]
 
@@ -25,12 +26,15 @@ class UnleashAccess:
     """None: the one that a token is bound to."""
     project: str
 
-    def admin(self) -> UnleashAdmin:
+    def admin(self) -> "UnleashAdmin":
         """Return a client of its Admin API; raises EnvironmentUnknownError, with those there are.
 
         An admin token is of every environment; a service's token, which may be set beside it, is
         of one. None of several is taken because it has a usual name.
         """
+        from flags.unleash.admin import UnleashAdmin
+        from flags.unleash.admin.errors import EnvironmentUnknownError
+
         tokens = (self.token, os.environ.get("UNLEASH_API_TOKEN", ""))
         bound = (token_environment(each) for each in tokens)
         environment = self.environment or next(filter(None, bound), None)
@@ -39,6 +43,8 @@ class UnleashAccess:
         return UnleashAdmin(self.url, self.token, environment, self.project)
 
     def _which(self) -> str:
+        from flags.unleash.admin import UnleashAdmin
+
         with UnleashAdmin(self.url, self.token, "", self.project) as admin:
             names = ", ".join(admin.environments())
         return (

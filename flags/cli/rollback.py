@@ -15,7 +15,8 @@ from flags.cli.options import UnleashAccess, unleash_options
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
 from flags.monitoring.worker_state import WorkerFlag
-from flags.operate.audit import DEFAULT, AuditFile, Confirmation, FlagChange, record, record_locally
+from flags.operate.audit import AuditFile, Confirmation, FlagChange, record, record_locally
+from flags.operate.default_files import AUDIT
 from flags.operate.status import flag_in_unleash
 from flags.operate.watch import Watch, WatchResult, running_workers
 from flags.printable import printable
@@ -61,7 +62,7 @@ _OTHER_WAYS: Final = (
 @click.option(
     "--audit",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT,
+    default=AUDIT,
     show_default=True,
     envvar="MIGRATION_AUDIT",
     show_envvar=True,

@@ -110,9 +110,6 @@ def operator() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-DEFAULT: Final = Path("migration-audit.jsonl")
-"""In the folder in which the command is run."""
-
 _KINDS: Final[Mapping[str, TypeAdapter[FlagChange] | TypeAdapter[Confirmation]]] = {
     "change": TypeAdapter(FlagChange),
     "confirmation": TypeAdapter(Confirmation),

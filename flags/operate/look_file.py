@@ -16,9 +16,6 @@ from flags.files import append_lines, locked_to_append
 from flags.gate.alarm_states import AlarmReading
 from flags.printable import printable_json
 
-DEFAULT: Final = Path("migration-looks.jsonl")
-"""In the folder in which the command is run."""
-
 _READ: Final = 8 * 2**20
 """Bytes that are read, from the end: some ten thousand looks."""
 

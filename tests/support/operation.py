@@ -127,7 +127,7 @@ class Operator:
             for each in scene.playbook.steps
         ]
         self._playbook.write_text("\n".join([f"flag: {FLAG}", "labels: none", "steps:", *steps]))
-        patch.setattr("flags.cli.options.UnleashAdmin", self._admin)
+        patch.setattr("flags.unleash.admin.UnleashAdmin", self._admin)
         patch.setattr(pairs_judge, "PairsJudge", self._judge)
 
     def advance(self, *options: str) -> int:

@@ -13,7 +13,6 @@ from comparison.evidence.number_format import (
     number,
     p_value,
     percent,
-    printable,
     ratio,
     seconds,
     signed,
@@ -29,6 +28,7 @@ from comparison.report.html.figures import (
     signed_interval,
     thresholds,
 )
+from flags.printable import printable
 
 
 def _clean(value: Any) -> Any:

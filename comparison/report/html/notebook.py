@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from comparison.evidence.number_format import printable
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.html.environment import environment
 from flags.gate.evidence import Evidence
+from flags.printable import printable
 
 if TYPE_CHECKING:
-    from comparison.compare import Comparison
+    from comparison.comparison import Comparison
 
 
 def summary_html(found: "Comparison") -> str:

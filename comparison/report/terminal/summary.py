@@ -17,7 +17,6 @@ from comparison.evidence.number_format import (
     percent,
     percent_interval,
     plural,
-    printable,
     seconds,
     times,
     times_interval,
@@ -41,6 +40,7 @@ from flags.errors import (
     SideStuckError,
 )
 from flags.gate.evidence import Evidence
+from flags.printable import printable
 
 SEGMENT_ROWS: Final = 6
 """Values of a segment that are printed; --json has all of them."""

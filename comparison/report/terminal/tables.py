@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from comparison.evidence.number_format import printable
+from flags.printable import printable
 
 
 def new_table(title: str, *headings: str, left: int = 1) -> Table:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import comparison
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
-from comparison.compare import Comparison
+from comparison.comparison import Comparison
 from comparison.errors import ChartMissingError, NotJudgedError, PlaceUnreadableError
 from comparison.judgement.judgement import Judgement
 from comparison.pairs.compaction import compact

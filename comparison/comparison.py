@@ -40,8 +40,9 @@ def compare(
     """Compare both sides over the pairs at a place, and judge them by a playbook if one is given.
 
     Args:
-        place: A folder of pair files, one such file, a folder that `compact` wrote, or the URL of
-            an engine's table, e.g. `clickhouse://host/db?table=otel_traces`.
+        place: A folder of pair files, one such file, or a folder that `compact` wrote, which may be
+            in an object store (`s3://bucket/prefix`, `gs://`, `az://`); or the URL of an engine's
+            table, e.g. `clickhouse://host/db?table=otel_traces`.
         playbook: Its file, or a Playbook. Without one there are figures and no verdict.
         labels: CSV or Parquet with request_id and label, or a folder of them.
         outcomes: CSV or Parquet with what happened downstream, or the URL of an engine's table.
@@ -60,6 +61,7 @@ def compare(
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge, take_evidence
     from comparison.judges.examples import read_examples
+    from comparison.pairs.stores import folder_at, is_store
     from flags.playbook.file import read_playbook
 
     plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
@@ -86,8 +88,8 @@ def compare(
     )
     judged = additions.preferences
     # Texts are recorded in pair files alone, and no table of an engine is asked for them.
-    has_texts = judged and "://" not in str(place)
-    examples = read_examples(Path(place), found.flag, judged) if judged and has_texts else ()
+    has_texts = judged and (is_store(place) or "://" not in str(place))
+    examples = read_examples(folder_at(place), found.flag, judged) if judged and has_texts else ()
     return Comparison(evidence, judgement, tuple(examples))
 
 

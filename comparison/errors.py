@@ -3,6 +3,7 @@
 ComparisonError
     PairsUnreadableError      the path, or a file in it, holds no pair files
     PlaceUnreadableError      the URL is that of no table with pairs
+    StoreUnreadableError      the URL is that of no folder in an object store that can be read
     NoPairsError              pair files can be read, but there is nothing to compare in them
     SeveralFlagsError         pairs of more than one flag, and none was asked for
     FlagNotFoundError         the flag asked for has no pairs here
@@ -54,6 +55,17 @@ class PlaceUnreadableError(ComparisonError):
         super().__init__(
             f"{place}: {problem}; expected the table of a collector's ClickHouse exporter, or a "
             "table with the columns of compacted pairs"
+        )
+
+
+class StoreUnreadableError(ComparisonError):
+    """Name the folder of an object store that cannot be reached, and what would be right."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place = place
+        super().__init__(
+            f"{place}: {problem}; expected a folder such as s3://bucket/pairs, gs://bucket/pairs "
+            "or az://container/pairs"
         )
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from comparison.cli.options import files_argument, refusals
+from comparison.cli.options import FolderPlace, files_argument, refusals
 from comparison.evidence.number_format import plural
 
 if TYPE_CHECKING:
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     "--into",
     metavar="DIR",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The folder of Parquet files: a new one, or one that this command wrote.",
+    type=FolderPlace(),
+    help="The folder of Parquet files, or s3://BUCKET/PREFIX: a new one, or one that this command "
+    "wrote.",
 )
 def compact(pairs: Path, into: Path) -> None:
     """Turn the pair files in PAIRS into Parquet files in DIR, by flag and day.
 
     Each run takes what has been written since the last one. The other commands read DIR as they
-    read PAIRS.
+    read PAIRS. Both may be in an object store.
 
     Example: bentoml migration compact pairs --into compacted
     """

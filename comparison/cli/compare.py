@@ -129,6 +129,6 @@ def _compared(
         additions=additions,
     )
     judged, place = additions.preferences, pairs.source
-    if judged is None or not isinstance(place, Path):
+    if judged is None or isinstance(place, str):  # a table of an engine has no texts
         return Comparison(evidence)
     return Comparison(evidence, examples=read_examples(place, found.flag, judged))

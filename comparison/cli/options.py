@@ -94,7 +94,7 @@ _OUTPUT: Final = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
 
 class PairsPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
-    """Take a path, or the URL of an engine's table."""
+    """Take a path, or the URL of an engine's table or of a folder in an object store."""
 
     name = "place"
 
@@ -106,8 +106,25 @@ class PairsPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the s
         return value if isinstance(value, Path) or "://" in value else Path(value)
 
 
+class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
+    """Take a path, or the URL of a folder in an object store."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return what stands for a path; a ComparisonError becomes a Refusal."""
+        from comparison.pairs.stores import SCHEMES, folder_at, is_store
+
+        if isinstance(value, str) and "://" in value and not is_store(value):
+            starts = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            scheme = value.partition("://")[0]
+            self.fail(f"a folder is a path or begins with {starts}, not {scheme}://", param, ctx)
+        with refusals():
+            return folder_at(value)
+
+
 pairs_argument = click.argument("pairs", type=PairsPlace())
-files_argument = click.argument("pairs", type=click.Path(path_type=Path))
+files_argument = click.argument("pairs", type=FolderPlace())
 since_option = click.option(
     "--since", metavar="TIME", callback=_moment, help="Leave out pairs accepted before, ISO 8601."
 )

@@ -12,6 +12,7 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, held, named, shown
+from comparison.engines.store_files import readable
 from comparison.engines.tables import completed, in_nanoseconds, in_window
 from comparison.engines.worker_numbers import account_table
 from comparison.pairs.accounting import Accounting
@@ -23,7 +24,6 @@ from comparison.pairs.columns import (
     output_columns,
 )
 from comparison.pairs.compacted import (
-    PAIRS,
     counts_of,
     pair_parts,
     read_state,
@@ -46,7 +46,7 @@ class ParquetPairs:
     def accounting(self) -> Accounting:
         """Count what the pair files held, and which of their pairs are missing."""
         counts = counts_of(self._folder, self._state)
-        return account_table(self.table(), len(repeated_pairs(self._folder)), counts)
+        return account_table(self.table(), len(repeated_pairs(self._folder, self._state)), counts)
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs; files of days outside the window are not opened."""
@@ -64,7 +64,7 @@ class ParquetPairs:
 
     def repeated(self) -> ir.Table:
         """Return what `compact` left out."""
-        found = repeated_pairs(self._folder)
+        found = repeated_pairs(self._folder, self._state)
         flags = pa.array(found["flag"].astype(object), pa.string(), from_pandas=True)
         times = pa.array(found["time"].astype("int64"), pa.int64())
         return ibis.memtable(pa.table({"flag": flags, "time": times}))
@@ -84,14 +84,17 @@ class ParquetPairs:
 
     @cached_property
     def _every(self) -> ir.Table:
-        if not pair_parts(self._folder):
+        parts = [part.path for part in pair_parts(self._folder, self._state)]
+        if not parts:
             columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
             types = {column.name: arrow_type(column.kind) for column in columns}
             schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
             return shown(self._connection, "no_pairs", schema.empty_table())
-        files = str(self._folder / PAIRS / "flag=*" / "date=*" / "*.parquet")
         table = self._connection.read_parquet(
-            files, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
+            readable(self._connection, parts),
+            hive_partitioning=True,
+            hive_types_autocast=False,
+            union_by_name=True,
         )
         table = completed(in_nanoseconds(table)).mutate(date=_.date.cast("date"))
         return self.named(table.select(*self._in_order(table.columns)))

@@ -26,6 +26,7 @@ from comparison.pairs.columns import SIDES, output_columns, short_name
 from comparison.pairs.compacted import is_compacted
 from comparison.pairs.files import ReadCounts
 from comparison.pairs.reader import AllPairs, Pairs, all_pairs, of_flag, read_all, read_pairs
+from comparison.pairs.stores import folder_at, is_store
 from comparison.pairs.table import Table
 from comparison.pairs.tracked import TrackedOutcomes
 
@@ -66,11 +67,12 @@ class PairSource(Protocol):
 def open_source(place: str | Path) -> PairSource:
     """Open a folder of pair files, one such file, a folder that `compact` wrote, or a table's URL.
 
-    Raises PairsUnreadableError, PlaceUnreadableError or CompactionUnreadableError.
+    A folder may be in an object store. Raises PairsUnreadableError, PlaceUnreadableError,
+    StoreUnreadableError or CompactionUnreadableError.
     """
-    if is_url(place):
+    if is_url(place) and not is_store(place):
         return _table_source(str(place))
-    folder = Path(place)
+    folder = folder_at(place)
     if is_compacted(folder):
         return ParquetPairs(folder)
     return FramePairs(read_all(folder))
@@ -81,7 +83,7 @@ def load_place(place: str | Path, flag: str | None) -> Pairs:
 
     Raises what `open_source` and `comparison.pairs.reader.read_pairs` raise.
     """
-    if not is_url(place):
+    if is_store(place) or not is_url(place):
         return read_pairs(place, flag)
     source = _table_source(str(place))
     rows = source.table().to_pyarrow()

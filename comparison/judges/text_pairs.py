@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.pairs.columns import SIDES, column_of, text_column
-from comparison.pairs.compacted import is_compacted, pair_parts
+from comparison.pairs.compacted import is_compacted, pair_parts, parquet_file, read_state
 from comparison.pairs.files import ReadCounts, read_blocks
 from flags.pairing.text_form import normalised
 
@@ -118,8 +117,8 @@ def _is_text(column: str) -> bool:
 
 
 def _compacted(folder: Path) -> Iterator[dict[str, Any]]:
-    for part in pair_parts(folder):
-        file = pq.ParquetFile(part.path)
+    for part in pair_parts(folder, read_state(folder)):
+        file = parquet_file(part.path)
         names = file.schema_arrow.names
         wanted = [name for name in names if name in _ALWAYS or _is_text(name)]
         for batch in file.iter_batches(batch_size=1024, columns=wanted):

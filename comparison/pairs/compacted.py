@@ -10,8 +10,12 @@
 The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date`
 are in the path, as Hive writes them, and the columns of every output carry its name. Each file has
 the columns that its pairs had. A pair is in there once.
+
+The folder may be in an object store. A run counts from the moment on at which `compaction.json`
+says so: files of a later one are not read.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -28,6 +32,7 @@ from comparison.errors import CompactionUnreadableError
 from comparison.pairs.arrow import to_parts
 from comparison.pairs.columns import CATEGORY, Column
 from comparison.pairs.files import ReadCounts
+from comparison.pairs.stores import StorePath
 from comparison.pairs.table import Table
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
@@ -116,13 +121,21 @@ class Part:
     flag: str | None
 
 
-def pair_parts(folder: Path) -> list[Part]:
+def pair_parts(folder: Path, state: CompactionState) -> list[Part]:
     """Return the files of pairs, in the order in which they were written."""
-    paths = (folder / PAIRS).glob("flag=*/date=*/*.parquet")
+    paths = committed((folder / PAIRS).glob("flag=*/date=*/*.parquet"), state.runs)
     return [
         Part(path, _flag_of(path.parent.parent.name))
         for path in sorted(paths, key=lambda path: (path.name, path))
     ]
+
+
+def committed(paths: Iterable[Path], runs: int) -> Iterator[Path]:
+    """Yield the files of the runs that count; their names begin with the number of the run."""
+    for path in paths:
+        number = path.name.partition("-")[0].partition(".")[0]
+        if not number.isdigit() or int(number) <= runs:
+            yield path
 
 
 def partition(flag: str | None, day: date) -> Path:
@@ -155,10 +168,10 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
                 **_known(attributes.WORKER_OUTCOMES, record.get("outcomes")),
                 **_known(attributes.SERVICE_NAME, record.get("service")),
             }
-            for record in _records(folder)
+            for record in _rows(folder / WORKERS, state)
         ],
-        worker_counts=worker_counts(folder),
-        tracked=_rows(folder / OUTCOMES),
+        worker_counts=worker_counts(folder, state),
+        tracked=_rows(folder / OUTCOMES, state),
     )
 
 
@@ -177,7 +190,7 @@ def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
     """
     state = read_state(folder)
     table = Table(outputs=state.outputs)
-    for part in pair_parts(folder):
+    for part in pair_parts(folder, state):
         held = read_parquet(part.path)
         parts = to_parts(held)
         found = [part.flag] if part.flag is not None else []
@@ -185,29 +198,24 @@ def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
         table.add_parts(len(held), {**parts, _FLAG: (codes, found)})
     if not table.rows:
         table.add({})
-    return table, counts_of(folder, state), repeated_pairs(folder)
+    return table, counts_of(folder, state), repeated_pairs(folder, state)
 
 
-def worker_counts(folder: Path) -> list[WorkerCount]:
+def worker_counts(folder: Path, state: CompactionState) -> list[WorkerCount]:
     """Return what workers had made, as each run found it."""
-    return [WorkerCount(**row) for row in _rows(folder / COUNTS)]
+    return [WorkerCount(**row) for row in _rows(folder / COUNTS, state)]
 
 
-def _records(folder: Path) -> list[dict[str, Any]]:
-    """Return the start and stop records of workers."""
-    return _rows(folder / WORKERS)
+def _rows(folder: Path, state: CompactionState) -> list[dict[str, Any]]:
+    """Return the rows of a folder of files that are small: records, counts, outcomes."""
+    paths = sorted(committed(folder.glob("*.parquet"), state.runs))
+    return [row for path in paths for row in read_parquet(path).to_pylist()]
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
-    return [
-        row for path in sorted(folder.glob("*.parquet")) for row in read_parquet(path).to_pylist()
-    ]
-
-
-def repeated_pairs(folder: Path) -> pd.DataFrame:
+def repeated_pairs(folder: Path, state: CompactionState) -> pd.DataFrame:
     """Return flag and time of the pairs that were left out because they occurred before."""
     table = Table()
-    for path in sorted((folder / REPEATED).glob("*.parquet")):
+    for path in sorted(committed((folder / REPEATED).glob("*.parquet"), state.runs)):
         held = read_parquet(path)
         table.add_parts(len(held), to_parts(held))
     if not table.rows:
@@ -218,6 +226,13 @@ def repeated_pairs(folder: Path) -> pd.DataFrame:
 def read_parquet(path: Path) -> pa.Table:
     """Read a file. Raises CompactionUnreadableError."""
     try:
-        return pq.ParquetFile(path).read()
+        with parquet_file(path) as file:
+            return file.read()
     except (OSError, pa.ArrowException) as error:
         raise CompactionUnreadableError(path, str(error)) from error
+
+
+def parquet_file(path: Path) -> pq.ParquetFile:
+    """Open a file, wherever it is."""
+    source = path.open("rb", buffering=0) if isinstance(path, StorePath) else path
+    return pq.ParquetFile(source)

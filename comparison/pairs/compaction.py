@@ -1,14 +1,13 @@
 """Compaction of pair files to Parquet: each run takes what is new since the last one.
 
-A run writes everything beside the data and commits it by renaming one folder. Killed before, it
-leaves nothing that counts; killed after, the next run moves the files that are left to move.
+A run writes everything beside the data and commits it in one step, `comparison.pairs.targets`.
+Killed before, it leaves nothing that counts; killed after, the next run finishes it.
 """
 
 import hashlib
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,16 +24,14 @@ from comparison.pairs.compacted import (
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.files import Progress, ReadCounts, read_file
 from comparison.pairs.opening import find_files, is_compressed, open_file
+from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
+from comparison.pairs.targets import Target, target_at
 from flags.export.worker_count import WorkerCount, read_counts
-from flags.files import lock_file
 
 CHUNK_ROWS: Final = 2**19
 """Pairs that are sorted, freed of repetitions and written together; they bound the memory."""
 
-_STAGING: Final = ".run"
-_COMMITTED: Final = ".committed"
-_LOCK: Final = ".lock"
 _BEGIN_BYTES: Final = 4096
 
 
@@ -52,61 +49,32 @@ class Compacted:
     foreign: int
 
 
-def compact(source: Path, into: Path) -> Compacted:
+def compact(source: str | Path, into: str | Path) -> Compacted:
     """Take what is new at `source`, a folder of pair files or one, into the folder `into`.
 
-    Raises PairsUnreadableError if `source` is something else, CompactionError if `into` holds
-    something else, cannot be written, or is being written by another run.
+    Both may be in object stores: `s3://bucket/prefix`. Raises PairsUnreadableError if `source` is
+    something else, CompactionError if `into` holds something else, cannot be written, or is being
+    written by another run, StoreUnreadableError if a store refuses.
     """
+    source, into = folder_at(source), folder_at(into)
     files = find_files(source)
+    target = target_at(into)
     try:
-        with _locked(into):
-            _finish(into)
-            return _Run(into).take(files, read_counts(source))
+        with target.locked() as staging:
+            return _Run(into, staging, target).take(files, read_counts(source))
     except OSError as error:
         raise CompactionError(f"{error.filename or into}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _locked(into: Path) -> Iterator[None]:
-    if into.exists() and not into.is_dir():
-        raise CompactionError(f"{into} is no folder")
-    if into.is_dir() and any(into.iterdir()) and not (into / _LOCK).exists():
-        raise CompactionError(f"{into} holds something else; name an empty or a new folder")
-    into.mkdir(parents=True, exist_ok=True)
-    handle = os.open(into / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not lock_file(handle):
-            raise CompactionError(f"{into} is being written by another run")
-        yield
-    finally:
-        os.close(handle)
-
-
-def _finish(into: Path) -> None:
-    """Move what the last run committed and did not get to move; forget what it did not commit."""
-    if (into / _STAGING).exists():
-        shutil.rmtree(into / _STAGING)
-    committed = into / _COMMITTED
-    if not committed.is_dir():
-        return
-    for path in sorted(committed.rglob("*.parquet")):
-        place = into / path.relative_to(committed)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
-    # The state comes last: with it, the lines count as taken.
-    with suppress(FileNotFoundError):
-        (committed / STATE_FILE).replace(into / STATE_FILE)
-    shutil.rmtree(committed)
 
 
 class _Run:
     """Write what is new to the staging folder, and commit it."""
 
-    def __init__(self, into: Path) -> None:
+    def __init__(self, into: Path, staging: Path, target: Target) -> None:
         self._into = into
+        self._staging = staging
+        self._target = target
         self._state = read_state(into) if is_compacted(into) else CompactionState()
-        self._parts = PartWriter(into, into / _STAGING, self._state.runs + 1)
+        self._parts = PartWriter(into, staging, self._state.runs + 1)
         self._counts = ReadCounts()
         self._table = Table(self._state.outputs, texts=True)
         self._bytes = 0
@@ -150,7 +118,7 @@ class _Run:
 
     def _new(self, counts: Sequence[WorkerCount]) -> list[WorkerCount]:
         """Return those that say something else than the last run took."""
-        known = set(worker_counts(self._into))
+        known = set(worker_counts(self._into, self._state))
         return [count for count in counts if count not in known]
 
     def _known(self, path: Path) -> TakenFile | None:
@@ -163,6 +131,7 @@ class _Run:
     def _write_chunk(self) -> None:
         self._parts.write(self._table.frame())
         self._table = Table(self._table.outputs, texts=True)
+        self._target.alive()
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
         read, before = self._counts, self._state
@@ -177,14 +146,12 @@ class _Run:
             outputs=list(self._table.outputs),
             files=files,
         )
-        staging = self._into / _STAGING
-        staging.mkdir(exist_ok=True)
-        with (staging / STATE_FILE).open("wb") as file:
+        self._staging.mkdir(exist_ok=True)
+        with (self._staging / STATE_FILE).open("wb") as file:
             file.write(state.dumps())
             file.flush()
             os.fsync(file.fileno())
-        staging.rename(self._into / _COMMITTED)
-        _finish(self._into)
+        self._target.commit()
 
 
 def _digest(path: Path, taken: int) -> str:

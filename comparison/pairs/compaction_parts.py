@@ -13,7 +13,15 @@ import pyarrow.parquet as pq
 
 from comparison.pairs.arrow import NANOSECONDS, to_arrow
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
-from comparison.pairs.compacted import COUNTS, OUTCOMES, PAIRS, REPEATED, WORKERS, partition
+from comparison.pairs.compacted import (
+    COUNTS,
+    OUTCOMES,
+    PAIRS,
+    REPEATED,
+    WORKERS,
+    parquet_file,
+    partition,
+)
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
@@ -166,7 +174,8 @@ class PartWriter:
         ids = []
         for file in self._files(place):
             if file.first <= last and file.last >= first:
-                held = pq.ParquetFile(file.path).read(columns=["span_id", "time"])
+                with parquet_file(file.path) as parquet:
+                    held = parquet.read(columns=["span_id", "time"])
                 times = held["time"].cast(pa.int64())
                 inside = pc.and_(pc.greater_equal(times, first), pc.less_equal(times, last))
                 ids += held["span_id"].filter(inside).chunks
@@ -208,7 +217,8 @@ class PartWriter:
 
 
 def _written(path: Path) -> _Written:
-    held = pq.ParquetFile(path).schema_arrow.metadata or {}
+    with parquet_file(path) as file:
+        held = file.schema_arrow.metadata or {}
     return _Written(path, int(held.get(_FIRST, -(2**63))), int(held.get(_LAST, 2**63 - 1)))
 
 

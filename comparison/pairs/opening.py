@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from comparison.errors import PairsUnreadableError
+from comparison.pairs.stores import StorePath
 
 PLAIN: Final = ".jsonl"
 NAMES: Final = (PLAIN, f"{PLAIN}.gz", f"{PLAIN}.zst")
@@ -41,10 +42,14 @@ def find_files(source: Path) -> list[Path]:
 def open_file(path: Path) -> IO[bytes]:
     """Open a pair file to read its lines, unpacked. Raises OSError."""
     if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
+        return cast(IO[bytes], gzip.open(path.open("rb") if _in_store(path) else path, "rb"))
     if path.suffix == ".zst":
         return cast(IO[bytes], _ZstandardFile(path))
-    return path.open("rb", buffering=0)
+    return path.open("rb", buffering=-1 if _in_store(path) else 0)
+
+
+def _in_store(path: object) -> bool:
+    return isinstance(path, StorePath)
 
 
 def is_compressed(path: Path) -> bool:
@@ -57,6 +62,11 @@ def below(folder: Path) -> Iterator[Path]:
 
     Files and folders whose names begin with a dot are left out.
     """
+    if _in_store(folder):
+        for each in folder.rglob("*"):
+            if not any(part.startswith(".") for part in each.relative_to(folder).parts):
+                yield each
+        return
     entered = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(parent)
@@ -82,7 +92,7 @@ class _ZstandardFile:
             raise PairsUnreadableError(
                 path, "Zstandard needs pyarrow (pip install 'bentoml-flags[comparison]')"
             ) from None
-        self._file = pa.OSFile(str(path))
+        self._file: Any = path.open("rb") if _in_store(path) else pa.OSFile(str(path))
         self._stream = pa.CompressedInputStream(self._file, "zstd")
 
     def read(self, size: int) -> bytes:

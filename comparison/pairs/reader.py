@@ -42,6 +42,7 @@ from comparison.errors import FlagNotFoundError, NoPairsError, SeveralFlagsError
 from comparison.pairs.accounting import Accounting, account
 from comparison.pairs.compacted import is_compacted
 from comparison.pairs.files import ReadCounts, read_blocks
+from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table, name_outputs, only_flag
 from comparison.pairs.tracked import TrackedOutcomes
 
@@ -84,8 +85,9 @@ class AllPairs:
 def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
     """Read a folder of `*.jsonl` pair files, one file, or a folder that `compact` wrote.
 
-    A pair that occurs twice is taken once. A folder without pairs makes an empty frame. Raises
-    PairsUnreadableError if `path` or a file in it is something else, SeveralFlagsError if there are
+    A folder may be in an object store: `s3://bucket/prefix`, `gs://`, `az://`. A pair that occurs
+    twice is taken once. A folder without pairs makes an empty frame. Raises PairsUnreadableError or
+    StoreUnreadableError if `path` or a file in it is something else, SeveralFlagsError if there are
     several flags and `flag` is None, FlagNotFoundError if there are only others.
     """
     return of_flag(read_all(path), flag)
@@ -105,7 +107,7 @@ def of_flag(every: AllPairs, flag: str | None) -> Pairs:
 
 def read_all(path: str | Path) -> AllPairs:
     """Read the pairs of all flags; see `read_pairs`."""
-    source = Path(path)
+    source = folder_at(path)
     return all_pairs(source, *_read(source))
 
 

@@ -1,0 +1,260 @@
+"""Folders in object stores: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
+
+Arrow's file systems reach them, with the credentials of each store's own environment: `AWS_*`,
+Google's application default credentials, `AZURE_*`. None of them stands in a URL or a message.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final, cast
+from urllib.parse import urlsplit
+
+from comparison.errors import StoreUnreadableError
+from comparison.pairs.secrets import without_secrets
+
+SCHEMES: Final = ("s3", "gs", "az")
+
+_CREDENTIALS: Final = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of this machine; "
+    "reading takes s3:ListBucket and s3:GetObject, compacting s3:PutObject and s3:DeleteObject too",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or the service account of this machine",
+    "az": "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or the "
+    "identity of this machine",
+}
+"""What the message of a refused access says."""
+
+_REFUSED: Final = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
+_REFUSED_WORDS: Final = (*_REFUSED, "403", "401", "ermission", "nauthorized", "redential")
+_NO_BUCKET: Final = ("NO_SUCH_BUCKET", "ContainerNotFound", "bucket does not exist")
+_READ_AHEAD: Final = 2**23
+"""Bytes that are fetched at once of a file that is read from begin to end."""
+
+
+def is_store(place: object) -> bool:
+    """Say whether a place is the URL of a folder in an object store."""
+    return isinstance(place, str) and place.partition("://")[0] in SCHEMES and "://" in place
+
+
+def folder_at(place: str | Path) -> Path:
+    """Return a path, or what stands for one at the URL of an object store.
+
+    Raises StoreUnreadableError if the URL names no bucket, or holds credentials.
+    """
+    if isinstance(place, StorePath):
+        return place
+    return _store_path(str(place)).as_path if is_store(place) else Path(place)
+
+
+def _store_path(url: str) -> "StorePath":
+    parts = urlsplit(url)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if "@" in parts.netloc:
+        wanted = _CREDENTIALS[parts.scheme]
+        raise StoreUnreadableError(shown, f"a URL must not hold credentials: they are {wanted}")
+    if not parts.netloc:
+        raise StoreUnreadableError(shown, "no bucket is named")
+    with _said_plainly(shown, parts.scheme):
+        files = _file_system(parts.scheme, parts.netloc)
+    return StorePath(parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/"), files)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """Hold size and time of a file, as `os.stat` names them."""
+
+    st_size: int
+    st_mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StorePath:
+    """Stand for a path in an object store: it has those methods of `Path` that pairs need.
+
+    A folder is there if there is a file below it. Raises StoreUnreadableError where the store
+    refuses or cannot be reached, FileNotFoundError for a file that is not there.
+    """
+
+    scheme: str
+    key: str
+    """Bucket and name in it."""
+    files: Any = field(repr=False, compare=False)
+    """Arrow's file system."""
+    status: FileStatus | None = field(default=None, repr=False, compare=False)
+    """What a listing said of it."""
+
+    def __truediv__(self, name: str | PurePosixPath | Path) -> "StorePath":
+        return StorePath(self.scheme, f"{self.key}/{PurePosixPath(name)}", self.files)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.key}"
+
+    @property
+    def name(self) -> str:
+        """Return the last part."""
+        return PurePosixPath(self.key).name
+
+    @property
+    def stem(self) -> str:
+        """Return the last part without its suffix."""
+        return PurePosixPath(self.key).stem
+
+    @property
+    def suffix(self) -> str:
+        """Return what the last part ends in, from its last dot on."""
+        return PurePosixPath(self.key).suffix
+
+    @property
+    def parent(self) -> "StorePath":
+        """Return the folder that this is in."""
+        return StorePath(self.scheme, str(PurePosixPath(self.key).parent), self.files)
+
+    @property
+    def as_path(self) -> Path:
+        """Return itself: what reads pairs asks a path only for what this has, too."""
+        return cast(Path, self)
+
+    def resolve(self) -> "StorePath":
+        """Return itself: there are no links."""
+        return self
+
+    def relative_to(self, folder: "StorePath") -> PurePosixPath:
+        """Return the way to this from a folder."""
+        return PurePosixPath(self.key).relative_to(folder.key)
+
+    def exists(self) -> bool:
+        """Say whether it is a file, or a folder with something in it."""
+        return self.is_file() or self.is_dir()
+
+    def is_file(self) -> bool:
+        """Say whether there is a file of this name."""
+        return bool(self._info().is_file)
+
+    def is_dir(self) -> bool:
+        """Say whether there is a file below it. A bucket that is not there is an error."""
+        from pyarrow.fs import FileType
+
+        if self._info().type == FileType.Directory:
+            return True
+        bucket = self.key.partition("/")[0]
+        with _said_plainly(str(self), self.scheme):
+            [found] = self.files.get_file_info([bucket])
+        if found.type == FileType.NotFound:
+            raise StoreUnreadableError(str(self), f"there is no bucket {bucket}")
+        return False
+
+    def stat(self) -> FileStatus:
+        """Return its size and time."""
+        if self.status is not None:
+            return self.status
+        found = self._info()
+        if not found.is_file:
+            raise FileNotFoundError(str(self))
+        return FileStatus(found.size, found.mtime_ns)
+
+    def open(self, mode: str = "rb", buffering: int = -1) -> IO[bytes]:
+        """Open it to be read or written whole; unbuffered, each read is a request."""
+        with _said_plainly(str(self), self.scheme):
+            if mode == "wb":
+                return cast(IO[bytes], self.files.open_output_stream(self.key, compression=None))
+            file = self.files.open_input_file(self.key)
+        return cast(IO[bytes], file if buffering == 0 else io.BufferedReader(file, _READ_AHEAD))
+
+    def read_bytes(self) -> bytes:
+        """Return what is in it."""
+        with self.open(buffering=0) as file:
+            return file.read()
+
+    def write_bytes(self, content: bytes) -> None:
+        """Replace it; readers see all of it or the old one."""
+        with (
+            _said_plainly(str(self), self.scheme),
+            self.files.open_output_stream(self.key, compression=None) as file,
+        ):
+            file.write(content)
+
+    def unlink(self) -> None:
+        """Remove it if it is there."""
+        with suppress(FileNotFoundError), _said_plainly(str(self), self.scheme):
+            self.files.delete_file(self.key)
+
+    def glob(self, pattern: str) -> Iterator["StorePath"]:
+        """Yield the files whose way from here matches, part by part."""
+        wanted = pattern.split("/")
+        for path in self.rglob("*"):
+            parts = path.key.removeprefix(f"{self.key}/").split("/")
+            if len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted)):
+                yield path
+
+    def rglob(self, pattern: str) -> Iterator["StorePath"]:
+        """Yield the files below whose last parts match, in order of their names."""
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(self.key, recursive=True, allow_not_found=True)
+        with _said_plainly(str(self), self.scheme):
+            found = [each for each in self.files.get_file_info(selector) if each.is_file]
+        for each in sorted(found, key=lambda info: info.path):
+            if PurePosixPath(each.path).match(pattern):
+                status = FileStatus(each.size, each.mtime_ns)
+                yield StorePath(self.scheme, each.path, self.files, status)
+
+    def _info(self) -> Any:
+        with _said_plainly(str(self), self.scheme):
+            [found] = self.files.get_file_info([self.key])
+        return found
+
+
+@contextmanager
+def _said_plainly(place: str, scheme: str) -> Iterator[None]:
+    """Turn what Arrow says of a store into an error that says what would be right."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        said = without_secrets(str(error).partition("\n")[0])
+        if any(word in said for word in _NO_BUCKET):
+            said = f"there is no such bucket ({said})"
+        elif any(word in said for word in _REFUSED_WORDS):
+            said = f"access refused ({said}): credentials are {_CREDENTIALS[scheme]}"
+        raise StoreUnreadableError(place, said) from error
+
+
+def _file_system(scheme: str, bucket: str) -> Any:
+    try:
+        import pyarrow.fs as arrow
+    except ImportError:
+        raise StoreUnreadableError(
+            f"{scheme}://{bucket}", "this needs pyarrow (pip install 'bentoml-flags[comparison]')"
+        ) from None
+    environment = os.environ
+    if scheme == "gs":
+        return arrow.GcsFileSystem()
+    if scheme == "az":
+        account = _first(environment, "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME")
+        if account is None:
+            raise ValueError("AZURE_STORAGE_ACCOUNT names no account")
+        key = _first(environment, "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
+        token = environment.get("AZURE_STORAGE_SAS_TOKEN")
+        return arrow.AzureFileSystem(account, account_key=key, sas_token=token)
+    endpoint = _first(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    region = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
+    if endpoint is None:
+        if region is None:
+            with suppress(OSError):  # a private bucket may say no, and the profile may know
+                region = arrow.resolve_s3_region(bucket)
+        return arrow.S3FileSystem(region=region)
+    address = urlsplit(endpoint)
+    return arrow.S3FileSystem(
+        region=region,
+        endpoint_override=address.netloc or endpoint,
+        scheme=address.scheme or "https",
+    )
+
+
+def _first(environment: Any, *names: str) -> str | None:
+    return next((environment[name] for name in names if environment.get(name)), None)

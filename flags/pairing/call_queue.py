@@ -47,11 +47,6 @@ class CallQueue(Generic[C]):
         self._awaited: deque[C] = deque()
         self._background: deque[C] = deque()
 
-    @property
-    def is_awaited(self) -> bool:
-        """Say whether the queue holds a call that a caller waits for."""
-        return bool(self._awaited)
-
     def append(self, call: C) -> None:
         """Have `call` wait."""
         (self._background if call.is_background else self._awaited).append(call)
@@ -65,5 +60,9 @@ class CallQueue(Generic[C]):
 
     def first(self) -> C | None:
         """Return the next call, or None."""
-        waiting = self._awaited or self._background
-        return waiting[0] if waiting else None
+        for calls in (self._awaited, self._background):
+            try:
+                return calls[0]
+            except IndexError:  # or another thread took it just now
+                continue
+        return None

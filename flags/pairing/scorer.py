@@ -85,6 +85,7 @@ class Scorer:
         decide: Decide | None = None,
         unreadable_is_error: bool = True,
         spend: Callable[[float], None] | None = None,
+        brief_shadows: bool = False,
     ) -> None:
         """Score `model` as `side`.
 
@@ -93,7 +94,8 @@ class Scorer:
         with a call instead of the model's own. With `unreadable_is_error` off, an
         answer whose score cannot be read is served and recorded without scores (the primary's
         answer is the caller's, whatever we can read of it). `spend` is told what each call took
-        that nobody waits for.
+        that nobody waits for. With `brief_shadows` there are few such calls, since one of them
+        scores many: see `SideThreads.submit`.
         """
         self.side = side
         self._tag = tag
@@ -104,6 +106,7 @@ class Scorer:
         self._decide = decide
         self._unreadable_is_error = unreadable_is_error
         self._spend = spend
+        self._brief_shadows = brief_shadows
         self._is_async = _is_async(model)
         self._threads = threads or SideThreads(f"{side}-model")
 
@@ -178,7 +181,9 @@ class Scorer:
         return None
 
     async def _await_thread(self, call: Call, limit: float | None) -> CallResult | None:
-        running = self._threads.submit(lambda: guard(self._model, call))
+        running = self._threads.submit(
+            lambda: guard(self._model, call), is_brief=self._brief_shadows
+        )
         try:
             if limit is None:  # one turn of the loop less than waiting with a limit
                 return await running.future

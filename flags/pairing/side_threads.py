@@ -17,6 +17,9 @@ _GIVEN_WAY: Final = (0.001,) * 5
 """Seconds for which a call that nobody waits for lets an answer be made before it begins, unless a
 call comes meanwhile for which somebody does."""
 
+_HAS_WAITED: Final = 0.005
+"""Seconds in the queue after which a brief call begins, whether answers are being made or not."""
+
 _TOGETHER: Final = 0.02
 """Seconds for which a thread keeps results that nobody waits for, to report several at once."""
 
@@ -31,12 +34,14 @@ class _State(Enum):
 class ThreadCall(Generic[T]):
     """One call handed to the threads of a side; `future` holds its result on the event loop."""
 
-    def __init__(self, call: Callable[[], T]) -> None:
+    def __init__(self, call: Callable[[], T], *, is_brief: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self.loop.create_future()
         self.context = contextvars.copy_context()
         self.call = call
         self.is_background = in_background.get()
+        self.is_brief = is_brief
+        self.submitted = time.monotonic()
         self.position = enqueue()
         self.state = _State.QUEUED
         self.value: T | None = None
@@ -88,9 +93,14 @@ class SideThreads:
         """Say whether abandoned calls hold every thread."""
         return self._stuck >= self.count
 
-    def submit(self, call: Callable[[], T]) -> ThreadCall[T]:
-        """Run `call`, which must not raise, in a thread and in the context of the caller."""
-        submitted = ThreadCall(call)
+    def submit(self, call: Callable[[], T], *, is_brief: bool = False) -> ThreadCall[T]:
+        """Run `call`, which must not raise, in a thread and in the context of the caller.
+
+        One that `is_brief` gives way to answers no longer than it has been in the queue. Else, as
+        long as there is always an answer being made, each call waits for itself, and the thread
+        begins fewer of them than come in.
+        """
+        submitted = ThreadCall(call, is_brief=is_brief)
         with self._lock:
             self._unended += 1
             if self._started < min(self._unended, self.count):
@@ -145,8 +155,14 @@ class SideThreads:
         if self._await_quiet is None:
             return
         for seconds in _GIVEN_WAY:
-            if self._waiting.is_awaited or self._await_quiet(seconds):
+            if self._is_urgent() or self._await_quiet(seconds):
                 return
+
+    def _is_urgent(self) -> bool:
+        first = self._waiting.first()
+        if first is None or not first.is_background:
+            return True
+        return first.is_brief and time.monotonic() - first.submitted > _HAS_WAITED
 
     def _begun(self, submitted: ThreadCall[Any]) -> bool:
         with self._lock:

@@ -68,7 +68,8 @@ class PairingFactory:
     def _answering(
         self, planned: PlannedApi, assign: Assign, sink: PairSink, tuning: Tuning
     ) -> Pairing:
-        candidate = self._scorer(Side.CANDIDATE, planned)
+        batched = planned.shared.primary.name in self._plan.batches
+        candidate = self._scorer(Side.CANDIDATE, planned, brief_shadows=batched)
         return Pairing(
             self._scorer(Side.PRIMARY, planned),
             candidate,
@@ -96,6 +97,7 @@ class PairingFactory:
             planned.reading,
             threads=self._threads[Side.CANDIDATE],
             spend=self._spend,
+            brief_shadows=True,
         )
         most = settings.shadow_concurrency // 2
         if method.own is not None and method.own.batchable:
@@ -114,7 +116,7 @@ class PairingFactory:
             budget=self._budget,
         )
 
-    def _scorer(self, side: Side, planned: PlannedApi) -> Scorer:
+    def _scorer(self, side: Side, planned: PlannedApi, *, brief_shadows: bool = False) -> Scorer:
         spec = planned.shared.primary.output_spec
         binary = is_binary(spec)
         needs_check = side is Side.CANDIDATE and not binary
@@ -129,6 +131,7 @@ class PairingFactory:
             decide=self._plan.decide,
             unreadable_is_error=side is Side.CANDIDATE,
             spend=self._spend,
+            brief_shadows=brief_shadows,
         )
 
     @property

@@ -47,6 +47,7 @@ class SideCalls:
         self._api = api
         self._arrived = arrived
         self._shared = shared
+        self._converts = not shared.same_input_types  # once: it looks at each field
         self._placement = placement
         self._shadow_tasks = shadow_tasks
         self._takes_files = bool(shared.primary.input_spec.multipart_fields)
@@ -123,7 +124,7 @@ class SideCalls:
         return answer_sent
 
     def _for_candidate(self, given: Call) -> Call | Exception:
-        if not self._shared.same_input_types:
+        if self._converts:
             return call_converted(given, self._shared)
         if self._placement is Placement.RUNNERS and not self._takes_files:
             return given  # it is serialised, before any model has it
@@ -131,7 +132,7 @@ class SideCalls:
 
     def _with_files(self, call: Call | Exception, files: RequestFiles) -> Call | Exception:
         # What was converted was written anew already.
-        if isinstance(call, Exception) or not (self._takes_files and self._shared.same_input_types):
+        if isinstance(call, Exception) or self._converts or not self._takes_files:
             return call
         try:
             return files.copied(call)

@@ -78,10 +78,10 @@ class BusyThreads(SideThreads):
         super().submit(gate.wait)
         self.submitted = 0
 
-    def submit(self, call: Callable[[], T]) -> ThreadCall[T]:
+    def submit(self, call: Callable[[], T], *, is_brief: bool = False) -> ThreadCall[T]:
         """Have `call` wait in line."""
         self.submitted += 1
-        return super().submit(call)
+        return super().submit(call, is_brief=is_brief)
 
 
 class FakeModel:

@@ -205,6 +205,26 @@ async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_
     threads.close()
 
 
+@pytest.mark.parametrize(("has_waited", "asks"), [(-1.0, 0), (60.0, 5)])
+async def test_a_brief_shadow_gives_way_no_longer_than_it_has_been_in_the_queue(
+    name: str, has_waited: float, asks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are always being made under full load: few calls that score many must not starve."""
+    monkeypatch.setattr("flags.pairing.side_threads._HAS_WAITED", has_waited)
+    asked: list[float] = []
+
+    def await_quiet(within: float) -> bool:
+        asked.append(within)
+        return False
+
+    threads = SideThreads(name, await_quiet=await_quiet)
+    await as_shadow(threads, lambda: "brief", is_brief=True).future
+    assert len(asked) == asks
+    await as_shadow(threads, lambda: "shadow").future
+    assert len(asked) == asks + 5
+    threads.close()
+
+
 async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,12 +245,14 @@ async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
     threads.close()
 
 
-def as_shadow(threads: SideThreads, call: Callable[[], T]) -> ThreadCall[T]:
+def as_shadow(
+    threads: SideThreads, call: Callable[[], T], *, is_brief: bool = False
+) -> ThreadCall[T]:
     """Submit a call that nobody waits for."""
 
     def submit() -> ThreadCall[T]:
         in_background.set(True)
-        return threads.submit(call)
+        return threads.submit(call, is_brief=is_brief)
 
     return contextvars.copy_context().run(submit)
 

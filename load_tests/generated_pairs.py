@@ -4,7 +4,7 @@ A payment is fraud once in 200. Both models see it through the same noise, the c
 less of it; most scores are tiny. Everything follows from the seed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -31,22 +31,37 @@ WORKERS = 4
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
-def write_pairs(folder: Path, rows: int, *, labels: Path | None = None, seed: int = 1) -> None:
-    """Write `rows` pairs into `folder`, and what became of each to the Parquet file `labels`."""
+def write_pairs(
+    folder: Path, rows: int, *, labels: Path | None = None, seed: int = 1, outputs: int = 1
+) -> None:
+    """Write `rows` pairs into `folder`, and what became of each to the Parquet file `labels`.
+
+    With several `outputs`, each has scores of its own, and a label of its own that is the same.
+    """
     random = np.random.default_rng(seed)
     known = None
     for number, (day, begin, end) in enumerate(_chunks(rows), start=1):
-        table, fraud = _chunk(random, begin, end, rows)
+        table, fraud = _chunk(random, begin, end, rows, output_names(outputs))
         path = folder / PAIRS / partition(FLAG, day.date()) / f"000001-{number:05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         _store(table, path)
         if labels is not None:
-            of_chunk = pa.table({"request_id": table["request_id"], "label": fraud})
+            names = (
+                [f"label.{name}" for name in output_names(outputs)] if outputs > 1 else ["label"]
+            )
+            of_chunk = pa.table({"request_id": table["request_id"], **dict.fromkeys(names, fraud)})
             known = known or pq.ParquetWriter(labels, of_chunk.schema)
             known.write_table(of_chunk)
     if known is not None:
         known.close()
-    (folder / STATE_FILE).write_bytes(CompactionState(runs=1, outputs=[OUTPUT]).dumps())
+    (folder / STATE_FILE).write_bytes(
+        CompactionState(runs=1, outputs=output_names(outputs)).dumps()
+    )
+
+
+def output_names(outputs: int) -> list[str]:
+    """Return the names of so many outputs."""
+    return [OUTPUT, *(f"{OUTPUT}_{number}" for number in range(2, outputs + 1))]
 
 
 def _chunks(rows: int) -> Iterator[tuple[datetime, int, int]]:
@@ -58,7 +73,7 @@ def _chunks(rows: int) -> Iterator[tuple[datetime, int, int]]:
 
 
 def _chunk(
-    random: np.random.Generator, begin: int, end: int, rows: int
+    random: np.random.Generator, begin: int, end: int, rows: int, outputs: Sequence[str]
 ) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
     size = end - begin
     row = np.arange(begin, end)
@@ -84,15 +99,18 @@ def _chunk(
     columns["served"] = columns["active"]
     for side, noise, seconds in (("primary", 1.2, 0.004), ("candidate", 0.8, 0.006)):
         ok = random.random(size) >= 0.001
-        score = 1 / (1 + np.exp(-(risk + random.normal(0, noise, size))))
         threshold = THRESHOLDS[side]
+        for output in outputs:
+            score = 1 / (1 + np.exp(-(risk + random.normal(0, noise, size))))
+            columns |= {
+                f"{side}_score.{output}": pa.array(score, mask=~ok),
+                f"{side}_threshold.{output}": pa.array(np.full(size, threshold), mask=~ok),
+                f"{side}_decision.{output}": pa.array(score >= threshold, mask=~ok),
+            }
         columns |= {
             f"{side}_status": _words((~ok).astype(int), ["ok", "error"]),
             f"{side}_duration": random.lognormal(np.log(seconds), 0.4, size),
             f"{side}_model": _words(np.zeros(size, int), [f"{side}:1"]),
-            f"{side}_score.{OUTPUT}": pa.array(score, mask=~ok),
-            f"{side}_threshold.{OUTPUT}": pa.array(np.full(size, threshold), mask=~ok),
-            f"{side}_decision.{OUTPUT}": pa.array(score >= threshold, mask=~ok),
         }
     columns |= {
         "segment.channel": _words(random.integers(0, 3, size), ["online", "shop", "phone"]),

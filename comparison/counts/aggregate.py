@@ -10,7 +10,7 @@ from datetime import datetime
 from comparison.counts.kinds.window import KindWindow, count_kinds
 from comparison.counts.labelled import unknown_labels
 from comparison.counts.output_counts import OutputCounts
-from comparison.counts.outputs import OutputPlace
+from comparison.counts.output_rows import OutputRows
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
@@ -95,7 +95,7 @@ def count(
     names = tuple(grid.output for grid in prepared.grids)
     units = units_of(source, step, prepared.parts.has()) if "unit" in step.columns else None
     volume = UnitVolume.of(units)
-    outputs = tuple(_output(prepared, place, volume) for place in range(len(names)))
+    outputs = _outputs(prepared, volume)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
     pairs, traffic = pair_counts(prepared.window, prepared.parts)
     durations, blocks = duration_counts(step, prepared.parts, warm_up)
@@ -142,14 +142,15 @@ def count(
     )
 
 
-def _output(prepared: PreparedPairs, place: int, volume: UnitVolume) -> OutputAggregates:
-    source, grid = prepared.source, prepared.grids[place]
-    output = OutputPlace(prepared.table, place)
-    label = prepared.labels.columns.get(place) if prepared.labels else None
-    return OutputCounts(prepared.table, place, label, prepared.period).aggregates(
-        grid,
-        alarms_by_unit(source, output, volume, is_quiet=grid.is_quiet)
-        if grid.thresholds["candidate"]
-        else None,
-        positives_by_unit(source, output, label, volume),
+def _outputs(prepared: PreparedPairs, volume: UnitVolume) -> tuple[OutputAggregates, ...]:
+    source, grids = prepared.source, prepared.grids
+    if not grids:
+        return ()
+    columns = prepared.labels.columns if prepared.labels else {}
+    rows = OutputRows.of(source, prepared.table, len(grids), columns)
+    deciding = {
+        place: grid.is_quiet for place, grid in enumerate(grids) if grid.thresholds["candidate"]
+    }
+    return OutputCounts(rows, grids, prepared.period).aggregates(
+        alarms_by_unit(source, rows, volume, deciding), positives_by_unit(source, rows, volume)
     )

@@ -6,14 +6,12 @@ flip, is the design effect of such bursts (Kish, "Survey Sampling", 1965, 5.4): 
 of B flips.
 """
 
-from typing import Any, Final
+from typing import Final
 
-import ibis.expr.types as ir
 import pandas as pd
-from ibis import _
 from scipy import stats
 
-from comparison.engines.grouping import HOUR, LATENCY_BLOCK, MINUTE, Dtypes, fetched
+from comparison.engines.grouping import HOUR, LATENCY_BLOCK, MINUTE, Dtypes
 
 CHANCE: Final = 0.001
 """With how small a probability independent flips must meet so often, to be taken for bursts."""
@@ -21,21 +19,13 @@ CHANCE: Final = 0.001
 LONG: Final = 3
 """Hours with flips from which a minute is held against its hour, and not against ten minutes."""
 
-_MINUTES: Final[Dtypes] = {"minute": "int64", "flips": "int64"}
-
-
-def flip_clustering(decided: ir.Table, flips: Any) -> float:
-    """Return the design effect of flips within minutes, 1 where they may be independent.
-
-    `flips` says which of the pairs, which both sides decided, were decided differently.
-    """
-    minutes = decided.group_by(minute=_.time // MINUTE)
-    return clustering(fetched(minutes.agg(flips=flips.cast("int64").sum(), n=_.count()), _MINUTES))
+MINUTES: Final[Dtypes] = {"minute": "int64", "flips": "int64"}
 
 
 def clustering(minutes: pd.DataFrame) -> float:
-    """Return the same from a table of minute (since 1970), flips, n.
+    """Return the design effect of flips within minutes, 1 where they may be independent.
 
+    `minutes` has minute (since 1970), flips (pairs that were decided differently) and n: all pairs.
     The period with the largest excess is left out: a rate may change once in a while, and does so
     in the middle of a period.
     """

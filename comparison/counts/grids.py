@@ -1,5 +1,6 @@
 """The grid of an output: how its scores are rounded, by the thresholds and scores that occur."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,9 +9,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from comparison.counts.outputs import OutputColumns, both_ok
+from comparison.counts.output_rows import ByOutput
+from comparison.counts.outputs import OutputColumns, are_finite, both_ok
 from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
-from comparison.engines.grouping import count_by, framed
+from comparison.engines.grouping import count_by
 from comparison.pairs.columns import SIDES
 
 COMMON: Final = 0.5
@@ -18,6 +20,13 @@ COMMON: Final = 0.5
 
 MOST_THRESHOLDS: Final = 64
 """Of more thresholds than that, the most frequent are kept apart by the grid."""
+
+_USED: Final = {
+    "scored": "boolean",
+    "alarm": "boolean",
+    **dict.fromkeys(SIDES, "float64"),
+    "n": "int64",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,46 +45,53 @@ class OutputGrid:
     """Whether most pairs are alarms of the primary: to group them by unit would cost, and show
     little."""
 
-    @classmethod
-    def of(cls, columns: OutputColumns, grid: ScoreGrid | None) -> "OutputGrid":
-        """Ask for the thresholds; round the scores as far as their number wants, unless given."""
-        paired = OutputColumns(
-            both_ok(columns.pairs), columns.name, columns.given, columns.alarms_below
-        )
-        both = paired.is_scored()
-        alarm = {side: paired.decision(side) for side in SIDES}
-        decided = both & alarm["primary"].notnull() & alarm["candidate"].notnull()
-        used = framed(
-            count_by(
-                paired.pairs,
-                scored=both,
-                alarm=ibis.ifelse(decided, alarm["primary"], None),
-                **{side: ibis.ifelse(decided, paired.threshold(side), None) for side in SIDES},
-            ),
-            {
-                "scored": "boolean",
-                "alarm": "boolean",
-                **dict.fromkeys(SIDES, "float64"),
-                "n": "int64",
-            },
-        )
-        is_given = grid is not None
-        if grid is None:
-            scored = int(used.loc[used["scored"], "n"].sum())
-            grid = ScoreGrid() if scored <= MOST_SCORES else _of_sample(paired)
-        return cls(
-            columns.name,
-            grid.with_thresholds(_most_frequent(used)),
-            {side: tuple(np.unique(used[side].dropna()).tolist()) for side in SIDES},
-            int(used.loc[~used["scored"], "n"].sum()),
-            is_given,
-            _is_mostly(used["alarm"], used["n"]),
-        )
-
     @property
     def decides(self) -> bool:
         """Say whether a threshold occurred."""
         return any(self.thresholds.values())
+
+
+def grids_of(
+    columns: Sequence[OutputColumns], given: Mapping[str, ScoreGrid]
+) -> tuple[OutputGrid, ...]:
+    """Ask for the thresholds; round the scores as far as their number wants, unless `given`."""
+    if not columns:
+        return ()
+    every = ByOutput(tuple(range(len(columns))))
+    pairs = both_ok(every.union(lambda place: columns[place].recorded()))
+    used = _thresholds(every, pairs)
+    scored = {place: int(table.loc[table["scored"], "n"].sum()) for place, table in used.items()}
+    grids = {
+        place: given.get(each.name) or (ScoreGrid() if scored[place] <= MOST_SCORES else None)
+        for place, each in enumerate(columns)
+    }
+    sampled = _of_samples(columns, [place for place, grid in grids.items() if grid is None])
+    return tuple(
+        OutputGrid(
+            each.name,
+            (grids[place] or sampled[place]).with_thresholds(_most_frequent(used[place])),
+            {side: tuple(np.unique(used[place][side].dropna()).tolist()) for side in SIDES},
+            int(used[place]["n"].sum()) - scored[place],
+            each.name in given,
+            _is_mostly(used[place]["alarm"], used[place]["n"]),
+        )
+        for place, each in enumerate(columns)
+    )
+
+
+def _thresholds(every: ByOutput, pairs: ir.Table) -> dict[int, pd.DataFrame]:
+    """Count pairs by whether both scores are known, the primary's alarm and the thresholds."""
+    scored = are_finite(*(pairs[f"{side}_score"] for side in SIDES))
+    said = {side: pairs[f"{side}_decision"] for side in SIDES}
+    decided = scored & said["primary"].notnull() & said["candidate"].notnull()
+    counts = count_by(
+        pairs,
+        **{name: pairs[name] for name in every.key},
+        scored=scored,
+        alarm=ibis.ifelse(decided, said["primary"], None),
+        **{side: ibis.ifelse(decided, pairs[f"{side}_threshold"], None) for side in SIDES},
+    )
+    return every.framed(counts, _USED)
 
 
 def _is_mostly(alarm: "pd.Series[Any]", n: "pd.Series[int]") -> bool:
@@ -84,12 +100,23 @@ def _is_mostly(alarm: "pd.Series[Any]", n: "pd.Series[int]") -> bool:
     return bool(known) and float(n[alarm.fillna(False)].sum()) > COMMON * float(known)
 
 
-def _of_sample(paired: OutputColumns) -> ScoreGrid:
-    """Return the grid for many pairs by the scores of some: of those with the least span ids."""
-    scored: ir.Table = paired.pairs.filter(paired.is_scored())
-    names = [f"{side}_score.{paired.name}" for side in SIDES]
-    sample = scored.order_by("span_id").limit(SAMPLE).select(*names).to_pyarrow()
-    return ScoreGrid.of_sample(*(sample.column(name).to_numpy() for name in names))
+def _of_samples(columns: Sequence[OutputColumns], places: Sequence[int]) -> dict[int, ScoreGrid]:
+    """Return the grids for many pairs by the scores of some: of those with the least span ids."""
+    if not places:
+        return {}
+    many = ByOutput(tuple(places))
+
+    def rows(place: int) -> ir.Table:
+        pairs, score = both_ok(columns[place].pairs), columns[place].score
+        held = pairs.select("span_id", **{side: score(side) for side in SIDES})
+        scored = held.filter(are_finite(*(held[side] for side in SIDES)))
+        return scored.order_by("span_id").limit(SAMPLE).drop("span_id")
+
+    samples = many.framed(many.union(rows), dict.fromkeys(SIDES, "float64"))
+    return {
+        place: ScoreGrid.of_sample(*(sample[side].to_numpy() for side in SIDES))
+        for place, sample in samples.items()
+    }
 
 
 def _most_frequent(used: pd.DataFrame) -> list[float]:

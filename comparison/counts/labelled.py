@@ -12,7 +12,7 @@ from ibis import _
 
 from comparison.counts.requests import repeated_requests
 from comparison.counts.tables import OutputAggregates, UnknownLabels
-from comparison.engines.grouping import COVERAGE, count_by, fetched, stacked
+from comparison.engines.grouping import COVERAGE, stacked
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.labels.files import TIME, is_label
@@ -116,20 +116,8 @@ class StepLabels:
         return int(labelled.agg(n=_.again.sum()).to_pyarrow()["n"][0].as_py() or 0)
 
 
-def coverage_counts(prepared: ir.Table, alarms: Mapping[str, Any], column: str) -> pd.DataFrame:
-    """Count the first pairs of requests by who served, both alarms, age and a label."""
-    counted = count_by(
-        prepared.filter(_.first_of_request),
-        served=_.served,
-        **alarms,
-        old=_.old,
-        label=known_label(column),
-    )
-    return fetched(counted, COVERAGE)
-
-
 def no_coverage() -> pd.DataFrame:
-    """Return that table without rows."""
+    """Return the table `coverage` of an output without labels."""
     return stacked([], COVERAGE)
 
 

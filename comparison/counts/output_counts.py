@@ -1,5 +1,6 @@
-"""Counts of the pairs of one output by scores, alarms, segments and labels."""
+"""Counts of the pairs of outputs by scores, alarms, segments and labels."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,145 +12,183 @@ from ibis import _
 
 from comparison.counts.bins import grid_score
 from comparison.counts.grids import OutputGrid
-from comparison.counts.labelled import GIVEN, counting_label, coverage_counts, no_coverage
-from comparison.counts.outputs import SEGMENT, OutputPlace
-from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.labelled import no_coverage
+from comparison.counts.output_rows import IS_DECIDED, ByOutput, OutputRows, union_of
+from comparison.counts.score_grid import EXACT, ScoreGrid
+from comparison.counts.segments import count_by_segment, rows_by_segment, segments_of
 from comparison.counts.tables import OutputAggregates, UnitAggregates, UnitPositives
 from comparison.engines.grouping import (
     ALARMS,
     CELLS,
+    COVERAGE,
     FLIPS,
     JOINT,
     SCORES,
     SEGMENTS,
-    count_by,
-    fetched,
-    framed,
+    empty,
     stacked,
 )
 from comparison.pairs.columns import SIDES
 
 MOST_FLIPS: Final = 50
 
+FETCHED_FLIPS: Final = 20_000
+"""Flips that are fetched, to find the largest here: a statement for many outputs is long."""
+
+Counted = Mapping[int, pd.DataFrame]
+"""A table of counts for each output, by its place."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputCounts:
-    """Count the output at `place` of prepared pairs; `label` is the column that is about it."""
+    """Count the outputs of prepared pairs, all of them in the same statements."""
 
-    prepared: ir.Table
-    place: int
-    label: str | None
+    rows: OutputRows
+    grids: Sequence[OutputGrid]
+    """By place."""
     period: int
     """Nanoseconds of a period of alarms."""
 
     def aggregates(
-        self,
-        grid: OutputGrid,
-        by_unit: UnitAggregates | None,
-        unit_positives: UnitPositives | None = None,
-    ) -> OutputAggregates:
+        self, by_unit: Mapping[int, UnitAggregates], unit_positives: Mapping[int, UnitPositives]
+    ) -> tuple[OutputAggregates, ...]:
         """Run the queries."""
-        scores = self._scores(grid.grid)
-        if grid.is_given:
-            laid = grid.grid
-        else:
-            laid = grid.grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
-        return OutputAggregates(
-            name=grid.output,
-            grid=laid,
-            thresholds=grid.thresholds,
-            unscored=grid.unscored,
-            scores=scores,
-            joint=self._joint(laid),
-            alarms=self._alarms(),
-            segments=self._by_segment(),
-            coverage=self._coverage(),
-            flips=self._flips(),
-            by_unit=by_unit,
-            outside=self._outside(),
-            unit_positives=unit_positives,
+        scores = self._scores()
+        laid = {place: self._laid(place, table) for place, table in scores.items()}
+        joint, alarms, segments = self._joint(laid), self._alarms(), self._by_segment()
+        coverage, flips, outside = self._coverage(), self._flips(alarms), self._outside()
+        return tuple(
+            OutputAggregates(
+                name=grid.output,
+                grid=laid[place],
+                thresholds=grid.thresholds,
+                unscored=grid.unscored,
+                scores=scores[place],
+                joint=joint[place],
+                alarms=alarms[place],
+                segments=segments[place],
+                coverage=coverage.get(place, no_coverage()),
+                flips=flips[place],
+                by_unit=by_unit.get(place),
+                outside=outside[place],
+                unit_positives=unit_positives.get(place),
+            )
+            for place, grid in enumerate(self.grids)
         )
 
     @property
-    def _output(self) -> OutputPlace:
-        return OutputPlace(self.prepared, self.place)
+    def _every(self) -> ByOutput:
+        return self.rows.every
 
-    @property
-    def _label(self) -> dict[str, Any]:
-        return {} if self.label is None else {"label": counting_label(self.label)}
+    def _laid(self, place: int, scores: pd.DataFrame) -> ScoreGrid:
+        grid = self.grids[place]
+        if grid.is_given:
+            return grid.grid
+        return grid.grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
 
-    @property
-    def _alarm(self) -> dict[str, Any]:
-        return self._output.alarms | self._label
-
-    def _scores(self, grid: ScoreGrid) -> pd.DataFrame:
-        tables = []
+    def _scores(self) -> Counted:
+        by = {name: dtype for name, dtype in SCORES.items() if name != "side"}
+        keys = [*self._every.key, *(name for name in by if name not in ("low", "high"))]
+        rounding = {place: (grid.grid.digits, grid.grid) for place, grid in enumerate(self.grids)}
+        found: dict[int, list[pd.DataFrame]] = {place: [] for place in self._every.places}
         for side in SIDES:
-            score = _[f"{side}_score{self.place}"]
-            counts = self._output.scored.group_by(
-                score=grid_score(score, grid.digits, grid.thresholds),
-                primary_alarm=_[f"primary_said{self.place}"],
-                **self._label,
-            ).agg(low=score.min(), high=score.max(), n=_.count())
-            by = {name: dtype for name, dtype in SCORES.items() if name != "side"}
-            table = fetched(counts, by)
-            named = pd.array([side] * len(table), dtype="string")
-            tables.append(table.assign(side=named)[[*SCORES, "n"]])
-        return stacked(tables, SCORES)
-
-    def _joint(self, grid: ScoreGrid) -> pd.DataFrame:
-        scores = {
-            f"{side}_score": grid_score(
-                _[f"{side}_score{self.place}"], grid.joint_digits, grid.thresholds
+            rows = self._rounded(rounding, (side,), "primary_alarm", exact=_[f"{side}_score"])
+            counts = (
+                rows.rename(score=f"{side}_score")
+                .group_by(keys)
+                .agg(low=_.exact.min(), high=_.exact.max(), n=_.count())
             )
-            for side in SIDES
-        }
-        return fetched(count_by(self._output.scored, **scores, **self._label), JOINT)
+            for place, table in self._every.fetched(counts, by).items():
+                named = pd.array([side] * len(table), dtype="string")
+                found[place].append(table.assign(side=named)[[*SCORES, "n"]])
+        return {place: stacked(tables, SCORES) for place, tables in found.items()}
 
-    def _alarms(self) -> pd.DataFrame:
-        period = _.time - _.time % self.period
-        return fetched(count_by(self._output.decided, period=period, **self._alarm), ALARMS)
+    def _joint(self, laid: Mapping[int, ScoreGrid]) -> Counted:
+        rounding = {place: (grid.joint_digits, grid) for place, grid in laid.items()}
+        return self._every.count(self._rounded(rounding, SIDES), JOINT)
 
-    def _by_segment(self) -> pd.DataFrame:
+    def _rounded(
+        self,
+        rounding: Mapping[int, tuple[int, ScoreGrid]],
+        sides: Sequence[str],
+        *others: str,
+        **further: Any,
+    ) -> ir.Table:
+        """Return the scores of sides as they are counted: to so many bits, as a grid says."""
+        alike: dict[tuple[int, tuple[float, ...]], list[int]] = {}
+        for place, (digits, grid) in rounding.items():
+            kept_apart = grid.thresholds if digits < EXACT else ()
+            alike.setdefault((digits, kept_apart), []).append(place)
         tables = []
-        for name in sorted(self.prepared.columns):  # sources differ in the order of their columns
-            if name.startswith(SEGMENT):
-                counts = count_by(self._output.decided, value=_[name], **self._alarm)
-                table = fetched(counts, SEGMENTS)
-                segment = pd.array([name.removeprefix(SEGMENT)] * len(table), dtype="string")
-                tables.append(table.assign(segment=segment))
-        return stacked(tables, SEGMENTS)
+        for (digits, thresholds), places in alike.items():
+            rows = self.rows.among(places)
+            scores = {
+                f"{side}_score": grid_score(_[f"{side}_score"], digits, thresholds)
+                for side in sides
+            }
+            label = {"label": self.rows.label}
+            key = self._every.key
+            tables.append(rows.scored.select(*key, *others, **scores, **label, **further))
+        return union_of(tables)
 
-    def _coverage(self) -> pd.DataFrame:
-        if self.label is None:
-            return no_coverage()
-        decided = self._output.is_decided
-        alarms = {n: ibis.ifelse(decided, said, None) for n, said in self._output.alarms.items()}
-        return coverage_counts(self.prepared, alarms, self.label)
+    def _alarms(self) -> Counted:
+        period = _.time - _.time % self.period
+        return self._every.count(self.rows.decided, ALARMS, period=period, label=self.rows.label)
 
-    def _outside(self) -> pd.DataFrame:
+    def _by_segment(self) -> Counted:
+        segments = segments_of(self.rows.table)
+        if not segments:
+            return {place: empty(SEGMENTS) for place in self._every.places}
+        rows = self.rows.decided.select(*self._every.key, *segments, *CELLS, label=self.rows.label)
+        return count_by_segment(self._every, rows_by_segment(rows, segments), segments, SEGMENTS)
+
+    def _coverage(self) -> Counted:
+        """Count the first pairs of requests by who served, both alarms, age and a label."""
+        if not self.rows.labelled:
+            return {}
+        rows = self.rows.among(self.rows.labelled)
+        alarms = {name: ibis.ifelse(IS_DECIDED, _[name], None) for name in CELLS}
+        first = rows.table.filter(_.first_of_request)
+        return rows.every.count(first, COVERAGE, label=_.given, **alarms)
+
+    def _outside(self) -> Counted:
         """Count the pairs in which a side decided nothing, by what the other decided.
 
         A pair whose shadow was skipped is not one: the flag left it out.
         """
-        left_out = self.prepared.filter(~self._output.is_decided & ~self.prepared.skipped)
-        return fetched(count_by(left_out, **self._output.alarms), CELLS)
+        return self._every.count(self.rows.table.filter(~IS_DECIDED & ~_.skipped), CELLS)
 
-    def _flips(self) -> pd.DataFrame:
+    def _flips(self, alarms: Counted) -> Counted:
         """Return the pairs whose alarms differ, those with the largest difference of scores first.
 
         Of each direction, alarms of one side alone, there are at most MOST_FLIPS. Their labels are
         shown however young they are.
         """
-        scores = {f"{side}_score": self._output.score(side) for side in SIDES}
-        label = {} if self.label is None else {"label": _[GIVEN + self.label]}
-        differ = self.prepared.select(
-            "request_id", "time", **scores, **self._output.alarms, **label
+        key = self._every.key
+        differ = self.rows.table.filter(_.primary_alarm != _.candidate_alarm).select(
+            *key, *(name for name in FLIPS if name != "label"), label=_.given
         )
-        differ = differ.filter(_.primary_alarm != _.candidate_alarm)
-        largest = differ.mutate(size=(_.primary_score - _.candidate_score).abs())
+        counts = pd.concat(alarms.values(), ignore_index=True)
+        flips = int(counts.loc[counts["primary_alarm"] != counts["candidate_alarm"], "n"].sum())
+        if flips > FETCHED_FLIPS:
+            return self._every.framed(self._largest(differ), FLIPS)
+        tables = self._every.framed(differ, FLIPS)
+        return {place: _largest(table) for place, table in tables.items()}
+
+    def _largest(self, differ: ir.Table) -> ir.Table:
         order = (ibis.desc("size"), "time", "request_id")
+        sized = differ.mutate(size=(_.primary_score - _.candidate_score).abs())
         # Polars knows no row numbers, and ranks no rows.
-        each = (largest.filter(alarm) for alarm in (_.primary_alarm, ~_.primary_alarm))
-        kept = ibis.union(*(some.order_by(*order).limit(MOST_FLIPS) for some in each))
-        return framed(kept.order_by(*order).drop("size", "primary_alarm"), FLIPS)
+        each = [
+            rows.filter(alarm).order_by(*order).limit(MOST_FLIPS)
+            for rows in self._every.parted(sized)
+            for alarm in (_.candidate_alarm, ~_.candidate_alarm)
+        ]
+        return union_of(each).order_by(*self._every.key, *order).drop("size")
+
+
+def _largest(flips: pd.DataFrame) -> pd.DataFrame:
+    size = (flips["primary_score"] - flips["candidate_score"]).abs()
+    ordered = flips.assign(size=-size).sort_values(["size", "time", "request_id"])
+    kept = ordered.groupby("candidate_alarm").head(MOST_FLIPS)
+    return pd.DataFrame(kept.drop(columns="size").reset_index(drop=True))

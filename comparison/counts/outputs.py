@@ -1,7 +1,7 @@
 """The outputs that pairs have scores of, and what is read of each pair for one of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import float_info
 from typing import Any
 
@@ -52,6 +52,11 @@ def is_finite(value: Any) -> Any:
     return (value >= -float_info.max) & (value <= float_info.max)
 
 
+def are_finite(*values: Any) -> Any:
+    """Say whether all numbers are known and finite; missing counts as no."""
+    return ibis.and_(*(is_finite(value).fill_null(False) for value in values))
+
+
 def both_ok(pairs: ir.Table) -> ir.Table:
     """Keep the pairs that both sides answered."""
     return pairs.filter(_.primary_status == "ok", _.candidate_status == "ok")
@@ -76,21 +81,6 @@ class OutputColumns:
     alarms_below: bool = False
     """Whether a score below its threshold is an alarm."""
 
-    @classmethod
-    def of(cls, pairs: ir.Table, name: str, given: Mapping[str, float]) -> "OutputColumns":
-        """Look at what was recorded for which side of a threshold the alarms are."""
-        recorded = cls(pairs, name)
-        return cls(pairs, name, given, recorded.is_recorded_below()) if given else recorded
-
-    def is_recorded_below(self) -> bool:
-        """Say whether most of what was recorded as alarms are scores below their thresholds."""
-        alarms = self.pairs.select(
-            is_alarm=self.decision("primary").fill_null(False),
-            is_low=self.score("primary") < self.threshold("primary"),
-        ).filter(_.is_alarm)
-        [row] = alarms.agg(n=_.count(), low=_.is_low.sum()).to_pyarrow().to_pylist()
-        return bool(row["n"]) and 2 * int(row["low"] or 0) > int(row["n"])
-
     def score(self, side: str) -> Any:
         """Return the score of a side."""
         return self._recorded(f"{side}_score", "float64")
@@ -109,15 +99,24 @@ class OutputColumns:
         alarm = score < threshold if self.alarms_below else score >= threshold
         return ibis.ifelse(is_finite(score), alarm, None)
 
-    def is_scored(self) -> Any:
-        """Say of which pairs both scores are known; missing counts as no."""
-        primary, candidate = (is_finite(self.score(side)).fill_null(False) for side in SIDES)
-        return primary & candidate
+    def recorded(self) -> ir.Table:
+        """Return scores, thresholds and decisions, each named for its side, with the statuses."""
+        columns = {
+            f"{side}_{name}": column(side)
+            for side in SIDES
+            for name, column in (
+                ("score", self.score),
+                ("threshold", self.threshold),
+                ("decision", self.decision),
+            )
+        }
+        return self.pairs.select(*(f"{side}_status" for side in SIDES), **columns)
 
     def prepared(self, place: int) -> Iterator[tuple[str, Any]]:
         """Yield the columns of `PreparedPairs.table`: scores and decisions, numbered by `place`."""
         status = {side: self.pairs[f"{side}_status"] == "ok" for side in SIDES}
-        scored = self.is_scored() & status["primary"] & status["candidate"]
+        scores = [self.score(side) for side in SIDES]
+        scored = are_finite(*scores) & status["primary"] & status["candidate"]
         for side in SIDES:
             score = self.score(side)
             yield f"{side}_score{place}", ibis.ifelse(scored, score, None)
@@ -129,37 +128,32 @@ class OutputColumns:
         return self.pairs[name] if name in self.pairs.columns else ibis.null(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class OutputPlace:
-    """Read an output of prepared pairs, where its columns are numbered by a place."""
+def columns_of(
+    pairs: ir.Table, outputs: Sequence[str], given: Mapping[str, Mapping[str, float]]
+) -> list[OutputColumns]:
+    """Return the columns of outputs; `given` are thresholds that decide anew, by output and side.
 
-    pairs: ir.Table
-    place: int
+    For these, what was recorded says for which side of a threshold the alarms are.
+    """
+    recorded = {name: OutputColumns(pairs, name) for name in outputs}
+    anew = [name for name in outputs if given.get(name)]
+    below = dict(zip(anew, _are_below([recorded[name] for name in anew]), strict=True))
+    return [
+        replace(each, given=given.get(name, {}), alarms_below=below.get(name, False))
+        for name, each in recorded.items()
+    ]
 
-    def score(self, side: str) -> Any:
-        """Return the score of a side, missing where either is."""
-        return self.pairs[f"{side}_score{self.place}"]
 
-    def said(self, side: str) -> Any:
-        """Return the decision of a side, whatever became of the other."""
-        return self.pairs[f"{side}_said{self.place}"]
-
-    @property
-    def alarms(self) -> dict[str, Any]:
-        """Return the columns of the decisions of both sides."""
-        return {f"{side}_alarm": self.said(side) for side in SIDES}
-
-    @property
-    def is_decided(self) -> Any:
-        """Say of which pairs both decisions are known."""
-        return self.said("primary").notnull() & self.said("candidate").notnull()
-
-    @property
-    def decided(self) -> ir.Table:
-        """Keep those."""
-        return self.pairs.filter(self.is_decided)
-
-    @property
-    def scored(self) -> ir.Table:
-        """Keep the pairs of which both scores are known."""
-        return self.pairs.filter(self.score("primary").notnull())
+def _are_below(outputs: Sequence[OutputColumns]) -> list[bool]:
+    """Say whether most of what was recorded as alarms are scores below their thresholds."""
+    if not outputs:
+        return []
+    held: dict[str, Any] = {}
+    for place, each in enumerate(outputs):
+        alarm = each.decision("primary").fill_null(False)
+        low = (each.score("primary") < each.threshold("primary")).fill_null(False)
+        held |= {f"n{place}": alarm, f"low{place}": alarm & low}
+    sums = outputs[0].pairs.select(**held).agg(**{name: _[name].sum() for name in held})
+    [row] = sums.to_pyarrow().to_pylist()
+    counts = [(row[f"n{place}"] or 0, row[f"low{place}"] or 0) for place in range(len(outputs))]
+    return [bool(n) and 2 * int(low) > int(n) for n, low in counts]

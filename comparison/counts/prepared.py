@@ -16,10 +16,10 @@ from ibis import _
 
 from comparison.counts.distinct import DistinctPairs, choose_flag
 from comparison.counts.drawn import drawn_unit, flip_of, is_drawn_by_request
-from comparison.counts.grids import OutputGrid
+from comparison.counts.grids import OutputGrid, grids_of
 from comparison.counts.kinds.window import other_outputs
 from comparison.counts.labelled import StepLabels
-from comparison.counts.outputs import SEGMENT, OutputColumns, outputs_of, recorded_counts
+from comparison.counts.outputs import SEGMENT, columns_of, outputs_of, recorded_counts
 from comparison.counts.requests import requests_of
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import StepPairs
@@ -96,9 +96,8 @@ class PreparedPairs:
         step = own if step_since is None else window
         recorded = recorded_counts(step)
         outputs = outputs_of(step.columns, outputs, recorded)
-        fixed = thresholds or {}
-        columns = [OutputColumns.of(step, name, fixed.get(name, {})) for name in outputs]
-        grids = tuple(OutputGrid.of(each, (given or {}).get(each.name)) for each in columns)
+        columns = columns_of(step, outputs, thresholds or {})
+        grids = grids_of(columns, given or {})
         joined, typed = None, TypedLabels({})
         if labels is not None:
             others = other_outputs(step.columns)

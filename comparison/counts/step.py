@@ -11,7 +11,8 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import KEYS, duration_bins, duration_key, edge_bin
-from comparison.counts.outputs import both_ok, is_finite, with_columns
+from comparison.counts.output_rows import ByOutput
+from comparison.counts.outputs import OutputColumns, both_ok, is_finite, with_columns
 from comparison.counts.tables import MinuteCounts
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import (
@@ -220,14 +221,20 @@ def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) ->
     """
     if not pairs["primary_model"].eq(pairs["candidate_model"]).fillna(False).any():
         return stacked([], NOISE)
+    names = tuple(outputs)
+    if not names:
+        return stacked([], NOISE)
+    every = ByOutput(tuple(range(len(names))))
     same = both_ok(step).filter(_.primary_model == _.candidate_model)
-    tables = []
-    for output in outputs:
-        first, second = (f"{side}_score.{output}" for side in SIDES)
-        scores = with_columns(same, [first, second], "float64")
-        known, other = (is_finite(scores[name]).fill_null(False) for name in (first, second))
-        differs = ibis.ifelse(known & other, scores[first] != scores[second], known != other)
-        tables.append(fetched(count_by(scores, differs=differs), NOISE).assign(output=output))
+
+    def rows(place: int) -> ir.Table:
+        output = OutputColumns(same, names[place])
+        first, second = (output.score(side) for side in SIDES)
+        known, other = (is_finite(score).fill_null(False) for score in (first, second))
+        return same.select(differs=ibis.ifelse(known & other, first != second, known != other))
+
+    counted = every.count(every.union(rows), {"differs": NOISE["differs"]})
+    tables = [table.assign(output=names[place])[[*NOISE, "n"]] for place, table in counted.items()]
     return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
 
 

@@ -4,26 +4,25 @@ A pair without a unit stands for its request, and a request that was sent again 
 pairs with an alarm are grouped: a unit without one is in the fourth cell whatever it sends.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.counts.flip_clusters import flip_clustering
-from comparison.counts.outputs import SEGMENT, OutputPlace
-from comparison.counts.tables import UnitAggregates
-from comparison.engines.grouping import (
-    CELLS,
-    HOUR,
-    HOUR_CELLS,
-    SEGMENT_CELLS,
-    count_by,
-    fetched,
-    stacked,
+from comparison.counts.flip_clusters import MINUTES, clustering
+from comparison.counts.output_rows import OUTPUT, ByOutput, OutputRows
+from comparison.counts.segments import (
+    SEGMENT_CODE,
+    count_by_segment,
+    rows_by_segment,
+    segments_of,
 )
+from comparison.counts.tables import UnitAggregates
+from comparison.engines.grouping import CELLS, HOUR, HOUR_CELLS, MINUTE, SEGMENT_CELLS, empty
 from comparison.engines.sources import PairSource
 from comparison.pairs.columns import SIDES
 
@@ -70,55 +69,74 @@ class UnitVolume:
         fitting = [each for each in BLOCKS if per_hour * each / HOUR <= PER_BLOCK]
         return max(fitting, default=BLOCKS[0])
 
+    def block_of(self, pairs: ir.Table) -> Any:
+        """Return the block of time in which the unit of a pair counts once."""
+        if self.block is None or "unit" not in pairs.columns:
+            return ibis.literal(0, type="int64")
+        return ibis.ifelse(pairs.unit.notnull(), pairs.time // self.block, 0).cast("int64")
+
 
 def alarms_by_unit(
-    source: PairSource, output: OutputPlace, volume: UnitVolume, *, is_quiet: bool
-) -> UnitAggregates:
-    """Count the units of prepared pairs.
+    source: PairSource, rows: OutputRows, volume: UnitVolume, quiet: Mapping[int, bool]
+) -> dict[int, UnitAggregates]:
+    """Count the units for the outputs of which `quiet` says something.
 
-    Where it `is_quiet`, because most pairs are alarms of the primary, to have none is counted.
+    Where one is quiet, because most pairs are alarms of the primary, to have none is counted.
     """
-    alarm = {side: output.said(side) for side in SIDES}
-    if is_quiet:
-        alarm = {side: ~decision for side, decision in alarm.items()}
-    step = output.pairs
-    rows = step.filter(output.is_decided & (alarm["primary"] | alarm["candidate"]))
+    if not quiet:
+        return {}
+    rows = rows.among(tuple(quiet))
+    every, segments = rows.every, segments_of(rows.table)
+    alarmed = source.kept(_alarmed(rows, volume, segments, [each for each in quiet if quiet[each]]))
     has_units = bool(volume.units)
-    who = rows.unit.fill_null(rows.request_id) if has_units else rows.request_id
-    block = ibis.literal(0, type="int64")
+    blocks, hours = (_once(alarmed, *every.key, "who", name) for name in ("block", "hour"))
+    by_block = every.count(blocks, CELLS, **_SIDES)
+    once = by_block
     if has_units and volume.block is not None:
-        block = ibis.ifelse(rows.unit.notnull(), rows.time // volume.block, 0).cast("int64")
-    segments = sorted(name for name in step.columns if name.startswith(SEGMENT))
-    alarmed = source.kept(
-        rows.select(
-            who=who,
-            named=rows.unit.notnull() if has_units else ibis.literal(False),
-            block=block,
-            hour=rows.time - rows.time % HOUR,
-            **{f"{side}_alarm": alarm[side].cast("int8") for side in SIDES},
-            **{name: rows[name] for name in segments},
+        once = every.count(_once(alarmed, *every.key, "who"), CELLS, **_SIDES)
+    if has_units:
+        effects = _design_effects(every, blocks) if volume.block is not None else {}
+        hours_effects = _design_effects(every, hours)
+    else:
+        effects = hours_effects = _flip_clustering(rows)
+    by_segment = _by_segment(every, alarmed, segments)
+    by_hour = every.count(hours, HOUR_CELLS, period=_.hour, **_SIDES)
+    return {
+        place: UnitAggregates(
+            units=volume.units,
+            requests=volume.requests,
+            block=volume.block,
+            blocks=by_block[place],
+            once=once[place],
+            segments=by_segment[place],
+            design_effect=effects.get(place, 1.0),
+            hours=by_hour[place],
+            hours_effect=hours_effects[place],
+            is_quiet=is_quiet,
         )
-    )
-    blocks, hours = _once(alarmed, "who", "block"), _once(alarmed, "who", "hour")
-    by_block = _cells(blocks)
-    effect, once = 1.0, by_block
-    if not has_units:
-        flips = alarm["primary"] != alarm["candidate"]
-        effect = flip_clustering(output.decided, flips)
-    elif volume.block is not None:
-        effect = _design_effect(blocks)
-        once = _cells(_once(alarmed, "who"))
-    return UnitAggregates(
-        units=volume.units,
-        requests=volume.requests,
-        block=volume.block,
-        blocks=by_block,
-        once=once,
-        segments=_by_segment(alarmed, segments),
-        design_effect=effect,
-        hours=fetched(count_by(hours, period=_.hour, **_SIDES), HOUR_CELLS),
-        hours_effect=_design_effect(hours) if has_units else effect,
-        is_quiet=is_quiet,
+        for place, is_quiet in quiet.items()
+    }
+
+
+def _alarmed(
+    rows: OutputRows, volume: UnitVolume, segments: Sequence[str], quiet: Sequence[int]
+) -> ir.Table:
+    """Return the rows with an alarm, of whichever side; of quiet outputs, those without one."""
+    alarm = {name: _[name] for name in CELLS}
+    if len(quiet) == len(rows.every.places):
+        alarm = {name: ~said for name, said in alarm.items()}
+    elif quiet:
+        is_quiet = _[OUTPUT].isin(quiet)
+        alarm = {name: ibis.ifelse(is_quiet, ~said, said) for name, said in alarm.items()}
+    found = rows.decided.filter(ibis.or_(*alarm.values()))
+    has_units = bool(volume.units)
+    return found.select(
+        *rows.every.key,
+        *segments,
+        who=found.unit.fill_null(found.request_id) if has_units else found.request_id,
+        block=volume.block_of(found),
+        hour=found.time - found.time % HOUR,
+        **{name: said.cast("int8") for name, said in alarm.items()},
     )
 
 
@@ -128,22 +146,17 @@ def _once(alarmed: ir.Table, *by: str) -> ir.Table:
     return alarmed.group_by(by).agg(**sides)
 
 
-def _cells(units: ir.Table) -> pd.DataFrame:
-    return fetched(count_by(units, **_SIDES), CELLS)
-
-
-def _by_segment(alarmed: ir.Table, segments: list[str]) -> pd.DataFrame:
+def _by_segment(every: ByOutput, alarmed: ir.Table, segments: list[str]) -> dict[int, pd.DataFrame]:
     """Count each unit once per block and value of a segment."""
-    tables = []
-    for name in segments:
-        units = _once(alarmed.mutate(value=alarmed[name]), "who", "block", "value")
-        table = fetched(count_by(units, value=_.value, **_SIDES), SEGMENT_CELLS)
-        segment = pd.array([name.removeprefix(SEGMENT)] * len(table), dtype="string")
-        tables.append(table.assign(segment=segment))
-    return stacked(tables, SEGMENT_CELLS)
+    if not segments:
+        return {place: empty(SEGMENT_CELLS) for place in every.places}
+    units = _once(
+        rows_by_segment(alarmed, segments), *every.key, "who", "block", SEGMENT_CODE, "value"
+    )
+    return count_by_segment(every, units, segments, SEGMENT_CELLS, **_SIDES)
 
 
-def _design_effect(blocks: ir.Table) -> float:
+def _design_effects(every: ByOutput, blocks: ir.Table) -> dict[int, float]:
     """Return by how much flips of the same unit in different blocks vary more than independent.
 
     The variance of the sum of a unit's flips (candidate's alarm less primary's) over the sum of
@@ -152,15 +165,19 @@ def _design_effect(blocks: ir.Table) -> float:
     flip = _.candidate_alarm.cast("int32") - _.primary_alarm.cast("int32")
     by_unit = (
         blocks.mutate(flip=flip)
-        .group_by("who")
+        .group_by(*every.key, "who")
         .agg(total=_.flip.sum().cast("float64"), own=(_.flip * _.flip).sum().cast("float64"))
     )
-    [row] = (
-        by_unit.agg(between=(_.total * _.total).sum(), within=_.own.sum()).to_pyarrow().to_pylist()
-    )
-    if not row["within"]:
-        return 1.0
-    return float(row["between"]) / float(row["within"])
+    return every.variance_ratios(by_unit)
+
+
+def _flip_clustering(rows: OutputRows) -> dict[int, float]:
+    """Return, in the place of design effects, how flips cluster in minutes."""
+    every = rows.every
+    flips = (_.primary_alarm != _.candidate_alarm).cast("int64").sum()
+    minutes = rows.decided.group_by(*every.key, minute=_.time // MINUTE)
+    found = every.fetched(minutes.agg(flips=flips, n=_.count()), MINUTES)
+    return {place: clustering(table) for place, table in found.items()}
 
 
 def drawn_units(units: ir.Table) -> tuple[int, int] | None:

@@ -36,12 +36,7 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         pd.testing.assert_frame_equal(held, wanted, obj=name)
     assert [each.name for each in found.outputs] == [each.name for each in expected.outputs]
     for output, other in zip(found.outputs, expected.outputs, strict=True):
-        assert output.grid == other.grid
-        assert output.thresholds == other.thresholds
-        assert output.unscored == other.unscored
-        for name in OUTPUT_TABLES:
-            pd.testing.assert_frame_equal(getattr(output, name), getattr(other, name), obj=name)
-        _assert_equal_units(output.by_unit, other.by_unit)
+        assert_equal_outputs(output, other)
     assert found.duplicates == expected.duplicates
     assert found.drawn == expected.drawn
     _assert_equal_failures(found.unit_failures, expected.unit_failures)
@@ -52,6 +47,16 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         expected.since,
         expected.until,
     )
+
+
+def assert_equal_outputs(found: OutputAggregates, expected: OutputAggregates) -> None:
+    """Hold the counts of one output against each other."""
+    assert found.grid == expected.grid
+    assert found.thresholds == expected.thresholds
+    assert found.unscored == expected.unscored
+    for name in OUTPUT_TABLES:
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), obj=name)
+    _assert_equal_units(found.by_unit, expected.by_unit)
 
 
 def _assert_equal_failures(found: UnitFailures | None, expected: UnitFailures | None) -> None:

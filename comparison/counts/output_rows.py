@@ -1,0 +1,173 @@
+"""Outputs as rows: one statement counts all of them, and its result is split by output.
+
+What a statement costs in ibis follows from its length and hardly from the pairs, so that a
+statement of each output would make ten outputs ten times as dear.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from comparison.counts.labelled import GIVEN
+from comparison.counts.outputs import SEGMENT
+from comparison.engines.grouping import Dtypes, count_by, fetched, framed
+from comparison.engines.sources import PairSource
+from comparison.pairs.columns import SIDES
+
+OUTPUT: Final = "output"
+"""The column with the place of an output; there is none where only one output is asked for."""
+
+
+_SHARED: Final = (
+    "request_id",
+    "time",
+    "served",
+    "unit",
+    "skipped",
+    "first_of_request",
+    "old",
+)
+
+IS_DECIDED: Final = ibis._.primary_alarm.notnull() & ibis._.candidate_alarm.notnull()
+"""Says of a row that both decisions are known."""
+
+
+def union_of(tables: Sequence[ir.Table]) -> ir.Table:
+    """Put tables below each other, as a balanced tree: engines limit how deep a statement is."""
+    if len(tables) == 1:
+        return tables[0]
+    half = len(tables) // 2
+    return union_of(tables[:half]).union(union_of(tables[half:]))
+
+
+@dataclass(frozen=True, slots=True)
+class ByOutput:
+    """Ask about several outputs at once; `places` are theirs, in order, and not none."""
+
+    places: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return the names of the columns that tell outputs apart."""
+        return (OUTPUT,) if len(self.places) > 1 else ()
+
+    def union(self, rows: Callable[[int], ir.Table]) -> ir.Table:
+        """Put the rows of each output below each other."""
+        if not self.key:
+            return rows(self.places[0])
+        return union_of(
+            [rows(place).mutate(**{OUTPUT: ibis.literal(place, "int16")}) for place in self.places]
+        )
+
+    def parted(self, rows: ir.Table) -> list[ir.Table]:
+        """Return the rows of each output."""
+        if not self.key:
+            return [rows]
+        return [rows.filter(ibis._[OUTPUT] == place) for place in self.places]
+
+    def count(self, rows: ir.Table, dtypes: Dtypes, **by: Any) -> dict[int, pd.DataFrame]:
+        """Count rows by the columns of `dtypes`, each of its own name unless `by` says how."""
+        columns = {name: by.get(name, ibis._[name]) for name in (*self.key, *dtypes)}
+        return self.fetched(count_by(rows, **columns), dtypes)
+
+    def fetched(self, counts: ir.Table, dtypes: Dtypes) -> dict[int, pd.DataFrame]:
+        """Run a query of counts, as `grouping.fetched`, for each output."""
+        return self._split(fetched(counts, self._keyed(dtypes)))
+
+    def framed(self, rows: ir.Table, dtypes: Dtypes) -> dict[int, pd.DataFrame]:
+        """Run a query, as `grouping.framed`, for each output."""
+        return self._split(framed(rows, self._keyed(dtypes)))
+
+    def variance_ratios(self, units: ir.Table) -> dict[int, float]:
+        """Return, of `units` with `total` and `own`, the sum of squares over that of `own`.
+
+        It is 1 where the latter is none.
+        """
+        sums = {"between": (ibis._.total * ibis._.total).sum(), "within": ibis._.own.sum()}
+        tables = self.framed(
+            units.group_by(self.key).agg(**sums) if self.key else units.agg(**sums),
+            dict.fromkeys(sums, "float64"),
+        )
+        return {
+            place: float(table["between"].iloc[0] / table["within"].iloc[0])
+            if table["within"].sum()
+            else 1.0
+            for place, table in tables.items()
+        }
+
+    def _keyed(self, dtypes: Dtypes) -> dict[str, str]:
+        return {**dict.fromkeys(self.key, "int64"), **dtypes}
+
+    def _split(self, frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
+        if not self.key:
+            return {self.places[0]: frame}
+        found = frame[OUTPUT].to_numpy()
+        others = frame.drop(columns=OUTPUT)
+        return {
+            place: others.iloc[np.flatnonzero(found == place)].reset_index(drop=True)
+            for place in self.places
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRows:
+    """Hold one row for each pair and output; `labelled` are the outputs that labels are about.
+
+    `table` has of prepared pairs what does not depend on the output, and
+
+        output                          the place of the output, if there are several
+        primary_score, candidate_score  missing unless both are known
+        primary_alarm, candidate_alarm  the decision of a side, whatever became of the other
+        given                           the label of the request that is about the output
+    """
+
+    every: ByOutput
+    table: ir.Table
+    labelled: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, source: PairSource, pairs: ir.Table, outputs: int, labels: Mapping[int, str]
+    ) -> "OutputRows":
+        """Read the outputs of pairs, which has the columns of each numbered by its place."""
+        every = ByOutput(tuple(range(outputs)))
+        shared = [name for name in pairs.columns if name in _SHARED or name.startswith(SEGMENT)]
+
+        def rows(place: int) -> ir.Table:
+            label = f"{GIVEN}{labels[place]}" if place in labels else None
+            return pairs.select(
+                *shared,
+                **{f"{side}_score": pairs[f"{side}_score{place}"] for side in SIDES},
+                **{f"{side}_alarm": pairs[f"{side}_said{place}"] for side in SIDES},
+                given=ibis.null("boolean") if label is None else pairs[label],
+            )
+
+        return cls(every, source.named(every.union(rows)), tuple(labels))
+
+    @property
+    def decided(self) -> ir.Table:
+        """Return the rows of which both decisions are known."""
+        return self.table.filter(IS_DECIDED)
+
+    @property
+    def scored(self) -> ir.Table:
+        """Return the rows of which both scores are known."""
+        return self.table.filter(ibis._.primary_score.notnull())
+
+    @property
+    def label(self) -> Any:
+        """Return the label of a row where it counts: the pair is old enough for one."""
+        return ibis.ifelse(ibis._.old, ibis._.given, None) if self.labelled else ibis._.given
+
+    def among(self, places: Sequence[int]) -> "OutputRows":
+        """Keep some of the outputs, one at least."""
+        if len(places) == len(self.every.places):
+            return self
+        held = self.table.filter(ibis._[OUTPUT].isin(places))
+        labelled = tuple(place for place in self.labelled if place in places)
+        return OutputRows(ByOutput(tuple(places)), held, labelled)

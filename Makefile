@@ -77,9 +77,11 @@ docs: $(STAMP) ## Build the documents as a site in build/docs; a warning is an e
 # In an environment of its own: its pins are not ours.
 TWINE := twine>=6,<7
 
-dist: $(STAMP) ## Build wheel and source distribution in dist, and check that their description renders.
-	rm -rf dist
-	$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist
+dist: $(STAMP) ## Build what is committed as wheel and source distribution in dist, and check their description.
+	rm -rf dist build/source && mkdir -p build/source
+	git archive HEAD | tar -x -C build/source
+	$(BIN)/python docs/long_description.py build/source/README.md "$(REPOSITORY)"
+	$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist build/source
 	$(BIN)/uv tool run --python $(BIN)/python --from "$(TWINE)" twine check --strict dist/*
 
 PAGES_IN_A_BROWSER := $(addprefix tests/e2e/test_,live_page.py report_browser.py dashboard_browser.py)

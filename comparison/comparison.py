@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from comparison.errors import NotJudgedError
+from comparison.pairs.progress_bar import progress_bar
 from comparison.summary.figures import as_plain
 
 if TYPE_CHECKING:  # needs the extra `comparison`
@@ -76,16 +77,18 @@ def compare(
     if plan is None:
         end = until or found.believed(now).run().until
         window = TimeWindow(since, end, drawn_since=since)
-        return Comparison(take_evidence(found, now=now, window=window, additions=additions))
-    evidence, judgement = judge(
-        found,
-        plan,
-        now=now,
-        step=step,
-        window=TimeWindow(since, until, drawn_since=since),
-        additions=additions,
-        readings=readings,
-    )
+        with progress_bar("counting pairs"):
+            return Comparison(take_evidence(found, now=now, window=window, additions=additions))
+    with progress_bar("counting pairs"):
+        evidence, judgement = judge(
+            found,
+            plan,
+            now=now,
+            step=step,
+            window=TimeWindow(since, until, drawn_since=since),
+            additions=additions,
+            readings=readings,
+        )
     judged = additions.preferences
     # Texts are recorded in pair files alone, and no table of an engine is asked for them.
     has_texts = judged and (is_store(place) or "://" not in str(place))
@@ -195,19 +198,27 @@ class Comparison:
 
     @property
     def plot(self) -> "Charts":
-        """Return the charts of the page: `.plot.alarm_rates()` and so on."""
+        """Return the charts of the page: `.plot.alarm_rates()` and so on.
+
+        A chart raises ChartMissingError where there is nothing to draw, or several outputs and
+        none named.
+        """
         from comparison.report.html.output_charts import Charts
 
         return Charts(self.evidence, self.judgement)
 
     def to_html(self) -> str:
-        """Return the whole page, self-contained."""
+        """Return the whole page as HTML: nothing is loaded from elsewhere."""
         from comparison.report.html.page import render
 
         return render(self.evidence, self.judgement, self.examples)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `--json` writes: the verdict document, or the evidence without a playbook."""
+        """Return what `--json` writes: the verdict document, or the evidence without a playbook.
+
+        Keys are those of the reference of the verdict; shares lie in 0 to 1, times are seconds or
+        ISO 8601, and what is not finite is None.
+        """
         if self.judgement is None:
             return {"evidence": as_plain(self.evidence)}
         from comparison.report.verdict_document import VerdictDocument

@@ -76,8 +76,8 @@ _SECTIONS: Final = (
     ),
     ("Its limits", "Of the value that is asked for.", ValueLimits),
     (
-        "Who is told",
-        "[Being told](../how-to/notify.md), by `advance` and `autopilot`.",
+        "Notifications",
+        "Messages of `advance` and `autopilot`: [notifications](../how-to/notify.md).",
         NotifyPlan,
     ),
     (
@@ -103,7 +103,7 @@ _PARTS: Final = {
     "OutputPlan": "[outputs](#an-output) by name",
     "SegmentPlan": "[segments](#a-segment) by name",
     "OperationalAlarm": "[operational alarms](#an-operational-alarm) by name",
-    "NotifyPlan": "[addresses](#who-is-told)",
+    "NotifyPlan": "[addresses](#notifications)",
     "ValueLimits": "[limits](#its-limits)",
     "Step": "list of [steps](#a-step)",
 }

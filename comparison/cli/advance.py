@@ -63,7 +63,7 @@ def advance(
     """Set the flag to the next rollout of the playbook, if the gate says ADVANCE.
 
     Judges the pairs in PAIRS that were made since the flag is at its present rollout, which its
-    event log tells, however it got there. The exit code is 0 if the flag was moved, or nothing is
+    event log tells, no matter who set it. The exit code is 0 if the flag was moved, or nothing is
     left to be done, and else the verdict's: 10 HOLD, 20 ROLLBACK. Nothing is switched on or off.
 
     Example: bentoml migration advance pairs --playbook playbook.yaml

@@ -81,7 +81,7 @@ _EXIT_CODES: Final = {
 @click.option(
     "--account",
     metavar="USER",
-    help="The user in Unleash whose token it has, if that user is nobody but the autopilot.",
+    help="The user of its token in Unleash, if nobody else uses that account.",
 )
 @verdict_option
 @audit_option
@@ -99,7 +99,7 @@ def autopilot(
 ) -> None:
     """Move the flag by its evidence: up on ADVANCE, off on ROLLBACK, else leave it.
 
-    Until the last step is passed, Ctrl-C or SIGTERM. It keeps nothing in mind, so it can be
+    It runs until the last step is passed, Ctrl-C or SIGTERM. It is stateless, so it can be
     started again at any time. It never switches the flag on. A change by anybody else pauses it,
     until it is started with the number of that change: the log says which. Give it an admin token
     of its own, so that its changes can be told from those of others.

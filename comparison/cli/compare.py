@@ -119,15 +119,17 @@ def _compared(
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
     from comparison.judges.examples import read_examples
+    from comparison.pairs.progress_bar import progress_bar
 
     found = FlagPairs.of(pairs)
     additions = LabelsAndReferences.read(labels, None, outcomes, preferences)
-    evidence = take_evidence(
-        found,
-        now=datetime.now(UTC),
-        window=TimeWindow(since, until or found.run().until, drawn_since=since),
-        additions=additions,
-    )
+    with progress_bar("counting pairs"):
+        evidence = take_evidence(
+            found,
+            now=datetime.now(UTC),
+            window=TimeWindow(since, until or found.run().until, drawn_since=since),
+            additions=additions,
+        )
     judged, place = additions.preferences, pairs.source
     if judged is None or isinstance(place, str):  # a table of an engine has no texts
         return Comparison(evidence)

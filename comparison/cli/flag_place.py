@@ -29,7 +29,7 @@ class FlagPlace:
                 f"{state.url}"
             )
         if run.setting.rollout is None:
-            raise Refusal(f"{flag} has no one rollout that decides: {state.url}")
+            raise Refusal(f"{flag} has no single rollout that decides: {state.url}")
         return cls(run, plan_at(playbook, run.setting.rollout), run.setting.rollout)
 
     @property

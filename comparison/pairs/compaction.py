@@ -24,6 +24,7 @@ from comparison.pairs.compacted import (
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.files import Progress, ReadCounts, read_file
 from comparison.pairs.opening import find_files, is_compressed, open_file
+from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
 from comparison.pairs.targets import Target, target_at
@@ -83,7 +84,7 @@ class _Run:
         """Read the files beyond what has been taken; commit if anything came of it."""
         self._counts.worker_counts += self._new(counts)
         taken: dict[str, TakenFile] = {}
-        for path in files:
+        for path in files_with_bar("compacting pairs", files):
             with suppress(FileNotFoundError):  # the writer removed its oldest file
                 taken[str(path.resolve())] = self._take(path)
         self._table.add(self._counts.drain())

@@ -18,6 +18,7 @@ import orjson
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.line_patterns import LinePatterns
 from comparison.pairs.opening import find_files, open_file
+from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.tracked import tracked_row
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount, read_counts
@@ -168,7 +169,7 @@ def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
     """
     # Before the pairs: read later, they would count pairs that were made while others were read.
     known = read_counts(source)
-    for path in find_files(source):
+    for path in files_with_bar("reading pairs", find_files(source)):
         yield from read_file(path, counts, Progress())
     yield counts.drain()
     counts.worker_counts += known

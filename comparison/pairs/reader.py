@@ -66,7 +66,10 @@ class Pairs:
 
 
 def load_pairs(path: str | Path, flag: str | None = None) -> pd.DataFrame:
-    """Return the pairs of a flag as a DataFrame; see `read_pairs`."""
+    """Return the pairs of a flag as a DataFrame, a row per pair in order of time.
+
+    The docstring of `comparison.pairs.reader` has the columns. Raises what `read_pairs` raises.
+    """
     return read_pairs(path, flag).frame
 
 

@@ -53,7 +53,12 @@ class Conclusion:
 
 
 def conclude(summary: Summary) -> Conclusion:
-    """Read the figures: completeness, failures of the candidate, alarms of each output."""
+    """Read the figures: completeness, failures of the candidate, alarms of each output.
+
+    The limits are fixed: 99.9 % of the pairs found, failures at most one point above the primary's,
+    the whole interval of the alarm ratio within 1/1.10 to 1.10. Nothing is raised: what is missing
+    is a reason to hold.
+    """
     reasons = [*_completeness(summary), *_failures(summary.primary, summary.candidate)]
     if not summary.paired:
         reasons.append("no pair has an answer of both sides: HOLD, there is nothing to compare")

@@ -129,7 +129,11 @@ class Summary:
 
 
 def summarise(pairs: Pairs) -> Summary:
-    """Compute the figures of a folder of pairs. Raises NoPairsError if there is none."""
+    """Compute the figures of a folder of pairs. Raises NoPairsError if there is none.
+
+    Shares lie in 0 to 1, durations are seconds. Intervals are of 95 %, for one look: Wilson's of a
+    share (1927), and of a ratio of paired shares that of Bonett and Price (2006).
+    """
     frame = pairs.frame
     if frame.empty or pairs.flag is None:
         raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))

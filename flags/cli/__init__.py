@@ -8,11 +8,11 @@ import click
 _COMMANDS: Final = {
     "advance": ("comparison.cli.advance", "Go one step up, if the gate says so."),
     "autopilot": ("comparison.cli.autopilot", "Advance, hold or roll back at an interval."),
-    "compact": ("comparison.cli.compact", "Turn pair files into Parquet files, bit by bit."),
+    "compact": ("comparison.cli.compact", "Turn pair files into Parquet files, incrementally."),
     "compare": ("comparison.cli.compare", "Compare the recorded pairs of both models."),
     "file": ("flags.cli.file", "Keep the flag in a file, where there is no Unleash."),
     "dashboard": ("flags.cli.dashboard", "Run a real Unleash server on this machine."),
-    "gate": ("comparison.cli.gate", "Decide whether the migration goes on: the exit code."),
+    "gate": ("comparison.cli.gate", "Judge the migration: the exit code is the verdict."),
     "init": ("flags.cli.init", "Create the migration's flags in an Unleash server."),
     "judge": ("comparison.cli.judge", "Ask a judge which of two recorded texts is better."),
     "playbook": ("flags.cli.playbook", "Write or check the plan of a migration."),

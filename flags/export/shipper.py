@@ -211,7 +211,7 @@ class Shipper:
             self._finished.add(name)
             return
         if not own:
-            logger.info("shipping %s, which no living worker writes", name)
+            logger.info("shipping %s, whose worker has ended", name)
         self._shipments[name] = Shipment(
             file, self._receiver, self._limits, self.account, self._seldom
         )

@@ -115,9 +115,9 @@ class Autopilot:
         author = self._admin.author()
         if not author.by_token and author.name != self._account:
             raise PersonalTokenError(
-                f"this token is {author}'s own: the autopilot takes what {author} does in the "
-                "dashboard for its own doing. Give it an admin token, or the token of a user that "
-                "nobody else logs in as, and name that user with --account"
+                f"this token is {author}'s own: the autopilot could not tell its own changes from "
+                f"those that {author} makes in the dashboard. Give it an admin token, or the token "
+                "of a user that nobody else logs in as, and name that user with --account"
             )
         return author
 

@@ -483,7 +483,7 @@ class Playbook(Part):
     alarms: Annotated[dict[str, OperationalAlarm], BeforeValidator(_empty_is_default)] = Field(
         {}, description="Operational alarms, by names of your choice; each look asks them all."
     )
-    notify: NotifyPlan = Field(NotifyPlan(), description="Who is told what happens.")
+    notify: NotifyPlan = Field(NotifyPlan(), description="Who gets notifications.")
     features: tuple[str, ...] | None = Field(
         None, description="Features whose drift is described; all that are recorded if not given."
     )

@@ -1,4 +1,4 @@
-"""Who is told what happens, in a playbook: addresses, and a link."""
+"""Notifications in a playbook: addresses, and a link."""
 
 from typing import Annotated
 

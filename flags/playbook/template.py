@@ -63,7 +63,7 @@ _EXAMPLES: Final = """\
 #   change_freeze:
 #     webhook: https://change.example/freeze
 
-# Who is told, by apprise; ${NAME} is a variable of the environment, in which secrets belong.
+# Notifications by apprise; ${NAME} is a variable of the environment, in which secrets belong.
 # notify:
 #   urls: ["${SLACK_URL}", "mailto://pilot:${MAIL_PASSWORD}@mail.example"]
 #   link: https://fraud.example/migration

@@ -63,6 +63,6 @@ class AlarmSources:
             (self.prometheus, "PROMETHEUS") if is_query else (self.alertmanager, "ALERTMANAGER")
         )
         if not address:
-            raise AlarmUnknownError(f"{name}_URL is not set: nobody knows whom to ask")
+            raise AlarmUnknownError(f"{name}_URL is not set: which server is to be asked?")
         token = token or self.environment.get(f"{name}_TOKEN")
         return address, token, read_prometheus if is_query else read_alertmanager

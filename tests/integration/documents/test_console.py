@@ -30,19 +30,29 @@ WHOLE_PAGES: Final = {
 """Pages whose blocks build on each other, with the test that follows them."""
 
 ELSEWHERE: Final = {
-    r"git clone ": "tests/e2e/test_readme.py",
-    r"make ": "tests/unit/documents/test_docs.py",
-    r"pip install ": "tests/unit/documents/test_examples.py",
-    r"bentoml serve ": "tests/e2e/test_readme.py",
-    r"bentoml build|bentoml containerize ": "tests/e2e/test_built_bento.py",
-    r"cp deploy/example.env |docker ": "tests/unit/deploy/test_deploy_stack.py",
-    r"kubectl ": "tests/unit/deploy/test_deploy_stack.py",
-    r"bentoml migration dashboard\b": "tests/integration/unleash/test_dashboard.py",
-    r".* --judge openai ": "tests/integration/cli/test_judge_command.py",
-    r".* --outcomes \"clickhouse:": "tests/integration/comparison/test_outcome_engines.py",
-    r"bentoml migration retire ": "tests/integration/serving/test_deprecation.py",
+    r"git clone ": ("tests/e2e/test_readme.py", "as a clone has it"),
+    r"make ": ("tests/unit/documents/test_docs.py", "`make "),
+    r"pip install ": ("tests/unit/documents/test_examples.py", "pip install"),
+    r"bentoml serve ": ("tests/e2e/test_readme.py", '"bentoml", "serve"'),
+    r"bentoml build": ("tests/e2e/test_built_bento.py", '"bentoml", "build"'),
+    r"bentoml containerize ": ("deploy/image.py", '"bentoml", "containerize"'),
+    r"cp deploy/example.env |docker ": ("tests/unit/deploy/test_deploy_stack.py", "compose.yaml"),
+    r"kubectl ": ("tests/unit/deploy/test_deploy_stack.py", "kubernetes"),
+    r"bentoml migration dashboard\b": (
+        "tests/integration/unleash/test_dashboard.py",
+        '"dashboard"',
+    ),
+    r".* --judge openai ": ("tests/integration/cli/test_judge_command.py", '"openai"'),
+    r".* --outcomes \"clickhouse:": (
+        "tests/integration/comparison/test_outcome_engines.py",
+        "clickhouse",
+    ),
+    r"bentoml migration retire ": ("tests/integration/operate/test_operate.py", '"retire"'),
 }
-"""Commands that need more than a moment or a machine, with the test that has them."""
+"""Commands that need more than a moment or a machine, with the test that has them, and its words.
+
+`make image` runs `containerize`, which needs root.
+"""
 
 TEN_LINES: Final = "cd examples/ten_lines"
 """In the blocks of the README that `tests/e2e/test_readme.py` follows."""
@@ -83,8 +93,8 @@ def test_a_console_block_runs_and_prints_what_the_page_shows(
 
 
 def test_what_is_run_elsewhere_is_in_that_test() -> None:
-    for pattern, test in ELSEWHERE.items():
-        assert (ROOT / test).is_file(), test
+    for pattern, (test, words) in ELSEWHERE.items():
+        assert words in (ROOT / test).read_text(encoding="utf-8"), f"{test} has no {words}"
         assert any(re.match(pattern, command.line) for b in EVERY for command in b.commands), (
             f"no page has {pattern} any more"
         )

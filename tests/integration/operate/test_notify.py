@@ -1,4 +1,4 @@
-"""Being told, through the real apprise: to a web server and a mail server, and to bad ones."""
+"""Notifications through the real apprise: to a web server and a mail server, and to bad ones."""
 
 import io
 import logging

@@ -111,6 +111,20 @@ def test_the_settings_page_is_what_its_script_writes() -> None:
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
 
 
+def test_the_readme_of_a_package_index_leads_nowhere_else() -> None:
+    script = runpy.run_path(str(DOCS / "long_description.py"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    led = script["led"](text, "https://example.com/project/blob/main/")
+    relative = re.compile(r"\]\((?!https?://|#)")
+    assert len(relative.findall(text)) > 20
+    assert not relative.search(led)
+    assert "](https://example.com/project/blob/main/docs/tutorial.md)" in led
+    assert re.search(
+        r"!\[[^]]+\]\(https://example\.com/project/raw/main/docs/images/flow\.svg\)", led
+    )
+    assert led.count("](") == text.count("](")
+
+
 def test_each_setting_is_on_the_settings_page_and_has_a_description() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     for name, field in Settings.model_fields.items():

@@ -59,7 +59,7 @@ def test_the_examples_in_the_template_are_right() -> None:
     ends = next(i for i, line in enumerate(lines) if line.startswith("# features:"))
     for index in range(begins, ends + 1):
         if not lines[index].startswith(
-            ("# Outcomes", "# Segments", "# Features", "# Operational", "# Who")
+            ("# Outcomes", "# Segments", "# Features", "# Operational", "# Notifications")
         ):
             lines[index] = lines[index].removeprefix("# ")
     playbook = parse_playbook("\n".join(lines), "template")

@@ -1,0 +1,173 @@
+"""Figures that the documents give for defaults are those of the playbook and the settings."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from flags.gate.error_rate import SHARES
+from flags.gate.evidence import Count
+from flags.gate.sequences.betting import BETS, LOG_WEIGHTS
+from flags.gate.sequences.share import ShareSequence
+from flags.playbook.model import Playbook
+from flags.serving.settings import Settings
+from tests.support.markdown import DOCS, PAGES, name_of, prose, rows, section
+from tests.support.paths import ROOT
+
+WORDS = [page for page in PAGES if page.parent.name not in ("adr", "reference", "load_tests")]
+KINDS = [DOCS / "how-to" / f"{kind}.md" for kind in ("numbers", "classes", "rankings")]
+
+JUDGES = DOCS / "how-to" / "judges.md"
+
+_IN_BRACKETS = re.compile(r"`(\w+)` \((?:default )?(\d[\d.,]*) ?(%|points|s|h|d)?\)")
+_NAMED_AFTER = re.compile(r"\b(\d[\d.,]*) ?(%|points)? [^.()]{0,40}\(`(\w+)`\)")
+_SECONDS = {"s": 1, "h": 3_600, "d": 86_400}
+
+
+def fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    """Yield names and defaults of a model, and of the models in it."""
+    for name, field in model.model_fields.items():
+        yield name, field.get_default(call_default_factory=True)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from fields(part)
+
+
+@pytest.fixture(scope="module")
+def defaults() -> dict[str, set[float]]:
+    """Defaults by name, a limit of the gate with each of its values; durations in seconds."""
+    found = defaultdict(set)
+    named = [*fields(Playbook), *((name.upper(), each) for name, each in fields(Settings))]
+    for name, default in named:
+        value = default.total_seconds() if isinstance(default, timedelta) else default
+        if isinstance(value, int | float):
+            found[name].add(float(value))
+    return found
+
+
+def value(number: str, unit: str | None) -> float:
+    figure = float(number.rstrip(".,").replace(",", ""))
+    return figure / 100 if unit in ("%", "points") else figure * _SECONDS.get(unit or "", 1)
+
+
+@pytest.mark.parametrize("page", WORDS, ids=name_of)
+def test_a_default_in_brackets_is_the_default(page: Path, defaults: dict[str, set[float]]) -> None:
+    text = " ".join(prose(page).split())
+    named = [(name, number, unit) for name, number, unit in _IN_BRACKETS.findall(text)]
+    named += [(name, number, unit) for number, unit, name in _NAMED_AFTER.findall(text)]
+    for name, number, unit in named:
+        if name in defaults:
+            wanted = {value(number, unit), value(number, None)}
+            assert wanted & {round(each, 9) for each in defaults[name]}, f"{name}: {number} {unit}"
+
+
+def test_defaults_in_brackets_are_found() -> None:
+    text = " ".join(" ".join(prose(page).split()) for page in WORDS)
+    assert len(_IN_BRACKETS.findall(text)) > 8
+    assert len(_NAMED_AFTER.findall(text)) > 3
+
+
+@pytest.mark.parametrize("page", KINDS, ids=name_of)
+def test_the_limits_in_the_table_of_a_kind_are_the_defaults(
+    page: Path, defaults: dict[str, set[float]]
+) -> None:
+    limits = [
+        row for row in rows(page.read_text(encoding="utf-8")) if row[0].strip("`") in defaults
+    ]
+    assert limits
+    for name, *_, last in limits:
+        key = name.strip("`")
+        known = {each for other in defaults if other.startswith(key) for each in defaults[other]}
+        for number in re.findall(r"\d+(?:\.\d+)?", last):
+            wanted = {float(number), float(number) / 100}
+            assert wanted & {round(each, 9) for each in known}, f"{key}: {number} of {known}"
+
+
+def test_the_page_of_examples_says_how_many_there_are_and_how_long() -> None:
+    page = DOCS / "how-to" / "examples.md"
+    services = [
+        page.parent / path
+        for first, *_ in rows(page.read_text(encoding="utf-8"))
+        for path in re.findall(r"\((\S+service\.py)\)", first)
+    ]
+    words = {10: "Ten", 11: "Eleven", 12: "Twelve", 13: "Thirteen"}
+    assert f"{words[len(services)]} services" in prose(page)
+    assert "each under 40 lines" in prose(page)
+    for service in services:
+        assert len(service.read_text(encoding="utf-8").splitlines()) < 40, service
+
+
+MEASURED = {
+    "README.md": {
+        "about 1.5 times the compute with two small models": "cpu 1.48x of bare",
+        "about 1.2 times if the candidate has a method": "batched embedded cpu 1.24x",
+    },
+    "docs/how-to/cheap-shadows.md": {
+        "takes 0.97 of the time of an eager one, and one in place of a failure 17 ms more": (
+            "`an answer takes 0.97x of eager's, one in place of a failure +17.0 ms`"
+        ),
+    },
+    "docs/how-to/rollback.md": {
+        "followed after 1.11 s (p50), 1.84 s at most": (
+            "`rollback p50 1.11 s max 1.84 s (poll 1 s)`"
+        ),
+    },
+    "docs/scale.md": {
+        "| pair file, JSON lines | 2,990 |": "`file 2989, shipped 1295 (134 with gzip)",
+        "| to a collector, OTLP protobuf | 1,295 |": "`file 2989, shipped 1295 (134 with gzip)",
+        "| Parquet, compacted | 92 |": "Parquet 92, ClickHouse 133`",
+        "indices | 133 |": "Parquet 92, ClickHouse 133`",
+        "(304), to Unleash | 551 bytes | | back | 114 bytes |": "`551 bytes sent, 114 received,",
+        "processor time of Unleash and Postgres | 2.3 ms": "2.30 ms of processor time`",
+        "in the process of `gate` | 1,000,000 | 3.6 s |": "`duckdb 3.6 s, clickhouse 4.7 s,",
+        "(chdb 4.4) | 1,000,000 | 4.7 s |": "`duckdb 3.6 s, clickhouse 4.7 s,",
+        "| ClickHouse | 300,000 | 43 s |": "collector 43 s, spark 58 s`",
+        "Spark 4 (Java 17) | 1,000,000 | 58 s |": "collector 43 s, spark 58 s`",
+    },
+}
+"""What a page says, and the last line of a benchmark in load_tests/README.md that it is from."""
+
+
+@pytest.mark.parametrize("page", MEASURED)
+def test_a_measured_figure_is_that_of_the_last_run(page: str) -> None:
+    said = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    measured = " ".join((ROOT / "load_tests" / "README.md").read_text(encoding="utf-8").split())
+    for figure, line in MEASURED[page].items():
+        assert figure in said
+        assert line in measured, f"{page} has another figure: {figure}"
+
+
+def test_so_many_shadows_show_that_a_batch_agrees() -> None:
+    limit, level = 0.02, 0.025
+    drawn = next(n for n in range(1_000) if ShareSequence(Count(0, n)).below(limit, level))
+    said = (DOCS / "how-to" / "cheap-shadows.md").read_text(encoding="utf-8")
+    pairs = round(drawn / Settings.model_fields["shadow_single"].default, -2)
+    assert f"(about {round(drawn, -1)} drawn, {pairs:,.0f} pairs;" in said
+
+
+def test_so_many_judged_pairs_decide() -> None:
+    bets, weights = np.array(BETS)[:, None], np.array(LOG_WEIGHTS)[:, None]
+    random = np.random.default_rng(0)
+
+    def median(win_rate: float, limit: float, alpha: float) -> float:
+        """Return after how many judged pairs it is sure that the rate is above `limit`."""
+        wins = random.random((200, 2_500)) < win_rate
+        growth = [np.log1p(bets * (won / limit - 1)).cumsum(axis=1) for won in wins]
+        wealth = (np.logaddexp.reduce(weights + each) for each in growth)
+        return float(np.median([np.argmax(each >= -np.log(alpha)) + 1 for each in wealth]))
+
+    table = {float(rate): cells for rate, *cells in rows(section(JUDGES, "How the gate decides"))}
+    assert len(table) == 7
+    for rate, (passes, rolls_back) in table.items():
+        if passes:
+            found = median(rate, 0.45, 0.025)
+        else:
+            found = median(1 - rate, 1 - 0.40, 0.05 * SHARES["recall_loss"] / 2)
+        said = float((passes or rolls_back).replace(",", ""))
+        assert found == pytest.approx(said, rel=0.25, abs=5)

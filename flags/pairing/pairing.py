@@ -127,9 +127,10 @@ class Pairing:
     ) -> tuple[Scored, Scored]:
         """Score the primary beside the active candidate, whose place it may have to take."""
         position = QueuePosition()
-        shadow = self._shadow(request, Side.PRIMARY, assignment, position)
-        insurance = asyncio.create_task(shadow)
-        candidate = await self._score(request, Side.CANDIDATE, assignment)
+        # First in the loop's queue: over a network its call waits, and the primary's then does not.
+        scoring = asyncio.create_task(self._score(request, Side.CANDIDATE, assignment))
+        insurance = asyncio.create_task(self._insurance_score(request, assignment, position))
+        candidate = await scoring
         if candidate.ok:
             delivery.deliver(Side.CANDIDATE, candidate)
             primary = await self._no_longer_needed(insurance, position)
@@ -138,6 +139,12 @@ class Pairing:
             delivery.deliver(Side.PRIMARY, primary)
         await _departed(request)
         return primary, candidate
+
+    async def _insurance_score(
+        self, request: Request, assignment: Assignment, position: QueuePosition
+    ) -> Scored:
+        await asyncio.sleep(0)  # until the candidate's call has begun
+        return await self._shadow(request, Side.PRIMARY, assignment, position)
 
     async def _uninsured(
         self, request: Request, assignment: Assignment, delivery: Delivery, unit: str

@@ -76,7 +76,7 @@ def migrate(
 
     A candidate that is a deployment of its own is named by `Remote("http://...")`, one with an
     environment of its own by its import string and `candidate_python`, the interpreter, or
-    `candidate_requirements`, a file of which uv makes an environment.
+    `candidate_requirements`, a file of which uv makes an environment (with that Python, if both).
     `score` and `threshold` say how to read the compared numbers out of an answer: an attribute
     path, a callable on the answer, or a mapping of output names to these; `threshold` may also be
     a number. `segments` and `features` name what of the input is recorded; nothing by default.

@@ -25,25 +25,33 @@ CARRIED: Final = "env/python/candidates"
 _PYTHON: Final = re.compile(r"# python ([\d.]+)\n")
 """First line of such a file: the version of the interpreter."""
 
+_INCLUDED: Final = re.compile(r"^(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", re.MULTILINE)
+"""Another file, in a file of requirements."""
+
+_VERSION: Final = re.compile(r"\d+(\.\d+){1,2}")
+"""A version of Python, which uv finds on this machine or gets."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnEnvironment:
     """A candidate that another interpreter imports; nothing of it is imported here.
 
-    Its interpreter is `python`, or that of an environment that is made of `requirements`.
+    Its interpreter is `python`, or that of an environment that is made of `requirements`, with
+    `python` if that is given, else with this one.
     """
 
     target: str
     """Import string of the service, `module:name`."""
-    python: Path | None = None
+    python: str | None = None
+    """A path; for `requirements` it may be a version, like `3.12`."""
     requirements: Path | None = None
 
     def interpreter(self) -> Path:
         """Return the interpreter, made first if need be; raises OSError in words. Blocks."""
-        if self.python is not None:
-            return self.python
-        assert self.requirements is not None  # noqa: S101 - one of them is given
-        return _made(self.requirements)
+        if self.requirements is not None:
+            return _made(self.requirements, self.python)
+        assert self.python is not None  # noqa: S101 - one of them is given
+        return Path(self.python)
 
     @property
     def carried_as(self) -> str:
@@ -65,7 +73,8 @@ class OwnEnvironment:
 
     def __str__(self) -> str:
         """Say what runs where."""
-        return f"{self.target} of {self.python or self.requirements}"
+        given = (self.requirements, self.python and f"Python {self.python}")
+        return f"{self.target} of {' with '.join(str(each) for each in given if each)}"
 
 
 def own_environment_of(
@@ -83,8 +92,6 @@ def own_environment_of(
                 "candidate_requirements, an address is written Remote('http://...')"
             )
         return candidate
-    if python is not None and requirements is not None:
-        raise MigrationError("candidate_python and candidate_requirements are given: give one")
     module, _, name = candidate.partition(":") if isinstance(candidate, str) else ("", "", "")
     if not module or not name:
         raise MigrationError(
@@ -93,18 +100,30 @@ def own_environment_of(
         )
     if carried := _carried(candidate):
         return carried
-    if python is not None and not os.access(python, os.X_OK):
-        raise MigrationError(
-            f"candidate_python is {str(python)!r}, where no interpreter is: it must be like "
-            "'/venvs/v2/bin/python'"
-        )
     if requirements is not None and not Path(requirements).is_file():
         raise MigrationError(f"candidate_requirements: there is no file {str(requirements)!r}")
     return OwnEnvironment(
         candidate,
-        None if python is None else Path(python).absolute(),
+        None if python is None else _python(str(python), has_requirements=requirements is not None),
         None if requirements is None else Path(requirements).absolute(),
     )
+
+
+def _python(given: str, *, has_requirements: bool) -> str:
+    """Return a version as it is, and a path from the root; raises MigrationError."""
+    if _VERSION.fullmatch(given):
+        if has_requirements:
+            return given
+        raise MigrationError(
+            f"candidate_python is {given!r}, a version: it needs candidate_requirements, of which "
+            "its environment is made"
+        )
+    if not os.access(given, os.X_OK) or Path(given).is_dir():
+        raise MigrationError(
+            f"candidate_python is {given!r}, where no interpreter is: it must be like "
+            "'/venvs/v2/bin/python', or, with candidate_requirements, a version like '3.12'"
+        )
+    return str(Path(given).absolute())
 
 
 def _carried_as(target: str) -> str:
@@ -116,30 +135,38 @@ def _carried(target: str) -> OwnEnvironment | None:
     name = _carried_as(target)
     python = Path(sys.prefix) / "share" / "bentoml-flags" / name / "bin" / "python"
     if python.exists():
-        return OwnEnvironment(target, python=python)
+        return OwnEnvironment(target, python=str(python))
     requirements = Path.cwd().parent / CARRIED / f"{name}.txt"  # a Bento is served from its src
     return OwnEnvironment(target, requirements=requirements) if requirements.exists() else None
 
 
-def _made(requirements: Path) -> Path:
+def _made(requirements: Path, python: str | None) -> Path:
     """Return the interpreter of an environment with `requirements`, made once for each content."""
-    content = requirements.read_bytes()
-    named = _PYTHON.match(content.decode())
+    content = _content(requirements)
+    named = _PYTHON.match(content)  # in a Bento, by the one that was locked
+    wanted = named[1] if named is not None else python
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    version = sys.executable if named is None or named[1] == ours else named[1]
-    tag = f"{sys.implementation.cache_tag}-{sys.platform}".encode()
-    digest = hashlib.sha256(content + tag).hexdigest()[:16]
+    version = sys.executable if wanted is None or wanted == ours else wanted
+    tag = f"{sys.implementation.cache_tag}-{sys.platform}-{version}"
+    digest = hashlib.sha256((content + tag).encode()).hexdigest()[:16]
     cache = Path(os.environ.get(_CACHE) or Path.home() / ".cache" / "bentoml-flags")
     folder = cache / "environments" / digest
-    python = folder / "bin" / "python"
+    made = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:  # other workers wait for the first
         lock_file(lock.fileno(), wait=True)
         if not (folder / "complete").exists():
             uv("venv", "--clear", "--python", version, str(folder))
-            uv("pip", "install", "--python", str(python), "--requirements", str(requirements))
+            uv("pip", "install", "--python", str(made), "--requirements", str(requirements))
             (folder / "complete").touch()
-    return python
+    return made
+
+
+def _content(requirements: Path) -> str:
+    """Return a file of requirements with those that it names, by which the environment is known."""
+    content = requirements.read_text()
+    named = [requirements.parent / each for each in _INCLUDED.findall(content)]
+    return content + "".join(_content(each) for each in named if each.is_file())
 
 
 def uv(*arguments: str) -> str:

@@ -1,5 +1,6 @@
 """The container image of a service whose candidate has an environment of its own: it has both."""
 
+import os
 import platform
 import re
 import subprocess
@@ -79,11 +80,9 @@ def _locked(
 ) -> tuple[str, str]:
     """Return the version of the candidate's Python, and its packages with their versions."""
     if candidate.python is not None:
-        show = "import sys; print('%d.%d' % sys.version_info[:2])"
-        asked = [str(candidate.python), "-c", show]
-        version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - the user's own interpreter
-        return version, _by_uv(["pip", "freeze", "--python", str(candidate.python)])
-    assert candidate.requirements is not None  # noqa: S101 - one of them is given
+        python_version = _version_of(candidate.python)
+    if candidate.requirements is None:
+        return python_version, _by_uv(["pip", "freeze", "--python", str(candidate.python)])
     elsewhere = (platform.system(), platform.machine()) != ("Linux", "x86_64")
     target = platform_ or ("linux" if elsewhere else None)
     with TemporaryDirectory() as folder:
@@ -97,6 +96,15 @@ def _locked(
             ]
         )
         return python_version, locked.read_text()
+
+
+def _version_of(python: str) -> str:
+    """Return a version as it is given, and that of an interpreter as it says."""
+    if not os.access(python, os.X_OK):
+        return ".".join(python.split(".")[:2])
+    show = "import sys; print('%d.%d' % sys.version_info[:2])"
+    asked = [python, "-c", show]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - the user's own interpreter
 
 
 def _by_uv(arguments: Sequence[str]) -> str:

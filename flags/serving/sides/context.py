@@ -41,18 +41,24 @@ class SideContext(bentoml.Context):
         self.left_elsewhere: Callable[[], Awaitable[None]] | None = None
         """Runs the background tasks that were added in another process."""
         self._request = request
+        self._to_mark = False
         self._new_folder = new_folder
         self._temp_dir: str | None = None
-        self._response = bentoml.Context.ResponseContext()
+        self._response: bentoml.Context.ResponseContext | None = None
 
     @property
     def request(self) -> Request:
         """Return the caller's request, also after it was answered."""
+        if self._to_mark:
+            self._to_mark = False
+            self._request = _marked(self._request)
         return self._request
 
     @property
     def response(self) -> bentoml.Context.ResponseContext:
         """Return this side's own response."""
+        if self._response is None:
+            self._response = bentoml.Context.ResponseContext()
         return self._response
 
     @property
@@ -63,13 +69,11 @@ class SideContext(bentoml.Context):
         return self._temp_dir
 
     def mark_shadow(self) -> None:
-        """Tell the side that nobody waits for its answer, as service meshes tell mirrored hosts."""
-        scope = self._request.scope
-        marked = Request(
-            {**scope, "headers": [*scope["headers"], SHADOW_HEADER]}, self._request.receive
-        )
-        marked.metadata = marked.headers  # type: ignore[attr-defined]  # as BentoML does
-        self._request = marked
+        """Tell the side that nobody waits for its answer, as service meshes tell mirrored hosts.
+
+        The request is made when the side asks for it: a shadow does so when the answer has left.
+        """
+        self._to_mark = True
 
     def leave_tasks_to(
         self, response: bentoml.Context.ResponseContext, *, streaming: bool = False
@@ -79,17 +83,25 @@ class SideContext(bentoml.Context):
         A side that is `streaming` may still add tasks.
         """
         if streaming:
-            response.background.add_task(self._response.background)
-        else:
+            response.background.add_task(self.response.background)
+        elif self._response is not None:
             response.background.tasks.extend(self._response.background.tasks)
         if self.left_elsewhere is not None:
             response.background.tasks.append(BackgroundTask(self.left_elsewhere))
 
     async def run_tasks(self) -> None:
         """Run what the side left behind."""
-        await self._response.background()
+        if self._response is not None:
+            await self._response.background()
         if self.left_elsewhere is not None:
             await self.left_elsewhere()
+
+
+def _marked(request: Request) -> Request:
+    scope = request.scope
+    marked = Request({**scope, "headers": [*scope["headers"], SHADOW_HEADER]}, request.receive)
+    marked.metadata = marked.headers  # type: ignore[attr-defined]  # as BentoML does
+    return marked
 
 
 def shadow_of_many(path: str) -> SideContext:

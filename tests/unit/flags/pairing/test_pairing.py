@@ -435,6 +435,26 @@ async def test_the_primary_is_scored_at_once_when_the_candidate_is_active(gate: 
     pairing.close()
 
 
+async def test_the_active_candidate_s_call_begins_before_that_of_its_insurance() -> None:
+    """A request over a network is under way while the primary has the processor."""
+    begun: list[str] = []
+
+    async def primary(_: Any) -> Any:
+        begun.append("primary")
+        return FakeModel()(1)
+
+    async def candidate(_: Any) -> Any:
+        begun.append("candidate")
+        await asyncio.sleep(0.01)
+        return FakeModel()(1)
+
+    pairing = pairing_of(primary, candidate, assign=FixedAssignment(Side.CANDIDATE))
+    assert (await pairing.answer(Request.of("r1", 1))).served is Side.CANDIDATE
+    await pairing.drain(NEVER)
+    assert begun == ["candidate", "primary"]
+    pairing.close()
+
+
 @pytest.mark.parametrize("active", Side)
 async def test_a_caller_that_leaves_still_makes_a_pair(active: Side, gate: Release) -> None:
     models = {

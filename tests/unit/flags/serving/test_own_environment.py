@@ -1,6 +1,8 @@
 """The environment of a candidate of its own: what is refused in words, and what is made once."""
 
+import contextlib
 import os
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -44,10 +46,12 @@ def test_nothing_of_the_candidate_is_imported_here() -> None:
         (Remote("http://far"), {"candidate_python": sys.executable}, "import string like"),
         ("a:B", {"candidate_python": "/no/python"}, "'/no/python', where no interpreter is"),
         ("a:B", {"candidate_requirements": "/no/file"}, "no file '/no/file'"),
+        ("a:B", {"candidate_python": "/usr"}, "'/usr', where no interpreter is"),
+        ("a:B", {"candidate_python": "3.12"}, "it needs candidate_requirements"),
         (
             "a:B",
-            {"candidate_python": sys.executable, "candidate_requirements": "r.txt"},
-            "give one",
+            {"candidate_python": "3.x", "candidate_requirements": __file__},
+            "a version like '3.12'",
         ),
         (
             "a:B",
@@ -70,7 +74,7 @@ def test_in_an_image_the_environment_is_the_one_that_was_built_into_it(
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     given = "/of/the/machine/that/built/it.txt"
     found = own_environment_of("claims_v2:ClaimsV2", None, given)
-    assert found == OwnEnvironment("claims_v2:ClaimsV2", python=python)
+    assert found == OwnEnvironment("claims_v2:ClaimsV2", python=str(python))
     with pytest.raises(MigrationError, match="no file"):
         own_environment_of("claims_v3:ClaimsV3", None, given)
 
@@ -91,13 +95,13 @@ def test_from_a_bento_the_environment_is_made_of_the_packages_that_it_carries(
 
 def test_the_image_keeps_what_the_primary_asks_of_it() -> None:
     ours = Image(python_version="3.12", distro="alpine").system_packages("git").run("echo ready")
-    kept = image_of_both(ours, OwnEnvironment("a:B", python=Path(sys.executable)))
+    kept = image_of_both(ours, OwnEnvironment("a:B", python=sys.executable))
     assert (kept.base_image, kept.commands) == (ours.base_image, ours.commands)
     assert kept.python_version == "3.12"
 
 
 def test_without_an_image_of_the_primary_the_file_of_the_bento_chooses_the_base() -> None:
-    image = image_of_both(None, OwnEnvironment("a:B", python=Path(sys.executable)))
+    image = image_of_both(None, OwnEnvironment("a:B", python=sys.executable))
     configured = attrs.evolve(image, python_version="3.12", distro="alpine")  # as BentoML does
     plain = Image(python_version="3.12", distro="alpine")
     assert (configured.base_image, configured.commands) == (plain.base_image, plain.commands)
@@ -105,7 +109,7 @@ def test_without_an_image_of_the_primary_the_file_of_the_bento_chooses_the_base(
 
 def test_a_package_of_this_machine_alone_is_refused_when_the_bento_is_built(tmp_path: Path) -> None:
     """These tests run in an environment with this project as a folder."""
-    image = image_of_both(None, OwnEnvironment("a:B", python=Path(sys.executable)))
+    image = image_of_both(None, OwnEnvironment("a:B", python=sys.executable))
     with pytest.raises(MigrationError, match="on this machine only"):
         attrs.evolve(image).freeze(tmp_path, [])
 
@@ -113,7 +117,7 @@ def test_a_package_of_this_machine_alone_is_refused_when_the_bento_is_built(tmp_
 def test_an_environment_without_bentoml_is_refused_when_the_bento_is_built(tmp_path: Path) -> None:
     venv.create(tmp_path / "empty", with_pip=False)
     python = tmp_path / "empty" / "bin" / "python"
-    image = image_of_both(None, OwnEnvironment("a:B", python=python))
+    image = image_of_both(None, OwnEnvironment("a:B", python=str(python)))
     with pytest.raises(MigrationError, match="has no bentoml"):
         attrs.evolve(image).freeze(tmp_path, [])
 
@@ -125,7 +129,7 @@ def test_variables_of_this_interpreter_stay_here() -> None:
         "PROMETHEUS_MULTIPROC_DIR": "/metrics",
         "PYTHONPATH": os.pathsep.join(["src", "/venv/lib/python3.11/site-packages"]),
     }
-    theirs = OwnEnvironment("a:B", python=Path("/python")).variables(ours)
+    theirs = OwnEnvironment("a:B", python="/python").variables(ours)
     assert theirs == {"PATH": "/bin", "PYTHONPATH": "src"}
 
 
@@ -142,6 +146,64 @@ def test_an_environment_is_made_once_for_what_is_in_the_file(
     assert OwnEnvironment("a:B", requirements=first).interpreter() == made
     assert made.parent.stat().st_mtime_ns == began
     assert OwnEnvironment("a:B", requirements=second).interpreter() != made
+
+
+def test_an_environment_is_made_anew_when_a_file_that_is_included_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOML_FLAGS_CACHE", str(tmp_path / "cache"))
+    requirements, base = tmp_path / "requirements.txt", tmp_path / "base.txt"
+    requirements.write_text("-r base.txt\n--constraint=base.txt\n")
+    base.write_text("# nothing\n")
+    environment = OwnEnvironment("a:B", requirements=requirements)
+    made = environment.interpreter()
+    assert environment.interpreter() == made
+    base.write_text("# nothing either\n")
+    assert environment.interpreter() != made
+
+
+def another_python() -> tuple[str, str]:
+    """Return the path and version of an interpreter that is not of this one's version."""
+    places = [
+        *Path.home().glob(".pyenv/versions/3.*/bin"),
+        Path("/usr/local/bin"),
+        Path("/usr/bin"),
+    ]
+    for minor in (12, 13, 14, 11):
+        for python in (place / f"python3.{minor}" for place in places):
+            if minor != sys.version_info.minor and os.access(python, os.X_OK):
+                return str(python), f"3.{minor}"
+    pytest.skip("there is no other Python")
+
+
+def test_an_environment_is_made_with_the_python_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, version = another_python()
+    monkeypatch.setenv("BENTOML_FLAGS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(Path(path).parent))  # where uv looks for a version
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("# nothing\n")
+    show = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for python in (path, version):
+        found = own_environment_of("a:B", python, requirements)
+        assert str(found) == f"a:B of {requirements} with Python {python}"
+        said = subprocess.run([found.interpreter(), "-c", show], capture_output=True, text=True)
+        assert said.stdout.strip() == version
+
+
+def test_a_bento_names_the_python_with_which_its_packages_were_locked(tmp_path: Path) -> None:
+    """The image then makes the environment with that version."""
+    path, version = another_python()
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("bentoml<2\n")
+    for python in (path, version):
+        image = attrs.evolve(image_of_both(None, OwnEnvironment("a:B", python, requirements)))
+        with contextlib.suppress(FileNotFoundError):  # of the rest of a Bento
+            image.freeze(tmp_path, [])
+        carried = (tmp_path / CARRIED / "a.B.txt").read_text()
+        assert carried.startswith(f"# python {version}\n")
+        assert f"uv venv --python {version} " in image.post_commands[-1]
 
 
 def test_a_file_that_uv_refuses_is_an_error_in_uvs_words(

@@ -88,12 +88,7 @@ def batch_methods(
         api = shared[name].candidate
         _check_api(name, api, shadow_tasks=shadow_tasks)
         if candidate is None:
-            if method == api.name:
-                raise MigrationError(
-                    f"shadow_batch has {name!r} for itself: of a candidate that is not imported "
-                    "here, name an API over a list of its inputs"
-                )
-            methods[name] = BatchMethod(api, method)
+            methods[name] = _elsewhere(api, method)
         else:
             methods[name] = _of_service(api, method, candidate, over_http=over_http)
     return methods
@@ -110,6 +105,24 @@ def _check_api(name: str, api: APIMethod[..., Any], *, shadow_tasks: bool) -> No
             f"shadow_batch names {name!r} and shadow_tasks is set: a call for many requests has no "
             "context of one, to which it could add background tasks"
         )
+
+
+def _elsewhere(api: APIMethod[..., Any], name: str) -> BatchMethod:
+    """Return the method of a candidate that is not imported here, of which `api` is the primary's.
+
+    An API that is `batchable` in the primary takes joined inputs in the candidate too, since it has
+    the same schema.
+    """
+    if name != api.name:
+        return BatchMethod(api, name)
+    if not api.batchable:
+        raise MigrationError(
+            f"shadow_batch has {name!r} for itself, which is not batchable: name an API of the "
+            "candidate over a list of its inputs"
+        )
+    if api.input_spec.multipart_fields or len(api.input_spec.model_fields) != 1:
+        raise MigrationError(f"shadow_batch: {name} must have one parameter, and no files")
+    return BatchMethod(api, name, api)
 
 
 def _of_service(

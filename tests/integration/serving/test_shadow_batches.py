@@ -187,5 +187,5 @@ def test_a_batchable_api_takes_its_inputs_joined(batched: Batched) -> None:
     assert {each["migration.candidate.status"] for each in pairs} == {"ok"}
     for each in pairs:
         assert each["migration.primary.score.sum"] == each["migration.candidate.score.sum"]
-    if batched.placement not in ("remote", "own_environment"):  # whose own server batches
-        assert max(map(len, batched.called("halve"))) > 3
+    assert max(map(len, batched.called("halve"))) > 3
+    assert max(int(each["migration.shadow.batch"]) for each in pairs) > 3

@@ -1,14 +1,10 @@
 """A candidate that scores gathered shadows in one call, wherever it is placed."""
 
-import os
-
 import bentoml
 
 from flags import Reading, migrate
 from tests.support.services.batched_candidate import Claim, Many, Opinion
 from tests.support.services.placed import placed
-
-IS_ELSEWHERE = os.environ.get("PLACEMENT") in ("remote", "own_environment")
 
 
 @bentoml.service(name="batched_v1", traffic={"timeout": 60})
@@ -36,10 +32,6 @@ Claims = migrate(
         "rate": Reading.of({"rate": lambda answer: answer}),
         "halve": Reading.of({"sum": sum}),
     },
-    shadow_batch={
-        "judge": "judge_many",
-        "rate": "rate_many",
-        **({} if IS_ELSEWHERE else {"halve": "halve"}),
-    },
+    shadow_batch={"judge": "judge_many", "rate": "rate_many", "halve": "halve"},
     name="Claims",
 )

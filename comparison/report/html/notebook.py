@@ -30,7 +30,8 @@ def _checks(evidence: Evidence, judgement: Judgement) -> pd.DataFrame:
         written = write_check(check, judgement, evidence)
         about = f"{written.title} {written.about}".strip()
         limits = (written.advance, written.rollback)
-        cells = (written.outcome, about, written.figure, written.interval, *limits, written.n)
+        outcome = written.outcome + written.pass_note
+        cells = (outcome, about, written.figure, written.interval, *limits, written.n)
         rows.append([printable(cell) for cell in cells])
     names = ["outcome", "check", "figure", "interval", "advance within", "roll back beyond", "n"]
     return pd.DataFrame(rows, columns=pd.Index(names))

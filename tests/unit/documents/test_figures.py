@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from comparison import load_pairs
 from flags.gate.error_rate import SHARES
 from flags.gate.evidence import Count
 from flags.gate.sequences.betting import BETS, LOG_WEIGHTS
 from flags.gate.sequences.share import ShareSequence
 from flags.playbook.model import Playbook
 from flags.serving.settings import Settings
+from load_tests.generated_pairs import write_pairs
 from tests.support.markdown import DOCS, PAGES, name_of, prose, rows, section
 from tests.support.paths import ROOT
 
@@ -171,3 +173,11 @@ def test_so_many_judged_pairs_decide() -> None:
             found = median(1 - rate, 1 - 0.40, 0.05 * SHARES["recall_loss"] / 2)
         said = float((passes or rolls_back).replace(",", ""))
         assert found == pytest.approx(said, rel=0.25, abs=5)
+
+
+def test_a_frame_of_ten_million_pairs_takes_two_gigabytes(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "compacted", 20_000)
+    frame = load_pairs(tmp_path / "compacted")
+    gigabytes = frame.memory_usage(deep=True).sum() / len(frame) * 10_000_000 / 1e9
+    said = (DOCS / "how-to" / "many-pairs.md").read_text(encoding="utf-8")
+    assert f"about {gigabytes:.0f} GB for ten million" in said

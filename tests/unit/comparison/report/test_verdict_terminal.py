@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
+from comparison import Comparison
 from comparison.judgement.judgement import Judgement
 from comparison.report.terminal.operational import time_line
 from comparison.report.terminal.outcomes import print_outcomes
@@ -98,6 +99,8 @@ def test_a_latency_that_is_fast_enough_by_itself_says_so() -> None:
     quick = replace(window, health=replace(window.health, durations=fast))
     assert "latency p50 (fast enough)" in words(printed_of(quick))
     assert "(fast enough)" not in printed_of(window)
+    judged = Judgement(PLAYBOOK, STEP, decide(quick, PLAYBOOK, STEP))
+    assert "<td>PASS (fast enough)</td>" in Comparison(quick, judged)._repr_html_()
 
 
 def test_quality_the_offer_and_the_notes_are_there() -> None:

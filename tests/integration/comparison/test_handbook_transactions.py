@@ -1,14 +1,17 @@
 """Hold the simulator's features and the training to the handbook's own table of transactions."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from examples.handbook import training as handbook
 from service.schema import COLUMNS
 from service.simulator import add_features, simulate
 from service.training import feature_rows, production, train
+from tests.support.markdown import DOCS
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,18 @@ def test_training_on_the_published_table_gives_the_known_figures(published: pd.D
         for side in (trained.v1, trained.v2)
     ]
     assert alarms[1] / alarms[0] == pytest.approx(3.72, abs=0.1)
+
+
+JULY = 101
+"""First day of the week to learn from, so that the week to evaluate ends with July."""
+
+
+@pytest.mark.slow
+def test_the_handbooks_models_on_its_july_are_what_the_page_says(published: pd.DataFrame) -> None:
+    evaluated = handbook.week(published, JULY + 2 * handbook.WEEK, JULY)
+    tree, forest = handbook.train(published, JULY).figures(evaluated)
+    page = (DOCS / "handbook.md").read_text(encoding="utf-8")
+    said = [float(each) for each in re.findall(r"\d+\.\d+", page.rpartition("weeks of July")[2])]
+    assert said == pytest.approx(
+        [tree.average_precision, forest.average_precision, forest.alarms / tree.alarms], abs=0.01
+    )

@@ -125,6 +125,16 @@ def test_the_readme_of_a_package_index_leads_nowhere_else() -> None:
     assert led.count("](") == text.count("](")
 
 
+def test_the_page_of_the_notebook_is_what_its_script_writes() -> None:
+    """Run `python docs/notebook_page.py` after the notebook has been run and saved."""
+    script = runpy.run_path(str(DOCS / "notebook_page.py"))
+    text, charts = script["page"]()
+    assert script["PAGE"].read_text(encoding="utf-8") == text
+    assert charts
+    for name, svg in charts.items():
+        assert (script["IMAGES"] / name).read_text(encoding="utf-8") == svg
+
+
 def test_each_setting_is_on_the_settings_page_and_has_a_description() -> None:
     text = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     for name, field in Settings.model_fields.items():
@@ -263,6 +273,12 @@ def test_each_relative_link_leads_somewhere(page: Path) -> None:
         assert target.is_relative_to(ROOT), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+def test_each_word_of_the_glossary_is_there_once() -> None:
+    words = [first for first, *_ in rows((DOCS / "domain-language.md").read_text("utf-8"))]
+    assert len(words) > 60
+    assert [word for word in words if words.count(word) > 1] == []
 
 
 @each_page

@@ -21,14 +21,17 @@ from tests.support.pair_files import PairFile
 from tests.support.paths import ROOT
 
 EXAMPLES = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
-TUTORIAL = DOCS / "tutorial.md"  # has files and commands of its own: tests/e2e/test_wheel.py
+ELSEWHERE = (
+    DOCS / "tutorial.md",  # has files and commands of its own: tests/e2e/test_wheel.py
+    DOCS / "handbook.md",  # is a notebook with its outputs: tests/e2e/test_handbook.py
+)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
     "optional-dependencies"
 ]
 WITH_EXAMPLES = [
     path
     for path in PAGES
-    if path != TUTORIAL and "\n```python\n" in path.read_text(encoding="utf-8")
+    if path not in ELSEWHERE and "\n```python\n" in path.read_text(encoding="utf-8")
 ]
 
 
@@ -112,7 +115,7 @@ def test_each_install_line_works_from_a_clone(page: Path) -> None:
 def test_the_files_of_the_tutorial_are_named_and_about_one_flag(
     tmp_path: Path,
 ) -> None:
-    text = TUTORIAL.read_text(encoding="utf-8")
+    text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(?:python|yaml)\n(.*?)^```", text, re.M | re.S)
     for block in blocks:
         named = re.match(r"# (\w+\.(?:py|yaml))\n", block)

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image spark tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -96,6 +96,10 @@ image: $(STAMP) ## Build and run the container images: stopped under load, two e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.image
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m deploy.two_environments
 
+spark: $(STAMP) ## Install Spark (half a gigabyte; Java 17 must be there) and hold its counts against DuckDB's.
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[comparison,spark]'
+	$(BIN)/python -m pytest -m "slow or not slow" -k "spark or Spark" tests/integration/comparison $(PYTEST_ARGS)
+
 tools: $(BIN)/prometheus-alertmanager ## Get what some tests want from Debian: Chromium (as root), Prometheus, Alertmanager.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
@@ -118,8 +122,11 @@ $(BIN)/prometheus-alertmanager: $(STAMP)
 		rm -rf debian prometheus*.deb; } 2>/dev/null || \
 		echo "Prometheus is not here: the tests of alerts, alarms and dashboard will be skipped"
 
+# All but `spark`: it takes half a gigabyte, and Java. `make spark` adds it.
+EXTRAS := clickhouse comparison dashboard demo judge mlflow notify text trino
+
 lock: ## Write requirements.lock anew from pyproject.toml.
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group examples --group docs --group lint --universal \
+	$(BIN)/uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) --group test --group examples --group docs --group lint --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements.lock
 

@@ -59,6 +59,7 @@ def compare(
         ComparisonError: What is given cannot be read, or has nothing to compare.
         FlagsError: The playbook is not one, or is that of another flag.
     """
+    from comparison.engines.connections import engine_errors
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge, take_evidence
     from comparison.judges.examples import read_examples
@@ -66,30 +67,34 @@ def compare(
     from flags.playbook.file import read_playbook
 
     plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
-    found = FlagPairs.at(place, flag or (plan.flag if plan else None))
-    now = datetime.now(UTC)
     additions = LabelsAndReferences.read(
         Path(labels) if isinstance(labels, str) else labels,
         Path(reference) if reference else None,
         outcomes,
         Path(preferences) if preferences else None,
     )
-    if plan is None:
-        end = until or found.believed(now).run().until
-        window = TimeWindow(since, end, drawn_since=since)
-        with progress_bar("counting pairs"):
-            return Comparison(take_evidence(found, now=now, window=window, additions=additions))
-    with progress_bar("counting pairs"):
-        evidence, judgement = judge(
-            found,
-            plan,
-            now=now,
-            step=step,
-            window=TimeWindow(since, until, drawn_since=since),
-            additions=additions,
-            readings=readings,
-        )
-    judged = additions.preferences
+    now = datetime.now(UTC)
+    judgement = None
+    with engine_errors(place):
+        found = FlagPairs.at(place, flag or (plan.flag if plan else None))
+        if plan is None:
+            end = until or found.believed(now).run().until
+            window = TimeWindow(since, end, drawn_since=since)
+            with progress_bar("counting pairs"):
+                evidence = take_evidence(found, now=now, window=window, additions=additions)
+        else:
+            window = TimeWindow(since, until, drawn_since=since)
+            with progress_bar("counting pairs"):
+                evidence, judgement = judge(
+                    found,
+                    plan,
+                    now=now,
+                    step=step,
+                    window=window,
+                    additions=additions,
+                    readings=readings,
+                )
+    judged = additions.preferences if plan else None
     # Texts are recorded in pair files alone, and no table of an engine is asked for them.
     has_texts = judged and (is_store(place) or "://" not in str(place))
     examples = read_examples(folder_at(place), found.flag, judged) if judged and has_texts else ()

@@ -1,43 +1,35 @@
 """Tables of an engine by URL: which engine, where it is, and the table's name.
 
     duckdb://warehouse.duckdb?table=outcomes
-    clickhouse://reader:password@host:8123/shop?table=outcomes
+    clickhouse://reader@host:8123/shop?table=outcomes
 
-The part before `?` is what `ibis.connect` takes; `table` may name a schema too (`sales.outcomes`).
+The part before `?` says which engine (`comparison.engines.connections`); `table` may name a schema
+too (`sales.outcomes`).
 """
 
 from pathlib import Path
-from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
-import ibis
 import ibis.expr.types as ir
 
-_TABLE: Final = "table"
-_FILES: Final = ("duckdb", "sqlite")
-"""Engines that would make a file that is not there."""
+from comparison.engines.connections import (
+    TABLE,
+    PlaceError,
+    connected,
+    is_url,
+    said,
+    shown_url,
+)
+
+__all__ = ["PlaceError", "database_hint", "is_url", "shown_url", "table_at"]
 
 _DUCKDB: Final = b"DUCK"
 _DUCKDB_AT: Final = 8
 """Where that is in a database file: behind a checksum."""
 
-
-class PlaceError(Exception):
-    """Say why there is no table at a URL; the message holds no password."""
-
-
-def is_url(place: object) -> bool:
-    """Say whether a place is a URL, and not a path."""
-    return isinstance(place, str) and "://" in place
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without user, password and all of its query but the table's name."""
-    parts = urlsplit(url)
-    kept = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key == _TABLE])
-    # Not by `urlunsplit`: it leaves the slashes of an empty host away.
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return f"{place}?{kept}" if kept else place
+_NAMED: Final = 8
+"""How many of the tables that are there a message names."""
 
 
 def database_hint(path: Path) -> str | None:
@@ -58,22 +50,26 @@ def table_at(url: str, example: str = "outcomes") -> ir.Table:
     `example` is what a table may be called, for the message.
     """
     parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    name = dict(query).get(_TABLE)
+    name = dict(parse_qsl(parts.query, keep_blank_values=True)).get(TABLE)
     if not name:
         place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         raise PlaceError(f"no table is named: add ?table=NAME, such as {place}?table={example}")
-    options = [(key, value) for key, value in query if key != _TABLE]
-    if parts.scheme in _FILES and not Path(parts.netloc + parts.path).is_file():
-        raise PlaceError("there is no such file")
-    if parts.scheme == "duckdb":
-        options.append(("read_only", "true"))
+    connection = connected(url)
     *schema, table = name.split(".")
+    database = ".".join(schema) or None
     try:
-        connection = ibis.connect(urlunsplit(parts._replace(query=urlencode(options))))
-        return connection.table(table, database=".".join(schema) or None)
-    except ImportError as error:
-        raise PlaceError(f"what connects to it is not installed: {error}") from error
+        return connection.table(table, database=database)
     except Exception as error:  # each engine's client has errors of its own
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise PlaceError(said.replace(parts.password or "\n", "***")) from error
+        there = _tables(connection, database)
+        if there is None or table in there:
+            raise PlaceError(said(url, error)) from error
+        named = ", ".join(there[:_NAMED]) + (", ..." if len(there) > _NAMED else "")
+        raise PlaceError(f"there is no table {name}; there are: {named or 'none'}") from error
+
+
+def _tables(connection: Any, database: str | None) -> list[str] | None:
+    """Return the names of the tables beside it; None where the engine does not say them."""
+    try:
+        return sorted(connection.list_tables(database=database))
+    except Exception:  # of no account: the first error is told
+        return None

@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, Self
+from urllib.parse import urlsplit
 
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
+from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.places import PlaceError, is_url, shown_url, table_at
+from comparison.engines.places import table_at
 from comparison.engines.tables import CollectorTraces, TablePairs, in_window
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
@@ -32,6 +34,12 @@ from comparison.pairs.tracked import TrackedOutcomes
 
 REQUIRED: Final = ("flag", "time", "primary_status", "candidate_status")
 """Columns without which a table is none of pairs."""
+
+COLLECTED: Final = (
+    *("Timestamp", "TraceId", "SpanId", "SpanName"),
+    *("ServiceName", "ScopeName", "SpanAttributes"),
+)
+"""Columns of the collector's table that are read."""
 
 
 class PairSource(Protocol):
@@ -86,30 +94,43 @@ def load_place(place: str | Path, flag: str | None) -> Pairs:
     if is_store(place) or not is_url(place):
         return read_pairs(place, flag)
     source = _table_source(str(place))
-    rows = source.table().to_pyarrow()
+    with engine_errors(place):
+        rows = source.table().to_pyarrow()
+        accounting = source.accounting
     table = Table(outputs=scored_outputs(rows.column_names))
     table.add_parts(len(rows), to_parts(rows))
     every = all_pairs(source.name, table, ReadCounts())
-    if source.accounting is not None:
-        every = replace(every, accounting=source.accounting)
+    if accounting is not None:
+        every = replace(every, accounting=accounting)
     return of_flag(every, flag)
 
 
 def _table_source(url: str) -> PairSource:
     """Take a table for that of a collector if its spans have attributes, else for pairs."""
     try:
+        if urlsplit(url).scheme == SPARK:
+            from comparison.engines.spark import SparkPairs, folder_of
+
+            if folder := folder_of(url):
+                return SparkPairs.at(url, folder)
         table = table_at(url, example="otel_traces")
+        with engine_errors(url):
+            return _of_pairs(table, shown_url(url))
     except PlaceError as error:
         raise PlaceUnreadableError(shown_url(url), str(error)) from error
-    if "SpanAttributes" in table.columns:
-        return CollectorTraces(table, shown_url(url))
-    lacking = [name for name in REQUIRED if name not in table.columns]
+
+
+def _of_pairs(table: ir.Table, name: str) -> PairSource:
+    collected = "SpanAttributes" in table.columns
+    required = COLLECTED if collected else REQUIRED
+    lacking = [column for column in required if column not in table.columns]
     if lacking:
-        problem = (
-            f"its table has no column {', '.join(lacking)}, but {', '.join(table.columns[:8])}"
-        )
-        raise PlaceUnreadableError(shown_url(url), problem)
-    return TablePairs(table, shown_url(url))
+        there = ", ".join(table.columns[:8])
+        raise PlaceError(f"its table has no column {', '.join(lacking)}, but {there}")
+    time = table.schema()["Timestamp" if collected else "time"]
+    if not (time.is_timestamp() or time.is_integer()):
+        raise PlaceError(f"its times are {time}, not timestamps or nanoseconds since 1970")
+    return CollectorTraces(table, name) if collected else TablePairs(table, name)
 
 
 class FramePairs:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from comparison.engines.connections import engine_errors
 from comparison.errors import (
     ComparisonError,
     NoPairsError,
@@ -60,7 +61,8 @@ class PairsJudge:
         """
         readings = self.ask_alarms(plan, now)
         try:
-            evidence, judgement = self._judged(plan, run, now, readings)
+            with engine_errors(self.pairs):
+                evidence, judgement = self._judged(plan, run, now, readings)
         except ComparisonError as problem:
             if not self.will_retry and not isinstance(problem, NOT_YET):
                 raise
@@ -79,7 +81,9 @@ class PairsJudge:
 
         Of several steps at its rollout, the first that its gate does not let go.
         """
-        return self._judged(plan, run, now, self.ask_alarms(plan, now))
+        readings = self.ask_alarms(plan, now)
+        with engine_errors(self.pairs):
+            return self._judged(plan, run, now, readings)
 
     def _judged(
         self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]

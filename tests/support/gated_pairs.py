@@ -61,18 +61,18 @@ def write_gated_pairs(folder: Path, pairs: int = PAIRS) -> GatedPairs:
     return GatedPairs(folder / "pairs", folder / "playbook.yaml", end)
 
 
-def verdict(pairs: GatedPairs, place: str | Path) -> bytes:
+def verdict(pairs: GatedPairs, place: str | Path, *more: str) -> bytes:
     """Return what `gate --json -` prints of a place."""
     options = ["--playbook", str(pairs.playbook), "--until", pairs.end.isoformat(), "--json", "-"]
-    found = CliRunner().invoke(gate, [str(place), *options])
+    found = CliRunner().invoke(gate, [str(place), *options, *more])
     assert found.exit_code in (0, 10, 20), found.output
     return found.stdout_bytes
 
 
-def assert_same_verdict(pairs: GatedPairs, place: str, folder: Path) -> None:
+def assert_same_verdict(pairs: GatedPairs, place: str, folder: Path, *more: str) -> None:
     """Hold the verdict on a place against that on a folder, byte by byte but for their names."""
-    here = verdict(pairs, folder).replace(orjson.dumps(str(folder)), b'"here"')
+    here = verdict(pairs, folder, *more).replace(orjson.dumps(str(folder)), b'"here"')
     assert b'"decision": "ADVANCE"' in here
     assert b'"source": "here"' in here
-    there = verdict(pairs, place).replace(orjson.dumps(shown_url(place)), b'"here"')
+    there = verdict(pairs, place, *more).replace(orjson.dumps(shown_url(place)), b'"here"')
     assert there == here

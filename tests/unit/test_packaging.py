@@ -91,6 +91,7 @@ def test_the_wheel_announces_its_command_its_licence_and_its_requirements(
     assert (told["Name"], told["License-Expression"]) == ("bentoml-flags", "Apache-2.0")
     assert told["Requires-Python"] == ">=3.11"
     extras = {"comparison", "dashboard", "demo", "judge", "notify", "text"}
+    extras |= {"clickhouse", "mlflow", "spark", "trino"}
     assert set(told.get_all("Provides-Extra") or ()) == extras
     required = {Requirement(each) for each in told.get_all("Requires-Dist") or ()}
     plain = {each for each in required if each.marker is None}

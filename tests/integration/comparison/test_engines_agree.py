@@ -1,4 +1,4 @@
-"""A million pairs counted by DuckDB, by Polars and by ClickHouse: every count is the same."""
+"""A million pairs counted by DuckDB, Polars, ClickHouse and Spark: every count is the same."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,11 +14,13 @@ from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import Aggregates
 from comparison.engines.embedded import connect
 from comparison.engines.parquet import ParquetPairs
+from comparison.engines.sources import open_source
 from comparison.engines.tables import TablePairs
 from comparison.labels import load_labels
 from load_tests.generated_pairs import BEGIN, FLAG, OUTPUT, write_pairs
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.reference_counts import assert_equal
+from tests.support.spark import needs_spark
 
 PAIRS = 1_000_000
 WINDOW: dict[str, Any] = {
@@ -88,6 +90,11 @@ def in_clickhouse(folder: Path) -> tuple[ir.Table, Any]:
     return connection.table("million"), EngineLabels(connection.table("million_labels"))
 
 
+def in_spark(folder: Path) -> tuple[ir.Table, Any]:
+    source = open_source(f"spark://local?folder={folder / 'compacted'}")
+    return source.table(), load_labels(folder / "labels.parquet")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "engine",
@@ -101,6 +108,7 @@ def in_clickhouse(folder: Path) -> tuple[ir.Table, Any]:
             ),
         ),
         pytest.param(in_clickhouse, id="ClickHouse", marks=needs_clickhouse),
+        pytest.param(in_spark, id="Spark", marks=needs_spark),
     ],
 )
 def test_an_engine_gives_the_counts_that_the_gate_takes(

@@ -1,10 +1,8 @@
 """Tables of other engines, and what the collector writes into ClickHouse, are pairs like others."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -21,6 +19,7 @@ from flags.export import attributes
 from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans, TrackedOutcome
 from tests.support.clickhouse import clickhouse, needs_clickhouse
+from tests.support.collector_rows import COLUMNS, CREATE, exported
 from tests.support.pair_files import FLAG, PairFile, Scored, failed, span, traces
 from tests.support.reference_counts import assert_equal
 
@@ -64,51 +63,6 @@ def test_columns_that_a_table_has_not_are_missing_values() -> None:
 
 
 # --- the collector's table ------------------------------------------------------------------------
-
-CREATE = """
-CREATE TABLE {name} (
-    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
-    TraceId String,
-    SpanId String,
-    ParentSpanId String,
-    TraceState String,
-    SpanName LowCardinality(String),
-    SpanKind LowCardinality(String),
-    ServiceName LowCardinality(String),
-    ResourceAttributes Map(LowCardinality(String), String),
-    ScopeName String,
-    ScopeVersion String,
-    SpanAttributes Map(LowCardinality(String), String),
-    Duration UInt64,
-    StatusCode LowCardinality(String),
-    StatusMessage String
-) ENGINE = MergeTree ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
-"""
-"""The columns of the collector's ClickHouse exporter, without its events and links."""
-
-COLUMNS = (
-    *("Timestamp", "TraceId", "SpanId", "SpanName", "ScopeName", "SpanAttributes"),
-    *("ParentSpanId", "TraceState", "SpanKind", "ServiceName", "ResourceAttributes"),
-    *("ScopeVersion", "Duration", "StatusCode", "StatusMessage"),
-)
-
-
-def exported(line: str) -> Iterator[list[Any]]:
-    """Yield the rows that the exporter makes of a line: every value is a text."""
-    for resource in json.loads(line)["resourceSpans"]:
-        about = {each["key"]: each["value"] for each in resource["resource"]["attributes"]}
-        service = worded(about[attributes.SERVICE_NAME])
-        for scope in resource["scopeSpans"]:
-            for each in scope["spans"]:
-                held = {pair["key"]: worded(pair["value"]) for pair in each["attributes"]}
-                own = [int(each["startTimeUnixNano"]), each["traceId"], each["spanId"]]
-                rest = ["", "", "SPAN_KIND_INTERNAL", service, {}, "0.1.0", 2_000_000, "Unset", ""]
-                yield [*own, each["name"], scope["scope"]["name"], held, *rest]
-
-
-def worded(value: dict[str, Any]) -> str:
-    [held] = value.values()
-    return str(held).lower() if isinstance(held, bool) else str(held)
 
 
 def collected(name: str, *batches: list[str]) -> CollectorTraces:

@@ -1,0 +1,149 @@
+"""Connections to engines by URL, with the user and the password of each engine's environment.
+
+clickhouse://host:8123/database      CLICKHOUSE_USER, CLICKHOUSE_PASSWORD
+trino://host:8080/catalog/schema     TRINO_USER, TRINO_PASSWORD
+spark://host:7077, spark://local     Spark's own configuration
+duckdb:///file.db, sqlite:///file.db
+what else `ibis.connect` takes
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+import ibis
+
+from comparison.errors import PlaceUnreadableError
+from comparison.pairs.secrets import without_secrets
+
+SPARK: Final = "spark"
+TABLE: Final = "table"
+
+_FILES: Final = ("duckdb", "sqlite")
+"""Engines that would make a file that is not there."""
+
+_CREDENTIALS: Final = {
+    "clickhouse": ("CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD"),
+    "trino": ("TRINO_USER", "TRINO_PASSWORD"),
+}
+
+_EXTRAS: Final = ("clickhouse", SPARK, "trino")
+"""Extras of this package, each named as the scheme that needs it."""
+
+_MODULES: Final = frozenset(
+    {"clickhouse_connect", "duckdb", "grpc", "ibis", "py4j", "pyspark", "sqlite3", "trino"}
+)
+"""Whose errors are those of an engine."""
+
+_REFUSED: Final = ("uthentication", "AUTHENTICATION", "ccess denied", "ACCESS_DENIED", "403", "401")
+
+
+class PlaceError(Exception):
+    """Say why there is no table at a URL; the message holds no password."""
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without user, password and what its query holds but table and folder."""
+    parts = urlsplit(url)
+    shown = [(key, value) for key, value in parse_qsl(parts.query) if key in (TABLE, "folder")]
+    # Not by `urlunsplit`: it leaves the slashes of an empty host away.
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{place}?{urlencode(shown, safe='/:')}" if shown else place
+
+
+def connected(url: str) -> Any:
+    """Return a connection of ibis to the engine at a URL. Raises PlaceError."""
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == SPARK:
+            from comparison.engines.spark import connect
+
+            return connect(parts.netloc)
+        if parts.scheme in _FILES and not Path(parts.netloc + parts.path).is_file():
+            raise PlaceError("there is no such file")
+        # What the client logs of a failure, its error says as well.
+        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+        return _opened(parts)
+    except ImportError as error:
+        raise PlaceError(_not_installed(parts.scheme, error)) from error
+    except PlaceError:
+        raise
+    except Exception as error:  # each engine's client has errors of its own
+        raise PlaceError(said(url, error)) from error
+
+
+def said(url: str, error: BaseException) -> str:
+    """Return what an engine said in one line, without secrets, and where credentials are from."""
+    parts = urlsplit(url)
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    text = without_secrets(text, parts.password, unquote(parts.password or ""))
+    named = _CREDENTIALS.get(parts.scheme)
+    if named and any(word in text for word in _REFUSED):
+        return f"{text}; user and password are those of {' and '.join(named)}, or of the URL"
+    return text
+
+
+@contextmanager
+def engine_errors(place: str | Path) -> Iterator[None]:
+    """Turn what an engine raises while it counts into a PlaceUnreadableError."""
+    try:
+        yield
+    except Exception as error:
+        if not is_url(place) or type(error).__module__.partition(".")[0] not in _MODULES:
+            raise
+        raise PlaceUnreadableError(shown_url(str(place)), said(str(place), error)) from error
+
+
+def is_url(place: object) -> bool:
+    """Say whether a place is a URL, and not a path."""
+    return isinstance(place, str) and "://" in place
+
+
+def _opened(parts: SplitResult) -> Any:
+    """Connect as the user of the URL, else of the environment."""
+    names = _CREDENTIALS.get(parts.scheme)
+    given = [unquote(each) if each else None for each in (parts.username, parts.password)]
+    user, password = (
+        each or (os.environ.get(name) if name else None)
+        for each, name in zip(given, names or (None, None), strict=True)
+    )
+    options = dict(parse_qsl(parts.query))
+    options.pop(TABLE, None)
+    if parts.scheme == "trino" and password:
+        return _trino(parts, user or "", password, options)
+    if parts.scheme == "duckdb":
+        options["read_only"] = "true"
+    netloc = parts.netloc.rpartition("@")[2]
+    if user or password:
+        own = [quote(each, safe="") for each in (user or "default", password) if each]
+        netloc = f"{':'.join(own)}@{netloc}"
+    return ibis.connect(urlunsplit(parts._replace(netloc=netloc, query=urlencode(options))))
+
+
+def _trino(parts: SplitResult, user: str, password: str, options: dict[str, Any]) -> Any:
+    """Connect with a password, of which ibis makes nothing that Trino's client takes."""
+    from trino.auth import BasicAuthentication
+
+    catalog, _, schema = parts.path.strip("/").partition("/")
+    return ibis.trino.connect(
+        user=user,
+        auth=BasicAuthentication(user, password),
+        host=parts.hostname or "localhost",
+        port=parts.port or 443,
+        database=catalog or None,
+        schema=schema or None,
+        **{"http_scheme": "https", **options},
+    )
+
+
+def _not_installed(scheme: str, error: ImportError) -> str:
+    if scheme in _EXTRAS:
+        return (
+            f"what connects to it is not installed ({error}): it comes with the extra `{scheme}` "
+            f"of bentoml-flags (in a clone: pip install '.[comparison,{scheme}]')"
+        )
+    return f"what connects to it is not installed: {error} (pip install 'ibis-framework[{scheme}]')"

@@ -1,0 +1,125 @@
+"""The pairs of a compacted folder, counted by Spark: on this machine, or by a cluster.
+
+    spark://local?folder=compacted                     Spark in this process, with all cores
+    spark://master:7077?folder=s3://bucket/pairs       a cluster, whose machines read the folder
+    spark://local?table=otel_traces                    a table of its catalog
+
+A session that is there, as in a notebook or under `spark-submit`, is taken as it is.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from comparison.engines.connections import PlaceError, connected, shown_url
+from comparison.engines.parquet import ParquetPairs
+from comparison.engines.tables import completed, in_nanoseconds
+from comparison.pairs.arrow import arrow_type
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
+from comparison.pairs.compacted import PAIRS, pair_parts
+from comparison.pairs.stores import folder_at
+
+_LOCAL: Final = "local"
+
+_SETTINGS: Final = {
+    "spark.sql.session.timeZone": "UTC",
+    # Nanoseconds as whole numbers: its own timestamps have microseconds.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # A flag that is called 7 is no number.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+}
+_OF_THIS_MACHINE: Final = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # Some thousand groups at most, and a task for each of 200 parts takes longer than all of them.
+    "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
+}
+
+
+def connect(master: str) -> Any:
+    """Return a connection of ibis to Spark; `local` is this machine. Raises ImportError too."""
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None:
+        builder = SparkSession.builder.appName("bentoml-flags")
+        here = not master or master.startswith(_LOCAL)
+        builder = builder.master(
+            (f"{_LOCAL}[*]" if master in ("", _LOCAL) else master) if here else f"spark://{master}"
+        )
+        for name, value in {**_SETTINGS, **(_OF_THIS_MACHINE if here else {})}.items():
+            builder = builder.config(name, value)
+        try:
+            session = builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            if "JAVA" not in str(error).upper():
+                raise
+            raise PlaceError("Spark needs Java 17 or later, by JAVA_HOME or on the PATH") from error
+        session.sparkContext.setLogLevel("ERROR")
+    for name, value in _SETTINGS.items():
+        session.conf.set(name, value)
+    return ibis.pyspark.connect(session)
+
+
+def folder_of(url: str) -> str | None:
+    """Return the compacted folder that a URL of Spark names, None without one."""
+    return parse_qs(urlsplit(url).query).get("folder", [None])[0]
+
+
+class SparkPairs(ParquetPairs):
+    """Show the pairs that `compact` wrote to Spark."""
+
+    @classmethod
+    def at(cls, url: str, folder: str) -> "SparkPairs":
+        """Connect to Spark and take a folder. Raises PlaceError or a ComparisonError."""
+        found = cls(folder_at(folder), connected(url))
+        found.name = shown_url(url)
+        return found
+
+    def named(self, table: ir.Table) -> ir.Table:
+        """Return a view."""
+        return self._connection.create_view(f"view_{uuid4().hex}", table)
+
+    def kept(self, table: ir.Table) -> ir.Table:
+        """Return a view whose rows Spark keeps from their first use on."""
+        name = f"kept_{uuid4().hex}"
+        view = self._connection.create_view(name, table)
+        self._connection._session.catalog.cacheTable(name)
+        return view
+
+    @cached_property
+    def _every(self) -> ir.Table:
+        paths = [_read_by_spark(part.path) for part in pair_parts(self._folder, self._state)]
+        if not paths:
+            columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
+            types = {column.name: arrow_type(column.kind) for column in columns}
+            schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
+            return ibis.memtable(schema.empty_table())
+        session, name = self._connection._session, f"pairs_{uuid4().hex}"
+        read = session.read.option("basePath", _read_by_spark(self._folder / PAIRS))
+        read.option("mergeSchema", "true").parquet(*paths).createOrReplaceTempView(name)
+        table = completed(in_nanoseconds(self._connection.table(name)))
+        table = table.mutate(date=ibis._.date.cast("date"))
+        return self.named(table.select(*self._in_order(table.columns)))
+
+
+def _read_by_spark(path: Path) -> str:
+    """Return what Hadoop's file systems call a path."""
+    name = str(path)
+    if "://" not in name:
+        return f"file://{path.absolute()}"  # not by `as_uri`: Spark takes % as it is
+    if name.startswith("az://"):
+        container, _, key = name.removeprefix("az://").partition("/")
+        account = os.environ.get("AZURE_STORAGE_ACCOUNT", "")
+        return f"abfss://{container}@{account}.dfs.core.windows.net/{key}"
+    return name.replace("s3://", "s3a://", 1)

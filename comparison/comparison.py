@@ -67,16 +67,16 @@ def compare(
     from flags.playbook.file import read_playbook
 
     plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
-    additions = LabelsAndReferences.read(
-        Path(labels) if isinstance(labels, str) else labels,
-        Path(reference) if reference else None,
-        outcomes,
-        Path(preferences) if preferences else None,
-    )
-    now = datetime.now(UTC)
     judgement = None
     with engine_errors(place):
         found = FlagPairs.at(place, flag or (plan.flag if plan else None))
+        now = datetime.now(UTC)
+        additions = LabelsAndReferences.read(
+            Path(labels) if isinstance(labels, str) else labels,
+            Path(reference) if reference else None,
+            outcomes,
+            Path(preferences) if preferences else None,
+        )
         if plan is None:
             end = until or found.believed(now).run().until
             window = TimeWindow(since, end, drawn_since=since)

@@ -21,6 +21,7 @@ ComparisonError
     RolloutNotFoundError      no pair was made at the rollout asked for
     StepNotFoundError         the playbook has no such step
     WindowEmptyError          the window ends before it begins
+    ExportFailedError         another program did not take a comparison
     NotJudgedError            a verdict is asked for, and no playbook was given
     ChartMissingError         there is nothing to draw, or an output is to be named
     NothingToJudgeError       the flag is at no step of the playbook
@@ -67,6 +68,10 @@ class StoreUnreadableError(ComparisonError):
             f"{place}: {problem}; expected a folder such as s3://bucket/pairs, gs://bucket/pairs "
             "or az://container/pairs"
         )
+
+
+class ExportFailedError(ComparisonError):
+    """Say why another program did not take a comparison, and what it needs."""
 
 
 class NotJudgedError(ComparisonError):

@@ -8,6 +8,7 @@ import click
 import orjson
 from rich.console import Console
 
+from comparison.cli.export import export_option, export_to_mlflow
 from comparison.cli.options import (
     Refusal,
     html_option,
@@ -42,6 +43,7 @@ __all__ = ["Refusal", "compare"]
 @preferences_option
 @json_option
 @html_option
+@export_option
 def compare(
     pairs: str | Path,
     flag: str | None,
@@ -52,6 +54,7 @@ def compare(
     preferences: Path | None,
     json_file: Path | None,
     html_file: Path | None,
+    export: str | None,
 ) -> None:
     """Compare both sides over the pairs in PAIRS: a folder, a file, or the URL of a table.
 
@@ -70,7 +73,7 @@ def compare(
         read = _read(pairs, flag)
         summary = summarise(within(read, since, until))
         conclusion = conclude(summary)
-        wanted = labels or outcomes or preferences or html_file
+        wanted = labels or outcomes or preferences or html_file or export
         # Kinds are counted as the gate does, for which pairs must say at which rollout they are.
         counted = summary.alike and any(
             each.rollout is not None for each in summary.traffic.by_rollout
@@ -86,6 +89,9 @@ def compare(
     if evidence:
         figures["evidence"] = as_plain(evidence)
     content = orjson.dumps(figures, option=orjson.OPT_INDENT_2)
+    if found and export:
+        files = {"comparison.json": content.decode(), "page.html": found.to_html()}
+        export_to_mlflow(found, files)
     if json_file == Path("-"):
         click.echo(content)
         return

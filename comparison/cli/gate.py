@@ -7,6 +7,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from comparison.cli.export import export_option, export_to_mlflow
 from comparison.cli.options import (
     GateInput,
     evidence_options,
@@ -33,6 +34,7 @@ EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 @until_option
 @json_option
 @html_option
+@export_option
 def gate(
     given: GateInput,
     step: str | None,
@@ -40,6 +42,7 @@ def gate(
     until: datetime | None,
     json_file: Path | None,
     html_file: Path | None,
+    export: str | None,
 ) -> None:
     """Decide whether a migration goes on, from the pairs in PAIRS and the gates of a playbook.
 
@@ -76,6 +79,9 @@ def gate(
     if unwritten := leave_beside(given.pairs, found.evidence, judgement):
         warn(unwritten)
     document = VerdictDocument.of(found.evidence, judgement).json()
+    if export:
+        files = {"verdict.json": document.decode(), "page.html": found.to_html()}
+        export_to_mlflow(found, files)
     if json_file == Path("-"):
         click.echo(document)
     else:

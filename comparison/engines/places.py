@@ -67,6 +67,17 @@ def table_at(url: str, example: str = "outcomes") -> ir.Table:
         raise PlaceError(f"there is no table {name}; there are: {named or 'none'}") from error
 
 
+def beside(table: ir.Table, ending: str) -> ir.Table | None:
+    """Return the table whose name has an ending more, None if there is none."""
+    found = table.op()
+    connection = table.get_backend()
+    database = ".".join(filter(None, (found.namespace.catalog, found.namespace.database))) or None
+    name = f"{found.name}{ending}"
+    if name not in (_tables(connection, found.namespace.database) or ()):
+        return None
+    return connection.table(name, database=database)
+
+
 def _tables(connection: Any, database: str | None) -> list[str] | None:
     """Return the names of the tables beside it; None where the engine does not say them."""
     try:

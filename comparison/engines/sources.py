@@ -19,8 +19,8 @@ import pyarrow as pa
 from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.places import table_at
-from comparison.engines.tables import CollectorTraces, TablePairs, in_window
+from comparison.engines.places import beside, table_at
+from comparison.engines.tables import CollectorTraces, KeptPairs, TablePairs, in_window
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import to_arrow, to_parts
@@ -40,6 +40,9 @@ COLLECTED: Final = (
     *("ServiceName", "ScopeName", "SpanAttributes"),
 )
 """Columns of the collector's table that are read."""
+
+RECORDS: Final = "_records"
+"""How the table beside one of pairs is called that has what workers recorded, after its name."""
 
 
 class PairSource(Protocol):
@@ -115,7 +118,11 @@ def _table_source(url: str) -> PairSource:
                 return SparkPairs.at(url, folder)
         table = table_at(url, example="otel_traces")
         with engine_errors(url):
-            return _of_pairs(table, shown_url(url))
+            source = _of_pairs(table, shown_url(url))
+            if isinstance(source, CollectorTraces):
+                return source
+            spans = beside(table, RECORDS)
+            return source if spans is None else KeptPairs(table, spans, shown_url(url))
     except PlaceError as error:
         raise PlaceUnreadableError(shown_url(url), str(error)) from error
 

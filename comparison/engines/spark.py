@@ -99,21 +99,21 @@ class SparkPairs(ParquetPairs):
 
     @cached_property
     def _every(self) -> ir.Table:
-        paths = [_read_by_spark(part.path) for part in pair_parts(self._folder, self._state)]
+        paths = [read_by_spark(part.path) for part in pair_parts(self._folder, self._state)]
         if not paths:
             columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
             types = {column.name: arrow_type(column.kind) for column in columns}
             schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
             return ibis.memtable(schema.empty_table())
         session, name = self._connection._session, f"pairs_{uuid4().hex}"
-        read = session.read.option("basePath", _read_by_spark(self._folder / PAIRS))
+        read = session.read.option("basePath", read_by_spark(self._folder / PAIRS))
         read.option("mergeSchema", "true").parquet(*paths).createOrReplaceTempView(name)
         table = completed(in_nanoseconds(self._connection.table(name)))
         table = table.mutate(date=ibis._.date.cast("date"))
         return self.named(table.select(*self._in_order(table.columns)))
 
 
-def _read_by_spark(path: Path) -> str:
+def read_by_spark(path: Path) -> str:
     """Return what Hadoop's file systems call a path."""
     name = str(path)
     if "://" not in name:

@@ -117,49 +117,71 @@ class CollectorTraces(TablePairs):
     """
 
     def __init__(self, traces: ir.Table, name: str | None = None) -> None:
-        ours = traces.filter(_.ScopeName == attributes.SCOPE, _.SpanName == attributes.PAIR_SPAN)
-        keys = ours.select(key=_.SpanAttributes.keys().unnest()).distinct()
-        found = sorted(row["key"] for row in keys.to_pyarrow().to_pylist())
+        found = collected_keys(traces)
         columns = {key: column for key in found if (column := column_of(key)) is not None}
-        pairs = ours.select(
+        pairs = _pair_spans(traces).select(
             span_id=_.SpanId,
             trace_id=_.TraceId,
             time=_.Timestamp,
             **{column.name: _typed(key, column) for key, column in columns.items()},
         )
         super().__init__(pairs, name or traces.get_name())
-        self._traces = traces
-        self._workers = traces.filter(
-            _.ScopeName == attributes.SCOPE, _.SpanName == attributes.WORKER_SPAN
-        )
+        self._spans = traces
 
     def tracked(self) -> TrackedOutcomes:
         """Return the outcomes among the traces; the records of workers tell how many there were."""
-        ours = self._traces.filter(
+        return TrackedOutcomes.of(self.tracked_rows(), self.records)
+
+    def tracked_rows(self) -> list[dict[str, Any]]:
+        """Return a row for each outcome, some of them twice if they were delivered so."""
+        ours = self._spans.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.OUTCOME_SPAN
         )
         held = {name: _.SpanAttributes.get(key, "").nullif("") for name, key in _TRACKED.items()}
         rows = in_nanoseconds(ours.select(span_id=_.SpanId, time=_.Timestamp, **held))
-        found = [
+        return [
             {**row, "value": float(row["value"] or 1.0), "sequence": int(row["sequence"] or 0)}
             for row in rows.to_pyarrow().to_pylist()
         ]
-        return TrackedOutcomes.of(found, self._records)
 
     @cached_property
     def accounting(self) -> Accounting:
         """Set the pairs against the start and stop records of workers, which were sent too."""
-        return account_table(self.table(), 0, ReadCounts(worker_records=self._records))
+        return account_table(self.table(), 0, ReadCounts(worker_records=self.records))
 
     @cached_property
-    def _records(self) -> list[dict[str, Any]]:
-        """What workers recorded of themselves; a text that is not there is left out."""
-        held = self._workers.select(
+    def records(self) -> list[dict[str, Any]]:
+        """Return what workers recorded of themselves; a text that is not there is left out."""
+        workers = self._spans.filter(
+            _.ScopeName == attributes.SCOPE, _.SpanName == attributes.WORKER_SPAN
+        )
+        held = workers.select(
             **{attributes.SERVICE_NAME: _.ServiceName},
             **{key: _.SpanAttributes.get(key, "") for key in _RECORD},
         )
         rows = held.distinct().to_pyarrow().to_pylist()
         return [{key: text for key, text in row.items() if text} for row in rows]
+
+
+class KeptPairs(CollectorTraces):
+    """Take a table that has our columns, and beside it the collector's spans that are no pairs.
+
+    `deploy/clickhouse` keeps both up to date.
+    """
+
+    def __init__(self, pairs: ir.Table, spans: ir.Table, name: str | None = None) -> None:
+        TablePairs.__init__(self, pairs, name)
+        self._spans = spans
+
+
+def collected_keys(traces: ir.Table) -> list[str]:
+    """Return the names of all attributes that pairs have in a collector's table."""
+    keys = _pair_spans(traces).select(key=_.SpanAttributes.keys().unnest()).distinct()
+    return sorted(row["key"] for row in keys.to_pyarrow().to_pylist())
+
+
+def _pair_spans(traces: ir.Table) -> ir.Table:
+    return traces.filter(_.ScopeName == attributes.SCOPE, _.SpanName == attributes.PAIR_SPAN)
 
 
 def in_nanoseconds(table: ir.Table) -> ir.Table:
@@ -179,17 +201,18 @@ def completed(table: ir.Table) -> ir.Table:
     """Add the columns that every frame has and this table has not, all missing."""
     fixed = (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())
     missing = (column for column in fixed if column.name not in table.columns)
-    absent = {column.name: ibis.null(_type_of(column)) for column in missing}
+    absent = {column.name: ibis.null(kind_of(column)) for column in missing}
     return table.mutate(**absent) if absent else table
 
 
-def _type_of(column: Column) -> str:
+def kind_of(column: Column) -> str:
+    """Return the type of a column, as ibis calls it."""
     return next((held for kind, held in _TYPES if kind is column.kind), "string")
 
 
 def _typed(key: str, column: Column) -> Any:
     text = _.SpanAttributes.get(key, "").nullif("")
-    match _type_of(column):
+    match kind_of(column):
         case "boolean":
             return text == "true"
         case "string":

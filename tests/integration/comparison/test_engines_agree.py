@@ -20,7 +20,7 @@ from comparison.labels import load_labels
 from load_tests.generated_pairs import BEGIN, FLAG, OUTPUT, write_pairs
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.reference_counts import assert_equal
-from tests.support.spark import needs_spark
+from tests.support.spark import needs_spark, spark_warnings
 
 PAIRS = 1_000_000
 WINDOW: dict[str, Any] = {
@@ -108,7 +108,7 @@ def in_spark(folder: Path) -> tuple[ir.Table, Any]:
             ),
         ),
         pytest.param(in_clickhouse, id="ClickHouse", marks=needs_clickhouse),
-        pytest.param(in_spark, id="Spark", marks=needs_spark),
+        pytest.param(in_spark, id="Spark", marks=(needs_spark, *spark_warnings)),
     ],
 )
 def test_an_engine_gives_the_counts_that_the_gate_takes(

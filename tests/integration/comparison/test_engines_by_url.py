@@ -1,26 +1,34 @@
 """The gate on the table of an engine at a URL: the folder's verdict, and errors that help."""
 
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from click.testing import CliRunner
 
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
 from comparison.engines.connections import shown_url
+from comparison.engines.places import table_at
 from comparison.judgement.pairs_judge import PairsJudge
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES
 from comparison.pairs.compaction import compact
+from deploy.clickhouse import pairs_sql
+from flags.export import attributes
 from flags.operate.history import Run, Setting
 from flags.playbook.file import read_playbook
 from tests.support.clickhouse import needs_clickhouse
 from tests.support.clickhouse_server import PASSWORD, USER, ClickHouseServer, clickhouse_server
-from tests.support.collector_rows import fill
-from tests.support.gated_pairs import GatedPairs, assert_same_verdict, write_gated_pairs
-from tests.support.pair_files import FLAG
+from tests.support.collector_rows import CREATE, fill
+from tests.support.gated_pairs import GatedPairs, assert_same_verdict, verdict, write_gated_pairs
+from tests.support.pair_files import OUTPUT
+from tests.support.paths import ROOT
 from tests.support.spark import needs_spark
 
 
@@ -79,6 +87,57 @@ def test_labels_join_in_the_engine_that_holds_the_pairs(
     assert_same_verdict(pairs, place, pairs.folder, "--labels", str(labels))
 
 
+def run_all(client: Any, sql: str) -> None:
+    """Run the statements of a file, without its comments."""
+    kept = "\n".join(line.partition("--")[0] for line in sql.splitlines())
+    for statement in filter(str.strip, kept.split(";")):
+        client.command(statement)
+
+
+@needs_clickhouse
+def test_narrow_pairs_that_clickhouse_keeps_as_they_come_have_the_folders_verdict(
+    pairs: GatedPairs, clickhouse: ClickHouseServer
+) -> None:
+    client = clickhouse.client()
+    sql = pairs_sql.statements(pairs_sql.keys_of_files(str(pairs.folder)), "coming", "kept")
+    client.command(CREATE.format(name="coming"))
+    run_all(client, sql)
+    client.command("INSERT INTO coming SELECT * FROM otel_traces")
+    assert_same_verdict(pairs, f"{clickhouse.url}/default?table=kept", pairs.folder)
+
+
+@needs_clickhouse
+def test_narrow_pairs_of_a_table_that_was_filled_before_have_the_folders_verdict(
+    pairs: GatedPairs, clickhouse: ClickHouseServer
+) -> None:
+    client = clickhouse.client()
+    keys = pairs_sql.collected_keys(table_at(f"{clickhouse.url}/default?table=otel_traces"))
+    sql = pairs_sql.statements(keys, "otel_traces", "filled")
+    run_all(client, sql)
+    run_all(client, "\n".join(re.findall(r"^-- (INSERT .*)$", sql, flags=re.M)))
+    assert_same_verdict(pairs, f"{clickhouse.url}/default?table=filled", pairs.folder)
+
+
+@needs_clickhouse
+def test_the_file_in_deploy_is_that_of_the_reference_service(clickhouse: ClickHouseServer) -> None:
+    """Its statements are those that are written for the service's attributes, and they run."""
+    file = ROOT / "deploy" / "clickhouse" / "pairs.sql"
+    keys = {*ATTRIBUTE_COLUMNS}
+    keys |= {
+        attributes.side(side, what, OUTPUT)
+        for side in SIDES
+        for what in (attributes.SCORE, attributes.THRESHOLD, attributes.DECISION)
+    }
+    keys |= {f"{attributes.SEGMENT}.period", f"{attributes.FEATURE}.tx_amount", attributes.UNIT}
+    assert file.read_text(encoding="utf-8") == pairs_sql.statements(keys)
+    client = clickhouse.client()
+    client.command("CREATE DATABASE reference")
+    client.database = "reference"
+    client.command(CREATE.format(name="otel_traces"))
+    run_all(client, file.read_text(encoding="utf-8"))
+    assert client.command("SELECT count() FROM pairs") == 0
+
+
 @needs_clickhouse
 def test_a_user_of_the_url_comes_before_that_of_the_environment(
     pairs: GatedPairs, clickhouse: ClickHouseServer, monkeypatch: pytest.MonkeyPatch
@@ -86,9 +145,7 @@ def test_a_user_of_the_url_comes_before_that_of_the_environment(
     monkeypatch.setenv("CLICKHOUSE_USER", "somebody")
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "else-wrong")
     place = f"clickhouse://{USER}:{PASSWORD}@127.0.0.1:{clickhouse.port}/default?table=missing"
-    assert "there is no table missing; there are: failing, narrow, otel_traces" in refusal(
-        place, pairs
-    )
+    assert "there is no table missing; there are: " in refusal(place, pairs)
 
 
 @needs_clickhouse
@@ -165,14 +222,34 @@ def test_a_scheme_that_no_engine_has_is_refused(pairs: GatedPairs) -> None:
     assert "oracle" in refusal("oracle://host/db?table=pairs", pairs)
 
 
+def by_program(*arguments: object) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command in a process of its own, as Spark is to begin and end with it."""
+    command = [sys.executable, "-m", "bentoml", "migration", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=600, check=False)
+
+
 @needs_spark
 @pytest.mark.slow
 def test_the_verdict_of_spark_on_a_compacted_folder_is_that_on_the_folder(
     pairs: GatedPairs, tmp_path: Path
 ) -> None:
-    compact(pairs.folder, tmp_path / "compacted")
     folder = tmp_path / "compacted"
-    assert_same_verdict(pairs, f"spark://local?folder={folder}", folder)
-    assert "no table nothing" in refusal("spark://local?table=nothing", pairs)
-    assert "no such file or folder" in refusal(f"spark://local?folder={tmp_path}/not", pairs)
-    assert FLAG in CliRunner().invoke(compare_command, [f"spark://local?folder={folder}"]).output
+    compact(pairs.folder, folder)
+    place = f"spark://local?folder={folder}"
+    options = ["--playbook", pairs.playbook, "--until", pairs.end.isoformat(), "--json", "-"]
+    found = by_program("gate", place, *options)
+    assert found.returncode == 0, found.stderr.decode()
+    there, here = found.stdout.strip(), verdict(pairs, folder).strip()
+    assert there.replace(orjson.dumps(place), b"0") == here.replace(orjson.dumps(str(folder)), b"0")
+
+
+@needs_spark
+@pytest.mark.slow
+def test_what_is_wrong_with_a_place_of_spark_is_said(pairs: GatedPairs, tmp_path: Path) -> None:
+    found = by_program("gate", "spark://local?table=nothing", "--playbook", pairs.playbook)
+    assert found.returncode == 2
+    assert b"there is no table nothing; there are: none" in found.stderr
+    found = by_program("compare", f"spark://local?folder={tmp_path}/not")
+    assert found.returncode == 2
+    assert b"compaction.json" in found.stderr
+    assert b"Traceback" not in found.stderr

@@ -1,0 +1,140 @@
+"""Compact pairs by Spark: pair files, or a collector's table, into a folder that the gate reads.
+
+    spark-submit deploy/spark/compact.py s3a://bucket/raw --into s3://bucket/pairs
+    spark-submit deploy/spark/compact.py --table lake.otel_traces --into s3://bucket/pairs
+
+It writes the folder that `bentoml migration compact` writes, in one run, from everything there is:
+for what has gathered before, and where one machine is not enough. The folder must be new. To take
+what is new every hour, use `bentoml migration compact`, which keeps where it was.
+
+The driver needs this package with the extras `comparison` and `spark`; executors need nothing but
+Spark. Files may be compressed by gzip; Zstandard needs Hadoop's native library. Lines that are no
+JSON are counted as corrupt; single spans that break the contract are not looked for.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import ibis
+from ibis import _
+from pyspark.sql import SparkSession
+
+from comparison.engines.connections import connected
+from comparison.engines.sources import scored_outputs
+from comparison.engines.spark import read_by_spark
+from comparison.engines.tables import CollectorTraces
+from comparison.pairs.compacted import PAIRS, REPEATED, STATE_FILE, CompactionState, is_compacted
+from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.stores import folder_at
+from comparison.pairs.targets import target_at
+from flags.export import attributes
+
+_VALUE: Final = "struct<stringValue:string, boolValue:string, intValue:string, doubleValue:string>"
+_KEYED: Final = f"array<struct<key:string, value:{_VALUE}>>"
+_LINE: Final = (
+    f"resourceSpans array<struct<resource:struct<attributes:{_KEYED}>, "
+    "scopeSpans:array<struct<scope:struct<name:string>, spans:array<struct<"
+    "traceId:string, spanId:string, name:string, startTimeUnixNano:string, "
+    f"attributes:{_KEYED}>>>>>>"
+)
+"""A line of a pair file, as far as it is read: OTLP/JSON."""
+
+_TEXT: Final = (
+    "coalesce(a.value.stringValue, a.value.boolValue, a.value.intValue, a.value.doubleValue, '')"
+)
+_LINES: Final = f"""
+    SELECT CAST(span.startTimeUnixNano AS BIGINT) AS Timestamp,
+           span.traceId AS TraceId, span.spanId AS SpanId, span.name AS SpanName,
+           element_at(transform(filter(resource.attributes, a -> a.key = '{attributes.SERVICE_NAME}'),
+                                a -> {_TEXT}), 1) AS ServiceName,
+           scope.scope.name AS ScopeName,
+           map_from_entries(transform(span.attributes, a -> struct(a.key, {_TEXT})))
+               AS SpanAttributes
+    FROM (SELECT resource, scope, explode(scope.spans) AS span
+          FROM (SELECT each.resource, explode(each.scopeSpans) AS scope
+                FROM (SELECT explode(line.resourceSpans) AS each FROM {{lines}})))
+"""  # noqa: S608, E501 - our own names
+"""The spans of pair files with the columns of a collector's table; times stay whole numbers."""
+
+
+def traces_of_files(connection: Any, source: str) -> tuple[Any, int, int]:
+    """Return the spans of pair files, and how many lines there are and how many are corrupt."""
+    session = connection._session
+    files = session.read.option("recursiveFileLookup", "true").option(
+        "pathGlobFilter", "*.{jsonl,jsonl.gz,jsonl.zst}"
+    )
+    files.text(source).createOrReplaceTempView("raw_lines")
+    session.sql(
+        f"SELECT from_json(value, '{_LINE}') AS line FROM raw_lines WHERE trim(value) != ''"  # noqa: S608
+    ).createOrReplaceTempView("lines")
+    counted = session.sql("SELECT count(*), count_if(line.resourceSpans IS NULL) FROM lines")
+    lines, corrupt = counted.first()
+    session.sql(_LINES.format(lines="lines")).createOrReplaceTempView("collected")
+    return connection.table("collected"), lines, corrupt
+
+
+def write(connection: Any, source: CollectorTraces, into: str, lines: int, corrupt: int) -> int:
+    """Write pairs, records and state; return the number of pairs."""
+    folder = folder_at(into)
+    target = target_at(folder)
+    with target.locked() as staging:
+        if is_compacted(folder):
+            raise SystemExit(f"{into} is compacted already: name a new folder")
+        session = connection._session
+        every = source.table()
+        order = ibis.window(group_by=_.span_id, order_by=_.time)
+        numbered = every.mutate(
+            date=(_.time // 86_400_000_000_000).cast("int32"),
+            again=ibis.row_number().over(order) > 0,
+        )
+        numbered = connection.create_view("numbered", numbered)
+        frame = (
+            session.table("numbered")
+            .selectExpr("* EXCEPT (date)", "date_from_unix_date(date) AS date")
+            .persist()
+        )
+        kept = frame.where("NOT again").drop("again")
+        kept.repartition("flag", "date").sortWithinPartitions("time").write.partitionBy(
+            "flag", "date"
+        ).option("compression", "zstd").mode("overwrite").parquet(read_by_spark(folder / PAIRS))
+        frame.where("again").select("flag", "time").coalesce(1).write.mode("overwrite").parquet(
+            read_by_spark(folder / REPEATED)
+        )
+        pairs = frame.where("NOT again").count()
+        records = source.records
+        parts = PartWriter(folder, staging, 1)
+        parts.finish(records, (), source.tracked_rows())
+        staging.mkdir(exist_ok=True)
+        state = CompactionState(
+            runs=1, lines=lines, corrupt=corrupt, outputs=list(scored_outputs(every.columns))
+        )
+        (staging / STATE_FILE).write_bytes(state.dumps())
+        target.commit()
+        return int(pairs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compact once."""
+    parser = argparse.ArgumentParser(prog="spark-submit deploy/spark/compact.py")
+    parser.add_argument("source", nargs="?", help="folder of pair files, as Spark names it")
+    parser.add_argument("--table", help="a collector's table of Spark's catalog instead")
+    parser.add_argument("--into", required=True, help="a new folder, or s3://BUCKET/PREFIX")
+    given = parser.parse_args(arguments)
+    if bool(given.source) == bool(given.table):
+        parser.error("name a folder of pair files, or a collector's --table")
+    SparkSession.builder.appName("compact pairs").getOrCreate()  # that of spark-submit
+    connection = connected("spark://local")
+    lines = corrupt = 0
+    if given.table:
+        traces = connection.table(given.table)
+    else:
+        source = given.source if "://" in given.source else str(Path(given.source).absolute())
+        traces, lines, corrupt = traces_of_files(connection, source)
+    pairs = write(connection, CollectorTraces(traces, given.into), given.into, lines, corrupt)
+    print(f"Took {pairs:,} pairs into {given.into}.")
+
+
+if __name__ == "__main__":
+    main()

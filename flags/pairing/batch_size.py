@@ -54,7 +54,15 @@ class BatchSize:
         return self._size
 
     def single_took(self, seconds: float) -> None:
-        """Note how long a single one took."""
+        """Note how long a single one took.
+
+        Until the first is known, calls of a model that takes long are all too long: what they came
+        to is forgotten.
+        """
+        if not self._single:
+            self._refused = self._most + 1
+            self._late.clear()
+            self._resize(max(self._size, min(self._most, _FIRST)))
         self._single = seconds if not self._single else 0.9 * self._single + 0.1 * seconds
 
     def took(self, size: int, seconds: float) -> None:

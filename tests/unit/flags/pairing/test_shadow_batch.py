@@ -353,6 +353,20 @@ def test_a_call_may_take_as_long_as_two_single_ones() -> None:
     assert size.now == 16
 
 
+def test_what_was_too_large_before_a_single_one_was_known_is_tried_at_once() -> None:
+    """The first burst to a dear model, none of which is drawn."""
+    size = BatchSize(32)
+    while size.now > 1:
+        take(size, size.now, 0.05)
+
+    size.single_took(0.05)
+
+    assert size.now == 8
+    size.took(8, 0.052)
+    size.took(16, 0.055)
+    assert size.now == 32
+
+
 def test_a_call_that_was_held_up_does_not_make_the_next_ones_small() -> None:
     """Of a thread that waits for the processor, or for Python's lock."""
     size = BatchSize(8)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -45,6 +46,9 @@ _NO_ANSWER: Final = (
     OSError,
     SideDownError,
 )
+
+_OF_TLS: Final = re.compile(r" ssl:(<[^>]*>|\S+)")
+"""What aiohttp adds to a failed connection: an object by its address, another each time."""
 
 _OF_ANOTHER_SCHEMA: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
@@ -286,4 +290,4 @@ class RemoteLink:
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {CHECK_WITHIN:g} s"
-    return str(error) or type(error).__name__
+    return _OF_TLS.sub("", str(error)) or type(error).__name__

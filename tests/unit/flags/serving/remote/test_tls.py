@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from flags.serving.remote.address import Remote
 from flags.serving.remote.link_settings import LinkSettings
+from service.serving import free_port
 from tests.support.fakes import until
 from tests.unit.flags.serving.remote.test_link import Far, judged, linked
 
@@ -61,6 +63,19 @@ async def test_a_server_whose_certificate_nobody_signed_is_away(
     async with far.running(), linked(far.remote, settings) as link:
         assert link.report().state == "away"
         assert "certificate verify failed" in (link.report().why or "")
+
+
+async def test_an_absence_over_tls_is_logged_once(
+    certificates: tuple[Path, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it is looked at."""
+    server, _, client, key = certificates
+    settings = LinkSettings(ca_file=server, cert_file=client, key_file=key)
+    async with linked(Remote(f"https://localhost:{free_port()}"), settings) as link:
+        for _ in range(3):
+            await link._look()
+        assert "Cannot connect to host localhost" in (link.report().why or "")
+    assert len([each for each in caplog.messages if "is away" in each]) == 1
 
 
 async def test_a_file_that_is_not_there_yet_is_read_when_it_comes(

@@ -22,7 +22,7 @@ LONGEST: Final = 128
 class Category:
     """Declare a class, e.g. `Category("species", probabilities="probs")`.
 
-    `of` is a path of the answer or a callable on it: a text, a whole number, a truth or an Enum.
+    `of` is a path of the answer or a callable on it: a text, a whole number, a boolean or an Enum.
     `probabilities` leads to a mapping of classes to numbers, of which the `top` largest are
     recorded.
     """

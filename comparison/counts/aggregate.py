@@ -135,6 +135,7 @@ def count(
                 volume,
                 prepared.typed.of_output,
                 settings,
+                prepared.recorded["last"],
             )
         ),
         units=volume.units,

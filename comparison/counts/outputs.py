@@ -21,14 +21,15 @@ _COUNTED = (SEGMENT, *(f"{side}_score." for side in SIDES))
 def recorded_counts(step: ir.Table) -> dict[str, int]:
     """Count the pairs (`n`), and how many of them have each segment, each score and `drawn`.
 
-    `span` are the nanoseconds from the first to the last.
+    `span` are the nanoseconds from the first to the last, `last` is the time of the last.
     """
     names = [name for name in step.columns if name.startswith(_COUNTED) or name == "drawn"]
     figures = {f"n{place}": _[name].count() for place, name in enumerate(names)}
     ends = {"first": _.time.min(), "last": _.time.max()}
     [row] = step.agg(n=_.count(), **ends, **figures).to_pyarrow().to_pylist()
     counts = {name: row[f"n{place}"] for place, name in enumerate(names)}
-    return {"n": row["n"], "span": (row["last"] or 0) - (row["first"] or 0), **counts}
+    last = row["last"] or 0
+    return {"n": row["n"], "last": last, "span": last - (row["first"] or 0), **counts}
 
 
 def outputs_of(

@@ -1,6 +1,6 @@
 """Evidence and verdict as JSON with a published schema, for other programs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 
 from comparison.judgement.judgement import Judgement
 from comparison.summary.figures import as_plain
-from flags.gate.evidence import Evidence
+from flags.gate.evidence import AnswerPart, Evidence, Health, is_written
 from flags.gate.next_step import NextStep, next_step
 from flags.gate.verdict import Check, Decision
 from flags.pairing.kinds import registry
@@ -84,11 +84,23 @@ def schema() -> dict[str, Any]:
             mode="serialization", schema_generator=_FiniteNumbers
         )
         parts = kind.pop("$defs", {})
-        kinds[kind["title"]] = kind
+        kinds[kind["title"]] = _written(kind, module.EVIDENCE)
         found["$defs"] |= {name: each for name, each in parts.items() if name not in found["$defs"]}
     found["$defs"] |= kinds
     found["$defs"]["Evidence"]["properties"]["answers"]["items"] = {
         "anyOf": [{"$ref": f"#/$defs/{name}"} for name in kinds]
     }
     found["$defs"].pop("AnswerEvidence")
+    for of in (AnswerPart, Health):
+        _written(found["$defs"][of.__name__], of)
     return {"$schema": GenerateJsonSchema.schema_dialect, **found}
+
+
+def _written(part: dict[str, Any], of: type[Any]) -> dict[str, Any]:
+    """Take the fields of a dataclass that are not written out of its schema."""
+    for each in fields(of):
+        if not is_written(each):
+            part["properties"].pop(each.name)
+            if each.name in part.get("required", ()):
+                part["required"].remove(each.name)
+    return part

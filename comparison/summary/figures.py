@@ -23,6 +23,7 @@ from comparison.evidence.statistics import Proportion, mean_interval, quantiles
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES
 from comparison.pairs.reader import Pairs
+from flags.gate.evidence import is_written
 from flags.pairing.kinds.category import CLASS
 from flags.pairing.kinds.ranking import RANKING
 from flags.pairing.kinds.text import EXACT
@@ -295,9 +296,12 @@ def _floats(frame: pd.DataFrame, column: str) -> Floats:
 
 
 def as_plain(figures: Any) -> Any:
-    """Return figures as JSON can hold them: keys are field names, what is not finite is null."""
+    """Return figures as JSON can hold them: keys are field names, what is not finite is null.
+
+    Fields that are `UNWRITTEN` are left out.
+    """
     if is_dataclass(figures):
-        names = (field.name for field in fields(figures))
+        names = (field.name for field in fields(figures) if is_written(field))
         return {name: as_plain(getattr(figures, name)) for name in names}
     if isinstance(figures, dict):
         return {str(key): as_plain(value) for key, value in figures.items()}

@@ -6,13 +6,21 @@ the gate can put confidence sequences around them; figures that only describe sa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 DURATION_EDGES: Final = tuple(1e-5 * 1.05**step for step in range(331))
 """Seconds, 10 us to 98 s, 5 % apart: edges of the bins of `Durations`."""
+
+UNWRITTEN: Final = {"written": False}
+"""Metadata of a field that no document has: counts from which the written figures follow."""
+
+
+def is_written(field: "Field[Any]") -> bool:
+    """Say whether documents have a field of a dataclass."""
+    return bool(field.metadata.get("written", True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +242,14 @@ class Health:
     """Of all answered pairs, those that the primary answered."""
     durations: Mapping[str, Durations]
     """By side, of the workers' calls after their warm-up, carried from step to step."""
-    block_ratios: Mapping[str, tuple[float, ...]]
+    block_ratios: Mapping[str, tuple[float, ...]] = field(metadata=UNWRITTEN)
     """By quantile (`latency_p95`), the candidate's by the primary's in each ten minutes of the step
     in which both sides were called, in order of time."""
     warm_up: int = 0
     """Calls of a fresh worker that count for no duration."""
     by_unit: UnitHealth | None = None
     """None where no pair names a unit."""
-    minutes: tuple[Minute, ...] = ()
+    minutes: tuple[Minute, ...] = field(default=(), metadata=UNWRITTEN)
     """Those of the step's last day, in order of time."""
 
 
@@ -641,6 +649,41 @@ class Drift:
     """Tag of the model that the reference is stored with."""
 
 
+class PartRole(StrEnum):
+    """What the pairs of a part have in common."""
+
+    WHOLE = "whole"
+    """All pairs of the output."""
+    SEGMENT = "segment"
+    RECENT = "recent"
+    """They are of the last day, three days or week."""
+    LABELLED = "labelled"
+    UNLABELLED = "unlabelled"
+    """They are old enough for a label, and have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """Hold what a part of an output's pairs says: a value of a segment, or the last days."""
+
+    role: PartRole
+    segment: str
+    """Name of the segment, or of the time."""
+    value: str | None
+    pairs: int
+    sums: Mapping[str, float]
+    """By name, sums over these pairs, as the kind of the output names them."""
+    levels: Mapping[str, tuple[UnitShare, ...]] = field(default_factory=dict, metadata=UNWRITTEN)
+    """By figure, values of units in parts of their bound."""
+
+    @property
+    def name(self) -> str:
+        """Return the part in words, e.g. `region=EU`."""
+        if self.role is not PartRole.SEGMENT:
+            return self.segment
+        return f"{self.segment}={'(none)' if self.value is None else self.value}"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerEvidence:
     """Hold the evidence on one output of a kind; `flags.gate.checks.<kind>` has its class."""
@@ -653,6 +696,10 @@ class AnswerEvidence:
     """Of these, those whose label has come and counts."""
     units: int
     """Units that the pairs name; 0: they are judged by request."""
+    parts: tuple[AnswerPart, ...] = field(default=(), kw_only=True)
+    """The whole, the last days, values of segments, and those with and without a label."""
+    young: Count = field(default=Count(0, 0), kw_only=True)
+    """Labelled of the pairs that are too young for their label to count."""
 
 
 class AlarmState(StrEnum):

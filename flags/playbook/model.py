@@ -127,6 +127,16 @@ class AdvanceLimits(Part):
         description="Of the pairs whose texts differ, the share in which the candidate's is "
         "preferred, at least; a tie is half of one.",
     )
+    segment_factor: Ratio = Field(
+        2.0,
+        description="Numbers, classes, rankings and texts within one segment: how many times as "
+        "large a difference may be as over all; a share, at least, may be its limit to this power.",
+    )
+    judge_consistency: Share = Field(
+        0.5,
+        description="Of the pairs judged in both orders, the share in which the judge names the "
+        "same winner, or twice none, at least.",
+    )
     number_bias: float = Field(
         0.1,
         ge=0,
@@ -142,10 +152,20 @@ class AdvanceLimits(Part):
         description="Of numbers, by which part of the primary's mean error the candidate's may be "
         "larger (pinball loss of a quantile), likewise.",
     )
+    gross_errors: Share = Field(
+        0.002,
+        description="Of numbers, the share of errors beyond ten times the primary's mean error: "
+        "the candidate's less the primary's, at most.",
+    )
     class_agreement: Share = Field(
         0.8,
         description="Of classes, the share of pairs in which both sides say the same, at least, "
         "unless labels show the accuracy.",
+    )
+    class_overlap: Share = Field(
+        0.5,
+        description="Of the pairs that the primary puts into a class, the share that the candidate "
+        "puts there too, at least, of those with `min_alarms`, likewise.",
     )
     class_ratio: Ratio = Field(
         1.5,
@@ -172,6 +192,11 @@ class AdvanceLimits(Part):
         0.1,
         description="Share of the listed items that are of a declared group: the candidate's less "
         "the primary's, at most, either way.",
+    )
+    item_exposure: Share = Field(
+        0.25,
+        description="Of one item, the share of lists that show it: the candidate's less the "
+        "primary's, at most.",
     )
     ndcg_loss: Share = Field(
         0.02,

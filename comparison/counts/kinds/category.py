@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, with_columns
 from comparison.engines.grouping import count_by, fetched
@@ -32,13 +33,15 @@ class CategoryCounts:
 
     `classes` has what each side said (NA: nothing that could be read), the label that counts, and
     whether it is among the likeliest classes that a side recorded. `levels` has the figure
-    `right`: 1 where the candidate alone is right, -1 where the primary alone is.
+    `right`: 1 where the candidate alone is right, -1 where the primary alone is. The sums of
+    `parts` are `agrees`, `labelled` and, by side, how often it is right.
     """
 
     name: str
     classes: pd.DataFrame
     levels: pd.DataFrame
     coverage: pd.DataFrame
+    parts: PartCounts
     kind: str = "category"
 
 
@@ -63,20 +66,45 @@ def count(window: KindWindow, output: str) -> CategoryCounts:
     rows = window.prepared(pairs, output, **said, **tops)
     rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
     if "label" in rows.columns:
-        rows = rows.mutate(label=_as_class(rows, output))
+        rows = rows.mutate(label=_as_class(rows, output, "label"))
+        rows = rows.mutate(known=_as_class(rows, output, "known"))
     else:
         rows = rows.mutate(label=ibis.null("string"))
     hit = {f"{side}_top": _hit(rows, side) for side in SIDES}
     counted = count_by(rows, primary=_.primary, candidate=_.candidate, label=_.label, **hit)
-    right = {side: (rows[side] == rows.label).cast("int8") for side in SIDES}
-    known = rows.filter(rows.label.notnull(), rows.primary.notnull(), rows.candidate.notnull())
-    difference = (right["candidate"] - right["primary"]).cast("float64")
-    values = known.select("who", "block", right=difference)
+    values = _figures(rows)
     return CategoryCounts(
         name=output,
         classes=fetched(counted, CLASSES),
-        levels=window.levels(values, {"right": 1.0}),
+        levels=window.levels(values.filter(_.counts), {"right": 1.0}),
         coverage=served_coverage(rows),
+        parts=part_counts(window, values, {"right": 1.0, "agrees": 1.0}, PART_SUMS),
+    )
+
+
+PART_SUMS: Final = ("agrees", "labelled", *(f"{side}_right" for side in SIDES))
+
+
+def _figures(rows: ir.Table) -> ir.Table:
+    """Return of each pair whether the sides agree, and with a label which of them are right.
+
+    Labels of young pairs are among them: parts show what they say.
+    """
+    read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
+    known = read.known if "known" in read.columns else read.label
+    right = {
+        f"{side}_right": (read[side] == known).fill_null(False).cast("float64") for side in SIDES
+    }
+    labelled = known.notnull()
+    difference = right["candidate_right"] - right["primary_right"]
+    return read.select(
+        "block",
+        *part_columns(read),
+        counts=read.label.notnull(),
+        agrees=(read.primary == read.candidate).cast("float64"),
+        right=ibis.ifelse(labelled, difference, None),
+        labelled=labelled.cast("float64"),
+        **right,
     )
 
 
@@ -97,18 +125,17 @@ def _hit(rows: ir.Table, side: str) -> Any:
     return ibis.ifelse(likely.notnull() & rows.label.notnull(), found, None)
 
 
-def _as_class(rows: ir.Table, output: str) -> Any:
-    """Return the label as the name of a class. Raises LabelsUnfitError."""
-    kind = rows.label.type()
+def _as_class(rows: ir.Table, output: str, column: str) -> Any:
+    """Return labels as names of classes. Raises LabelsUnfitError."""
+    label = rows[column]
+    kind = label.type()
     if kind.is_floating():
-        whole = rows.label.floor()
-        return ibis.ifelse(
-            rows.label == whole, whole.cast("int64").cast("string"), rows.label.cast("string")
-        )
+        whole = label.floor()
+        return ibis.ifelse(label == whole, whole.cast("int64").cast("string"), label.cast("string"))
     if not kind.is_boolean():
-        return rows.label
+        return label
     true, false = _names_of_truths(rows, output)
-    return ibis.ifelse(rows.label, true, false)
+    return ibis.ifelse(label, true, false)
 
 
 def _names_of_truths(rows: ir.Table, output: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import cut, real
+from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.labels.types import LabelType
@@ -23,6 +24,12 @@ SAMPLE: Final = 1_000
 BOUND: Final = 4.0
 """Units at which a difference is cut (winsorised): further ones count as this one."""
 
+EARLY: Final = "early_error"
+"""Column of the difference of errors by all labels, those of young pairs too."""
+
+GROSS: Final = 10.0
+"""Mean errors beyond which an error is a gross one."""
+
 
 @dataclass(frozen=True, slots=True)
 class NumberCounts:
@@ -32,7 +39,9 @@ class NumberCounts:
     on the first pairs. Counts with equal units add up. `sums` are of all pairs and, ending in
     `_labelled`, of those with a label. `levels` has the figures `bias` (candidate less primary),
     `distance` (without its sign) and `error` (candidate's less primary's), in 4,096 parts of
-    `BOUND` units. `coverage` counts pairs by who answered and whether there is a label.
+    `BOUND` units, and `gross`: 1 where the candidate's error alone is a gross one, -1 where the
+    primary's is. `coverage` counts pairs by who answered and whether there is a label. The sums of
+    `parts` are `difference`, `labelled` and the losses of both sides.
     """
 
     name: str
@@ -42,6 +51,7 @@ class NumberCounts:
     sums: Mapping[str, float]
     levels: pd.DataFrame
     coverage: pd.DataFrame
+    parts: PartCounts
     kind: str = "number"
 
 
@@ -60,23 +70,35 @@ def count(window: KindWindow, output: str) -> NumberCounts:
     rows = window.prepared(pairs, output, (LabelType.NUMBER,), **values)
     is_labelled = "label" in rows.columns
     if is_labelled:
-        rows = rows.mutate(label=ibis.ifelse(is_finite(rows.label), rows.label, None))
+        finite = {n: ibis.ifelse(is_finite(rows[n]), rows[n], None) for n in ("label", "known")}
+        rows = rows.mutate(**finite)
     center, spread = _center_and_spread(rows)
     spread = window.setting(output, "spread") or spread
     quantile = window.setting(output, "quantile")
     error = None
     if is_labelled:
-        rows = rows.mutate(**{f"{s}_loss": _loss(rows[s], rows.label, quantile) for s in SIDES})
+        rows = rows.mutate(**{f"{s}_loss": _loss(rows[s], rows.known, quantile) for s in SIDES})
         error = _first_error(rows) or (spread or 0.0) / 100 or None
+    figures, bounds = _figures(rows, spread, error)
     return NumberCounts(
         name=output,
         spread=spread,
         error=error,
         quantile=quantile,
         sums=_sums(rows, center, is_labelled),
-        levels=window.levels(*_figures(rows, spread, error)),
+        levels=window.levels(figures, bounds),
         coverage=served_coverage(rows),
+        parts=_parts(window, figures, bounds),
     )
+
+
+def _parts(window: KindWindow, figures: ir.Table, bounds: Mapping[str, float]) -> PartCounts:
+    """Count parts; errors there are of all labels, those of young pairs too."""
+    if EARLY in figures.columns:
+        figures = figures.mutate(error=figures[EARLY])
+    wanted = {name: bound for name, bound in bounds.items() if name != "gross"}
+    sums = tuple(name for name in PART_SUMS if name in figures.columns)
+    return part_counts(window, figures, wanted, sums)
 
 
 def _center_and_spread(rows: ir.Table) -> tuple[float, float | None]:
@@ -95,7 +117,7 @@ def _center_and_spread(rows: ir.Table) -> tuple[float, float | None]:
 
 def _first_error(rows: ir.Table) -> float | None:
     """Return the primary's mean error on the first pairs that have a label."""
-    values = _first(rows.filter(rows.label.notnull()), "primary_loss")
+    values = _first(rows.filter(rows.known.notnull()), "primary_loss")
     return float(values.mean()) or None if len(values) else None
 
 
@@ -124,9 +146,22 @@ def _figures(
         values |= {"bias": _cut(difference, spread), "distance": _cut(difference.abs(), spread)}
         bounds |= {"bias": BOUND * spread, "distance": BOUND * spread}
     if error is not None:
-        values["error"] = _cut(rows.candidate_loss - rows.primary_loss, error)
-        bounds["error"] = BOUND * error
-    return rows.select("who", "block", **values), bounds
+        difference_of_losses = _cut(rows.candidate_loss - rows.primary_loss, error)
+        counts = rows.label.notnull()
+        values["error"] = ibis.ifelse(counts, difference_of_losses, None)
+        values[EARLY] = difference_of_losses
+        gross = {
+            side: (rows[f"{side}_loss"] > real(GROSS * error)).cast("float64") for side in SIDES
+        }
+        values["gross"] = ibis.ifelse(counts, gross["candidate"] - gross["primary"], None)
+        values |= {"labelled": rows.known.notnull().cast("float64")}
+        values |= {f"{side}_loss": rows[f"{side}_loss"] for side in SIDES}
+        bounds |= {"error": BOUND * error, "gross": 1.0}
+    kept = ("block", *part_columns(rows))
+    return rows.select(*kept, difference=difference, **values), bounds
+
+
+PART_SUMS: Final = ("difference", "labelled", *(f"{side}_loss" for side in SIDES))
 
 
 def _cut(value: Any, unit: float) -> Any:
@@ -153,9 +188,10 @@ def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:
         parts |= {"label_labelled": target.sum(), "squared_label_labelled": (target**2).sum()}
         for side in SIDES:
             error = _[side] - _.label
+            loss = ibis.ifelse(labelled, _[f"{side}_loss"], None)
             parts[f"error_{side}_labelled"] = error.sum()
             parts[f"distance_{side}_labelled"] = error.abs().sum()
             parts[f"squared_error_{side}_labelled"] = (error * error).sum()
-            parts[f"loss_{side}_labelled"] = _[f"{side}_loss"].sum()
+            parts[f"loss_{side}_labelled"] = loss.sum()
     [row] = rows.agg(**parts).to_pyarrow().to_pylist()
     return {"center": center, **{name: float(value or 0) for name, value in row.items()}}

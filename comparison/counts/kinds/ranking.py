@@ -14,6 +14,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real
+from comparison.counts.kinds.parts import PartCounts, part_counts
 from comparison.counts.kinds.relevance import Relevance, occurrences
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, with_columns
@@ -57,6 +58,8 @@ class RankingCounts:
     quality: pd.DataFrame
     levels: pd.DataFrame
     coverage: pd.DataFrame
+    parts: PartCounts
+    """Their sums are `overlap`, `rbo`, `labelled` and nDCG by side."""
     kind: str = "ranking"
 
 
@@ -74,6 +77,8 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     held = {name: pairs[column].cast("string") for name, column in columns.items()}
     rows = window.prepared(pairs, output, **held)
     rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
+    if "label" in rows.columns:
+        rows = rows.mutate(label=rows.known)  # which of them count is looked at below
     read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
     read = read.mutate(**{f"{s}_ids": read[s].split("|") for s in SIDES})
     read = window.source.kept(read.mutate(**{f"{s}_n": _length(read, s) for s in SIDES}))
@@ -85,7 +90,12 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     relevance = Relevance.of(rows, read, output, depth)
     if relevance is not None:
         compared = window.source.kept(relevance.added_to(compared))
-        figures |= dict.fromkeys(("ndcg_primary", "ndcg_candidate"), 1.0)
+        figures |= dict.fromkeys(_RELEVANCE, 1.0)
+    parts = _parts(window, compared, figures)
+    if relevance is not None:
+        said = [name for name in compared.columns if name.startswith(("ndcg_", "reciprocal_"))]
+        counts = {name: ibis.ifelse(compared.old, compared[name], None) for name in said}
+        compared = compared.mutate(**counts)
     return RankingCounts(
         name=output,
         depth=depth,
@@ -96,9 +106,20 @@ def count(window: KindWindow, output: str) -> RankingCounts:
         quality=_quality(compared) if relevance is not None else empty(_QUALITY),
         levels=window.levels(compared, figures),
         coverage=served_coverage(rows),
+        parts=parts,
     )
 
 
+def _parts(window: KindWindow, compared: ir.Table, figures: Mapping[str, float]) -> PartCounts:
+    wanted = {each: 1.0 for each in (*_PLAIN, *_RELEVANCE) if each in figures}
+    sums = ["overlap", "rbo"]
+    if "ndcg_of_primary" in compared.columns:
+        compared = compared.mutate(labelled=compared.ndcg_of_primary.notnull().cast("float64"))
+        sums += ["labelled", *(f"ndcg_of_{side}" for side in SIDES)]
+    return part_counts(window, compared, wanted, tuple(sums))
+
+
+_RELEVANCE: Final = tuple(f"ndcg_{side}" for side in SIDES)
 _COLUMNS: Final = {"": RANKING, "_groups": GROUPS}
 _PLAIN: Final = ("overlap", "rbo", "empty")
 _QUALITY: Final = {

@@ -11,6 +11,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real
+from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow
 from comparison.counts.outputs import both_ok
 from comparison.engines.grouping import count_by, fetched
@@ -43,6 +44,8 @@ class TextCounts:
     cells: pd.DataFrame
     sums: Mapping[str, float]
     levels: pd.DataFrame
+    parts: PartCounts
+    """Their sums are `length` and `rule_<name>`."""
     kind: str = "text"
 
 
@@ -70,7 +73,14 @@ def count(window: KindWindow, output: str) -> TextCounts:
     rows = window.prepared(table, output, (), **{name: table[name] for name in held})
     cells = _cells(rows)
     rules = _rules(cells)
-    return TextCounts(output, cells, _sums(rows), window.levels(*_figures(rows, rules)))
+    values, bounds = _figures(rows, rules)
+    return TextCounts(
+        name=output,
+        cells=cells,
+        sums=_sums(rows),
+        levels=window.levels(values, bounds),
+        parts=part_counts(window, values, bounds, tuple(bounds)),
+    )
 
 
 def _cells(rows: ir.Table) -> pd.DataFrame:
@@ -111,7 +121,7 @@ def _figures(rows: ir.Table, rules: tuple[str, ...]) -> tuple[ir.Table, dict[str
     for rule in rules:
         broken = [_broken(rows[f"{side}_{REMARKS}"], rule) for side in SIDES]
         values[RULE + rule] = broken[1] - broken[0]
-    return rows.select("who", "block", **values), dict.fromkeys(values, 1.0)
+    return rows.select("block", *part_columns(rows), **values), dict.fromkeys(values, 1.0)
 
 
 def _broken(remarks: ir.StringValue, rule: str) -> ir.NumericValue:

@@ -12,6 +12,7 @@ from ibis import _
 
 from comparison.counts.bins import cut, real
 from comparison.counts.labelled import counting_label, known_label
+from comparison.counts.outputs import SEGMENT
 from comparison.counts.score_grid import rounded
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units import UnitVolume
@@ -45,6 +46,8 @@ class KindWindow:
     label_of: Mapping[str, tuple[str, LabelType]] | None = None
     settings: Mapping[str, Mapping[str, float]] | None = None
     """By output, what the playbook fixes: `spread`, `quantile`."""
+    last: int = 0
+    """Time of the last pair, in nanoseconds since 1970."""
 
     def setting(self, output: str, name: str) -> float | None:
         """Return what the playbook fixes of an output."""
@@ -61,6 +64,7 @@ class KindWindow:
 
         `label` is the label where it counts, `known` whether there is one at all, `old` whether the
         pair is old enough for one, `first_of_request` whether it is the first of its request.
+        Segments keep the names of their columns.
         """
         unit = pairs.unit if "unit" in pairs.columns else ibis.null("string")
         block = ibis.literal(0, type="int64")
@@ -83,6 +87,7 @@ class KindWindow:
                 at=pairs.time,
                 who=ibis.coalesce(unit, pairs.request_id, pairs.span_id),
                 block=block,
+                **{name: pairs[name] for name in pairs.columns if name.startswith(SEGMENT)},
                 **values,
                 **labels,
             )
@@ -98,8 +103,8 @@ class KindWindow:
             return empty(LEVEL_COLUMNS)
         ways = {
             "request": rows,
-            "block": _means(rows, figures, "who", "block"),
-            "unit": _means(rows, figures, "who"),
+            "block": unit_means(rows, figures, "who", "block"),
+            "unit": unit_means(rows, figures, "who"),
         }
         if self.volume.block is None:
             ways.pop("unit")  # each unit has one block
@@ -120,7 +125,8 @@ class KindWindow:
         return _rounded(found)
 
 
-def _means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
+def unit_means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
+    """Return the means of columns, one row for each combination of the columns `by`."""
     return rows.group_by(by).agg(**{name: _[name].mean() for name in figures})
 
 

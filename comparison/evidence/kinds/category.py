@@ -1,19 +1,25 @@
 """The evidence on classes, from the table of what both sides said."""
 
+from itertools import islice
 from typing import Final
 
 import pandas as pd
 
 from comparison.counts.kinds.category import CategoryCounts
-from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure
+from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure, young_labels
+from comparison.evidence.kinds.parts import answer_parts
 from comparison.evidence.labelling import coverage_p
 from flags.gate.checks.category import (
     CategoryEvidence,
     CategoryQuality,
     ClassChange,
-    ClassEvidence,
 )
+from flags.gate.checks.classes import ClassEvidence
 from flags.gate.evidence import Count, Paired
+from flags.pairing.text_form import normalised
+
+MOST_ALIKE: Final = 3
+"""Groups of names that are held of those that differ in case and spaces only."""
 
 MOST_CHANGES: Final = 1_000
 """Pairs of classes that are held, those with most requests first."""
@@ -41,12 +47,24 @@ def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
         changes=_changes(said),
         primary=_quality(labelled, "primary"),
         candidate=_quality(labelled, "candidate"),
+        parts=answer_parts(counts.parts),
+        young=young_labels(counts.coverage),
         levels=values_by_figure(counts.levels),
         coverage=covered,
         coverage_p=coverage_p(covered),
         unsaid=Count(int(others["n"].sum()), int(labelled["n"].sum())),
         unsaid_names=tuple(sorted({*others["label"]})[:3]),
+        alike=_alike([*names, *others["label"]]),
     )
+
+
+def _alike(names: list[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the first names that have the same normal form."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        found.setdefault(normalised(name), set()).add(name)
+    several = (tuple(sorted(each)) for each in found.values() if len(each) > 1)
+    return tuple(islice(several, MOST_ALIKE))
 
 
 def _class(name: str, said: pd.DataFrame, labelled: pd.DataFrame) -> ClassEvidence:

@@ -25,3 +25,11 @@ def labelled_by_side(table: pd.DataFrame) -> dict[str, Count]:
         labelled = int(rows.loc[rows["labelled"].fillna(False), "n"].sum())
         found[str(side)] = Count(labelled, int(rows["n"].sum()))
     return found
+
+
+def young_labels(table: pd.DataFrame) -> Count:
+    """Return the labelled of the pairs that are too young for their label to count."""
+    if not len(table):
+        return Count(0, 0)
+    young = table.loc[~table["old"].fillna(False)]
+    return Count(int(young.loc[young["labelled"].fillna(False), "n"].sum()), int(young["n"].sum()))

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 
 from comparison.counts.kinds.number import NumberCounts
-from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure
+from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure, young_labels
+from comparison.evidence.kinds.parts import answer_parts
 from comparison.evidence.labelling import coverage_p
 from flags.gate.checks.number import NumberErrors, NumberEvidence
 
@@ -29,6 +30,8 @@ def evidence(counts: NumberCounts, units: int) -> NumberEvidence:
         correlation=_correlation(sums, n),
         primary=_errors(counts, "primary", labelled),
         candidate=_errors(counts, "candidate", labelled),
+        parts=answer_parts(counts.parts),
+        young=young_labels(counts.coverage),
         levels=values_by_figure(counts.levels),
         coverage=covered,
         coverage_p=coverage_p(covered),

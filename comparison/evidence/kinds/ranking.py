@@ -3,7 +3,8 @@
 import pandas as pd
 
 from comparison.counts.kinds.ranking import RankingCounts
-from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure
+from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure, young_labels
+from comparison.evidence.kinds.parts import answer_parts
 from comparison.evidence.labelling import coverage_p
 from comparison.pairs.columns import SIDES
 from flags.gate.checks.ranking import Exposure, RankingEvidence, RankingQuality, ServedQuality
@@ -44,6 +45,8 @@ def evidence(counts: RankingCounts, units: int) -> RankingEvidence:
         primary=_quality(quality, "primary"),
         candidate=_quality(quality, "candidate"),
         by_served=_by_served(quality),
+        parts=answer_parts(counts.parts),
+        young=young_labels(counts.coverage),
         levels=values_by_figure(counts.levels),
         coverage=covered,
         coverage_p=coverage_p(covered),

@@ -4,6 +4,7 @@ import pandas as pd
 
 from comparison.counts.kinds.text import RULE, TextCounts
 from comparison.evidence.kinds.levels import values_by_figure
+from comparison.evidence.kinds.parts import answer_parts
 from comparison.pairs.columns import SIDES
 from flags.gate.checks.text import TextEvidence
 from flags.gate.evidence import Count, Paired
@@ -26,6 +27,7 @@ def evidence(counts: TextCounts, units: int) -> TextEvidence:
         normal=Count(_sum(cells, cells["normal"]), n),
         characters={side: counts.sums[side] / n if n else None for side in SIDES},
         rules={rule: _paired(cells, rule) for rule in sorted(rules)},
+        parts=answer_parts(counts.parts),
         levels=levels,
     )
 

@@ -126,7 +126,10 @@ def _of_kinds(evidence: Evidence) -> Iterator[tuple[Section, str]]:
     names = [each.name for each in evidence.answers]
     names += [each.output or "texts" for each in evidence.preferences]
     for position, (view, name) in enumerate(zip(kind_sections(evidence), names, strict=True), 1):
-        yield Section(f"kind-{position}", view.title, "kinds.html.j2", view), name
+        anchor = f"kind-{position}"
+        charts = tuple(replace(each, name=f"{anchor}-{each.name}") for each in view.charts)
+        view = replace(view, charts=charts)
+        yield Section(anchor, view.title, "kinds.html.j2", view), name
 
 
 def _summary(view: OutputView) -> str:
@@ -155,7 +158,10 @@ def _absent(
     """Say what is not shown, and what it would need."""
     if not evidence.compared:
         yield "Outputs: no output was recorded, so there is nothing to compare"
+    numbers = {each.name for each in evidence.answers}
     for view in outputs:
+        if view.output.name in numbers:
+            continue  # a number is no score without its threshold
         name = f"{view.output.name[:BRIEF]}: " if evidence.compared > 1 else ""
         for each in absent(view):
             yield f"{name}{each}"

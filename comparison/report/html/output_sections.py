@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from comparison.report.html.output_view import OutputView
 from comparison.report.html.sections import Section
+from flags.gate.evidence import Output
 
 
 def output_sections(view: OutputView) -> Iterator[Section]:
@@ -12,7 +13,7 @@ def output_sections(view: OutputView) -> Iterator[Section]:
     shown = (
         ("alarms", "Alarms", output.alarms is not None),
         ("segments", "Segments", view.forest is not None and len(view.forest.rows) > 1),
-        ("scores", "Scores", output.distribution is not None),
+        ("scores", _values(output), output.distribution is not None),
         ("quality", "Quality", output.quality is not None or bool(view.cells)),
         ("calibration", "Calibration", output.calibration is not None),
         ("flips", "Flips", bool(output.flips)),
@@ -20,6 +21,10 @@ def output_sections(view: OutputView) -> Iterator[Section]:
     for name, title, has_content in shown:
         if has_content:
             yield Section(f"{view.anchor}-{name}", title, f"{name}.html.j2", view, output.name)
+
+
+def _values(output: Output) -> str:
+    return "Scores" if any(output.thresholds.values()) else "Numbers"
 
 
 def absent(view: OutputView) -> Iterator[str]:

@@ -3,8 +3,10 @@
 from typing import Final
 
 from comparison.evidence.number_format import number, percent, ratio
+from comparison.report.kinds.parts import PartColumn, labelled_share, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
-from flags.gate.checks.category import CategoryEvidence, CategoryQuality, ClassEvidence
+from flags.gate.checks.category import CategoryEvidence, CategoryQuality
+from flags.gate.checks.classes import ClassEvidence
 from flags.gate.evidence import Count
 from flags.gate.sequences import RatioSequence
 
@@ -18,6 +20,13 @@ def section(found: CategoryEvidence) -> Section:
     if found.primary is not None and found.candidate is not None:
         tables.append(_quality(found.primary, found.candidate))
     tables.append(_classes(found))
+    columns = [PartColumn("same class", lambda part: percent(mean(part, "agrees")))]
+    if found.labelled or found.young.count:
+        columns += [
+            labelled_share("accuracy p.", "primary_right"),
+            labelled_share("accuracy c.", "candidate_right"),
+        ]
+    tables += part_table(found, columns)
     return Section(f"Class: {found.name}", tuple(tables), tuple(_notes(found)))
 
 
@@ -75,6 +84,9 @@ def _notes(found: CategoryEvidence) -> list[str]:
     if found.labelled:
         covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
         notes.append(labelled_note(found, covered))
+    for alike in found.alike:
+        names = " and ".join(repr(name) for name in alike)
+        notes.append(f"{names} differ in case or spaces only, and are not the same class")
     if found.unsaid.count:
         names = ", ".join(repr(name) for name in found.unsaid_names)
         notes.append(

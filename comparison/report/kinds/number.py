@@ -1,8 +1,18 @@
 """The section on a number without a threshold."""
 
 from comparison.evidence.number_format import number, percent, signed
+from comparison.pairs.columns import SIDES
+from comparison.report.html.charts.errors import ErrorRow, errors_by_part
+from comparison.report.kinds.parts import (
+    PartColumn,
+    labelled_mean,
+    mean,
+    part_table,
+    shown_parts,
+)
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
 from flags.gate.checks.number import NumberErrors, NumberEvidence
+from flags.gate.evidence import AnswerPart
 
 
 def section(found: NumberEvidence) -> Section:
@@ -15,7 +25,29 @@ def section(found: NumberEvidence) -> Section:
         notes.append(labelled_note(found, covered))
     else:
         notes.append("no labels: what is right is not known, only how far apart the sides are")
-    return Section(f"Number: {found.name}", tuple(tables), tuple(notes))
+    tables += part_table(found, _part_columns(found))
+    chart = errors_by_part("errors", [_error_row(each) for each in shown_parts(found)])
+    return Section(
+        f"Number: {found.name}", tuple(tables), tuple(notes), () if chart is None else (chart,)
+    )
+
+
+def _part_columns(found: NumberEvidence) -> list[PartColumn]:
+    columns = [PartColumn("mean difference", lambda part: signed(mean(part, "difference")))]
+    if not any(each.sums.get("labelled") for each in found.parts):
+        return columns
+    loss = "pinball loss" if found.quantile is not None else "MAE"
+    return [
+        *columns,
+        PartColumn("labels", lambda part: f"{part.sums.get('labelled', 0):,.0f}"),
+        labelled_mean(f"{loss} p.", "primary_loss"),
+        labelled_mean(f"{loss} c.", "candidate_loss"),
+    ]
+
+
+def _error_row(part: AnswerPart) -> ErrorRow:
+    errors = (mean(part, f"{side}_loss", "labelled") for side in SIDES)
+    return ErrorRow(part.name, *errors)
 
 
 def _agreement(found: NumberEvidence) -> SectionTable:

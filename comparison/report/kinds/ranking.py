@@ -3,6 +3,7 @@
 from typing import Final
 
 from comparison.evidence.number_format import number, percent
+from comparison.report.kinds.parts import PartColumn, labelled_mean, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
 from flags.gate.checks.ranking import Exposure, RankingEvidence, RankingQuality
 
@@ -16,6 +17,16 @@ def section(found: RankingEvidence) -> Section:
     if found.primary is not None and found.candidate is not None:
         tables.append(_quality(found.primary, found.candidate, found.depth))
     tables += [_agreement(found), _exposure(found), _items(found)]
+    columns = [
+        PartColumn("in common", lambda part: percent(mean(part, "overlap"))),
+        PartColumn("RBO", lambda part: number(mean(part, "rbo"))),
+    ]
+    if found.labelled or found.young.count:
+        columns += [
+            labelled_mean("nDCG p.", "ndcg_of_primary"),
+            labelled_mean("nDCG c.", "ndcg_of_candidate"),
+        ]
+    tables += part_table(found, columns)
     return Section(f"Ranking: {found.name}", tuple(tables), tuple(_notes(found)))
 
 

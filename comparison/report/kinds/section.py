@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from comparison.report.html.charts.plot import Plot
 from flags.gate.evidence import AnswerEvidence, Evidence
 from flags.pairing.kinds import registry
 
@@ -23,6 +24,8 @@ class Section:
     title: str
     tables: tuple[SectionTable, ...]
     notes: tuple[str, ...] = ()
+    charts: tuple[Plot, ...] = ()
+    """On the page, after the tables."""
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:

@@ -1,10 +1,14 @@
 """The section on a text."""
 
-from comparison.evidence.number_format import number, percent
+from functools import partial
+from typing import Final
+
+from comparison.evidence.number_format import number, percent, points
+from comparison.report.kinds.parts import PartColumn, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable
-from flags.gate.checks.text import TextEvidence
-from flags.gate.evidence import Paired
-from flags.pairing.kinds.text import REFUSAL
+from flags.gate.checks.text import LENGTH, RULE, TextEvidence
+from flags.gate.evidence import AnswerPart, Paired
+from flags.pairing.kinds.text import EMPTY, REFUSAL
 
 
 def section(found: TextEvidence) -> Section:
@@ -12,8 +16,27 @@ def section(found: TextEvidence) -> Section:
     tables = [_agreement(found)]
     if found.rules:
         tables.append(_rules(found))
-    notes = () if found.rules else ("no rule was declared: refusals and formats are not known",)
+    tables += part_table(found, _part_columns(found))
+    declared = set(found.rules) - {EMPTY}
+    notes = () if declared else ("no rule was declared: refusals and formats are not known",)
     return Section(f"Text: {found.name}", tuple(tables), notes)
+
+
+def _part_columns(found: TextEvidence) -> list[PartColumn]:
+    columns = [PartColumn("longer by", lambda part: _relative(mean(part, LENGTH)))]
+    for rule in found.rules:
+        name = RULE + rule
+        said = partial(_points, name=name)
+        columns.append(PartColumn(f"{_NAMES.get(rule, f'no {rule}')}, more", said))
+    return columns
+
+
+def _relative(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:+.1f} %"
+
+
+def _points(part: AnswerPart, name: str) -> str:
+    return points(mean(part, name))
 
 
 def _agreement(found: TextEvidence) -> SectionTable:
@@ -30,13 +53,16 @@ def _agreement(found: TextEvidence) -> SectionTable:
 def _rules(found: TextEvidence) -> SectionTable:
     rows = tuple(_rule(name, table) for name, table in found.rules.items())
     headings = ("", "primary", "candidate", "only the candidate")
-    return SectionTable("Refusals, and formats that a text lacks", headings, rows)
+    return SectionTable("Empty texts, refusals, and formats that a text lacks", headings, rows)
+
+
+_NAMES: Final = {REFUSAL: "refusals", EMPTY: "nothing but spaces"}
 
 
 def _rule(name: str, table: Paired) -> tuple[str, ...]:
     pairs = table.pairs or 1
     return (
-        "refusals" if name == REFUSAL else f"no {name}",
+        _NAMES.get(name, f"no {name}"),
         percent((table.both + table.primary_only) / pairs),
         percent((table.both + table.candidate_only) / pairs),
         f"{table.candidate_only:,} of {table.pairs:,}",

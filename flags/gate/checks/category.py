@@ -6,28 +6,21 @@ have in common, and single classes, only hold.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.answers import excused, unread_answers
+from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
 from flags.gate.checks.integrity import plain
+from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
 from flags.gate.checks.selected import labels_depend_on_side
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import AnswerEvidence, Count, Evidence, Paired, UnitShare
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
-from flags.gate.sequences import DifferenceSequence, MeanSequence, RatioSequence, ShareSequence
+from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.sequences import MeanSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Gate, Playbook, Step
 from flags.playbook.stages import Stage
-
-
-@dataclass(frozen=True, slots=True)
-class ClassEvidence:
-    """Hold how often each side says a class: of all pairs, and of those that are of it."""
-
-    name: str
-    said: Paired
-    caught: Paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ class CategoryEvidence(AnswerEvidence):
     """At most 1,000, those with most pairs first."""
     primary: CategoryQuality | None
     candidate: CategoryQuality | None
-    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
+    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
     """Of `right`: 1 where the candidate alone is right, -1 where the primary alone is."""
     coverage: Mapping[str, Count]
     """By served side, labelled of all pairs old enough for a label."""
@@ -71,18 +64,11 @@ class CategoryEvidence(AnswerEvidence):
     unsaid: Count
     """Labels that name a class that no side ever says."""
     unsaid_names: tuple[str, ...]
+    alike: tuple[tuple[str, ...], ...] = ()
+    """Names, of sides and labels, that differ in case and spaces only: they are other classes."""
 
 
 _AGREEMENT: Final = Wording("both sides say the same class in {figure}", percent, " %")
-_ACCURACY: Final = Wording(
-    "accuracy {figure} against the primary's",
-    points,
-    " points",
-    counted="labels",
-    wanted="labels",
-)
-
-
 EVIDENCE: Final = CategoryEvidence
 """What `flags.gate.checks.answers` hands to `checks`."""
 
@@ -99,6 +85,7 @@ class _CategoryChecks:
         self, found: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
         self._found, self._evidence, self._playbook = found, evidence, playbook
+        self._step = step
         self._gate: Gate = playbook.gate_of(step, output=found.name)
         self._wanted = playbook.labels_wanted(step) > 0
         self._required = step.stage is not Stage.DEPRECATION
@@ -110,17 +97,57 @@ class _CategoryChecks:
         if self._found.unread:
             limit = self._gate.advance.uncompared
             yield unread_answers(self._found, self._found.unread, limit, "a class")
-        for check in (self._agreement(), self._furthest_ratio()):
-            if check is not None:
-                yield excused(check, "accuracy") if shown else check
+        agreement = self._agreement()
+        yield excused(agreement, "accuracy") if shown else agreement
+        classes = ClassChecks(self._found, self._playbook, self._step, shown=shown)
+        yield from classes.agreement()
         if accuracy is not None:
+            if self._found.unsaid.count:
+                yield self._unsaid()
             yield accuracy
-            if (recall := self._worst_recall()) is not None:
-                yield recall
+            yield from classes.recall()
+        yield from self._parts(shown=shown)
+
+    def _parts(self, *, shown: bool) -> Iterator[Check]:
+        advance = self._gate.advance
+        agreement = PartLimit(
+            "agrees", mean_of(0.0), _AGREEMENT, low=advance.class_agreement, is_share=True
+        )
+        accuracy = PartLimit(
+            "right", mean_of(-1.0), ACCURACY, low=-advance.accuracy_loss, is_quality=True
+        )
+        is_early = self._playbook.expects_labels and self._found.young.count > 0
+        limits = [agreement, accuracy] if self._labelled or is_early else [agreement]
+        quality = Quality(accuracy, "right", advance.min_positives)
+        yield from part_checks(
+            self._found, self._playbook, self._step, limits, quality, shown=shown
+        )
+
+    def _unsaid(self) -> Check:
+        """Hold where labels name classes that no side ever says: both sides are wrong there."""
+        unsaid, limit = self._found.unsaid, self._gate.advance.unknown_labels
+        names = ", ".join(repr(name) for name in self._found.unsaid_names)
+        share = unsaid.rate or 0.0
+        reason = (
+            f"{percent(share)} % of the labels name classes that no side ever says ({names}), "
+            f"limit {percent(limit)} %"
+        )
+        if share > limit:
+            reason += ": --label-values says which classes they stand for"
+            reason += f"; {self._alike}" if self._alike else ""
+        check = plain(
+            "unsaid_labels",
+            Outcome.FAIL if share > limit else Outcome.PASS,
+            unsaid.total,
+            reason,
+            figure=share,
+            limit=limit,
+        )
+        return replace(check, output=self._found.name, required=False)
 
     def _agreement(self) -> Check:
         limit = self._gate.advance.class_agreement
-        return LimitCheck(
+        check = LimitCheck(
             "class_agreement",
             ShareSequence(self._found.agreement),
             _AGREEMENT,
@@ -130,33 +157,21 @@ class _CategoryChecks:
             output=self._found.name,
             required=self._required,
         ).answer(self._playbook.error_rate)
+        return self._with_alike(check)
 
-    def _furthest_ratio(self) -> Check | None:
-        """Return the ratio of the class whose rate has changed most, of those said often enough.
+    def _with_alike(self, check: Check) -> Check:
+        """Add what probably is the cause of a difference."""
+        if check.outcome is Outcome.PASS or not self._alike:
+            return check
+        return replace(check, reason=f"{check.reason}; {self._alike}")
 
-        ADVANCE needs all of them within the limit, so each may use the whole error rate.
-        """
-        limits = self._gate.advance
-        often = [
-            each
-            for each in self._found.classes
-            if each.said.primary.count + each.said.candidate.count >= limits.min_alarms
-        ]
-        found = [self._ratio(each, limits.class_ratio) for each in often]
-        return min(found, key=_gravity, default=None)
-
-    def _ratio(self, each: ClassEvidence, limit: float) -> Check:
-        return LimitCheck(
-            "class_ratio",
-            RatioSequence(each.said),
-            Wording(f"rate of the class {each.name!r}: {{figure}} the primary's", times, "x"),
-            each.said.pairs,
-            each.said.pairs,
-            high=Bounds(limit, limit),
-            low=Bounds(1 / limit, 1 / limit),
-            output=self._found.name,
-            required=self._required,
-        ).answer(self._playbook.error_rate)
+    @property
+    def _alike(self) -> str:
+        """Name classes that are probably meant to be the same."""
+        if not self._found.alike:
+            return ""
+        names = " and ".join(repr(name) for name in self._found.alike[0])
+        return f"{names} differ in case or spaces only, and are not the same class"
 
     def _accuracy(self) -> Check:
         found, playbook = self._found, self._playbook
@@ -171,7 +186,7 @@ class _CategoryChecks:
         check = LimitCheck(
             "accuracy_loss",
             by["request"],
-            _ACCURACY,
+            ACCURACY,
             found.labelled,
             found.labelled,
             low=Bounds(-limits.accuracy_loss, -self._gate.rollback.accuracy_loss),
@@ -190,40 +205,4 @@ class _CategoryChecks:
             reason = f"{check.reason}: only {found.labelled:,} labels, {wanted:,} wanted"
             check = replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
         surely = check.high is not None and check.high < -limits.accuracy_loss
-        return replace(check, required=check.required or surely)
-
-    def _worst_recall(self) -> Check | None:
-        """Return the recall of the class that has lost most, of those with enough labels."""
-        limits = self._gate.advance
-        found = [
-            LimitCheck(
-                "class_recall_loss",
-                DifferenceSequence(each.caught),
-                Wording(
-                    f"recall of the class {each.name!r} {{figure}} against the primary's",
-                    points,
-                    " points",
-                    counted="labels",
-                    wanted="labels",
-                ),
-                each.caught.pairs,
-                self._found.labelled,
-                low=Bounds(-limits.class_recall_loss, -limits.class_recall_loss),
-                output=self._found.name,
-                required=self._wanted,
-            ).answer(self._playbook.error_rate)
-            for each in self._found.classes
-            if each.caught.pairs >= limits.min_positives
-        ]
-        return min(found, key=_gravity, default=None)
-
-
-_GRAVITY: Final = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
-
-
-def _gravity(check: Check) -> tuple[int, float]:
-    """Order checks of one name: what failed first, then what is furthest from no change."""
-    figure = check.figure or 0.0
-    if check.name == "class_ratio":
-        figure = min(figure, 1 / figure) if figure else 0.0
-    return _GRAVITY[check.outcome], figure
+        return self._with_alike(replace(check, required=check.required or surely))

@@ -48,8 +48,10 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         shed.total,
         high=Bounds(limits.shed_rate, limits.shed_rate),
     ).answer(playbook.error_rate)
+    numbers = {each.name for each in evidence.answers if each.kind == "number"}
     for output in evidence.outputs:
-        yield from _output(output, playbook.gate_of(step, output=output.name).advance)
+        limits = playbook.gate_of(step, output=output.name).advance
+        yield from _output(output, limits, is_number=output.name in numbers)
 
 
 def plain(
@@ -289,7 +291,7 @@ def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits)
     )
 
 
-def _output(output: Output, limits: AdvanceLimits) -> Iterator[Check]:
+def _output(output: Output, limits: AdvanceLimits, *, is_number: bool) -> Iterator[Check]:
     seen = output.paired + output.unscored
     limit = 1 - limits.completeness
     share = output.unscored / seen if seen else 0.0
@@ -305,7 +307,7 @@ def _output(output: Output, limits: AdvanceLimits) -> Iterator[Check]:
     primary, candidate = (output.thresholds.get(side, ()) for side in ("primary", "candidate"))
     if output.outside is not None:
         yield _uncompared(output, output.outside, limits.uncompared)
-    if output.alarms is None and not output.tails:
+    if output.alarms is None and not output.tails and not is_number:
         reason = (
             "no threshold is known, so nothing shows what the scores lead to: the playbook can "
             f"name them (outputs.{output.name}.threshold)"

@@ -7,7 +7,14 @@ from typing import Final
 from flags.gate.checks.answers import labels_of_answer
 from flags.gate.checks.early_labels import doubt
 from flags.gate.checks.integrity import plain
-from flags.gate.evidence import Evidence, GivenLabels, Labelling, Output
+from flags.gate.evidence import (
+    AnswerEvidence,
+    Count,
+    Evidence,
+    GivenLabels,
+    Labelling,
+    Output,
+)
 from flags.gate.limit_check import percent, points
 from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, coverage
 from flags.gate.sequences import DifferenceSequence
@@ -32,14 +39,34 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
         yield _ambiguous(evidence, given)
     elif playbook.labels_wanted(step):
         if labelled or not (answers or _are_texts(evidence)):
-            yield from _enough(labelled, given, playbook, step)
+            young = sum(each.young.count for each in evidence.answers)
+            yield from _enough(labelled, given, playbook, step, young)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)
+    for answer in evidence.answers:
+        if answer.young.count:
+            yield _not_yet(answer, playbook)
     for output in labelled:
         if output.labelling is not None:
             limits = playbook.gate_of(step, output=output.name)
             yield from _young(output.name, output.labelling, playbook, limits)
             yield from _coverage(output.name, output.labelling, limits)
+
+
+def _not_yet(found: AnswerEvidence, playbook: Playbook) -> Check:
+    """Say how many labels do not count yet; `flags.gate.checks.parts` says what they are."""
+    return plain(
+        "young_labels",
+        Outcome.PASS,
+        found.young.count,
+        f"{_young_words(found.young, playbook)} do not count yet",
+        output=found.name,
+    )
+
+
+def _young_words(young: Count, playbook: Playbook) -> str:
+    cut_off = duration_text(playbook.label_cut_off)
+    return f"{young.count:,} labels of {young.total:,} pairs younger than label_cut_off ({cut_off})"
 
 
 def _are_texts(evidence: Evidence) -> bool:
@@ -70,11 +97,17 @@ def _ambiguous(evidence: Evidence, given: GivenLabels) -> Check:
 
 
 def _enough(
-    labelled: list[Output], given: GivenLabels | None, playbook: Playbook, step: Step
+    labelled: list[Output],
+    given: GivenLabels | None,
+    playbook: Playbook,
+    step: Step,
+    young: int,
 ) -> Iterator[Check]:
     """Count the labels that count, and the positives among them."""
     if not labelled:
         reason = "no label has come" if given else "no labels were given (--labels)"
+        if young:
+            reason = f"none of the {young:,} labels counts yet"
         limit = playbook.gate_of(step).advance.min_positives
         reason += (
             f", and {limit:,} positives are wanted before this step is left; if there will never "
@@ -154,10 +187,7 @@ def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) ->
     if not labels:
         return
     pairs, table = sum(each.pairs for each in labelling.young), caught(labelling.young)
-    reason = (
-        f"{labels:,} labels of {pairs:,} pairs younger than label_cut_off "
-        f"({duration_text(playbook.label_cut_off)}) do not count yet"
-    )
+    reason = f"{_young_words(Count(labels, pairs), playbook)} do not count yet"
     sequence = DifferenceSequence(table)
     if sequence.value is None:
         yield plain("young_labels", Outcome.PASS, labels, reason, output=output)

@@ -8,15 +8,16 @@ outcomes (`flags.gate.checks.outcomes`).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.integrity import plain
+from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
 from flags.gate.checks.selected import labels_depend_on_side
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import AnswerEvidence, Count, Evidence, UnitShare
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
 from flags.gate.sequences import MeanSequence
 from flags.gate.sequences.scaled import ScaledSequence
 from flags.gate.verdict import Check, Outcome
@@ -27,6 +28,30 @@ BOUND: Final = 4.0
 """Units at which differences are cut."""
 
 _WAYS: Final = ("request", "block", "unit")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _signed_percent(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
+
+
+_BIAS: Final = Wording("numbers {figure} spreads from the primary's on average", _signed)
+_DISTANCE: Final = Wording("numbers {figure} spreads away from the primary's, wherever to", _plain)
+_ERROR: Final = Wording("{figure}", _signed_percent, " %", counted="labels", wanted="labels")
+_GROSS: Final = Wording(
+    "errs {figure} more often by ten mean errors and more",
+    points,
+    " points",
+    counted="labels",
+    wanted="labels",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,8 @@ class NumberEvidence(AnswerEvidence):
     """Compare the numbers of both sides, and with labels their errors.
 
     `levels` hold what the checks count, by figure (`bias`, `distance`, `error`) and way of counting
-    (`request`, `block`, `unit`): values in parts of the bound, 4 units, which cuts them.
+    (`request`, `block`, `unit`): values in parts of the bound, 4 units, which cuts them; and
+    `gross`: whether the candidate alone (1) or the primary alone (-1) errs enormously.
     """
 
     spread: float | None
@@ -61,7 +87,7 @@ class NumberEvidence(AnswerEvidence):
     correlation: float | None
     primary: NumberErrors | None
     candidate: NumberErrors | None
-    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
+    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
     coverage: Mapping[str, Count]
     """By served side, labelled of all pairs old enough for a label."""
     coverage_p: float | None
@@ -91,6 +117,7 @@ class _NumberChecks:
         self, found: NumberEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
         self._found, self._evidence, self._playbook = found, evidence, playbook
+        self._step = step
         self._gate: Gate = playbook.gate_of(step, output=found.name)
         self._wanted = playbook.labels_wanted(step) > 0
         self._required = step.stage is not Stage.DEPRECATION
@@ -99,9 +126,72 @@ class _NumberChecks:
 
     def checks(self) -> Iterator[Check]:
         error = self._error()
-        yield from self._agreement(shown=error is not None and error.outcome is Outcome.PASS)
+        shown = error is not None and error.outcome is Outcome.PASS
+        yield from self._agreement(shown=shown)
         if error is not None:
             yield error
+            if "gross" in self._found.levels:
+                yield self._gross()
+        limits = self._part_limits()
+        quality = next((each for each in limits if each.is_quality), None)
+        yield from part_checks(
+            self._found,
+            self._playbook,
+            self._step,
+            limits,
+            Quality(quality, "error", self._gate.advance.min_positives) if quality else None,
+            shown=shown,
+        )
+
+    def _part_limits(self) -> list[PartLimit]:
+        found, advance = self._found, self._gate.advance
+        limits = []
+        if found.spread is not None:
+            bias, distance = (
+                self._at_least(each) for each in (advance.number_bias, advance.number_distance)
+            )
+            limits += [
+                PartLimit("bias", mean_of(-1.0, BOUND), _BIAS, high=bias, low=-bias),
+                PartLimit("distance", mean_of(0.0, BOUND), _DISTANCE, high=distance),
+            ]
+        labels = self._playbook.expects_labels and (found.labelled or found.young.count)
+        if labels and found.error_unit is not None:
+            limit = max(advance.error_loss, self._tolerance / found.error_unit)
+            limits.append(
+                PartLimit(
+                    "error",
+                    mean_of(-1.0, BOUND),
+                    self._worded,
+                    high=limit,
+                    is_quality=True,
+                )
+            )
+        return limits
+
+    def _gross(self) -> Check:
+        """Compare how often the sides err enormously: the errors that are cut hardly show it."""
+        limit = self._gate.advance.gross_errors
+        ways = self._found.levels.get("gross", {})
+        by = {way: mean_of(-1.0)(values) for way, values in ways.items()}
+        return LimitCheck(
+            "gross_errors",
+            by["request"],
+            _GROSS,
+            self._found.labelled,
+            self._found.labelled,
+            high=Bounds(limit, limit),
+            output=self._found.name,
+            required=False,
+            fails_by=by.get("unit", by["block"]),
+        ).answer(self._playbook.error_rate)
+
+    @property
+    def _loss(self) -> str:
+        return "pinball loss" if self._found.quantile is not None else "mean absolute error"
+
+    @property
+    def _worded(self) -> Wording:
+        return replace(_ERROR, what=f"{self._loss} {{figure}} against the primary's")
 
     def is_shown(self) -> bool:
         error = self._error()
@@ -117,15 +207,13 @@ class _NumberChecks:
             return
         limits = [self._at_least(each.number_bias) for each in (gate.advance, gate.rollback)]
         share = error_share(self._playbook.error_rate, "number_bias", self._evidence.sharing)
-        words = "numbers {figure} spreads from the primary's on average"
         check = self._check(
-            "number_bias", "bias", -1.0, words, Bounds(*limits), both_sides=True, shown=shown
+            "number_bias", "bias", -1.0, _BIAS, Bounds(*limits), both_sides=True, shown=shown
         ).answer(self._playbook.error_rate, share)
         yield self._open_if_shown(young(self._evidence, check), shown)
         limit = self._at_least(gate.advance.number_distance)
-        words = "numbers {figure} spreads away from the primary's, wherever to"
         check = self._check(
-            "number_distance", "distance", 0.0, words, Bounds(limit, limit), shown=shown
+            "number_distance", "distance", 0.0, _DISTANCE, Bounds(limit, limit), shown=shown
         ).answer(self._playbook.error_rate)
         yield self._open_if_shown(check, shown)
 
@@ -145,9 +233,10 @@ class _NumberChecks:
         found, playbook = self._found, self._playbook
         if not found.labelled or not playbook.expects_labels or found.error_unit is None:
             return None
-        name = "pinball loss" if found.quantile is not None else "mean absolute error"
         if covered := labels_depend_on_side(found, self._gate.advance.label_coverage_gap):
-            reason = f"labels depend on who answered ({covered}), so the {name} is not compared"
+            reason = (
+                f"labels depend on who answered ({covered}), so the {self._loss} is not compared"
+            )
             check = plain("error_loss", Outcome.INCONCLUSIVE, found.labelled, reason)
             return replace(check, output=found.name, required=self._wanted)
         gate, unit = self._gate, found.error_unit
@@ -156,9 +245,8 @@ class _NumberChecks:
             for each in (gate.advance.error_loss, gate.rollback.error_loss)
         ]
         share = error_share(playbook.error_rate, "error_loss", self._evidence.sharing)
-        words = f"{name} {{figure}} against the primary's"
         check = self._check(
-            "error_loss", "error", -1.0, words, Bounds(*limits), shown=not self._wanted
+            "error_loss", "error", -1.0, self._worded, Bounds(*limits), shown=not self._wanted
         ).answer(playbook.error_rate, share)
         wanted = gate.advance.min_positives
         if found.labelled < wanted and check.outcome is Outcome.PASS:
@@ -172,7 +260,7 @@ class _NumberChecks:
         name: str,
         figure: str,
         lowest: float,
-        words: str,
+        wording: Wording,
         bounds: Bounds,
         *,
         shown: bool,
@@ -183,13 +271,6 @@ class _NumberChecks:
         by = {way: ScaledSequence(MeanSequence(ways.get(way, ()), lowest), BOUND) for way in _WAYS}
         units = sum(each.units for each in ways.get("block", ())) if found.units else 0
         is_error = figure == "error"
-        wording = Wording(
-            words,
-            _signed_percent if is_error else (_signed if lowest < 0 else _plain),
-            " %" if is_error else "",
-            counted="labels" if is_error else "n",
-            wanted="labels" if is_error else "pairs",
-        )
         return LimitCheck(
             name,
             by["request"],
@@ -205,15 +286,3 @@ class _NumberChecks:
             units=units,
             fails_by=by["unit"] if "unit" in ways else by["block"],
         )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _signed_percent(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{percent(abs(value))}"

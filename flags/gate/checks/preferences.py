@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, PreferenceEvidence
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
@@ -33,6 +34,8 @@ def preference_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Ite
         return
     for each in evidence.preferences:
         yield _win_rate(each, playbook, step, evidence.sharing)
+        if each.consistent.total:
+            yield _consistency(each, playbook, step)
         if each.same_model:
             yield _noise(each)
 
@@ -45,7 +48,8 @@ def is_as_good(evidence: Evidence, playbook: Playbook, step: Step, output: str) 
     if not found:
         return None
     check = _win_rate(found[0], playbook, step, evidence.sharing)
-    return check.outcome is Outcome.PASS
+    consistency = _consistency(found[0], playbook, step)
+    return check.outcome is Outcome.PASS and consistency.outcome is Outcome.PASS
 
 
 def _win_rate(found: PreferenceEvidence, playbook: Playbook, step: Step, among: int) -> Check:
@@ -72,6 +76,25 @@ def _win_rate(found: PreferenceEvidence, playbook: Playbook, step: Step, among: 
         check = replace(check, reason=check.reason + failed)
     surely = sequence.below(limit.advance, playbook.error_rate / 2)
     return replace(check, required=check.required or surely)
+
+
+def _consistency(found: PreferenceEvidence, playbook: Playbook, step: Step) -> Check:
+    """Hold where a judge goes by the place of an answer: both orders together say half then.
+
+    Such pairs are ties, which hide how much worse the candidate is on the others.
+    """
+    limit = playbook.gate_of(step, output=found.output).advance.judge_consistency
+    count = found.consistent
+    share = 1.0 if count.rate is None else count.rate
+    reason = (
+        f"the judge names the same winner in both orders in {percent(share)} % of {count.total:,} "
+        f"pairs, limit {percent(limit)} %"
+    )
+    if share < limit:
+        reason += ": it goes by the order of the answers, which tells nothing of the texts"
+    outcome = Outcome.FAIL if share < limit else Outcome.PASS
+    check = plain("judge_consistency", outcome, count.total, reason, figure=share, limit=limit)
+    return replace(check, output=found.output, required=False)
 
 
 def _noise(found: PreferenceEvidence) -> Check:

@@ -7,15 +7,16 @@ no worse, and what the *candidate* answered that it is. Each is a random part of
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, unread_answers
 from flags.gate.checks.integrity import plain
+from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
 from flags.gate.checks.selected import labels_depend_on_side
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
 from flags.gate.sequences import MeanSequence
 from flags.gate.verdict import Check, Outcome
@@ -94,7 +95,7 @@ class RankingEvidence(AnswerEvidence):
     primary: RankingQuality | None
     candidate: RankingQuality | None
     by_served: tuple[ServedQuality, ...]
-    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
+    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
     coverage: Mapping[str, Count]
     """By served side, labelled of all pairs old enough for a label."""
     coverage_p: float | None
@@ -127,6 +128,7 @@ class _RankingChecks:
         self, found: RankingEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
         self._found, self._evidence, self._playbook = found, evidence, playbook
+        self._step = step
         self._gate: Gate = playbook.gate_of(step, output=found.name)
         self._wanted = playbook.labels_wanted(step) > 0
         self._required = step.stage is not Stage.DEPRECATION
@@ -145,8 +147,51 @@ class _RankingChecks:
         ):
             yield excused(check, "relevance") if shown else check
         yield from self._exposure()
+        if (item := self._item()) is not None:
+            yield item
         if relevance is not None:
             yield relevance
+        yield from self._parts(shown=shown)
+
+    def _parts(self, *, shown: bool) -> Iterator[Check]:
+        advance = self._gate.advance
+        limits = [
+            PartLimit(figure, mean_of(0.0), wording, low=low, is_share=True)
+            for figure, wording, low in (
+                ("overlap", _OVERLAP, advance.ranking_overlap),
+                ("rbo", _ORDER, advance.rank_biased_overlap),
+            )
+            if low > 0
+        ]
+        limits.append(PartLimit("empty", mean_of(-1.0), _EMPTY, high=advance.empty_rankings))
+        loss = -advance.ndcg_loss
+        worse = PartLimit("ndcg_candidate", mean_of(-1.0), _NDCG, low=loss, is_quality=True)
+        is_early = self._playbook.expects_labels and self._found.young.count > 0
+        limits += [worse] if self._labelled or is_early else []
+        quality = Quality(worse, "ndcg_primary", advance.min_positives)
+        yield from part_checks(
+            self._found, self._playbook, self._step, limits, quality, shown=shown
+        )
+
+    def _item(self) -> Check | None:
+        """Look at the item that is shown most often beside how often the primary shows it.
+
+        Labels excuse nothing here either. The exposure of many items is a matter of their number:
+        no interval is needed.
+        """
+        paired, limit = self._found.paired, self._gate.advance.item_exposure
+        if not self._found.items or not paired:
+            return None
+        most = max(self._found.items, key=lambda each: each.candidate - each.primary)
+        shares = most.primary / paired, most.candidate / paired
+        gain = shares[1] - shares[0]
+        reason = (
+            f"{most.name!r} is in {percent(shares[1])} % of the candidate's lists and "
+            f"{percent(shares[0])} % of the primary's, limit {points(limit)} points"
+        )
+        outcome = Outcome.FAIL if gain > limit else Outcome.PASS
+        check = plain("item_exposure", outcome, paired, reason, figure=gain, limit=limit)
+        return replace(check, output=self._found.name, required=False)
 
     def _empty(self) -> Check:
         """Compare how often the sides list nothing: by day, and at once if by much.

@@ -4,18 +4,19 @@ Whether it is as good nobody can count: `flags.gate.checks.preferences` has the 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.integrity import plain
+from flags.gate.checks.parts import PartLimit, mean_of, part_checks
 from flags.gate.checks.preferences import is_as_good
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import AnswerEvidence, Count, Evidence, Paired, UnitShare
+from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Paired, UnitShare
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
 from flags.gate.sequences import MeanSequence
 from flags.gate.verdict import Check, Outcome
-from flags.pairing.kinds.text import REFUSAL
+from flags.pairing.kinds.text import EMPTY, REFUSAL
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
@@ -40,7 +41,7 @@ class TextEvidence(AnswerEvidence):
     """Mean by side."""
     rules: Mapping[str, Paired]
     """By rule, texts that refuse, or have not the format."""
-    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
+    levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
 
 
 EVIDENCE: Final = TextEvidence
@@ -58,8 +59,21 @@ def checks(
     share = error_share(playbook.error_rate, "text_rule", evidence.sharing * len(found.rules))
     for rule in found.rules:
         yield _rule(found, rule, evidence, playbook, step, share)
+    yield from part_checks(found, playbook, step, _part_limits(found, playbook, step))
     if shown is None and (missing := _unjudged(found, playbook, step)) is not None:
         yield missing
+
+
+def _part_limits(found: TextEvidence, playbook: Playbook, step: Step) -> list[PartLimit]:
+    advance = playbook.gate_of(step, output=found.name).advance
+    length = advance.text_length
+    return [
+        PartLimit(LENGTH, mean_of(-1.0), _LENGTH, high=length, low=-length),
+        *(
+            PartLimit(RULE + rule, mean_of(-1.0), _worded(rule), high=advance.text_rule)
+            for rule in found.rules
+        ),
+    ]
 
 
 def _unjudged(found: TextEvidence, playbook: Playbook, step: Step) -> Check | None:
@@ -70,7 +84,7 @@ def _unjudged(found: TextEvidence, playbook: Playbook, step: Step) -> Check | No
             "`bentoml migration judge` asks for them"
         )
         return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=found.name)
-    if not playbook.expects_labels and not found.rules:
+    if not playbook.expects_labels and not set(found.rules) - {EMPTY}:
         reason = (
             "there will be no preferences (labels: none) and no rule was declared, so nothing "
             "shows that the texts are as good"
@@ -81,9 +95,8 @@ def _unjudged(found: TextEvidence, playbook: Playbook, step: Step) -> Check | No
 
 def _length(found: TextEvidence, playbook: Playbook, step: Step, *, shown: bool) -> Check:
     limit = playbook.gate_of(step, output=found.name).advance.text_length
-    words = "texts {figure} longer than the primary's, by the longer one"
     check = replace(
-        _check(found, LENGTH, "text_length", words, Bounds(limit, limit)),
+        _check(found, LENGTH, "text_length", _LENGTH, Bounds(limit, limit)),
         low=Bounds(-limit, -limit),
         required=not shown,
     ).answer(playbook.error_rate)
@@ -106,14 +119,13 @@ def _rule(
     Both are one wealth against two limits, so together they spend one share.
     """
     gate = playbook.gate_of(step, output=found.name)
-    words = "refuses {figure} more often" if rule == REFUSAL else f"breaks {rule} {{figure}} more"
     later, now = (
         replace(
             _check(
                 found,
                 RULE + rule,
                 "text_rule",
-                f"{words} than the primary",
+                _worded(rule),
                 Bounds(gate.advance.text_rule, gate.rollback.limit(limit)),
             ),
             rolls_back=True,
@@ -124,14 +136,27 @@ def _rule(
     return replace(chosen, subject=rule)
 
 
-def _check(found: TextEvidence, figure: str, name: str, words: str, high: Bounds) -> LimitCheck:
+_LENGTH: Final = Wording(
+    "texts {figure} longer than the primary's, by the longer one", points, " %"
+)
+
+
+def _worded(rule: str) -> Wording:
+    words = {REFUSAL: "refuses {figure} more often", EMPTY: "says nothing {figure} more often"}
+    what = words.get(rule, f"breaks {rule} {{figure}} more")
+    return Wording(f"{what} than the primary", points, " points")
+
+
+def _check(
+    found: TextEvidence, figure: str, name: str, wording: Wording, high: Bounds
+) -> LimitCheck:
     ways = found.levels.get(figure, {})
     by = {way: MeanSequence(ways.get(way, ()), -1.0) for way in ("request", "block", "unit")}
     counted = by["request"].units
     return LimitCheck(
         name,
         by["request"],
-        Wording(words, points, " points" if name == "text_rule" else " %"),
+        wording,
         counted,
         counted,
         high=high,

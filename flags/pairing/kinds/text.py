@@ -20,12 +20,15 @@ COLUMNS: Final[dict[str, Column]] = {
 }
 """Digests of the text and of its normal form, its characters, and what each rule says of it.
 
-The remarks are `|refusal=1|json=0|`: 1 where the text refuses, or has not the format. The digests
+The remarks are `|empty=0|json=0|refusal=1|`: 1 where the text has nothing but spaces, refuses, or
+has not the format. The digests
 are keyed anew in each process: those of one pair can be held against each other, and nothing else,
 so no text can be guessed by them.
 """
 
 REFUSAL: Final = "refusal"
+EMPTY: Final = "empty"
+"""Rules of which nobody declares a format: an empty text is looked for always."""
 
 _NAME: Final = re.compile(r"[A-Za-z][\w-]{0,63}")
 
@@ -53,10 +56,10 @@ class Text:
         if not isinstance(self.longest, int) or self.longest < 1:
             raise ReadingError(f"longest is {self.longest!r}: it must be a whole number above 0")
         for name in self.formats:
-            if not _NAME.fullmatch(str(name)) or name == REFUSAL:
+            if not _NAME.fullmatch(str(name)) or name in (REFUSAL, EMPTY):
                 raise ReadingError(
-                    f"a format is named {name!r}: a name has letters, digits, _ and -, and is not "
-                    f"{REFUSAL}"
+                    f"a format is named {name!r}: a name has letters, digits, _ and -, and is "
+                    f"neither {REFUSAL} nor {EMPTY}"
                 )
 
     @property

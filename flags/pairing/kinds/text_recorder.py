@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flags.pairing.extract import extractor
 from flags.pairing.kinds.kind import Value
-from flags.pairing.kinds.text import EXACT, LENGTH, NORMAL, REFUSAL, REMARKS, TEXT, Text
+from flags.pairing.kinds.text import EMPTY, EXACT, LENGTH, NORMAL, REFUSAL, REMARKS, TEXT, Text
 from flags.pairing.kinds.text_rules import keeps, pattern, rule_of
 from flags.pairing.observation import Observation
 from flags.pairing.text_form import normalised
@@ -31,6 +31,7 @@ class TextRecorder:
         """Take a declaration. Raises ReadingError."""
         self._declared = declared
         self._rules = {name: rule_of(name, each) for name, each in declared.formats.items()}
+        self._rules[EMPTY] = lambda text: bool(text.strip())
         if declared.refusal is not None:
             refuses = pattern(REFUSAL, declared.refusal).search
             self._rules[REFUSAL] = lambda text: refuses(text) is None

@@ -65,11 +65,12 @@ def score_distribution(name: str, distribution: Distribution, thresholds: Thresh
         for side in _SIDES
         if (middle := distribution.quantiles.get(side, {}).get("0.5")) is not None
     )
+    noun = _noun(thresholds)
     return Plot(
         name=name,
-        title="Scores of each side",
-        description=f"Share of pairs by score: {', '.join(medians)}.",
-        x_label="score",
+        title=f"{noun.capitalize()}s of each side",
+        description=f"Share of pairs by {noun}: {', '.join(medians)}.",
+        x_label=noun,
         y_label="share of pairs" + (" (log)" if spread else ""),
         x_ticks=x.ticks(short),
         y_ticks=y.ticks(short_percent),
@@ -96,18 +97,29 @@ def scores_against_each_other(
         *(segment("threshold primary", (x(at), TOP), (x(at), BOTTOM)) for at in vertical),
         *(segment("threshold candidate", (LEFT, y(at)), (RIGHT, y(at))) for at in horizontal),
     ]
+    noun = _noun(thresholds)
     return Plot(
         name=name,
-        title="Scores against each other",
-        description=_quadrants_in_words(alarms),
-        x_label="primary's score",
-        y_label="candidate's score",
+        title=f"{noun.capitalize()}s against each other",
+        description=_quadrants_in_words(alarms, noun),
+        x_label=f"primary's {noun}",
+        y_label=f"candidate's {noun}",
         x_ticks=x.ticks(short),
         y_ticks=y.ticks(short),
         paths=tuple(paths),
         words=_quadrants(alarms) if alarms else (),
-        note="stronger: more pairs (log scale); lines: the thresholds; dotted: equal scores",
+        note="stronger: more pairs (log scale)"
+        + ("; lines: the thresholds" if noun == _SCORE else "")
+        + f"; dotted: equal {noun}s",
     )
+
+
+_SCORE: Final = "score"
+
+
+def _noun(thresholds: Thresholds) -> str:
+    """Return what the values are called: a score has a threshold, a number has none."""
+    return _SCORE if any(thresholds.values()) else "number"
 
 
 def _edges(distribution: Distribution) -> list[float]:
@@ -165,9 +177,9 @@ def _quadrants(alarms: Paired) -> tuple[Word, ...]:
     )
 
 
-def _quadrants_in_words(alarms: Paired | None) -> str:
+def _quadrants_in_words(alarms: Paired | None, noun: str) -> str:
     if alarms is None:
-        return "Pairs by both scores. There is no threshold, so there are no quadrants."
+        return f"Pairs by both {noun}s. There is no threshold, so there are no quadrants."
     return (
         f"Pairs by both scores. Alarm of both sides in {alarms.both:,} pairs, of the candidate "
         f"only in {alarms.candidate_only:,}, of the primary only in {alarms.primary_only:,}, of "

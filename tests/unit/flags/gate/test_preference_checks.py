@@ -142,3 +142,13 @@ def test_preferences_of_no_named_output_share_the_error_rate_with_the_outputs_th
     assert (named.compared, named.sharing) == (2, 2)
     assert replace(evidence(), outputs=(), preferences=(unnamed,)).sharing == 1
     assert evidence(output()).sharing == 1
+
+
+def test_a_judge_that_goes_by_the_order_of_the_answers_holds() -> None:
+    """Both orders of a pair contradict each other, so each is a tie and the win rate is a half."""
+    found = replace(judged(0, 0, ties=400), consistent=Count(0, 400))
+    assert checks(found)["win_rate"].outcome is Outcome.PASS
+    assert checks(found)["judge_consistency"].outcome is Outcome.FAIL
+    assert verdict_on(found, 10) is Decision.HOLD
+    steady = replace(found, consistent=Count(300, 400))
+    assert checks(steady)["judge_consistency"].outcome is Outcome.PASS

@@ -1,0 +1,169 @@
+"""Checks of single classes, of which there may be hundreds: the worst one is told.
+
+They only hold. ADVANCE needs all of them within their limits, so each may use the whole error rate.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from flags.gate.checks.answers import excused
+from flags.gate.evidence import Count, Paired
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
+from flags.gate.sequences import DifferenceSequence, RatioSequence, ShareSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
+
+EXPECTED: Final = 10
+"""Labels of a class that there would be, were the primary right, so that none tells something."""
+
+AGAINST: Final = "against the primary's"
+ACCURACY: Final = Wording(
+    f"accuracy {{figure}} {AGAINST}",
+    points,
+    " points",
+    counted="labels",
+    wanted="labels",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassEvidence:
+    """Hold how often each side says a class: of all pairs, and of those that are of it."""
+
+    name: str
+    said: Paired
+    caught: Paired
+
+
+class Classes(Protocol):
+    """Hold the classes of an output."""
+
+    @property
+    def name(self) -> str:
+        """Return the output."""
+
+    @property
+    def classes(self) -> tuple[ClassEvidence, ...]:
+        """Return all classes that a side says."""
+
+    @property
+    def labelled(self) -> int:
+        """Return the number of labels that count."""
+
+
+class ClassChecks:
+    """Check each class of an output; `shown` says whether labels show the accuracy."""
+
+    def __init__(self, found: Classes, playbook: Playbook, step: Step, *, shown: bool) -> None:
+        self._found, self._playbook, self._shown = found, playbook, shown
+        self._limits = playbook.gate_of(step, output=found.name).advance
+        self._wanted = playbook.labels_wanted(step) > 0
+        self._required = step.stage is not Stage.DEPRECATION
+
+    def agreement(self) -> Iterator[Check]:
+        """Yield the class that is least in common, and the one whose rate has changed most.
+
+        Over all classes, two rare ones that are swapped are lost.
+        """
+        limits, classes = self._limits, self._found.classes
+        if limits.class_overlap:
+            common = [each for each in classes if each.said.primary.count >= limits.min_alarms]
+            yield from _gravest(self._excused(each, self._overlap(each)) for each in common)
+        often = [
+            each
+            for each in classes
+            if each.said.primary.count + each.said.candidate.count >= limits.min_alarms
+        ]
+        yield from _gravest(self._excused(each, self._ratio(each)) for each in often)
+
+    def recall(self) -> Iterator[Check]:
+        """Yield the class that has lost most of its recall.
+
+        A class with few labels need not pass, but it fails where they show the loss.
+        """
+        found = (self._recall(each) for each in self._found.classes if each.caught.pairs)
+        least = self._limits.min_positives
+        yield from _gravest(
+            each for each in found if each.n >= least or each.outcome is Outcome.FAIL
+        )
+
+    def _excused(self, each: ClassEvidence, check: Check) -> Check:
+        """Excuse a class that changed, where labels show the accuracy and keep its recall."""
+        return excused(check, "accuracy") if self._shown and self._is_kept(each) else check
+
+    def _is_kept(self, each: ClassEvidence) -> bool:
+        caught, said = each.caught, each.said
+        if not caught.pairs:
+            # Where none of many labels is of it, it is no loss that it is said less often.
+            expected = self._found.labelled * (said.primary.rate or 0.0)
+            return said.candidate.count < said.primary.count and expected >= EXPECTED
+        lost = (caught.primary.count - caught.candidate.count) / caught.pairs
+        return lost <= self._limits.class_recall_loss
+
+    def _overlap(self, each: ClassEvidence) -> Check:
+        said, limit = each.said, self._limits.class_overlap
+        return LimitCheck(
+            "class_overlap",
+            ShareSequence(Count(said.both, said.primary.count)),
+            Wording(
+                f"the candidate says {each.name!r} in {{figure}} of the pairs in which the primary "
+                "does",
+                percent,
+                " %",
+            ),
+            said.primary.count,
+            said.pairs,
+            low=Bounds(limit, limit),
+            output=self._found.name,
+            required=self._required,
+        ).answer(self._playbook.error_rate)
+
+    def _ratio(self, each: ClassEvidence) -> Check:
+        limit = self._limits.class_ratio
+        return LimitCheck(
+            "class_ratio",
+            RatioSequence(each.said),
+            Wording(f"rate of the class {each.name!r}: {{figure}} the primary's", times, "x"),
+            each.said.pairs,
+            each.said.pairs,
+            high=Bounds(limit, limit),
+            low=Bounds(1 / limit, 1 / limit),
+            output=self._found.name,
+            required=self._required,
+        ).answer(self._playbook.error_rate)
+
+    def _recall(self, each: ClassEvidence) -> Check:
+        limit = self._limits.class_recall_loss
+        return LimitCheck(
+            "class_recall_loss",
+            DifferenceSequence(each.caught),
+            replace(
+                ACCURACY,
+                what=f"recall of the class {each.name!r} {{figure}} {AGAINST}",
+            ),
+            each.caught.pairs,
+            self._found.labelled,
+            low=Bounds(-limit, -limit),
+            output=self._found.name,
+            required=self._wanted,
+        ).answer(self._playbook.error_rate)
+
+
+_GRAVITY: Final = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+
+
+def _gravest(checks: Iterable[Check]) -> Iterator[Check]:
+    """Yield the one that is told; none of none."""
+    found = min(checks, key=_gravity, default=None)
+    if found is not None:
+        yield found
+
+
+def _gravity(check: Check) -> tuple[int, float]:
+    """Order checks of one name: what failed first, then what is furthest from no change."""
+    figure = check.figure or 0.0
+    if check.name == "class_ratio":
+        figure = min(figure, 1 / figure) if figure else 0.0
+    return _GRAVITY[check.outcome], figure

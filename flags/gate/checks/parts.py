@@ -1,0 +1,281 @@
+"""Checks of parts of an output's pairs: segments, the last days, and pairs without a label.
+
+Over all, a difference in a small part is lost: one segment that is answered wrongly, or a
+candidate that broke yesterday. So each part is looked at by itself. So few pairs can seldom prove
+that a part is within a limit, but they can refute it: these checks hold where a part surely is
+beyond, and never roll back.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from flags.gate.checks.integrity import plain
+from flags.gate.evidence import AnswerEvidence, AnswerPart, PartRole, UnitShare
+from flags.gate.limit_check import Wording
+from flags.gate.sequences import ConfidenceSequence, MeanSequence
+from flags.gate.sequences.scaled import ScaledSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.stages import Stage
+
+
+def mean_of(lowest: float, unit: float = 1.0) -> Callable[[tuple[UnitShare, ...]], ScaledSequence]:
+    """Return what bounds the mean of values within `lowest` to 1, in parts of a unit."""
+    return lambda shares: ScaledSequence(MeanSequence(shares, lowest), unit)
+
+
+@dataclass(frozen=True, slots=True)
+class PartLimit:
+    """Say what a figure of a part is held against: its limits over all pairs."""
+
+    figure: str
+    """Of `AnswerPart.levels`."""
+    sequence: Callable[[tuple[UnitShare, ...]], ConfidenceSequence]
+    wording: Wording
+    high: float | None = None
+    low: float | None = None
+    is_share: bool = False
+    """Whether it is a share of which `low` is asked: then a power of it is asked of a segment."""
+    is_quality: bool = False
+    """Whether labels say it, so that no other label excuses it."""
+
+    def bounds(self, factor: float) -> tuple[float | None, float | None]:
+        """Return (low, high) where a difference may be so many times as large."""
+        high = None if self.high is None else self.high * factor
+        if self.low is None:
+            return None, high
+        return (self.low**factor if self.is_share else self.low * factor), high
+
+    def beyond(self, part: AnswerPart, alpha: float, factor: float) -> float | None:
+        """Return the limit that a part surely is beyond, None if it is not."""
+        sequence = self.sequence(part.levels.get(self.figure, ()))
+        low, high = self.bounds(factor)
+        if sequence.value is None:
+            return None
+        if high is not None and sequence.above(high, alpha / 2):
+            return high
+        if low is not None and sequence.below(low, alpha / 2):
+            return low
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Say by which figure labels show that a part is as good, and how many are asked for."""
+
+    limit: PartLimit
+    shown_by: str
+    """Figure whose lower end, or upper end, must be within the limits."""
+    least: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hold a part that is beyond a limit."""
+
+    part: AnswerPart
+    limit: PartLimit
+    bound: float
+    alpha: float
+
+    @property
+    def _sequence(self) -> ConfidenceSequence:
+        return self.limit.sequence(self.part.levels.get(self.limit.figure, ()))
+
+    @property
+    def size(self) -> float:
+        """Say how far it is beyond the limit, so that figures of all kinds can be ordered."""
+        value = abs(self._sequence.value or 0.0)
+        near, far = (value, self.bound) if self.limit.is_share else (self.bound, value)
+        return far / abs(near) if near else math.inf
+
+    def reason(self) -> str:
+        """Say it in words."""
+        words, sequence = self.limit.wording, self._sequence
+        low, high = sequence.interval(self.alpha)
+        n = sum(each.units for each in self.part.levels[self.limit.figure])
+        return (
+            f"{words.figure(sequence.value or 0.0)}, limit {words.number(self.bound)}{words.unit} "
+            f"({words.interval(low, high, 1 - self.alpha, n)})"
+        )
+
+
+def part_checks(
+    found: AnswerEvidence,
+    playbook: Playbook,
+    step: Step,
+    limits: Sequence[PartLimit],
+    quality: Quality | None = None,
+    *,
+    shown: bool = False,
+) -> Iterator[Check]:
+    """Yield whether a segment, or the last days, are surely beyond the limits.
+
+    `shown` says whether labels show over all that the candidate is as good: then what differs is
+    an objection only where labels do not show it of that part.
+    """
+    if step.stage is Stage.DEPRECATION or not found.parts:
+        return
+    every = _Parts(found, playbook, step, tuple(limits), quality, shown)
+    if segments := every.of(PartRole.SEGMENT):
+        yield every.segments(segments)
+    yield every.recent(every.of(PartRole.RECENT))
+    if shown and (unlabelled := every.unlabelled()) is not None:
+        yield unlabelled
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    found: AnswerEvidence
+    playbook: Playbook
+    step: Step
+    limits: tuple[PartLimit, ...]
+    quality: Quality | None
+    shown: bool
+
+    def of(self, role: PartRole) -> list[AnswerPart]:
+        """Return the parts that are looked at."""
+        checked = self.playbook.segments
+        return [
+            each
+            for each in self.found.parts
+            if each.role is role
+            and (role is not PartRole.SEGMENT or checked is None or each.segment in checked)
+        ]
+
+    def _gate(self, part: AnswerPart) -> Gate:
+        segment = part.segment if part.role is PartRole.SEGMENT else None
+        return self.playbook.gate_of(self.step, output=self.found.name, segment=segment)
+
+    def segments(self, parts: list[AnswerPart]) -> Check:
+        """Hold each value against limits that are `segment_factor` times as wide."""
+        alpha = self.playbook.error_rate / max(1, len(parts) * len(self.limits))
+        beyond = []
+        for part in parts:
+            factor = self._gate(part).advance.segment_factor
+            for limit in self.limits:
+                bound = limit.beyond(part, alpha, factor)
+                excused = not limit.is_quality and self._labels_show(part, factor)
+                if bound is not None and not excused and self._is_news(limit, factor):
+                    beyond.append(_Found(part, limit, bound, alpha))
+        return self._check("segment_difference", beyond, len(parts), "no segment is")
+
+    def _is_news(self, limit: PartLimit, factor: float) -> bool:
+        """Say whether not all pairs together are beyond the limit, which another check says.
+
+        Where labels excuse that, it is for each part to be excused.
+        """
+        whole = next((each for each in self.found.parts if each.role is PartRole.WHOLE), None)
+        if whole is None or (self.shown and not limit.is_quality):
+            return True
+        return limit.beyond(whole, self.playbook.error_rate, factor) is None
+
+    def _labels_show(self, part: AnswerPart, factor: float) -> bool:
+        """Say whether labels of a part prove that the candidate is as good there."""
+        if self.quality is None or not self.shown:
+            return False
+        shares = part.levels.get(self.quality.shown_by, ())
+        if sum(each.units for each in shares) < self.quality.least:
+            return False
+        sequence, alpha = self.quality.limit.sequence(shares), self.playbook.error_rate
+        low, high = self.quality.limit.bounds(factor)
+        return (low is None or sequence.above(low, alpha / 2)) and (
+            high is None or sequence.below(high, alpha / 2)
+        )
+
+    def recent(self, parts: list[AnswerPart]) -> Check:
+        """Look whether the last day, three days or week contradict the whole.
+
+        Where labels show that the candidate is as good, what differs is news only if it surely is
+        further from the limit than before.
+        """
+        alpha = self.playbook.error_rate / max(1, (len(parts) + 1) * len(self.limits))
+        before = next((each for each in self.found.parts if each.role is PartRole.LABELLED), None)
+        beyond = self._early(alpha)
+        if beyond:
+            return self._check("recent_difference", beyond, len(parts), "")
+        for part in parts:
+            for limit in self.limits:
+                bound = limit.beyond(part, alpha, 1.0)
+                if bound is None or not self._is_news(limit, 1.0):
+                    continue
+                if self.shown and not limit.is_quality and not _differ(limit, part, before, alpha):
+                    continue
+                beyond.append(_Found(part, limit, bound, alpha))
+        return self._check("recent_difference", beyond, len(parts), "no recent day is")
+
+    def _early(self, alpha: float) -> list[_Found]:
+        """Return what all labels say, where those of young pairs are among them.
+
+        Which labels come early is not known, so they prove nothing in favour of a side.
+        """
+        whole = self.of(PartRole.WHOLE)
+        if not self.found.young.count or not whole:
+            return []
+        return [
+            _Found(whole[0], replace(limit, wording=_early_words(limit.wording)), bound, alpha)
+            for limit in self.limits
+            if limit.is_quality and (bound := limit.beyond(whole[0], alpha, 1.0)) is not None
+        ]
+
+    def unlabelled(self) -> Check | None:
+        """Look whether what labels show is true of the pairs that have none.
+
+        Labels that exist only where the candidate does well would excuse what it does elsewhere.
+        """
+        known, unknown = (
+            next((each for each in self.found.parts if each.role is role), None)
+            for role in (PartRole.LABELLED, PartRole.UNLABELLED)
+        )
+        if known is None or unknown is None:
+            return None
+        alpha = self.playbook.error_rate / max(1, len(self.limits))
+        beyond = [
+            _Found(unknown, limit, bound, alpha)
+            for limit in self.limits
+            if not limit.is_quality
+            and (bound := limit.beyond(unknown, alpha, 1.0)) is not None
+            and _differ(limit, unknown, known, alpha)
+        ]
+        words = ": the sides differ otherwise where there are labels, so those say nothing of these"
+        check = self._check("unlabelled_difference", beyond, 1, "pairs without a label are not")
+        return replace(check, reason=check.reason + words) if beyond else check
+
+    def _check(self, name: str, beyond: list[_Found], looked_at: int, none: str) -> Check:
+        """Return the check; the part that is furthest beyond its limit is told first."""
+        n = self.found.paired
+        if not beyond:
+            check = plain(name, Outcome.PASS, looked_at, f"{none} surely beyond the limits")
+            return replace(check, output=self.found.name, required=False)
+        beyond.sort(key=lambda each: -each.size)
+        parts = list(dict.fromkeys(each.part.name for each in beyond))
+        first = beyond[0]
+        more = f"; so are {_listed(parts[1:])}" if parts[1:] else ""
+        check = plain(name, Outcome.FAIL, n, first.reason() + more)
+        named = None if first.part.role is PartRole.WHOLE else first.part.name
+        return replace(check, output=self.found.name, segment=named)
+
+
+def _early_words(wording: Wording) -> Wording:
+    return replace(wording, what=f"by all labels, those of young pairs too, {wording.what}")
+
+
+_NAMED: Final = 3
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _differ(limit: PartLimit, part: AnswerPart, other: AnswerPart | None, alpha: float) -> bool:
+    """Say whether a part is surely further out than another one, at the same end."""
+    if other is None:
+        return True
+    here, there = (limit.sequence(each.levels.get(limit.figure, ())) for each in (part, other))
+    if here.value is None or there.value is None:
+        return True
+    (low, high), (was_low, was_high) = here.interval(alpha), there.interval(alpha)
+    return (limit.high is not None and low > was_high) or (limit.low is not None and high < was_low)

@@ -1,4 +1,4 @@
-"""Numbers, classes, rankings and preferences: bursts of alike requests, looked at every day."""
+"""Numbers, classes, rankings and preferences: bursts, days and nights, labels that come late."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,17 +149,58 @@ _MAKE: Final[dict[str, Callable[[Array], AnswerEvidence]]] = {
 
 def _answers(random: np.random.Generator, *, kind: str, draw: Draw, wrong: Outcome) -> bool:
     """Look daily at the values of ever more units, each with a burst of alike requests."""
-    playbook = Playbook(flag=FLAG)
-    step = playbook.steps_at(_STEP)[0]
     values = np.zeros(0)
     for day in range(1, _LOOKS + 1):
         values = np.concatenate([values, draw(random, _UNITS_A_LOOK)])
-        found = replace(
-            evidence(rollout=_STEP, held=timedelta(days=day)), answers=(_MAKE[kind](values),)
-        )
-        if _errs(list(_CHECKS[kind](found.answers[0], found, playbook, step)), wrong):
+        if _look(kind, values, timedelta(days=day), wrong):
             return True
     return False
+
+
+def _look(kind: str, values: Array, held: timedelta, wrong: Outcome) -> bool:
+    """Say whether the gate errs at one look."""
+    playbook = Playbook(flag=FLAG)
+    step = playbook.steps_at(_STEP)[0]
+    found = replace(evidence(rollout=_STEP, held=held), answers=(_MAKE[kind](values),))
+    return _errs(list(_CHECKS[kind](found.answers[0], found, playbook, step)), wrong)
+
+
+def _days_and_nights(
+    random: np.random.Generator, *, kind: str, draws: tuple[Draw, Draw], wrong: Outcome
+) -> bool:
+    """Look twice a day for a week that begins with a night, when the candidate is worse."""
+    values = np.zeros(0)
+    for half in range(14):
+        values = np.concatenate([values, draws[half % 2](random, _UNITS_A_LOOK // 2)])
+        if _look(kind, values, timedelta(hours=12 * (half + 1)), wrong):
+            return True
+    return False
+
+
+def _late_labels(
+    random: np.random.Generator, *, kind: str, draw: Draw, late: float, wrong: Outcome
+) -> bool:
+    """Look daily at labels of units that are older than the cut-off.
+
+    Where the candidate is worse, a label takes two days on average, else `late` days: of the
+    labels that speak for it, some have not come by the cut-off.
+    """
+    cut_off = Playbook(flag=FLAG).label_cut_off.days
+    values, begun, due = np.zeros(0), np.zeros(0), np.zeros(0)
+    for day in range(cut_off + _LOOKS):
+        drawn = draw(random, _UNITS_A_LOOK)
+        values = np.concatenate([values, drawn])
+        begun = np.concatenate([begun, np.full(_UNITS_A_LOOK, float(day))])
+        takes = random.exponential(np.where(drawn * _WORSE_IS[kind] > 0, 2.0, late))
+        due = np.concatenate([due, day + takes])
+        known = values[(begun <= day - cut_off) & (due <= day)]
+        if len(known) and _look(kind, known, timedelta(days=day + 1), wrong):
+            return True
+    return False
+
+
+_WORSE_IS: Final = {"number": 1, "category": -1, "ranking": -1}
+"""The sign of a value where the candidate is worse: an error more, or right less often."""
 
 
 def _preferences(random: np.random.Generator, *, share: float, wrong: Outcome) -> bool:
@@ -222,6 +263,13 @@ _WORSE: Final = {
     "ranking": partial(_normal, -0.06),
 }
 
+_RHYTHM: Final[dict[str, tuple[Draw, Draw]]] = {
+    "number": (partial(_normal, 0.15), partial(_normal, -0.15)),
+    "category": (partial(_either, 0.2, 0.1), partial(_either, 0.1, 0.2)),
+    "ranking": (partial(_normal, -0.1), partial(_normal, 0.1)),
+}
+"""By night and by day; over both there is no difference."""
+
 SCENARIOS: Final = (
     *(
         _scenario(
@@ -232,6 +280,27 @@ SCENARIOS: Final = (
     *(
         _scenario(f"{kind}: bursts of 20, worse", _answers, Outcome.PASS, kind=kind, draw=draw)
         for kind, draw in _WORSE.items()
+    ),
+    *(
+        _scenario(
+            f"{kind}: days and nights, no difference",
+            _days_and_nights,
+            Outcome.FAIL,
+            kind=kind,
+            draws=draws,
+        )
+        for kind, draws in _RHYTHM.items()
+    ),
+    *(
+        _scenario(
+            f"{kind}: late labels, no difference",
+            _late_labels,
+            Outcome.FAIL,
+            kind=kind,
+            draw=draw,
+            late=5.0,
+        )
+        for kind, draw in _KEPT.items()
     ),
     _scenario("preferences: equal", _preferences, Outcome.FAIL, share=0.5),
     _scenario("preferences: wins 35 %", _preferences, Outcome.PASS, share=0.35),

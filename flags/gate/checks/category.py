@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, unread_answers
 from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
 from flags.gate.checks.integrity import plain
@@ -200,6 +201,7 @@ class _CategoryChecks:
             playbook.error_rate,
             error_share(playbook.error_rate, "accuracy_loss", self._evidence.sharing),
         )
+        check = young(self._evidence, check)
         wanted = limits.min_positives
         if found.labelled < wanted and check.outcome is Outcome.PASS:
             reason = f"{check.reason}: only {found.labelled:,} labels, {wanted:,} wanted"

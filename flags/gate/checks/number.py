@@ -248,6 +248,7 @@ class _NumberChecks:
         check = self._check(
             "error_loss", "error", -1.0, self._worded, Bounds(*limits), shown=not self._wanted
         ).answer(playbook.error_rate, share)
+        check = young(self._evidence, check)
         wanted = gate.advance.min_positives
         if found.labelled < wanted and check.outcome is Outcome.PASS:
             reason = f"{check.reason}: only {found.labelled:,} labels, {wanted:,} wanted"

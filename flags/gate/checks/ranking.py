@@ -248,6 +248,7 @@ class _RankingChecks:
             fails_by=failing.fails_by,
             required=self._wanted,
         ).answer(playbook.error_rate, self._share("ndcg_loss"))
+        check = young(self._evidence, check)
         wanted = limits.min_positives
         if passing.n < wanted and check.outcome is Outcome.PASS:
             reason = (

@@ -261,7 +261,7 @@ def test_several_outputs_are_told_apart() -> None:
     text = Elements(render(found, judged(found))).text
 
     assert f"Alarms {OUTPUT}" in text
-    assert "Scores risk" in text
+    assert "Numbers risk" in text
     assert f"Alarm ratio, {OUTPUT}" in text
 
 

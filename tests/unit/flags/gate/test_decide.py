@@ -429,7 +429,8 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
     checked |= {"number_bias", "number_distance", "error_loss"}
     checked |= {"class_agreement", "class_ratio", "accuracy_loss", "class_recall_loss"}
     checked |= {"ranking_overlap", "rank_biased_overlap", "exposure_shift", "ndcg_loss"}
-    checked |= {"empty_rankings"}
+    checked |= {"empty_rankings", "item_exposure", "gross_errors", "class_overlap", "unsaid_labels"}
+    checked |= {f"{part}_difference" for part in ("segment", "recent", "unlabelled")}
     assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == checked
 
 

@@ -113,15 +113,21 @@ def test_texts_are_told_apart_by_digests_that_no_other_process_can_make() -> Non
 def test_a_format_is_kept_or_broken(declared: Any, keeps: str, breaks: str) -> None:
     formats = {"it": declared}
 
-    assert values(keeps, formats=formats)["remarks"] == "|it=0|"
-    assert values(breaks, formats=formats)["remarks"] == "|it=1|"
+    assert values(keeps, formats=formats)["remarks"] == "|empty=0|it=0|"
+    broken = values(breaks, formats=formats)["remarks"]
+    assert broken == f"|empty={int(not breaks)}|it=1|"
+
+
+@pytest.mark.parametrize(("text", "empty"), [("", 1), (" \n", 1), ("no", 0)])
+def test_a_text_of_nothing_but_spaces_is_told_without_any_rule(text: str, empty: int) -> None:
+    assert values(text)["remarks"] == f"|empty={empty}|"
 
 
 def test_a_refusal_is_a_text_that_the_expression_occurs_in() -> None:
     declared = {"refusal": r"I can(no|')t help", "formats": {"short": r"^.{,40}$"}}
 
-    assert values("Sorry, I can't help.", **declared)["remarks"] == "|refusal=1|short=0|"
-    assert values("Of course.", **declared)["remarks"] == "|refusal=0|short=0|"
+    assert values("Sorry, I can't help.", **declared)["remarks"] == "|empty=0|refusal=1|short=0|"
+    assert values("Of course.", **declared)["remarks"] == "|empty=0|refusal=0|short=0|"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_a_refusal_is_a_text_that_the_expression_occurs_in() -> None:
         ({"refusal": "("}, "refusal is no regular expression"),
         ({"formats": {"json": {"type": "nothing"}}}, "format json is no JSON schema"),
         ({"formats": {"a|b": "x"}}, "a name has letters"),
-        ({"formats": {"refusal": "x"}}, "and is not refusal"),
+        ({"formats": {"refusal": "x"}}, "neither refusal nor empty"),
         ({"formats": {"json": 3}}, "must be a regular expression, a JSON schema"),
         ({"longest": 0}, "longest is 0"),
         ({"record": True, "prompt": "a..b"}, "prompt of 'answer' is 'a..b'"),
@@ -227,5 +233,5 @@ async def test_a_stream_is_read_when_it_is_whole() -> None:
 
     [pair] = sink.pairs
     assert pair.primary.values["answer"]["text"] == "I cannot help"
-    assert pair.primary.values["answer"]["remarks"] == "|refusal=1|"
-    assert pair.candidate.values["answer"]["remarks"] == "|refusal=0|"
+    assert pair.primary.values["answer"]["remarks"] == "|empty=0|refusal=1|"
+    assert pair.candidate.values["answer"]["remarks"] == "|empty=0|refusal=0|"

@@ -12,7 +12,7 @@ from comparison.engines.grouping import framed
 from comparison.evidence.number_format import plural
 from comparison.evidence.preferences import preference_evidence
 from comparison.judges.preferences import ID, Preferences, table_of
-from flags.gate.evidence import Evidence
+from flags.gate.evidence import Count, Evidence
 
 if TYPE_CHECKING:
     from comparison.judgement.flag_pairs import FlagPairs
@@ -51,7 +51,12 @@ def with_preferences(
     taken = tuple(each for each in taken if each.prompts or each.same_model)
     left_out = int((~unknown & ~inside & ~noise).sum())
     notes = _notes(preferences, len(rows), int(unknown.sum()), left_out)
-    return replace(evidence, preferences=taken, notes=(*evidence.notes, *notes))
+    return replace(
+        evidence,
+        preferences=taken,
+        unknown_preferences=Count(int(unknown.sum()), len(rows)),
+        notes=(*evidence.notes, *notes),
+    )
 
 
 def _judged_pairs(found: "FlagPairs", preferences: Preferences) -> pd.DataFrame:

@@ -59,6 +59,7 @@ def load_preferences(path: str | Path) -> Preferences:
     source = Path(path)
     tables = open_tables(source, COLUMNS, PreferencesUnreadableError, _EXPECTED)
     rows = pd.concat([_rows(table) for table in tables], ignore_index=True)
+    _refuse_contradictions(source, rows)
     return _in_both_orders(str(source), rows)
 
 
@@ -113,6 +114,21 @@ def _rows(table: TextTable) -> pd.DataFrame:
             ERROR: table.texts(ERROR),
         }
     )
+
+
+def _refuse_contradictions(source: Path, rows: pd.DataFrame) -> None:
+    """Raise PreferencesUnreadableError where a judge says two things of one pair in one order."""
+    known = rows.loc[rows[PREFERENCE].notna()]
+    whose = [ID, OUTPUT, JUDGE, FIRST]
+    said = known.groupby(whose, dropna=False, sort=False)[PREFERENCE].nunique()
+    several = said.loc[said > 1]
+    if len(several):
+        request = several.reset_index()[ID].iloc[0]
+        raise PreferencesUnreadableError(
+            source,
+            f"{len(several):,} pairs have different preferences of the same judge, such as "
+            f"{str(request)!r}: the column {JUDGE} tells judges apart, {FIRST} both orders",
+        )
 
 
 def _in_both_orders(name: str, rows: pd.DataFrame) -> Preferences:

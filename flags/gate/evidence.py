@@ -757,6 +757,8 @@ class Evidence:
     """None where none were given."""
     preferences: tuple[PreferenceEvidence, ...] = ()
     """By output whose texts were judged."""
+    unknown_preferences: Count | None = None
+    """Of the preferences that were given, those of no pair; None where none were."""
     answers: tuple[AnswerEvidence, ...] = ()
     """Outputs by kind, other than scores; a number is in `outputs` too, for its distribution."""
 

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,9 @@ from flags.export.worker_count import FOLDER
 from flags.files import replace_file
 from flags.monitoring.worker_state import RECENT_SUFFIX
 from flags.pairing.assignment import Side
+from flags.pairing.kinds.category import CLASS
+from flags.pairing.kinds.ranking import RANKING
+from flags.pairing.kinds.text import NORMAL
 from flags.pairing.observation import Observation, Pair, Status
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,27 @@ class AlarmCounts:
 
 
 @dataclass(slots=True)
+class AnswerCounts:
+    """Answers of an output that are no alarms, on the pairs that both sides answered."""
+
+    kind: str
+    """`number`, `class`, `ranking` or `text`."""
+    pairs: int = 0
+    same: int = 0
+    """Pairs in which both sides say the same; a text but for case and spaces."""
+    primary: float = 0.0
+    candidate: float = 0.0
+    """Sums of numbers."""
+
+    def add(self, other: "AnswerCounts") -> None:
+        """Add up."""
+        self.pairs += other.pairs
+        self.same += other.same
+        self.primary += other.primary
+        self.candidate += other.candidate
+
+
+@dataclass(slots=True)
 class Slot:
     """Ten seconds of one worker."""
 
@@ -75,6 +99,8 @@ class Slot:
     candidate: SideCounts = field(default_factory=SideCounts)
     alarms: dict[str, AlarmCounts] = field(default_factory=dict)
     """By output."""
+    answers: dict[str, AnswerCounts] = field(default_factory=dict)
+    """By output that has no alarms."""
 
 
 @dataclass(slots=True)
@@ -115,6 +141,8 @@ class RecentPairs:
             if seen.model is not None:
                 self._recent.models[side.value] = seen.model
         _count_alarms(slot.alarms, pair.primary, pair.candidate)
+        for output, counted in _answers(pair.primary, pair.candidate):
+            slot.answers.setdefault(output, AnswerCounts(counted.kind)).add(counted)
 
     def flag_seen(self, since: datetime | None) -> None:
         """Begin the alarms anew if the flag has changed: other rollout, or other thresholds."""
@@ -122,6 +150,7 @@ class RecentPairs:
             self._since = since
             for slot in self._recent.slots:
                 slot.alarms.clear()
+                slot.answers.clear()
 
     def publish(self) -> None:
         """Write the counts in one go, unless that was done just now; raises nothing."""
@@ -188,6 +217,25 @@ def _count_alarms(
         counts.candidate += bool(other)
 
 
+_KINDS: Final = {CLASS: "class", RANKING: "ranking", NORMAL: "text"}
+"""By what is recorded of an answer, what it is: where it is equal, both sides say the same."""
+
+
+def _answers(primary: Observation, candidate: Observation) -> Iterator[tuple[str, AnswerCounts]]:
+    """Yield what both sides answered of each output without a decision."""
+    for output, number in primary.scores.items():
+        other = candidate.scores.get(output)
+        if other is None or output in primary.decisions or output in candidate.decisions:
+            continue
+        if math.isfinite(number) and math.isfinite(other):
+            yield output, AnswerCounts("number", 1, int(number == other), number, other)
+    for output, held in primary.values.items():
+        said = candidate.values.get(output, {})
+        for what, kind in _KINDS.items():
+            if what in held and what in said:
+                yield output, AnswerCounts(kind, 1, int(held[what] == said[what]))
+
+
 _RECENT: Final = TypeAdapter(Recent)
 
 
@@ -231,6 +279,8 @@ class Minutes:
     """By side."""
     alarms: Mapping[str, AlarmCounts]
     """Since the flag is as it is: at its rollout and with its thresholds."""
+    compared: Mapping[str, AnswerCounts]
+    """Likewise, of outputs that have no alarms."""
     latency: Mapping[str, Latency]
     """By side."""
     models: Mapping[str, tuple[str, ...]]
@@ -242,6 +292,7 @@ class Minutes:
         begins = int(now) // SLOT * SLOT - (SLOTS - 1) * SLOT
         answers = {side: [0] * SLOTS for side in Side}
         alarms: dict[str, AlarmCounts] = {}
+        compared: dict[str, AnswerCounts] = {}
         durations: dict[str, Counter[int]] = {side: Counter() for side in Side}
         slots = [
             (position, slot)
@@ -258,6 +309,8 @@ class Minutes:
                 total.pairs += counts.pairs
                 total.primary += counts.primary
                 total.candidate += counts.candidate
+            for output, answered in slot.answers.items():
+                compared.setdefault(output, AnswerCounts(answered.kind)).add(answered)
         return cls(
             begins=begins,
             slot=SLOT,
@@ -274,6 +327,7 @@ class Minutes:
                 "candidate": sum(slot.candidate.shed for _, slot in slots),
             },
             alarms=alarms,
+            compared=compared,
             latency={side: Latency.of(durations[side]) for side in Side},
             models={
                 side: tuple(sorted({w.models[side] for w in workers if side in w.models}))

@@ -6,7 +6,7 @@ from typing import Final
 
 from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import Evidence, PreferenceEvidence
+from flags.gate.evidence import Count, Evidence, PreferenceEvidence
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import MeanSequence, WinRateSequence
 from flags.gate.verdict import Check, Outcome
@@ -32,6 +32,9 @@ def preference_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Ite
     """
     if not playbook.expects_labels:
         return
+    if evidence.unknown_preferences is not None and evidence.unknown_preferences.count:
+        limit = playbook.gate_of(step).advance.unknown_labels
+        yield _unknown(evidence.unknown_preferences, limit)
     for each in evidence.preferences:
         yield _win_rate(each, playbook, step, evidence.sharing)
         if each.consistent.total:
@@ -71,11 +74,25 @@ def _win_rate(found: PreferenceEvidence, playbook: Playbook, step: Step, among: 
     ).answer(playbook.error_rate, error_share(playbook.error_rate, "recall_loss", among))
     if check.figure is None:
         return replace(check, reason="no pair of these models has been judged")
+    ties = sum(each.units for each in found.units if each.least == each.most == _TIE)
+    if 2 * ties > units:
+        check = replace(check, reason=f"{check.reason}; {ties:,} of them are ties")
     if found.unjudged:
         failed = f"; the judge failed on {found.unjudged:,}, which count against either side"
         check = replace(check, reason=check.reason + failed)
     surely = sequence.below(limit.advance, playbook.error_rate / 2)
     return replace(check, required=check.required or surely)
+
+
+def _unknown(unknown: Count, limit: float) -> Check:
+    """Hold where too many preferences are of no pair: their ids may have been changed."""
+    share = unknown.rate or 0.0
+    reason = (
+        f"{unknown.count:,} of {unknown.total:,} preferences belong to no pair "
+        f"({percent(share)} %, limit {percent(limit)} %)"
+    )
+    outcome = Outcome.FAIL if share > limit else Outcome.PASS
+    return plain("unknown_preferences", outcome, unknown.total, reason, figure=share, limit=limit)
 
 
 def _consistency(found: PreferenceEvidence, playbook: Playbook, step: Step) -> Check:

@@ -60,7 +60,7 @@ def checks(
     for rule in found.rules:
         yield _rule(found, rule, evidence, playbook, step, share)
     yield from part_checks(found, playbook, step, _part_limits(found, playbook, step))
-    if shown is None and (missing := _unjudged(found, playbook, step)) is not None:
+    if shown is None and (missing := _unjudged(found, evidence, playbook, step)) is not None:
         yield missing
 
 
@@ -76,11 +76,17 @@ def _part_limits(found: TextEvidence, playbook: Playbook, step: Step) -> list[Pa
     ]
 
 
-def _unjudged(found: TextEvidence, playbook: Playbook, step: Step) -> Check | None:
+def _unjudged(
+    found: TextEvidence, evidence: Evidence, playbook: Playbook, step: Step
+) -> Check | None:
     """Say what is missing where nothing shows that the texts are as good."""
     if playbook.labels_wanted(step):
+        given = evidence.unknown_preferences
+        what = "no preferences were given (--preferences)"
+        if given is not None:
+            what = f"none of the {given.total:,} preferences that were given is of these pairs"
         reason = (
-            "no preferences were given (--preferences), so nothing shows whose texts are better: "
+            f"{what}, so nothing shows whose texts are better: "
             "`bentoml migration judge` asks for them"
         )
         return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=found.name)

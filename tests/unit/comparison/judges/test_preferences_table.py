@@ -112,3 +112,12 @@ def test_a_run_is_read_as_its_table_is(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named_by_line_and_column(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(PreferencesUnreadableError, match=problem):
         load_preferences(table(tmp_path, text))
+
+
+def test_two_preferences_of_one_judge_for_a_pair_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.csv"
+    path.write_text("request_id,preference\nr1,candidate\nr2,tie\nr1,primary\n")
+    with pytest.raises(PreferencesUnreadableError, match=r"1 pairs? ha(s|ve) different .*'r1'"):
+        load_preferences(path)
+    path.write_text("request_id,preference,judge\nr1,candidate,ann\nr1,primary,bob\n")
+    assert len(load_preferences(path).frame) == 2

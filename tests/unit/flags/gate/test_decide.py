@@ -430,6 +430,8 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
     checked |= {"class_agreement", "class_ratio", "accuracy_loss", "class_recall_loss"}
     checked |= {"ranking_overlap", "rank_biased_overlap", "exposure_shift", "ndcg_loss"}
     checked |= {"empty_rankings", "item_exposure", "gross_errors", "class_overlap", "unsaid_labels"}
+    checked |= {"text_rule", "text_length", "win_rate", "judge_consistency", "judge_noise"}
+    checked |= {"unknown_preferences"}
     checked |= {f"{part}_difference" for part in ("segment", "recent", "unlabelled")}
     assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == checked
 

@@ -152,3 +152,18 @@ def test_a_judge_that_goes_by_the_order_of_the_answers_holds() -> None:
     assert verdict_on(found, 10) is Decision.HOLD
     steady = replace(found, consistent=Count(300, 400))
     assert checks(steady)["judge_consistency"].outcome is Outcome.PASS
+
+
+def test_preferences_that_belong_to_no_pair_hold() -> None:
+    taken = replace(
+        evidence(rollout=10),
+        preferences=(judged(500, 300),),
+        unknown_preferences=Count(400, 1_200),
+    )
+    found = {each.name: each for each in preference_checks(taken, PLAYBOOK, step(10))}
+    assert found["unknown_preferences"].outcome is Outcome.FAIL
+    assert "400 of 1,200 preferences belong to no pair" in found["unknown_preferences"].reason
+
+
+def test_a_judge_that_calls_nearly_all_a_tie_is_told() -> None:
+    assert "400 of them are ties" in checks(judged(10, 10, ties=400))["win_rate"].reason

@@ -1,5 +1,6 @@
 """Counts of the last minutes, kept by each worker and added up for the page."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -72,6 +73,49 @@ def test_alarms_begin_anew_when_the_flag_changes(recent: RecentPairs, clock: Fak
     recent.count(pair(OK, OK, Side.PRIMARY))
     seen = minutes(recent, clock)
     assert (seen.pairs, seen.alarms["score"].pairs) == (3, 1)
+
+
+def test_answers_without_a_threshold_are_compared_too(
+    recent: RecentPairs, clock: FakeClock
+) -> None:
+    """Of a text the normal form counts, of a number the sums; an alarm is no number."""
+    first = Observation(
+        Status.OK,
+        scores={"price": 2.0, "risk": 0.9},
+        decisions={"risk": True},
+        values={
+            "species": {"class": "cat", "top": "|cat|dog|"},
+            "items": {"ranking": "|1|2|", "groups": "||"},
+            "answer": {"exact": "a", "normal": "n", "characters": 3},
+            "unread": {"class": "cat"},
+        },
+    )
+    other = replace(
+        first,
+        scores={"price": 3.0, "risk": 0.8},
+        values={
+            "species": {"class": "cat", "top": "|cat|fox|"},
+            "items": {"ranking": "|2|1|", "groups": "||"},
+            "answer": {"exact": "b", "normal": "n", "characters": 4},
+        },
+    )
+    recent.count(pair(first, other, Side.PRIMARY))
+    recent.count(pair(first, first, Side.PRIMARY))
+    recent.count(pair(first, BROKEN, Side.PRIMARY))
+    recent.count(pair(replace(first, scores={"price": math.nan}), first, Side.PRIMARY))
+    seen = minutes(recent, clock)
+    assert {name: (each.kind, each.pairs, each.same) for name, each in seen.compared.items()} == {
+        "price": ("number", 2, 1),
+        "species": ("class", 3, 3),
+        "items": ("ranking", 3, 2),
+        "answer": ("text", 3, 3),
+        "unread": ("class", 2, 2),
+    }
+    assert (seen.compared["price"].primary, seen.compared["price"].candidate) == (4.0, 5.0)
+    assert list(seen.alarms) == ["risk"]
+    recent.publish()
+    assert (written := read_recent(recent._path)) is not None
+    assert Minutes.of([written], clock.now).compared == seen.compared
 
 
 @given(

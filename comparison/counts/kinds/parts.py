@@ -121,7 +121,7 @@ def _levels(window: KindWindow, every: ir.Table, figures: Mapping[str, float]) -
 
 def _named(table: pd.DataFrame, segments: list[str]) -> pd.DataFrame:
     """Take the words that name parts to pieces."""
-    split = table["part"].str.partition("=")
+    split = table["part"].str.partition("=").reindex(columns=range(3)).astype("string")
     is_segment = split[0].str.isdigit()
     names = dict(enumerate(name.removeprefix(SEGMENT) for name in segments))
     places = split[0].where(is_segment)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from comparison.evidence.number_format import plural
 
-LINES: Final = 60
+LINES: Final = 59
 """Lines that a command prints at most, for any number of outputs, segments and metrics."""
 
 ELSEWHERE: Final = "--html and --json have all"

@@ -1,15 +1,21 @@
 """Measure what an hourly look at the pairs costs in each engine, `comparison.counts.aggregate`.
 
-Made-up pairs of eight days, the same in every engine: Parquet files as `compact` writes them, and
-the collector's table in ClickHouse. Quoted is the processor time of the whole process tree per
-million pairs, the least of the looks: others on the machine disturb it less than elapsed time.
-Engines that are not installed are left out: chdb with clickhouse-connect, PySpark with Java.
+Made-up pairs of eight days, the same in every engine: Parquet files as `compact` writes them, here
+and in an S3 server on this machine, and in ClickHouse the collector's table, and the narrow columns
+that deploy/clickhouse keeps beside it. Quoted is the processor time of the whole process tree, the
+least of the looks: others on the machine disturb it less than elapsed time. The last line of each
+number of pairs sets the engines side by side, DuckDB being 1. Engines that are not installed are
+left out: chdb with clickhouse-connect, PySpark with Java, moto.
 
     python load_tests/bench_queries.py
-    python load_tests/bench_queries.py --engines spark --rows 1000000
+    python load_tests/bench_queries.py --engines duckdb spark --rows 100000 1000000 10000000
 """
 
 import argparse
+import atexit
+import os
+import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,14 +34,23 @@ import ibis  # noqa: E402 - needs the line above
 
 from comparison.counts.aggregate import aggregate  # noqa: E402
 from comparison.engines.parquet import ParquetPairs  # noqa: E402
-from comparison.engines.sources import PairSource  # noqa: E402
-from comparison.engines.tables import CollectorTraces, TablePairs  # noqa: E402
+from comparison.engines.sources import PairSource, open_source  # noqa: E402
+from comparison.engines.tables import (  # noqa: E402
+    CollectorTraces,
+    KeptPairs,
+    TablePairs,
+    collected_keys,
+)
+from comparison.pairs.stores import folder_at  # noqa: E402
+from deploy.clickhouse import pairs_sql  # noqa: E402
 from load_tests import collector_table  # noqa: E402
 from load_tests.generated_pairs import FLAG, write_pairs  # noqa: E402
 
 LOOKS: Final = 3
 NEEDS: Final = {
     "duckdb": "duckdb",
+    "store": "moto",
+    "narrow": "chdb",
     "clickhouse": "chdb",
     "collector": "chdb",
     "spark": "pyspark",
@@ -70,35 +85,60 @@ def collector(folder: Path) -> PairSource:
     return CollectorTraces(connection.table(collector_table.TABLE))
 
 
-def spark(folder: Path) -> PairSource:
-    """Return the files as a table of Spark, on this machine."""
-    from pyspark.sql import SparkSession
+def narrow(folder: Path) -> PairSource:
+    """Return the pairs in the columns that ClickHouse keeps as they arrive."""
+    client = _client()
+    collector(folder)
+    traces = ibis.clickhouse.from_connection(client).table(collector_table.TABLE)
+    for name in ("pairs", "pairs_records"):
+        client.command(f"DROP TABLE IF EXISTS {name}")
+        client.command(f"DROP VIEW IF EXISTS {name}_as_they_come")
+    sql = pairs_sql.statements(collected_keys(traces))
+    lines = [re.sub(r"^-- (?=INSERT )", "", line) for line in sql.splitlines()]
+    for statement in "\n".join(line.partition("-- ")[0] for line in lines).split(";"):
+        if statement.strip():
+            client.command(statement)
+    connection = ibis.clickhouse.from_connection(client)
+    return KeptPairs(connection.table("pairs"), connection.table("pairs_records"), "narrow")
 
-    settings = {
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.legacy.parquet.nanosAsLong": "true",
+
+def store(folder: Path) -> PairSource:
+    """Return the files in an object store, read by DuckDB in this process."""
+    command = [sys.executable, "-m", "load_tests.s3_server"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    atexit.register(server.kill)
+    NOT_OURS.add(server.pid)
+    os.environ |= {
+        "AWS_ENDPOINT_URL": next(iter(server.stdout or ())).strip(),
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
     }
-    builder = SparkSession.builder.master("local[2]")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    connection = ibis.pyspark.connect(session)
-    session.read.parquet(str(folder / "pairs")).createOrReplaceTempView("pairs")
-    return TablePairs(connection.table("pairs"), "spark")
+    into = folder_at("s3://pairs/compacted")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            (into / path.relative_to(folder)).write_bytes(path.read_bytes())
+    return ParquetPairs(into)
 
+
+def spark(folder: Path) -> PairSource:
+    """Return the files, counted by Spark on this machine."""
+    return open_source(f"spark://local?folder={folder}")
+
+
+NOT_OURS: Final[set[int]] = set()
+"""Processes that stand for other machines."""
 
 ENGINES: Final[dict[str, Callable[[Path], PairSource]]] = {
-    each.__name__: each for each in (duckdb, clickhouse, collector, spark)
+    each.__name__: each for each in (duckdb, store, clickhouse, narrow, collector, spark)
 }
 
 
 def used() -> float:
     """Return the processor seconds of this process and those that it started."""
     me = psutil.Process()
-    times = [each.cpu_times() for each in (me, *me.children(recursive=True))]
+    ours = [each for each in me.children(recursive=True) if each.pid not in NOT_OURS]
+    times = [each.cpu_times() for each in (me, *ours)]
     return sum(each.user + each.system for each in times)
 
 
@@ -112,34 +152,46 @@ def look(source: PairSource, since: datetime | None) -> tuple[float, float, Any]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print a line per engine."""
     parser = argparse.ArgumentParser(prog="python load_tests/bench_queries.py")
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=tuple(ENGINES))
     options = parser.parse_args(arguments)
-    millions = options.rows / 1e6
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "compacted"
-        write_pairs(folder, options.rows)
-        size = sum(path.stat().st_size for path in folder.glob("pairs/**/*.parquet"))
-        print(f"{options.rows:,} pairs, {size / options.rows:.0f} bytes each in Parquet")
-        for name in options.engines:
-            if find_spec(NEEDS[name]) is None:
-                print(f"{name}: {NEEDS[name]} is not installed")
-                continue
-            before = used()
-            source = ENGINES[name](folder)
-            filled = used() - before
-            looks = [look(source, None) for _ in range(LOOKS)]
-            last_day = [look(source, datetime(2026, 3, 9, tzinfo=UTC)) for _ in range(LOOKS)]
-            cost, elapsed, counts = min(looks, key=lambda each: each[0])
-            day = min(last_day, key=lambda each: each[0])[0]
-            print(
-                f"{name}: {cost / millions:.1f} s of a core per million pairs, {elapsed:.1f} s "
-                f"elapsed; the last of eight days {day:.1f} s; made ready in {filled:.1f} s; "
-                f"alarms counted {int(counts.outputs[0].alarms['n'].sum()):,}"
-            )
-            if name == "collector":
-                per_pair = collector_table.size_on_disk(_client()) / options.rows
-                print(f"collector: {per_pair:.0f} bytes per pair on disk")
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "compacted"
+            write_pairs(folder, rows)
+            size = sum(path.stat().st_size for path in folder.glob("pairs/**/*.parquet"))
+            print(f"{rows:,} pairs, {size / rows:.0f} bytes each in Parquet", flush=True)
+            costs = {name: _measure(name, folder, rows) for name in options.engines}
+        known = {name: cost for name, cost in costs.items() if cost is not None}
+        base = known.get("duckdb") or next(iter(known.values()))
+        ratios = ", ".join(
+            f"{name} {cost:.1f} s ({cost / base:.1f}x)" for name, cost in known.items()
+        )
+        print(f"{rows:,} pairs: {ratios}", flush=True)
+
+
+def _measure(name: str, folder: Path, rows: int) -> float | None:
+    """Look at the pairs by one engine; return the processor seconds of a look."""
+    if find_spec(NEEDS[name]) is None:
+        print(f"{name}: {NEEDS[name]} is not installed")
+        return None
+    before = used()
+    source = ENGINES[name](folder)
+    filled = used() - before
+    looks = [look(source, None) for _ in range(LOOKS)]
+    last_day = [look(source, datetime(2026, 3, 9, tzinfo=UTC)) for _ in range(LOOKS)]
+    cost, elapsed, counts = min(looks, key=lambda each: each[0])
+    day = min(last_day, key=lambda each: each[0])[0]
+    print(
+        f"{name}: {cost:.1f} s of a core, {elapsed:.1f} s elapsed, the first {looks[0][0]:.1f} s; "
+        f"the last of eight days {day:.1f} s; made ready in {filled:.1f} s; "
+        f"alarms counted {int(counts.outputs[0].alarms['n'].sum()):,}",
+        flush=True,
+    )
+    if name == "collector":
+        size = collector_table.size_on_disk(_client()) / rows
+        print(f"collector: {size:.0f} bytes per pair on disk")
+    return cost
 
 
 def _client() -> Any:

@@ -9,6 +9,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from comparison.judgement.judgement import Judgement
+from comparison.report.check_limits import check_limits
+from comparison.report.headline import headline
 from comparison.summary.figures import as_plain
 from flags.gate.evidence import AnswerPart, Evidence, Health, is_written
 from flags.gate.next_step import NextStep, next_step
@@ -23,6 +25,16 @@ class PlannedStep:
 
     stage: Stage
     rollout: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAgainst:
+    """Hold the limits of a check to go on and to roll back, in the unit of the check."""
+
+    advance: float | None
+    rollback: float | None
+    both_ways: bool
+    """Whether a ratio may not be below the inverse of a limit either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,11 @@ class VerdictDocument:
     consequence: str
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
+    limits: tuple[HeldAgainst, ...]
+    """Of each check, in the same order."""
     next: NextStep | None
+    following: tuple[str, ...]
+    """What happens next, and what is missing for it, in words."""
     steps: tuple[PlannedStep, ...]
     """All of the playbook, in its order."""
     evidence: Evidence
@@ -58,7 +74,9 @@ class VerdictDocument:
             consequence=judgement.consequence,
             reasons=judgement.verdict.reasons,
             checks=judgement.verdict.checks,
+            limits=tuple(_limits(each, evidence, judgement) for each in judgement.verdict.checks),
             next=next_step(evidence, judgement.verdict, judgement.playbook, judgement.step),
+            following=headline(evidence, judgement).following,
             steps=tuple(PlannedStep(each.stage, each.rollout) for each in judgement.playbook.steps),
             evidence=evidence,
         )
@@ -66,6 +84,15 @@ class VerdictDocument:
     def json(self) -> bytes:
         """Return the document as JSON, indented."""
         return orjson.dumps(as_plain(self), option=orjson.OPT_INDENT_2)
+
+
+def _limits(check: Check, evidence: Evidence, judgement: Judgement) -> HeldAgainst:
+    age = evidence.window.until - evidence.window.begun
+    found = check_limits(check, judgement.playbook, judgement.step, age)
+    advance, rollback = (None if each is None else each.value for each in found)
+    return HeldAgainst(
+        advance, rollback, any(each is not None and each.both_ways for each in found)
+    )
 
 
 class _FiniteNumbers(GenerateJsonSchema):

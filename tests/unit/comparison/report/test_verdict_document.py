@@ -4,13 +4,17 @@ import json
 import math
 import runpy
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from rich.console import Console
 
 from comparison.judgement.judgement import Judgement
+from comparison.report.check_format import write_check
+from comparison.report.terminal.verdict import print_verdict
 from comparison.report.verdict_document import VerdictDocument, schema
 from flags.gate import decide
 from flags.playbook.model import Playbook
@@ -64,7 +68,9 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
         "consequence",
         "reasons",
         "checks",
+        "limits",
         "next",
+        "following",
         "steps",
         "evidence",
     ]
@@ -75,6 +81,26 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
     assert alarms["low"] < alarms["figure"] < alarms["high"]
     assert document["evidence"]["outputs"][0]["alarms"]["candidate_only"] > 0
     assert document["evidence"]["window"]["since"] == "2018-07-17T00:00:00+00:00"
+
+
+def test_a_document_holds_what_the_terminal_prints_of_limits_and_of_what_follows() -> None:
+    document = plain("realistic")
+    found = WINDOWS["realistic"]()
+    judgement = Judgement(PLAYBOOK, STEP, decide(found, PLAYBOOK, STEP))
+    console = Console(file=StringIO(), width=400, force_terminal=False)
+    print_verdict(found, judgement, console)
+    printed = " ".join(console.file.getvalue().split())
+    assert document["following"]
+    for each in document["following"]:
+        assert " ".join(each.split()) in printed
+    for check, limits in zip(judgement.verdict.checks, document["limits"], strict=True):
+        written = write_check(check, judgement, found)
+        assert (written.advance == "-") == (limits["advance"] is None)
+        assert (written.rollback == "-") == (limits["rollback"] is None)
+        if check.name == "alarm_ratio":
+            gate = PLAYBOOK.gate_of(STEP, output=check.output, segment=None)
+            assert (limits["advance"], limits["both_ways"]) == (gate.advance.alarm_ratio, True)
+            assert f"{limits['rollback']:g}" in written.rollback
 
 
 def test_what_is_not_finite_is_null() -> None:

@@ -1,12 +1,16 @@
 """What is lost over all pairs of an output: one segment, the last day, a rare class, few labels."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from jsonschema import Draft202012Validator
 
+from comparison.report.html.page import render
+from comparison.report.verdict_document import VerdictDocument, schema
 from flags.gate import Decision
 from flags.gate.checks.category import CategoryEvidence
 from flags.gate.evidence import PartRole
@@ -153,6 +157,22 @@ def test_a_constant_primary_is_left_for_a_candidate_that_labels_show_to_be_bette
     labels = label_file(tmp_path / "labels.csv", truth)
     _, judgement = judged(prices(np.full(SIZE, 100.0), candidate), labels)
     assert judgement.verdict.decision is Decision.ADVANCE, judgement.verdict.reasons
+
+
+def test_the_page_shows_errors_by_segment_and_the_json_stays_small(tmp_path: Path) -> None:
+    truth, primary, candidate = numbers()
+    pairs = prices(primary, candidate, **{"segment.region": regions(0.3)})
+    evidence, judgement = judged(pairs, label_file(tmp_path / "labels.csv", truth))
+    page = render(evidence, judgement)
+    for words in ("Mean error by segment and time", "region=EU", "Numbers of each side"):
+        assert words in page
+    assert "no threshold on both sides" not in page  # a number has none
+    document = VerdictDocument.of(evidence, judgement).json()
+    assert len(document) < 150_000
+    found = json.loads(document)["evidence"]["answers"][0]
+    assert "levels" not in found
+    assert {each["role"] for each in found["parts"]} == {"whole", "recent", "segment", "labelled"}
+    Draft202012Validator(schema()).validate(json.loads(document))
 
 
 def species(primary: Words, candidate: Words, **options: Any) -> Any:

@@ -91,7 +91,7 @@ def _locked(
             [
                 *("pip", "compile", str(candidate.requirements), "--output-file", str(locked)),
                 *("--python-version", python_version, "--no-header", "--no-annotate"),
-                *("--emit-index-url", "--emit-find-links"),
+                *("--emit-index-url", "--emit-find-links", "--no-python-downloads"),
                 *(("--python-platform", target) if target else ()),
             ]
         )

@@ -131,10 +131,15 @@ MEASURED = {
         "indices | 133 |": "Parquet 92, ClickHouse 133`",
         "(304), to Unleash | 551 bytes | | back | 114 bytes |": "`551 bytes sent, 114 received,",
         "processor time of Unleash and Postgres | 2.3 ms": "2.30 ms of processor time`",
-        "in the process of `gate` | 1,000,000 | 3.6 s |": "`duckdb 3.6 s, clickhouse 4.7 s,",
-        "(chdb 4.4) | 1,000,000 | 4.7 s |": "`duckdb 3.6 s, clickhouse 4.7 s,",
+        "in the process of `gate` | 1.4 s | 1x |": "`100,000 pairs: duckdb 1.4 s (1.0x),",
+        "S3 server) | DuckDB | 1.6 s | 1.2x |": "store 1.6 s (1.2x),",
+        "(chdb 4.4) | 2.5 s | 1.8x |": "clickhouse 2.5 s (1.8x),",
+        "| ClickHouse | 2.1 s | 1.5x |": "narrow 2.1 s (1.5x),",
+        "in a map | ClickHouse | 5.7 s | 4.1x |": "collector 5.7 s (4.1x)`",
+        "| Parquet | DuckDB | 1,000,000 | 3.6 s |": "`duckdb 3.6 s, clickhouse 4.7 s,",
+        "| ClickHouse | 1,000,000 | 4.7 s |": "`duckdb 3.6 s, clickhouse 4.7 s,",
         "| ClickHouse | 300,000 | 43 s |": "collector 43 s, spark 58 s`",
-        "Spark 4 (Java 17) | 1,000,000 | 58 s |": "collector 43 s, spark 58 s`",
+        "Spark 4 (Java 17) | 1,000,000 | 58 s,": "collector 43 s, spark 58 s`",
     },
 }
 """What a page says, and the last line of a benchmark in load_tests/README.md that it is from."""

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from comparison.errors import CompactionUnreadableError
-from comparison.pairs.arrow import to_parts
+from comparison.pairs.arrow import NANOSECONDS, to_parts
 from comparison.pairs.columns import CATEGORY, Column
 from comparison.pairs.files import ReadCounts
 from comparison.pairs.stores import StorePath
@@ -142,6 +142,21 @@ def partition(flag: str | None, day: date) -> Path:
     """Return where the pairs of a flag and day are, from the folder `pairs` on."""
     value = _NO_FLAG if flag is None else quote(flag, safe="")
     return Path(f"flag={value}") / f"date={day.isoformat()}"
+
+
+def read_ends(file: pq.ParquetFile) -> tuple[int, int]:
+    """Return the times of the first and the last pair of a file, nanoseconds since 1970.
+
+    Of a file that does not say, any are possible.
+    """
+    if file.schema_arrow.field("time").type != NANOSECONDS:
+        return -(2**63), 2**63 - 1
+    place = file.schema_arrow.get_field_index("time")
+    groups = range(file.metadata.num_row_groups)
+    found = [file.metadata.row_group(group).column(place).statistics for group in groups]
+    if not found or not all(each is not None and each.has_min_max for each in found):
+        return -(2**63), 2**63 - 1
+    return min(each.min_raw for each in found), max(each.max_raw for each in found)
 
 
 def _flag_of(name: str) -> str | None:

@@ -21,13 +21,12 @@ from comparison.pairs.compacted import (
     WORKERS,
     parquet_file,
     partition,
+    read_ends,
 )
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
 _ROW_GROUP: Final = 2**17
-_FIRST, _LAST = b"migration.first", b"migration.last"
-"""Metadata of a file: the times of its first and last pair, nanoseconds since 1970."""
 _ALWAYS: Final = frozenset(column.name for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()))
 _DIFFERENT: Final = frozenset({"span_id", "trace_id", "request_id"})
 """Columns that no dictionary makes smaller, as it does not make most numbers."""
@@ -161,9 +160,7 @@ class PartWriter:
             for name in pairs.column_names
             if name == "flag" or (name not in _ALWAYS and pairs[name].null_count == len(pairs))
         ]
-        held = pairs.drop_columns(empty).replace_schema_metadata(
-            {_FIRST: str(first), _LAST: str(last)}
-        )
+        held = pairs.drop_columns(empty)
         name = Path(PAIRS) / place / self._name(self._chunks)
         self._store(name, held)
         self._files(place).append(_Written(self._staging / name, first, last))
@@ -218,8 +215,7 @@ class PartWriter:
 
 def _written(path: Path) -> _Written:
     with parquet_file(path) as file:
-        held = file.schema_arrow.metadata or {}
-    return _Written(path, int(held.get(_FIRST, -(2**63))), int(held.get(_LAST, 2**63 - 1)))
+        return _Written(path, *read_ends(file))
 
 
 def _whole(value: object) -> int | None:

@@ -27,7 +27,13 @@ from comparison.errors import (
     PairsUnreadableError,
     SeveralFlagsError,
 )
-from comparison.pairs.compacted import PAIRS, STATE_FILE, read_state
+from comparison.pairs.compacted import (
+    PAIRS,
+    STATE_FILE,
+    parquet_file,
+    read_ends,
+    read_state,
+)
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import load_pairs, read_all, read_pairs
 from flags.export import attributes
@@ -132,6 +138,18 @@ def test_flags_and_days_have_folders_of_their_own(pairs: Path, into: Path) -> No
     with pytest.raises(SeveralFlagsError):
         read_pairs(into)
     assert len(read_pairs(into, "a/b = c").frame) == 2
+
+
+def test_a_file_says_when_its_first_and_its_last_pair_were(pairs: Path, into: Path) -> None:
+    file = PairFile(pairs)
+    for _ in range(5):
+        file.pair()
+    compact(pairs, into)
+    times = read_all(into).frame["time"].astype("int64")
+    [path] = parquet(into)
+    with parquet_file(path) as held:
+        assert read_ends(held) == (times.min(), times.max())
+    assert times.min() < times.max()
 
 
 def test_pairs_are_written_in_chunks_of_bounded_size(

@@ -58,7 +58,7 @@ def grids_of(
     if not columns:
         return ()
     every = ByOutput(tuple(range(len(columns))))
-    pairs = both_ok(every.union(lambda place: columns[place].recorded()))
+    pairs = both_ok(every.union(lambda place: columns[place].recorded(**every.tag(place))))
     used = _thresholds(every, pairs)
     scored = {place: int(table.loc[table["scored"], "n"].sum()) for place, table in used.items()}
     grids = {
@@ -108,7 +108,7 @@ def _of_samples(columns: Sequence[OutputColumns], places: Sequence[int]) -> dict
 
     def rows(place: int) -> ir.Table:
         pairs, score = both_ok(columns[place].pairs), columns[place].score
-        held = pairs.select("span_id", **{side: score(side) for side in SIDES})
+        held = pairs.select("span_id", **many.tag(place), **{side: score(side) for side in SIDES})
         scored = held.filter(are_finite(*(held[side] for side in SIDES)))
         return scored.order_by("span_id").limit(SAMPLE).drop("span_id")
 

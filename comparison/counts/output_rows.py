@@ -56,13 +56,13 @@ class ByOutput:
         """Return the names of the columns that tell outputs apart."""
         return (OUTPUT,) if len(self.places) > 1 else ()
 
+    def tag(self, place: int) -> dict[str, Any]:
+        """Return the column that tells the rows of an output apart, if there are several."""
+        return dict.fromkeys(self.key, ibis.literal(place, "int16"))
+
     def union(self, rows: Callable[[int], ir.Table]) -> ir.Table:
-        """Put the rows of each output below each other."""
-        if not self.key:
-            return rows(self.places[0])
-        return union_of(
-            [rows(place).mutate(**{OUTPUT: ibis.literal(place, "int16")}) for place in self.places]
-        )
+        """Put the rows of each output below each other; they have its `tag`."""
+        return union_of([rows(place) for place in self.places])
 
     def parted(self, rows: ir.Table) -> list[ir.Table]:
         """Return the rows of each output."""
@@ -142,6 +142,7 @@ class OutputRows:
             label = f"{GIVEN}{labels[place]}" if place in labels else None
             return pairs.select(
                 *shared,
+                **every.tag(place),
                 **{f"{side}_score": pairs[f"{side}_score{place}"] for side in SIDES},
                 **{f"{side}_alarm": pairs[f"{side}_said{place}"] for side in SIDES},
                 given=ibis.null("boolean") if label is None else pairs[label],

@@ -100,7 +100,7 @@ class OutputColumns:
         alarm = score < threshold if self.alarms_below else score >= threshold
         return ibis.ifelse(is_finite(score), alarm, None)
 
-    def recorded(self) -> ir.Table:
+    def recorded(self, **others: Any) -> ir.Table:
         """Return scores, thresholds and decisions, each named for its side, with the statuses."""
         columns = {
             f"{side}_{name}": column(side)
@@ -111,7 +111,7 @@ class OutputColumns:
                 ("decision", self.decision),
             )
         }
-        return self.pairs.select(*(f"{side}_status" for side in SIDES), **columns)
+        return self.pairs.select(*(f"{side}_status" for side in SIDES), **columns, **others)
 
     def prepared(self, place: int) -> Iterator[tuple[str, Any]]:
         """Yield the columns of `PreparedPairs.table`: scores and decisions, numbered by `place`."""

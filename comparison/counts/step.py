@@ -231,7 +231,8 @@ def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) ->
         output = OutputColumns(same, names[place])
         first, second = (output.score(side) for side in SIDES)
         known, other = (is_finite(score).fill_null(False) for score in (first, second))
-        return same.select(differs=ibis.ifelse(known & other, first != second, known != other))
+        differs = ibis.ifelse(known & other, first != second, known != other)
+        return same.select(differs=differs, **every.tag(place))
 
     counted = every.count(every.union(rows), {"differs": NOISE["differs"]})
     tables = [table.assign(output=names[place])[[*NOISE, "n"]] for place, table in counted.items()]

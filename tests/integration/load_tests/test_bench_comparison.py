@@ -26,10 +26,12 @@ def test_the_benchmark_measures_each_part_and_ends_in_its_result() -> None:
         r"evidence on 20,000 pairs: ",
         r"evidence on 5,000 pairs: ",
         r"compacting: [\d,]+ pairs per processor-second",
-        r"goal: at most 2000 MB: met",
+        r"evidence on 500 pairs of ten outputs: ",
+        r"goal: at most 1000 MB: met",
     ):
         assert re.search(words, done.stdout), words
     assert re.fullmatch(
-        r"0\.02M pairs [\d.]+ s \d+ MB, evidently -, nannyml -, scan [\d.]+x",
+        r"0\.02M pairs first [\d.]+ s [\d.]+x scan \d+ MB, counted - s, 10 outputs [\d.]+x, "
+        r"100M - MB, evidently -, compaction [\d,]+/core-s",
         done.stdout.splitlines()[-1],
     )

@@ -46,6 +46,10 @@ _IGNORED: Final = {
 }
 
 Values = tuple[bytes, ...]
+"""What the groups of a whole line capture: its head, the values, and nothing.
+
+To take head and last group off each line would cost a tenth of reading it.
+"""
 Decode = Callable[[Sequence[bytes]], Sequence[Any]]
 
 
@@ -99,7 +103,7 @@ class LinePattern:
         if not line.startswith(self.head):
             return None
         match = self.rest.fullmatch(line, len(self.head), len(line) - line.endswith(b"\n"))
-        return match.groups() if match else None
+        return (self.head, *match.groups(), b"") if match else None
 
     def split(self, lines: bytes) -> tuple[list[Values], bytes]:
         """Return what those of whole lines hold that are of this shape, and the other lines.
@@ -108,9 +112,9 @@ class LinePattern:
         """
         found: list[Values] = self._lines.findall(lines)
         head = self.head
-        rows = [row[1:-1] for row in found if row[0] == head]
-        if len(rows) == len(found):
-            return rows, b""
+        if [row[0] for row in found].count(head) == len(found):
+            return found, b""
+        rows = [row for row in found if row[0] == head]
         others = [row[-1] for row in found if row[-1]]
         if len(rows) + len(others) < len(found):
             return [], lines
@@ -132,7 +136,7 @@ class LinePattern:
             if field.group is None:
                 yield [field.value] * len(rows)
             else:
-                yield field.decode(captured[field.group])
+                yield field.decode(captured[1 + field.group])
 
 
 class Known:

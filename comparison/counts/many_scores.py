@@ -10,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.score_grid import Floats, ScoreGrid
-from comparison.engines.batches import BATCH_ROWS, batches
+from comparison.engines.batches import BATCH_ROWS, columns
 from comparison.engines.grouping import JOINT, SCORES
 from comparison.pairs.columns import SIDES
 
@@ -36,11 +36,7 @@ class ManyScores:
         rows = scored.select(
             *(f"{side}_score" for side in SIDES), code=(alarm * 3 + label).cast("int8")
         )
-        found = [[column.to_numpy() for column in batch.columns] for batch in batches(rows)]
-        primary, candidate, codes = (
-            np.concatenate([np.array([], dtype), *(each[place] for each in found)])
-            for place, dtype in enumerate((np.float64, np.float64, np.int8))
-        )
+        primary, candidate, codes = columns(rows)
         return cls(dict(zip(SIDES, (primary, candidate), strict=True)), codes)
 
     def counts(self, side: str, grid: ScoreGrid) -> pd.DataFrame:
@@ -70,10 +66,10 @@ class ManyScores:
         names, parts = list(JOINT), []
         for begin in range(0, len(self.codes), BATCH_ROWS):
             some = slice(begin, begin + BATCH_ROWS)
-            columns: dict[str, Any] = {
+            rounded: dict[str, Any] = {
                 f"{side}_score": grid.joint_scores(self.scores[side][some]) for side in SIDES
             }
-            frame = pd.DataFrame({**columns, "label": self.codes[some] % 3})
+            frame = pd.DataFrame({**rounded, "label": self.codes[some] % 3})
             parts.append(frame.groupby(names, sort=False).size().rename("n").reset_index())
         every = pd.concat(parts, ignore_index=True)
         summed = every.groupby(names, as_index=False)["n"].sum()

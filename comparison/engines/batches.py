@@ -6,7 +6,7 @@ never all in memory with all their columns. Other engines would have to send the
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import ibis.expr.types as ir
 import numpy as np
@@ -31,6 +31,22 @@ def batches(rows: ir.Table) -> Iterator[pa.RecordBatch]:
     yield from rows.to_pyarrow_batches(chunk_size=BATCH_ROWS)
 
 
+def columns(rows: ir.Table) -> list[npt.NDArray[Any]]:
+    """Return the columns of a query, which are numbers and never missing.
+
+    They are counted first, so that none is in memory twice.
+    """
+    kinds = [field.type.to_pandas_dtype() for field in rows.schema().to_pyarrow()]
+    size = int(rows.count().to_pyarrow().as_py())
+    held = [np.empty(size, kind) for kind in kinds]
+    begin = 0
+    for batch in batches(rows):
+        for column, values in zip(held, batch.columns, strict=True):
+            column[begin : begin + len(values)] = values.to_numpy()
+        begin += len(batch)
+    return held
+
+
 def count_keys(rows: ir.Table) -> pd.DataFrame:
     """Count rows by their only column, `key`, a whole number that is never missing."""
     found: list[tuple[Integers, Integers]] = []
@@ -44,9 +60,7 @@ def count_keys(rows: ir.Table) -> pd.DataFrame:
 
 def repeated_keys(rows: ir.Table) -> Integers:
     """Return each number that occurs several times in the only column, `key`."""
-    keys = np.concatenate(
-        [np.array([], np.int64), *(batch.column("key").to_numpy() for batch in batches(rows))]
-    )
+    [keys] = columns(rows)
     keys.sort()
     return np.unique(keys[1:][keys[1:] == keys[:-1]])
 

@@ -77,7 +77,9 @@ class AlarmHistory:
                 return replace(found, reason=f"{found.reason} {over}")
         found = self._against("alarm_ratio", ever)
         if found.outcome is not Outcome.FAIL:
-            return found
+            # The limit that is said is the one in force, which the page shows too.
+            in_force = "alarm_ratio_day" if days else "alarm_ratio_now"
+            return found if weeks else self._against(in_force, ever)
         later = ""
         if not weeks:
             later = (

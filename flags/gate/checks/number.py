@@ -201,7 +201,10 @@ class _NumberChecks:
         """Yield bias and distance; labels that show the error make them needless."""
         found, gate = self._found, self._gate
         if found.spread is None:
-            reason = "the primary says one number only, so nothing shows how much a difference is"
+            reason = (
+                "the primary says one number only, so nothing shows how much a difference is: true "
+                f"values do, or a threshold (outputs.{found.name}.threshold in the playbook)"
+            )
             check = plain("number_bias", Outcome.INCONCLUSIVE, found.paired, reason)
             yield replace(check, output=found.name, required=self._required and not shown)
             return

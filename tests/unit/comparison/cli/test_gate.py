@@ -117,13 +117,16 @@ def test_without_any_threshold_a_regression_is_judged_by_its_distribution(number
     assert below
 
 
-def test_numbers_that_are_all_alike_are_held_until_a_threshold_is_named(tmp_path: Path) -> None:
+def test_numbers_that_are_all_alike_hold_and_say_what_would_show_more(tmp_path: Path) -> None:
     file = PairFile(tmp_path / "pairs")
     for _ in range(10):
         file.pair(Scored(1.0, threshold=None), Scored(1.0, threshold=None))
     checks = json.loads(decided(tmp_path, "").stdout)["checks"]
-    [check] = [each for each in checks if each["name"] == "thresholds"]
-    assert "the playbook can name them" in check["reason"]
+    [check] = [each for each in checks if each["name"] == "number_bias"]
+    assert (check["outcome"], check["required"]) == ("inconclusive", True)
+    assert check["reason"].endswith(
+        f"true values do, or a threshold (outputs.{OUTPUT}.threshold in the playbook)"
+    )
 
 
 def test_the_playbooks_thresholds_make_alarms_of_a_regression(numbers: Path) -> None:

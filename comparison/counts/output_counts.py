@@ -13,12 +13,10 @@ from ibis import _
 from comparison.counts.bins import grid_score
 from comparison.counts.grids import OutputGrid
 from comparison.counts.labelled import no_coverage
-from comparison.counts.many_scores import ManyScores
 from comparison.counts.output_rows import IS_DECIDED, ByOutput, OutputRows, union_of
 from comparison.counts.score_grid import EXACT, ScoreGrid
 from comparison.counts.segments import count_by_segment, rows_by_segment, segments_of
 from comparison.counts.tables import OutputAggregates, UnitAggregates, UnitPositives
-from comparison.engines.batches import is_here
 from comparison.engines.grouping import (
     ALARMS,
     CELLS,
@@ -55,8 +53,9 @@ class OutputCounts:
         self, by_unit: Mapping[int, UnitAggregates], unit_positives: Mapping[int, UnitPositives]
     ) -> tuple[OutputAggregates, ...]:
         """Run the queries."""
-        scores, laid, joint = self._scores()
-        alarms, segments = self._alarms(), self._by_segment()
+        scores = self._scores()
+        laid = {place: self._laid(place, table) for place, table in scores.items()}
+        joint, alarms, segments = self._joint(laid), self._alarms(), self._by_segment()
         coverage, flips, outside = self._coverage(), self._flips(alarms), self._outside()
         return tuple(
             OutputAggregates(
@@ -87,50 +86,29 @@ class OutputCounts:
             return grid.grid
         return grid.grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
 
-    def _scores(self) -> tuple[Counted, Mapping[int, ScoreGrid], Counted]:
-        """Return the counts of scores of one side, the grids, and the counts of both sides."""
-        scores: dict[int, pd.DataFrame] = {}
-        laid: dict[int, ScoreGrid] = {}
-        joint: dict[int, pd.DataFrame] = {}
-        here = is_here(self.rows.table)
-        many = [p for p, grid in enumerate(self.grids) if here and grid.grid.digits < EXACT]
-        for place in many:
-            rows = self.rows.among((place,))
-            held = ManyScores.of(rows.scored.mutate(label=rows.label))
-            grid = self.grids[place].grid
-            scores[place] = _sides({side: held.counts(side, grid) for side in SIDES})
-            laid[place] = self._laid(place, scores[place])
-            joint[place] = held.joint(laid[place])
-        if len(many) < len(self.grids):
-            few = self.rows.among([p for p in self._every.places if p not in many])
-            grouped = self._grouped(few)
-            laid |= {place: self._laid(place, table) for place, table in grouped.items()}
-            rounding = {p: (laid[p].joint_digits, laid[p]) for p in few.every.places}
-            scores |= grouped
-            joint |= few.every.count(self._rounded(few, rounding, SIDES), JOINT)
-        return scores, laid, joint
-
-    def _grouped(self, rows: OutputRows) -> Counted:
-        every = rows.every
+    def _scores(self) -> Counted:
         by = {name: dtype for name, dtype in SCORES.items() if name != "side"}
-        keys = [*every.key, *(name for name in by if name not in ("low", "high"))]
-        rounding = {p: (self.grids[p].grid.digits, self.grids[p].grid) for p in every.places}
-        found: dict[int, dict[str, pd.DataFrame]] = {place: {} for place in every.places}
+        keys = [*self._every.key, *(name for name in by if name not in ("low", "high"))]
+        rounding = {place: (grid.grid.digits, grid.grid) for place, grid in enumerate(self.grids)}
+        found: dict[int, list[pd.DataFrame]] = {place: [] for place in self._every.places}
         for side in SIDES:
-            exact = {"exact": _[f"{side}_score"]}
-            rounded = self._rounded(rows, rounding, (side,), "primary_alarm", **exact)
+            rows = self._rounded(rounding, (side,), "primary_alarm", exact=_[f"{side}_score"])
             counts = (
-                rounded.rename(score=f"{side}_score")
+                rows.rename(score=f"{side}_score")
                 .group_by(keys)
                 .agg(low=_.exact.min(), high=_.exact.max(), n=_.count())
             )
-            for place, table in every.fetched(counts, by).items():
-                found[place][side] = table
-        return {place: _sides(tables) for place, tables in found.items()}
+            for place, table in self._every.fetched(counts, by).items():
+                named = pd.array([side] * len(table), dtype="string")
+                found[place].append(table.assign(side=named)[[*SCORES, "n"]])
+        return {place: stacked(tables, SCORES) for place, tables in found.items()}
 
-    @staticmethod
+    def _joint(self, laid: Mapping[int, ScoreGrid]) -> Counted:
+        rounding = {place: (grid.joint_digits, grid) for place, grid in laid.items()}
+        return self._every.count(self._rounded(rounding, SIDES), JOINT)
+
     def _rounded(
-        outputs: OutputRows,
+        self,
         rounding: Mapping[int, tuple[int, ScoreGrid]],
         sides: Sequence[str],
         *others: str,
@@ -143,12 +121,13 @@ class OutputCounts:
             alike.setdefault((digits, kept_apart), []).append(place)
         tables = []
         for (digits, thresholds), places in alike.items():
-            rows = outputs.among(places)
+            rows = self.rows.among(places)
             scores = {
                 f"{side}_score": grid_score(_[f"{side}_score"], digits, thresholds)
                 for side in sides
             }
-            label, key = {"label": outputs.label}, outputs.every.key
+            label = {"label": self.rows.label}
+            key = self._every.key
             tables.append(rows.scored.select(*key, *others, **scores, **label, **further))
         return union_of(tables)
 
@@ -206,15 +185,6 @@ class OutputCounts:
             for alarm in (_.candidate_alarm, ~_.candidate_alarm)
         ]
         return union_of(each).order_by(*self._every.key, *order).drop("size")
-
-
-def _sides(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the scores of sides below each other."""
-    named = [
-        table.assign(side=pd.array([side] * len(table), dtype="string"))[[*SCORES, "n"]]
-        for side, table in tables.items()
-    ]
-    return stacked(named, SCORES)
 
 
 def _largest(flips: pd.DataFrame) -> pd.DataFrame:

@@ -1,11 +1,8 @@
 """From pairs to requests: one that was sent again has several pairs."""
 
-import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 from ibis import _
 
-from comparison.engines.batches import is_here, repeated_keys
 from comparison.engines.sources import PairSource
 
 
@@ -41,16 +38,9 @@ def requests_of(pairs: ir.Table, repeats: ir.Table | None) -> ir.Table:
 def repeated_requests(source: PairSource, pairs: ir.Table) -> ir.Table | None:
     """Return the requests with several pairs: request_id, first (time), again (how many more).
 
-    None if there are none. An engine in this process is asked for hashes of the ids first: to sort
-    them takes a third of the time, and much less memory, and nearly always none occurs twice.
+    None if there are none.
     """
-    named = pairs.filter(_.request_id.notnull())
-    if is_here(named):
-        again = repeated_keys(named.select(key=_.request_id.hash()))
-        if not len(again):
-            return None
-        suspects = ibis.memtable(pa.table({"key": again}))
-        named = named.filter(named.request_id.hash().isin(suspects.key))
-    several = named.group_by("request_id").agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
+    known = pairs.filter(_.request_id.notnull()).group_by("request_id")
+    several = known.agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
     found = source.kept(several.select("request_id", "first", again=_.n - 1))
     return found if found.count().to_pyarrow().as_py() else None

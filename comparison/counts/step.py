@@ -14,7 +14,6 @@ from comparison.counts.bins import KEYS, duration_bins, duration_key, edge_bin
 from comparison.counts.output_rows import ByOutput
 from comparison.counts.outputs import OutputColumns, both_ok, is_finite, with_columns
 from comparison.counts.tables import MinuteCounts
-from comparison.engines.batches import count_keys, is_here
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import (
     BLOCK_DURATIONS,
@@ -197,11 +196,8 @@ def _by_block(pairs: ir.Table, warm_up: int, block: Any) -> pd.DataFrame:
         answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
         key = duration_key(_[f"{side}_duration"])
         # One number: engines group by it in two thirds of the time that they need for two.
-        keys = answered.select(key=(block * KEYS + key.cast("int64")).cast("int64"))
-        counts = (
-            count_keys(keys)
-            if is_here(keys)
-            else framed(count_by(keys, key=_.key), {"key": "int64", "n": "int64"})
+        counts = framed(
+            count_by(answered, key=block * KEYS + key.cast("int64")), {"key": "int64", "n": "int64"}
         )
         bins = duration_bins(counts["key"] % KEYS)
         counts = counts.assign(side=side, block=counts["key"] // KEYS, bin=bins)

@@ -17,7 +17,7 @@ from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
 from flags.gate.checks.selected import labels_depend_on_side
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent, points
 from flags.gate.sequences import MeanSequence
 from flags.gate.sequences.scaled import ScaledSequence
 from flags.gate.verdict import Check, Outcome
@@ -30,10 +30,6 @@ BOUND: Final = 4.0
 _WAYS: Final = ("request", "block", "unit")
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
-
-
 def _plain(value: float) -> str:
     return f"{value:.3f}"
 
@@ -42,7 +38,7 @@ def _signed_percent(value: float) -> str:
     return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
 
 
-_BIAS: Final = Wording("numbers {figure} spreads from the primary's on average", _signed)
+_BIAS: Final = Wording("numbers {figure} spreads from the primary's on average", decimal)
 _DISTANCE: Final = Wording("numbers {figure} spreads away from the primary's, wherever to", _plain)
 _ERROR: Final = Wording("{figure}", _signed_percent, " %", counted="labels", wanted="labels")
 _GROSS: Final = Wording(

@@ -44,6 +44,8 @@ _FOLLOWED: Final = 4.0
 """Seconds until the workers have seen a change in Unleash."""
 _RECORDED: Final = 60.0
 """Seconds within which pairs must be there."""
+_RATE: Final = 40.0
+"""Requests per second: a fast machine too sends a week for longer than a step is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class Migration:
     def _send(self, requests: Sequence[tuple[str, dict[str, float | int]]]) -> list[Reply]:
         """Send requests, and wait until each has its pair."""
         with ThreadPoolExecutor(1) as thread:  # that of a notebook has a loop of its own
-            replies = thread.submit(asyncio.run, replay(self.serving.url, requests)).result()
+            sending = replay(self.serving.url, requests, rate=_RATE)
+            replies = thread.submit(asyncio.run, sending).result()
         self._sent += len(requests)
         deadline = time.monotonic() + _RECORDED
         while self._recorded() < self._sent and time.monotonic() < deadline:

@@ -72,8 +72,7 @@ class AlarmHistory:
             ("alarm_ratio", by_week, weeks > 0, f"over {_whole(weeks, 'week')}"),
         ]
         for limit, table, is_time, over in tiers:
-            found = self._against(limit, table)
-            if is_time and found.outcome is Outcome.FAIL:
+            if is_time and (found := self._against(limit, table)).outcome is Outcome.FAIL:
                 return replace(found, reason=f"{found.reason} {over}")
         found = self._against("alarm_ratio", ever)
         if found.outcome is not Outcome.FAIL:

@@ -9,11 +9,11 @@ ComparisonError
     FlagNotFoundError         the flag asked for has no pairs here
     CompactionError           pairs cannot be compacted into the folder
         CompactionUnreadableError what earlier runs left there cannot be read
-    LabelsUnreadableError     the file of labels is no such file, or holds something else
+    LabelsUnreadableError     the file of labels cannot be read, or holds something else
     LabelsUnfitError          the labels of an output are none of its classes
     RelevanceUnfitError       the labels of a ranking list no relevant items
-    OutcomesUnreadableError   the file or table of outcomes is no such one, or holds something else
-    PreferencesUnreadableError the table of preferences is no such file, or holds something else
+    OutcomesUnreadableError   the file or table of outcomes cannot be read, or holds something else
+    PreferencesUnreadableError the table of preferences cannot be read, or holds something else
     TextsMissingError         no pair holds the texts that a judge is to see
     JudgeNotFoundError        what is named as the judge is none
     JudgeFailingError         the judge fails each time
@@ -158,7 +158,7 @@ class CompactionUnreadableError(CompactionError):
 
 
 class LabelsUnreadableError(ComparisonError):
-    """Name file, place and column of what is no label, and what is expected there."""
+    """Name file, place and column of what is not a label, and what is expected there."""
 
     def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
@@ -190,7 +190,7 @@ class RelevanceUnfitError(ComparisonError):
 
 
 class OutcomesUnreadableError(ComparisonError):
-    """Name file or table, place and column of what is no outcome, and what is expected there."""
+    """Name file or table, place and column of what is not an outcome, and what is expected."""
 
     def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
@@ -199,7 +199,7 @@ class OutcomesUnreadableError(ComparisonError):
 
 
 class PreferencesUnreadableError(ComparisonError):
-    """Name file, place and column of what is no preference, and what is expected there."""
+    """Name file, place and column of what is not a preference, and what is expected there."""
 
     def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path

@@ -127,7 +127,7 @@ class MetricRows:
 
     @property
     def by_value(self) -> int:
-        """Count those whose unit is no hash, as nobody has given the key."""
+        """Count those whose unit is not a hash, as nobody has given the key."""
         units = self.frame[UNIT].dropna()
         return int((~units.str.fullmatch(UNIT_HASH)).sum())
 
@@ -149,7 +149,7 @@ class MetricRows:
 def load_outcomes(source: str | Path | ir.Table, key: bytes | None = None) -> Outcomes:
     """Read a file of outcomes, a folder of them, or a table of an engine, itself or by its URL.
 
-    Values in `unit` that are no hashes are hashed with `key`, as the pairs' units are. Raises
+    Values in `unit` that are not hashes are hashed with `key`, as the pairs' units are. Raises
     OutcomesUnreadableError, which names the line (CSV), the row (Parquet, from 1) or what the row
     holds (an engine), and the column.
     """

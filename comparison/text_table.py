@@ -39,7 +39,7 @@ class TextTable:
     written: tuple[str, ...]
     """The names of all columns, as the file has them."""
     separator: str | None
-    """None where it is no CSV."""
+    """None where it is not CSV."""
     error: Error
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ version = release = version_of("bentoml-flags")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", ".*")]  # types of signatures, most of which are no public names
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of signatures, most of which are not public names
 default_role = "code"  # docstrings write code as documents do, in single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -263,7 +263,7 @@ def _body(response: requests.Response, most: int) -> tuple[bytes, bool]:
     try:
         body = unpack.decompress(read, most + 1)
     except zlib.error as error:
-        raise ContentDecodingError(f"the answer is no {encoding}: {error}") from None
+        raise ContentDecodingError(f"the answer is not {encoding}: {error}") from None
     whole = whole and len(body) <= most
     if whole and not unpack.eof:
         raise ChunkedEncodingError("the answer ends before its encoding does")

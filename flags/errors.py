@@ -9,7 +9,7 @@ FlagsError
     RequestIdError              the request id of a request is malformed
     FlagSourceError             the flag source gives no usable flags
         FlagsFileError          the flags file is missing or malformed
-        FlagDocumentError       what the flag server sent is no list of flags
+        FlagDocumentError       what the flag server sent is not a list of flags
     ThresholdPayloadError       the flag's payload holds no usable threshold
     SideStuckError              every thread of a side hangs beyond its time limit
     SideBusyError               a call waited in line for its whole time limit (a TimeoutError)
@@ -64,7 +64,7 @@ class FlagsFileError(FlagSourceError):
 
 
 class FlagDocumentError(FlagSourceError):
-    """The content of a flag source is no list of flags in Unleash's client-features format."""
+    """The content of a flag source is not a list of flags in Unleash's client-features format."""
 
 
 class ThresholdPayloadError(FlagsError):

@@ -7,7 +7,7 @@ bare is the flag, the middleware and the record, wherever the candidate is. Roun
 alternate; ratios and differences are taken within a round, and their medians are quoted.
 
 At 40 requests per second a request has 25 ms of both processors to itself, also with its shadow, so
-that the median is no queue. Above a hundred, callers, service and candidate would share two
+that the median is not a queue. Above a hundred, callers, service and candidate would share two
 processors, and it would be.
 
     python load_tests/bench_remote.py

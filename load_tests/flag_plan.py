@@ -39,7 +39,7 @@ def parse(plan: str) -> tuple[Move, ...]:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?):(off|\d{1,3})\s*", part)
         if not match or (match[2] != OFF and int(match[2]) > 100):
             raise PlanError(
-                f"--flag-plan: {part!r} is no move; one is SECONDS:PERCENT or SECONDS:off, "
+                f"--flag-plan: {part!r} is not a move; one is SECONDS:PERCENT or SECONDS:off, "
                 "as in 0:0,30:10,90:50,150:100,170:off"
             )
         moves.append(Move(float(match[1]), None if match[2] == OFF else int(match[2])))

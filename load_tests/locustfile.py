@@ -101,7 +101,7 @@ class Cardholder(FastHttpUser):
 
     @task(1)
     def pay_wrongly(self) -> None:
-        """Send what is no transaction: refused in words, and no pair."""
+        """Send what is not a transaction: refused in words, and no pair."""
         with self.client.post(
             "/predict",
             json={"tx_amount": "much"},

@@ -173,7 +173,7 @@ class Demo:
         self._console.print(f"     its flag: {switch.where}", highlight=False, soft_wrap=True)
         settings = {
             "PAIRS_DIR": str(self._folder / "pairs"),
-            # A slow moment of the machine sheds nothing, and is no failure of v2.
+            # A slow moment of the machine sheds nothing, and is not a failure of v2.
             "SHADOW_CONCURRENCY": "256",
             "SHADOW_TIMEOUT": "20",
             "CANDIDATE_TIMEOUT": "20",

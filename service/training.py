@@ -59,7 +59,7 @@ PRODUCTION: Final = Days(108, 121)
 
 
 class TransactionsUnusableError(ValueError):
-    """The table is no table, lacks columns, or has a span of days without fraud."""
+    """The file is not a table, lacks columns, or has a span of days without fraud."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _moment(
         time = datetime.fromisoformat(value)
     except ValueError:
         raise click.BadParameter(
-            f"{value!r} is no ISO 8601 time such as 2025-11-24T06:00 (UTC) or "
+            f"{value!r} is not an ISO 8601 time such as 2025-11-24T06:00 (UTC) or "
             "2025-11-24T06:00+01:00"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)

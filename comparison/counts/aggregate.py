@@ -56,7 +56,7 @@ def aggregate(
     `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
     accepted before `label_cutoff`, all if None: those of younger pairs, which came early, are only
     counted in `coverage`.
-    `settings` are what the playbook fixes for an output that is no score, by output and name.
+    `settings` are what the playbook fixes for an output that is not a score, by output and name.
     `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
     output and side, count instead of those recorded.
 

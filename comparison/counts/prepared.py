@@ -48,7 +48,7 @@ class PreparedPairs:
         skipped                                        whether a side was left out
 
     Besides, with labels, what `StepLabels.joined` adds, and what `requests_of` wants; and, with
-    outputs that are no scores, what was recorded of them.
+    outputs that are not scores, what was recorded of them.
     """
 
     source: PairSource

@@ -160,7 +160,7 @@ def duration_counts(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Count the answers of each side by how long they took, and those of the step by ten minutes.
 
-    The first `warm_up` pairs of a worker are no evidence.
+    The first `warm_up` pairs of a worker are not evidence.
     """
     block = _.time // LATENCY_BLOCK
     if step.are_some:

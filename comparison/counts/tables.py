@@ -197,7 +197,7 @@ class Aggregates:
     label_columns: tuple[str, ...] = ()
     """Columns of the labels that were given."""
     answers: tuple[AnswerCounts, ...] = ()
-    """Outputs that are no scores, and what is counted of numbers besides."""
+    """Outputs that are not scores, and what is counted of numbers besides."""
     units: int = 0
     """Units that the pairs name."""
     minutes: MinuteCounts | None = None

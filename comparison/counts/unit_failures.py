@@ -62,7 +62,7 @@ def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> Un
 
 
 def drawn_for(step: ir.Table) -> dict[str, Any]:
-    """Say of a pair whom the flag gave it to by what it drew, and that was no request."""
+    """Say of a pair whom the flag gave it to by what it drew, and that was not a request."""
     if not {"stickiness", "active"} <= set(step.columns):
         return {}
     by_field = (step.stickiness != "requestId").fill_null(False)

@@ -32,7 +32,7 @@ _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     # Nanoseconds as whole numbers: its own timestamps have microseconds.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # A flag that is called 7 is no number.
+    # A flag that is called 7 is not a number.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
 }
 _OF_THIS_MACHINE: Final = {

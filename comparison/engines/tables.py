@@ -164,7 +164,7 @@ class CollectorTraces(TablePairs):
 
 
 class KeptPairs(CollectorTraces):
-    """Take a table that has our columns, and beside it the collector's spans that are no pairs.
+    """Take a table that has our columns, and beside it the collector's spans that are not pairs.
 
     `deploy/clickhouse` keeps both up to date.
     """

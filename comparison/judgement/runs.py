@@ -148,7 +148,8 @@ def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime
 def _is_straggling(decided: pd.DataFrame, others: pd.DataFrame, changed: datetime) -> bool:
     """Say whether few pairs were decided as before a change, by a worker that took long to follow.
 
-    Thresholds of a few requests, beside those of all others, are no change: those were always few.
+    Thresholds of a few requests, beside those of all others, are not a change: they were always
+    few.
     """
     if moment(int(decided["first"].min())) >= changed:
         return False

@@ -31,7 +31,7 @@ class Judgment:
 
 
 def judged(judge: Judge, prompt: str, first: str, second: str) -> Judgment:
-    """Ask a judge. Raises what it raises, and ValueError for what is no preference."""
+    """Ask a judge. Raises what it raises, and ValueError for what is not a preference."""
     said = judge(prompt, first, second)
     if inspect.isawaitable(said):
         said = asyncio.run(_awaited(said))

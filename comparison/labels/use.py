@@ -53,7 +53,7 @@ class TypedLabels:
 
         `schema` is that of the labels' table.
 
-        Raises LabelsUnreadableError where the labels of an output are no such.
+        Raises LabelsUnreadableError where a score or number has words as labels.
         """
         found = {}
         for output, column in columns_of(schema.names, outputs, tuple(deciding)).items():

@@ -250,7 +250,7 @@ _HELD: Final[dict[str, Kind]] = {
 }
 
 _KIND_COLUMNS: Final = {what: _HELD[column] for what, column in registry.columns().items()}
-"""What outputs that are no numbers record, which only frames with such pairs have."""
+"""What outputs that are not numbers record, which only frames with such pairs have."""
 
 
 def column_of(attribute: str) -> Column | None:

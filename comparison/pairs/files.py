@@ -110,7 +110,7 @@ class ReadCounts:
     def take(self, traces: Any) -> int:
         """Take our spans out of one TracesData object; return how many of them were corrupt.
 
-        Raises AttributeError, KeyError or TypeError if it is no TracesData object.
+        Raises AttributeError, KeyError or TypeError if it is not a TracesData object.
         """
         resources = traces.get("resourceSpans")
         if resources is None:  # metrics, logs, or no telemetry at all

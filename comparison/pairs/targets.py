@@ -79,7 +79,7 @@ class FolderTarget:
         """Lock by flock, which ends with the process."""
         into = self._into
         if into.exists() and not into.is_dir():
-            raise CompactionError(f"{into} is no folder")
+            raise CompactionError(f"{into} is not a folder")
         if into.is_dir() and any(into.iterdir()) and not (into / _LOCK).exists():
             raise CompactionError(f"{into} holds something else; name an empty or a new folder")
         into.mkdir(parents=True, exist_ok=True)

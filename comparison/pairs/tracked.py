@@ -51,7 +51,7 @@ class TrackedOutcomes:
 
 
 def tracked_row(span: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of a span; raises KeyError, TypeError or ValueError if it is no outcome."""
+    """Return the row of a span; raises KeyError, TypeError or ValueError if it is none."""
     held: dict[str, Any] = {
         pair["key"]: next(iter(pair["value"].values()), None) for pair in span["attributes"]
     }

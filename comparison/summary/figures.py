@@ -126,7 +126,7 @@ class Summary:
     outputs: tuple[OutputFigures, ...]
     agreement: Proportion | None
     alike: dict[str, Alike]
-    """By output that is no number, the pairs in which both sides say the same."""
+    """By output that is not a number, the pairs in which both sides say the same."""
 
 
 def summarise(pairs: Pairs) -> Summary:

@@ -36,7 +36,7 @@ ROOT: Final = Path(__file__).parents[2]
 AT_A_TIME: Final = 40
 """Requests that are sent before all their pairs are there, however slow the machine is."""
 KEPT: Final = 0.02
-"""Share of the transactions that are sent where neither model alarms and that are no fraud.
+"""Share of the transactions that are sent where neither model alarms and that are not fraud.
 
 Ratios of alarms and all that labels say stay as they are: there such a pair says nothing.
 """

@@ -19,7 +19,7 @@ from flags.playbook.template import write_playbook
 from flags.printable import printable
 
 _WIDTH: Final = 140
-"""Of what is no terminal, in characters."""
+"""Of what is not a terminal, in characters."""
 
 
 @click.command("playbook")

@@ -116,7 +116,7 @@ class _Variables:
             usable = False
         if not usable:
             raise DestinationError(
-                f"{_PREFIX}{'TRACES_' if own else ''}ENDPOINT is no http:// or https:// URL"
+                f"{_PREFIX}{'TRACES_' if own else ''}ENDPOINT is not an http:// or https:// URL"
             )
         return url
 

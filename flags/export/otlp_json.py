@@ -88,4 +88,4 @@ def _value(value: Any) -> dict[str, Any]:
         return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
     if isinstance(value, Sequence):
         return {"arrayValue": {"values": [_value(each) for each in value]} if value else {}}
-    raise TypeError(f"{type(value).__name__} is no type of an OpenTelemetry attribute")
+    raise TypeError(f"{type(value).__name__} is not a type of an OpenTelemetry attribute")

@@ -21,7 +21,7 @@ from flags.export.shipping_counts import Seldom, ShippingAccount
 logger = logging.getLogger(__name__)
 
 UNREADABLE: Final = "unreadable"
-"""Why a line was not shipped that is no OTLP/JSON."""
+"""Why a line was not shipped that is not OTLP/JSON."""
 
 _TRIES: Final = 8
 """Failures of a single line for a reason that may pass, before it is taken for the cause."""

@@ -37,7 +37,7 @@ _INSTEAD: Final = {
     "empty_rankings": "alarm_ratio",
     "text_rule": "alarm_ratio",
 }
-"""Checks of outputs that are no scores, and the one of scores whose share each has."""
+"""Checks of outputs that are not scores, and the one of scores whose share each has."""
 
 
 def error_share(error_rate: float, check: str, among: int = 1) -> float:

@@ -42,7 +42,7 @@ class _History:
             row[2] += alarms.candidate_only
 
     def ratios(self, days: int) -> list[tuple[float, float]]:
-        """Return, by hour of the week, the largest and the least ratio that is no news."""
+        """Return, by hour of the week, the largest and the least ratio that is not news."""
         span = WEEK if days >= 7 else DAY
         rows = (
             self._hours
@@ -77,7 +77,7 @@ def breaks(hours: Blocks, limits: BreakLimits) -> tuple[Detection, Detection]:
     """Return the evidence that the ratio has broken upwards, and downwards, at some hour.
 
     Each hour is held against the same hours of the weeks before its day (of the days before, as
-    long as they are less than a week): a ratio that is high every evening is no news. The limit is
+    long as they are less than a week): a ratio that is high every evening is not news. The limit is
     that many times the ratio that they had, or 1 if that was lower.
     """
     up, down = hours_against_before(hours, limits)

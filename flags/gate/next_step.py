@@ -67,7 +67,7 @@ def _expected(
         if check.outcome is Outcome.PASS or not check.required or check.name == _BY_TIME:
             continue
         if check.needed is None or check.name in _OF_LABELS or check.subject is not None:
-            return None  # of an outcome, what is needed is no number of pairs
+            return None  # of an outcome, what is needed is not a number of pairs
         needed = max(needed, check.needed)
     if needed and (not window.pairs or held <= 0):
         return None

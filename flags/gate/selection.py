@@ -20,7 +20,7 @@ _SURE: Final = 3.29
 """Standard errors beyond which a cell's coverage is not that of all by chance: 1 in 1,000."""
 
 _EXPECTED: Final = 10
-"""Labels that a cell would have at the coverage of all, from which on none is no chance."""
+"""Labels that a cell would have at the coverage of all, from which on none is not by chance."""
 
 
 class Selection(StrEnum):

@@ -68,7 +68,7 @@ class AlarmCounts:
 
 @dataclass(slots=True)
 class AnswerCounts:
-    """Answers of an output that are no alarms, on the pairs that both sides answered."""
+    """Answers of an output that are not alarms, on the pairs that both sides answered."""
 
     kind: str
     """`number`, `class`, `ranking` or `text`."""

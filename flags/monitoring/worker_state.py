@@ -154,7 +154,7 @@ class Workers:
 
     @classmethod
     def parse(cls, text: bytes) -> "Workers":
-        """Return what `to_json` wrote, unknown fields left out; ValueError if it is no such."""
+        """Return what `to_json` wrote, unknown fields left out; ValueError if it is not that."""
         return _WORKERS.validate_json(text)
 
 

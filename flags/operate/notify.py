@@ -145,7 +145,7 @@ def deliver_by_apprise(url: str, message: Message) -> str | None:
     with _Heard() as heard:
         service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
         if service is None:
-            return "is no address that apprise knows"
+            return "is not an address that apprise knows"
         kind = _KINDS.get(message.action, "warning")
         if service.notify(
             body=message.body,

@@ -40,7 +40,7 @@ def unproven_steps(history: History, playbook: Playbook | None) -> tuple[Unprove
 
 
 def _is_up(before: Run, after: Run) -> bool:
-    """Say whether more callers get the candidate; what is unclear is no step."""
+    """Say whether more callers get the candidate; what is unclear is not a step."""
     if before.setting.enabled is None or after.setting.rollout is None:
         return False
     if before.setting.enabled and before.setting.rollout is None:
@@ -59,7 +59,7 @@ def _by_plan(before: Run, after: Run, playbook: Playbook) -> Iterator[str]:
     left = -1 if before.setting.rollout is None else before.setting.rollout
     reached = after.setting.rollout or 0
     if not playbook.steps_at(reached):
-        yield f"{reached} % is no step of the playbook"
+        yield f"{reached} % is not a step of the playbook"
     if not playbook.may_go(left, reached):
         yield "more than one step at once"
     hold = next((step.hold for step in reversed(playbook.steps) if step.rollout <= left), None)

@@ -59,7 +59,7 @@ def verdict_at(url: str) -> LastVerdict | None:
 def _asked(url: str, path: str, parse: Callable[[bytes], _Answer]) -> _Answer:
     base = url.strip().rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise NoMigrationEndpointError(f"{url!r} is no http or https URL")
+        raise NoMigrationEndpointError(f"{url!r} is not an http or https URL")
     with requests.Session() as session:
         session.trust_env = not is_loopback(base)
         try:
@@ -77,7 +77,7 @@ def _asked(url: str, path: str, parse: Callable[[bytes], _Answer]) -> _Answer:
             pass
     raise NoMigrationEndpointError(
         f"{base} answers (status {response.status_code}), but not to GET {path}: it "
-        "is no migrated service, its path prefix is missing, or MIGRATION_ENDPOINTS is false"
+        "is not a migrated service, its path prefix is missing, or MIGRATION_ENDPOINTS is false"
     )
 
 

@@ -76,7 +76,7 @@ class Observation:
     sampled: float | None = None
     """Of a shadow under a budget: share of the units whose shadows were scored at that time."""
     values: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-    """What is recorded of outputs that are no numbers, by output and name."""
+    """What is recorded of outputs that are not numbers, by output and name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class Reading:
         }
 
     def values(self, answer: Any) -> dict[str, Mapping[str, Value]]:
-        """Return what is recorded of each output that is no number; raises as `scores` does."""
+        """Return what is recorded of each output that is not a number; raises as `scores` does."""
         return {name: read(answer) for name, read in self._readers.items()}
 
     def segments(self, inputs: Any) -> dict[str, str]:
@@ -188,7 +188,7 @@ class Reading:
         return {name: text for name, text in found if text is not None}
 
     def features(self, inputs: Any) -> dict[str, float]:
-        """Return the features of an input as floats; what is no finite number is left out."""
+        """Return the features of an input as floats; what is not a finite number is left out."""
         found = ((name, _try(name, get, inputs, float)) for name, get in self.feature_of.items())
         return {name: value for name, value in found if value is not None and math.isfinite(value)}
 

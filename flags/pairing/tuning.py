@@ -57,7 +57,7 @@ class Tuning:
         try:
             content = json.loads(payload)
         except (ValueError, RecursionError):
-            raise ThresholdPayloadError(f"{payload[:80]!r} is no JSON") from None
+            raise ThresholdPayloadError(f"{payload[:80]!r} is not JSON") from None
         if not isinstance(content, dict) or set(content) != {"threshold"}:
             raise ThresholdPayloadError(f'{payload[:80]!r} is not of the form {{"threshold": 0.9}}')
         if self.decide is None:

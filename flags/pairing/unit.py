@@ -46,8 +46,8 @@ def is_unit_hash(text: str) -> bool:
 def default_key(service: str) -> bytes:
     """Return the key of a service without UNIT_KEY.
 
-    It is no secret: whoever knows the service's name can test whether a guessed value is the unit
-    of a pair. It keeps the values themselves, and pairs of different services, apart.
+    It is not a secret: whoever knows the service's name can test whether a guessed value is the
+    unit of a pair. It keeps the values themselves, and pairs of different services, apart.
     """
     return b"bentoml-flags unit of " + service.encode()
 

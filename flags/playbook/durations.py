@@ -20,7 +20,9 @@ def duration(text: Any) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str) or not re.match(DURATION_PATTERN, text):
-        raise ValueError(f"{text!r} is no duration: a number and a unit, such as 7d, 48h, 90m, 30s")
+        raise ValueError(
+            f"{text!r} is not a duration: a number and a unit, such as 7d, 48h, 90m, 30s"
+        )
     number, unit = re.findall(r"[0-9.]+|[a-z]+", text)
     try:
         return float(number) * _UNITS[unit]

@@ -33,7 +33,7 @@ class BatchMethod:
 
     @property
     def joins(self) -> bool:
-        """Say whether inputs are joined along a dimension, and are no elements of a list."""
+        """Say whether inputs are joined along a dimension, and are not elements of a list."""
         return bool(self.name == self.api.name)
 
     def row(self, call: Call) -> Any:
@@ -131,7 +131,7 @@ def _of_service(
     said = f"shadow_batch: {candidate.name}.{name}"
     member = getattr(candidate.inner, name, None)
     if not callable(member) and not isinstance(member, APIMethod):
-        raise MigrationError(f"{said} is no method: it must take a list of inputs of {api.name}")
+        raise MigrationError(f"{said} is not a method: it must take a list of inputs of {api.name}")
     own = candidate.apis.get(name)
     if name == api.name and not api.batchable:
         raise MigrationError(
@@ -139,8 +139,8 @@ def _of_service(
         )
     if own is None and over_http:
         raise MigrationError(
-            f"{said} is no API: a candidate in processes of its own is reached by HTTP, so it must "
-            "be decorated with @bentoml.api"
+            f"{said} is not an API: a candidate in processes of its own is reached by HTTP, so it "
+            "must be decorated with @bentoml.api"
         )
     if own is not None and (own.is_stream or own.ctx_param is not None):
         raise MigrationError(f"{said} must take a list and return one: no context, no stream")

@@ -163,7 +163,7 @@ def _servable(shared: SharedApi) -> Accept:
         if isinstance(answer, Response):
             return
         if inspect.isasyncgen(answer) or inspect.isgenerator(answer):
-            raise TypeError("a stream came from an API that is no generator function")
+            raise TypeError("a stream came from an API that is not a generator function")
         await spec.to_http_response(answer, serde)
 
     return accept

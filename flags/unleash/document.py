@@ -48,7 +48,7 @@ class FlagDocument:
 
     @classmethod
     def parse(cls, text: str, origin: str, before: "FlagDocument | None" = None) -> "FlagDocument":
-        """Return the document in `text`; FlagDocumentError, naming `origin`, if it is no list.
+        """Return the document in `text`; FlagDocumentError, naming `origin`, if it is not a list.
 
         `before` is the last document of the same source: its flags need not be judged again.
         """
@@ -129,10 +129,10 @@ def _parsed(text: str, origin: str) -> tuple[Any, list[str]]:
     try:
         content, features = parse_features(text)
     except (ValueError, RecursionError) as error:
-        raise FlagDocumentError(f"{origin} is no JSON: {error}") from None
+        raise FlagDocumentError(f"{origin} is not JSON: {error}") from None
     if features is None:
         raise FlagDocumentError(
-            f"{origin} is no list of flags: it must be an object with the array `features`, "
+            f"{origin} is not a list of flags: it must be an object with the array `features`, "
             "as Unleash answers under /api/client/features"
         )
     return content, features

@@ -29,7 +29,7 @@ _Item = TypeVar("_Item")
 def parse_features(text: str) -> tuple[Any, list[str] | None]:
     """Return a document, and the elements of its array `features` as texts, None without it.
 
-    Each element is JSON. Raises ValueError or RecursionError if `text` is no JSON.
+    Each element is JSON. Raises ValueError or RecursionError if `text` is not JSON.
     """
     try:
         try:

@@ -11,7 +11,7 @@ from flags.files import replace_file
 def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = True) -> None:
     """Write `flag` at `rollout` percent, at once or not at all; other flags in the file stay.
 
-    Raises FlagsFileError where the rollout is none, or the file is there and is no flags file.
+    Raises FlagsFileError where the rollout is none, or the file is there and is not a flags file.
     """
     if rollout not in range(101):  # Unleash's engine evaluates a fraction as 0
         raise FlagsFileError(f"rollout is {rollout}: it must be a whole number from 0 to 100")
@@ -34,7 +34,7 @@ def _content(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise FlagsFileError(f"{path} cannot be read as a flags file: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
-        raise FlagsFileError(f"{path} is no flags file: it has no array `features`")
+        raise FlagsFileError(f"{path} is not a flags file: it has no array `features`")
     return content
 
 

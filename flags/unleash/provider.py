@@ -215,7 +215,7 @@ class UnleashProvider(AbstractProvider):
         default_value: bool,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
-        """Say whether the flag is on; one whose variant is a text or a number is no boolean."""
+        """Say whether the flag is on; one whose variant is a text or a number is not a boolean."""
         return self._resolve(flag_key, default_value, evaluation_context, boolean_of)
 
     def resolve_string_details(

@@ -165,7 +165,7 @@ class Story:
 
     def _firing_alert_is_rolled_back(self) -> None:
         watch = self._on.watch
-        assert watch is not None  # noqa: S101  # else it is no act
+        assert watch is not None  # noqa: S101  # else it is not an act
         self._piloted("operational alarm pages: 1 ReviewQueueFull")
         self._expect(self._on.history.current.setting.rollout == 50, "a firing alert holds")
         watch.fill_queue(OVERFLOWING)

@@ -15,7 +15,7 @@ from service.training import Trained, feature_rows, production, read, save, trai
 Scores = NDArray[np.float64]
 
 KEPT: Final = 0.1
-"""Share of the transactions that neither model alarms on, and that are no fraud, that is sent."""
+"""Share of the transactions that neither model alarms on, and that are not fraud, that is sent."""
 
 
 @dataclass(frozen=True, slots=True)

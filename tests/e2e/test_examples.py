@@ -50,7 +50,7 @@ class Example:
     """The compared values that an answer holds, the first output first."""
     needs: tuple[str, ...] = ("sklearn",)
     recorded: str = "score"
-    """What is recorded of an output: one that is no score has columns that carry its name."""
+    """What is recorded of an output: one that is not a score has columns that carry its name."""
 
     def column(self, side: str, output: str, position: int) -> str:
         """Return the column of an output, which is at a position among all."""

@@ -171,7 +171,7 @@ class Load:
         return [reply for reply in list(self.replies) if reply.began >= when]
 
     def failed(self) -> list[Reply]:
-        """Return the replies that are no answer."""
+        """Return the replies that are not answers."""
         return [reply for reply in list(self.replies) if reply.status != 200]
 
     def _run(self) -> None:

@@ -164,7 +164,7 @@ def committed() -> Iterator[tuple[str, str]]:
         check=False,
     )
     if listed.returncode != 0:
-        pytest.skip("this is no git checkout")
+        pytest.skip("this is not a git checkout")
     for name in listed.stdout.split("\0"):
         path = ROOT / name
         if path.is_file() and path != Path(__file__):

@@ -127,5 +127,5 @@ def _value(output: str, written: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise RelevanceUnfitError(output, f"the grade {written!r}, which is no number from 0 on")
+        raise RelevanceUnfitError(output, f"the grade {written!r}, which is not a number from 0 on")
     return value

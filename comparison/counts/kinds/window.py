@@ -165,7 +165,7 @@ def served_coverage(rows: ir.Table) -> pd.DataFrame:
 
 
 def other_outputs(columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the outputs that are no numbers, in the order of their columns."""
+    """Return the outputs that are not numbers, in the order of their columns."""
     starts = tuple(f"{side}_{what}." for side in SIDES for what in registry.columns())
     found = (name.partition(".")[2] for name in columns if name.startswith(starts))
     return tuple(dict.fromkeys(found))

@@ -122,7 +122,7 @@ def _outputs(
 
 
 def _of_kinds(evidence: Evidence) -> Iterator[tuple[Section, str]]:
-    """Yield the sections of what is no score, each with the name of its output."""
+    """Yield the sections of what is not a score, each with the name of its output."""
     names = [each.name for each in evidence.answers]
     names += [each.output or "texts" for each in evidence.preferences]
     for position, (view, name) in enumerate(zip(kind_sections(evidence), names, strict=True), 1):
@@ -161,7 +161,7 @@ def _absent(
     numbers = {each.name for each in evidence.answers}
     for view in outputs:
         if view.output.name in numbers:
-            continue  # a number is no score without its threshold
+            continue  # a number is not a score without its threshold
         name = f"{view.output.name[:BRIEF]}: " if evidence.compared > 1 else ""
         for each in absent(view):
             yield f"{name}{each}"

@@ -1,4 +1,4 @@
-"""What is said of outputs that are no scores, for a terminal."""
+"""What is said of outputs that are not scores, for a terminal."""
 
 from rich.console import Console
 

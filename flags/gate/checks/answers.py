@@ -52,7 +52,7 @@ def unread_answers(found: AnswerEvidence, unread: int, limit: float, what: str) 
 
 
 def excused(check: Check, shown: str) -> Check:
-    """Let a difference between the sides be no objection where labels show what is `shown`."""
+    """Let a difference between the sides not be an objection where labels show what is `shown`."""
     check = replace(check, required=False, needed=None)
     if check.outcome is not Outcome.FAIL:
         return check

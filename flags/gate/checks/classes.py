@@ -96,7 +96,7 @@ class ClassChecks:
     def _is_kept(self, each: ClassEvidence) -> bool:
         caught, said = each.caught, each.said
         if not caught.pairs:
-            # Where none of many labels is of it, it is no loss that it is said less often.
+            # Where none of many labels is of it, it is not a loss that it is said less often.
             expected = self._found.labelled * (said.primary.rate or 0.0)
             return said.candidate.count < said.primary.count and expected >= EXPECTED
         lost = (caught.primary.count - caught.candidate.count) / caught.pairs

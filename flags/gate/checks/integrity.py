@@ -244,7 +244,7 @@ def _batches(both: Count, playbook: Playbook, limits: AdvanceLimits) -> Check:
 
 
 def _sampling(sampled: Sampled, limits: AdvanceLimits) -> Check:
-    """Ask whether all hours count nearly alike: pairs that a budget left out are no losses."""
+    """Ask whether all hours count nearly alike: pairs that a budget left out are not losses."""
     scored, limit = sampled.scored, limits.shadow_sampling
     return plain(
         "shadow_sampling",

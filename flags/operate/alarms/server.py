@@ -11,7 +11,7 @@ from flags.errors import AlarmUnknownError
 from flags.printable import printable, without_credentials
 
 _LARGEST: Final = 8 * 2**20
-"""Bytes of an answer; what is longer is no answer to a question about an alarm."""
+"""Bytes of an answer; what is longer is not an answer to a question about an alarm."""
 _QUOTED: Final = 200
 """Characters of an error that are quoted."""
 
@@ -35,7 +35,7 @@ class AlarmServer:
         self._url = url.strip().rstrip("/")
         parts = urlsplit(self._url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise AlarmUnknownError("its address is no http or https URL")
+            raise AlarmUnknownError("its address is not an http or https URL")
         self.name = f"{parts.scheme}://{without_credentials(parts.netloc)}"
         """Scheme, host and port: the path of a webhook may be a secret."""
         self._session = BoundedSession()
@@ -73,8 +73,8 @@ class AlarmServer:
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            kind = quoted(answer.headers.get("Content-Type", "")) or "no JSON"
-            raise AlarmUnknownError(f"{self.name} answers no JSON but {kind}") from None
+            kind = quoted(answer.headers.get("Content-Type", "")) or "without a content type"
+            raise AlarmUnknownError(f"the answer of {self.name} ({kind}) is not JSON") from None
 
     def close(self) -> None:
         """Close the connections."""

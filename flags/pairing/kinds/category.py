@@ -56,8 +56,8 @@ class Category:
     def _likeliest(self, output: str, probabilities: Any) -> str:
         if not isinstance(probabilities, Mapping):
             raise AnswerUnreadableError(
-                f"the probabilities of {output} are a {type(probabilities).__name__}, no mapping "
-                "of classes to numbers"
+                f"the probabilities of {output} are a {type(probabilities).__name__}, "
+                "not a mapping of classes to numbers"
             )
         order = sorted(probabilities, key=lambda each: -float(probabilities[each]))
         return "|" + "".join(f"{class_name(output, each)}|" for each in order[: self.top])

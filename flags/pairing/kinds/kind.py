@@ -17,7 +17,7 @@ Reader = Callable[[Any], Mapping[str, Value]]
 
 @runtime_checkable
 class Kind(Protocol):
-    """Declare one output that is no number.
+    """Declare one output that is not a number.
 
     The module of a kind has `COLUMNS`: by the name of what is recorded, the type of its column.
     `migration.<side>.<what>.<output>` is the attribute, `<side>_<what>.<output>` the column.

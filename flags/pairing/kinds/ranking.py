@@ -76,7 +76,7 @@ class Ranking:
 def _listed(output: str, value: Any) -> Iterable[Any]:
     wrong = isinstance(value, str | bytes | Mapping | AbstractSet)
     if wrong or not isinstance(value, Iterable):
-        raise AnswerUnreadableError(f"{output} is a {type(value).__name__}, no list in an order")
+        raise AnswerUnreadableError(f"{output} is a {type(value).__name__}, not a list in an order")
     return value
 
 
@@ -90,7 +90,7 @@ def item_id(output: str, value: Any) -> str:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise AnswerUnreadableError(
-            f"{output} lists a {type(value).__name__}, which is no id: "
+            f"{output} lists a {type(value).__name__}, which is not an id: "
             "Ranking(..., item=...) says where it is"
         )
     if len(name := str(value)) > LONGEST:

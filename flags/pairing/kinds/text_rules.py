@@ -47,7 +47,7 @@ def pattern(name: str, text: str) -> "re.Pattern[str]":
     try:
         return re.compile(text)
     except re.error as error:
-        raise ReadingError(f"{name} is no regular expression: {error}") from error
+        raise ReadingError(f"{name} is not a regular expression: {error}") from error
 
 
 def _json_schema(name: str, schema: Mapping[str, Any]) -> Callable[[str], bool]:
@@ -63,6 +63,6 @@ def _json_schema(name: str, schema: Mapping[str, Any]) -> Callable[[str], bool]:
     try:
         kind.check_schema(schema)
     except SchemaError as error:
-        raise ReadingError(f"format {name} is no JSON schema: {error.message}") from error
+        raise ReadingError(f"format {name} is not a JSON schema: {error.message}") from error
     validator = kind(schema)
     return lambda text: validator.is_valid(json.loads(text))

@@ -54,7 +54,7 @@ def _is_address(host: str) -> bool:
 
 
 def _name(header: str) -> str:
-    """Return the host of a Host header without its port; an empty one is no host."""
+    """Return the host of a Host header without its port; an empty one is not a host."""
     try:
         return (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:

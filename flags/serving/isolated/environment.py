@@ -83,7 +83,8 @@ def own_environment_of(
     """Return `candidate` with the environment that is given for it; itself where none is.
 
     In a Bento, and in its image, that is the one which they carry.
-    Raises MigrationError for what is no interpreter, no file of requirements or no import string.
+    Raises MigrationError for what is not an interpreter, a file of requirements or an import
+    string.
     """
     if python is None and requirements is None:
         if isinstance(candidate, str):

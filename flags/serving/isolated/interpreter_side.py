@@ -33,7 +33,7 @@ _LONGEST_DELAY: Final = 30.0
 """Seconds between two starts of a process that cannot be loaded or ends; doubled with each."""
 
 _LONG_LIFE: Final = 60.0
-"""Seconds after which an end is no sequel of the last one."""
+"""Seconds after which an end is not a sequel of the last one."""
 
 _GRACE: Final = 5.0
 """Seconds to end by itself."""

@@ -42,7 +42,7 @@ def _checked(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except (ValueError, TypeError, AttributeError) as error:
-        raise MigrationError(f"the candidate's address {url!r} is no URL: {error}") from None
+        raise MigrationError(f"the candidate's address {url!r} is not a URL: {error}") from None
     if parts.username is not None or parts.password is not None:
         raise MigrationError(
             "the candidate's address holds credentials: leave them out, and set CANDIDATE_TOKEN"

@@ -67,7 +67,7 @@ def _read(answered: bytes, method: BatchMethod) -> Any:
         return value_of(method.api.output_spec, answered)
     answers = json.loads(answered)
     if not isinstance(answers, list):
-        raise AnswerUnreadableError(f"{method.name} answered no list")
+        raise AnswerUnreadableError(f"{method.name} did not answer with a list")
     return read_rows(answers, method)
 
 

@@ -29,7 +29,7 @@ class ServerDocuments:
         try:
             return json.loads(body)
         except ValueError:
-            raise ValueError("/schema.json is no JSON: this is no BentoML server") from None
+            raise ValueError("/schema.json is not JSON: this is not a BentoML server") from None
 
     async def version(self) -> str | None:
         """Return the version of the Bento that is served; None where nobody says so."""

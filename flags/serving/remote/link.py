@@ -258,7 +258,7 @@ class RemoteLink:
                 document = await documents.schema()
                 version = await documents.version()
         except Exception as error:
-            # While calls are answered, a look that was not is no news.
+            # While calls are answered, a look that was not is not news.
             if self._state is not LinkState.READY or answered == self._answered:
                 self._become(LinkState.AWAY, _words(error))
             return

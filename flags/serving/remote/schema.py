@@ -20,7 +20,7 @@ def schema_differences(
     """
     routes = document.get("routes") if isinstance(document, Mapping) else None
     if not isinstance(routes, list) or not all(isinstance(each, Mapping) for each in routes):
-        return ["its /schema.json lists no routes: it is no BentoML server"]
+        return ["its /schema.json lists no routes: it is not a BentoML server"]
     by_route = {str(each.get("route")): each for each in routes}
     return [words for api in apis for words in _of_api(api, by_route, prefix)]
 

@@ -60,7 +60,7 @@ def _completed(coroutine: Coroutine[None, None, Response]) -> Response:
     except StopIteration as done:
         response: Response = done.value
         return response
-    raise RuntimeError("an answer that had to be waited for is no image")
+    raise RuntimeError("an answer that had to be waited for is not an image")
 
 
 def measure(sent: Any) -> Content:

@@ -198,7 +198,7 @@ def placement_of(wanted: str | None, primary: Service[Any], candidate: Service[A
 
     That is `isolated`, unless one of them is batched or asks for a GPU, or the candidate is nowhere
     that another process could import it from: then it is `runners`, BentoML's own. Raises
-    MigrationError for what is no placement, and for `isolated` where no process can import the
+    MigrationError for what is not a placement, and for `isolated` where no process can import the
     candidate.
     """
     if wanted is None:
@@ -224,7 +224,7 @@ def placement_beside_remote(
 
     `isolated`, where it is allowed, names the candidate's place alone.
 
-    Raises MigrationError for what is no such place.
+    Raises MigrationError for what is not one of these places.
     """
     if wanted is None or (is_isolated and wanted == Placement.ISOLATED):
         return Placement.RUNNERS if _needs_runners(primary) else Placement.EMBEDDED

@@ -47,7 +47,7 @@ class AdminApi:
         self._token = token.strip()
         self._timeout = timeout
         if not self.url.startswith(("http://", "https://")):
-            raise UnleashUnreachableError(f"{self.url!r} is no http or https URL")
+            raise UnleashUnreachableError(f"{self.url!r} is not an http or https URL")
         # Said here, because the error of the HTTP library would quote the token.
         if not self._token.isascii() or not self._token.isprintable() or not self._token:
             raise TokenRefusedError(
@@ -123,7 +123,7 @@ class AdminApi:
             return TokenRefusedError(f"{self.url} does not know this admin token (401)")
         if status == 403 and "different token type" in message:
             return TokenRefusedError(
-                f"{self.url} knows this token, but it is no admin token (403): "
+                f"{self.url} knows this token, but it is not an admin token (403): "
                 "a client (backend) token reads flags and cannot change them"
             )
         if status == 403:

@@ -2,7 +2,7 @@
 
 AdminError
     UnleashUnreachableError     nothing answers, or not in time
-    NotUnleashError             something answers that is no Unleash
+    NotUnleashError             something answers that is not Unleash
     UnleashFailedError          Unleash itself failed (5xx)
     RateLimitedError            Unleash wants fewer requests (429)
     TokenRefusedError           the token is unknown, or may not do this
@@ -17,8 +17,8 @@ AdminError
     FlagShapeError              the flag has no single rollout that could be moved
     FlagChangedError            somebody else moved the flag in between
     EnvironmentUnknownError     nothing says which environment is meant
-    RolloutRangeError           a rollout that is no whole number from 0 to 100
-    PayloadError                a variant payload that is no JSON
+    RolloutRangeError           a rollout that is not a whole number from 0 to 100
+    PayloadError                a variant payload that is not JSON
     TagError                    a tag that Unleash cannot store
 """
 
@@ -94,7 +94,7 @@ class EnvironmentUnknownError(AdminError):
 
 
 class RolloutRangeError(AdminError):
-    """The rollout is no whole number from 0 to 100; Unleash would take "150" and serve nobody."""
+    """The rollout is not a whole number from 0 to 100; Unleash takes "150" and serves nobody."""
 
 
 class PayloadError(AdminError):

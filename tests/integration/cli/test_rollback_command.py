@@ -196,7 +196,7 @@ def test_a_service_that_is_gone_does_not_hold_it_up(migration: Migration, audit:
     assert "no service answers" in written(audit).confirmations[0].missing[0]
 
 
-def test_a_flag_that_the_service_does_not_follow_is_no_success(
+def test_a_flag_that_the_service_does_not_follow_is_not_a_success(
     migration: Migration, audit: AuditFile, flag_key: str
 ) -> None:
     seed(migration.unleash.admin, flag_key)

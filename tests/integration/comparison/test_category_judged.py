@@ -134,7 +134,7 @@ def test_labels_are_the_names_of_classes_however_they_are_written(
     assert found.primary.accuracy.rate == 1
 
 
-def test_truths_that_are_no_class_are_refused_unless_somebody_says_what_they_mean(
+def test_truths_that_are_not_classes_are_refused_unless_somebody_says_what_they_mean(
     tmp_path: Path,
 ) -> None:
     said = np.where(np.arange(400) % 3 == 0, "spam", "ham")

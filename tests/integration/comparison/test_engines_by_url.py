@@ -55,7 +55,7 @@ def clickhouse(pairs: GatedPairs) -> Iterator[ClickHouseServer]:
 
 
 def refusal(place: str, pairs: GatedPairs, command: Any = gate) -> str:
-    """Return what a command says of a place; it is no traceback and tells no password."""
+    """Return what a command says of a place; it is not a traceback and tells no password."""
     options = ["--playbook", str(pairs.playbook)] if command is gate else []
     found = CliRunner().invoke(command, [place, *options])
     assert found.exit_code == 2, found.output

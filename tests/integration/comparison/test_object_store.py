@@ -249,7 +249,7 @@ def test_a_folder_of_a_store_that_holds_something_else_is_refused(
 
 
 def refusal(place: str, tmp_path: Path) -> str:
-    """Return what `gate` says of a place; it is no traceback and tells no secret."""
+    """Return what `gate` says of a place; it is not a traceback and tells no secret."""
     (tmp_path / "playbook.yaml").write_text(PLAYBOOK, encoding="utf-8")
     found = run(gate, place, "--playbook", tmp_path / "playbook.yaml")
     assert found.exit_code == 2, found.output

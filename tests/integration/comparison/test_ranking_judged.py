@@ -235,7 +235,7 @@ def test_items_that_one_side_never_lists_are_counted() -> None:
     assert (most.name, most.primary, most.candidate) == ("6", 0, 100)
 
 
-def test_labels_that_are_no_grades_are_refused(tmp_path: Path) -> None:
+def test_labels_that_are_not_grades_are_refused(tmp_path: Path) -> None:
     pairs = pairs_of([[1, 2]] * 100, [[1, 2]] * 100)
-    with pytest.raises(RelevanceUnfitError, match="the grade 'high', which is no number"):
+    with pytest.raises(RelevanceUnfitError, match="the grade 'high', which is not a number"):
         judged(pairs, label_file(tmp_path / "labels.csv", ["1=high|2=3"] * 100))

@@ -23,7 +23,7 @@ HERE = ("spark.driver.bindAddress=127.0.0.1", "spark.driver.host=127.0.0.1")
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> GatedPairs:
-    """Hold pairs, some of them twice, a line that is no JSON, and one of another program."""
+    """Hold pairs, some of them twice, a line that is not JSON, and one of another program."""
     pairs = write_gated_pairs(tmp_path_factory.mktemp("spark-jobs"))
     [first, *_] = sorted(pairs.folder.glob("*.jsonl"))
     lines = first.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -74,7 +74,7 @@ def test_the_figures_are_those_of_the_texts(tmp_path: Path) -> None:
         mean = sum(len(pair[place]) for pair in texts) / PAIRS
         assert found.characters[side] == pytest.approx(mean)
     refused = Counter(("cannot" in one, "cannot" in other) for one, other in texts)
-    for rule in ("refusal", "json"):  # a refusal is no JSON, and all else is
+    for rule in ("refusal", "json"):  # a refusal is not JSON, and all else is
         table = found.rules[rule]
         assert refused == {
             (True, True): table.both,

@@ -64,7 +64,7 @@ def plain(value: dict[str, Any]) -> Any:
     return int(held) if kind == "intValue" else held
 
 
-def test_what_is_no_otlp_is_counted_and_left_out(receiver: OtlpReceiver, folder: Path) -> None:
+def test_what_is_not_otlp_is_counted_and_left_out(receiver: OtlpReceiver, folder: Path) -> None:
     with Worker(folder, receiver.url) as worker:
         worker.write(10)
         for bad in (b"\0" * 100, b'{"resourceSpans": [{}]}', b"[]", b"half a li"):

@@ -136,7 +136,7 @@ def test_a_scalar_is_a_value_and_infinity_is_beyond_any_limit(watched: Watched) 
         ('"text"', "yields a string"),
     ],
 )
-def test_what_is_no_value_is_not_known(watched: Watched, text: str, why: str) -> None:
+def test_what_is_not_a_value_is_not_known(watched: Watched, text: str, why: str) -> None:
     state, reason = watched.look(**query(text))
     assert state is UNKNOWN
     assert why in reason
@@ -159,9 +159,9 @@ def test_a_value_that_is_not_a_number_does_not_hide_one_beyond_the_limit(
     [
         (Fault.FAILS, "answers with status 500"),
         (Fault.TOO_MANY, "answers with status 429: Too many requests"),
-        (Fault.HTML, "answers no JSON but text/html"),
+        (Fault.HTML, "(text/html) is not JSON"),
         (Fault.EMPTY, "answers JSON that is not Prometheus's"),
-        (Fault.TRUNCATED, "answers no JSON but application/json"),
+        (Fault.TRUNCATED, "(application/json) is not JSON"),
         (Fault.CUT_OFF, "cannot be asked (ChunkedEncodingError)"),
         (Fault.GONE, "cannot be asked (ConnectionError)"),
         (Fault.SILENT, "not answered in full within 0.5 s"),
@@ -193,7 +193,7 @@ def test_a_source_that_is_down_or_unnamed_is_not_known(kind: str) -> None:
     assert (state, reason) == (UNKNOWN, f"{url} cannot be asked (ConnectionError)")
     state, reason = look(None, None, {}, **alarm)
     assert (state, f"{kind.upper()}_URL is not set" in reason) == (UNKNOWN, True)
-    assert look("prometheus:9090", "x", {}, **alarm)[1] == "its address is no http or https URL"
+    assert look("prometheus:9090", "x", {}, **alarm)[1] == "its address is not an http or https URL"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_webhook_says_itself_what_to_do_and_why(webhook: Webhook, answer: str)
         (200, b'{"decision": "maybe"}', 'without a "decision" of pass, hold or rollback'),
         (200, b'{"decision": ["hold"]}', 'without a "decision"'),
         (200, b"[1]", 'without a "decision"'),
-        (200, b"", "no JSON"),
+        (200, b"", "is not JSON"),
         (302, b'{"decision": "pass"}', "status 302"),
         (200, b'"' + b"x" * (9 * 2**20) + b'"', "more than 8,388,608 bytes"),
     ],

@@ -178,8 +178,8 @@ def test_a_plugin_that_fails_in_any_way_is_a_warning_without_its_words(tmp_path:
     [
         ("${CHAT}", "(from the environment): the environment variable CHAT is not set"),
         ("json://${CHAT}", "(json): the environment variable CHAT is not set"),
-        ("nothing://x", "(nothing): is no address that apprise knows"),
-        ("chat", "(from the environment): is no address that apprise knows"),
+        ("nothing://x", "(nothing): is not an address that apprise knows"),
+        ("chat", "(from the environment): is not an address that apprise knows"),
     ],
 )
 def test_an_address_that_cannot_be_is_a_warning_that_names_it(

@@ -257,7 +257,7 @@ def test_routes_schemas_and_docs_are_the_primarys(running: Running) -> None:
     assert docs["paths"]["/judge"]["post"]["description"] == "Judge one claim."
 
 
-def test_shadows_that_wait_in_line_for_their_whole_limit_are_no_failures(
+def test_shadows_that_wait_in_line_for_their_whole_limit_are_not_failures(
     running: Running,
 ) -> None:
     if running.placement in ("runners", "remote"):

@@ -349,7 +349,7 @@ def test_a_missing_environment_or_project_stops_the_seeding(
 
 @pytest.mark.parametrize(
     ("unknown", "reason"),
-    [(True, "does not know this admin token"), (False, "it is no admin token")],
+    [(True, "does not know this admin token"), (False, "it is not an admin token")],
 )
 def test_a_token_that_does_not_do_is_said_and_not_quoted(
     unleash: LocalUnleash, unknown: bool, reason: str
@@ -388,7 +388,7 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         assert time.monotonic() - started < 10
 
 
-def test_a_page_of_the_dashboard_is_no_admin_api(unleash: LocalUnleash, flag_key: str) -> None:
+def test_a_page_of_the_dashboard_is_not_an_admin_api(unleash: LocalUnleash, flag_key: str) -> None:
     """Unleash itself answers HTML and status 200 below any wrong path."""
     with UnleashAdmin(f"{unleash.url}/wrong", unleash.admin_token, "development") as admin:
         with pytest.raises(NotUnleashError, match="text/html"):
@@ -433,7 +433,7 @@ def some_website(status: int, headers: dict[str, str], body: bytes) -> Iterator[
         (429, {"Content-Type": "text/html"}, b"Too many requests", RateLimitedError),
     ],
 )
-def test_a_website_that_is_no_unleash_is_told_from_one(
+def test_a_website_that_is_not_unleash_is_told_from_one(
     status: int, headers: dict[str, str], body: bytes, error: type[AdminError]
 ) -> None:
     with (

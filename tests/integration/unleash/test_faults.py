@@ -87,8 +87,8 @@ def words_of(fault: Fault) -> str:
         Fault.FORBIDDEN: "answers with status 403",
         Fault.TOO_MANY: "answers with status 429",
         Fault.FAILS: "answers with status 500",
-        Fault.HTML: "is no JSON",
-        Fault.TRUNCATED: "is no JSON",
+        Fault.HTML: "is not JSON",
+        Fault.TRUNCATED: "is not JSON",
         Fault.CUT_OFF: "breaks its answers off",
     }.get(fault, "does not answer")
 

@@ -141,4 +141,4 @@ def test_the_words_of_an_act_stay_in_the_log_and_the_last_ones_on_the_flag(
     assert [(tag["type"], tag["value"]) for tag in tags] == [("migration", "x" * 49 + "…")]
     kinds = [event.type for event in admin.every_event(flag_key)]
     assert (kinds.count("feature-tagged"), kinds.count("feature-untagged")) == (4, 3)
-    assert told(admin, flag_key) == before, "words are no change"
+    assert told(admin, flag_key) == before, "words are not a change"

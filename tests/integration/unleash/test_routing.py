@@ -154,7 +154,7 @@ def test_the_candidate_s_threshold_is_tuned_from_the_dashboard(
     service.follows(has(THRESHOLD_OF_CANDIDATE, THRESHOLD))
 
 
-def test_a_payload_that_is_no_threshold_is_refused_and_the_configured_one_stays(
+def test_a_payload_that_is_not_a_threshold_is_refused_and_the_configured_one_stays(
     service: FlaggedService, admin: UnleashAdmin
 ) -> None:
     refused = "the flag's payload is refused, the configured threshold stays"

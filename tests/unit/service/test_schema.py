@@ -42,7 +42,9 @@ def test_the_example_in_the_docs_is_a_transaction() -> None:
         ("tx_currency", "EUR", "extra_forbidden"),
     ],
 )
-def test_a_value_that_is_no_feature_is_refused_by_name(field: str, value: Any, kind: str) -> None:
+def test_a_value_that_is_not_a_feature_is_refused_by_name(
+    field: str, value: Any, kind: str
+) -> None:
     assert refusal({**EXAMPLE, field: value}) == (field, kind)
 
 
@@ -77,7 +79,7 @@ def test_a_row_holds_the_features_in_the_order_of_the_columns() -> None:
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
-def test_a_decision_refuses_what_is_no_probability(probability: float) -> None:
+def test_a_decision_refuses_what_is_not_a_probability(probability: float) -> None:
     with pytest.raises(ValidationError):
         FraudDecision(fraud_probability=probability, alarm=False, threshold=0.5)
 

@@ -120,7 +120,7 @@ def test_a_table_without_fraud_is_refused(transactions: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"not a table"])
-def test_a_file_that_is_no_table_is_a_clear_error(
+def test_a_file_that_is_not_a_table_is_a_clear_error(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "transactions.parquet"

@@ -268,11 +268,11 @@ class TestWindow:
         assert result.exit_code == 2
         assert "holds no pairs in the window, only from 2025-11-23 06:40:00" in result.stderr
 
-    def test_that_is_no_time_is_an_error(self, tmp_path: Path) -> None:
+    def test_that_is_not_a_time_is_an_error(self, tmp_path: Path) -> None:
         result = run(tmp_path, "--until", "tomorrow")
 
         assert result.exit_code == 2
-        assert "'tomorrow' is no ISO 8601 time such as 2025-11-24T06:00 (UTC)" in result.stderr
+        assert "'tomorrow' is not an ISO 8601 time such as 2025-11-24T06:00 (UTC)" in result.stderr
 
 
 class TestPage:

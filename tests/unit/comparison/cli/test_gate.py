@@ -331,7 +331,7 @@ def test_the_verdict_is_left_beside_the_pairs_for_the_live_page(
     folder: Path, tmp_path: Path
 ) -> None:
     figures = tmp_path / "figures.json"
-    for pairs in ("keener", "agreeing", "agreeing"):  # what is left is no pair file
+    for pairs in ("keener", "agreeing", "agreeing"):  # what is left is not a pair file
         result = run(folder, pairs, "--json", figures)
         assert f"{FLAG}: canary, 10 %" in result.stdout
         left = verdict_path(folder / pairs, FLAG).read_bytes()
@@ -376,7 +376,7 @@ def test_what_says_something_else_is_named(folder: Path, tmp_path: Path) -> None
     playbook = folder / "playbook.yaml"
     assert "request_id" in refused(run(folder, "agreeing", "--labels", playbook))
     assert "feature_reference" in refused(run(folder, "agreeing", "--reference", playbook))
-    assert "no ISO 8601 time" in refused(run(folder, "agreeing", "--since", "yesterday"))
+    assert "not an ISO 8601 time" in refused(run(folder, "agreeing", "--since", "yesterday"))
 
 
 def test_a_step_or_flag_that_is_not_there_is_refused(folder: Path) -> None:

@@ -29,7 +29,7 @@ def test_bursts_have_about_their_size_as_design_effect(size: int) -> None:
 @pytest.mark.parametrize("rate", [0.0001, 0.003, 0.1])
 @pytest.mark.parametrize("volume", [3, 60, 1_000])
 def test_independent_flips_are_seldom_taken_for_bursts(rate: float, volume: int) -> None:
-    """Busy evenings, and flips that are then twice as frequent, are no bursts."""
+    """Busy evenings, and flips that are then twice as frequent, are not bursts."""
     random = np.random.default_rng(5)
     evening = 1 + (np.arange(7 * DAY) // 60 % 24 >= 18)
     found = []
@@ -39,14 +39,14 @@ def test_independent_flips_are_seldom_taken_for_bursts(rate: float, volume: int)
     assert sum(each > 1.2 for each in found) <= 2
 
 
-def test_a_break_in_the_middle_of_an_hour_is_no_burst() -> None:
+def test_a_break_in_the_middle_of_an_hour_is_not_a_burst() -> None:
     random = np.random.default_rng(6)
     n = random.poisson(600, 7 * DAY)
     rate = np.where(np.arange(len(n)) < 6 * DAY + 30, 0.002, 0.02)
     assert clustering(minutes(random.binomial(n, rate), n)) == 1.0
 
 
-def test_a_break_in_the_first_hour_is_no_burst() -> None:
+def test_a_break_in_the_first_hour_is_not_a_burst() -> None:
     random = np.random.default_rng(7)
     n = random.poisson(600, 60)
     rate = np.where(np.arange(60) < 34, 0.002, 0.05)

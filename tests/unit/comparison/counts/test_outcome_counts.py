@@ -193,7 +193,7 @@ def test_a_unit_that_saw_both_sides_at_one_rollout_is_mixed_and_left_out() -> No
     assert int(found.cells["n"].sum()) == 19
 
 
-def test_a_fallback_stays_in_its_arm_and_is_no_flip() -> None:
+def test_a_fallback_stays_in_its_arm_and_is_not_a_flip() -> None:
     pairs = drawn_pairs(users=None, phases=(Phase(50, 24, 100),), flips=1.0)
     pairs.loc[0, ["active", "candidate_status"]] = ["candidate", "timeout"]
     pairs.loc[1, ["active", "primary_status"]] = ["primary", "error"]

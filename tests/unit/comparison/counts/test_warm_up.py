@@ -1,4 +1,4 @@
-"""The first pairs of a worker are no evidence on durations."""
+"""The first pairs of a worker are not evidence on durations."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -122,7 +122,7 @@ def test_a_reference_is_read_from_what_bentoml_prints(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_no_reference_is_a_clear_error(
+def test_a_file_that_is_not_a_reference_is_a_clear_error(
     content: str | None, problem: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.json"

@@ -164,7 +164,7 @@ def test_one_sided_labels_give_what_can_be_known(label: bool) -> None:
         assert found.primary.recall == Count(0, 0)
 
 
-def test_scores_that_are_no_probabilities_have_no_brier_score_and_no_reliability() -> None:
+def test_scores_that_are_not_probabilities_have_no_brier_score_and_no_reliability() -> None:
     price = np.linspace(-3, 900, 50)
     found, _, _ = made(price, price / 1000, (price > 300).tolist())
     assert found is not None

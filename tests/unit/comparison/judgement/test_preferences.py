@@ -77,5 +77,5 @@ def test_preferences_of_no_pair_are_said(pairs: Path) -> None:
     assert any("1 of 2 are about pairs that are not here" in note for note in found.notes)
 
 
-def test_a_table_without_a_word_on_these_pairs_is_no_evidence(pairs: Path) -> None:
+def test_a_table_without_a_word_on_these_pairs_is_not_evidence(pairs: Path) -> None:
     assert taken(pairs, rows((900, 1))).preferences == ()

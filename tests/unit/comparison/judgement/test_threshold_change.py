@@ -69,12 +69,12 @@ def test_a_change_there_and_back_is_a_change() -> None:
     assert changed_at(seconds(rows), BEGIN, given=False) == after(199)
 
 
-def test_calls_that_decided_nothing_are_no_change() -> None:
+def test_calls_that_decided_nothing_are_not_a_change() -> None:
     rows = [*lasting(0.5, 0, 30), (5, None, 10)]
     assert changed_at(seconds(sorted(rows, key=lambda row: row[0])), BEGIN, given=False) == BEGIN
 
 
-def test_thresholds_that_go_with_the_requests_are_no_change() -> None:
+def test_thresholds_that_go_with_the_requests_are_not_a_change() -> None:
     rows = sorted([*lasting(0.5, 0, 300), *lasting(0.9, 0, 300)])
     primary = [threshold or 0.0 for _, threshold, _ in rows]
     assert changed_at(seconds(rows, primary=primary), BEGIN, given=False) == BEGIN
@@ -103,6 +103,6 @@ def test_a_worker_that_follows_late_does_not_hide_a_change() -> None:
     assert changed_at(counts, BEGIN, given=False) == after(4_999)
 
 
-def test_thresholds_of_a_few_requests_are_no_change() -> None:
+def test_thresholds_of_a_few_requests_are_not_a_change() -> None:
     rows = sorted([*lasting(0.9, 0, 4_000), *((second, 0.5, 1) for second in range(4_000))])
     assert changed_at(seconds(rows), BEGIN, given=False) == BEGIN

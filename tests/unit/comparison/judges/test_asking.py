@@ -61,7 +61,7 @@ def test_a_judge_may_say_it_by_a_word_or_a_number(said: object, meant: float) ->
 
 
 @pytest.mark.parametrize("said", [None, "maybe", 1.5, -0.1, float("nan"), True, Judgment(2)])
-def test_what_is_no_preference_is_refused(said: object) -> None:
+def test_what_is_not_a_preference_is_refused(said: object) -> None:
     with pytest.raises(ValueError, match=r"preference|number"):
         judged(lambda *_: said, "", "", "")
 

@@ -125,7 +125,7 @@ def test_what_is_wrong_in_a_folder_names_file_line_and_column(
         load_labels(tmp_path)
 
 
-def test_a_folder_of_other_files_and_a_cut_file_are_no_labels(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_and_a_cut_file_are_not_labels(tmp_path: Path) -> None:
     (tmp_path / "labels.xlsx").write_bytes(b"PK")
     with pytest.raises(
         LabelsUnreadableError, match=r"none of its 1 files \(labels\.xlsx\) ends in"

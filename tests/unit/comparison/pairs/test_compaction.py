@@ -285,7 +285,7 @@ def test_a_folder_that_holds_something_else_is_refused(pairs: Path, into: Path) 
     with pytest.raises(CompactionError, match="holds something else"):
         compact(pairs, into)
     assert [path.name for path in into.iterdir()] == ["thesis.txt"]
-    with pytest.raises(CompactionError, match="is no folder"):
+    with pytest.raises(CompactionError, match="is not a folder"):
         compact(pairs, into / "thesis.txt")
 
 

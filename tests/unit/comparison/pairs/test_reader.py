@@ -323,7 +323,7 @@ def test_a_last_line_that_was_cut_off_is_counted(tmp_path: Path, rest: str) -> N
     assert (pairs.accounting.torn, pairs.accounting.corrupt) == (1, 0)
 
 
-def test_a_file_that_has_only_just_been_begun_is_no_error(tmp_path: Path) -> None:
+def test_a_file_that_has_only_just_been_begun_is_not_an_error(tmp_path: Path) -> None:
     PairFile(tmp_path).line('{"resourceSp', end="")
     PairFile(tmp_path, "worker-2").line("", end="")
 

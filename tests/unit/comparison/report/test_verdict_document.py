@@ -51,7 +51,7 @@ def test_each_window_makes_a_valid_document(name: str) -> None:
     ("key", "value"),
     [("decision", "PERHAPS"), ("checks", [{"name": "x"}]), ("rollout", "10 %"), ("evidence", None)],
 )
-def test_the_schema_refuses_what_is_no_verdict(key: str, value: object) -> None:
+def test_the_schema_refuses_what_is_not_a_verdict(key: str, value: object) -> None:
     document = plain("ten rows") | {key: value}
     with pytest.raises(ValidationError):
         Draft202012Validator(schema()).validate(document)

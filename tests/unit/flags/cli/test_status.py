@@ -228,7 +228,7 @@ def test_the_last_change_is_said_in_words(entry: FlagEvent, words: str) -> None:
     assert (change.what, change.by, change.time) == (words, "ada", entry.time)
 
 
-def test_tags_and_links_are_no_change() -> None:
+def test_tags_and_links_are_not_a_change() -> None:
     moved = event("feature-strategy-update", rollout_before=5, rollout_after=10, by="grace")
     change = Change.last([event("feature-tagged"), event("feature-link-added"), moved, event("x")])
     assert change is not None
@@ -379,7 +379,7 @@ def test_the_workers_are_asked_under_the_path_prefix() -> None:
         (307, b"", NoMigrationEndpointError),
     ],
 )
-def test_what_is_no_answer_of_a_migrated_service_is_an_error_that_names_the_url(
+def test_what_is_not_an_answer_of_a_migrated_service_is_an_error_that_names_the_url(
     code: int, body: bytes, error: type[Exception]
 ) -> None:
     with (

@@ -83,10 +83,10 @@ def test_each_variable_counts_and_that_for_traces_goes_first(
 @pytest.mark.parametrize(
     ("variable", "text", "words"),
     [
-        ("ENDPOINT", "collector:4318", "is no http:// or https:// URL"),
-        ("ENDPOINT", "grpc://collector:4317", "is no http:// or https:// URL"),
-        ("ENDPOINT", "http://", "is no http:// or https:// URL"),
-        ("ENDPOINT", "http://c:port", "is no http:// or https:// URL"),
+        ("ENDPOINT", "collector:4318", "is not an http:// or https:// URL"),
+        ("ENDPOINT", "grpc://collector:4317", "is not an http:// or https:// URL"),
+        ("ENDPOINT", "http://", "is not an http:// or https:// URL"),
+        ("ENDPOINT", "http://c:port", "is not an http:// or https:// URL"),
         ("PROTOCOL", "grpc", "http/protobuf or http/json"),
         ("COMPRESSION", "zstd", "gzip or none"),
         ("TIMEOUT", "soon", "number of seconds"),

@@ -139,12 +139,12 @@ def test_a_value_of_no_type_is_an_error_and_not_a_wrong_line() -> None:
     encoder = LineEncoder(Resource({}), "scope", "1")
     span = span_of({})
     span._attributes = {"x": object()}  # type: ignore[dict-item]  # the SDK would refuse it
-    with pytest.raises(TypeError, match="object is no type of an OpenTelemetry attribute"):
+    with pytest.raises(TypeError, match="object is not a type of an OpenTelemetry attribute"):
         encoder.line(span)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udcffb", "\ude00\ud83d"])
-def test_text_that_is_no_unicode_costs_the_character_and_not_the_pair(text: str) -> None:
+def test_text_that_is_not_unicode_costs_the_character_and_not_the_pair(text: str) -> None:
     """JSON's escapes allow a lone surrogate; UTF-8, which the file is in, does not."""
     (attribute,) = only_span(ours(span_of({"x": text})))["attributes"]
     expected = text.encode("utf-8", "replace").decode()
@@ -157,6 +157,6 @@ def test_a_pair_is_sampled_and_its_parent_s_remoteness_known() -> None:
     assert only_span(ours(span_of({}, parent=remote)))["flags"] == 0x300 | SAMPLED
 
 
-def test_a_line_break_in_a_value_is_no_line_break_in_the_file() -> None:
+def test_a_line_break_in_a_value_is_not_a_line_break_in_the_file() -> None:
     (attribute,) = only_span(ours(span_of({"x": "a\nb\r\u2028"})))["attributes"]
     assert attribute["value"] == {"stringValue": "a\nb\r\u2028"}

@@ -106,7 +106,7 @@ def test_what_lines_share_is_sent_once(
         line(1).replace(b"intValue", b"whatValue"),
     ],
 )
-def test_a_line_that_is_no_otlp_is_counted_and_costs_no_other(bad: bytes) -> None:
+def test_a_line_that_is_not_otlp_is_counted_and_costs_no_other(bad: bytes) -> None:
     request = export_request([line(1), bad, line(2)], Protocol.PROTOBUF)
     assert (request.lines, request.unreadable) == (2, 1)
     (resource,) = from_protobuf(request.body).resource_spans

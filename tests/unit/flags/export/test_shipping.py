@@ -30,7 +30,7 @@ def test_an_endpoint_that_cannot_be_is_said_and_the_pairs_stay_in_their_files(
     assert "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL" in caplog.text
 
 
-def test_with_an_endpoint_they_are_and_a_folder_that_is_not_there_yet_is_no_fault(
+def test_with_an_endpoint_they_are_and_a_folder_that_is_not_there_yet_is_not_a_fault(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     environment = {ENDPOINT: "http://user:secret@127.0.0.1:9"}

@@ -51,7 +51,7 @@ def test_a_folder_that_was_removed_is_made_anew(tmp_path: Path) -> None:
     assert [count.pairs for count in read_counts(tmp_path)] == [20]
 
 
-def test_what_is_no_count_is_left_out(tmp_path: Path) -> None:
+def test_what_is_not_a_count_is_left_out(tmp_path: Path) -> None:
     CountFile(tmp_path, "w1").write(10, 0)
     for name, text in (("a", ""), ("b", "{}"), ("c", "[1]"), ("d", '{"worker": "w1"}')):
         (tmp_path / FOLDER / f"{name}.count").write_text(text)

@@ -40,7 +40,7 @@ def test_a_break_is_found_within_hours_and_dated() -> None:
     assert "since about 2024-07-16 00:00" in found.reason
 
 
-def test_an_evening_that_is_always_high_is_no_break() -> None:
+def test_an_evening_that_is_always_high_is_not_a_break() -> None:
     day = [GOOD] * 18 + [TWICE] * 6
     assert history(*day * 10).broken().outcome is Outcome.PASS
 

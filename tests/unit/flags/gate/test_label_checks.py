@@ -384,7 +384,7 @@ def test_labels_of_no_pair_hold_and_show_ids_of_both_kinds(step: Step) -> None:
     assert found.decision is Decision.ADVANCE
 
 
-def test_labels_of_other_requests_besides_are_no_loss() -> None:
+def test_labels_of_other_requests_besides_are_not_a_loss() -> None:
     given = GivenLabels(4_000_000, 3_600_000, ("x",), ("r1",))
     found = verdict(replace(at(RAMP_50), labels=given), RAMP_50)
     assert found.decision is Decision.ADVANCE

@@ -77,7 +77,7 @@ def test_more_refusals_roll_back_from_a_day_on_and_many_more_at_once() -> None:
     assert found(many, held=hour)["refusal"].outcome is Outcome.FAIL
 
 
-def test_fewer_refusals_are_no_fault() -> None:
+def test_fewer_refusals_are_not_a_fault() -> None:
     assert found(texts(refusals=shares(same=4_000, less=1_000)))["refusal"].outcome is Outcome.PASS
 
 

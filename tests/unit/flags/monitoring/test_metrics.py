@@ -132,7 +132,7 @@ def test_dropped_pairs_are_counted_by_reason(counts: WorkerMetrics, value: Value
     assert value(metrics.DROPPED, reason="enospc") == 2
 
 
-def test_every_series_is_there_from_the_start_so_that_rates_and_full_disks_are_no_surprise(
+def test_every_series_is_there_from_the_start_so_that_rates_and_full_disks_are_not_a_surprise(
     flag: str,
 ) -> None:
     counted = WorkerMetrics(flag)

@@ -78,7 +78,7 @@ def test_alarms_begin_anew_when_the_flag_changes(recent: RecentPairs, clock: Fak
 def test_answers_without_a_threshold_are_compared_too(
     recent: RecentPairs, clock: FakeClock
 ) -> None:
-    """Of a text the normal form counts, of a number the sums; an alarm is no number."""
+    """Of a text the normal form counts, of a number the sums; an alarm is not a number."""
     first = Observation(
         Status.OK,
         scores={"price": 2.0, "risk": 0.9},

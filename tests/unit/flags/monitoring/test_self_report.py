@@ -79,7 +79,7 @@ def test_a_worker_follows_every_turn_of_the_flag(look: Look, flags_file: FlagsOn
     assert "does not exist" in look().warnings[0]
     flags_file.write_text("nonsense")
     assert eventually(lambda: look().error)
-    assert "no JSON" in str(look().error)
+    assert "not JSON" in str(look().error)
 
 
 def test_a_worker_without_flags_says_so(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_another_service_in_the_same_folder_is_left_alone(
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"null", b'{"worker": "odd"}', b"\xff\xfe", b'"odd"']
 )
-def test_a_file_that_is_no_state_is_passed_over(
+def test_a_file_that_is_not_a_state_is_passed_over(
     registries: tuple[WorkerRegistry, WorkerRegistry], tmp_path: Path, content: bytes
 ) -> None:
     ours, _ = registries
@@ -251,6 +251,6 @@ def test_a_newer_service_may_say_more() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b"{}", b'{"service": 1}', b"[]"])
-def test_what_is_no_such_answer_is_a_value_error(text: bytes) -> None:
+def test_what_is_not_such_an_answer_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match="validation error"):
         Workers.parse(text)

@@ -73,7 +73,7 @@ def test_an_approved_step_is_recorded_with_who_and_why(scene: Scene, operator: O
     assert scene.history.current.by == OPERATOR.name
 
 
-def test_an_approval_is_no_override(scene: Scene, operator: Operator) -> None:
+def test_an_approval_is_not_an_override(scene: Scene, operator: Operator) -> None:
     scene.pairs.kind = "bad"
     assert operator.advance("--approve", "it looks fine") == EXIT_CODES["ROLLBACK"]
     scene.pairs.kind = "few"

@@ -105,7 +105,7 @@ def test_a_later_change_pauses_it_again() -> None:
     assert f"--resume {scene.flag.events[-1].id} " in assessment.next.reasons[0]
 
 
-def test_another_token_is_somebody_else_and_a_tag_is_no_change() -> None:
+def test_another_token_is_somebody_else_and_a_tag_is_not_a_change() -> None:
     scene = Scene()
     scene.flag.tag(HUMAN)
     assert scene.act(scene.pilot()) is Action.HOLD

@@ -53,7 +53,7 @@ def test_one_step_a_hold_is_as_planned_and_so_is_every_way_down() -> None:
         (
             [(DAY, 7)],
             "0 % to 7 %",
-            ("7 % is no step of the playbook", "more than one step at once"),
+            ("7 % is not a step of the playbook", "more than one step at once"),
         ),
         ([(DAY, 5), (timedelta(hours=2), 10)], "5 % to 10 %", ("held for 2h of 1d",)),
         (

@@ -126,12 +126,12 @@ def test_what_answers_something_else_is_not_asked_again(watched: Answers, clock:
     assert clock.now == began
 
 
-def test_a_service_with_another_flag_is_no_confirmation(watched: Answers) -> None:
+def test_a_service_with_another_flag_is_not_a_confirmation(watched: Answers) -> None:
     other = Workers("S", "another-flag", both(OFF, OFF).at, both(OFF, OFF).workers)
     found = watched(other)
     assert not found.followed
     assert "follows the flag another-flag, not fraud-detector-v2" in found.missing[0]
 
 
-def test_no_worker_at_all_is_no_confirmation(watched: Answers) -> None:
+def test_no_worker_at_all_is_not_a_confirmation(watched: Answers) -> None:
     assert watched(workers()).missing == ("no worker says anything",)

@@ -108,7 +108,7 @@ def test_an_error_makes_the_primary_active_even_if_a_value_came_with_it(code: Er
 
 
 @pytest.mark.parametrize("value", ["true", 1, None, [True]])
-def test_a_value_that_is_no_boolean_makes_the_primary_active(value: Any) -> None:
+def test_a_value_that_is_not_a_boolean_makes_the_primary_active(value: Any) -> None:
     assignment = assigned(Saying(FlagResolutionDetails(value)))
     assert assignment.active is Side.PRIMARY
     assert assignment.error == "type_mismatch"
@@ -209,7 +209,7 @@ def test_a_switch_that_samples_is_asked_for_each_request(reason: Reason, clock: 
 
 
 @pytest.mark.parametrize("rollout", ["50", None])
-def test_a_rollout_that_is_no_number_is_unknown(rollout: Any) -> None:
+def test_a_rollout_that_is_not_a_number_is_unknown(rollout: Any) -> None:
     metadata = {} if rollout is None else {"rollout": rollout}
     details = FlagResolutionDetails(True, flag_metadata=metadata)
     assert assigned(Saying(details)).rollout is None

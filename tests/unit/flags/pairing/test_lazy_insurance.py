@@ -107,7 +107,7 @@ def test_the_primary_s_error_is_the_caller_s_where_both_fail() -> None:
     assert (pair.primary.status, pair.candidate.status) == (Status.ERROR, Status.ERROR)
 
 
-def test_a_primary_that_is_no_shadow_still_stands_in_for_the_candidate() -> None:
+def test_a_primary_that_is_not_a_shadow_still_stands_in_for_the_candidate() -> None:
     primary = FakeModel(score=0.2)
 
     async def run(candidate: FakeModel) -> Any:

@@ -244,7 +244,7 @@ def test_the_likeliest_classes_are_recorded_in_order() -> None:
 
 
 @pytest.mark.parametrize("said", [3.5, None, ["cat"], "x" * 129])
-def test_what_is_no_name_of_a_class_cannot_be_read(said: Any) -> None:
+def test_what_is_not_a_name_of_a_class_cannot_be_read(said: Any) -> None:
     with pytest.raises(AnswerUnreadableError, match="species"):
         Reading.of(Category("species")).values({"species": said})
 
@@ -267,7 +267,7 @@ def test_a_list_of_ids_is_a_ranking(field: str, recorded: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["pair", "weights", "items"])
-def test_a_list_of_anything_else_is_no_ranking_by_itself(field: str) -> None:
+def test_a_list_of_anything_else_is_not_a_ranking_by_itself(field: str) -> None:
     assert not Reading.of(field).of_answers(Shop, "/ask").kinds
 
 
@@ -290,16 +290,16 @@ def test_a_declared_ranking_says_where_ids_and_groups_are(
 @pytest.mark.parametrize(
     ("found", "problem"),
     [
-        ("abc", "no list in an order"),
-        ({1, 2}, "no list in an order"),
-        (7, "no list in an order"),
-        ([1.5], "which is no id"),
-        ([True], "which is no id"),
+        ("abc", "not a list in an order"),
+        ({1, 2}, "not a list in an order"),
+        (7, "not a list in an order"),
+        ([1.5], "which is not an id"),
+        ([True], "which is not an id"),
         ([{"id": 1}], r"Ranking\(..., item=...\) says where it is"),
         (["x" * 129], "129 characters"),
     ],
 )
-def test_what_is_no_ranking_cannot_be_read(found: Any, problem: str) -> None:
+def test_what_is_not_a_ranking_cannot_be_read(found: Any, problem: str) -> None:
     with pytest.raises(AnswerUnreadableError, match=problem):
         Reading.of(Ranking("items")).values({"items": found})
 

@@ -178,7 +178,7 @@ def test_a_batch_that_comes_to_something_else_is_seen(wrong: Callable[[list[Any]
     assert {pair.candidate.batched.agrees for pair in pairs if pair.candidate.batched} == {False}
 
 
-def test_the_last_digits_of_a_score_are_no_disagreement() -> None:
+def test_the_last_digits_of_a_score_are_not_a_disagreement() -> None:
     def nearly(rows: list[Any]) -> list[Any]:
         return [answer_of(each[OUTPUT] * (1 + 1e-5)) for each in score_many(rows)]
 
@@ -324,7 +324,7 @@ def test_every_request_has_its_pair(rows: list[dict[str, Any]], single: float) -
 
 
 def take(size: BatchSize, inputs: int, seconds: float) -> None:
-    """Have as many calls take so long as it needs to be no chance."""
+    """Have as many calls take so long that it cannot be chance."""
     for _ in range(3):
         size.took(inputs, seconds)
 

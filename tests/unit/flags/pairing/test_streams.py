@@ -565,7 +565,7 @@ async def test_a_score_is_read_from_all_items(items: list[Any], score: Any, expe
         assert (seen.scores, seen.decisions) == ({"it": expected}, {"it": expected >= 4})
 
 
-async def test_a_stream_that_is_too_long_to_be_kept_has_no_score_and_is_no_failure() -> None:
+async def test_a_stream_that_is_too_long_to_be_kept_has_no_score_and_is_not_a_failure() -> None:
     items = ["x" * KEPT_BYTES, "y"]
     setting = Setting(
         Side.CANDIDATE, is_async=True, primary=items, candidate=items, reading=Reading.of(len)

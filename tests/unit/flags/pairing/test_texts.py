@@ -133,8 +133,8 @@ def test_a_refusal_is_a_text_that_the_expression_occurs_in() -> None:
 @pytest.mark.parametrize(
     ("declared", "problem"),
     [
-        ({"refusal": "("}, "refusal is no regular expression"),
-        ({"formats": {"json": {"type": "nothing"}}}, "format json is no JSON schema"),
+        ({"refusal": "("}, "refusal is not a regular expression"),
+        ({"formats": {"json": {"type": "nothing"}}}, "format json is not a JSON schema"),
         ({"formats": {"a|b": "x"}}, "a name has letters"),
         ({"formats": {"refusal": "x"}}, "neither refusal nor empty"),
         ({"formats": {"json": 3}}, "must be a regular expression, a JSON schema"),
@@ -147,7 +147,7 @@ def test_a_wrong_declaration_is_refused_at_once(declared: dict[str, Any], proble
         Reading.of({"answer": Text("answer", **declared)})
 
 
-def test_what_is_no_text_cannot_be_read() -> None:
+def test_what_is_not_a_text_cannot_be_read() -> None:
     with pytest.raises(AnswerUnreadableError, match="answer is a int, no text"):
         Reading.of({"answer": Text("answer")}).values({"answer": 3})
 

@@ -33,9 +33,9 @@ def test_a_threshold_is_for_every_output_or_for_those_it_names(
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        ("", "'' is no JSON"),
-        ("0.9x", "'0.9x' is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ("", "'' is not JSON"),
+        ("0.9x", "'0.9x' is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("0.9", "is not of the form"),
         ("{}", "is not of the form"),
         ('{"Threshold": 0.9}', "is not of the form"),

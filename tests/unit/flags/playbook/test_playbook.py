@@ -203,8 +203,8 @@ def test_a_duration_that_was_written_is_read_again(value: timedelta) -> None:
 @pytest.mark.parametrize(
     "text", ["7", "d", "-1d", "1w", "7 d", "1d12h", 7, None, "1e3s", "9" * 30 + "d"]
 )
-def test_what_is_no_duration_is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match=r"is no duration|is too long"):
+def test_what_is_not_a_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match=r"is not a duration|is too long"):
         duration(text)
 
 
@@ -384,7 +384,7 @@ STEP = "- {stage: canary, rollout: 5, hold: 1d}\n"
         ),
         (
             "flag: f\nsteps:\n- stage: canary\n  rollout: 5\n  hold: 1 week",
-            "p.yaml:5: steps[1].hold: '1 week' is no duration: a number and a unit, such as 7d,",
+            "p.yaml:5: steps[1].hold: '1 week' is not a duration: a number and a unit, such as 7d,",
         ),
         (
             "flag: f\nsteps:\n- stage: canary\n  rollout: 2.5\n  hold: 1d",

@@ -108,7 +108,7 @@ class OtherTransaction(pydantic.BaseModel):
     amount: float = pydantic.Field(ge=0, description="in euros")
 
 
-def test_prose_names_of_classes_and_the_order_of_fields_are_no_difference() -> None:
+def test_prose_names_of_classes_and_the_order_of_fields_are_not_a_difference() -> None:
     shared = shared_apis(PRIMARY, with_input(OtherTransaction))["predict"]
     assert not shared.same_input_types
 
@@ -249,7 +249,7 @@ def test_routes_decide_and_not_the_names_of_methods() -> None:
     assert shared["predict"].candidate.name == "classify"
 
 
-def test_further_apis_of_the_candidate_are_no_difference() -> None:
+def test_further_apis_of_the_candidate_are_not_a_difference() -> None:
     def predict(self: Any, transaction: Transaction) -> Decision:
         raise NotImplementedError
 

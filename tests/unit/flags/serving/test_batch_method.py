@@ -69,13 +69,13 @@ def test_a_method_is_taken_where_it_can_be_reached(named: Any, options: Any) -> 
     ("named", "options", "words"),
     [
         ({"none": "judge_many"}, {}, r"names \['none'\], but the services have"),
-        ({"judge": "absent"}, {}, "is no method"),
-        ({"judge": "no_method"}, {}, "is no method"),
+        ({"judge": "absent"}, {}, "is not a method"),
+        ({"judge": "no_method"}, {}, "is not a method"),
         ({"judge": "judge"}, {}, "takes one input"),
         ({"judge": "judge_by"}, {}, "must have one parameter"),
         ({"judge": "judge_seen"}, {}, "no context, no stream"),
         ({"words": "judge_many"}, {}, "scored one at a time"),
-        ({"judge": "judge_plain"}, {"placement": "runners"}, "is no API"),
+        ({"judge": "judge_plain"}, {"placement": "runners"}, "is not an API"),
         ({"judge": "judge"}, REMOTE, "which is not batchable"),
     ],
 )

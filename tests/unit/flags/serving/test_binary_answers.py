@@ -109,7 +109,7 @@ async def test_what_is_rendered_already_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"no image", {"no": "image"}, None])
-async def test_what_is_no_image_is_no_answer(answer: Any) -> None:
+async def test_what_is_not_an_image_is_not_an_answer(answer: Any) -> None:
     """Bytes that are an image are taken for one, as BentoML does."""
     with pytest.raises(Exception, match=r".+"):
         await rendering(spec_of("image"))(answer)

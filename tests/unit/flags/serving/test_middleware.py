@@ -334,7 +334,9 @@ async def test_an_announced_length_below_the_truth_does_not_help() -> None:
 
 
 @pytest.mark.parametrize("length", [b"", b"nonsense", b"-1", b"1.5", b"\xb2", b"\xb9\xb2"])
-async def test_an_announced_length_that_is_no_number_is_left_to_the_server(length: bytes) -> None:
+async def test_an_announced_length_that_is_not_a_number_is_left_to_the_server(
+    length: bytes,
+) -> None:
     response = await client_of(10).post("/predict", [(b"content-length", length)], b"x" * 10)
     assert response.json()["length"] == 10
 
@@ -363,7 +365,7 @@ async def test_the_setting_goes_before_the_service_s_own_limit() -> None:
     assert response.status_code == 413
 
 
-async def test_a_caller_that_leaves_is_no_413() -> None:
+async def test_a_caller_that_leaves_is_not_a_413() -> None:
     """A disconnect that is not ours goes to the server as without us."""
     middleware = app_of(10)
     sent: list[Message] = []

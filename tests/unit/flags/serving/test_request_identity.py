@@ -50,12 +50,12 @@ def test_the_header_goes_before_the_trace_id() -> None:
     assert identified(x_request_id="r1", traceparent=TRACEPARENT).request_id == "r1"
 
 
-def test_a_trace_that_the_caller_did_not_send_is_no_id() -> None:
+def test_a_trace_that_the_caller_did_not_send_is_not_an_id() -> None:
     assert uuid.UUID(identified().request_id).version == 4
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", f"00-{0:032x}-{1:016x}-01", TRACEPARENT[:-5]])
-def test_a_traceparent_that_is_not_understood_is_no_id(value: str) -> None:
+def test_a_traceparent_that_is_not_understood_is_not_an_id(value: str) -> None:
     assert uuid.UUID(identified(traceparent=value).request_id).version == 4
 
 
@@ -115,7 +115,7 @@ def test_mapped_headers_are_attributes_whatever_their_case() -> None:
     assert identity.attributes == {"userId": "u1", "sessionId": "s1", "tenantId": "t1"}
 
 
-def test_headers_that_are_absent_or_empty_are_no_attributes() -> None:
+def test_headers_that_are_absent_or_empty_are_not_attributes() -> None:
     assert identified(x_user_id="").attributes == {}
 
 

@@ -49,7 +49,7 @@ def test_a_stored_rollout_that_unleash_cannot_use_reads_as_none(text: object) ->
 
 
 @pytest.mark.parametrize("percent", [-1, 101, 2.5, "25", True, None])
-def test_a_rollout_that_is_no_whole_number_from_0_to_100_is_refused(percent: object) -> None:
+def test_a_rollout_that_is_not_a_whole_number_from_0_to_100_is_refused(percent: object) -> None:
     with pytest.raises(RolloutRangeError, match="whole number from 0 to 100"):
         checked_percent(percent)  # type: ignore[arg-type]
 
@@ -84,7 +84,7 @@ def test_the_payload_is_read_from_the_variant_and_a_broken_one_is_none() -> None
 
 
 @pytest.mark.parametrize("payload", [{"threshold": math.nan}, {"threshold": object()}])
-def test_a_payload_that_is_no_json_is_refused(payload: dict) -> None:
+def test_a_payload_that_is_not_json_is_refused(payload: dict) -> None:
     with pytest.raises(PayloadError, match="cannot be written as JSON"):
         variant(payload, "requestId")
 
@@ -137,7 +137,7 @@ def test_a_token_read_from_a_file_may_end_with_a_line_break() -> None:
 
 
 def test_an_address_without_scheme_is_said_at_once() -> None:
-    with pytest.raises(UnleashUnreachableError, match="no http or https URL"):
+    with pytest.raises(UnleashUnreachableError, match="not an http or https URL"):
         UnleashAdmin("localhost:4242", TOKEN, "development")
 
 

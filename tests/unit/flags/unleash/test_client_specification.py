@@ -4,7 +4,7 @@ https://github.com/Unleash/client-specification, in the folder SHARED_DATA or be
 The cases of the delta API (files with `events`) are not applicable: the provider asks for the whole
 document. Of a flag that does not exist, the cases want `false` without an error; OpenFeature wants
 FLAG_NOT_FOUND and the caller's default, and so it is. A flag that is on with a text as its variant
-is no boolean for OpenFeature: it is asked as a string then.
+is not a boolean for OpenFeature: it is asked as a string then.
 """
 
 import json

@@ -164,14 +164,14 @@ def test_no_flags_are_a_good_document() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "the flags is no JSON"),
-        ("{", "the flags is no JSON"),
-        ("<html></html>", "the flags is no JSON"),
-        ("[" * 100_000, "the flags is no JSON"),
-        ("[]", "is no list of flags: it must be an object with the array `features`"),
-        ("null", "is no list of flags"),
-        ("{}", "is no list of flags"),
-        ('{"features": {}}', "is no list of flags"),
+        ("", "the flags is not JSON"),
+        ("{", "the flags is not JSON"),
+        ("<html></html>", "the flags is not JSON"),
+        ("[" * 100_000, "the flags is not JSON"),
+        ("[]", "is not a list of flags: it must be an object with the array `features`"),
+        ("null", "is not a list of flags"),
+        ("{}", "is not a list of flags"),
+        ('{"features": {}}', "is not a list of flags"),
     ],
 )  # fmt: skip
 def test_a_malformed_document_is_an_error_that_names_the_place(text: str, words: str) -> None:

@@ -34,7 +34,7 @@ def test_a_document_is_what_the_parser_of_the_whole_makes_of_it(
 
 
 @given(st.text('{}[]:,"ab1 \n', max_size=12) | values.map(json.dumps))
-def test_what_is_no_json_is_refused_and_nothing_else(text: str) -> None:
+def test_what_is_not_json_is_refused_and_nothing_else(text: str) -> None:
     for each in (text, f'{{"features":{text}}}', f'{{"features":[{text}]}}', f"{{{text}}}"):
         try:
             whole = json.loads(each)

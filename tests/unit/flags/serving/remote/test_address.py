@@ -12,7 +12,7 @@ from flags.errors import MigrationError
         ("fraud-v2:3000", "like http://fraud-v2:3000"),
         ("ftp://fraud-v2", "like http://fraud-v2:3000"),
         ("http://", "like http://fraud-v2:3000"),
-        ("http://fraud-v2:port", "no URL"),
+        ("http://fraud-v2:port", "not a URL"),
         ("http://user:secret@fraud-v2", "CANDIDATE_TOKEN"),
         ("http://fraud-v2/?a=1", "query"),
         ("", "like http://fraud-v2:3000"),

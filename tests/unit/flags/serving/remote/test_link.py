@@ -155,10 +155,10 @@ async def test_a_name_that_does_not_resolve_is_said_and_nothing_else_fails() -> 
 
 
 @pytest.mark.parametrize("document", ["<html>Log in</html>", {"routes": "none"}, []])
-async def test_what_is_no_bentoml_server_is_not_called(document: Any) -> None:
+async def test_what_is_not_a_bentoml_server_is_not_called(document: Any) -> None:
     far = Far(document=document)
     async with far.running(), linked(far.remote) as link:
-        assert "no BentoML server" in (link.report().why or "")
+        assert "not a BentoML server" in (link.report().why or "")
         with pytest.raises((SideDownError, ApiMismatchError)):
             await judged(link)
 
@@ -227,7 +227,7 @@ async def _odd_status(_: web.Request) -> web.StreamResponse:
 @pytest.mark.parametrize(
     "answer", [_half, _half_json, _empty, _proxy_gone, _log_in, _not_found, _odd_status]
 )
-async def test_what_is_no_whole_answer_of_the_model_is_an_error(answer: Answer) -> None:
+async def test_what_is_not_a_whole_answer_of_the_model_is_an_error(answer: Answer) -> None:
     far = Far(answer=answer)
     async with far.running(), linked(far.remote) as link:
         with pytest.raises(Exception) as raised:  # noqa: PT011 - of many kinds, none an answer

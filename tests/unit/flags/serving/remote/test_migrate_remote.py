@@ -44,7 +44,9 @@ def test_the_primary_is_in_the_worker_and_answers_without_a_server() -> None:
     assert service.dependencies == {}
 
 
-def test_a_batched_primary_is_in_processes_of_its_own_and_the_candidate_is_no_dependency() -> None:
+def test_a_batched_primary_is_in_processes_of_its_own_and_the_candidate_is_not_a_dependency() -> (
+    None
+):
     service = migrated(Batched)
     assert list(service.dependencies) == ["bentoml_flags_primary"]
 

@@ -106,8 +106,8 @@ def test_a_difference_is_named_with_its_route(change: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize("other", [None, [], {}, {"routes": 1}, {"routes": [1]}, "text"])
-def test_what_is_no_schema_is_no_bentoml_server(other: Any) -> None:
-    assert "no BentoML server" in said(other)
+def test_what_is_not_a_schema_is_not_a_bentoml_server(other: Any) -> None:
+    assert "not a BentoML server" in said(other)
 
 
 def test_ways_in_which_older_pydantics_write_the_same_are_the_same() -> None:

@@ -1,8 +1,9 @@
 """Figures that the documents give for defaults are those of the playbook and the settings."""
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -13,10 +14,12 @@ from pydantic import BaseModel
 
 from comparison import load_pairs
 from flags.gate.error_rate import SHARES
-from flags.gate.evidence import Count
+from flags.gate.evidence import Count, OutcomeCell
 from flags.gate.sequences.betting import BETS, LOG_WEIGHTS
+from flags.gate.sequences.outcomes import UnitRatioSequence
 from flags.gate.sequences.share import ShareSequence
 from flags.playbook.model import Playbook
+from flags.playbook.outcomes import OutcomePlan
 from flags.serving.settings import Settings
 from load_tests.generated_pairs import write_pairs
 from tests.support.markdown import DOCS, PAGES, name_of, prose, rows, section
@@ -182,6 +185,31 @@ def test_so_many_judged_pairs_decide() -> None:
             found = median(1 - rate, 1 - 0.40, 0.05 * SHARES["recall_loss"] / 2)
         said = float((passes or rolls_back).replace(",", ""))
         assert found == pytest.approx(said, rel=0.25, abs=5)
+
+
+def test_so_many_outcomes_decide() -> None:
+    alpha = Playbook(flag="a").error_rate / 2
+
+    def arms(ratio: float, share: float, events: int) -> UnitRatioSequence:
+        """Return as many events as are expected, all else being equal."""
+        candidate = events * ratio * share / (ratio * share + 1 - share)
+        counts = {True: round(candidate), False: round(events - candidate)}
+        cells = (OutcomeCell(arm, share, None, 0.0, 1.0, units) for arm, units in counts.items())
+        return UnitRatioSequence(tuple(cells))
+
+    def needed(decides: Callable[[int], bool]) -> float:
+        """Return the least number of events that decides, to two digits."""
+        return float(f"{bisect_left(range(1_000_000), True, key=decides):.2g}")
+
+    limit = OutcomePlan().margin
+    shares = (0.01, 0.1, 0.5)
+    passes = [needed(lambda n, s=s: arms(1, s, n).below(limit, alpha)) for s in shares]
+    seen = [needed(lambda n, s=s: arms(2, s, n).above(limit, alpha)) for s in shares]
+    said = " ".join(prose(DOCS / "how-to" / "outcomes.md").split())
+    assert (
+        "about {:,.0f} events, at 10 % after {:,.0f}, at 50 % after {:,.0f}".format(*passes) in said
+    )
+    assert "after about {:,.0f}, {:,.0f} and {:,.0f} events".format(*seen) in said
 
 
 def test_a_frame_of_ten_million_pairs_takes_two_gigabytes(tmp_path: Path) -> None:

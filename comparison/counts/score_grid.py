@@ -37,7 +37,7 @@ JOINT_DIGITS: Final = (EXACT, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2)
 MOST_SCORES: Final = 400_000
 """Scored pairs whose scores are counted as they are: with more pairs scores are rounded."""
 
-MOST_JOINT: Final = 4_096
+MOST_JOINT: Final = 1_024
 """Distinct scores of both sides in the table of both."""
 
 MIRRORS: Final = (1.0, 100.0)

@@ -163,8 +163,10 @@ def _gaps(traffic: pd.DataFrame, since: datetime, until: datetime) -> Iterator[G
 def _output(output: OutputAggregates) -> Output:
     joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
     below = alarms_below(output)
-    ranked = turned(output) if below else output
-    ranks, by_rank = JointCounts.of(ranked), ScoreCounts.of(ranked.scores)
+    ranks, by_rank = joint, sides
+    if below:
+        ranked = turned(output)
+        ranks, by_rank = JointCounts.of(ranked), ScoreCounts.of(ranked.scores)
     offer = calibrate(by_rank["candidate"])
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
     left_out = outside(output, alarms)

@@ -1,12 +1,15 @@
 """The health of both sides, from the counts of pairs by status."""
 
 from collections import Counter
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from comparison.counts.tables import MinuteCounts, UnitFailures
+from comparison.evidence.divergence import Counts
 from comparison.pairs.columns import CALLED, FAILED, SIDES
 from flags.gate.evidence import (
     DURATION_EDGES,
@@ -33,6 +36,7 @@ def health(
 ) -> Health:
     """Count over the rows of `Aggregates.pairs`: all that count, and of those the step's."""
     counted, own = _Statuses(carried), _Statuses(step)
+    by_block = BlockDurations.of(blocks)
     return Health(
         statuses={side: by_value(step, f"{side}_status") for side in SIDES},
         failures=counted.failures(),
@@ -41,7 +45,7 @@ def health(
         primary_served=own.primary_served(),
         durations={side: _durations(durations, side) for side in SIDES},
         block_ratios={
-            f"latency_p{percent}": block_ratios(blocks, percent / 100) for percent in (50, 95, 99)
+            f"latency_p{percent}": by_block.ratios(percent / 100) for percent in (50, 95, 99)
         },
         warm_up=warm_up,
         by_unit=_unit_health(by_unit) if by_unit else None,
@@ -70,30 +74,52 @@ def _shares(
     return tuple(UnitShare(share, count) for share, count in sorted(counts.items()) if count)
 
 
-def block_ratios(blocks: pd.DataFrame, probability: float) -> tuple[float, ...]:
-    """Return the ratio of the sides' quantiles in each block in which both were called."""
-    both = _block_quantiles(blocks, probability)
-    return tuple((both["candidate"] / both["primary"]).tolist())
+@dataclass(frozen=True, slots=True)
+class BlockDurations:
+    """Hold the calls of each block and side by how long they took.
 
+    Arrays of rows have shape (k,), ordered by block, side and bin: `bins`, and `upto`, how many
+    calls there are up to a row. Arrays of groups, one for each block and side, have shape (g,).
+    """
 
-def _block_quantiles(blocks: pd.DataFrame, probability: float) -> pd.DataFrame:
-    """Return the seconds of both sides, by the block in which both were called."""
-    keys = ["block", "side"]
-    ordered = blocks.sort_values([*keys, "bin"])
-    below = ordered.groupby(keys)["n"].cumsum()
-    total = ordered.groupby(keys)["n"].transform("sum")
-    first = ordered.loc[below >= probability * total].groupby(keys)["bin"].first().unstack("side")
-    if not set(SIDES) <= set(first.columns):
-        return pd.DataFrame(columns=list(SIDES), dtype=float)
-    both = first.dropna()
-    edges = np.append(np.array(DURATION_EDGES), DURATION_EDGES[-1] * 1.05)
-    seconds = {side: edges[both[side].to_numpy(dtype=np.int64)] for side in SIDES}
-    return pd.DataFrame(seconds, index=both.index)
+    bins: Counts
+    upto: Counts
+    block: Counts
+    side: Counts
+    before: Counts
+    """Calls of the groups before."""
+    calls: Counts
+
+    @classmethod
+    def of(cls, blocks: pd.DataFrame) -> Self:
+        """Take the table `blocks` of aggregates."""
+        block, bins, n = (blocks[name].to_numpy(dtype=np.int64) for name in ("block", "bin", "n"))
+        side = (blocks["side"] == SIDES[1]).to_numpy(dtype=np.int64)
+        order = np.lexsort((bins, side, block))
+        group, upto = 2 * block[order] + side[order], np.cumsum(n[order])
+        last = np.append(np.flatnonzero(group[1:] != group[:-1]), len(group) - 1)[: len(group)]
+        ends = upto[last]
+        before = np.concatenate([[0], ends[:-1]])[: len(ends)].astype(np.int64)
+        return cls(bins[order], upto, group[last] // 2, group[last] % 2, before, ends - before)
+
+    def quantiles(self, probability: float) -> pd.DataFrame:
+        """Return the seconds of both sides, by the block in which both were called."""
+        wanted = self.before + np.ceil(probability * self.calls).astype(np.int64)
+        bins = self.bins[np.searchsorted(self.upto, wanted)]
+        both = np.flatnonzero(self.block[1:] == self.block[:-1])  # the primary's groups of these
+        edges = np.append(np.array(DURATION_EDGES), DURATION_EDGES[-1] * 1.05)
+        seconds = {side: edges[bins[both + place]] for place, side in enumerate(SIDES)}
+        return pd.DataFrame(seconds, index=pd.Index(self.block[both], name="block"))
+
+    def ratios(self, probability: float) -> tuple[float, ...]:
+        """Return the ratio of the sides' quantiles in each block in which both were called."""
+        both = self.quantiles(probability)
+        return tuple((both["candidate"] / both["primary"]).tolist())
 
 
 def minutes_of(counts: MinuteCounts) -> tuple[Minute, ...]:
     """Return each minute with calls of both sides, in order of time."""
-    medians = _block_quantiles(counts.durations, 0.5)
+    medians = BlockDurations.of(counts.durations).quantiles(0.5)
     table = counts.failures
     n = table["n"]
     lost = table["candidate_failed"].astype("int64") - table["primary_failed"].astype("int64")

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from comparison.evidence.health import block_ratios
+from comparison.evidence.health import BlockDurations
 from flags.gate.checks.health import health_checks
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Durations
@@ -46,10 +46,11 @@ def _fails(calls: Array, counts: Array) -> bool:
     table = rows.groupby(["block", "side", "bin"]).size().rename("n").reset_index()
     for looked in range(6, _BLOCKS + 1, 6):
         seen = table.loc[table["block"] < looked]
+        blocks = BlockDurations.of(seen)
         health = {
             "durations": {name: _durations(seen, name) for name in _SIDES},
             "block_ratios": {
-                f"latency_p{percent}": block_ratios(seen, percent / 100) for percent in (50, 95, 99)
+                f"latency_p{percent}": blocks.ratios(percent / 100) for percent in (50, 95, 99)
             },
         }
         found = evidence(rollout=_STEP.rollout, health=health)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import Evidence, Minute
-from flags.gate.sequences.restart import Detection, detections
+from flags.gate.sequences.restart import detect
 
 _MINUTE = 60
 
@@ -43,9 +43,7 @@ def lasting(
         return None
     alpha = visit_share(error_share(error_rate, check), evidence.window.visit)
     cells = ((number, [(1.0, 2.0 if beyond else 0.0, 1.0)]) for number, beyond in known)
-    found = Detection(-math.inf, None)
-    for found in detections(cells, known[0][0]):  # noqa: B007  # the last one is wanted
-        pass
+    found = detect(cells, known[0][0])
     if found.begun is None or found.log_evidence < -math.log(alpha):
         return None
     since = [beyond for number, beyond in known if number >= found.begun]

@@ -19,6 +19,8 @@ Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Ann. 
 
 import math
 from collections.abc import Sequence
+from math import log1p
+from operator import add
 from typing import Final
 
 BETS: Final = tuple(0.95 * 2 ** (-step / 2) for step in range(48))
@@ -41,13 +43,25 @@ def log_wealth(cells: Cells, ratio: float) -> float:
     """Return log W(ratio) of the module's docstring: evidence that mean C > ratio * mean P."""
     if ratio <= 0:
         return math.inf if any(count and c for count, c, _ in cells) else 0.0
-    moves = [(count, c / ratio - p) for count, c, p in cells if count]
-    logs = [
-        weight + sum(count * math.log1p(bet * move) for count, move in moves)
-        for bet, weight in zip(BETS, LOG_WEIGHTS, strict=True)
-    ]
-    largest = max(logs)
-    return largest + math.log(sum(math.exp(each - largest) for each in logs))
+    logs = log_products([(count, c / ratio - p) for count, c, p in cells])
+    return log_mean(logs)
+
+
+def log_products(moves: Sequence[tuple[float, float]]) -> list[float]:
+    """Return, by bet u, log prod (1 + u move)^count of rows (count, move)."""
+    logs = [0.0] * len(BETS)
+    for count, move in moves:
+        if count and move:
+            bets = [move * bet for bet in BETS]
+            logs = [log + count * each for log, each in zip(logs, map(log1p, bets), strict=True)]
+    return logs
+
+
+def log_mean(logs: Sequence[float]) -> float:
+    """Return the log of the mean of what each bet has, by the bets' weights."""
+    mixed: list[float] = list(map(add, LOG_WEIGHTS, logs))
+    largest = max(mixed)
+    return largest + math.log(sum([math.exp(each - largest) for each in mixed]))
 
 
 def lower_bound(cells: Cells, alpha: float) -> float:

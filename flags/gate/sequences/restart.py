@@ -13,11 +13,15 @@ knowing when it breaks is log(1/w) of evidence: 7.3 in the first 30 days.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
+from math import exp, log1p
+from operator import add
 from typing import Final
 
-from flags.gate.sequences.betting import BETS, LOG_WEIGHTS, Cells
+from flags.gate.sequences.betting import BETS, LOG_WEIGHTS, Cells, log_mean, log_products
 
 _FIRST: Final = 720
 """Hours that share the first half of all stakes; twice as many share the next quarter, and on."""
@@ -41,12 +45,13 @@ def log_stakes(begin: int, end: int) -> float:
     return math.log(summed) if summed > 0 else -math.inf
 
 
-def detect(hours: Iterable[tuple[int, Cells]]) -> Detection:
-    """Return the evidence that mean C > mean P since some hour, after the last of `hours`."""
-    found = Detection(-math.inf, None)
-    for found in detections(hours):  # noqa: B007  # the last one is wanted
-        pass
-    return found
+def detect(hours: Iterable[tuple[int, Cells]], first: int = 0) -> Detection:
+    """Return the evidence that mean C > mean P since some hour, after the last of `hours`.
+
+    See `detections`.
+    """
+    last = deque(_bets(hours, first), maxlen=1)
+    return _detection(*last[0]) if last else Detection(-math.inf, None)
 
 
 def detections(hours: Iterable[tuple[int, Cells]], first: int = 0) -> Iterator[Detection]:
@@ -56,28 +61,39 @@ def detections(hours: Iterable[tuple[int, Cells]], first: int = 0) -> Iterator[D
     scaled by what is allowed at that hour, so that the hypothesis has the ratio 1. Gamblers who
     began before `first` are left out: the others have less than all.
     """
+    return starmap(_detection, _bets(hours, first))
+
+
+def _bets(
+    hours: Iterable[tuple[int, Cells]], first: int
+) -> Iterator[tuple[list[float], list[int]]]:
+    """Yield, by bet, the log of what it has after each hour, and since when it wins."""
     logs = [-math.inf] * len(BETS)
     runs, starts = [0.0] * len(BETS), [0] * len(BETS)
+    known: dict[tuple[tuple[float, float], ...], list[float]] = {}
     staked = first
     for hour, cells in hours:
-        stake = log_stakes(staked, hour + 1)
+        moves = tuple((count, c - p) for count, c, p in cells)
+        if moves not in known:  # minutes are often alike
+            known[moves] = log_products(moves)
+        factors = known[moves]
+        logs = list(map(add, _staked(logs, log_stakes(staked, hour + 1)), factors))
+        starts = [start if run > 0 else hour for start, run in zip(starts, runs, strict=True)]
+        runs = [max(run, 0.0) + factor for run, factor in zip(runs, factors, strict=True)]
         staked = hour + 1
-        moves = [(count, c - p) for count, c, p in cells if count]
-        for j, bet in enumerate(BETS):
-            factor = sum(count * math.log1p(bet * move) for count, move in moves)
-            logs[j] = _log_sum(logs[j], stake) + factor
-            if runs[j] <= 0:
-                runs[j], starts[j] = 0.0, hour
-            runs[j] += factor
-        mixed = [weight + log for weight, log in zip(LOG_WEIGHTS, logs, strict=True)]
-        best = max(range(len(BETS)), key=mixed.__getitem__)
-        largest = mixed[best]
-        evidence = largest + math.log(sum(math.exp(each - largest) for each in mixed))
-        yield Detection(evidence, starts[best])
+        yield logs, starts
 
 
-def _log_sum(first: float, second: float) -> float:
-    larger, smaller = max(first, second), min(first, second)
-    if smaller == -math.inf:
-        return larger
-    return larger + math.log1p(math.exp(smaller - larger))
+def _staked(logs: list[float], stake: float) -> list[float]:
+    """Return the logs of what each bet has with a stake more, itself a logarithm."""
+    if stake == -math.inf:
+        return logs
+    return [
+        log + log1p(exp(stake - log)) if log > stake else stake + log1p(exp(log - stake))
+        for log in logs
+    ]
+
+
+def _detection(logs: list[float], starts: list[int]) -> Detection:
+    mixed = list(map(add, LOG_WEIGHTS, logs))
+    return Detection(log_mean(logs), starts[mixed.index(max(mixed))])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flags.gate import decide
 from flags.gate.evidence import Count, Minute, UnitHealth, UnitShare
-from flags.gate.sequences.restart import detections
+from flags.gate.sequences.restart import detect
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook
 from tests.support.evidence import FLAG, SINCE, evidence
@@ -92,7 +92,7 @@ def test_leaving_early_gamblers_out_never_adds_evidence(
     """So that a window that moves on is as valid as the whole."""
     first = data.draw(st.integers(0, len(beyond) - 1))
     cells = [(n, [(1.0, 2.0 if each else 0.0, 1.0)]) for n, each in enumerate(beyond)]
-    whole = list(detections(cells))[-1].log_evidence
-    part = list(detections(cells[first:], first))[-1].log_evidence
+    whole = detect(cells).log_evidence
+    part = detect(cells[first:], first).log_evidence
     assert part <= whole + 1e-9
     assert math.isfinite(part)

@@ -62,8 +62,7 @@ def compare(
     from comparison.engines.connections import engine_errors
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge, take_evidence
-    from comparison.judges.examples import read_examples
-    from comparison.pairs.stores import folder_at, is_store
+    from comparison.judges.examples import examples_at
     from flags.playbook.file import read_playbook
 
     plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
@@ -95,10 +94,7 @@ def compare(
                     readings=readings,
                 )
     judged = additions.preferences if plan else None
-    # Texts are recorded in pair files alone, and no table of an engine is asked for them.
-    has_texts = judged and (is_store(place) or "://" not in str(place))
-    examples = read_examples(folder_at(place), found.flag, judged) if judged and has_texts else ()
-    return Comparison(evidence, judgement, tuple(examples))
+    return Comparison(evidence, judgement, examples_at(place, found.flag, judged))
 
 
 @dataclass(frozen=True)

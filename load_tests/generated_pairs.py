@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from comparison.pairs.compacted import PAIRS, STATE_FILE, CompactionState, partition
+from comparison.pairs.compacted import PAIRS, CompactionState, partition
+from comparison.pairs.opening import STATE_FILE
 
 FLAG = "fraud-detector-v2"
 OUTPUT = "fraud_probability"

@@ -1,6 +1,8 @@
 """`bentoml migration compare`: both sides compared over pair files."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +27,10 @@ from comparison.cli.options import (
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.comparison import Comparison
+    from comparison.judgement.flag_pairs import FlagPairs
     from comparison.labels import LabelFiles
     from comparison.pairs.reader import Pairs
+    from comparison.summary.figures import Summary
 
 __all__ = ["Refusal", "compare"]
 
@@ -65,13 +69,11 @@ def compare(
     Example: bentoml migration compare pairs --html comparison.html
     """
     with refusals():
-        from comparison.pairs.reader import within
         from comparison.report.terminal.summary import print_summary
         from comparison.summary.conclusion import conclude
-        from comparison.summary.figures import as_plain, summarise
+        from comparison.summary.figures import as_plain
 
-        read = _read(pairs, flag)
-        summary = summarise(within(read, since, until))
+        summary, taken = _figures(pairs, flag, since, until)
         conclusion = conclude(summary)
         wanted = labels or outcomes or preferences or html_file or export
         # Kinds are counted as the gate does, for which pairs must say at which rollout they are.
@@ -80,7 +82,7 @@ def compare(
         )
         found = None
         if wanted or counted:
-            found = _compared(read, since, until, labels, outcomes, preferences)
+            found = _compared(pairs, taken(), since, until, labels, outcomes, preferences)
         if found and html_file:
             write(html_file, found.to_html().encode())
     evidence = found.evidence if found else None
@@ -101,42 +103,63 @@ def compare(
     print_summary(summary, conclusion, console, evidence, now=datetime.now(UTC))
 
 
-def _read(place: str | Path, flag: str | None) -> "Pairs":
-    """Read a path without Arrow, and the table at a URL by its engine."""
-    if isinstance(place, Path):
-        from comparison.pairs.reader import read_pairs
+def _figures(
+    place: str | Path, flag: str | None, since: datetime | None, until: datetime | None
+) -> "tuple[Summary, Callable[[], FlagPairs]]":
+    """Return the figures, and what makes the pairs ready for further counts.
 
-        return read_pairs(place, flag)
-    from comparison.engines.sources import load_place
+    Pair files are read into memory, without an engine. What was compacted, and the table at a URL,
+    an engine counts, however many pairs there are.
+    """
+    from comparison.pairs.opening import is_compacted
+    from comparison.pairs.reader import read_pairs, within
+    from comparison.pairs.stores import folder_at, is_store
+    from comparison.summary.figures import summarise
 
-    return load_place(place, flag)
+    is_folder = is_store(place) or "://" not in str(place)
+    if is_folder and not is_compacted(folder_at(place)):
+        read = read_pairs(place, flag)
+        return summarise(within(read, since, until)), partial(_in_memory, read)
+    from comparison.engines.connections import engine_errors
+    from comparison.judgement.flag_pairs import FlagPairs
+    from comparison.pairs.progress_bar import progress_bar
+    from comparison.summary.counted import count_summary
+
+    with engine_errors(place):
+        found = FlagPairs.at(place, flag)
+        with progress_bar("counting pairs"):
+            return count_summary(found.source, found.flag, since, until), lambda: found
+
+
+def _in_memory(pairs: "Pairs") -> "FlagPairs":
+    """Show pairs that were read to an engine."""
+    from comparison.judgement.flag_pairs import FlagPairs
+
+    return FlagPairs.of(pairs)
 
 
 def _compared(
-    pairs: "Pairs",
+    place: str | Path,
+    found: "FlagPairs",
     since: datetime | None,
     until: datetime | None,
     labels: "LabelFiles | None",
     outcomes: str | None,
     preferences: Path | None,
 ) -> "Comparison":
-    """Take the evidence on pairs that have been read, with judged texts to show."""
+    """Take the evidence on pairs, with judged texts to show."""
     from comparison.comparison import Comparison
-    from comparison.judgement.flag_pairs import FlagPairs
+    from comparison.engines.connections import engine_errors
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
-    from comparison.judges.examples import read_examples
+    from comparison.judges.examples import examples_at
     from comparison.pairs.progress_bar import progress_bar
 
-    found = FlagPairs.of(pairs)
     additions = LabelsAndReferences.read(labels, None, outcomes, preferences)
-    with progress_bar("counting pairs"):
+    with engine_errors(place), progress_bar("counting pairs"):
         evidence = take_evidence(
             found,
             now=datetime.now(UTC),
             window=TimeWindow(since, until or found.run().until, drawn_since=since),
             additions=additions,
         )
-    judged, place = additions.preferences, pairs.source
-    if judged is None or isinstance(place, str):  # a table of an engine has no texts
-        return Comparison(evidence)
-    return Comparison(evidence, examples=read_examples(place, found.flag, judged))
+    return Comparison(evidence, examples=examples_at(place, found.flag, additions.preferences))

@@ -6,7 +6,6 @@ carry its name: `primary_score.fraud_probability`. Columns that nobody ever reco
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -23,13 +22,11 @@ from comparison.engines.places import beside, table_at
 from comparison.engines.tables import CollectorTraces, KeptPairs, TablePairs, in_window
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
-from comparison.pairs.arrow import to_arrow, to_parts
+from comparison.pairs.arrow import to_arrow
 from comparison.pairs.columns import SIDES, output_columns, short_name
-from comparison.pairs.compacted import is_compacted
-from comparison.pairs.files import ReadCounts
-from comparison.pairs.reader import AllPairs, Pairs, all_pairs, of_flag, read_all, read_pairs
+from comparison.pairs.opening import is_compacted
+from comparison.pairs.reader import AllPairs, Pairs, read_all
 from comparison.pairs.stores import folder_at, is_store
-from comparison.pairs.table import Table
 from comparison.pairs.tracked import TrackedOutcomes
 
 REQUIRED: Final = ("flag", "time", "primary_status", "candidate_status")
@@ -87,25 +84,6 @@ def open_source(place: str | Path) -> PairSource:
     if is_compacted(folder):
         return ParquetPairs(folder)
     return FramePairs(read_all(folder))
-
-
-def load_place(place: str | Path, flag: str | None) -> Pairs:
-    """Read the pairs of one flag into memory, from wherever `open_source` opens.
-
-    Raises what `open_source` and `comparison.pairs.reader.read_pairs` raise.
-    """
-    if is_store(place) or not is_url(place):
-        return read_pairs(place, flag)
-    source = _table_source(str(place))
-    with engine_errors(place):
-        rows = source.table().to_pyarrow()
-        accounting = source.accounting
-    table = Table(outputs=scored_outputs(rows.column_names))
-    table.add_parts(len(rows), to_parts(rows))
-    every = all_pairs(source.name, table, ReadCounts())
-    if accounting is not None:
-        every = replace(every, accounting=accounting)
-    return of_flag(every, flag)
 
 
 def _table_source(url: str) -> PairSource:

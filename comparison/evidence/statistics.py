@@ -104,8 +104,18 @@ def mean_interval(
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(values.mean())
-        margin = _normal_quantile(confidence) * float(values.std(ddof=1)) / math.sqrt(values.size)
-    return (mean - margin, mean + margin) if math.isfinite(margin) else None
+        squares = float(np.square(values - mean).sum())
+    return interval_of_mean(mean, squares, values.size, confidence)
+
+
+def interval_of_mean(
+    mean: float, squares: float, n: int, confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """Return the interval of `mean_interval` from the mean and the sum of squares about it."""
+    if n < LARGE_SAMPLE or not math.isfinite(squares):
+        return None
+    margin = _normal_quantile(confidence) * math.sqrt(squares / (n - 1) / n)
+    return mean - margin, mean + margin
 
 
 def mcnemar_mid_p(first_only: int, second_only: int) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from comparison.judges.preferences import ID, Preferences
 from comparison.judges.text_pairs import read_text_pairs
+from comparison.pairs.stores import folder_at, is_store
 
 MOST = 6
 """Pairs that are shown: as many that either side won."""
@@ -25,6 +26,18 @@ class TextExample:
     candidate: str
     preference: float
     """The candidate's share, from 0 to 1."""
+
+
+def examples_at(
+    place: str | Path, flag: str | None, preferences: Preferences | None
+) -> tuple[TextExample, ...]:
+    """Return those of pairs at a place, none where it is a table of an engine.
+
+    Texts are recorded in pair files alone, and no table of an engine is asked for them.
+    """
+    if preferences is None or ("://" in str(place) and not is_store(place)):
+        return ()
+    return read_examples(folder_at(place), flag, preferences)
 
 
 def read_examples(

@@ -32,12 +32,12 @@ from comparison.errors import CompactionUnreadableError
 from comparison.pairs.arrow import NANOSECONDS, to_parts
 from comparison.pairs.columns import CATEGORY, Column
 from comparison.pairs.files import ReadCounts
+from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.stores import StorePath
 from comparison.pairs.table import Table
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
-STATE_FILE: Final = "compaction.json"
 PAIRS: Final = "pairs"
 WORKERS: Final = "workers"
 COUNTS: Final = "counts"
@@ -93,11 +93,6 @@ def _plain(state: CompactionState) -> dict[str, Any]:
         for name, file in sorted(state.files.items())
     }
     return {**counts, "files": files}
-
-
-def is_compacted(folder: Path) -> bool:
-    """Say whether a folder is one that `compact` writes."""
-    return (folder / STATE_FILE).is_file()
 
 
 def read_state(folder: Path) -> CompactionState:

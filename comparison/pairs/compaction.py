@@ -14,16 +14,14 @@ from typing import Final
 
 from comparison.errors import CompactionError
 from comparison.pairs.compacted import (
-    STATE_FILE,
     CompactionState,
     TakenFile,
-    is_compacted,
     read_state,
     worker_counts,
 )
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.files import Progress, ReadCounts, read_file
-from comparison.pairs.opening import find_files, is_compressed, open_file
+from comparison.pairs.opening import STATE_FILE, find_files, is_compacted, is_compressed, open_file
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table

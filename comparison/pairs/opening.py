@@ -13,10 +13,18 @@ PLAIN: Final = ".jsonl"
 NAMES: Final = (PLAIN, f"{PLAIN}.gz", f"{PLAIN}.zst")
 """How the names of pair files end."""
 
+STATE_FILE: Final = "compaction.json"
+"""Is there in a folder that `compact` writes, and says what has been taken so far."""
+
 _OURS: Final = (".shipped",)
 """How the names of files end that are written beside them."""
 
 _BLOCK: Final = 2**20
+
+
+def is_compacted(folder: Path) -> bool:
+    """Say whether a folder is one that `compact` writes."""
+    return (folder / STATE_FILE).is_file()
 
 
 def find_files(source: Path) -> list[Path]:

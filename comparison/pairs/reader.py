@@ -40,8 +40,8 @@ import pandas as pd
 
 from comparison.errors import FlagNotFoundError, NoPairsError, SeveralFlagsError, WindowEmptyError
 from comparison.pairs.accounting import Accounting, account
-from comparison.pairs.compacted import is_compacted
 from comparison.pairs.files import ReadCounts, read_blocks
+from comparison.pairs.opening import is_compacted
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table, name_outputs, only_flag
 from comparison.pairs.tracked import TrackedOutcomes
@@ -168,9 +168,13 @@ def within(pairs: Pairs, since: datetime | None, until: datetime | None) -> Pair
     if rows.all():
         return pairs
     if not rows.any():
-        first, last = time.iloc[0], time.iloc[-1]
-        raise NoPairsError(
-            f"{pairs.source} holds no pairs in the window, only from {first:%Y-%m-%d %H:%M:%S} "
-            f"to {last:%Y-%m-%d %H:%M:%S} UTC"
-        )
+        raise NoPairsError(outside_window(str(pairs.source), time.iloc[0], time.iloc[-1]))
     return replace(pairs, frame=pairs.frame.loc[rows].reset_index(drop=True))
+
+
+def outside_window(source: str, first: datetime, last: datetime) -> str:
+    """Say where the pairs are of which none is in the window."""
+    return (
+        f"{source} holds no pairs in the window, only from {first:%Y-%m-%d %H:%M:%S} "
+        f"to {last:%Y-%m-%d %H:%M:%S} UTC"
+    )

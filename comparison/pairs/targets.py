@@ -24,13 +24,12 @@ from comparison.pairs.compacted import (
     OUTCOMES,
     PAIRS,
     REPEATED,
-    STATE_FILE,
     WORKERS,
     CompactionState,
     committed,
-    is_compacted,
     read_state,
 )
+from comparison.pairs.opening import STATE_FILE, is_compacted
 from comparison.pairs.stores import StorePath
 from flags.files import lock_file
 

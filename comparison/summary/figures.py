@@ -7,7 +7,7 @@ Everything here is a plain value; nothing decides (`comparison.summary.conclusio
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -92,7 +92,7 @@ class OutputFigures:
     segments: tuple[SegmentTable, ...]
 
 
-_WORDS: Final = {CLASS: "class", RANKING: "ranking", EXACT: "text"}
+SAME: Final = {CLASS: "class", RANKING: "ranking", EXACT: "text"}
 """What says that both sides answer the same, and what it is of."""
 
 
@@ -163,10 +163,10 @@ def _alike(paired: pd.DataFrame) -> Iterator[tuple[str, Alike]]:
         start, _dot, output = str(name).partition(".")
         what = start.removeprefix("primary_")
         other = f"candidate_{what}.{output}"
-        if start.startswith("primary_") and what in _WORDS and other in paired:
+        if start.startswith("primary_") and what in SAME and other in paired:
             known = paired.loc[paired[name].notna() & paired[other].notna()]
             same = known[name].astype(str) == known[other].astype(str)
-            yield output, Alike(_WORDS[what], Proportion.of(int(same.sum()), len(known)))
+            yield output, Alike(SAME[what], Proportion.of(int(same.sum()), len(known)))
 
 
 def nothing_found(source: str, read: Accounting | None) -> str:
@@ -227,24 +227,37 @@ def _side(frame: pd.DataFrame, side: str) -> SideFigures:
 
 
 def _counts(column: "pd.Series[Any]") -> dict[str, int]:
-    """Count the values that occur, the most frequent first."""
-    return {str(value): int(count) for value, count in column.value_counts().items() if count}
+    return ordered_counts(column.value_counts().to_dict())
+
+
+def ordered_counts(counts: Mapping[Any, int]) -> dict[str, int]:
+    """Return the values that occur, the most frequent first, then by name."""
+    found = [(str(value), int(count)) for value, count in counts.items() if count]
+    return dict(sorted(found, key=lambda each: (-each[1], each[0])))
 
 
 def _left_out(frame: pd.DataFrame) -> dict[str, int]:
-    """Count the pairs without two `ok` sides by what happened, the most frequent first."""
     statuses = zip(
         frame["primary_status"].astype(object).fillna("unknown"),
         frame["candidate_status"].astype(object).fillna("unknown"),
         strict=True,
     )
-    return {
-        " and ".join(
-            f"{side} {status}" for side, status in zip(SIDES, both, strict=True) if status != "ok"
-        ): count
-        for both, count in Counter(statuses).most_common()
-        if both != ("ok", "ok")
-    }
+    return left_out_of(Counter(statuses))
+
+
+def left_out_of(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Return the counts of pairs without two `ok` sides by what happened to both."""
+    return ordered_counts(
+        {
+            " and ".join(
+                f"{side} {status}"
+                for side, status in zip(SIDES, both, strict=True)
+                if status != "ok"
+            ): count
+            for both, count in counts.items()
+            if both != ("ok", "ok")
+        }
+    )
 
 
 def _output(paired: pd.DataFrame, output: str, suffix: str) -> OutputFigures:

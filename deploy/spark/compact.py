@@ -25,8 +25,9 @@ from comparison.engines.connections import connected
 from comparison.engines.sources import scored_outputs
 from comparison.engines.spark import read_by_spark
 from comparison.engines.tables import CollectorTraces
-from comparison.pairs.compacted import PAIRS, REPEATED, STATE_FILE, CompactionState, is_compacted
+from comparison.pairs.compacted import PAIRS, REPEATED, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.opening import STATE_FILE, is_compacted
 from comparison.pairs.stores import folder_at
 from comparison.pairs.targets import target_at
 from flags.export import attributes

@@ -12,6 +12,7 @@ needs_spark = pytest.mark.skipif(
 
 spark_warnings = (
     # PySpark asks pandas 3 for what it has deprecated, and leaves its socket to the end.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.filterwarnings("ignore:The 'future.infer_string' option:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Exception ignored in.*socket"),

@@ -355,11 +355,12 @@ class TestBadInput:
         assert "no pairs of flag third" in result.stderr
 
 
-def test_the_comparison_needs_no_bentoml(tmp_path: Path) -> None:
-    """A fresh interpreter runs the whole command without the serving half."""
+def test_pair_files_are_compared_without_bentoml_and_without_an_engine(tmp_path: Path) -> None:
+    """A fresh interpreter runs the whole command with what comes without the extra `comparison`."""
     PairFile(tmp_path).pair(changes={attributes.API: "predict"})
     program = (
-        "import sys; from comparison.cli.compare import compare;"
+        "import sys; sys.modules |= dict.fromkeys(('pyarrow', 'ibis', 'duckdb'));"
+        "from comparison.cli.compare import compare;"
         "compare([sys.argv[1], '--json', '-'], standalone_mode=False);"
         "heavy = {'bentoml', '_bentoml_sdk', 'UnleashClient', 'openfeature', 'scipy'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"

@@ -8,8 +8,8 @@ import pytest
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs, open_source
 from comparison.errors import CompactionUnreadableError, PairsUnreadableError
-from comparison.pairs.compacted import STATE_FILE
 from comparison.pairs.compaction import compact
+from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import read_all
 from flags.export import attributes
 from tests.support.pair_files import PairFile, span

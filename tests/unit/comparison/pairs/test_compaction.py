@@ -29,12 +29,12 @@ from comparison.errors import (
 )
 from comparison.pairs.compacted import (
     PAIRS,
-    STATE_FILE,
     parquet_file,
     read_ends,
     read_state,
 )
 from comparison.pairs.compaction import compact
+from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import load_pairs, read_all, read_pairs
 from flags.export import attributes
 from tests.support.pair_files import FLAG, PairFile, Scored, failed, span, traces

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from comparison.engines.sources import FramePairs
 from comparison.errors import NoPairsError
 from comparison.evidence.statistics import paired_ratio, wilson_interval
-from comparison.pairs.reader import read_pairs
+from comparison.pairs.reader import read_all, read_pairs
 from comparison.summary.conclusion import Conclusion, conclude
+from comparison.summary.counted import count_summary
 from comparison.summary.figures import OutputFigures, Summary, as_plain, summarise
 from flags.export import attributes
 from tests.support.pair_files import OUTPUT, PairFile, Scored, failed
+from tests.support.same_figures import assert_same_figures
 
 ALARM, NONE = Scored(0.9), Scored(0.1)
 
@@ -26,7 +29,11 @@ def file(tmp_path: Path) -> PairFile:
 
 
 def summary_of(file: PairFile) -> Summary:
-    return summarise(read_pairs(file.path))
+    """Return the figures of pairs in memory, which are those that an engine counts."""
+    summary = summarise(read_pairs(file.path))
+    source = FramePairs(read_all(file.path))
+    assert_same_figures(count_summary(source, summary.flag), summary)
+    return summary
 
 
 def conclusion_of(file: PairFile) -> Conclusion:

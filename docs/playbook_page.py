@@ -1,4 +1,4 @@
-"""Write docs/reference/playbook.md from the schema of flags/playbook/model.py: run this file."""
+"""Write docs/reference/playbook.md from the schema of the playbook: run this file."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -7,20 +7,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.durations import duration_text
-from flags.playbook.model import (
-    AdvanceLimits,
-    Gate,
-    OutputPlan,
-    Playbook,
-    RollbackLimits,
-    SegmentPlan,
-    SideThresholds,
-    Step,
-)
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 from flags.playbook.notify import NotifyPlan
 from flags.playbook.operational import OperationalAlarm, ValueLimits
 from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.outputs import OutputPlan, SegmentPlan, SideThresholds
+from flags.playbook.rollback_limits import RollbackLimits
 from flags.playbook.schema import SCHEMA_NAME, schema_text
 
 PAGE: Final = Path(__file__).with_name("reference") / "playbook.md"
@@ -29,7 +24,7 @@ SCHEMA: Final = PAGE.with_name(SCHEMA_NAME)
 _INTRODUCTION: Final = """\
 # Playbook
 
-<!-- Written by docs/playbook_page.py from flags/playbook/model.py: change it there. -->
+<!-- Written by docs/playbook_page.py from flags/playbook: change it there. -->
 
 The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes one
 with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it and

@@ -1,37 +1,17 @@
 """The limits that a check is held against: to go on, and to roll back."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from comparison.report.check_table import Write, check_row
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import AdvanceLimits, Playbook, RollbackLimits, Step
+from flags.playbook.advance_limits import AdvanceLimits
+from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.rollback_limits import RollbackLimits
 
-_BOTH_WAYS: Final = {
-    "alarm_ratio",
-    "alarm_break",
-    "no_alarm_ratio",
-    "segment_alarm_ratio",
-    "recent_alarm_ratio",
-    "distribution_ratio",
-    "class_ratio",
-}
-"""Ratios whose limit x holds for 1/x too."""
-_LOSSES: Final = {"recall_loss", "accuracy_loss", "ndcg_loss"}
-"""Where the figure is the candidate's less the primary's, so that a loss is below 0."""
-_BEFORE_A_DAY: Final = {
-    "alarm_ratio": "alarm_ratio_now",
-    "failure_rate": "failure_rate_now",
-    "fallback_rate": "fallback_rate_now",
-    "text_rule": "text_rule_now",
-    "empty_rankings": "empty_rankings_now",
-}
-_BEFORE_A_WEEK: Final = {"alarm_ratio": "alarm_ratio_day"}
 _DAY: Final = timedelta(days=1)
-
-Write = Callable[[float | None], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +42,24 @@ def check_limits(
         both = (plan.margin, plan.rollback)
         advance, rollback = both if plan.harm == "up" else (1 / both[0], 1 / both[1])
         return Limit(advance), Limit(rollback)
-    ways = check.name in _BOTH_WAYS
+    row = check_row(check.name)
     if check.name == "alarm_break":
-        return None, None if check.limit is None else Limit(check.limit, ways)
+        return None, None if check.limit is None else Limit(check.limit, row.both_ways)
     if check.name in AdvanceLimits.model_fields and check.name in RollbackLimits.model_fields:
         segment = check.segment.partition("=")[0] if check.segment else None
         gate = playbook.gate_of(step, output=check.output, segment=segment)
-        sign = -1 if check.name in _LOSSES else 1
+        sign = -1 if row.is_loss else 1
         advance = sign * float(getattr(gate.advance, check.name))
         rollback = sign * gate.rollback.limit(_in_force(check.name, age))
         if check.outcome is Outcome.FAIL and check.rolls_back and check.limit is not None:
             rollback = check.limit  # the one that decided
-        return Limit(advance, ways), Limit(rollback, ways)
-    limit = None if check.limit is None else Limit(check.limit, ways)
+        return Limit(advance, row.both_ways), Limit(rollback, row.both_ways)
+    limit = None if check.limit is None else Limit(check.limit, row.both_ways)
     return (None, limit) if check.name in RollbackLimits.model_fields else (limit, None)
 
 
 def _in_force(name: str, age: timedelta) -> str:
+    row = check_row(name)
     if age < _DAY:
-        return _BEFORE_A_DAY.get(name, name)
-    return _BEFORE_A_WEEK.get(name, name) if age < 7 * _DAY else name
+        return row.before_a_day or name
+    return (row.before_a_week or name) if age < 7 * _DAY else name

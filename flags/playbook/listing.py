@@ -8,9 +8,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from flags.playbook.durations import duration_text
-from flags.playbook.model import Gate, Playbook, RollbackLimits
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook
 from flags.playbook.operational import OperationalAlarm, ValueLimits
 from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.rollback_limits import RollbackLimits
 
 _OF_THE_FILE: Final = (
     "error_rate",

@@ -32,6 +32,7 @@ Duration = Annotated[
 ]
 
 Ratio = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _is_part(default: Any) -> bool:

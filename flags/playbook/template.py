@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from flags.errors import PlaybookError
 from flags.files import replace_file
 from flags.playbook.durations import duration_text
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 from flags.playbook.schema import SCHEMA_NAME, schema_text
 
 _WIDTH: Final = 96

@@ -21,7 +21,8 @@ from flags.gate.expected_ratio import BreakLimits, breaks
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
 from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Gate, Playbook
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook
 
 _RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
 _RECENT: Final = (("last day", DAY), ("last three days", 3 * DAY), ("last week", WEEK))

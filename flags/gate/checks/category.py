@@ -20,7 +20,8 @@ from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Unit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import MeanSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
 

@@ -13,7 +13,8 @@ from flags.gate.evidence import RANKED, Count, Evidence, Output, Tail
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, times
 from flags.gate.sequences import RatioSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import AdvanceLimits, Playbook, Step
+from flags.playbook.advance_limits import AdvanceLimits
+from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
 

@@ -7,7 +7,7 @@ from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
 from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
 from flags.gate.sequences import DifferenceSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Gate
+from flags.playbook.gate import Gate
 
 TELLING: Final = 20
 """Positives from which on labels must tell that recall is kept; fewer are only named."""

@@ -8,8 +8,9 @@ from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
+from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.durations import duration_text
-from flags.playbook.model import AdvanceLimits, Playbook, Step
+from flags.playbook.model import Playbook, Step
 
 _SHED: Final = Wording("{figure} of the pairs have a side that was shed", percent, " %")
 _BATCHES: Final = Wording(

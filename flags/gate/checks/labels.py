@@ -20,7 +20,8 @@ from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, cover
 from flags.gate.sequences import DifferenceSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.durations import duration_text
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 
 _COVERAGE_P: Final = 0.001
 

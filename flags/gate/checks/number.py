@@ -21,7 +21,8 @@ from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent
 from flags.gate.sequences import MeanSequence
 from flags.gate.sequences.scaled import ScaledSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
 BOUND: Final = 4.0

@@ -17,7 +17,8 @@ from flags.gate.limit_check import Wording
 from flags.gate.sequences import ConfidenceSequence, MeanSequence
 from flags.gate.sequences.scaled import ScaledSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
 

@@ -14,7 +14,8 @@ from flags.gate.selection import Selection, cells_of, said, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
 from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.model import Gate, Playbook, Step
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
 
 _WEIGHTED: Final = replace(
     RECALL, what="recall {figure} against the primary's, labels weighted by inverse coverage"

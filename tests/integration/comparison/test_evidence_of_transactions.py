@@ -22,7 +22,8 @@ from comparison.labels import Labels
 from flags.gate import decide
 from flags.gate.evidence import Evidence, Output
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
-from flags.playbook.model import Gate, Playbook
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook
 from flags.playbook.stages import Stage
 from service.training import TRAINING, Trained, feature_rows, production, read, train
 from tests.support.card_pairs import FLAG, OUTPUT, Scores, card_pairs, request_ids

@@ -15,11 +15,13 @@ from pydantic import ValidationError
 
 from flags.cli import migration
 from flags.errors import PlaybookError
+from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import parse_playbook, read_playbook
-from flags.playbook.model import AdvanceLimits, Playbook, RollbackLimits, Step
+from flags.playbook.model import Playbook, Step
 from flags.playbook.operational import OperationalAlarm
 from flags.playbook.outcomes import OutcomePlan
+from flags.playbook.rollback_limits import RollbackLimits
 from flags.playbook.schema import SCHEMA_NAME, schema_text
 from flags.playbook.stages import Stage
 from flags.playbook.template import playbook_template

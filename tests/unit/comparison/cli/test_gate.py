@@ -18,6 +18,7 @@ from comparison.cli.gate import gate
 from comparison.report.verdict_document import schema
 from flags.export import attributes
 from flags.monitoring.verdict_place import verdict_path
+from tests.support.gated_pairs import PLAYBOOK
 from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored
 from tests.support.webhook import Webhook
 
@@ -25,18 +26,6 @@ ALARM, NONE = Scored(0.9, model="fraud:1"), Scored(0.1, model="fraud:1")
 LATER, NEVER = Scored(0.9, model="fraud:2"), Scored(0.1, model="fraud:2")
 PAIRS = 3_000
 END = datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(milliseconds=10 * PAIRS + 100)
-
-PLAYBOOK = f"""
-flag: {FLAG}
-label_cut_off: 0s
-gate:
-  advance: {{failure_rate: 0.005, fallback_rate: 0.05}}
-  rollback: {{fallback_rate: 0.1, alarm_ratio_now: 2}}
-steps:
-  - {{stage: shadow, rollout: 0, hold: 1s, min_pairs: 10}}
-  - {{stage: canary, rollout: 10, hold: 20s, min_pairs: 1000, min_labels: 0}}
-  - {{stage: ramp, rollout: 50, hold: 1s, min_pairs: 10, min_labels: 0}}
-"""
 
 
 def write_pairs(folder: Path, *, keener: bool) -> None:
@@ -183,9 +172,9 @@ def test_a_shadow_is_never_rolled_back_but_held_with_exit_code_10(folder: Path) 
 
 
 def test_a_hold_that_is_not_over_is_a_hold(folder: Path) -> None:
-    result = run(folder, until=END - timedelta(seconds=15))
+    result = run(folder, until=END - timedelta(seconds=20))
     assert result.exit_code == 10, result.output
-    assert "held for 10s of 20s" in words(result.stdout)
+    assert "held for 5s of 10s" in words(result.stdout)
 
 
 def test_pairs_that_have_stopped_are_a_hold(folder: Path) -> None:
@@ -194,7 +183,7 @@ def test_pairs_that_have_stopped_are_a_hold(folder: Path) -> None:
         gate, [str(folder / "agreeing"), "--playbook", str(folder / "playbook.yaml")]
     )
     assert result.exit_code == 10, result.output
-    assert ", limit 5s" in words(result.stdout)
+    assert ", limit 2s" in words(result.stdout)
 
 
 # --- window and step ------------------------------------------------------------------------------

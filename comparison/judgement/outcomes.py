@@ -189,7 +189,7 @@ def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetri
         here = table.loc[table["candidate"] == arm]
         known = int(here.loc[here["labelled"], "n"].sum())
         coverage[side] = Count(known, int(here["n"].sum()))
-    start = OutcomeMetric("labels", "request", (), outcomes=len(labels.frame), coverage=coverage)
+    start = OutcomeMetric("labels", "request", (), outcomes=len(labels.rows), coverage=coverage)
     if any((each.rate or 0.0) < WHOLE_COVERAGE for each in coverage.values()):
         return start  # nobody will look at the rest
     return _counted(start, sides.count())

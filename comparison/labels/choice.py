@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,17 +15,23 @@ from comparison.labels.files import ID, TIME, LabelFile
 
 
 def one_each(
-    files: Sequence[LabelFile], table: pa.Table, columns: Sequence[str]
+    files: Sequence[LabelFile],
+    table: pa.Table,
+    columns: Sequence[str],
+    places: npt.NDArray[np.int64] | None = None,
 ) -> tuple[pa.Table, int]:
     """Return one row per request id, and of how many ids the labels differed.
 
-    Raises LabelsUnreadableError where nothing says which of them was given last.
+    `places` are those of the rows among all rows of the files; None: all of them are there. Raises
+    LabelsUnreadableError where nothing says which of them was given last.
     """
     several = _several(table[ID])
     if not len(several):
         return table, 0
     among = pc.is_in(table[ID], value_set=several)
     rows = table.filter(among).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    taken = np.flatnonzero(among.to_numpy())
+    rows["file"], rows["row"] = _origins(files, taken if places is None else places[taken])
     first = rows.groupby(ID, sort=False).first()
     differing: set[str] = set()
     for column in columns:
@@ -35,7 +42,8 @@ def one_each(
             first.loc[request, column] = _last(files, known.loc[known[ID] == request], column)
     if TIME in rows:
         first[TIME] = rows.groupby(ID)[TIME].max()
-    chosen = pa.Table.from_pandas(first.reset_index(), table.schema, preserve_index=False)
+    chosen = first.reset_index()[table.column_names]
+    chosen = pa.Table.from_pandas(chosen, table.schema, preserve_index=False)
     return pa.concat_tables([table.filter(pc.invert(among)), chosen]), len(differing)
 
 
@@ -44,10 +52,22 @@ def _several(ids: pa.ChunkedArray) -> pa.Array:
     table = shown(connect(in_order=True), "labels", pa.table({"id": ids}))
     keys = table.select(key=_.id.hash()).to_pyarrow()["key"].to_numpy()
     order = np.sort(keys)
-    suspects = ids.filter(pa.array(np.isin(keys, order[1:][order[1:] == order[:-1]])))
+    again = order[1:][order[1:] == order[:-1]]
+    if not len(again):
+        return pa.array([], ids.type)
+    suspects = ids.filter(pa.array(np.isin(keys, again)))
     counts = pc.value_counts(suspects)
     found: pa.Array = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     return found
+
+
+def _origins(
+    files: Sequence[LabelFile], places: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return file and row, each from 0, of places among all rows of the files."""
+    ends = np.cumsum([len(file) for file in files])
+    file = np.searchsorted(ends, places, side="right")
+    return file, places - np.concatenate([[0], ends])[file]
 
 
 def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> Any:

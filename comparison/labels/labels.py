@@ -46,36 +46,48 @@ class LabelFiles:
 class Labels:
     """Hold one row per request id: columns `request_id` (string) and its labels.
 
-    These are `label`, or `label.<output>` for each output that has some: boolean, Float64 or string
+    These are `label`, or `label.<output>` for each output that has some: truths, doubles or strings
     as their words allow. `labelled_at` (nanoseconds since 1970) is there if a file says so.
     """
 
     name: str
-    frame: pd.DataFrame
+    rows: pa.Table
     contradicted: int = 0
     """Request ids that had labels that differ; the last one is taken."""
     refusals: Mapping[str, Mapping[LabelType, LabelsUnreadableError]] = field(default_factory=dict)
     """By column, what speaks against taking it as another type."""
 
+    @classmethod
+    def of(cls, name: str, frame: pd.DataFrame) -> "Labels":
+        """Take labels from a frame: a truth, number or word for each row, or none."""
+        held = {ID: pa.array(frame[ID].astype("string"), pa.string(), from_pandas=True)}
+        held |= {column: _arrow(frame[column]) for column in frame.columns if is_label(column)}
+        if TIME in frame.columns:
+            held[TIME] = pa.array(frame[TIME].astype("Int64"), from_pandas=True)
+        return cls(name, pa.table(held))
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the names of the columns that hold labels."""
-        return tuple(name for name in self.frame.columns if is_label(name))
+        return tuple(name for name in self.rows.column_names if is_label(name))
 
     @property
     def truths(self) -> list[str]:
         """Return the names of those that hold truths."""
-        return [name for name in self.columns if self.frame[name].dtype == "boolean"]
+        schema = self.rows.schema
+        return [name for name in self.columns if pa.types.is_boolean(schema.field(name).type)]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Return them for pandas."""
+        found: pd.DataFrame = self.rows.to_pandas(types_mapper=_dtype)
+        return found
 
     def table(self) -> ir.Table:
         """Return the labels to an engine; the id is called `label_request_id`."""
-        held = {
-            "label_request_id": pa.array(self.frame[ID].astype("string"), from_pandas=True),
-            **{name: _arrow(self.frame[name]) for name in self.columns},
-        }
-        if TIME in self.frame.columns:
-            held[TIME] = pa.array(self.frame[TIME].astype("Int64"), from_pandas=True)
-        return ibis.memtable(pa.table(held))
+        named = {ID: "label_request_id"}
+        names = [named.get(name, name) for name in self.rows.column_names]
+        return ibis.memtable(self.rows.rename_columns(names))
 
 
 def load_labels(
@@ -103,29 +115,30 @@ def load_labels(
     typed = {name: typed_column(files, name, values or {}) for name in columns}
     rows = [_rows(file, number, typed, has_times) for number, file in enumerate(files)]
     if not rows:
-        return Labels(str(path), _frame(_empty(columns), columns))
+        return Labels(str(path), _empty(columns))
     table = pa.concat_tables(rows)
+    counts = reduce(pc.or_, [pc.is_valid(table[name]) for name in columns])
     if until is not None and has_times:
-        table = table.filter(pc.fill_null(pc.less(table[TIME], nanoseconds(until)), True))
-    known = [pc.is_valid(table[name]) for name in columns]
-    table = table.filter(reduce(pc.or_, known))
-    kept, contradicted = one_each(files, table, columns)
+        early = pc.fill_null(pc.less(table[TIME], nanoseconds(until)), True)
+        counts = pc.and_(counts, early)
+    places = None
+    if not pc.all(counts).as_py():
+        table, places = table.filter(counts), np.flatnonzero(counts.to_numpy())
+    kept, contradicted = one_each(files, table, columns, places)
     refusals = {name: each.refusals for name, each in typed.items()}
-    return Labels(str(path), _frame(kept, columns), contradicted, refusals)
+    return Labels(str(path), kept, contradicted, refusals)
 
 
 def _rows(
     file: LabelFile, number: int, columns: Mapping[str, TypedColumn], has_times: bool
 ) -> pa.Table:
-    """Return the rows of a file, with its number and theirs."""
+    """Return the rows of a file."""
     held = {ID: file.ids()}
     for name, column in columns.items():
         held[name] = column.parts[number].cast(ARROW[column.kind])
     if has_times:
         times = file.times()
         held[TIME] = pa.nulls(len(file), pa.int64()) if times is None else times.cast(pa.int64())
-    held["file"] = pa.array(np.full(len(file), number, np.int32))
-    held["row"] = pa.array(np.arange(len(file)))
     return pa.table(held)
 
 
@@ -133,12 +146,6 @@ def _empty(columns: Sequence[str]) -> pa.Table:
     return pa.table(
         {ID: pa.array([], pa.string())} | {n: pa.array([], pa.bool_()) for n in columns}
     )
-
-
-def _frame(table: pa.Table, columns: Sequence[str]) -> pd.DataFrame:
-    wanted = [name for name in (ID, *columns, TIME) if name in table.column_names]
-    found: pd.DataFrame = table.select(wanted).to_pandas(types_mapper=_dtype)
-    return found
 
 
 def _arrow(values: "pd.Series[Any]") -> pa.Array:

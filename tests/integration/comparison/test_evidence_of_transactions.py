@@ -64,7 +64,7 @@ class Production:
             rollout=0.0,
             since=SINCE,
             until=SINCE + timedelta(days=14),
-            labels=Labels("labels", pd.DataFrame({"request_id": ids, "label": self.fraud})),
+            labels=Labels.of("labels", pd.DataFrame({"request_id": ids, "label": self.fraud})),
             feature_edges=references.edges,
         )
         return evidence(

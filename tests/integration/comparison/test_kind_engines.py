@@ -106,7 +106,7 @@ def in_clickhouse(pairs: pd.DataFrame, labels: Labels) -> tuple[TablePairs, Labe
         client.command(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {file}")  # noqa: S608
     connection = ibis.clickhouse.from_connection(client)
     held = EngineLabels(
-        labels.name, labels.frame, refusals=labels.refusals, held=connection.table("kind_labels")
+        labels.name, labels.rows, refusals=labels.refusals, held=connection.table("kind_labels")
     )
     return TablePairs(connection.table("kinds")), held
 

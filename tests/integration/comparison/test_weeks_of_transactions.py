@@ -86,7 +86,7 @@ class Weeks:
                 "labelled_at": times(self.transactions) + int(DELAY.total_seconds() * 1e9),
             }
         )
-        return Labels("labels", frame.loc[chosen].reset_index(drop=True))
+        return Labels.of("labels", frame.loc[chosen].reset_index(drop=True))
 
     def judged(
         self,

@@ -51,7 +51,7 @@ class Question:
             since=self.since,
             until=self.until,
             rollout=self.rollout,
-            labels=None if self.labels is None else Labels("labels", self.labels),
+            labels=None if self.labels is None else Labels.of("labels", self.labels),
             label_cutoff=self.cutoff,
             feature_edges=EDGES,
         )
@@ -309,7 +309,7 @@ def test_each_output_counts_its_own_labels(tmp_path: Path) -> None:
             "label.dog": pd.array([None, True, False, None], "boolean"),
         }
     )
-    found = aggregate(source, labels=Labels("labels", frame))
+    found = aggregate(source, labels=Labels.of("labels", frame))
     caught = {
         each.name: {
             (bool(row.primary_alarm), None if pd.isna(row.label) else bool(row.label)): row.n
@@ -320,7 +320,7 @@ def test_each_output_counts_its_own_labels(tmp_path: Path) -> None:
     assert caught["cat"] == {(True, True): 1, (False, False): 1, (True, None): 1, (False, None): 1}
     assert caught["dog"] == {(True, True): 1, (False, False): 1, (True, None): 1, (False, None): 1}
     one = frame[["request_id", "label.cat"]].rename(columns={"label.cat": "label"})
-    found = aggregate(source, labels=Labels("labels", one))
+    found = aggregate(source, labels=Labels.of("labels", one))
     assert [each.coverage.empty for each in found.outputs] == [True, True]
     assert all(each.alarms["label"].isna().all() for each in found.outputs)
 
@@ -340,7 +340,7 @@ def test_two_flags_in_one_folder_do_not_touch_each_other(tmp_path: Path, kind: s
             "label.churn": pd.array([None, False], "boolean"),
         }
     )
-    found = aggregate(source, flag="a", labels=Labels("labels", frame))
+    found = aggregate(source, flag="a", labels=Labels.of("labels", frame))
     [output] = found.outputs
     assert output.name == "fraud"
     assert output.segments["segment"].tolist() == ["channel", "channel"]
@@ -361,7 +361,7 @@ def test_no_pairs_make_empty_tables(tmp_path: Path, kind: str) -> None:
         if kind == "compacted"
         else FramePairs(read_all(tmp_path / "pairs"))
     )
-    found = aggregate(source, labels=Labels("labels", labelled(x=True)), feature_edges=EDGES)
+    found = aggregate(source, labels=Labels.of("labels", labelled(x=True)), feature_edges=EDGES)
     assert found.outputs == ()
     assert found.unknown_labels == UnknownLabels(1, 1, ("x",), ())
     for table in (found.pairs, found.workers, found.durations, found.features):

@@ -89,7 +89,7 @@ def labels_of(frame: pd.DataFrame) -> Labels:
         for output in OUTPUTS
         if output != "unlabelled"
     }
-    return Labels("labels", pd.DataFrame({"request_id": pd.array(ids, "string"), **truths}))
+    return Labels.of("labels", pd.DataFrame({"request_id": pd.array(ids, "string"), **truths}))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def labels_of(pairs: pd.DataFrame, seed: int) -> Labels:
     ids = pairs["request_id"].drop_duplicates().sample(frac=0.9, random_state=seed)
     truths = rng.choice(np.array([True, False, None], dtype=object), len(ids), p=[0.2, 0.7, 0.1])
     frame = {"request_id": pd.array(ids, "string"), "label": pd.array(truths, "boolean")}
-    return Labels("labels", pd.DataFrame(frame))
+    return Labels.of("labels", pd.DataFrame(frame))
 
 
 @pytest.mark.parametrize("seed", range(3))

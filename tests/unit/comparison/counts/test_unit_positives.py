@@ -39,7 +39,7 @@ def counted(folder: Path, rows: pd.DataFrame, young: int | None = None) -> UnitP
     found = aggregate(
         FramePairs(read_all(folder)),
         flag=FLAG,
-        labels=Labels("labels", labels),
+        labels=Labels.of("labels", labels),
         label_cutoff=cutoff,
     )
     return found.outputs[0].unit_positives

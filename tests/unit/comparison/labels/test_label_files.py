@@ -158,4 +158,4 @@ def test_one_label_is_that_of_the_only_output_it_can_mean(
 
 def test_labels_made_of_a_frame_need_no_time() -> None:
     frame = pd.DataFrame({"request_id": ["a"], "label": [True]})
-    assert Labels("frame", frame).table().columns == ("label_request_id", "label")
+    assert Labels.of("frame", frame).table().columns == ("label_request_id", "label")

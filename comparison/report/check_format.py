@@ -10,15 +10,13 @@ from comparison.report.check_limits import check_limits
 from comparison.report.check_table import Write, check_row
 from flags.gate.evidence import Evidence
 from flags.gate.limit_check import level
-from flags.gate.verdict import Check, Outcome
+from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
 """So that no outcome is told by its colour alone."""
 
 USUAL_LEVEL: Final = 0.95
 """Of an interval that names none."""
-
-_BY_GRAVITY: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,14 @@ def count_outcomes(checks: Sequence[Check]) -> tuple[OutcomeCount, ...]:
     outcomes = [check.outcome for check in checks]
     return tuple(
         OutcomeCount(each.upper(), SIGNS[each], outcomes.count(each))
-        for each in _BY_GRAVITY
+        for each in BY_GRAVITY
         if each in outcomes
     )
 
 
 def gravest_first(checks: Iterable[Check]) -> list[Check]:
     """Put what failed before what is not known yet, and that before what passed."""
-    return sorted(checks, key=lambda check: (_BY_GRAVITY.index(check.outcome), not check.required))
+    return sorted(checks, key=lambda check: (BY_GRAVITY.index(check.outcome), not check.required))
 
 
 def title(name: str) -> str:

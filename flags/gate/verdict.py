@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class Outcome(StrEnum):
@@ -11,6 +12,10 @@ class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105  # no password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+
+BY_GRAVITY: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+"""What failed comes before what is not known yet, and that before what passed."""
 
 
 class Decision(StrEnum):

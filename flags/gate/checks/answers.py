@@ -51,10 +51,18 @@ def unread_answers(found: AnswerEvidence, unread: int, limit: float, what: str) 
     )
 
 
-def excused(check: Check, shown: str) -> Check:
-    """Let a difference between the sides not be an objection where labels show what is `shown`."""
+def excused(check: Check, why: str) -> Check:
+    """Let a difference between the sides not be an objection: `why` says what excuses it."""
     check = replace(check, required=False, needed=None)
     if check.outcome is not Outcome.FAIL:
         return check
-    reason = f"{check.reason}: labels show the {shown}"
+    reason = f"{check.reason}: {why}"
+    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, rolls_back=False)
+
+
+def with_enough_labels(check: Check, labels: int, wanted: int, of: str = "") -> Check:
+    """Return the check, open where it passes by fewer labels than are wanted."""
+    if labels >= wanted or check.outcome is not Outcome.PASS:
+        return check
+    reason = f"{check.reason}: only {labels:,} labels{of}, {wanted:,} wanted"
     return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
-from flags.gate.checks.answers import excused, unread_answers
+from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
-from flags.gate.checks.selected import labels_depend_on_side
+from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.parts import PartLimit, Quality, part_checks
+from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
-from flags.gate.sequences import MeanSequence, ShareSequence
+from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
@@ -100,7 +101,7 @@ class _CategoryChecks:
             limit = self._gate.advance.uncompared
             yield unread_answers(self._found, self._found.unread, limit, "a class")
         agreement = self._agreement()
-        yield excused(agreement, "accuracy") if shown else agreement
+        yield excused(agreement, "labels show the accuracy") if shown else agreement
         classes = ClassChecks(self._found, self._playbook, self._step, shown=shown)
         yield from classes.agreement()
         if accuracy is not None:
@@ -178,34 +179,21 @@ class _CategoryChecks:
     def _accuracy(self) -> Check:
         found, playbook = self._found, self._playbook
         limits = self._gate.advance
-        if covered := labels_depend_on_side(found, limits.label_coverage_gap):
-            reason = f"labels depend on who answered ({covered}), so accuracy is not compared"
-            check = plain("accuracy_loss", Outcome.INCONCLUSIVE, found.labelled, reason)
-            return replace(check, output=found.name, required=self._wanted)
-        ways = found.levels.get("right", {})
-        by = {way: MeanSequence(values, -1.0) for way, values in ways.items()}
-        units = sum(each.units for each in ways.get("block", ())) if found.units else 0
-        check = LimitCheck(
-            "accuracy_loss",
-            by["request"],
-            ACCURACY,
-            found.labelled,
-            found.labelled,
+        gap = limits.label_coverage_gap
+        if open_ := selected_labels(found, "accuracy_loss", "accuracy", gap, required=self._wanted):
+            return open_
+        check = replace(
+            level_check(found, "accuracy_loss", "right", ACCURACY, -1.0),
+            n=found.labelled,
+            available=found.labelled,
             low=Bounds(-limits.accuracy_loss, -self._gate.rollback.accuracy_loss),
-            output=found.name,
             rolls_back=True,
             required=self._wanted,
-            by_unit=by["block"],
-            units=units,
-            fails_by=by.get("unit", by["block"]),
         ).answer(
             playbook.error_rate,
             error_share(playbook.error_rate, "accuracy_loss", self._evidence.sharing),
         )
         check = young(self._evidence, check)
-        wanted = limits.min_positives
-        if found.labelled < wanted and check.outcome is Outcome.PASS:
-            reason = f"{check.reason}: only {found.labelled:,} labels, {wanted:,} wanted"
-            check = replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        check = with_enough_labels(check, found.labelled, limits.min_positives)
         surely = check.high is not None and check.high < -limits.accuracy_loss
         return self._with_alike(replace(check, required=check.required or surely))

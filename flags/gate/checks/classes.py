@@ -11,7 +11,7 @@ from flags.gate.checks.answers import excused
 from flags.gate.evidence import Count, Paired
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
 from flags.gate.sequences import DifferenceSequence, RatioSequence, ShareSequence
-from flags.gate.verdict import Check, Outcome
+from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
@@ -91,7 +91,11 @@ class ClassChecks:
 
     def _excused(self, each: ClassEvidence, check: Check) -> Check:
         """Excuse a class that changed, where labels show the accuracy and keep its recall."""
-        return excused(check, "accuracy") if self._shown and self._is_kept(each) else check
+        return (
+            excused(check, "labels show the accuracy")
+            if self._shown and self._is_kept(each)
+            else check
+        )
 
     def _is_kept(self, each: ClassEvidence) -> bool:
         caught, said = each.caught, each.said
@@ -151,9 +155,6 @@ class ClassChecks:
         ).answer(self._playbook.error_rate)
 
 
-_GRAVITY: Final = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
-
-
 def _gravest(checks: Iterable[Check]) -> Iterator[Check]:
     """Yield the one that is told; none of none."""
     found = min(checks, key=_gravity, default=None)
@@ -166,4 +167,4 @@ def _gravity(check: Check) -> tuple[int, float]:
     figure = check.figure or 0.0
     if check.name == "class_ratio":
         figure = min(figure, 1 / figure) if figure else 0.0
-    return _GRAVITY[check.outcome], figure
+    return BY_GRAVITY.index(check.outcome), figure

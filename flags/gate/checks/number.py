@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
+from flags.gate.checks.answers import excused, with_enough_labels
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
-from flags.gate.checks.selected import labels_depend_on_side
+from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.parts import PartLimit, Quality, part_checks
+from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent, points
-from flags.gate.sequences import MeanSequence
-from flags.gate.sequences.scaled import ScaledSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
@@ -27,8 +27,6 @@ from flags.playbook.stages import Stage
 
 BOUND: Final = 4.0
 """Units at which differences are cut."""
-
-_WAYS: Final = ("request", "block", "unit")
 
 
 def _plain(value: float) -> str:
@@ -168,18 +166,14 @@ class _NumberChecks:
     def _gross(self) -> Check:
         """Compare how often the sides err enormously: the errors that are cut hardly show it."""
         limit = self._gate.advance.gross_errors
-        ways = self._found.levels.get("gross", {})
-        by = {way: mean_of(-1.0)(values) for way, values in ways.items()}
-        return LimitCheck(
-            "gross_errors",
-            by["request"],
-            _GROSS,
-            self._found.labelled,
-            self._found.labelled,
+        return replace(
+            level_check(self._found, "gross_errors", "gross", _GROSS, -1.0),
+            n=self._found.labelled,
+            available=self._found.labelled,
             high=Bounds(limit, limit),
-            output=self._found.name,
             required=False,
-            fails_by=by.get("unit", by["block"]),
+            by_unit=None,
+            units=0,
         ).answer(self._playbook.error_rate)
 
     @property
@@ -210,35 +204,28 @@ class _NumberChecks:
         check = self._check(
             "number_bias", "bias", -1.0, _BIAS, Bounds(*limits), both_sides=True, shown=shown
         ).answer(self._playbook.error_rate, share)
-        yield self._open_if_shown(young(self._evidence, check), shown)
+        if shown:
+            yield excused(check, "labels show the error")
+        else:
+            yield young(self._evidence, check)
         limit = self._at_least(gate.advance.number_distance)
         check = self._check(
             "number_distance", "distance", 0.0, _DISTANCE, Bounds(limit, limit), shown=shown
         ).answer(self._playbook.error_rate)
-        yield self._open_if_shown(check, shown)
+        yield excused(check, "labels show the error") if shown else check
 
     def _at_least(self, spreads: float) -> float:
         """Return a limit in spreads, at least the tolerance."""
         return max(spreads, self._tolerance / (self._found.spread or 1.0))
 
-    def _open_if_shown(self, check: Check, shown: bool) -> Check:
-        if not shown or check.outcome is not Outcome.FAIL:
-            return check
-        reason = f"{check.reason}: labels show the error"
-        return replace(
-            check, outcome=Outcome.INCONCLUSIVE, reason=reason, rolls_back=False, needed=None
-        )
-
     def _error(self) -> Check | None:
         found, playbook = self._found, self._playbook
         if not found.labelled or not playbook.expects_labels or found.error_unit is None:
             return None
-        if covered := labels_depend_on_side(found, self._gate.advance.label_coverage_gap):
-            reason = (
-                f"labels depend on who answered ({covered}), so the {self._loss} is not compared"
-            )
-            check = plain("error_loss", Outcome.INCONCLUSIVE, found.labelled, reason)
-            return replace(check, output=found.name, required=self._wanted)
+        gap = self._gate.advance.label_coverage_gap
+        what = f"the {self._loss}"
+        if open_ := selected_labels(found, "error_loss", what, gap, required=self._wanted):
+            return open_
         gate, unit = self._gate, found.error_unit
         limits = [
             max(each, self._tolerance / unit)
@@ -249,10 +236,7 @@ class _NumberChecks:
             "error_loss", "error", -1.0, self._worded, Bounds(*limits), shown=not self._wanted
         ).answer(playbook.error_rate, share)
         check = young(self._evidence, check)
-        wanted = gate.advance.min_positives
-        if found.labelled < wanted and check.outcome is Outcome.PASS:
-            reason = f"{check.reason}: only {found.labelled:,} labels, {wanted:,} wanted"
-            check = replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        check = with_enough_labels(check, found.labelled, gate.advance.min_positives)
         surely = check.low is not None and check.low > limits[0]
         return replace(check, required=check.required or surely)
 
@@ -267,23 +251,13 @@ class _NumberChecks:
         shown: bool,
         both_sides: bool = False,
     ) -> LimitCheck:
-        found = self._found
-        ways = found.levels.get(figure, {})
-        by = {way: ScaledSequence(MeanSequence(ways.get(way, ()), lowest), BOUND) for way in _WAYS}
-        units = sum(each.units for each in ways.get("block", ())) if found.units else 0
-        is_error = figure == "error"
-        return LimitCheck(
-            name,
-            by["request"],
-            wording,
-            found.labelled if is_error else found.paired,
-            found.labelled if is_error else found.paired,
+        n = self._found.labelled if figure == "error" else self._found.paired
+        return replace(
+            level_check(self._found, name, figure, wording, lowest, BOUND),
+            n=n,
+            available=n,
             high=bounds,
             low=Bounds(-bounds.advance, -bounds.fail) if both_sides else None,
-            output=found.name,
             rolls_back=name != "number_distance",
             required=self._required and not shown,
-            by_unit=by["block"],
-            units=units,
-            fails_by=by["unit"] if "unit" in ways else by["block"],
         )

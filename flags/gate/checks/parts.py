@@ -14,17 +14,11 @@ from typing import Final
 from flags.gate.checks.integrity import plain
 from flags.gate.evidence import AnswerEvidence, AnswerPart, PartRole, UnitShare
 from flags.gate.limit_check import Wording
-from flags.gate.sequences import ConfidenceSequence, MeanSequence
-from flags.gate.sequences.scaled import ScaledSequence
+from flags.gate.sequences import ConfidenceSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
-
-
-def mean_of(lowest: float, unit: float = 1.0) -> Callable[[tuple[UnitShare, ...]], ScaledSequence]:
-    """Return what bounds the mean of values within `lowest` to 1, in parts of a unit."""
-    return lambda shares: ScaledSequence(MeanSequence(shares, lowest), unit)
 
 
 @dataclass(frozen=True, slots=True)

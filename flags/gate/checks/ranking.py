@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
-from flags.gate.checks.answers import excused, unread_answers
+from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.parts import PartLimit, Quality, mean_of, part_checks
-from flags.gate.checks.selected import labels_depend_on_side
+from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.parts import PartLimit, Quality, part_checks
+from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
-from flags.gate.sequences import MeanSequence
-from flags.gate.verdict import Check, Outcome
+from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -146,7 +146,7 @@ class _RankingChecks:
             self._in_common("ranking_overlap", "overlap", _OVERLAP, limits.ranking_overlap),
             self._in_common("rank_biased_overlap", "rbo", _ORDER, limits.rank_biased_overlap),
         ):
-            yield excused(check, "relevance") if shown else check
+            yield excused(check, "labels show the relevance") if shown else check
         yield from self._exposure()
         if (item := self._item()) is not None:
             yield item
@@ -237,10 +237,9 @@ class _RankingChecks:
     def _relevance(self) -> Check:
         found, playbook = self._found, self._playbook
         limits = self._gate.advance
-        if covered := labels_depend_on_side(found, limits.label_coverage_gap):
-            reason = f"labels depend on who answered ({covered}), so nDCG is not compared"
-            check = plain("ndcg_loss", Outcome.INCONCLUSIVE, found.labelled, reason)
-            return replace(check, output=found.name, required=self._wanted)
+        gap = limits.label_coverage_gap
+        if open_ := selected_labels(found, "ndcg_loss", "nDCG", gap, required=self._wanted):
+            return open_
         passing = self._check("ndcg_loss", "ndcg_primary", -1.0, _NDCG, rolls_back=True)
         failing = self._check("ndcg_loss", "ndcg_candidate", -1.0, _NDCG)
         check = replace(
@@ -250,13 +249,8 @@ class _RankingChecks:
             required=self._wanted,
         ).answer(playbook.error_rate, self._share("ndcg_loss"))
         check = young(self._evidence, check)
-        wanted = limits.min_positives
-        if passing.n < wanted and check.outcome is Outcome.PASS:
-            reason = (
-                f"{check.reason}: only {passing.n:,} labels of what the primary answered, "
-                f"{wanted:,} wanted"
-            )
-            check = replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        of = " of what the primary answered"
+        check = with_enough_labels(check, passing.n, limits.min_positives, of)
         if check.figure is None:
             reason = "no label of what the primary answered lists a relevant item"
             return replace(check, reason=reason)
@@ -275,27 +269,10 @@ class _RankingChecks:
         *,
         rolls_back: bool = False,
     ) -> LimitCheck:
-        ways = self._found.levels.get(figure, {})
-        by = {w: MeanSequence(ways.get(w, ()), lowest) for w in ("request", "block", "unit")}
-        n = by["request"].units
-        return LimitCheck(
-            name,
-            by["request"],
-            wording,
-            n,
-            n,
-            output=self._found.name,
-            rolls_back=rolls_back,
-            required=self._required,
-            by_unit=by["block"],
-            units=by["block"].units if self._found.units else 0,
-            fails_by=by["unit"] if "unit" in ways else by["block"],
-        )
-
-
-_GRAVITY: Final = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+        check = level_check(self._found, name, figure, wording, lowest)
+        return replace(check, rolls_back=rolls_back, required=self._required)
 
 
 def _gravity(check: Check) -> tuple[int, float]:
     """Order checks of one name: what failed first, then what has changed most."""
-    return _GRAVITY[check.outcome], -abs(check.figure or 0.0)
+    return BY_GRAVITY.index(check.outcome), -abs(check.figure or 0.0)

@@ -1,34 +1,50 @@
-"""Whether labels depend on who answered."""
+"""Whether labels depend on who answered: then they cannot compare the sides."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
+from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Count
+from flags.gate.verdict import Check, Outcome
 
 _COVERAGE_P: Final = 0.001
 
 
-class Covered(Protocol):
-    """Hold, by served side, labelled of all pairs old enough, and a p-value that they are alike."""
+class Labelled(Protocol):
+    """Hold the evidence on an output with labels."""
+
+    @property
+    def name(self) -> str:
+        """Return the output."""
+
+    @property
+    def labelled(self) -> int:
+        """Return how many pairs have a label that counts."""
 
     @property
     def coverage(self) -> Mapping[str, Count]:
-        """Return the counts."""
+        """Return by served side, labelled of all pairs old enough for a label."""
 
     @property
     def coverage_p(self) -> float | None:
-        """Return the p-value."""
+        """Return the p-value that the coverage does not depend on the served side."""
 
 
-def labels_depend_on_side(found: Covered, gap: float) -> str:
-    """Return the coverage in words if one side's answers surely have labels less often by `gap`.
+def selected_labels(
+    found: Labelled, check: str, what: str, gap: float, *, required: bool
+) -> Check | None:
+    """Return the open check of `what` if one side's answers surely have labels less often by `gap`.
 
-    Empty if not.
+    None if not.
     """
     rates = [each.rate for each in found.coverage.values() if each.rate is not None]
     unequal = len(rates) > 1 and min(rates) < (1 - gap) * max(rates)
     if not unequal or (found.coverage_p or 0.0) >= _COVERAGE_P:
-        return ""
-    return ", ".join(
+        return None
+    covered = ", ".join(
         f"{side} {each.count:,} of {each.total:,}" for side, each in found.coverage.items()
     )
+    reason = f"labels depend on who answered ({covered}), so {what} is not compared"
+    open_ = plain(check, Outcome.INCONCLUSIVE, found.labelled, reason)
+    return replace(open_, output=found.name, required=required)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from flags.gate.checks.age import young
+from flags.gate.checks.answers import excused
 from flags.gate.checks.integrity import plain
-from flags.gate.checks.parts import PartLimit, mean_of, part_checks
+from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.parts import PartLimit, part_checks
 from flags.gate.checks.preferences import is_as_good
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Paired, UnitShare
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
-from flags.gate.sequences import MeanSequence
+from flags.gate.limit_check import Bounds, Wording, points
 from flags.gate.verdict import Check, Outcome
 from flags.pairing.kinds.text import EMPTY, REFUSAL
 from flags.playbook.model import Playbook, Step
@@ -102,14 +103,12 @@ def _unjudged(
 def _length(found: TextEvidence, playbook: Playbook, step: Step, *, shown: bool) -> Check:
     limit = playbook.gate_of(step, output=found.name).advance.text_length
     check = replace(
-        _check(found, LENGTH, "text_length", _LENGTH, Bounds(limit, limit)),
+        level_check(found, "text_length", LENGTH, _LENGTH, -1.0),
+        high=Bounds(limit, limit),
         low=Bounds(-limit, -limit),
         required=not shown,
     ).answer(playbook.error_rate)
-    if not shown or check.outcome is not Outcome.FAIL:
-        return check
-    reason = f"{check.reason}: preferences show that they are as good"
-    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, needed=None)
+    return excused(check, "preferences show that they are as good") if shown else check
 
 
 def _rule(
@@ -125,16 +124,10 @@ def _rule(
     Both are one wealth against two limits, so together they spend one share.
     """
     gate = playbook.gate_of(step, output=found.name)
+    base = level_check(found, "text_rule", RULE + rule, _worded(rule), -1.0)
     later, now = (
         replace(
-            _check(
-                found,
-                RULE + rule,
-                "text_rule",
-                _worded(rule),
-                Bounds(gate.advance.text_rule, gate.rollback.limit(limit)),
-            ),
-            rolls_back=True,
+            base, high=Bounds(gate.advance.text_rule, gate.rollback.limit(limit)), rolls_back=True
         ).answer(playbook.error_rate, share)
         for limit in ("text_rule", "text_rule_now")
     )
@@ -151,23 +144,3 @@ def _worded(rule: str) -> Wording:
     words = {REFUSAL: "refuses {figure} more often", EMPTY: "says nothing {figure} more often"}
     what = words.get(rule, f"breaks {rule} {{figure}} more")
     return Wording(f"{what} than the primary", points, " points")
-
-
-def _check(
-    found: TextEvidence, figure: str, name: str, wording: Wording, high: Bounds
-) -> LimitCheck:
-    ways = found.levels.get(figure, {})
-    by = {way: MeanSequence(ways.get(way, ()), -1.0) for way in ("request", "block", "unit")}
-    counted = by["request"].units
-    return LimitCheck(
-        name,
-        by["request"],
-        wording,
-        counted,
-        counted,
-        high=high,
-        output=found.name,
-        by_unit=by["block"],
-        units=by["block"].units if found.units else 0,
-        fails_by=by["unit"] if "unit" in ways else by["block"],
-    )

@@ -1,0 +1,58 @@
+"""A figure of an output as a mean of values, by request, block and unit: the checks of kinds."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from flags.gate.evidence import UnitShare
+from flags.gate.limit_check import LimitCheck, Wording
+from flags.gate.sequences import MeanSequence
+from flags.gate.sequences.scaled import ScaledSequence
+
+_WAYS: Final = ("request", "block", "unit")
+
+Shares = tuple[UnitShare, ...]
+
+
+class Levelled(Protocol):
+    """Hold the evidence on an output of a kind, with values by figure and way of counting."""
+
+    @property
+    def name(self) -> str:
+        """Return the output."""
+
+    @property
+    def units(self) -> int:
+        """Return how many units the pairs name; 0: they are judged by request."""
+
+    @property
+    def levels(self) -> Mapping[str, Mapping[str, Shares]]:
+        """Return the values."""
+
+
+def mean_of(lowest: float, unit: float = 1.0) -> Callable[[Shares], ScaledSequence]:
+    """Return what bounds the mean of values within `lowest` to 1, in parts of a unit."""
+    return lambda shares: ScaledSequence(MeanSequence(shares, lowest), unit)
+
+
+def level_check(
+    found: Levelled, name: str, figure: str, wording: Wording, lowest: float, unit: float = 1.0
+) -> LimitCheck:
+    """Return the check of a figure of an output, still without limits.
+
+    It passes by requests and by units once per block, and fails by units once in all where they
+    are counted so: then nothing is assumed of what the blocks of a unit have in common.
+    """
+    ways = found.levels.get(figure, {})
+    by = {way: mean_of(lowest, unit)(ways.get(way, ())) for way in _WAYS}
+    units = {way: sum(each.units for each in ways.get(way, ())) for way in _WAYS}
+    return LimitCheck(
+        name,
+        by["request"],
+        wording,
+        units["request"],
+        units["request"],
+        output=found.name,
+        by_unit=by["block"],
+        units=units["block"] if found.units else 0,
+        fails_by=by["unit"] if "unit" in ways else by["block"],
+    )

@@ -1,0 +1,64 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from flags.gate.checks.number import NumberEvidence, checks
+from flags.gate.evidence import UnitShare
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook
+from tests.support.evidence import FLAG, evidence
+
+PLAYBOOK = Playbook(flag=FLAG)
+PAIRS = 5_000
+
+
+def found(held: timedelta, bias: float, error: float | None) -> dict[str, Check]:
+    """Judge numbers that all differ by `bias`, and all err so much more, in parts of 4 units."""
+
+    def of_all(value: float) -> dict[str, tuple[UnitShare, ...]]:
+        return {way: (UnitShare(value, PAIRS),) for way in ("request", "block")}
+
+    levels = {"bias": of_all(bias), "distance": of_all(abs(bias))}
+    if error is not None:
+        levels["error"] = of_all(error)
+    numbers = NumberEvidence(
+        kind="number",
+        name="price",
+        paired=PAIRS,
+        labelled=0 if error is None else PAIRS,
+        units=0,
+        spread=10.0,
+        error_unit=None if error is None else 5.0,
+        quantile=None,
+        bias=40 * bias,
+        mean_absolute_difference=40 * abs(bias),
+        root_mean_squared_difference=40 * abs(bias),
+        correlation=None,
+        primary=None,
+        candidate=None,
+        levels=levels,
+        coverage={},
+        coverage_p=None,
+    )
+    step = PLAYBOOK.steps_at(5)[0]
+    taken = replace(evidence(rollout=5, held=held), answers=(numbers,))
+    return {each.name: each for each in checks(numbers, taken, PLAYBOOK, step)}
+
+
+def test_numbers_that_are_far_higher_roll_back_once_the_evidence_is_a_day_old() -> None:
+    early = found(timedelta(hours=1), bias=0.5, error=None)["number_bias"]
+    assert (early.outcome, early.required) == (Outcome.INCONCLUSIVE, True)
+    late = found(timedelta(days=2), bias=0.5, error=None)["number_bias"]
+    assert (late.outcome, late.rolls_back) == (Outcome.FAIL, True)
+
+
+@pytest.mark.parametrize("held", [timedelta(hours=1), timedelta(days=2)], ids=str)
+def test_labels_that_show_a_smaller_error_excuse_the_difference_at_any_age(held: timedelta) -> None:
+    checked = found(held, bias=0.5, error=-0.1)
+    assert checked["error_loss"].outcome is Outcome.PASS
+    for name in ("number_bias", "number_distance"):
+        check = checked[name]
+        assert (check.outcome, check.required) == (Outcome.INCONCLUSIVE, False)
+        assert not check.rolls_back
+    assert checked["number_distance"].reason.endswith("labels show the error")

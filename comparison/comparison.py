@@ -45,9 +45,10 @@ def compare(
             in an object store (`s3://bucket/prefix`, `gs://`, `az://`); or the URL of an engine's
             table, e.g. `clickhouse://host/db?table=otel_traces`.
         playbook: Its file, or a Playbook. Without one there are figures and no verdict.
-        labels: CSV or Parquet with request_id and label, or a folder of them.
-        outcomes: CSV or Parquet with what happened downstream, or the URL of an engine's table.
-        preferences: CSV or Parquet that `bentoml migration judge` wrote.
+        labels: CSV or Parquet with request_id and label, or a folder of them, also in an object
+            store; or the URL of an engine's table.
+        outcomes: The same of what happened downstream.
+        preferences: The same of what `bentoml migration judge` wrote.
         reference: What `bentoml models get TAG --output json` printed, for the drift of features.
         flag: Key of the flag; needed where the place has several and no playbook is given.
         step: The step to judge, a rollout or a stage; None: that of the newest pairs.
@@ -71,10 +72,10 @@ def compare(
         found = FlagPairs.at(place, flag or (plan.flag if plan else None))
         now = datetime.now(UTC)
         additions = LabelsAndReferences.read(
-            Path(labels) if isinstance(labels, str) else labels,
+            labels,
             Path(reference) if reference else None,
             outcomes,
-            Path(preferences) if preferences else None,
+            preferences,
         )
         if plan is None:
             end = until or found.believed(now).run().until

@@ -1,7 +1,7 @@
 """The outcomes: what happened downstream, after a request was answered.
 
 A file of outcomes is CSV with a heading, or Parquet; it may be compressed (.gz), and a folder may
-hold several. Columns:
+hold several; both may be in an object store. Columns:
 
     request_id, unit   whose outcome it is: one of them, or both, of which a row fills in one
     metric             its name, such as complaint
@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.places import PlaceError, database_hint, is_url, shown_url, table_at
 from comparison.engines.tables import nanoseconds
 from comparison.errors import OutcomesUnreadableError
 from comparison.pairs.tracked import TrackedOutcomes
@@ -149,6 +148,8 @@ class MetricRows:
 def load_outcomes(source: str | Path | ir.Table, key: bytes | None = None) -> Outcomes:
     """Read a file of outcomes, a folder of them, or a table of an engine, itself or by its URL.
 
+    Files may be in an object store.
+
     Values in `unit` that are not hashes are hashed with `key`, as the pairs' units are. Raises
     OutcomesUnreadableError, which names the line (CSV), the row (Parquet, from 1) or what the row
     holds (an engine), and the column.
@@ -171,16 +172,7 @@ def load_outcomes(source: str | Path | ir.Table, key: bytes | None = None) -> Ou
 def _tables(source: str | Path | ir.Table) -> list[TextTable]:
     if isinstance(source, ir.Table):
         return [engine_table(_name(source), source, COLUMNS, OutcomesUnreadableError)]
-    if not is_url(source):
-        if hint := database_hint(Path(source)):
-            raise OutcomesUnreadableError(Path(source), hint)
-        return open_tables(Path(source), COLUMNS, OutcomesUnreadableError, _EXPECTED)
-    name = shown_url(str(source))
-    try:
-        rows = table_at(str(source))
-    except PlaceError as problem:
-        raise OutcomesUnreadableError(name, str(problem)) from problem
-    return [engine_table(name, rows, COLUMNS, OutcomesUnreadableError)]
+    return open_tables(source, COLUMNS, OutcomesUnreadableError, _EXPECTED)
 
 
 def _name(table: ir.Table) -> str:

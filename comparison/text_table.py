@@ -1,7 +1,7 @@
 """A table of texts that somebody hands in, whose errors name its place, row and column.
 
-A file: CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip.
-Or a table of an engine.
+A file: CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip;
+it may be in an object store. Or a table of an engine.
 """
 
 import csv
@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final
 
 import ibis.expr.types as ir
 import numpy as np
@@ -18,6 +18,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
+
+from comparison.engines.places import PlaceError, database_hint, is_url, shown_url, table_at
+from comparison.pairs.stores import folder_at, is_store
 
 _PARQUET: Final = b"PAR1"
 _NAMES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -108,9 +111,17 @@ class TextTable:
 
 
 def open_tables(
-    source: Path, wanted: Sequence[str], error: Error, expected: str
+    place: str | Path, wanted: Sequence[str], error: Error, expected: str
 ) -> list[TextTable]:
-    """Return the table of a file, or those of all files below a folder; at least one."""
+    """Return the table of a file or of an engine's URL, or of all files below a folder.
+
+    There is at least one. Raises what `error` makes, or StoreUnreadableError.
+    """
+    if is_url(place) and not is_store(place):
+        return [_table_at(str(place), wanted, error)]
+    source = folder_at(place)
+    if isinstance(source, Path) and (hint := database_hint(source)):
+        raise error(source, hint)
     if not source.is_dir():
         return [_open(source, wanted, error, expected)]
     every = sorted(
@@ -120,6 +131,15 @@ def open_tables(
     if not paths:
         raise error(source, f"no file in it ends in {', '.join(_NAMES)}; {expected}")
     return [_open(path, wanted, error, expected) for path in paths]
+
+
+def _table_at(url: str, wanted: Sequence[str], error: Error) -> TextTable:
+    name = shown_url(url)
+    try:
+        rows = table_at(url)
+    except PlaceError as problem:
+        raise error(name, str(problem)) from problem
+    return engine_table(name, rows, wanted, error)
 
 
 def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error) -> TextTable:
@@ -149,6 +169,8 @@ def _open(path: Path, wanted: Sequence[str], error: Error, expected: str) -> Tex
         raise error(
             path, "it was cut off while it was compressed, or is being written"
         ) from problem
+    except FileNotFoundError as problem:
+        raise error(path, "No such file or directory") from problem
     except OSError as problem:
         raise error(path, problem.strerror or str(problem)) from problem
     except (pa.ArrowException, UnicodeDecodeError, csv.Error) as problem:
@@ -206,11 +228,7 @@ def _csv(path: Path, content: bytes, wanted: Sequence[str], error: Error) -> Tex
 
 
 def _text(path: Path) -> IO[str]:
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if packed:
-        return cast(IO[str], gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
-    return path.open(encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(io.BytesIO(_content(path)), encoding="utf-8-sig", newline="")
 
 
 def _plain(name: str) -> str:

@@ -54,8 +54,8 @@ def compare(
     since: datetime | None,
     until: datetime | None,
     labels: "LabelFiles | None",
-    outcomes: str | None,
-    preferences: Path | None,
+    outcomes: str | Path | None,
+    preferences: str | Path | None,
     json_file: Path | None,
     html_file: Path | None,
     export: str | None,
@@ -144,8 +144,8 @@ def _compared(
     since: datetime | None,
     until: datetime | None,
     labels: "LabelFiles | None",
-    outcomes: str | None,
-    preferences: Path | None,
+    outcomes: str | Path | None,
+    preferences: str | Path | None,
 ) -> "Comparison":
     """Take the evidence on pairs, with judged texts to show."""
     from comparison.comparison import Comparison

@@ -145,7 +145,7 @@ def _label_values(ctx: click.Context, param: click.Parameter, value: str | None)
 
 
 def _label_files(
-    ctx: click.Context, param: click.Parameter, value: Path | None
+    ctx: click.Context, param: click.Parameter, value: str | Path | None
 ) -> "LabelFiles | None":
     del param
     if value is None:
@@ -168,11 +168,11 @@ def labels_option(command: Any) -> Any:
     )
     labels = click.option(
         "--labels",
-        metavar="PATH",
-        type=click.Path(path_type=Path),
+        metavar="PLACE",
+        type=PairsPlace(),
         callback=_label_files,
-        help="CSV or Parquet with request_id and label (label.OUTPUT of several outputs), or a "
-        "folder of them: what the requests turned out to be.",
+        help="CSV or Parquet with request_id and label (label.OUTPUT of several outputs), a folder "
+        "of them, or an engine's table: what the requests turned out to be.",
     )
     return labels(values(command))
 
@@ -180,15 +180,16 @@ def labels_option(command: Any) -> Any:
 outcomes_option = click.option(
     "--outcomes",
     metavar="PLACE",
+    type=PairsPlace(),
     help="What happened downstream: CSV or Parquet, a folder of them, or an engine's table "
     "(duckdb://FILE?table=NAME), with request_id or unit, metric, value and occurred_at.",
 )
 preferences_option = click.option(
     "--preferences",
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="CSV or Parquet with request_id and preference, or a folder of them: whose text is the "
-    "better one; `bentoml migration judge` writes it.",
+    metavar="PLACE",
+    type=PairsPlace(),
+    help="CSV or Parquet with request_id and preference, a folder of them, or an engine's table: "
+    "whose text is the better one; `bentoml migration judge` writes it.",
 )
 reference_option = click.option(
     "--reference",
@@ -236,8 +237,8 @@ class GateInput:
     playbook: Path
     flag: str | None
     labels: "LabelFiles | None"
-    outcomes: str | None
-    preferences: Path | None
+    outcomes: str | Path | None
+    preferences: str | Path | None
     reference: Path | None
     prometheus: str | None
     alertmanager: str | None

@@ -22,7 +22,7 @@ from comparison.engines.connections import (
     shown_url,
 )
 
-__all__ = ["PlaceError", "database_hint", "is_url", "shown_url", "table_at"]
+__all__ = ["PlaceError", "database_hint", "is_url", "said", "shown_url", "table_at"]
 
 _DUCKDB: Final = b"DUCK"
 _DUCKDB_AT: Final = 8

@@ -59,12 +59,12 @@ class LabelsAndReferences:
     @classmethod
     def read(
         cls,
-        labels: Path | LabelFiles | None,
+        labels: str | Path | LabelFiles | None,
         reference: Path | None,
         outcomes: str | Path | None = None,
-        preferences: Path | None = None,
+        preferences: str | Path | None = None,
     ) -> "LabelsAndReferences":
-        """Read the files that are given. Raises a ComparisonError if one is not what it should."""
+        """Read what is given. Raises a ComparisonError if it is not what it should be."""
         return cls(
             _labels(labels),
             References.read(reference) if reference else None,
@@ -73,10 +73,10 @@ class LabelsAndReferences:
         )
 
 
-def _labels(place: Path | LabelFiles | None) -> Labels | None:
+def _labels(place: str | Path | LabelFiles | None) -> Labels | None:
     if place is None:
         return None
-    return (LabelFiles(place) if isinstance(place, Path) else place).read()
+    return (place if isinstance(place, LabelFiles) else LabelFiles(place)).read()
 
 
 def take_evidence(

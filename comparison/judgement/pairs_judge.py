@@ -44,7 +44,7 @@ class PairsJudge:
     """Judge by the pair files at a place, read anew each time."""
 
     pairs: str | Path
-    labels: Path | LabelFiles | None = None
+    labels: str | Path | LabelFiles | None = None
     reference: Path | None = None
     outcomes: str | Path | None = None
     tell: Callable[[Evidence, Judgement], object] | None = None
@@ -52,7 +52,7 @@ class PairsJudge:
     will_retry: bool = True
     """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
     ask_alarms: AskAlarms = _none
-    preferences: Path | None = None
+    preferences: str | Path | None = None
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
         """Judge the present run; problems with the pairs are in `missing` of the result.

@@ -1,4 +1,4 @@
-"""The table of preferences, read: CSV or Parquet, from a judge's run or from people.
+"""The table of preferences, read: CSV, Parquet or an engine's, from a judge's run or from people.
 
 Columns: `request_id` and `preference` (how much the candidate's answer is preferred: a number from
 0 to 1, or candidate, primary, tie; empty: not known); if there are several texts, `output`; `first`
@@ -51,16 +51,17 @@ class Preferences:
         return int((self.frame["least"] < self.frame["most"]).sum())
 
 
-def load_preferences(path: str | Path) -> Preferences:
-    """Read a file of preferences, or a folder of them.
+def load_preferences(place: str | Path) -> Preferences:
+    """Read a file of preferences, a folder of them, or an engine's table at a URL.
 
-    Raises PreferencesUnreadableError, which names the line (CSV) or row (Parquet) and the column.
+    Raises PreferencesUnreadableError, which names the line (CSV), the row (Parquet) or what the row
+    holds (an engine), and the column; or StoreUnreadableError.
     """
-    source = Path(path)
-    tables = open_tables(source, COLUMNS, PreferencesUnreadableError, _EXPECTED)
+    tables = open_tables(place, COLUMNS, PreferencesUnreadableError, _EXPECTED)
     rows = pd.concat([_rows(table) for table in tables], ignore_index=True)
-    _refuse_contradictions(source, rows)
-    return _in_both_orders(str(source), rows)
+    name = str(tables[0].path if len(tables) == 1 else place)
+    _refuse_contradictions(name, rows)
+    return _in_both_orders(name, rows)
 
 
 def preferences_of(journal: Journal) -> Preferences:
@@ -116,7 +117,7 @@ def _rows(table: TextTable) -> pd.DataFrame:
     )
 
 
-def _refuse_contradictions(source: Path, rows: pd.DataFrame) -> None:
+def _refuse_contradictions(source: str, rows: pd.DataFrame) -> None:
     """Raise PreferencesUnreadableError where a judge says two things of one pair in one order."""
     known = rows.loc[rows[PREFERENCE].notna()]
     whose = [ID, OUTPUT, JUDGE, FIRST]

@@ -74,7 +74,7 @@ def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> Any:
     """Return the label of one request that was given last. Raises LabelsUnreadableError."""
     [(_place, first), (_place, second), *_more] = rows.drop_duplicates(column).iterrows()
     file, other = files[int(second["file"])], files[int(first["file"])]
-    where = other.place(int(first["row"])) + ("" if other is file else f" of {other.path.name}")
+    where = other.place(int(first["row"])) + ("" if other is file else f" of {other.name}")
     others = f"{first[ID]!r} has another label in {where}"
     wrong = int(second["row"])
     if TIME not in rows or rows[TIME].isna().any():

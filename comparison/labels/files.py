@@ -1,4 +1,6 @@
-"""Files of labels: CSV with a heading, plain, .gz or .zst, or Parquet.
+"""Files of labels: CSV with a heading, plain, .gz or .zst, or Parquet; or a table of an engine.
+
+Files may be in an object store.
 
 Columns: `request_id`; `label`, or `label.<output>` for each output that has labels (truths, numbers
 or names of classes, see `comparison.labels.types`; empty: not known yet); and, if wanted,
@@ -17,10 +19,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 
+from comparison.engines.places import PlaceError, said, shown_url, table_at
 from comparison.errors import LabelsUnreadableError
+from comparison.pairs.compacted import parquet_file
 from comparison.pairs.opening import below
+from comparison.pairs.stores import StorePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +41,17 @@ _EXPECTED: Final = (
     "label.<output> where there are several outputs"
 )
 _PARQUET: Final = b"PAR1"
+_PACKED: Final = {".gz": "gzip", ".zst": "zstd"}
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """Hold the columns of a file as they are written."""
+    """Hold the columns of a file, or of an engine's table, as they are written."""
 
-    path: Path
+    path: Path | str
+    """Where it is; a text is the URL of an engine's table."""
     table: pa.Table
-    is_csv: bool
+    is_csv: bool = False
 
     def __len__(self) -> int:
         return len(self.table)
@@ -88,7 +94,14 @@ class LabelFile:
 
     def place(self, row: int) -> str:
         """Return what a reader looks for to find a row, which counts from 0."""
-        return f"line {self._line(row)}" if self.is_csv else f"row {row + 1}"
+        if isinstance(self.path, str):  # an engine's rows have no order
+            return f"the row of {ID} {self.table[ID][row].as_py()!r}"
+        return f"line {self._line(self.path, row)}" if self.is_csv else f"row {row + 1}"
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in its folder."""
+        return self.path if isinstance(self.path, str) else self.path.name
 
     def error(self, row: int, column: str, problem: str) -> LabelsUnreadableError:
         """Return the error that names a row, which counts from 0, and a column."""
@@ -107,9 +120,10 @@ class LabelFile:
         if error := self.refusal(wrong, column, problem):
             raise error
 
-    def _line(self, row: int) -> int:
+    @staticmethod
+    def _line(path: Path, row: int) -> int:
         """Return the line on which a row begins, from 1: a value may hold line feeds."""
-        with _text(self.path) as file:
+        with _text(path) as file:
             reader = csv.reader(file)
             begin, found = 1, -1
             for record in reader:
@@ -149,9 +163,9 @@ def open_labels(path: Path) -> LabelFile:
     try:
         with path.open("rb") as file:
             is_csv = file.read(len(_PARQUET)) != _PARQUET
-        names = _csv_names(path) if is_csv else pq.read_schema(path).names
-        wanted = _wanted(path, names)
-        table = _read_csv(path, wanted) if is_csv else pq.read_table(path, columns=wanted)
+        table = _read_csv(path) if is_csv else _read_parquet(path)
+    except FileNotFoundError as error:
+        raise LabelsUnreadableError(path, "No such file or directory") from error
     except OSError as error:
         raise LabelsUnreadableError(path, error.strerror or str(error)) from error
     except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
@@ -159,7 +173,27 @@ def open_labels(path: Path) -> LabelFile:
     return LabelFile(path, table, is_csv)
 
 
-def _wanted(path: Path, names: Sequence[str]) -> list[str]:
+def engine_labels(url: str) -> LabelFile:
+    """Read what is needed of an engine's table. Raises LabelsUnreadableError."""
+    name = shown_url(url)
+    try:
+        rows = table_at(url, example="labels")
+        wanted = _wanted(name, rows.columns)
+        # Truths as numbers: ibis does not take ClickHouse's for truths.
+        held = {
+            each: rows[each].cast("int8") if rows[each].type().is_boolean() else rows[each]
+            for each in wanted
+        }
+        return LabelFile(name, rows.select(**held).to_pyarrow())
+    except PlaceError as error:
+        raise LabelsUnreadableError(name, str(error)) from error
+    except LabelsUnreadableError:
+        raise
+    except Exception as error:  # each engine's client has errors of its own
+        raise LabelsUnreadableError(name, said(url, error)) from error
+
+
+def _wanted(path: Path | str, names: Sequence[str]) -> list[str]:
     """Return the columns to read. Raises LabelsUnreadableError if they are not those of labels."""
     wanted = [name for name in names if name in (ID, TIME) or is_label(name)]
     labels = [name for name in wanted if is_label(name)]
@@ -181,7 +215,7 @@ def _wanted(path: Path, names: Sequence[str]) -> list[str]:
 def _text(path: Path) -> "Iterator[IO[str]]":
     """Open a file, unpacked, as text; csv wants line feeds as they are."""
     with (
-        pa.input_stream(str(path), compression="detect") as raw,
+        _unpacked(path) as raw,
         TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
     ):
         yield file
@@ -192,7 +226,19 @@ def _csv_names(path: Path) -> list[str]:
         return next((record for record in csv.reader(file) if record), [])
 
 
-def _read_csv(path: Path, wanted: list[str]) -> pa.Table:
+def _unpacked(path: Path) -> pa.NativeFile:
+    """Open a file, wherever it is, to read what was compressed into it."""
+    source = path.open("rb", buffering=0) if isinstance(path, StorePath) else str(path)
+    return pa.input_stream(source, compression=_PACKED.get(path.suffix))
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    with parquet_file(path) as file:
+        return file.read(columns=_wanted(path, file.schema_arrow.names))
+
+
+def _read_csv(path: Path) -> pa.Table:
+    wanted = _wanted(path, _csv_names(path))
     wrong: list[arrow_csv.InvalidRow] = []
 
     def refuse(row: arrow_csv.InvalidRow) -> str:
@@ -200,7 +246,7 @@ def _read_csv(path: Path, wanted: list[str]) -> pa.Table:
         return "skip"
 
     table = arrow_csv.read_csv(
-        path,
+        _unpacked(path),
         # One thread: only then a wrong row knows its number.
         read_options=arrow_csv.ReadOptions(use_threads=False),
         parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from comparison.engines.places import is_url, shown_url
 from comparison.engines.tables import nanoseconds
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.choice import one_each
@@ -23,18 +24,20 @@ from comparison.labels.files import (
     OF_OUTPUT,
     TIME,
     LabelFile,
+    engine_labels,
     find_label_files,
     is_label,
     open_labels,
 )
 from comparison.labels.types import ARROW, LabelType, TypedColumn, typed_column
+from comparison.pairs.stores import folder_at, is_store
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFiles:
-    """Name a file of labels or a folder of them, and what words in it stand for."""
+    """Name a file of labels, a folder of them or a table, and what words in it stand for."""
 
-    path: Path
+    path: str | Path
     values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self) -> "Labels":
@@ -98,16 +101,18 @@ def load_labels(
     """Read labels; with `until`, without those that were given then or later.
 
     `values` are words by those that are written in their place: {"fraud": "1", "legit": "0"}.
-    `path` is a file or a folder of files. A label without a time counts as given before. Raises
+    `path` is a file or a folder of files, which may be in an object store, or the URL of a table
+    (`comparison.engines.places`). A label without a time counts as given before. Raises
     LabelsUnreadableError, which names the file, line (CSV) or row (Parquet, from 1) and column of
-    what is wrong.
+    what is wrong; or StoreUnreadableError.
     """
-    files = [open_labels(each) for each in find_label_files(Path(path))]
+    files = _files(path)
+    source = shown_url(str(path)) if is_url(path) else str(path)
     columns = tuple(sorted({name for file in files for name in file.columns})) or (LABEL,)
     if LABEL in columns and len(columns) > 1:
         others = ", ".join(name for name in columns if name != LABEL)
         raise LabelsUnreadableError(
-            Path(path),
+            source,
             f"columns {LABEL} and {others}: a label is that of one output; rename {LABEL} to "
             f"{OF_OUTPUT}<output>",
         )
@@ -115,7 +120,7 @@ def load_labels(
     typed = {name: typed_column(files, name, values or {}) for name in columns}
     rows = [_rows(file, number, typed, has_times) for number, file in enumerate(files)]
     if not rows:
-        return Labels(str(path), _empty(columns))
+        return Labels(source, _empty(columns))
     table = pa.concat_tables(rows)
     counts = reduce(pc.or_, [pc.is_valid(table[name]) for name in columns])
     if until is not None and has_times:
@@ -126,7 +131,13 @@ def load_labels(
         table, places = table.filter(counts), np.flatnonzero(counts.to_numpy())
     kept, contradicted = one_each(files, table, columns, places)
     refusals = {name: each.refusals for name, each in typed.items()}
-    return Labels(str(path), kept, contradicted, refusals)
+    return Labels(source, kept, contradicted, refusals)
+
+
+def _files(path: str | Path) -> list[LabelFile]:
+    if is_url(path) and not is_store(path):
+        return [engine_labels(str(path))]
+    return [open_labels(each) for each in find_label_files(folder_at(path))]
 
 
 def _rows(

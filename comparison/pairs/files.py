@@ -7,18 +7,27 @@ resources, or spans of other programs, on a line: all that is counted, and readi
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
-from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
 
 from comparison.errors import PairsUnreadableError
-from comparison.pairs.line_patterns import LinePatterns
 from comparison.pairs.opening import find_files, open_file
+from comparison.pairs.pair_row import (
+    REQUIRED,
+    SHAPE_ERRORS,
+    Columns,
+    Row,
+    Shape,
+    key_of,
+    only,
+    pair_row,
+    value_of,
+)
 from comparison.pairs.progress_bar import files_with_bar
+from comparison.pairs.span_lines import SpanLines
+from comparison.pairs.span_text import FARTHEST
 from comparison.pairs.tracked import tracked_row
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount, read_counts
@@ -26,32 +35,12 @@ from flags.export.worker_count import WorkerCount, read_counts
 BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""
 
-_CHUNK_BYTES: Final = 2**18
-"""Bytes that are read at a time: some eighty lines, few enough for the cache."""
+_CHUNK_BYTES: Final = 2**23
+"""Bytes that are read at a time: numpy goes through some three thousand pairs at once."""
 
-REQUIRED: Final = frozenset(
-    {
-        attributes.FLAG_KEY,
-        attributes.REQUEST_ID,
-        attributes.side("primary", attributes.STATUS),
-        attributes.side("candidate", attributes.STATUS),
-    }
-)
-"""A pair span that lacks one of these is corrupt."""
+_ZEROS: Final = bytes(FARTHEST)
 
-_key_of = itemgetter("key")
-_value_of = itemgetter("value")
-_SHAPE_ERRORS: Final = (AttributeError, KeyError, TypeError, ValueError)
-"""What text that is not JSON, and JSON that is not OTLP, raises."""
-_LAST_NANOSECOND: Final = 2**63 - 1
-
-Shape = tuple[str, ...]
-"""The attribute keys of a span, in its order: nearly all pairs of a service share a few."""
-
-Row = list[Any]
-"""Span id, trace id, start in nanoseconds, then the attribute values in the order of the shape."""
-
-Block = dict[Shape, list[Sequence[Any]]]
+Block = dict[Shape, Columns]
 """Columns by shape: one for each entry of a row."""
 
 
@@ -73,39 +62,37 @@ class ReadCounts:
     """When what was read was written, in Unix nanoseconds; None if it is being written to."""
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
-    patterns: LinePatterns = field(default_factory=LinePatterns)
+    columns: list[tuple[Shape, Columns]] = field(default_factory=list)
+    span_lines: SpanLines = field(default_factory=SpanLines)
 
     def drain(self) -> Block:
         """Return the columns of the pairs taken since the last call, and forget them."""
         block: Block = {shape: list(zip(*rows, strict=True)) for shape, rows in self.rows.items()}
-        for shape, columns in self.patterns.drain():
-            parsed = block.get(shape)
-            both = zip(parsed, columns, strict=True) if parsed else ()
+        for shape, columns in self.columns:
+            before = block.get(shape)
+            both = zip(before, columns, strict=True) if before else ()
             block[shape] = [[*first, *second] for first, second in both] or columns
-        self.rows, self.row_count = {}, 0
+        self.rows, self.columns, self.row_count = {}, [], 0
         return block
 
-    def take_lines(self, lines: bytes) -> tuple[int, bytes]:
-        """Take, of whole lines, those of shapes seen before; return how many, and the others."""
-        count, others = self.patterns.match_all(lines)
-        self.lines += count
-        self.row_count += count
-        return count, others
+    def take_lines(
+        self, data: bytearray, starts: Sequence[int], ends: Sequence[int]
+    ) -> tuple[list[int], list[int]]:
+        """Take those lines of a text that are written as we write them; return which are left.
 
-    def take_line(self, line: bytes) -> int:
-        """Take our spans out of one line; return how many of them were corrupt.
-
-        Raises one of _SHAPE_ERRORS if the line is not JSON, or no TracesData object.
+        Also return the lines of spans that were corrupt. The text is as `SpanLines` wants it.
         """
-        if self.patterns.match(line):
-            self.row_count += 1
-            return 0
-        traces = orjson.loads(line)
-        before = self.row_count
-        corrupt = self.take(traces)
-        if self.row_count == before + 1 and not corrupt and (span := _only_span(traces)):
-            self.patterns.learn(line, span, _pair(span)[1])
-        return corrupt
+        read = self.span_lines.read(data, starts, ends)
+        self.columns += read.columns
+        self.row_count += sum(len(columns[0]) for _, columns in read.columns)
+        self.lines += len(ends) - len(read.others)
+        corrupt = []
+        for each in read.spans:
+            try:
+                self._take_span(each.span, each.resource)
+            except SHAPE_ERRORS:
+                corrupt.append(each.line)
+        return read.others, corrupt
 
     def take(self, traces: Any) -> int:
         """Take our spans out of one TracesData object; return how many of them were corrupt.
@@ -120,7 +107,7 @@ class ReadCounts:
         for resource in resources:
             try:
                 scopes = [_scope(scope) for scope in resource.get("scopeSpans") or ()]
-            except _SHAPE_ERRORS:  # of one resource of several: the others may be ours
+            except SHAPE_ERRORS:  # of one resource of several: the others may be ours
                 corrupt += 1
                 continue
             for name, spans in scopes:
@@ -130,14 +117,14 @@ class ReadCounts:
                 for span in spans:
                     try:
                         self._take_span(span, resource)
-                    except _SHAPE_ERRORS:
+                    except SHAPE_ERRORS:
                         corrupt += 1
         return corrupt
 
     def _take_span(self, span: dict[str, Any], resource: dict[str, Any]) -> None:
         name = span["name"]
         if name == attributes.PAIR_SPAN:
-            shape, row = _pair(span)
+            shape, row = pair_row(span)
             rows = self.rows.get(shape)
             if rows is None:
                 if not REQUIRED.issubset(shape):
@@ -195,31 +182,50 @@ def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Bl
         raise PairsUnreadableError(path, error.strerror or str(error)) from error
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield whole lines together, and last what has no end of a line."""
-    rest: list[bytes] = []
-    while data := file.read(_CHUNK_BYTES):
-        end = data.rfind(b"\n") + 1
+def _chunks(file: IO[bytes]) -> Iterator[tuple[bytearray, int]]:
+    """Yield whole lines together, and last what has no end of a line, and the size of each.
+
+    Zeros follow. All are in the same memory, one after the other: it takes time to get that much.
+    """
+    buffer, held = bytearray(_CHUNK_BYTES + FARTHEST), 0
+    while True:
+        if held + FARTHEST >= len(buffer):  # a line that is longer than any
+            buffer += bytes(len(buffer))
+        with memoryview(buffer) as view:
+            read = file.readinto(view[held : len(buffer) - FARTHEST])  # type: ignore[attr-defined]
+        if not read:
+            break
+        held += read
+        end = buffer.rfind(b"\n", held - read, held) + 1
         if end:
-            yield b"".join((*rest, data[:end]))
-            rest = []
-        rest.append(data[end:])
-    if last := b"".join(rest):
-        yield last
+            rest = bytes(buffer[end:held])
+            buffer[end : end + FARTHEST] = _ZEROS
+            yield buffer, end
+            held = len(rest)
+            buffer[:held] = rest
+    if held:
+        yield buffer, held
 
 
 def _full_blocks(
-    path: Path, chunks: Iterable[bytes], counts: ReadCounts, progress: Progress
+    path: Path, chunks: Iterable[tuple[bytearray, int]], counts: ReadCounts, progress: Progress
 ) -> Iterator[None]:
     """Read the lines of one file, pausing whenever a block is full."""
     file = _File(path, counts, progress)
-    for chunk in chunks:
-        if not file.take(chunk):
+    for data, size in chunks:
+        if not file.take(data, size):
             break
         if counts.row_count >= BLOCK_ROWS:
             yield
     if file.first_unreadable and not file.json_seen:
         raise PairsUnreadableError(path, "not JSON", file.first_unreadable)
+
+
+def _line_ends(data: bytearray, size: int) -> Iterator[int]:
+    end = data.find(b"\n", 0, size)
+    while end >= 0:
+        yield end
+        end = data.find(b"\n", end + 1, size)
 
 
 class _File:
@@ -232,75 +238,46 @@ class _File:
         self.first_unreadable: int | None = None
         self.json_seen = progress.taken > 0
 
-    def take(self, chunk: bytes) -> bool:
+    def take(self, data: bytearray, size: int) -> bool:
         """Take whole lines, or the one without an end; say whether it was not a torn one."""
         progress = self._progress
-        taken, others = 0, chunk
-        if chunk.endswith(b"\n"):
-            taken, others = self._counts.take_lines(chunk)
-            self.json_seen |= taken > 0
-        for line in BytesIO(others):
-            if not line.isspace() and not self._take_line(line, chunk):
-                return False
-            taken += 1
-        progress.taken += len(chunk)
-        progress.lines += taken
+        ends = [*_line_ends(data, size)]
+        starts = [0, *(end + 1 for end in ends[:-1])]
+        others, corrupt = self._counts.take_lines(data, starts, ends) if ends else ([0], [])
+        self.json_seen |= len(others) < len(ends)
+        for number in others:
+            line = bytes(data[starts[number] : ends[number] if ends else size])
+            if line and not line.isspace():
+                spoilt = self._take_line(line, bool(ends), progress.lines + number + 1)
+                if spoilt is None:
+                    return False
+                corrupt += [number] * spoilt
+        if corrupt:
+            self._counts.corrupt += len(corrupt)
+            if self._counts.first_corrupt is None:
+                first = progress.lines + min(corrupt) + 1
+                self._counts.first_corrupt = f"{self._path}, line {first}"
+        progress.taken += size
+        progress.lines += len(starts)
         return True
 
-    def _take_line(self, line: bytes, chunk: bytes) -> bool:
-        """Take one line of a chunk; say whether it was not a torn one."""
+    def _take_line(self, line: bytes, has_end: bool, number: int) -> int | None:
+        """Take one line; return how much of it was corrupt, None if it is a torn one."""
         counts = self._counts
         counts.lines += 1
         try:
-            corrupt = counts.take_line(line)
+            corrupt = counts.take(orjson.loads(line))
             self.json_seen = True
-        except _SHAPE_ERRORS:
+        except SHAPE_ERRORS:
             begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
             self.json_seen |= begins_well
-            if begins_well and not line.endswith(b"\n"):
+            if begins_well and not has_end:
                 counts.torn += 1
                 self._progress.torn = True
-                return False
-            self.first_unreadable = self.first_unreadable or self._number(line, chunk)
+                return None
+            self.first_unreadable = self.first_unreadable or number
             corrupt = 1
-        if corrupt:
-            counts.corrupt += corrupt
-            if counts.first_corrupt is None:
-                counts.first_corrupt = f"{self._path}, line {self._number(line, chunk)}"
-        return True
-
-    def _number(self, line: bytes, chunk: bytes) -> int:
-        """Return the number, in the file, of the first line of a chunk that is like this one."""
-        text = b"\n" + chunk
-        return self._progress.lines + text.count(b"\n", 0, text.index(b"\n" + line)) + 1
-
-
-def _pair(span: dict[str, Any]) -> tuple[Shape, Row]:
-    """Return shape and row of a pair span.
-
-    This runs once per pair: the loops over some thirty attributes are left to C.
-    """
-    began = int(span["startTimeUnixNano"])
-    if not span["spanId"] or not 0 < began <= _LAST_NANOSECOND:
-        raise ValueError(began)
-    pairs = span["attributes"]
-    shape = tuple(map(_key_of, pairs))
-    held = chain.from_iterable(map(dict.values, map(_value_of, pairs)))
-    row = [span["spanId"], span["traceId"], began, *held]
-    if len(row) != len(shape) + 3:  # an empty AnyValue, {}, is a null
-        row[3:] = [_only(_value_of(pair)) for pair in pairs]
-    return shape, row
-
-
-def _only_span(traces: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the span of a TracesData object that has one; None if it has more."""
-    spans: list[dict[str, Any]] = [
-        span
-        for resource in traces["resourceSpans"]
-        for scope in resource.get("scopeSpans") or ()
-        for span in scope.get("spans") or ()
-    ]
-    return spans[0] if len(spans) == 1 else None
+        return corrupt
 
 
 def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -310,7 +287,7 @@ def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:
 
 def _held(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return attributes by their keys."""
-    return {_key_of(pair): _only(_value_of(pair)) for pair in pairs}
+    return {key_of(pair): only(value_of(pair)) for pair in pairs}
 
 
 def _service(resource: dict[str, Any]) -> dict[str, Any]:
@@ -318,8 +295,3 @@ def _service(resource: dict[str, Any]) -> dict[str, Any]:
     held = _held((resource.get("resource") or {}).get("attributes") or ())
     name = held.get(attributes.SERVICE_NAME)
     return {} if name is None else {attributes.SERVICE_NAME: name}
-
-
-def _only(value: dict[str, Any]) -> Any:
-    """Return what an OTLP AnyValue holds: it has one entry, named after the type, or none."""
-    return next(iter(value.values()), None)

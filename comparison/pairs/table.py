@@ -1,6 +1,6 @@
 """One frame joined from blocks of rows, whose spans need not have the same attributes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Table:
 
     def add(self, block: Block) -> None:
         """Join the columns of all shapes; where a span has no such attribute, None."""
-        values_of: dict[str, list[Any]] = {}
+        values_of: dict[str, Sequence[Any]] = {}
         size = 0
         for shape, held in block.items():
             columns = (*SPAN_COLUMNS, *map(column_of, shape))
@@ -52,13 +52,14 @@ class Table:
                 if column is None or not self._holds(column):
                     continue
                 self._columns.setdefault(column.name, column)
-                aligned = values_of.setdefault(column.name, [])
-                aligned[size:] = []  # an attribute that occurs twice: the last one counts
-                aligned += [None] * (size - len(aligned))
-                aligned += values
+                if size:  # an attribute that occurs twice: the last one counts
+                    before = values_of.get(column.name, ())[:size]
+                    values = [*before, *[None] * (size - len(before)), *values]
+                values_of[column.name] = values
             size += len(held[0])
-        for aligned in values_of.values():
-            aligned += [None] * (size - len(aligned))
+            for name, aligned in values_of.items():
+                if len(aligned) < size:
+                    values_of[name] = [*aligned, *[None] * (size - len(aligned))]
         parts = {name: self._columns[name].kind.part(raw) for name, raw in values_of.items()}
         self._append(size, parts)
 

@@ -48,7 +48,8 @@ def told(done: "Compacted", into: Path) -> str:
         (done.repeated, f"{plural(done.repeated, 'pair')} found again, and taken once."),
         (
             done.torn,
-            f"{plural(done.torn, 'file')} with a last line cut off: left for the next run.",
+            f"{plural(done.torn, 'file')} cut off (first: {done.first_torn}): what is there of its "
+            "last line is left for the next run.",
         ),
         (
             done.corrupt,

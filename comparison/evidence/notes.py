@@ -47,8 +47,11 @@ def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[
     if accounting is None:
         return
     if accounting.torn:
-        lines = plural(accounting.torn, "last line")
-        yield f"{lines} cut off: a worker was killed while it wrote, or is writing"
+        files = plural(accounting.torn, "file")
+        yield (
+            f"{files} cut off (first: {accounting.first_torn}): a worker was killed while it "
+            "wrote, or is writing, or the file was damaged"
+        )
     if accounting.corrupt:
         lines = plural(accounting.corrupt, "line")
         yield f"{lines} could not be read (first: {accounting.first_corrupt})"

@@ -60,8 +60,9 @@ class Worker:
 class Accounting:
     """Count what a folder of pair files held, over all its flags.
 
-    `corrupt` counts unreadable lines and pair spans that break the contract, `torn` last lines
-    that were cut off, `foreign` spans (and lines) of something else, `flags` the pairs by flag.
+    `corrupt` counts unreadable lines and pair spans that break the contract, `torn` files that end
+    early: in a line, or where what is compressed was cut off or damaged. `foreign` counts spans
+    (and lines) of something else, `flags` the pairs by flag.
     `completeness` is numbered pairs found / expected; None if no pair carries a number.
     """
 
@@ -78,6 +79,7 @@ class Accounting:
     expected: int
     completeness: float | None
     workers: tuple[Worker, ...]
+    first_torn: str | None = None
     negative: int = 0
     """Pairs with a side whose duration is below zero: a clock that was set back, or not ours."""
     as_of: datetime | None = field(default=None, compare=False)
@@ -173,6 +175,7 @@ def account_counts(
         torn=counts.torn,
         corrupt=counts.corrupt,
         first_corrupt=counts.first_corrupt,
+        first_torn=counts.first_torn,
         foreign=counts.foreign,
         flags=dict(sorted(flags.items())),
         workers=workers,

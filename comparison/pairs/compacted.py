@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from comparison.errors import CompactionUnreadableError
 from comparison.pairs.arrow import NANOSECONDS, to_parts
 from comparison.pairs.columns import CATEGORY, Column
-from comparison.pairs.files import ReadCounts
+from comparison.pairs.files import ReadCounts, torn_place
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.stores import StorePath
 from comparison.pairs.table import Table
@@ -166,6 +166,9 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
         files=len(state.files),
         lines=state.lines + state.torn,
         torn=state.torn,
+        first_torn=next(
+            (torn_place(name, file.lines) for name, file in state.files.items() if file.torn), None
+        ),
         corrupt=state.corrupt,
         first_corrupt=state.first_corrupt,
         foreign=state.foreign,

@@ -21,11 +21,12 @@ from comparison.pairs.compacted import (
 )
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.files import Progress, ReadCounts, read_file
-from comparison.pairs.opening import STATE_FILE, find_files, is_compacted, is_compressed, open_file
+from comparison.pairs.opening import STATE_FILE, find_files, is_compacted, open_file
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
 from comparison.pairs.targets import Target, target_at
+from flags.compression import compression_of
 from flags.export.worker_count import WorkerCount, read_counts
 
 CHUNK_ROWS: Final = 2**19
@@ -36,13 +37,14 @@ _BEGIN_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """Say what one run did; `torn` counts files that end in the beginning of a line."""
+    """Say what one run did; `torn` counts files that end early."""
 
     pairs: int
     repeated: int
     files: int
     bytes: int
     torn: int
+    first_torn: str | None
     corrupt: int
     first_corrupt: str | None
     foreign: int
@@ -98,6 +100,7 @@ class _Run:
             files=len(taken),
             bytes=self._bytes,
             torn=sum(file.torn for file in taken.values()),
+            first_torn=self._counts.first_torn,
             corrupt=self._counts.corrupt,
             first_corrupt=self._counts.first_corrupt,
             foreign=self._counts.foreign,
@@ -123,7 +126,7 @@ class _Run:
     def _known(self, path: Path) -> TakenFile | None:
         """Return how far a file was taken, if it is still the same one and has not shrunk."""
         known = self._state.files.get(str(path.resolve()))
-        if known is None or (not is_compressed(path) and path.stat().st_size < known.taken):
+        if known is None or (compression_of(path) is None and path.stat().st_size < known.taken):
             return None
         return known if _digest(path, known.taken) == known.begin else None
 

@@ -29,6 +29,7 @@ from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.span_lines import SpanLines
 from comparison.pairs.span_text import FARTHEST
 from comparison.pairs.tracked import tracked_row
+from flags.compression import DamagedFileError
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount, read_counts
 
@@ -51,6 +52,7 @@ class ReadCounts:
     files: int = 0
     lines: int = 0
     torn: int = 0
+    first_torn: str | None = None
     corrupt: int = 0
     first_corrupt: str | None = None
     foreign: int = 0
@@ -64,6 +66,12 @@ class ReadCounts:
     row_count: int = 0
     columns: list[tuple[Shape, Columns]] = field(default_factory=list)
     span_lines: SpanLines = field(default_factory=SpanLines)
+
+    def tear(self, path: Path, progress: "Progress") -> None:
+        """Count a file that ends early, behind the lines that have been taken."""
+        self.torn += 1
+        self.first_torn = self.first_torn or torn_place(path, progress.lines)
+        progress.torn = True
 
     def drain(self) -> Block:
         """Return the columns of the pairs taken since the last call, and forget them."""
@@ -149,6 +157,11 @@ class Progress:
     torn: bool = False
 
 
+def torn_place(path: Path | str, lines: int) -> str:
+    """Say where a file ends early."""
+    return f"{path}, after line {lines:,}"
+
+
 def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
     """Yield the pairs at `source` in blocks of about BLOCK_ROWS rows, and count in `counts`.
 
@@ -173,9 +186,10 @@ def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Bl
             file.seek(progress.taken)
             for _ in _full_blocks(path, _chunks(file), counts, progress):
                 yield counts.drain()
-    except EOFError:  # it was cut off while it was compressed, or is being compressed
-        counts.torn += 1
-        progress.torn = True
+    except DamagedFileError as error:  # or it is being compressed just now
+        if not progress.taken:
+            raise PairsUnreadableError(path, str(error)) from error
+        counts.tear(path, progress)
     except FileNotFoundError:
         return  # the writer removed its oldest file while we read another
     except OSError as error:
@@ -272,8 +286,7 @@ class _File:
             begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
             self.json_seen |= begins_well
             if begins_well and not has_end:
-                counts.torn += 1
-                self._progress.torn = True
+                counts.tear(self._path, self._progress)
                 return None
             self.first_unreadable = self.first_unreadable or number
             corrupt = 1

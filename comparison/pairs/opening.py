@@ -1,16 +1,16 @@
 """Find and open pair files, plain or compressed: by gzip, or by Zstandard."""
 
-import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.stores import StorePath
+from flags.compression import SUFFIXES, CheckedFile, compression_of
 
 PLAIN: Final = ".jsonl"
-NAMES: Final = (PLAIN, f"{PLAIN}.gz", f"{PLAIN}.zst")
+NAMES: Final = (PLAIN, *(PLAIN + suffix for suffix in sorted(SUFFIXES.values())))
 """How the names of pair files end."""
 
 STATE_FILE: Final = "compaction.json"
@@ -18,8 +18,6 @@ STATE_FILE: Final = "compaction.json"
 
 _OURS: Final = (".shipped",)
 """How the names of files end that are written beside them."""
-
-_BLOCK: Final = 2**20
 
 
 def is_compacted(folder: Path) -> bool:
@@ -48,21 +46,14 @@ def find_files(source: Path) -> list[Path]:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a pair file to read its lines, unpacked. Raises OSError."""
-    if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path.open("rb") if _in_store(path) else path, "rb"))
-    if path.suffix == ".zst":
-        return cast(IO[bytes], _ZstandardFile(path))
-    return path.open("rb", buffering=-1 if _in_store(path) else 0)
+    """Open a pair file to read its lines, unpacked. Raises OSError; DamagedFileError later."""
+    compression = compression_of(path)
+    file = path.open("rb", buffering=-1 if _in_store(path) or compression else 0)
+    return file if compression is None else cast(IO[bytes], CheckedFile(file, compression))
 
 
 def _in_store(path: object) -> bool:
     return isinstance(path, StorePath)
-
-
-def is_compressed(path: Path) -> bool:
-    """Say whether its size on disk is not that of its lines."""
-    return path.suffix in (".gz", ".zst")
 
 
 def below(folder: Path) -> Iterator[Path]:
@@ -88,38 +79,3 @@ def below(folder: Path) -> Iterator[Path]:
             for name in files
             if not name.startswith(".") and (path := Path(parent, name)).is_file()
         )
-
-
-class _ZstandardFile:
-    """Read a file of Zstandard frames by Arrow, whose stream does not seek."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow as pa
-        except ImportError:
-            raise PairsUnreadableError(
-                path, "Zstandard needs pyarrow (pip install 'bentoml-flags[comparison]')"
-            ) from None
-        self._file: Any = path.open("rb") if _in_store(path) else pa.OSFile(str(path))
-        self._stream = pa.CompressedInputStream(self._file, "zstd")
-
-    def read(self, size: int) -> bytes:
-        try:
-            return bytes(self._stream.read(size))
-        except OSError as error:
-            if "runcated" in str(error):  # as gzip says it
-                raise EOFError(str(error)) from None
-            raise
-
-    def seek(self, position: int) -> int:
-        left = position
-        while left and (data := self.read(min(left, _BLOCK))):
-            left -= len(data)
-        return position - left
-
-    def __enter__(self) -> "_ZstandardFile":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._stream.close()
-        self._file.close()

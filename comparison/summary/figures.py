@@ -177,7 +177,7 @@ def nothing_found(source: str, read: Accounting | None) -> str:
         (1, plural(read.files, "pair file")),
         (read.lines, plural(read.lines, "line")),
         (read.foreign, plural(read.foreign, "foreign span")),
-        (read.torn, f"{read.torn:,} cut off"),
+        (read.torn, f"{read.torn:,} cut off (first: {read.first_torn})"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )
     return f"{source} holds no pairs: " + ", ".join(text for count, text in parts if count)

@@ -343,7 +343,7 @@ def realistic(pairs: int = 60_000) -> Evidence:
         Drift("merchant_risk", pairs, pairs, None, None, "fraud:2"),
     )
     notes = (
-        "1 last line cut off: a worker was killed while it wrote",
+        "1 file cut off (first: pairs-w-00001.jsonl, after line 9): a worker was killed",
         "clocks of 2 workers differ by up to 3.2 s",
     )
     return evidence(pairs, (output(Scores.fraud(pairs)),), drift=drift, notes=notes)

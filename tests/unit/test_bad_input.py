@@ -68,7 +68,7 @@ def corrupt(_folder: Path, file: PairFile) -> None:
 
 
 CASES: dict[Fill, tuple[str, ...]] = {
-    torn: ("1 last line cut off",),
+    torn: ("1 file cut off (first: ",),
     foreign: ("3 spans of something else", "3 foreign spans"),
     mixed_models: ("2 models of the candidate: fraud:2 (1), fraud:3 (1)",),
     two_flags: ("another-flag (2)",),

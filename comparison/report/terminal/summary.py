@@ -188,7 +188,7 @@ def _set_aside(summary: Summary) -> str:
         (read.duplicates, plural(read.duplicates, "duplicate")),
         (read.foreign, plural(read.foreign, "foreign span")),
         (read.negative, plural(read.negative, "pair") + " with negative durations, kept"),
-        (read.torn, plural(read.torn, "last line") + " cut off"),
+        (read.torn, f"{plural(read.torn, 'file')} cut off (first: {read.first_torn})"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )
     return ", ".join(text for count, text in parts if count)

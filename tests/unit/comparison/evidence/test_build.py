@@ -127,6 +127,7 @@ class TestIntegrity:
         account = accounting(
             worker("a", 1, 8, 8, dropped=3, begin_removed=True),
             torn=1,
+            first_torn="a.jsonl, after line 8",
             corrupt=2,
             first_corrupt="x.jsonl, line 3",
             foreign=4,
@@ -140,7 +141,8 @@ class TestIntegrity:
         assert (found.integrity.duplicates, found.integrity.unreadable) == (2, 3)
         assert found.notes == (
             "2 duplicates left out: a span that came twice",
-            "1 last line cut off: a worker was killed while it wrote, or is writing",
+            "1 file cut off (first: a.jsonl, after line 8): a worker was killed while it wrote, "
+            "or is writing, or the file was damaged",
             "2 lines could not be read (first: x.jsonl, line 3)",
             "4 spans of something else left out",
             "pairs of other flags are in the same place and left out: other (6)",

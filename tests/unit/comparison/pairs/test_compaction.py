@@ -581,7 +581,8 @@ def test_the_command_says_what_it_did_and_what_it_left_out(pairs: Path, into: Pa
     for words in (
         "Took 1 pair (0.0 MB of 2 files)",
         "1 pair found again, and taken once.",
-        "1 file with a last line cut off: left for the next run.",
+        "1 file cut off (first: ",
+        "what is there of its last line is left for the next run.",
         "2 corrupt (first:",
         "2 spans of other programs, left out.",
     ):

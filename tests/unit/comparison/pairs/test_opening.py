@@ -11,6 +11,7 @@ import pytest
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_pairs
+from flags.compression import SUFFIXES, compressed
 from tests.support.pair_files import PairFile, traces
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -57,14 +58,43 @@ def test_a_file_of_several_parts_is_read_to_its_end(tmp_path: Path, suffix: str)
 
 
 @pytest.mark.parametrize("suffix", PACKED)
-def test_one_that_is_cut_off_gives_what_is_there_and_is_counted(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_one_that_is_cut_off_gives_what_is_there_and_is_named(tmp_path: Path, suffix: str) -> None:
     packed = pack(write(tmp_path, "w1", 3000), suffix)
     packed.write_bytes(packed.read_bytes()[:-200])
     accounting = read_pairs(tmp_path).accounting
     assert accounting.torn == 1
-    assert accounting.pairs < 3000
+    assert 2000 < accounting.pairs < 3000
+    assert accounting.first_torn == f"{packed}, after line {accounting.lines:,}"
+
+
+@pytest.mark.parametrize("compression", ["zstd", "gzip"])
+def test_of_one_that_is_damaged_the_parts_before_count_and_it_is_named(
+    tmp_path: Path, compression: str
+) -> None:
+    """Not one byte of the damaged part, be it only a digit that no one would miss."""
+    path = write(tmp_path, "w1", 900)
+    lines = path.read_bytes().splitlines(keepends=True)
+    parts = [compressed(b"".join(lines[at : at + 300]), compression) for at in (0, 300, 600)]
+    damaged = bytearray(parts[1])
+    damaged[len(damaged) // 2] ^= 1
+    packed = path.with_name(path.name + SUFFIXES[compression])
+    packed.write_bytes(parts[0] + damaged + parts[2])
+    path.unlink()
+    write(tmp_path, "w2", 50)
+    accounting = read_pairs(tmp_path).accounting
+    assert accounting.torn == 1
+    assert accounting.pairs == 299 + 50
+    assert accounting.first_torn == f"{packed}, after line 300"
+    into = tmp_path / "into"
+    for _ in range(2):
+        done = compact(tmp_path, into)
+        assert (done.torn, done.first_torn) == (1, f"{packed}, after line 300")
+        found = read_pairs(into).accounting
+        assert (found.torn, found.first_torn) == (1, f"{packed}, after line 300")
+        assert (found.pairs, found.corrupt) == (349, 0)
+    packed.write_bytes(b"".join(parts))
+    assert compact(tmp_path, into).pairs == 600
+    assert read_pairs(into).accounting.torn == 0
 
 
 @pytest.mark.parametrize("suffix", PACKED)

@@ -199,12 +199,15 @@ def test_brackets_and_commas_that_make_up_for_each_other_are_no_numbers() -> Non
     "before",
     [
         b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"x":{"spans":[%b]}}]}]}',
-        b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans" :[],"spans":[%b]}]}]}',
+        b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},'
+        b'"spans" :[],"spans":[%b]}]}]}',
         b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b],"spans":[]}]}]}',
         b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"other"},"spans":[%b]}]}]}',
-        b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b],"schemaUrl":""}]}]}',
+        b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b],'
+        b'"schemaUrl":""}]}]}',
         b'{"resourceSpans":[{},{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b]}]}]}',
-        b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b]}]}],"resourceSpans":[]}',
+        b'{"resourceSpans":[{"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b]}]}],'
+        b'"resourceSpans":[]}',
         b'{"resourceSpans":[{"resource":{"attributes":[{"key":"\\"spans\\":["}]},'
         b'"scopeSpans":[{"scope":{"name":"bentoml-flags"},"spans":[%b]}]}]}',
     ],

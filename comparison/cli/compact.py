@@ -26,14 +26,22 @@ def compact(pairs: Path, into: Path) -> None:
     """Turn the pair files in PAIRS into Parquet files in DIR, by flag and day.
 
     Each run takes what has been written since the last one. The other commands read DIR as they
-    read PAIRS. Both may be in an object store.
+    read PAIRS. Both may be in an object store. On this machine, DIR also keeps what was counted,
+    so that the gate's next look counts only what is new.
 
     Example: bentoml migration compact pairs --into compacted
     """
     with refusals():
         from comparison.pairs.compaction import compact as run
 
-        click.echo(told(run(pairs, into), into))
+        done = run(pairs, into)
+        click.echo(told(done, into))
+        if done.pairs:
+            from comparison.judgement.keeping import keep_counts
+
+            kept = keep_counts(into)
+            if kept is not None and kept.tables:
+                click.echo(f"Kept {plural(kept.tables, 'table')} of counts ({kept.size}).")
 
 
 def told(done: "Compacted", into: Path) -> str:

@@ -7,10 +7,9 @@ these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from comparison.counts.kinds.window import KindWindow, count_kinds
+from comparison.counts.kinds.window import KindWindow, count_kinds, other_outputs
 from comparison.counts.labelled import unknown_labels
 from comparison.counts.output_counts import OutputCounts
-from comparison.counts.output_rows import OutputRows
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
@@ -26,7 +25,7 @@ from comparison.counts.step import (
 from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.counts.unit_failures import failures_by_unit, units_of
 from comparison.counts.unit_positives import positives_by_unit
-from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts, drawn_units
+from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.labels import Labels
 from comparison.labels.files import is_label
@@ -92,16 +91,17 @@ def count(
 ) -> Aggregates:
     """Count pairs that are prepared, as `aggregate` says."""
     source, step, labels = prepared.source, prepared.step, prepared.labels
+    numbers = tuple(grid.output for grid in prepared.grids if not grid.decides)
+    has_answers = bool(numbers or other_outputs(step.columns))
     names = tuple(grid.output for grid in prepared.grids)
-    units = units_of(source, step, prepared.parts.has()) if "unit" in step.columns else None
+    units = units_of(prepared.counted) if "unit" in step.columns else None
     volume = UnitVolume.of(units)
     outputs = _outputs(prepared, volume)
     edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
-    pairs, traffic = pair_counts(prepared.window, prepared.parts)
-    durations, blocks = duration_counts(step, prepared.parts, warm_up)
+    pairs, traffic = pair_counts(prepared.counted)
+    durations, blocks = duration_counts(prepared.counted, warm_up)
     pairs_of_step = prepared.recorded["n"]
     repeated = labels.repeated() if labels else 0
-    windowed = prepared.since is not None or prepared.until is not None
     return Aggregates(
         flag=prepared.flag or "",
         since=prepared.since,
@@ -109,11 +109,11 @@ def count(
         outputs=outputs,
         pairs=pairs,
         traffic=traffic,
-        workers=worker_counts(source, prepared.every.table, prepared.flag or "", windowed=windowed),
+        workers=worker_counts(source, prepared.flag or "", prepared.since, prepared.until),
         durations=durations,
         blocks=blocks,
         noise=noise_counts(step, names, pairs),
-        features=feature_counts(step, edges),
+        features=feature_counts(prepared.counted, edges),
         feature_edges=edges,
         duplicates=prepared.every.repeated(prepared.flag),
         unknown_labels=unknown_labels(source, labels.table, outputs, repeated) if labels else None,
@@ -122,24 +122,24 @@ def count(
         unit_failures=failures_by_unit(step, units, each_named=volume.requests == pairs_of_step)
         if units is not None and volume.units
         else None,
-        drawn=drawn_counts(prepared.own)
-        if units is None or prepared.recorded.get("drawn")
-        else drawn_units(units),
-        batched=batch_counts(step),
-        sampled=sampled_counts(step),
+        drawn=drawn_counts(prepared.counted),
+        batched=batch_counts(prepared.counted),
+        sampled=sampled_counts(prepared.counted),
         answers=count_kinds(
             KindWindow(
                 source,
                 prepared.table,
-                tuple(grid.output for grid in prepared.grids if not grid.decides),
+                numbers,
                 volume,
                 prepared.typed.of_output,
                 settings,
                 prepared.recorded["last"],
             )
-        ),
+        )
+        if has_answers
+        else (),
         units=volume.units,
-        minutes=minute_counts(prepared.own, traffic, warm_up),
+        minutes=minute_counts(prepared.counted, traffic, warm_up),
     )
 
 
@@ -147,8 +147,7 @@ def _outputs(prepared: PreparedPairs, volume: UnitVolume) -> tuple[OutputAggrega
     source, grids = prepared.source, prepared.grids
     if not grids:
         return ()
-    columns = prepared.labels.columns if prepared.labels else {}
-    rows = OutputRows.of(source, prepared.table, len(grids), columns)
+    rows = prepared.outputs
     deciding = {
         place: grid.is_quiet for place, grid in enumerate(grids) if grid.thresholds["candidate"]
     }

@@ -18,6 +18,8 @@ class DistinctPairs:
 
     table: ir.Table
     again: ir.Table | None
+    is_whole: bool
+    """Whether these are all pairs of the source: it had no repeated ones."""
 
     @classmethod
     def of(
@@ -27,12 +29,13 @@ class DistinctPairs:
         table = source.table(since, until)
         known = source.repeated()
         if known is not None:
-            return cls(table, count_by(in_window(known, since, until), flag=_.flag))
+            again = count_by(in_window(known, since, until), flag=_.flag)
+            return cls(table, again, is_whole=True)
         ids = count_by(table, flag=_.flag, span_id=_.span_id).filter(_.n > 1)
         if not ids.count().to_pyarrow().as_py():
-            return cls(table, None)
+            return cls(table, None, is_whole=True)
         again = ids.group_by("flag").agg(n=(_.n - 1).sum())
-        return cls(_once(table), again)
+        return cls(_once(table), again, is_whole=False)
 
     def repeated(self, flag: str | None) -> int:
         """Count the repeated pairs of a flag."""

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from comparison.counts.counted_window import CountedWindow
 from comparison.counts.output_rows import ByOutput
 from comparison.counts.outputs import OutputColumns, are_finite, both_ok
 from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
-from comparison.engines.grouping import count_by
+from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.columns import SIDES
 
 COMMON: Final = 0.5
@@ -52,20 +55,19 @@ class OutputGrid:
 
 
 def grids_of(
-    columns: Sequence[OutputColumns], given: Mapping[str, ScoreGrid]
+    window: CountedWindow, columns: Sequence[OutputColumns], given: Mapping[str, ScoreGrid]
 ) -> tuple[OutputGrid, ...]:
     """Ask for the thresholds; round the scores as far as their number wants, unless `given`."""
     if not columns:
         return ()
     every = ByOutput(tuple(range(len(columns))))
-    pairs = both_ok(every.union(lambda place: columns[place].recorded(**every.tag(place))))
-    used = _thresholds(every, pairs)
+    used = every.framed(window.of_evidence(_thresholds(every, columns)), _USED)
     scored = {place: int(table.loc[table["scored"], "n"].sum()) for place, table in used.items()}
     grids = {
         place: given.get(each.name) or (ScoreGrid() if scored[place] <= MOST_SCORES else None)
         for place, each in enumerate(columns)
     }
-    sampled = _of_samples(columns, [place for place, grid in grids.items() if grid is None])
+    sampled = _of_samples(window, columns, [place for place, grid in grids.items() if grid is None])
     return tuple(
         OutputGrid(
             each.name,
@@ -79,19 +81,29 @@ def grids_of(
     )
 
 
-def _thresholds(every: ByOutput, pairs: ir.Table) -> dict[int, pd.DataFrame]:
+def _thresholds(every: ByOutput, columns: Sequence[OutputColumns]) -> MergeableCounts:
     """Count pairs by whether both scores are known, the primary's alarm and the thresholds."""
-    scored = are_finite(*(pairs[f"{side}_score"] for side in SIDES))
-    said = {side: pairs[f"{side}_decision"] for side in SIDES}
-    decided = scored & said["primary"].notnull() & said["candidate"].notnull()
-    counts = count_by(
-        pairs,
-        **{name: pairs[name] for name in every.key},
-        scored=scored,
-        alarm=ibis.ifelse(decided, said["primary"], None),
-        **{side: ibis.ifelse(decided, pairs[f"{side}_threshold"], None) for side in SIDES},
-    )
-    return every.framed(counts, _USED)
+
+    def rows(pairs: ir.Table) -> ir.Table:
+        held = both_ok(
+            every.union(lambda place: columns[place].of(pairs).recorded(**every.tag(place)))
+        )
+        scored = are_finite(*(held[f"{side}_score"] for side in SIDES))
+        said = {side: held[f"{side}_decision"] for side in SIDES}
+        decided = scored & said["primary"].notnull() & said["candidate"].notnull()
+        return held.select(
+            *every.key,
+            scored=scored,
+            alarm=ibis.ifelse(decided, said["primary"], None),
+            **{side: ibis.ifelse(decided, held[f"{side}_threshold"], None) for side in SIDES},
+        )
+
+    by = (*every.key, *(name for name in _USED if name != "n"))
+    return MergeableCounts("thresholds", rows, by, parameters=_told(columns))
+
+
+def _told(columns: Sequence[OutputColumns]) -> tuple[object, ...]:
+    return tuple((each.name, tuple(each.given.items()), each.alarms_below) for each in columns)
 
 
 def _is_mostly(alarm: "pd.Series[Any]", n: "pd.Series[int]") -> bool:
@@ -100,23 +112,45 @@ def _is_mostly(alarm: "pd.Series[Any]", n: "pd.Series[int]") -> bool:
     return bool(known) and float(n[alarm.fillna(False)].sum()) > COMMON * float(known)
 
 
-def _of_samples(columns: Sequence[OutputColumns], places: Sequence[int]) -> dict[int, ScoreGrid]:
+def _of_samples(
+    window: CountedWindow, columns: Sequence[OutputColumns], places: Sequence[int]
+) -> dict[int, ScoreGrid]:
     """Return the grids for many pairs by the scores of some: of those with the least span ids."""
     if not places:
         return {}
     many = ByOutput(tuple(places))
 
-    def rows(place: int) -> ir.Table:
-        pairs, score = both_ok(columns[place].pairs), columns[place].score
-        held = pairs.select("span_id", **many.tag(place), **{side: score(side) for side in SIDES})
-        scored = held.filter(are_finite(*(held[side] for side in SIDES)))
-        return scored.order_by("span_id").limit(SAMPLE).drop("span_id")
+    def rows(pairs: ir.Table) -> ir.Table:
+        def least(place: int) -> ir.Table:
+            score = columns[place].of(pairs).score
+            scores = {side: score(side) for side in SIDES}
+            held = both_ok(pairs).select("span_id", **many.tag(place), **scores)
+            scored = held.filter(are_finite(*(held[side] for side in SIDES)))
+            return scored.order_by("span_id").limit(SAMPLE)
 
-    samples = many.framed(many.union(rows), dict.fromkeys(SIDES, "float64"))
+        return many.union(least)
+
+    by = (*many.key, "span_id", *SIDES)
+    counts = MergeableCounts(
+        "sample",
+        rows,
+        by,
+        parameters=(many.places, _told(columns)),
+        condense=partial(_least, many.key),
+    )
+    found = counts.fetched(window.of_evidence(counts))
+    samples = many.framed(ibis.memtable(found), dict.fromkeys(SIDES, "float64"))
     return {
         place: ScoreGrid.of_sample(*(sample[side].to_numpy() for side in SIDES))
         for place, sample in samples.items()
     }
+
+
+def _least(key: Sequence[str], rows: pa.Table) -> pa.Table:
+    """Keep the rows of each output with the least span ids."""
+    frame = rows.to_pandas().sort_values("span_id", kind="stable")
+    kept = frame.groupby(list(key)).head(SAMPLE) if key else frame.head(SAMPLE)
+    return pa.Table.from_pandas(kept, rows.schema, preserve_index=False)
 
 
 def _most_frequent(used: pd.DataFrame) -> list[float]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import _
 
 from comparison.counts.bins import grid_score
@@ -15,7 +19,12 @@ from comparison.counts.grids import OutputGrid
 from comparison.counts.labelled import no_coverage
 from comparison.counts.output_rows import IS_DECIDED, ByOutput, OutputRows, union_of
 from comparison.counts.score_grid import EXACT, ScoreGrid
-from comparison.counts.segments import count_by_segment, rows_by_segment, segments_of
+from comparison.counts.segments import (
+    SEGMENT_CODE,
+    fetched_by_segment,
+    rows_by_segment,
+    segments_of,
+)
 from comparison.counts.tables import OutputAggregates, UnitAggregates, UnitPositives
 from comparison.engines.grouping import (
     ALARMS,
@@ -88,15 +97,17 @@ class OutputCounts:
 
     def _scores(self) -> Counted:
         by = {name: dtype for name, dtype in SCORES.items() if name != "side"}
-        keys = [*self._every.key, *(name for name in by if name not in ("low", "high"))]
+        keys = [name for name in by if name not in ("low", "high")]
         rounding = {place: (grid.grid.digits, grid.grid) for place, grid in enumerate(self.grids)}
         found: dict[int, list[pd.DataFrame]] = {place: [] for place in self._every.places}
         for side in SIDES:
-            rows = self._rounded(rounding, (side,), "primary_alarm", exact=_[f"{side}_score"])
-            counts = (
-                rows.rename(score=f"{side}_score")
-                .group_by(keys)
-                .agg(low=_.exact.min(), high=_.exact.max(), n=_.count())
+            exact = {"low": side, "high": side}
+            counts = self.rows.count(
+                "scores",
+                partial(_rounded, rounding=rounding, names={side: "score"}, exact=exact),
+                keys,
+                {"n": "sum", "low": "least", "high": "largest"},
+                (side, _told(rounding)),
             )
             for place, table in self._every.fetched(counts, by).items():
                 named = pd.array([side] * len(table), dtype="string")
@@ -105,58 +116,61 @@ class OutputCounts:
 
     def _joint(self, laid: Mapping[int, ScoreGrid]) -> Counted:
         rounding = {place: (grid.joint_digits, grid) for place, grid in laid.items()}
-        return self._every.count(self._rounded(rounding, SIDES), JOINT)
-
-    def _rounded(
-        self,
-        rounding: Mapping[int, tuple[int, ScoreGrid]],
-        sides: Sequence[str],
-        *others: str,
-        **further: Any,
-    ) -> ir.Table:
-        """Return the scores of sides as they are counted: to so many bits, as a grid says."""
-        alike: dict[tuple[int, tuple[float, ...]], list[int]] = {}
-        for place, (digits, grid) in rounding.items():
-            kept_apart = grid.thresholds if digits < EXACT else ()
-            alike.setdefault((digits, kept_apart), []).append(place)
-        tables = []
-        for (digits, thresholds), places in alike.items():
-            rows = self.rows.among(places)
-            scores = {
-                f"{side}_score": grid_score(_[f"{side}_score"], digits, thresholds)
-                for side in sides
-            }
-            label = {"label": self.rows.label}
-            key = self._every.key
-            tables.append(rows.scored.select(*key, *others, **scores, **label, **further))
-        return union_of(tables)
+        names = {side: f"{side}_score" for side in SIDES}
+        counts = self.rows.count(
+            "joint",
+            partial(_rounded, rounding=rounding, names=names),
+            list(JOINT),
+            parameters=(_told(rounding),),
+        )
+        return self._every.fetched(counts, JOINT)
 
     def _alarms(self) -> Counted:
-        period = _.time - _.time % self.period
-        return self._every.count(self.rows.decided, ALARMS, period=period, label=self.rows.label)
+        def rows(every: OutputRows) -> ir.Table:
+            period = _.time - _.time % self.period
+            return every.decided.select(*every.every.key, *CELLS, period=period, label=every.label)
+
+        counts = self.rows.count("alarms", rows, list(ALARMS), parameters=(self.period,))
+        return self._every.fetched(counts, ALARMS)
 
     def _by_segment(self) -> Counted:
         segments = segments_of(self.rows.table)
         if not segments:
             return {place: empty(SEGMENTS) for place in self._every.places}
-        rows = self.rows.decided.select(*self._every.key, *segments, *CELLS, label=self.rows.label)
-        return count_by_segment(self._every, rows_by_segment(rows, segments), segments, SEGMENTS)
+
+        def rows(every: OutputRows) -> ir.Table:
+            key = every.every.key
+            held = every.decided.select(*key, *segments, *CELLS, label=every.label)
+            return rows_by_segment(held, segments)
+
+        by = [SEGMENT_CODE, *(name for name in SEGMENTS if name != "segment")]
+        counts = self.rows.count("segments", rows, by, parameters=(tuple(segments),))
+        return fetched_by_segment(self._every, counts, segments, SEGMENTS)
 
     def _coverage(self) -> Counted:
         """Count the first pairs of requests by who served, both alarms, age and a label."""
         if not self.rows.labelled:
             return {}
-        rows = self.rows.among(self.rows.labelled)
-        alarms = {name: ibis.ifelse(IS_DECIDED, _[name], None) for name in CELLS}
-        first = rows.table.filter(_.first_of_request)
-        return rows.every.count(first, COVERAGE, label=_.given, **alarms)
+        labelled = self.rows.among(self.rows.labelled)
+
+        def rows(every: OutputRows) -> ir.Table:
+            alarms = {name: ibis.ifelse(IS_DECIDED, _[name], None) for name in CELLS}
+            first = every.table.filter(_.first_of_request)
+            return first.select(*every.every.key, "served", "old", label=_.given, **alarms)
+
+        counts = labelled.count("coverage", rows, list(COVERAGE))
+        return labelled.every.fetched(counts, COVERAGE)
 
     def _outside(self) -> Counted:
         """Count the pairs in which a side decided nothing, by what the other decided.
 
         A pair whose shadow was skipped is not one: the flag left it out.
         """
-        return self._every.count(self.rows.table.filter(~IS_DECIDED & ~_.skipped), CELLS)
+
+        def rows(every: OutputRows) -> ir.Table:
+            return every.table.filter(~IS_DECIDED & ~_.skipped).select(*every.every.key, *CELLS)
+
+        return self._every.fetched(self.rows.count("outside", rows, list(CELLS)), CELLS)
 
     def _flips(self, alarms: Counted) -> Counted:
         """Return the pairs whose alarms differ, those with the largest difference of scores first.
@@ -164,16 +178,25 @@ class OutputCounts:
         Of each direction, alarms of one side alone, there are at most MOST_FLIPS. Their labels are
         shown however young they are.
         """
-        key = self._every.key
-        differ = self.rows.table.filter(_.primary_alarm != _.candidate_alarm).select(
-            *key, *(name for name in FLIPS if name != "label"), label=_.given
-        )
+        if self.rows.counted is not None:
+            return self._flips_of_blocks()
+        differ = _differ(self.rows)
         counts = pd.concat(alarms.values(), ignore_index=True)
         flips = int(counts.loc[counts["primary_alarm"] != counts["candidate_alarm"], "n"].sum())
         if flips > FETCHED_FLIPS:
             return self._every.framed(self._largest(differ), FLIPS)
         tables = self._every.framed(differ, FLIPS)
         return {place: _largest(table) for place, table in tables.items()}
+
+    def _flips_of_blocks(self) -> Counted:
+        """Return them where each block keeps its own largest ones."""
+        key = self._every.key
+        counts = self.rows.count("flips", _differ, list(FLIPS), condense=partial(_condensed, key))
+        tables = self._every.framed(counts, {**FLIPS, "n": "int64"})
+        return {
+            place: _largest(table.loc[table.index.repeat(table["n"])].drop(columns="n"))
+            for place, table in tables.items()
+        }
 
     def _largest(self, differ: ir.Table) -> ir.Table:
         order = (ibis.desc("size"), "time", "request_id")
@@ -185,6 +208,56 @@ class OutputCounts:
             for alarm in (_.candidate_alarm, ~_.candidate_alarm)
         ]
         return union_of(each).order_by(*self._every.key, *order).drop("size")
+
+
+def _differ(rows: OutputRows) -> ir.Table:
+    """Return the rows whose alarms differ."""
+    names = [name for name in FLIPS if name != "label"]
+    differ = rows.table.filter(_.primary_alarm != _.candidate_alarm)
+    return differ.select(*rows.every.key, *names, label=_.given)
+
+
+def _told(rounding: Mapping[int, tuple[int, ScoreGrid]]) -> tuple[object, ...]:
+    """Return what the scores of outputs are rounded to depends on."""
+    return tuple(
+        (place, digits, grid.thresholds if digits < EXACT else ())
+        for place, (digits, grid) in rounding.items()
+    )
+
+
+def _rounded(
+    rows: OutputRows,
+    rounding: Mapping[int, tuple[int, ScoreGrid]],
+    names: Mapping[str, str],
+    exact: Mapping[str, str] = MappingProxyType({}),
+) -> ir.Table:
+    """Return the scores of sides by these `names`, to so many bits, as a grid says.
+
+    `exact` are as they were, by the name of the column, of sides.
+    """
+    others = [*rows.every.key, "primary_alarm"]
+    alike: dict[tuple[int, tuple[float, ...]], list[int]] = {}
+    for place, (digits, grid) in rounding.items():
+        kept_apart = grid.thresholds if digits < EXACT else ()
+        alike.setdefault((digits, kept_apart), []).append(place)
+    tables = []
+    for (digits, thresholds), places in alike.items():
+        scores = {
+            name: grid_score(_[f"{side}_score"], digits, thresholds) for side, name in names.items()
+        }
+        further = {name: _[f"{side}_score"] for name, side in exact.items()}
+        scored = rows.among(places).scored
+        tables.append(scored.select(*others, label=rows.label, **scores, **further))
+    return union_of(tables)
+
+
+def _condensed(key: Sequence[str], flips: pa.Table) -> pa.Table:
+    """Keep the largest of each output and direction."""
+    size = pc.abs(pc.subtract(flips["primary_score"], flips["candidate_score"]))
+    frame = flips.append_column("size", pc.negate(size)).to_pandas(types_mapper=pd.ArrowDtype)
+    frame = frame.sort_values(["size", "time", "request_id"], kind="stable")
+    kept = frame.groupby([*key, "candidate_alarm"]).head(MOST_FLIPS).drop(columns="size")
+    return pa.Table.from_pandas(kept, flips.schema, preserve_index=False)
 
 
 def _largest(flips: pd.DataFrame) -> pd.DataFrame:

@@ -5,18 +5,19 @@ statement of each output would make ten outputs ten times as dear.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from comparison.counts.labelled import GIVEN
 from comparison.counts.outputs import SEGMENT
 from comparison.engines.grouping import Dtypes, count_by, fetched, framed
-from comparison.engines.sources import PairSource
+from comparison.engines.mergeable import COUNT, MergeableCounts
 from comparison.pairs.columns import SIDES
 
 OUTPUT: Final = "output"
@@ -129,11 +130,11 @@ class OutputRows:
     every: ByOutput
     table: ir.Table
     labelled: tuple[int, ...]
+    counted: Callable[[MergeableCounts], ir.Table] | None = None
+    """Counts such rows where counts are kept; `table` then only says which columns they have."""
 
     @classmethod
-    def of(
-        cls, source: PairSource, pairs: ir.Table, outputs: int, labels: Mapping[int, str]
-    ) -> "OutputRows":
+    def of(cls, pairs: ir.Table, outputs: int, labels: Mapping[int, str]) -> "OutputRows":
         """Read the outputs of pairs, which has the columns of each numbered by its place."""
         every = ByOutput(tuple(range(outputs)))
         shared = [name for name in pairs.columns if name in _SHARED or name.startswith(SEGMENT)]
@@ -148,7 +149,36 @@ class OutputRows:
                 given=ibis.null("boolean") if label is None else pairs[label],
             )
 
-        return cls(every, source.named(every.union(rows)), tuple(labels))
+        return cls(every, every.union(rows), tuple(labels))
+
+    def count(
+        self,
+        name: str,
+        rows: Callable[["OutputRows"], ir.Table],
+        by: Sequence[str],
+        measures: Mapping[str, str] = COUNT,
+        parameters: tuple[object, ...] = (),
+        condense: Callable[[pa.Table], pa.Table] | None = None,
+    ) -> ir.Table:
+        """Count by the output and columns `by` what `rows` makes of these rows, or of a block's.
+
+        See `MergeableCounts`.
+        """
+        counts = MergeableCounts(
+            name,
+            lambda table: rows(replace(self, table=self._own(table))),
+            (*self.every.key, *by),
+            measures,
+            (self.every.places, self.labelled, *parameters),
+            condense=condense,
+        )
+        return counts.of(self.table) if self.counted is None else self.counted(counts)
+
+    def _own(self, table: ir.Table) -> ir.Table:
+        """Keep the rows of these outputs."""
+        if self.counted is not None and OUTPUT in table.columns:
+            return table.filter(ibis._[OUTPUT].isin(self.every.places))
+        return table
 
     @property
     def decided(self) -> ir.Table:
@@ -171,4 +201,4 @@ class OutputRows:
             return self
         held = self.table.filter(ibis._[OUTPUT].isin(places))
         labelled = tuple(place for place in self.labelled if place in places)
-        return OutputRows(ByOutput(tuple(places)), held, labelled)
+        return OutputRows(ByOutput(tuple(places)), held, labelled, self.counted)

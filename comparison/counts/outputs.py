@@ -10,6 +10,8 @@ import ibis.expr.types as ir
 from ibis import _
 
 from comparison.counts.bins import real
+from comparison.counts.counted_window import CountedWindow
+from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
 
@@ -18,18 +20,24 @@ SEGMENT = "segment."
 _COUNTED = (SEGMENT, *(f"{side}_score." for side in SIDES))
 
 
-def recorded_counts(step: ir.Table) -> dict[str, int]:
+def recorded_counts(window: CountedWindow) -> dict[str, int]:
     """Count the pairs (`n`), and how many of them have each segment, each score and `drawn`.
 
     `span` are the nanoseconds from the first to the last, `last` is the time of the last.
     """
-    names = [name for name in step.columns if name.startswith(_COUNTED) or name == "drawn"]
-    figures = {f"n{place}": _[name].count() for place, name in enumerate(names)}
-    ends = {"first": _.time.min(), "last": _.time.max()}
-    [row] = step.agg(n=_.count(), **ends, **figures).to_pyarrow().to_pylist()
-    counts = {name: row[f"n{place}"] for place, name in enumerate(names)}
+    names = [name for name in window.columns if name.startswith(_COUNTED) or name == "drawn"]
+
+    def rows(pairs: ir.Table) -> ir.Table:
+        there = {f"n{place}": _[name].notnull().cast("int64") for place, name in enumerate(names)}
+        return pairs.select(first=_.time, last=_.time, **there)
+
+    figures = {f"n{place}": "sum" for place in range(len(names))}
+    measures = {"n": "sum", "first": "least", "last": "largest", **figures}
+    counts = MergeableCounts("recorded", rows, (), measures, tuple(names))
+    [row] = window.of_evidence(counts).to_pyarrow().to_pylist()
+    found = {name: row[f"n{place}"] or 0 for place, name in enumerate(names)}
     last = row["last"] or 0
-    return {"n": row["n"], "last": last, "span": last - (row["first"] or 0), **counts}
+    return {"n": row["n"] or 0, "last": last, "span": last - (row["first"] or 0), **found}
 
 
 def outputs_of(
@@ -82,6 +90,10 @@ class OutputColumns:
     alarms_below: bool = False
     """Whether a score below its threshold is an alarm."""
 
+    def of(self, pairs: ir.Table) -> "OutputColumns":
+        """Read the same output of other pairs."""
+        return replace(self, pairs=pairs)
+
     def score(self, side: str) -> Any:
         """Return the score of a side."""
         return self._recorded(f"{side}_score", "float64")
@@ -130,7 +142,10 @@ class OutputColumns:
 
 
 def columns_of(
-    pairs: ir.Table, outputs: Sequence[str], given: Mapping[str, Mapping[str, float]]
+    window: CountedWindow,
+    pairs: ir.Table,
+    outputs: Sequence[str],
+    given: Mapping[str, Mapping[str, float]],
 ) -> list[OutputColumns]:
     """Return the columns of outputs; `given` are thresholds that decide anew, by output and side.
 
@@ -138,23 +153,29 @@ def columns_of(
     """
     recorded = {name: OutputColumns(pairs, name) for name in outputs}
     anew = [name for name in outputs if given.get(name)]
-    below = dict(zip(anew, _are_below([recorded[name] for name in anew]), strict=True))
+    below = dict(zip(anew, _are_below(window, [recorded[name] for name in anew]), strict=True))
     return [
         replace(each, given=given.get(name, {}), alarms_below=below.get(name, False))
         for name, each in recorded.items()
     ]
 
 
-def _are_below(outputs: Sequence[OutputColumns]) -> list[bool]:
+def _are_below(window: CountedWindow, outputs: Sequence[OutputColumns]) -> list[bool]:
     """Say whether most of what was recorded as alarms are scores below their thresholds."""
     if not outputs:
         return []
-    held: dict[str, Any] = {}
-    for place, each in enumerate(outputs):
-        alarm = each.decision("primary").fill_null(False)
-        low = (each.score("primary") < each.threshold("primary")).fill_null(False)
-        held |= {f"n{place}": alarm, f"low{place}": alarm & low}
-    sums = outputs[0].pairs.select(**held).agg(**{name: _[name].sum() for name in held})
-    [row] = sums.to_pyarrow().to_pylist()
-    counts = [(row[f"n{place}"] or 0, row[f"low{place}"] or 0) for place in range(len(outputs))]
-    return [bool(n) and 2 * int(low) > int(n) for n, low in counts]
+
+    def rows(pairs: ir.Table) -> ir.Table:
+        held: dict[str, Any] = {}
+        for place, each in enumerate(output.of(pairs) for output in outputs):
+            alarm = each.decision("primary").fill_null(False)
+            low = (each.score("primary") < each.threshold("primary")).fill_null(False)
+            held |= {f"n{place}": alarm.cast("int64"), f"low{place}": (alarm & low).cast("int64")}
+        return pairs.select(**held)
+
+    names = tuple(each.name for each in outputs)
+    figures = [f"{figure}{place}" for place in range(len(names)) for figure in ("n", "low")]
+    counts = MergeableCounts("below", rows, (), dict.fromkeys(figures, "sum"), names)
+    [row] = window.of_evidence(counts).to_pyarrow().to_pylist()
+    found = [(row[f"n{place}"] or 0, row[f"low{place}"] or 0) for place in range(len(names))]
+    return [bool(n) and 2 * int(low) > int(n) for n, low in found]

@@ -5,25 +5,35 @@ by side in one narrow table, which an engine that can keeps. So labels are joine
 count after that is a short statement about few columns.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from comparison.counts.counted_window import CountedWindow, StepPairs
 from comparison.counts.distinct import DistinctPairs, choose_flag
 from comparison.counts.drawn import drawn_unit, flip_of, is_drawn_by_request
 from comparison.counts.grids import OutputGrid, grids_of
 from comparison.counts.kinds.window import other_outputs
 from comparison.counts.labelled import StepLabels
-from comparison.counts.outputs import SEGMENT, columns_of, outputs_of, recorded_counts
+from comparison.counts.output_rows import OutputRows
+from comparison.counts.outputs import (
+    SEGMENT,
+    OutputColumns,
+    columns_of,
+    outputs_of,
+    recorded_counts,
+)
 from comparison.counts.requests import requests_of
 from comparison.counts.score_grid import ScoreGrid
-from comparison.counts.step import StepPairs
 from comparison.engines.grouping import HOUR, MINUTE
+from comparison.engines.mergeable import PreparedRows
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.labels import Labels
@@ -35,7 +45,7 @@ _FEW_HOURS: Final = 6 * HOUR
 """A shorter window has a chart over time by its minutes: of hours it would have too few points."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `table` is computed when it is asked for
 class PreparedPairs:
     """Hold the pairs of a flag in a window.
 
@@ -57,6 +67,7 @@ class PreparedPairs:
     until: datetime | None
     parts: StepPairs
     every: DistinctPairs
+    counted: CountedWindow
     window: ir.Table
     own: ir.Table
     step: ir.Table
@@ -64,7 +75,60 @@ class PreparedPairs:
     grids: tuple[OutputGrid, ...]
     labels: StepLabels | None
     typed: TypedLabels
-    table: ir.Table
+    columns: tuple[OutputColumns, ...]
+
+    @cached_property
+    def table(self) -> ir.Table:
+        """Return one row for each pair, see above, which an engine that can holds."""
+        rows = self._narrow(self.step)
+        return self.source.kept(rows if self.labels is None else self.labels.joined(rows))
+
+    @cached_property
+    def outputs(self) -> OutputRows:
+        """Return one row for each pair and output, of which there is one at least."""
+        columns = self.labels.columns if self.labels else {}
+        if not self._keeps:
+            rows = OutputRows.of(self.table, len(self.grids), columns)
+            return replace(rows, table=self.source.named(rows.table))
+        rows = OutputRows.of(self._narrow(self.step), len(self.grids), columns)
+        return replace(rows, counted=partial(self.counted.of_evidence, prepared=self._rows))
+
+    @property
+    def _keeps(self) -> bool:
+        """Say whether counts of outputs are kept: not with labels, which come late."""
+        return self.source.keeps and self.every.is_whole and self.labels is None
+
+    @property
+    def _rows(self) -> PreparedRows:
+        """Return how the pairs of some files are prepared, as these are."""
+        told = repr(
+            (
+                self.flag,
+                None if self.parts.since else self.parts.rollout,
+                [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
+                _as_recorded(self.step.columns, self.recorded, self.grids),
+            )
+        )
+
+        def rows(pairs: ir.Table) -> ir.Table:
+            here = pairs.filter(pairs.flag == self.flag)
+            if self.parts.since is None:
+                here = self.parts.of(here)
+            return OutputRows.of(self._narrow(here), len(self.grids), {}).table
+
+        return PreparedRows(hashlib.sha256(told.encode()).hexdigest()[:16], rows)
+
+    def _narrow(self, pairs: ir.Table) -> ir.Table:
+        return pairs.select(
+            *_as_recorded(pairs.columns, self.recorded, self.grids),
+            skipped=_is_skipped(),
+            **{
+                name: column
+                for place, each in enumerate(self.columns)
+                for name, column in each.of(pairs).prepared(place)
+            },
+            **({} if self.labels is None else _drawn(pairs, self.recorded)),
+        )
 
     @property
     def period(self) -> int:
@@ -94,10 +158,11 @@ class PreparedPairs:
         window = source.named(every.table.filter(_.flag == chosen))
         own = source.named(parts.of(window)) if parts.are_some else window
         step = own if step_since is None else window
-        recorded = recorded_counts(step)
+        counted = CountedWindow(source, chosen, since, until, parts, every)
+        recorded = recorded_counts(counted)
         outputs = outputs_of(step.columns, outputs, recorded)
-        columns = columns_of(step, outputs, thresholds or {})
-        grids = grids_of(columns, given or {})
+        columns = columns_of(counted, step, outputs, thresholds or {})
+        grids = grids_of(counted, columns, given or {})
         joined, typed = None, TypedLabels({})
         if labels is not None:
             others = other_outputs(step.columns)
@@ -105,16 +170,6 @@ class PreparedPairs:
             held = labels.table()
             typed = TypedLabels.of(labels, held.schema(), (*outputs, *others), deciding, others)
             joined = StepLabels.of(source, step, held, typed, outputs, label_cutoff)
-        rows = step.select(
-            *_as_recorded(step, recorded, grids),
-            skipped=_is_skipped(),
-            **{
-                name: column
-                for place, each in enumerate(columns)
-                for name, column in each.prepared(place)
-            },
-            **({} if joined is None else _drawn(step, recorded)),
-        )
         return cls(
             source,
             chosen,
@@ -122,6 +177,7 @@ class PreparedPairs:
             until,
             parts,
             every,
+            counted,
             window,
             own,
             step,
@@ -129,7 +185,7 @@ class PreparedPairs:
             grids,
             joined,
             typed,
-            source.kept(rows if joined is None else joined.joined(rows)),
+            tuple(columns),
         )
 
     def drawn(self, flag: str, begin: datetime | None, end: datetime) -> ir.Table | None:
@@ -162,15 +218,15 @@ class PreparedPairs:
 
 
 def _as_recorded(
-    step: ir.Table, recorded: Mapping[str, int], grids: Sequence[OutputGrid]
+    columns: Sequence[str], recorded: Mapping[str, int], grids: Sequence[OutputGrid]
 ) -> list[str]:
     """Return the columns that are taken over as they are."""
-    held = ["request_id", "time", "served", *(["unit"] if "unit" in step.columns else [])]
-    held += [name for name in step.columns if name.startswith(SEGMENT) and recorded[name]]
+    held = ["request_id", "time", "served", *(["unit"] if "unit" in columns else [])]
+    held += [name for name in columns if name.startswith(SEGMENT) and recorded[name]]
     starts = tuple(f"{side}_{what}." for side in SIDES for what in registry.columns())
     numbers = [grid.output for grid in grids if not grid.decides]
     scores = {f"{side}_score.{name}" for side in SIDES for name in numbers}
-    answers = [name for name in step.columns if name in scores or name.startswith(starts)]
+    answers = [name for name in columns if name in scores or name.startswith(starts)]
     if numbers or answers:
         held += ["span_id", *(f"{side}_status" for side in SIDES), *answers]
     return held

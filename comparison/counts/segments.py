@@ -10,7 +10,7 @@ import pandas as pd
 
 from comparison.counts.output_rows import ByOutput, union_of
 from comparison.counts.outputs import SEGMENT
-from comparison.engines.grouping import Dtypes
+from comparison.engines.grouping import Dtypes, count_by
 
 SEGMENT_CODE: Final = "code"
 """The column with the place of a segment among their names."""
@@ -39,6 +39,15 @@ def count_by_segment(
     every: ByOutput, rows: ir.Table, segments: Sequence[str], dtypes: Dtypes, **by: Any
 ) -> dict[int, pd.DataFrame]:
     """Count rows of `rows_by_segment` by the columns of `dtypes`, as `ByOutput.count` says."""
+    names = (*every.key, SEGMENT_CODE, *(name for name in dtypes if name != "segment"))
+    counts = count_by(rows, **{name: by.get(name, ibis._[name]) for name in names})
+    return fetched_by_segment(every, counts, segments, dtypes)
+
+
+def fetched_by_segment(
+    every: ByOutput, counts: ir.Table, segments: Sequence[str], dtypes: Dtypes
+) -> dict[int, pd.DataFrame]:
+    """Run a query of counts by the columns of `dtypes`, but by `code` in place of the segment."""
     coded = {
         SEGMENT_CODE: "int64",
         **{name: kind for name, kind in dtypes.items() if name != "segment"},
@@ -46,5 +55,5 @@ def count_by_segment(
     names = np.array([name.removeprefix(SEGMENT) for name in segments], dtype=object)
     return {
         place: table.assign(segment=pd.array(names[table[SEGMENT_CODE]], "string"))[[*dtypes, "n"]]
-        for place, table in every.count(rows, coded, **by).items()
+        for place, table in every.fetched(counts, coded).items()
     }

@@ -1,16 +1,20 @@
 """Counts of the pairs of a step by everything but their scores."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from math import fsum
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 
 from comparison.counts.bins import KEYS, duration_bins, duration_key, edge_bin
+from comparison.counts.counted_window import CountedWindow
 from comparison.counts.output_rows import ByOutput
 from comparison.counts.outputs import OutputColumns, both_ok, is_finite, with_columns
 from comparison.counts.tables import MinuteCounts
@@ -28,76 +32,66 @@ from comparison.engines.grouping import (
     TRAFFIC,
     WORKERS,
     Dtypes,
-    count_by,
     fetched,
     framed,
     stacked,
+    typed,
 )
+from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import PairSource
-from comparison.engines.tables import nanoseconds
-from comparison.engines.worker_numbers import distinct_numbers, flags_by_worker, numbered
+from comparison.engines.worker_numbers import (
+    MADE,
+    NUMBERS,
+    SPANS,
+    distinct_numbers,
+    flags_by_worker,
+)
 from comparison.pairs.accounting import may_have_made
 from comparison.pairs.columns import CALLED, FAILED, SIDES
 
 _SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 
-_OTHER: Final = -1
-"""In the place of a block: the pair is not of the step."""
 
-
-@dataclass(frozen=True, slots=True)
-class StepPairs:
-    """Say which pairs of a window are those of the step: from `since` on, made at `rollout`."""
-
-    rollout: float | None
-    since: datetime | None
-
-    def has(self) -> Any:
-        """Say whether a pair is one of the step."""
-        here = self._is_at_rollout()
-        return here if self.since is None else here & ~self._is_before()
-
-    def part(self) -> Any:
-        """Return the part of the window that a pair belongs to."""
-        inside = ibis.ifelse(self._is_at_rollout(), "step", "other")
-        return inside if self.since is None else ibis.ifelse(self._is_before(), "before", inside)
-
-    @property
-    def are_some(self) -> bool:
-        """Say whether not all pairs of the window are those of the step."""
-        return self.rollout is not None or self.since is not None
-
-    def of(self, window: ir.Table) -> ir.Table:
-        """Keep those of the step."""
-        return window.filter(self.has())
-
-    def _is_at_rollout(self) -> Any:
-        if self.rollout is None:
-            return ibis.literal(True)
-        return (_.rollout == float(self.rollout)).fill_null(False)
-
-    def _is_before(self) -> Any:
-        assert self.since is not None  # noqa: S101 - for the type checker
-        return _.time < nanoseconds(self.since)
-
-
-def pair_counts(window: ir.Table, step: "StepPairs") -> tuple[pd.DataFrame, pd.DataFrame]:
+def pair_counts(window: CountedWindow) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Count the pairs by what the flag said, who answered, and how both sides fared.
 
     Those of the step are also counted by hour, with the first and the last of each: `traffic`.
     """
-    by = [name for name in PAIRS if name not in ("first", "last")]
-    table = with_columns(window, [name for name in by if name != "part"], "string")
-    counts = table.select(
-        "time",
-        *(name for name in by if name not in ("part", "rollout")),
-        part=step.part(),
+    found = []
+    parts = window.parts
+    for early in (True, False) if parts.since else (None,):
+        hourly = framed(window.of_all(_HOURLY, early=early), {**_HOURLY_DTYPES, "n": "int64"})
+        part = np.where(hourly["rollout"] == parts.rollout, "step", "other")
+        if early or parts.rollout is None:
+            part = np.full(len(hourly), "before" if early else "step")
+        found.append(hourly.assign(part=pd.array(part, dtype="string")))
+    every = pd.concat(found, ignore_index=True)
+    return _added(every, PAIRS), _added(every.loc[every["part"] == "step"], TRAFFIC)
+
+
+def _hourly(window: ir.Table) -> ir.Table:
+    names = [name for name in PAIRS if name not in ("part", "rollout", "first", "last")]
+    table = with_columns(window, names, "string")
+    return table.select(
+        *names,
         rollout=ibis.ifelse(is_finite(table.rollout), table.rollout, None),
-    ).group_by(*by, hour=(_.time - _.time % HOUR) // HOUR)
-    hourly = fetched(
-        counts.agg(first=_.time.min(), last=_.time.max(), n=_.count()), {**PAIRS, "hour": "int64"}
+        hour=(_.time - _.time % HOUR) // HOUR,
+        first=_.time,
+        last=_.time,
     )
-    return _added(hourly, PAIRS), _added(hourly.loc[hourly["part"] == "step"], TRAFFIC)
+
+
+_HOURLY_DTYPES: Final = {
+    **{name: dtype for name, dtype in PAIRS.items() if name != "part"},
+    "hour": "int64",
+}
+
+_HOURLY: Final = MergeableCounts(
+    "pairs",
+    _hourly,
+    [name for name in _HOURLY_DTYPES if name not in ("first", "last")],
+    {"n": "sum", "first": "least", "last": "largest"},
+)
 
 
 def _added(hourly: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
@@ -111,7 +105,7 @@ def _added(hourly: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
 
 
 def worker_counts(
-    source: PairSource, window: ir.Table, flag: str, *, windowed: bool
+    source: PairSource, flag: str, since: datetime | None = None, until: datetime | None = None
 ) -> pd.DataFrame:
     """Count, per worker, which of the numbers between the first and the last are there.
 
@@ -119,13 +113,12 @@ def worker_counts(
     flag, and of any time: a pair that took long is numbered after one that was accepted later, and
     one whose time cannot be is set aside, and not lost.
     """
-    own = numbered(window.filter(_.worker.isin(_workers_of(source, flag))))
-    if not windowed:
-        return distinct_numbers(own)
-    spans = own.group_by("worker").agg(begin=_.sequence.min(), end=_.sequence.max())
+    spans = source.counted(SPANS, since, until).filter(_.worker.isin(_workers_of(source, flag)))
     known = _whole_records(source, spans)
+    if known is not None:
+        return known
     every = source.source if isinstance(source, DatedPairs) else source
-    return distinct_numbers(numbered(every.table()), spans) if known is None else known
+    return distinct_numbers(every.table(), spans, blocks=every.counted(NUMBERS))
 
 
 def _whole_records(source: PairSource, spans: ir.Table) -> pd.DataFrame | None:
@@ -150,60 +143,104 @@ def _workers_of(source: PairSource, flag: str) -> list[str]:
     """Return the workers that may have made pairs of a flag, of those that made any."""
     if source.accounting is not None:
         return [each.worker for each in source.accounting.of_flag(flag).workers]
-    rows = source.table().select("worker", "flag").distinct()
-    flags = flags_by_worker(framed(rows, {"worker": "string", "flag": "string"}))
+    made = framed(source.counted(MADE), {"worker": "string", "flag": "string"})
+    flags = flags_by_worker(made)
     return sorted(may_have_made(flag, flags, {}))
 
 
-def duration_counts(
-    pairs: ir.Table, step: StepPairs, warm_up: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def duration_counts(window: CountedWindow, warm_up: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Count the answers of each side by how long they took, and those of the step by ten minutes.
 
     The first `warm_up` pairs of a worker are not evidence.
     """
-    block = _.time // LATENCY_BLOCK
-    if step.are_some:
-        block = ibis.ifelse(step.has(), block, _OTHER)
-    counted = _by_block(pairs, warm_up, block)
-    own = counted.loc[counted["block"] != _OTHER]
-    return _summed(counted, DURATIONS), _summed(own, BLOCK_DURATIONS)
+    every = _answered(window.of_evidence, warm_up, None)
+    own = _answered(window.of_step, warm_up, LATENCY_BLOCK)
+    return _summed(every, DURATIONS), _summed(own, BLOCK_DURATIONS)
 
 
-def minute_counts(step: ir.Table, traffic: pd.DataFrame, warm_up: int) -> MinuteCounts | None:
-    """Count durations and failures of the last day of `traffic` by minute; None without pairs."""
+def minute_counts(
+    window: CountedWindow, traffic: pd.DataFrame, warm_up: int
+) -> MinuteCounts | None:
+    """Count durations and failures of the last 24 hours of `traffic`, by whole minutes.
+
+    None without pairs. Both of its days are asked for, so that what is kept serves for a day.
+    """
     if traffic.empty:
         return None
-    last = traffic["last"].max().value
-    recent = step.filter(_.time > last - 24 * HOUR)
-    called = recent.filter(*(recent[f"{side}_status"].isin(sorted(CALLED)) for side in SIDES))
-    failed = {f"{side}_failed": _[f"{side}_status"].isin(sorted(FAILED)) for side in SIDES}
-    return MinuteCounts(
-        durations=_summed(_by_block(recent, warm_up, _.time // MINUTE), BLOCK_DURATIONS),
-        failures=fetched(count_by(called, block=_.time // MINUTE, **failed), MINUTE_FAILURES),
+    before = traffic["last"].max() - timedelta(days=1)
+    recent = partial(window.of_step, since=before.floor("D").to_pydatetime())
+    tables = (
+        _summed(_answered(recent, warm_up, MINUTE), BLOCK_DURATIONS),
+        fetched(recent(_FAILURES), MINUTE_FAILURES),
     )
+    first = before.value // MINUTE + 1
+    durations, failures = (
+        table.loc[table["block"] >= first].reset_index(drop=True) for table in tables
+    )
+    return MinuteCounts(durations=durations, failures=failures)
 
 
-def _by_block(pairs: ir.Table, warm_up: int, block: Any) -> pd.DataFrame:
-    """Count the answers by block, side and bin of their durations.
+def _failures(pairs: ir.Table) -> ir.Table:
+    called = pairs.filter(*(pairs[f"{side}_status"].isin(sorted(CALLED)) for side in SIDES))
+    failed = {f"{side}_failed": _[f"{side}_status"].isin(sorted(FAILED)) for side in SIDES}
+    return called.select(block=_.time // MINUTE, **failed)
+
+
+_FAILURES: Final = MergeableCounts("failures", _failures, list(MINUTE_FAILURES))
+
+
+def _answered(
+    counted: Callable[[MergeableCounts], ir.Table], warm_up: int, length: int | None
+) -> pd.DataFrame:
+    """Count the answers by block of this length (None: all in one), side and bin of durations."""
+    tables = []
+    for side in SIDES:
+        counts = _durations(side, warm_up, length)
+        table = typed(counts.fetched(counted(counts)), {**_BINS, "n": "int64"})
+        tables.append(table.assign(side=pd.array([side] * len(table), dtype="string")))
+    return stacked([table[[*BLOCK_DURATIONS, "n"]] for table in tables], BLOCK_DURATIONS)
+
+
+def _durations(side: str, warm_up: int, length: int | None) -> MergeableCounts:
+    """Say how the answers of a side are counted.
 
     A pair without a number is evidence: nobody knows whether its worker had just begun.
     """
-    warm = pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
-    tables = []
-    for side in SIDES:
+
+    def rows(pairs: ir.Table) -> ir.Table:
+        warm = pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
         seconds = warm[f"{side}_duration"]
         answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
-        key = duration_key(_[f"{side}_duration"])
+        block = ibis.literal(0, type="int64") if length is None else answered.time // length
+        key = duration_key(answered[f"{side}_duration"]).cast("int64")
         # One number: engines group by it in two thirds of the time that they need for two.
-        counts = framed(
-            count_by(answered, key=block * KEYS + key.cast("int64")), {"key": "int64", "n": "int64"}
-        )
-        bins = duration_bins(counts["key"] % KEYS)
-        counts = counts.assign(side=side, block=counts["key"] // KEYS, bin=bins)
-        counts = counts[["block", "side", "bin", "n"]]
-        tables.append(counts.astype(dict(BLOCK_DURATIONS)))
-    return stacked(tables, BLOCK_DURATIONS)
+        return answered.select(key=block * KEYS + key)
+
+    return MergeableCounts(
+        "durations",
+        rows,
+        ("block", "bin"),
+        parameters=(side, warm_up, length),
+        condense=_in_bins,
+        counted_by=("key",),
+    )
+
+
+def _in_bins(counts: pa.Table) -> pa.Table:
+    """Turn keys into blocks and the bins of durations: an engine would take long for that."""
+    if "key" not in counts.column_names:
+        return counts
+    keys = counts["key"].to_numpy()
+    table = {"block": keys // KEYS, "bin": duration_bins(keys % KEYS), "n": counts["n"]}
+    return (
+        pa.table(table)
+        .group_by(["block", "bin"], use_threads=False)
+        .aggregate([("n", "sum")])
+        .rename_columns(["block", "bin", "n"])
+    )
+
+
+_BINS: Final = {"block": "int64", "bin": "int64"}
 
 
 def _summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
@@ -239,15 +276,14 @@ def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) ->
     return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
 
 
-def batch_counts(step: ir.Table) -> tuple[int, int] | None:
+def batch_counts(window: CountedWindow) -> tuple[int, int] | None:
     """Return (differing, all) of the shadows that were scored in a batch and by themselves.
 
     None where none was scored in a batch.
     """
-    if "shadow_batch" not in step.columns:
+    if "shadow_batch" not in window.columns:
         return None
-    batched = with_columns(step, ["batch_agrees"], "boolean").filter(_.shadow_batch > 1)
-    counts = fetched(count_by(batched, agrees=_.batch_agrees), {"agrees": "boolean"})
+    counts = fetched(window.of_evidence(_BATCHED), {"agrees": "boolean"})
     if counts.empty:
         return None
     known = counts[counts["agrees"].notna()]
@@ -255,34 +291,58 @@ def batch_counts(step: ir.Table) -> tuple[int, int] | None:
     return int(known.loc[differ, "n"].sum()), int(known["n"].sum())
 
 
-def sampled_counts(step: ir.Table) -> tuple[int, int, float, float] | None:
+def _batched(pairs: ir.Table) -> ir.Table:
+    known = with_columns(pairs, ["batch_agrees"], "boolean").filter(_.shadow_batch > 1)
+    return known.select(agrees=_.batch_agrees)
+
+
+_BATCHED: Final = MergeableCounts("batched", _batched, ("agrees",))
+
+
+def sampled_counts(window: CountedWindow) -> tuple[int, int, float, float] | None:
     """Return (scored, all, sum of shares, sum of their squares) of the pairs under a budget.
 
     None where there are none.
     """
-    if "shadow_share" not in step.columns:
+    if "shadow_share" not in window.columns:
         return None
-    sampled = step.filter(is_finite(_.shadow_share))
-    skipped = ((_.primary_status == "skipped") | (_.candidate_status == "skipped")).fill_null(False)
-    sums = sampled.agg(
-        n=_.count(),
-        scored=ibis.ifelse(skipped, 0, 1).sum(),
-        shares=_.shadow_share.sum(),
-        squares=(_.shadow_share * _.shadow_share).sum(),
+    counts = framed(window.of_evidence(_SAMPLED), _SAMPLED_DTYPES)
+    if counts.empty:
+        return None
+    shares, n = counts["share"].tolist(), counts["n"].tolist()
+    return (
+        int(counts["scored"].sum()),
+        int(counts["n"].sum()),
+        fsum(share * each for share, each in zip(shares, n, strict=True)),
+        fsum(share * share * each for share, each in zip(shares, n, strict=True)),
     )
-    [row] = sums.to_pyarrow().to_pylist()
-    if not row["n"]:
-        return None
-    return int(row["scored"]), int(row["n"]), float(row["shares"]), float(row["squares"])
 
 
-def feature_counts(step: ir.Table, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
+def _sampled(pairs: ir.Table) -> ir.Table:
+    sampled = pairs.filter(is_finite(_.shadow_share))
+    skipped = ((_.primary_status == "skipped") | (_.candidate_status == "skipped")).fill_null(False)
+    return sampled.select(share=_.shadow_share, scored=ibis.ifelse(skipped, 0, 1))
+
+
+_SAMPLED: Final = MergeableCounts("sampled", _sampled, ("share",), {"n": "sum", "scored": "sum"})
+_SAMPLED_DTYPES: Final = {"share": "float64", "n": "int64", "scored": "int64"}
+
+
+def feature_counts(window: CountedWindow, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
     """Count the pairs by the bin of each feature that has edges; -1 where it is missing."""
-    tables = []
-    for feature, bounds in edges.items():
-        name = f"feature.{feature}"
-        values = with_columns(step, [name], "float64")
-        known = is_finite(values[name]).fill_null(False)
-        place = ibis.ifelse(known, edge_bin(values[name], bounds), -1)
-        tables.append(fetched(count_by(values, bin=place), FEATURES).assign(feature=feature))
+    tables = [
+        fetched(window.of_evidence(_binned(feature, bounds)), FEATURES).assign(feature=feature)
+        for feature, bounds in edges.items()
+    ]
     return stacked([table.astype(dict(FEATURES)) for table in tables], FEATURES)
+
+
+def _binned(feature: str, bounds: tuple[float, ...]) -> MergeableCounts:
+    name = f"feature.{feature}"
+
+    def rows(pairs: ir.Table) -> ir.Table:
+        values = with_columns(pairs, [name], "float64")
+        known = is_finite(values[name]).fill_null(False)
+        return values.select(bin=ibis.ifelse(known, edge_bin(values[name], bounds), -1))
+
+    return MergeableCounts("feature", rows, ("bin",), parameters=(feature, bounds))

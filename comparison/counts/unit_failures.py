@@ -4,7 +4,6 @@ A pair without a unit stands for its request. Of these, only the ones with a fai
 the others, it is enough to know how many there are.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import ibis
@@ -12,28 +11,32 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.counts.counted_window import CountedWindow
 from comparison.counts.outputs import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, stacked
-from comparison.engines.sources import PairSource
+from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.columns import CALLED, FAILED, SIDES
 
 _FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
 
 
-def units_of(source: PairSource, step: ir.Table, of_step: Any) -> ir.Table:
-    """Return the units that pairs name: how many pairs, from when to when, what failed.
+def units_of(window: CountedWindow) -> ir.Table:
+    """Return the units that pairs name: how many pairs, from when to when, what failed."""
+    return window.source.kept(window.of_evidence(_UNITS))
 
-    `of_step` says of a pair that it is one of the step: of these, `to_primary`, `to_candidate` and
-    `to_nobody` say whom the flag gave the unit to, 1 or 0, where it drew units.
-    """
-    rows = _rows(step, {name: of_step & given for name, given in drawn_for(step).items()})
-    named = rows.filter(_.unit.notnull()).group_by("unit")
-    sums = {name: _[name].sum() for name in UNIT_FAILURES}
-    drawn = {name: _[name].max() for name in drawn_for(step)}
-    return source.kept(
-        named.agg(n=_.count(), first=_.time.min(), last=_.time.max(), **sums, **drawn)
-    )
+
+def _named(pairs: ir.Table) -> ir.Table:
+    named = _rows(pairs).filter(_.unit.notnull())
+    return named.select("unit", *UNIT_FAILURES, first=_.time, last=_.time)
+
+
+_UNITS: Final = MergeableCounts(
+    "units",
+    _named,
+    ("unit",),
+    {"n": "sum", "first": "least", "last": "largest", **dict.fromkeys(UNIT_FAILURES, "sum")},
+)
 
 
 def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> UnitFailures:
@@ -61,19 +64,8 @@ def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> Un
     )
 
 
-def drawn_for(step: ir.Table) -> dict[str, Any]:
-    """Say of a pair whom the flag gave it to by what it drew, and that was not a request."""
-    if not {"stickiness", "active"} <= set(step.columns):
-        return {}
-    by_field = (step.stickiness != "requestId").fill_null(False)
-    return {
-        **{f"to_{side}": by_field & (step.active == side).fill_null(False) for side in SIDES},
-        "to_nobody": by_field & step.active.isnull(),
-    }
-
-
-def _rows(step: ir.Table, others: Mapping[str, Any] | None = None) -> ir.Table:
-    """Reduce each pair to what counts, and to `others`, as 1 or 0."""
+def _rows(step: ir.Table) -> ir.Table:
+    """Reduce each pair to what counts, as 1 or 0."""
     pairs = with_columns(with_columns(step, ["fallback"], "boolean"), ["active"], "string")
     status = {side: pairs[f"{side}_status"] for side in SIDES}
     called = _is_among(status["primary"], CALLED) & _is_among(status["candidate"], CALLED)
@@ -85,7 +77,7 @@ def _rows(step: ir.Table, others: Mapping[str, Any] | None = None) -> ir.Table:
         "active": active,
         "fallbacks": active & pairs.fallback.fill_null(False),
     }
-    whole = {name: value.cast("int64") for name, value in (columns | dict(others or {})).items()}
+    whole = {name: value.cast("int64") for name, value in columns.items()}
     return pairs.select("unit", "request_id", "time", **whole)
 
 

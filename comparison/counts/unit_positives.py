@@ -9,7 +9,7 @@ from ibis import _
 
 from comparison.counts.output_rows import ByOutput, OutputRows
 from comparison.counts.tables import UnitPositives
-from comparison.counts.units import UnitVolume
+from comparison.counts.units import UnitVolume, who_of
 from comparison.engines.grouping import UNIT_POSITIVES
 from comparison.engines.sources import PairSource
 from comparison.pairs.columns import SIDES
@@ -22,28 +22,32 @@ def positives_by_unit(
     if not rows.labelled or not volume.units:
         return {}
     rows = rows.among(rows.labelled)
-    every, pairs = rows.every, rows.decided.filter(_.first_of_request & _.given)
-    known = source.kept(
-        pairs.select(
-            *every.key,
-            "old",
-            who=pairs.unit.fill_null(pairs.request_id),
-            block=volume.block_of(pairs),
-            **{side: pairs[f"{side}_alarm"].cast("int64") for side in SIDES},
-        )
+    every = rows.every
+    counts = rows.count(
+        "positives",
+        _positive,
+        ("old", "who", "named", "hour"),
+        {"n": "sum", **dict.fromkeys(SIDES, "sum")},
     )
+    known = source.kept(volume.blocks_of(counts))
     blocks = _grouped(known, *every.key, "old", "who", "block")
     by_block = every.count(blocks, UNIT_POSITIVES)
     once = every.count(_grouped(known, *every.key, "old", "who"), UNIT_POSITIVES)
-    effects = _design_effects(every, blocks.filter(_.old))
+    effects = _design_effects(every, blocks.filter(_.old == 1))
     return {
         place: UnitPositives(by_block[place], once[place], effects[place]) for place in every.places
     }
 
 
+def _positive(rows: OutputRows) -> ir.Table:
+    pairs = rows.decided.filter(_.first_of_request & _.given)
+    alarmed = {side: pairs[f"{side}_alarm"].cast("int64") for side in SIDES}
+    return pairs.select(*rows.every.key, "old", **who_of(pairs), **alarmed)
+
+
 def _grouped(known: ir.Table, *by: str) -> ir.Table:
     alarmed = {side: _[side].sum().cast("int64") for side in SIDES}
-    return known.group_by(by).agg(positives=_.count(), **alarmed)
+    return known.group_by(by).agg(positives=_.n.sum().cast("int64"), **alarmed)
 
 
 def _design_effects(every: ByOutput, blocks: ir.Table) -> dict[int, float]:

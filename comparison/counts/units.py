@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.counts.counted_window import CountedWindow
 from comparison.counts.flip_clusters import MINUTES, clustering
 from comparison.counts.output_rows import OUTPUT, ByOutput, OutputRows
 from comparison.counts.segments import (
@@ -23,6 +24,7 @@ from comparison.counts.segments import (
 )
 from comparison.counts.tables import UnitAggregates
 from comparison.engines.grouping import CELLS, HOUR, HOUR_CELLS, MINUTE, SEGMENT_CELLS, empty
+from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import PairSource
 from comparison.pairs.columns import SIDES
 
@@ -69,11 +71,22 @@ class UnitVolume:
         fitting = [each for each in BLOCKS if per_hour * each / HOUR <= PER_BLOCK]
         return max(fitting, default=BLOCKS[0])
 
-    def block_of(self, pairs: ir.Table) -> Any:
-        """Return the block of time in which the unit of a pair counts once."""
-        if self.block is None or "unit" not in pairs.columns:
-            return ibis.literal(0, type="int64")
-        return ibis.ifelse(pairs.unit.notnull(), pairs.time // self.block, 0).cast("int64")
+    def blocks_of(self, hours: ir.Table) -> ir.Table:
+        """Add to rows with `hour` and `named` the block of time in which a unit counts once."""
+        if self.block is None:
+            return hours.mutate(block=ibis.literal(0, type="int64"))
+        block = ibis.ifelse(hours.named == 1, hours.hour // self.block, 0)
+        return hours.mutate(block=block.cast("int64"))
+
+
+def who_of(pairs: ir.Table) -> dict[str, Any]:
+    """Return whose a pair is, its unit or else its request; whether it is a unit; the hour."""
+    unit = pairs.unit if "unit" in pairs.columns else ibis.null("string")
+    return {
+        "who": ibis.coalesce(unit, pairs.request_id),
+        "named": unit.notnull(),
+        "hour": pairs.time - pairs.time % HOUR,
+    }
 
 
 def alarms_by_unit(
@@ -87,7 +100,15 @@ def alarms_by_unit(
         return {}
     rows = rows.among(tuple(quiet))
     every, segments = rows.every, segments_of(rows.table)
-    alarmed = source.kept(_alarmed(rows, volume, segments, [each for each in quiet if quiet[each]]))
+    silent = tuple(place for place, is_quiet in quiet.items() if is_quiet)
+    counts = rows.count(
+        "alarmed",
+        lambda every: _alarmed(every, segments, silent),
+        ("who", "named", "hour", *segments),
+        dict.fromkeys(CELLS, "largest"),
+        (silent,),
+    )
+    alarmed = source.kept(volume.blocks_of(counts))
     has_units = bool(volume.units)
     blocks, hours = (_once(alarmed, *every.key, "who", name) for name in ("block", "hour"))
     by_block = every.count(blocks, CELLS, **_SIDES)
@@ -118,9 +139,7 @@ def alarms_by_unit(
     }
 
 
-def _alarmed(
-    rows: OutputRows, volume: UnitVolume, segments: Sequence[str], quiet: Sequence[int]
-) -> ir.Table:
+def _alarmed(rows: OutputRows, segments: Sequence[str], quiet: Sequence[int]) -> ir.Table:
     """Return the rows with an alarm, of whichever side; of quiet outputs, those without one."""
     alarm = {name: _[name] for name in CELLS}
     if len(quiet) == len(rows.every.places):
@@ -129,15 +148,8 @@ def _alarmed(
         is_quiet = _[OUTPUT].isin(quiet)
         alarm = {name: ibis.ifelse(is_quiet, ~said, said) for name, said in alarm.items()}
     found = rows.decided.filter(ibis.or_(*alarm.values()))
-    has_units = bool(volume.units)
-    return found.select(
-        *rows.every.key,
-        *segments,
-        who=found.unit.fill_null(found.request_id) if has_units else found.request_id,
-        block=volume.block_of(found),
-        hour=found.time - found.time % HOUR,
-        **{name: said.cast("int8") for name, said in alarm.items()},
-    )
+    said = {name: each.cast("int8") for name, each in alarm.items()}
+    return found.select(*rows.every.key, *segments, **who_of(found), **said)
 
 
 def _once(alarmed: ir.Table, *by: str) -> ir.Table:
@@ -174,34 +186,33 @@ def _design_effects(every: ByOutput, blocks: ir.Table) -> dict[int, float]:
 def _flip_clustering(rows: OutputRows) -> dict[int, float]:
     """Return, in the place of design effects, how flips cluster in minutes."""
     every = rows.every
-    flips = (_.primary_alarm != _.candidate_alarm).cast("int64").sum()
-    minutes = rows.decided.group_by(*every.key, minute=_.time // MINUTE)
-    found = every.fetched(minutes.agg(flips=flips, n=_.count()), MINUTES)
-    return {place: clustering(table) for place, table in found.items()}
+
+    def decided(each: OutputRows) -> ir.Table:
+        flips = (_.primary_alarm != _.candidate_alarm).cast("int64")
+        return each.decided.select(*every.key, minute=_.time // MINUTE, flips=flips)
+
+    minutes = rows.count("minutes", decided, ("minute",), {"flips": "sum", "n": "sum"})
+    return {place: clustering(table) for place, table in every.fetched(minutes, MINUTES).items()}
 
 
-def drawn_units(units: ir.Table) -> tuple[int, int] | None:
-    """Return what `drawn_counts` does where the flag draws nothing but the pairs' units."""
-    given = [name for name in units.columns if name.startswith("to_")]
-    if not given:
-        return None
-    [row] = units.agg(**{name: _[name].sum() for name in given}).to_pyarrow().to_pylist()
-    total = sum(int(n or 0) for n in row.values())
-    return (int(row["to_candidate"] or 0), total) if total else None
-
-
-def drawn_counts(step: ir.Table) -> tuple[int, int] | None:
-    """Return (given to the candidate, all) of the units that the flag drew.
+def drawn_counts(window: CountedWindow) -> tuple[int, int] | None:
+    """Return (given to the candidate, all) of the units that the flag drew in the step.
 
     None where it draws requests, or no pair says what it draws.
     """
-    if "stickiness" not in step.columns or not {"unit", "drawn"} & set(step.columns):
+    if "stickiness" not in window.columns or not {"unit", "drawn"} & set(window.columns):
         return None
-    by_field = step.filter(step.stickiness.notnull(), step.stickiness != "requestId")
-    columns = [by_field[name] for name in ("drawn", "unit") if name in step.columns]
-    drawn = ibis.coalesce(*columns)
-    units = by_field.select(drawn=drawn, active=by_field.active).filter(_.drawn.notnull())
-    rows = units.distinct().group_by("active").agg(n=_.count()).to_pyarrow().to_pylist()
+    units = window.of_step(_DRAWN)
+    rows = units.group_by("active").agg(n=_.count()).to_pyarrow().to_pylist()
     counts = {row["active"]: int(row["n"]) for row in rows}
     total = sum(counts.values())
     return (counts.get("candidate", 0), total) if total else None
+
+
+def _drawn(pairs: ir.Table) -> ir.Table:
+    by_field = pairs.filter(pairs.stickiness.notnull(), pairs.stickiness != "requestId")
+    columns = [by_field[name] for name in ("drawn", "unit") if name in pairs.columns]
+    return by_field.select("active", drawn=ibis.coalesce(*columns)).filter(_.drawn.notnull())
+
+
+_DRAWN: Final = MergeableCounts("drawn", _drawn, ("drawn", "active"))

@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from comparison.engines.grouping import HOUR, framed
+from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.pairs.accounting import Accounting
@@ -27,6 +28,20 @@ _AHEAD: Final = timedelta(hours=1)
 
 _APART: Final = 2
 """Hours that do not touch."""
+
+
+HOURS: Final = MergeableCounts(
+    "hours",
+    lambda pairs: pairs.select(
+        worker=_.worker,
+        hour=(_.time - _.time % HOUR) // HOUR,
+        first=_.sequence,
+        last=_.sequence,
+    ),
+    ("worker", "hour"),
+    {"first": "least", "last": "largest", "n": "sum"},
+)
+"""Pairs by worker and hour, with the least and the largest number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +58,8 @@ class DatedPairs:
     """Show the pairs of another source, but for those whose time cannot be."""
 
     source: PairSource
-    end: int
-    """Nanoseconds: later pairs are of the future."""
+    until: datetime
+    """Later pairs are of the future."""
     misdated: tuple[tuple[str, int], ...]
     """Workers and hours."""
     set_aside: int
@@ -52,11 +67,10 @@ class DatedPairs:
     @classmethod
     def of(cls, source: PairSource, now: datetime) -> "DatedPairs":
         """Look through the hours of each worker."""
-        end = nanoseconds(now + _AHEAD)
+        until = now + _AHEAD
+        end = nanoseconds(until)
         hours = framed(
-            source.table()
-            .group_by(worker=_.worker, hour=(_.time - _.time % HOUR) // HOUR)
-            .agg(first=_.sequence.min(), last=_.sequence.max(), n=_.count()),
+            source.counted(HOURS),
             {"worker": "string", "hour": "int64", "first": "Int64", "last": "Int64", "n": "int64"},
         )
         possible = (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
@@ -69,10 +83,15 @@ class DatedPairs:
             )
         return cls(
             source,
-            end,
+            until,
             tuple((each.worker, each.hour) for each in misdated),
             int(hours.loc[~possible, "n"].sum()) + sum(each.n for each in misdated),
         )
+
+    @property
+    def end(self) -> int:
+        """Return the end of what is shown, in nanoseconds."""
+        return nanoseconds(self.until)
 
     @property
     def name(self) -> str:
@@ -91,6 +110,25 @@ class DatedPairs:
             here = (_.worker == worker) & (_.time >= hour * HOUR) & (_.time < (hour + 1) * HOUR)
             table = table.filter(~here.fill_null(False))
         return table
+
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prepared: PreparedRows | None = None,
+    ) -> ir.Table:
+        """Return the counts of these pairs: those of the other source, if no pair is set aside."""
+        if self.set_aside:
+            return counts.once(self.table(since, until), prepared)
+        if until is None or nanoseconds(until) > self.end:
+            until = self.until
+        return self.source.counted(counts, since, until, prepared)
+
+    @property
+    def keeps(self) -> bool:
+        """Say whether the other source keeps counts; not where pairs are set aside."""
+        return self.source.keeps and not self.set_aside
 
     def repeated(self) -> ir.Table | None:
         """Return the repeated pairs of the other source."""

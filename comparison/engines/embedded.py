@@ -6,6 +6,7 @@ from typing import Final
 from uuid import uuid4
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
@@ -26,7 +27,12 @@ def connect(*, in_order: bool = False) -> Backend:
 def shown(connection: Backend, name: str, table: pa.Table) -> ir.Table:
     """Return a table in memory to a connection, which does not copy it."""
     connection.con.register(name, table)
-    return connection.table(name)
+    return known(connection, name, ibis.Schema.from_pyarrow(table.schema))
+
+
+def known(connection: Backend, name: str, schema: ibis.Schema) -> ir.Table:
+    """Return a table, or a view, of which the columns are known: the engine is not asked."""
+    return ops.DatabaseTable(name, schema=schema, source=connection).to_expr()
 
 
 def named(connection: Backend, table: ir.Table) -> ir.Table:

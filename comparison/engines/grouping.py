@@ -6,6 +6,7 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 Dtypes = Mapping[str, str]
 
@@ -115,11 +116,21 @@ def fetched(counts: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
 
 
 def framed(rows: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
-    """Run a query; columns that it has not are added and are all missing."""
-    # ClickHouse has truths as whole numbers, and ibis then fails to take them for truths.
+    """Run a query; see `typed`."""
+    return typed(in_numbers(rows).to_pyarrow(), dtypes)
+
+
+def in_numbers(rows: ir.Table) -> ir.Table:
+    """Return rows whose truths are numbers.
+
+    ClickHouse has truths as whole numbers, and ibis then fails to take them for truths.
+    """
     truths = [name for name, kind in rows.schema().items() if kind.is_boolean()]
-    whole = {name: ibis._[name].cast("int8") for name in truths}
-    found = (rows.mutate(**whole) if whole else rows).to_pyarrow()
+    return rows.mutate(**{name: ibis._[name].cast("int8") for name in truths}) if truths else rows
+
+
+def typed(found: pa.Table, dtypes: Dtypes) -> pd.DataFrame:
+    """Return rows that a query found as a frame; columns that they have not are all missing."""
     columns = {
         name: _typed(found[name].to_pandas(integer_object_nulls=True), dtype)
         if name in found.column_names

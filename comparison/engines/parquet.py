@@ -12,9 +12,13 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, held, named, shown
+from comparison.engines.kept import KEPT, KeptTables
+from comparison.engines.kept_counts import CountsOfFiles
+from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.part_files import PartFiles
 from comparison.engines.store_files import readable
-from comparison.engines.tables import completed, in_nanoseconds, in_window
-from comparison.engines.worker_numbers import account_table
+from comparison.engines.tables import completed, in_nanoseconds, in_window, nanoseconds
+from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import (
@@ -29,6 +33,7 @@ from comparison.pairs.compacted import (
     read_state,
     repeated_pairs,
 )
+from comparison.pairs.stores import StorePath
 from comparison.pairs.tracked import TrackedOutcomes
 
 
@@ -40,13 +45,14 @@ class ParquetPairs:
         self._folder = folder
         self._state = read_state(folder)
         self._connection = connection or connect()
+        self._counted: dict[tuple[object, ...], ir.Table] = {}
         self._windows: dict[tuple[datetime | None, datetime | None], ir.Table] = {}
 
     @cached_property
     def accounting(self) -> Accounting:
         """Count what the pair files held, and which of their pairs are missing."""
         counts = counts_of(self._folder, self._state)
-        return account_table(self.table(), len(repeated_pairs(self._folder, self._state)), counts)
+        return account_source(self, len(repeated_pairs(self._folder, self._state)), counts)
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs; files of days outside the window are not opened."""
@@ -61,6 +67,41 @@ class ParquetPairs:
         if until is not None:
             pairs = pairs.filter(_.date <= until.astimezone(UTC).date())
         return in_window(pairs.drop("date"), since, until)
+
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prepared: PreparedRows | None = None,
+    ) -> ir.Table:
+        """Return the counts of all files: what is kept of those counted before, and what is new.
+
+        A folder in an object store keeps none.
+        """
+        if not self.keeps:
+            return counts.once(self.table(since, until), prepared)
+        key = counts.key, prepared.key if prepared else "", since, until
+        if key not in self._counted:
+            begin, end = (None if each is None else nanoseconds(each) for each in (since, until))
+            found = self._counts.of(counts, begin, end, prepared)
+            self._counted[key] = shown(self._connection, f"counted_{len(self._counted)}", found)
+        return self._counted[key]
+
+    @cached_property
+    def _counts(self) -> CountsOfFiles:
+        parts = pair_parts(self._folder, self._state)
+        return CountsOfFiles(
+            self._connection,
+            PartFiles(self._folder, [part.path for part in parts]),
+            self.table().schema(),
+            KeptTables(self._folder / KEPT),
+        )
+
+    @property
+    def keeps(self) -> bool:
+        """Say whether counts are kept: beside the files, where these are on this machine."""
+        return not isinstance(self._folder, StorePath)
 
     def repeated(self) -> ir.Table:
         """Return what `compact` left out."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
 from comparison.engines.embedded import connect, held, named, shown
+from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import beside, table_at
 from comparison.engines.tables import CollectorTraces, KeptPairs, TablePairs, in_window
@@ -55,6 +56,22 @@ class PairSource(Protocol):
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs of all flags accepted from `since` until before `until`."""
+
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prepared: PreparedRows | None = None,
+    ) -> ir.Table:
+        """Return the counts of the pairs of `table`, kept ones where the place keeps some.
+
+        Only a place that keeps counts takes rows that are `prepared` from pairs.
+        """
+
+    @property
+    def keeps(self) -> bool:
+        """Say whether the place keeps counts."""
 
     def repeated(self) -> ir.Table | None:
         """Return `flag` and `time` of the pairs left out because they occurred before.
@@ -154,6 +171,21 @@ class FramePairs:
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs that were read."""
         return in_window(self._table, since, until)
+
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prepared: PreparedRows | None = None,
+    ) -> ir.Table:
+        """Return the statement that counts them."""
+        return counts.once(self.table(since, until), prepared)
+
+    @property
+    def keeps(self) -> bool:
+        """Say no."""
+        return False
 
     def repeated(self) -> ir.Table:
         """Return what the reader left out."""

@@ -9,7 +9,8 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.engines.worker_numbers import account_table
+from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
@@ -94,6 +95,21 @@ class TablePairs:
         """Return its rows."""
         return in_window(self._table, since, until)
 
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prepared: PreparedRows | None = None,
+    ) -> ir.Table:
+        """Return the statement that counts its rows."""
+        return counts.once(self.table(since, until), prepared)
+
+    @property
+    def keeps(self) -> bool:
+        """Say no: not every connection may write."""
+        return False
+
     def repeated(self) -> None:
         """Return None: what wrote the table may have written a pair twice."""
 
@@ -147,7 +163,7 @@ class CollectorTraces(TablePairs):
     @cached_property
     def accounting(self) -> Accounting:
         """Set the pairs against the start and stop records of workers, which were sent too."""
-        return account_table(self.table(), 0, ReadCounts(worker_records=self.records))
+        return account_source(self, 0, ReadCounts(worker_records=self.records))
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Counts of the numbers that workers gave their pairs, and the account that they make."""
 
-from typing import Final
+from datetime import datetime
+from typing import Final, Protocol
 
 import ibis
 import ibis.expr.types as ir
@@ -9,31 +10,98 @@ import pandas as pd
 from ibis import _
 
 from comparison.engines.grouping import WORKERS, fetched, framed
+from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.accounting import Accounting, Numbers, account_counts
 from comparison.pairs.files import ReadCounts
 
 _BLOCK: Final = 32
 _PARTS: Final = {"worker": "string", "block": "int64", "powers": "float64", "n": "int64"}
 _SPANS: Final = {"begin": "int64", "end": "int64"}
+_MADE: Final = {
+    "flag": "string",
+    "worker": "string",
+    "n": "int64",
+    "last": "int64",
+    "negative": "int64",
+}
+
+
+class CountedPairs(Protocol):
+    """Show pairs, and count them."""
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return the pairs of a window."""
+
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> ir.Table:
+        """Return the counts of a window."""
+
+
+def _made(pairs: ir.Table) -> ir.Table:
+    negative = (_.primary_duration < 0) | (_.candidate_duration < 0)
+    return pairs.select("flag", "worker", last=_.time, negative=ibis.ifelse(negative, 1, 0))
+
+
+MADE: Final = MergeableCounts(
+    "made",
+    _made,
+    ("flag", "worker"),
+    {"n": "sum", "last": "largest", "negative": "sum"},
+)
+"""Pairs by flag and worker: how many, when the last one was, how many durations are below zero."""
+
+
+def numbered(pairs: ir.Table) -> ir.Table:
+    """Return worker and number of the pairs that carry both."""
+    return pairs.filter(_.sequence > 0, _.worker.notnull()).select("worker", "sequence")
+
+
+def _blocks(pairs: ir.Table) -> ir.Table:
+    place = (_.sequence % _BLOCK).cast("float64")
+    begin = _.sequence - _.sequence % _BLOCK
+    return numbered(pairs).select("worker", block=begin, powers=2.0**place)
+
+
+NUMBERS: Final = MergeableCounts(
+    "numbers", _blocks, ("worker", "block"), {"powers": "sum", "n": "sum"}
+)
+"""The numbers that workers gave their pairs, as `distinct_numbers` takes them."""
+
+SPANS: Final = MergeableCounts(
+    "spans",
+    lambda pairs: numbered(pairs).select("worker", begin=_.sequence, end=_.sequence),
+    ("worker",),
+    {"begin": "least", "end": "largest"},
+)
+"""The least and the largest number of each worker's pairs."""
+
+
+def account_source(source: CountedPairs, duplicates: int, counts: ReadCounts) -> Accounting:
+    """Set the pairs of a place against what the workers say they made, which `counts` holds."""
+    numbers = distinct_numbers(source.table(), blocks=source.counted(NUMBERS))
+    return _account(source.counted(MADE), numbers, duplicates, counts)
 
 
 def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
-    """Set the pairs of a table against what the workers say they made, which `counts` holds."""
-    made = framed(
-        pairs.group_by("flag", "worker").agg(
-            n=_.count(),
-            last=_.time.max(),
-            negative=ibis.ifelse((_.primary_duration < 0) | (_.candidate_duration < 0), 1, 0).sum(),
-        ),
-        {"flag": "string", "worker": "string", "n": "int64", "last": "int64", "negative": "int64"},
-    )
+    """Do the same for the pairs of a table."""
+    return _account(MADE.of(pairs), distinct_numbers(pairs), duplicates, counts)
+
+
+def _account(
+    made_by_flag: ir.Table, numbers: pd.DataFrame, duplicates: int, counts: ReadCounts
+) -> Accounting:
+    made = framed(made_by_flag, _MADE)
     last, flags = made.groupby("worker")["last"].max(), flags_by_worker(made)
     return account_counts(
         int(made["n"].sum()),
         {str(flag): int(n) for flag, n in made.groupby("flag")["n"].sum().items()},
         {
             str(name): Numbers(int(first), int(end), int(found), int(last[name]), flags[str(name)])
-            for name, first, end, found in distinct_numbers(numbered(pairs)).itertuples(index=False)
+            for name, first, end, found in numbers.itertuples(index=False)
         },
         duplicates,
         counts,
@@ -49,25 +117,19 @@ def flags_by_worker(made: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     }
 
 
-def numbered(pairs: ir.Table) -> ir.Table:
-    """Return worker and number of the pairs that carry both."""
-    return pairs.filter(_.sequence > 0, _.worker.notnull()).select("worker", "sequence")
-
-
-def distinct_numbers(numbers: ir.Table, spans: ir.Table | None = None) -> pd.DataFrame:
+def distinct_numbers(
+    pairs: ir.Table, spans: ir.Table | None = None, *, blocks: ir.Table | None = None
+) -> pd.DataFrame:
     """Return, per worker, the first and the last number, and how many different ones there are.
 
-    With `spans` (worker, begin, end), only of the workers in it, and from begin to end.
+    With `spans` (worker, begin, end), only of the workers in it, and from begin to end. `blocks`
+    are `NUMBERS` of `pairs`, if they have been counted.
 
     Numbers are taken in blocks of 32, and each block is added up as powers of two. A sum of n of
     them has n ones in binary if, and only if, they all differ. So an engine need not keep every
     number to see that none comes twice; only if one does, it is asked for the different ones.
     """
-    place = (_.sequence % _BLOCK).cast("float64")
-    blocks = numbers.group_by(worker=_.worker, block=_.sequence - _.sequence % _BLOCK).agg(
-        powers=(2.0**place).sum(),
-        n=_.count(),
-    )
+    blocks = NUMBERS.of(pairs) if blocks is None else blocks
     full = (_.n == _BLOCK) & (_.powers == 2.0**_BLOCK - 1)
     if spans is not None:  # joined with blocks: there are fewer of them than numbers
         blocks = blocks.inner_join(spans, "worker")
@@ -76,7 +138,7 @@ def distinct_numbers(numbers: ir.Table, spans: ir.Table | None = None) -> pd.Dat
     part = framed(blocks.filter(~full), _PARTS if spans is None else {**_PARTS, **_SPANS})
     different = [int(powers).bit_count() for powers in part["powers"]]
     if not np.array_equal(different, part["n"]):
-        return _each_once(numbers, spans)
+        return _each_once(numbered(pairs), spans)
     whole = blocks.filter(full).group_by("worker")
     sums = whole.agg(first=_.block.min(), last=_.block.max() + _BLOCK - 1, n=_.n.sum())
     rows = [_inside(*row) for row in part.itertuples(index=False)]

@@ -1,5 +1,6 @@
 """The pairs of one flag: its runs, visits, and since when its candidate is the present one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 from ibis import _
 
+from comparison.counts.outputs import both_ok
 from comparison.engines.clocks import DatedPairs
-from comparison.engines.grouping import empty, framed
+from comparison.engines.grouping import framed
+from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
+from comparison.engines.worker_numbers import MADE
 from comparison.errors import (
     FlagNotFoundError,
     NoPairsError,
@@ -18,6 +22,7 @@ from comparison.errors import (
     SeveralFlagsError,
 )
 from comparison.judgement.runs import (
+    LONGEST_SLOT,
     PairRun,
     changed_at,
     latest_run,
@@ -35,7 +40,6 @@ if TYPE_CHECKING:
 
 _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 _ENDS: Final = {"first": "int64", "last": "int64"}
-_NULLABLE_ENDS: Final = dict.fromkeys(_ENDS, "Int64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class FlagPairs:
 
         Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made.
         """
-        slots = self._slots(self.source.table(), "rollout")
+        slots = self._slots(("rollout",))
         run = latest_run(slots, rollout)
         if run is None:
             raise RolloutNotFoundError(self.source.name, rollout, rollouts(slots))
@@ -78,9 +82,9 @@ class FlagPairs:
 
     def first(self, rollout: float, since: datetime) -> datetime | None:
         """Return the time of the first pair made at a rollout from `since` on, None without."""
-        pairs = self.source.table(since).filter(_.flag == self.flag, _.rollout == rollout)
-        earliest = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()
-        return None if earliest is None else moment(int(earliest))
+        slots = self._minutes(("rollout",), since)
+        first = slots.loc[slots["rollout"] == rollout, "first"].min()
+        return None if pd.isna(first) else moment(int(first))
 
     def believed(self, now: datetime) -> "FlagPairs":
         """Return these without the pairs whose time cannot be, seen from `now`."""
@@ -99,10 +103,8 @@ class FlagPairs:
         What does not depend on who answers is counted from then on, whatever the rollout was; what
         happened downstream too.
         """
-        answered = self.source.table(None, until).filter(
-            _.primary_status == "ok", _.candidate_status == "ok"
-        )
-        slots = self._slots(answered, "primary_model", "candidate_model")
+        models = ("primary_model", "candidate_model")
+        slots = self._slots(models, until=until, which=_Which(answered=True))
         begun = models_since(slots) if len(slots) else None
         return self.settled(None, begun or _EARLIEST, until, given=False)
 
@@ -117,32 +119,83 @@ class FlagPairs:
 
         See `changed_at`; `given` says that somebody chose `since`.
         """
-        step = self.source.table(since, until)
-        if rollout is not None:
-            step = step.filter(_.rollout == rollout)
-        thresholds = [name for name in step.columns if "_threshold." in name]
-        slots = self._slots(step, *thresholds)
+        names = self.source.table().columns
+        thresholds = tuple(name for name in names if "_threshold." in name)
+        slots = self._slots(thresholds, since, until, _Which(rollout))
         return since if slots.empty else changed_at(slots, since, given=given)
 
     def rollout_slots(self, since: datetime | None, until: datetime) -> pd.DataFrame:
         """Count the pairs by slot of time and rollout, as `rollout_runs` wants them."""
-        return self._slots(self.source.table(since, until), "rollout")
+        return self._slots(("rollout",), since, until)
 
-    def _slots(self, table: "ir.Table", *by: str) -> pd.DataFrame:
+    def _slots(
+        self,
+        by: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        which: "_Which | None" = None,
+    ) -> pd.DataFrame:
         """Count the pairs by slot of time and columns: models are texts, the others numbers."""
+        minutes = self._minutes(by, since, until, which)
+        if minutes.empty:
+            return minutes
+        size = slot_size(int(minutes["last"].max() - minutes["first"].min()))
+        if size == LONGEST_SLOT:
+            return minutes
+        return self._counted(by, since, until, which or _Which(), size)
+
+    def _minutes(
+        self,
+        by: Sequence[str],
+        since: datetime | None = None,
+        until: datetime | None = None,
+        which: "_Which | None" = None,
+    ) -> pd.DataFrame:
+        return self._counted(by, since, until, which or _Which(), LONGEST_SLOT)
+
+    def _counted(
+        self,
+        by: Sequence[str],
+        since: datetime | None,
+        until: datetime | None,
+        which: "_Which",
+        size: int,
+    ) -> pd.DataFrame:
         kinds = {name: "string" if name.endswith("_model") else "float64" for name in by}
-        pairs = table.filter(_.flag == self.flag)
-        ends = framed(pairs.agg(first=_.time.min(), last=_.time.max()), _NULLABLE_ENDS)
-        if ends.isna().any(axis=None):
-            return empty({"slot": "int64", **kinds, **_ENDS})
-        size = slot_size(int(ends["last"].iloc[0] - ends["first"].iloc[0]))
-        counts = pairs.group_by(*by, slot=_.time // size).agg(
-            n=_.count(), first=_.time.min(), last=_.time.max()
-        )
         dtypes = {"slot": "int64", **kinds, "n": "int64", **_ENDS}
-        return framed(counts, dtypes).sort_values("slot", kind="stable", ignore_index=True)
+        counts = _slots(self.flag, by, which, size)
+        slots = framed(self.source.counted(counts, since, until), dtypes)
+        return slots.sort_values(["slot", *by], kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Which:
+    """Say which pairs are counted: those made at a rollout, those that both sides answered."""
+
+    rollout: float | None = None
+    answered: bool = False
+
+    def of(self, pairs: "ir.Table") -> "ir.Table":
+        if self.rollout is not None:
+            pairs = pairs.filter(_.rollout == self.rollout)
+        return both_ok(pairs) if self.answered else pairs
+
+
+def _slots(flag: str, by: Sequence[str], which: _Which, size: int) -> MergeableCounts:
+    def rows(pairs: "ir.Table") -> "ir.Table":
+        here = which.of(pairs.filter(_.flag == flag))
+        return here.select(*by, slot=_.time // size, first=_.time, last=_.time)
+
+    return MergeableCounts(
+        "slots",
+        rows,
+        ("slot", *by),
+        {"n": "sum", "first": "least", "last": "largest"},
+        (flag, which, size),
+        is_kept=size == LONGEST_SLOT,
+    )
 
 
 def _flags(source: PairSource) -> list[str]:
-    rows = framed(source.table().select("flag").distinct(), {"flag": "string"})
-    return sorted(rows["flag"].dropna().tolist())
+    rows = framed(source.counted(MADE), {"flag": "string"})
+    return sorted(rows["flag"].dropna().unique().tolist())

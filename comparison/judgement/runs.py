@@ -20,6 +20,8 @@ MAJORITY: Final = 20
 
 _SLOTS: Final = 1_000
 
+LONGEST_SLOT: Final = 60 * SECOND
+
 
 @dataclass(frozen=True, slots=True)
 class PairRun:
@@ -34,7 +36,7 @@ class PairRun:
 
 def slot_size(span: int) -> int:
     """Return how long a slot should be, from a second to a minute, all in nanoseconds."""
-    return min(max(span // _SLOTS, SECOND), 60 * SECOND)
+    return min(max(span // _SLOTS, SECOND), LONGEST_SLOT)
 
 
 def rollouts(slots: pd.DataFrame) -> list[float]:

@@ -65,9 +65,7 @@ each_place = pytest.mark.parametrize("place", [as_it_is, compacted])
 
 def checks(source: PairSource, flag: str = FLAG) -> dict[str, Check]:
     """Return the checks of integrity, of which those of workers are looked at here."""
-    counted = aggregates(
-        flag=flag, workers=worker_counts(source, source.table(), flag, windowed=True)
-    )
+    counted = aggregates(flag=flag, workers=worker_counts(source, flag))
     window = {"since": LATER - timedelta(hours=2), "until": LATER}
     found = evidence(
         counted, source=source.name, rollout=0.0, accounting=source.accounting, now=LATER, **window

@@ -1,0 +1,170 @@
+"""Counts of the files of a compacted folder: of each file once, and kept.
+
+A file of pairs never changes. So the counts of those that were counted before are kept, as one sum;
+new files are counted by DuckDB, all in one statement, and added to it. Where the sum has a file
+that is there no longer, all are counted anew.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+from comparison.engines.embedded import held, known
+from comparison.engines.kept import KeptTables
+from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.part_files import PartFile, PartFiles, WindowFiles, columns_of
+
+_VIEW: Final = "pairs_of_files"
+
+_ENGINE_TYPES: Final = {
+    "string": "VARCHAR",
+    "float64": "DOUBLE",
+    "int64": "BIGINT",
+    "boolean": "BOOLEAN",
+}
+
+_CALLS: Final = {"sum": "sum", "least": "min", "largest": "max"}
+
+_statements: Final[dict[tuple[object, ...], tuple[str, pa.Schema]]] = {}
+"""The text that counts, by what is counted and the columns that there are, and what it returns.
+
+ibis spends tens of milliseconds on each: one serves for all looks of a process.
+"""
+
+
+class CountsOfFiles:
+    """Count the pairs of some files; the columns are those that their table is to have."""
+
+    def __init__(
+        self,
+        connection: Backend,
+        files: PartFiles,
+        columns: ibis.Schema,
+        kept: KeptTables,
+    ) -> None:
+        self._connection = connection
+        self._files = files
+        self._columns = columns
+        self._kept = kept
+        self._window: WindowFiles | None = None
+        self._held: dict[tuple[str, WindowFiles], ir.Table] = {}
+        self._there: dict[PartFile, set[str]] = {}
+        self.counted = 0
+        """Files that were counted, each once for each of the counts."""
+
+    def of(
+        self,
+        counts: MergeableCounts,
+        since: int | None,
+        until: int | None,
+        prepared: PreparedRows | None = None,
+    ) -> pa.Table:
+        """Return the counts of the pairs of [since, until), nanoseconds since 1970.
+
+        Or of the rows that are prepared from these pairs.
+        """
+        window = self._files.window(since, until)
+        if not counts.is_kept:
+            return self._count(counts, prepared, window)
+        key = f"{counts.key}-{prepared.key}" if prepared else counts.key
+        bounds = f"{window.since or ''}-{window.until or ''}"
+        origins = [file.origin for file in window.files]
+        before = self._kept.read(key, bounds, origins)
+        if before is None:
+            found = self._count(counts, prepared, window)
+        else:
+            new = [file for file in window.files if file.origin not in before.origins]
+            if not new:
+                return before.table
+            found = self._count(counts, prepared, window.of(new))
+            found = self._merged(counts, [before.table, found])
+        self._kept.write(key, bounds, origins, found)
+        return found
+
+    def _merged(self, counts: MergeableCounts, tables: Sequence[pa.Table]) -> pa.Table:
+        """Add up counts, by the engine: Arrow's own grouping is slow where numbers end in zeros."""
+        schema = tables[0].schema
+        names = [f"part_{place}" for place in range(len(tables))]
+        for name, table in zip(names, tables, strict=True):
+            self._connection.con.register(name, table)
+        parts = " UNION ALL ".join(f"FROM {name}" for name in names)
+        taken = (f'{_CALLS[how]}("{name}") AS "{name}"' for name, how in counts.measures.items())
+        columns = ", ".join([*map(_quoted, counts.by), *taken])
+        text = f"SELECT {columns} FROM ({parts}) GROUP BY ALL"  # noqa: S608 - our own names
+        found = self._connection.con.execute(text).to_arrow_table()
+        for name in names:
+            self._connection.con.unregister(name)
+        found = found.select(schema.names).cast(schema)
+        return counts.condense(found) if counts.condense else found
+
+    def _count(
+        self, counts: MergeableCounts, prepared: PreparedRows | None, window: WindowFiles
+    ) -> pa.Table:
+        self.counted += len(window.files)
+        rows = self._shown(window) if prepared is None else self._prepared(prepared, window)
+        key = counts.key, rows.get_name(), self._columns
+        if key not in _statements:
+            statement = counts.of(rows)
+            _statements[key] = self._connection.compile(statement), statement.schema().to_pyarrow()
+        text, schema = _statements[key]
+        found = self._connection.con.execute(text).to_arrow_table().cast(schema)
+        return counts.condense(found) if counts.condense else found
+
+    def _prepared(self, prepared: PreparedRows, window: WindowFiles) -> ir.Table:
+        """Return what the pairs are prepared to, which is held in a table."""
+        key = prepared.key, window
+        if key not in self._held:
+            self._held[key] = held(self._connection, prepared.rows(self._shown(window)))
+        table, view = self._held[key], f"prepared_{prepared.key}"
+        text = self._connection.compile(table)
+        self._connection.raw_sql(f'CREATE OR REPLACE TEMPORARY VIEW "{view}" AS {text}')
+        return known(self._connection, view, table.schema())
+
+    def _shown(self, window: WindowFiles) -> ir.Table:
+        """Return a view of the pairs of these files, with all columns."""
+        if window != self._window:
+            text = self._select(window)
+            self._connection.raw_sql(f'CREATE OR REPLACE TEMPORARY VIEW "{_VIEW}" AS {text}')
+            self._window = window
+        return known(self._connection, _VIEW, self._columns)
+
+    def _select(self, window: WindowFiles) -> str:
+        there = {name for file in window.files for name in self._names(file)}
+        shown = ", ".join(
+            _column(name, str(kind), name in there) for name, kind in self._columns.items()
+        )
+        if not window.files:
+            return f"SELECT {shown} WHERE false"
+        paths = ", ".join(_text(str(file.path)) for file in window.files)
+        read = f"read_parquet([{paths}], hive_partitioning=true, hive_types_autocast=false"
+        inside = ["true"]
+        # The first of each two is what spares reading most of a file, the other what is meant.
+        if (since := window.since) is not None:
+            inside += [f"time >= to_timestamp({since // 10**9})", f"epoch_ns(time) >= {since}"]
+        if (until := window.until) is not None:
+            inside += [f"time < to_timestamp({-(-until // 10**9)})", f"epoch_ns(time) < {until}"]
+        return f"SELECT {shown} FROM {read}, union_by_name=true) WHERE {' AND '.join(inside)}"  # noqa: S608
+
+    def _names(self, file: PartFile) -> set[str]:
+        if file not in self._there:
+            self._there[file] = columns_of(file)
+        return self._there[file]
+
+
+def _column(name: str, kind: str, is_there: bool) -> str:
+    quoted = _quoted(name)
+    if not is_there:
+        return f"CAST(NULL AS {_ENGINE_TYPES[kind]}) AS {quoted}"
+    return f"epoch_ns({quoted}) AS time" if name == "time" else quoted
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

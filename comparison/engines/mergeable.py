@@ -1,0 +1,84 @@
+"""Counts that can be merged: those of two parts of the pairs make those of both."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import _
+
+from comparison.engines.grouping import in_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRows:
+    """Say how pairs are prepared for many counts, in one statement; `key` tells it from others."""
+
+    key: str
+    rows: Callable[[ir.Table], ir.Table]
+
+
+COUNT: Final[Mapping[str, str]] = {"n": "sum"}
+
+
+@dataclass(frozen=True, slots=True)
+class MergeableCounts:
+    """Say what is counted of pairs: one row per combination of the columns `by` that occurs.
+
+    `rows` reduces a table of pairs to the columns `by` and those that measures are taken of; with
+    `name` and `parameters` it is told from all others, so these must tell everything on which it
+    depends. `measures` say of each further column how it is taken, and merged: `sum`, `least`,
+    `largest`. A measure `n` without a column counts rows.
+    """
+
+    name: str
+    rows: Callable[[ir.Table], ir.Table]
+    by: Sequence[str]
+    measures: Mapping[str, str] = field(default_factory=lambda: COUNT)
+    parameters: tuple[object, ...] = ()
+    is_kept: bool = True
+    """Whether they are asked for again: not if they depend on when somebody looks."""
+
+    condense: Callable[[pa.Table], pa.Table] | None = None
+    """Makes fewer rows of those that were counted or merged, where an engine cannot; what it makes
+    it leaves as it is. `by` and `measures` are those of its rows."""
+    counted_by: Sequence[str] = ()
+    """What the engine counts by, where that is something else."""
+
+    def where(self, **values: object) -> Self:
+        """Return the counts of the pairs that have these values in their columns."""
+
+        def rows(pairs: ir.Table) -> ir.Table:
+            return self.rows(pairs.filter(*(pairs[name] == each for name, each in values.items())))
+
+        return replace(self, rows=rows, parameters=(*self.parameters, *values.items()))
+
+    def fetched(self, counted: ir.Table) -> pa.Table:
+        """Run the statement of `of`, or take what has been merged, with few rows."""
+        found = in_numbers(counted).to_pyarrow()
+        return self.condense(found) if self.condense else found
+
+    @property
+    def key(self) -> str:
+        """Return what tells it from others."""
+        told = repr((self.name, tuple(self.by), dict(self.measures), self.parameters))
+        return f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+    def of(self, pairs: ir.Table) -> ir.Table:
+        """Return the statement that counts pairs."""
+        rows = self.rows(pairs)
+        taken = {name: _measure(rows, name, how) for name, how in self.measures.items()}
+        by = list(self.counted_by or self.by)
+        return in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
+
+    def once(self, pairs: ir.Table, prepared: PreparedRows | None) -> ir.Table:
+        """Return the statement that counts pairs in one pass, or what they are prepared to."""
+        return self.of(pairs if prepared is None else prepared.rows(pairs))
+
+
+def _measure(rows: ir.Table, name: str, how: str) -> Any:
+    if name not in rows.columns:
+        return _.count()
+    return {"sum": _[name].sum, "least": _[name].min, "largest": _[name].max}[how]()

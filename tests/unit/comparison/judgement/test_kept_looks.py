@@ -1,0 +1,122 @@
+"""A look that adds up kept counts finds what one pass over all pairs finds."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from comparison.engines.parquet import ParquetPairs
+from comparison.judgement.flag_pairs import FlagPairs
+from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
+from comparison.judgement.keeping import keep_counts
+from comparison.pairs.compacted import STATE_FILE, CompactionState
+from comparison.pairs.compaction_parts import PartWriter
+from flags.gate.evidence import Evidence
+from flags.playbook.model import Playbook
+
+BEGIN: Final = datetime(2026, 3, 2, 7, 20, tzinfo=UTC)
+OUTPUTS: Final = ("fraud", "abuse")
+
+
+def pairs(seed: int, since: datetime, hours: int, size: int, rollout: float) -> pd.DataFrame:
+    """Return pairs of two outputs with units, segments, failures and requests sent again."""
+    random = np.random.default_rng(seed)
+    steps = np.sort(random.integers(0, hours * 3_600_000_000, size)) * 1000
+    served = np.where(random.random(size) < rollout / 100, "candidate", "primary")
+    failed = random.random(size) < 0.03
+    columns = {
+        "span_id": [f"{seed:04x}{number:012x}" for number in range(size)],
+        "request_id": [f"r{seed}-{number // 2}" for number in range(size)],
+        "time": pd.to_datetime(since) + pd.to_timedelta(steps),
+        "flag": "flag",
+        "worker": f"w{seed}",
+        "sequence": pd.array(range(1, size + 1), "Int64"),
+        "unit": random.choice(["u1", "u2", "u3", "u4", None], size),
+        "stickiness": "userId",
+        "rollout": rollout,
+        "active": served,
+        "served": served,
+        "fallback": False,
+        "primary_status": "ok",
+        "candidate_status": np.where(failed, "error", "ok"),
+        "primary_model": "m:1",
+        "candidate_model": "m:2",
+        "primary_duration": random.lognormal(-5, 1, size),
+        "candidate_duration": np.where(failed, np.nan, random.lognormal(-5, 1, size)),
+        "segment.country": random.choice(["CH", "DE", None], size),
+        "feature.amount": random.lognormal(3, 1, size),
+    }
+    for output in OUTPUTS:
+        score = random.random(size)
+        for side, noise in (("primary", 0.0), ("candidate", 0.1)):
+            seen = np.clip(score + noise * random.normal(size=size), 0, 1)
+            if side == "candidate":
+                seen = np.where(failed, np.nan, seen)
+            columns[f"{side}_score.{output}"] = seen
+            columns[f"{side}_threshold.{output}"] = np.where(np.isnan(seen), np.nan, 0.8)
+            said = pd.array(seen >= 0.8, "boolean")
+            said[np.isnan(seen)] = pd.NA
+            columns[f"{side}_decision.{output}"] = said
+    return pd.DataFrame(columns)
+
+
+class Folder:
+    """A compacted folder to which runs are added."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runs = 0
+        path.mkdir()
+
+    def add(self, since: datetime, hours: int, size: int, rollout: float) -> None:
+        self.runs += 1
+        frame = pairs(self.runs, since, hours, size, rollout)
+        PartWriter(self.path, self.path, self.runs).write(frame)
+        state = CompactionState(runs=self.runs, outputs=list(OUTPUTS)).dumps()
+        (self.path / STATE_FILE).write_bytes(state)
+
+    def look(self, now: datetime, source: ParquetPairs | None = None) -> Evidence:
+        return take_evidence(
+            FlagPairs("flag", source or ParquetPairs(self.path)),
+            now=now,
+            window=TimeWindow(carries=True),
+            additions=LabelsAndReferences(),
+            warm_up=Playbook(flag="flag").warm_up,
+        )
+
+
+def test_a_look_after_compaction_counts_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "compacted")
+    folder.add(BEGIN, 30, 300, 10.0)
+    kept = keep_counts(folder.path)
+    assert kept is not None
+    assert kept.tables
+    source = ParquetPairs(folder.path)
+    folder.look(BEGIN + timedelta(hours=76), source)
+    assert source._counts.counted == 0
+
+
+@pytest.mark.slow
+def test_looks_find_what_one_pass_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(tmp_path / "compacted")
+    folder.add(BEGIN, 30, 400, 0.0)
+    for since, hours, rollout in (
+        (BEGIN + timedelta(hours=30), 20, 10.0),  # the next step
+        (BEGIN + timedelta(hours=50), 1, 10.0),  # what is new
+        (BEGIN + timedelta(hours=26), 2, 0.0),  # late pairs, of a day of the past
+        (BEGIN + timedelta(hours=51), 24, 10.0),  # over midnight
+    ):
+        folder.add(since, hours, 300, rollout)
+        now = BEGIN + timedelta(hours=76)
+        first, second, third = (folder.look(now) for _ in range(3))
+        with monkeypatch.context() as patch:
+            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            expected = folder.look(now)
+        assert first == expected
+        assert second == expected
+        assert third == expected
+        assert expected.outputs[1].by_unit is not None
+        assert expected.outputs[1].flips

@@ -86,6 +86,11 @@ class SparkPairs(ParquetPairs):
         found.name = shown_url(url)
         return found
 
+    @property
+    def keeps(self) -> bool:
+        """Say no: what is kept is DuckDB's."""
+        return False
+
     def named(self, table: ir.Table) -> ir.Table:
         """Return a view."""
         return self._connection.create_view(f"view_{uuid4().hex}", table)

@@ -20,6 +20,7 @@ from flags.gate.evidence import (
     OutcomeMetric,
 )
 from flags.playbook.model import Playbook
+from tests.support.answer_windows import answer_windows
 from tests.support.screenshots import picture
 from tests.support.simulated_evidence import FLAG, SINCE, WINDOWS, Scores, evidence, output
 
@@ -78,7 +79,7 @@ def test_the_first_screen_says_what_why_what_next_and_since_when(
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Write the page of each window, and of ten outputs with many of everything."""
+    """Write the page of each window, of ten outputs with many of everything, and of each kind."""
     folder = tmp_path_factory.mktemp("pages")
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(10)[0]
@@ -88,6 +89,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         written[name] = folder / f"{name.replace(' ', '-')}.html"
         verdict = decide(found, playbook, step)
         written[name].write_text(render(found, Judgement(playbook, step, verdict)), "utf-8")
+    for name, judged in answer_windows(folder).items():
+        written[name] = folder / f"{name}.html"
+        written[name].write_text(render(*judged), "utf-8")
     return written
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from comparison.evidence.number_format import number, percent, ratio
+from comparison.evidence.number_format import number, percent, plural, ratio
 from comparison.report.kinds.parts import PartColumn, labelled_share, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
 from flags.gate.checks.category import CategoryEvidence, CategoryQuality
@@ -32,7 +32,7 @@ def section(found: CategoryEvidence) -> Section:
 
 def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTable:
     rows = [
-        ("accuracy", _share(primary.accuracy), _share(candidate.accuracy)),
+        ("accuracy", percent(primary.accuracy.rate), percent(candidate.accuracy.rate)),
         ("macro F1", number(primary.macro_f1), number(candidate.macro_f1)),
         ("macro recall", number(primary.macro_recall), number(candidate.macro_recall)),
     ]
@@ -71,7 +71,7 @@ def _class_row(each: ClassEvidence, found: CategoryEvidence) -> tuple[str, ...]:
 def _becomes(name: str, found: CategoryEvidence) -> str:
     """Name what the candidate says most often where the primary says a class, and it does not."""
     change = next((each for each in found.changes if each.primary == name), None)
-    return "-" if change is None else f"{change.candidate} ({change.pairs:,})"
+    return "-" if change is None else f"{plural(change.pairs, 'pair')}: {change.candidate}"
 
 
 def _notes(found: CategoryEvidence) -> list[str]:

@@ -13,7 +13,7 @@ _ROW: Final = 18.0
 _AXIS: Final = 38.0
 """Height of the axis with its words."""
 
-_LETTERS: Final = 20
+_LETTERS: Final = 18
 """Of the name of a part, those for which there is room."""
 
 

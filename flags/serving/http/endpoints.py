@@ -8,7 +8,6 @@ import math
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
 
@@ -18,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flags.monitoring.worker_state import LIVE_PATH, WORKERS_PATH, Workers
+from flags.monitoring.worker_state import LIVE_PATH, WORKERS_PATH
 from flags.serving.http.hosts import KnownHosts
 from flags.serving.http.live import LiveSource
 
@@ -57,15 +56,11 @@ class CachedDocument:
 def endpoints(source: LiveSource) -> Starlette:
     """Return the application to mount at the root: the page itself has no slash at its end."""
 
-    def seen() -> bytes:
-        workers = source.registry.running()
-        return Workers(source.service, source.flag, datetime.now(UTC), workers).to_json()
-
     of_live = CachedDocument(lambda: source.look().to_json())
 
     async def workers(_request: Request) -> Response:
         # Never an older answer: a rollback would take workers that it has not reached for followed.
-        return _json(await asyncio.to_thread(seen))
+        return _json(await asyncio.to_thread(lambda: source.workers().to_json()))
 
     async def live(_request: Request) -> Response:
         return _json(await of_live.get())

@@ -74,10 +74,18 @@ class LiveSource:
     flag: str
     settings: Settings
 
+    def workers(self) -> Workers:
+        """Return the service's workers that follow the flag; reads files.
+
+        A folder may hold those of another migration of the same service: of the next candidate.
+        """
+        running = tuple(each for each in self.registry.running() if each.flag.key == self.flag)
+        return Workers(self.service, self.flag, datetime.now(UTC), running)
+
     def look(self) -> Live:
         """Return what is to be seen now; reads files."""
-        folder, now = self.settings.pairs_dir, datetime.now(UTC)
-        workers = Workers(self.service, self.flag, now, self.registry.running())
+        folder, workers = self.settings.pairs_dir, self.workers()
+        now = workers.at
         seen = ServiceView.of(workers)
         view = seen.flag
         own = self.registry.own

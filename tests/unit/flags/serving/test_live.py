@@ -86,6 +86,19 @@ def live(client: Client) -> dict[str, Any]:
     return found
 
 
+def test_workers_of_another_flag_in_the_same_folder_are_left_out(
+    client: Client, registry: WorkerRegistry, settings: Settings
+) -> None:
+    other = WorkerRegistry(settings.pairs_dir, "FraudDetector")
+    publish(other, "w2", worker_flag(key="fraud-detector-v3", rollout=100.0))
+    publish(registry, "w1", worker_flag())
+    seen = live(client)
+    assert [each["worker"] for each in seen["workers"]] == ["w1"]
+    assert (seen["agreed"], seen["rollout"]) == (True, 10.0)
+    listed = client.get(WORKERS_PATH).json()["workers"]
+    assert [each["worker"] for each in listed] == ["w1"]
+
+
 def test_workers_that_agree_give_one_stage_and_the_earliest_time(
     client: Client, registry: WorkerRegistry
 ) -> None:

@@ -57,6 +57,7 @@ CHECKS: Final = {
     "silence": CheckRow(span),
     "models": CheckRow(_count),
     "primary_served": CheckRow(_count),
+    "thresholds": CheckRow(number),
     "completeness": CheckRow(percent),
     "worker_ends": CheckRow(percent),
     "noise": CheckRow(percent),

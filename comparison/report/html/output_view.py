@@ -1,29 +1,30 @@
-"""One output, prepared for the page: its charts, and the rows of its tables."""
+"""One output, prepared for the page: its charts, tables and flips."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from comparison.evidence.number_format import decimals_for, fixed, number, percent
 from comparison.report.html.charts.alarms import Forest, alarm_rates, alarm_ratio, forest
 from comparison.report.html.charts.plot import Plot
 from comparison.report.html.charts.quality import reliability
 from comparison.report.html.charts.ratio_axis import RatioLimits
 from comparison.report.html.charts.rhythm import ratio_by_hour, ratio_by_week_day
 from comparison.report.html.charts.scores import score_distribution, scores_against_each_other
+from comparison.report.html.output_tables import (
+    CellRow,
+    Row,
+    cell_rows,
+    quality_rows,
+    quantile_rows,
+)
 from flags.gate.evidence import (
     Count,
-    Distribution,
     Flip,
     Interval,
-    LabelledCell,
-    Labelling,
     Output,
     Paired,
-    Quality,
-    SideQuality,
 )
 from flags.gate.sequences import RatioSequence, ShareSequence
 
@@ -33,43 +34,8 @@ SEGMENT_ROWS: Final = 24
 _ALPHA: Final = 0.05
 """Error rate of the confidence sequences that are drawn."""
 
-_ALARMS: Final = {
-    (True, True): "both",
-    (True, False): "only primary",
-    (False, True): "only candidate",
-    (False, False): "neither",
-    (None, None): "not both decided",
-}
-"""By the alarms of both sides, the name of the cell, in order of rows."""
-
 _HOUR: Final = 3_600
 """Seconds below which nothing is said about a day."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Hold one row of a table that sets the sides against each other."""
-
-    name: str
-    primary: str
-    candidate: str
-    difference: str = ""
-    counts: tuple[str, str] = ("", "")
-    """Of which counts the cells are shares."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellRow:
-    """Hold one row of the table of labels: pairs of a cell that one side answered."""
-
-    alarms: str
-    served: str
-    pairs: int
-    labelled: int
-    coverage: float | None
-    positives: int
-    young: int
-    """Labels of pairs that are too young for them to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +134,9 @@ class OutputView:
             if described
             else None,
             reliability=reliability(f"{anchor}-reliability", curves),
-            quantiles=_quantiles(described) if described else (),
-            quality_rows=_quality_rows(quality) if quality else (),
-            cells=_cell_rows(output.labelling) if output.labelling else (),
+            quantiles=quantile_rows(described) if described else (),
+            quality_rows=quality_rows(quality) if quality else (),
+            cells=cell_rows(output.labelling) if output.labelling else (),
             flips=tuple(_flip_lists(output)),
             payload=_payload(output),
         )
@@ -229,85 +195,6 @@ def _per_day(alarms: Paired | None, held: float) -> dict[str, str]:
         "primary": f"{alarms.primary.count / days:,.1f}",
         "candidate": f"{alarms.candidate.count / days:,.1f}",
     }
-
-
-def _quantiles(described: Distribution) -> tuple[Row, ...]:
-    primary = described.quantiles.get("primary", {})
-    candidate = described.quantiles.get("candidate", {})
-    decimals = decimals_for([*primary.values(), *candidate.values()])
-    rows = []
-    for probability in primary:
-        one, other = primary[probability], candidate.get(probability)
-        difference = "-"
-        if one is not None and other is not None:
-            difference = f"{other - one:+,.{decimals}f}"
-        cells = fixed(one, decimals), fixed(other, decimals), difference
-        rows.append(Row(probability, *cells))
-    return tuple(rows)
-
-
-def _quality_rows(quality: Quality) -> tuple[Row, ...]:
-    sides = quality.primary, quality.candidate
-
-    def figures(name: str, of: Callable[[SideQuality], float | None]) -> Row:
-        primary, candidate = (number(of(side)) for side in sides)
-        return Row(name, primary, candidate)
-
-    def shares(name: str, of: Callable[[SideQuality], Count]) -> Row:
-        primary, candidate = (of(side) for side in sides)
-        counts = tuple(f"{each.count:,} of {each.total:,}" for each in (primary, candidate))
-        return Row(name, percent(primary.rate), percent(candidate.rate), "", (counts[0], counts[1]))
-
-    return (
-        figures("average precision", lambda side: side.average_precision),
-        Row("decided rightly", *_right(quality)),
-        shares("precision", lambda side: side.precision),
-        shares("recall", lambda side: side.recall),
-        shares("precision at the primary's volume", lambda side: side.precision_at_volume),
-        shares("recall at the primary's volume", lambda side: side.recall_at_volume),
-        figures("Brier score (smaller is better)", lambda side: side.brier),
-    )
-
-
-def _right(quality: Quality) -> tuple[str, str]:
-    """Return the share of labelled pairs in which a side's alarm is what the label says."""
-    caught, false = quality.caught, quality.false_alarms
-    total = caught.pairs + false.pairs
-    sides = ((caught.primary, false.primary), (caught.candidate, false.candidate))
-    first, second = (
-        percent((hit.count + false.pairs - wrong.count) / total if total else None)
-        for hit, wrong in sides
-    )
-    return first, second
-
-
-def _cell_rows(labelling: Labelling) -> tuple[CellRow, ...]:
-    old = {_key(each): each for each in labelling.old}
-    young = {_key(each): each for each in labelling.young}
-    rows = []
-    for key in sorted({*old, *young}, key=lambda each: (-_number(each[0]), each[1])):
-        there, later = old.get(key), young.get(key)
-        pairs, labelled = (there.pairs, there.labelled) if there else (0, 0)
-        rows.append(
-            CellRow(
-                alarms=_ALARMS[key[0]],
-                served=key[1],
-                pairs=pairs,
-                labelled=labelled,
-                coverage=labelled / pairs if pairs else None,
-                positives=there.positives if there else 0,
-                young=later.labelled if later else 0,
-            )
-        )
-    return tuple(rows)
-
-
-def _key(cell: LabelledCell) -> tuple[tuple[bool | None, bool | None], str]:
-    return (cell.primary_alarm, cell.candidate_alarm), cell.served or "nobody"
-
-
-def _number(alarms: tuple[bool | None, bool | None]) -> int:
-    return list(_ALARMS)[::-1].index(alarms)
 
 
 def _payload(output: Output) -> str:

@@ -47,3 +47,10 @@ def print_pairs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
 def note(console: Console, text: str) -> None:
     """Print a remark, dimmed."""
     console.print(Text(printable(text), style="dim"))
+
+
+def listed(counts: dict[str, int], limit: int = 4) -> str:
+    """Name the first of what is counted, each with its number."""
+    names = [f"{name} ({count:,})" for name, count in list(counts.items())[:limit]]
+    more = len(counts) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 
 from flags.gate.blocks import DAY, WEEK, Blocks
-from flags.gate.checks.integrity import plain
 from flags.gate.checks.units import (
     INDEPENDENT,
     burst_words,
@@ -19,6 +18,7 @@ from flags.gate.error_rate import error_share
 from flags.gate.evidence import Output, Paired
 from flags.gate.expected_ratio import BreakLimits, breaks
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
+from flags.gate.plain_check import plain
 from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate

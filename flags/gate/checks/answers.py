@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from flags.gate.checks.integrity import plain
 from flags.gate.evidence import AnswerEvidence, Count, Evidence
 from flags.gate.limit_check import percent
+from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.pairing.kinds import registry
 from flags.playbook.model import Playbook, Step

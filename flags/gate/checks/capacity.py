@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC
 
-from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Evidence, Output
+from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 

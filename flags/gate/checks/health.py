@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Final
 
 from flags.gate.checks.age import young
-from flags.gate.checks.integrity import plain
 from flags.gate.checks.minutes import Lasting, lasting
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Minute
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
+from flags.gate.plain_check import plain
 from flags.gate.sequences import (
     DifferenceSequence,
     MeanSequence,

@@ -1,15 +1,16 @@
 """Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from flags.gate.checks.window import window_checks
 from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.advance_limits import AdvanceLimits
-from flags.playbook.durations import duration_text
 from flags.playbook.model import Playbook, Step
 
 _SHED: Final = Wording("{figure} of the pairs have a side that was shed", percent, " %")
@@ -24,10 +25,7 @@ _BATCHES: Final = Wording(
 def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
     """Yield the checks of a step: is it the right evidence, is there enough, is it whole."""
     limits = playbook.gate_of(step).advance
-    yield _subject(evidence, playbook, step)
-    yield _hold_time(evidence, step, limits)
-    yield _enough("pairs", evidence.window.carried, step.min_pairs)
-    yield _silence(evidence, step, limits)
+    yield from window_checks(evidence, playbook, step)
     yield _completeness(evidence, limits)
     yield _worker_ends(evidence, limits)
     yield _models(evidence)
@@ -53,82 +51,6 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     for output in evidence.outputs:
         limits = playbook.gate_of(step, output=output.name).advance
         yield from _output(output, limits, is_number=output.name in numbers)
-
-
-def plain(
-    name: str,
-    outcome: Outcome,
-    n: int,
-    reason: str,
-    *,
-    figure: float | None = None,
-    limit: float | None = None,
-    output: str | None = None,
-    needed: int | None = None,
-) -> Check:
-    """Return a check of an exact figure, which has no interval."""
-    return Check(name, output, None, outcome, figure, None, None, limit, n, reason, needed=needed)
-
-
-def _subject(evidence: Evidence, playbook: Playbook, step: Step) -> Check:
-    window = evidence.window
-    reason = f"the pairs are of {window.flag} at {window.rollout:g} %"
-    fits = window.flag == playbook.flag and window.rollout == step.rollout
-    if not fits:
-        reason += f", the playbook's step is {playbook.flag} at {step.rollout} %"
-    outcome = Outcome.PASS if fits else Outcome.FAIL
-    return plain(
-        "rollout", outcome, window.pairs, reason, figure=window.rollout, limit=step.rollout
-    )
-
-
-def _hold_time(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
-    """Count the time with traffic: a longer gap than allowed stops the clock, wherever it is."""
-    window, wanted = evidence.window, step.hold.total_seconds()
-    longest = limits.gap.total_seconds()
-    if wanted:
-        longest = min(longest, limits.silence * wanted)
-    held = window.held(longest)
-    without = window.age - held
-    return plain(
-        "hold_time",
-        Outcome.PASS if held >= wanted else Outcome.INCONCLUSIVE,
-        window.pairs,
-        f"held for {_time(held)} of {duration_text(step.hold)}"
-        + (f", not counting {_time(without)} without pairs" if without else ""),
-        figure=held,
-        limit=wanted,
-    )
-
-
-def _enough(name: str, count: int, wanted: int) -> Check:
-    short = max(0, wanted - count)
-    return plain(
-        name,
-        Outcome.INCONCLUSIVE if short else Outcome.PASS,
-        count,
-        f"{count:,} {name} of {wanted:,}" + (f": {short:,} more needed" if short else ""),
-        figure=count,
-        limit=wanted,
-        needed=short or None,
-    )
-
-
-def _silence(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
-    """Look for pairs that have stopped: nothing shows how the candidate fares now."""
-    window = evidence.window
-    limit = limits.silence * step.hold.total_seconds()
-    if window.last is None:
-        return plain("silence", Outcome.INCONCLUSIVE, 0, "no pairs", limit=limit)
-    silent = (window.until - window.last).total_seconds()
-    return plain(
-        "silence",
-        Outcome.PASS if silent <= limit or not step.hold else Outcome.INCONCLUSIVE,
-        window.pairs,
-        f"no pairs for {_time(silent)}, limit {_time(limit)}",
-        figure=silent,
-        limit=limit,
-    )
 
 
 def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
@@ -334,13 +256,3 @@ def _uncompared(output: Output, outside: Count, limit: float) -> Check:
         limit=limit,
         output=output.name,
     )
-
-
-def _time(seconds: float) -> str:
-    """Write a time in its two largest units: `3d 4h`, `52s`."""
-    left, parts = timedelta(seconds=max(0, round(seconds))), []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        number, left = divmod(left, timedelta(seconds=size))
-        if number:
-            parts.append(f"{number}{unit}")
-    return " ".join(parts[:2]) or "0s"

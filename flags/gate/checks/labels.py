@@ -6,7 +6,6 @@ from typing import Final
 
 from flags.gate.checks.answers import labels_of_answer
 from flags.gate.checks.early_labels import doubt
-from flags.gate.checks.integrity import plain
 from flags.gate.evidence import (
     AnswerEvidence,
     Count,
@@ -16,6 +15,7 @@ from flags.gate.evidence import (
     Output,
 )
 from flags.gate.limit_check import percent, points
+from flags.gate.plain_check import plain
 from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, coverage
 from flags.gate.sequences import DifferenceSequence
 from flags.gate.verdict import Check, Outcome

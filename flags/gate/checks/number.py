@@ -13,13 +13,13 @@ from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, with_enough_labels
-from flags.gate.checks.integrity import plain
 from flags.gate.checks.levels import level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
 from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent, points
+from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step

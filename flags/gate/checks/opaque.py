@@ -7,8 +7,8 @@ must say it, or the playbook that nothing ever will.
 from collections.abc import Iterator
 from typing import Final
 
-from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Evidence
+from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import SHARES
 from flags.gate.evidence import Evidence, OutcomeCell, OutcomeMetric
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, times
+from flags.gate.plain_check import plain
 from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from flags.gate.checks.integrity import plain
 from flags.gate.evidence import AnswerEvidence, AnswerPart, PartRole, UnitShare
 from flags.gate.limit_check import Wording
+from flags.gate.plain_check import plain
 from flags.gate.sequences import ConfidenceSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.checks.integrity import plain
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Count, Evidence, PreferenceEvidence
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.plain_check import plain
 from flags.gate.sequences import MeanSequence, WinRateSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Final
 
 from flags.gate.checks.early_labels import RECALL, TELLING, doubt
-from flags.gate.checks.integrity import plain
 from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Quality
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
+from flags.gate.plain_check import plain
 from flags.gate.selection import Selection, cells_of, said, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
 from flags.gate.sequences.weighted_recall import WeightedRecallSequence

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
-from flags.gate.checks.integrity import plain
 from flags.gate.evidence import Count
+from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 
 _COVERAGE_P: Final = 0.001

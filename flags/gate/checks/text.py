@@ -9,13 +9,13 @@ from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused
-from flags.gate.checks.integrity import plain
 from flags.gate.checks.levels import level_check, mean_of
 from flags.gate.checks.parts import PartLimit, part_checks
 from flags.gate.checks.preferences import is_as_good
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Paired, UnitShare
 from flags.gate.limit_check import Bounds, Wording, points
+from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.pairing.kinds.text import EMPTY, REFUSAL
 from flags.playbook.model import Playbook, Step

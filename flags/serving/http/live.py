@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from flags.monitoring.last_verdict import LastVerdict, last_verdict
-from flags.monitoring.recent_counts import Minutes, read_recent, recent_path
+from flags.monitoring.recent_counts import read_recent, recent_path
+from flags.monitoring.recent_minutes import Minutes
 from flags.monitoring.rollouts_taken import rollouts_taken
 from flags.monitoring.views import FlagView, ServiceView, WorkerView
 from flags.monitoring.worker_state import WorkerRegistry, Workers

@@ -412,6 +412,7 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
                         "batched": Count(0, 0),
                         "sampled": Sampled(Count(5, 10), 0.5, 0.0),
                         "open_ends": (),
+                        "thresholds_since": SINCE,
                     },
                 ),
                 outputs=outputs,

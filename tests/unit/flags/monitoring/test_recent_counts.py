@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.monitoring.recent_counts import SLOT, SLOTS, Minutes, RecentPairs, read_recent
+from flags.monitoring.recent_counts import SLOT, SLOTS, RecentPairs, read_recent
+from flags.monitoring.recent_minutes import Minutes
 from flags.pairing.assignment import Side
 from flags.pairing.observation import Observation, Pair, Status
 from tests.support.fakes import FakeClock

@@ -8,11 +8,9 @@ import ibis.expr.types as ir
 from comparison.counts.outputs import is_finite
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
-from flags.pairing.kinds.category import CLASS
-from flags.pairing.kinds.ranking import RANKING
-from flags.pairing.kinds.text import EXACT
+from flags.pairing.kinds.registry import samenesses
 
-_WORDS: Final = tuple(f"primary_{what}." for what in (CLASS, RANKING, EXACT))
+_WORDS: Final = tuple(f"primary_{each.exact}." for each in samenesses())
 """Columns of what differs for the caller where the words differ."""
 
 EACH_REQUEST: Final = ("requestId", "random")

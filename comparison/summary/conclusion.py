@@ -117,22 +117,22 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
         yield f"{sentence}: HOLD, alarms in {plural(fired, 'pair')} are not enough evidence"
 
 
-_SAID: Final = {
-    "class": ("say the same class", "labels show which side is right"),
-    "ranking": ("give the same ranking", "labels show which items are relevant"),
-    "text": ("write the same text", "preferences show which text is better"),
+_SHOWN: Final = {
+    "ranking": "labels show which items are relevant",
+    "text": "preferences show which text is better",
 }
+"""By kind of answer, what tells who is right, where it is not simply the labels."""
 
 
 def _alike(summary: Summary) -> Iterator[str]:
     for output, alike in summary.alike.items():
-        said, shown = _SAID[alike.kind]
+        shown = _SHOWN.get(alike.kind, "labels show which side is right")
         share = alike.share
         if share.low < AGREEMENT_LIMIT:
             yield (
-                f"{output}: both sides {said} in {percent(share.rate)} of {share.total:,} pairs "
-                f"(95 % CI {percent_interval(share)}, limit {percent(AGREEMENT_LIMIT)}): HOLD "
-                f"until {shown}"
+                f"{output}: both sides give the same {alike.kind} in {percent(share.rate)} of "
+                f"{share.total:,} pairs (95 % CI {percent_interval(share)}, limit "
+                f"{percent(AGREEMENT_LIMIT)}): HOLD until {shown}"
             )
 
 

@@ -24,9 +24,7 @@ from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES
 from comparison.pairs.reader import Pairs
 from flags.gate.evidence import is_written
-from flags.pairing.kinds.category import CLASS
-from flags.pairing.kinds.ranking import RANKING
-from flags.pairing.kinds.text import EXACT
+from flags.pairing.kinds.registry import samenesses
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
 LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -92,7 +90,7 @@ class OutputFigures:
     segments: tuple[SegmentTable, ...]
 
 
-SAME: Final = {CLASS: "class", RANKING: "ranking", EXACT: "text"}
+SAME: Final = {each.exact: each.of for each in samenesses()}
 """What says that both sides answer the same, and what it is of."""
 
 

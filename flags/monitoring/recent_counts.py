@@ -21,9 +21,7 @@ from flags.export.worker_count import FOLDER
 from flags.files import replace_file
 from flags.monitoring.worker_state import RECENT_SUFFIX
 from flags.pairing.assignment import Side
-from flags.pairing.kinds.category import CLASS
-from flags.pairing.kinds.ranking import RANKING
-from flags.pairing.kinds.text import NORMAL
+from flags.pairing.kinds.registry import samenesses
 from flags.pairing.observation import Observation, Pair, Status
 
 logger = logging.getLogger(__name__)
@@ -206,7 +204,7 @@ def _count_alarms(
         counts.candidate += bool(other)
 
 
-_KINDS: Final = {CLASS: "class", RANKING: "ranking", NORMAL: "text"}
+_KINDS: Final = {each.normal: each.of for each in samenesses()}
 """By what is recorded of an answer, what it is: where it is equal, both sides say the same."""
 
 

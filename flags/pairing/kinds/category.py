@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from flags.errors import AnswerUnreadableError
 from flags.pairing.extract import Extract, extractor, read_value
-from flags.pairing.kinds.kind import Column, Reader, Value
+from flags.pairing.kinds.kind import Column, Reader, Sameness, Value
 
 CLASS: Final = "class"
 TOP: Final = "top"
 COLUMNS: Final[dict[str, Column]] = {CLASS: "word", TOP: "word"}
 """The class, and the likeliest classes in order, each between bars: `|cat|dog|fox|`."""
+
+SAMENESS: Final = Sameness("class", exact=CLASS, normal=CLASS)
 
 LONGEST: Final = 128
 """Characters of the name of a class; a longer one is a text."""

@@ -9,6 +9,9 @@ from flags.pairing.kinds.kind import Column
 COLUMNS: Final[dict[str, Column]] = {}
 """Nothing besides the columns of scores."""
 
+SAMENESS: Final = None
+"""Numbers are hardly ever the same; their difference tells more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Number:

@@ -4,7 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from flags.pairing.kinds.kind import Column
+from flags.pairing.kinds.kind import Column, Sameness
 
 KINDS: Final = ("number", "category", "ranking", "text")
 """Besides `score`, a number with a threshold, by which all that is said of alarms is counted."""
@@ -19,3 +19,9 @@ def columns() -> dict[str, Column]:
     """Return what all kinds record of a side, by name, with the types of the columns."""
     modules = layer("flags.pairing.kinds").values()
     return {what: column for module in modules for what, column in module.COLUMNS.items()}
+
+
+def samenesses() -> tuple[Sameness, ...]:
+    """Return by what the answers of a kind are the same, of the kinds that know it."""
+    modules = layer("flags.pairing.kinds").values()
+    return tuple(module.SAMENESS for module in modules if module.SAMENESS is not None)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flags.errors import AnswerUnreadableError, ReadingError
 from flags.pairing.extract import Extract, extractor, read_value
-from flags.pairing.kinds.kind import Column, Reader, Value
+from flags.pairing.kinds.kind import Column, Reader, Sameness, Value
 from flags.pairing.kinds.text_rules import Format
 
 TEXT: Final = "text"
@@ -25,6 +25,8 @@ has not the format. The digests
 are keyed anew in each process: those of one pair can be held against each other, and nothing else,
 so no text can be guessed by them.
 """
+
+SAMENESS: Final = Sameness("text", exact=EXACT, normal=NORMAL)
 
 REFUSAL: Final = "refusal"
 EMPTY: Final = "empty"

@@ -202,15 +202,8 @@ class _Connection(HTTPConnection):
         super().putrequest(*args, **options)
 
 
-class _TlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        _note(self)
-        super().connect()
-        _note(self)
-
-    def putrequest(self, *args: Any, **options: Any) -> None:
-        _note(self)
-        super().putrequest(*args, **options)
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
 
 
 class _Pool(urllib3.HTTPConnectionPool):

@@ -74,17 +74,8 @@ def advance(
     if override is not None and approve is not None:
         raise click.UsageError("--override goes on in spite of the verdict and approves, too")
     with refusals(), exit_codes(), unleash.admin() as admin:
-        from comparison.judgement.pairs_judge import PairsJudge
-
         place = FlagPlace.of(admin, given.plan())
-        judge = PairsJudge(
-            given.pairs,
-            given.labels,
-            given.reference,
-            given.outcomes,
-            ask_alarms=given.ask_alarms(),
-            preferences=given.preferences,
-        )
+        judge = given.judge()
         grounds = _grounds(judge, place, _Wish(override, approve), given.pairs, json_file)
         moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)
         if moved and notifier.tells_somebody:

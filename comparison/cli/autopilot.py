@@ -1,6 +1,7 @@
 """`bentoml migration autopilot`: assess the flag at an interval; advance, hold or roll back."""
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -110,7 +111,6 @@ def autopilot(
     """
     with refusals(), exit_codes(), unleash.admin() as admin:
         from comparison.cli.verdict_file import VerdictFile, leave_beside
-        from comparison.judgement.pairs_judge import PairsJudge
 
         plan = given.plan()
         file = AuditFile(audit)
@@ -124,16 +124,7 @@ def autopilot(
                 problems.append(VerdictFile(json_file).write(evidence, judgement))
             _warn(*(each for each in problems if each))
 
-        judge = PairsJudge(
-            given.pairs,
-            given.labels,
-            given.reference,
-            given.outcomes,
-            tell=tell,
-            will_retry=not once,
-            ask_alarms=given.ask_alarms(_warn),
-            preferences=given.preferences,
-        )
+        judge = replace(given.judge(_warn), tell=tell, will_retry=not once)
         pilot = Autopilot(
             admin,
             plan,

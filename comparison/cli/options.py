@@ -18,6 +18,7 @@ from flags.playbook.durations import duration, duration_text
 from flags.printable import printable
 
 if TYPE_CHECKING:  # imported when they are used: the help of a command does without
+    from comparison.judgement.pairs_judge import PairsJudge
     from comparison.labels import LabelFiles
     from flags.operate.alarms.looks import AlarmLooks
     from flags.operate.notify import Notifier
@@ -254,6 +255,19 @@ class GateInput:
                 f"{self.playbook} is the playbook of {plan.flag}, not of {self.flag}"
             )
         return plan
+
+    def judge(self, warn: Callable[[str], object] = warn) -> "PairsJudge":
+        """Return what judges the pairs."""
+        from comparison.judgement.pairs_judge import PairsJudge
+
+        return PairsJudge(
+            self.pairs,
+            self.labels,
+            self.reference,
+            self.outcomes,
+            ask_alarms=self.ask_alarms(warn),
+            preferences=self.preferences,
+        )
 
     def ask_alarms(self, warn: Callable[[str], object] = warn) -> "AlarmLooks":
         """Return what asks for the playbook's operational alarms."""

@@ -59,19 +59,12 @@ def retire(
         exit_codes(ProgramFailedError),
         unleash.admin() as admin,
     ):
-        from comparison.judgement.pairs_judge import NOT_YET, PairsJudge
+        from comparison.judgement.pairs_judge import NOT_YET
         from comparison.report.terminal.verdict import print_verdict
 
         place = FlagPlace.of(admin, given.plan())
         try:
-            judge = PairsJudge(
-                given.pairs,
-                given.labels,
-                given.reference,
-                given.outcomes,
-                ask_alarms=given.ask_alarms(),
-                preferences=given.preferences,
-            )
+            judge = given.judge()
             evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
         except NOT_YET as problem:
             raise _NotRetired(Decision.HOLD, str(problem)) from problem

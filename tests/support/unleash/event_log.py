@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from flags.operate.history import Setting
-from flags.unleash.admin import FlagEvent, FlagState, Strategy
+from flags.unleash.admin import Author, FlagEvent, FlagState, Strategy
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -26,6 +26,33 @@ def rollout(number: int, percent: int, **others: object) -> Strategy:
         payload=None,
     )
     return replace(strategy, **others)  # type: ignore[arg-type]
+
+
+def flag_event(
+    number: int,
+    time: datetime,
+    author: Author,
+    type: str,
+    before: Strategy | None = None,
+    after: Strategy | None = None,
+) -> FlagEvent:
+    """Return an entry of the log as Unleash writes it."""
+    switched = {"feature-environment-enabled": True, "feature-environment-disabled": False}
+    return FlagEvent(
+        id=number,
+        time=time,
+        by=author.name,
+        by_token=author.by_token,
+        type=type,
+        environment="development",
+        enabled=switched.get(type),
+        rollout_before=before.rollout if before else None,
+        rollout_after=after.rollout if after else None,
+        stickiness_before=before.stickiness if before else None,
+        stickiness_after=after.stickiness if after else None,
+        before=before,
+        after=after,
+    )
 
 
 @dataclass
@@ -140,21 +167,6 @@ class FlagStory:
     def _log(
         self, type: str, before: Strategy | None = None, after: Strategy | None = None
     ) -> None:
-        switched = {"feature-environment-enabled": True, "feature-environment-disabled": False}
-        self.events.append(
-            FlagEvent(
-                id=len(self.events) + 1,
-                time=self._now,
-                by=self.random.choice(("ada", "bob")),
-                by_token=False,
-                type=type,
-                environment="development",
-                enabled=switched.get(type),
-                rollout_before=before.rollout if before else None,
-                rollout_after=after.rollout if after else None,
-                stickiness_before=before.stickiness if before else None,
-                stickiness_after=after.stickiness if after else None,
-                before=before,
-                after=after,
-            )
-        )
+        author = Author(self.random.choice(("ada", "bob")), by_token=False)
+        number = len(self.events) + 1
+        self.events.append(flag_event(number, self._now, author, type, before, after))

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from flags.unleash.admin import Author, FlagEvent, FlagState, Strategy
 from flags.unleash.admin.errors import FlagChangedError, UnleashUnreachableError
-from tests.support.unleash.event_log import rollout
+from tests.support.unleash.event_log import flag_event, rollout
 
 
 class FlagOnPaper:
@@ -64,23 +64,8 @@ class FlagOnPaper:
         before: Strategy | None = None,
         after: Strategy | None = None,
     ) -> None:
-        switched = {"feature-environment-enabled": True, "feature-environment-disabled": False}
-        event = FlagEvent(
-            id=len(self.events) + 1,
-            time=self.now,
-            by=author.name,
-            by_token=author.by_token,
-            type=type,
-            environment="development",
-            enabled=switched.get(type),
-            rollout_before=before.rollout if before else None,
-            rollout_after=after.rollout if after else None,
-            stickiness_before=before.stickiness if before else None,
-            stickiness_after=after.stickiness if after else None,
-            before=before,
-            after=after,
-        )
-        self.events.append(event)
+        number = len(self.events) + 1
+        self.events.append(flag_event(number, self.now, author, type, before, after))
 
 
 class PaperAdmin:

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image spark tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image spark engines tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -99,6 +99,10 @@ image: $(STAMP) ## Build and run the container images: stopped under load, two e
 spark: $(STAMP) ## Install Spark (half a gigabyte; Java 17 must be there) and hold its counts against DuckDB's.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[comparison,spark]'
 	$(BIN)/python -m pytest -m "slow or not slow" -k "spark or Spark" tests/integration/comparison $(PYTEST_ARGS)
+
+engines: $(STAMP) ## Count a million pairs by DuckDB, Polars, ClickHouse and Spark (if it is there), hold all counts against each other, and say what a look costs (half an hour).
+	$(BIN)/python -m pytest -m "slow or not slow" --durations=8 tests/integration/comparison/test_engines_agree.py $(PYTEST_ARGS)
+	$(BIN)/python load_tests/bench_queries.py --rows 1000000
 
 tools: $(BIN)/prometheus-alertmanager ## Get what some tests want from Debian: Chromium (as root), Prometheus, Alertmanager.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \

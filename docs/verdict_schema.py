@@ -20,8 +20,8 @@ _INTRODUCTION: Final = """\
 What `--json` of [`gate`](cli.md#bentoml-migration-gate) and of the commands that ask the gate
 writes: the verdict, each check, and the evidence that it rests on. The
 [JSON schema](verdict.schema.json) says the same to programs. What is not known is null. The counts
-by level, minute and block of ten minutes that intervals are made of are left out: there are
-thousands.
+by level, minute, block of ten minutes and hour that intervals and charts are made of are left out:
+there are thousands.
 """
 
 _KINDS: Final = {

@@ -33,17 +33,26 @@ HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
 def write_pairs(
-    folder: Path, rows: int, *, labels: Path | None = None, seed: int = 1, outputs: int = 1
+    folder: Path,
+    rows: int,
+    *,
+    labels: Path | None = None,
+    seed: int = 1,
+    outputs: int = 1,
+    days: int = DAYS,
+    runs_a_day: int | None = None,
 ) -> None:
     """Write `rows` pairs into `folder`, and what became of each to the Parquet file `labels`.
 
     With several `outputs`, each has scores of its own, and a label of its own that is the same.
+    With `runs_a_day`, pairs are in so many files a day, each of a run of its own; else of one run.
     """
     random = np.random.default_rng(seed)
-    known = None
-    for number, (day, begin, end) in enumerate(_chunks(rows), start=1):
-        table, fraud = _chunk(random, begin, end, rows, output_names(outputs))
-        path = folder / PAIRS / partition(FLAG, day.date()) / f"000001-{number:05d}.parquet"
+    known, run = None, 1
+    for number, (day, begin, end) in enumerate(_chunks(rows, days, runs_a_day), start=1):
+        table, fraud = _chunk(random, begin, end, rows, days, output_names(outputs))
+        run = number if runs_a_day else 1
+        path = folder / PAIRS / partition(FLAG, day.date()) / f"{run:06d}-{number:05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         _store(table, path)
         if labels is not None:
@@ -55,9 +64,13 @@ def write_pairs(
             known.write_table(of_chunk)
     if known is not None:
         known.close()
-    (folder / STATE_FILE).write_bytes(
-        CompactionState(runs=1, outputs=output_names(outputs)).dumps()
-    )
+    write_state(folder, run, outputs)
+
+
+def write_state(folder: Path, runs: int, outputs: int = 1) -> None:
+    """Say that so many runs count: later ones have not been."""
+    state = CompactionState(runs=runs, outputs=output_names(outputs))
+    (folder / STATE_FILE).write_bytes(state.dumps())
 
 
 def output_names(outputs: int) -> list[str]:
@@ -65,16 +78,22 @@ def output_names(outputs: int) -> list[str]:
     return [OUTPUT, *(f"{OUTPUT}_{number}" for number in range(2, outputs + 1))]
 
 
-def _chunks(rows: int) -> Iterator[tuple[datetime, int, int]]:
+def _chunks(rows: int, days: int, parts: int | None) -> Iterator[tuple[datetime, int, int]]:
     """Yield day, first and last row of each file: the days have the same number of rows."""
-    bounds = np.linspace(0, rows, DAYS + 1).astype(int).tolist()
-    for day, (first, last) in enumerate(pairwise(bounds)):
+    bounds = np.linspace(0, rows, days * (parts or 1) + 1).astype(int).tolist()
+    for place, (first, last) in enumerate(pairwise(bounds)):
+        day = BEGIN + timedelta(days=place // (parts or 1))
         for begin in range(first, last, CHUNK):
-            yield BEGIN + timedelta(days=day), begin, min(begin + CHUNK, last)
+            yield day, begin, min(begin + CHUNK, last)
 
 
 def _chunk(
-    random: np.random.Generator, begin: int, end: int, rows: int, outputs: Sequence[str]
+    random: np.random.Generator,
+    begin: int,
+    end: int,
+    rows: int,
+    days: int,
+    outputs: Sequence[str],
 ) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
     size = end - begin
     row = np.arange(begin, end)
@@ -84,7 +103,7 @@ def _chunk(
     columns: dict[str, Any] = {
         "span_id": _hexadecimal(random, size, 8),
         "trace_id": _hexadecimal(random, size, 16),
-        "time": _times(row, rows),
+        "time": _times(row, rows, days),
         "request_id": pc.binary_join_element_wise("request", pa.array(row).cast("string"), "-"),
         "api": _words(np.zeros(size, int), ["predict"]),
         "unit": pc.binary_join_element_wise("card", pa.array(card).cast("string"), "-"),
@@ -122,8 +141,8 @@ def _chunk(
     return pa.table(columns), fraud
 
 
-def _times(row: npt.NDArray[np.int64], rows: int) -> pa.Array:
-    step = DAYS * 86_400_000_000 // max(rows, 1)
+def _times(row: npt.NDArray[np.int64], rows: int, days: int) -> pa.Array:
+    step = days * 86_400_000_000 // max(rows, 1)
     first = int(BEGIN.timestamp()) * 1_000_000
     return pa.array((first + row * step) * 1000, pa.timestamp("ns", "UTC"))
 

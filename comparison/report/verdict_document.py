@@ -12,7 +12,14 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import check_limits
 from comparison.report.headline import headline
 from comparison.summary.figures import as_plain
-from flags.gate.evidence import AnswerPart, Evidence, Health, is_written
+from flags.gate.evidence import (
+    AnswerPart,
+    Evidence,
+    Health,
+    Output,
+    UnitAlarms,
+    is_written,
+)
 from flags.gate.next_step import NextStep, next_step
 from flags.gate.verdict import Check, Decision
 from flags.pairing.kinds import registry
@@ -118,8 +125,9 @@ def schema() -> dict[str, Any]:
         "anyOf": [{"$ref": f"#/$defs/{name}"} for name in kinds]
     }
     found["$defs"].pop("AnswerEvidence")
-    for of in (AnswerPart, Health):
+    for of in (AnswerPart, Health, Output, UnitAlarms):
         _written(found["$defs"][of.__name__], of)
+    found["$defs"].pop("Period")
     return {"$schema": GenerateJsonSchema.schema_dialect, **found}
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from flags.gate.evidence.counts import Count, Paired
+from flags.gate.evidence.counts import UNWRITTEN, Count, Paired
 from flags.gate.evidence.quality import Calibration, Labelling, Quality
 
 
@@ -84,7 +84,7 @@ class UnitAlarms:
     """As `alarms`, by value of a segment."""
     design_effect: float
     """Of flips between blocks of a unit; 1 if they are independent."""
-    periods: tuple[Period, ...] = ()
+    periods: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
     """Each unit once an hour; hours without an alarm are left out."""
     hours_effect: float = 1.0
     """As `design_effect`, between hours."""
@@ -117,7 +117,7 @@ class Output:
     thresholds: Mapping[str, tuple[float, ...]]
     alarms: Paired | None
     segments: tuple[SegmentAlarms, ...]
-    periods: tuple[Period, ...]
+    periods: tuple[Period, ...] = field(metadata=UNWRITTEN)
     """By hour; by minute if the window has less than six hours."""
     flips: tuple[Flip, ...]
     """Those with the largest difference of scores, at most 50 a direction, largest first."""

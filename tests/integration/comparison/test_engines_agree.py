@@ -1,4 +1,7 @@
-"""A million pairs counted by DuckDB, Polars, ClickHouse and Spark: every count is the same."""
+"""A million pairs counted by DuckDB, Polars, ClickHouse and Spark: every count is the same.
+
+`make engines` runs it with all of them.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,8 +18,9 @@ from comparison.counts.tables import Aggregates
 from comparison.engines.embedded import connect
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import open_source
-from comparison.engines.tables import TablePairs
+from comparison.engines.tables import CollectorTraces, TablePairs
 from comparison.labels import load_labels
+from load_tests import collector_table
 from load_tests.generated_pairs import BEGIN, FLAG, OUTPUT, write_pairs
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.reference_counts import assert_equal
@@ -75,19 +79,29 @@ def in_polars(folder: Path) -> tuple[ir.Table, Any]:
     return table, load_labels(folder / "labels.parquet")
 
 
+def view(client: Any, name: str, files: Path) -> ir.Table:
+    """Show files to ClickHouse as a table."""
+    client.command(
+        f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM file('{files}', Parquet) "  # noqa: S608 - our own
+        "SETTINGS use_hive_partitioning = 1, schema_inference_mode = 'union'"
+    )
+    return ibis.clickhouse.from_connection(client).table(name)
+
+
 def in_clickhouse(folder: Path) -> tuple[ir.Table, Any]:
     client = clickhouse()
-    views = {
-        "million": "compacted/pairs/flag=*/date=*/*.parquet",
-        "million_labels": "labels.parquet",
-    }
-    for name, files in views.items():
-        client.command(
-            f"CREATE VIEW {name} AS SELECT * FROM file('{folder / files}', Parquet) "  # noqa: S608 - our own
-            "SETTINGS use_hive_partitioning = 1, schema_inference_mode = 'union'"
-        )
-    connection = ibis.clickhouse.from_connection(client)
-    return connection.table("million"), EngineLabels(connection.table("million_labels"))
+    labels = EngineLabels(view(client, "million_labels", folder / "labels.parquet"))
+    files = folder / "compacted" / "pairs" / "flag=*" / "date=*" / "*.parquet"
+    return view(client, "million", files), labels
+
+
+def in_a_collectors_table(folder: Path) -> tuple[ir.Table, Any]:
+    client = clickhouse()
+    labels = EngineLabels(view(client, "million_labels", folder / "labels.parquet"))
+    collector_table.create(client)
+    collector_table.fill_from_parquet(client, folder / "compacted", FLAG)
+    table = ibis.clickhouse.from_connection(client).table(collector_table.TABLE)
+    return CollectorTraces(table).table(), labels
 
 
 def in_spark(folder: Path) -> tuple[ir.Table, Any]:
@@ -108,6 +122,7 @@ def in_spark(folder: Path) -> tuple[ir.Table, Any]:
             ),
         ),
         pytest.param(in_clickhouse, id="ClickHouse", marks=needs_clickhouse),
+        pytest.param(in_a_collectors_table, id="collector", marks=needs_clickhouse),
         pytest.param(in_spark, id="Spark", marks=(needs_spark, *spark_warnings)),
     ],
 )

@@ -1,0 +1,139 @@
+"""Measure what an autopilot's looks take in two weeks, beside one count of all their pairs.
+
+Two weeks of made-up pairs, taken by `compact` once an hour, and an autopilot that looks every five
+minutes: twelve looks an hour, of which one finds new pairs. Time is simulated: a look is told what
+time it is, and sees the runs of `compact` that had been by then. All looks are in one process, as
+the autopilot's are, and are those of its judge: from the folder to the verdict. No flag is moved,
+and compacting is not counted.
+
+Of the hours, `--samples` are measured, evenly spread; what is between two of them is interpolated.
+Before each, a look an hour earlier is not counted: what an autopilot would know by then, it knows.
+
+    python load_tests/bench_autopilot.py
+    python load_tests/bench_autopilot.py --pairs 200000 --samples 3
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
+
+import numpy as np  # noqa: E402 - needs the line above
+
+from comparison.judgement.pairs_judge import PairsJudge  # noqa: E402
+from comparison.pairs.compacted import PAIRS  # noqa: E402
+from flags.operate.history import Run, Setting  # noqa: E402
+from flags.playbook.model import Playbook  # noqa: E402
+from load_tests.generated_pairs import BEGIN, FLAG, write_pairs, write_state  # noqa: E402
+
+DAYS: Final = 14
+HOURS: Final = 24 * DAYS
+A_LOOK: Final = timedelta(minutes=5)
+AN_HOUR: Final = timedelta(hours=1) // A_LOOK
+"""Looks."""
+TIMES: Final = 3.0
+"""Goal: all looks take at most so many times what one full count takes."""
+
+PLAN: Final = Playbook.model_validate(
+    {
+        "flag": FLAG,
+        "steps": [
+            {"stage": "shadow", "rollout": 0, "hold": "1h", "min_pairs": 10},
+            {"stage": "canary", "rollout": 10, "hold": f"{DAYS}d", "min_pairs": 1000},
+            {"stage": "ramp", "rollout": 100, "hold": "1h", "min_pairs": 10},
+        ],
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfLooks:
+    """Hold the processor seconds of looks in an hour: the one that finds new pairs, another one."""
+
+    hour: int
+    new: float
+    same: float
+
+
+def look(folder: Path, now: datetime) -> float:
+    """Judge the pairs that were there by then; return the processor seconds."""
+    setting = Setting(True, 10, "userId", ("a strategy",))
+    run = Run(setting, BEGIN, None, "ada", by_token=False, how="created", event=1)
+    began = time.process_time()
+    found = PairsJudge(folder)(PLAN, run, now)
+    took = time.process_time() - began
+    if found.missing:
+        raise SystemExit(f"no verdict: {found.missing}")
+    return took
+
+
+def measured(folder: Path, hour: int) -> HourOfLooks:
+    """Measure the looks of an hour, which counts from 1."""
+    if hour > 1:
+        write_state(folder, hour - 1)
+        look(folder, BEGIN + timedelta(hours=hour) - A_LOOK)
+    write_state(folder, hour)
+    now = BEGIN + timedelta(hours=hour)
+    new, *same = (look(folder, now + place * A_LOOK) for place in range(3))
+    return HourOfLooks(hour, new, min(same))
+
+
+def full_count(folder: Path) -> float:
+    """Return the processor seconds of one look at all pairs, of which nothing is known before."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        copy = Path(temporary)
+        for path in (folder / PAIRS).rglob("*.parquet"):
+            linked = copy / path.relative_to(folder)
+            linked.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, linked)
+        write_state(copy, HOURS)
+        return look(copy, BEGIN + timedelta(days=DAYS))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print a line per sample, and last how all looks compare with one count."""
+    parser = argparse.ArgumentParser(prog="python load_tests/bench_autopilot.py")
+    parser.add_argument("--pairs", type=int, default=20_000_000)
+    parser.add_argument("--samples", type=int, default=8, help="hours that are measured")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "compacted"
+        write_pairs(folder, options.pairs, days=DAYS, runs_a_day=24)
+        write_state(folder, 1)
+        look(folder, BEGIN + timedelta(hours=1))  # imports, and what a process keeps
+        whole = full_count(folder)
+        print(f"one count of {options.pairs:,} pairs: {whole:.1f} processor-s", flush=True)
+        hours = sorted(set(np.linspace(2, HOURS, options.samples).astype(int).tolist()))
+        samples = []
+        for hour in hours:
+            samples.append(measured(folder, hour))
+            print(
+                f"hour {hour:>3} of {HOURS}: {samples[-1].new:.2f} processor-s for a look at new "
+                f"pairs, {samples[-1].same:.2f} for one at those known",
+                flush=True,
+            )
+    every = range(1, HOURS + 1)
+    news, same = (
+        float(np.interp(every, hours, [getattr(each, name) for each in samples]).sum())
+        for name in ("new", "same")
+    )
+    total = news + (AN_HOUR - 1) * same
+    met = "met" if total <= TIMES * whole else "not met"
+    print(f"goal: all looks at most {TIMES:.0f}x one count: {met}")
+    print(
+        f"{HOURS * AN_HOUR:,} looks at {options.pairs / 1e6:g}M pairs {total:,.0f} processor-s "
+        f"(of {len(hours)} hours measured), one count {whole:.1f} s, {total / whole:,.1f}x"
+    )
+
+
+if __name__ == "__main__":
+    main()

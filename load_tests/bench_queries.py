@@ -46,7 +46,6 @@ from deploy.clickhouse import pairs_sql  # noqa: E402
 from load_tests import collector_table  # noqa: E402
 from load_tests.generated_pairs import FLAG, write_pairs  # noqa: E402
 
-LOOKS: Final = 3
 NEEDS: Final = {
     "duckdb": "duckdb",
     "store": "moto",
@@ -154,6 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python load_tests/bench_queries.py")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=tuple(ENGINES))
+    parser.add_argument("--looks", type=int, default=3, help="of which the least is quoted")
     options = parser.parse_args(arguments)
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as temporary:
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_pairs(folder, rows)
             size = sum(path.stat().st_size for path in folder.glob("pairs/**/*.parquet"))
             print(f"{rows:,} pairs, {size / rows:.0f} bytes each in Parquet", flush=True)
-            costs = {name: _measure(name, folder, rows) for name in options.engines}
+            costs = {name: _measure(name, folder, rows, options.looks) for name in options.engines}
         known = {name: cost for name, cost in costs.items() if cost is not None}
         base = known.get("duckdb") or next(iter(known.values()))
         ratios = ", ".join(
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{rows:,} pairs: {ratios}", flush=True)
 
 
-def _measure(name: str, folder: Path, rows: int) -> float | None:
+def _measure(name: str, folder: Path, rows: int, times: int) -> float | None:
     """Look at the pairs by one engine; return the processor seconds of a look."""
     if find_spec(NEEDS[name]) is None:
         print(f"{name}: {NEEDS[name]} is not installed")
@@ -178,8 +178,8 @@ def _measure(name: str, folder: Path, rows: int) -> float | None:
     before = used()
     source = ENGINES[name](folder)
     filled = used() - before
-    looks = [look(source, None) for _ in range(LOOKS)]
-    last_day = [look(source, datetime(2026, 3, 9, tzinfo=UTC)) for _ in range(LOOKS)]
+    looks = [look(source, None) for _ in range(times)]
+    last_day = [look(source, datetime(2026, 3, 9, tzinfo=UTC)) for _ in range(times)]
     cost, elapsed, counts = min(looks, key=lambda each: each[0])
     day = min(last_day, key=lambda each: each[0])[0]
     print(

@@ -41,6 +41,17 @@ def compression_of(path: Path) -> str | None:
     return next((name for name, end in SUFFIXES.items() if path.name.endswith(end)), None)
 
 
+def plain_path(path: Path) -> Path:
+    """Return the name that a file had before it was compressed."""
+    compression = compression_of(path)
+    return path.with_name(path.name.removesuffix(SUFFIXES[compression])) if compression else path
+
+
+def compressed_paths(path: Path) -> list[Path]:
+    """Return the names that a file may get when it is compressed."""
+    return [path.with_name(path.name + suffix) for suffix in SUFFIXES.values()]
+
+
 def compressed(part: bytes, compression: str) -> bytes:
     """Return a part of a file, compressed: several, one after the other, are a file too."""
     if compression == "gzip":

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,9 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
 from comparison.pairs.compaction import compact  # noqa: E402 - needs the line above
+from comparison.pairs.opening import find_files, open_file  # noqa: E402
 from flags.export.destination import Protocol  # noqa: E402
+from flags.export.otlp_json import spans_in  # noqa: E402
 from flags.export.otlp_request import export_request  # noqa: E402
 from flags.unleash.flags_file import write_flags_file  # noqa: E402
 from load_tests import collector_table  # noqa: E402
@@ -68,10 +70,20 @@ def size(folder: Path, pattern: str) -> int:
 
 def shipped(pairs: Path) -> tuple[int, int]:
     """Return the bytes of the requests that ship these files: as they are, and with gzip."""
-    lines = [line for path in sorted(pairs.glob("*.jsonl")) for line in path.open("rb")]
-    batches = [lines[first : first + BATCH] for first in range(0, len(lines), BATCH)]
+    batches: list[list[bytes]] = [[]]
+    for line in lines_of(pairs):
+        if sum(map(spans_in, batches[-1])) + spans_in(line) > BATCH:
+            batches.append([])
+        batches[-1].append(line)
     requests = [export_request(batch, Protocol.PROTOBUF).body for batch in batches]
     return sum(map(len, requests)), sum(len(gzip.compress(body)) for body in requests)
+
+
+def lines_of(pairs: Path) -> Iterator[bytes]:
+    """Yield the lines of all pair files."""
+    for path in find_files(pairs):
+        with open_file(path) as file:
+            yield from b"".join(iter(lambda: file.read(2**20), b"")).splitlines()
 
 
 def in_clickhouse(pairs: Path, folder: Path) -> float | None:
@@ -101,9 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seconds = time.process_time() - began
         count = done.pairs
         plain, compressed = shipped(pairs)
+        lines = sum(len(line) + 1 for line in lines_of(pairs))
         table = in_clickhouse(pairs, folder)
         print(
-            f"{count:,} pairs, bytes each: file {size(pairs, '*.jsonl') / count:.0f}, "
+            f"{count:,} pairs, bytes each: file {size(pairs, '*.jsonl*') / count:.0f} "
+            f"({lines / count:.0f} before compression), "
             f"shipped {plain / count:.0f} ({compressed / count:.0f} with gzip), "
             f"Parquet {size(folder / 'compacted' / 'pairs', '**/*.parquet') / count:.0f}, "
             f"ClickHouse {'not measured' if table is None else f'{table:.0f}'}; "

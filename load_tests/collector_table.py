@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES
+from comparison.pairs.opening import find_files, open_file
 from flags.export import attributes
 
 TABLE: Final = "otel_traces"
@@ -119,31 +120,38 @@ def size_on_disk(client: Any) -> int:
 
 
 def _rows(pairs: Path, copies: int) -> Iterator[dict[str, Any]]:
-    files = sorted(pairs.glob("*.jsonl"))
-    for copy, path in itertools.product(range(copies), files):
-        for line in path.read_bytes().splitlines():
+    for copy, path in itertools.product(range(copies), find_files(pairs)):
+        with open_file(path) as file:
+            lines = b"".join(iter(lambda: file.read(2**20), b"")).splitlines()
+        for line in lines:
             resource = orjson.loads(line)["resourceSpans"][0]
             about = _plain(resource["resource"])
             (scope,) = resource["scopeSpans"]
-            (span,) = scope["spans"]
-            if span["name"] != attributes.PAIR_SPAN:
-                continue
-            told = _plain(span)
-            request = secrets.token_hex(16)
-            told |= {attributes.REQUEST_ID: request, attributes.FLAG_CONTEXT_ID: request}
-            begin, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
-            yield {
-                "time": begin + copy * _HOUR,  # beside each other, copies would be compressed away
-                "TraceId": secrets.token_hex(16),
-                "SpanId": secrets.token_hex(8),
-                "SpanName": span["name"],
-                "ServiceName": about[attributes.SERVICE_NAME],
-                "ResourceAttributes": about,
-                "ScopeName": scope["scope"]["name"],
-                "ScopeVersion": scope["scope"]["version"],
-                "SpanAttributes": told,
-                "Duration": end - begin,
-            }
+            for span in scope["spans"]:
+                if span["name"] == attributes.PAIR_SPAN:
+                    # Beside each other, copies of one time would be compressed away.
+                    yield _row(about, scope["scope"], span, copy * _HOUR)
+
+
+def _row(
+    about: dict[str, str], scope: dict[str, str], span: dict[str, Any], later: int
+) -> dict[str, Any]:
+    told = _plain(span)
+    request = secrets.token_hex(16)
+    told |= {attributes.REQUEST_ID: request, attributes.FLAG_CONTEXT_ID: request}
+    begin, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+    return {
+        "time": begin + later,
+        "TraceId": secrets.token_hex(16),
+        "SpanId": secrets.token_hex(8),
+        "SpanName": span["name"],
+        "ServiceName": about[attributes.SERVICE_NAME],
+        "ResourceAttributes": about,
+        "ScopeName": scope["name"],
+        "ScopeVersion": scope["version"],
+        "SpanAttributes": told,
+        "Duration": end - begin,
+    }
 
 
 def _plain(holder: dict[str, Any]) -> dict[str, str]:

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 
 import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
@@ -23,12 +22,13 @@ from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction import compact as take
+from comparison.pairs.opening import find_files, open_file
 from flags.playbook.model import Playbook
 from load_tests.generated_pairs import BEGIN, DAYS, FLAG
 from load_tests.peers.tables import peak
 
-WARM_UP = 1_000
-"""Lines that are compacted first: that much for imports."""
+WARM_UP = 2**20
+"""Bytes that are compacted first: that much for imports."""
 
 
 def evidence(pairs: Path, labels: Path) -> int:
@@ -70,8 +70,9 @@ def warm_up(pairs: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         few = Path(folder) / "pairs"
         few.mkdir()
-        with min(pairs.glob("*.jsonl")).open("rb") as lines:
-            (few / "first.jsonl").write_bytes(b"".join(islice(lines, WARM_UP)))
+        with open_file(find_files(pairs)[0]) as file:
+            first = file.read(WARM_UP)
+        (few / "first.jsonl").write_bytes(first[: first.rindex(b"\n") + 1])
         compact(few, Path(folder) / "compacted")
 
 

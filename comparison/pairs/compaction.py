@@ -26,7 +26,7 @@ from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
 from comparison.pairs.targets import Target, target_at
-from flags.compression import compression_of
+from flags.compression import compression_of, plain_path
 from flags.export.worker_count import WorkerCount, read_counts
 
 CHUNK_ROWS: Final = 2**19
@@ -87,11 +87,17 @@ class _Run:
         for path in files_with_bar("compacting pairs", files):
             with suppress(FileNotFoundError):  # the writer removed its oldest file
                 taken[str(path.resolve())] = self._take(path)
+        # What was plain when it was taken and has been compressed since is one file.
+        before = {str(plain_path(Path(name))) for name in taken if name not in self._state.files}
+        known = {
+            name: file
+            for name, file in self._state.files.items()
+            if name not in before or name in taken
+        }
         self._table.add(self._counts.drain())
         self._write_chunk()
-        known = self._state.files
         counted = bool(self._counts.worker_counts)
-        changed = any(known.get(name) != file for name, file in taken.items())
+        changed = any(self._state.files.get(name) != file for name, file in taken.items())
         if not self._state.runs or changed or counted:
             self._commit({**known, **taken})
         return Compacted(
@@ -125,10 +131,16 @@ class _Run:
 
     def _known(self, path: Path) -> TakenFile | None:
         """Return how far a file was taken, if it is still the same one and has not shrunk."""
-        known = self._state.files.get(str(path.resolve()))
-        if known is None or (compression_of(path) is None and path.stat().st_size < known.taken):
+        files, name = self._state.files, path.resolve()
+        known = files.get(str(name)) or files.get(str(plain_path(name)))
+        if known is None:
             return None
-        return known if _digest(path, known.taken) == known.begin else None
+        try:
+            begins_alike = _digest(path, known.taken) == known.begin
+            is_short = compression_of(path) is None and path.stat().st_size < known.taken
+        except FileNotFoundError:  # it is being compressed: nothing is missing then
+            is_short = False
+        return known if begins_alike and not is_short else None
 
     def _write_chunk(self) -> None:
         self._parts.write(self._table.frame())
@@ -158,6 +170,8 @@ class _Run:
 
 def _digest(path: Path, taken: int) -> str:
     """Return a digest of the first bytes that were taken: the file of the same name may change."""
+    begin, size = b"", min(taken, _BEGIN_BYTES)
     with open_file(path) as file:
-        begin = file.read(min(taken, _BEGIN_BYTES))
+        while len(begin) < size and (more := file.read(size - len(begin))):
+            begin += more
     return hashlib.sha256(begin).hexdigest()[:32]

@@ -1,13 +1,19 @@
 """Find and open pair files, plain or compressed: by gzip, or by Zstandard."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import IO, Final, cast
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.stores import StorePath
-from flags.compression import SUFFIXES, CheckedFile, compression_of
+from flags.compression import (
+    SUFFIXES,
+    CheckedFile,
+    DamagedFileError,
+    compressed_paths,
+    compression_of,
+)
 
 PLAIN: Final = ".jsonl"
 NAMES: Final = (PLAIN, *(PLAIN + suffix for suffix in sorted(SUFFIXES.values())))
@@ -18,6 +24,9 @@ STATE_FILE: Final = "compaction.json"
 
 _OURS: Final = (".shipped",)
 """How the names of files end that are written beside them."""
+
+_BEGIN_BYTES: Final = 4096
+_LOOKS: Final = 9
 
 
 def is_compacted(folder: Path) -> bool:
@@ -34,7 +43,7 @@ def find_files(source: Path) -> list[Path]:
         raise PairsUnreadableError(source, "no such file or folder")
     if not source.is_dir():
         return [source]
-    every = sorted(below(source))
+    every = _settled(source)
     found = {path.resolve(): path for path in reversed(every) if path.name.endswith(NAMES)}
     others = [path for path in every if not path.name.endswith((*NAMES, *_OURS))]
     if others and not found:
@@ -42,13 +51,55 @@ def find_files(source: Path) -> list[Path]:
         raise PairsUnreadableError(
             source, f"none of its {len(others)} files ({named}) ends in {', '.join(NAMES)}"
         )
-    return sorted(found.values())
+    known = set(found.values())
+    return sorted(path for path in known if not _is_replaced(path, known))
+
+
+def _settled(source: Path) -> list[Path]:
+    """Return every file at `source`, of a moment in which none was changing its name.
+
+    A worker puts a compressed file in the place of a plain one: while that is looked at, both may
+    be missed.
+    """
+    every = sorted(below(source))
+    for _ in range(0 if _in_store(source) else _LOOKS):
+        again = sorted(below(source))
+        if again == every:
+            break
+        every = again
+    return every
+
+
+def _is_replaced(path: Path, known: Set[Path]) -> bool:
+    """Say whether a plain file is about to go, as it is there compressed."""
+    if compression_of(path) is not None:
+        return False
+    return any(packed in known and _begin_alike(path, packed) for packed in compressed_paths(path))
+
+
+def _begin_alike(path: Path, packed: Path) -> bool:
+    try:
+        with open_file(path) as one, open_file(packed) as other:
+            first, second = one.read(_BEGIN_BYTES), other.read(_BEGIN_BYTES)
+    except (OSError, DamagedFileError):
+        return not path.exists()
+    size = min(len(first), len(second))
+    return size > 0 and first[:size] == second[:size]
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a pair file to read its lines, unpacked. Raises OSError; DamagedFileError later."""
+    """Open a pair file to read its lines, unpacked. Raises OSError; DamagedFileError later.
+
+    If it has been compressed since it was found, the compressed file is opened.
+    """
     compression = compression_of(path)
-    file = path.open("rb", buffering=-1 if _in_store(path) or compression else 0)
+    try:
+        file = path.open("rb", buffering=-1 if _in_store(path) or compression else 0)
+    except FileNotFoundError:
+        packed = [] if compression else [each for each in compressed_paths(path) if each.exists()]
+        if not packed:
+            raise
+        return open_file(packed[0])
     return file if compression is None else cast(IO[bytes], CheckedFile(file, compression))
 
 

@@ -91,7 +91,9 @@ def outcome_files(folder: Path | str, service: str = "outcomes") -> OutcomeTrack
     Units are hashed with the key in UNIT_KEY, which must be the service's. What is waiting is
     written when the process ends.
     """
-    spans = PairSpans.to_folder(Path(folder), FileLimits(), service=service, version=None)
+    # Not compressed: a worker may have to ship them first.
+    limits = FileLimits(compression=None)
+    spans = PairSpans.to_folder(Path(folder), limits, service=service, version=None)
     register(spans.close)
     key = os.environ.get("UNIT_KEY", "").strip().encode() or None
     return OutcomeTracking(spans, key)

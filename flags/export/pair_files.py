@@ -1,30 +1,28 @@
-"""Pair files: encoded pairs reach the disk within a fraction of a second, all counted."""
+"""Pair files: encoded spans reach the disk within a fraction of a second, all counted."""
 
 import collections
-import contextlib
 import errno
 import logging
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from errno import EWOULDBLOCK
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from flags.export.shipped_file import position_path, shipped_position
+from flags.export.closed_files import PREFIX, PRUNED, SUFFIX, ClosedFiles, Keeping, is_taken
+from flags.export.otlp_json import LineFrame
 from flags.files import lock_file
 
 logger = logging.getLogger(__name__)
 
-PREFIX: Final = "pairs-"
-SUFFIX: Final = ".jsonl"
 QUEUE_FULL: Final = "queue_full"
-PRUNED: Final = "pruned"
 CLOSED: Final = "closed"
-"""Why a line was dropped, besides the name of the error that the disk gave, such as `enospc`."""
+"""Why a pair was dropped, besides the name of the error that the disk gave, such as `enospc`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,21 @@ class FileLimits:
     first, then the oldest."""
     queue_bytes: int = 32 * 2**20
     """Pairs that wait in memory while the disk refuses them; further ones are dropped."""
+    compression: str | None = "zstd"
+    """Of files that are closed: `zstd`, `gzip` or none."""
+
+
+LINE_BYTES: Final = 2**16
+"""Of the spans that go on one line, unless one alone is longer. A collector takes lines of a MiB,
+and a power cut in the middle of a line costs all of its pairs."""
 
 
 class PairFiles:
-    """Write lines to `<folder>/pairs-<name>-<number>.jsonl`, in a thread of its own.
+    """Write spans to `<folder>/pairs-<name>-<number>.jsonl`, in a thread of its own.
 
-    `append` never blocks and never raises. While the disk refuses (full, read-only, folder gone),
-    lines wait in memory up to a bound, later ones are dropped and counted by reason, and writing
-    resumes by itself.
+    Those that wait at the same time share lines. `append` never blocks and never raises. While the
+    disk refuses (full, read-only, folder gone), they wait in memory up to a bound, later ones are
+    dropped and counted by reason, and writing resumes by itself.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class PairFiles:
         limits: FileLimits | None = None,
         *,
         dropped: Callable[[str, int], None] | None = None,
+        is_shipped: bool = False,
     ) -> None:
         self._folder = folder
         self._name = name
@@ -68,32 +74,38 @@ class PairFiles:
         self._file: _OpenFile | None = None
         self._number = 0
         self._failing: str | None = None
-        self._head = b""
+        self._first = b""
+        self._frame: LineFrame | None = None
         self._taken_away = False
         self._closing = threading.Event()
         self.written = 0
         self.dropped: Counter[str] = Counter()
+        keeping = Keeping(self._limits.compression, self._limits.max_bytes, is_shipped)
+        self._closed = ClosedFiles(folder, keeping, partial(self._drop, PRUNED))
         self._thread = threading.Thread(target=self._run, name="pair-files", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """Return the number of lines that are not on disk yet."""
+        """Return the number of spans that are not on disk yet."""
         return len(self._queue)
 
-    def begin(self, line: bytes) -> bool:
-        """Queue the line with which the record starts; it is written again if its file is lost."""
-        self._head = line
-        return self.append(line)
+    def begin(self, span: bytes, frame: LineFrame) -> bool:
+        """Queue the span with which the record starts; it is written again if its file is lost.
 
-    def append(self, line: bytes) -> bool:
-        """Queue one line; say whether it was taken."""
+        Spans go on lines within `frame`. Without one, what is queued is taken for lines.
+        """
+        self._first, self._frame = span, frame
+        return self.append(span)
+
+    def append(self, span: bytes) -> bool:
+        """Queue one span; say whether it was taken."""
         with self._lock:
             if self._closing.is_set():
                 reason = CLOSED
-            elif self._queued + len(line) <= self._limits.queue_bytes:
-                self._queue.append(line)
-                self._queued += len(line)
+            elif self._queued + len(span) <= self._limits.queue_bytes:
+                self._queue.append(span)
+                self._queued += len(span)
                 return True
             else:
                 reason = self._failing or QUEUE_FULL
@@ -101,14 +113,15 @@ class PairFiles:
         return False
 
     def close(self, final: Iterable[bytes] = (), within: float = 5.0) -> int:
-        """Write what is queued and `final`, and stop; return how many lines were lost."""
-        for line in final:
-            self.append(line)
+        """Write what is queued and `final`, and stop; return how many spans were lost."""
+        for span in final:
+            self.append(span)
         self._closing.set()
         self._thread.join(within)
         left = len(self._queue)
         if left:
             self._drop(self._failing or CLOSED, left)
+        self._closed.close(within)
         return left
 
     def _run(self) -> None:
@@ -120,30 +133,43 @@ class PairFiles:
 
     def _flush(self) -> None:
         with self._lock:
-            lines = list(self._queue)
-        if not lines:
+            spans = list(self._queue)
+        if not spans:
             return
         try:
-            self._write(lines)
+            self._write(b"".join(self._lines(spans)))
         except OSError as error:
             self._refused(error)
             return
         with self._lock:
-            for line in lines:
+            for span in spans:
                 self._queue.popleft()
-                self._queued -= len(line)
-        self.written += len(lines)
+                self._queued -= len(span)
+        self.written += len(spans)
         if self._failing is not None:
             logger.warning("pairs are written to %s again", self._folder)
             self._failing = None
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _lines(self, spans: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield the lines of spans, as many on each as its size allows."""
+        if self._frame is None:
+            yield from spans
+            return
+        begin = size = 0
+        for place, span in enumerate(spans):
+            if size and size + len(span) > LINE_BYTES:
+                yield self._frame.line(spans[begin:place])
+                begin, size = place, 0
+            size += len(span) + 1
+        yield self._frame.line(spans[begin:])
+
+    def _write(self, lines: bytes) -> None:
         file = self._current()
-        file.write(b"".join(lines))
+        file.write(lines)
         if not file.in_place():
             # The folder or the file was removed meanwhile: write the lines to a new file. Should
             # the old one turn up again, readers drop the doubles by their span id.
-            self._current().write(b"".join(lines))
+            self._current().write(lines)
 
     def _current(self) -> "_OpenFile":
         file = self._file
@@ -155,35 +181,22 @@ class PairFiles:
             file = self._file = None
         if file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._number += 1
-            path = self._folder / f"{PREFIX}{self._name}-{self._number:05d}{SUFFIX}"
+            path = self._next_path()
             file = self._file = _OpenFile(path)
             if self._taken_away:
                 # So readers count from 1 again, and see what is missing unless the file turns up.
-                file.write(self._head)
+                file.write(b"".join(self._lines([self._first])))
                 self._taken_away = False
-            self._prune()
+            self._closed.look(path)
         return file
 
-    def _prune(self) -> None:
-        files = _dispensable_first(self._folder)
-        total = sum(size for _, _, size, _ in files)
-        for _, _, size, path in files:
-            if total <= self._limits.max_bytes:
-                return
-            lines = _remove_if_closed(path)
-            if lines is None:
-                continue
-            total -= size
-            if lines:
-                self._drop(PRUNED, lines)
-                logger.warning(
-                    "pair file %s with %d lines that are nowhere else was removed: "
-                    "the folder exceeds %d bytes",
-                    path.name,
-                    lines,
-                    self._limits.max_bytes,
-                )
+    def _next_path(self) -> Path:
+        """Return the next name, which no file that was compressed has had."""
+        while True:
+            self._number += 1
+            path = self._folder / f"{PREFIX}{self._name}-{self._number:05d}{SUFFIX}"
+            if not is_taken(path):
+                return path
 
     def _refused(self, error: OSError) -> None:
         reason = errno.errorcode.get(error.errno or 0, "OSERROR").lower()
@@ -196,7 +209,8 @@ class PairFiles:
         self._failing = reason
 
     def _drop(self, reason: str, count: int) -> None:
-        self.dropped[reason] += count
+        with self._lock:
+            self.dropped[reason] += count
         if self._told is not None:
             self._told(reason, count)
 
@@ -243,37 +257,6 @@ class _OpenFile:
         if self.size == 0 and self.in_place():
             self._path.unlink(missing_ok=True)
         os.close(self._handle)
-
-
-def _dispensable_first(folder: Path) -> list[tuple[bool, int, int, Path]]:
-    """Return of each pair file whether it is to be shipped, its last change, size and path."""
-    found: list[tuple[bool, int, int, Path]] = []
-    for path in folder.glob(f"{PREFIX}*{SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):  # another worker removed it
-            stat = path.stat()
-            unshipped = shipped_position(path) < stat.st_size
-            found.append((unshipped, stat.st_mtime_ns, stat.st_size, path))
-    return sorted(found)
-
-
-def _remove_if_closed(path: Path) -> int | None:
-    """Remove a file that no worker has open, and what says how far it was shipped.
-
-    Return the number of its lines that were not shipped; None if it stays.
-    """
-    try:
-        with path.open("rb") as file:
-            if not lock_file(file.fileno()):
-                return None
-            file.seek(shipped_position(path))
-            lines = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
-            path.unlink()
-            position_path(path).unlink(missing_ok=True)
-            return lines
-    except FileNotFoundError:  # another worker removed it, and counted it
-        return 0
-    except OSError:
-        return None
 
 
 def file_name(service: str, worker: str) -> str:

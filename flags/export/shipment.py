@@ -1,4 +1,4 @@
-"""The shipment of one pair file; lines that the receiver refuses are skipped."""
+"""The shipment of one pair file; spans that the receiver refuses are skipped."""
 
 import logging
 import time
@@ -24,9 +24,10 @@ UNREADABLE: Final = "unreadable"
 """Why a line was not shipped that is not OTLP/JSON."""
 
 _TRIES: Final = 8
-"""Failures of a single line for a reason that may pass, before it is taken for the cause."""
+"""Failures of a single span for a reason that may pass, before it is taken for the cause."""
 _AHEAD: Final = (1, 2, 4, 8, 16, 32, 64)
 """Which lines behind a refused one are tried, to learn whether the receiver takes anything."""
+_MANY: Final = 2**31
 _SMALLEST_BATCH: Final = 2**16
 
 
@@ -43,10 +44,11 @@ class ShipmentStep:
 
 
 class Shipment:
-    """The lines of one file in their order, in batches that shrink around a line that fails.
+    """The spans of one file in their order, in batches that shrink around a span that fails.
 
-    A line is given up only if the receiver takes others meanwhile: one that takes nothing is
-    waited for, whatever it says, and the lines wait in their file.
+    A span is given up only if the receiver takes others meanwhile: one that takes nothing is
+    waited for, whatever it says, and the spans wait in their file. Of a line of which a part has
+    been sent, all is sent again after a crash.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class Shipment:
         self._limits = limits
         self._account = account
         self._seldom = seldom
-        self._lines = limits.batch_lines
+        self._pairs = limits.batch_pairs
         self._bytes = limits.batch_bytes
+        self._sent_of_line = 0
         self._suspect_end = 0
         self._failing_since: float | None = None
         self._tries = 0
@@ -74,38 +77,43 @@ class Shipment:
         """Send the next lines, if there are any and it is time to."""
         if self.backoff.left > 0:
             return ShipmentStep()
-        batch = self.file.next(self._lines, self._bytes)
+        batch = self.file.next(1 if self._sent_of_line else self._pairs, self._bytes)
         if batch is None:
             self.oldest = None
             return ShipmentStep(at_end=True)
-        request = export_request(batch.lines, self._receiver.destination.protocol)
+        request = self._request(batch)
         self.oldest = request.oldest
-        if request.lines == 0:
+        if request.spans == 0:
             self._move_past(batch, request)
             return ShipmentStep(at_once=True)
         reply = self._receiver.send(request.body, timeout)
         if reply.outcome is SendOutcome.ACCEPTED:
             self._note_rejected(batch, request, reply)
             self._move_past(batch, request)
-            return ShipmentStep(reply, at_once=batch.is_full)
+            return ShipmentStep(reply, at_once=batch.is_full or request.left > 0)
         self._account.retries[reply.reason] += 1
         if reply.outcome is SendOutcome.UNAVAILABLE:
             if reply.reason == TIMED_OUT:  # perhaps it is the amount
-                self._shrink(batch)
+                self._shrink(batch, request)
             return ShipmentStep(reply)
         if self._failing_since is None:
             self._failing_since = time.monotonic()
-        if len(batch.lines) > 1:
-            self._look_closer(batch, reply)
+        if request.spans > 1:
+            self._look_closer(batch, request, reply)
         else:
-            self._look_around(batch, reply)
+            self._look_around(batch, request, reply)
         return ShipmentStep(reply, at_once=self.backoff.left == 0)
+
+    def _request(self, batch: Batch) -> ExportRequest:
+        """Return the request of whole lines; of a single one, only a part if it has too many."""
+        first = self._sent_of_line
+        part = slice(first, first + self._pairs) if len(batch.lines) == 1 else slice(None)
+        return export_request(batch.lines, self._receiver.destination.protocol, part)
 
     def _note_rejected(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
         """Count what was left out of a request that was taken; which spans, nobody says."""
         if 0 < reply.rejected <= request.spans:
-            # Of a line with several spans, which is not ours, as many lines at most.
-            self._account.shipped -= min(reply.rejected, request.lines)
+            self._account.shipped -= reply.rejected
             self._reject(PARTIAL, reply.rejected, reply.words, batch.end)
         elif reply.rejected and self._seldom("absurd"):
             logger.warning(
@@ -118,40 +126,40 @@ class Shipment:
             logger.warning("the receiver of pairs says: %s", reply.words)
 
     def _move_past(self, batch: Batch, request: ExportRequest) -> None:
-        self._account.shipped += request.lines
+        self._account.shipped += request.spans
         if request.unreadable:
             self._reject(UNREADABLE, request.unreadable, "no OTLP/JSON")
-        self._advance(batch.end)
-        if batch.end >= self._suspect_end:
-            self._lines = min(2 * self._lines, self._limits.batch_lines)
+        self._advance(batch, request)
+        if batch.end >= self._suspect_end and not request.left:
+            self._pairs = min(2 * self._pairs, self._limits.batch_pairs)
             self._failing_since = None
 
-    def _look_closer(self, batch: Batch, reply: SendResult) -> None:
-        """Send half of it next, to find the line that it fails for."""
+    def _look_closer(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
+        """Send half of it next, to find the span that it fails for."""
         if self._seldom(reply.reason):
             logger.warning(
-                "the receiver refused %d lines of %s (%s: %s); they are sent in smaller parts",
-                len(batch.lines),
+                "the receiver refused %d spans of %s (%s: %s); they are sent in smaller parts",
+                request.spans,
                 self.file.path.name,
                 reply.reason,
                 reply.words,
             )
         if reply.reason == TOO_LARGE:
             self._bytes = max(sum(map(len, batch.lines)) // 2, _SMALLEST_BATCH)
-        self._shrink(batch)
+        self._shrink(batch, request)
         if reply.outcome is SendOutcome.DOUBTFUL:
             self.backoff.failed(reply.retry_after)
 
-    def _shrink(self, batch: Batch) -> None:
-        self._lines = max(1, len(batch.lines) // 2)
+    def _shrink(self, batch: Batch, request: ExportRequest) -> None:
+        self._pairs = max(1, request.spans // 2)
         self._suspect_end = batch.end
 
-    def _look_around(self, batch: Batch, reply: SendResult) -> None:
-        """Set a line aside if the receiver has taken others between two failures of this one."""
+    def _look_around(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
+        """Set a span aside if the receiver has taken others between two failures of this one."""
         self._tries += 1
         enough = reply.outcome is SendOutcome.REFUSED or self._tries >= _TRIES
         if enough and self._receiver.accepted_at > (self._failing_since or 0.0):
-            self._set_aside(batch, reply)
+            self._set_aside(batch, request, reply)
         elif not (enough and self._takes_others()):
             self.backoff.failed(reply.retry_after)
 
@@ -160,22 +168,22 @@ class Shipment:
 
         What it takes is sent once more later, in its order.
         """
-        ahead = self.file.next(_AHEAD[-1] + 1, self._bytes)
+        ahead = self.file.next(_MANY, self._bytes)
         lines = ahead.lines if ahead else ()
         for distance in _AHEAD:
             if distance >= len(lines):
                 return False
             request = export_request([lines[distance]], self._receiver.destination.protocol)
-            if request.lines == 0:
+            if request.spans == 0:
                 continue
             outcome = self._receiver.send(request.body).outcome
             if outcome in (SendOutcome.ACCEPTED, SendOutcome.UNAVAILABLE):
                 return outcome is SendOutcome.ACCEPTED
         return False
 
-    def _set_aside(self, batch: Batch, reply: SendResult) -> None:
+    def _set_aside(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
         self._reject(reply.reason, 1, reply.words)
-        self._advance(batch.end)
+        self._advance(batch, request)
         self._failing_since = None
 
     def _reject(self, reason: str, count: int, words: str, end: int | None = None) -> None:
@@ -183,7 +191,7 @@ class Shipment:
         begin = self.file.position
         if self._seldom(f"rejected: {reason}"):
             logger.error(
-                "%d line(s) of %s at byte %s are not shipped (%s: %s); they stay in the file",
+                "%d span(s) of %s at byte %s are not shipped (%s: %s); they stay in the file",
                 count,
                 self.file.path.name,
                 begin if end is None else f"{begin} to {end}",
@@ -191,17 +199,20 @@ class Shipment:
                 words,
             )
 
-    def _advance(self, position: int) -> None:
+    def _advance(self, batch: Batch, request: ExportRequest) -> None:
         self._tries = 0
         self.oldest = None
         self.backoff.succeeded()
+        self._sent_of_line = self._sent_of_line + request.spans if request.left else 0
+        if request.left:
+            return
         try:
-            self.file.advance(position)
+            self.file.advance(batch.end)
         except OSError as error:
             if self._seldom("position"):
                 logger.warning(
                     "how far %s has been shipped cannot be written down (%s): "
-                    "after a crash, lines will be sent twice",
+                    "after a crash, spans will be sent twice",
                     self.file.path.name,
                     error.strerror,
                 )

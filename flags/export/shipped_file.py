@@ -1,11 +1,14 @@
 """The position up to which a pair file has been shipped: durable, one process at a time."""
 
+import bisect
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from flags.export.otlp_json import spans_in
 from flags.files import lock_file, unlock_file
 
 POSITION_SUFFIX: Final = ".shipped"
@@ -18,7 +21,7 @@ _DIGITS: Final = 20
 class ShippingLimits:
     """Bound what goes into one request, and how often one is sent. Bytes and seconds."""
 
-    batch_lines: int = 512
+    batch_pairs: int = 512
     batch_bytes: int = 4 * 2**20
     """Of the lines, before compression; protobuf has about half. A longer line goes alone."""
     interval: float = 1.0
@@ -97,8 +100,8 @@ class ShippedFile:
         """Say whether a worker has the file open: it may still grow."""
         return _is_locked(self._data)
 
-    def next(self, lines: int, size: int) -> Batch | None:
-        """Return the next whole lines, up to `lines` and `size` bytes, but at least one.
+    def next(self, spans: int, size: int) -> Batch | None:
+        """Return the next whole lines, up to `spans` and `size` bytes, but at least one.
 
         None if there are none.
         """
@@ -108,9 +111,12 @@ class ShippedFile:
             if not further:
                 return None
             data += further
-        *whole, rest = data.split(b"\n", lines)
-        end = self.position + len(data) - len(rest)
-        return Batch(tuple(whole), end, is_full=len(whole) == lines or len(data) >= size)
+        lines = data.split(b"\n")[:-1]
+        found = list(itertools.accumulate(map(spans_in, lines)))
+        count = max(1, bisect.bisect_right(found, spans))
+        end = self.position + sum(map(len, lines[:count])) + count
+        is_full = count < len(lines) or found[-1] >= spans or len(data) >= size
+        return Batch(tuple(lines[:count]), end, is_full)
 
     def advance(self, position: int) -> None:
         """Remember that everything before `position` needs no shipping any more.

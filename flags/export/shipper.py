@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from flags.export.backoff import Backoff
+from flags.export.closed_files import PREFIX, SUFFIX, is_taken
 from flags.export.destination import Destination
-from flags.export.pair_files import PREFIX, SUFFIX
 from flags.export.receiver import Receiver, SendOutcome, SendResult
 from flags.export.shipment import Shipment
 from flags.export.shipped_file import (
@@ -219,7 +219,8 @@ class Shipper:
     def _clear_after(self, name: str) -> None:
         """Remove a position file whose pair file somebody has removed."""
         of = name.removesuffix(POSITION_SUFFIX)
-        if of not in self._shipments and not (self._folder / of).exists():
+        pair_file = self._folder / of
+        if of not in self._shipments and not (pair_file.exists() or is_taken(pair_file)):
             (self._folder / name).unlink(missing_ok=True)
 
     def _release(self, shipment: Shipment) -> None:

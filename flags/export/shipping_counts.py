@@ -8,7 +8,7 @@ from collections.abc import Callable
 class ShippingAccount:
     """Counts since the start of this worker; written by the shipper's thread, read by any.
 
-    `shipped` counts lines that the receiver took. `rejected` counts, by reason, those that it
+    `shipped` counts spans that the receiver took. `rejected` counts, by reason, those that it
     would not take, or that could not be read; they stay in their files and are not sent again.
     `retries` counts requests that have to be repeated, by reason.
     """

@@ -61,12 +61,12 @@ class _AppendToFiles(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Encode and queue `span`; the first one is the worker's start record."""
-        line = self._encoder.line(span)
+        encoded = self._encoder.span(span)
         if self._begun:
-            self._files.append(line)
+            self._files.append(encoded)
         else:
             self._begun = True
-            self._files.begin(line)
+            self._files.begin(encoded, self._encoder.frame)
 
 
 class PairSpans:
@@ -188,7 +188,7 @@ class PairSpans:
         if lost := sum(dropped.values()):
             reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(dropped.items()))
             logger.error(
-                "worker %s made %d pairs, %d lines are not on disk (%s)",
+                "worker %s made %d pairs, %d records are not on disk (%s)",
                 self.worker,
                 self._last,
                 lost,

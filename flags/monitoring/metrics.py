@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from openfeature.flag_evaluation import Reason
 
-from flags.export.pair_files import CLOSED, PRUNED, QUEUE_FULL
+from flags.export.closed_files import PRUNED
+from flags.export.pair_files import CLOSED, QUEUE_FULL
 from flags.monitoring.candidate_metrics import CandidateMetrics
 from flags.monitoring.recent_counts import RecentPairs
 from flags.monitoring.worker_state import WorkerState

@@ -88,7 +88,7 @@ class PairCounts:
 
 @dataclass(frozen=True, slots=True)
 class ShippingCounts:
-    """Counts of a worker's shipped lines since its start."""
+    """Counts of a worker's shipped spans since its start."""
 
     destination: str
     """Address of the receiver, without credentials and path."""

@@ -221,6 +221,11 @@ class DeclaredSettings(BaseSettings):
         description="Size of all pair files; closed ones that were shipped go first, then the "
         "oldest.",
     )
+    pairs_compression: Literal["zstd", "gzip", "none"] = Field(
+        "zstd",
+        description="Of pair files that are closed, if they have 256 KiB. `none` where a collector "
+        "reads the files.",
+    )
     pairs_queue_bytes: int = Field(
         32 * 2**20, ge=2**16, description="Memory for pairs that the disk refuses for now."
     )

@@ -74,13 +74,14 @@ class Settings(DeclaredSettings):
             rotate_bytes=self.pairs_rotate_bytes,
             max_bytes=self.pairs_max_bytes,
             queue_bytes=self.pairs_queue_bytes,
+            compression=None if self.pairs_compression == "none" else self.pairs_compression,
         )
 
     @property
     def shipping_limits(self) -> ShippingLimits:
         """Return the bounds of what is sent to a collector."""
         return ShippingLimits(
-            batch_lines=self.pairs_ship_batch,
+            batch_pairs=self.pairs_ship_batch,
             batch_bytes=self.pairs_ship_batch_bytes,
             interval=self.pairs_ship_interval,
             longest_wait=self.pairs_ship_max_wait,

@@ -95,8 +95,14 @@ class MigrationWorker:
         plan, worker = self._plan, str(uuid.uuid4())
         metrics, folder = WorkerMetrics(plan.flag), plan.settings.pairs_dir
         name = file_name(service.name, worker)
-        files = PairFiles(folder, name, plan.settings.file_limits, dropped=metrics.drop)
         self._shipper = begin_shipping(folder, name, plan.settings.shipping_limits, os.environ)
+        files = PairFiles(
+            folder,
+            name,
+            plan.settings.file_limits,
+            dropped=metrics.drop,
+            is_shipped=self._shipper is not None,
+        )
         version = service.bento.tag.version if service.bento else None
         self._spans = PairSpans(files, service=service.name, version=version, worker=worker)
         await asyncio.gather(*(side.start() for side in self._sides.values()))

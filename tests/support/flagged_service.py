@@ -1,7 +1,6 @@
 """Serve `services.flagged` with several workers, ask it under load, and see what each one does."""
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from flags.unleash.local import LocalUnleash
 from service.serving import Serving
 from tests.support.fakes import eventually
 from tests.support.following import following
+from tests.support.pair_files import spans_on
 
 AMOUNT = 0.7
 """What is asked unless a test says otherwise: an alarm of the candidate at its own threshold."""
@@ -131,9 +131,9 @@ class FlaggedService:
         """Read the end of each worker's file, without what may be a torn line."""
         for path in self._pairs.glob("*.jsonl"):
             with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - 2**16))
+                file.seek(max(0, path.stat().st_size - 2**18))
                 lines = file.read().split(b"\n")[1:-1]
-            spans = (_span(line) for line in reversed(lines))
+            spans = (span for line in reversed(lines) for span in reversed(spans_on(line)))
             pairs = (span for span in spans if span["name"] == attributes.PAIR_SPAN)
             if (last := next(pairs, None)) is not None:
                 yield _attributes(last) | {"begin": int(last["startTimeUnixNano"])}
@@ -228,12 +228,6 @@ async def _ask(
             return Reply(request_id, response.status, side, worker, began, time.time())
     except (aiohttp.ClientError, TimeoutError):
         return Reply(request_id, 0, None, None, began, time.time())
-
-
-def _span(line: bytes) -> dict[str, Any]:
-    (span,) = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
-    assert isinstance(span, dict)
-    return span
 
 
 def _attributes(span: Mapping[str, Any]) -> dict[str, Any]:

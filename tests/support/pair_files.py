@@ -175,3 +175,22 @@ def any_value(held: object) -> dict[str, object]:
             return held
         case _:
             return {"stringValue": str(held)}
+
+
+def spans_on(line: str | bytes) -> list[dict[str, Any]]:
+    """Return the spans of a line that a worker wrote."""
+    [resource] = json.loads(line)["resourceSpans"]
+    [scope] = resource["scopeSpans"]
+    return list(scope["spans"])
+
+
+def one_by_one(path: Path) -> list[str]:
+    """Return the whole lines of a file, each span on a line of its own."""
+    text = path.read_bytes()
+    found = []
+    for line in text[: text.rfind(b"\n") + 1].splitlines():
+        held = json.loads(line)
+        for each in spans_on(line):
+            held["resourceSpans"][0]["scopeSpans"][0]["spans"] = [each]
+            found.append(json.dumps(held))
+    return found

@@ -20,7 +20,7 @@ from tests.support.otlp_server import OtlpReceiver
 from tests.support.pair_files import PairFile, traces
 from tests.support.paths import ROOT
 
-QUICK = ShippingLimits(batch_lines=50, interval=0.05, longest_wait=0.2)
+QUICK = ShippingLimits(batch_pairs=50, interval=0.05, longest_wait=0.2)
 RECORDS = FileLimits(flush_interval=0.02, rotate_bytes=200_000)
 
 

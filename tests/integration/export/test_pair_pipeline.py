@@ -19,6 +19,7 @@ from tests.support.fakes import eventually
 from tests.support.flagged_service import Load, Reply
 from tests.support.fraud_store import environment
 from tests.support.otlp_server import OtlpReceiver
+from tests.support.pair_files import one_by_one
 from tests.support.paths import ROOT
 
 FLAG = "scores-v2"
@@ -55,8 +56,7 @@ def on_disk(folder: Path) -> dict[str, str]:
     """Return the pairs on whole lines: the worker of each request id."""
     found = {}
     for path in folder.glob("*.jsonl"):
-        text = path.read_bytes()
-        for line in text[: text.rfind(b"\n") + 1].splitlines():
+        for line in one_by_one(path):
             told = pair_attributes(json.loads(line))
             if attributes.REQUEST_ID in told:
                 found[told[attributes.REQUEST_ID]] = told[attributes.WORKER_ID]
@@ -149,7 +149,7 @@ def test_what_a_full_disk_refuses_until_the_end_is_known_by_number(folder: Path)
     assert (accounting.found, accounting.expected) == (taken, taken + lost)
     assert record.stopped
     assert record.dropped >= lost
-    assert "lines are not on disk (efbig" in serving.log.read_text()
+    assert "records are not on disk (efbig" in serving.log.read_text()
 
 
 BENTOML_TRACING = {

@@ -195,7 +195,7 @@ def test_a_line_that_the_receiver_will_not_take_is_set_aside_and_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     proxy.fault = fault
-    limits = ShippingLimits(batch_lines=50, interval=0.02, longest_wait=0.02)
+    limits = ShippingLimits(batch_pairs=50, interval=0.02, longest_wait=0.02)
     with Worker(folder, proxy.url, limits=limits) as worker:
         for _ in range(2):
             worker.write(1, POISON)
@@ -217,7 +217,7 @@ def test_a_receiver_that_refuses_everything_is_waited_for(
 ) -> None:
     """As a gateway that answers 400 to whatever has the wrong scheme: no line is to blame."""
     proxy.fault = Fault.BAD_REQUEST
-    limits = ShippingLimits(batch_lines=50, interval=0.02, longest_wait=0.05)
+    limits = ShippingLimits(batch_pairs=50, interval=0.02, longest_wait=0.05)
     with Worker(folder, proxy.url, limits=limits) as worker:
         worker.write(100, POISON)
         assert eventually(lambda: proxy.asked[Fault.BAD_REQUEST] > 30)

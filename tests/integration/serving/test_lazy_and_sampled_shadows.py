@@ -1,6 +1,5 @@
 """Shadows within a budget, and the primary as a lazy insurance, over real HTTP."""
 
-import json
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -13,6 +12,7 @@ from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
 from tests.support.fakes import eventually
 from tests.support.fraud_store import environment
+from tests.support.pair_files import one_by_one, spans_on
 from tests.support.paths import ROOT
 
 FLAG = "claims-v2"
@@ -46,9 +46,8 @@ class Sampled:
     def _pairs(self) -> dict[str, dict[str, Any]]:
         found = {}
         for file in (self._folder / "pairs").glob("*.jsonl"):
-            content = file.read_bytes()
-            for line in content[: content.rfind(b"\n") + 1].splitlines():
-                span = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+            for line in one_by_one(file):
+                [span] = spans_on(line)
                 held = {
                     each["key"]: next(iter(each["value"].values())) for each in span["attributes"]
                 }

@@ -82,8 +82,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
     for line in next(folder.glob("*.jsonl")).read_text(encoding="utf-8").splitlines():
         (resource,) = json.loads(line)["resourceSpans"]
         found.setdefault("resource", {}).update(types_of(resource["resource"]))
-        (span,) = resource["scopeSpans"][0]["spans"]
-        found.setdefault(span["name"], {}).update(types_of(span))
+        for span in resource["scopeSpans"][0]["spans"]:
+            found.setdefault(span["name"], {}).update(types_of(span))
     return found
 
 

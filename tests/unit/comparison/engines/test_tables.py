@@ -20,7 +20,7 @@ from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans, TrackedOutcome
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.collector_rows import COLUMNS, CREATE, exported
-from tests.support.pair_files import FLAG, PairFile, Scored, failed, span, traces
+from tests.support.pair_files import FLAG, PairFile, Scored, failed, one_by_one, span, traces
 from tests.support.reference_counts import assert_equal
 
 NANOSECONDS = 1_763_880_000_123_456_789
@@ -131,7 +131,7 @@ def test_the_collectors_table_gives_the_outcomes_that_were_tracked_each_once(
     spans.record_outcome(TrackedOutcome("money_lost", 12.5, None, "0123456789abcdef", NANOSECONDS))
     spans.close()
     (path,) = tmp_path.glob("*.jsonl")
-    lines = path.read_text().splitlines()
+    lines = one_by_one(path)
     found = collected("otel_outcomes", lines, lines).tracked()
     columns = ["metric", "value", "request_id", "unit", "time", "sequence"]
     ours = read_all(tmp_path).tracked
@@ -151,7 +151,7 @@ def test_the_collectors_table_tells_which_tracked_outcomes_never_arrived(tmp_pat
             outcome = TrackedOutcome("complaint", 1.0, f"r{number}", None, NANOSECONDS)
             spans.record_outcome(outcome)
         spans.close()
-    lines = {path.parent.name: path.read_text().splitlines() for path in tmp_path.glob("*/*.jsonl")}
+    lines = {path.parent.name: one_by_one(path) for path in tmp_path.glob("*/*.jsonl")}
     arrived = [*lines["ended"][:3], lines["ended"][-1], *lines["killed"][:4]]
     found = collected("otel_lost_outcomes", arrived).tracked()
     assert (len(found.frame), found.lost, found.open_ends) == (5, 3, (NANOSECONDS,))

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,9 +11,16 @@ import pytest
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.compaction import compact
+from comparison.pairs.opening import find_files
 from comparison.pairs.reader import read_pairs
 from flags.compression import SUFFIXES, compressed
+from flags.export import closed_files
+from flags.export.closed_files import compress_file
+from flags.export.pair_files import FileLimits
+from flags.export.spans import PairSpans
+from tests.support.fakes import eventually
 from tests.support.pair_files import PairFile, traces
+from tests.unit.flags.export.test_spans import pair_of
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -156,3 +164,89 @@ def test_negative_durations_are_noted(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "pairs").accounting.negative == 1
     compact(tmp_path / "pairs", tmp_path / "into")
     assert read_pairs(tmp_path / "into").accounting.negative == 1
+
+
+def recorded(folder: Path, pairs: int = 3000) -> Path:
+    """Return a plain file of a worker, large enough to be compressed, with a name as ours."""
+    path = write(folder, "w1", pairs)
+    return path.rename(folder / "pairs-w1-00001.jsonl")
+
+
+@pytest.mark.parametrize("compression", SUFFIXES)
+def test_while_a_file_is_replaced_by_a_compressed_one_it_is_read_once(
+    tmp_path: Path, compression: str
+) -> None:
+    """For a moment both are there: nothing is read twice, not even a duplicate is counted."""
+    path = recorded(tmp_path)
+    plain = path.read_bytes()
+    compress_file(path, compression)
+    path.write_bytes(plain)
+    accounting = read_pairs(tmp_path).accounting
+    assert (accounting.files, accounting.pairs, accounting.duplicates) == (1, 3000, 0)
+    assert (accounting.lines, accounting.completeness) == (3002, 1)
+
+
+def test_two_files_of_one_name_that_hold_something_else_are_both_read(tmp_path: Path) -> None:
+    path = recorded(tmp_path, 400)
+    compress_file(path, "zstd")
+    write(tmp_path, "w2", 100).rename(path)
+    assert read_pairs(tmp_path).accounting.pairs == 500
+
+
+def test_a_file_that_was_compressed_since_it_was_found_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recorded(tmp_path)
+    compress_file(path, "zstd")
+    monkeypatch.setattr("comparison.pairs.files.find_files", lambda _: [path])
+    assert read_pairs(tmp_path).accounting.completeness == 1
+
+
+def test_a_folder_is_looked_at_until_nothing_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that met neither the plain file any more nor the compressed one yet finds it then."""
+    path = recorded(tmp_path)
+    looks = iter([[], [path], [path], [path]])
+    monkeypatch.setattr("comparison.pairs.opening.below", lambda _: iter(next(looks)))
+    assert find_files(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("compression", SUFFIXES)
+def test_compaction_goes_on_in_a_file_that_was_compressed_meanwhile(
+    tmp_path: Path, compression: str
+) -> None:
+    """It was taken in part, with a line cut off at that moment: it is the same file."""
+    pairs, into = tmp_path / "pairs", tmp_path / "into"
+    path = recorded(pairs)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    first = compact(pairs, into)
+    assert first.torn == 1
+    path.write_bytes(whole)
+    compress_file(path, compression)
+    done = compact(pairs, into)
+    assert (done.pairs, done.repeated, done.files) == (3000 - first.pairs, 0, 1)
+    found, directly = read_pairs(into).accounting, read_pairs(pairs).accounting
+    assert replace(found, as_of=None) == replace(directly, as_of=None)
+    again = compact(pairs, into)
+    assert (again.pairs, again.bytes) == (0, 0)
+
+
+def test_a_worker_s_record_that_was_compressed_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closed_files, "WORTH_BYTES", 1)
+    limits = FileLimits(flush_interval=0.01, rotate_bytes=50_000)
+    spans = PairSpans.to_folder(tmp_path, limits, service="s", version=None)
+    for number in range(200):
+        spans.record(pair_of(str(number)))
+        if number % 10 == 0:
+            assert eventually(lambda: spans._files.waiting == 0)
+    spans.close()
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) > 2
+    assert all(name.endswith(".jsonl.zst") for name in names)
+    accounting = read_pairs(tmp_path).accounting
+    assert (accounting.pairs, accounting.duplicates, accounting.completeness) == (200, 0, 1)
+    assert accounting.lines < 60

@@ -53,7 +53,8 @@ def span_of(
 
 
 def ours(span: ReadableSpan) -> Any:
-    line = LineEncoder(span.resource, "bentoml-flags", "1.2.3").line(span)
+    encoder = LineEncoder(span.resource, "bentoml-flags", "1.2.3")
+    line = encoder.frame.line([encoder.span(span)])
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     return orjson.loads(line)
@@ -140,7 +141,7 @@ def test_a_value_of_no_type_is_an_error_and_not_a_wrong_line() -> None:
     span = span_of({})
     span._attributes = {"x": object()}  # type: ignore[dict-item]  # the SDK would refuse it
     with pytest.raises(TypeError, match="object is not a type of an OpenTelemetry attribute"):
-        encoder.line(span)
+        encoder.span(span)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udcffb", "\ude00\ud83d"])

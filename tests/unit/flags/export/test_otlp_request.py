@@ -50,7 +50,8 @@ def from_protobuf(body: bytes) -> ExportTraceServiceRequest:
 def test_a_request_holds_what_the_line_holds(
     attributes: dict[str, Any], parent: Any, resource: dict[str, Any]
 ) -> None:
-    line = LineEncoder(Resource(resource), "scope", "1").line(span_of(attributes, parent=parent))
+    encoder = LineEncoder(Resource(resource), "scope", "1")
+    line = encoder.frame.line([encoder.span(span_of(attributes, parent=parent))])
     wanted = from_json(line)
     assert from_protobuf(export_request([line], Protocol.PROTOBUF).body) == wanted
     assert from_json(export_request([line], Protocol.JSON).body) == wanted
@@ -58,7 +59,8 @@ def test_a_request_holds_what_the_line_holds(
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), -0.0, 5e-324])
 def test_numbers_that_json_has_not_come_through(number: float) -> None:
-    line = LineEncoder(Resource({}), "scope", "1").line(span_of({"x": number}))
+    encoder = LineEncoder(Resource({}), "scope", "1")
+    line = encoder.frame.line([encoder.span(span_of({"x": number}))])
     request = from_protobuf(export_request([line], Protocol.PROTOBUF).body)
     (attribute,) = request.resource_spans[0].scope_spans[0].spans[0].attributes
     assert repr(attribute.value.double_value) == repr(number)
@@ -78,7 +80,7 @@ def test_what_lines_share_is_sent_once(
 ) -> None:
     lines = [line(1), line(2), line(3, service="T"), line(4), line(5, scope="t")]
     request = export_request(lines, protocol)
-    assert (request.lines, request.unreadable) == (5, 0)
+    assert (request.spans, request.unreadable) == (5, 0)
     held = [
         (
             resource.resource.attributes[0].value.string_value,
@@ -108,7 +110,7 @@ def test_what_lines_share_is_sent_once(
 )
 def test_a_line_that_is_not_otlp_is_counted_and_costs_no_other(bad: bytes) -> None:
     request = export_request([line(1), bad, line(2)], Protocol.PROTOBUF)
-    assert (request.lines, request.unreadable) == (2, 1)
+    assert (request.spans, request.unreadable) == (2, 1)
     (resource,) = from_protobuf(request.body).resource_spans
     assert len(resource.scope_spans[0].spans) == 2
 
@@ -120,3 +122,15 @@ def test_the_age_is_that_of_the_pair_that_ended_first() -> None:
     request = export_request([line(7), line(3), line(9)], Protocol.JSON)
     assert request.oldest == min(ends)
     assert export_request([b"x"], Protocol.JSON).oldest is None
+
+
+def test_of_a_line_a_part_is_sent_and_the_rest_counted() -> None:
+    spans = [span("migration.pair", {"n": number}, number=number, owner="a") for number in range(5)]
+    several = json.dumps(traces(*spans)).encode()
+    request = export_request([several], Protocol.PROTOBUF, slice(1, 3))
+    assert (request.spans, request.left, request.unreadable) == (2, 2, 0)
+    (sent,) = from_protobuf(request.body).resource_spans
+    assert [each.attributes[0].value.int_value for each in sent.scope_spans[0].spans] == [1, 2]
+    assert request.oldest == int(spans[1]["endTimeUnixNano"])
+    whole = export_request([several], Protocol.PROTOBUF, slice(3, 9))
+    assert (whole.spans, whole.left) == (2, 0)

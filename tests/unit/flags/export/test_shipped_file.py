@@ -43,6 +43,19 @@ def test_a_line_that_is_longer_than_the_limit_goes_alone(path: Path) -> None:
     file.release()
 
 
+def test_lines_of_several_spans_count_as_many(path: Path) -> None:
+    lines = [b",".join([b'{"spanId":"%d"}' % number] * 4) for number in range(3)]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    file = ShippedFile.take(path, own=False)
+    assert file is not None
+    assert file.next(9, 1000) == Batch(tuple(lines[:2]), 2 * len(lines[0]) + 2, True)
+    assert file.next(1, 1000) == Batch(tuple(lines[:1]), len(lines[0]) + 1, True)
+    everything = file.next(100, 1000)
+    assert everything is not None
+    assert (len(everything.lines), everything.is_full) == (3, False)
+    file.release()
+
+
 def test_half_a_line_waits_for_the_other_half(file: ShippedFile, path: Path) -> None:
     file.advance(100)
     with path.open("ab") as writer:

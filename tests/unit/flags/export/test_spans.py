@@ -20,6 +20,7 @@ from flags.export.spans import PairSpans, pair_attributes
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.observation import Content, Observation, Pair, Status
 from tests.support.fakes import eventually
+from tests.support.pair_files import one_by_one
 from tests.support.paths import ROOT
 
 LIMITS = FileLimits(flush_interval=0.01)
@@ -146,7 +147,7 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
     return [
         json.loads(line)
         for path in sorted(folder.glob("pairs-*.jsonl"))
-        for line in path.read_text().splitlines()
+        for line in one_by_one(path)
     ]
 
 

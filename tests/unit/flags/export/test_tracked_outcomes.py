@@ -23,7 +23,7 @@ from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans, TrackedOutcome
 from flags.pairing.unit import unit_hash
 from flags.unleash.provider import FlagFile, UnleashProvider
-from tests.support.pair_files import PairFile
+from tests.support.pair_files import PairFile, one_by_one
 
 KEY = b"a key of 16 bytes"
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -132,8 +132,7 @@ def test_a_line_that_is_missing_is_a_lost_outcome_and_one_that_is_twice_is_one(
         spans.record_outcome(TrackedOutcome("a", 1.0, f"r{number}", None, 10**18))
     spans.close()
     (path,) = tmp_path.glob("*.jsonl")
-    lines = path.read_text().splitlines()
-    start, *outcomes, stop = lines
+    start, *outcomes, stop = one_by_one(path)
     kept = [start, *outcomes[:2], *outcomes[3:5], outcomes[4], stop]  # without the 3rd, the last
     path.write_text("".join(f"{line}\n" for line in kept))
     found = tracked(tmp_path)
@@ -146,7 +145,7 @@ def test_an_outcome_that_says_nothing_is_a_corrupt_line_and_other_lines_are_read
     spans.record_outcome(TrackedOutcome("complaint", 1.0, "r1", None, 10**18))
     spans.close()
     (path,) = tmp_path.glob("*.jsonl")
-    start, outcome, stop = path.read_text().splitlines()
+    start, outcome, stop = one_by_one(path)
     wrong = outcome.replace("migration.outcome.metric", "migration.outcome.other")
     path.write_text(f"{start}\n{wrong}\n{outcome}\n{stop}\n")
     read = read_all(tmp_path)
@@ -175,7 +174,7 @@ def test_the_line_is_an_ordinary_span_of_no_trace(tmp_path: Path, spans: PairSpa
     spans.record_outcome(TrackedOutcome("complaint", 2.0, "r1", "u" * 16, 10**18))
     spans.close()
     (path,) = tmp_path.glob("*.jsonl")
-    (line,) = [each for each in path.read_text().splitlines() if "migration.outcome" in each][:1]
+    (line,) = [each for each in one_by_one(path) if "migration.outcome" in each][:1]
     (span,) = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert (span["name"], span.get("parentSpanId")) == ("migration.outcome", None)
     assert span["startTimeUnixNano"] == span["endTimeUnixNano"] == str(10**18)

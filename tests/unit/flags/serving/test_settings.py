@@ -61,6 +61,7 @@ VARIABLES: list[tuple[str, str, Any]] = [
     ("PAIRS_ROTATE_BYTES", "65536", 65536),
     ("PAIRS_MAX_BYTES", "1048576", 1048576),
     ("PAIRS_QUEUE_BYTES", "65536", 65536),
+    ("PAIRS_COMPRESSION", "gzip", "gzip"),
     ("DRAIN_TIMEOUT", "1.5", 1.5),
     ("PAIRS_SHIP_INTERVAL", "0.5", 0.5),
     ("PAIRS_SHIP_BATCH", "100", 100),
@@ -168,6 +169,7 @@ def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PAIRS_ROTATE_BYTES", "1"),
         ("PAIRS_MAX_BYTES", "1"),
         ("PAIRS_QUEUE_BYTES", "1"),
+        ("PAIRS_COMPRESSION", "bzip2"),
         ("PAIRS_SHIP_INTERVAL", "0"),
         ("PAIRS_SHIP_BATCH", "0"),
         ("PAIRS_SHIP_BATCH_BYTES", "1"),
@@ -208,6 +210,7 @@ def test_limits_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PAIRS_ROTATE_BYTES", "65537"),
         ("PAIRS_MAX_BYTES", "1048577"),
         ("PAIRS_QUEUE_BYTES", "65538"),
+        ("PAIRS_COMPRESSION", "none"),
         ("PAIRS_SHIP_INTERVAL", "2"),
         ("PAIRS_SHIP_BATCH", "3"),
         ("PAIRS_SHIP_BATCH_BYTES", "65539"),
@@ -215,7 +218,7 @@ def test_limits_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setenv(variable, text)
     assert Settings().limits == Limits(1, 2, 3, 4, batched_concurrency=16)
-    assert Settings().file_limits == FileLimits(0.5, 65537, 1048577, 65538)
+    assert Settings().file_limits == FileLimits(0.5, 65537, 1048577, 65538, None)
     assert Settings().shipping_limits == ShippingLimits(3, 65539, 2, 4)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from flags.export.destination import Destination
+from flags.export.otlp_json import LineFrame
 from flags.export.pair_files import FileLimits, PairFiles, file_name
 from flags.export.shipped_file import ShippingLimits, shipped_position
 from flags.export.shipper import Shipper
@@ -21,7 +22,9 @@ from tests.support.pair_files import PairFile, traces
 from tests.support.paths import ROOT
 
 QUICK = ShippingLimits(batch_pairs=50, interval=0.05, longest_wait=0.2)
-RECORDS = FileLimits(flush_interval=0.02, rotate_bytes=200_000)
+RECORDS = FileLimits(flush_interval=0.02, rotate_bytes=200_000, compression=None)
+BEFORE, AFTER = json.dumps(traces()).split("[]")
+FRAME = LineFrame(f"{BEFORE}[".encode(), f"]{AFTER}\n".encode())
 
 
 class Worker:
@@ -34,12 +37,15 @@ class Worker:
         *,
         records: FileLimits = RECORDS,
         limits: ShippingLimits = QUICK,
+        one_by_one: bool = False,
         **destination: Any,
     ) -> None:
         self.name = file_name("Claims", str(uuid.uuid4()))
         self.written: list[str] = []
         self._spans = PairFile(folder, self.name)
-        self.files = PairFiles(folder, self.name, records)
+        self.files = PairFiles(folder, self.name, records, is_shipped=url is not None)
+        self._frame = FRAME if one_by_one else None
+        self.files._frame = None if one_by_one else FRAME  # as a record that has begun, without its first span
         self.shipper: Shipper | None = None
         if url is not None:
             options = {"timeout": 1.0, **destination}
@@ -60,7 +66,8 @@ class Worker:
             self.append(made | ({"name": name} if name else {}))
 
     def append(self, made: dict[str, Any]) -> None:
-        self.files.append(json.dumps(traces(made)).encode() + b"\n")
+        encoded = json.dumps(made).encode()
+        self.files.append(encoded if self._frame is None else self._frame.line([encoded]))
         self.written.append(made["spanId"])
 
     def close(self, within: float = 5.0) -> None:

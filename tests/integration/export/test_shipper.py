@@ -68,7 +68,7 @@ def plain(value: dict[str, Any]) -> Any:
 
 
 def test_what_is_not_otlp_is_counted_and_left_out(receiver: OtlpReceiver, folder: Path) -> None:
-    with Worker(folder, receiver.url) as worker:
+    with Worker(folder, receiver.url, one_by_one=True) as worker:
         worker.write(10)
         for bad in (b"\0" * 100, b'{"resourceSpans": [{}]}', b"[]", b"half a li"):
             worker.files.append(bad + b"\n")
@@ -214,3 +214,21 @@ def test_files_go_when_the_folder_is_full_and_those_that_were_shipped_go_first(
         assert eventually(lambda: last.files.written == 1)
     assert not older.exists()
     assert last.files.dropped == {"pruned": 21}
+
+
+def test_what_is_compressed_has_been_shipped_and_each_span_once(
+    receiver: OtlpReceiver, folder: Path
+) -> None:
+    """A receiver that is away keeps the files plain; who comes next ships and compresses them."""
+    records = FileLimits(flush_interval=0.02, rotate_bytes=300_000)
+    with Worker(folder, "http://127.0.0.1:9", records=records) as worker:
+        worker.write(700)
+        assert eventually(lambda: worker.files.waiting == 0)
+    assert {path.suffix for path in folder.glob("pairs-*") if path.is_file()} >= {".jsonl"}
+    assert not [*folder.glob("*.zst")]
+    with Worker(folder, receiver.url, records=records) as next_one:
+        next_one.write(1)
+        wanted = {*worker.written, *next_one.written}
+        spans = receiver.received(lambda spans: wanted <= ids(spans))
+        assert eventually(lambda: len([*folder.glob("*.zst")]) >= 2)
+    assert len(spans) == len(wanted) == 701

@@ -45,7 +45,9 @@ class Worker:
         self._spans = PairFile(folder, self.name)
         self.files = PairFiles(folder, self.name, records, is_shipped=url is not None)
         self._frame = FRAME if one_by_one else None
-        self.files._frame = None if one_by_one else FRAME  # as a record that has begun, without its first span
+        self.files._frame = (
+            None if one_by_one else FRAME
+        )  # as a record that has begun, without its first span
         self.shipper: Shipper | None = None
         if url is not None:
             options = {"timeout": 1.0, **destination}

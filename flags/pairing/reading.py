@@ -160,7 +160,7 @@ class Reading:
     def scores(self, answer: Any) -> dict[str, float]:
         """Return the score of each output.
 
-        Raises AnswerUnreadableError where an output is absent or no number, and
+        Raises AnswerUnreadableError where an output is absent or not a number, and
         NonFiniteScoreError where it is NaN or infinite.
         """
         return {name: _number(name, extract, answer) for name, extract in self.outputs.items()}

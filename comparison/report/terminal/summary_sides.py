@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.console import Console
 
-from comparison.evidence.number_format import percent, percent_interval, seconds
+from comparison.evidence.number_format import percent, percent_interval, plural, seconds
 from comparison.evidence.statistics import Proportion
 from comparison.report.terminal.tables import add_row, listed, new_table, note, print_table
 from comparison.summary.figures import Summary
@@ -83,4 +83,4 @@ def print_sides(summary: Summary, console: Console) -> None:
     for name in sorted({*summary.primary.errors, *summary.candidate.errors} & {*_MEANINGS}):
         note(console, f"{name}: {_MEANINGS[name]}")
     left_out = f"; left out: {listed(summary.left_out)}" if summary.left_out else ""
-    note(console, f"both sides ok, compared below: {summary.paired:,} pairs{left_out}")
+    note(console, f"both sides ok, compared below: {plural(summary.paired, 'pair')}{left_out}")

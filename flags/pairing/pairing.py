@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -165,15 +165,23 @@ class Pairing:
         """Score `side` once the answer has left, if the budget has room for the unit."""
         await _departed(request)
         in_background.set(True)  # in this request's task only
+        return await self._within_budget(
+            side,
+            assignment,
+            unit,
+            lambda: self._shadow(request, side, assignment, unneeded=True),
+        )
+
+    async def _within_budget(
+        self, side: Side, assignment: Assignment, unit: str, score: Callable[[], Awaitable[Scored]]
+    ) -> Scored:
+        """Score a shadow if the budget has room for its unit, and say at which share it was."""
         if self._budget is None or not assignment.shadow:
-            return await self._shadow(request, side, assignment, unneeded=True)
-        admitted = self._budget.admits(unit)
-        share = self._budget.share
+            return await score()
+        admitted, share = self._budget.admits(unit), self._budget.share
         if not admitted:
-            scored = self._scorers[side].not_scored(Status.SKIPPED)
-        else:
-            scored = await self._shadow(request, side, assignment, unneeded=True)
-        return scored.sampled(share)
+            return self._scorers[side].not_scored(Status.SKIPPED).sampled(share)
+        return (await score()).sampled(share)
 
     def _assigned(self, request: Request) -> Assignment:
         try:

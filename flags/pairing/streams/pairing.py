@@ -69,7 +69,12 @@ class StreamPairing(Pairing):
         units = self._units_of(request, seen, assignment)
         if assignment.active is Side.PRIMARY:
             primary = await self._serve(await self._primary(request), delivery)
-            candidate = await self._sampled(request, assignment, units.unit or request.request_id)
+            candidate = await self._within_budget(
+                Side.CANDIDATE,
+                assignment,
+                units.unit or request.request_id,
+                lambda: self._shadow_to_its_end(request, assignment),
+            )
         else:
             insurance = self._insurance(request, assignment)
             stream = await self._candidate(request)
@@ -102,17 +107,6 @@ class StreamPairing(Pairing):
         await asyncio.wait({stream.ended})
         return await scorer.ended(stream)
 
-    async def _sampled(self, request: Request, assignment: Assignment, unit: str) -> Scored:
-        if self._budget is None or not assignment.shadow:
-            return await self._shadow_to_its_end(request, assignment)
-        admitted = self._budget.admits(unit)
-        share = self._budget.share
-        if not admitted:
-            return self._streams[Side.CANDIDATE].not_scored(Status.SKIPPED).sampled(share)
-        scored = await self._shadow_to_its_end(request, assignment)
-        self._budget.spend(scored.observation.duration or 0.0)
-        return scored.sampled(share)
-
     async def _shadow_to_its_end(self, request: Request, assignment: Assignment) -> Scored:
         scorer, limits = self._streams[Side.CANDIDATE], self._limits
         if (status := self._no_shadow(assignment)) is not None:
@@ -123,7 +117,10 @@ class StreamPairing(Pairing):
             stream = scorer.opened(request.candidate)
             await stream.begin(limits.of(Side.CANDIDATE, shadow=True))
             await stream.consume(deadline - asyncio.get_running_loop().time())
-            return await scorer.ended(stream)
+            scored = await scorer.ended(stream)
+            if self._budget is not None:
+                self._budget.spend(scored.observation.duration or 0.0)
+            return scored
         finally:
             self._shadows -= 1
 

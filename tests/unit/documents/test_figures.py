@@ -134,6 +134,7 @@ MEASURED = {
         "indices | 137 |": "Parquet 84, ClickHouse 137`",
         "(304), to Unleash | 551 bytes | | back | 114 bytes |": "`551 bytes sent, 114 received,",
         "processor time of Unleash and Postgres | 2.3 ms": "2.30 ms of processor time`",
+        "DuckDB 57 processor-seconds and 2.2 GB": "33.3 s, 56.7 processor-seconds, 2,215 MB",
         "in the process of `gate` | 1.4 s | 1x |": "`100,000 pairs: duckdb 1.4 s (1.0x),",
         "S3 server) | DuckDB | 1.6 s | 1.2x |": "store 1.6 s (1.2x),",
         "(chdb 4.4) | 2.5 s | 1.8x |": "clickhouse 2.5 s (1.8x),",

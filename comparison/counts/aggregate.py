@@ -5,11 +5,14 @@ these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from comparison.counts.kinds.window import KindWindow, count_kinds, other_outputs
 from comparison.counts.labelled import unknown_labels
 from comparison.counts.output_counts import OutputCounts
+from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
@@ -90,6 +93,22 @@ def count(
     settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Aggregates:
     """Count pairs that are prepared, as `aggregate` says."""
+    found = kept_or_counted(
+        prepared.source,
+        "aggregates",
+        prepared.flag,
+        (prepared.told, feature_edges, warm_up, settings),
+        partial(_count, prepared, feature_edges or {}, warm_up, settings),
+    )
+    return replace(found, until=prepared.until)
+
+
+def _count(
+    prepared: PreparedPairs,
+    feature_edges: Mapping[str, Sequence[float]],
+    warm_up: int,
+    settings: Mapping[str, Mapping[str, float]] | None,
+) -> Aggregates:
     source, step, labels = prepared.source, prepared.step, prepared.labels
     numbers = tuple(grid.output for grid in prepared.grids if not grid.decides)
     has_answers = bool(numbers or other_outputs(step.columns))
@@ -97,7 +116,7 @@ def count(
     units = units_of(prepared.counted) if "unit" in step.columns else None
     volume = UnitVolume.of(units)
     outputs = _outputs(prepared, volume)
-    edges = {name: tuple(map(float, each)) for name, each in (feature_edges or {}).items()}
+    edges = {name: tuple(map(float, each)) for name, each in feature_edges.items()}
     pairs, traffic = pair_counts(prepared.counted)
     durations, blocks = duration_counts(prepared.counted, warm_up)
     pairs_of_step = prepared.recorded["n"]

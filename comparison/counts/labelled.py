@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import ibis
@@ -35,9 +36,12 @@ def counting_label(column: str) -> Any:
     return ibis.ifelse(_.old, _[GIVEN + column], None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `repeats` are looked for when they are asked for
 class StepLabels:
     """Hold the labels of requests, and by the place of an output the column that is about it."""
+
+    source: PairSource
+    step: ir.Table
 
     table: ir.Table
     columns: Mapping[int, str]
@@ -45,8 +49,14 @@ class StepLabels:
     """All columns that some output of any kind takes."""
     cutoff: datetime | None
     """Only labels of pairs accepted before count."""
-    repeats: ir.Table | None
-    """Requests with several pairs: `request_id`, `first` (time), `again`; None: there are none."""
+
+    @cached_property
+    def repeats(self) -> ir.Table | None:
+        """Return the requests of the step with several pairs, as retries have; None without any.
+
+        Columns: `request_id`, `first` (time), `again`.
+        """
+        return repeated_requests(self.source, self.step)
 
     @classmethod
     def of(
@@ -58,14 +68,15 @@ class StepLabels:
         outputs: Sequence[str],
         cutoff: datetime | None,
     ) -> "StepLabels":
-        """Look for the requests with several pairs, as retries have."""
+        """Take the labels as they are typed."""
         truths = typed.truths(outputs)
         return cls(
+            source,
+            step,
             typed.in_truths(labels),
             {place: truths[name] for place, name in enumerate(outputs) if name in truths},
             tuple(sorted({column for column, _kind in typed.of_output.values()})),
             cutoff,
-            repeated_requests(source, step),
         )
 
     def joined(self, pairs: ir.Table) -> ir.Table:

@@ -25,6 +25,14 @@ from comparison.labels import Labels
 
 
 @dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """Hold the table `coverage` (candidate, labelled, n) and, where it is whole, the outcomes."""
+
+    coverage: pd.DataFrame
+    outcomes: OutcomeCounts | None
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledSides:
     """Hold the drawn requests that are old enough for a label, each with its label or none."""
 

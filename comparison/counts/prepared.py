@@ -76,12 +76,27 @@ class PreparedPairs:
     labels: StepLabels | None
     typed: TypedLabels
     columns: tuple[OutputColumns, ...]
+    labels_digest: str | None
+    """What tells the labels from others, where what is counted of them is kept."""
 
     @cached_property
     def table(self) -> ir.Table:
         """Return one row for each pair, see above, which an engine that can holds."""
         rows = self._narrow(self.step)
         return self.source.kept(rows if self.labels is None else self.labels.joined(rows))
+
+    @cached_property
+    def told(self) -> tuple[object, ...]:
+        """Return all that what is counted of these depends on, but for the pairs of the place."""
+        whole, labels = self.source.whole, self.labels
+        bound = whole.bound if whole else nanoseconds
+        until, cutoff = self.until, labels.cutoff if labels else None
+        return (
+            (self.flag, self.parts, self.since, until and bound(until)),
+            (self.labels_digest, cutoff and bound(cutoff)),
+            [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
+            self.grids,
+        )
 
     @cached_property
     def outputs(self) -> OutputRows:
@@ -186,6 +201,7 @@ class PreparedPairs:
             joined,
             typed,
             tuple(columns),
+            labels.digest() if labels is not None and source.whole is not None else None,
         )
 
     def drawn(self, flag: str, begin: datetime | None, end: datetime) -> ir.Table | None:

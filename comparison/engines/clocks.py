@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from comparison.engines.grouping import HOUR, framed
+from comparison.engines.kept import WholeTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
@@ -129,6 +130,11 @@ class DatedPairs:
     def keeps(self) -> bool:
         """Say whether the other source keeps counts; not where pairs are set aside."""
         return self.source.keeps and not self.set_aside
+
+    @property
+    def whole(self) -> WholeTables | None:
+        """Return that of the other source, if no pair is set aside."""
+        return None if self.set_aside else self.source.whole
 
     def repeated(self) -> ir.Table | None:
         """Return the repeated pairs of the other source."""

@@ -8,9 +8,10 @@ place and moved there, so that a reader finds the old one, the new one or none.
 import hashlib
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +45,7 @@ def software() -> bytes:
     found = _DIGEST()
     for package in ("duckdb", "ibis-framework", "pyarrow"):
         found.update(version(package).encode())
-    for subject in ("counts", "engines", "labels", "pairs"):
+    for subject in ("counts", "engines", "evidence", "judgement", "labels", "pairs"):
         for path in sorted((folder / subject).rglob("*.py")):
             found.update(path.read_bytes())
     return found.digest()
@@ -132,6 +133,29 @@ class KeptTables:
 
     def _path(self, name: str, part: str) -> Path:
         return self.folder / f"{name}.{part}.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class WholeTables:
+    """Keep what was found of all pairs of a place, whose origins these are, and of no others."""
+
+    tables: KeptTables
+    origins: frozenset[bytes]
+    bound: Callable[[datetime | None], int | None]
+    """Returns a bound of time in nanoseconds, None where no pair is later."""
+
+    def read(self, name: str, told: str) -> pa.Table | None:
+        """Return the table of that name that `told` the same."""
+        found = self.tables.read(name, _part(told), self.origins)
+        return found.table if found and found.origins == self.origins else None
+
+    def write(self, name: str, told: str, table: pa.Table) -> None:
+        """Keep a table."""
+        self.tables.write(name, _part(told), self.origins, table)
+
+
+def _part(told: str) -> str:
+    return _DIGEST(told.encode()).hexdigest()[:32]
 
 
 def _told(name: str, part: str) -> bytes:

@@ -1,5 +1,6 @@
 """The pairs of a compacted folder, read by DuckDB in a bounded amount of memory."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, held, named, shown
-from comparison.engines.kept import KEPT, KeptTables
+from comparison.engines.kept import KEPT, KeptTables, WholeTables
 from comparison.engines.kept_counts import CountsOfFiles
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.part_files import PartFiles
@@ -90,13 +91,25 @@ class ParquetPairs:
 
     @cached_property
     def _counts(self) -> CountsOfFiles:
+        kept = KeptTables(self._folder / KEPT)
+        return CountsOfFiles(self._connection, self._files, self.table().schema(), kept)
+
+    @cached_property
+    def _files(self) -> PartFiles:
         parts = pair_parts(self._folder, self._state)
-        return CountsOfFiles(
-            self._connection,
-            PartFiles(self._folder, [part.path for part in parts]),
-            self.table().schema(),
-            KeptTables(self._folder / KEPT),
-        )
+        return PartFiles(self._folder, [part.path for part in parts])
+
+    @property
+    def whole(self) -> WholeTables | None:
+        """Return where the folder keeps what was found of all its pairs."""
+        if not self.keeps:
+            return None
+        state = hashlib.sha256(self._state.dumps()).digest()
+        origins = frozenset([state, *(file.origin for file in self._files)])
+        return WholeTables(KeptTables(self._folder / KEPT), origins, self._bound)
+
+    def _bound(self, until: datetime | None) -> int | None:
+        return None if until is None else self._files.window(None, nanoseconds(until)).until
 
     @property
     def keeps(self) -> bool:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
 from comparison.engines.embedded import connect, held, named, shown
+from comparison.engines.kept import WholeTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import beside, table_at
@@ -72,6 +73,10 @@ class PairSource(Protocol):
     @property
     def keeps(self) -> bool:
         """Say whether the place keeps counts."""
+
+    @property
+    def whole(self) -> WholeTables | None:
+        """Return where it keeps what was found of all its pairs."""
 
     def repeated(self) -> ir.Table | None:
         """Return `flag` and `time` of the pairs left out because they occurred before.
@@ -186,6 +191,10 @@ class FramePairs:
     def keeps(self) -> bool:
         """Say no."""
         return False
+
+    @property
+    def whole(self) -> None:
+        """Return None: nothing is kept."""
 
     def repeated(self) -> ir.Table:
         """Return what the reader left out."""

@@ -110,6 +110,10 @@ class TablePairs:
         """Say no: not every connection may write."""
         return False
 
+    @property
+    def whole(self) -> None:
+        """Return None: nothing is kept."""
+
     def repeated(self) -> None:
         """Return None: what wrote the table may have written a pair twice."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from comparison.counts.aggregate import count
 from comparison.counts.prepared import PreparedPairs
@@ -22,6 +23,8 @@ from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook
 from flags.playbook.outcomes import OutcomePlan
+
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def take_evidence(
         since=begun or since,
         until=until,
         labels=additions.labels,
-        label_cutoff=now - label_delay,
+        label_cutoff=_cutoff(now, label_delay),
         thresholds=thresholds,
         step_since=None if begun is None else since,
     )
@@ -158,8 +161,17 @@ def take_evidence(
         plans or {},
         since=window.drawn_since or begun,
         now=min(now, window.until or now),
-        label_delay=label_delay,
+        label_cutoff=_cutoff(min(now, window.until or now), label_delay),
     )
+
+
+def _cutoff(now: datetime, delay: timedelta) -> datetime:
+    """Return until when pairs are old enough for a label.
+
+    Of a day or longer, a delay ends at a whole hour: looks within it count the same.
+    """
+    before = now - delay
+    return before.replace(minute=0, second=0, microsecond=0) if delay >= _DAY else before
 
 
 def judge(

@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from comparison.counts.labelled_sides import LabelledSides
+import pandas as pd
+
+from comparison.counts.labelled_sides import LabelCounts, LabelledSides
 from comparison.counts.outcomes import (
     DrawnPairs,
     OutcomeCounts,
     RolloutRun,
     rollout_runs,
 )
+from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells, ratio_over_time
-from comparison.labels import Labels
 from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
 from flags.gate.checks.outcomes import WHOLE_COVERAGE
 from flags.gate.evidence import Count, Evidence, OutcomeMetric
@@ -43,7 +46,7 @@ def with_outcomes(
     *,
     since: datetime | None,
     now: datetime,
-    label_delay: timedelta,
+    label_cutoff: datetime,
 ) -> Evidence:
     """Add what was tracked or handed in, and the labels by assigned side; nothing if neither is.
 
@@ -55,16 +58,29 @@ def with_outcomes(
     if not given and additions.labels is None:
         return evidence
     begin = since or found.candidate_since(now)
-    requests = prepared.drawn(found.flag, begin, now)
-    drawn = DrawnPairs.of(found.source, found.flag, begin, now, requests)
-    drawn = drawn.kept() if given else drawn  # labels alone are joined once
-    runs = rollout_runs(found.rollout_slots(begin, now)) if given else ()
-    taken = _Taken(drawn, runs, plans)
-    metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
-    labels = additions.labels
-    by_side = (
-        None if labels is None or not labels.truths else _labels(drawn, labels, now - label_delay)
-    )
+
+    @cache
+    def drawn() -> DrawnPairs:
+        requests = prepared.drawn(found.flag, begin, now)
+        pairs = DrawnPairs.of(found.source, found.flag, begin, now, requests)
+        return pairs.kept() if given else pairs  # labels alone are joined once
+
+    metrics = []
+    if given:
+        taken = _Taken(drawn(), rollout_runs(found.rollout_slots(begin, now)), plans)
+        metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
+    labels, by_side = additions.labels, None
+    if labels is not None and labels.truths:
+        bound = found.source.whole.bound if found.source.whole else nanoseconds
+        told = prepared.told, begin, bound(now), bound(label_cutoff)
+        counts = kept_or_counted(
+            found.source,
+            "labels_by_side",
+            found.flag,
+            told,
+            lambda: _label_counts(LabelledSides.of(drawn(), labels, label_cutoff)),
+        )
+        by_side = _labels(counts, len(labels.rows))
     return replace(
         evidence,
         outcomes=tuple(sorted(metrics, key=lambda each: each.name)),
@@ -180,19 +196,27 @@ def _nothing_found(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -
     return None
 
 
-def _labels(drawn: DrawnPairs, labels: Labels, before: datetime) -> OutcomeMetric:
-    """Take the labels that are truths as outcomes of the requests that have one."""
-    sides = LabelledSides.of(drawn, labels, before)
+def _label_counts(sides: LabelledSides) -> LabelCounts:
+    """Count the requests that have a label, and the labels where nearly all have one."""
     table = sides.coverage()
-    coverage = {}
+    is_whole = all((each.rate or 0.0) >= WHOLE_COVERAGE for each in _coverage(table).values())
+    return LabelCounts(table, sides.count() if is_whole else None)  # else nobody looks at them
+
+
+def _labels(counts: LabelCounts, labels: int) -> OutcomeMetric:
+    """Take the labels that are truths as outcomes of the requests that have one."""
+    coverage = _coverage(counts.coverage)
+    start = OutcomeMetric("labels", "request", (), outcomes=labels, coverage=coverage)
+    return start if counts.outcomes is None else _counted(start, counts.outcomes)
+
+
+def _coverage(table: pd.DataFrame) -> dict[str, Count]:
+    found = {}
     for side, arm in (("primary", 0), ("candidate", 1)):
         here = table.loc[table["candidate"] == arm]
         known = int(here.loc[here["labelled"], "n"].sum())
-        coverage[side] = Count(known, int(here["n"].sum()))
-    start = OutcomeMetric("labels", "request", (), outcomes=len(labels.rows), coverage=coverage)
-    if any((each.rate or 0.0) < WHOLE_COVERAGE for each in coverage.values()):
-        return start  # nobody will look at the rest
-    return _counted(start, sides.count())
+        found[side] = Count(known, int(here["n"].sum()))
+    return found
 
 
 def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[str]:

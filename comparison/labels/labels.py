@@ -1,9 +1,11 @@
 """One label per request and output, from one file or a folder of files."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +88,34 @@ class Labels:
         found: pd.DataFrame = self.rows.to_pandas(types_mapper=_dtype)
         return found
 
+    def digest(self) -> str:
+        """Return what differs where any label does."""
+        found = hashlib.sha256()
+        with pa.ipc.new_stream(pa.PythonFile(_Sink(found), "w"), self.rows.schema) as stream:
+            stream.write_table(self.rows)
+        return found.hexdigest()
+
     def table(self) -> ir.Table:
         """Return the labels to an engine; the id is called `label_request_id`."""
         named = {ID: "label_request_id"}
         names = [named.get(name, name) for name in self.rows.column_names]
         return ibis.memtable(self.rows.rename_columns(names))
+
+
+class _Sink(RawIOBase):
+    """Write into a digest."""
+
+    def __init__(self, digest: Any) -> None:
+        self._digest = digest
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take some bytes."""
+        self._digest.update(data)
+        return len(data)
 
 
 def load_labels(

@@ -1,5 +1,6 @@
 """Numbers and classes counted by DuckDB, by Polars and by ClickHouse: every count is the same."""
 
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from comparison.counts.aggregate import aggregate
 from comparison.counts.kinds.category import CategoryCounts
 from comparison.counts.kinds.number import NumberCounts
 from comparison.counts.kinds.ranking import RankingCounts
+from comparison.counts.packed import pack, unpack
 from comparison.engines.tables import TablePairs
 from comparison.labels import Labels, load_labels
 from tests.support.answer_pairs import answer_pairs, label_file, table_of
@@ -128,6 +130,27 @@ def test_engines_count_kinds_alike(
                 pd.testing.assert_frame_equal(found[name][table], held)
             else:
                 assert found[name][table] == pytest.approx(held, rel=1e-9), (name, table)
+
+
+def test_counts_of_kinds_are_the_same_after_they_were_kept(
+    pairs: pd.DataFrame, labels: Labels
+) -> None:
+    counted = aggregate(table_of(pairs), labels=labels)
+    assert_same(unpack(pack(counted)), counted)
+
+
+def assert_same(found: object, expected: object) -> None:
+    assert type(found) is type(expected)
+    if isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(found, expected)
+    elif dataclasses.is_dataclass(expected):
+        for field in dataclasses.fields(expected):
+            assert_same(getattr(found, field.name), getattr(expected, field.name))
+    elif isinstance(expected, tuple):
+        for each, other in zip(found, expected, strict=True):  # type: ignore[call-overload]
+            assert_same(each, other)
+    else:
+        assert found == expected
 
 
 def counts_of(aggregates: Any) -> dict[str, dict[str, Any]]:

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from comparison.counts.labelled import StepLabels
 from comparison.engines.parquet import ParquetPairs
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
 from comparison.judgement.keeping import keep_counts
+from comparison.labels import Labels
 from comparison.pairs.compacted import STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
 from flags.gate.evidence import Evidence
@@ -78,12 +80,19 @@ class Folder:
         state = CompactionState(runs=self.runs, outputs=list(OUTPUTS)).dumps()
         (self.path / STATE_FILE).write_bytes(state)
 
-    def look(self, now: datetime, source: ParquetPairs | None = None) -> Evidence:
+    def look(
+        self,
+        now: datetime,
+        source: ParquetPairs | None = None,
+        labels: Labels | None = None,
+        label_delay: timedelta = timedelta(0),
+    ) -> Evidence:
         return take_evidence(
             FlagPairs("flag", source or ParquetPairs(self.path)),
             now=now,
             window=TimeWindow(carries=True),
-            additions=LabelsAndReferences(),
+            additions=LabelsAndReferences(labels),
+            label_delay=label_delay,
             warm_up=Playbook(flag="flag").warm_up,
         )
 
@@ -97,6 +106,58 @@ def test_a_look_after_compaction_counts_nothing(tmp_path: Path) -> None:
     source = ParquetPairs(folder.path)
     folder.look(BEGIN + timedelta(hours=76), source)
     assert source._counts.counted == 0
+
+
+def labels_of(runs: int, share: float) -> Labels:
+    """Return labels of a share of the requests of the first runs, and of one without a pair."""
+    random = np.random.default_rng(runs)
+    ids = [f"r{run}-{number}" for run in range(1, runs + 1) for number in range(200)]
+    chosen = [each for each in ids if random.random() < share]
+    return Labels.of(
+        "labels.csv",
+        pd.DataFrame(
+            {
+                "request_id": [*chosen, "unknown"],
+                "label.fraud": pd.array(random.random(len(chosen) + 1) < 0.3, "boolean"),
+            }
+        ),
+    )
+
+
+def test_a_second_look_with_the_same_labels_joins_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, labels = Folder(tmp_path / "compacted"), labels_of(1, 0.5)
+    folder.add(BEGIN, 30, 300, 10.0)
+    now, delay = BEGIN + timedelta(hours=76), timedelta(hours=50)
+    first = folder.look(now, labels=labels, label_delay=delay)
+    with monkeypatch.context() as patch:
+        patch.setattr(StepLabels, "joined", None)
+        later = folder.look(now + timedelta(minutes=9), labels=labels, label_delay=delay)
+        assert later.outputs == first.outputs
+        with pytest.raises(TypeError):  # a pair has grown old enough for its label
+            folder.look(now + timedelta(hours=1), labels=labels, label_delay=delay)
+    assert first.outputs[0].quality is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_looks_with_labels_that_come_late_find_what_one_pass_finds(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path / "compacted")
+    folder.add(BEGIN, 50, 300, 10.0)
+    now = BEGIN + timedelta(hours=53)
+    for labelled, hours, is_new in ((1, 48, False), (1, 24, False), (1, 24, True), (2, 0, False)):
+        if is_new:
+            folder.add(BEGIN + timedelta(hours=40), 12, 200, 10.0)
+        labels, delay = labels_of(labelled, share), timedelta(hours=hours)
+        found = [folder.look(now, labels=labels, label_delay=delay) for _ in range(2)]
+        with monkeypatch.context() as patch:
+            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            expected = folder.look(now, labels=labels, label_delay=delay)
+        assert found == [expected, expected]
+        assert expected.labels_by_side is not None
 
 
 @pytest.mark.slow

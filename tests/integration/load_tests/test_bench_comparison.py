@@ -31,7 +31,7 @@ def test_the_benchmark_measures_each_part_and_ends_in_its_result() -> None:
     ):
         assert re.search(words, done.stdout), words
     assert re.fullmatch(
-        r"0\.02M pairs first [\d.]+ s [\d.]+x scan \d+ MB, counted - s, 10 outputs [\d.]+x, "
+        r"0\.02M pairs first [\d.]+ s [\d.]+x scan \d+ MB, counted [\d.]+ s, 10 outputs [\d.]+x, "
         r"100M - MB, evidently -, compaction [\d,]+/core-s",
         done.stdout.splitlines()[-1],
     )

@@ -28,6 +28,7 @@ STATUSES: Final = ("ok", "error", "timeout", "shed", "skipped")
 Array = ExtensionArray | npt.NDArray[Any]
 
 _TEXT_TYPES: Final = frozenset({str, type(None)})
+_TRUTHS: Final = frozenset({bool})
 _NUMBER_TYPES: Final = frozenset({float, int, type(None)})
 
 
@@ -113,6 +114,8 @@ def _join_counts(parts: Sequence[npt.NDArray[np.float64]]) -> ExtensionArray:
 
 
 def _truth_part(values: Sequence[Any]) -> npt.NDArray[np.int8]:
+    if _TRUTHS.issuperset(map(type, values)):
+        return np.array(values, dtype=np.bool_).astype(np.int8)
     states = [1 if value is True else 0 if value is False else -1 for value in values]
     return np.array(states, dtype=np.int8)
 

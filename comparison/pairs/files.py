@@ -201,22 +201,27 @@ def _chunks(file: IO[bytes]) -> Iterator[tuple[bytearray, int]]:
 
     Zeros follow. All are in the same memory, one after the other: it takes time to get that much.
     """
-    buffer, held = bytearray(_CHUNK_BYTES + FARTHEST), 0
-    while True:
+    buffer, held, ending = bytearray(_CHUNK_BYTES + FARTHEST), 0, False
+    damage: DamagedFileError | None = None
+    while not ending:
         if held + FARTHEST >= len(buffer):  # a line that is longer than any
             buffer += bytes(len(buffer))
-        with memoryview(buffer) as view:
-            read = file.readinto(view[held : len(buffer) - FARTHEST])  # type: ignore[attr-defined]
-        if not read:
-            break
-        held += read
-        end = buffer.rfind(b"\n", held - read, held) + 1
+        while not ending and held + FARTHEST < len(buffer):
+            try:
+                with memoryview(buffer) as view:
+                    read = file.readinto(view[held : len(buffer) - FARTHEST])  # type: ignore[attr-defined]
+            except DamagedFileError as error:  # what comes before counts
+                read, damage = 0, error
+            held, ending = held + read, not read
+        end = buffer.rfind(b"\n", 0, held) + 1
         if end:
             rest = bytes(buffer[end:held])
             buffer[end : end + FARTHEST] = _ZEROS
             yield buffer, end
             held = len(rest)
             buffer[:held] = rest
+    if damage is not None:
+        raise damage
     if held:
         yield buffer, held
 

@@ -64,6 +64,7 @@ class SpanLines:
 
     def __init__(self) -> None:
         self._frames: list[LineFrame] = []
+        self._leap = 0
         self.patterns = SpanPatterns()
 
     def read(self, data: bytearray, starts: Sequence[int], ends: Sequence[int]) -> ReadLines:
@@ -87,6 +88,7 @@ class SpanLines:
             if not broken:
                 others = [number for number in range(len(ends)) if number not in framed]
                 return ReadLines(columns, spans, others)
+            self._leap = 0  # perhaps shorter spans have come
             for number in broken:
                 del framed[number]
         return ReadLines(others=[*range(len(ends))])
@@ -96,7 +98,9 @@ class SpanLines:
     ) -> tuple[list[tuple[Shape, Columns]], list[ParsedSpan], set[int]]:
         """Return columns and spans, and the lines of which a span is no JSON."""
         lists = [*framed.values()]
-        text = SpanText.of(data, [each.begin for each in lists], [each.end for each in lists])
+        begins, ends = [each.begin for each in lists], [each.end for each in lists]
+        text = SpanText.of(data, begins, ends, self._leap)
+        self._leap = text.shortest * 3 // 4  # to look for the end of each takes a tenth of all
         columns, left = self.patterns.match(text)
         numbers = [*framed]
         spans, broken = list[ParsedSpan](), set[int]()

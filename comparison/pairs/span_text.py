@@ -40,10 +40,16 @@ class SpanText:
     lists: Places
 
     @classmethod
-    def of(cls, data: bytes | bytearray, begins: Sequence[int], ends: Sequence[int]) -> Self:
-        """Take the spans between these places: what lists have between their brackets."""
+    def of(
+        cls, data: bytes | bytearray, begins: Sequence[int], ends: Sequence[int], leap: int = 0
+    ) -> Self:
+        """Take the spans between these places: what lists have between their brackets.
+
+        Spans are taken to have `leap` bytes at least. One that is shorter is taken together with
+        the next one, and both are no JSON then.
+        """
         first, last = np.array(begins, np.intp), np.array(ends, np.intp)
-        between = np.fromiter(_places(data, begins[0], ends[-1]), np.intp)
+        between = np.fromiter(_places(data, begins[0], ends[-1], leap), np.intp)
         lists = np.searchsorted(last, between)
         between = between[between > first[lists]]  # a separator before a list separates no spans
         starts = np.union1d(first, between + len(b"},"))
@@ -51,6 +57,11 @@ class SpanText:
         is_last = np.append(lists[1:] != lists[:-1], True)
         following = np.append(starts[1:] - 1, 0)
         return cls(data, starts, np.where(is_last, last[lists], following), lists)
+
+    @property
+    def shortest(self) -> int:
+        """Return the size of the shortest span."""
+        return int((self.ends - self.starts).min())
 
     def span(self, place: int) -> bytes:
         """Return the text of one span."""
@@ -89,12 +100,12 @@ class SpanText:
         return Column(self, at, at + lengths, found, False)
 
 
-def _places(data: bytes | bytearray, begin: int, end: int) -> Iterator[int]:
+def _places(data: bytes | bytearray, begin: int, end: int, leap: int) -> Iterator[int]:
     """Yield where one span ends and another begins."""
-    place = data.find(_SEPARATOR, begin, end)
+    place = data.find(_SEPARATOR, begin + leap, end)
     while place >= 0:
         yield place
-        place = data.find(_SEPARATOR, place + len(_SEPARATOR), end)
+        place = data.find(_SEPARATOR, place + len(_SEPARATOR) + leap, end)
 
 
 @dataclass(frozen=True, slots=True)

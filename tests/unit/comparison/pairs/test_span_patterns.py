@@ -283,6 +283,17 @@ def test_spans_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     assert len([each for each in parsed if each.startswith(b'{"traceId"')]) == 1
 
 
+def test_spans_that_are_much_shorter_than_those_before_are_read_all_the_same() -> None:
+    """Of long spans, nothing but their ends is looked at to find them."""
+    long, short = ([line({"somebody.else": text}, n) for n in range(9)] for text in ("x" * 999, ""))
+    lines = [*together(long, ()), *together([short[0], long[1], short[2], short[3]], ()), *short]
+    same([*lines, *lines])
+    span_lines = SpanLines()
+    for _ in range(3):  # the second time, it is known that there are short ones
+        found = read(lines, span_lines, 100)
+    assert found == read(lines, Parsed())
+
+
 def test_a_value_that_is_repeated_is_a_sequence_of_it() -> None:
     held = Repeated("a", 3)
     assert [*held] == [held[0], held[-1], "a"] == [*held[:3]]

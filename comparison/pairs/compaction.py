@@ -26,7 +26,7 @@ from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
 from comparison.pairs.targets import Target, target_at
-from flags.compression import compression_of, plain_path
+from flags.compression import SUFFIXES, compression_of, plain_path
 from flags.export.worker_count import WorkerCount, read_counts
 
 CHUNK_ROWS: Final = 2**19
@@ -88,7 +88,8 @@ class _Run:
             with suppress(FileNotFoundError):  # the writer removed its oldest file
                 taken[str(path.resolve())] = self._take(path)
         # What was plain when it was taken and has been compressed since is one file.
-        before = {str(plain_path(Path(name))) for name in taken if name not in self._state.files}
+        new = [name for name in taken if name not in self._state.files]
+        before = {name.removesuffix(end) for name in new for end in SUFFIXES.values()}
         known = {
             name: file
             for name, file in self._state.files.items()

@@ -1,7 +1,7 @@
 """Find and open pair files, plain or compressed: by gzip, or by Zstandard."""
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -51,8 +51,8 @@ def find_files(source: Path) -> list[Path]:
         raise PairsUnreadableError(
             source, f"none of its {len(others)} files ({named}) ends in {', '.join(NAMES)}"
         )
-    known = set(found.values())
-    return sorted(path for path in known if not _is_replaced(path, known))
+    known = {str(path): path for path in found.values()}
+    return sorted(path for path in known.values() if not _is_replaced(path, known))
 
 
 def _settled(source: Path) -> list[Path]:
@@ -70,11 +70,12 @@ def _settled(source: Path) -> list[Path]:
     return every
 
 
-def _is_replaced(path: Path, known: Set[Path]) -> bool:
+def _is_replaced(path: Path, known: Mapping[str, Path]) -> bool:
     """Say whether a plain file is about to go, as it is there compressed."""
     if compression_of(path) is not None:
         return False
-    return any(packed in known and _begin_alike(path, packed) for packed in compressed_paths(path))
+    packed = (known.get(str(each)) for each in compressed_paths(path))
+    return any(each is not None and _begin_alike(path, each) for each in packed)
 
 
 def _begin_alike(path: Path, packed: Path) -> bool:

@@ -118,6 +118,10 @@ class StorePath:
         """Return itself: what reads pairs asks a path only for what this has, too."""
         return cast(Path, self)
 
+    def with_name(self, name: str) -> "StorePath":
+        """Return the file of another name beside this one."""
+        return self.parent / name
+
     def resolve(self) -> "StorePath":
         """Return itself: there are no links."""
         return self

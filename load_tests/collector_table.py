@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES, column_of
 from comparison.pairs.opening import find_files, open_file
 from flags.export import attributes
 
@@ -62,6 +62,8 @@ _FILLED: Final = {
     "Duration": "UInt64",
 }
 """What our spans have, besides their time."""
+
+_OF_UNITS: Final = (attributes.UNIT, attributes.DRAWN, attributes.STICKINESS)
 
 
 def create(client: Any) -> None:
@@ -165,8 +167,8 @@ def _plain(holder: dict[str, Any]) -> dict[str, str]:
 
 def _attribute_of(column: str) -> str | None:
     """Return the attribute that a column was read from."""
-    for attribute, known in ATTRIBUTE_COLUMNS.items():
-        if known.name == column:
+    for attribute in (*ATTRIBUTE_COLUMNS, *_OF_UNITS):
+        if (known := column_of(attribute)) is not None and known.name == column:
             return attribute
     start, _, rest = column.partition(".")
     if start in ("segment", "feature"):

@@ -17,11 +17,14 @@ MEMORY: Final = "1GB"
 
 def connect(*, in_order: bool = False) -> Backend:
     """Return a DuckDB of its own; `in_order`, rows keep the order of the table they come from."""
-    return ibis.duckdb.connect(
+    connection = ibis.duckdb.connect(
         memory_limit=MEMORY,
         temp_directory=str(Path(tempfile.gettempdir()) / f"bentoml-flags-{uuid4().hex}"),
         preserve_insertion_order=in_order,
     )
+    # Else each statement, and each view, about many files reads the ends of all of them.
+    connection.raw_sql("SET parquet_metadata_cache = true")
+    return connection
 
 
 def shown(connection: Backend, name: str, table: pa.Table) -> ir.Table:
@@ -43,7 +46,7 @@ def named(connection: Backend, table: ir.Table) -> ir.Table:
     """
     name = f"view_{uuid4().hex}"
     connection.raw_sql(f'CREATE TEMPORARY VIEW "{name}" AS {connection.compile(table)}')
-    return connection.table(name)
+    return known(connection, name, table.schema())
 
 
 def held(connection: Backend, table: ir.Table) -> ir.Table:

@@ -11,6 +11,8 @@ from comparison.engines.grouping import HOUR
 from comparison.pairs.compacted import parquet_file, read_ends
 
 _DAY: Final = 24 * HOUR
+_EARLIEST, _LATEST = -(2**63), 2**63 - 1
+"""Nanoseconds: no pair is outside."""
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
@@ -46,7 +48,7 @@ class PartFiles:
 
     def __init__(self, folder: Path, paths: Iterable[Path]) -> None:
         self._files = tuple(_part_file(folder, path) for path in paths)
-        self._ends: dict[PartFile, tuple[int, int]] = {}
+        self._ends: dict[bytes, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[PartFile]:
         """Yield all files, in the order in which they were written."""
@@ -54,15 +56,16 @@ class PartFiles:
 
     def window(self, since: int | None, until: int | None) -> WindowFiles:
         """Return the files that may have pairs of [since, until), nanoseconds since 1970."""
-        early = [] if since is None else [file for file in self if self._first(file, since) < since]
-        late = [] if until is None else [file for file in self if self._last(file, until) >= until]
-        inside = tuple(
-            file
-            for file in self
-            if (file not in early or self._last(file, since or 0) >= (since or 0))
-            and (file not in late or self._first(file, until or 0) < (until or 0))
-        )
-        return WindowFiles(inside, since if early else None, until if late else None)
+        begin = _EARLIEST if since is None else since
+        end = _LATEST if until is None else until
+        inside, is_early, is_late = [], False, False
+        for file in self:
+            early, late = self._first(file, begin) < begin, self._last(file, end) >= end
+            is_early, is_late = is_early or early, is_late or late
+            outside = early and self._last(file, begin) < begin
+            if not outside and not (late and self._first(file, end) >= end):
+                inside.append(file)
+        return WindowFiles(tuple(inside), begin if is_early else None, end if is_late else None)
 
     def _first(self, file: PartFile, bound: int) -> int:
         """Return the time of the first pair, or any on the same side of a bound."""
@@ -73,10 +76,10 @@ class PartFiles:
         return self._read(file)[1] if file.day <= bound <= end else end
 
     def _read(self, file: PartFile) -> tuple[int, int]:
-        if file not in self._ends:
+        if file.origin not in self._ends:
             with parquet_file(file.path) as held:
-                self._ends[file] = read_ends(held)
-        return self._ends[file]
+                self._ends[file.origin] = read_ends(held)
+        return self._ends[file.origin]
 
 
 def columns_of(file: PartFile) -> set[str]:

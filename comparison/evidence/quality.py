@@ -81,7 +81,17 @@ def _side(
         precision_at_volume=at_volume[0],
         recall_at_volume=at_volume[1],
         reliability=reliability(positives, negatives, scores) if probable else (),
+        roc_auc=roc_auc(positives, negatives),
     )
+
+
+def roc_auc(positives: Counts, negatives: Counts) -> float | None:
+    """Return the area under the ROC curve of counts by ascending score: Mann & Whitney (1947)."""
+    pairs = float(positives.sum()) * float(negatives.sum())
+    if not pairs:
+        return None
+    below = np.cumsum(negatives) - negatives
+    return float((positives * (below + negatives / 2)).sum() / pairs)
 
 
 def _at_volume(positives: Counts, negatives: Counts, volume: int) -> tuple[Count, Count]:

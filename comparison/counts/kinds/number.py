@@ -85,7 +85,7 @@ def count(window: KindWindow, output: str) -> NumberCounts:
         spread=spread,
         error=error,
         quantile=quantile,
-        sums=_sums(rows, center, is_labelled),
+        sums=_sums(rows, center, is_labelled) | (_fit(rows) if is_labelled else {}),
         levels=window.levels(figures, bounds),
         coverage=served_coverage(rows),
         parts=_parts(window, figures, bounds),
@@ -101,13 +101,13 @@ def _parts(window: KindWindow, figures: ir.Table, bounds: Mapping[str, float]) -
     return part_counts(window, figures, wanted, sums)
 
 
-def _center_and_spread(rows: ir.Table) -> tuple[float, float | None]:
-    """Return the median of the primary's first numbers, and how far they lie apart.
+def _center_and_spread(rows: ir.Table, column: str = "primary") -> tuple[float, float | None]:
+    """Return the median of a column's first numbers, and how far they lie apart.
 
     That is the distance of their 10 % and 90 % quantiles, which no outlier changes, as if they were
     normal; their standard deviation where these are equal. None where all are.
     """
-    values = _first(rows, "primary")
+    values = _first(rows, column)
     if not len(values):
         return 0.0, None
     low, center, high = np.quantile(values, [0.1, 0.5, 0.9])
@@ -195,3 +195,24 @@ def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:
             parts[f"loss_{side}_labelled"] = loss.sum()
     [row] = rows.agg(**parts).to_pyarrow().to_pylist()
     return {"center": center, **{name: float(value or 0) for name, value in row.items()}}
+
+
+def _fit(rows: ir.Table) -> dict[str, float]:
+    """Add up how far both sides' numbers go with the labels, cut so that no one outweighs all.
+
+    Each is counted from its own center in its own spread, both of the first labelled pairs.
+    """
+    labelled = rows.filter(rows.label.notnull())
+    units = {name: _center_and_spread(labelled, name) for name in ("label", *SIDES)}
+    near = {
+        name: cut((labelled[name] - real(center)) / real(spread), BOUND)
+        for name, (center, spread) in units.items()
+        if spread is not None
+    }
+    parts: dict[str, Any] = {name: value.sum() for name, value in near.items()}
+    parts |= {f"squared_{name}": (value * value).sum() for name, value in near.items()}
+    if "label" in near:
+        parts |= {f"product_{s}": (near[s] * near["label"]).sum() for s in SIDES if s in near}
+    [row] = labelled.agg(**parts).to_pyarrow().to_pylist() if parts else [{}]
+    found = {f"fit_{name}": float(value or 0) for name, value in row.items()}
+    return found | {f"fit_spread_{name}": units[name][1] or 0.0 for name in near}

@@ -15,7 +15,7 @@ from ibis import _
 
 from comparison.counts.bins import real
 from comparison.counts.kinds.parts import PartCounts, part_counts
-from comparison.counts.kinds.relevance import Relevance, occurrences
+from comparison.counts.kinds.relevance import Relevance, found_by_chance, occurrences
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, with_columns
 from comparison.engines.grouping import count_by, empty, fetched, framed
@@ -100,7 +100,11 @@ def count(window: KindWindow, output: str) -> RankingCounts:
         name=output,
         depth=depth,
         persistence=float(persistence),
-        sums={**_sums(compared), "unread": float(_size(rows) - _size(read))},
+        sums={
+            **_sums(compared),
+            **(found_by_chance(compared, depth) if relevance is not None else {}),
+            "unread": float(_size(rows) - _size(read)),
+        },
         items=_shown(window, read, "", MOST_ITEMS),
         groups=groups,
         quality=_quality(compared) if relevance is not None else empty(_QUALITY),

@@ -19,6 +19,12 @@ from comparison.pairs.columns import SIDES
 
 MOST_GRADES: Final = 10
 
+DRAWN: Final = 5_000
+"""Labelled pairs whose lists are held against the labels of others."""
+
+_OTHERS: Final = 10
+"""Other labels that each of these lists is held against."""
+
 _GRADE: Final = r"=([^=|]*)$"
 _BARS: Final = r"^\|+|\|+$"
 """At both ends, where recorded lists have some."""
@@ -129,3 +135,32 @@ def _value(output: str, written: str) -> float:
     if not 0 <= value < math.inf:
         raise RelevanceUnfitError(output, f"the grade {written!r}, which is not a number from 0 on")
     return value
+
+
+def found_by_chance(compared: ir.Table, depth: int) -> dict[str, float]:
+    """Count by side lists with a relevant item, and how many there would be by others' labels.
+
+    By labels of other requests both are the same, but for chance.
+    """
+    known = compared.filter(_.ndcg_of_primary.notnull())
+    drawn = known.select("request_id", *SIDES, text=label_text(known))
+    rows = drawn.order_by("request_id").limit(DRAWN).to_pyarrow().to_pylist()
+    relevant = [_relevant(str(row["text"])) for row in rows]
+    sums = {"drawn": float(len(rows))}
+    others = range(1, min(_OTHERS, len(rows) - 1) + 1)
+    for side in SIDES:
+        lists = [str(row[side]).strip("|").split("|")[:depth] for row in rows]
+        sums[f"drawn_{side}"] = float(_hits(lists, relevant))
+        moved = (_hits(lists, relevant[n:] + relevant[:n]) for n in others)
+        sums[f"chance_{side}"] = sum(moved) / len(others) if others else 0.0
+    return sums
+
+
+def _relevant(text: str) -> frozenset[str]:
+    """Return the ids of a label whose grade is above 0."""
+    parts = (each.partition("=") for each in text.split("|"))
+    return frozenset(item for item, _equals, grade in parts if item and float(grade or 1) > 0)
+
+
+def _hits(lists: list[list[str]], relevant: list[frozenset[str]]) -> int:
+    return sum(not own.isdisjoint(shown) for shown, own in zip(lists, relevant, strict=True))

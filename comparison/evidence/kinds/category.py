@@ -114,4 +114,5 @@ def _quality(labelled: pd.DataFrame, side: str) -> CategoryQuality | None:
         macro_f1=float(sum(scores) / len(scores)),
         macro_recall=float(sum(recalls) / len(recalls)),
         top=Count(in_top, int(known["n"].sum())) if len(known) else None,
+        chance=float(sum(int(n) * given.get(name, 0) for name, n in true.items())) / total**2,
     )

@@ -59,10 +59,29 @@ def _errors(counts: NumberCounts, side: str, n: int) -> NumberErrors | None:
     sums = counts.sums
     squared = sums[f"squared_error_{side}_labelled"]
     variation = sums["squared_label_labelled"] - sums["label_labelled"] ** 2 / n
+    correlation, scale = _fit(sums, side, n)
     return NumberErrors(
         mean_absolute_error=sums[f"distance_{side}_labelled"] / n,
         root_mean_squared_error=math.sqrt(squared / n),
         bias=sums[f"error_{side}_labelled"] / n,
         r2=1 - squared / variation if variation > 0 else None,
         pinball=sums[f"loss_{side}_labelled"] / n if counts.quantile is not None else None,
+        correlation=correlation,
+        scale=scale,
     )
+
+
+def _fit(sums: Mapping[str, float], side: str, n: int) -> tuple[float | None, float | None]:
+    """Return correlation with the labels, and their standard deviation by the side's."""
+    if f"fit_product_{side}" not in sums:
+        return None, None
+    means = {name: sums[f"fit_{name}"] / n for name in (side, "label")}
+    variances = {name: sums[f"fit_squared_{name}"] / n - mean**2 for name, mean in means.items()}
+    if min(variances.values()) <= 0:
+        return None, None
+    covariance = sums[f"fit_product_{side}"] / n - means[side] * means["label"]
+    deviation = {
+        name: math.sqrt(each) * sums[f"fit_spread_{name}"] for name, each in variances.items()
+    }
+    correlation = covariance / math.sqrt(variances[side] * variances["label"])
+    return correlation, deviation["label"] / deviation[side]

@@ -42,8 +42,8 @@ def evidence(counts: RankingCounts, units: int) -> RankingEvidence:
         only_shown=_places(items, "candidate", "primary", own),
         half={side: _half(items[side], own[side]) for side in SIDES},
         groups=_exposures(counts.groups.sort_values("primary", ascending=False, kind="stable")),
-        primary=_quality(quality, "primary"),
-        candidate=_quality(quality, "candidate"),
+        primary=_quality(counts, "primary"),
+        candidate=_quality(counts, "candidate"),
         by_served=_by_served(quality),
         parts=answer_parts(counts.parts),
         young=young_labels(counts.coverage),
@@ -94,14 +94,17 @@ def _half(shown: "pd.Series[int]", total: int) -> int | None:
     return int(enough.argmax()) + 1 if total and enough.any() else None
 
 
-def _quality(quality: pd.DataFrame, side: str) -> RankingQuality | None:
+def _quality(counts: RankingCounts, side: str) -> RankingQuality | None:
+    quality, sums = counts.quality, counts.sums
     n = int(quality["n"].sum())
     if not n:
         return None
-    found = int(quality[f"found_{side}"].sum())
+    found, drawn = int(quality[f"found_{side}"].sum()), int(sums.get("drawn", 0))
     return RankingQuality(
         ndcg=float(quality[f"ndcg_{side}"].sum() / n),
         reciprocal_rank=float(quality[f"reciprocal_{side}"].sum() / n),
         found=Count(found, n),
         place=float(quality[f"place_{side}"].sum() / found) if found else None,
+        drawn=Count(int(sums[f"drawn_{side}"]), drawn) if drawn else None,
+        chance=sums.get(f"chance_{side}", 0.0) / drawn if drawn else 0.0,
     )

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.checks.early_labels import catches_half
 from flags.gate.evidence import Count, Evidence, Output, Paired
+from flags.gate.label_fit import output_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.selection import Selection, selection
 from flags.gate.sequences import DifferenceSequence, ShareSequence
@@ -100,9 +102,12 @@ def _recall_is_shown(output: Output, playbook: Playbook, step: Step) -> bool:
         return False
     if selection(strata, limits.label_coverage_gap) is not Selection.NONE:
         return False
+    if not output_fit(output, output.quality).is_shown:
+        return False
     return _is_shown(output.quality.caught, limits.recall_loss, playbook, limits)
 
 
 def _is_shown(caught: Paired, loss: float, playbook: Playbook, limits: AdvanceLimits) -> bool:
-    enough = caught.pairs >= limits.min_positives
-    return enough and DifferenceSequence(caught).above(-loss, playbook.error_rate / 2)
+    alpha = playbook.error_rate / 2
+    enough = caught.pairs >= limits.min_positives and catches_half(caught, alpha)
+    return enough and DifferenceSequence(caught).above(-loss, alpha)

@@ -14,9 +14,10 @@ from flags.gate.checks.answers import excused, unread_answers, with_enough_label
 from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
 from flags.gate.checks.levels import level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
-from flags.gate.checks.selected import selected_labels
+from flags.gate.checks.selected import selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.label_fit import FITS, LabelFit, fit_or_early, shares_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
@@ -45,6 +46,8 @@ class CategoryQuality:
     macro_recall: float
     top: Count | None
     """Labels among the likeliest classes; None where no probabilities are recorded."""
+    chance: float = 0.0
+    """The accuracy that the same classes would have, were they said of other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,8 @@ class _CategoryChecks:
             if self._found.unsaid.count:
                 yield self._unsaid()
             yield accuracy
-            yield from classes.recall()
+            if self._fit.is_shown:
+                yield from classes.recall()
         yield from self._parts(shown=shown)
 
     def _parts(self, *, shown: bool) -> Iterator[Check]:
@@ -176,11 +180,24 @@ class _CategoryChecks:
         names = " and ".join(repr(name) for name in self._found.alike[0])
         return f"{names} differ in case or spaces only, and are not the same class"
 
+    @property
+    def _fit(self) -> LabelFit:
+        """Say whether the labels go with what a side says; of few labels nothing is said yet."""
+        found = self._found
+        if found.primary is None or found.candidate is None:
+            return FITS
+        sides = {"primary": found.primary, "candidate": found.candidate}
+        shares = {side: (each.accuracy, each.chance) for side, each in sides.items()}
+        how = shares_fit("classes", "is right in", shares)
+        return fit_or_early(how, found.labelled, self._gate.advance.min_positives)
+
     def _accuracy(self) -> Check:
         found, playbook = self._found, self._playbook
         limits = self._gate.advance
         gap = limits.label_coverage_gap
         if open_ := selected_labels(found, "accuracy_loss", "accuracy", gap, required=self._wanted):
+            return open_
+        if open_ := unfit_labels(found, "accuracy_loss", "accuracy", self._fit, self._wanted):
             return open_
         check = replace(
             level_check(found, "accuracy_loss", "right", ACCURACY, -1.0),

@@ -5,7 +5,7 @@ from typing import Final
 from flags.gate.evidence import LabelledCell, Labelling, Paired
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
 from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
-from flags.gate.sequences import DifferenceSequence
+from flags.gate.sequences import DifferenceSequence, RatioSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.gate import Gate
 
@@ -19,6 +19,16 @@ RECALL: Final = Wording(
     counted="positives",
     wanted="labels",
 )
+
+
+HALF: Final = 0.5
+"""Of the positives that the primary catches, as many as the candidate must catch, whatever the
+limit in points: where the primary catches 4 %, a candidate that catches nothing loses 4 points."""
+
+
+def catches_half(caught: Paired, alpha: float, scale: float = 1.0) -> bool:
+    """Say whether the candidate surely catches at least half as many positives as the primary."""
+    return RatioSequence(caught).scaled(scale).above(HALF, alpha)
 
 
 def all_caught(labelling: Labelling, limit: float) -> Paired:

@@ -18,6 +18,7 @@ from flags.gate.checks.parts import PartLimit, Quality, part_checks
 from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.label_fit import correlation_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent, points
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
@@ -27,6 +28,9 @@ from flags.playbook.stages import Stage
 
 BOUND: Final = 4.0
 """Units at which differences are cut."""
+
+_SCALE: Final = 5.0
+"""Times that true values may be the numbers, or vary less: no model is so far from its target."""
 
 
 def _plain(value: float) -> str:
@@ -59,6 +63,10 @@ class NumberErrors:
     r2: float | None
     pinball: float | None
     """Of the quantile that the playbook names, None without one."""
+    correlation: float | None = None
+    """With the true values, each cut at four of its own spreads (winsorised)."""
+    scale: float | None = None
+    """Standard deviation of the true values by that of the side's numbers, likewise cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +234,9 @@ class _NumberChecks:
         what = f"the {self._loss}"
         if open_ := selected_labels(found, "error_loss", what, gap, required=self._wanted):
             return open_
+        if why := self._unfit():
+            check = plain("error_loss", Outcome.INCONCLUSIVE, found.labelled, why)
+            return replace(check, output=found.name, required=self._wanted)
         gate, unit = self._gate, found.error_unit
         limits = [
             max(each, self._tolerance / unit)
@@ -239,6 +250,35 @@ class _NumberChecks:
         check = with_enough_labels(check, found.labelled, gate.advance.min_positives)
         surely = check.low is not None and check.low > limits[0]
         return replace(check, required=check.required or surely)
+
+    def _unfit(self) -> str:
+        """Say what is wrong with the true values: empty if a side's numbers go with them.
+
+        Of few labels nothing is said yet; nor of a primary that always says the same.
+        """
+        found = self._found
+        sides = {"primary": found.primary, "candidate": found.candidate}
+        fits = {side: each.correlation for side, each in sides.items() if each is not None}
+        known = {side: each for side, each in fits.items() if each is not None}
+        if found.labelled < self._gate.advance.min_positives or not known:
+            return ""
+        how = correlation_fit(known, found.labelled)
+        if not how.is_shown:
+            return how.unknown(f"the {self._loss}")
+        scales = [each.scale for each in sides.values() if each is not None and each.scale]
+        times = max(known.values()) * min(scales)
+        if times > _SCALE:
+            return (
+                f"the true values are about {times:,.0f} times the numbers, so the {self._loss} is "
+                "not known: are they in another unit?"
+            )
+        if max(scales) < 1 / _SCALE:
+            times = 1 / max(scales)
+            return (
+                f"the numbers vary {times:,.0f} times as much as the true values, so the "
+                f"{self._loss} is not known: are they in another unit?"
+            )
+        return ""
 
     def _check(
         self,

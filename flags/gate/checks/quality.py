@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.checks.early_labels import RECALL, TELLING, doubt
+from flags.gate.checks.early_labels import RECALL, TELLING, catches_half, doubt
 from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
-from flags.gate.evidence import Evidence, Labelling, Output, Quality
+from flags.gate.evidence import Evidence, Labelling, Output, Paired, Quality
+from flags.gate.label_fit import Fit, LabelFit, output_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
 from flags.gate.plain_check import plain
 from flags.gate.selection import Selection, cells_of, said, selection
@@ -64,15 +65,18 @@ class _Quality:
         self._labelling = labelling = output.labelling or Labelling((), (), {}, None)
         self._strata = labelling.old
         self._selection = selection(labelling.old, self._gate.advance.label_coverage_gap)
+        self._fit = output_fit(output, quality)
 
     def checks(self) -> Iterator[Check]:
         if self._output.alarms is not None:
             yield self._recall()
         yield self._average_precision()
-        if self._selection is Selection.NONE:
+        if self._selection is Selection.NONE and self._unfit is None:
             yield from self._segments()
 
     def _recall(self) -> Check:
+        if self._unfit is not None and self._selection not in _WHY:
+            return self._not_told("recall_loss", self._unfit, "recall")
         if why := _WHY.get(self._selection):
             reason = f"{why}, so recall is not known: {said(cells_of(self._strata))}"
             check = self._plain("recall_loss", reason)
@@ -89,19 +93,36 @@ class _Quality:
         among = self._evidence.sharing
         share = error_share(self._playbook.error_rate, "recall_loss", among)
         check = self._limited("recall_loss", DifferenceSequence(caught), RECALL, bounds, share)
+        if check.outcome is Outcome.PASS and not self._is_half_caught(caught):
+            return self._hardly_caught(check, caught)
         open_ = doubt(self._labelling, self._gate, self._playbook.error_rate)
         if self._wanted or open_ is None or check.outcome is not Outcome.INCONCLUSIVE:
             return check
         return replace(check, reason=open_.reason, needed=open_.needed, required=True)
 
+    def _is_half_caught(self, caught: Paired) -> bool:
+        return catches_half(caught, self._playbook.error_rate / 2, self._independent)
+
+    def _hardly_caught(self, check: Check, caught: Paired) -> Check:
+        """Let points not pass where the primary catches so little that all may be lost."""
+        primary, candidate = caught.primary.count, caught.candidate.count
+        reason = (
+            f"{check.reason}, but the candidate catches {candidate:,} of these positives and the "
+            f"primary {primary:,}: not surely half as many"
+        )
+        required = self._wanted or 2 * candidate < primary
+        return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=required)
+
     def _average_precision(self) -> Check:
-        loss = -self._gate.advance.average_precision_loss
+        loss = -self._average_precision_loss
         if self._selection is not Selection.NONE:
             reason = (
                 "average precision is not compared: which pairs have labels depends on what the "
                 "sides decided"
             )
             return replace(self._plain("average_precision_loss", reason), required=False)
+        if self._unfit is not None:
+            return self._not_told("average_precision_loss", self._unfit, "average precision")
         quality = self._quality
         sequence = NormalSequence(
             quality.average_precision_difference,
@@ -110,6 +131,16 @@ class _Quality:
             _PLANNED,
         ).scaled(self._independent)
         return self._limited("average_precision_loss", sequence, _PRECISION, Bounds(loss, loss))
+
+    @property
+    def _average_precision_loss(self) -> float:
+        """Return the limit; without alarms, half of what the primary is above chance at most."""
+        limit, quality = self._gate.advance.average_precision_loss, self._quality
+        reached = quality.primary.average_precision
+        if self._output.alarms is not None or reached is None or not quality.labelled:
+            return limit
+        gained = reached - quality.positives / quality.labelled
+        return min(limit, gained / 2) if gained > 0 else limit
 
     def _segments(self) -> Iterator[Check]:
         """Yield the recall of each segment with positives; it holds, and never rolls back."""
@@ -197,6 +228,18 @@ class _Quality:
         if name == "recall_loss":
             return self._selection is Selection.WEIGHTED and positives >= TELLING
         return self._output.alarms is None and positives >= self._gate.advance.min_positives
+
+    @property
+    def _unfit(self) -> LabelFit | None:
+        """Return what is wrong with the labels; None of so few that they say nothing yet."""
+        few = self._quality.positives < self._gate.advance.min_positives
+        is_early = few and self._fit.fit is Fit.OPEN
+        return None if self._fit.is_shown or is_early else self._fit
+
+    def _not_told(self, name: str, unfit: LabelFit, what: str) -> Check:
+        check = self._plain(name, unfit.unknown(what))
+        once = name == "recall_loss" or self._output.alarms is None
+        return replace(check, required=once and (self._wanted or unfit.fit is Fit.CONTRARY))
 
     def _plain(self, name: str, reason: str) -> Check:
         labelled = self._quality.labelled

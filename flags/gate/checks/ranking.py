@@ -14,9 +14,10 @@ from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.levels import level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
-from flags.gate.checks.selected import selected_labels
+from flags.gate.checks.selected import selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
+from flags.gate.label_fit import FITS, LabelFit, fit_or_early, shares_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
 from flags.gate.plain_check import plain
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
@@ -36,6 +37,10 @@ class RankingQuality:
     """Pairs in which it lists a relevant item."""
     place: float | None
     """Mean place of the first one where it lists one, from 1."""
+    drawn: Count | None = None
+    """The same as `found`, of at most 5,000 pairs."""
+    chance: float = 0.0
+    """Share of these in which it would list what is relevant to another request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,7 @@ class _RankingChecks:
             if low > 0
         ]
         limits.append(PartLimit("empty", mean_of(-1.0), _EMPTY, high=advance.empty_rankings))
-        loss = -advance.ndcg_loss
+        loss = -self._ndcg_loss
         worse = PartLimit("ndcg_candidate", mean_of(-1.0), _NDCG, low=loss, is_quality=True)
         is_early = self._playbook.expects_labels and self._found.young.count > 0
         limits += [worse] if self._labelled or is_early else []
@@ -240,11 +245,13 @@ class _RankingChecks:
         gap = limits.label_coverage_gap
         if open_ := selected_labels(found, "ndcg_loss", "nDCG", gap, required=self._wanted):
             return open_
+        if open_ := unfit_labels(found, "ndcg_loss", "nDCG", self._fit, self._wanted):
+            return open_
         passing = self._check("ndcg_loss", "ndcg_primary", -1.0, _NDCG, rolls_back=True)
         failing = self._check("ndcg_loss", "ndcg_candidate", -1.0, _NDCG)
         check = replace(
             passing,
-            low=Bounds(-limits.ndcg_loss, -self._gate.rollback.ndcg_loss),
+            low=Bounds(-self._ndcg_loss, -self._gate.rollback.ndcg_loss),
             fails_by=failing.fails_by,
             required=self._wanted,
         ).answer(playbook.error_rate, self._share("ndcg_loss"))
@@ -254,8 +261,29 @@ class _RankingChecks:
         if check.figure is None:
             reason = "no label of what the primary answered lists a relevant item"
             return replace(check, reason=reason)
-        surely = check.high is not None and check.high < -limits.ndcg_loss
+        surely = check.high is not None and check.high < -self._ndcg_loss
         return replace(check, required=check.required or surely)
+
+    @property
+    def _ndcg_loss(self) -> float:
+        """Return the limit: half of the primary's nDCG at most, where that is hardly any."""
+        limit, primary = self._gate.advance.ndcg_loss, self._found.primary
+        return min(limit, primary.ndcg / 2) if primary is not None and primary.ndcg else limit
+
+    @property
+    def _fit(self) -> LabelFit:
+        """Say whether what is relevant is listed more often than by chance."""
+        found = self._found
+        sides = {"primary": found.primary, "candidate": found.candidate}
+        shares = {
+            side: (each.drawn, each.chance)
+            for side, each in sides.items()
+            if each is not None and each.drawn is not None
+        }
+        if not shares:
+            return FITS
+        how = shares_fit("lists", "lists a relevant item in", shares)
+        return fit_or_early(how, found.labelled, self._gate.advance.min_positives)
 
     def _share(self, name: str) -> float:
         return error_share(self._playbook.error_rate, name, self._evidence.sharing)

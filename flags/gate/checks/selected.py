@@ -1,10 +1,11 @@
-"""Whether labels depend on who answered: then they cannot compare the sides."""
+"""Whether labels depend on who answered, or fit neither side: then they cannot compare them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
 from flags.gate.evidence import Count
+from flags.gate.label_fit import Fit, LabelFit
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 
@@ -47,4 +48,15 @@ def selected_labels(
     )
     reason = f"labels depend on who answered ({covered}), so {what} is not compared"
     open_ = plain(check, Outcome.INCONCLUSIVE, found.labelled, reason)
+    return replace(open_, output=found.name, required=required)
+
+
+def unfit_labels(
+    found: Labelled, check: str, what: str, fit: LabelFit, wanted: bool
+) -> Check | None:
+    """Return the open check of `what` if the labels go with neither side; None if they do."""
+    if fit.is_shown:
+        return None
+    open_ = plain(check, Outcome.INCONCLUSIVE, found.labelled, fit.unknown(what))
+    required = wanted or fit.fit is Fit.CONTRARY
     return replace(open_, output=found.name, required=required)

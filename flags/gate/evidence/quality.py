@@ -28,6 +28,8 @@ class SideQuality:
     """The same at the primary's number of alarms: its own for the primary."""
     recall_at_volume: Count
     reliability: tuple[Reliability, ...]
+    roc_auc: float | None = None
+    """Probability that a positive has a higher score than a negative; a tie is half of one."""
 
 
 @dataclass(frozen=True, slots=True)

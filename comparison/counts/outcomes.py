@@ -80,6 +80,8 @@ class OutcomeCounts:
     strange_units: int = 0
     """Of those, the ones that name a unit and no request."""
     outside: int = 0
+    early: int = 0
+    """Of these, outcomes of a request that are dated before it."""
     young: int = 0
     units: int = 0
     mixed: int = 0
@@ -169,6 +171,7 @@ class DrawnPairs:
             without_pair=self._strange_requests(outcomes) + strange_units,
             strange_units=strange_units,
             outside=_size(matched.filter(~_.inside)),
+            early=_size(matched.filter(_.early)) if plan.by == "request" else 0,
             young=_size(self.requests) - _size(old),
             units=sizes.units,
             mixed=sizes.mixed,
@@ -255,6 +258,7 @@ class DrawnPairs:
             arm=_.low,
             at=_.first,
             on_flip=(_.flip == 1).fill_null(False),
+            early=(_.occurred < _.first - SKEW).fill_null(False),
             inside=_inside(_.occurred, _.first, _.first, cut_off),
         )
 

@@ -72,10 +72,17 @@ class FlagPairs:
     def run(self, rollout: float | None = None) -> PairRun:
         """Return the latest run, of `rollout` if that is given.
 
-        Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made.
+        Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made,
+        NoPairsError if none has a time that can be.
         """
         slots = self._slots(("rollout",))
         run = latest_run(slots, rollout)
+        if run is None and slots.empty and self.set_aside:
+            raise NoPairsError(
+                f"{self.source.name}: all {self.set_aside:,} pairs have a time that cannot be "
+                "(before 2020, in the future, or against the order of the worker's numbers): a "
+                "clock was wrong, or times are not nanoseconds since 1970"
+            )
         if run is None:
             raise RolloutNotFoundError(self.source.name, rollout, rollouts(slots))
         return run
@@ -94,8 +101,15 @@ class FlagPairs:
 
     @property
     def set_aside(self) -> int:
-        """Count the pairs whose time cannot be."""
-        return self.source.set_aside if isinstance(self.source, DatedPairs) else 0
+        """Count the pairs of the flag whose time cannot be."""
+        dated = self.source
+        if not isinstance(dated, DatedPairs) or not dated.set_aside:
+            return 0
+        every, possible = (
+            int(each.table().filter(_.flag == self.flag).count().to_pyarrow().as_py())
+            for each in (dated.source, dated)
+        )
+        return every - possible
 
     def candidate_since(self, until: datetime) -> datetime:
         """Return since when both sides have had their present models and thresholds.

@@ -174,6 +174,7 @@ def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
         used=counts.used,
         without_pair=counts.without_pair,
         outside=counts.outside,
+        early=counts.early,
         young=counts.young,
         mixed=mixed_units(counts),
         novelty=novelty(counts),

@@ -200,6 +200,8 @@ def _wanted(path: Path | str, names: Sequence[str]) -> list[str]:
     missing = [name for name, there in ((ID, ID in names), (LABEL, bool(labels))) if not there]
     if missing:
         found = f"found: {', '.join(names)}" if names else "the file is empty"
+        if len(names) == 1 and (other := next((s for s in ";\t|" if s in names[0]), None)):
+            found += f" (separated by {other!r}, not by commas?)"
         raise LabelsUnreadableError(
             path, f"no column {' and no column '.join(missing)}; {found}; {_EXPECTED}"
         )

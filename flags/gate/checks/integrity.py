@@ -1,6 +1,6 @@
 """Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -28,6 +28,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     yield from window_checks(evidence, playbook, step)
     yield _completeness(evidence, limits)
     yield _worker_ends(evidence, limits)
+    if evidence.window.set_aside:
+        yield _set_aside(evidence, limits)
     yield _models(evidence)
     if evidence.integrity.thresholds_since is not None:
         yield _thresholds(evidence, evidence.integrity.thresholds_since)
@@ -50,7 +52,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     numbers = {each.name for each in evidence.answers if each.kind == "number"}
     for output in evidence.outputs:
         limits = playbook.gate_of(step, output=output.name).advance
-        yield from _output(output, limits, is_number=output.name in numbers)
+        statuses = evidence.health.statuses
+        yield from _output(output, limits, statuses, is_number=output.name in numbers)
 
 
 def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
@@ -118,6 +121,23 @@ def _named(workers: Sequence[OpenEnd], most: int = 3) -> str:
     ]
     further = len(workers) - most
     return ", ".join(named) + (f" and {further} more" if further > 0 else "")
+
+
+def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:
+    """Ask how many pairs count nowhere because of their time: nothing shows how these fared."""
+    aside, limit = evidence.window.set_aside, limits.uncompared
+    count = Count(aside, aside + evidence.window.carried)
+    share = count.rate or 0.0
+    return plain(
+        "set_aside",
+        Outcome.PASS if share <= limit else Outcome.FAIL,
+        count.total,
+        f"{aside:,} of {count.total:,} pairs count nowhere, since their time cannot be (before "
+        "2020, in the future, or against the order of the worker's numbers: a clock was wrong), "
+        f"limit {percent(limit)} %",
+        figure=share,
+        limit=limit,
+    )
 
 
 def _models(evidence: Evidence) -> Check:
@@ -214,7 +234,13 @@ def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits)
     )
 
 
-def _output(output: Output, limits: AdvanceLimits, *, is_number: bool) -> Iterator[Check]:
+def _output(
+    output: Output,
+    limits: AdvanceLimits,
+    statuses: Mapping[str, Mapping[str, int]],
+    *,
+    is_number: bool,
+) -> Iterator[Check]:
     seen = output.paired + output.unscored
     limit = 1 - limits.completeness
     share = output.unscored / seen if seen else 0.0
@@ -229,7 +255,7 @@ def _output(output: Output, limits: AdvanceLimits, *, is_number: bool) -> Iterat
     )
     primary, candidate = (output.thresholds.get(side, ()) for side in ("primary", "candidate"))
     if output.outside is not None:
-        yield _uncompared(output, output.outside, limits.uncompared)
+        yield _uncompared(output, output.outside, limits.uncompared, statuses)
     if output.alarms is None and not output.tails and not is_number:
         reason = (
             "no threshold is known, so nothing shows what the scores lead to: the playbook can "
@@ -244,14 +270,23 @@ def _output(output: Output, limits: AdvanceLimits, *, is_number: bool) -> Iterat
         yield plain("thresholds", Outcome.FAIL, seen, reason, output=output.name)
 
 
-def _uncompared(output: Output, outside: Count, limit: float) -> Check:
+def _uncompared(
+    output: Output, outside: Count, limit: float, statuses: Mapping[str, Mapping[str, int]]
+) -> Check:
     share = outside.rate or 0.0
+    failed = ", ".join(
+        f"{side} {status} {n:,}"
+        for side, counts in statuses.items()
+        for status, n in sorted(counts.items(), key=lambda each: -each[1])
+        if status != "ok" and n
+    )
+    why = failed or "there is no score, or no threshold"
     return plain(
         "uncompared",
         Outcome.PASS if share <= limit else Outcome.FAIL,
         outside.total,
-        f"{outside.count:,} of {outside.total:,} pairs lack a decision of a side (it failed, was "
-        f"shed, has no score or no threshold), limit {percent(limit)} %",
+        f"{outside.count:,} of {outside.total:,} pairs lack a decision of a side ({why}), limit "
+        f"{percent(limit)} %",
         figure=share,
         limit=limit,
         output=output.name,

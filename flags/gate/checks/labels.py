@@ -41,7 +41,7 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
     elif playbook.labels_wanted(step):
         if labelled or not (answers or _are_texts(evidence)):
             young = sum(each.young.count for each in evidence.answers)
-            yield from _enough(labelled, given, playbook, step, young)
+            yield from _enough(evidence, labelled, given, playbook, step, young)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)
     for answer in evidence.answers:
@@ -97,7 +97,21 @@ def _ambiguous(evidence: Evidence, given: GivenLabels) -> Check:
     return plain("labels", Outcome.INCONCLUSIVE, given.requests, reason)
 
 
+def _none_of(evidence: Evidence, given: GivenLabels) -> str:
+    """Say that no label is about what is compared, and which columns there are."""
+    names = [*(each.name for each in evidence.outputs), *(each.name for each in evidence.answers)]
+    strange = [
+        column
+        for column in given.columns
+        if column.startswith("label.") and column.removeprefix("label.") not in names
+    ]
+    if not strange or not names:
+        return "no label has come"
+    return f"the column {', '.join(strange)} is about no output: these are {', '.join(names)}"
+
+
 def _enough(
+    evidence: Evidence,
     labelled: list[Output],
     given: GivenLabels | None,
     playbook: Playbook,
@@ -106,7 +120,7 @@ def _enough(
 ) -> Iterator[Check]:
     """Count the labels that count, and the positives among them."""
     if not labelled:
-        reason = "no label has come" if given else "no labels were given (--labels)"
+        reason = _none_of(evidence, given) if given else "no labels were given (--labels)"
         if young:
             reason = f"none of the {young:,} labels counts yet"
         limit = playbook.gate_of(step).advance.min_positives
@@ -126,6 +140,10 @@ def _positives(output: Output, playbook: Playbook, step: Step) -> Check:
     lacking = limits.min_positives - positives
     reason = f"{positives:,} positives of {limits.min_positives:,}"
     needed = None
+    cells = output.labelling.young if output.labelling else ()
+    young = Count(sum(each.labelled for each in cells), sum(each.pairs for each in cells))
+    if lacking > 0 and young.count:
+        reason = f"{_young_words(young, playbook)} do not count yet: {reason}"
     if lacking > 0:
         reason += f": {lacking:,} more needed"
         needed = round(lacking * labels / positives) if positives else lacking

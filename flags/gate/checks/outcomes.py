@@ -22,6 +22,9 @@ MOST_MIXED: Final = 0.01
 MOST_LOST: Final = 0.001
 """Share of the tracked outcomes that never arrived, at most."""
 
+MOST_EARLY: Final = 0.05
+"""Share of the outcomes of requests that are dated before them, at most."""
+
 FALSIFICATION: Final = 0.01
 """Error rate of the test that must find nothing: over all looks, with nothing to find."""
 
@@ -44,7 +47,11 @@ def outcome_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterat
     for name, plan in playbook.outcomes.items():
         needed = plan.required_from <= step.rollout and 0 < step.rollout < 100
         error_rate = playbook.error_rate, part * plan.weight
-        yield from _metric(name, found.get(name), plan, _Rates(*error_rate, required=needed))
+        rates = _Rates(*error_rate, required=needed)
+        if (metric := found.get(name)) is None:
+            yield _missing(name, [each.name for each in others], rates)
+        else:
+            yield from _metric(name, metric, plan, rates)
     for each in others:
         yield from _metric(
             each.name, each, _UNDECLARED, _Rates(playbook.error_rate, part, required=False)
@@ -63,13 +70,15 @@ class _Rates:
     """Whether going on needs it."""
 
 
-def _metric(
-    name: str, found: OutcomeMetric | None, plan: OutcomePlan, rates: _Rates
-) -> Iterator[Check]:
-    if found is None:
-        reason = "no outcomes are there: hand them in with --outcomes, or track them"
-        yield _of(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
-        return
+def _missing(name: str, others: list[str], rates: _Rates) -> Check:
+    reason = "no outcomes are there: hand them in with --outcomes, or track them"
+    if others:
+        named = ", ".join(repr(each) for each in others[:5])
+        reason = f"no outcomes are there; the metrics that were handed in are {named}"
+    return _of(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
+
+
+def _metric(name: str, found: OutcomeMetric, plan: OutcomePlan, rates: _Rates) -> Iterator[Check]:
     if found.obstacle is not None:
         yield _of(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, found.obstacle), rates.required)
         return
@@ -172,6 +181,21 @@ def _falsified(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
 
 def _trust(name: str, found: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
     """Yield what makes the ratios unfit to go on by."""
+    if found.early > MOST_EARLY * (found.used + found.outside):
+        dated = found.used + found.outside
+        reason = (
+            f"{found.early:,} of {dated:,} outcomes are dated before their request, limit "
+            f"{percent(MOST_EARLY)} %, and do not count: are the times of another time zone?"
+        )
+        check = plain(
+            "outcome_times",
+            Outcome.FAIL if rates.required else Outcome.INCONCLUSIVE,
+            dated,
+            reason,
+            figure=found.early / dated,
+            limit=MOST_EARLY,
+        )
+        yield _of(name, check, required=rates.required)
     if found.mixed.rate is not None and found.mixed.rate > MOST_MIXED:
         reason = (
             f"{percent(found.mixed.rate)} % of {found.mixed.total:,} units saw both sides though "

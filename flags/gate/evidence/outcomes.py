@@ -65,6 +65,8 @@ class OutcomeMetric:
     without_pair: int = 0
     outside: int = 0
     """Those before their request, or later than the cut-off."""
+    early: int = 0
+    """Of outcomes by request, those that are dated before it."""
     repeated: int = 0
     contradicted: int = 0
     lost: int = 0

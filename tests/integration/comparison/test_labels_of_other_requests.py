@@ -91,9 +91,9 @@ def test_labels_of_other_requests_hold_and_excuse_no_difference(kind: str, tmp_p
     said["candidate"] = rng.permutation(said["primary"])
     _, found, _ = verdict(kind, said, file)
     assert found.decision is Decision.HOLD
-    assert any("in common" in each or "too" in each or "same" in each for each in found.reasons) or (
-        kind == "number" and any("spreads away" in each for each in found.reasons)
-    )
+    assert any(
+        "in common" in each or "too" in each or "same" in each for each in found.reasons
+    ) or (kind == "number" and any("spreads away" in each for each in found.reasons))
 
 
 @pytest.mark.parametrize("kind", ["score", "class"])
@@ -159,7 +159,8 @@ def test_how_labels_fit_is_what_other_libraries_find(tmp_path: Path) -> None:
     true, said = price(rng)
     [number] = verdict("number", said, label_file(tmp_path / "prices.csv", true))[0].answers
     assert isinstance(number, NumberEvidence)
-    assert number.primary is not None and number.primary.correlation is not None
+    assert number.primary is not None
+    assert number.primary.correlation is not None
     within = true < np.quantile(true, 0.99)  # what is cut is the far tail
     expected = np.corrcoef(true[within], said["primary"][within])[0, 1]
     assert number.primary.correlation == pytest.approx(expected, abs=0.02)
@@ -167,12 +168,15 @@ def test_how_labels_fit_is_what_other_libraries_find(tmp_path: Path) -> None:
 
     named, said = species(rng)
     [classes] = verdict("class", said, label_file(tmp_path / "species.csv", named))[0].answers
-    assert isinstance(classes, CategoryEvidence) and classes.primary is not None
+    assert isinstance(classes, CategoryEvidence)
+    assert classes.primary is not None
     moved = np.mean([np.mean(named == np.roll(said["primary"], n)) for n in range(1, 200)])
     assert classes.primary.chance == pytest.approx(moved, abs=0.01)
 
     relevant, said = items(rng)
     [lists] = verdict("ranking", said, label_file(tmp_path / "items.csv", relevant))[0].answers
-    assert isinstance(lists, RankingEvidence) and lists.primary is not None
+    assert isinstance(lists, RankingEvidence)
+    assert lists.primary is not None
     assert lists.primary.chance == pytest.approx(LISTED / 500, abs=0.003)
-    assert lists.primary.drawn is not None and lists.primary.drawn.rate == 1
+    assert lists.primary.drawn is not None
+    assert lists.primary.drawn.rate == 1

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.tables import TablePairs, nanoseconds
+from comparison.judgement.flag_pairs import FlagPairs
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -56,6 +57,13 @@ def test_what_is_dated_1970_or_in_the_future_is_set_aside() -> None:
     rows = [("w1", 0, 1), *(("w1", nanoseconds(time), n) for n, time in enumerate(ahead, start=2))]
     pairs = dated(rows, now=BEGIN)
     assert numbers(pairs) == [2]  # a clock may be ahead by less than an hour
+
+
+def test_only_pairs_of_the_flag_are_counted_among_those_set_aside() -> None:
+    rows = shown([("w1", 0, 1), ("w1", 1, 2), ("w1", nanoseconds(BEGIN), 3)])
+    table = rows.mutate(flag=ibis.ifelse(rows.sequence == 2, "other-v2", "fraud-v2"))
+    pairs = FlagPairs("fraud-v2", TablePairs(table, "pairs")).believed(BEGIN + HOUR)
+    assert pairs.set_aside == 1
 
 
 def test_the_future_counts_by_whole_hours_and_is_never_shown() -> None:

@@ -112,6 +112,7 @@ def test_an_empty_folder_has_no_labels_yet(tmp_path: Path) -> None:
         ("b.csv", "request_id,label.cat,label.cat\nr1,1,0\n", "the column label.cat is there twi"),
         ("b.csv", "request_id,label.\nr1,1\n", "the column label. names no output"),
         ("b.csv", "request_id,score\nr1,1\n", "no column label; found: request_id, score"),
+        ("s.csv", "request_id;label\nr1;1\n", "(separated by ';', not by commas?)"),
         ("b.csv", "request_id,label.cat\nr1\n", "b.csv, row 2 counted with the heading: 1 val"),
     ],
 )

@@ -774,3 +774,25 @@ def test_the_sample_ratio_counts_what_the_flag_draws() -> None:
     counts = {"drawn": Count(103, 10_000), "active": Count(60_000, PAIRS)}
     drawn = verdict(at(CANARY_1, integrity=counts), CANARY_1)
     assert check(drawn, "sample_ratio_p").outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(("aside", "decision"), [(1_000, Decision.ADVANCE), (PAIRS, Decision.HOLD)])
+def test_pairs_whose_time_cannot_be_hold_if_they_are_many(aside: int, decision: Decision) -> None:
+    """The candidate may fail on the machine whose clock is wrong, and nowhere else."""
+    found = verdict(evidence(window={"set_aside": aside}))
+    assert found.decision is decision
+    if decision is Decision.HOLD:
+        [reason] = found.reasons
+        assert reason.startswith(
+            f"{aside:,} of {2 * aside:,} pairs count nowhere, since their time"
+        )
+
+
+def test_pairs_that_are_not_compared_are_told_by_what_happened_to_them() -> None:
+    lost = PAIRS // 20
+    statuses = {"primary": {"ok": PAIRS}, "candidate": {"ok": PAIRS - lost, "timeout": lost}}
+    left_out = Count(lost, PAIRS)
+    found = verdict(evidence(output(outside=left_out), health={"statuses": statuses}))
+    assert any("lack a decision of a side (candidate timeout 20,000)" in r for r in found.reasons)
+    found = verdict(evidence(output(outside=left_out)))
+    assert any("(there is no score, or no threshold)" in each for each in found.reasons)

@@ -285,7 +285,17 @@ def test_young_labels_hold_by_what_they_say_and_prove_nothing_for_a_side() -> No
     assert any("do not count yet" in each for each in found.reasons)
     wanted = verdict(at(RAMP_50, quality=None, labelling=fine), RAMP_50)
     assert wanted.decision is Decision.HOLD
-    assert wanted.reasons[0].startswith("0 positives of 100: 100 more needed")
+    assert wanted.reasons[0].startswith(
+        "400,000 labels of 400,000 pairs younger than label_cut_off (14d) do not count yet: "
+        "0 positives of 100: 100 more needed"
+    )
+
+
+def test_a_column_of_labels_that_is_about_no_output_is_named() -> None:
+    given = GivenLabels(400_000, 0, columns=("label.probabilty",))
+    found = replace(at(RAMP_50, quality=None, labelling=None), labels=given)
+    said = "the column label.probabilty is about no output: these are probability, and 100"
+    assert verdict(found, RAMP_50).reasons[0].startswith(said)
 
 
 @pytest.mark.parametrize("young", [True, False])

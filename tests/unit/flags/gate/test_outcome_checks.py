@@ -116,12 +116,29 @@ def test_too_few_events_hold_and_say_how_many_more_requests_are_needed() -> None
         ({"cells": (), "young": 12_000}, "no requests are old enough yet"),
         ({"mixed": Count(200, 10_000)}, "2 % of 10,000 units saw both sides"),
         ({"lost": 100}, "100 of 2,100 tracked outcomes never arrived"),
+        (
+            {"used": 1_000, "outside": 1_000, "early": 900},
+            "900 of 2,000 outcomes are dated before their request, limit 5 %, and do not count: "
+            "are the times of another time zone?",
+        ),
     ],
 )
 def test_what_cannot_be_trusted_holds(changes: dict[str, Any], said: str) -> None:
     found = judged(at(10, metric(**changes)))
     assert found.decision is Decision.HOLD
     assert said in found.reasons[0]
+
+
+def test_an_outcome_or_two_before_their_request_are_a_clock_that_is_behind() -> None:
+    found = judged(at(10, metric(used=1_990, outside=10, early=10)))
+    assert "outcome_times" not in checks(found)
+
+
+def test_a_metric_by_another_name_is_named() -> None:
+    found = judged(at(50, replace(metric(), name="Complaint")))
+    assert found.decision is Decision.HOLD
+    said = "complaint: no outcomes are there; the metrics that were handed in are 'Complaint'"
+    assert said in found.reasons
 
 
 def test_a_file_metric_that_the_playbook_does_not_name_is_taken_as_harm() -> None:

@@ -1,16 +1,12 @@
 """The candidate threshold that keeps the primary's number of alarms."""
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
 from comparison.evidence.divergence import Counts
 from comparison.evidence.score_counts import ScoreCounts, at_or_above
 from flags.gate.evidence import Calibration, Count, Paired
-
-_CHI_SQUARE: Final = 3.841458820694124
-"""95 % quantile of one degree of freedom."""
+from flags.gate.evidence.quality import CHI_SQUARE
 
 
 def calibrate(candidate: ScoreCounts) -> Calibration | None:
@@ -28,7 +24,7 @@ def calibrate(candidate: ScoreCounts) -> Calibration | None:
     both = at_or_above(candidate.fired)
     fired = both + at_or_above(candidate.quiet)
     edge = nearest_edge(fired, volume)
-    alike = np.flatnonzero((fired - volume) ** 2 <= _CHI_SQUARE * (fired + volume - 2 * both))
+    alike = np.flatnonzero((fired - volume) ** 2 <= CHI_SQUARE * (fired + volume - 2 * both))
     at = Paired(
         both=int(both[edge]),
         primary_only=volume - int(both[edge]),

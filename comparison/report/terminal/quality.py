@@ -53,6 +53,14 @@ def _print_offer(output: Output, console: Console) -> None:
     known = ""
     if offer.recall is not None and offer.precision is not None:
         known = f", recall {percent(offer.recall.rate)}, precision {percent(offer.precision.rate)}"
+    if not offer.is_alike:
+        primary, candidate = offer.alarms.primary.count, offer.alarms.candidate.count
+        note(
+            console,
+            f"{output.name}: no threshold of the candidate keeps the primary's {primary:,} alarms: "
+            f"its scores take too few values, and {number(offer.threshold)} gives {candidate:,}",
+        )
+        return
     note(
         console,
         f"{output.name}: the candidate's threshold {number(offer.threshold)} "

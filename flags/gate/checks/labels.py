@@ -44,6 +44,8 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
             yield from _enough(evidence, labelled, given, playbook, step, young)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)
+        if labelled or answers:
+            yield from _without(evidence, playbook, step)
     for answer in evidence.answers:
         if answer.young.count:
             yield _not_yet(answer, playbook)
@@ -131,6 +133,31 @@ def _enough(
         yield plain("labels", Outcome.INCONCLUSIVE, 0, reason, figure=0, limit=limit)
     for output in labelled:
         yield _positives(output, playbook, step)
+
+
+def _without(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Hold where other outputs have labels, and one with a threshold has none."""
+    answers = {each.name for each in evidence.answers}
+    for output in evidence.outputs:
+        if output.alarms is None or output.labelling is not None or output.name in answers:
+            continue
+        limit = playbook.gate_of(step, output=output.name).advance.min_positives
+        reason = (
+            f"no label is about it (column label.{output.name}), and {limit:,} positives are "
+            "wanted before this step is left; if there will never be any, say so in the playbook "
+            f"(outputs.{output.name}.gate.advance.min_positives: 0)"
+        )
+        if not limit:
+            reason = "no label is about it, and the playbook wants none (min_positives: 0)"
+        yield plain(
+            "labels",
+            Outcome.INCONCLUSIVE if limit else Outcome.PASS,
+            0,
+            reason,
+            figure=0,
+            limit=limit,
+            output=output.name,
+        )
 
 
 def _positives(output: Output, playbook: Playbook, step: Step) -> Check:

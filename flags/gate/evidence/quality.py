@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from flags.gate.evidence.counts import Count, Interval, Paired, UnitShare
 
@@ -122,6 +123,10 @@ class GivenLabels:
     """Columns that hold labels."""
 
 
+CHI_SQUARE: Final = 3.841458820694124
+"""95 % quantile of one degree of freedom."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Offer the candidate threshold that keeps the primary's number of alarms.
@@ -136,6 +141,17 @@ class Calibration:
     """At the offered threshold."""
     recall: Count | None
     precision: Count | None
+
+    @property
+    def is_alike(self) -> bool:
+        """Say whether both numbers of alarms are alike there: scores may take too few values.
+
+        By McNemar's test (1947) at 5 %, and always where they are a tenth apart at most.
+        """
+        primary, candidate = self.alarms.primary.count, self.alarms.candidate.count
+        flips = self.alarms.primary_only + self.alarms.candidate_only
+        apart = abs(candidate - primary)
+        return apart <= 0.1 * primary or apart**2 <= CHI_SQUARE * flips
 
     def payload(self, output: str) -> dict[str, dict[str, float]]:
         """Return what the flag's variant carries as JSON to put the threshold into effect."""

@@ -118,6 +118,18 @@ def test_a_constant_candidate_gets_a_threshold_that_its_score_does_not_reach() -
     assert found is not None
     assert found.threshold > 0.25
     assert found.alarms.candidate.count == 0
+    assert not found.is_alike
+
+
+def test_whether_the_offered_threshold_keeps_the_number_of_alarms_is_said() -> None:
+    """Of scores in steps of a half, none has as many alarms as the primary."""
+    primary, candidate, _ = flood()
+    fine = offer(output(primary, candidate, thresholds=(0.5, 0.5)))
+    coarse = offer(output(primary, np.round(candidate * 2) / 2, thresholds=(0.99, 0.5)))
+    assert fine is not None
+    assert fine.is_alike
+    assert coarse is not None
+    assert not coarse.is_alike
 
 
 def test_no_threshold_is_offered_without_alarms_of_the_primary() -> None:

@@ -20,6 +20,7 @@ from flags.gate.evidence import (
     OperationalAlarm,
     OutcomeCell,
     OutcomeMetric,
+    Paired,
 )
 from flags.playbook.model import Playbook
 from tests.support.simulated_evidence import (
@@ -110,6 +111,19 @@ def test_quality_the_offer_and_the_notes_are_there() -> None:
     assert "recall 22.18 % of 577 56.85 % of 577" in text
     assert "keeps the primary's number of alarms, recall " in text
     assert "clocks of 2 workers differ by up to 3.2 s" in text
+
+
+def test_an_offer_that_does_not_keep_the_number_of_alarms_says_so() -> None:
+    scores = Scores.fraud(2_000)
+    found = output(scores, name="risk")
+    assert found.calibration is not None
+    alarms = found.calibration.alarms
+    none = Paired(0, alarms.primary.count, 0, alarms.pairs - alarms.primary.count)
+    constant = replace(found, calibration=replace(found.calibration, alarms=none))
+    text = words(printed_of(evidence(2_000, (constant,))))
+    said = f"no threshold of the candidate keeps the primary's {alarms.primary.count:,} alarms"
+    assert said in text
+    assert "gives 0" in text
 
 
 def test_many_reasons_are_cut_and_counted() -> None:

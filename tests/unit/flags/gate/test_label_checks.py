@@ -291,6 +291,22 @@ def test_young_labels_hold_by_what_they_say_and_prove_nothing_for_a_side() -> No
     )
 
 
+def test_an_output_without_labels_beside_one_with_labels_holds_by_name() -> None:
+    other = output(name="other")
+    found = evidence(output(**labelled()), other, rollout=50)
+    judged = verdict(found, RAMP_50)
+    assert judged.decision is Decision.HOLD
+    [reason] = judged.reasons
+    assert reason.startswith("other: no label is about it (column label.other), and 100 positives")
+    assert "outputs.other.gate.advance.min_positives: 0" in reason
+    early = evidence(output(**labelled()), other, rollout=1)
+    assert verdict(early, CANARY_1).decision is Decision.ADVANCE
+    outputs = {"other": {"gate": {"advance": {"min_positives": 0}}}}
+    accepted = verdict(found, RAMP_50, Playbook.model_validate({"flag": FLAG, "outputs": outputs}))
+    assert accepted.decision is Decision.ADVANCE
+    assert any("the playbook wants none (min_positives: 0)" in each for each in accepted.reasons)
+
+
 def test_a_column_of_labels_that_is_about_no_output_is_named() -> None:
     given = GivenLabels(400_000, 0, columns=("label.probabilty",))
     found = replace(at(RAMP_50, quality=None, labelling=None), labels=given)

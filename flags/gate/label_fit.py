@@ -15,7 +15,7 @@ from flags.gate.evidence import Count, LabelledCell, Output, Quality
 from flags.gate.limit_check import percent
 
 SURE: Final = 4.0
-"""Standard errors. By chance alone, 3 of 1,000 cases have them at some look up to a million pairs."""
+"""Standard errors: by chance, 3 of 1,000 cases have them at some look up to a million pairs."""
 
 
 class Fit(StrEnum):

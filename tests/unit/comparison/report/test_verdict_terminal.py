@@ -114,13 +114,13 @@ def test_quality_the_offer_and_the_notes_are_there() -> None:
 
 
 def test_an_offer_that_does_not_keep_the_number_of_alarms_says_so() -> None:
-    scores = Scores.fraud(2_000)
+    scores = Scores.fraud(20_000)
     found = output(scores, name="risk")
     assert found.calibration is not None
     alarms = found.calibration.alarms
     none = Paired(0, alarms.primary.count, 0, alarms.pairs - alarms.primary.count)
     constant = replace(found, calibration=replace(found.calibration, alarms=none))
-    text = words(printed_of(evidence(2_000, (constant,))))
+    text = words(printed_of(evidence(20_000, (constant,))))
     said = f"no threshold of the candidate keeps the primary's {alarms.primary.count:,} alarms"
     assert said in text
     assert "gives 0" in text

@@ -100,6 +100,8 @@ CHECKS: Final = {
     "outcome_agreement": CheckRow(ratio, "outcomes where alike"),
     "outcome_mixed": CheckRow(percent, "units of both sides"),
     "outcome_loss": CheckRow(percent, "lost outcomes"),
+    "recent_failure_rate": CheckRow(points, "failures of late, in points"),
+    "recent_alarm_overlap": CheckRow(percent, "alarms in common of late"),
     "outcome_times": CheckRow(percent, "outcomes before their request"),
     "number_bias": CheckRow(signed, "mean difference, in spreads"),
     "number_distance": CheckRow(number, "distance, in spreads"),

@@ -16,6 +16,7 @@ from flags.gate.checks.operational import operational_checks
 from flags.gate.checks.outcomes import outcome_checks
 from flags.gate.checks.preferences import preference_checks
 from flags.gate.checks.quality import quality_checks
+from flags.gate.checks.recent import recent_checks
 from flags.gate.evidence import Evidence, OperationalAlarm
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step
@@ -42,6 +43,7 @@ def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
         *health_checks(evidence, playbook, step),
         *alarm_checks(evidence, playbook, step),
         *agreement_checks(evidence, playbook, step),
+        *recent_checks(evidence, playbook, step),
         *distribution_checks(evidence, playbook, step),
         *quality_checks(evidence, playbook, step),
         *preference_checks(evidence, playbook, step),

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from flags.gate.blocks import DAY, WEEK, Blocks
+from flags.gate.checks.recent import RECENT
 from flags.gate.checks.units import (
     INDEPENDENT,
     burst_words,
@@ -25,7 +26,6 @@ from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook
 
 _RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
-_RECENT: Final = (("last day", DAY), ("last three days", 3 * DAY), ("last week", WEEK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class AlarmHistory:
         """
         refuted = [
             f"{name}: {said}"
-            for name, hours in _RECENT
+            for name, hours in RECENT
             if self.blocks.hours > hours and (said := self._refuted(hours))
         ]
         return replace(

@@ -1,0 +1,94 @@
+"""What happened of late contradicts the whole: failures, and alarms of other requests.
+
+A candidate that broke an hour ago is well over all. So little time can seldom prove anything, but
+it can refute: these checks hold where the latest stretch surely is beyond the limit to go on, and
+are not there otherwise. The alarm ratio of late is in `alarm_time`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from flags.gate.blocks import DAY, WEEK, Blocks
+from flags.gate.evidence import Count, Evidence, Minute, Output, UnitShare
+from flags.gate.limit_check import percent, points
+from flags.gate.plain_check import plain
+from flags.gate.sequences import MeanSequence, ShareSequence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
+
+RECENT: Final = (("last day", DAY), ("last three days", 3 * DAY), ("last week", WEEK))
+"""Names of stretches, and their hours."""
+
+_MINUTES: Final = (("last 15 minutes", 15), ("last hour", 60), ("last day", 1440))
+
+
+def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield a check of each figure that the latest stretch refutes."""
+    limit = playbook.gate_of(step).advance.failure_rate
+    if failing := _failing(evidence, limit, playbook.error_rate):
+        reason = f"failures against the primary's: {failing}, limit {points(limit)} points"
+        n = len(evidence.health.minutes)
+        yield plain("recent_failure_rate", Outcome.INCONCLUSIVE, n, reason, limit=limit)
+    if step.stage is Stage.DEPRECATION:
+        return
+    for output in evidence.outputs:
+        least = playbook.gate_of(step, output=output.name).advance.alarm_overlap
+        if output.alarms is not None and (lost := _lost(output, evidence, least, playbook)):
+            reason = f"of the primary's alarms the candidate raises too: {lost}"
+            reason += f", limit {percent(least)} %"
+            check = plain(
+                "recent_alarm_overlap",
+                Outcome.INCONCLUSIVE,
+                output.alarms.pairs,
+                reason,
+                limit=least,
+            )
+            yield replace(check, output=output.name)
+
+
+def _failing(evidence: Evidence, limit: float, error_rate: float) -> str:
+    """Name the first stretch in which the candidate surely fails more often by `limit`."""
+    now = int(evidence.window.until.timestamp()) // 60
+    for name, size in _MINUTES:
+        latest = [each for each in evidence.health.minutes if each.number >= now - size]
+        sequence = MeanSequence(_shares(latest), -1.0)
+        if sequence.value is not None and sequence.above(limit, error_rate / 2):
+            low, high = sequence.interval(error_rate)
+            return (
+                f"{name} {points(sequence.value)} points (by minute, {points(low)} to "
+                f"{points(high)})"
+            )
+    return ""
+
+
+def _shares(minutes: list[Minute]) -> tuple[UnitShare, ...]:
+    counts = Counter(each.failed for each in minutes)
+    return tuple(UnitShare(value, n) for value, n in counts.items())
+
+
+def _lost(output: Output, evidence: Evidence, limit: float, playbook: Playbook) -> str:
+    """Name the first stretch in which too few alarms surely are in common, as never before."""
+    by_unit, until = output.by_unit, evidence.window.until
+    hours = Blocks.of(output.periods, until)
+    if by_unit is not None:
+        hours = Blocks.of(by_unit.periods, until, hours.begun)
+    for name, size in RECENT:
+        if hours.hours <= size or not limit:
+            continue
+        latest, before = hours.latest(size), hours.same_hours_before(size)
+        sequence = ShareSequence(Count(latest.both, latest.primary.count))
+        was = Count(before.both, before.primary.count).rate
+        is_new = was is None or was >= limit
+        if sequence.value is None or not is_new or not sequence.below(limit, _alpha(playbook)):
+            continue
+        low, high = sequence.interval(playbook.error_rate)
+        usual = "" if was is None else f"; before, in the same hours, {percent(was)} %"
+        return f"{name} {percent(sequence.value)} % ({percent(low)} to {percent(high)}{usual})"
+    return ""
+
+
+def _alpha(playbook: Playbook) -> float:
+    return playbook.error_rate / 2

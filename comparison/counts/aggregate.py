@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from comparison.counts.durations import duration_counts, minute_counts
 from comparison.counts.kinds.window import KindWindow, count_kinds, other_outputs
 from comparison.counts.labelled import unknown_labels
 from comparison.counts.output_counts import OutputCounts
@@ -17,9 +18,7 @@ from comparison.counts.prepared import PreparedPairs
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
     batch_counts,
-    duration_counts,
     feature_counts,
-    minute_counts,
     noise_counts,
     pair_counts,
     sampled_counts,

@@ -26,11 +26,6 @@ class StepPairs:
         here = self._is_at_rollout()
         return here if self.since is None else here & ~self._is_before()
 
-    def part(self) -> Any:
-        """Return the part of the window that a pair belongs to."""
-        inside = ibis.ifelse(self._is_at_rollout(), "step", "other")
-        return inside if self.since is None else ibis.ifelse(self._is_before(), "before", inside)
-
     @property
     def are_some(self) -> bool:
         """Say whether not all pairs of the window are those of the step."""

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from comparison.counts.step import _HOURLY, _durations
+from comparison.counts.durations import _durations
+from comparison.counts.step import _HOURLY
 from comparison.counts.unit_failures import _UNITS
 from comparison.engines import kept
 from comparison.engines.clocks import HOURS

@@ -92,12 +92,13 @@ def count(
     settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Aggregates:
     """Count pairs that are prepared, as `aggregate` says."""
+    arguments = (feature_edges or {}, warm_up, settings)
     found = kept_or_counted(
         prepared.source,
         "aggregates",
         prepared.flag,
-        (prepared.told, feature_edges, warm_up, settings),
-        partial(_count, prepared, feature_edges or {}, warm_up, settings),
+        (prepared.told, arguments),  # all that the counts depend on
+        partial(_count, prepared, *arguments),
     )
     return replace(found, until=prepared.until)
 

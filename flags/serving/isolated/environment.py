@@ -103,6 +103,11 @@ def own_environment_of(
         return carried
     if requirements is not None and not Path(requirements).is_file():
         raise MigrationError(f"candidate_requirements: there is no file {str(requirements)!r}")
+    if requirements is not None:
+        try:
+            _content(Path(requirements))
+        except OSError as error:
+            raise MigrationError(f"candidate_requirements: {error}") from error
     return OwnEnvironment(
         candidate,
         None if python is None else _python(str(python), has_requirements=requirements is not None),
@@ -163,11 +168,18 @@ def _made(requirements: Path, python: str | None) -> Path:
     return made
 
 
-def _content(requirements: Path) -> str:
-    """Return a file of requirements with those that it names, by which the environment is known."""
+def _content(requirements: Path, within: tuple[Path, ...] = ()) -> str:
+    """Return a file of requirements with those that it names, by which the environment is known.
+
+    Raises OSError if one of them names itself, or one that it is named by.
+    """
+    way = (*within, requirements.resolve())
+    if way[-1] in within:
+        named_by = " names ".join(path.name for path in way)
+        raise OSError(f"a file of requirements names itself ({named_by}): take out its -r")
     content = requirements.read_text()
     named = [requirements.parent / each for each in _INCLUDED.findall(content)]
-    return content + "".join(_content(each) for each in named if each.is_file())
+    return content + "".join(_content(each, way) for each in named if each.is_file())
 
 
 def uv(*arguments: str) -> str:

@@ -210,3 +210,18 @@ def test_a_file_that_uv_refuses_is_an_error_in_uvs_words(
     wrong.write_text("numpy===\n")
     with pytest.raises(OSError, match="uv pip install failed"):
         OwnEnvironment("a:B", requirements=wrong).interpreter()
+
+
+def test_requirements_that_name_themselves_are_an_error_that_names_the_files(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "candidate.txt", tmp_path / "common.txt"
+    first.write_text("-r common.txt\n-r common.txt\n")
+    second.write_text("xgboost\n")
+    own_environment_of("a:B", None, first)  # twice is not a circle
+    second.write_text("-r candidate.txt\n")
+    circle = r"\(candidate\.txt names common\.txt names candidate\.txt\)"
+    with pytest.raises(MigrationError, match=circle):
+        own_environment_of("a:B", None, first)
+    with pytest.raises(OSError, match=circle):
+        OwnEnvironment("a:B", requirements=first).interpreter()

@@ -22,7 +22,7 @@ import numpy.typing as npt
 EXACT: Final = 53
 """Bits of the significand of a double."""
 
-MANY_DIGITS: Final = (16, 20, 24, 32, 40, EXACT)
+MANY_DIGITS: Final = (14, 16, 20, 24, 32, 40, EXACT)
 """Bits to which the scores of many pairs are rounded: the least that keeps a sample apart."""
 
 SAMPLE: Final = 4_096

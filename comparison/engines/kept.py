@@ -21,6 +21,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 import comparison
+import flags
 
 KEPT: Final = "kept"
 """Where they are, in a compacted folder; it can be removed at any time."""
@@ -40,13 +41,12 @@ _SIZE: Final = _DIGEST().digest_size
 
 @cache
 def software() -> bytes:
-    """Return a digest of what counts: this package, the engine, and what lies between."""
-    folder = Path(comparison.__file__).parent
+    """Return a digest of what counts: these packages, the engine, and what lies between."""
     found = _DIGEST()
-    for package in ("duckdb", "ibis-framework", "pyarrow"):
+    for package in ("duckdb", "ibis-framework", "numpy", "pandas", "pyarrow"):
         found.update(version(package).encode())
-    for subject in ("counts", "engines", "evidence", "judgement", "labels", "pairs"):
-        for path in sorted((folder / subject).rglob("*.py")):
+    for module in (comparison, flags):
+        for path in sorted(Path(str(module.__file__)).parent.rglob("*.py")):
             found.update(path.read_bytes())
     return found.digest()
 

@@ -41,6 +41,9 @@ _CHUNK_BYTES: Final = 2**23
 
 _ZEROS: Final = bytes(FARTHEST)
 
+_TIME: Final = 2
+"""The place of the time in a row."""
+
 Block = dict[Shape, Columns]
 """Columns by shape: one for each entry of a row."""
 
@@ -74,9 +77,14 @@ class ReadCounts:
         progress.torn = True
 
     def drain(self) -> Block:
-        """Return the columns of the pairs taken since the last call, and forget them."""
-        block: Block = {shape: list(zip(*rows, strict=True)) for shape, rows in self.rows.items()}
-        for shape, columns in self.columns:
+        """Return the columns of the pairs taken since the last call, and forget them.
+
+        Shapes come in the order of their first pairs, whoever read these: so do outputs.
+        """
+        parts = [*self.columns]
+        parts += [(shape, [*zip(*rows, strict=True)]) for shape, rows in self.rows.items()]
+        block: Block = {}
+        for shape, columns in sorted(parts, key=_began):
             before = block.get(shape)
             both = zip(before, columns, strict=True) if before else ()
             block[shape] = [[*first, *second] for first, second in both] or columns
@@ -296,6 +304,12 @@ class _File:
             self.first_unreadable = self.first_unreadable or number
             corrupt = 1
         return corrupt
+
+
+def _began(part: tuple[Shape, Columns]) -> int:
+    """Return the time of the first pair of some columns."""
+    times = part[1][_TIME]
+    return int(times[0])
 
 
 def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:

@@ -130,7 +130,7 @@ def test_what_should_not_be_there_does_not_stop_compare(folder: Path, fill: Fill
     for place in ("pairs", "compacted"):
         result = bentoml_migration("compare", folder / place, "--flag", FLAG, "--json", "-")
         assert result.exit_code == 0, result.output
-        figures = json.loads(result.stdout)
+        figures = json.loads(result.stdout, parse_float=_to_12_digits)
         assert figures.pop("source") == str(folder / place)
         # Compacted pairs are those of the last run, pair files those of this moment.
         assert (figures["accounting"].pop("as_of") is None) == (place == "pairs")
@@ -139,6 +139,11 @@ def test_what_should_not_be_there_does_not_stop_compare(folder: Path, fill: Fill
     result = bentoml_migration("compare", folder / "compacted", "--flag", FLAG)
     assert result.exit_code == 0, result.output
     assert "What it means" in result.stdout
+
+
+def _to_12_digits(text: str) -> float:
+    """Round: an engine adds up in another order."""
+    return float(f"{float(text):.12g}")
 
 
 def test_two_flags_ask_compare_for_a_choice_and_gate_takes_the_playbooks(folder: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import orjson
 import pandas as pd
 import pytest
 from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
@@ -231,6 +232,16 @@ def test_what_streams_held_has_columns_if_there_were_any(tmp_path: Path) -> None
     }
     assert frame["primary_digest"].to_list() == [pd.NA, "ab"]
     assert frame["candidate_length"].to_list() == [pd.NA, 40]
+
+
+def test_outputs_are_in_the_order_in_which_they_appeared(tmp_path: Path) -> None:
+    """Whether a pattern knows their spans, of which there are many, or the parser reads a few."""
+    file = PairFile(tmp_path)
+    for output, pairs in (("frequent", 100), ("rare", 3)):
+        for _ in range(pairs):
+            sides = Scored({output: 0.1}), Scored({output: 0.2})
+            file.line(orjson.dumps(traces(file.span(*sides))).decode())
+    assert read_pairs(tmp_path).outputs == ("frequent", "rare")
 
 
 def test_rows_are_in_order_of_time_whatever_the_files_are_called(tmp_path: Path) -> None:

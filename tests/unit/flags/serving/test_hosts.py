@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from flags.monitoring.worker_state import WORKERS_PATH
+from flags.monitoring.worker_state import WORKERS_PATH, Workers
 from flags.serving.http.endpoints import CachedDocument, endpoints
 from flags.serving.http.hosts import KnownHosts
 
@@ -108,16 +109,12 @@ async def test_the_workers_are_looked_at_anew_each_time() -> None:
     """A rollback would take workers that it has not reached for followed."""
     looks = []
 
-    def running() -> tuple[Any, ...]:
+    def workers() -> Workers:
         looks.append(1)
-        return ()
+        return Workers("Fraud", "fraud-v2", datetime.now(UTC), ())
 
     source: Any = SimpleNamespace(
-        registry=SimpleNamespace(running=running),
-        service="Fraud",
-        flag="fraud-v2",
-        settings=SimpleNamespace(migration_hosts=()),
-        look=None,
+        workers=workers, settings=SimpleNamespace(migration_hosts=()), look=None
     )
     transport = httpx.ASGITransport(endpoints(source))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

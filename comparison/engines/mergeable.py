@@ -1,8 +1,10 @@
 """Counts that can be merged: those of two parts of the pairs make those of both."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, Self
 
 import ibis.expr.types as ir
@@ -76,6 +78,29 @@ class MergeableCounts:
     def once(self, pairs: ir.Table, prepared: PreparedRows | None) -> ir.Table:
         """Return the statement that counts pairs in one pass, or what they are prepared to."""
         return self.of(pairs if prepared is None else prepared.rows(pairs))
+
+
+class CountedInOnePass(ABC):
+    """A source that keeps no counts: each look counts its pairs by one statement."""
+
+    keeps: Final = False
+    """Not every connection may write."""
+    whole: Final = None
+    """Nothing is kept."""
+
+    @abstractmethod
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return the pairs accepted from `since` until before `until`."""
+
+    def counted(
+        self,
+        counts: MergeableCounts,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prepared: PreparedRows | None = None,
+    ) -> ir.Table:
+        """Return the statement that counts them."""
+        return counts.once(self.table(since, until), prepared)
 
 
 def _measure(rows: ir.Table, name: str, how: str) -> Any:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.kept import WholeTables
-from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.mergeable import CountedInOnePass, MergeableCounts, PreparedRows
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import beside, table_at
 from comparison.engines.tables import CollectorTraces, KeptPairs, TablePairs, in_window
@@ -140,7 +140,7 @@ def _of_pairs(table: ir.Table, name: str) -> PairSource:
     return CollectorTraces(table, name) if collected else TablePairs(table, name)
 
 
-class FramePairs:
+class FramePairs(CountedInOnePass):
     """Hand pairs that were read into memory to the engine in this process, DuckDB."""
 
     def __init__(self, pairs: AllPairs) -> None:
@@ -176,25 +176,6 @@ class FramePairs:
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs that were read."""
         return in_window(self._table, since, until)
-
-    def counted(
-        self,
-        counts: MergeableCounts,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        prepared: PreparedRows | None = None,
-    ) -> ir.Table:
-        """Return the statement that counts them."""
-        return counts.once(self.table(since, until), prepared)
-
-    @property
-    def keeps(self) -> bool:
-        """Say no."""
-        return False
-
-    @property
-    def whole(self) -> None:
-        """Return None: nothing is kept."""
 
     def repeated(self) -> ir.Table:
         """Return what the reader left out."""

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.mergeable import CountedInOnePass
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import (
@@ -79,7 +79,7 @@ def unix_nanoseconds(time) -> int:  # type: ignore[empty-body, no-untyped-def]
     """Stand for ClickHouse's function of that name."""
 
 
-class TablePairs:
+class TablePairs(CountedInOnePass):
     """Take a table that has our columns, such as compacted Parquet files that an engine reads."""
 
     def __init__(self, table: ir.Table, name: str | None = None) -> None:
@@ -94,25 +94,6 @@ class TablePairs:
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return its rows."""
         return in_window(self._table, since, until)
-
-    def counted(
-        self,
-        counts: MergeableCounts,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        prepared: PreparedRows | None = None,
-    ) -> ir.Table:
-        """Return the statement that counts its rows."""
-        return counts.once(self.table(since, until), prepared)
-
-    @property
-    def keeps(self) -> bool:
-        """Say no: not every connection may write."""
-        return False
-
-    @property
-    def whole(self) -> None:
-        """Return None: nothing is kept."""
 
     def repeated(self) -> None:
         """Return None: what wrote the table may have written a pair twice."""

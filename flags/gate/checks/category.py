@@ -12,7 +12,7 @@ from typing import Final
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
-from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.levels import KindChecks, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
 from flags.gate.checks.selected import selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
@@ -22,9 +22,7 @@ from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
-from flags.playbook.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +84,11 @@ def checks(
     yield from _CategoryChecks(found, evidence, playbook, step).checks()
 
 
-class _CategoryChecks:
+class _CategoryChecks(KindChecks[CategoryEvidence]):
     def __init__(
         self, found: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
-        self._found, self._evidence, self._playbook = found, evidence, playbook
-        self._step = step
-        self._gate: Gate = playbook.gate_of(step, output=found.name)
-        self._wanted = playbook.labels_wanted(step) > 0
-        self._required = step.stage is not Stage.DEPRECATION
+        super().__init__(found, evidence, playbook, step)
         self._labelled = bool(found.labelled and playbook.expects_labels)
 
     def checks(self) -> Iterator[Check]:

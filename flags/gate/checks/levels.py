@@ -1,12 +1,15 @@
-"""A figure of an output as a mean of values, by request, block and unit: the checks of kinds."""
+"""The checks of an output of a kind: figures as means of values, by request, block and unit."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
-from flags.gate.evidence import UnitShare
+from flags.gate.evidence import Evidence, UnitShare
 from flags.gate.limit_check import LimitCheck, Wording
 from flags.gate.sequences import MeanSequence
 from flags.gate.sequences.scaled import ScaledSequence
+from flags.playbook.gate import Gate
+from flags.playbook.model import Playbook, Step
+from flags.playbook.stages import Stage
 
 _WAYS: Final = ("request", "block", "unit")
 
@@ -27,6 +30,9 @@ class Levelled(Protocol):
     @property
     def levels(self) -> Mapping[str, Mapping[str, Shares]]:
         """Return the values."""
+
+
+_Found = TypeVar("_Found", bound=Levelled)
 
 
 def mean_of(lowest: float, unit: float = 1.0) -> Callable[[Shares], ScaledSequence]:
@@ -56,3 +62,14 @@ def level_check(
         units=units["block"] if found.units else 0,
         fails_by=by["unit"] if "unit" in ways else by["block"],
     )
+
+
+class KindChecks(Generic[_Found]):
+    """The checks of an output of a kind, and what all kinds ask of the playbook's step."""
+
+    def __init__(self, found: _Found, evidence: Evidence, playbook: Playbook, step: Step) -> None:
+        self._found, self._evidence, self._playbook = found, evidence, playbook
+        self._step = step
+        self._gate: Gate = playbook.gate_of(step, output=found.name)
+        self._wanted = playbook.labels_wanted(step) > 0
+        self._required = step.stage is not Stage.DEPRECATION

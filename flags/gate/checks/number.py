@@ -13,7 +13,7 @@ from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, with_enough_labels
-from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.levels import KindChecks, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
 from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
@@ -22,9 +22,7 @@ from flags.gate.label_fit import correlation_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent, points
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
-from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
-from flags.playbook.stages import Stage
 
 BOUND: Final = 4.0
 """Units at which differences are cut."""
@@ -115,15 +113,11 @@ def error_is_shown(evidence: Evidence, playbook: Playbook, step: Step, output: s
     return _NumberChecks(found, evidence, playbook, step).is_shown()
 
 
-class _NumberChecks:
+class _NumberChecks(KindChecks[NumberEvidence]):
     def __init__(
         self, found: NumberEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
-        self._found, self._evidence, self._playbook = found, evidence, playbook
-        self._step = step
-        self._gate: Gate = playbook.gate_of(step, output=found.name)
-        self._wanted = playbook.labels_wanted(step) > 0
-        self._required = step.stage is not Stage.DEPRECATION
+        super().__init__(found, evidence, playbook, step)
         plan = playbook.outputs.get(found.name)
         self._tolerance = (plan.tolerance if plan else None) or 0.0
 

@@ -162,6 +162,7 @@ class LabelsUnreadableError(ComparisonError):
 
     def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
+        self.problem = problem
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
 

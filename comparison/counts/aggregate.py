@@ -30,7 +30,6 @@ from comparison.counts.unit_positives import positives_by_unit
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
 from comparison.engines.sources import FramePairs, PairSource
 from comparison.labels import Labels
-from comparison.labels.files import is_label
 from comparison.pairs.reader import Pairs
 
 
@@ -137,7 +136,7 @@ def _count(
         duplicates=prepared.every.repeated(prepared.flag),
         unknown_labels=unknown_labels(source, labels.table, outputs, repeated) if labels else None,
         repeated_labels=repeated,
-        label_columns=tuple(filter(is_label, labels.table.columns)) if labels else (),
+        label_columns=labels.labels.columns if labels else (),
         unit_failures=failures_by_unit(step, units, each_named=volume.requests == pairs_of_step)
         if units is not None and volume.units
         else None,

@@ -16,6 +16,7 @@ from comparison.counts.tables import OutputAggregates, UnknownLabels
 from comparison.engines.grouping import COVERAGE, stacked
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
+from comparison.labels import Labels
 from comparison.labels.files import TIME, is_label
 from comparison.labels.use import TypedLabels
 
@@ -42,13 +43,18 @@ class StepLabels:
 
     source: PairSource
     step: ir.Table
-
-    table: ir.Table
+    labels: Labels
+    typed: TypedLabels
     columns: Mapping[int, str]
     used: tuple[str, ...]
     """All columns that some output of any kind takes."""
     cutoff: datetime | None
     """Only labels of pairs accepted before count."""
+
+    @cached_property
+    def table(self) -> ir.Table:
+        """Return the labels as they are typed; only now they are read, if they are in files."""
+        return self.typed.in_truths(self.labels.table())
 
     @cached_property
     def repeats(self) -> ir.Table | None:
@@ -63,17 +69,18 @@ class StepLabels:
         cls,
         source: PairSource,
         step: ir.Table,
-        labels: ir.Table,
+        labels: Labels,
         typed: TypedLabels,
         outputs: Sequence[str],
         cutoff: datetime | None,
     ) -> "StepLabels":
-        """Take the labels as they are typed."""
+        """Say by which columns the labels are about the outputs."""
         truths = typed.truths(outputs)
         return cls(
             source,
             step,
-            typed.in_truths(labels),
+            labels,
+            typed,
             {place: truths[name] for place, name in enumerate(outputs) if name in truths},
             tuple(sorted({column for column, _kind in typed.of_output.values()})),
             cutoff,

@@ -175,6 +175,8 @@ class PreparedPairs:
         step = own if step_since is None else window
         counted = CountedWindow(source, chosen, since, until, parts, every)
         recorded = recorded_counts(counted)
+        whole = source.whole
+        digest = labels.digest(whole.tables) if labels is not None and whole else None
         outputs = outputs_of(step.columns, outputs, recorded)
         columns = columns_of(counted, step, outputs, thresholds or {})
         grids = grids_of(counted, columns, given or {})
@@ -182,9 +184,8 @@ class PreparedPairs:
         if labels is not None:
             others = other_outputs(step.columns)
             deciding = [grid.output for grid in grids if grid.decides]
-            held = labels.table()
-            typed = TypedLabels.of(labels, held.schema(), (*outputs, *others), deciding, others)
-            joined = StepLabels.of(source, step, held, typed, outputs, label_cutoff)
+            typed = TypedLabels.of(labels, (*outputs, *others), deciding, others)
+            joined = StepLabels.of(source, step, labels, typed, outputs, label_cutoff)
         return cls(
             source,
             chosen,
@@ -201,7 +202,7 @@ class PreparedPairs:
             joined,
             typed,
             tuple(columns),
-            labels.digest() if labels is not None and source.whole is not None else None,
+            digest,
         )
 
     def drawn(self, flag: str, begin: datetime | None, end: datetime) -> ir.Table | None:

@@ -145,7 +145,7 @@ def take_evidence(
         rollout=run.rollout,
         accounting=found.source.accounting,
         references=references,
-        contradicted=additions.labels.contradicted if additions.labels else 0,
+        contradicted=additions.labels.facts.contradicted if additions.labels else 0,
         now=now,
         begun=begun,
         visit=found.visits(begun, until) if begun else 1,

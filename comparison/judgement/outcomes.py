@@ -80,7 +80,7 @@ def with_outcomes(
             told,
             lambda: _label_counts(LabelledSides.of(drawn(), labels, label_cutoff)),
         )
-        by_side = _labels(counts, len(labels.rows))
+        by_side = _labels(counts, labels.facts.size)
     return replace(
         evidence,
         outcomes=tuple(sorted(metrics, key=lambda each: each.name)),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
 from io import RawIOBase
@@ -16,10 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from comparison.engines.kept import KeptTables
 from comparison.engines.places import is_url, shown_url
 from comparison.engines.tables import nanoseconds
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.choice import one_each
+from comparison.labels.facts import FilesSeen, LabelFacts
 from comparison.labels.files import (
     ID,
     LABEL,
@@ -31,7 +33,7 @@ from comparison.labels.files import (
     is_label,
     open_labels,
 )
-from comparison.labels.types import ARROW, LabelType, TypedColumn, typed_column
+from comparison.labels.types import ARROW, TypedColumn, typed_column
 from comparison.pairs.stores import folder_at, is_store
 
 
@@ -43,11 +45,77 @@ class LabelFiles:
     values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self) -> "Labels":
-        """Read them; see `load_labels`."""
-        return load_labels(self.path, values=self.values)
+        """Return them, read when they are needed; see `load_labels`.
+
+        Raises LabelsUnreadableError at once if there are no such files.
+        """
+        if is_url(self.path) and not is_store(self.path):
+            return load_labels(self.path, values=self.values)
+        paths = find_label_files(folder_at(self.path))
+        if missing := [path for path in paths if not path.exists()]:
+            raise LabelsUnreadableError(missing[0], "No such file or directory")
+        return Labels(_name(self.path), _Unread(self))
 
 
 @dataclass(frozen=True, slots=True)
+class _Read:
+    """Hold labels in memory."""
+
+    rows: pa.Table
+    facts: LabelFacts
+
+    @classmethod
+    def of(cls, rows: pa.Table, contradicted: int = 0, refusals: Any = None) -> "_Read":
+        return cls(rows, LabelFacts(rows.schema, len(rows), contradicted, refusals or {}))
+
+    def with_digest(self) -> LabelFacts:
+        """Return the facts with what differs where any label does."""
+        found = hashlib.sha256()
+        with pa.ipc.new_stream(pa.PythonFile(_Sink(found), "w"), self.rows.schema) as stream:
+            stream.write_table(self.rows)
+        return replace(self.facts, digest=found.hexdigest())
+
+
+@dataclass(slots=True)
+class _Unread:
+    """Read files when their labels are asked for."""
+
+    files: LabelFiles
+    held: "_Read | None" = None
+    known: tuple[FilesSeen, LabelFacts] | None = None
+    """What was kept of them."""
+
+    def facts(self, kept: KeptTables) -> LabelFacts:
+        """Return the facts with the digest: what is kept of these files, if they are the same."""
+        seen = self._seen() if self.held is None else None
+        if seen is not None and (facts := seen.read(kept)) is not None:
+            self.known = seen, facts
+            return facts
+        found = self.read().with_digest()
+        if seen is not None and self._seen() == seen:
+            seen.write(kept, found)
+        return found
+
+    def read(self) -> "_Read":
+        """Read them once. Raises LabelsUnreadableError if they are not those that were kept."""
+        if self.held is None:
+            found = load_labels(self.files.path, values=self.files.values)._read()
+            if self.known is not None and self._seen() != self.known[0]:
+                self._refuse_others(found)
+            self.held = found
+        return self.held
+
+    def _refuse_others(self, found: "_Read") -> None:
+        """Raise LabelsUnreadableError where other labels have come since they were looked at."""
+        if self.known and found.with_digest().digest != self.known[1].digest:
+            raise LabelsUnreadableError(
+                self.files.path, "it changed while the pairs were counted; run this again"
+            )
+
+    def _seen(self) -> FilesSeen | None:
+        return FilesSeen.of(find_label_files(folder_at(self.files.path)), self.files.values)
+
+
 class Labels:
     """Hold one row per request id: columns `request_id` (string) and its labels.
 
@@ -55,12 +123,10 @@ class Labels:
     as their words allow. `labelled_at` (nanoseconds since 1970) is there if a file says so.
     """
 
-    name: str
-    rows: pa.Table
-    contradicted: int = 0
-    """Request ids that had labels that differ; the last one is taken."""
-    refusals: Mapping[str, Mapping[LabelType, LabelsUnreadableError]] = field(default_factory=dict)
-    """By column, what speaks against taking it as another type."""
+    def __init__(self, name: str, held: "_Read | _Unread") -> None:
+        self.name = name
+        self._held = held
+        self._facts: LabelFacts | None = None
 
     @classmethod
     def of(cls, name: str, frame: pd.DataFrame) -> "Labels":
@@ -69,17 +135,40 @@ class Labels:
         held |= {column: _arrow(frame[column]) for column in frame.columns if is_label(column)}
         if TIME in frame.columns:
             held[TIME] = pa.array(frame[TIME].astype("Int64"), from_pandas=True)
-        return cls(name, pa.table(held))
+        return cls(name, _Read.of(pa.table(held)))
+
+    @property
+    def rows(self) -> pa.Table:
+        """Return the labels."""
+        return self._read().rows
+
+    @property
+    def facts(self) -> LabelFacts:
+        """Return what is known of them: of files that have not changed, what was kept."""
+        return self._facts or self._read().facts
+
+    def digest(self, kept: KeptTables) -> str:
+        """Return what differs where any label does; `kept` has it of files that were read before.
+
+        So files that have not changed since are not read again.
+        """
+        if self._facts is None or self._facts.digest is None:
+            held = self._held
+            self._facts = held.with_digest() if isinstance(held, _Read) else held.facts(kept)
+        return str(self._facts.digest)
+
+    def _read(self) -> _Read:
+        return self._held if isinstance(self._held, _Read) else self._held.read()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the names of the columns that hold labels."""
-        return tuple(name for name in self.rows.column_names if is_label(name))
+        return tuple(name for name in self.facts.schema.names if is_label(name))
 
     @property
     def truths(self) -> list[str]:
         """Return the names of those that hold truths."""
-        schema = self.rows.schema
+        schema = self.facts.schema
         return [name for name in self.columns if pa.types.is_boolean(schema.field(name).type)]
 
     @property
@@ -87,13 +176,6 @@ class Labels:
         """Return them for pandas."""
         found: pd.DataFrame = self.rows.to_pandas(types_mapper=_dtype)
         return found
-
-    def digest(self) -> str:
-        """Return what differs where any label does."""
-        found = hashlib.sha256()
-        with pa.ipc.new_stream(pa.PythonFile(_Sink(found), "w"), self.rows.schema) as stream:
-            stream.write_table(self.rows)
-        return found.hexdigest()
 
     def table(self) -> ir.Table:
         """Return the labels to an engine; the id is called `label_request_id`."""
@@ -132,7 +214,7 @@ def load_labels(
     what is wrong; or StoreUnreadableError.
     """
     files = _files(path)
-    source = shown_url(str(path)) if is_url(path) else str(path)
+    source = _name(path)
     columns = tuple(sorted({name for file in files for name in file.columns})) or (LABEL,)
     if LABEL in columns and len(columns) > 1:
         others = ", ".join(name for name in columns if name != LABEL)
@@ -145,7 +227,7 @@ def load_labels(
     typed = {name: typed_column(files, name, values or {}) for name in columns}
     rows = [_rows(file, number, typed, has_times) for number, file in enumerate(files)]
     if not rows:
-        return Labels(source, _empty(columns))
+        return Labels(source, _Read.of(_empty(columns)))
     table = pa.concat_tables(rows)
     counts = reduce(pc.or_, [pc.is_valid(table[name]) for name in columns])
     if until is not None and has_times:
@@ -156,7 +238,11 @@ def load_labels(
         table, places = table.filter(counts), np.flatnonzero(counts.to_numpy())
     kept, contradicted = one_each(files, table, columns, places)
     refusals = {name: each.refusals for name, each in typed.items()}
-    return Labels(source, kept, contradicted, refusals)
+    return Labels(source, _Read.of(kept, contradicted, refusals))
+
+
+def _name(path: str | Path) -> str:
+    return shown_url(str(path)) if is_url(path) else str(path)
 
 
 def _files(path: str | Path) -> list[LabelFile]:

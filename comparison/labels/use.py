@@ -44,18 +44,15 @@ class TypedLabels:
     def of(
         cls,
         labels: "Labels",
-        schema: ibis.Schema,
         outputs: Sequence[str],
         deciding: Collection[str],
         others: Collection[str],
     ) -> Self:
         """Match columns with `outputs`, of which `deciding` have thresholds and `others` no number.
 
-        `schema` is that of the labels' table.
-
         Raises LabelsUnreadableError where a score or number has words as labels.
         """
-        found = {}
+        found, schema = {}, ibis.Schema.from_pyarrow(labels.facts.schema)
         for output, column in columns_of(schema.names, outputs, tuple(deciding)).items():
             kind = schema[column]
             held = LabelType.TRUTH if kind.is_boolean() else LabelType.NUMBER
@@ -82,7 +79,7 @@ class TypedLabels:
 
 def _as_number(labels: "Labels", column: str, *, is_score: bool) -> LabelType:
     """Return what numbers or words are to a score or a number. Raises LabelsUnreadableError."""
-    against: Mapping[LabelType, LabelsUnreadableError] = labels.refusals.get(column, {})
+    against: Mapping[LabelType, LabelsUnreadableError] = labels.facts.refusals.get(column, {})
     if LabelType.TRUTH not in against:
         return LabelType.TRUTH
     if is_score:

@@ -19,7 +19,7 @@ from comparison.engines.embedded import connect
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import open_source
 from comparison.engines.tables import CollectorTraces, TablePairs
-from comparison.labels import load_labels
+from comparison.labels import Labels, load_labels
 from load_tests import collector_table
 from load_tests.generated_pairs import BEGIN, FLAG, OUTPUT, write_pairs
 from tests.support.clickhouse import clickhouse, needs_clickhouse
@@ -52,10 +52,11 @@ def counted(folder: Path) -> Aggregates:
     return aggregate(ParquetPairs(folder / "compacted"), labels=labels, **WINDOW)
 
 
-class EngineLabels:
+class EngineLabels(Labels):
     """Take labels from a table of the engine that holds the pairs."""
 
-    def __init__(self, table: ir.Table) -> None:
+    def __init__(self, labels: Labels, table: ir.Table) -> None:
+        super().__init__(labels.name, labels._held)
         self._table = table
 
     def table(self) -> ir.Table:
@@ -90,14 +91,16 @@ def view(client: Any, name: str, files: Path) -> ir.Table:
 
 def in_clickhouse(folder: Path) -> tuple[ir.Table, Any]:
     client = clickhouse()
-    labels = EngineLabels(view(client, "million_labels", folder / "labels.parquet"))
+    labels = load_labels(folder / "labels.parquet")
+    labels = EngineLabels(labels, view(client, "million_labels", folder / "labels.parquet"))
     files = folder / "compacted" / "pairs" / "flag=*" / "date=*" / "*.parquet"
     return view(client, "million", files), labels
 
 
 def in_a_collectors_table(folder: Path) -> tuple[ir.Table, Any]:
     client = clickhouse()
-    labels = EngineLabels(view(client, "million_labels", folder / "labels.parquet"))
+    labels = load_labels(folder / "labels.parquet")
+    labels = EngineLabels(labels, view(client, "million_labels", folder / "labels.parquet"))
     collector_table.create(client)
     collector_table.fill_from_parquet(client, folder / "compacted", FLAG)
     table = ibis.clickhouse.from_connection(client).table(collector_table.TABLE)

@@ -3,7 +3,6 @@
 import dataclasses
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +83,12 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     return load_labels(path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLabels(Labels):
     """Labels in a table of the engine that holds the pairs: chdb takes none from elsewhere."""
 
-    held: ir.Table
+    def __init__(self, labels: Labels, held: ir.Table) -> None:
+        super().__init__(labels.name, labels._held)
+        self.held = held
 
     def table(self) -> ir.Table:
         return self.held.rename(label_request_id="request_id")
@@ -107,9 +107,7 @@ def in_clickhouse(pairs: pd.DataFrame, labels: Labels) -> tuple[TablePairs, Labe
         file = f"file('{folder}/{name}.parquet', Parquet)"
         client.command(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {file}")  # noqa: S608
     connection = ibis.clickhouse.from_connection(client)
-    held = EngineLabels(
-        labels.name, labels.rows, refusals=labels.refusals, held=connection.table("kind_labels")
-    )
+    held = EngineLabels(labels, connection.table("kind_labels"))
     return TablePairs(connection.table("kinds")), held
 
 

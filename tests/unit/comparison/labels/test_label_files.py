@@ -71,7 +71,7 @@ def test_each_output_has_its_labels_in_files_of_every_kind(
     labels = load_labels(write(tmp_path))
     assert labels.columns == ("label.cat", "label.dog")
     assert held(labels) == KNOWN
-    assert labels.contradicted == 0
+    assert labels.facts.contradicted == 0
 
 
 def test_a_request_may_have_a_row_for_each_output(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_request_may_have_a_row_for_each_output(tmp_path: Path) -> None:
     path.write_text("request_id,label.cat,label.dog\nr1,1,\nr2,0,\nr1,,0\nr1,1,\n")
     labels = load_labels(path)
     assert held(labels) == {"r2": (False, None), "r1": (True, False)}
-    assert labels.contradicted == 0
+    assert labels.facts.contradicted == 0
 
 
 def test_the_last_of_labels_that_differ_counts_for_its_output_alone(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_last_of_labels_that_differ_counts_for_its_output_alone(tmp_path: Pa
     path.write_text(f"request_id,label.cat,label.dog,labelled_at\n{rows}")
     labels = load_labels(path)
     assert held(labels) == {"r1": (False, False)}
-    assert labels.contradicted == 1
+    assert labels.facts.contradicted == 1
     early = load_labels(path, until=datetime(2026, 3, 2, tzinfo=UTC))
     assert held(early) == {"r1": (True, False)}
 

@@ -42,13 +42,13 @@ def test_any_other_word_is_refused_by_a_score_with_its_line_and_what_is_expected
 ) -> None:
     labels = labels_of(tmp_path, ["1", other])
     with pytest.raises(LabelsUnreadableError, match=r"line 3, column label: '.+': expected true"):
-        TypedLabels.of(labels, labels.table().schema(), ["fraud"], ["fraud"], [])
+        TypedLabels.of(labels, ["fraud"], ["fraud"], [])
 
 
 def test_a_word_is_refused_by_a_number(tmp_path: Path) -> None:
     labels = labels_of(tmp_path, ["1.5", "dear"])
     with pytest.raises(LabelsUnreadableError, match=r"line 3, column label: 'dear': expected a"):
-        TypedLabels.of(labels, labels.table().schema(), ["price"], [], [])
+        TypedLabels.of(labels, ["price"], [], [])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_words_of_a_column_say_what_its_labels_are(
 
 def test_minus_one_and_zero_are_both_negative_to_a_score(tmp_path: Path) -> None:
     labels = labels_of(tmp_path, ["-1", "0", "1"])
-    typed = TypedLabels.of(labels, labels.table().schema(), ["fraud"], ["fraud"], [])
+    typed = TypedLabels.of(labels, ["fraud"], ["fraud"], [])
     truths = typed.in_truths(labels.table()).to_pyarrow()["label"].to_pylist()
     assert truths == [False, False, True]
 

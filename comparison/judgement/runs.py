@@ -78,7 +78,8 @@ def models_since(slots: pd.DataFrame) -> datetime | None:
     """Return since when both sides have had the models that most pairs have now.
 
     `slots` counts pairs by time and the columns `primary_model` and `candidate_model`. Models that
-    go on beside each other are a mixture, and not a change: then None.
+    go on beside each other are a mixture, and not a change: then None. While workers are replaced
+    one after the other, which takes minutes, both go on as well, but one of them ends.
     """
     names = ["primary_model", "candidate_model"]
     codes = slots.groupby(names, dropna=False, sort=False).ngroup().astype("float64")
@@ -89,9 +90,24 @@ def models_since(slots: pd.DataFrame) -> datetime | None:
     if others.empty:
         return run.since
     begun = moment(int(others["last"].max())) + timedelta(microseconds=1)
-    if begun > min(run.since + FOLLOWED, run.until):
+    if begun > min(run.since + FOLLOWED, run.until) and not _have_ended(slots, others, run, begun):
         return None
     return max(run.since, begun)
+
+
+def _have_ended(slots: pd.DataFrame, others: pd.DataFrame, run: PairRun, begun: datetime) -> bool:
+    """Say whether other models, which went on beside those of a run until `begun`, are gone.
+
+    They have been away for as long as they went on, or for a day, and for so many pairs that chance
+    does not explain it.
+    """
+    if run.until - begun < min(begun - run.since, _ENDED):
+        return False
+    beside = slots["first"].map(moment).between(run.since, begun)
+    late = others["last"].map(moment) >= run.since
+    share = others.loc[late, "n"].sum() / slots.loc[beside, "n"].sum()
+    after = slots.loc[slots["first"].map(moment) >= begun, "n"].sum()
+    return bool(share * after >= MAJORITY)
 
 
 def visits(slots: pd.DataFrame) -> int:
@@ -117,6 +133,9 @@ def moment(nanoseconds: int) -> datetime:
 
 FOLLOWED: Final = timedelta(seconds=60)
 """Within this time all workers follow a change: four of the longest usual poll intervals."""
+
+_ENDED: Final = timedelta(days=1)
+"""Time after which models that nothing has been seen of since are gone, at the latest."""
 
 STRAGGLING: Final = 0.05
 """Share of pairs after a change up to which what is decided as before it is a late follower's."""

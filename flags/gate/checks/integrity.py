@@ -146,7 +146,11 @@ def _models(evidence: Evidence) -> Check:
         f"{side} is a mixture of {', '.join(f'{tag} ({n:,})' for tag, n in sorted(tags.items()))}"
         for side, tags in mixed.items()
     ]
-    reason = "; ".join(said) or "one model on each side"
+    reason = (
+        f"{'; '.join(said)}: evidence begins anew when only the latest is left"
+        if said
+        else "one model on each side"
+    )
     outcome = Outcome.FAIL if mixed else Outcome.PASS
     return plain("models", outcome, evidence.window.pairs, reason, figure=len(mixed), limit=0)
 

@@ -157,6 +157,27 @@ class TestModelsSince:
         rows = [(minute, "a:1", f"b:{n}", 50 + n) for minute in range(9) for n in (1, 2)]
         assert self.of(*rows) is None
 
+    def test_a_rolling_update_begins_anew_when_the_old_model_is_away_as_long_as_it_stayed(
+        self,
+    ) -> None:
+        before = [(minute, "a:1", "b:1", 90) for minute in range(60)]
+        both = [(minute, "a:1", f"b:{n}", 75 - 25 * n) for minute in range(60, 75) for n in (1, 2)]
+        tail = [(75, "a:1", "b:2", 90), (85, "a:1", "b:1", 5), (85, "a:1", "b:2", 85)]
+        after = [(minute, "a:1", "b:2", 90) for minute in range(86, 99)]
+        assert self.of(*before, *both, *tail, *after[:5]) is None
+        assert self.of(*before, *both, *tail, *after) == at(85, 59) + timedelta(microseconds=1)
+
+    def test_an_old_worker_that_comes_back_now_and_then_is_a_mixture(self) -> None:
+        new = [(minute, "a:1", "b:2", 90) for minute in range(300)]
+        old = [(minute, "a:1", "b:1", 30) for minute in range(0, 300, 60)]
+        assert self.of(*sorted(new + old, key=lambda row: row[0])) is None
+
+    def test_few_requests_do_not_show_that_an_old_model_is_gone(self) -> None:
+        """One request in ten is answered by it; of twelve in a row, none may be by chance."""
+        rows = [(10 * n, "a:1", "b:1" if n % 10 == 0 else "b:2", 1) for n in range(11)]
+        later = [(10 * n, "a:1", "b:2", 1) for n in range(11, 23)]
+        assert self.of(*rows, *later) is None
+
     def test_a_return_to_an_earlier_model_begins_anew(self) -> None:
         found = self.of((0, "a:1", "b:1", 90), (4, "a:1", "b:2", 90), (8, "a:1", "b:1", 90))
         assert found == at(8, 1)

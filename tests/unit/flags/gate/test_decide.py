@@ -209,7 +209,7 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
         (evidence(window={"rollout": 5}), "the pairs are of fraud-detector-v2 at 5 %, the playboo"),
         (
             evidence(integrity={"models": {"primary": {"v1": 5}, "candidate": {"v2": 3, "v3": 4}}}),
-            "candidate is a mixture of v2 (3), v3 (4)",
+            "candidate is a mixture of v2 (3), v3 (4): evidence begins anew when only the latest is left",
         ),
         (
             evidence(integrity={"noise": Count(2, 1_000)}),

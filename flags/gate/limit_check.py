@@ -8,6 +8,9 @@ from typing import Final
 from flags.gate.sequences import ConfidenceSequence
 from flags.gate.verdict import Check, Outcome
 
+FEW_UNITS: Final = 30
+"""Units below which the verdict says that they prove nothing about units."""
+
 _MOST: Final = 2.0**20
 """Times the present data beyond which it is no use to say how much more is needed."""
 
@@ -130,6 +133,8 @@ class LimitCheck:
         note, needed = "", None
         if self.required and is_within:
             needed = self._more(self.sequence, lambda each: self._within(each, error_rate))
+            if self._are_few_units:
+                return self._check(Outcome.INCONCLUSIVE, error_rate, note=self._few_units(needed))
         elif self.required and is_beyond:
             needed = self._more(
                 self._failing, lambda each: self._past(each, share, "fail") is not None
@@ -148,6 +153,19 @@ class LimitCheck:
             note = f": {self._said_by_units(error_rate)}{note}"
         shown = self._of_units(self._failing) if surely and self.by_unit is not None else self
         return shown._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)
+
+    @property
+    def _are_few_units(self) -> bool:
+        """Say whether the check is that of units alone, of which there are few."""
+        return self.by_unit is None and 0 < self.units < FEW_UNITS
+
+    def _few_units(self, needed: int | None) -> str:
+        """Say what is missing: more requests of the same few units add nothing."""
+        note = f": {plural(self.units, 'unit')} show nothing about others"
+        if needed is None:
+            return note
+        factor = 1 + needed / self.available
+        return f"{note}, it takes about {_rounded_up(factor * self.units):,}"
 
     def _said_by_units(self, error_rate: float) -> str:
         """Say why units do not show what requests do."""
@@ -246,6 +264,11 @@ def percent(value: float) -> str:
 def decimal(value: float) -> str:
     """Write a difference of scores: `-0.032`."""
     return f"{value:+.3f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun, whose plural takes an s."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def level(confidence: float) -> str:

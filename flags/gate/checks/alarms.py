@@ -16,7 +16,7 @@ from flags.gate.checks.units import (
 )
 from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Evidence, Output, Paired, SegmentAlarms
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, plural, times
 from flags.gate.sequences import (
     ConfidenceSequence,
     EveryRatio,
@@ -75,7 +75,7 @@ def _over_time(
         elif check.figure is None:
             yield replace(check, reason=f"no alarm on either side in {alarms.pairs:,} pairs")
         elif check.outcome is Outcome.PASS and fired < few:
-            reason = f"{check.reason}: only {fired:,} alarms, {few:,} wanted"
+            reason = f"{check.reason}: only {plural(fired, 'alarm')}, {few:,} wanted"
             yield replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
         else:
             yield replace(check, reason=check.reason + unit_words(output.by_unit))

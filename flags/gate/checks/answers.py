@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from flags.gate.evidence import AnswerEvidence, Count, Evidence
-from flags.gate.limit_check import percent
+from flags.gate.limit_check import percent, plural
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.pairing.kinds import registry
@@ -23,7 +23,7 @@ def labels_of_answer(found: AnswerEvidence, playbook: Playbook, step: Step) -> C
     least = playbook.gate_of(step, output=found.name).advance.min_positives
     wanted = max(playbook.labels_wanted(step), least)
     lacking = wanted - found.labelled
-    reason = f"{found.labelled:,} labels of {wanted:,}"
+    reason = f"{plural(found.labelled, 'label')} of {wanted:,}"
     return plain(
         "labels",
         Outcome.PASS if lacking <= 0 else Outcome.INCONCLUSIVE,
@@ -64,5 +64,5 @@ def with_enough_labels(check: Check, labels: int, wanted: int, of: str = "") -> 
     """Return the check, open where it passes by fewer labels than are wanted."""
     if labels >= wanted or check.outcome is not Outcome.PASS:
         return check
-    reason = f"{check.reason}: only {labels:,} labels{of}, {wanted:,} wanted"
+    reason = f"{check.reason}: only {plural(labels, 'label')}{of}, {wanted:,} wanted"
     return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)

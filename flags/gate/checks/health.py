@@ -159,12 +159,22 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
         )
-        if slow and name == "latency_p50":
+        if not calls:
+            reason = _no_calls(name, evidence.health.warm_up)
+            yield replace(check.answer(playbook.error_rate), reason=reason)
+        elif slow and name == "latency_p50":
             limit = gate.rollback.limit("latency_p50_now")
             reason = f"p50 beyond {times(limit)}x primary's {slow.words()}"
             yield _fails(check.answer(playbook.error_rate), reason, limit, slow.alpha)
         else:
             yield _by_blocks(evidence, playbook, step, check)
+
+
+def _no_calls(name: str, warm_up: int) -> str:
+    reason = f"{name.replace('_', ' ')}: no call of both sides counts yet"
+    if warm_up:
+        reason += f"; the first {warm_up:,} requests of a worker are its warm-up"
+    return reason
 
 
 def _slow_of_late(evidence: Evidence, playbook: Playbook, step: Step) -> Lasting | None:

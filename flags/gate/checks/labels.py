@@ -14,7 +14,7 @@ from flags.gate.evidence import (
     Labelling,
     Output,
 )
-from flags.gate.limit_check import percent, points
+from flags.gate.limit_check import percent, plural, points
 from flags.gate.plain_check import plain
 from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, coverage
 from flags.gate.sequences import DifferenceSequence
@@ -165,7 +165,7 @@ def _positives(output: Output, playbook: Playbook, step: Step) -> Check:
     quality, wanted = output.quality, playbook.labels_wanted(step)
     labels, positives = (quality.labelled, quality.positives) if quality else (0, 0)
     lacking = limits.min_positives - positives
-    reason = f"{positives:,} positives of {limits.min_positives:,}"
+    reason = f"{plural(positives, 'positive')} of {limits.min_positives:,}"
     needed = None
     cells = output.labelling.young if output.labelling else ()
     young = Count(sum(each.labelled for each in cells), sum(each.pairs for each in cells))
@@ -174,7 +174,7 @@ def _positives(output: Output, playbook: Playbook, step: Step) -> Check:
     if lacking > 0:
         reason += f": {lacking:,} more needed"
         needed = round(lacking * labels / positives) if positives else lacking
-    reason += f"; {labels:,} labels of {wanted:,}"
+    reason += f"; {plural(labels, 'label')} of {wanted:,}"
     if labels < wanted:
         reason += f": {wanted - labels:,} more needed"
         needed = max(needed or 0, wanted - labels)

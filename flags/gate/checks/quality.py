@@ -9,7 +9,7 @@ from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Paired, Quality
 from flags.gate.label_fit import Fit, LabelFit, output_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, plural
 from flags.gate.plain_check import plain
 from flags.gate.selection import Selection, cells_of, said, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
@@ -205,7 +205,7 @@ class _Quality:
         if few and (check.outcome is not Outcome.FAIL or isinstance(sequence, NormalSequence)):
             lacking = wanted - quality.positives
             reason = (
-                f"{check.reason}: only {quality.positives:,} positives, {wanted:,} wanted: "
+                f"{check.reason}: only {plural(quality.positives, 'positive')}, {wanted:,} wanted: "
                 f"{lacking:,} more needed"
             )
             return replace(

@@ -3,6 +3,7 @@
 from typing import Final
 
 from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms, UnitRecall
+from flags.gate.limit_check import FEW_UNITS, plural
 from flags.gate.sequences import (
     ConfidenceSequence,
     MeanSequence,
@@ -14,9 +15,6 @@ INDEPENDENT: Final = 1.2
 """Design effect of flips up to which blocks of a unit count as independent to roll back."""
 
 _NOTHING: Final = RatioSequence(Paired(0, 0, 0, 0))
-
-_FEW: Final = 30
-"""Units below which the verdict says that they prove nothing about units."""
 
 
 def request_sequence(output: Output, alarms: Paired) -> ConfidenceSequence:
@@ -83,8 +81,9 @@ def unit_words(units: UnitAlarms | None) -> str:
         return f"; {burst_words(units)}"
     if not units.units:
         return "; judged by request, no pair names a unit"
-    few = f": {units.units} units show nothing about others" if units.units < _FEW else ""
-    return f"; judged by {units.units:,} units too{few}"
+    counted = plural(units.units, "unit")
+    few = f": {counted} show nothing about others" if units.units < FEW_UNITS else ""
+    return f"; judged by {counted} too{few}"
 
 
 def segment_units(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from flags.gate.evidence import Evidence
+from flags.gate.limit_check import plural
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.advance_limits import AdvanceLimits
@@ -57,7 +58,7 @@ def _pairs(count: int, wanted: int) -> Check:
         "pairs",
         Outcome.INCONCLUSIVE if short else Outcome.PASS,
         count,
-        f"{count:,} pairs of {wanted:,}" + (f": {short:,} more needed" if short else ""),
+        f"{plural(count, 'pair')} of {wanted:,}" + (f": {short:,} more needed" if short else ""),
         figure=count,
         limit=wanted,
         needed=short or None,

@@ -244,7 +244,7 @@ def test_what_is_not_there_is_said() -> None:
     assert "no threshold on both sides" in text_of("no thresholds")
     assert "no pair has a score on both sides" in text_of("failed side")
     assert "no output was recorded" in text_of("no pairs")
-    assert "No call of either side was ok" in text_of("no pairs")
+    assert "No call of both sides counts for latency yet" in text_of("no pairs")
     assert "not known: no sequence numbers" in text_of("no pairs")
 
 

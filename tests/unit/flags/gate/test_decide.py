@@ -188,6 +188,10 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "9,000 pairs of 10,000: 1,000 more needed",
         ),
         (
+            evidence(pairs=1, window={"pairs": 1}),
+            "1 pair of 10,000: 9,999 more needed",
+        ),
+        (
             evidence(integrity={"found": 399_000}),
             "399,000 of 400,000 numbered pairs found (99.8 %, limit 99.9 %)",
         ),
@@ -209,7 +213,8 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
         (evidence(window={"rollout": 5}), "the pairs are of fraud-detector-v2 at 5 %, the playboo"),
         (
             evidence(integrity={"models": {"primary": {"v1": 5}, "candidate": {"v2": 3, "v3": 4}}}),
-            "candidate is a mixture of v2 (3), v3 (4): evidence begins anew when only the latest is left",
+            "candidate is a mixture of v2 (3), v3 (4): evidence begins anew when only the latest "
+            "is left",
         ),
         (
             evidence(integrity={"noise": Count(2, 1_000)}),
@@ -690,6 +695,28 @@ def test_failures_that_come_in_bursts_roll_back_by_units_alone(
     if decision is Decision.HOLD:
         reason = check(found, "failure_rate").reason
         assert "by unit +2 points (" in reason
+
+
+def test_what_few_units_do_not_show_is_not_shown_by_more_of_their_requests() -> None:
+    """Five tenants that send more requests are five tenants."""
+    found = verdict(at(CANARY_5, health={"by_unit": by_unit(Count(0, 5))}), CANARY_5)
+    failures = check(found, "failure_rate")
+    assert (failures.outcome, failures.needed) == (Outcome.INCONCLUSIVE, None)
+    assert failures.reason.endswith(
+        "units=5): 5 units show nothing about others, it takes about 2,800"
+    )
+    many = verdict(at(CANARY_5, health={"by_unit": by_unit(Count(0, 2_800))}), CANARY_5)
+    assert check(many, "failure_rate").outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "why"), [(300, "; the first 300 requests of a worker are its warm-up"), (0, "")]
+)
+def test_calls_of_the_warm_up_are_named_where_no_others_are_there(warm_up: int, why: str) -> None:
+    health = {"durations": {}, "warm_up": warm_up}
+    found = check(verdict(at(SHADOW, health=health), SHADOW), "latency_p50")
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.reason == f"latency p50: no call of both sides counts yet{why}"
 
 
 def test_a_ratio_that_few_units_show_does_not_advance() -> None:

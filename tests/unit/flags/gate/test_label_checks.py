@@ -17,6 +17,7 @@ from flags.gate.evidence import (
     UnitRecall,
     UnitShare,
 )
+from flags.gate.limit_check import plural
 from flags.gate.selection import Selection, selection
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step
@@ -94,13 +95,15 @@ def test_few_positives_pass_nothing(positives: int, step: Step) -> None:
     for name in ("recall_loss", "average_precision_loss"):
         one = check(found, name)
         assert one.outcome is Outcome.INCONCLUSIVE
-        assert f"only {positives:,} positives, 100 wanted" in one.reason
+        assert f"only {plural(positives, 'positive')}, 100 wanted" in one.reason
     if step is SHADOW:
         assert found.decision is Decision.ADVANCE
     else:
         assert found.decision is Decision.HOLD
         said = check(found, "labels").reason
-        assert said.startswith(f"{positives:,} positives of 100: {100 - positives:,} more needed")
+        assert said.startswith(
+            f"{plural(positives, 'positive')} of 100: {100 - positives} more needed"
+        )
 
 
 def test_what_surely_is_too_bad_holds_where_labels_are_not_demanded() -> None:

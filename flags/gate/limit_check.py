@@ -66,6 +66,8 @@ class LimitCheck:
     """The same figure by unit: only that fails, and both must pass; None: requests are units."""
     units: int = 0
     """How many units `by_unit` rests on."""
+    once: bool = False
+    """Whether a unit counts once, however long it is seen: its later requests show nothing more."""
     fails_by: ConfidenceSequence | None = None
     """Of units counted so that nothing is assumed of them, where `by_unit` assumes something."""
 
@@ -133,13 +135,14 @@ class LimitCheck:
         note, needed = "", None
         if self.required and is_within:
             needed = self._more(self.sequence, lambda each: self._within(each, error_rate))
-            if self._are_few_units:
-                return self._check(Outcome.INCONCLUSIVE, error_rate, note=self._few_units(needed))
         elif self.required and is_beyond:
             needed = self._more(
                 self._failing, lambda each: self._past(each, share, "fail") is not None
             )
-        if needed is not None:
+        if self.once and self.by_unit is None and self.units:
+            note = self._lacking_units(needed)
+            needed = needed if self.units >= FEW_UNITS else None
+        elif needed is not None:
             note = f": about {needed:,} more {self.wording.wanted} needed at the present rates"
         elif self.required and not is_within and not is_beyond:
             note = f": more {self.wording.wanted} at these rates will not bring it within the limit"
@@ -154,18 +157,13 @@ class LimitCheck:
         shown = self._of_units(self._failing) if surely and self.by_unit is not None else self
         return shown._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)
 
-    @property
-    def _are_few_units(self) -> bool:
-        """Say whether the check is that of units alone, of which there are few."""
-        return self.by_unit is None and 0 < self.units < FEW_UNITS
-
-    def _few_units(self, needed: int | None) -> str:
-        """Say what is missing: more requests of the same few units add nothing."""
-        note = f": {plural(self.units, 'unit')} show nothing about others"
+    def _lacking_units(self, needed: int | None) -> str:
+        """Say how many units are missing: more requests of the same ones add nothing."""
+        few = f"{plural(self.units, 'unit')} show nothing about others"
         if needed is None:
-            return note
-        factor = 1 + needed / self.available
-        return f"{note}, it takes about {_rounded_up(factor * self.units):,}"
+            return f": {few}" if self.units < FEW_UNITS else ""
+        more = _rounded_up(needed / self.available * self.units)
+        return f": about {more:,} more units needed, and not more requests of the same"
 
     def _said_by_units(self, error_rate: float) -> str:
         """Say why units do not show what requests do."""

@@ -54,6 +54,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             evidence.window.carried,
             by_unit=failed,
             units=failed.units if failed else 0,
+            once=True,
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
         ),
@@ -71,6 +72,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
                 evidence.window.pairs,
                 by_unit=fell_back,
                 units=fell_back.units if fell_back else 0,
+                once=True,
                 rolls_back=True,
             ),
         )

@@ -197,6 +197,8 @@ class _NumberChecks(KindChecks[NumberEvidence]):
             reason = (
                 "the primary says one number only, so nothing shows how much a difference is: true "
                 f"values do, or a threshold (outputs.{found.name}.threshold in the playbook)"
+                if found.paired
+                else "no pair has a number of both sides"
             )
             check = plain("number_bias", Outcome.INCONCLUSIVE, found.paired, reason)
             yield replace(check, output=found.name, required=self._required and not shown)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ PLAYBOOK = Playbook(flag=FLAG)
 PAIRS = 5_000
 
 
-def found(held: timedelta, bias: float, error: float | None) -> dict[str, Check]:
+def found(held: timedelta, bias: float, error: float | None, **changes: Any) -> dict[str, Check]:
     """Judge numbers that all differ by `bias`, and all err so much more, in parts of 4 units."""
 
     def of_all(value: float) -> dict[str, tuple[UnitShare, ...]]:
@@ -41,6 +42,7 @@ def found(held: timedelta, bias: float, error: float | None) -> dict[str, Check]
         coverage={},
         coverage_p=None,
     )
+    numbers = replace(numbers, **changes)
     step = PLAYBOOK.steps_at(5)[0]
     taken = replace(evidence(rollout=5, held=held), answers=(numbers,))
     return {each.name: each for each in checks(numbers, taken, PLAYBOOK, step)}
@@ -51,6 +53,16 @@ def test_numbers_that_are_far_higher_roll_back_once_the_evidence_is_a_day_old() 
     assert (early.outcome, early.required) == (Outcome.INCONCLUSIVE, True)
     late = found(timedelta(days=2), bias=0.5, error=None)["number_bias"]
     assert (late.outcome, late.rolls_back) == (Outcome.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("paired", "reason"),
+    [(0, "no pair has a number of both sides"), (PAIRS, "the primary says one number only, so ")],
+)
+def test_where_no_spread_is_known_the_reason_says_why(paired: int, reason: str) -> None:
+    check = found(timedelta(days=2), bias=0, error=None, spread=None, paired=paired)["number_bias"]
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert check.reason.startswith(reason)
 
 
 @pytest.mark.parametrize("held", [timedelta(hours=1), timedelta(days=2)], ids=str)

@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.counts.cut_off import cut_off
 from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
 from comparison.counts.outputs import with_columns
 from comparison.counts.requests import repeated_requests, requests_of
@@ -148,14 +149,14 @@ class DrawnPairs:
         self, rows: MetricRows, plan: OutcomePlan, most: float, runs: Sequence[RolloutRun]
     ) -> OutcomeCounts:
         """Count the outcomes of one metric; `most` of one unit count."""
-        cut_off = int(plan.cut_off.total_seconds() * 1e9)
+        late = int(plan.cut_off.total_seconds() * 1e9)
         outcomes = self.source.kept(rows.table())
-        old = self._old(cut_off, runs if plan.by == "unit" else ())
+        old = self._old(plan.cut_off, runs if plan.by == "unit" else ())
         units = self.source.kept(self.units(old))
         if plan.by == "unit":
-            matched = self._by_unit(outcomes, units, cut_off)
+            matched = self._by_unit(outcomes, units, late)
         else:
-            matched = self._by_request(outcomes, old, cut_off)
+            matched = self._by_request(outcomes, old, late)
         matched = self.source.kept(matched)
         levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
         sizes = sizes_of(units)
@@ -187,20 +188,20 @@ class DrawnPairs:
         values = framed(sums.select("value"), {"value": "float64"})["value"]
         return None if values.empty else float(values.quantile(QUANTILE))
 
-    def _old(self, cut_off: int, runs: Sequence[RolloutRun]) -> ir.Table:
+    def _old(self, delay: timedelta, runs: Sequence[RolloutRun]) -> ir.Table:
         """Keep the requests that are older than the cut-off.
 
         With `runs`, those whose time until the cut-off lies in one run: a unit whose side changes
         with the rollout before then would bring what the other side did.
         """
-        old = self.requests.filter(_.first < nanoseconds(self.now) - cut_off)
+        old = self.requests.filter(_.first < nanoseconds(cut_off(self.now, delay)))
         if not runs:
             return old
         inside = ibis.literal(False)
         for run in runs:
             here = (_.rollout == run.rollout) & (_.first >= run.begin)
             if run.end is not None:
-                here &= _.first < run.end - cut_off
+                here &= _.first < run.end - delay // timedelta(microseconds=1) * 1_000
             inside = inside | here
         return old.filter(inside)
 
@@ -248,7 +249,7 @@ class DrawnPairs:
             low=_.low.fill_null(number(0)), high=_.high.fill_null(number(100))
         ).drop("place_unit", "place_rollout")
 
-    def _by_request(self, outcomes: ir.Table, old: ir.Table, cut_off: int) -> ir.Table:
+    def _by_request(self, outcomes: ir.Table, old: ir.Table, late: int) -> ir.Table:
         """Return the outcomes of requests: unit, rollout, arm, value, whether on a flip."""
         found = outcomes.inner_join(old, outcomes.outcome_id == old.request_id)
         return found.select(
@@ -259,10 +260,10 @@ class DrawnPairs:
             at=_.first,
             on_flip=(_.flip == 1).fill_null(False),
             early=(_.occurred < _.first - SKEW).fill_null(False),
-            inside=_inside(_.occurred, _.first, _.first, cut_off),
+            inside=_inside(_.occurred, _.first, _.first, late),
         )
 
-    def _by_unit(self, outcomes: ir.Table, units: ir.Table, cut_off: int) -> ir.Table:
+    def _by_unit(self, outcomes: ir.Table, units: ir.Table, late: int) -> ir.Table:
         """Return the outcomes of units, those that name a request by the unit of that."""
         requests = self.requests.select("request_id", of_request=_.unit)
         named = outcomes.left_join(requests, outcomes.outcome_id == requests.request_id)
@@ -276,7 +277,7 @@ class DrawnPairs:
             "arm",
             at=_.occurred,
             on_flip=_.flipped_at.notnull() & (_.occurred >= _.flipped_at - SKEW),
-            inside=_inside(_.occurred, _.first, since, cut_off),
+            inside=_inside(_.occurred, _.first, since, late),
         )
 
     def _cells(
@@ -368,11 +369,11 @@ def is_mixed() -> Any:
     return both | misplaced
 
 
-def _inside(occurred: Any, first: Any, since: Any, cut_off: int) -> Any:
+def _inside(occurred: Any, first: Any, since: Any, late: int) -> Any:
     """Say whether an outcome came after the first request and before the cut-off."""
     inside = occurred >= first - SKEW
-    if cut_off:
-        inside &= occurred < since + cut_off
+    if late:
+        inside &= occurred < since + late
     return inside.fill_null(True)
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import ibis.expr.types as ir
+import pandas as pd
 from ibis import _
 
 from comparison.engines.grouping import HOUR, framed
@@ -38,11 +39,21 @@ HOURS: Final = MergeableCounts(
         hour=(_.time - _.time % HOUR) // HOUR,
         first=_.sequence,
         last=_.sequence,
+        latest=_.time,
     ),
     ("worker", "hour"),
-    {"first": "least", "last": "largest", "n": "sum"},
+    {"first": "least", "last": "largest", "latest": "largest", "n": "sum"},
 )
-"""Pairs by worker and hour, with the least and the largest number."""
+"""Pairs by worker and hour, with the least and the largest number, and the time of the last one."""
+
+_DTYPES: Final = {
+    "worker": "string",
+    "hour": "int64",
+    "first": "Int64",
+    "last": "Int64",
+    "latest": "int64",
+    "n": "int64",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +75,19 @@ class DatedPairs:
     misdated: tuple[tuple[str, int], ...]
     """Workers and hours."""
     set_aside: int
+    first: datetime
+    """No pair whose time can be is earlier."""
+    last: datetime
+    """None is later, but for those of `ahead`."""
+    ahead: datetime | None
+    """From when on pairs may count that are dated later than they were asked for; None: none is."""
 
     @classmethod
     def of(cls, source: PairSource, now: datetime) -> "DatedPairs":
         """Look through the hours of each worker."""
         until = now + _AHEAD
         end = nanoseconds(until)
-        hours = framed(
-            source.counted(HOURS),
-            {"worker": "string", "hour": "int64", "first": "Int64", "last": "Int64", "n": "int64"},
-        )
+        hours = framed(source.counted(HOURS), _DTYPES)
         possible = (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
         known = hours.loc[possible].dropna().sort_values(["worker", "hour"])
         misdated: list[_Hour] = []
@@ -87,6 +101,7 @@ class DatedPairs:
             until,
             tuple((each.worker, each.hour) for each in misdated),
             int(hours.loc[~possible, "n"].sum()) + sum(each.n for each in misdated),
+            *_ends(hours, possible, now),
         )
 
     @property
@@ -155,6 +170,23 @@ class DatedPairs:
 
     def _dated(self, table: ir.Table) -> ir.Table:
         return table.filter(_.time >= _FIRST, _.time < self.end)
+
+
+def _ends(
+    hours: pd.DataFrame, possible: "pd.Series[bool]", now: datetime
+) -> tuple[datetime, datetime, datetime | None]:
+    """Return `first`, `last` and `ahead` of the pairs."""
+    here = nanoseconds(now)
+    first = _begin(hours.loc[possible, "hour"].min()) if possible.any() else now
+    later = hours.loc[hours["latest"] >= here, "hour"]
+    if not later.empty:
+        return first, now, max(now, _begin(later.min()) - _AHEAD)
+    last = pd.Timestamp(hours["latest"].max() if len(hours) else 0, tz="UTC").ceil("us")
+    return first, last.to_pydatetime(), None
+
+
+def _begin(hour: int) -> datetime:
+    return datetime.fromtimestamp(int(hour) * HOUR // 10**9, UTC)
 
 
 def _misdated(hours: list[_Hour]) -> Iterator[_Hour]:

@@ -142,7 +142,7 @@ class WholeTables:
     tables: KeptTables
     origins: frozenset[bytes]
     bound: Callable[[datetime | None], int | None]
-    """Returns a bound of time in nanoseconds, None where no pair is later."""
+    """Returns a bound of time in nanoseconds; None where no pair is later, 0 where all are."""
 
     def read(self, name: str, told: str) -> pa.Table | None:
         """Return the table of that name that `told` the same."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
@@ -34,6 +35,7 @@ from comparison.pairs.compacted import (
     read_state,
     repeated_pairs,
 )
+from comparison.pairs.files import ReadCounts
 from comparison.pairs.stores import StorePath
 from comparison.pairs.tracked import TrackedOutcomes
 
@@ -52,8 +54,15 @@ class ParquetPairs:
     @cached_property
     def accounting(self) -> Accounting:
         """Count what the pair files held, and which of their pairs are missing."""
-        counts = counts_of(self._folder, self._state)
-        return account_source(self, len(repeated_pairs(self._folder, self._state)), counts)
+        return account_source(self, len(self._repeated), self._read)
+
+    @cached_property
+    def _read(self) -> ReadCounts:
+        return counts_of(self._folder, self._state)
+
+    @cached_property
+    def _repeated(self) -> pd.DataFrame:
+        return repeated_pairs(self._folder, self._state)
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs; files of days outside the window are not opened."""
@@ -109,7 +118,10 @@ class ParquetPairs:
         return WholeTables(KeptTables(self._folder / KEPT), origins, self._bound)
 
     def _bound(self, until: datetime | None) -> int | None:
-        return None if until is None else self._files.window(None, nanoseconds(until)).until
+        if until is None:
+            return None
+        window = self._files.window(None, nanoseconds(until))
+        return window.until if window.files else 0
 
     @property
     def keeps(self) -> bool:
@@ -118,15 +130,14 @@ class ParquetPairs:
 
     def repeated(self) -> ir.Table:
         """Return what `compact` left out."""
-        found = repeated_pairs(self._folder, self._state)
+        found = self._repeated
         flags = pa.array(found["flag"].astype(object), pa.string(), from_pandas=True)
         times = pa.array(found["time"].astype("int64"), pa.int64())
         return ibis.memtable(pa.table({"flag": flags, "time": times}))
 
     def tracked(self) -> TrackedOutcomes:
         """Return the outcomes that `compact` took over."""
-        counts = counts_of(self._folder, self._state)
-        return TrackedOutcomes.of(counts.tracked, counts.worker_records)
+        return TrackedOutcomes.of(self._read.tracked, self._read.worker_records)
 
     def named(self, table: ir.Table) -> ir.Table:
         """Return a view."""

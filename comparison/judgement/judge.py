@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from comparison.counts.aggregate import count
+from comparison.counts.cut_off import cut_off
 from comparison.counts.prepared import PreparedPairs
 from comparison.errors import WindowEmptyError
 from comparison.evidence.build import evidence
@@ -18,13 +18,11 @@ from comparison.judgement.preferences import with_preferences
 from comparison.judges.preferences import Preferences, load_preferences
 from comparison.labels import LabelFiles, Labels
 from comparison.outcomes import Outcomes, load_outcomes, unit_key
-from flags.gate import decide
 from flags.gate.alarm_states import AlarmReading, operational_alarms
+from flags.gate.decide import HourChecks, decide
 from flags.gate.evidence import Evidence
-from flags.playbook.model import Playbook
+from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
-
-_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ def take_evidence(
         since=begun or since,
         until=until,
         labels=additions.labels,
-        label_cutoff=_cutoff(now, label_delay),
+        label_cutoff=cut_off(now, label_delay),
         thresholds=thresholds,
         step_since=None if begun is None else since,
     )
@@ -161,17 +159,8 @@ def take_evidence(
         plans or {},
         since=window.drawn_since or begun,
         now=min(now, window.until or now),
-        label_cutoff=_cutoff(min(now, window.until or now), label_delay),
+        label_cutoff=cut_off(min(now, window.until or now), label_delay),
     )
-
-
-def _cutoff(now: datetime, delay: timedelta) -> datetime:
-    """Return until when pairs are old enough for a label.
-
-    Of a day or longer, a delay ends at a whole hour: looks within it count the same.
-    """
-    before = now - delay
-    return before.replace(minute=0, second=0, microsecond=0) if delay >= _DAY else before
 
 
 def judge(
@@ -191,20 +180,44 @@ def judge(
     """
     found = found.believed(now)
     chosen = chosen_step(playbook, step) if step else step_at(playbook, found.run().rollout)
+    taken = take_step_evidence(found, playbook, chosen, now=now, window=window, additions=additions)
+    return judge_evidence(taken, playbook, chosen, readings)
+
+
+def take_step_evidence(
+    found: FlagPairs,
+    playbook: Playbook,
+    step: Step,
+    *,
+    now: datetime,
+    window: TimeWindow,
+    additions: LabelsAndReferences,
+) -> Evidence:
+    """Return the evidence on a step of a playbook, as that wants it, without operational alarms."""
     if window.since is None:
         window = replace(window, carries=True)
-    taken = take_evidence(
+    return take_evidence(
         found,
         now=now,
         window=window,
         additions=additions.about(playbook.features),
-        rollout=chosen.rollout,
+        rollout=step.rollout,
         label_delay=playbook.label_cut_off,
         thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
         plans=playbook.outcomes,
         warm_up=playbook.warm_up,
         settings={name: plan.settings for name, plan in playbook.outputs.items()},
     )
+
+
+def judge_evidence(
+    taken: Evidence,
+    playbook: Playbook,
+    step: Step,
+    readings: Sequence[AlarmReading],
+    known: HourChecks | None = None,
+) -> tuple[Evidence, Judgement]:
+    """Judge evidence on a step, to which the readings of operational alarms are added."""
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
     taken = replace(taken, operational=alarms)
-    return taken, Judgement(playbook, chosen, decide(taken, playbook, chosen))
+    return taken, Judgement(playbook, step, decide(taken, playbook, step, known))

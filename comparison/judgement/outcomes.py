@@ -53,8 +53,7 @@ def with_outcomes(
     What is looked at begins with the present candidate, or `since`, and not with the step: who
     answers a request does not change what both sides said of it.
     """
-    tracked = tracked_outcomes(found.source.name, found.source.tracked())
-    given = [each for each in (additions.outcomes, tracked) if each is not None]
+    given = known_outcomes(found, additions)
     if not given and additions.labels is None:
         return evidence
     begin = since or found.candidate_since(now)
@@ -87,6 +86,12 @@ def with_outcomes(
         labels_by_side=by_side,
         notes=(*evidence.notes, *(note for each in metrics for note in _notes(each, plans))),
     )
+
+
+def known_outcomes(found: "FlagPairs", additions: "LabelsAndReferences") -> list[Outcomes]:
+    """Return the outcomes that were handed in, and those that were tracked."""
+    tracked = tracked_outcomes(found.source.name, found.source.tracked())
+    return [each for each in (additions.outcomes, tracked) if each is not None]
 
 
 class _Taken:

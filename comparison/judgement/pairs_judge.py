@@ -1,12 +1,13 @@
 """A judge of the step that a flag is at, by the pairs made since."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from comparison.engines.connections import engine_errors
+from comparison.engines.connections import engine_errors, is_url
 from comparison.errors import (
     ComparisonError,
     NoPairsError,
@@ -15,9 +16,18 @@ from comparison.errors import (
     WindowEmptyError,
 )
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import (
+    LabelsAndReferences,
+    TimeWindow,
+    judge_evidence,
+    take_step_evidence,
+)
 from comparison.judgement.judgement import Judgement
+from comparison.judgement.known_looks import KnownLook, KnownLooks, unchanged_until
 from comparison.labels import LabelFiles
+from comparison.outcomes import unit_key
+from comparison.pairs.file_states import compacted_states, file_states
+from comparison.pairs.stores import is_store
 from flags.gate import Decision
 from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.decide import decide_without_pairs
@@ -41,7 +51,7 @@ def _none(_plan: Playbook, _now: datetime) -> Sequence[AlarmReading]:
 
 @dataclass(frozen=True, slots=True)
 class PairsJudge:
-    """Judge by the pair files at a place, read anew each time."""
+    """Judge by the pairs at a place; each look that finds the same files asks no engine."""
 
     pairs: str | Path
     labels: str | Path | LabelFiles | None = None
@@ -53,6 +63,7 @@ class PairsJudge:
     """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
     ask_alarms: AskAlarms = _none
     preferences: str | Path | None = None
+    known: KnownLooks = field(default_factory=KnownLooks, repr=False, compare=False)
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
         """Judge the present run; problems with the pairs are in `missing` of the result.
@@ -88,29 +99,46 @@ class PairsJudge:
     def _judged(
         self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]
     ) -> tuple[Evidence, Judgement]:
-        additions = LabelsAndReferences.read(
-            self.labels, self.reference, self.outcomes, self.preferences
-        )
-        found = FlagPairs.at(self.pairs, plan.flag).believed(now)
+        self.known.hear(self._told(plan))
+
+        @cache
+        def opened() -> tuple[FlagPairs, LabelsAndReferences]:
+            additions = LabelsAndReferences.read(
+                self.labels, self.reference, self.outcomes, self.preferences
+            )
+            return FlagPairs.at(self.pairs, plan.flag).believed(now), additions
+
+        def counted(position: StepPosition) -> KnownLook:
+            found, additions = opened()
+            # The flag may have been there long before the service: a hold begins with its pairs.
+            first = found.first(position.step.rollout, position.since)
+            window = TimeWindow(first or position.since, now, carries=True)
+            taken = take_step_evidence(
+                found, plan, position.step, now=now, window=window, additions=additions
+            )
+            until = unchanged_until(found, additions, plan, now)
+            return KnownLook.of(taken, plan, position.step, until)
+
         judged: list[tuple[Evidence, Judgement]] = []
 
-        def passes(standing: StepPosition) -> bool:
-            # The flag may have been there long before the service: a hold begins with its pairs.
-            first = found.first(standing.step.rollout, standing.since)
-            window = TimeWindow(first or standing.since, now, carries=True)
-            judged.append(
-                judge(
-                    found,
-                    plan,
-                    now=now,
-                    step=standing.step.name,
-                    window=window,
-                    additions=additions,
-                    readings=readings,
-                )
-            )
-            return judged[-1][1].verdict.decision is Decision.ADVANCE
+        def passes(position: StepPosition) -> bool:
+            look = self.known.at(position, plan, now) or counted(position)
+            self.known.keep(position, look)
+            found = judge_evidence(look.evidence, plan, position.step, readings, look.checks)
+            judged.append(found)
+            return found[1].verdict.decision is Decision.ADVANCE
 
         if current_step(possible_steps(plan, run), now, passes) is None:
             raise NothingToJudgeError(why_not_judged(plan, run))
         return judged[-1]
+
+    def _told(self, plan: Playbook) -> object:
+        """Return all that evidence is taken from, but for the time; None: nobody knows."""
+        labels = self.labels.path if isinstance(self.labels, LabelFiles) else self.labels
+        added = (labels, self.reference, self.outcomes, self.preferences)
+        if any(is_url(each) and not is_store(each) for each in added if each is not None):
+            return None
+        pairs = compacted_states(self.pairs)
+        if pairs is None:
+            return None
+        return plan, pairs, unit_key(), [each and file_states(each) for each in added]

@@ -101,6 +101,13 @@ class Accounting:
             if not each.stopped and (each.seen is None or each.seen < latest)
         )
 
+    def next_open_end(self, now: datetime) -> datetime | None:
+        """Return from when on there may be further ones, None if never."""
+        if self.as_of is not None and self.as_of <= now:
+            return None
+        begins = (each.seen + _LATELY for each in self.workers if each.seen and not each.stopped)
+        return min((each for each in begins if each >= now), default=None)
+
 
 def _totals(workers: Sequence[Worker]) -> dict[str, Any]:
     """Return what was found and expected of some workers."""

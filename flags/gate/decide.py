@@ -1,6 +1,8 @@
 """The decision of the gate. It is pure: no clock, no file, no random numbers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from flags.gate.checks.agreement import agreement_checks
@@ -17,41 +19,83 @@ from flags.gate.checks.outcomes import outcome_checks
 from flags.gate.checks.preferences import preference_checks
 from flags.gate.checks.quality import quality_checks
 from flags.gate.checks.recent import recent_checks
-from flags.gate.evidence import Evidence, OperationalAlarm
+from flags.gate.evidence import Evidence, OperationalAlarm, Window
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step
 
 
-def decide(evidence: Evidence, playbook: Playbook, step: Step) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class HourChecks:
+    """Hold the checks that are the same all through an hour, if nothing new is known.
+
+    Of the time when the evidence was taken they see the hour, and whether a day has passed since
+    the evidence began. So within the hour, those of an earlier look are those of this one.
+    """
+
+    until: datetime
+    """What they take for the time when the evidence was taken."""
+    outcomes: tuple[Check, ...]
+    order: tuple[Check, ...]
+    sides: tuple[Check, ...]
+    """How both sides fared, and agree; what is of late comes after them."""
+    answers: tuple[Check, ...]
+
+    @classmethod
+    def of(cls, evidence: Evidence, playbook: Playbook, step: Step) -> "HourChecks":
+        """Make the checks."""
+        until = _whole_hour(evidence.window)
+        given = replace(evidence, window=replace(evidence.window, until=until)), playbook, step
+        return cls(
+            until,
+            outcomes=tuple(outcome_checks(*given)),
+            order=(*opaque_checks(*given), *label_checks(*given)),
+            sides=(*health_checks(*given), *alarm_checks(*given), *agreement_checks(*given)),
+            answers=(
+                *distribution_checks(*given),
+                *quality_checks(*given),
+                *preference_checks(*given),
+                *answer_checks(*given),
+            ),
+        )
+
+    def hold_for(self, window: Window) -> bool:
+        """Say whether they are those of a window with the same pairs, which may end later."""
+        return self.until == _whole_hour(window)
+
+
+def _whole_hour(window: Window) -> datetime:
+    """Return the hour of the window's end, or the end of its first day where that is later."""
+    hour = window.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    a_day = window.begun + timedelta(days=1)
+    return max(hour, a_day) if a_day <= window.until else hour
+
+
+def decide(
+    evidence: Evidence, playbook: Playbook, step: Step, known: HourChecks | None = None
+) -> Verdict:
     """Return the verdict on a step.
 
     ROLLBACK where a check that rolls back has failed and the candidate answers somebody. Else HOLD
     where anything has failed, or a required check has not passed. Else ADVANCE: to the next step,
     or after the last to the end of the primary.
+
+    `known` are the checks of an earlier look at the same evidence, which hold for its window.
     """
+    known = known or HourChecks.of(evidence, playbook, step)
     operational = tuple(operational_checks(evidence.operational, playbook))
-    order = (
-        *operational,
-        *integrity_checks(evidence, playbook, step),
-        *opaque_checks(evidence, playbook, step),
-        *label_checks(evidence, playbook, step),
-    )
+    integrity = tuple(integrity_checks(evidence, playbook, step))
     checks = (
         *operational,
-        *outcome_checks(evidence, playbook, step),
-        *order[len(operational) :],
-        *health_checks(evidence, playbook, step),
-        *alarm_checks(evidence, playbook, step),
-        *agreement_checks(evidence, playbook, step),
+        *known.outcomes,
+        *integrity,
+        *known.order,
+        *known.sides,
         *recent_checks(evidence, playbook, step),
-        *distribution_checks(evidence, playbook, step),
-        *quality_checks(evidence, playbook, step),
-        *preference_checks(evidence, playbook, step),
-        *answer_checks(evidence, playbook, step),
+        *known.answers,
         *capacity_checks(evidence, playbook, step),
     )
     always = (HEALTH_ALONE,) if judged_by_health(evidence, playbook) else ()
-    return concluded(checks, evidence, order, always)
+    return concluded(checks, evidence, (*operational, *integrity, *known.order), always)
 
 
 def concluded(

@@ -14,71 +14,15 @@ from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
 from comparison.judgement.keeping import keep_counts
 from comparison.labels import Labels
-from comparison.pairs.compacted import STATE_FILE, CompactionState
-from comparison.pairs.compaction_parts import PartWriter
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook
+from tests.support.compacted_folder import CompactedFolder
 
 BEGIN: Final = datetime(2026, 3, 2, 7, 20, tzinfo=UTC)
-OUTPUTS: Final = ("fraud", "abuse")
 
 
-def pairs(seed: int, since: datetime, hours: int, size: int, rollout: float) -> pd.DataFrame:
-    """Return pairs of two outputs with units, segments, failures and requests sent again."""
-    random = np.random.default_rng(seed)
-    steps = np.sort(random.integers(0, hours * 3_600_000_000, size)) * 1000
-    served = np.where(random.random(size) < rollout / 100, "candidate", "primary")
-    failed = random.random(size) < 0.03
-    columns = {
-        "span_id": [f"{seed:04x}{number:012x}" for number in range(size)],
-        "request_id": [f"r{seed}-{number // 2}" for number in range(size)],
-        "time": pd.to_datetime(since) + pd.to_timedelta(steps),
-        "flag": "flag",
-        "worker": f"w{seed}",
-        "sequence": pd.array(range(1, size + 1), "Int64"),
-        "unit": random.choice(["u1", "u2", "u3", "u4", None], size),
-        "stickiness": "userId",
-        "rollout": rollout,
-        "active": served,
-        "served": served,
-        "fallback": False,
-        "primary_status": "ok",
-        "candidate_status": np.where(failed, "error", "ok"),
-        "primary_model": "m:1",
-        "candidate_model": "m:2",
-        "primary_duration": random.lognormal(-5, 1, size),
-        "candidate_duration": np.where(failed, np.nan, random.lognormal(-5, 1, size)),
-        "segment.country": random.choice(["CH", "DE", None], size),
-        "feature.amount": random.lognormal(3, 1, size),
-    }
-    for output in OUTPUTS:
-        score = random.random(size)
-        for side, noise in (("primary", 0.0), ("candidate", 0.1)):
-            seen = np.clip(score + noise * random.normal(size=size), 0, 1)
-            if side == "candidate":
-                seen = np.where(failed, np.nan, seen)
-            columns[f"{side}_score.{output}"] = seen
-            columns[f"{side}_threshold.{output}"] = np.where(np.isnan(seen), np.nan, 0.8)
-            said = pd.array(seen >= 0.8, "boolean")
-            said[np.isnan(seen)] = pd.NA
-            columns[f"{side}_decision.{output}"] = said
-    return pd.DataFrame(columns)
-
-
-class Folder:
-    """A compacted folder to which runs are added."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.runs = 0
-        path.mkdir()
-
-    def add(self, since: datetime, hours: int, size: int, rollout: float) -> None:
-        self.runs += 1
-        frame = pairs(self.runs, since, hours, size, rollout)
-        PartWriter(self.path, self.path, self.runs).write(frame)
-        state = CompactionState(runs=self.runs, outputs=list(OUTPUTS)).dumps()
-        (self.path / STATE_FILE).write_bytes(state)
+class Folder(CompactedFolder):
+    """A folder that is looked at."""
 
     def look(
         self,

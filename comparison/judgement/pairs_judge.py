@@ -139,6 +139,7 @@ class PairsJudge:
         if any(is_url(each) and not is_store(each) for each in added if each is not None):
             return None
         pairs = compacted_states(self.pairs)
-        if pairs is None:
+        states = [file_states(each) for each in added if each is not None]
+        if pairs is None or None in states:
             return None
-        return plan, pairs, unit_key(), [each and file_states(each) for each in added]
+        return plan, pairs, states, unit_key()

@@ -14,13 +14,11 @@ import pyarrow as pa
 from comparison.engines.kept import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.types import LabelType
+from comparison.pairs.file_states import SETTLED
 from comparison.pairs.stores import StorePath
 
 _NAME: Final = "labels"
 _FACTS: Final = b"facts"
-
-SETTLED: Final = 2_000_000_000
-"""Nanoseconds after which a file that changes again has another time of change, on any disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The autopilot of a flag: assess the evidence, decide, act. It is stateless.
 
-The flag, its event log and the pairs are read anew at each assessment. So it can be restarted at
-any time, and two of them do no harm: a step begins anew with every change of the flag, and neither
-moves a flag that has changed since it was judged.
+The flag and its event log are read anew at each assessment, and so are pairs that have changed. So
+it can be restarted at any time, and two of them do no harm: a step begins anew with every change of
+the flag, and neither moves a flag that has changed since it was judged.
 """
 
 from collections.abc import Callable

@@ -32,6 +32,11 @@ RUN: Final = Run(
 )
 
 
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comparison.pairs.file_states.SETTLED", -1)
+
+
 def plan(**changes: object) -> Playbook:
     steps = [
         {"stage": "canary", "rollout": 10, "hold": "2h", "min_pairs": 50},

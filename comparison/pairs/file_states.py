@@ -9,8 +9,8 @@ from comparison.pairs.compacted import COUNTS, OUTCOMES, PAIRS, REPEATED, WORKER
 from comparison.pairs.opening import STATE_FILE, is_compacted
 from comparison.pairs.stores import StorePath, folder_at
 
-FileStates = tuple[tuple[object, ...], ...]
-"""Of each file, the time of its last change first, in nanoseconds since 1970."""
+FileStates = tuple[tuple[int, tuple[object, ...]], ...]
+"""Of each file, the time of its last change, in nanoseconds since 1970, and all that tells it."""
 
 SETTLED: Final = 2_000_000_000
 """Nanoseconds after which a file that changes again has another time of change, on any disk."""
@@ -36,14 +36,17 @@ def compacted_states(place: str | Path) -> tuple[object, ...] | None:
 def file_states(place: str | Path) -> FileStates | None:
     """Return what a file is like, or all files below a folder; None if one changed just now."""
     found = _states(folder_at(place))
-    is_settled = all(each[0] <= time.time_ns() - SETTLED for each in found)
+    is_settled = all(changed <= time.time_ns() - SETTLED for changed, _ in found)
     return found if is_settled else None
 
 
 def _states(path: Path) -> FileStates:
     if isinstance(path, StorePath):
         every = [path] if path.is_file() else path.rglob("*")
-        return tuple((each.stat().st_mtime_ns, each.key, each.stat().st_size) for each in every)
+        return tuple(
+            (each.stat().st_mtime_ns, (each.key, each.stat().st_size, each.stat().st_mtime_ns))
+            for each in every
+        )
     if not path.is_dir():
         return (_of_file(str(path)),)
     walked = os.walk(path, followlinks=True)
@@ -51,11 +54,11 @@ def _states(path: Path) -> FileStates:
     return tuple(map(_of_file, sorted(paths)))
 
 
-def _of_file(path: str) -> tuple[object, ...]:
+def _of_file(path: str) -> tuple[int, tuple[object, ...]]:
     """Return what tells a file from what it was; one that is not there has no size."""
     try:
         found = os.stat(path)
     except OSError:
-        return 0, path, None
+        return 0, (path, None)
     times = found.st_mtime_ns, found.st_ctime_ns
-    return max(times), path, found.st_size, found.st_dev, found.st_ino, *times
+    return max(times), (path, found.st_size, found.st_dev, found.st_ino, *times)

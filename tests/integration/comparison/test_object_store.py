@@ -1,10 +1,13 @@
 """Pairs in an object store: the same verdict as in a folder, and runs that count whole or not."""
 
 import json
+import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,11 @@ from comparison.cli.compact import compact as compact_command
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
 from comparison.errors import CompactionError
-from comparison.pairs import targets
+from comparison.pairs import store_systems, targets
 from comparison.pairs.compacted import read_state
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all
+from comparison.pairs.store_systems import CREDENTIALS
 from comparison.pairs.stores import StorePath, folder_at
 from flags.export.worker_count import CountFile
 from tests.support.gated_pairs import PLAYBOOK, assert_same_verdict, write_gated_pairs
@@ -29,16 +33,22 @@ from tests.support.object_store import BUCKET, SECRET, ObjectStore, object_store
 from tests.support.pair_files import PairFile
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    with object_store() as running:
+@pytest.fixture(
+    scope="module",
+    params=["s3", "gs", pytest.param("az", marks=pytest.mark.slow)],  # it deletes slowly
+)
+def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
+    with object_store(request.param) as running:
         yield running
 
 
 @pytest.fixture
 def place(store: ObjectStore, request: pytest.FixtureRequest) -> str:
     """Return the URL of a folder for one test."""
-    return f"s3://{BUCKET}/{request.node.name}"
+    return f"{store.scheme}://{BUCKET}/{request.node.originalname}"
+
+
+of_amazon = pytest.mark.parametrize("store", ["s3"], indirect=True, scope="module")
 
 
 def upload(folder: Path, url: str) -> None:
@@ -175,6 +185,7 @@ def killed_at(step: int, act: Callable[[], object], patch: pytest.MonkeyPatch) -
     return done
 
 
+@of_amazon
 @pytest.mark.slow
 def test_a_run_into_a_store_that_ends_at_any_step_leaves_all_or_nothing_of_itself(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
@@ -248,6 +259,10 @@ def test_a_folder_of_a_store_that_holds_something_else_is_refused(
 # --- what is wrong is said ------------------------------------------------------------------------
 
 
+SERVERS = ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST", "AZURE_STORAGE_CONNECTION_STRING")
+SILENCE = {"s3": "NETWORK_CONNECTION", "gs": "Could not connect", "az": "Could not connect"}
+
+
 def refusal(place: str, tmp_path: Path) -> str:
     """Return what `gate` says of a place; it is not a traceback and tells no secret."""
     (tmp_path / "playbook.yaml").write_text(PLAYBOOK, encoding="utf-8")
@@ -259,7 +274,8 @@ def refusal(place: str, tmp_path: Path) -> str:
 
 
 def test_a_bucket_that_is_not_there_is_named(store: ObjectStore, tmp_path: Path) -> None:
-    assert "there is no bucket nothing-here" in refusal("s3://nothing-here/pairs", tmp_path)
+    said = refusal(f"{store.scheme}://nothing-here/pairs", tmp_path)
+    assert "there is no bucket nothing-here" in said
 
 
 def test_a_folder_without_files_is_named(place: str, tmp_path: Path) -> None:
@@ -272,25 +288,31 @@ def test_refused_access_says_where_credentials_are_looked_for(
     with store.closed_to_all():
         said = refusal(place, tmp_path)
     assert "access refused" in said
-    assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE" in said
+    assert CREDENTIALS[store.scheme].partition(", ")[0] in said
 
 
 def test_a_server_that_does_not_answer_is_named(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store_systems, "_PATIENCE", timedelta(seconds=2))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        assert "NETWORK_CONNECTION" in refusal(place, tmp_path)
+        elsewhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        for name in SERVERS:
+            if name in os.environ:
+                told = os.environ[name]
+                monkeypatch.setenv(name, re.sub(r"http://127.0.0.1:\d+", elsewhere, told))
+        assert SILENCE[store.scheme] in refusal(place, tmp_path)
 
 
-def test_credentials_in_a_url_are_refused_and_not_shown(tmp_path: Path) -> None:
-    said = refusal(f"s3://AKIA:{SECRET}@{BUCKET}/pairs", tmp_path)
+def test_credentials_in_a_url_are_refused_and_not_shown(store: ObjectStore, tmp_path: Path) -> None:
+    said = refusal(f"{store.scheme}://AKIA:{SECRET}@{BUCKET}/pairs", tmp_path)
     assert "a URL must not hold credentials" in said
 
 
 def test_the_account_of_azure_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT", raising=False)
+    for name in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_CONNECTION_STRING"):
+        monkeypatch.delenv(name, raising=False)
     assert "AZURE_STORAGE_ACCOUNT names no account" in refusal("az://container/pairs", tmp_path)
 
 

@@ -1,6 +1,7 @@
 """Labels that are late, selected, few, or of no pair: the scenarios of labels."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -143,6 +144,21 @@ _LOOP: Final = {"primary": (1.0, 1.0, 0.0, 0.0), "candidate": (1.0, 0.0, 1.0, 0.
 """Labels exist only for what the served side flagged."""
 
 
+def _labelled_right(_random: np.random.Generator, cells: np.ndarray) -> np.ndarray:
+    return cells
+
+
+def _of_other_requests(random: np.random.Generator, cells: np.ndarray) -> np.ndarray:
+    """Label the pairs of each cell as often positive as all requests are."""
+    pairs = cells.sum(axis=1)
+    positive = random.binomial(pairs, _PREVALENCE)
+    return np.stack([positive, pairs - positive], axis=1)
+
+
+def _wrong_way_round(_random: np.random.Generator, cells: np.ndarray) -> np.ndarray:
+    return cells[:, ::-1]
+
+
 def _ever(
     random: np.random.Generator,
     *,
@@ -153,11 +169,12 @@ def _ever(
     young: bool = False,
     burst: int = 1,
     overlap: float = 0.95,
+    labelled: Callable[[np.random.Generator, np.ndarray], np.ndarray] = _labelled_right,
 ) -> bool:
     """Look at ever more pairs, in bursts that are alike, and say if the verdict ever is wrong."""
     counts, seen = _cells(random, 0, recalls), 0
     for pairs in _LOOKS:
-        counts += _cells(random, (pairs - seen) // burst, recalls, overlap)
+        counts += labelled(random, _cells(random, (pairs - seen) // burst, recalls, overlap))
         seen = pairs
         cells = _times(_known(random, counts, rollout / 100, shares), burst)
         if _verdict(cells, rollout, young=young, burst=burst) is wrong:
@@ -238,6 +255,12 @@ def _loop(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
     return partial(_ever, recalls=recalls, rollout=rollout, shares=_LOOP, wrong=wrong)
 
 
+_MISFITS: Final = (
+    ("of other requests", _of_other_requests),
+    ("the wrong way round", _wrong_way_round),
+)
+"""Labels that do not fit what the sides answered."""
+
 SCENARIOS: Final = (
     *(
         _scenario(
@@ -281,6 +304,38 @@ SCENARIOS: Final = (
         "labels of what was flagged, .80 to .60",
         Kind.FALSE_ADVANCE,
         _loop((0.8, 0.6), 100, Decision.ADVANCE),
+    ),
+    *(
+        _scenario(
+            "A17",
+            f"labels {which}, recall .72 to .36",
+            Kind.FALSE_ADVANCE,
+            partial(
+                _ever,
+                recalls=(0.72, 0.36),
+                rollout=50,
+                shares=_COMPLETE,
+                wrong=Decision.ADVANCE,
+                labelled=labelled,
+            ),
+        )
+        for which, labelled in _MISFITS
+    ),
+    *(
+        _scenario(
+            "B10",
+            f"labels {which}, recall .36 to .72",
+            Kind.FALSE_ROLLBACK,
+            partial(
+                _ever,
+                recalls=(0.36, 0.72),
+                rollout=10,
+                shares=_COMPLETE,
+                wrong=Decision.ROLLBACK,
+                labelled=labelled,
+            ),
+        )
+        for which, labelled in _MISFITS
     ),
     _bursts("B1", Kind.FALSE_ROLLBACK, 0.72, 10, Decision.ROLLBACK),
     _bursts("B1", Kind.FALSE_ADVANCE, 0.60, 50, Decision.ADVANCE),

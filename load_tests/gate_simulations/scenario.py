@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """Runs in which a candidate that should be kept was rolled back, ever."""
     FALSE_ADVANCE = "false advance"
     """Runs in which a candidate that should be stopped went on, ever."""
+    FALSE_HOLD = "false hold"
+    """Looks at which a candidate that should go on is held by what happened of late."""
     DELAY = "delay"
     """Hours until the right verdict, the median of the runs."""
     PRICE = "price"
@@ -92,7 +94,7 @@ def _part(scenario: Scenario, seed: np.random.SeedSequence, runs: int) -> Array:
 
 def row_of(scenario: Scenario, results: Array) -> Row:
     """Sum up the results of the runs."""
-    if scenario.kind in (Kind.FALSE_ROLLBACK, Kind.FALSE_ADVANCE):
+    if scenario.kind in (Kind.FALSE_ROLLBACK, Kind.FALSE_ADVANCE, Kind.FALSE_HOLD):
         low, high = clopper_pearson(int(results.sum()), len(results))
         return Row(scenario, float(results.mean()), low, high, len(results))
     random = np.random.default_rng(_SEED)

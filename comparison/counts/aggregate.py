@@ -18,6 +18,7 @@ from comparison.counts.prepared import PreparedPairs
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
     batch_counts,
+    error_counts,
     feature_counts,
     noise_counts,
     pair_counts,
@@ -141,6 +142,7 @@ def _count(
         if units is not None and volume.units
         else None,
         drawn=drawn_counts(prepared.counted),
+        errors=error_counts(prepared.counted),
         batched=batch_counts(prepared.counted),
         sampled=sampled_counts(prepared.counted),
         answers=count_kinds(

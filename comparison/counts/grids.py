@@ -25,7 +25,7 @@ MOST_THRESHOLDS: Final = 64
 """Of more thresholds than that, the most frequent are kept apart by the grid."""
 
 _USED: Final = {
-    "scored": "boolean",
+    **{f"{side}_scored": "boolean" for side in SIDES},
     "alarm": "boolean",
     **dict.fromkeys(SIDES, "float64"),
     "n": "int64",
@@ -43,6 +43,8 @@ class OutputGrid:
     grid: ScoreGrid
     thresholds: dict[str, tuple[float, ...]]
     unscored: int
+    unscored_sides: dict[str, int]
+    """By side, pairs without a score of it."""
     is_given: bool
     is_quiet: bool
     """Whether most pairs are alarms of the primary: to group them by unit would cost, and show
@@ -62,7 +64,10 @@ def grids_of(
         return ()
     every = ByOutput(tuple(range(len(columns))))
     used = every.framed(window.of_evidence(_thresholds(every, columns)), _USED)
-    scored = {place: int(table.loc[table["scored"], "n"].sum()) for place, table in used.items()}
+    scored = {
+        place: int(table.loc[table["primary_scored"] & table["candidate_scored"], "n"].sum())
+        for place, table in used.items()
+    }
     grids = {
         place: given.get(each.name) or (ScoreGrid() if scored[place] <= MOST_SCORES else None)
         for place, each in enumerate(columns)
@@ -74,6 +79,7 @@ def grids_of(
             (grids[place] or sampled[place]).with_thresholds(_most_frequent(used[place])),
             {side: tuple(np.unique(used[place][side].dropna()).tolist()) for side in SIDES},
             int(used[place]["n"].sum()) - scored[place],
+            {side: _lacking(used[place], f"{side}_scored") for side in SIDES},
             each.name in given,
             _is_mostly(used[place]["alarm"], used[place]["n"]),
         )
@@ -82,24 +88,29 @@ def grids_of(
 
 
 def _thresholds(every: ByOutput, columns: Sequence[OutputColumns]) -> MergeableCounts:
-    """Count pairs by whether both scores are known, the primary's alarm and the thresholds."""
+    """Count pairs by which scores are known, the primary's alarm and the thresholds."""
 
     def rows(pairs: ir.Table) -> ir.Table:
         held = both_ok(
             every.union(lambda place: columns[place].of(pairs).recorded(**every.tag(place)))
         )
+        scores = {f"{side}_scored": are_finite(held[f"{side}_score"]) for side in SIDES}
         scored = are_finite(*(held[f"{side}_score"] for side in SIDES))
         said = {side: held[f"{side}_decision"] for side in SIDES}
         decided = scored & said["primary"].notnull() & said["candidate"].notnull()
         return held.select(
             *every.key,
-            scored=scored,
+            **scores,
             alarm=ibis.ifelse(decided, said["primary"], None),
             **{side: ibis.ifelse(decided, held[f"{side}_threshold"], None) for side in SIDES},
         )
 
     by = (*every.key, *(name for name in _USED if name != "n"))
     return MergeableCounts("thresholds", rows, by, parameters=_told(columns))
+
+
+def _lacking(used: pd.DataFrame, scored: str) -> int:
+    return int(used.loc[~used[scored], "n"].sum())
 
 
 def _told(columns: Sequence[OutputColumns]) -> tuple[object, ...]:

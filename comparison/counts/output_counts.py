@@ -72,6 +72,7 @@ class OutputCounts:
                 grid=laid[place],
                 thresholds=grid.thresholds,
                 unscored=grid.unscored,
+                unscored_sides=grid.unscored_sides,
                 scores=scores[place],
                 joint=joint[place],
                 alarms=alarms[place],

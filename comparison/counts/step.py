@@ -38,7 +38,7 @@ from comparison.engines.worker_numbers import (
     flags_by_worker,
 )
 from comparison.pairs.accounting import may_have_made
-from comparison.pairs.columns import SIDES
+from comparison.pairs.columns import FAILED, SIDES
 
 _SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 
@@ -83,6 +83,30 @@ _HOURLY: Final = MergeableCounts(
     [name for name in _HOURLY_DTYPES if name not in ("first", "last")],
     {"n": "sum", "first": "least", "last": "largest"},
 )
+
+
+def error_counts(window: CountedWindow) -> dict[str, dict[str, int]]:
+    """Count the failed calls of each side by the type of the exception that was recorded."""
+    found = framed(
+        window.of_evidence(_ERRORS), {**dict.fromkeys(_ERRORS.by, "string"), "n": "int64"}
+    )
+    sums = {side: found.groupby(f"{side}_error")["n"].sum() for side in SIDES}
+    return {
+        side: {str(name): int(n) for name, n in by_type.items()} for side, by_type in sums.items()
+    }
+
+
+def _failed(pairs: ir.Table) -> ir.Table:
+    names = [f"{side}_error" for side in SIDES]
+    held = with_columns(pairs, names, "string")
+    failed = {side: held[f"{side}_status"].isin(sorted(FAILED)) for side in SIDES}
+    errors = {
+        f"{side}_error": ibis.ifelse(failed[side], held[f"{side}_error"], None) for side in SIDES
+    }
+    return held.filter(ibis.or_(*failed.values())).select(**errors)
+
+
+_ERRORS: Final = MergeableCounts("errors", _failed, [f"{side}_error" for side in SIDES])
 
 
 def _added(hourly: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:

@@ -5,7 +5,7 @@ this machine, ClickHouse, Spark or Trino beyond), and the tables of two windows 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -109,6 +109,8 @@ class OutputAggregates:
     thresholds: Mapping[str, tuple[float, ...]]
     """Thresholds that occurred, by side, in order."""
     unscored: int
+    unscored_sides: Mapping[str, int]
+    """By side, pairs without a finite score of it."""
     scores: pd.DataFrame
     joint: pd.DataFrame
     alarms: pd.DataFrame
@@ -202,3 +204,5 @@ class Aggregates:
     """Units that the pairs name."""
     minutes: MinuteCounts | None = None
     """None without pairs."""
+    errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By side, its failed calls by the type of the exception, as far as it was recorded."""

@@ -1,6 +1,7 @@
 """The health of both sides, from the counts of pairs by status."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -33,6 +34,7 @@ def health(
     warm_up: int = 0,
     by_unit: UnitFailures | None = None,
     minutes: MinuteCounts | None = None,
+    errors: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Health:
     """Count over the rows of `Aggregates.pairs`: all that count, and of those the step's."""
     counted, own = _Statuses(carried), _Statuses(step)
@@ -50,6 +52,7 @@ def health(
         warm_up=warm_up,
         by_unit=_unit_health(by_unit) if by_unit else None,
         minutes=minutes_of(minutes) if minutes else (),
+        errors=errors or {},
     )
 
 

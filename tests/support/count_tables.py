@@ -125,6 +125,10 @@ def output(
             for side, limit in zip(SIDES, thresholds, strict=True)
         },
         unscored=int((~scored).sum()),
+        unscored_sides={
+            side: int((~np.isfinite(score)).sum())
+            for side, score in zip(SIDES, scores, strict=True)
+        },
         scores=score_counts(grid, (first, second), label, thresholds[0]),
         joint=count(
             "joint",

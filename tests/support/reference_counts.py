@@ -39,6 +39,7 @@ def assert_equal(found: Aggregates, expected: Aggregates) -> None:
         assert_equal_outputs(output, other)
     assert found.duplicates == expected.duplicates
     assert found.drawn == expected.drawn
+    assert found.errors == expected.errors
     _assert_equal_failures(found.unit_failures, expected.unit_failures)
     assert found.unknown_labels == expected.unknown_labels
     assert found.repeated_labels == expected.repeated_labels
@@ -54,6 +55,7 @@ def assert_equal_outputs(found: OutputAggregates, expected: OutputAggregates) ->
     assert found.grid == expected.grid
     assert found.thresholds == expected.thresholds
     assert found.unscored == expected.unscored
+    assert found.unscored_sides == expected.unscored_sides
     for name in OUTPUT_TABLES:
         pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), obj=name)
     _assert_equal_units(found.by_unit, expected.by_unit)
@@ -134,7 +136,14 @@ def reference(
         label_columns=() if labels is None else ("label",),
         unit_failures=_unit_failures(step) if step["unit"].notna().any() else None,
         drawn=_drawn(step),
+        errors={side: _errors(step, side) for side in SIDES},
     )
+
+
+def _errors(step: pd.DataFrame, side: str) -> dict[str, int]:
+    """Count the exceptions of a side by type."""
+    failed = step.loc[step[f"{side}_status"].isin(["error", "timeout"]), f"{side}_error"]
+    return {str(name): int(n) for name, n in failed.dropna().astype(str).value_counts().items()}
 
 
 def _unknown(given: set[str], ids: "pd.Series[str]") -> UnknownLabels:
@@ -201,6 +210,7 @@ def _output(step: pd.DataFrame, output: str, *, labelled: bool) -> OutputAggrega
         grid=grid,
         thresholds=used,
         unscored=int((ok & ~scored).sum()),
+        unscored_sides={side: int((ok & ~np.isfinite(scores[side])).sum()) for side in SIDES},
         scores=_scores(table.loc[scored]),
         joint=_count(
             table.loc[scored]

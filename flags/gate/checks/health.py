@@ -7,7 +7,7 @@ from typing import Final
 from flags.gate.checks.age import young
 from flags.gate.checks.minutes import Lasting, lasting
 from flags.gate.error_rate import error_share, visit_share
-from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Minute
+from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Health, Minute
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import (
@@ -42,7 +42,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
     units = health.by_unit
     failed = MeanSequence(units.failures, -1.0) if units else None
     fell_back = MeanSequence(units.fallbacks) if units else None
-    yield _rate(
+    check = _rate(
         evidence,
         playbook,
         step,
@@ -59,6 +59,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             required=step.stage is not Stage.DEPRECATION,
         ),
     )
+    yield _with_cause(check, health)
     if evidence.window.rollout > 0:
         check = _rate(
             evidence,
@@ -76,7 +77,17 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
                 rolls_back=True,
             ),
         )
-        yield _not_before_the_ramp(check, step)
+        yield _with_cause(_not_before_the_ramp(check, step), health)
+
+
+def _with_cause(check: Check, health: Health) -> Check:
+    """Name the candidate's most frequent exception where failures do not pass."""
+    errors = health.errors.get("candidate", {})
+    if check.outcome is Outcome.PASS or not errors:
+        return check
+    name, n = max(errors.items(), key=lambda each: (each[1], each[0]))
+    cause = f"; most often {name} ({n:,} of {sum(errors.values()):,} exceptions)"
+    return replace(check, reason=check.reason + cause)
 
 
 def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck) -> Check:

@@ -238,6 +238,11 @@ def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits)
     )
 
 
+def _by_side(output: Output) -> str:
+    lacking = [f"{side} {n:,}" for side, n in output.unscored_sides.items() if n]
+    return f" ({', '.join(lacking)})" if lacking else ""
+
+
 def _output(
     output: Output,
     limits: AdvanceLimits,
@@ -252,7 +257,8 @@ def _output(
         "unscored",
         Outcome.PASS if share <= limit else Outcome.FAIL,
         seen,
-        f"{output.unscored:,} of {seen:,} pairs lack a finite score, limit {percent(limit)} %",
+        f"{output.unscored:,} of {seen:,} pairs lack a finite score{_by_side(output)}, limit "
+        f"{percent(limit)} %",
         figure=share,
         limit=limit,
         output=output.name,

@@ -1,5 +1,6 @@
 """Checks of what happened downstream, by the side that the flag assigned."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -138,6 +139,12 @@ def _ratio(
     ).answer(rates.error_rate, rates.share)
     if found.figure is None:
         found = replace(found, reason="nothing has happened yet, on either side")
+    elif found.outcome is Outcome.FAIL and found.figure in (0.0, math.inf):
+        side = "candidate" if found.figure == 0 else "primary"
+        reason = (
+            f"{found.reason}; none of the {side}'s: does the table have outcomes of both sides?"
+        )
+        found = replace(found, reason=reason)
     worse = sequence.above if is_up else sequence.below
     limit = plan.margin if is_up else 1 / plan.margin
     surely = found.figure is not None and worse(limit, rates.error_rate / 2)

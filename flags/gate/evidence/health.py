@@ -82,3 +82,5 @@ class Health:
     """None where no pair names a unit."""
     minutes: tuple[Minute, ...] = field(default=(), metadata=UNWRITTEN)
     """Those of the step's last day, in order of time."""
+    errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By side, its failed calls by the type of the exception, as far as it was recorded."""

@@ -136,3 +136,5 @@ class Output:
     tails: tuple[Tail, ...] = ()
     labelling: Labelling | None = None
     """None where no label is about this output."""
+    unscored_sides: Mapping[str, int] = field(default_factory=dict)
+    """Of the unscored, by side, those without a finite score of it."""

@@ -166,6 +166,18 @@ def test_a_candidate_that_fares_badly_is_rolled_back(health: dict[str, Any], rea
     assert found.reasons[0].startswith(reason)
 
 
+def test_the_reason_of_failures_names_the_most_frequent_exception() -> None:
+    errors = {"primary": {"OSError": 9}, "candidate": {"KeyError": 1_000, "ValueError": 23_000}}
+    health = {"failures": Paired(0, 0, 24_000, PAIRS - 24_000), "errors": errors}
+    found = verdict(at(CANARY_5, health=health), CANARY_5)
+    assert found.decision is Decision.ROLLBACK
+    assert check(found, "failure_rate").reason.endswith(
+        "; most often ValueError (23,000 of 24,000 exceptions)"
+    )
+    fine = verdict(at(CANARY_5, health={"errors": errors}), CANARY_5)
+    assert "most often" not in check(fine, "failure_rate").reason
+
+
 def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
     sides = {"primary": durations(1e-4, PAIRS), "candidate": durations(4e-4, PAIRS)}
     found = verdict(at(CANARY_5, health={"durations": sides}), CANARY_5)
@@ -242,6 +254,10 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "5 % of the pairs have a side that was shed, limit 1 % (95 % CI",
         ),
         (evidence(output(unscored=4_000)), "4,000 of 404,000 pairs lack a finite score, limit 0.1"),
+        (
+            evidence(output(unscored=4_000, unscored_sides={"primary": 0, "candidate": 4_000})),
+            "4,000 of 404,000 pairs lack a finite score (candidate 4,000), limit 0.1 %",
+        ),
         (evidence(output(None)), "no threshold is known, so nothing shows what the scores lead to"),
         (
             evidence(output(thresholds={"primary": (0.5,), "candidate": (0.5, 0.93)})),

@@ -73,6 +73,14 @@ def test_outcomes_that_rise_where_both_decide_alike_roll_back_by_all_units_and_s
     )
 
 
+def test_outcomes_of_one_side_alone_roll_back_and_ask_for_those_of_the_other() -> None:
+    found = judged(at(50, metric(arms((0, 0), (200, 600)))))
+    assert found.decision is Decision.ROLLBACK
+    asked = "; none of the primary's: does the table have outcomes of both sides?"
+    assert found.reasons[0].endswith(asked)
+    assert asked not in " ".join(judged(at(50, metric(WORSE))).reasons)
+
+
 def test_a_difference_where_there_can_be_none_holds() -> None:
     found = judged(at(50, metric(arms((500, 5_000), (500, 4_300)))))
     assert found.decision is Decision.HOLD

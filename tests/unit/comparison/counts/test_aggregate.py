@@ -240,6 +240,26 @@ def test_flips_are_the_fifty_of_each_direction_with_the_largest_difference(tmp_p
     assert output.alarms["n"].sum() == 153
 
 
+@pytest.mark.parametrize("kind", ["files", "compacted", "table"])
+def test_exceptions_and_missing_scores_are_counted_by_side_wherever_the_pairs_lie(
+    tmp_path: Path, kind: str
+) -> None:
+    file = PairFile(tmp_path / "pairs")
+    for _ in range(3):
+        file.pair(Scored(0.2), failed("error", "ValueError"))
+    file.pair(failed("error", "OSError"), failed("timeout", "TimeoutError"))
+    file.pair(Scored(0.2), failed("error"))  # nobody recorded which
+    file.pair(replace(Scored(0.2), error="CallerLeftError"), Scored(0.3))
+    file.pair(Scored(0.2), Scored(float("nan")))
+    source = sources(tmp_path / "pairs", tmp_path / "compacted")[kind]
+    found = aggregate(source, flag=FLAG)
+    assert found.errors == {
+        "primary": {"OSError": 1},
+        "candidate": {"TimeoutError": 1, "ValueError": 3},
+    }
+    assert [output.unscored_sides for output in found.outputs] == [{"primary": 0, "candidate": 1}]
+
+
 def test_pairs_of_one_flag_alone_can_be_counted(tmp_path: Path) -> None:
     PairFile(tmp_path).pair(Scored({"a": 0.3, "b": 0.4}), Scored({"a": 0.3, "b": 0.6}))
     found = aggregate(read_pairs(tmp_path))

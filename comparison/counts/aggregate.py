@@ -93,6 +93,9 @@ def count(
 ) -> Aggregates:
     """Count pairs that are prepared, as `aggregate` says."""
     arguments = (feature_edges or {}, warm_up, settings)
+    whole = prepared.source.whole
+    if whole is not None and whole.only_labelled and prepared.labels is None:
+        return _count(prepared, *arguments)
     found = kept_or_counted(
         prepared.source,
         "aggregates",

@@ -11,6 +11,7 @@ from ibis import _
 
 from comparison.counts.bins import real
 from comparison.counts.counted_window import CountedWindow
+from comparison.engines.grouping import fetched_table
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.columns import SIDES
@@ -34,7 +35,7 @@ def recorded_counts(window: CountedWindow) -> dict[str, int]:
     figures = {f"n{place}": "sum" for place in range(len(names))}
     measures = {"n": "sum", "first": "least", "last": "largest", **figures}
     counts = MergeableCounts("recorded", rows, (), measures, tuple(names))
-    [row] = window.of_evidence(counts).to_pyarrow().to_pylist()
+    [row] = fetched_table(window.of_evidence(counts)).to_pylist()
     found = {name: row[f"n{place}"] or 0 for place, name in enumerate(names)}
     last = row["last"] or 0
     return {"n": row["n"] or 0, "last": last, "span": last - (row["first"] or 0), **found}
@@ -176,6 +177,6 @@ def _are_below(window: CountedWindow, outputs: Sequence[OutputColumns]) -> list[
     names = tuple(each.name for each in outputs)
     figures = [f"{figure}{place}" for place in range(len(names)) for figure in ("n", "low")]
     counts = MergeableCounts("below", rows, (), dict.fromkeys(figures, "sum"), names)
-    [row] = window.of_evidence(counts).to_pyarrow().to_pylist()
+    [row] = fetched_table(window.of_evidence(counts)).to_pylist()
     found = [(row[f"n{place}"] or 0, row[f"low{place}"] or 0) for place in range(len(names))]
     return [bool(n) and 2 * int(low) > int(n) for n, low in found]

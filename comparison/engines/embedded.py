@@ -15,6 +15,10 @@ MEMORY: Final = "1GB"
 """What DuckDB may take; beyond that it spills to temporary files."""
 
 
+_SHOWN: Final = "_shown_tables"
+"""The attribute of a connection that has the tables in memory that it shows."""
+
+
 def connect(*, in_order: bool = False) -> Backend:
     """Return a DuckDB of its own; `in_order`, rows keep the order of the table they come from."""
     connection = ibis.duckdb.connect(
@@ -30,7 +34,17 @@ def connect(*, in_order: bool = False) -> Backend:
 def shown(connection: Backend, name: str, table: pa.Table) -> ir.Table:
     """Return a table in memory to a connection, which does not copy it."""
     connection.con.register(name, table)
+    vars(connection).setdefault(_SHOWN, {})[name] = table
     return known(connection, name, ibis.Schema.from_pyarrow(table.schema))
+
+
+def table_behind(rows: ir.Table) -> pa.Table | None:
+    """Return the table in memory that is shown as it is, None if there is something to compute."""
+    op = rows.op()
+    if not isinstance(op, ops.DatabaseTable):
+        return None
+    found: pa.Table | None = vars(op.source).get(_SHOWN, {}).get(op.name)
+    return found
 
 
 def known(connection: Backend, name: str, schema: ibis.Schema) -> ir.Table:
@@ -51,4 +65,6 @@ def named(connection: Backend, table: ir.Table) -> ir.Table:
 
 def held(connection: Backend, table: ir.Table) -> ir.Table:
     """Compute a table and hold it until the connection ends."""
+    if table_behind(table) is not None:
+        return table
     return connection.create_table(f"held_{uuid4().hex}", table, temp=True)

@@ -8,6 +8,8 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
+from comparison.engines.embedded import table_behind
+
 Dtypes = Mapping[str, str]
 
 HOUR: Final = 3_600_000_000_000
@@ -117,7 +119,13 @@ def fetched(counts: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
 
 def framed(rows: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
     """Run a query; see `typed`."""
-    return typed(in_numbers(rows).to_pyarrow(), dtypes)
+    return typed(fetched_table(rows), dtypes)
+
+
+def fetched_table(rows: ir.Table) -> pa.Table:
+    """Run a query, if there is anything to compute; truths are numbers."""
+    held = table_behind(rows)
+    return in_numbers(rows).to_pyarrow() if held is None else held
 
 
 def in_numbers(rows: ir.Table) -> ir.Table:

@@ -143,6 +143,8 @@ class WholeTables:
     origins: frozenset[bytes]
     bound: Callable[[datetime | None], int | None]
     """Returns a bound of time in nanoseconds; None where no pair is later, 0 where all are."""
+    only_labelled: bool = False
+    """Whether that does not pay for what can be added up."""
 
     def read(self, name: str, told: str) -> pa.Table | None:
         """Return the table of that name that `told` the same."""

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
-from comparison.engines.grouping import in_numbers
+from comparison.engines.grouping import fetched_table, in_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class MergeableCounts:
 
     def fetched(self, counted: ir.Table) -> pa.Table:
         """Run the statement of `of`, or take what has been merged, with few rows."""
-        found = in_numbers(counted).to_pyarrow()
+        found = fetched_table(counted)
         return self.condense(found) if self.condense else found
 
     @property

@@ -16,6 +16,7 @@ from ibis.backends.duckdb import Backend
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.kept import KEPT, KeptTables, WholeTables
 from comparison.engines.kept_counts import CountsOfFiles
+from comparison.engines.kept_memory import KeptMemory, RememberedTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.part_files import PartFiles
 from comparison.engines.store_files import readable
@@ -43,11 +44,19 @@ from comparison.pairs.tracked import TrackedOutcomes
 class ParquetPairs:
     """Show the pairs that `compact` wrote."""
 
-    def __init__(self, folder: Path, connection: Backend | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connection: Backend | None = None,
+        memory: KeptMemory | None = None,
+    ) -> None:
         self.name = str(folder)
         self._folder = folder
         self._state = read_state(folder)
         self._connection = connection or connect()
+        self._memory = memory
+        if memory is not None:
+            memory.turn()
         self._counted: dict[tuple[object, ...], ir.Table] = {}
         self._windows: dict[tuple[datetime | None, datetime | None], ir.Table] = {}
 
@@ -101,6 +110,8 @@ class ParquetPairs:
     @cached_property
     def _counts(self) -> CountsOfFiles:
         kept = KeptTables(self._folder / KEPT)
+        if self._memory is not None:
+            kept = RememberedTables(kept.folder, self._memory)
         return CountsOfFiles(self._connection, self._files, self.table().schema(), kept)
 
     @cached_property
@@ -115,7 +126,8 @@ class ParquetPairs:
             return None
         state = hashlib.sha256(self._state.dumps()).digest()
         origins = frozenset([state, *(file.origin for file in self._files)])
-        return WholeTables(KeptTables(self._folder / KEPT), origins, self._bound)
+        kept = KeptTables(self._folder / KEPT)
+        return WholeTables(kept, origins, self._bound, self._memory is not None)
 
     def _bound(self, until: datetime | None) -> int | None:
         if until is None:

@@ -24,6 +24,8 @@ class PartFile:
     day: int
     origin: bytes
     """A digest of its name, its size and its time of change."""
+    size: int
+    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +94,4 @@ def _part_file(folder: Path, path: Path) -> PartFile:
     status = path.stat()
     told = f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}"
     day = date.fromisoformat(path.parent.name.removeprefix("date=")).toordinal() - _EPOCH
-    return PartFile(path, day * _DAY, hashlib.sha256(told.encode()).digest())
+    return PartFile(path, day * _DAY, hashlib.sha256(told.encode()).digest(), status.st_size)

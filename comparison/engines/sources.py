@@ -18,6 +18,7 @@ import pyarrow as pa
 from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.kept import WholeTables
+from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import CountedInOnePass, MergeableCounts, PreparedRows
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import beside, table_at
@@ -94,17 +95,18 @@ class PairSource(Protocol):
         """Return a table that will be asked several questions, computed once if that pays."""
 
 
-def open_source(place: str | Path) -> PairSource:
+def open_source(place: str | Path, memory: KeptMemory | None = None) -> PairSource:
     """Open a folder of pair files, one such file, a folder that `compact` wrote, or a table's URL.
 
-    A folder may be in an object store. Raises PairsUnreadableError, PlaceUnreadableError,
+    A folder may be in an object store. Who will look again has a `memory` for its counts. Raises
+    PairsUnreadableError, PlaceUnreadableError,
     StoreUnreadableError or CompactionUnreadableError.
     """
     if is_url(place) and not is_store(place):
         return _table_source(str(place))
     folder = folder_at(place)
     if is_compacted(folder):
-        return ParquetPairs(folder)
+        return ParquetPairs(folder, memory=memory)
     return FramePairs(read_all(folder))
 
 

@@ -12,6 +12,7 @@ from ibis import _
 from comparison.counts.outputs import both_ok
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import framed
+from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.engines.worker_numbers import MADE
@@ -50,9 +51,11 @@ class FlagPairs:
     source: PairSource
 
     @classmethod
-    def at(cls, place: str | Path, flag: str | None) -> "FlagPairs":
+    def at(
+        cls, place: str | Path, flag: str | None, memory: KeptMemory | None = None
+    ) -> "FlagPairs":
         """Open a place with pairs. Raises a ComparisonError if there is nothing to compare."""
-        source = open_source(place)
+        source = open_source(place, memory)
         flags = _flags(source)
         if not flags:
             raise NoPairsError(nothing_found(source.name, source.accounting))

@@ -12,6 +12,7 @@ from typing import Final
 
 from comparison.counts.cut_off import cut_off, next_cut_off
 from comparison.engines.clocks import DatedPairs
+from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.tables import nanoseconds
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences
@@ -58,6 +59,8 @@ class KnownLook:
 class KnownLooks:
     """Hold the last look at each step; all are forgotten once they are told something else."""
 
+    memory: KeptMemory = field(default_factory=KeptMemory)
+    """What was counted, to which new files are added."""
     _told: object = None
     _looks: dict[tuple[str, datetime], KnownLook] = field(default_factory=dict)
 

@@ -106,7 +106,8 @@ class PairsJudge:
             additions = LabelsAndReferences.read(
                 self.labels, self.reference, self.outcomes, self.preferences
             )
-            return FlagPairs.at(self.pairs, plan.flag).believed(now), additions
+            found = FlagPairs.at(self.pairs, plan.flag, self.known.memory)
+            return found.believed(now), additions
 
         def counted(position: StepPosition) -> KnownLook:
             found, additions = opened()

@@ -19,7 +19,8 @@ from comparison.counts.step import _HOURLY
 from comparison.counts.unit_failures import _UNITS
 from comparison.engines import kept
 from comparison.engines.clocks import HOURS
-from comparison.engines.kept import KEPT, MOST_PARTS
+from comparison.engines.kept import KEPT, MOST_PARTS, KeptTables
+from comparison.engines.kept_memory import PATIENCE, KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.worker_numbers import NUMBERS
@@ -43,6 +44,7 @@ class Folder:
         self.path = path
         self.runs = 0
         self.numbers = count(1)
+        self.memory = KeptMemory()
         path.mkdir()
         self.add(BEGIN, 1, size=4)
 
@@ -80,9 +82,11 @@ class Folder:
         """Return the files of kept counts."""
         return sorted((self.path / KEPT).glob("*.arrow"))
 
-    def check(self, windows: Sequence[int] = (0, 1, 2)) -> ParquetPairs:
+    def check(
+        self, windows: Sequence[int] = (0, 1, 2), memory: KeptMemory | None = None
+    ) -> ParquetPairs:
         """Compare all counts with those of one pass over the pairs."""
-        source = ParquetPairs(self.path)
+        source = ParquetPairs(self.path, memory=memory)
         for number in windows:
             since, until = WINDOWS[number]
             for counts in COUNTS:
@@ -117,7 +121,9 @@ class Folder:
 APPEND: Final = st.tuples(
     st.just("add"), st.integers(0, 71), st.sampled_from([1, 3, 30]), st.integers(1, 40)
 )
-LOOK: Final = st.tuples(st.just("look"), st.sampled_from([(0,), (1,), (2,), (0, 1, 2)]))
+LOOK: Final = st.tuples(
+    st.just("look"), st.sampled_from([(0,), (1,), (2,), (0, 1, 2)]), st.booleans()
+)
 DAMAGE: Final = st.tuples(
     st.just("damage"),
     st.integers(0, 10**6),
@@ -140,12 +146,13 @@ def test_any_order_of_appends_looks_damages_and_upgrades_gives_the_counts_of_one
         match event:
             case "add", int(hour), int(hours), int(size):
                 folder.add(BEGIN + hour * HOUR, hours, size)
-            case "look", tuple(windows):
-                folder.check(windows)
+            case "look", tuple(windows), bool(again):
+                folder.check(windows, folder.memory if again else None)
             case "damage", int(place), str(how):
                 folder.damage(place, how)
             case _:
                 monkeypatch.setattr(kept, "software", lambda: os.urandom(8))
+    folder.check(memory=folder.memory)
     folder.check()
 
 
@@ -176,6 +183,35 @@ def test_of_the_same_counts_only_the_windows_asked_for_last_are_kept(tmp_path: P
     for hour in range(2 * MOST_PARTS):
         ParquetPairs(folder.path).counted(HOURS, BEGIN, BEGIN + hour * HOUR)
     assert len(folder.kept) == MOST_PARTS
+
+
+def test_who_looks_again_reads_nothing_and_writes_once_in_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path / "compacted")
+
+    def looked() -> int:
+        return folder.check((0,), folder.memory)._counts.counted
+
+    assert looked() == len(COUNTS)
+    written = [path.read_bytes() for path in folder.kept]
+    monkeypatch.setattr(KeptTables, "read", None)
+    for _ in range(3):
+        folder.add(BEGIN, 1)
+        assert looked() == len(COUNTS)
+    assert looked() == 0
+    assert [path.read_bytes() for path in folder.kept] == written
+    folder.add(BEGIN, 24 * PATIENCE, size=2_000)
+    looked()
+    assert all(path.read_bytes() not in written for path in folder.kept)
+
+
+def test_who_looks_again_takes_what_another_process_has_counted(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "compacted")
+    folder.check((0,), folder.memory)
+    folder.add(BEGIN, 1)
+    folder.check((0,))
+    assert folder.check((0,), folder.memory)._counts.counted == 0
 
 
 def test_a_folder_that_cannot_be_written_is_counted_all_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Kept tables that a process holds in memory, since it will look again."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from comparison.engines.kept import KeptTable, KeptTables
+
+PATIENCE: Final = 24
+"""Files that are counted before the table is written again: a new process counts no more anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Hold a table, and what is on the disk: which file, counted from what."""
+
+    table: KeptTable
+    file: tuple[int, ...] | None
+    written: frozenset[bytes]
+
+
+@dataclass(slots=True)
+class KeptMemory:
+    """Hold the tables that were asked for since the last turn but one."""
+
+    _held: dict[Path, _Held] = field(default_factory=dict)
+    _before: dict[Path, _Held] = field(default_factory=dict)
+
+    def turn(self) -> None:
+        """Begin another look: what the last one did not ask for goes."""
+        self._before, self._held = self._held, {}
+
+    def get(self, path: Path) -> _Held | None:
+        """Return what is held of a path."""
+        return self._held.get(path) or self._before.get(path)
+
+    def put(self, path: Path, held: _Held) -> None:
+        """Hold it until the turn after the next one."""
+        self._held[path] = held
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedTables(KeptTables):
+    """Keep tables in a folder too, but read none twice, and write one once in a while."""
+
+    memory: KeptMemory
+
+    def read(self, name: str, part: str, origins: Collection[bytes]) -> KeptTable | None:
+        """Return the table in memory, or that on the disk if another process has kept more."""
+        path = self._path(name, part)
+        held, file = self.memory.get(path), _file(path)
+        if held is None or held.file != file:
+            found = KeptTables.read(self, name, part, origins)
+            if found is None:
+                held = held and _Held(held.table, file, frozenset())
+            elif held is None or not held.table.origins.issuperset(found.origins):
+                held = _Held(found, file, found.origins)
+            else:
+                held = _Held(held.table, file, found.origins)
+        if held is None or not held.table.origins.issubset(origins):
+            return None
+        self.memory.put(path, held)
+        return held.table
+
+    def write(self, name: str, part: str, origins: Collection[bytes], table: pa.Table) -> None:
+        """Hold a table; write it if that on the disk lacks many files, or has others."""
+        path, known = self._path(name, part), frozenset(origins)
+        held = self.memory.get(path)
+        written = held.written if held and held.file == _file(path) else frozenset()
+        if not written or not written <= known or len(known - written) >= PATIENCE:
+            KeptTables.write(self, name, part, origins, table)
+            written = known
+        self.memory.put(path, _Held(KeptTable(table, known), _file(path), written))
+
+
+def _file(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a file from the one that is put in its place."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size

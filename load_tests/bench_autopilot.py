@@ -17,6 +17,7 @@ knows.
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 
 import numpy as np  # noqa: E402 - needs the line above
 
+from comparison.engines.kept import KEPT  # noqa: E402 - needs the line above
 from comparison.judgement.pairs_judge import PairsJudge  # noqa: E402
 from comparison.pairs.compacted import PAIRS, STATE_FILE  # noqa: E402
 from flags.operate.history import Run, Setting  # noqa: E402
@@ -120,11 +122,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a line per sample, and last how all looks compare with one count."""
     parser = argparse.ArgumentParser(prog="python load_tests/bench_autopilot.py")
     parser.add_argument("--pairs", type=int, default=20_000_000)
+    parser.add_argument("--into", type=Path, help="where the pairs are, or are written, and stay")
     parser.add_argument("--samples", type=int, default=8, help="hours that are measured")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "compacted"
-        write_pairs(folder, options.pairs, days=DAYS, runs_a_day=24)
+        folder = options.into or Path(temporary) / "compacted"
+        if not (folder / PAIRS).is_dir():
+            write_pairs(folder, options.pairs, days=DAYS, runs_a_day=24)
+        shutil.rmtree(folder / KEPT, ignore_errors=True)
         compacted(folder, 1)
         look(PairsJudge(folder), BEGIN + timedelta(hours=2))  # imports, and what a process keeps
         whole = full_count(folder)

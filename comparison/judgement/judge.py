@@ -19,7 +19,7 @@ from comparison.judges.preferences import Preferences, load_preferences
 from comparison.labels import LabelFiles, Labels
 from comparison.outcomes import Outcomes, load_outcomes, unit_key
 from flags.gate.alarm_states import AlarmReading, operational_alarms
-from flags.gate.decide import HourChecks, decide
+from flags.gate.decide import KnownChecks, decide
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
@@ -215,7 +215,7 @@ def judge_evidence(
     playbook: Playbook,
     step: Step,
     readings: Sequence[AlarmReading],
-    known: HourChecks | None = None,
+    known: KnownChecks | None = None,
 ) -> tuple[Evidence, Judgement]:
     """Judge evidence on a step, to which the readings of operational alarms are added."""
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)

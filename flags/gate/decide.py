@@ -25,31 +25,54 @@ from flags.playbook.model import Playbook, Step
 
 
 @dataclass(frozen=True, slots=True)
-class HourChecks:
-    """Hold the checks that are the same all through an hour, if nothing new is known.
+class KnownChecks:
+    """Hold the checks that stay the same for hours, if nothing new is known.
 
-    Of the time when the evidence was taken they see the hour, and whether a day has passed since
-    the evidence began. So within the hour, those of an earlier look are those of this one.
+    Of the time when the evidence was taken, those of alarms see the hour, and all of them whether a
+    day has passed since the evidence began: they get windows that end at these times. So those of
+    an earlier look are those of this one.
     """
 
-    until: datetime
-    """What they take for the time when the evidence was taken."""
+    hour: datetime
+    """What those of alarms take for the end of the window."""
+    day: datetime
+    """What the others take for it."""
+    alarms: tuple[Check, ...]
     outcomes: tuple[Check, ...]
     order: tuple[Check, ...]
-    sides: tuple[Check, ...]
-    """How both sides fared, and agree; what is of late comes after them."""
+    health: tuple[Check, ...]
+    agreement: tuple[Check, ...]
     answers: tuple[Check, ...]
 
     @classmethod
-    def of(cls, evidence: Evidence, playbook: Playbook, step: Step) -> "HourChecks":
-        """Make the checks."""
-        until = _whole_hour(evidence.window)
-        given = replace(evidence, window=replace(evidence.window, until=until)), playbook, step
+    def of(
+        cls,
+        evidence: Evidence,
+        playbook: Playbook,
+        step: Step,
+        before: "KnownChecks | None" = None,
+    ) -> "KnownChecks":
+        """Make the checks, or take those of an earlier look at the same pairs."""
+        day, hour = _day(evidence.window), _hour(evidence.window)
+        if before is None or before.day != day:
+            return cls._made(evidence, playbook, step)
+        if before.hour == hour:
+            return before
+        alarms = tuple(alarm_checks(_ending(evidence, hour), playbook, step))
+        return replace(before, hour=hour, alarms=alarms)
+
+    @classmethod
+    def _made(cls, evidence: Evidence, playbook: Playbook, step: Step) -> "KnownChecks":
+        day, hour = _day(evidence.window), _hour(evidence.window)
+        given = _ending(evidence, day), playbook, step
         return cls(
-            until,
+            hour,
+            day,
+            alarms=tuple(alarm_checks(_ending(evidence, hour), playbook, step)),
             outcomes=tuple(outcome_checks(*given)),
             order=(*opaque_checks(*given), *label_checks(*given)),
-            sides=(*health_checks(*given), *alarm_checks(*given), *agreement_checks(*given)),
+            health=tuple(health_checks(*given)),
+            agreement=tuple(agreement_checks(*given)),
             answers=(
                 *distribution_checks(*given),
                 *quality_checks(*given),
@@ -58,20 +81,25 @@ class HourChecks:
             ),
         )
 
-    def hold_for(self, window: Window) -> bool:
-        """Say whether they are those of a window with the same pairs, which may end later."""
-        return self.until == _whole_hour(window)
+
+def _ending(evidence: Evidence, until: datetime) -> Evidence:
+    return replace(evidence, window=replace(evidence.window, until=until))
 
 
-def _whole_hour(window: Window) -> datetime:
+def _day(window: Window) -> datetime:
+    """Return the end of the first day once that is over, before it the beginning."""
+    a_day = window.begun + timedelta(days=1)
+    return a_day if a_day <= window.until else window.begun
+
+
+def _hour(window: Window) -> datetime:
     """Return the hour of the window's end, or the end of its first day where that is later."""
     hour = window.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    a_day = window.begun + timedelta(days=1)
-    return max(hour, a_day) if a_day <= window.until else hour
+    return max(hour, _day(window))
 
 
 def decide(
-    evidence: Evidence, playbook: Playbook, step: Step, known: HourChecks | None = None
+    evidence: Evidence, playbook: Playbook, step: Step, known: KnownChecks | None = None
 ) -> Verdict:
     """Return the verdict on a step.
 
@@ -79,9 +107,9 @@ def decide(
     where anything has failed, or a required check has not passed. Else ADVANCE: to the next step,
     or after the last to the end of the primary.
 
-    `known` are the checks of an earlier look at the same evidence, which hold for its window.
+    `known` are those of this evidence that have been made before.
     """
-    known = known or HourChecks.of(evidence, playbook, step)
+    known = known or KnownChecks.of(evidence, playbook, step)
     operational = tuple(operational_checks(evidence.operational, playbook))
     integrity = tuple(integrity_checks(evidence, playbook, step))
     checks = (
@@ -89,7 +117,9 @@ def decide(
         *known.outcomes,
         *integrity,
         *known.order,
-        *known.sides,
+        *known.health,
+        *known.alarms,
+        *known.agreement,
         *recent_checks(evidence, playbook, step),
         *known.answers,
         *capacity_checks(evidence, playbook, step),

@@ -6,6 +6,7 @@ that is there no longer, all are counted anew.
 """
 
 from typing import Final
+from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
@@ -20,7 +21,7 @@ from comparison.engines.part_files import PartFile, PartFiles, WindowFiles, colu
 _VIEW: Final = "pairs_of_files"
 
 _FEW_BYTES: Final = 2**25
-"""Of files that are read into memory once, for all counts; of larger ones each reads columns."""
+"""Of new files that are read into memory once, for all counts: larger ones, each reads."""
 
 _ENGINE_TYPES: Final = {
     "string": "VARCHAR",
@@ -60,7 +61,8 @@ class CountsOfFiles:
         self._window: WindowFiles | None = None
         self._held: dict[tuple[str, WindowFiles], ir.Table] = {}
         self._there: dict[PartFile, set[str]] = {}
-        self._loaded: dict[tuple[PartFile, ...], str] = {}
+        self._loaded: dict[tuple[PartFile, ...], str | None] = {}
+        """Files that are new, by the table that holds their pairs; None: not yet."""
         self.counted = 0
         """Files that were counted, each once for each of the counts."""
 
@@ -88,6 +90,8 @@ class CountsOfFiles:
             new = [file for file in window.files if file.origin not in before.origins]
             if not new:
                 return before.table
+            if sum(file.size for file in new) <= _FEW_BYTES:
+                self._loaded.setdefault(tuple(new), None)
             found = self._count(counts, prepared, window.of(new))
             found = self._merged(counts, before.table, found)
         self._kept.write(key, bounds, origins, found)
@@ -130,24 +134,22 @@ class CountsOfFiles:
     def _shown(self, window: WindowFiles) -> ir.Table:
         """Return a view of the pairs of these files, with all columns."""
         if window != self._window:
-            text = self._select(window)
-            if 0 < sum(file.size for file in window.files) <= _FEW_BYTES:
-                text = self._select_loaded(window)
+            is_new = window.files in self._loaded
+            text = self._select_loaded(window) if is_new else self._select(window)
             self._connection.raw_sql(f'CREATE OR REPLACE TEMPORARY VIEW "{_VIEW}" AS {text}')
             self._window = window
         return known(self._connection, _VIEW, self._columns)
 
     def _select_loaded(self, window: WindowFiles) -> str:
         """Select from a table in memory that has all pairs of the files."""
-        if window.files not in self._loaded:
-            self._loaded[window.files] = f"rows_of_files_{len(self._loaded)}"
+        rows = self._loaded[window.files]
+        if rows is None:
+            rows = self._loaded[window.files] = f"rows_{uuid4().hex}"
             text = self._select(WindowFiles(window.files, None, None))
-            name = self._loaded[window.files]
-            self._connection.raw_sql(f"CREATE TEMPORARY TABLE {name} AS {text}")
+            self._connection.raw_sql(f"CREATE TEMPORARY TABLE {rows} AS {text}")
         inside = ["true"]
         inside += [] if window.since is None else [f"time >= {window.since}"]
         inside += [] if window.until is None else [f"time < {window.until}"]
-        rows = self._loaded[window.files]
         return f"SELECT * FROM {rows} WHERE {' AND '.join(inside)}"  # noqa: S608 - our own names
 
     def _select(self, window: WindowFiles) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from comparison.counts.durations import duration_counts, minute_counts
-from comparison.counts.kinds.window import KindWindow, count_kinds, other_outputs
+from comparison.counts.kinds.window import KindWindow, count_kinds
 from comparison.counts.labelled import unknown_labels
 from comparison.counts.output_counts import OutputCounts
 from comparison.counts.packed import kept_or_counted
@@ -114,7 +114,6 @@ def _count(
 ) -> Aggregates:
     source, step, labels = prepared.source, prepared.step, prepared.labels
     numbers = tuple(grid.output for grid in prepared.grids if not grid.decides)
-    has_answers = bool(numbers or other_outputs(step.columns))
     names = tuple(grid.output for grid in prepared.grids)
     units = units_of(prepared.counted) if "unit" in step.columns else None
     volume = UnitVolume.of(units)
@@ -138,7 +137,7 @@ def _count(
         features=feature_counts(prepared.counted, edges),
         feature_edges=edges,
         duplicates=prepared.every.repeated(prepared.flag),
-        unknown_labels=unknown_labels(source, labels.table, outputs, repeated) if labels else None,
+        unknown_labels=unknown_labels(source, labels, outputs, repeated) if labels else None,
         repeated_labels=repeated,
         label_columns=labels.labels.columns if labels else (),
         unit_failures=failures_by_unit(step, units, each_named=volume.requests == pairs_of_step)
@@ -159,7 +158,7 @@ def _count(
                 prepared.recorded["last"],
             )
         )
-        if has_answers
+        if prepared.has_answers
         else (),
         units=volume.units,
         minutes=minute_counts(prepared.counted, traffic, warm_up),
@@ -175,5 +174,6 @@ def _outputs(prepared: PreparedPairs, volume: UnitVolume) -> tuple[OutputAggrega
         place: grid.is_quiet for place, grid in enumerate(grids) if grid.thresholds["candidate"]
     }
     return OutputCounts(rows, grids, prepared.period).aggregates(
-        alarms_by_unit(source, rows, volume, deciding), positives_by_unit(source, rows, volume)
+        alarms_by_unit(source, rows.unlabelled, volume, deciding),
+        positives_by_unit(source, rows.positive, volume),
     )

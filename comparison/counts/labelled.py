@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
+from uuid import uuid4
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 
+from comparison.counts.label_match import ID, LabelMatch, is_value
 from comparison.counts.requests import repeated_requests
 from comparison.counts.tables import OutputAggregates, UnknownLabels
+from comparison.engines.embedded import shown
 from comparison.engines.grouping import COVERAGE, stacked
+from comparison.engines.id_hashes import IdHashes, can_hash
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.labels import Labels
@@ -22,6 +27,9 @@ from comparison.labels.use import TypedLabels
 
 EXAMPLES: Final = 3
 """Request ids that are shown of labels without a pair."""
+
+FEW: Final = 100_000
+"""Pairs that the engine joins with all labels: to match them would take longer."""
 
 GIVEN: Final = "given."
 """What the columns begin with that hold the labels of a pair's request."""
@@ -46,6 +54,8 @@ class StepLabels:
     labels: Labels
     typed: TypedLabels
     columns: Mapping[int, str]
+    size: int
+    """Pairs of the step."""
     used: tuple[str, ...]
     """All columns that some output of any kind takes."""
     cutoff: datetime | None
@@ -54,7 +64,21 @@ class StepLabels:
     @cached_property
     def table(self) -> ir.Table:
         """Return the labels as they are typed; only now they are read, if they are in files."""
-        return self.typed.in_truths(self.labels.table())
+        if not can_hash(self.step):
+            return self.typed.in_truths(self.labels.table())
+        shown_rows = self._shown(self.labels.rows.rename_columns({"request_id": ID}))
+        return self.typed.in_truths(shown_rows)
+
+    def _shown(self, rows: pa.Table) -> ir.Table:
+        """Show rows to the engine in this process, which then knows their number."""
+        return shown(self.step._find_backend(), f"labels_{uuid4().hex}", rows)
+
+    @cached_property
+    def _known(self) -> IdHashes | None:
+        """Return the hashes of the requests of the step, where the engine has some."""
+        if self.size < FEW or not can_hash(self.step):
+            return None
+        return IdHashes.of(self.step._find_backend(), self.step, "request_id")
 
     @cached_property
     def repeats(self) -> ir.Table | None:
@@ -62,7 +86,27 @@ class StepLabels:
 
         Columns: `request_id`, `first` (time), `again`.
         """
-        return repeated_requests(self.source, self.step)
+        return repeated_requests(self.source, self.step, self._known)
+
+    @cached_property
+    def match(self) -> LabelMatch | None:
+        """Return what the labels of nearly all requests are; None where all have to be joined."""
+        known = self._known
+        if known is None:
+            return None
+        given = self.labels.hashes or IdHashes.of(self.step._find_backend(), self._given, ID)
+        return LabelMatch.of(self.step, known, self._given, given)
+
+    @cached_property
+    def _others(self) -> ir.Table:
+        assert self.match is not None  # noqa: S101 - for the type checker
+        return self._shown(self.match.others)
+
+    @property
+    def _given(self) -> ir.Table:
+        """Return the labels by the names that they have where they are joined with pairs."""
+        named = {f"{GIVEN}{name}": self.table[name] for name in self.used}
+        return self.table.select("label_request_id", **named, **dict(self._outcome()))
 
     @classmethod
     def of(
@@ -72,6 +116,7 @@ class StepLabels:
         labels: Labels,
         typed: TypedLabels,
         outputs: Sequence[str],
+        size: int,
         cutoff: datetime | None,
     ) -> "StepLabels":
         """Say by which columns the labels are about the outputs."""
@@ -82,6 +127,7 @@ class StepLabels:
             labels,
             typed,
             {place: truths[name] for place, name in enumerate(outputs) if name in truths},
+            size,
             tuple(sorted({column for column, _kind in typed.of_output.values()})),
             cutoff,
         )
@@ -93,23 +139,64 @@ class StepLabels:
         is positive, 0 where all are negative. `first_of_request` says that a pair is the first of a
         request that has labels, or of one that has none; `old` that its label counts.
         """
-        labels = self.table.select(
-            "label_request_id",
-            **{f"{GIVEN}{name}": self.table[name] for name in self.used},
-            **dict(self._outcome()),
-        )
-        both = pairs.left_join(labels, pairs.request_id == labels.label_request_id)
+        both, given, is_labelled = self._with_labels(pairs)
         first: Any = ibis.literal(True)
         if self.repeats is not None:
             several = self.repeats.select(repeated_id="request_id", began="first")
             both = both.left_join(several, pairs.request_id == several.repeated_id)
-            later = labels.label_request_id.notnull() & (pairs.time > several.began)
+            later = is_labelled & (pairs.time > several.began)
             first = ~later.fill_null(False)
         old = first
         if self.cutoff is not None:
             old = first & (pairs.time < nanoseconds(self.cutoff))
-        added = [name for name in labels.columns if name != "label_request_id"]
-        return both.select(*pairs.columns, *added, first_of_request=first, old=old)
+        return both.select(*pairs.columns, **given, first_of_request=first, old=old)
+
+    @property
+    def usual(self) -> dict[int, bool | None] | None:
+        """Return the labels of nearly all requests, by the place of an output.
+
+        None if these are not known, or one is positive: by unit, all positives are counted.
+        """
+        if self.match is None:
+            return None
+        found = {place: self.match.usual[GIVEN + name] for place, name in self.columns.items()}
+        return None if any(found.values()) else found
+
+    @property
+    def are_otherwise(self) -> Any:
+        """Say of joined pairs that they do not count, or have not the labels of nearly all."""
+        match = self.match
+        assert match is not None  # noqa: S101 - for the type checker
+        names = [GIVEN + name for name in self.used]
+        return ~ibis.and_(_.old, *(is_value(_[name], match.usual[name]) for name in names))
+
+    def labels_of(self, requests: Sequence[str | None]) -> dict[int, list[bool | None]]:
+        """Return the labels of some requests, by the place of an output."""
+        match = self.match
+        assert match is not None  # noqa: S101 - for the type checker
+        known = {each for each in requests if isinstance(each, str)}
+        found = {}
+        for place, name in self.columns.items():
+            labels = match.labels_of(known, GIVEN + name)
+            found[place] = [labels.get(str(each)) for each in requests]
+        return found
+
+    def _with_labels(self, pairs: ir.Table) -> tuple[ir.Table, dict[str, Any], Any]:
+        """Join pairs with labels; return both, the labels, and whether there are some."""
+        if self.match is None:
+            labels = self._given
+            both = pairs.left_join(labels, pairs.request_id == labels.label_request_id)
+            given = {name: labels[name] for name in labels.columns if name != ID}
+            return both, given, labels.label_request_id.notnull()
+        others = self._others
+        both = pairs.left_join(others, pairs.request_id == others.label_request_id)
+        usual = others.label_request_id.isnull() & pairs.request_id.notnull()
+        given = {
+            name: ibis.ifelse(usual, self.match.literal(name), others[name])
+            for name in self.match.usual
+        }
+        is_labelled = others.is_labelled.fill_null(False)
+        return both, given, usual | is_labelled if self.match.are_labelled else is_labelled
 
     def _outcome(self) -> Iterator[tuple[str, Any]]:
         truths = [
@@ -127,11 +214,22 @@ class StepLabels:
         """Count the pairs that follow another one of a labelled request."""
         if self.repeats is None:
             return 0
-        labels = self.table
-        labelled = self.repeats.semi_join(
-            labels, self.repeats.request_id == labels.label_request_id
-        )
+        requests = self.repeats
+        if self.match is None or not self.match.are_labelled:
+            labels = self.table
+            labelled = requests.semi_join(labels, requests.request_id == labels.label_request_id)
+        else:
+            lacking = self._shown(self.match.unlabelled)
+            labelled = requests.anti_join(lacking, requests.request_id == lacking.label_request_id)
         return int(labelled.agg(n=_.again.sum()).to_pyarrow()["n"][0].as_py() or 0)
+
+    @property
+    def strange(self) -> ir.Table:
+        """Return the labels that may be of no pair: those without one in the step, if known."""
+        if self.match is None:
+            return self.table
+        strange = self._shown(self.match.strange)
+        return self.table.semi_join(strange, "label_request_id")
 
 
 def no_coverage() -> pd.DataFrame:
@@ -140,7 +238,7 @@ def no_coverage() -> pd.DataFrame:
 
 
 def unknown_labels(
-    source: PairSource, labels: ir.Table, outputs: Sequence[OutputAggregates], repeated: int
+    source: PairSource, labels: StepLabels, outputs: Sequence[OutputAggregates], repeated: int
 ) -> UnknownLabels:
     """Count the labels whose request id has no pair, of whatever flag and time.
 
@@ -148,21 +246,23 @@ def unknown_labels(
     pair of each has been found already, among those of an output.
     """
     found = [int(each.coverage.loc[each.coverage["label"].notna(), "n"].sum()) for each in outputs]
-    if not repeated and (given := _size(labels)) == max(found, default=0):
+    given = labels.labels.facts.size
+    if not repeated and given == max(found, default=0):
         return UnknownLabels(0, given, (), ())
-    pairs = source.table()
-    if TIME in labels.columns:
+    pairs, strange = source.table(), labels.strange
+    if TIME in strange.columns:
         first = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()
         if first is not None:
-            labels = labels.filter((_[TIME] >= int(first)).fill_null(True))
-    without = labels.anti_join(pairs, labels.label_request_id == pairs.request_id)
+            late = (_[TIME] >= int(first)).fill_null(True)
+            strange, given = strange.filter(late), _size(labels.table.filter(late))
+    without = strange.anti_join(pairs, strange.label_request_id == pairs.request_id)
     count = int(without.count().to_pyarrow().as_py())
     if not count:
-        return UnknownLabels(0, _size(labels), (), ())
+        return UnknownLabels(0, given, (), ())
     named = without.order_by("label_request_id").limit(EXAMPLES)
     return UnknownLabels(
         count,
-        _size(labels),
+        given,
         tuple(named.to_pyarrow()["label_request_id"].to_pylist()),
         tuple(_pair_ids(pairs)),
     )

@@ -38,6 +38,8 @@ class LabelledSides:
 
     drawn: DrawnPairs
     requests: ir.Table
+    positive: ir.Table
+    """Some of them, among which all are that have a positive label."""
 
     @classmethod
     def of(cls, drawn: DrawnPairs, labels: Labels, before: datetime) -> "LabelledSides":
@@ -48,7 +50,9 @@ class LabelledSides:
         """
         held = drawn.requests
         if "value" in held.columns:  # joined before, with all that is counted
-            return cls(drawn, held.filter(_.first < nanoseconds(before)))
+            old = held.filter(_.first < nanoseconds(before))
+            positive = held if drawn.positive is None else drawn.positive
+            return cls(drawn, old, positive.filter(_.first < nanoseconds(before)))
         table = labels.table()
         known = [table[name] for name in labels.truths]
         is_positive = ibis.or_(*(each.fill_null(False) for each in known))
@@ -57,21 +61,24 @@ class LabelledSides:
         rows = table.select("label_request_id", value=value)
         old = drawn.requests.filter(_.first < nanoseconds(before))
         joined = old.left_join(rows, old.request_id == rows.label_request_id)
-        return cls(drawn, drawn.source.kept(joined.drop("request_id", "label_request_id")))
+        found = drawn.source.kept(joined.drop("request_id", "label_request_id"))
+        return cls(drawn, found, found)
 
     def coverage(self) -> pd.DataFrame:
-        """Count the requests by arm, and whether they are labelled."""
-        one_arm = self.requests.filter(_.low == _.high)
-        counts = one_arm.group_by(candidate=_.high, labelled=_.value.notnull()).agg(n=_.count())
-        return framed(counts, {"candidate": "int64", "labelled": "boolean", "n": "int64"})
+        """Count the requests by arm, missing where they had both, and whether they are labelled."""
+        arm = ibis.ifelse(_.low == _.high, _.high, None)
+        counts = self.requests.group_by(candidate=arm, labelled=_.value.notnull()).agg(n=_.count())
+        return framed(counts, {"candidate": "Int64", "labelled": "boolean", "n": "int64"})
 
-    def count(self) -> OutcomeCounts:
+    def count(self, coverage: pd.DataFrame) -> OutcomeCounts:
         """Count what is labelled: a label is an outcome of its request, whenever it came."""
         labelled = self.requests.filter(_.value.notnull())
         on_flips = ibis.ifelse(_.flip == 1, _.value, number(0))
         source, has_units = self.drawn.source, self.drawn.has_units
-        units = source.kept(self.drawn.units(labelled, on_flips=on_flips, total=_.value))
-        flips = labelled.filter(_.flip == 1, _.value > 0)
+        units = self.drawn.units(labelled, on_flips=on_flips, total=_.value)
+        # Where each request is one, they are many: counted where they are, twice.
+        units = source.kept(units) if has_units else source.named(units)
+        flips = self.positive.filter(_.flip == 1, _.value > 0)
         flips = flips.select("unit", "rollout", arm=_.low, at=_.first)
         sizes = sizes_of(units)
         return OutcomeCounts(
@@ -79,7 +86,7 @@ class LabelledSides:
             novelty=novelty_of(flips, units) if has_units else no_novelty(),
             levels=1,
             block=sizes.block,
-            used=int(labelled.count().to_pyarrow().as_py()),
+            used=int(coverage.loc[coverage["labelled"], "n"].sum()),
             units=sizes.units,
             mixed=sizes.mixed,
         )

@@ -103,6 +103,8 @@ class DrawnPairs:
     has_units: bool
     """Whether the flag draws units, which may have several requests each."""
     now: datetime
+    positive: ir.Table | None = None
+    """Some of the requests, among them all with a positive label; None: not known which."""
 
     @classmethod
     def of(
@@ -111,11 +113,11 @@ class DrawnPairs:
         flag: str,
         since: datetime | None,
         now: datetime,
-        requests: ir.Table | None = None,
+        prepared: tuple[ir.Table, ir.Table] | None = None,
     ) -> "DrawnPairs":
         """Reduce the pairs accepted from `since` until `now`, when they are asked for.
 
-        `requests` are those of `PreparedPairs.drawn`, where these are prepared.
+        `prepared` are those of `PreparedPairs.drawn`, where these are prepared.
         """
         every = source.table().filter(_.flag == flag)
         pairs = source.table(since, now).filter(_.flag == flag)
@@ -124,6 +126,7 @@ class DrawnPairs:
         if has_units:
             drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
             has_units = bool(_size(drawn.limit(1)))
+        requests, positive = prepared or (None, None)
         if requests is None:
             reduced = pairs.select(
                 "request_id",
@@ -134,7 +137,7 @@ class DrawnPairs:
                 flip=flip_of(pairs),
             )
             requests = requests_of(reduced, repeated_requests(source, reduced))
-        return cls(source, requests, every, has_units, now)
+        return cls(source, requests, every, has_units, now, positive)
 
     def kept(self) -> "DrawnPairs":
         """Return these, reduced once for all questions."""
@@ -223,7 +226,7 @@ class DrawnPairs:
                 **values,
             )
             return alone.mutate(low=number(0), high=number(100))
-        units = old.group_by("unit", "rollout").agg(
+        grouped = old.group_by("unit", "rollout").agg(
             first=_.first.min(),
             flipped_at=flipped_at.min(),
             arm=_.low.min(),
@@ -231,6 +234,7 @@ class DrawnPairs:
             flipped=_.flip.max(),
             **{name: value.sum() for name, value in values.items()},
         )
+        units = self.source.kept(grouped)  # asked three times
         several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
         again = units.semi_join(several, "unit").select(
             "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm

@@ -1,7 +1,7 @@
 """Counts of the pairs of outputs by scores, alarms, segments and labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -17,7 +17,13 @@ from ibis import _
 from comparison.counts.bins import grid_score
 from comparison.counts.grids import OutputGrid
 from comparison.counts.labelled import no_coverage
-from comparison.counts.output_rows import IS_DECIDED, ByOutput, OutputRows, union_of
+from comparison.counts.output_rows import (
+    IS_DECIDED,
+    ByOutput,
+    OutputRows,
+    UsualRows,
+    union_of,
+)
 from comparison.counts.score_grid import EXACT, ScoreGrid
 from comparison.counts.segments import (
     SEGMENT_CODE,
@@ -112,7 +118,7 @@ class OutputCounts:
             )
             for place, table in self._every.fetched(counts, by).items():
                 named = pd.array([side] * len(table), dtype="string")
-                found[place].append(table.assign(side=named)[[*SCORES, "n"]])
+                found[place].append(_bounded(table.assign(side=named)[[*SCORES, "n"]]))
         return {place: stacked(tables, SCORES) for place, tables in found.items()}
 
     def _joint(self, laid: Mapping[int, ScoreGrid]) -> Counted:
@@ -156,6 +162,10 @@ class OutputCounts:
 
         def rows(every: OutputRows) -> ir.Table:
             alarms = {name: ibis.ifelse(IS_DECIDED, _[name], None) for name in CELLS}
+            if not every.labelled:  # all of these count
+                return every.table.select(
+                    *every.every.key, "served", old=ibis.literal(True), label=_.given, **alarms
+                )
             first = every.table.filter(_.first_of_request)
             return first.select(*every.every.key, "served", "old", label=_.given, **alarms)
 
@@ -171,7 +181,8 @@ class OutputCounts:
         def rows(every: OutputRows) -> ir.Table:
             return every.table.filter(~IS_DECIDED & ~_.skipped).select(*every.every.key, *CELLS)
 
-        return self._every.fetched(self.rows.count("outside", rows, list(CELLS)), CELLS)
+        counts = self.rows.unlabelled.count("outside", rows, list(CELLS))
+        return self._every.fetched(counts, CELLS)
 
     def _flips(self, alarms: Counted) -> Counted:
         """Return the pairs whose alarms differ, those with the largest difference of scores first.
@@ -179,6 +190,8 @@ class OutputCounts:
         Of each direction, alarms of one side alone, there are at most MOST_FLIPS. Their labels are
         shown however young they are.
         """
+        if self.rows.usual is not None:
+            return self._with_labels(self.rows.usual)
         if self.rows.counted is not None:
             return self._flips_of_blocks()
         differ = _differ(self.rows)
@@ -199,6 +212,18 @@ class OutputCounts:
             for place, table in tables.items()
         }
 
+    def _with_labels(self, usual: UsualRows) -> Counted:
+        found = replace(self, rows=usual.every)._flips_of_blocks()
+        return {
+            place: table.assign(
+                label=pd.array(
+                    usual.labels_of(table["request_id"].tolist()).get(place, [None] * len(table)),
+                    dtype="boolean",
+                )
+            )
+            for place, table in found.items()
+        }
+
     def _largest(self, differ: ir.Table) -> ir.Table:
         order = (ibis.desc("size"), "time", "request_id")
         sized = differ.mutate(size=(_.primary_score - _.candidate_score).abs())
@@ -209,6 +234,13 @@ class OutputCounts:
             for alarm in (_.candidate_alarm, ~_.candidate_alarm)
         ]
         return union_of(each).order_by(*self._every.key, *order).drop("size")
+
+
+def _bounded(scores: pd.DataFrame) -> pd.DataFrame:
+    """Let the least and the largest of what was rounded be those of all labels."""
+    alike = scores.groupby(["score", "primary_alarm"], dropna=False)
+    low, high = alike["low"].transform("min"), alike["high"].transform("max")
+    return scores.assign(low=low, high=high)
 
 
 def _differ(rows: OutputRows) -> ir.Table:

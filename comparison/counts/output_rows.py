@@ -6,6 +6,7 @@ statement of each output would make ten outputs ten times as dear.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import ibis
@@ -13,10 +14,11 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from comparison.counts.labelled import GIVEN
 from comparison.counts.outputs import SEGMENT
-from comparison.engines.grouping import Dtypes, count_by, fetched, framed
+from comparison.engines.grouping import Dtypes, count_by, fetched, framed, in_numbers
 from comparison.engines.mergeable import COUNT, MergeableCounts
 from comparison.pairs.columns import SIDES
 
@@ -132,6 +134,8 @@ class OutputRows:
     labelled: tuple[int, ...]
     counted: Callable[[MergeableCounts], ir.Table] | None = None
     """Counts such rows where counts are kept; `table` then only says which columns they have."""
+    usual: "UsualRows | None" = None
+    """Where `table` has not the rows that have the label of nearly all."""
 
     @classmethod
     def of(cls, pairs: ir.Table, outputs: int, labels: Mapping[int, str]) -> "OutputRows":
@@ -162,8 +166,12 @@ class OutputRows:
     ) -> ir.Table:
         """Count by the output and columns `by` what `rows` makes of these rows, or of a block's.
 
-        See `MergeableCounts`.
+        See `MergeableCounts`. Where the rows with the usual label are left out, they are those that
+        the counts of all rows have besides; their least and largest are then those of all labels.
         """
+        if self.usual is not None:
+            asked = partial(OutputRows.count, name=name, rows=rows, by=by, measures=measures)
+            return self.usual.added(self, partial(asked, parameters=parameters))
         counts = MergeableCounts(
             name,
             lambda table: rows(replace(self, table=self._own(table))),
@@ -201,4 +209,64 @@ class OutputRows:
             return self
         held = self.table.filter(ibis._[OUTPUT].isin(places))
         labelled = tuple(place for place in self.labelled if place in places)
-        return OutputRows(ByOutput(tuple(places)), held, labelled, self.counted)
+        usual = self.usual and self.usual.among(places)
+        return OutputRows(ByOutput(tuple(places)), held, labelled, self.counted, usual)
+
+    @property
+    def unlabelled(self) -> "OutputRows":
+        """Return all rows, for counts that do not depend on labels."""
+        return self if self.usual is None else self.usual.every
+
+    @property
+    def positive(self) -> "OutputRows":
+        """Return the rows among which all are that have a positive label."""
+        return replace(self, usual=None)
+
+
+@dataclass(frozen=True, slots=True)
+class UsualRows:
+    """Know the rows of pairs with the label of nearly all: those that count and are not held.
+
+    `every` has all rows, `held` those that are held, both without labels; `labels` are the usual
+    ones by the place of an output.
+    """
+
+    every: OutputRows
+    held: OutputRows
+    labels: Mapping[int, bool | None]
+    labels_of: Callable[[Sequence[str | None]], Mapping[int, Sequence[bool | None]]]
+    """Returns the labels of some requests, by the place of an output."""
+
+    def among(self, places: Sequence[int]) -> "UsualRows":
+        """Keep some of the outputs."""
+        labels = {place: self.labels[place] for place in places}
+        return replace(
+            self, every=self.every.among(places), held=self.held.among(places), labels=labels
+        )
+
+    def added(self, labelled: OutputRows, count: Callable[[OutputRows], ir.Table]) -> ir.Table:
+        """Return the counts of held rows with labels, and of all others, with the usual one."""
+        own = in_numbers(count(replace(labelled, usual=None))).to_pyarrow()
+        every = self._labelled(in_numbers(count(self.every)).to_pyarrow(), own.schema)
+        less = self._labelled(in_numbers(count(self.held)).to_pyarrow(), own.schema)
+        less = less.set_column(less.schema.get_field_index("n"), "n", pc.negate(less["n"]))
+        table = ibis.memtable(pa.concat_tables([own, every, less]))
+        bounds = {"low": ibis._.low.min, "high": ibis._.high.max}
+        taken = {name: bound() for name, bound in bounds.items() if name in table.columns}
+        by = [name for name in table.columns if name not in ("n", *taken)]
+        found = table.group_by(by).agg(n=ibis._.n.sum().cast("int64"), **taken)
+        return found.filter(ibis._.n > 0)
+
+    def _labelled(self, counts: pa.Table, schema: pa.Schema) -> pa.Table:
+        """Give counts the label of their output."""
+        values = [self.labels.get(place) for place in range(max(self.labels) + 1)]
+        usual = pa.array([None if each is None else int(each) for each in values], pa.int8())
+        places = counts[OUTPUT] if OUTPUT in counts.column_names else None
+        [only, *_others] = self.every.every.places
+        label = (
+            pa.array([usual[only].as_py()] * len(counts), pa.int8())
+            if places is None
+            else usual.take(places)
+        )
+        place = counts.schema.get_field_index("label")
+        return counts.set_column(place, "label", label).select(schema.names).cast(schema)

@@ -22,7 +22,7 @@ from comparison.counts.drawn import drawn_unit, flip_of, is_drawn_by_request
 from comparison.counts.grids import OutputGrid, grids_of
 from comparison.counts.kinds.window import other_outputs
 from comparison.counts.labelled import StepLabels
-from comparison.counts.output_rows import OutputRows
+from comparison.counts.output_rows import OutputRows, UsualRows
 from comparison.counts.outputs import (
     SEGMENT,
     OutputColumns,
@@ -81,9 +81,18 @@ class PreparedPairs:
 
     @cached_property
     def table(self) -> ir.Table:
-        """Return one row for each pair, see above, which an engine that can holds."""
-        rows = self._narrow(self.step)
-        return self.source.kept(rows if self.labels is None else self.labels.joined(rows))
+        """Return one row for each pair, see above, which an engine that can holds.
+
+        Where what is counted of most pairs is kept, and nothing but that is, it holds none.
+        """
+        if self._usual is not None and not self.has_answers:
+            return self.source.named(self._rows_of_all)
+        return self.source.kept(self._rows_of_all)
+
+    @property
+    def _rows_of_all(self) -> ir.Table:
+        rows = self._narrow(self.step, is_drawn=self.labels is not None)
+        return rows if self.labels is None else self.labels.joined(rows)
 
     @cached_property
     def told(self) -> tuple[object, ...]:
@@ -101,17 +110,50 @@ class PreparedPairs:
     @cached_property
     def outputs(self) -> OutputRows:
         """Return one row for each pair and output, of which there is one at least."""
-        columns = self.labels.columns if self.labels else {}
-        if not self._keeps:
-            rows = OutputRows.of(self.table, len(self.grids), columns)
+        labels, size = self.labels, len(self.grids)
+        if not self._keeps or (labels is not None and self._usual is None):
+            rows = OutputRows.of(self.table, size, labels.columns if labels else {})
             return replace(rows, table=self.source.named(rows.table))
-        rows = OutputRows.of(self._narrow(self.step), len(self.grids), columns)
-        return replace(rows, counted=partial(self.counted.of_evidence, prepared=self._rows))
+        every = OutputRows.of(self._narrow(self.step), size, {})
+        every = replace(every, counted=partial(self.counted.of_evidence, prepared=self._rows))
+        if labels is None or self._usual is None:
+            return every
+        free = OutputRows.of(self._held.drop("first_of_request", "old"), size, {})
+        usual = UsualRows(every, free, self._usual, labels.labels_of)
+        return replace(OutputRows.of(self._held, size, labels.columns), usual=usual)
+
+    @cached_property
+    def _held(self) -> ir.Table:
+        """Return the rows that have another label than nearly all, or all if there is no such."""
+        if self.labels is None or self._usual is None:
+            return self.table
+        return self.source.kept(self.table.filter(self.labels.are_otherwise))
+
+    @property
+    def has_answers(self) -> bool:
+        """Say whether there are outputs that are no scores."""
+        numbers = any(not grid.decides for grid in self.grids)
+        return numbers or bool(other_outputs(self.step.columns))
+
+    @cached_property
+    def _usual(self) -> Mapping[int, bool | None] | None:
+        """Return the labels of nearly all pairs, where these need not be held to be counted.
+
+        That pays where they were counted before, as `compact` does: else they are counted once,
+        and with their labels.
+        """
+        whole = self.source.whole
+        if self.labels is None or not self._keeps or whole is None:
+            return None
+        if not whole.tables.has(f"outside-*-{self._rows.key}"):
+            return None
+        found = self.labels.usual
+        return found if found is None else {n: found.get(n) for n in range(len(self.grids))}
 
     @property
     def _keeps(self) -> bool:
-        """Say whether counts of outputs are kept: not with labels, which come late."""
-        return self.source.keeps and self.every.is_whole and self.labels is None
+        """Say whether counts of outputs are kept: those that do not depend on labels."""
+        return self.source.keeps and self.every.is_whole
 
     @property
     def _rows(self) -> PreparedRows:
@@ -133,7 +175,7 @@ class PreparedPairs:
 
         return PreparedRows(hashlib.sha256(told.encode()).hexdigest()[:16], rows)
 
-    def _narrow(self, pairs: ir.Table) -> ir.Table:
+    def _narrow(self, pairs: ir.Table, *, is_drawn: bool = False) -> ir.Table:
         return pairs.select(
             *_as_recorded(pairs.columns, self.recorded, self.grids),
             skipped=_is_skipped(),
@@ -142,7 +184,7 @@ class PreparedPairs:
                 for place, each in enumerate(self.columns)
                 for name, column in each.of(pairs).prepared(place)
             },
-            **({} if self.labels is None else _drawn(pairs, self.recorded)),
+            **(_drawn(pairs, self.recorded) if is_drawn else {}),
         )
 
     @property
@@ -185,7 +227,9 @@ class PreparedPairs:
             others = other_outputs(step.columns)
             deciding = [grid.output for grid in grids if grid.decides]
             typed = TypedLabels.of(labels, (*outputs, *others), deciding, others)
-            joined = StepLabels.of(source, step, labels, typed, outputs, label_cutoff)
+            joined = StepLabels.of(
+                source, step, labels, typed, outputs, recorded["n"], label_cutoff
+            )
         return cls(
             source,
             chosen,
@@ -205,11 +249,14 @@ class PreparedPairs:
             digest,
         )
 
-    def drawn(self, flag: str, begin: datetime | None, end: datetime) -> ir.Table | None:
+    def drawn(
+        self, flag: str, begin: datetime | None, end: datetime
+    ) -> tuple[ir.Table, ir.Table] | None:
         """Return the requests of [begin, end) that the flag drew between both sides.
 
-        They are as `requests_of` makes them, with `value`, whether a label is positive. None if
-        these pairs are not all of that time, or have no such label.
+        They are as `requests_of` makes them, with `value`, whether a label is positive; and once
+        more some of them, among which all positive ones are. None if these pairs are not all of
+        that time, or have no such label.
         """
         if self.labels is None or "outcome" not in self.table.columns or flag != self.flag:
             return None
@@ -217,21 +264,29 @@ class PreparedPairs:
         late = self.until is not None and end > self.until
         if early or late or (self.parts.are_some and self.parts.since is None):
             return None
-        rows = self.table.filter(
-            _.arm.notnull(), _.rollout > 0, _.rollout < 100, _.time < nanoseconds(end)
+        every, held = (
+            _drawn_requests(pairs, begin, end, self.labels.repeats)
+            for pairs in (self.table, self._held)
         )
-        if begin is not None:
-            rows = rows.filter(_.time >= nanoseconds(begin))
-        drawn = rows.select(
-            "request_id",
-            "rollout",
-            "time",
-            "arm",
-            "flip",
-            unit=drawn_unit(rows, rows.by_request),
-            value=_.outcome,
-        )
-        return requests_of(drawn, self.labels.repeats)
+        return every, held
+
+
+def _drawn_requests(
+    pairs: ir.Table, begin: datetime | None, end: datetime, repeats: ir.Table | None
+) -> ir.Table:
+    rows = pairs.filter(_.arm.notnull(), _.rollout > 0, _.rollout < 100, _.time < nanoseconds(end))
+    if begin is not None:
+        rows = rows.filter(_.time >= nanoseconds(begin))
+    drawn = rows.select(
+        "request_id",
+        "rollout",
+        "time",
+        "arm",
+        "flip",
+        unit=drawn_unit(rows, rows.by_request),
+        value=_.outcome,
+    )
+    return requests_of(drawn, repeats)
 
 
 def _as_recorded(

@@ -1,8 +1,11 @@
 """From pairs to requests: one that was sent again has several pairs."""
 
+import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis import _
 
+from comparison.engines.id_hashes import IdHashes, can_hash, hash_of
 from comparison.engines.sources import PairSource
 
 
@@ -35,12 +38,22 @@ def requests_of(pairs: ir.Table, repeats: ir.Table | None) -> ir.Table:
     return once.anti_join(repeats, "request_id").union(again.select(*once.columns))
 
 
-def repeated_requests(source: PairSource, pairs: ir.Table) -> ir.Table | None:
+def repeated_requests(
+    source: PairSource, pairs: ir.Table, known: IdHashes | None = None
+) -> ir.Table | None:
     """Return the requests with several pairs: request_id, first (time), again (how many more).
 
-    None if there are none.
+    None if there are none. Where the engine hashes, only ids of the same hash are grouped; `known`
+    are these hashes.
     """
-    known = pairs.filter(_.request_id.notnull()).group_by("request_id")
-    several = known.agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
+    if known is None and can_hash(pairs):
+        known = IdHashes.of(pairs._find_backend(), pairs, "request_id")
+    if known is not None:
+        if not len(known.repeated):
+            return None
+        again = ibis.memtable(pa.table({"hash": known.repeated}))
+        pairs = pairs.semi_join(again, hash_of(pairs.request_id) == again["hash"])
+    grouped = pairs.filter(_.request_id.notnull()).group_by("request_id")
+    several = grouped.agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
     found = source.kept(several.select("request_id", "first", again=_.n - 1))
     return found if found.count().to_pyarrow().as_py() else None

@@ -19,12 +19,12 @@ _SHOWN: Final = "_shown_tables"
 """The attribute of a connection that has the tables in memory that it shows."""
 
 
-def connect(*, in_order: bool = False) -> Backend:
-    """Return a DuckDB of its own; `in_order`, rows keep the order of the table they come from."""
+def connect() -> Backend:
+    """Return a DuckDB of its own."""
     connection = ibis.duckdb.connect(
         memory_limit=MEMORY,
         temp_directory=str(Path(tempfile.gettempdir()) / f"bentoml-flags-{uuid4().hex}"),
-        preserve_insertion_order=in_order,
+        preserve_insertion_order=False,
     )
     # Else each statement, and each view, about many files reads the ends of all of them.
     connection.raw_sql("SET parquet_metadata_cache = true")

@@ -60,8 +60,8 @@ def with_outcomes(
 
     @cache
     def drawn() -> DrawnPairs:
-        requests = prepared.drawn(found.flag, begin, now)
-        pairs = DrawnPairs.of(found.source, found.flag, begin, now, requests)
+        held = prepared.drawn(found.flag, begin, now)
+        pairs = DrawnPairs.of(found.source, found.flag, begin, now, held)
         return pairs.kept() if given else pairs  # labels alone are joined once
 
     metrics = []
@@ -206,7 +206,7 @@ def _label_counts(sides: LabelledSides) -> LabelCounts:
     """Count the requests that have a label, and the labels where nearly all have one."""
     table = sides.coverage()
     is_whole = all((each.rate or 0.0) >= WHOLE_COVERAGE for each in _coverage(table).values())
-    return LabelCounts(table, sides.count() if is_whole else None)  # else nobody looks at them
+    return LabelCounts(table, sides.count(table) if is_whole else None)  # else nobody looks at them
 
 
 def _labels(counts: LabelCounts, labels: int) -> OutcomeMetric:

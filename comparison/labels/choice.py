@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ibis import _
 
 from comparison.engines.embedded import connect, shown
+from comparison.engines.id_hashes import IdHashes, hash_of
 from comparison.labels.files import ID, TIME, LabelFile
 
 
@@ -19,15 +20,17 @@ def one_each(
     table: pa.Table,
     columns: Sequence[str],
     places: npt.NDArray[np.int64] | None = None,
-) -> tuple[pa.Table, int]:
-    """Return one row per request id, and of how many ids the labels differed.
+) -> tuple[pa.Table, int, IdHashes | None]:
+    """Return one row per request id, of how many ids the labels differed, and hashes of the ids.
+
+    The hashes are those of the rows that are returned; None where there were others.
 
     `places` are those of the rows among all rows of the files; None: all of them are there. Raises
     LabelsUnreadableError where nothing says which of them was given last.
     """
-    several = _several(table[ID])
+    several, hashes = _several(table[ID])
     if not len(several):
-        return table, 0
+        return table, 0, hashes
     among = pc.is_in(table[ID], value_set=several)
     rows = table.filter(among).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     taken = np.flatnonzero(among.to_numpy())
@@ -44,21 +47,20 @@ def one_each(
         first[TIME] = rows.groupby(ID)[TIME].max()
     chosen = first.reset_index()[table.column_names]
     chosen = pa.Table.from_pandas(chosen, table.schema, preserve_index=False)
-    return pa.concat_tables([table.filter(pc.invert(among)), chosen]), len(differing)
+    return pa.concat_tables([table.filter(pc.invert(among)), chosen]), len(differing), None
 
 
-def _several(ids: pa.ChunkedArray) -> pa.Array:
+def _several(ids: pa.ChunkedArray) -> tuple[pa.Array, IdHashes]:
     """Return the ids that occur more than once; sorting hashes takes a tenth of the memory."""
-    table = shown(connect(in_order=True), "labels", pa.table({"id": ids}))
-    keys = table.select(key=_.id.hash()).to_pyarrow()["key"].to_numpy()
-    order = np.sort(keys)
-    again = order[1:][order[1:] == order[:-1]]
-    if not len(again):
-        return pa.array([], ids.type)
-    suspects = ids.filter(pa.array(np.isin(keys, again)))
-    counts = pc.value_counts(suspects)
-    found: pa.Array = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    return found
+    engine = connect()
+    table = shown(engine, "labels", pa.table({"id": ids}))
+    hashes = IdHashes.of(engine, table, "id")
+    if not len(hashes.repeated):
+        return pa.array([], ids.type), hashes
+    again = shown(engine, "again", pa.table({"hash": hashes.repeated}))
+    suspects = table.semi_join(again, hash_of(table.id) == again["hash"])
+    counts = suspects.group_by("id").agg(n=_.count()).filter(_.n > 1)
+    return counts.select("id").to_pyarrow()["id"].combine_chunks(), hashes
 
 
 def _origins(

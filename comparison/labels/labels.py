@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from comparison.engines.id_hashes import IdHashes
 from comparison.engines.kept import KeptTables
 from comparison.engines.places import is_url, shown_url
 from comparison.engines.tables import nanoseconds
@@ -63,10 +64,18 @@ class _Read:
 
     rows: pa.Table
     facts: LabelFacts
+    hashes: IdHashes | None = None
+    """Of the request ids, if they are known."""
 
     @classmethod
-    def of(cls, rows: pa.Table, contradicted: int = 0, refusals: Any = None) -> "_Read":
-        return cls(rows, LabelFacts(rows.schema, len(rows), contradicted, refusals or {}))
+    def of(
+        cls,
+        rows: pa.Table,
+        contradicted: int = 0,
+        refusals: Any = None,
+        hashes: IdHashes | None = None,
+    ) -> "_Read":
+        return cls(rows, LabelFacts(rows.schema, len(rows), contradicted, refusals or {}), hashes)
 
     def with_digest(self) -> LabelFacts:
         """Return the facts with what differs where any label does."""
@@ -141,6 +150,11 @@ class Labels:
     def rows(self) -> pa.Table:
         """Return the labels."""
         return self._read().rows
+
+    @property
+    def hashes(self) -> IdHashes | None:
+        """Return the hashes of their request ids, if they are known."""
+        return self._read().hashes
 
     @property
     def facts(self) -> LabelFacts:
@@ -236,9 +250,9 @@ def load_labels(
     places = None
     if not pc.all(counts).as_py():
         table, places = table.filter(counts), np.flatnonzero(counts.to_numpy())
-    kept, contradicted = one_each(files, table, columns, places)
+    kept, contradicted, hashes = one_each(files, table, columns, places)
     refusals = {name: each.refusals for name, each in typed.items()}
-    return Labels(source, _Read.of(kept, contradicted, refusals))
+    return Labels(source, _Read.of(kept, contradicted, refusals, hashes))
 
 
 def _name(path: str | Path) -> str:

@@ -5,7 +5,15 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
-from load_tests.gate_simulations import kinds, latency, rhythm, thresholds, unit_streams, units
+from load_tests.gate_simulations import (
+    kinds,
+    latency,
+    recent,
+    rhythm,
+    thresholds,
+    unit_streams,
+    units,
+)
 from load_tests.gate_simulations.scenario import Kind, Scenario, clopper_pearson, simulated
 from load_tests.gate_simulations.table import last_line, table
 
@@ -95,7 +103,9 @@ def test_a_late_break_takes_at_most_three_times_what_a_test_takes_that_begins_wi
     assert np.median(hours) <= 3 * np.median(begun)
 
 
-@pytest.mark.parametrize("scenario", latency.SCENARIOS, ids=lambda each: each.name)
-def test_latency_and_minutes_err_in_no_run_and_wait_for_no_hour(scenario):
+@pytest.mark.parametrize(
+    "scenario", [*latency.SCENARIOS, *recent.SCENARIOS], ids=lambda each: each.name
+)
+def test_latency_and_what_is_of_late_err_in_no_run_and_are_seen_soon(scenario):
     [found] = scenario.simulate(np.random.default_rng(1), 1)
     assert found <= (scenario.nominal if scenario.kind is Kind.DELAY else 0)

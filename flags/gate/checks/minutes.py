@@ -42,6 +42,8 @@ def lasting(
     if not known:
         return None
     alpha = visit_share(error_share(error_rate, check), evidence.window.visit)
+    if sum(beyond for _, beyond in known) * math.log(2) < -math.log(alpha):
+        return None  # nobody wins more than the stake in a minute: so few cannot show it
     cells = ((number, [(1.0, 2.0 if beyond else 0.0, 1.0)]) for number, beyond in known)
     found = detect(cells, known[0][0])
     if found.begun is None or found.log_evidence < -math.log(alpha):

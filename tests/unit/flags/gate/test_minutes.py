@@ -96,3 +96,10 @@ def test_leaving_early_gamblers_out_never_adds_evidence(
     part = detect(cells[first:], first).log_evidence
     assert part <= whole + 1e-9
     assert math.isfinite(part)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_each_minute_beyond_a_limit_at_most_doubles_the_evidence(beyond: list[bool]) -> None:
+    """So that few of them need not be looked through."""
+    cells = [(n, [(1.0, 2.0 if each else 0.0, 1.0)]) for n, each in enumerate(beyond)]
+    assert detect(cells).log_evidence <= sum(beyond) * math.log(2)

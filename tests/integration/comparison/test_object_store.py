@@ -24,6 +24,7 @@ from comparison.errors import CompactionError
 from comparison.pairs import store_systems, targets
 from comparison.pairs.compacted import read_state
 from comparison.pairs.compaction import compact
+from comparison.pairs.file_states import compacted_states
 from comparison.pairs.reader import read_all
 from comparison.pairs.store_systems import CREDENTIALS
 from comparison.pairs.stores import StorePath, folder_at
@@ -81,6 +82,21 @@ def test_the_verdict_on_a_compacted_folder_in_a_store_is_that_on_the_folder(
     compact(pairs.folder, tmp_path / "compacted")
     compact(pairs.folder, place)
     assert_same_verdict(pairs, place, tmp_path / "compacted")
+
+
+def test_files_of_a_store_that_have_not_changed_are_told_by_a_listing(
+    tmp_path: Path, place: str
+) -> None:
+    file = PairFile(tmp_path / "pairs")
+    file.pair()
+    compact(tmp_path / "pairs", place)
+    seen = compacted_states(place)
+    assert seen is not None
+    assert compacted_states(place) == seen
+    file.pair()
+    compact(tmp_path / "pairs", place)
+    assert compacted_states(place) != seen
+    assert compacted_states(f"{place}/pairs") is None
 
 
 def test_compressed_pair_files_are_read_from_a_store(tmp_path: Path, place: str) -> None:

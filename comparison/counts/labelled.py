@@ -74,28 +74,28 @@ class StepLabels:
         return shown(self.step._find_backend(), f"labels_{uuid4().hex}", rows)
 
     @cached_property
-    def _known(self) -> IdHashes | None:
-        """Return the hashes of the requests of the step, where the engine has some."""
+    def _found(self) -> tuple[ir.Table | None, LabelMatch | None]:
+        """Return `repeats` and `match`; the hashes of the requests are not held any longer."""
         if self.size < FEW or not can_hash(self.step):
-            return None
-        return IdHashes.of(self.step._find_backend(), self.step, "request_id")
+            return repeated_requests(self.source, self.step), None
+        engine = self.step._find_backend()
+        known = IdHashes.of(engine, self.step, "request_id")
+        given = self.labels.hashes or IdHashes.of(engine, self._given, ID)
+        match = LabelMatch.of(self.step, known, self._given, given)
+        return repeated_requests(self.source, self.step, known), match
 
-    @cached_property
+    @property
     def repeats(self) -> ir.Table | None:
         """Return the requests of the step with several pairs, as retries have; None without any.
 
         Columns: `request_id`, `first` (time), `again`.
         """
-        return repeated_requests(self.source, self.step, self._known)
+        return self._found[0]
 
-    @cached_property
+    @property
     def match(self) -> LabelMatch | None:
         """Return what the labels of nearly all requests are; None where all have to be joined."""
-        known = self._known
-        if known is None:
-            return None
-        given = self.labels.hashes or IdHashes.of(self.step._find_backend(), self._given, ID)
-        return LabelMatch.of(self.step, known, self._given, given)
+        return self._found[1]
 
     @cached_property
     def _others(self) -> ir.Table:

@@ -115,12 +115,13 @@ def _count(
     source, step, labels = prepared.source, prepared.step, prepared.labels
     numbers = tuple(grid.output for grid in prepared.grids if not grid.decides)
     names = tuple(grid.output for grid in prepared.grids)
-    units = units_of(prepared.counted) if "unit" in step.columns else None
-    volume = UnitVolume.of(units)
+    pairs, traffic = pair_counts(prepared.counted)
+    window = prepared.counted.of(pairs)
+    units = units_of(window) if "unit" in step.columns else None
+    volume = UnitVolume.of(units, prepared.recorded["span"])
     outputs = _outputs(prepared, volume)
     edges = {name: tuple(map(float, each)) for name, each in feature_edges.items()}
-    pairs, traffic = pair_counts(prepared.counted)
-    durations, blocks = duration_counts(prepared.counted, warm_up)
+    durations, blocks = duration_counts(window, warm_up)
     pairs_of_step = prepared.recorded["n"]
     repeated = labels.repeated() if labels else 0
     return Aggregates(
@@ -134,7 +135,7 @@ def _count(
         durations=durations,
         blocks=blocks,
         noise=noise_counts(step, names, pairs),
-        features=feature_counts(prepared.counted, edges),
+        features=feature_counts(window, edges),
         feature_edges=edges,
         duplicates=prepared.every.repeated(prepared.flag),
         unknown_labels=unknown_labels(source, labels, outputs, repeated) if labels else None,
@@ -143,10 +144,10 @@ def _count(
         unit_failures=failures_by_unit(step, units, each_named=volume.requests == pairs_of_step)
         if units is not None and volume.units
         else None,
-        drawn=drawn_counts(prepared.counted),
-        errors=error_counts(prepared.counted),
-        batched=batch_counts(prepared.counted),
-        sampled=sampled_counts(prepared.counted),
+        drawn=drawn_counts(window, prepared.recorded),
+        errors=error_counts(window),
+        batched=batch_counts(window),
+        sampled=sampled_counts(window),
         answers=count_kinds(
             KindWindow(
                 source,
@@ -161,7 +162,7 @@ def _count(
         if prepared.has_answers
         else (),
         units=volume.units,
-        minutes=minute_counts(prepared.counted, traffic, warm_up),
+        minutes=minute_counts(window, traffic, warm_up),
     )
 
 

@@ -101,6 +101,12 @@ def duration_key(seconds: ir.NumericValue) -> ir.IntegerValue:
     return (eighth_root(scaled) * _DURATION_RESOLUTION).floor().cast("int32")
 
 
+def duration_keys(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the keys of finite durations, as `duration_key` does."""
+    scaled = np.clip(seconds / _LONGEST, 0.0, 1.0)
+    return (np.sqrt(np.sqrt(np.sqrt(scaled))) * _DURATION_RESOLUTION).astype(np.int64)
+
+
 def duration_bins(keys: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the bin of `flags.gate.evidence.Durations` of each key.
 

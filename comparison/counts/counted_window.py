@@ -1,15 +1,17 @@
 """The pairs of a flag in a window, as they are counted: by what the place keeps, if it can."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 from ibis import _
 
 from comparison.counts.distinct import DistinctPairs
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.one_pass import counted_once
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import in_window, nanoseconds
 
@@ -55,6 +57,14 @@ class CountedWindow:
     until: datetime | None
     parts: StepPairs
     every: DistinctPairs
+    is_step: bool = False
+    """Whether evidence is known to be taken from no other pairs than those of the step."""
+
+    def of(self, pairs: pd.DataFrame) -> Self:
+        """Return the same, given the table of `comparison.counts.step.pair_counts`."""
+        return replace(
+            self, is_step=self.parts.since is None or bool((pairs["part"] == "step").all())
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -80,6 +90,8 @@ class CountedWindow:
 
     def of_step(self, counts: MergeableCounts, since: datetime | None = None) -> ir.Table:
         """Count those of the step, from some time on."""
+        if self.is_step and self.parts.since and since is None:
+            return self.of_all(counts)
         if self.parts.rollout is not None:
             counts = counts.where(rollout=float(self.parts.rollout))
         begins = [each for each in (self.since, self.parts.since, since) if each is not None]
@@ -90,4 +102,4 @@ class CountedWindow:
     ) -> ir.Table:
         if self.every.is_whole:
             return self.source.counted(counts, since, until)
-        return counts.of(in_window(self.every.table, since, until))
+        return counted_once(counts, in_window(self.every.table, since, until))

@@ -9,7 +9,7 @@ from ibis import _
 from comparison.engines.grouping import count_by
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import in_window
-from comparison.engines.worker_numbers import MADE
+from comparison.engines.worker_numbers import made_by
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 
 
@@ -60,7 +60,7 @@ def choose_flag(source: PairSource, flag: str | None) -> str | None:
     Raises SeveralFlagsError if there are several and `flag` is None, FlagNotFoundError if there are
     only others.
     """
-    every = source.counted(MADE) if source.keeps else source.table()
+    every = made_by(source) if source.keeps else source.table()
     rows = every.select("flag").distinct().to_pyarrow().to_pylist()
     flags = tuple(sorted(row["flag"] for row in rows if row["flag"] is not None))
     if flag is None and len(flags) > 1:

@@ -7,14 +7,17 @@ from typing import Final
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from ibis import _
 
-from comparison.counts.bins import KEYS, duration_bins, duration_key
+from comparison.counts.bins import KEYS, duration_bins, duration_key, duration_keys
 from comparison.counts.counted_window import CountedWindow
+from comparison.counts.output_rows import union_of
 from comparison.counts.outputs import is_finite
 from comparison.counts.tables import MinuteCounts
+from comparison.engines.arrays import ArrayRows, Arrays, group, truths
 from comparison.engines.grouping import (
     BLOCK_DURATIONS,
     DURATIONS,
@@ -23,7 +26,6 @@ from comparison.engines.grouping import (
     MINUTE_FAILURES,
     Dtypes,
     fetched,
-    stacked,
     typed,
 )
 from comparison.engines.mergeable import MergeableCounts
@@ -35,8 +37,8 @@ def duration_counts(window: CountedWindow, warm_up: int) -> tuple[pd.DataFrame, 
 
     The first `warm_up` pairs of a worker are not evidence.
     """
-    every = _answered(window.of_evidence, warm_up, None)
     own = _answered(window.of_step, warm_up, LATENCY_BLOCK)
+    every = own if window.is_step else _answered(window.of_evidence, warm_up, None)
     return _summed(every, DURATIONS), _summed(own, BLOCK_DURATIONS)
 
 
@@ -75,54 +77,76 @@ def _answered(
     counted: Callable[[MergeableCounts], ir.Table], warm_up: int, length: int | None
 ) -> pd.DataFrame:
     """Count the answers by block of this length (None: all in one), side and bin of durations."""
-    tables = []
-    for side in SIDES:
-        counts = _durations(side, warm_up, length)
-        table = typed(counts.fetched(counted(counts)), {**_BINS, "n": "int64"})
-        tables.append(table.assign(side=pd.array([side] * len(table), dtype="string")))
-    return stacked([table[[*BLOCK_DURATIONS, "n"]] for table in tables], BLOCK_DURATIONS)
+    counts = _durations(warm_up, length)
+    table = typed(counts.fetched(counted(counts)), dict.fromkeys((*_KEY, "n"), "int64"))
+    sides = pd.array(SIDES, dtype="string")[table["side"].to_numpy()]
+    return table.assign(side=sides)
 
 
-def _durations(side: str, warm_up: int, length: int | None) -> MergeableCounts:
-    """Say how the answers of a side are counted.
+_KEY: Final = ("block", "side", "bin")
+
+
+def _durations(warm_up: int, length: int | None) -> MergeableCounts:
+    """Say how answers are counted; sides are numbered.
 
     A pair without a number is evidence: nobody knows whether its worker had just begun.
     """
 
+    def warm(pairs: ir.Table) -> ir.Table:
+        return pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
+
     def rows(pairs: ir.Table) -> ir.Table:
-        warm = pairs.filter((_.sequence > warm_up).fill_null(True)) if warm_up else pairs
-        seconds = warm[f"{side}_duration"]
-        answered = warm.filter(warm[f"{side}_status"] == "ok", is_finite(seconds))
-        block = ibis.literal(0, type="int64") if length is None else answered.time // length
-        key = duration_key(answered[f"{side}_duration"]).cast("int64")
-        # One number: engines group by it in two thirds of the time that they need for two.
-        return answered.select(key=block * KEYS + key)
+        return union_of([_keys(warm(pairs), side, length) for side in SIDES])
+
+    def handed(pairs: ir.Table) -> ir.Table:
+        answered = {f"{side}_ok": _[f"{side}_status"] == "ok" for side in SIDES}
+        return warm(pairs).select("time", *(f"{side}_duration" for side in SIDES), **answered)
 
     return MergeableCounts(
         "durations",
         rows,
-        ("block", "bin"),
-        parameters=(side, warm_up, length),
+        _KEY,
+        parameters=(warm_up, length),
         condense=_in_bins,
         counted_by=("key",),
+        arrays=ArrayRows(handed, partial(_binned, length=length)),
     )
+
+
+def _keys(pairs: ir.Table, side: str, length: int | None) -> ir.Table:
+    seconds = pairs[f"{side}_duration"]
+    answered = pairs.filter(pairs[f"{side}_status"] == "ok", is_finite(seconds))
+    time = answered.time
+    block = ibis.literal(0, type="int64") if length is None else (time - time % length) // length
+    key = duration_key(answered[f"{side}_duration"]).cast("int64")
+    # One number: engines group by it in two thirds of the time that they need for three.
+    return answered.select(key=(block * len(SIDES) + SIDES.index(side)) * KEYS + key)
 
 
 def _in_bins(counts: pa.Table) -> pa.Table:
-    """Turn keys into blocks and the bins of durations: an engine would take long for that."""
+    """Turn keys into blocks, sides and the bins of durations: an engine would take long for it."""
     if "key" not in counts.column_names:
         return counts
-    keys = counts["key"].to_numpy()
-    table = {"block": keys // KEYS, "bin": duration_bins(keys % KEYS), "n": counts["n"]}
-    return (
-        pa.table(table)
-        .group_by(["block", "bin"], use_threads=False)
-        .aggregate([("n", "sum")])
-        .rename_columns(["block", "bin", "n"])
-    )
+    blocks, keys = np.divmod(counts["key"].to_numpy(), KEYS)
+    blocks, sides = np.divmod(blocks, len(SIDES))
+    held = {"block": blocks, "side": sides, "bin": duration_bins(keys), "n": counts["n"].to_numpy()}
+    return group(held, _KEY, {"n": "sum"})
 
 
-_BINS: Final = {"block": "int64", "bin": "int64"}
+def _binned(batch: pa.RecordBatch, *, length: int | None) -> Arrays:
+    """Say the same as `_keys` of arrays, and look up the bins."""
+    times = batch["time"].to_numpy()
+    blocks = np.zeros_like(times) if length is None else times // length
+    held = []
+    for number, side in enumerate(SIDES):
+        seconds = batch[f"{side}_duration"].to_numpy(zero_copy_only=False)
+        answered = (truths(batch[f"{side}_ok"]) == 1) & np.isfinite(seconds)
+        bins = _BIN_OF_KEY[duration_keys(seconds[answered])]
+        held.append((blocks[answered], np.full(len(bins), number), bins))
+    return dict(zip(_KEY, map(np.concatenate, zip(*held, strict=True)), strict=True))
+
+
+_BIN_OF_KEY: Final = duration_bins(np.arange(KEYS))
 
 
 def _summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from comparison.counts.grids import OutputGrid
 from comparison.counts.labelled import no_coverage
 from comparison.counts.output_rows import (
     IS_DECIDED,
+    OUTPUT,
     ByOutput,
     OutputRows,
     UsualRows,
@@ -32,6 +33,7 @@ from comparison.counts.segments import (
     segments_of,
 )
 from comparison.counts.tables import OutputAggregates, UnitAggregates, UnitPositives
+from comparison.engines.arrays import ArrayRows, Arrays, truths
 from comparison.engines.grouping import (
     ALARMS,
     CELLS,
@@ -115,6 +117,7 @@ class OutputCounts:
                 keys,
                 {"n": "sum", "low": "least", "high": "largest"},
                 (side, _told(rounding)),
+                arrays=_arrays(rounding, {side: "score"}, exact),
             )
             for place, table in self._every.fetched(counts, by).items():
                 named = pd.array([side] * len(table), dtype="string")
@@ -129,6 +132,7 @@ class OutputCounts:
             partial(_rounded, rounding=rounding, names=names),
             list(JOINT),
             parameters=(_told(rounding),),
+            arrays=_arrays(rounding, names),
         )
         return self._every.fetched(counts, JOINT)
 
@@ -282,6 +286,35 @@ def _rounded(
         scored = rows.among(places).scored
         tables.append(scored.select(*others, label=rows.label, **scores, **further))
     return union_of(tables)
+
+
+def _arrays(
+    rounding: Mapping[int, tuple[int, ScoreGrid]],
+    names: Mapping[str, str],
+    exact: Mapping[str, str] = MappingProxyType({}),
+) -> ArrayRows[OutputRows]:
+    """Say the same as `_rounded` of arrays."""
+
+    def handed(rows: OutputRows) -> ir.Table:
+        scores = {side: _[f"{side}_score"] for side in names}
+        return rows.scored.select(*rows.every.key, "primary_alarm", label=rows.label, **scores)
+
+    def made(batch: pa.RecordBatch) -> Arrays:
+        columns = {name: truths(batch[name]) for name in ("primary_alarm", "label")}
+        sides = {side: batch[side].to_numpy() for side in names}
+        if OUTPUT in batch.schema.names:
+            columns[OUTPUT] = outputs = batch[OUTPUT].to_numpy()
+        else:
+            outputs = np.full(len(batch), next(iter(rounding)))
+        for side, name in names.items():
+            columns[name] = np.empty(len(batch))
+            for place in np.unique(outputs):
+                digits, grid = rounding[int(place)]
+                own = outputs == place
+                columns[name][own] = grid.rounded(sides[side][own], digits)
+        return columns | {name: sides[side] for name, side in exact.items()}
+
+    return ArrayRows(handed, made)
 
 
 def _condensed(key: Sequence[str], flips: pa.Table) -> pa.Table:

@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 
 from comparison.counts.labelled import GIVEN
 from comparison.counts.outputs import SEGMENT
+from comparison.engines.arrays import ArrayRows
 from comparison.engines.grouping import Dtypes, count_by, fetched, framed, in_numbers
 from comparison.engines.mergeable import COUNT, MergeableCounts
+from comparison.engines.one_pass import counted_once
 from comparison.pairs.columns import SIDES
 
 OUTPUT: Final = "output"
@@ -163,6 +165,7 @@ class OutputRows:
         measures: Mapping[str, str] = COUNT,
         parameters: tuple[object, ...] = (),
         condense: Callable[[pa.Table], pa.Table] | None = None,
+        arrays: ArrayRows["OutputRows"] | None = None,
     ) -> ir.Table:
         """Count by the output and columns `by` what `rows` makes of these rows, or of a block's.
 
@@ -170,17 +173,24 @@ class OutputRows:
         the counts of all rows have besides; their least and largest are then those of all labels.
         """
         if self.usual is not None:
-            asked = partial(OutputRows.count, name=name, rows=rows, by=by, measures=measures)
+            asked = partial(
+                OutputRows.count, name=name, rows=rows, by=by, measures=measures, arrays=arrays
+            )
             return self.usual.added(self, partial(asked, parameters=parameters))
+
+        def own(table: ir.Table) -> OutputRows:
+            return replace(self, table=self._own(table))
+
         counts = MergeableCounts(
             name,
-            lambda table: rows(replace(self, table=self._own(table))),
+            lambda table: rows(own(table)),
             (*self.every.key, *by),
             measures,
             (self.every.places, self.labelled, *parameters),
             condense=condense,
+            arrays=arrays and arrays.of(own),
         )
-        return counts.of(self.table) if self.counted is None else self.counted(counts)
+        return counted_once(counts, self.table) if self.counted is None else self.counted(counts)
 
     def _own(self, table: ir.Table) -> ir.Table:
         """Keep the rows of these outputs."""

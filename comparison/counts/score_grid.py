@@ -47,6 +47,9 @@ HUGE: Final = 2.0**900
 SHRINK: Final = 2.0**-100
 """What is not below `HUGE` is shrunk first: splitting would overflow."""
 
+_PART: Final = 2**15
+"""Scores that are rounded at once: what is computed of them stays in the cache of a processor."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -115,20 +118,28 @@ class ScoreGrid:
 
     def scores(self, values: npt.ArrayLike) -> Floats:
         """Return finite scores as they are counted of one side."""
-        return self._kept_apart(np.asarray(values, dtype=np.float64), self.digits)
+        return self.rounded(np.asarray(values, dtype=np.float64), self.digits)
 
     def joint_scores(self, values: npt.ArrayLike) -> Floats:
         """Return finite scores as they are counted in the table of both sides."""
-        return self._kept_apart(np.asarray(values, dtype=np.float64), self.joint_digits)
+        return self.rounded(np.asarray(values, dtype=np.float64), self.joint_digits)
+
+    def rounded(self, values: Floats, digits: int) -> Floats:
+        """Return finite scores rounded to so many bits, each on its side of the thresholds."""
+        found = np.empty(len(values))
+        for begin in range(0, len(values), _PART):
+            part = slice(begin, begin + _PART)
+            found[part] = self._kept_apart(values[part], digits)
+        return found
 
     def _kept_apart(self, values: Floats, digits: int) -> Floats:
         found = rounded(values, digits)
-        for threshold in self.thresholds:
-            reaches = values >= threshold
-            found = np.where(
-                reaches, np.maximum(found, threshold), np.minimum(found, below(threshold))
-            )
-        return found
+        if digits >= EXACT or not self.thresholds:
+            return found
+        above = np.array([-np.inf, *self.thresholds])
+        beneath = np.array([*map(below, self.thresholds), np.inf])
+        place = np.searchsorted(self.thresholds, values, side="right")
+        return np.asarray(np.clip(found, above[place], beneath[place]), dtype=np.float64)
 
 
 def finest(distinct: Mapping[int, int], most: int) -> int:

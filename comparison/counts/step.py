@@ -31,11 +31,11 @@ from comparison.engines.grouping import (
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import PairSource
 from comparison.engines.worker_numbers import (
-    MADE,
     NUMBERS,
     SPANS,
     distinct_numbers,
     flags_by_worker,
+    made_by,
 )
 from comparison.pairs.accounting import may_have_made
 from comparison.pairs.columns import FAILED, SIDES
@@ -158,7 +158,7 @@ def _workers_of(source: PairSource, flag: str) -> list[str]:
     """Return the workers that may have made pairs of a flag, of those that made any."""
     if source.accounting is not None:
         return [each.worker for each in source.accounting.of_flag(flag).workers]
-    made = framed(source.counted(MADE), {"worker": "string", "flag": "string"})
+    made = framed(made_by(source), {"worker": "string", "flag": "string"})
     flags = flags_by_worker(made)
     return sorted(may_have_made(flag, flags, {}))
 

@@ -20,23 +20,26 @@ from comparison.pairs.columns import CALLED, FAILED, SIDES
 
 _FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
 
+_TEXTS: Final = ("active", "stickiness")
+
+_BECAME: Final = ("fallback", "active", *(f"{side}_status" for side in SIDES))
+"""What became of a pair: to group by it, as it is, costs less than five sums for each unit."""
+
 
 def units_of(window: CountedWindow) -> ir.Table:
-    """Return the units that pairs name: how many pairs, from when to when, what failed."""
-    return window.source.kept(window.of_evidence(_UNITS))
+    """Return the units that pairs name: how many pairs, and what became of them."""
+    rows = _figures(window.of_evidence(UNITS), "unit", "n")
+    sums = {name: (_[name] * _.n).sum().cast("int64") for name in UNIT_FAILURES}
+    units = rows.group_by("unit").agg(n=_.n.sum().cast("int64"), **sums)
+    return window.source.kept(units)
 
 
 def _named(pairs: ir.Table) -> ir.Table:
-    named = _rows(pairs).filter(_.unit.notnull())
-    return named.select("unit", *UNIT_FAILURES, first=_.time, last=_.time)
+    return _recorded(pairs).filter(_.unit.notnull()).drop("request_id")
 
 
-_UNITS: Final = MergeableCounts(
-    "units",
-    _named,
-    ("unit",),
-    {"n": "sum", "first": "least", "last": "largest", **dict.fromkeys(UNIT_FAILURES, "sum")},
-)
+UNITS: Final = MergeableCounts("units", _named, ("unit", "by_field", *_BECAME))
+"""Pairs by unit, whether the flag drew by a field of the request, and what became of them."""
 
 
 def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> UnitFailures:
@@ -46,7 +49,7 @@ def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> Un
     """
     counted, found = [units], [units.filter(_failed())]
     if not each_named:
-        alone = _rows(step).filter(_.unit.isnull())
+        alone = _figures(_recorded(step).filter(_.unit.isnull()), "request_id")
         bad = alone.filter(_failed()).select("request_id").distinct()
         requests = alone.semi_join(bad, "request_id").group_by("request_id")
         counted.append(alone)
@@ -64,21 +67,33 @@ def failures_by_unit(step: ir.Table, units: ir.Table, *, each_named: bool) -> Un
     )
 
 
-def _rows(step: ir.Table) -> ir.Table:
-    """Reduce each pair to what counts, as 1 or 0."""
-    pairs = with_columns(with_columns(step, ["fallback"], "boolean"), ["active"], "string")
-    status = {side: pairs[f"{side}_status"] for side in SIDES}
+def _recorded(step: ir.Table) -> ir.Table:
+    """Return what is needed of each pair, as it was recorded."""
+    pairs = with_columns(with_columns(step, ["fallback"], "boolean"), _TEXTS, "string")
+    fell = ibis.ifelse(pairs.fallback, 1, 0).cast("int8")
+    by_field = ibis.ifelse(is_drawn_by_field(pairs), 1, 0).cast("int8")
+    return pairs.select("unit", "request_id", *_BECAME[1:], fallback=fell, by_field=by_field)
+
+
+def is_drawn_by_field(pairs: ir.Table) -> Any:
+    """Say of a pair that the flag drew what the request names."""
+    return pairs.stickiness.notnull() & (pairs.stickiness != "requestId")
+
+
+def _figures(recorded: ir.Table, *others: str) -> ir.Table:
+    """Return what counts of each row, as 1 or 0, besides some other columns."""
+    status = {side: recorded[f"{side}_status"] for side in SIDES}
     called = _is_among(status["primary"], CALLED) & _is_among(status["candidate"], CALLED)
-    active = (pairs.active == "candidate").fill_null(False)
+    active = (recorded.active == "candidate").fill_null(False)
     columns = {
         "called": called,
         "primary_failed": called & _is_among(status["primary"], FAILED),
         "candidate_failed": called & _is_among(status["candidate"], FAILED),
         "active": active,
-        "fallbacks": active & pairs.fallback.fill_null(False),
+        "fallbacks": active & (recorded.fallback == 1),
     }
     whole = {name: value.cast("int64") for name, value in columns.items()}
-    return pairs.select("unit", "request_id", "time", **whole)
+    return recorded.select(*others, **whole)
 
 
 def _failed() -> Any:

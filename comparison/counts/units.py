@@ -23,6 +23,7 @@ from comparison.counts.segments import (
     segments_of,
 )
 from comparison.counts.tables import UnitAggregates
+from comparison.counts.unit_failures import UNITS, is_drawn_by_field
 from comparison.engines.grouping import CELLS, HOUR, HOUR_CELLS, MINUTE, SEGMENT_CELLS, empty
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import PairSource
@@ -47,17 +48,12 @@ class UnitVolume:
     """Nanoseconds from the first to the last pair."""
 
     @classmethod
-    def of(cls, units: ir.Table | None) -> "UnitVolume":
+    def of(cls, units: ir.Table | None, span: int) -> "UnitVolume":
         """Add up the units of `comparison.counts.unit_failures`; None: there is no column."""
         if units is None:
             return cls(0, 0, 0)
-        [row] = (
-            units.agg(units=_.count(), n=_.n.sum(), first=_["first"].min(), last=_["last"].max())
-            .to_pyarrow()
-            .to_pylist()
-        )
-        requests = int(row["n"] or 0)
-        return cls(int(row["units"]), requests, int((row["last"] or 0) - (row["first"] or 0)))
+        [row] = units.agg(units=_.count(), n=_.n.sum()).to_pyarrow().to_pylist()
+        return cls(int(row["units"]), int(row["n"] or 0), span)
 
     @property
     def block(self) -> int | None:
@@ -195,14 +191,17 @@ def _flip_clustering(rows: OutputRows) -> dict[int, float]:
     return {place: clustering(table) for place, table in every.fetched(minutes, MINUTES).items()}
 
 
-def drawn_counts(window: CountedWindow) -> tuple[int, int] | None:
+def drawn_counts(window: CountedWindow, recorded: Mapping[str, int]) -> tuple[int, int] | None:
     """Return (given to the candidate, all) of the units that the flag drew in the step.
 
     None where it draws requests, or no pair says what it draws.
     """
     if "stickiness" not in window.columns or not {"unit", "drawn"} & set(window.columns):
         return None
-    units = window.of_step(_DRAWN)
+    if recorded.get("drawn"):
+        units = window.of_step(_DRAWN)
+    else:  # then it is the unit, by which pairs are counted as well
+        units = window.of_step(UNITS).filter(_.by_field == 1).select("unit", "active").distinct()
     rows = units.group_by("active").agg(n=_.count()).to_pyarrow().to_pylist()
     counts = {row["active"]: int(row["n"]) for row in rows}
     total = sum(counts.values())
@@ -210,7 +209,7 @@ def drawn_counts(window: CountedWindow) -> tuple[int, int] | None:
 
 
 def _drawn(pairs: ir.Table) -> ir.Table:
-    by_field = pairs.filter(pairs.stickiness.notnull(), pairs.stickiness != "requestId")
+    by_field = pairs.filter(is_drawn_by_field(pairs))
     columns = [by_field[name] for name in ("drawn", "unit") if name in pairs.columns]
     return by_field.select("active", drawn=ibis.coalesce(*columns)).filter(_.drawn.notnull())
 

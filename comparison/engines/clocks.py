@@ -17,8 +17,10 @@ from ibis import _
 from comparison.engines.grouping import HOUR, framed
 from comparison.engines.kept import WholeTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.one_pass import counted_once
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
+from comparison.engines.worker_numbers import HOURS
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.tracked import TrackedOutcomes
 
@@ -30,21 +32,6 @@ _AHEAD: Final = timedelta(hours=1)
 
 _APART: Final = 2
 """Hours that do not touch."""
-
-
-HOURS: Final = MergeableCounts(
-    "hours",
-    lambda pairs: pairs.select(
-        worker=_.worker,
-        hour=(_.time - _.time % HOUR) // HOUR,
-        first=_.sequence,
-        last=_.sequence,
-        latest=_.time,
-    ),
-    ("worker", "hour"),
-    {"first": "least", "last": "largest", "latest": "largest", "n": "sum"},
-)
-"""Pairs by worker and hour, with the least and the largest number, and the time of the last one."""
 
 _DTYPES: Final = {
     "worker": "string",
@@ -87,7 +74,10 @@ class DatedPairs:
         """Look through the hours of each worker."""
         until = now + _AHEAD
         end = nanoseconds(until)
-        hours = framed(source.counted(HOURS), _DTYPES)
+        by_flag = framed(source.counted(HOURS), {**_DTYPES, "flag": "string"})
+        hours = by_flag.groupby(["worker", "hour"], as_index=False, dropna=False).agg(
+            {"first": "min", "last": "max", "latest": "max", "n": "sum"}
+        )
         possible = (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
         known = hours.loc[possible].dropna().sort_values(["worker", "hour"])
         misdated: list[_Hour] = []
@@ -136,7 +126,7 @@ class DatedPairs:
     ) -> ir.Table:
         """Return the counts of these pairs: those of the other source, if no pair is set aside."""
         if self.set_aside:
-            return counts.once(self.table(since, until), prepared)
+            return counted_once(counts, self.table(since, until), prepared)
         if until is None or nanoseconds(until) > self.end:
             until = self.until
         return self.source.counted(counts, since, until, prepared)

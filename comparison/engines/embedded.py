@@ -47,6 +47,11 @@ def table_behind(rows: ir.Table) -> pa.Table | None:
     return found
 
 
+def shown_anew(connection: Backend, table: pa.Table) -> ir.Table:
+    """Show a table under a name of its own."""
+    return shown(connection, f"shown_{uuid4().hex}", table)
+
+
 def known(connection: Backend, name: str, schema: ibis.Schema) -> ir.Table:
     """Return a table, or a view, of which the columns are known: the engine is not asked."""
     return ops.DatabaseTable(name, schema=schema, source=connection).to_expr()
@@ -68,3 +73,8 @@ def held(connection: Backend, table: ir.Table) -> ir.Table:
     if table_behind(table) is not None:
         return table
     return connection.create_table(f"held_{uuid4().hex}", table, temp=True)
+
+
+def quoted(name: str) -> str:
+    """Return a name as a statement has it."""
+    return '"' + name.replace('"', '""') + '"'

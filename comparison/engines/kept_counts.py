@@ -13,9 +13,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from comparison.engines.embedded import held, known
+from comparison.engines.arrays import BATCH
+from comparison.engines.embedded import held, known, quoted
 from comparison.engines.kept import KeptTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.one_pass import counted_in_arrays
 from comparison.engines.part_files import PartFile, PartFiles, WindowFiles, columns_of
 
 _VIEW: Final = "pairs_of_files"
@@ -106,7 +108,7 @@ class CountsOfFiles:
         connection.unregister("before")
         connection.unregister("new")
         found = found.select(before.schema.names).cast(before.schema)
-        return counts.condense(found) if counts.condense else found
+        return counts.condensed(found)
 
     def _count(
         self, counts: MergeableCounts, prepared: PreparedRows | None, window: WindowFiles
@@ -115,11 +117,13 @@ class CountsOfFiles:
         rows = self._shown(window) if prepared is None else self._prepared(prepared, window)
         key = counts.key, rows.get_name(), self._columns
         if key not in _statements:
-            statement = counts.of(rows)
+            statement = counts.arrays.statement(rows) if counts.arrays else counts.of(rows)
             _statements[key] = self._connection.compile(statement), statement.schema().to_pyarrow()
         text, schema = _statements[key]
-        found = self._connection.con.execute(text).to_arrow_table().cast(schema)
-        return counts.condense(found) if counts.condense else found
+        found = self._connection.con.execute(text)
+        if counts.arrays:
+            return counted_in_arrays(self._connection, counts, found.to_arrow_reader(BATCH))
+        return counts.condensed(found.to_arrow_table().cast(schema))
 
     def _prepared(self, prepared: PreparedRows, window: WindowFiles) -> ir.Table:
         """Return what the pairs are prepared to, which is held in a table."""
@@ -180,7 +184,7 @@ def _sum_of(counts: MergeableCounts) -> str:
 
     A few rows are looked up in many: to group all of them takes four times as long.
     """
-    by, measures = ([_quoted(name) for name in names] for names in (counts.by, counts.measures))
+    by, measures = ([quoted(name) for name in names] for names in (counts.by, counts.measures))
     added = [
         f"{_ADDED[how].format(name)} AS {name}"
         for name, how in zip(measures, counts.measures.values(), strict=True)
@@ -196,14 +200,10 @@ def _sum_of(counts: MergeableCounts) -> str:
 
 
 def _column(name: str, kind: str, is_there: bool) -> str:
-    quoted = _quoted(name)
+    column = quoted(name)
     if not is_there:
-        return f"CAST(NULL AS {_ENGINE_TYPES[kind]}) AS {quoted}"
-    return f"epoch_ns({quoted}) AS time" if name == "time" else quoted
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+        return f"CAST(NULL AS {_ENGINE_TYPES[kind]}) AS {column}"
+    return f"epoch_ns({column}) AS time" if name == "time" else column
 
 
 def _text(value: str) -> str:

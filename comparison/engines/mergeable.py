@@ -1,16 +1,15 @@
 """Counts that can be merged: those of two parts of the pairs make those of both."""
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Final, Self
 
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
+from comparison.engines.arrays import ArrayRows
 from comparison.engines.grouping import fetched_table, in_numbers
 
 
@@ -48,19 +47,29 @@ class MergeableCounts:
     it leaves as it is. `by` and `measures` are those of its rows."""
     counted_by: Sequence[str] = ()
     """What the engine counts by, where that is something else."""
+    arrays: ArrayRows[ir.Table] | None = None
+    """How an engine in this process has them counted, where that is cheaper."""
 
     def where(self, **values: object) -> Self:
         """Return the counts of the pairs that have these values in their columns."""
 
-        def rows(pairs: ir.Table) -> ir.Table:
-            return self.rows(pairs.filter(*(pairs[name] == each for name, each in values.items())))
+        def here(pairs: ir.Table) -> ir.Table:
+            return pairs.filter(*(pairs[name] == each for name, each in values.items()))
 
-        return replace(self, rows=rows, parameters=(*self.parameters, *values.items()))
+        return replace(
+            self,
+            rows=lambda pairs: self.rows(here(pairs)),
+            parameters=(*self.parameters, *values.items()),
+            arrays=self.arrays and self.arrays.of(here),
+        )
 
     def fetched(self, counted: ir.Table) -> pa.Table:
         """Run the statement of `of`, or take what has been merged, with few rows."""
-        found = fetched_table(counted)
-        return self.condense(found) if self.condense else found
+        return self.condensed(fetched_table(counted))
+
+    def condensed(self, counted: pa.Table) -> pa.Table:
+        """Return what was counted or merged, with few rows."""
+        return self.condense(counted) if self.condense else counted
 
     @property
     def key(self) -> str:
@@ -74,33 +83,6 @@ class MergeableCounts:
         taken = {name: _measure(rows, name, how) for name, how in self.measures.items()}
         by = list(self.counted_by or self.by)
         return in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
-
-    def once(self, pairs: ir.Table, prepared: PreparedRows | None) -> ir.Table:
-        """Return the statement that counts pairs in one pass, or what they are prepared to."""
-        return self.of(pairs if prepared is None else prepared.rows(pairs))
-
-
-class CountedInOnePass(ABC):
-    """A source that keeps no counts: each look counts its pairs by one statement."""
-
-    keeps: Final = False
-    """Not every connection may write."""
-    whole: Final = None
-    """Nothing is kept."""
-
-    @abstractmethod
-    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
-        """Return the pairs accepted from `since` until before `until`."""
-
-    def counted(
-        self,
-        counts: MergeableCounts,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        prepared: PreparedRows | None = None,
-    ) -> ir.Table:
-        """Return the statement that counts them."""
-        return counts.once(self.table(since, until), prepared)
 
 
 def _measure(rows: ir.Table, name: str, how: str) -> Any:

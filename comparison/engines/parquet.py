@@ -18,6 +18,7 @@ from comparison.engines.kept import KEPT, KeptTables, WholeTables
 from comparison.engines.kept_counts import CountsOfFiles
 from comparison.engines.kept_memory import KeptMemory, RememberedTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.one_pass import counted_once
 from comparison.engines.part_files import PartFiles
 from comparison.engines.store_files import readable
 from comparison.engines.tables import completed, in_nanoseconds, in_window, nanoseconds
@@ -99,7 +100,7 @@ class ParquetPairs:
         A folder in an object store keeps none.
         """
         if not self.keeps:
-            return counts.once(self.table(since, until), prepared)
+            return counted_once(counts, self.table(since, until), prepared)
         key = counts.key, prepared.key if prepared else "", since, until
         if key not in self._counted:
             begin, end = (None if each is None else nanoseconds(each) for each in (since, until))

@@ -19,7 +19,8 @@ from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.kept import WholeTables
 from comparison.engines.kept_memory import KeptMemory
-from comparison.engines.mergeable import CountedInOnePass, MergeableCounts, PreparedRows
+from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import beside, table_at
 from comparison.engines.tables import CollectorTraces, KeptPairs, TablePairs, in_window

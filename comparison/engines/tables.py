@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.engines.mergeable import CountedInOnePass
+from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import (

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.engines.grouping import WORKERS, fetched, framed
+from comparison.engines.grouping import HOUR, WORKERS, fetched, framed
 from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.accounting import Accounting, Numbers, account_counts
 from comparison.pairs.files import ReadCounts
@@ -41,18 +41,43 @@ class CountedPairs(Protocol):
         """Return the counts of a window."""
 
 
-def _made(pairs: ir.Table) -> ir.Table:
+def _hours(pairs: ir.Table) -> ir.Table:
     negative = (_.primary_duration < 0) | (_.candidate_duration < 0)
-    return pairs.select("flag", "worker", last=_.time, negative=ibis.ifelse(negative, 1, 0))
+    return pairs.select(
+        "flag",
+        "worker",
+        hour=(_.time - _.time % HOUR) // HOUR,
+        first=_.sequence,
+        last=_.sequence,
+        latest=_.time,
+        negative=ibis.ifelse(negative, 1, 0),
+    )
 
 
-MADE: Final = MergeableCounts(
-    "made",
-    _made,
-    ("flag", "worker"),
-    {"n": "sum", "last": "largest", "negative": "sum"},
+HOURS: Final = MergeableCounts(
+    "hours",
+    _hours,
+    ("flag", "worker", "hour"),
+    {
+        "n": "sum",
+        "first": "least",
+        "last": "largest",
+        "latest": "largest",
+        "negative": "sum",
+    },
 )
-"""Pairs by flag and worker: how many, when the last one was, how many durations are below zero."""
+"""Pairs by flag, worker and hour: how many, the least and the largest number, the time of the last
+one, how many durations are below zero."""
+
+
+def made_by(source: CountedPairs) -> ir.Table:
+    """Return `n` pairs by flag and worker, the time of the `last` one, and `negative` durations."""
+    return _made(source.counted(HOURS))
+
+
+def _made(hours: ir.Table) -> ir.Table:
+    sums = {"n": _.n.sum(), "last": _.latest.max(), "negative": _.negative.sum()}
+    return hours.group_by("flag", "worker").agg(**sums)
 
 
 def numbered(pairs: ir.Table) -> ir.Table:
@@ -83,12 +108,12 @@ SPANS: Final = MergeableCounts(
 def account_source(source: CountedPairs, duplicates: int, counts: ReadCounts) -> Accounting:
     """Set the pairs of a place against what the workers say they made, which `counts` holds."""
     numbers = distinct_numbers(source.table(), blocks=source.counted(NUMBERS))
-    return _account(source.counted(MADE), numbers, duplicates, counts)
+    return _account(made_by(source), numbers, duplicates, counts)
 
 
 def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
     """Do the same for the pairs of a table."""
-    return _account(MADE.of(pairs), distinct_numbers(pairs), duplicates, counts)
+    return _account(_made(HOURS.of(pairs)), distinct_numbers(pairs), duplicates, counts)
 
 
 def _account(

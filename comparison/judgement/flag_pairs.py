@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import ibis
 import pandas as pd
 from ibis import _
 
-from comparison.counts.outputs import both_ok
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import framed
 from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
-from comparison.engines.worker_numbers import MADE
+from comparison.engines.worker_numbers import made_by
 from comparison.errors import (
     FlagNotFoundError,
     NoPairsError,
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 _ENDS: Final = {"first": "int64", "last": "int64"}
+_ANSWERED: Final = "answered"
+"""1 where both sides answered, else 0."""
+_MODELS: Final = ("primary_model", "candidate_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,7 @@ class FlagPairs:
         What does not depend on who answers is counted from then on, whatever the rollout was; what
         happened downstream too.
         """
-        models = ("primary_model", "candidate_model")
-        slots = self._slots(models, until=until, which=_Which(answered=True))
+        slots = self._slots(_MODELS, until=until, which=_Which(answered=True))
         begun = models_since(slots) if len(slots) else None
         return self.settled(None, begun or _EARLIEST, until, given=False)
 
@@ -136,9 +138,7 @@ class FlagPairs:
 
         See `changed_at`; `given` says that somebody chose `since`.
         """
-        names = self.source.table().columns
-        thresholds = tuple(name for name in names if "_threshold." in name)
-        slots = self._slots(thresholds, since, until, _Which(rollout))
+        slots = self._slots(self._thresholds, since, until, _Which(rollout))
         return since if slots.empty else changed_at(slots, since, given=given)
 
     def rollout_slots(self, since: datetime | None, until: datetime) -> pd.DataFrame:
@@ -178,11 +178,20 @@ class FlagPairs:
         which: "_Which",
         size: int,
     ) -> pd.DataFrame:
-        kinds = {name: "string" if name.endswith("_model") else "float64" for name in by}
-        dtypes = {"slot": "int64", **kinds, "n": "int64", **_ENDS}
-        counts = _slots(self.flag, by, which, size)
-        slots = framed(self.source.counted(counts, since, until), dtypes)
-        return slots.sort_values(["slot", *by], kind="stable", ignore_index=True)
+        columns = (*by, *(name for name in which.columns if name not in by))
+        if self.source.keeps:  # one pass for all that is asked for
+            columns = ("rollout", _ANSWERED, *_MODELS, *self._thresholds)
+        dtypes = {"slot": "int64", **{name: _kind(name) for name in columns}, "n": "int64", **_ENDS}
+        counts = _slots(self.flag, columns, size)
+        slots = which.of(framed(self.source.counted(counts, since, until), dtypes))
+        sums = slots.groupby(["slot", *by], as_index=False, dropna=False).agg(
+            {"n": "sum", "first": "min", "last": "max"}
+        )
+        return sums.sort_values(["slot", *by], kind="stable", ignore_index=True)
+
+    @property
+    def _thresholds(self) -> tuple[str, ...]:
+        return tuple(name for name in self.source.table().columns if "_threshold." in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,27 +201,44 @@ class _Which:
     rollout: float | None = None
     answered: bool = False
 
-    def of(self, pairs: "ir.Table") -> "ir.Table":
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that tell."""
+        return (*["rollout"] * (self.rollout is not None), *[_ANSWERED] * self.answered)
+
+    def of(self, slots: pd.DataFrame) -> pd.DataFrame:
+        """Keep those counts."""
         if self.rollout is not None:
-            pairs = pairs.filter(_.rollout == self.rollout)
-        return both_ok(pairs) if self.answered else pairs
+            slots = slots.loc[slots["rollout"] == self.rollout]
+        return slots.loc[slots[_ANSWERED] == 1] if self.answered else slots
 
 
-def _slots(flag: str, by: Sequence[str], which: _Which, size: int) -> MergeableCounts:
+def _kind(column: str) -> str:
+    if column == _ANSWERED:
+        return "int64"
+    return "string" if column in _MODELS else "float64"
+
+
+def _slots(flag: str, by: Sequence[str], size: int) -> MergeableCounts:
+    """Count the pairs by slot of time and columns."""
+
     def rows(pairs: "ir.Table") -> "ir.Table":
-        here = which.of(pairs.filter(_.flag == flag))
-        return here.select(*by, slot=_.time // size, first=_.time, last=_.time)
+        here = pairs.filter(_.flag == flag)
+        ok = (here.primary_status == "ok") & (here.candidate_status == "ok")
+        answered = ibis.ifelse(ok, 1, 0).cast("int64")
+        told = {name: answered if name == _ANSWERED else here[name] for name in by}
+        return here.select(slot=_.time // size, first=_.time, last=_.time, **told)
 
     return MergeableCounts(
         "slots",
         rows,
         ("slot", *by),
         {"n": "sum", "first": "least", "last": "largest"},
-        (flag, which, size),
+        (flag, size),
         is_kept=size == LONGEST_SLOT,
     )
 
 
 def _flags(source: PairSource) -> list[str]:
-    rows = framed(source.counted(MADE), {"flag": "string"})
+    rows = framed(made_by(source), {"flag": "string"})
     return sorted(rows["flag"].dropna().unique().tolist())

@@ -16,20 +16,19 @@ from pandas.testing import assert_frame_equal
 
 from comparison.counts.durations import _durations
 from comparison.counts.step import _HOURLY
-from comparison.counts.unit_failures import _UNITS
+from comparison.counts.unit_failures import UNITS
 from comparison.engines import kept
-from comparison.engines.clocks import HOURS
 from comparison.engines.kept import KEPT, MOST_PARTS, KeptTables
 from comparison.engines.kept_memory import PATIENCE, KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.worker_numbers import NUMBERS
+from comparison.engines.worker_numbers import HOURS, NUMBERS
 from comparison.pairs.compacted import PAIRS, STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
 
 BEGIN: Final = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
-COUNTS: Final = (HOURS, NUMBERS, _HOURLY, _UNITS, _durations("primary", 3, 600 * 10**9))
+COUNTS: Final = (HOURS, NUMBERS, _HOURLY, UNITS, _durations(3, 600 * 10**9))
 WINDOWS: Final = (
     (None, None),
     (BEGIN + timedelta(minutes=90), BEGIN + timedelta(hours=40)),
@@ -233,7 +232,7 @@ def test_kept_counts_can_be_removed(tmp_path: Path) -> None:
 
 def test_other_parameters_are_other_counts() -> None:
     def key(warm_up: int) -> str:
-        counts: MergeableCounts = _durations("primary", warm_up, None)
+        counts: MergeableCounts = _durations(warm_up, None)
         return counts.where(flag="a").key
 
     assert key(0) != key(1)

@@ -29,10 +29,15 @@ ComparisonError
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 class ComparisonError(Exception):
     """Report that the pairs cannot be compared; the message is meant for the user."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be raised in another process, though a class may take else than its message."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class PairsUnreadableError(ComparisonError):

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     help="The folder of Parquet files, or s3://BUCKET/PREFIX: a new one, or one that this command "
     "wrote.",
 )
-def compact(pairs: Path, into: Path) -> None:
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Read with N processes at most. [default: one for each processor, where there is enough "
+    "to read]",
+)
+@click.option(
+    "--no-counts",
+    is_flag=True,
+    help="Keep no counts: whoever has no gate look at DIR saves half of the time.",
+)
+def compact(pairs: Path, into: Path, jobs: int | None, no_counts: bool) -> None:
     """Turn the pair files in PAIRS into Parquet files in DIR, by flag and day.
 
     Each run takes what has been written since the last one. The other commands read DIR as they
@@ -34,9 +46,9 @@ def compact(pairs: Path, into: Path) -> None:
     with refusals():
         from comparison.pairs.compaction import compact as run
 
-        done = run(pairs, into)
+        done = run(pairs, into, jobs=jobs)
         click.echo(told(done, into))
-        if done.pairs:
+        if done.pairs and not no_counts:
             from comparison.judgement.keeping import keep_counts
 
             kept = keep_counts(into)

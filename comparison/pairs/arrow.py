@@ -46,13 +46,20 @@ def arrow_type(kind: Kind) -> pa.DataType:
     return next(held for each, held in _TYPES if each is kind)
 
 
-def to_arrow(frame: pd.DataFrame) -> pa.Table:
-    """Return a frame, whose columns go by their full names, as Arrow; NaN is null."""
+def to_arrow(frame: pd.DataFrame, *, dictionaries: bool = False) -> pa.Table:
+    """Return a frame, whose columns go by their full names, as Arrow; NaN is null.
+
+    With `dictionaries`, repeated words keep theirs: that is how Parquet writes them.
+    """
     arrays = {}
     for name, values in frame.items():
         column = column_named(str(name))
         array = pa.array(values, from_pandas=True)
-        arrays[str(name)] = array.cast(arrow_type(column.kind)) if column else array
+        if column:
+            kind = arrow_type(column.kind)
+            keeps = dictionaries and pa.types.is_dictionary(array.type)
+            array = array.cast(pa.dictionary(array.type.index_type, kind) if keeps else kind)
+        arrays[str(name)] = array
     return pa.table(arrays)
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
+from comparison.pairs.values import Floats, Texts
 from flags.export import attributes
 from flags.pairing.kinds import registry
 
@@ -38,6 +39,11 @@ class Kind:
 
     part: Callable[[Sequence[Any]], Any]
     join: Callable[[Sequence[Any]], Array]
+    name: str
+
+    def __reduce__(self) -> str:
+        """Let each be one and the same in all processes."""
+        return self.name
 
 
 def _is_one(values: Sequence[Any]) -> bool:
@@ -55,7 +61,7 @@ def _texts(values: Sequence[Any]) -> Sequence[str | None]:
 
 
 def _text_part(values: Sequence[Any]) -> ExtensionArray:
-    return pd.array(_texts(values), dtype="string")
+    return pd.array(values.array if isinstance(values, Texts) else _texts(values), dtype="string")
 
 
 def _join_text(parts: Sequence[ExtensionArray]) -> ExtensionArray:
@@ -66,6 +72,9 @@ def _join_text(parts: Sequence[ExtensionArray]) -> ExtensionArray:
 def _category_part(values: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
     if _is_one(values) and isinstance(values[0], str):
         return np.zeros(len(values), dtype=np.intp), [values[0]]
+    if isinstance(values, Texts):
+        encoded = values.array.dictionary_encode()
+        return encoded.indices.to_numpy().astype(np.intp), encoded.dictionary.to_pylist()
     texts = np.empty(len(values), dtype=object)
     texts[:] = _texts(values)
     codes, found = pd.factorize(texts)
@@ -86,6 +95,8 @@ def _join_categories(
 
 
 def _number_part(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    if isinstance(values, Floats):
+        return values.array
     types = set(map(type, values))
     if len(types) == 1 and _is_one(values):
         return np.full(len(values), _number(values[0]))
@@ -138,24 +149,24 @@ def _join_times(parts: Sequence[npt.NDArray[np.int64]]) -> ExtensionArray:
     return pd.DatetimeIndex(np.concatenate(parts).view("datetime64[ns]"), tz="UTC").array
 
 
-TEXT: Final = Kind(_text_part, _join_text)
+TEXT: Final = Kind(_text_part, _join_text, "TEXT")
 """Strings that differ from row to row: `string`."""
-CATEGORY: Final = Kind(_category_part, _join_categories)
+CATEGORY: Final = Kind(_category_part, _join_categories, "CATEGORY")
 """Strings that repeat: `category`, sorted."""
-SIDE: Final = Kind(_category_part, partial(_join_categories, known=SIDES))
-STATUS: Final = Kind(_category_part, partial(_join_categories, known=STATUSES))
+SIDE: Final = Kind(_category_part, partial(_join_categories, known=SIDES), "SIDE")
+STATUS: Final = Kind(_category_part, partial(_join_categories, known=STATUSES), "STATUS")
 """Words of a closed list: `category` with exactly these."""
-NUMBER: Final = Kind(_number_part, np.concatenate)
+NUMBER: Final = Kind(_number_part, np.concatenate, "NUMBER")
 """Doubles: `float64`, NaN where missing."""
-COUNT: Final = Kind(_number_part, _join_counts)
+COUNT: Final = Kind(_number_part, _join_counts, "COUNT")
 """Whole numbers, which OTLP/JSON writes as strings: `Int64`."""
-CONTENT: Final = Kind(_text_part, _join_text)
+CONTENT: Final = Kind(_text_part, _join_text, "CONTENT")
 """Texts that callers wrote or read: `string`, held only where somebody asks for them."""
-TRUTH: Final = Kind(_truth_part, _join_truths)
+TRUTH: Final = Kind(_truth_part, _join_truths, "TRUTH")
 """Yes, no or missing: `boolean`."""
-CERTAINTY: Final = Kind(_truth_part, _join_certain)
+CERTAINTY: Final = Kind(_truth_part, _join_certain, "CERTAINTY")
 """Yes or not, missing taken as not: `bool`."""
-TIME: Final = Kind(_time_part, _join_times)
+TIME: Final = Kind(_time_part, _join_times, "TIME")
 """Nanoseconds since 1970: `datetime64[ns, UTC]`."""
 
 

@@ -6,8 +6,8 @@ Killed before, it leaves nothing that counts; killed after, the next run finishe
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,9 @@ from comparison.pairs.compacted import (
     worker_counts,
 )
 from comparison.pairs.compaction_parts import PartWriter
-from comparison.pairs.files import Progress, ReadCounts, read_file
+from comparison.pairs.cores import cores
+from comparison.pairs.file_reads import FileRead, read_files
+from comparison.pairs.files import Progress, ReadCounts
 from comparison.pairs.opening import STATE_FILE, find_files, is_compacted, open_file
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.stores import folder_at
@@ -50,19 +52,22 @@ class Compacted:
     foreign: int
 
 
-def compact(source: str | Path, into: str | Path) -> Compacted:
+def compact(source: str | Path, into: str | Path, *, jobs: int | None = None) -> Compacted:
     """Take what is new at `source`, a folder of pair files or one, into the folder `into`.
 
-    Both may be in object stores: `s3://bucket/prefix`. Raises PairsUnreadableError if `source` is
-    something else, CompactionError if `into` holds something else, cannot be written, or is being
-    written by another run, StoreUnreadableError if a store refuses.
+    Both may be in object stores: `s3://bucket/prefix`. Where there is much to read, up to `jobs`
+    processes do so, by default as many as there are processors; what is written is the same.
+    Raises PairsUnreadableError if `source` is something else, CompactionError if `into` holds
+    something else, cannot be written, or is being written by another run, StoreUnreadableError if
+    a store refuses.
     """
     source, into = folder_at(source), folder_at(into)
     files = find_files(source)
     target = target_at(into)
     try:
         with target.locked() as staging:
-            return _Run(into, staging, target).take(files, read_counts(source))
+            counts = read_counts(source)
+            return _Run(into, staging, target).take(files, counts, jobs or cores())
     except OSError as error:
         raise CompactionError(f"{error.filename or into}: {error.strerror or error}") from error
 
@@ -80,13 +85,15 @@ class _Run:
         self._table = Table(self._state.outputs, texts=True)
         self._bytes = 0
 
-    def take(self, files: Iterable[Path], counts: Sequence[WorkerCount]) -> Compacted:
+    def take(self, files: Sequence[Path], counts: Sequence[WorkerCount], jobs: int) -> Compacted:
         """Read the files beyond what has been taken; commit if anything came of it."""
         self._counts.worker_counts += self._new(counts)
         taken: dict[str, TakenFile] = {}
-        for path in files_with_bar("compacting pairs", files):
-            with suppress(FileNotFoundError):  # the writer removed its oldest file
-                taken[str(path.resolve())] = self._take(path)
+        begun = [(path, self._begun(path)) for path in files]
+        with closing(read_files(begun, jobs)) as reads:
+            for path, read in zip(files_with_bar("compacting pairs", files), reads, strict=True):
+                with suppress(FileNotFoundError):  # the writer removed its oldest file
+                    taken[str(path.resolve())] = self._take(read)
         # What was plain when it was taken and has been compressed since is one file.
         new = [name for name in taken if name not in self._state.files]
         before = {name.removesuffix(end) for name in new for end in SUFFIXES.values()}
@@ -95,7 +102,6 @@ class _Run:
             for name, file in self._state.files.items()
             if name not in before or name in taken
         }
-        self._table.add(self._counts.drain())
         self._write_chunk()
         counted = bool(self._counts.worker_counts)
         changed = any(self._state.files.get(name) != file for name, file in taken.items())
@@ -113,17 +119,21 @@ class _Run:
             foreign=self._counts.foreign,
         )
 
-    def _take(self, path: Path) -> TakenFile:
-        known = self._known(path)
-        progress = Progress(known.taken, known.lines) if known else Progress()
-        begin = progress.taken
-        for block in read_file(path, self._counts, progress):
-            self._table.add(block)
+    def _take(self, read: FileRead) -> TakenFile:
+        for table in read.tables:
+            self._table.join(table)
             if self._table.rows >= CHUNK_ROWS:
                 self._write_chunk()
-        self._bytes += progress.taken - begin
-        digest = _digest(path, progress.taken)
+        self._counts.add(read.counts)
+        progress = read.progress
+        self._bytes += progress.taken - read.begin
+        digest = _digest(read.path, progress.taken)
         return TakenFile(progress.taken, progress.lines, digest, progress.torn)
+
+    def _begun(self, path: Path) -> Progress:
+        """Return how far a file was taken by earlier runs."""
+        known = self._known(path)
+        return Progress(known.taken, known.lines) if known else Progress()
 
     def _new(self, counts: Sequence[WorkerCount]) -> list[WorkerCount]:
         """Return those that say something else than the last run took."""
@@ -144,7 +154,8 @@ class _Run:
         return known if begins_alike and not is_short else None
 
     def _write_chunk(self) -> None:
-        self._parts.write(self._table.frame())
+        if self._table.rows:
+            self._parts.write(self._table.frame())
         self._table = Table(self._table.outputs, texts=True)
         self._target.alive()
 

@@ -110,7 +110,8 @@ class PartWriter:
         parts: Any = frame.groupby(["flag", days], observed=True, dropna=False)
         for (flag, day), rows in parts:
             named = None if pd.isna(flag) else str(flag)
-            self._write_part(named, partition(named, day.date()), to_arrow(rows))
+            pairs = to_arrow(rows, dictionaries=True)
+            self._write_part(named, partition(named, day.date()), pairs)
 
     def finish(
         self,

@@ -29,6 +29,7 @@ from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.span_lines import SpanLines
 from comparison.pairs.span_text import FARTHEST
 from comparison.pairs.tracked import tracked_row
+from comparison.pairs.values import joined
 from flags.compression import DamagedFileError
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount, read_counts
@@ -70,6 +71,18 @@ class ReadCounts:
     columns: list[tuple[Shape, Columns]] = field(default_factory=list)
     span_lines: SpanLines = field(default_factory=SpanLines)
 
+    def add(self, other: "ReadCounts") -> None:
+        """Add what was counted in a file that was read after these, but for its rows."""
+        self.files += other.files
+        self.lines += other.lines
+        self.torn += other.torn
+        self.first_torn = self.first_torn or other.first_torn
+        self.corrupt += other.corrupt
+        self.first_corrupt = self.first_corrupt or other.first_corrupt
+        self.foreign += other.foreign
+        self.worker_records += other.worker_records
+        self.tracked += other.tracked
+
     def tear(self, path: Path, progress: "Progress") -> None:
         """Count a file that ends early, behind the lines that have been taken."""
         self.torn += 1
@@ -87,7 +100,7 @@ class ReadCounts:
         for shape, columns in sorted(parts, key=_began):
             before = block.get(shape)
             both = zip(before, columns, strict=True) if before else ()
-            block[shape] = [[*first, *second] for first, second in both] or columns
+            block[shape] = [joined(first, second) for first, second in both] or columns
         self.rows, self.columns, self.row_count = {}, [], 0
         return block
 

@@ -1,7 +1,7 @@
 """A pair span as a row: its ids, its start, and the values of its attributes."""
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from collections.abc import Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
@@ -30,34 +30,6 @@ Row = list[Any]
 
 Columns = list[Sequence[Any]]
 """Rows of one shape, turned: one for each entry of a row."""
-
-
-class Repeated(Sequence[Any]):
-    """One value, so many times."""
-
-    __slots__ = ("_size", "_value")
-
-    def __init__(self, value: Any, size: int) -> None:
-        self._value = value
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return Repeated(self._value, len(range(self._size)[place]))
-        if not -self._size <= place < self._size:
-            raise IndexError(place)
-        return self._value
-
-    def __iter__(self) -> Iterator[Any]:
-        return repeat(self._value, self._size)
-
-    def count(self, value: Any) -> int:
-        """Return how often a value is in it."""
-        return self._size if value == self._value else 0
-
 
 key_of = itemgetter("key")
 value_of = itemgetter("value")

@@ -19,11 +19,11 @@ from comparison.pairs.pair_row import (
     REQUIRED,
     SHAPE_ERRORS,
     Columns,
-    Repeated,
     Shape,
     pair_row,
 )
 from comparison.pairs.span_text import FARTHEST, Column, Places, SpanText, Truths
+from comparison.pairs.values import Repeated
 from flags.export import attributes
 
 MOST_PATTERNS: Final = 16
@@ -192,10 +192,10 @@ class Known:
 def _identity(name: str, column: Column) -> Sequence[Any]:
     """Return ids or times; none if one is not what a pair has."""
     if name != "startTimeUnixNano":
-        texts = column.texts()
-        return texts if name == "traceId" or "" not in texts else []
+        is_wanted = name == "traceId" or (column.ends > column.starts).all()
+        return column.texts() if is_wanted else []
     times = column.numbers()
-    right = all(type(each) is int and 0 < each <= LAST_NANOSECOND for each in times)
+    right = set(map(type, times)) == {int} and 0 < min(times) <= max(times) <= LAST_NANOSECOND
     return times if right else []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from comparison.pairs.pair_row import Repeated
+from comparison.pairs.values import Floats, Repeated, Texts
 
 FARTHEST: Final = 4096
 """Bytes behind the text that may be looked at: no literal is longer."""
@@ -24,6 +24,7 @@ _SEPARATOR: Final = b'},{"traceId":'
 """Where one span ends and another begins. In a text of JSON without escapes it is nowhere else."""
 _SPACE, _COMMA = b" ,"
 _SCALARS: Final = frozenset({int, float, bool, NoneType})
+_FLOATS: Final = frozenset({float})
 
 Places = npt.NDArray[np.intp]
 Truths = npt.NDArray[np.bool_]
@@ -132,7 +133,7 @@ class Column:
         return (values[0],) if values else None
 
     def texts(self) -> Sequence[str]:
-        """Return the values as they are; each ends before a quote."""
+        """Return the values as they are."""
         data, size = self.text.data, len(self.starts)
         if self.is_same:
             return Repeated(self.first.decode(), size)
@@ -142,9 +143,8 @@ class Column:
             both = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
             return [data[start:end].decode() for start, end in both]
         cells = self.text.cells(self.starts, longest + 1)
-        if lengths.min() < longest:
-            cells = cells[np.arange(longest + 1) <= lengths[:, None]]
-        return cells.tobytes().decode().split('"')[:-1]
+        cells = cells[np.arange(longest + 1) < lengths[:, None]]
+        return Texts.of(cells.tobytes(), lengths)
 
     def numbers(self) -> Sequence[Any]:
         """Return the values as the JSON parser reads them; none if one is no number or truth."""
@@ -162,6 +162,9 @@ class Column:
             return []
         # A value that is no value, as `1,2` or `[1`, shows in their number or type: whatever makes
         # up for it in another value is nested.
-        if len(values) != len(starts) or not _SCALARS.issuperset(map(type, values)):
+        types = set(map(type, values))
+        if len(values) != len(starts) or not types <= _SCALARS:
             return []
-        return Repeated(values[0], len(self.starts)) if self.is_same else values
+        if self.is_same:
+            return Repeated(values[0], len(self.starts))
+        return Floats(np.array(values)) if types == _FLOATS else values

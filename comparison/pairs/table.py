@@ -70,6 +70,13 @@ class Table:
             self._columns.setdefault(column.name, column)
         self._append(size, {column.name: part for column, part in kept.items()})
 
+    def join(self, other: "Table") -> None:
+        """Add the rows of another table, behind these."""
+        for name, column in other._columns.items():
+            self._columns.setdefault(name, column)
+        self._blocks += other._blocks
+        self.rows += other.rows
+
     def _holds(self, column: Column) -> bool:
         return self._texts or column.kind is not CONTENT
 

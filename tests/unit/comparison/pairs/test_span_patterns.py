@@ -16,10 +16,11 @@ from comparison.errors import PairsUnreadableError
 from comparison.pairs import span_patterns
 from comparison.pairs.columns import column_of
 from comparison.pairs.files import Block, Progress, ReadCounts, read_file
-from comparison.pairs.pair_row import SHAPE_ERRORS, Repeated
+from comparison.pairs.pair_row import SHAPE_ERRORS
 from comparison.pairs.span_lines import ReadLines, SpanLines
 from comparison.pairs.span_patterns import MOST_ATTEMPTS, MOST_PATTERNS
 from comparison.pairs.span_text import FARTHEST
+from comparison.pairs.values import Repeated
 from flags.export import attributes
 from tests.support.pair_files import PairFile, Scored, any_value, span, traces
 

@@ -1,0 +1,90 @@
+"""Values of one attribute of many spans: sequences that hold no Python object for each of them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+class Repeated(Sequence[Any]):
+    """One value, so many times."""
+
+    __slots__ = ("_size", "_value")
+
+    def __init__(self, value: Any, size: int) -> None:
+        self._value = value
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return Repeated(self._value, len(range(self._size)[place]))
+        if not -self._size <= place < self._size:
+            raise IndexError(place)
+        return self._value
+
+    def __iter__(self) -> Iterator[Any]:
+        return repeat(self._value, self._size)
+
+    def count(self, value: Any) -> int:
+        """Return how often a value is in it."""
+        return self._size if value == self._value else 0
+
+
+class Texts(Sequence[Any]):
+    """Strings that follow each other in UTF-8, of given sizes in bytes."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: pa.StringArray) -> None:
+        self.array = array
+
+    @classmethod
+    def of(cls, text: bytes, sizes: npt.NDArray[np.intp]) -> Self:
+        """Cut a text."""
+        offsets = np.zeros(len(sizes) + 1, np.int32)
+        np.cumsum(sizes, out=offsets[1:])
+        buffers = pa.py_buffer(offsets), pa.py_buffer(text)
+        return cls(pa.StringArray.from_buffers(len(sizes), *buffers))
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, place: Any) -> Any:
+        return Texts(self.array[place]) if isinstance(place, slice) else self.array[place].as_py()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array.to_pylist())
+
+
+class Floats(Sequence[Any]):
+    """Doubles."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: npt.NDArray[np.float64]) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.array[place]
+        return Floats(found) if isinstance(place, slice) else float(found)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array.tolist())
+
+
+def joined(first: Sequence[Any], second: Sequence[Any]) -> Sequence[Any]:
+    """Return two sequences of values as one."""
+    if isinstance(first, Texts) and isinstance(second, Texts):
+        return Texts(pa.concat_arrays([first.array, second.array]))
+    if isinstance(first, Floats) and isinstance(second, Floats):
+        return Floats(np.concatenate([first.array, second.array]))
+    return [*first, *second]

@@ -1,0 +1,45 @@
+"""As many processes as may run: by the processors, and by the limit of a container."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from comparison.pairs.cores import cores
+
+ALLOWED = 8
+
+
+@pytest.fixture(autouse=True)
+def _eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(ALLOWED)), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("max 100000", ALLOWED),
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("6400000 100000", ALLOWED),
+        ("nonsense", ALLOWED),
+    ],
+)
+def test_a_container_s_share_of_the_processors_counts(
+    tmp_path: Path, limit: str, expected: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(limit + "\n")
+    assert cores(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", ALLOWED), ("300000", 3)])
+def test_so_does_that_of_older_kernels(tmp_path: Path, quota: str, expected: int) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert cores(tmp_path) == expected
+
+
+def test_without_a_limit_every_processor_counts_that_the_process_may_use(tmp_path: Path) -> None:
+    assert cores(tmp_path) == ALLOWED

@@ -12,7 +12,7 @@ from flags.playbook.durations import duration_text
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 from flags.playbook.notify import NotifyPlan
-from flags.playbook.operational import OperationalAlarm, ValueLimits
+from flags.playbook.operational import OperationalAlarmRule, ValueLimits
 from flags.playbook.outcomes import OutcomePlan
 from flags.playbook.outputs import OutputPlan, SegmentPlan, SideThresholds
 from flags.playbook.rollback_limits import RollbackLimits
@@ -67,7 +67,7 @@ _SECTIONS: Final = (
         "An operational alarm",
         "By a name of your choice under `alarms`, with one of `prometheus`, `alertmanager` and "
         "`webhook`:\n[operational alarms](../how-to/alarms.md).",
-        OperationalAlarm,
+        OperationalAlarmRule,
     ),
     ("Its limits", "Of the value that is asked for.", ValueLimits),
     (
@@ -97,7 +97,7 @@ _PARTS: Final = {
     "OutcomePlan": "[outcomes](#an-outcome) by metric",
     "OutputPlan": "[outputs](#an-output) by name",
     "SegmentPlan": "[segments](#a-segment) by name",
-    "OperationalAlarm": "[operational alarms](#an-operational-alarm) by name",
+    "OperationalAlarmRule": "[operational alarms](#an-operational-alarm) by name",
     "NotifyPlan": "[addresses](#notifications)",
     "ValueLimits": "[limits](#its-limits)",
     "Step": "list of [steps](#a-step)",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarm
+from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarmHistory
 from flags.playbook import operational as plan
 from flags.playbook.model import Playbook
 
@@ -41,7 +41,7 @@ class AlarmReading:
 
 def operational_alarms(
     playbook: Playbook, readings: Iterable[AlarmReading], since: datetime, until: datetime
-) -> tuple[OperationalAlarm, ...]:
+) -> tuple[OperationalAlarmHistory, ...]:
     """Return what the looks in [since, until] found of each alarm of a playbook.
 
     Readings of an alarm that asked something else then are left out.
@@ -50,7 +50,7 @@ def operational_alarms(
         (each for each in readings if since <= each.at <= until), key=lambda each: each.at
     )
     return tuple(
-        OperationalAlarm(
+        OperationalAlarmHistory(
             name,
             alarm.source,
             _periods(
@@ -65,7 +65,7 @@ def operational_alarms(
     )
 
 
-def alarm_state(reading: AlarmReading, alarm: plan.OperationalAlarm) -> AlarmPeriod:
+def alarm_state(reading: AlarmReading, alarm: plan.OperationalAlarmRule) -> AlarmPeriod:
     """Return the state that a reading stands for, as a period of one look."""
     if reading.answer is not None:
         said = f": {reading.said}" if reading.said else ""

@@ -19,7 +19,7 @@ from flags.gate.checks.outcomes import outcome_checks
 from flags.gate.checks.preferences import preference_checks
 from flags.gate.checks.quality import quality_checks
 from flags.gate.checks.recent import recent_checks
-from flags.gate.evidence import Evidence, OperationalAlarm, Window
+from flags.gate.evidence import Evidence, OperationalAlarmHistory, Window
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step
 
@@ -159,7 +159,7 @@ def concluded(
 
 
 def decide_without_pairs(
-    alarms: Sequence[OperationalAlarm], playbook: Playbook, rollout: float
+    alarms: Sequence[OperationalAlarmHistory], playbook: Playbook, rollout: float
 ) -> Verdict | None:
     """Return ROLLBACK where operational alarms alone ask for it, else None: pairs are needed."""
     checks = tuple(operational_checks(alarms, playbook))

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from flags.playbook.durations import duration_text
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook
-from flags.playbook.operational import OperationalAlarm, ValueLimits
+from flags.playbook.operational import OperationalAlarmRule, ValueLimits
 from flags.playbook.outcomes import OutcomePlan
 from flags.playbook.rollback_limits import RollbackLimits
 
@@ -108,7 +108,7 @@ def _in_force(part: BaseModel, name: str) -> Any:
             return part.margin
         case OutcomePlan(), "cap":
             return part.most
-        case OperationalAlarm(), "hold":
+        case OperationalAlarmRule(), "hold":
             return part.hold_limits
     return getattr(part, name)
 

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from flags.playbook.gate import Gate
 from flags.playbook.notify import NotifyPlan
-from flags.playbook.operational import OperationalAlarm
+from flags.playbook.operational import OperationalAlarmRule
 from flags.playbook.outcomes import OutcomePlan
 from flags.playbook.outputs import OutputPlan, SegmentPlan
 from flags.playbook.part import Duration, Part
@@ -108,7 +108,7 @@ class Playbook(Part):
     segments: Annotated[dict[str, SegmentPlan], BeforeValidator(_empty_is_default)] | None = Field(
         None, description="Segments that are checked, by name; all that are recorded if not given."
     )
-    alarms: Annotated[dict[str, OperationalAlarm], BeforeValidator(_empty_is_default)] = Field(
+    alarms: Annotated[dict[str, OperationalAlarmRule], BeforeValidator(_empty_is_default)] = Field(
         {}, description="Operational alarms, by names of your choice; each look asks them all."
     )
     notify: NotifyPlan = Field(NotifyPlan(), description="Who gets notifications.")

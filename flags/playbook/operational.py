@@ -52,7 +52,7 @@ class ValueLimits(Part):
         return " or ".join(f"{word} {value:g}" for word, value in words if value is not None)
 
 
-class OperationalAlarm(Part):
+class OperationalAlarmRule(Part):
     """An operational alarm: one source, the limits of its value, and when they roll back."""
 
     prometheus: _Text | None = Field(

@@ -15,7 +15,7 @@ from flags.gate.evidence import (
     AlarmState,
     Drift,
     Evidence,
-    OperationalAlarm,
+    OperationalAlarmHistory,
     OutcomeCell,
     OutcomeMetric,
 )
@@ -44,7 +44,9 @@ def many() -> Evidence:
     cells = (OutcomeCell(False, 0.1, True, 1.0, 1.0, 90), OutcomeCell(True, 0.1, True, 1.0, 1.0, 9))
     return replace(
         window,
-        operational=tuple(OperationalAlarm(f"queue_{n}", "webhook: x", firing) for n in range(12)),
+        operational=tuple(
+            OperationalAlarmHistory(f"queue_{n}", "webhook: x", firing) for n in range(12)
+        ),
         outcomes=tuple(OutcomeMetric(f"complaint_{n}", "request", cells) for n in range(12)),
         drift=tuple(Drift(f"amount_{n}", 3_000, 0, 0.02, 0.02, "fraud:2") for n in range(40)),
         notes=tuple(f"something was noticed on worker {n}" for n in range(40)),

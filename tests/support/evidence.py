@@ -15,7 +15,7 @@ from flags.gate.evidence import (
     Interval,
     LabelledCell,
     Labelling,
-    OperationalAlarm,
+    OperationalAlarmHistory,
     Output,
     Paired,
     Period,
@@ -152,7 +152,7 @@ def evidence(
     window: dict[str, Any] | None = None,
     integrity: dict[str, Any] | None = None,
     health: dict[str, Any] | None = None,
-    operational: Sequence[OperationalAlarm] = (),
+    operational: Sequence[OperationalAlarmHistory] = (),
 ) -> Evidence:
     until = SINCE + held
     active = round(pairs * rollout / 100)

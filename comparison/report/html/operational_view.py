@@ -7,7 +7,7 @@ from typing import Final
 from comparison.report.check_format import SIGNS
 from comparison.report.html.charts.plot import Path
 from comparison.report.html.charts.scales import Tick, TimeScale
-from flags.gate.evidence import AlarmPeriod, AlarmState, Evidence, OperationalAlarm
+from flags.gate.evidence import AlarmPeriod, AlarmState, Evidence, OperationalAlarmHistory
 from flags.gate.verdict import Outcome
 
 _WIDTH: Final = 300.0
@@ -47,7 +47,7 @@ def operational_views(evidence: Evidence) -> tuple[OperationalView, ...]:
     return tuple(_view(alarm, axis) for alarm in evidence.operational)
 
 
-def _view(alarm: OperationalAlarm, axis: TimeScale) -> OperationalView:
+def _view(alarm: OperationalAlarmHistory, axis: TimeScale) -> OperationalView:
     periods = alarm.periods
     last = periods[-1] if periods else None
     outcome = _OUTCOMES[last.state] if last else Outcome.INCONCLUSIVE

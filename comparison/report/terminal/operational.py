@@ -6,7 +6,7 @@ from typing import Final
 from rich.console import Console
 
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
-from flags.gate.evidence import AlarmState, Evidence, OperationalAlarm, Window
+from flags.gate.evidence import AlarmState, Evidence, OperationalAlarmHistory, Window
 
 _MARKS: Final = 24
 _MARK: Final = {
@@ -31,7 +31,7 @@ def print_operational(evidence: Evidence, console: Console) -> None:
     note(console, ".: within the limits, h: holds, R: beyond the rollback limit, ?: not known")
 
 
-def time_line(alarm: OperationalAlarm, window: Window, marks: int = _MARKS) -> str:
+def time_line(alarm: OperationalAlarmHistory, window: Window, marks: int = _MARKS) -> str:
     """Return a mark for each part of the window, the gravest state in it; blank before any."""
     size = max((window.until - window.since) / marks, timedelta(microseconds=1))
     ends = [each.since for each in alarm.periods[1:]] + [window.until]

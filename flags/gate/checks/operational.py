@@ -7,7 +7,7 @@ often such an alarm errs is for those to say who set its limits.
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarm
+from flags.gate.evidence import AlarmPeriod, AlarmState, OperationalAlarmHistory
 from flags.gate.verdict import Check, Outcome
 from flags.playbook import operational as plan
 from flags.playbook.durations import duration_text
@@ -17,14 +17,18 @@ NAME = "operational_alarm"
 """Of these checks; their `subject` is the alarm's name."""
 
 
-def operational_checks(alarms: Sequence[OperationalAlarm], playbook: Playbook) -> Iterator[Check]:
+def operational_checks(
+    alarms: Sequence[OperationalAlarmHistory], playbook: Playbook
+) -> Iterator[Check]:
     """Yield one check for each operational alarm of the playbook."""
     seen = {each.name: each for each in alarms}
     for name, planned in playbook.alarms.items():
         yield _check(name, planned, seen.get(name))
 
 
-def _check(name: str, planned: plan.OperationalAlarm, seen: OperationalAlarm | None) -> Check:
+def _check(
+    name: str, planned: plan.OperationalAlarmRule, seen: OperationalAlarmHistory | None
+) -> Check:
     if seen is None or not seen.periods:
         return _made(name, Outcome.INCONCLUSIVE, 0, "nobody has asked within this time")
     looks, last = sum(each.looks for each in seen.periods), seen.periods[-1]

@@ -188,50 +188,36 @@ def _falsified(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
 
 def _trust(name: str, found: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
     """Yield what makes the ratios unfit to go on by."""
-    if found.early > MOST_EARLY * (found.used + found.outside):
-        dated = found.used + found.outside
+    dated, made = found.used + found.outside, found.outcomes + found.lost
+    early, mixed, lost = MOST_EARLY, MOST_MIXED, MOST_LOST
+    if found.early > early * dated:
         reason = (
             f"{found.early:,} of {dated:,} outcomes are dated before their request, limit "
-            f"{percent(MOST_EARLY)} %, and do not count: are the times of another time zone?"
+            f"{percent(early)} %, and do not count: are the times of another time zone?"
         )
-        check = plain(
-            "outcome_times",
-            Outcome.FAIL if rates.required else Outcome.INCONCLUSIVE,
-            dated,
-            reason,
-            figure=found.early / dated,
-            limit=MOST_EARLY,
-        )
-        yield _of(name, check, required=rates.required)
-    if found.mixed.rate is not None and found.mixed.rate > MOST_MIXED:
+        share = found.early / dated
+        yield _unfit(name, "outcome_times", share, dated, early, reason, required=rates.required)
+    if found.mixed.rate is not None and found.mixed.rate > mixed:
+        share, units = found.mixed.rate, found.mixed.total
         reason = (
-            f"{percent(found.mixed.rate)} % of {found.mixed.total:,} units saw both sides though "
-            f"the rollout stayed, limit {percent(MOST_MIXED)} %: is the flag sticky on the unit?"
+            f"{percent(share)} % of {units:,} units saw both sides though the rollout stayed, "
+            f"limit {percent(mixed)} %: is the flag sticky on the unit?"
         )
-        check = plain(
-            "outcome_mixed",
-            Outcome.FAIL,
-            found.mixed.total,
-            reason,
-            figure=found.mixed.rate,
-            limit=MOST_MIXED,
-        )
-        yield _of(name, check, required=True)
-    made = found.outcomes + found.lost
-    if found.lost > MOST_LOST * made:
+        yield _unfit(name, "outcome_mixed", share, units, mixed, reason, required=True)
+    if found.lost > lost * made:
         reason = (
-            f"{found.lost:,} of {made:,} tracked outcomes never arrived, limit "
-            f"{percent(MOST_LOST)} %"
+            f"{found.lost:,} of {made:,} tracked outcomes never arrived, limit {percent(lost)} %"
         )
-        check = plain(
-            "outcome_loss",
-            Outcome.FAIL if rates.required else Outcome.INCONCLUSIVE,
-            made,
-            reason,
-            figure=found.lost / made,
-            limit=MOST_LOST,
-        )
-        yield _of(name, check, required=rates.required)
+        share = found.lost / made
+        yield _unfit(name, "outcome_loss", share, made, lost, reason, required=rates.required)
+
+
+def _unfit(
+    name: str, check: str, share: float, total: int, limit: float, reason: str, *, required: bool
+) -> Check:
+    outcome = Outcome.FAIL if required else Outcome.INCONCLUSIVE
+    found = plain(check, outcome, total, reason, figure=share, limit=limit)
+    return _of(name, found, required=required)
 
 
 def _labels(labels: OutcomeMetric, rates: _Rates) -> Iterator[Check]:

@@ -10,7 +10,7 @@ from flags.gate.evidence.counts import UNWRITTEN, Count, Interval, Paired, UnitS
 from flags.gate.evidence.evidence import Drift, Evidence
 from flags.gate.evidence.health import DURATION_EDGES, Durations, Health, Minute, UnitHealth
 from flags.gate.evidence.integrity import Integrity, OpenEnd, Sampled
-from flags.gate.evidence.operational import AlarmPeriod, AlarmState, OperationalAlarm
+from flags.gate.evidence.operational import AlarmPeriod, AlarmState, OperationalAlarmHistory
 from flags.gate.evidence.outcomes import NoveltyCount, OutcomeCell, OutcomeMetric, RatioSoFar
 from flags.gate.evidence.outputs import (
     RANKED,
@@ -60,7 +60,7 @@ __all__ = [
     "Minute",
     "NoveltyCount",
     "OpenEnd",
-    "OperationalAlarm",
+    "OperationalAlarmHistory",
     "OutcomeCell",
     "OutcomeMetric",
     "Output",

@@ -6,7 +6,7 @@ from flags.gate.evidence.answers import AnswerEvidence
 from flags.gate.evidence.counts import Count
 from flags.gate.evidence.health import Health
 from flags.gate.evidence.integrity import Integrity
-from flags.gate.evidence.operational import OperationalAlarm
+from flags.gate.evidence.operational import OperationalAlarmHistory
 from flags.gate.evidence.outcomes import OutcomeMetric
 from flags.gate.evidence.outputs import Output
 from flags.gate.evidence.preferences import PreferenceEvidence
@@ -39,7 +39,7 @@ class Evidence:
     drift: tuple[Drift, ...]
     notes: tuple[str, ...]
     """What was noticed on the way, in words: clock skew, mixed models, torn lines, ..."""
-    operational: tuple[OperationalAlarm, ...] = ()
+    operational: tuple[OperationalAlarmHistory, ...] = ()
     outcomes: tuple[OutcomeMetric, ...] = ()
     """By metric, over all rollouts at which both sides answered."""
     labels_by_side: OutcomeMetric | None = None

@@ -31,7 +31,7 @@ class AlarmPeriod:
 
 
 @dataclass(frozen=True, slots=True)
-class OperationalAlarm:
+class OperationalAlarmHistory:
     """Hold what the looks of a window found of one operational alarm, in order of time."""
 
     name: str

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flags.errors import AlarmUnknownError
 from flags.gate.alarm_states import AlarmReading, SeriesValue
 from flags.operate.alarms.server import AlarmServer, quoted
-from flags.playbook.operational import OperationalAlarm
+from flags.playbook.operational import OperationalAlarmRule
 
 PATH: Final = "/api/v2/alerts"
 _NAMED: Final = 3
@@ -15,7 +15,7 @@ _NAMED: Final = 3
 
 
 def read_alertmanager(
-    server: AlarmServer, name: str, alarm: OperationalAlarm, now: datetime
+    server: AlarmServer, name: str, alarm: OperationalAlarmRule, now: datetime
 ) -> AlarmReading:
     """Return the number of matching alerts, neither silenced nor inhibited.
 

@@ -9,7 +9,7 @@ from flags.bounded_http import Answer
 from flags.errors import AlarmUnknownError
 from flags.gate.alarm_states import AlarmReading, SeriesValue
 from flags.operate.alarms.server import AlarmServer, quoted
-from flags.playbook.operational import OperationalAlarm
+from flags.playbook.operational import OperationalAlarmRule
 
 PATH: Final = "/api/v1/query"
 
@@ -18,7 +18,7 @@ _LARGEST: Final = 1.7976931348623157e308
 
 
 def read_prometheus(
-    server: AlarmServer, name: str, alarm: OperationalAlarm, now: datetime
+    server: AlarmServer, name: str, alarm: OperationalAlarmRule, now: datetime
 ) -> AlarmReading:
     """Return what the query yields now; raises AlarmUnknownError.
 

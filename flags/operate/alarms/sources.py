@@ -14,12 +14,12 @@ from flags.operate.alarms.server import AlarmServer
 from flags.operate.alarms.webhook import read_webhook
 from flags.operate.environment import fill_in, variable
 from flags.playbook.model import Playbook
-from flags.playbook.operational import OperationalAlarm
+from flags.playbook.operational import OperationalAlarmRule
 
 _AT_ONCE: Final = 8
 """Alarms that are asked at the same time."""
 
-_Read = Callable[[AlarmServer, str, OperationalAlarm, datetime], AlarmReading]
+_Read = Callable[[AlarmServer, str, OperationalAlarmRule, datetime], AlarmReading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class AlarmSources:
             ]
             return tuple(each.result() for each in asked)
 
-    def _reading(self, name: str, alarm: OperationalAlarm, now: datetime) -> AlarmReading:
+    def _reading(self, name: str, alarm: OperationalAlarmRule, now: datetime) -> AlarmReading:
         try:
             address, token, read = self._place(alarm)
             server = AlarmServer(address, token)
@@ -53,7 +53,7 @@ class AlarmSources:
         except FlagsError as error:
             return AlarmReading(name, alarm.source, now, problem=str(error))
 
-    def _place(self, alarm: OperationalAlarm) -> tuple[str, str | None, _Read]:
+    def _place(self, alarm: OperationalAlarmRule) -> tuple[str, str | None, _Read]:
         """Return where to ask, with which token, and how."""
         token = variable(alarm.token, self.environment) if alarm.token else None
         if alarm.webhook is not None:

@@ -6,13 +6,13 @@ from typing import Final, Literal, cast
 from flags.errors import AlarmUnknownError
 from flags.gate.alarm_states import AlarmReading
 from flags.operate.alarms.server import AlarmServer, quoted
-from flags.playbook.operational import OperationalAlarm
+from flags.playbook.operational import OperationalAlarmRule
 
 _ANSWERS: Final = ("pass", "hold", "rollback")
 
 
 def read_webhook(
-    server: AlarmServer, name: str, alarm: OperationalAlarm, now: datetime
+    server: AlarmServer, name: str, alarm: OperationalAlarmRule, now: datetime
 ) -> AlarmReading:
     """Return the decision, and the reason if one is given; raises AlarmUnknownError."""
     document = server.json(server.ask("", {}, alarm.timeout.total_seconds()))

@@ -18,7 +18,7 @@ from flags.gate.evidence import (
     Evidence,
     Interval,
     NoveltyCount,
-    OperationalAlarm,
+    OperationalAlarmHistory,
     OutcomeCell,
     OutcomeMetric,
     Paired,
@@ -321,7 +321,7 @@ def test_operational_alarms_are_drawn_over_the_window_and_their_words_escaped() 
         AlarmPeriod(state, SINCE + n * hour, SINCE + n * hour, 1, None, None, f"<b>{state}</b>")
         for n, state in enumerate(AlarmState)
     )
-    alarms = (OperationalAlarm("<i>queue", "prometheus: a < b", periods), NOT_ASKED)
+    alarms = (OperationalAlarmHistory("<i>queue", "prometheus: a < b", periods), NOT_ASKED)
     text = render(replace(found, operational=alarms), None)
     elements = Elements(text)
     assert not elements.open
@@ -375,4 +375,4 @@ def test_each_outcome_has_a_section_with_both_arms_its_ratios_and_what_is_missin
     assert "<b>refused</b>: because" in words
 
 
-NOT_ASKED = OperationalAlarm("freeze", "webhook: x", ())
+NOT_ASKED = OperationalAlarmHistory("freeze", "webhook: x", ())

@@ -17,7 +17,7 @@ from flags.gate.evidence import (
     AlarmPeriod,
     AlarmState,
     Evidence,
-    OperationalAlarm,
+    OperationalAlarmHistory,
     OutcomeCell,
     OutcomeMetric,
     Paired,
@@ -141,7 +141,7 @@ def test_the_time_line_of_an_alarm_shows_the_gravest_state_of_each_part() -> Non
         time = window.since + at * part
         return AlarmPeriod(state, time, time, 1, None, None, "")
 
-    alarm = OperationalAlarm(
+    alarm = OperationalAlarmHistory(
         "queue",
         "prometheus: queue",
         (
@@ -153,10 +153,10 @@ def test_the_time_line_of_an_alarm_shows_the_gravest_state_of_each_part() -> Non
         ),
     )
     assert time_line(alarm, window, 10) == " ..hhR..??"
-    assert time_line(OperationalAlarm("queue", "x", ()), window, 4) == "    "
+    assert time_line(OperationalAlarmHistory("queue", "x", ()), window, 4) == "    "
     at_once = window.since + timedelta(0)
     moment = AlarmPeriod(AlarmState.HOLD, at_once, at_once, 1, None, None, "")
-    assert "h" in time_line(OperationalAlarm("queue", "x", (moment,)), window, 4)
+    assert "h" in time_line(OperationalAlarmHistory("queue", "x", (moment,)), window, 4)
 
 
 def test_an_outcome_is_printed_with_both_arms_and_its_ratios() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from flags.gate import decide
-from flags.gate.evidence import AlarmPeriod, AlarmState, Gap, OperationalAlarm, Paired
+from flags.gate.evidence import AlarmPeriod, AlarmState, Gap, OperationalAlarmHistory, Paired
 from flags.gate.next_step import NextStep, next_step
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -78,7 +78,9 @@ def test_a_firing_alarm_puts_it_off_for_nobody_knows_how_long() -> None:
     )
     period = AlarmPeriod(AlarmState.HOLD, SINCE, SINCE, 1, None, None, "answers hold")
     found = coming(
-        plan=plan, held=HOUR, operational=[OperationalAlarm("freeze", "webhook: x", (period,))]
+        plan=plan,
+        held=HOUR,
+        operational=[OperationalAlarmHistory("freeze", "webhook: x", (period,))],
     )
     assert found is not None
     assert found.expected is None

@@ -13,7 +13,7 @@ from flags.gate import Decision, Outcome, Verdict, decide
 from flags.gate.alarm_states import AlarmReading, SeriesValue, operational_alarms
 from flags.gate.checks.operational import NAME
 from flags.gate.decide import decide_without_pairs
-from flags.gate.evidence import AlarmState, OperationalAlarm, Paired
+from flags.gate.evidence import AlarmState, OperationalAlarmHistory, Paired
 from flags.playbook.model import Playbook, Step
 from tests.support.evidence import FLAG, PAIRS, SINCE, evidence, output
 
@@ -182,6 +182,6 @@ def test_it_rolls_back_if_and_only_if_enough_looks_in_a_row_reach_the_limit(
 
 def test_the_evidence_of_an_alarm_does_not_grow_without_end() -> None:
     (alarm,) = seen([40, 250] * 5_000)
-    assert isinstance(alarm, OperationalAlarm)
+    assert isinstance(alarm, OperationalAlarmHistory)
     assert len(alarm.periods) == 500
     assert alarm.periods[-1].since == SINCE + 9_999 * MINUTE

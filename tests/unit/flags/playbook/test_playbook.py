@@ -19,7 +19,7 @@ from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.durations import duration, duration_text
 from flags.playbook.file import parse_playbook, read_playbook
 from flags.playbook.model import Playbook, Step
-from flags.playbook.operational import OperationalAlarm
+from flags.playbook.operational import OperationalAlarmRule
 from flags.playbook.outcomes import OutcomePlan
 from flags.playbook.rollback_limits import RollbackLimits
 from flags.playbook.schema import SCHEMA_NAME, schema_text
@@ -222,7 +222,7 @@ def test_approval_is_required_or_not_given() -> None:
 # --- operational alarms ---------------------------------------------------------------------------
 
 
-def alarm(text: str) -> OperationalAlarm:
+def alarm(text: str) -> OperationalAlarmRule:
     return parse_playbook(f"flag: f\nalarms:\n  queue: {text}\n", "p").alarms["queue"]
 
 

@@ -35,7 +35,8 @@ import numpy as np  # noqa: E402 - needs the line above
 from comparison.engines.kept import KEPT  # noqa: E402 - needs the line above
 from comparison.judgement.pairs_judge import PairsJudge  # noqa: E402
 from comparison.pairs.compacted import PAIRS, STATE_FILE  # noqa: E402
-from flags.operate.history import Run, Setting  # noqa: E402
+from flags.operate.history import Run  # noqa: E402
+from flags.operate.setting import Setting  # noqa: E402
 from flags.playbook.model import Playbook  # noqa: E402
 from load_tests.generated_pairs import BEGIN, FLAG, write_pairs, write_state  # noqa: E402
 

@@ -11,15 +11,8 @@ from rich.console import Console
 
 from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.options import (
-    GateInput,
-    Refusal,
-    audit_option,
-    evidence_options,
-    refusals,
-    verdict_option,
-    warn,
-)
+from comparison.cli.gate_input import GateInput, audit_option, evidence_options, verdict_option
+from comparison.cli.refusals import Refusal, refusals, warn
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options
 from flags.errors import FlagsError

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from comparison.cli.options import FolderPlace, files_argument, refusals
+from comparison.cli.options import files_argument
+from comparison.cli.parameter_types import FolderPlace
+from comparison.cli.refusals import refusals
 from comparison.evidence.number_format import plural
 
 if TYPE_CHECKING:

@@ -12,18 +12,16 @@ from rich.console import Console
 
 from comparison.cli.export import export_option, export_to_mlflow
 from comparison.cli.options import (
-    Refusal,
     html_option,
     json_option,
     labels_option,
     outcomes_option,
     pairs_argument,
     preferences_option,
-    refusals,
     since_option,
     until_option,
-    write,
 )
+from comparison.cli.refusals import Refusal, refusals, write
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.comparison import Comparison

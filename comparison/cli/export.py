@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from comparison.cli.options import warn
+from comparison.cli.refusals import warn
 from comparison.errors import ExportFailedError
 
 if TYPE_CHECKING:  # needs the extra `comparison`

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from comparison.cli.options import Refusal
+from comparison.cli.refusals import Refusal
 from flags.operate.current_step import next_rollout, plan_at
 from flags.operate.history import Run, read_history
 from flags.playbook.model import Playbook

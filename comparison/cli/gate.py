@@ -8,17 +8,9 @@ import click
 from rich.console import Console
 
 from comparison.cli.export import export_option, export_to_mlflow
-from comparison.cli.options import (
-    GateInput,
-    evidence_options,
-    html_option,
-    json_option,
-    refusals,
-    since_option,
-    until_option,
-    warn,
-    write,
-)
+from comparison.cli.gate_input import GateInput, evidence_options
+from comparison.cli.options import html_option, json_option, since_option, until_option
+from comparison.cli.refusals import refusals, warn, write
 
 EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 

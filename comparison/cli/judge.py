@@ -11,7 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from comparison.cli.options import files_argument, refusals
+from comparison.cli.options import files_argument
+from comparison.cli.refusals import refusals
 from flags.cli.options import Command, packed, with_options
 
 if TYPE_CHECKING:

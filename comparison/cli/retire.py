@@ -9,7 +9,9 @@ from rich.console import Console
 
 from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.options import DurationOption, GateInput, evidence_options, refusals
+from comparison.cli.gate_input import GateInput, evidence_options
+from comparison.cli.parameter_types import DurationOption
+from comparison.cli.refusals import refusals
 from comparison.cli.serve_check import seconds_to_serve
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, unleash_options

@@ -21,7 +21,8 @@ from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES
 from comparison.pairs.compaction import compact
 from deploy.clickhouse import pairs_sql
 from flags.export import attributes
-from flags.operate.history import Run, Setting
+from flags.operate.history import Run
+from flags.operate.setting import Setting
 from flags.playbook.file import read_playbook
 from tests.support.clickhouse import needs_clickhouse
 from tests.support.clickhouse_server import PASSWORD, USER, ClickHouseServer, clickhouse_server

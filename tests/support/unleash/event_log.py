@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from flags.operate.history import Setting
+from flags.operate.setting import Setting
 from flags.unleash.admin import Author, FlagEvent, FlagState, Strategy
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)

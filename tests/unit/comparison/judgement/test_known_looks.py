@@ -14,7 +14,8 @@ from comparison.judgement.pairs_judge import PairsJudge
 from comparison.pairs.compacted import STATE_FILE
 from comparison.report.verdict_document import VerdictDocument
 from flags.gate.alarm_states import AlarmReading
-from flags.operate.history import Run, Setting
+from flags.operate.history import Run
+from flags.operate.setting import Setting
 from flags.playbook.model import Playbook
 from tests.support.compacted_folder import CompactedFolder
 

@@ -11,7 +11,8 @@ from comparison.judgement.pairs_judge import PairsJudge
 from flags.export import attributes
 from flags.gate import Decision
 from flags.gate.alarm_states import AlarmReading
-from flags.operate.history import Run, Setting
+from flags.operate.history import Run
+from flags.operate.setting import Setting
 from flags.playbook.model import Playbook
 from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.options import Refusal
+from comparison.cli.refusals import Refusal
 from flags.cli import migration
 from flags.cli.exit_codes import FAILED, FOLLOWERS_MISSING, REFUSED
 from tests.support.markdown import DOCS, code, rows, section

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.operate.history import History, Setting
+from flags.operate.history import History
+from flags.operate.setting import Setting
 from flags.playbook.stages import Stage
 from tests.support.unleash.event_log import BEGAN, FlagStory, rollout
 

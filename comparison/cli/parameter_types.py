@@ -1,0 +1,78 @@
+"""The types of arguments and options: durations, moments, places of pairs."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from comparison.cli.refusals import refusals
+from flags.playbook.durations import duration, duration_text
+
+
+class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
+    """Take a number with a unit (d, h, m, s, ms), `least` or more."""
+
+    name = "duration"
+
+    def __init__(self, least: timedelta = timedelta(0)) -> None:
+        self._least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Return the duration."""
+        try:
+            found = duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if found < self._least:
+            self.fail(f"{value} is too short: {duration_text(self._least)} at least", param, ctx)
+        return found
+
+
+def moment(
+    ctx: click.Context, param: click.Parameter, value: str | datetime | None
+) -> datetime | None:
+    """Read an ISO 8601 date or time; UTC unless it has an offset."""
+    del ctx, param
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not an ISO 8601 time such as 2025-11-24T06:00 (UTC) or "
+            "2025-11-24T06:00+01:00"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class PairsPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
+    """Take a path, or the URL of an engine's table or of a folder in an object store."""
+
+    name = "place"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        """Return a URL as a text, and anything else as a path."""
+        del param, ctx
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
+class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
+    """Take a path, or the URL of a folder in an object store."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return what stands for a path; a ComparisonError becomes a Refusal."""
+        from comparison.pairs.stores import SCHEMES, folder_at, is_store
+
+        if isinstance(value, str) and "://" in value and not is_store(value):
+            starts = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            scheme = value.partition("://")[0]
+            self.fail(f"a folder is a path or begins with {starts}, not {scheme}://", param, ctx)
+        with refusals():
+            return folder_at(value)

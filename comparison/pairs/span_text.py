@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from comparison.pairs.values import Floats, Repeated, Texts
+from comparison.pairs.values import Floats, Repeated, cut
 
 FARTHEST: Final = 4096
 """Bytes behind the text that may be looked at: no literal is longer."""
@@ -144,7 +144,7 @@ class Column:
             return [data[start:end].decode() for start, end in both]
         cells = self.text.cells(self.starts, longest + 1)
         cells = cells[np.arange(longest + 1) < lengths[:, None]]
-        return Texts.of(cells.tobytes(), lengths)
+        return cut(cells.tobytes(), lengths)
 
     def numbers(self) -> Sequence[Any]:
         """Return the values as the JSON parser reads them; none if one is no number or truth."""

@@ -1,12 +1,15 @@
 """Values of one attribute of many spans: sequences that hold no Python object for each of them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import repeat
-from typing import Any, Self
+from importlib.util import find_spec
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Repeated(Sequence[Any]):
@@ -37,20 +40,12 @@ class Repeated(Sequence[Any]):
 
 
 class Texts(Sequence[Any]):
-    """Strings that follow each other in UTF-8, of given sizes in bytes."""
+    """Strings, as Arrow holds them."""
 
     __slots__ = ("array",)
 
-    def __init__(self, array: pa.StringArray) -> None:
+    def __init__(self, array: "pa.StringArray") -> None:
         self.array = array
-
-    @classmethod
-    def of(cls, text: bytes, sizes: npt.NDArray[np.intp]) -> Self:
-        """Cut a text."""
-        offsets = np.zeros(len(sizes) + 1, np.int32)
-        np.cumsum(sizes, out=offsets[1:])
-        buffers = pa.py_buffer(offsets), pa.py_buffer(text)
-        return cls(pa.StringArray.from_buffers(len(sizes), *buffers))
 
     def __len__(self) -> int:
         return len(self.array)
@@ -60,6 +55,19 @@ class Texts(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.array.to_pylist())
+
+
+def cut(text: bytes, sizes: npt.NDArray[np.intp]) -> Sequence[str]:
+    """Return strings that follow each other in UTF-8, of given sizes in bytes."""
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    if find_spec("pyarrow") is None:  # it comes with the extra `comparison`; pandas does without
+        places = offsets.tolist()
+        return [text[begin:end].decode() for begin, end in pairwise(places)]
+    import pyarrow as pa
+
+    buffers = pa.py_buffer(offsets), pa.py_buffer(text)
+    return Texts(pa.StringArray.from_buffers(len(sizes), *buffers))
 
 
 class Floats(Sequence[Any]):
@@ -84,6 +92,8 @@ class Floats(Sequence[Any]):
 def joined(first: Sequence[Any], second: Sequence[Any]) -> Sequence[Any]:
     """Return two sequences of values as one."""
     if isinstance(first, Texts) and isinstance(second, Texts):
+        import pyarrow as pa
+
         return Texts(pa.concat_arrays([first.array, second.array]))
     if isinstance(first, Floats) and isinstance(second, Floats):
         return Floats(np.concatenate([first.array, second.array]))

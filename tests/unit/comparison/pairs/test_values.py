@@ -1,5 +1,7 @@
 """Values held without Python objects are those that they were made of."""
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison.pairs.columns import CATEGORY, NUMBER, TEXT
-from comparison.pairs.values import Floats, Repeated, Texts, joined
+from comparison.pairs.values import Floats, Repeated, Texts, cut, joined
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5))
 floats = st.lists(st.floats(allow_nan=False))
 
 
-def as_texts(values: list[str]) -> Texts:
+def as_texts(values: list[str]) -> Sequence[str]:
     encoded = [each.encode() for each in values]
-    return Texts.of(b"".join(encoded), np.array([len(each) for each in encoded], np.intp))
+    return cut(b"".join(encoded), np.array([len(each) for each in encoded], np.intp))
 
 
 def as_floats(values: list[float]) -> Floats:
@@ -26,8 +28,16 @@ def as_floats(values: list[float]) -> Floats:
 @given(texts, texts)
 def test_texts_are_cut_where_they_end(first: list[str], second: list[str]) -> None:
     both = joined(as_texts(first), as_texts(second))
+    assert isinstance(both, Texts)
     assert [*both] == [both[place] for place in range(len(both))] == first + second
     assert [*both[1:3]] == (first + second)[1:3]
+
+
+@given(texts)
+def test_without_arrow_they_are_cut_too(values: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow", None)
+        assert as_texts(values) == values
 
 
 @given(floats, floats)

@@ -98,10 +98,12 @@ image: $(STAMP) ## Build and run the container images: stopped under load, two e
 
 spark: $(STAMP) ## Install Spark (half a gigabyte; Java 17 must be there) and hold its counts against DuckDB's.
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[comparison,spark]'
-	$(BIN)/python -m pytest -m "slow or not slow" -k "spark or Spark" tests/integration/comparison $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow or not slow" --durations=8 -k "spark or Spark" tests/integration/comparison $(PYTEST_ARGS)
 
-engines: $(STAMP) ## Count a million pairs by DuckDB, Polars, ClickHouse and Spark (if it is there), hold all counts against each other, and say what a look costs (half an hour).
-	$(BIN)/python -m pytest -m "slow or not slow" --durations=8 tests/integration/comparison/test_engines_agree.py $(PYTEST_ARGS)
+AGREEING := $(addprefix tests/integration/comparison/test_,engines_agree.py verdicts_of_kinds.py)
+
+engines: $(STAMP) azurite ## Count a million pairs by DuckDB, Polars, ClickHouse and Spark (if it is there), hold all counts and verdicts against each other, and say what a look costs (half an hour).
+	$(BIN)/python -m pytest -m "slow or not slow" --durations=8 $(AGREEING) $(PYTEST_ARGS)
 	$(BIN)/python load_tests/bench_queries.py --rows 1000000
 
 # A server of Azure's object store. In a folder of its own: nothing else is made of what it brings.

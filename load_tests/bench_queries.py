@@ -142,8 +142,13 @@ def used() -> float:
 
 
 def look(source: PairSource, since: datetime | None) -> tuple[float, float, Any]:
-    """Return processor seconds, elapsed seconds and the counts of one look."""
+    """Return processor seconds, elapsed seconds and the counts of one look.
+
+    A look opens a collector's table anew: what it read of it once is gone when it ends.
+    """
     before, began = used(), time.monotonic()
+    if isinstance(source, CollectorTraces) and not isinstance(source, KeptPairs):
+        source = CollectorTraces(source.traces)
     counts = aggregate(source, flag=FLAG, rollout=10.0, since=since)
     return used() - before, time.monotonic() - began, counts
 

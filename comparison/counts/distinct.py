@@ -27,6 +27,7 @@ class DistinctPairs:
         cls, source: PairSource, since: datetime | None, until: datetime | None
     ) -> "DistinctPairs":
         """Look for pairs that occur several times, unless the source has done so."""
+        source.hold(since, until)
         table = source.table(since, until)
         known = source.repeated()
         if known is not None:

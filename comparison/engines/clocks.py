@@ -117,6 +117,10 @@ class DatedPairs:
             table = table.filter(~here.fill_null(False))
         return table
 
+    def hold(self, since: datetime | None, until: datetime | None) -> None:
+        """Leave that to the other source."""
+        self.source.hold(since, until)
+
     def counted(
         self,
         counts: MergeableCounts,

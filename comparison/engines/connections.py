@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import ibis
+from ibis.util import backend_entry_points
 
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.secrets import without_secrets
@@ -48,7 +49,10 @@ class PlaceError(Exception):
 
 def shown_url(url: str) -> str:
     """Return a URL without user, password and what its query holds but table and folder."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # of no engine either
+        return url.partition("?")[0].rpartition("@")[2]
     shown = [(key, value) for key, value in parse_qsl(parts.query) if key in (TABLE, "folder")]
     # Not by `urlunsplit`: it leaves the slashes of an empty host away.
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -98,6 +102,19 @@ def engine_errors(place: str | Path) -> Iterator[None]:
         raise PlaceUnreadableError(shown_url(str(place)), said(str(place), error)) from error
 
 
+def checked(url: str) -> SplitResult:
+    """Return the parts of a URL. Raises PlaceError if it is none, or of nothing that is known."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise PlaceError(f"that is no URL: {error}") from error
+    if parts.scheme not in (SPARK, "postgresql", *(each.name for each in backend_entry_points())):
+        known = "clickhouse, trino, spark, duckdb, or another one that ibis connects to"
+        raise PlaceError(f"no engine goes by {parts.scheme or 'no name'}://; there are {known}")
+    return parts
+
+
 def is_url(place: object) -> bool:
     """Say whether a place is a URL, and not a path."""
     return isinstance(place, str) and "://" in place
@@ -141,9 +158,10 @@ def _trino(parts: SplitResult, user: str, password: str, options: dict[str, Any]
 
 
 def _not_installed(scheme: str, error: ImportError) -> str:
+    said = str(error).partition("\n")[0]
     if scheme in _EXTRAS:
         return (
-            f"what connects to it is not installed ({error}): it comes with the extra `{scheme}` "
+            f"what connects to it is not installed ({said}): it comes with the extra `{scheme}` "
             f"of bentoml-flags (in a clone: pip install '.[comparison,{scheme}]')"
         )
-    return f"what connects to it is not installed: {error} (pip install 'ibis-framework[{scheme}]')"
+    return f"what connects to it is not installed: {said} (pip install 'ibis-framework[{scheme}]')"

@@ -73,6 +73,9 @@ class CountedInOnePass(ABC):
     whole: Final = None
     """Nothing is kept."""
 
+    def hold(self, since: datetime | None, until: datetime | None) -> None:  # noqa: B027
+        """Do nothing: the pairs are read for each question."""
+
     @abstractmethod
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs accepted from `since` until before `until`."""

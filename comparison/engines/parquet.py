@@ -88,6 +88,9 @@ class ParquetPairs:
             pairs = pairs.filter(_.date <= until.astimezone(UTC).date())
         return in_window(pairs.drop("date"), since, until)
 
+    def hold(self, since: datetime | None, until: datetime | None) -> None:
+        """Do nothing: columns are read by themselves, and counts are kept."""
+
     def counted(
         self,
         counts: MergeableCounts,

@@ -9,13 +9,14 @@ too (`sales.outcomes`).
 
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import ibis.expr.types as ir
 
 from comparison.engines.connections import (
     TABLE,
     PlaceError,
+    checked,
     connected,
     is_url,
     said,
@@ -49,7 +50,7 @@ def table_at(url: str, example: str = "outcomes") -> ir.Table:
 
     `example` is what a table may be called, for the message.
     """
-    parts = urlsplit(url)
+    parts = checked(url)
     name = dict(parse_qsl(parts.query, keep_blank_values=True)).get(TABLE)
     if not name:
         place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

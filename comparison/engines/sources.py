@@ -9,13 +9,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, Self
-from urllib.parse import urlsplit
 
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.connections import SPARK, PlaceError, engine_errors, is_url, shown_url
+from comparison.engines.connections import (
+    SPARK,
+    PlaceError,
+    checked,
+    engine_errors,
+    is_url,
+    shown_url,
+)
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.kept import WholeTables
 from comparison.engines.kept_memory import KeptMemory
@@ -59,6 +65,9 @@ class PairSource(Protocol):
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs of all flags accepted from `since` until before `until`."""
+
+    def hold(self, since: datetime | None, until: datetime | None) -> None:
+        """Be told which pairs many questions will be about, before the first of them."""
 
     def counted(
         self,
@@ -114,7 +123,7 @@ def open_source(place: str | Path, memory: KeptMemory | None = None) -> PairSour
 def _table_source(url: str) -> PairSource:
     """Take a table for that of a collector if its spans have attributes, else for pairs."""
     try:
-        if urlsplit(url).scheme == SPARK:
+        if checked(url).scheme == SPARK:
             from comparison.engines.spark import SparkPairs, folder_of
 
             if folder := folder_of(url):

@@ -1,5 +1,6 @@
 """Pairs from a table of any engine that ibis connects to."""
 
+import math
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
@@ -10,6 +11,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.engines.one_pass import CountedInOnePass
+from comparison.engines.temporary import held_by_clickhouse
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import (
@@ -52,6 +54,21 @@ _TRACKED: Final = {
     "worker": attributes.WORKER_ID,
     "sequence": attributes.OUTCOME_SEQUENCE,
 }
+
+
+_Bounds = tuple[float, float]
+"""Nanoseconds since 1970, or infinite."""
+
+
+def _bounds(since: datetime | None, until: datetime | None) -> _Bounds:
+    return (
+        -math.inf if since is None else nanoseconds(since),
+        math.inf if until is None else nanoseconds(until),
+    )
+
+
+def _contains(outer: _Bounds, inner: _Bounds) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def in_window(table: ir.Table, since: datetime | None, until: datetime | None) -> ir.Table:
@@ -127,7 +144,26 @@ class CollectorTraces(TablePairs):
             **{column.name: _typed(key, column) for key, column in columns.items()},
         )
         super().__init__(pairs, name or traces.get_name())
-        self._spans = traces
+        self.traces = traces
+        self._pairs = in_nanoseconds(pairs)
+        self._held: list[tuple[_Bounds, ir.Table]] = []
+
+    def hold(self, since: datetime | None, until: datetime | None) -> None:
+        """Read the attributes of these pairs once: a map is read whole for each question."""
+        bounds = _bounds(since, until)
+        if any(_contains(held, bounds) for held, _table in self._held):
+            return
+        found = held_by_clickhouse(in_window(self._pairs, since, until), self)
+        if found is not None:
+            self._held.append((bounds, completed(found)))
+
+    def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
+        """Return its rows, those that are held where these are all."""
+        bounds = _bounds(since, until)
+        for held, table in self._held:
+            if _contains(held, bounds):
+                return in_window(table, since, until)
+        return super().table(since, until)
 
     def tracked(self) -> TrackedOutcomes:
         """Return the outcomes among the traces; the records of workers tell how many there were."""
@@ -135,7 +171,7 @@ class CollectorTraces(TablePairs):
 
     def tracked_rows(self) -> list[dict[str, Any]]:
         """Return a row for each outcome, some of them twice if they were delivered so."""
-        ours = self._spans.filter(
+        ours = self.traces.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.OUTCOME_SPAN
         )
         held = {name: _.SpanAttributes.get(key, "").nullif("") for name, key in _TRACKED.items()}
@@ -153,7 +189,7 @@ class CollectorTraces(TablePairs):
     @cached_property
     def records(self) -> list[dict[str, Any]]:
         """Return what workers recorded of themselves; a text that is not there is left out."""
-        workers = self._spans.filter(
+        workers = self.traces.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.WORKER_SPAN
         )
         held = workers.select(
@@ -172,7 +208,11 @@ class KeptPairs(CollectorTraces):
 
     def __init__(self, pairs: ir.Table, spans: ir.Table, name: str | None = None) -> None:
         TablePairs.__init__(self, pairs, name)
-        self._spans = spans
+        self.traces = spans
+        self._held = []
+
+    def hold(self, since: datetime | None, until: datetime | None) -> None:
+        """Do nothing: its columns are narrow."""
 
 
 def collected_keys(traces: ir.Table) -> list[str]:

@@ -15,6 +15,7 @@ from comparison.engines.grouping import framed
 from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
+from comparison.engines.tables import TablePairs
 from comparison.engines.worker_numbers import made_by
 from comparison.errors import (
     FlagNotFoundError,
@@ -61,7 +62,8 @@ class FlagPairs:
         source = open_source(place, memory)
         flags = _flags(source)
         if not flags:
-            raise NoPairsError(nothing_found(source.name, source.accounting))
+            read = None if isinstance(source, TablePairs) else source.accounting
+            raise NoPairsError(nothing_found(source.name, read))
         if flag is None and len(flags) > 1:
             raise SeveralFlagsError(source.name, flags)
         if flag not in (None, *flags):

@@ -195,7 +195,10 @@ class Labels:
         """Return the labels to an engine; the id is called `label_request_id`."""
         named = {ID: "label_request_id"}
         names = [named.get(name, name) for name in self.rows.column_names]
-        return ibis.memtable(self.rows.rename_columns(names))
+        # ClickHouse takes columns of a table that is sent along only by plain names.
+        plain = [f"column{place}" for place in range(len(names))]
+        held = ibis.memtable(self.rows.rename_columns(plain))
+        return held.rename(dict(zip(names, plain, strict=True)))
 
 
 class _Sink(RawIOBase):

@@ -43,7 +43,11 @@ def folder_at(place: str | Path) -> Path:
 
 
 def _store_path(url: str) -> "StorePath":
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        said = f"that is no URL: {error}"
+        raise StoreUnreadableError(url.rpartition("@")[2], said) from error
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if "@" in parts.netloc:
         wanted = CREDENTIALS[parts.scheme]

@@ -17,7 +17,7 @@ from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import Aggregates
 from comparison.engines.embedded import connect
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.sources import open_source
+from comparison.engines.sources import PairSource, open_source
 from comparison.engines.tables import CollectorTraces, TablePairs
 from comparison.labels import Labels, load_labels
 from load_tests import collector_table
@@ -63,21 +63,21 @@ class EngineLabels(Labels):
         return self._table.select(label_request_id="request_id", label="label")
 
 
-def in_duckdb(folder: Path) -> tuple[ir.Table, Any]:
+def in_duckdb(folder: Path) -> tuple[PairSource, Any]:
     connection = connect()
     files = str(folder / "compacted" / "pairs" / "**" / "*.parquet")
     table = connection.read_parquet(files, hive_partitioning=True, union_by_name=True)
-    return table, load_labels(folder / "labels.parquet")
+    return TablePairs(table, "million"), load_labels(folder / "labels.parquet")
 
 
-def in_polars(folder: Path) -> tuple[ir.Table, Any]:
+def in_polars(folder: Path) -> tuple[PairSource, Any]:
     import polars
 
     frame = polars.scan_parquet(
         folder / "compacted" / "pairs" / "**" / "*.parquet", hive_partitioning=True
     ).collect()
     table = ibis.polars.connect().create_table("pairs", frame)
-    return table, load_labels(folder / "labels.parquet")
+    return TablePairs(table, "million"), load_labels(folder / "labels.parquet")
 
 
 def view(client: Any, name: str, files: Path) -> ir.Table:
@@ -89,27 +89,27 @@ def view(client: Any, name: str, files: Path) -> ir.Table:
     return ibis.clickhouse.from_connection(client).table(name)
 
 
-def in_clickhouse(folder: Path) -> tuple[ir.Table, Any]:
+def in_clickhouse(folder: Path) -> tuple[PairSource, Any]:
     client = clickhouse()
     labels = load_labels(folder / "labels.parquet")
     labels = EngineLabels(labels, view(client, "million_labels", folder / "labels.parquet"))
     files = folder / "compacted" / "pairs" / "flag=*" / "date=*" / "*.parquet"
-    return view(client, "million", files), labels
+    return TablePairs(view(client, "million", files)), labels
 
 
-def in_a_collectors_table(folder: Path) -> tuple[ir.Table, Any]:
+def in_a_collectors_table(folder: Path) -> tuple[PairSource, Any]:
     client = clickhouse()
     labels = load_labels(folder / "labels.parquet")
     labels = EngineLabels(labels, view(client, "million_labels", folder / "labels.parquet"))
     collector_table.create(client)
     collector_table.fill_from_parquet(client, folder / "compacted", FLAG)
     table = ibis.clickhouse.from_connection(client).table(collector_table.TABLE)
-    return CollectorTraces(table).table(), labels
+    return CollectorTraces(table), labels
 
 
-def in_spark(folder: Path) -> tuple[ir.Table, Any]:
+def in_spark(folder: Path) -> tuple[PairSource, Any]:
     source = open_source(f"spark://local?folder={folder / 'compacted'}")
-    return source.table(), load_labels(folder / "labels.parquet")
+    return source, load_labels(folder / "labels.parquet")
 
 
 @pytest.mark.slow
@@ -130,10 +130,10 @@ def in_spark(folder: Path) -> tuple[ir.Table, Any]:
     ],
 )
 def test_an_engine_gives_the_counts_that_the_gate_takes(
-    folder: Path, counted: Aggregates, engine: Callable[[Path], tuple[ir.Table, Any]]
+    folder: Path, counted: Aggregates, engine: Callable[[Path], tuple[PairSource, Any]]
 ) -> None:
-    table, labels = engine(folder)
-    found = aggregate(TablePairs(table, "million"), labels=labels, **WINDOW)
+    source, labels = engine(folder)
+    found = aggregate(source, labels=labels, **WINDOW)
     assert_equal(found, counted)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 from click.testing import CliRunner
@@ -25,7 +26,13 @@ from flags.operate.history import Run
 from flags.operate.setting import Setting
 from flags.playbook.file import read_playbook
 from tests.support.clickhouse import needs_clickhouse
-from tests.support.clickhouse_server import PASSWORD, USER, ClickHouseServer, clickhouse_server
+from tests.support.clickhouse_server import (
+    GUEST,
+    PASSWORD,
+    USER,
+    ClickHouseServer,
+    clickhouse_server,
+)
 from tests.support.collector_rows import CREATE, fill
 from tests.support.gated_pairs import GatedPairs, assert_same_verdict, verdict, write_gated_pairs
 from tests.support.pair_files import OUTPUT
@@ -73,6 +80,14 @@ def refusal(place: str, pairs: GatedPairs, command: Any = gate) -> str:
 def test_the_verdict_on_a_collectors_table_is_that_on_the_folder(
     pairs: GatedPairs, clickhouse: ClickHouseServer
 ) -> None:
+    assert_same_verdict(pairs, f"{clickhouse.url}/default?table=otel_traces", pairs.folder)
+
+
+@needs_clickhouse
+def test_a_user_who_may_make_no_table_has_the_same_verdict(
+    pairs: GatedPairs, clickhouse: ClickHouseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLICKHOUSE_USER", GUEST)
     assert_same_verdict(pairs, f"{clickhouse.url}/default?table=otel_traces", pairs.folder)
 
 
@@ -219,8 +234,46 @@ def test_an_engine_that_is_not_installed_names_its_extra(
     assert "it comes with the extra `spark` of bentoml-flags" in said
 
 
-def test_a_scheme_that_no_engine_has_is_refused(pairs: GatedPairs) -> None:
-    assert "oracle" in refusal("oracle://host/db?table=pairs", pairs)
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("oracle://host/db?table=pairs", "pip install 'ibis-framework[oracle]'"),
+        ("http://host/pairs", "no engine goes by http://; there are clickhouse, trino, spark, duc"),
+        ("file:///srv/pairs?table=pairs", "no engine goes by file://"),
+        ("clickhouse://host:port/db?table=pairs", "that is no URL: Port could not be cast"),
+        ("clickhouse://[::1/db", "that is no URL: Invalid IPv6 URL"),
+        ("s3://[::1/pairs", "that is no URL: Invalid IPv6 URL"),
+        ("duckdb:///no/such/file.duckdb?table=pairs", "there is no such file"),
+        ("spark://local", "add ?table=NAME, such as spark://local?table=otel_traces"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said(pairs: GatedPairs, place: str, said: str) -> None:
+    for command in (gate, compare_command):
+        assert said in refusal(place, pairs, command)
+
+
+# ibis asks DuckDB for the names of tables by what that has deprecated.
+@pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("empty", "table=empty holds no pairs"),
+        ("narrow", "has no column primary_status, candidate_status, but flag, time"),
+        ("days", "its times are string, not timestamps"),
+        ("none", "there is no table none; there are: days, empty, narrow"),
+    ],
+)
+def test_what_is_wrong_with_a_table_of_a_file_is_said(
+    pairs: GatedPairs, tmp_path: Path, table: str, said: str
+) -> None:
+    columns = "flag VARCHAR, primary_status VARCHAR, candidate_status VARCHAR"
+    with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
+        connection.execute(f"CREATE TABLE empty (time TIMESTAMP, {columns})")
+        connection.execute(f"CREATE TABLE days (time VARCHAR, {columns})")
+        connection.execute("CREATE TABLE narrow (flag VARCHAR, time TIMESTAMP)")
+    for command in (gate, compare_command):
+        place = f"duckdb://{tmp_path}/shop.duckdb?table={table}"
+        assert said in refusal(place, pairs, command)
 
 
 def by_program(*arguments: object) -> "subprocess.CompletedProcess[bytes]":

@@ -1,0 +1,138 @@
+"""The gate on outputs of every kind, with labels and outcomes: each place has the same verdict.
+
+Figures that add up fractions, those of numbers and rankings, may differ in their last digits: they
+are summed in whatever order an engine has the pairs. All else is the same, byte by byte.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from comparison.engines.connections import shown_url
+from comparison.pairs.compaction import compact
+from comparison.pairs.stores import folder_at
+from deploy.clickhouse import pairs_sql
+from tests.integration.comparison.test_engines_by_url import by_program, run_all
+from tests.support.clickhouse import needs_clickhouse
+from tests.support.clickhouse_server import PASSWORD, USER, ClickHouseServer, clickhouse_server
+from tests.support.collector_rows import CREATE, fill
+from tests.support.gated_pairs import GatedPairs, verdict
+from tests.support.kind_files import write_kind_pairs
+from tests.support.object_store import BUCKET, object_store
+from tests.support.spark import needs_spark
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> GatedPairs:
+    return write_kind_pairs(tmp_path_factory.mktemp("kinds"))
+
+
+@pytest.fixture(scope="module")
+def compacted(pairs: GatedPairs) -> Path:
+    compact(pairs.folder, pairs.folder.parent / "compacted")
+    return pairs.folder.parent / "compacted"
+
+
+@pytest.fixture(scope="module")
+def additions(pairs: GatedPairs) -> tuple[str, ...]:
+    folder = pairs.folder.parent
+    return "--labels", str(folder / "labels.csv"), "--outcomes", str(folder / "outcomes.csv")
+
+
+@pytest.fixture(scope="module")
+def expected(pairs: GatedPairs, additions: tuple[str, ...]) -> Any:
+    """Return the verdict on the pair files; it is about all that is in them."""
+    found = verdict(pairs, pairs.folder, *additions)
+    for each in (b"price", b"species", b"items", b"chargeback", b"complaint", b"recall"):
+        assert each in found
+    return named(found, str(pairs.folder))
+
+
+def named(found: bytes, place: str) -> Any:
+    """Return a verdict without the name of its source."""
+    quoted = orjson.dumps(place)
+    assert quoted in found
+    return orjson.loads(found.replace(quoted, b'"here"'))
+
+
+def assert_same(found: Any, expected: Any, path: str = "") -> None:
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), path
+        for name, value in expected.items():
+            assert_same(found[name], value, f"{path}/{name}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), path
+        for place, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_same(one, other, f"{path}/{place}")
+    elif isinstance(expected, float):
+        assert type(found) is float, path
+        assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12), path
+    else:
+        assert found == expected, path
+
+
+def test_a_compacted_folder(
+    pairs: GatedPairs, compacted: Path, additions: tuple[str, ...], expected: Any
+) -> None:
+    for _ in range(2):  # the second look takes what the first one kept
+        assert_same(named(verdict(pairs, compacted, *additions), str(compacted)), expected)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", pytest.param("az", marks=pytest.mark.slow)])
+def test_an_object_store(
+    pairs: GatedPairs,
+    compacted: Path,
+    additions: tuple[str, ...],
+    expected: Any,
+    scheme: str,
+) -> None:
+    with object_store(scheme):
+        place = f"{scheme}://{BUCKET}/kinds"
+        for path in compacted.rglob("*"):
+            if path.is_file():
+                into = folder_at(place) / path.relative_to(compacted)
+                into.write_bytes(path.read_bytes())
+        assert_same(named(verdict(pairs, place, *additions), place), expected)
+
+
+@pytest.fixture(scope="module")
+def clickhouse(pairs: GatedPairs) -> Iterator[ClickHouseServer]:
+    with clickhouse_server() as server, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CLICKHOUSE_USER", USER)
+        environment.setenv("CLICKHOUSE_PASSWORD", PASSWORD)
+        client = server.client()
+        fill(client, "otel_traces", pairs.folder)
+        client.command(CREATE.format(name="coming"))
+        keys = pairs_sql.keys_of_files(str(pairs.folder))
+        run_all(client, pairs_sql.statements(keys, "coming", "narrow"))
+        client.command("INSERT INTO coming SELECT * FROM otel_traces")
+        yield server
+
+
+@needs_clickhouse
+@pytest.mark.parametrize("table", ["otel_traces", "narrow"])
+def test_clickhouse(
+    pairs: GatedPairs,
+    clickhouse: ClickHouseServer,
+    additions: tuple[str, ...],
+    expected: Any,
+    table: str,
+) -> None:
+    place = f"{clickhouse.url}/default?table={table}"
+    assert_same(named(verdict(pairs, place, *additions), shown_url(place)), expected)
+
+
+@needs_spark
+@pytest.mark.slow
+def test_spark(
+    pairs: GatedPairs, compacted: Path, additions: tuple[str, ...], expected: Any
+) -> None:
+    place = f"spark://local?folder={compacted}"
+    options = ["--playbook", pairs.playbook, "--until", pairs.end.isoformat(), "--json", "-"]
+    found = by_program("gate", place, *options, *additions)
+    assert found.returncode in (0, 10, 20), found.stderr.decode()
+    assert_same(named(found.stdout, place), expected)

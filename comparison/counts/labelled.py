@@ -142,7 +142,9 @@ class StepLabels:
         both, given, is_labelled = self._with_labels(pairs)
         first: Any = ibis.literal(True)
         if self.repeats is not None:
-            several = self.repeats.select(repeated_id="request_id", began="first")
+            # Of what may be missing: else ClickHouse takes what a join does not find for 1970.
+            began = self.repeats["first"].nullif(-1)
+            several = self.repeats.select(repeated_id="request_id", began=began)
             both = both.left_join(several, pairs.request_id == several.repeated_id)
             later = is_labelled & (pairs.time > several.began)
             first = ~later.fill_null(False)

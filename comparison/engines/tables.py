@@ -10,8 +10,8 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from comparison.engines.clickhouse import held_by_clickhouse, joins_as_in_sql
 from comparison.engines.one_pass import CountedInOnePass
-from comparison.engines.temporary import held_by_clickhouse
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import (
@@ -100,6 +100,7 @@ class TablePairs(CountedInOnePass):
     """Take a table that has our columns, such as compacted Parquet files that an engine reads."""
 
     def __init__(self, table: ir.Table, name: str | None = None) -> None:
+        joins_as_in_sql(table)
         self.name = name or table.get_name()
         self._table = completed(in_nanoseconds(table))
 

@@ -94,6 +94,7 @@ class Exchange(QuietExchange):
     ) -> None:
         try:
             self.engine.query(f"USE {asked.get('database', 'default')}")
+            self.engine.query(f"SET join_use_nulls = {int(asked.get('join_use_nulls', 0))}")
             for name, content in parts.items():
                 (folder / name).write_bytes(content)
                 self.engine.query(

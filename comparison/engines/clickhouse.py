@@ -1,4 +1,7 @@
-"""Temporary tables of ClickHouse: rows that are dear to read, read once for many questions."""
+"""What ClickHouse needs to be told: joins as SQL has them, and temporary tables.
+
+A temporary table holds rows that are dear to read, for many questions.
+"""
 
 from contextlib import suppress
 from typing import Any, Final
@@ -8,8 +11,29 @@ from weakref import finalize
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
+from comparison.errors import PlaceUnreadableError
+
 _IDLE: Final = "600"
 """Seconds after the last statement after which the server may forget the session and its tables."""
+
+
+def joins_as_in_sql(table: ir.Table) -> None:
+    """Let ClickHouse leave missing what a join does not find; it makes zeros of it, unless told.
+
+    Raises PlaceUnreadableError where its user may not say so, since counts would be wrong.
+    """
+    connection: Any = table._find_backend(use_default=True)
+    if connection.name != "clickhouse":
+        return
+    client = connection.con
+    with suppress(Exception):  # what it says is asked below
+        if "session_id" in getattr(client, "params", {}):
+            client.set_client_setting("join_use_nulls", "1")
+        else:
+            client.command("SET join_use_nulls = 1")
+    if not int(client.command("SELECT toUInt8(getSetting('join_use_nulls'))")):
+        said = "this user may not set join_use_nulls = 1: allow it, or set it in the user's profile"
+        raise PlaceUnreadableError("ClickHouse", said)
 
 
 def held_by_clickhouse(table: ir.Table, owner: object) -> ir.Table | None:
@@ -18,7 +42,7 @@ def held_by_clickhouse(table: ir.Table, owner: object) -> ir.Table | None:
     None if the server is another one, or does not let us: this takes the right CREATE ARBITRARY
     TEMPORARY TABLE, and a session that lasts.
     """
-    connection: Any = table.get_backend()
+    connection: Any = table._find_backend(use_default=True)
     if connection.name != "clickhouse":
         return None
     client, name = connection.con, f"held_{uuid4().hex}"

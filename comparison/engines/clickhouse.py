@@ -27,10 +27,7 @@ def joins_as_in_sql(table: ir.Table) -> None:
         return
     client = connection.con
     with suppress(Exception):  # what it says is asked below
-        if "session_id" in getattr(client, "params", {}):
-            client.set_client_setting("join_use_nulls", "1")
-        else:
-            client.command("SET join_use_nulls = 1")
+        client.set_client_setting("join_use_nulls", "1")
     if not int(client.command("SELECT toUInt8(getSetting('join_use_nulls'))")):
         said = "this user may not set join_use_nulls = 1: allow it, or set it in the user's profile"
         raise PlaceUnreadableError("ClickHouse", said)
@@ -47,7 +44,7 @@ def held_by_clickhouse(table: ir.Table, owner: object) -> ir.Table | None:
         return None
     client, name = connection.con, f"held_{uuid4().hex}"
     try:
-        if "session_id" in getattr(client, "params", {}):
+        if client.get_client_setting("session_id"):
             client.set_client_setting("session_timeout", _IDLE)
         client.command(
             f"CREATE TEMPORARY TABLE {name} ENGINE = MergeTree ORDER BY tuple() AS "

@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Any
 
 from flags.errors import SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
 from flags.pairing.call_queue import QueuePosition, in_background
 from flags.pairing.delivery import Answer, Delivery
-from flags.pairing.kinds.text_recorder import KeptTexts
 from flags.pairing.limits import Limits
-from flags.pairing.observation import Content, Pair, PairSink, Status
+from flags.pairing.observation import PairSink, Status
+from flags.pairing.pair_recorder import Measure, PairRecorder
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request, Seen
 from flags.pairing.scorer import Scored, Scorer
@@ -23,10 +20,6 @@ from flags.pairing.tuning import Tuning
 from flags.pairing.unit import RequestUnits, Units
 
 logger = logging.getLogger(__name__)
-
-
-Measure = Callable[[Any], Content]
-"""Say what an answer of bytes holds; called in a thread."""
 
 
 class Pairing:
@@ -64,10 +57,9 @@ class Pairing:
         self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self._assign = assign
         self._reading = reading
-        self._sink = sink
+        self._recorder = PairRecorder(sink, reading.texts, measure)
         self._limits = limits or Limits()
         self._tuning = tuning or Tuning((), None)
-        self._measure = measure
         self._units = units
         self._batch = batch
         self._budget = budget
@@ -118,9 +110,7 @@ class Pairing:
             primary, candidate = await self._uninsured(request, assignment, delivery, unit)
         else:
             primary, candidate = await self._insured(request, assignment, delivery)
-        if self._measure is not None:
-            primary, candidate = await self._measured(primary), await self._measured(candidate)
-        await self._record(request, seen, units, delivery, primary, candidate)
+        await self._recorder.record(request, seen, units, delivery, primary, candidate)
 
     async def _insured(
         self, request: Request, assignment: Assignment, delivery: Delivery
@@ -261,52 +251,6 @@ class Pairing:
         if not has_waited and primary.observation.status in (Status.SKIPPED, Status.SHED):
             return await self._score(request, Side.PRIMARY, assignment)
         return primary
-
-    async def _measured(self, scored: Scored) -> Scored:
-        """Add what the answer holds, which nobody waits for any more."""
-        if not scored.ok or self._measure is None:
-            return scored
-        try:
-            content = await asyncio.to_thread(self._measure, scored.answer)
-        except Exception as error:  # a file that its model has removed
-            logger.warning("an answer could not be measured: %s", type(error).__name__)
-            return scored
-        return replace(scored, observation=replace(scored.observation, content=content))
-
-    async def _record(
-        self,
-        request: Request,
-        seen: Seen,
-        units: RequestUnits,
-        delivery: Delivery,
-        primary: Scored,
-        candidate: Scored,
-    ) -> None:
-        """Record the pair, with what may be kept of its texts."""
-        ended, kept = time.time_ns(), KeptTexts(primary.observation, candidate.observation)
-        if self._reading.texts:
-            kept = await kept.of(self._reading.texts, seen.prompt)
-        pair = Pair(
-            request_id=request.request_id,
-            api=request.api,
-            started=seen.started,
-            ended=ended,
-            assignment=delivery.assignment,
-            primary=kept.primary,
-            candidate=kept.candidate,
-            prompt=kept.prompt,
-            served=delivery.served,
-            fallback=delivery.fallback,
-            segments=seen.segments,
-            features=seen.features,
-            unit=units.unit,
-            drawn=units.drawn,
-            parent=seen.parent,
-        )
-        try:
-            self._sink.record(pair)
-        except Exception:  # an observer never costs an answer
-            logger.exception("the pair of request %s could not be recorded", request.request_id)
 
     def _units_of(self, request: Request, seen: Seen, assignment: Assignment) -> RequestUnits:
         if self._units is None:

@@ -8,37 +8,23 @@ An ordinary OpenFeature provider, usable without BentoML:
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEventDetails
-from openfeature.exception import ErrorCode, ProviderNotReadyError
-from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType
-from openfeature.provider import AbstractProvider, Metadata
+from openfeature.exception import ProviderNotReadyError
+from openfeature.provider import Metadata
 from openfeature.track import TrackingEventDetails
 from yggdrasil_engine.engine import UnleashEngine
 
 from flags.errors import FlagSourceError
 from flags.unleash.definition import FlagDefinition, stickiness_warning
-from flags.unleash.document import FlagDocument, shown
+from flags.unleash.document import FlagDocument
+from flags.unleash.evaluation import FlagEvaluation
+from flags.unleash.flag_log import FlagLog, changed, listed
 from flags.unleash.freshness import Freshness, State
-from flags.unleash.resolution import (
-    DIFFERENT_TYPE,
-    TARGETING_FIELD,
-    Evaluated,
-    boolean_of,
-    evaluated,
-    failed,
-    float_of,
-    integer_of,
-    metadata_of,
-    object_of,
-    off_for_all,
-    reason_of,
-    text_of,
-    unleash_context,
-)
+from flags.unleash.resolution import TARGETING_FIELD
 from flags.unleash.source import FlagFile as FlagFile
 from flags.unleash.source import FlagServer as FlagServer
 from flags.unleash.source import looks_at
@@ -48,19 +34,11 @@ from flags.unleash.usage import UsageReports
 logger = logging.getLogger(__name__)
 
 NAME: Final = "unleash"
-_NAMED: Final = 5
-"""Flags that a log line names."""
-
-_REASONS: Final = 5
-"""Reasons that are logged until the source is good again, should it find new ones at each look."""
-
 _WATCH: Final = 0.5
 """Seconds between two looks of the watchdog at the age of the flags."""
 
-T = TypeVar("T")
 
-
-class UnleashProvider(AbstractProvider):
+class UnleashProvider(FlagEvaluation):
     """Evaluate flags with Unleash's own engine; READY only once flags are really loaded.
 
     The provider is STALE when its source confirmed nothing for three refresh intervals (at least
@@ -83,8 +61,9 @@ class UnleashProvider(AbstractProvider):
         track: TrackingSink | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__()
+        super().__init__(source.where, counts=isinstance(source, FlagServer))
         self._source = source
+        self._log = FlagLog(source.where)
         self._looks = looks_at(source)
         self._sent = frozenset({TARGETING_FIELD, *sent})
         self._start_timeout = start_timeout
@@ -92,10 +71,7 @@ class UnleashProvider(AbstractProvider):
         self._clock = clock
         self._freshness = Freshness(max(3.0, 3.0 * source.refresh_interval), max_staleness)
         self._told = State.NOT_READY
-        self._told_errors: set[str] = set()
-        self._told_left_out: Mapping[str, str] = {}
         self._told_flags: FlagDocument | None = None
-        self._asked: set[str] = set()
         self._lock = threading.RLock()
         self._starting = False
         self._looked = threading.Event()
@@ -198,7 +174,7 @@ class UnleashProvider(AbstractProvider):
         left_out = self.left_out
         if flag in left_out:
             return [f"flag {flag} is left out, so the primary answers: {left_out[flag]}"]
-        others = [f"left out is {_listed(left_out)}"] if left_out else []
+        others = [f"left out is {listed(left_out)}"] if left_out else []
         if definition is None:
             return [
                 *others,
@@ -206,91 +182,6 @@ class UnleashProvider(AbstractProvider):
             ]
         sticky = stickiness_warning(definition, self._sent)
         return [*definition.warnings, *([sticky] if sticky else []), *others]
-
-    # --- evaluation -------------------------------------------------------------------------------
-
-    def resolve_boolean_details(
-        self,
-        flag_key: str,
-        default_value: bool,
-        evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[bool]:
-        """Say whether the flag is on; one whose variant is a text or a number is not a boolean."""
-        return self._resolve(flag_key, default_value, evaluation_context, boolean_of)
-
-    def resolve_string_details(
-        self,
-        flag_key: str,
-        default_value: str,
-        evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[str]:
-        """Return the variant's payload as it is."""
-        return self._resolve(flag_key, default_value, evaluation_context, text_of)
-
-    def resolve_integer_details(
-        self,
-        flag_key: str,
-        default_value: int,
-        evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[int]:
-        """Return the variant's payload as an integer."""
-        return self._resolve(flag_key, default_value, evaluation_context, integer_of)
-
-    def resolve_float_details(
-        self,
-        flag_key: str,
-        default_value: float,
-        evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[float]:
-        """Return the variant's payload as a float."""
-        return self._resolve(flag_key, default_value, evaluation_context, float_of)
-
-    def resolve_object_details(
-        self,
-        flag_key: str,
-        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
-        evaluation_context: EvaluationContext | None = None,
-    ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
-        """Return the variant's JSON payload, an object or an array."""
-        return self._resolve(flag_key, default_value, evaluation_context, object_of)
-
-    def _resolve(
-        self,
-        flag_key: str,
-        default: T,
-        context: EvaluationContext | None,
-        read: Callable[[Evaluated, T], T],
-    ) -> FlagResolutionDetails[T]:
-        self._asked.add(flag_key)
-        state, document = self.state, self._freshness.document
-        if state in (State.NOT_READY, State.EXPIRED) or document is None:
-            return failed(default, ErrorCode.PROVIDER_NOT_READY, self._why())
-        definition = document.flags.get(flag_key)
-        if definition is None:
-            return self._missing(flag_key, default, document)
-        found = off_for_all(definition)
-        if found is None:
-            found = evaluated(document.engine, definition, unleash_context(context, definition))
-        elif self._usage is not None:
-            document.engine.count_toggle(flag_key, False)
-        try:
-            value = read(found, default) if definition.enabled else default
-        except DIFFERENT_TYPE as error:
-            message = f"flag {shown(flag_key)} is not of the type asked for: {error}"
-            return failed(default, ErrorCode.TYPE_MISMATCH, message)
-        return FlagResolutionDetails(
-            value,
-            reason=reason_of(definition, state),
-            variant=found.variant,
-            flag_metadata=metadata_of(definition, found),
-        )
-
-    def _missing(self, flag: str, default: T, document: FlagDocument) -> FlagResolutionDetails[T]:
-        if (reason := document.left_out.get(flag)) is not None:
-            message = f"flag {shown(flag)} is left out: {reason}"
-            return failed(default, ErrorCode.PARSE_ERROR, message)
-        message = f"flag {shown(flag)} does not exist in {self._source.where}"
-        return failed(default, ErrorCode.FLAG_NOT_FOUND, message)
 
     # --- looking, and telling of it ---------------------------------------------------------------
 
@@ -336,36 +227,16 @@ class UnleashProvider(AbstractProvider):
             state, error, flags = self.state, self._freshness.error, self._freshness.document
             if state is State.STALE and error is None:  # a look that does not end
                 error = self._freshness.error = self._why()
-            self._tell_error(error)
+            self._log.error(error, self._consequence())
             before, self._told_flags = self._told_flags, flags
             is_news = not self._starting and state is not self._told
             if is_news:
                 self._told = state
         if flags is not None and flags is not before:
-            self._tell_left_out(flags.left_out)
+            self._log.left_out(flags.left_out)
             self._tell_changes(before, flags)
         if is_news:
             self._tell_state(state, ProviderEventDetails(message=error))
-
-    def _tell_error(self, error: str | None) -> None:
-        """Log each reason once while the source is bad, and once that it is good again."""
-        if error is None:
-            if self._told_errors:
-                logger.warning("%s is good again", self._source.where)
-            self._told_errors.clear()
-        elif error not in self._told_errors and len(self._told_errors) < _REASONS:
-            self._told_errors.add(error)
-            logger.warning("%s; %s", error, self._consequence())
-
-    def _tell_left_out(self, left_out: Mapping[str, str]) -> None:
-        """Log which flags are left out, once for each reason that is new."""
-        new = [name for name, why in left_out.items() if self._told_left_out.get(name) != why]
-        if new:
-            why = left_out[new[0]]
-            logger.warning("%s: left out is %s: %s", self._source.where, _listed(new), why)
-        if self._told_left_out and not left_out:
-            logger.warning("%s: no flag is left out any more", self._source.where)
-        self._told_left_out = left_out
 
     def _tell_state(self, state: State, details: ProviderEventDetails) -> None:
         if state is State.READY:
@@ -376,24 +247,19 @@ class UnleashProvider(AbstractProvider):
             self.emit_provider_error(details)
 
     def _tell_changes(self, before: FlagDocument | None, document: FlagDocument) -> None:
-        old = before.flags if before else {}
-        changed = [
-            name
-            for name in {*old, *document.flags}
-            if _content(old, name) != _content(document.flags, name)
-        ]
+        news = changed(before, document)
         # Of the flags that somebody here asks for: an environment may have hundreds of others.
-        asked = [name for name in changed if name in self._asked]
+        asked = [name for name in news if name in self.asked]
         for name in asked:
             if name in document.flags:
                 for warning in self.warnings(name):
                     logger.warning("flag %s: %s", name, warning)
-        if gone := [name for name in asked if name not in document.flags]:
-            logger.warning(
-                "%s no longer has %s; callers get their default", self._source.where, _listed(gone)
-            )
-        if changed and before is not None:
-            self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=changed))
+        self._log.gone([name for name in asked if name not in document.flags])
+        if news and before is not None:
+            self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=news))
+
+    def _flags(self) -> tuple[State, FlagDocument | None]:
+        return self.state, self._freshness.document
 
     def _why(self) -> str:
         return self._freshness.error or f"{self._source.where} does not answer"
@@ -402,13 +268,3 @@ class UnleashProvider(AbstractProvider):
         if self._freshness.document is None:
             return "there are no flags, so the primary answers"
         return "the last good flags stay in use"
-
-
-def _listed(flags: Collection[str]) -> str:
-    named = ", ".join(shown(each) for each in sorted(flags)[:_NAMED])
-    kind = "the flag" if len(flags) == 1 else f"{len(flags)} flags:"
-    return f"{kind} {named}{', ...' if len(flags) > _NAMED else ''}"
-
-
-def _content(flags: Mapping[str, FlagDefinition], name: str) -> str | None:
-    return flags[name].content if name in flags else None

@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _play(scene: "Scenery") -> int:  # noqa: F821  # imported late, see main
-    from load_tests.rehearsal.story import PromiseBrokenError, Story
+    from load_tests.rehearsal.steps import PromiseBrokenError
+    from load_tests.rehearsal.story import Story
 
     tell, story, passed = scene.timeline.tell, Story(scene), 0
     tell("service", f"2 workers at {scene.serving.url}, the live page at /migration")

@@ -85,7 +85,7 @@ class StreamPairing(Pairing):
             else:
                 candidate = await self._streams[Side.CANDIDATE].ended(stream)
                 primary = await self._serve(await self._claim(insurance, request), delivery)
-        await self._record(request, seen, units, delivery, primary, candidate)
+        await self._recorder.record(request, seen, units, delivery, primary, candidate)
 
     async def _primary(self, request: Request) -> SideStream:
         stream = self._streams[Side.PRIMARY].opened(request.primary)

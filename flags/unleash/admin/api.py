@@ -1,9 +1,9 @@
 """HTTP requests to Unleash's Admin API; every failure is a named error."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -22,9 +22,24 @@ from flags.unleash.admin.errors import (
     UnleashUnreachableError,
 )
 
+_Value = TypeVar("_Value")
+
 _MESSAGE_LENGTH: Final = 300
 _MOST: Final = 64 * 2**20
 """Bytes of an answer; a page of 500 events of large flags has some."""
+
+
+_MISFITS: Final = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+_WHY: Final = 200
+"""Characters of an error that is quoted."""
 
 
 class TokenAuth(requests.auth.AuthBase):
@@ -93,6 +108,16 @@ class AdminApi:
         if answer.status >= 400:
             raise self._refusal(answer.status, content)
         return content
+
+    def read(self, parse: Callable[[], _Value]) -> _Value:
+        """Return what `parse` makes of an answer; NotUnleashError if that is something else."""
+        try:
+            return parse()
+        except _MISFITS as error:
+            why = printable(f"{type(error).__name__}: {error}", _WHY)
+            raise NotUnleashError(
+                f"{self.url} answers JSON that is not Unleash's ({why})"
+            ) from None
 
     def _content(self, answer: Answer) -> Any:
         """Return the parsed body; an Unleash answers JSON, or nothing, whatever the status."""

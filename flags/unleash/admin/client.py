@@ -1,12 +1,11 @@
 """The Admin API client: switch a flag, set its rollout, read its event log."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from flags.printable import printable
 from flags.unleash.admin.api import AdminApi
 from flags.unleash.admin.errors import (
     EnvironmentMissingError,
@@ -16,7 +15,6 @@ from flags.unleash.admin.errors import (
     FlagShapeError,
     ItemMissingError,
     NameTakenError,
-    NotUnleashError,
     ProjectMissingError,
     TagError,
     UnleashFailedError,
@@ -24,21 +22,8 @@ from flags.unleash.admin.errors import (
 from flags.unleash.admin.events import Author, every_event
 from flags.unleash.admin.flag import FlagEvent, FlagState
 from flags.unleash.admin.note import put_note
+from flags.unleash.admin.project_setup import client_token, ensure_context_field
 from flags.unleash.admin.strategy import Strategy, checked_percent, rollout_strategy, variant
-
-_Value = TypeVar("_Value")
-
-_MISFITS: Final = (
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
-_WHY: Final = 200
-"""Characters of an error that is quoted."""
 
 
 class UnleashAdmin:
@@ -96,12 +81,14 @@ class UnleashAdmin:
             overview = self._api.call("GET", "projects", self.project, "overview")
         except ItemMissingError:
             raise self._project_missing() from None
-        return self._read(lambda: [str(each["environment"]) for each in overview["environments"]])
+        return self._api.read(
+            lambda: [str(each["environment"]) for each in overview["environments"]]
+        )
 
     def author(self) -> Author:
         """Return under which name the event log will have what this token does."""
         answer = self._api.call("GET", "user")
-        return self._read(lambda: Author.parse(answer))
+        return self._api.read(lambda: Author.parse(answer))
 
     def flag_url(self, key: str) -> str:
         """Return the address of the flag's page in the dashboard."""
@@ -116,10 +103,12 @@ class UnleashAdmin:
             feature = self._api.call("GET", *self._flag(key))
         except ItemMissingError:
             return self._archived(key)
-        state = self._read(lambda: FlagState.parse(feature, self.environment, self.flag_url(key)))
+        state = self._api.read(
+            lambda: FlagState.parse(feature, self.environment, self.flag_url(key))
+        )
         if state is None:
             raise self._environment_missing(
-                self._read(lambda: [str(each["name"]) for each in feature["environments"]])
+                self._api.read(lambda: [str(each["name"]) for each in feature["environments"]])
             )
         return state
 
@@ -202,7 +191,7 @@ class UnleashAdmin:
         self._flag(key)
         query = {"feature": f"IS:{key}", "limit": str(limit)}
         answer = self._api.call("GET", "search", "events", query=query)
-        events = self._read(lambda: [FlagEvent.parse(event) for event in answer["events"]])
+        events = self._api.read(lambda: [FlagEvent.parse(event) for event in answer["events"]])
         return [event for event in events if event.environment in {None, self.environment}]
 
     def every_event(self, key: str, page: int = 500) -> list[FlagEvent]:
@@ -212,7 +201,7 @@ class UnleashAdmin:
         older entries on, so that some come twice; they are returned once.
         """
         self._flag(key)
-        events = self._read(lambda: every_event(self._api, key, page))
+        events = self._api.read(lambda: every_event(self._api, key, page))
         return [event for event in events if event.environment in {None, self.environment}]
 
     def note(self, key: str, text: str) -> str:
@@ -222,7 +211,7 @@ class UnleashAdmin:
         carry no comment, and a tag has 50 characters.
         """
         self._flag(key)
-        return self._read(lambda: put_note(self._api, key, text))
+        return self._api.read(lambda: put_note(self._api, key, text))
 
     def tag(self, key: str, value: str) -> None:
         """Put a tag of 2 to 50 characters on the flag, such as `rolled-back`."""
@@ -239,44 +228,11 @@ class UnleashAdmin:
         self, name: str, description: str = "", *, stickiness: bool
     ) -> Literal["created", "changed", "present"]:
         """Make the context field; return `created`, `changed` (its stickiness) or `present`."""
-        try:
-            field = self._api.call("GET", "context", name)
-        except ItemMissingError:
-            body = {"name": name, "description": description, "stickiness": stickiness}
-            try:
-                self._api.call("POST", "context", body=body)
-            except NameTakenError:  # made by somebody else since we looked
-                return "present"
-            except UnleashFailedError as failure:  # made at the same moment: its database fails
-                try:
-                    self._api.call("GET", "context", name)
-                except ItemMissingError:
-                    raise failure from None
-                return "present"
-            return "created"
-        if self._read(lambda: bool(field["stickiness"])) == stickiness:
-            return "present"
-        known = ("description", "legalValues", "sortOrder")
-        body = {part: field[part] for part in known if field.get(part) is not None}
-        self._api.call("PUT", "context", name, body=body | {"stickiness": stickiness})
-        return "changed"
+        return ensure_context_field(self._api, name, description, stickiness=stickiness)
 
     def client_token(self, name: str) -> str:
         """Return the client (backend) token of that name for this project; create it if absent."""
-        wanted = (self.environment, [self.project])
-        answer = self._api.call("GET", "api-tokens", name)
-        for token in self._read(lambda: list(answer["tokens"])):
-            # unleash-server creates the type `backend` and lists it as `client`.
-            reads_flags = token["type"] in {"backend", "client"}
-            if reads_flags and (token["environment"], token["projects"]) == wanted:
-                return str(token["secret"])
-        body = {
-            "tokenName": name,
-            "type": "backend",
-            "environment": self.environment,
-            "projects": [self.project],
-        }
-        return str(self._api.call("POST", "api-tokens", body=body)["secret"])
+        return client_token(self._api, name, self.environment, self.project)
 
     def _rollout_strategy(self, key: str) -> Strategy:
         state = self.state(key)
@@ -314,15 +270,6 @@ class UnleashAdmin:
                 url = self.flag_url(key)
                 return FlagState(key, None, self.environment, False, True, (), url)
         raise FlagMissingError(f"{self.url} has no flag {key} in project {self.project}")
-
-    def _read(self, parse: Callable[[], _Value]) -> _Value:
-        try:
-            return parse()
-        except _MISFITS as error:
-            why = printable(f"{type(error).__name__}: {error}", _WHY)
-            raise NotUnleashError(
-                f"{self.url} answers JSON that is not Unleash's ({why})"
-            ) from None
 
     def _project_missing(self) -> ProjectMissingError:
         return ProjectMissingError(f"{self.url} has no project {self.project}")

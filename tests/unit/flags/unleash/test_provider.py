@@ -353,7 +353,7 @@ class TestFlagsFile:
         assert assign("r1").active is Side.CANDIDATE
         assert provider.has_flags
         told = [
-            record.message for record in caplog.records if record.name == "flags.unleash.provider"
+            record.message for record in caplog.records if record.name == "flags.unleash.flag_log"
         ]
         assert told[0].endswith(
             "cannot be read: No such file or directory; there are no flags, so the primary answers"
@@ -370,7 +370,7 @@ class TestFlagsFile:
         time.sleep(1.2)  # one more look
         assert is_on("flag", "r1")
         assert provider.state is State.READY
-        (record,) = [each for each in caplog.records if each.name == "flags.unleash.provider"]
+        (record,) = [each for each in caplog.records if each.name == "flags.unleash.flag_log"]
         assert record.levelno == logging.WARNING
         assert record.message.endswith("the last good flags stay in use")
         flags_file.roll_out("0")

@@ -137,15 +137,8 @@ class PreparedPairs:
 
     @cached_property
     def _usual(self) -> Mapping[int, bool | None] | None:
-        """Return the labels of nearly all pairs, where these need not be held to be counted.
-
-        That pays where they were counted before, as `compact` does: else they are counted once,
-        and with their labels.
-        """
-        whole = self.source.whole
-        if self.labels is None or not self._keeps or whole is None:
-            return None
-        if not whole.tables.has(f"outside-*-{self._rows.key}"):
+        """Return the labels of nearly all pairs, where these need not be held to be counted."""
+        if self.labels is None or not self._keeps:
             return None
         found = self.labels.usual
         return found if found is None else {n: found.get(n) for n in range(len(self.grids))}

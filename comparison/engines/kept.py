@@ -93,10 +93,6 @@ class KeptTables:
             os.utime(path)
         return KeptTable(table, known)
 
-    def has(self, name: str) -> bool:
-        """Say whether there is a table whose name begins and ends so, with anything for a star."""
-        return next(self.folder.glob(f"{name}.*"), None) is not None
-
     def write(self, name: str, part: str, origins: Collection[bytes], table: pa.Table) -> None:
         """Keep a table in the place of the one that has its name and part."""
         sink = pa.BufferOutputStream()

@@ -14,7 +14,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.arrays import BATCH
-from comparison.engines.embedded import held, known, quoted
+from comparison.engines.embedded import known, quoted
 from comparison.engines.kept import KeptTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import counted_in_arrays
@@ -61,7 +61,6 @@ class CountsOfFiles:
         self._columns = columns
         self._kept = kept
         self._window: WindowFiles | None = None
-        self._held: dict[tuple[str, WindowFiles], ir.Table] = {}
         self._there: dict[PartFile, set[str]] = {}
         self._loaded: dict[tuple[PartFile, ...], str | None] = {}
         """Files that are new, by the table that holds their pairs; None: not yet."""
@@ -126,14 +125,14 @@ class CountsOfFiles:
         return counts.condensed(found.to_arrow_table().cast(schema))
 
     def _prepared(self, prepared: PreparedRows, window: WindowFiles) -> ir.Table:
-        """Return what the pairs are prepared to, which is held in a table."""
-        key = prepared.key, window
-        if key not in self._held:
-            self._held[key] = held(self._connection, prepared.rows(self._shown(window)))
-        table, view = self._held[key], f"prepared_{prepared.key}"
-        text = self._connection.compile(table)
+        """Return a view of what the pairs are prepared to.
+
+        It is computed for each of the counts: a table of ten million pairs takes a gigabyte.
+        """
+        rows, view = prepared.rows(self._shown(window)), f"prepared_{prepared.key}"
+        text = self._connection.compile(rows)
         self._connection.raw_sql(f'CREATE OR REPLACE TEMPORARY VIEW "{view}" AS {text}')
-        return known(self._connection, view, table.schema())
+        return known(self._connection, view, rows.schema())
 
     def _shown(self, window: WindowFiles) -> ir.Table:
         """Return a view of the pairs of these files, with all columns."""

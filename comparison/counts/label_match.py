@@ -68,7 +68,7 @@ class LabelMatch:
 
         None where too many requests are otherwise, or two ids have the same hash.
         """
-        engine = pairs._find_backend(use_default=True)
+        engine = pairs.get_backend()
         size = len(given.hashes)
         if size <= MOST * len(known.hashes):
             every = engine.to_pyarrow(labels.mutate(is_labelled=True))

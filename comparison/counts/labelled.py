@@ -71,14 +71,14 @@ class StepLabels:
 
     def _shown(self, rows: pa.Table) -> ir.Table:
         """Show rows to the engine in this process, which then knows their number."""
-        return shown(self.step._find_backend(), f"labels_{uuid4().hex}", rows)
+        return shown(self.step.get_backend(), f"labels_{uuid4().hex}", rows)
 
     @cached_property
     def _found(self) -> tuple[ir.Table | None, LabelMatch | None]:
         """Return `repeats` and `match`; the hashes of the requests are not held any longer."""
         if self.size < FEW or not can_hash(self.step):
             return repeated_requests(self.source, self.step), None
-        engine = self.step._find_backend()
+        engine = self.step.get_backend()
         known = IdHashes.of(engine, self.step, "request_id")
         given = self.labels.hashes or IdHashes.of(engine, self._given, ID)
         match = LabelMatch.of(self.step, known, self._given, given)

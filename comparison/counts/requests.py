@@ -47,7 +47,7 @@ def repeated_requests(
     are these hashes.
     """
     if known is None and can_hash(pairs):
-        known = IdHashes.of(pairs._find_backend(), pairs, "request_id")
+        known = IdHashes.of(pairs.get_backend(), pairs, "request_id")
     if known is not None:
         if not len(known.repeated):
             return None

@@ -22,7 +22,7 @@ def joins_as_in_sql(table: ir.Table) -> None:
 
     Raises PlaceUnreadableError where its user may not say so, since counts would be wrong.
     """
-    connection: Any = table._find_backend(use_default=True)
+    connection: Any = table.get_backend()
     if connection.name != "clickhouse":
         return
     client = connection.con
@@ -39,7 +39,7 @@ def held_by_clickhouse(table: ir.Table, owner: object) -> ir.Table | None:
     None if the server is another one, or does not let us: this takes the right CREATE ARBITRARY
     TEMPORARY TABLE, and a session that lasts.
     """
-    connection: Any = table._find_backend(use_default=True)
+    connection: Any = table.get_backend()
     if connection.name != "clickhouse":
         return None
     client, name = connection.con, f"held_{uuid4().hex}"

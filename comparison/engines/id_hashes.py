@@ -31,7 +31,7 @@ def hash_of(text: str) -> dt.uint64:
 
 def can_hash(table: ir.Table) -> bool:
     """Say whether the engine of a table hashes ids as they are compared here."""
-    return bool(table._find_backend(use_default=True).name == _ENGINE)
+    return bool(table.get_backend().name == _ENGINE)
 
 
 @dataclass(frozen=True, slots=True)

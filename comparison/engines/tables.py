@@ -230,7 +230,7 @@ def in_nanoseconds(table: ir.Table) -> ir.Table:
     """Turn the column `time` into nanoseconds since 1970; microseconds are the least we get."""
     if table.schema()["time"].is_integer():
         return table
-    backend = table._find_backend(use_default=True).name
+    backend = table.get_backend().name
     if backend == "duckdb":
         return table.mutate(time=epoch_ns(table.time))
     if backend == "clickhouse":

@@ -40,7 +40,7 @@ class FlagEvaluation(AbstractProvider):
         super().__init__()
         self._where = where
         self._counts = counts
-        self.asked: set[str] = set()
+        self._asked: set[str] = set()
         """Flags that somebody has asked for."""
 
     @abstractmethod
@@ -103,7 +103,7 @@ class FlagEvaluation(AbstractProvider):
         context: EvaluationContext | None,
         read: Callable[[Evaluated, T], T],
     ) -> FlagResolutionDetails[T]:
-        self.asked.add(flag_key)
+        self._asked.add(flag_key)
         state, document = self._flags()
         if state in (State.NOT_READY, State.EXPIRED) or document is None:
             return failed(default, ErrorCode.PROVIDER_NOT_READY, self._why())

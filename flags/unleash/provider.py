@@ -249,7 +249,7 @@ class UnleashProvider(FlagEvaluation):
     def _tell_changes(self, before: FlagDocument | None, document: FlagDocument) -> None:
         news = changed(before, document)
         # Of the flags that somebody here asks for: an environment may have hundreds of others.
-        asked = [name for name in news if name in self.asked]
+        asked = [name for name in news if name in self._asked]
         for name in asked:
             if name in document.flags:
                 for warning in self.warnings(name):

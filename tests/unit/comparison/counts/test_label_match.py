@@ -25,6 +25,7 @@ from comparison.engines import id_hashes
 from comparison.engines.embedded import connect, shown
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.parquet import ParquetPairs
+from comparison.engines.tables import TablePairs
 from comparison.labels import Labels
 from comparison.pairs.compacted import STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
@@ -117,6 +118,13 @@ class Window:
         sides = LabelledSides.of(drawn, self.labels, self.cutoff)
         table = sides.coverage().sort_values(["candidate", "labelled"], ignore_index=True)
         return table, sides.count(table)
+
+
+def test_pairs_that_no_engine_has_yet_are_counted_as_those_of_a_folder(tmp_path: Path) -> None:
+    window = Window(tmp_path, seed=1)
+    pairs = ibis.memtable(ParquetPairs(window.folder).table().to_pyarrow())
+    given: dict[str, Any] = {"until": END, "labels": window.labels, "label_cutoff": window.cutoff}
+    assert_equal(aggregate(TablePairs(pairs), **given), window.counted())
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.unleash.admin import FlagEvent, FlagState, UnleashAdmin
+from flags.unleash.admin import FlagEvent, FlagState
+from flags.unleash.admin.api import AdminApi
 from flags.unleash.admin.errors import AdminError
 
 DEEP = "[" * 990 + "]" * 990
@@ -54,7 +55,7 @@ STRATEGY = st.fixed_dictionaries(
 def read(parse: Any) -> None:
     """Read as the Admin API's client does: a misfit is an AdminError, nothing else is raised."""
     with contextlib.suppress(AdminError):
-        UnleashAdmin("http://127.0.0.1:9", "token", "development")._read(parse)
+        AdminApi("http://127.0.0.1:9", "token", 1.0).read(parse)
 
 
 @given(STRATEGY, VALUES)

@@ -4,7 +4,6 @@ Arithmetic and grouping cost numpy a fraction of what they cost an engine, which
 numbers that end in zeros, as rounded ones do, slowly.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from comparison.engines.grouping import in_numbers
+from comparison.pairs.cores import cores
 
 BATCH: Final = 500_000
 """Rows that a thread counts at once: fewer leave more to be added up, more take memory."""
@@ -137,7 +137,7 @@ def _mapped(function: Callable[[_S], _T], items: Iterable[_S]) -> Iterator[_T]:
 
     No more items are taken than threads need: an executor's own `map` takes all at once.
     """
-    threads = os.cpu_count() or 1
+    threads = cores()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[_T]] = deque()
         for item in items:

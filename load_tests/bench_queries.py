@@ -32,7 +32,8 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 
 import ibis  # noqa: E402 - needs the line above
 
-from comparison.counts.aggregate import aggregate  # noqa: E402
+from comparison.counts.aggregate import count  # noqa: E402
+from comparison.counts.prepared import PreparedPairs  # noqa: E402
 from comparison.engines.parquet import ParquetPairs  # noqa: E402
 from comparison.engines.sources import PairSource, open_source  # noqa: E402
 from comparison.engines.tables import (  # noqa: E402
@@ -149,7 +150,7 @@ def look(source: PairSource, since: datetime | None) -> tuple[float, float, Any]
     before, began = used(), time.monotonic()
     if isinstance(source, CollectorTraces) and not isinstance(source, KeptPairs):
         source = CollectorTraces(source.traces)
-    counts = aggregate(source, flag=FLAG, rollout=10.0, since=since)
+    counts = count(PreparedPairs.of(source, flag=FLAG, rollout=10.0, since=since))
     return used() - before, time.monotonic() - began, counts
 
 

@@ -6,7 +6,6 @@ these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 from comparison.counts.durations import duration_counts, minute_counts
@@ -15,7 +14,6 @@ from comparison.counts.labelled import unknown_labels
 from comparison.counts.output_counts import OutputCounts
 from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
-from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.step import (
     batch_counts,
     error_counts,
@@ -29,59 +27,6 @@ from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.counts.unit_failures import failures_by_unit, units_of
 from comparison.counts.unit_positives import positives_by_unit
 from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
-from comparison.engines.sources import FramePairs, PairSource
-from comparison.labels import Labels
-from comparison.pairs.reader import Pairs
-
-
-def aggregate(
-    source: PairSource | Pairs,
-    *,
-    flag: str | None = None,
-    rollout: float | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    outputs: Sequence[str] | None = None,
-    labels: Labels | None = None,
-    label_cutoff: datetime | None = None,
-    feature_edges: Mapping[str, Sequence[float]] | None = None,
-    given: Mapping[str, ScoreGrid] | None = None,
-    thresholds: Mapping[str, Mapping[str, float]] | None = None,
-    step_since: datetime | None = None,
-    warm_up: int = 0,
-    settings: Mapping[str, Mapping[str, float]] | None = None,
-) -> Aggregates:
-    """Count the pairs of `flag` that were accepted from `since` until before `until`.
-
-    With `rollout`, pairs that a worker made while it saw another rollout are in no table but
-    `pairs` and `workers`. `outputs` are those that occur, unless named. Labels count for pairs
-    accepted before `label_cutoff`, all if None: those of younger pairs, which came early, are only
-    counted in `coverage`.
-    `settings` are what the playbook fixes for an output that is not a score, by output and name.
-    `given` are the grids, by output, of a window to which this one will be added. `thresholds`, by
-    output and side, count instead of those recorded.
-
-    With `step_since`, only the tables of what depends on who answers are those of the step, which
-    began then: `pairs`, by its column `part`, `traffic` and `blocks`. All others hold every rollout
-    since `since`. The first `warm_up` pairs of a worker count for no duration.
-
-    Raises SeveralFlagsError if there are several flags and `flag` is None, FlagNotFoundError if
-    there are only others.
-    """
-    prepared = PreparedPairs.of(
-        FramePairs.of(source) if isinstance(source, Pairs) else source,
-        flag=flag,
-        rollout=rollout,
-        since=since,
-        until=until,
-        outputs=outputs,
-        labels=labels,
-        label_cutoff=label_cutoff,
-        given=given,
-        thresholds=thresholds,
-        step_since=step_since,
-    )
-    return count(prepared, feature_edges=feature_edges, warm_up=warm_up, settings=settings)
 
 
 def count(
@@ -91,19 +36,25 @@ def count(
     warm_up: int = 0,
     settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Aggregates:
-    """Count pairs that are prepared, as `aggregate` says."""
+    """Count pairs that are prepared.
+
+    Where the step began after the window, only `pairs`, by its column `part`, `traffic` and
+    `blocks` are of the step. The first `warm_up` pairs of a worker count for no duration.
+    `settings` are what the playbook fixes for an output that is not a score, by output and name.
+    """
     arguments = (feature_edges or {}, warm_up, settings)
-    whole = prepared.source.whole
+    window = prepared.window
+    whole = window.source.whole
     if whole is not None and whole.only_labelled and prepared.labels is None:
         return _count(prepared, *arguments)
     found = kept_or_counted(
-        prepared.source,
+        window.source,
         "aggregates",
-        prepared.flag,
+        window.flag,
         (prepared.told, arguments),  # all that the counts depend on
         partial(_count, prepared, *arguments),
     )
-    return replace(found, until=prepared.until)
+    return replace(found, until=window.until)
 
 
 def _count(
@@ -112,11 +63,12 @@ def _count(
     warm_up: int,
     settings: Mapping[str, Mapping[str, float]] | None,
 ) -> Aggregates:
-    source, step, labels = prepared.source, prepared.step, prepared.labels
+    step, labels = prepared.step, prepared.labels
     numbers = tuple(grid.output for grid in prepared.grids if not grid.decides)
     names = tuple(grid.output for grid in prepared.grids)
-    pairs, traffic = pair_counts(prepared.counted)
-    window = prepared.counted.of(pairs)
+    pairs, traffic = pair_counts(prepared.window)
+    window = prepared.window.of(pairs)
+    source, flag = window.source, window.flag or ""
     units = units_of(window) if "unit" in step.columns else None
     volume = UnitVolume.of(units, prepared.recorded["span"])
     outputs = _outputs(prepared, volume)
@@ -125,19 +77,19 @@ def _count(
     pairs_of_step = prepared.recorded["n"]
     repeated = labels.repeated() if labels else 0
     return Aggregates(
-        flag=prepared.flag or "",
-        since=prepared.since,
-        until=prepared.until,
+        flag=flag,
+        since=window.since,
+        until=window.until,
         outputs=outputs,
         pairs=pairs,
         traffic=traffic,
-        workers=worker_counts(source, prepared.flag or "", prepared.since, prepared.until),
+        workers=worker_counts(source, flag, window.since, window.until),
         durations=durations,
         blocks=blocks,
         noise=noise_counts(step, names, pairs),
         features=feature_counts(window, edges),
         feature_edges=edges,
-        duplicates=prepared.every.repeated(prepared.flag),
+        duplicates=window.every.repeated(window.flag),
         unknown_labels=unknown_labels(source, labels, outputs, repeated) if labels else None,
         repeated_labels=repeated,
         label_columns=labels.labels.columns if labels else (),
@@ -167,7 +119,7 @@ def _count(
 
 
 def _outputs(prepared: PreparedPairs, volume: UnitVolume) -> tuple[OutputAggregates, ...]:
-    source, grids = prepared.source, prepared.grids
+    source, grids = prepared.window.source, prepared.grids
     if not grids:
         return ()
     rows = prepared.outputs

@@ -49,8 +49,8 @@ _FEW_HOURS: Final = 6 * HOUR
 class PreparedPairs:
     """Hold the pairs of a flag in a window.
 
-    `window` has all of them as they were recorded, `own` those of the step, `step` those that
-    evidence is taken from: one of both. `table` has one row for each pair of `step`:
+    `step` has those that evidence is taken from, as they were recorded. `table` has one row for
+    each of them:
 
         request_id, time, served, unit (if it was recorded), segment.<name> (those that any names)
         primary_score<place>, candidate_score<place>   missing unless both are `ok` and finite
@@ -61,15 +61,7 @@ class PreparedPairs:
     outputs that are not scores, what was recorded of them.
     """
 
-    source: PairSource
-    flag: str | None
-    since: datetime | None
-    until: datetime | None
-    parts: StepPairs
-    every: DistinctPairs
-    counted: CountedWindow
-    window: ir.Table
-    own: ir.Table
+    window: CountedWindow
     step: ir.Table
     recorded: Mapping[str, int]
     grids: tuple[OutputGrid, ...]
@@ -86,8 +78,8 @@ class PreparedPairs:
         Where what is counted of most pairs is kept, and nothing but that is, it holds none.
         """
         if self._usual is not None and not self.has_answers:
-            return self.source.named(self._rows_of_all)
-        return self.source.kept(self._rows_of_all)
+            return self.window.source.named(self._rows_of_all)
+        return self.window.source.kept(self._rows_of_all)
 
     @property
     def _rows_of_all(self) -> ir.Table:
@@ -97,11 +89,12 @@ class PreparedPairs:
     @cached_property
     def told(self) -> tuple[object, ...]:
         """Return all that what is counted of these depends on, but for the pairs of the place."""
-        whole, labels = self.source.whole, self.labels
+        window, labels = self.window, self.labels
+        whole = window.source.whole
         bound = whole.bound if whole else nanoseconds
-        until, cutoff = self.until, labels.cutoff if labels else None
+        until, cutoff = window.until, labels.cutoff if labels else None
         return (
-            (self.flag, self.parts, self.since, until and bound(until)),
+            (window.flag, window.parts, window.since, until and bound(until)),
             (self.labels_digest, cutoff and bound(cutoff)),
             [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
             self.grids,
@@ -113,9 +106,9 @@ class PreparedPairs:
         labels, size = self.labels, len(self.grids)
         if not self._keeps or (labels is not None and self._usual is None):
             rows = OutputRows.of(self.table, size, labels.columns if labels else {})
-            return replace(rows, table=self.source.named(rows.table))
+            return replace(rows, table=self.window.source.named(rows.table))
         every = OutputRows.of(self._narrow(self.step), size, {})
-        every = replace(every, counted=partial(self.counted.of_evidence, prepared=self._rows))
+        every = replace(every, counted=partial(self.window.of_evidence, prepared=self._rows))
         if labels is None or self._usual is None:
             return every
         free = OutputRows.of(self._held.drop("first_of_request", "old"), size, {})
@@ -127,7 +120,7 @@ class PreparedPairs:
         """Return the rows that have another label than nearly all, or all if there is no such."""
         if self.labels is None or self._usual is None:
             return self.table
-        return self.source.kept(self.table.filter(self.labels.are_otherwise))
+        return self.window.source.kept(self.table.filter(self.labels.are_otherwise))
 
     @property
     def has_answers(self) -> bool:
@@ -146,24 +139,25 @@ class PreparedPairs:
     @property
     def _keeps(self) -> bool:
         """Say whether counts of outputs are kept: those that do not depend on labels."""
-        return self.source.keeps and self.every.is_whole
+        return self.window.source.keeps and self.window.every.is_whole
 
     @property
     def _rows(self) -> PreparedRows:
         """Return how the pairs of some files are prepared, as these are."""
+        flag, parts = self.window.flag, self.window.parts
         told = repr(
             (
-                self.flag,
-                None if self.parts.since else self.parts.rollout,
+                flag,
+                None if parts.since else parts.rollout,
                 [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
                 _as_recorded(self.step.columns, self.recorded, self.grids),
             )
         )
 
         def rows(pairs: ir.Table) -> ir.Table:
-            here = pairs.filter(pairs.flag == self.flag)
-            if self.parts.since is None:
-                here = self.parts.of(here)
+            here = pairs.filter(pairs.flag == flag)
+            if parts.since is None:
+                here = parts.of(here)
             return OutputRows.of(self._narrow(here), len(self.grids), {}).table
 
         return PreparedRows(hashlib.sha256(told.encode()).hexdigest()[:16], rows)
@@ -201,20 +195,35 @@ class PreparedPairs:
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
         step_since: datetime | None = None,
     ) -> "PreparedPairs":
-        """Prepare what `comparison.counts.aggregate.aggregate` counts, which see."""
+        """Prepare the pairs of `flag` that were accepted from `since` until before `until`.
+
+        With `rollout`, pairs that a worker made while it saw another rollout are counted as pairs
+        and by worker, and nothing else. `outputs` are those that occur, unless named. Labels count
+        for pairs accepted before `label_cutoff`, all if None: those of younger pairs, which came
+        early, are only counted as covered.
+
+        `given` are the grids, by output, of a window to which this one will be added. `thresholds`,
+        by output and side, count instead of those recorded.
+
+        With `step_since`, only what depends on who answers is of the step, which began then. All
+        else is of every rollout since `since`.
+
+        Raises SeveralFlagsError if there are several flags and `flag` is None, FlagNotFoundError if
+        there are only others.
+        """
         chosen = choose_flag(source, flag)
         every = DistinctPairs.of(source, since, until)
         parts = StepPairs(rollout, step_since)
-        window = source.named(every.table.filter(_.flag == chosen))
-        own = source.named(parts.of(window)) if parts.are_some else window
-        step = own if step_since is None else window
-        counted = CountedWindow(source, chosen, since, until, parts, every)
-        recorded = recorded_counts(counted)
+        step = source.named(every.table.filter(_.flag == chosen))
+        if parts.are_some and step_since is None:
+            step = source.named(parts.of(step))
+        window = CountedWindow(source, chosen, since, until, parts, every)
+        recorded = recorded_counts(window)
         whole = source.whole
         digest = labels.digest(whole.tables) if labels is not None and whole else None
         outputs = outputs_of(step.columns, outputs, recorded)
-        columns = columns_of(counted, step, outputs, thresholds or {})
-        grids = grids_of(counted, columns, given or {})
+        columns = columns_of(window, step, outputs, thresholds or {})
+        grids = grids_of(window, columns, given or {})
         joined, typed = None, TypedLabels({})
         if labels is not None:
             others = other_outputs(step.columns)
@@ -223,24 +232,7 @@ class PreparedPairs:
             joined = StepLabels.of(
                 source, step, labels, typed, outputs, recorded["n"], label_cutoff
             )
-        return cls(
-            source,
-            chosen,
-            since,
-            until,
-            parts,
-            every,
-            counted,
-            window,
-            own,
-            step,
-            recorded,
-            grids,
-            joined,
-            typed,
-            tuple(columns),
-            digest,
-        )
+        return cls(window, step, recorded, grids, joined, typed, tuple(columns), digest)
 
     def drawn(
         self, flag: str, begin: datetime | None, end: datetime
@@ -251,11 +243,12 @@ class PreparedPairs:
         more some of them, among which all positive ones are. None if these pairs are not all of
         that time, or have no such label.
         """
-        if self.labels is None or "outcome" not in self.table.columns or flag != self.flag:
+        window = self.window
+        if self.labels is None or "outcome" not in self.table.columns or flag != window.flag:
             return None
-        early = self.since is not None and (begin is None or begin < self.since)
-        late = self.until is not None and end > self.until
-        if early or late or (self.parts.are_some and self.parts.since is None):
+        early = window.since is not None and (begin is None or begin < window.since)
+        late = window.until is not None and end > window.until
+        if early or late or (window.parts.are_some and window.parts.since is None):
             return None
         every, held = (
             _drawn_requests(pairs, begin, end, self.labels.repeats)

@@ -93,7 +93,7 @@ def reference(
     cutoff: datetime | None = None,
     edges: Mapping[str, Sequence[float]] | None = None,
 ) -> Aggregates:
-    """Return what `comparison.counts.aggregate.aggregate` should."""
+    """Return what `comparison.counts.aggregate.count` should."""
     edges = edges or {}
     window = _in_window(every.frame, since, until)
     pairs = window.loc[window["flag"] == flag]

@@ -9,11 +9,11 @@ import ibis
 import pandas as pd
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.engines.grouping import in_numbers
 from comparison.engines.tables import CollectorTraces
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.collector_rows import fill
+from tests.support.counting import aggregate
 from tests.support.gated_pairs import write_gated_pairs
 from tests.support.pair_files import BEGIN, FLAG
 

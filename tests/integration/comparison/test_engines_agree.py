@@ -13,7 +13,6 @@ import ibis
 import ibis.expr.types as ir
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import Aggregates
 from comparison.engines.embedded import connect
 from comparison.engines.parquet import ParquetPairs
@@ -23,6 +22,7 @@ from comparison.labels import Labels, load_labels
 from load_tests import collector_table
 from load_tests.generated_pairs import BEGIN, FLAG, OUTPUT, write_pairs
 from tests.support.clickhouse import clickhouse, needs_clickhouse
+from tests.support.counting import aggregate
 from tests.support.reference_counts import assert_equal
 from tests.support.spark import needs_spark, spark_warnings
 

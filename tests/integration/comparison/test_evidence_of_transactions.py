@@ -13,7 +13,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
-from comparison.counts.aggregate import aggregate
 from comparison.engines.tables import TablePairs
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
@@ -27,6 +26,7 @@ from flags.playbook.model import Playbook
 from flags.playbook.stages import Stage
 from service.training import TRAINING, Trained, feature_rows, production, read, train
 from tests.support.card_pairs import FLAG, OUTPUT, Scores, card_pairs, request_ids
+from tests.support.counting import aggregate
 
 SINCE = datetime(2018, 7, 18, tzinfo=UTC)
 """Day 108 of the handbook's calendar."""

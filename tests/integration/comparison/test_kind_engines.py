@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.counts.kinds.category import CategoryCounts
 from comparison.counts.kinds.number import NumberCounts
 from comparison.counts.kinds.ranking import RankingCounts
@@ -21,6 +20,7 @@ from comparison.engines.tables import TablePairs
 from comparison.labels import Labels, load_labels
 from tests.support.answer_pairs import answer_pairs, label_file, table_of
 from tests.support.clickhouse import clickhouse, needs_clickhouse
+from tests.support.counting import aggregate
 
 SIZE = 3_000
 

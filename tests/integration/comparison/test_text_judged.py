@@ -8,7 +8,6 @@ from pathlib import Path
 import ibis
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.engines.tables import TablePairs
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
@@ -17,6 +16,7 @@ from flags import Text
 from flags.gate.checks.text import TextEvidence
 from flags.gate.verdict import Check, Decision, Outcome
 from flags.playbook.model import Playbook
+from tests.support.counting import aggregate
 from tests.support.pair_files import BEGIN, FLAG
 from tests.support.text_pairs import CountedTexts
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import comparison.counts.grids
-from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import Aggregates, UnknownLabels
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs
@@ -27,6 +26,7 @@ from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all, read_pairs
 from flags.export import attributes
 from flags.gate.evidence import Count
+from tests.support.counting import aggregate
 from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed
 from tests.support.reference_counts import assert_equal, reference
 

@@ -15,7 +15,6 @@ import pytest
 from ibis import _
 
 from comparison.counts import label_match, labelled, requests
-from comparison.counts.aggregate import aggregate
 from comparison.counts.label_match import LabelMatch
 from comparison.counts.labelled_sides import LabelledSides
 from comparison.counts.outcomes import DrawnPairs
@@ -30,6 +29,7 @@ from comparison.labels import Labels
 from comparison.pairs.compacted import STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
 from tests.support.compacted_folder import OUTPUTS, some_pairs
+from tests.support.counting import aggregate
 from tests.support.reference_counts import assert_equal
 
 BEGIN: Final = datetime(2026, 3, 2, 7, 20, tzinfo=UTC)
@@ -113,7 +113,7 @@ class Window:
 
     def sides(self) -> tuple[pd.DataFrame, Any]:
         prepared = self.prepared()
-        source = prepared.source
+        source = prepared.window.source
         drawn = DrawnPairs.of(source, "flag", None, END, prepared.drawn("flag", None, END))
         sides = LabelledSides.of(drawn, self.labels, self.cutoff)
         table = sides.coverage().sort_values(["candidate", "labelled"], ignore_index=True)

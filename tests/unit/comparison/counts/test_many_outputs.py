@@ -13,13 +13,13 @@ import pytest
 
 import comparison.counts.grids
 import comparison.counts.output_counts
-from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import UnitPositives
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import TablePairs
 from comparison.labels import Labels, load_labels
 from load_tests import generated_pairs
+from tests.support.counting import aggregate
 from tests.support.drawn_pairs import BEGIN, FLAG, drawn_pairs
 from tests.support.reference_counts import assert_equal_outputs
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import UnitPositives
 from comparison.engines.sources import FramePairs
 from comparison.evidence.unit_recall import alike, unit_recall
@@ -15,6 +14,7 @@ from comparison.labels import Labels
 from comparison.pairs.reader import read_all
 from flags.export import attributes
 from flags.gate.evidence import UnitShare
+from tests.support.counting import aggregate
 from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored
 
 HOUR = 3_600_000_000_000

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.counts.tables import Aggregates
 from comparison.engines.sources import FramePairs
 from comparison.pairs.reader import read_all
 from flags.export import attributes
+from tests.support.counting import aggregate
 from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored, failed
 
 START = datetime.fromtimestamp(BEGIN / 1e9, UTC)

@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.engines.embedded import connect, shown
 from comparison.engines.sources import FramePairs
 from comparison.engines.tables import CollectorTraces, TablePairs
@@ -20,6 +19,7 @@ from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans, TrackedOutcome
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.collector_rows import COLUMNS, CREATE, exported
+from tests.support.counting import aggregate
 from tests.support.pair_files import FLAG, PairFile, Scored, failed, one_by_one, span, traces
 from tests.support.reference_counts import assert_equal
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from comparison.counts.aggregate import aggregate
 from comparison.evidence.build import evidence
 from flags.gate.evidence import Output
 from tests.support.answer_pairs import BEGIN, NOW, answer_pairs, table_of
+from tests.support.counting import aggregate
 
 
 def output_of(*, below: bool, thresholds: dict[str, float] | None = None) -> tuple[Output, ...]:

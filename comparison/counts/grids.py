@@ -1,6 +1,6 @@
 """The grid of an output: how its scores are rounded, by the thresholds and scores that occur."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -34,10 +34,7 @@ _USED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OutputGrid:
-    """Hold the grid of an output, its thresholds, and how many pairs no score is known of.
-
-    A grid that is given is also that of the table of both sides.
-    """
+    """Hold the grid of an output, its thresholds, and how many pairs no score is known of."""
 
     output: str
     grid: ScoreGrid
@@ -45,7 +42,6 @@ class OutputGrid:
     unscored: int
     unscored_sides: dict[str, int]
     """By side, pairs without a score of it."""
-    is_given: bool
     is_quiet: bool
     """Whether most pairs are alarms of the primary: to group them by unit would cost, and show
     little."""
@@ -56,10 +52,8 @@ class OutputGrid:
         return any(self.thresholds.values())
 
 
-def grids_of(
-    window: CountedWindow, columns: Sequence[OutputColumns], given: Mapping[str, ScoreGrid]
-) -> tuple[OutputGrid, ...]:
-    """Ask for the thresholds; round the scores as far as their number wants, unless `given`."""
+def grids_of(window: CountedWindow, columns: Sequence[OutputColumns]) -> tuple[OutputGrid, ...]:
+    """Ask for the thresholds; round the scores as far as their number wants."""
     if not columns:
         return ()
     every = ByOutput(tuple(range(len(columns))))
@@ -68,19 +62,14 @@ def grids_of(
         place: int(table.loc[table["primary_scored"] & table["candidate_scored"], "n"].sum())
         for place, table in used.items()
     }
-    grids = {
-        place: given.get(each.name) or (ScoreGrid() if scored[place] <= MOST_SCORES else None)
-        for place, each in enumerate(columns)
-    }
-    sampled = _of_samples(window, columns, [place for place, grid in grids.items() if grid is None])
+    sampled = _of_samples(window, columns, [at for at, n in scored.items() if n > MOST_SCORES])
     return tuple(
         OutputGrid(
             each.name,
-            (grids[place] or sampled[place]).with_thresholds(_most_frequent(used[place])),
+            sampled.get(place, ScoreGrid()).with_thresholds(_most_frequent(used[place])),
             {side: tuple(np.unique(used[place][side].dropna()).tolist()) for side in SIDES},
             int(used[place]["n"].sum()) - scored[place],
             {side: _lacking(used[place], f"{side}_scored") for side in SIDES},
-            each.name in given,
             _is_mostly(used[place]["alarm"], used[place]["n"]),
         )
         for place, each in enumerate(columns)

@@ -99,10 +99,7 @@ class OutputCounts:
         return self.rows.every
 
     def _laid(self, place: int, scores: pd.DataFrame) -> ScoreGrid:
-        grid = self.grids[place]
-        if grid.is_given:
-            return grid.grid
-        return grid.grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
+        return self.grids[place].grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
 
     def _scores(self) -> Counted:
         by = {name: dtype for name, dtype in SCORES.items() if name != "side"}

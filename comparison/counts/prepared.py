@@ -31,7 +31,6 @@ from comparison.counts.outputs import (
     recorded_counts,
 )
 from comparison.counts.requests import requests_of
-from comparison.counts.score_grid import ScoreGrid
 from comparison.engines.grouping import HOUR, MINUTE
 from comparison.engines.mergeable import PreparedRows
 from comparison.engines.sources import PairSource
@@ -191,7 +190,6 @@ class PreparedPairs:
         outputs: Sequence[str] | None = None,
         labels: Labels | None = None,
         label_cutoff: datetime | None = None,
-        given: Mapping[str, ScoreGrid] | None = None,
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
         step_since: datetime | None = None,
     ) -> "PreparedPairs":
@@ -202,9 +200,7 @@ class PreparedPairs:
         for pairs accepted before `label_cutoff`, all if None: those of younger pairs, which came
         early, are only counted as covered.
 
-        `given` are the grids, by output, of a window to which this one will be added. `thresholds`,
-        by output and side, count instead of those recorded.
-
+        `thresholds`, by output and side, count instead of those recorded.
         With `step_since`, only what depends on who answers is of the step, which began then. All
         else is of every rollout since `since`.
 
@@ -223,7 +219,7 @@ class PreparedPairs:
         digest = labels.digest(whole.tables) if labels is not None and whole else None
         outputs = outputs_of(step.columns, outputs, recorded)
         columns = columns_of(window, step, outputs, thresholds or {})
-        grids = grids_of(window, columns, given or {})
+        grids = grids_of(window, columns)
         joined, typed = None, TypedLabels({})
         if labels is not None:
             others = other_outputs(step.columns)

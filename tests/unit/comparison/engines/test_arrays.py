@@ -68,7 +68,7 @@ def test_scores_of_both_sides_are_counted_alike(
         del held[OUTPUT]
     table = shown_anew(CONNECTION, pa.table(held))
     laid = ScoreGrid(digits, min(digits, 5), tuple(thresholds))
-    grid = OutputGrid("o", laid, {}, 0, {}, is_given=True, is_quiet=False)
+    grid = OutputGrid("o", laid, {}, 0, {}, is_quiet=False)
     counts = OutputCounts(
         OutputRows(every, table, (), lambda counts: compared(counts, table)),
         [grid] * outputs,

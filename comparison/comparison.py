@@ -14,6 +14,7 @@ from comparison.pairs.progress_bar import progress_bar
 from comparison.summary.figures import as_plain
 
 if TYPE_CHECKING:  # needs the extra `comparison`
+    from comparison.data_frames import Rows
     from comparison.judgement.judgement import Judgement
     from comparison.judges.examples import TextExample
     from comparison.labels import LabelFiles
@@ -28,9 +29,9 @@ def compare(
     place: str | Path,
     playbook: "str | Path | Playbook | None" = None,
     *,
-    labels: "str | Path | LabelFiles | None" = None,
-    outcomes: str | Path | None = None,
-    preferences: str | Path | None = None,
+    labels: "str | Path | Rows | LabelFiles | None" = None,
+    outcomes: "str | Path | Rows | None" = None,
+    preferences: "str | Path | Rows | None" = None,
     reference: str | Path | None = None,
     flag: str | None = None,
     step: str | None = None,
@@ -46,7 +47,8 @@ def compare(
             table, e.g. `clickhouse://host/db?table=otel_traces`.
         playbook: Its file, or a Playbook. Without one there are figures and no verdict.
         labels: CSV or Parquet with request_id and label, or a folder of them, also in an object
-            store; or the URL of an engine's table.
+            store; or the URL of an engine's table; or a DataFrame of pandas or Polars, or a table
+            of Arrow.
         outcomes: The same of what happened downstream.
         preferences: The same of what `bentoml migration judge` wrote.
         reference: What `bentoml models get TAG --output json` printed, for the drift of features.

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from comparison.data_frames import Rows
 from comparison.engines.tables import nanoseconds
 from comparison.errors import OutcomesUnreadableError
 from comparison.pairs.tracked import TrackedOutcomes
@@ -145,10 +146,10 @@ class MetricRows:
         )
 
 
-def load_outcomes(source: str | Path | ir.Table, key: bytes | None = None) -> Outcomes:
+def load_outcomes(source: str | Path | Rows | ir.Table, key: bytes | None = None) -> Outcomes:
     """Read a file of outcomes, a folder of them, or a table of an engine, itself or by its URL.
 
-    Files may be in an object store.
+    Files may be in an object store. A DataFrame is taken as a file of it would be.
 
     Values in `unit` that are not hashes are hashed with `key`, as the pairs' units are. Raises
     OutcomesUnreadableError, which names the line (CSV), the row (Parquet, from 1) or what the row
@@ -169,7 +170,7 @@ def load_outcomes(source: str | Path | ir.Table, key: bytes | None = None) -> Ou
     )
 
 
-def _tables(source: str | Path | ir.Table) -> list[TextTable]:
+def _tables(source: str | Path | Rows | ir.Table) -> list[TextTable]:
     if isinstance(source, ir.Table):
         return [engine_table(_name(source), source, COLUMNS, OutcomesUnreadableError)]
     return open_tables(source, COLUMNS, OutcomesUnreadableError, _EXPECTED)

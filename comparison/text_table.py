@@ -1,7 +1,7 @@
 """A table of texts that somebody hands in, whose errors name its place, row and column.
 
 A file: CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip;
-it may be in an object store. Or a table of an engine.
+it may be in an object store. Or a table of an engine, or a DataFrame.
 """
 
 import csv
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
+from comparison.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.engines.places import PlaceError, database_hint, is_url, shown_url, table_at
 from comparison.pairs.stores import folder_at, is_store
 
@@ -37,7 +38,7 @@ class TextTable:
     """Hold those columns that are wanted, under their plain names."""
 
     path: Path | str
-    """Where it is; a text is what an engine's table is called."""
+    """Where it is; a text is what an engine's table, or a DataFrame, is called."""
     table: pa.Table
     written: tuple[str, ...]
     """The names of all columns, as the file has them."""
@@ -111,12 +112,14 @@ class TextTable:
 
 
 def open_tables(
-    place: str | Path, wanted: Sequence[str], error: Error, expected: str
+    place: str | Path | Rows, wanted: Sequence[str], error: Error, expected: str
 ) -> list[TextTable]:
-    """Return the table of a file or of an engine's URL, or of all files below a folder.
+    """Return the table of a file, an engine's URL or a DataFrame, or of all files below a folder.
 
     There is at least one. Raises what `error` makes, or StoreUnreadableError.
     """
+    if isinstance(place, Rows):
+        return [_frame_table(place, wanted, error)]
     if is_url(place) and not is_store(place):
         return [_table_at(str(place), wanted, error)]
     source = folder_at(place)
@@ -157,6 +160,20 @@ def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error)
         said = f"{type(problem).__name__}: {problem}".partition("\n")[0]
         raise error(name, said) from problem
     return TextTable(name, held, tuple(rows.columns), None, error)
+
+
+def _frame_table(rows: Rows, wanted: Sequence[str], error: Error) -> TextTable:
+    columns = frame_columns(rows)
+    written = tuple(name for name, _ in columns)
+    chosen = [(_plain(name), column) for name, column in columns if _plain(name) in wanted]
+    names = [name for name, _ in chosen]
+    if len(set(names)) < len(names):
+        raise error(NAME, f"a column is there twice; found: {', '.join(written)}")
+    try:
+        arrays = [as_texts(name, column) for name, column in chosen]
+    except FrameError as problem:
+        raise error(NAME, str(problem)) from problem
+    return TextTable(NAME, pa.Table.from_arrays(arrays, names), written, None, error)
 
 
 def _open(path: Path, wanted: Sequence[str], error: Error, expected: str) -> TextTable:

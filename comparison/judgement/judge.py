@@ -8,6 +8,7 @@ from pathlib import Path
 from comparison.counts.aggregate import count
 from comparison.counts.cut_off import cut_off
 from comparison.counts.prepared import PreparedPairs
+from comparison.data_frames import Rows
 from comparison.errors import WindowEmptyError
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
@@ -60,21 +61,21 @@ class LabelsAndReferences:
     @classmethod
     def read(
         cls,
-        labels: str | Path | LabelFiles | None,
+        labels: str | Path | Rows | LabelFiles | None,
         reference: Path | None,
-        outcomes: str | Path | None = None,
-        preferences: str | Path | None = None,
+        outcomes: str | Path | Rows | None = None,
+        preferences: str | Path | Rows | None = None,
     ) -> "LabelsAndReferences":
         """Read what is given. Raises a ComparisonError if it is not what it should be."""
         return cls(
             _labels(labels),
             References.read(reference) if reference else None,
-            load_outcomes(outcomes, unit_key()) if outcomes else None,
-            load_preferences(preferences) if preferences else None,
+            None if outcomes is None else load_outcomes(outcomes, unit_key()),
+            None if preferences is None else load_preferences(preferences),
         )
 
 
-def _labels(place: str | Path | LabelFiles | None) -> Labels | None:
+def _labels(place: str | Path | Rows | LabelFiles | None) -> Labels | None:
     if place is None:
         return None
     return (place if isinstance(place, LabelFiles) else LabelFiles(place)).read()

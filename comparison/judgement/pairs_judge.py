@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from comparison.data_frames import Rows
 from comparison.engines.connections import engine_errors, is_url
 from comparison.errors import (
     ComparisonError,
@@ -137,10 +138,11 @@ class PairsJudge:
         """Return all that evidence is taken from, but for the time; None: nobody knows."""
         labels = self.labels.path if isinstance(self.labels, LabelFiles) else self.labels
         added = (labels, self.reference, self.outcomes, self.preferences)
-        if any(is_url(each) and not is_store(each) for each in added if each is not None):
+        places = [each for each in added if isinstance(each, str | Path)]
+        if isinstance(labels, Rows) or any(is_url(at) and not is_store(at) for at in places):
             return None
         pairs = compacted_states(self.pairs)
-        states = [file_states(each) for each in added if each is not None]
+        states = [file_states(each) for each in places]
         if pairs is None or None in states:
             return None
         return plan, pairs, states, unit_key()

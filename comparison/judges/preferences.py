@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from comparison.data_frames import Rows
 from comparison.errors import PreferencesUnreadableError
 from comparison.judges.journal import Journal
 from comparison.text_table import TextTable, open_tables
@@ -51,8 +52,8 @@ class Preferences:
         return int((self.frame["least"] < self.frame["most"]).sum())
 
 
-def load_preferences(place: str | Path) -> Preferences:
-    """Read a file of preferences, a folder of them, or an engine's table at a URL.
+def load_preferences(place: str | Path | Rows) -> Preferences:
+    """Read a file of preferences, a folder of them, an engine's table at a URL, or a DataFrame.
 
     Raises PreferencesUnreadableError, which names the line (CSV), the row (Parquet) or what the row
     holds (an engine), and the column; or StoreUnreadableError.

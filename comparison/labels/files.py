@@ -1,6 +1,6 @@
 """Files of labels: CSV with a heading, plain, .gz or .zst, or Parquet; or a table of an engine.
 
-Files may be in an object store.
+Files may be in an object store. A DataFrame is taken as a file of it would be.
 
 Columns: `request_id`; `label`, or `label.<output>` for each output that has labels (truths, numbers
 or names of classes, see `comparison.labels.types`; empty: not known yet); and, if wanted,
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from comparison.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.engines.places import PlaceError, said, shown_url, table_at
 from comparison.errors import LabelsUnreadableError
 from comparison.pairs.compacted import parquet_file
@@ -46,10 +47,10 @@ _PACKED: Final = {".gz": "gzip", ".zst": "zstd"}
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """Hold the columns of a file, or of an engine's table, as they are written."""
+    """Hold the columns of a file, an engine's table or a DataFrame, as they are written."""
 
     path: Path | str
-    """Where it is; a text is the URL of an engine's table."""
+    """Where it is; a text is the URL of an engine's table, or what a DataFrame is called."""
     table: pa.Table
     is_csv: bool = False
 
@@ -191,6 +192,17 @@ def engine_labels(url: str) -> LabelFile:
         raise
     except Exception as error:  # each engine's client has errors of its own
         raise LabelsUnreadableError(name, said(url, error)) from error
+
+
+def frame_labels(rows: Rows) -> LabelFile:
+    """Take what is needed of a DataFrame. Raises LabelsUnreadableError."""
+    columns = frame_columns(rows)
+    wanted = _wanted(NAME, [name for name, _ in columns])
+    try:
+        held = {name: as_texts(name, column) for name, column in columns if name in wanted}
+    except FrameError as error:
+        raise LabelsUnreadableError(NAME, str(error)) from error
+    return LabelFile(NAME, pa.table(held))
 
 
 def _wanted(path: Path | str, names: Sequence[str]) -> list[str]:

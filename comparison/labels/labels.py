@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from comparison.data_frames import NAME, Rows
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.kept import KeptTables
 from comparison.engines.places import is_url, shown_url
@@ -31,6 +32,7 @@ from comparison.labels.files import (
     LabelFile,
     engine_labels,
     find_label_files,
+    frame_labels,
     is_label,
     open_labels,
 )
@@ -40,9 +42,12 @@ from comparison.pairs.stores import folder_at, is_store
 
 @dataclass(frozen=True, slots=True)
 class LabelFiles:
-    """Name a file of labels, a folder of them or a table, and what words in it stand for."""
+    """Name a file of labels, a folder of them or a table, and what words in it stand for.
 
-    path: str | Path
+    The table may be a DataFrame.
+    """
+
+    path: str | Path | Rows
     values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self) -> "Labels":
@@ -50,12 +55,12 @@ class LabelFiles:
 
         Raises LabelsUnreadableError at once if there are no such files.
         """
-        if is_url(self.path) and not is_store(self.path):
+        if isinstance(self.path, Rows) or (is_url(self.path) and not is_store(self.path)):
             return load_labels(self.path, values=self.values)
         paths = find_label_files(folder_at(self.path))
         if missing := [path for path in paths if not path.exists()]:
             raise LabelsUnreadableError(missing[0], "No such file or directory")
-        return Labels(_name(self.path), _Unread(self))
+        return Labels(_name(self.path), _Unread(self.path, self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ class _Read:
 class _Unread:
     """Read files when their labels are asked for."""
 
-    files: LabelFiles
+    path: str | Path
+    values: Mapping[str, str]
     held: "_Read | None" = None
     known: tuple[FilesSeen, LabelFacts] | None = None
     """What was kept of them."""
@@ -108,7 +114,7 @@ class _Unread:
     def read(self) -> "_Read":
         """Read them once. Raises LabelsUnreadableError if they are not those that were kept."""
         if self.held is None:
-            found = load_labels(self.files.path, values=self.files.values)._read()
+            found = load_labels(self.path, values=self.values)._read()
             if self.known is not None and self._seen() != self.known[0]:
                 self._refuse_others(found)
             self.held = found
@@ -118,11 +124,11 @@ class _Unread:
         """Raise LabelsUnreadableError where other labels have come since they were looked at."""
         if self.known and found.with_digest().digest != self.known[1].digest:
             raise LabelsUnreadableError(
-                self.files.path, "it changed while the pairs were counted; run this again"
+                self.path, "it changed while the pairs were counted; run this again"
             )
 
     def _seen(self) -> FilesSeen | None:
-        return FilesSeen.of(find_label_files(folder_at(self.files.path)), self.files.values)
+        return FilesSeen.of(find_label_files(folder_at(self.path)), self.values)
 
 
 class Labels:
@@ -218,7 +224,7 @@ class _Sink(RawIOBase):
 
 
 def load_labels(
-    path: str | Path,
+    path: str | Path | Rows,
     until: datetime | None = None,
     values: Mapping[str, str] | None = None,
 ) -> Labels:
@@ -258,11 +264,15 @@ def load_labels(
     return Labels(source, _Read.of(kept, contradicted, refusals, hashes))
 
 
-def _name(path: str | Path) -> str:
+def _name(path: str | Path | Rows) -> str:
+    if isinstance(path, Rows):
+        return NAME
     return shown_url(str(path)) if is_url(path) else str(path)
 
 
-def _files(path: str | Path) -> list[LabelFile]:
+def _files(path: str | Path | Rows) -> list[LabelFile]:
+    if isinstance(path, Rows):
+        return [frame_labels(path)]
     if is_url(path) and not is_store(path):
         return [engine_labels(str(path))]
     return [open_labels(each) for each in find_label_files(folder_at(path))]

@@ -1,6 +1,5 @@
 """Numbers and classes counted by DuckDB, by Polars and by ClickHouse: every count is the same."""
 
-import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from comparison.labels import Labels, load_labels
 from tests.support.answer_pairs import answer_pairs, label_file, table_of
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.counting import aggregate
+from tests.support.same_counts import assert_same_counts
 
 SIZE = 3_000
 
@@ -134,21 +134,7 @@ def test_counts_of_kinds_are_the_same_after_they_were_kept(
     pairs: pd.DataFrame, labels: Labels
 ) -> None:
     counted = aggregate(table_of(pairs), labels=labels)
-    assert_same(unpack(pack(counted)), counted)
-
-
-def assert_same(found: object, expected: object) -> None:
-    assert type(found) is type(expected)
-    if isinstance(expected, pd.DataFrame):
-        pd.testing.assert_frame_equal(found, expected)
-    elif dataclasses.is_dataclass(expected):
-        for field in dataclasses.fields(expected):
-            assert_same(getattr(found, field.name), getattr(expected, field.name))
-    elif isinstance(expected, tuple):
-        for each, other in zip(found, expected, strict=True):  # type: ignore[call-overload]
-            assert_same(each, other)
-    else:
-        assert found == expected
+    assert_same_counts(unpack(pack(counted)), counted)
 
 
 def counts_of(aggregates: Any) -> dict[str, dict[str, Any]]:

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from comparison.cli.flag_place import FlagPlace
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.gate_input import GateInput, audit_option, evidence_options, verdict_option
+from comparison.cli.gate_input import GateInput, evidence_options, verdict_option
 from comparison.cli.refusals import Refusal, refusals, warn
 from flags.cli.exit_codes import exit_codes
-from flags.cli.options import UnleashAccess, unleash_options
+from flags.cli.options import UnleashAccess, audit_option, unleash_options
 from flags.errors import FlagsError
 from flags.gate import Decision
 from flags.monitoring.views import FlagView

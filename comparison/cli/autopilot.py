@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from comparison.cli.gate import EXIT_CODES
-from comparison.cli.gate_input import GateInput, audit_option, evidence_options, verdict_option
+from comparison.cli.gate_input import GateInput, evidence_options, verdict_option
 from comparison.cli.parameter_types import DurationOption
 from comparison.cli.refusals import refusals
 from comparison.cli.stop import stop_asked
 from comparison.evidence.number_format import plural
 from flags.cli.exit_codes import exit_codes
-from flags.cli.options import UnleashAccess, unleash_options
+from flags.cli.options import UnleashAccess, audit_option, unleash_options
 from flags.errors import AuditUnwritableError, FlagsError
 from flags.gate import Decision
 from flags.operate.audit import AuditFile, record

@@ -16,9 +16,9 @@ from comparison.cli.options import (
     reference_option,
 )
 from comparison.cli.refusals import warn
-from flags.cli.options import Command, packed, with_options
+from flags.cli.options import Command, packed, record_option, with_options
 from flags.errors import OtherFlagError
-from flags.operate.default_files import AUDIT, LOOKS
+from flags.operate.default_files import LOOKS
 
 if TYPE_CHECKING:  # imported when they are used: the help of a command does without
     from comparison.judgement.pairs_judge import PairsJudge
@@ -115,26 +115,9 @@ _EVIDENCE: Final = (
         show_envvar=True,
         help="Where its alerts are asked; the token is in ALERTMANAGER_TOKEN.",
     ),
-    click.option(
-        "--looks",
-        metavar="FILE",
-        type=_FILE,
-        default=LOOKS,
-        show_default=True,
-        envvar="MIGRATION_LOOKS",
-        show_envvar=True,
-        help="Where looks at operational alarms are kept, one JSON line each.",
+    record_option(
+        "--looks", LOOKS, "MIGRATION_LOOKS", "Where looks at operational alarms are kept"
     ),
-)
-audit_option = click.option(
-    "--audit",
-    metavar="FILE",
-    type=_FILE,
-    default=AUDIT,
-    show_default=True,
-    envvar="MIGRATION_AUDIT",
-    show_envvar=True,
-    help="Where changes are recorded, one JSON line each.",
 )
 verdict_option = click.option(
     "--json",

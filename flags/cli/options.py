@@ -1,13 +1,15 @@
-"""The options shared by all commands that change a flag."""
+"""The options shared by the commands that change a flag, or ask the gate."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from flags.operate.default_files import AUDIT
 from flags.unleash.token import token_environment
 
 if TYPE_CHECKING:  # imported when Unleash is asked: the help of a command does without
@@ -81,6 +83,25 @@ _UNLEASH: Final = (
     ),
     environment_option,
     project_option,
+)
+
+
+def record_option(name: str, path: Path, variable: str, text: str) -> Command:
+    """Return the option of a file to which lines are added."""
+    return click.option(
+        name,
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=path,
+        show_default=True,
+        envvar=variable,
+        show_envvar=True,
+        help=f"{text}, one JSON line each.",
+    )
+
+
+audit_option: Final = record_option(
+    "--audit", AUDIT, "MIGRATION_AUDIT", "Where changes are recorded"
 )
 
 

@@ -11,12 +11,11 @@ from typing import Final
 import click
 
 from flags.cli.exit_codes import FOLLOWERS_MISSING, exit_codes
-from flags.cli.options import UnleashAccess, unleash_options
+from flags.cli.options import UnleashAccess, audit_option, unleash_options
 from flags.errors import FlagsError
 from flags.monitoring.views import FlagView
 from flags.monitoring.worker_state import WorkerFlag
 from flags.operate.audit import AuditFile, Confirmation, FlagChange, record, record_locally
-from flags.operate.default_files import AUDIT
 from flags.operate.status import flag_in_unleash
 from flags.operate.watch import Watch, WatchResult, running_workers
 from flags.printable import printable
@@ -59,16 +58,7 @@ _OTHER_WAYS: Final = (
     help="How long to wait for the workers.",
 )
 @unleash_options
-@click.option(
-    "--audit",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=AUDIT,
-    show_default=True,
-    envvar="MIGRATION_AUDIT",
-    show_envvar=True,
-    metavar="FILE",
-    help="Where the change is recorded, one JSON line each.",
-)
+@audit_option
 def rollback(
     reason: str,
     flag: str | None,

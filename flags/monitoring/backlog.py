@@ -1,11 +1,33 @@
-"""Measure what waits to be shipped, from outside the thread that ships and may be stuck."""
+"""What waits: for the disk, or to be shipped, seen from outside the thread that may be stuck."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flags.export.shipper import Shipper
-from flags.monitoring.self_report import Lag
+if TYPE_CHECKING:
+    from flags.export.shipper import Shipper  # those who do not ship need none of it
+
+
+class Lag:
+    """Follow how long the oldest of what waits has waited: for the disk, or for a receiver.
+
+    They go in the order in which they came, so it is enough to remember when some were first seen
+    to wait, and how many will have gone once those have. Exact to the time between two looks.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: float | None = None
+        self._target = 0
+
+    def __call__(self, waiting: int, written: int) -> float:
+        """Return the seconds, from the numbers of what waits and of what has gone."""
+        now = self._clock()
+        if self._since is None or written >= self._target:
+            self._since = now if waiting else None
+            self._target = written + waiting
+        return 0.0 if self._since is None else now - self._since
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +44,9 @@ class Backlog:
 class BacklogWatch:
     """Look at the files themselves, once a heartbeat."""
 
-    def __init__(self, shipper: Shipper, lag: Lag, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, shipper: "Shipper", clock: Callable[[], int] = time.time_ns) -> None:
         self._shipper = shipper
-        self._lag = lag
+        self._lag = Lag()
         self._clock = clock
 
     def __call__(self) -> Backlog:

@@ -1,6 +1,5 @@
 """The state of this worker: the flag as it sees it, and counts of its pairs."""
 
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from openfeature.client import OpenFeatureClient
 
 from flags.export.pair_files import PairFiles
+from flags.monitoring.backlog import Backlog, BacklogWatch, Lag
 from flags.monitoring.metrics import CountedPairs
 from flags.monitoring.worker_state import (
     CandidateState,
@@ -77,10 +77,8 @@ class ShippingReport:
     """Make what is shown of shipping, in another thread than the event loop's: it reads files."""
 
     def __init__(self, shipper: "Shipper") -> None:
-        from flags.monitoring.backlog import Backlog, BacklogWatch  # for those who ship alone
-
         self._shipper = shipper
-        self._watch = BacklogWatch(shipper, Lag())
+        self._watch = BacklogWatch(shipper)
         self._last = Backlog()
 
     def __call__(self) -> ShippingCounts:
@@ -163,27 +161,6 @@ class Since:
         if self._since is None or seen != self._seen:
             self._seen, self._since = seen, datetime.now(UTC)
         return self._since
-
-
-class Lag:
-    """Follow how long the oldest of what waits has waited: for the disk, or for a receiver.
-
-    They go in the order in which they came, so it is enough to remember when some were first seen
-    to wait, and how many will have gone once those have. Exact to the time between two looks.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._since: float | None = None
-        self._target = 0
-
-    def __call__(self, waiting: int, written: int) -> float:
-        """Return the seconds, from the numbers of what waits and of what has gone."""
-        now = self._clock()
-        if self._since is None or written >= self._target:
-            self._since = now if waiting else None
-            self._target = written + waiting
-        return 0.0 if self._since is None else now - self._since
 
 
 def _source_words(source: FlagServer | FlagFile | None) -> str | None:

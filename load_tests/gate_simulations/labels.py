@@ -1,7 +1,7 @@
 """Labels that are late, selected, few, or of no pair: the scenarios of labels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -251,15 +251,29 @@ def _bursts(row: str, kind: Kind, recall: float, rollout: int, wrong: Decision) 
     )
 
 
+def _misfits(
+    row: str, kind: Kind, recalls: tuple[float, float], rollout: int, wrong: Decision
+) -> Iterator[Scenario]:
+    """Yield labels that do not fit what the sides answered."""
+    for which, labelled in (
+        ("of other requests", _of_other_requests),
+        ("the wrong way round", _wrong_way_round),
+    ):
+        one = partial(
+            _ever,
+            recalls=recalls,
+            rollout=rollout,
+            shares=_COMPLETE,
+            wrong=wrong,
+            labelled=labelled,
+        )
+        before, after = (f".{100 * recall:.0f}" for recall in recalls)
+        yield _scenario(row, f"labels {which}, recall {before} to {after}", kind, one)
+
+
 def _loop(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
     return partial(_ever, recalls=recalls, rollout=rollout, shares=_LOOP, wrong=wrong)
 
-
-_MISFITS: Final = (
-    ("of other requests", _of_other_requests),
-    ("the wrong way round", _wrong_way_round),
-)
-"""Labels that do not fit what the sides answered."""
 
 SCENARIOS: Final = (
     *(
@@ -305,38 +319,8 @@ SCENARIOS: Final = (
         Kind.FALSE_ADVANCE,
         _loop((0.8, 0.6), 100, Decision.ADVANCE),
     ),
-    *(
-        _scenario(
-            "A17",
-            f"labels {which}, recall .72 to .36",
-            Kind.FALSE_ADVANCE,
-            partial(
-                _ever,
-                recalls=(0.72, 0.36),
-                rollout=50,
-                shares=_COMPLETE,
-                wrong=Decision.ADVANCE,
-                labelled=labelled,
-            ),
-        )
-        for which, labelled in _MISFITS
-    ),
-    *(
-        _scenario(
-            "B10",
-            f"labels {which}, recall .36 to .72",
-            Kind.FALSE_ROLLBACK,
-            partial(
-                _ever,
-                recalls=(0.36, 0.72),
-                rollout=10,
-                shares=_COMPLETE,
-                wrong=Decision.ROLLBACK,
-                labelled=labelled,
-            ),
-        )
-        for which, labelled in _MISFITS
-    ),
+    *_misfits("A17", Kind.FALSE_ADVANCE, (0.72, 0.36), 50, Decision.ADVANCE),
+    *_misfits("B10", Kind.FALSE_ROLLBACK, (0.36, 0.72), 10, Decision.ROLLBACK),
     _bursts("B1", Kind.FALSE_ROLLBACK, 0.72, 10, Decision.ROLLBACK),
     _bursts("B1", Kind.FALSE_ADVANCE, 0.60, 50, Decision.ADVANCE),
     _scenario("A14", "a tenth of the ids lost their zeros", Kind.FALSE_ADVANCE, _no_pair),

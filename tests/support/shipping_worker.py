@@ -16,7 +16,6 @@ from flags.export.shipped_file import ShippingLimits, shipped_position
 from flags.export.shipper import Shipper
 from flags.export.shipping_counts import ShippingAccount
 from flags.monitoring.backlog import BacklogWatch
-from flags.monitoring.self_report import Lag
 from tests.support.otlp_server import OtlpReceiver
 from tests.support.pair_files import PairFile, traces
 from tests.support.paths import ROOT
@@ -54,7 +53,7 @@ class Worker:
             self.shipper = Shipper(
                 folder, self.name, Destination(f"{url}/v1/traces", **options), limits
             )
-            self.backlog = BacklogWatch(self.shipper, Lag())
+            self.backlog = BacklogWatch(self.shipper)
 
     @property
     def account(self) -> ShippingAccount:

@@ -22,7 +22,7 @@ from comparison.report.html.outcome_view import outcome_views
 from comparison.report.html.output_sections import absent, output_sections
 from comparison.report.html.output_view import OutputView
 from comparison.report.html.sections import Group, Section
-from comparison.report.kinds.section import sections as kind_sections
+from comparison.report.kinds.sections import sections as kind_sections
 from flags.gate.evidence import Evidence
 from flags.gate.verdict import Outcome
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from comparison.report.html.charts.plot import Plot
-from flags.gate.evidence import AnswerEvidence, Evidence
-from flags.pairing.kinds import registry
+from flags.gate.evidence import AnswerEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +25,6 @@ class Section:
     notes: tuple[str, ...] = ()
     charts: tuple[Plot, ...] = ()
     """On the page, after the tables."""
-
-
-def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """Return a section for each output of a kind, and for each whose texts were judged."""
-    from comparison.report.kinds import preferences  # which makes sections too
-
-    modules = registry.layer("comparison.report.kinds")
-    return (
-        *(modules[each.kind].section(each) for each in evidence.answers),
-        *(preferences.preference_section(each) for each in evidence.preferences),
-    )
 
 
 def labelled_note(found: AnswerEvidence, covered: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from comparison.report.kinds.section import sections
+from comparison.report.kinds.sections import sections
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
 from flags.gate.evidence import Evidence
 

@@ -14,18 +14,13 @@ from flags.export.pair_files import FileLimits, PairFiles
 from flags.export.shipped_file import ShippingLimits
 from flags.export.shipper import Shipper
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
-from flags.monitoring.self_report import (
-    FlagReader,
-    Lag,
-    SelfReport,
-    ShippingReport,
-)
+from flags.monitoring.self_report import FlagReader, SelfReport, ShippingReport
 from flags.monitoring.worker_state import WorkerFlag
 from flags.pairing.observation import InMemoryPairs
 from flags.pairing.tuning import Tuning
 from flags.printable import without_credentials
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
-from tests.support.fakes import FakeClock, eventually
+from tests.support.fakes import eventually
 from tests.support.flags_file import FlagsOnDisk
 from tests.support.pair_files import PairFile, traces
 from tests.unit.flags.monitoring.test_metrics import PAIR
@@ -163,19 +158,3 @@ def test_a_report_tells_what_became_of_the_shipping(tmp_path: Path) -> None:
     finally:
         files.close()
         shipper.close(0.1)
-
-
-def test_the_lag_is_the_time_that_the_oldest_waiting_pair_has_waited() -> None:
-    clock = FakeClock()
-    lag = Lag(clock)
-    assert lag(waiting=0, written=0) == 0
-    assert lag(waiting=3, written=0) == 0
-    clock.advance(2)
-    assert lag(waiting=8, written=0) == 2
-    clock.advance(1)
-    assert lag(waiting=8, written=2) == 3, "the third of the first three still waits"
-    clock.advance(1)
-    assert lag(waiting=7, written=3) == 0, "others wait, but only since now, as far as is known"
-    clock.advance(1)
-    assert lag(waiting=7, written=3) == 1
-    assert lag(waiting=0, written=10) == 0

@@ -9,6 +9,7 @@ ComparisonError
     FlagNotFoundError         the flag asked for has no pairs here
     CompactionError           pairs cannot be compacted into the folder
         CompactionUnreadableError what earlier runs left there cannot be read
+    MemoryLackingError        counting takes more memory than this process may take
     LabelsUnreadableError     the file of labels cannot be read, or holds something else
     LabelsUnfitError          the labels of an output are none of its classes
     RelevanceUnfitError       the labels of a ranking list no relevant items
@@ -159,6 +160,17 @@ class CompactionUnreadableError(CompactionError):
         self.path = path
         super().__init__(
             f"{path}: {problem}; expected a folder that `bentoml migration compact` wrote"
+        )
+
+
+class MemoryLackingError(ComparisonError):
+    """Say how much memory counting the pairs of a folder may take, and what takes less."""
+
+    def __init__(self, place: str | Path, allowed: int) -> None:
+        super().__init__(
+            f"{place}: counting its pairs takes more memory than the {allowed >> 20:,} MB that it "
+            "may take, half of what this machine or container has; compare fewer days (--since), "
+            "or give it more memory"
         )
 
 

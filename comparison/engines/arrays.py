@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from comparison.engines.grouping import in_numbers
-from comparison.pairs.cores import cores
+from comparison.pairs.machine import cores
 
 BATCH: Final = 500_000
 """Rows that a thread counts at once: fewer leave more to be added up, more take memory."""

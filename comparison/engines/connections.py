@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
+import duckdb
 import ibis
 from ibis.util import backend_entry_points
 
-from comparison.errors import PlaceUnreadableError
+from comparison.engines.embedded import memory_limit
+from comparison.errors import CompactionUnreadableError, MemoryLackingError, PlaceUnreadableError
 from comparison.pairs.secrets import without_secrets
 
 SPARK: Final = "spark"
@@ -93,13 +95,23 @@ def said(url: str, error: BaseException) -> str:
 
 @contextmanager
 def engine_errors(place: str | Path) -> Iterator[None]:
-    """Turn what an engine raises while it counts into a PlaceUnreadableError."""
+    """Turn what an engine raises while it counts into an error that says what would be right.
+
+    PlaceUnreadableError for a URL; for a folder MemoryLackingError, and CompactionUnreadableError
+    if a file is damaged.
+    """
     try:
         yield
     except Exception as error:
-        if not is_url(place) or type(error).__module__.partition(".")[0] not in _MODULES:
+        if type(error).__module__.partition(".")[0].lstrip("_") not in _MODULES:
             raise
-        raise PlaceUnreadableError(shown_url(str(place)), said(str(place), error)) from error
+        if is_url(place):
+            raise PlaceUnreadableError(shown_url(str(place)), said(str(place), error)) from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise MemoryLackingError(place, memory_limit()) from error
+        if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+            raise CompactionUnreadableError(Path(place), said(str(place), error)) from error
+        raise
 
 
 def checked(url: str) -> SplitResult:

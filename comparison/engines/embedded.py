@@ -11,18 +11,25 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-MEMORY: Final = "1GB"
-"""What DuckDB may take; beyond that it spills to temporary files."""
-
+from comparison.pairs.machine import memory
 
 _SHOWN: Final = "_shown_tables"
 """The attribute of a connection that has the tables in memory that it shows."""
 
 
+def memory_limit() -> int:
+    """Return the bytes that DuckDB may take; beyond that it spills to temporary files.
+
+    It takes what its tables need: ten million pairs the same with 1 GB and with 8. With too little,
+    it gives up: groups of millions of units are only in part spilled.
+    """
+    return memory() // 2
+
+
 def connect() -> Backend:
     """Return a DuckDB of its own."""
     connection = ibis.duckdb.connect(
-        memory_limit=MEMORY,
+        memory_limit=f"{memory_limit()}B",
         temp_directory=str(Path(tempfile.gettempdir()) / f"bentoml-flags-{uuid4().hex}"),
         preserve_insertion_order=False,
     )

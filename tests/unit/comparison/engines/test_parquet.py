@@ -5,13 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from comparison.comparison import compare
+from comparison.engines import embedded
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs, open_source
-from comparison.errors import CompactionUnreadableError, PairsUnreadableError
+from comparison.errors import (
+    CompactionUnreadableError,
+    MemoryLackingError,
+    PairsUnreadableError,
+)
 from comparison.pairs.compaction import compact
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import read_all
 from flags.export import attributes
+from load_tests.generated_pairs import write_pairs
 from tests.support.pair_files import PairFile, span
 
 
@@ -65,3 +72,20 @@ def test_a_place_is_opened_as_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "into" / STATE_FILE).write_text("{}")
     with pytest.raises(CompactionUnreadableError):
         open_source(tmp_path / "into")
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 2_000)
+    first = min(tmp_path.rglob("*.parquet"))
+    first.write_bytes(first.read_bytes()[:-100])
+    with pytest.raises(CompactionUnreadableError, match=first.name):
+        compare(tmp_path)
+
+
+def test_too_little_memory_is_an_error_that_says_how_much_may_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pairs(tmp_path, 100_000)
+    monkeypatch.setattr(embedded, "memory", lambda: 2**24)
+    with pytest.raises(MemoryLackingError, match=r"more memory than the 8 MB .*--since"):
+        compare(tmp_path)

@@ -1,11 +1,12 @@
-"""As many processes as may run: by the processors, and by the limit of a container."""
+"""As much of the machine as may be used: what there is, or the limit of a container if less."""
 
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
-from comparison.pairs.cores import cores
+from comparison.pairs.machine import cores, memory
 
 ALLOWED = 8
 
@@ -43,3 +44,17 @@ def test_so_does_that_of_older_kernels(tmp_path: Path, quota: str, expected: int
 
 def test_without_a_limit_every_processor_counts_that_the_process_may_use(tmp_path: Path) -> None:
     assert cores(tmp_path) == ALLOWED
+
+
+@pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_a_container_s_limit_of_memory_counts(tmp_path: Path, file: str) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / file).write_text("268435456\n")
+    assert memory(tmp_path) == 2**28
+
+
+@pytest.mark.parametrize("limit", ["max", "9223372036854771712", "nonsense", None])
+def test_without_a_limit_all_memory_counts(tmp_path: Path, limit: str | None) -> None:
+    if limit:
+        (tmp_path / "memory.max").write_text(limit)
+    assert memory(tmp_path) == psutil.virtual_memory().total

@@ -1,10 +1,12 @@
-"""How many processors this process may use."""
+"""How much of the machine this process may use: processors, and memory."""
 
 import math
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
@@ -16,6 +18,15 @@ def cores(cgroups: Path = CGROUPS) -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, math.ceil(min(allowed or 1, _quota(cgroups))))
+
+
+def memory(cgroups: Path = CGROUPS) -> int:
+    """Return the bytes of memory that there are, or those that its container may take if less."""
+    limits = [int(psutil.virtual_memory().total)]
+    for file in (cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limits.append(int(file.read_text()))
+    return min(limits)
 
 
 def _quota(cgroups: Path) -> float:

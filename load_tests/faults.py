@@ -29,7 +29,7 @@ from comparison.pairs.reader import read_pairs  # noqa: E402
 from flags.export import attributes  # noqa: E402
 from load_tests.fault import Fault  # noqa: E402
 from load_tests.faults_table import FAULTS  # noqa: E402
-from load_tests.injections import may_mount  # noqa: E402
+from load_tests.injections.folder import may_mount  # noqa: E402
 from load_tests.scene import Programs, Scene  # noqa: E402
 from load_tests.steady_load import SteadyLoad  # noqa: E402
 from load_tests.tally import Run, Tally  # noqa: E402

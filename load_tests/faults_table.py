@@ -3,8 +3,8 @@
 import signal
 from typing import Final
 
-from load_tests import injections as do
 from load_tests.fault import Excuse, Fault
+from load_tests.injections import candidate, flag, folder, models, receiver, workers
 from tests.support import faulty_proxy, otlp_proxy
 
 EMBEDDED: Final = ("embedded",)
@@ -14,28 +14,30 @@ APART: Final = ("isolated", "runners")
 ALL: Final = ("embedded", "isolated", "runners")
 
 CANDIDATE: Final = (
-    Fault("candidate raises", do.told("candidate", "raise"), "candidate error", ALL),
-    Fault("candidate hangs", do.told("candidate", "hang"), "candidate failed", ALL),
-    Fault("candidate answers NaN", do.told("candidate", "nan"), "candidate error", BOTH),
+    Fault("candidate raises", models.told("candidate", "raise"), "candidate error", ALL),
+    Fault("candidate hangs", models.told("candidate", "hang"), "candidate failed", ALL),
+    Fault("candidate answers NaN", models.told("candidate", "nan"), "candidate error", BOTH),
     Fault(
         "candidate has the wrong schema",
-        do.told("candidate", "wrong schema"),
+        models.told("candidate", "wrong schema"),
         "candidate error",
         BOTH,
     ),
-    Fault("candidate is ten times slower", do.told("candidate", "slow"), "slow candidate", BOTH),
+    Fault(
+        "candidate is ten times slower", models.told("candidate", "slow"), "slow candidate", BOTH
+    ),
     Fault(
         "candidate's memory grows",
-        do.told("candidate", "leak"),
+        models.told("candidate", "leak"),
         "memory limit",
         ISOLATED,
         settings={"CANDIDATE_MAX_MEMORY": str(320 * 2**20)},
     ),
-    Fault("candidate calls os._exit", do.told("candidate", "exit"), "candidate failed", APART),
-    Fault("candidate segfaults", do.told("candidate", "segfault"), "candidate failed", APART),
-    Fault("candidate's process is killed", do.killed("candidate"), "candidate failed", APART),
+    Fault("candidate calls os._exit", models.told("candidate", "exit"), "candidate failed", APART),
+    Fault("candidate segfaults", models.told("candidate", "segfault"), "candidate failed", APART),
+    Fault("candidate's process is killed", models.killed("candidate"), "candidate failed", APART),
     *(
-        Fault(f"candidate {words}", do.told("candidate", word), sign, ISOLATED)
+        Fault(f"candidate {words}", models.told("candidate", word), sign, ISOLATED)
         for words, word, sign in (
             ("signals its process group", "signal group", "candidate ok"),
             ("kills its process group", "kill group", "candidate failed"),
@@ -48,10 +50,10 @@ CANDIDATE: Final = (
     ),
     Fault(
         "candidate cannot be loaded",
-        do.nothing,
+        models.nothing,
         "candidate failed",
         ALL,
-        around=(do.told("candidate", "unloadable"),),
+        around=(models.told("candidate", "unloadable"),),
         recovers=False,
     ),
 )
@@ -60,33 +62,48 @@ REMOTE: Final = (
     *(
         Fault(f"remote candidate {words}", inject, sign, ("remote",), around=(around,))
         for words, inject, sign, around in (
-            ("raises", do.told("candidate", "raise"), "candidate error", do.remote),
-            ("hangs", do.told("candidate", "hang"), "candidate timeout", do.remote),
-            ("is ten times slower", do.told("candidate", "slow"), "slow candidate", do.remote),
-            ("is away", do.remote_away, "candidate error", do.remote),
-            ("comes late", do.remote_comes, "candidate error", do.remote_late),
-            ("has another schema", do.remote_is("VerdictsOther"), "other schema", do.remote),
-            ("is another version", do.remote_is("VerdictsV3"), "further model", do.remote),
+            ("raises", models.told("candidate", "raise"), "candidate error", candidate.there),
+            ("hangs", models.told("candidate", "hang"), "candidate timeout", candidate.there),
+            (
+                "is ten times slower",
+                models.told("candidate", "slow"),
+                "slow candidate",
+                candidate.there,
+            ),
+            ("is away", candidate.away, "candidate error", candidate.there),
+            ("comes late", candidate.comes, "candidate error", candidate.late),
+            (
+                "has another schema",
+                candidate.replaced_by("VerdictsOther"),
+                "other schema",
+                candidate.there,
+            ),
+            (
+                "is another version",
+                candidate.replaced_by("VerdictsV3"),
+                "further model",
+                candidate.there,
+            ),
             (
                 "gives half an answer",
-                do.remote_proxy(faulty_proxy.Fault.CUT_OFF),
+                candidate.proxy_fails(faulty_proxy.Fault.CUT_OFF),
                 "candidate error",
-                do.remote_behind_proxy,
+                candidate.behind_proxy,
             ),
             (
                 "is a log-in page",
-                do.remote_proxy(faulty_proxy.Fault.HTML),
+                candidate.proxy_fails(faulty_proxy.Fault.HTML),
                 "candidate error",
-                do.remote_behind_proxy,
+                candidate.behind_proxy,
             ),
         )
     ),
     Fault(
         "remote candidate's name does not resolve",
-        do.nothing,
+        models.nothing,
         "candidate error",
         ("remote",),
-        around=(do.remote_without_name,),
+        around=(candidate.without_name,),
         recovers=False,
     ),
 )
@@ -94,44 +111,44 @@ REMOTE: Final = (
 PRIMARY: Final = (
     Fault(
         "primary raises",
-        do.told("primary", "raise"),
+        models.told("primary", "raise"),
         "primary error",
         BOTH,
         excuse=Excuse.PRIMARY,
     ),
-    Fault("primary is ten times slower", do.told("primary", "slow"), "slow primary", BOTH),
+    Fault("primary is ten times slower", models.told("primary", "slow"), "slow primary", BOTH),
 )
 
 RECORD: Final = (
-    Fault("pairs: folder moved away", do.folder_moved, "further file"),
-    Fault("pairs: folder removed, files and all", do.folder_removed, "gap"),
-    Fault("pairs: a file in place of the folder", do.file_in_its_place, "refused writes"),
-    Fault("pairs: folder immutable", do.immutable, "refused writes", needs_mount=True),
+    Fault("pairs: folder moved away", folder.moved, "further file"),
+    Fault("pairs: folder removed, files and all", folder.removed, "gap"),
+    Fault("pairs: a file in place of the folder", folder.file_in_its_place, "refused writes"),
+    Fault("pairs: folder immutable", folder.immutable, "refused writes", needs_mount=True),
     Fault(
         "pairs: disk full",
-        do.disk_full,
+        folder.disk_full,
         "refused writes",
-        around=(do.small_disk,),
+        around=(folder.small_disk,),
         needs_mount=True,
     ),
     Fault(
         "pairs: disk full, longer than memory lasts",
-        do.disk_full,
+        folder.disk_full,
         "drop enospc",
-        around=(do.small_disk,),
+        around=(folder.small_disk,),
         settings={"PAIRS_QUEUE_BYTES": str(2**16)},
         needs_mount=True,
     ),
     Fault(
         "pairs: disk full until the end",
-        do.disk_full_to_the_end,
+        folder.disk_full_to_the_end,
         "drop enospc",
-        around=(do.small_disk,),
+        around=(folder.small_disk,),
         needs_mount=True,
     ),
     Fault(
         "pairs: folder over PAIRS_MAX_BYTES",
-        do.over_its_bound,
+        folder.over_its_bound,
         "drop pruned",
         settings={"PAIRS_MAX_BYTES": str(2**20), "PAIRS_ROTATE_BYTES": str(2**16)},
     ),
@@ -140,17 +157,17 @@ RECORD: Final = (
 RECEIVER: Final = (
     Fault(
         "receiver is down",
-        do.receiver_down,
+        receiver.down,
         "retry connection",
-        around=(do.ship_directly,),
+        around=(receiver.ship_directly,),
         ships=True,
     ),
     *(
         Fault(
             f"receiver {words}",
-            do.receiver(fault),
+            receiver.proxy_fails(fault),
             sign,
-            around=(do.ship,),
+            around=(receiver.ship,),
             ships=True,
         )
         for words, fault, sign in (
@@ -175,21 +192,21 @@ RECEIVER: Final = (
 )
 
 FLAG: Final = (
-    Fault("flags file half written", do.flags_file_broken, "flag stale"),
+    Fault("flags file half written", flag.file_broken, "flag stale"),
     Fault(
         "flags file missing at the start",
-        do.nothing,
+        models.nothing,
         "flag error",
-        around=(do.flags_file_missing,),
+        around=(flag.file_missing,),
         flagless=True,
         recovers=False,
     ),
-    Fault("flag server is down", do.unleash_down, "flag stale", around=(do.follow_unleash,)),
+    Fault("flag server is down", flag.unleash_down, "flag stale", around=(flag.follow_unleash,)),
     Fault(
         "flag server never answers, from the start",
-        do.nothing,
+        models.nothing,
         "flag error",
-        around=(do.unleash_silent,),
+        around=(flag.unleash_silent,),
         flagless=True,
         recovers=False,
     ),
@@ -198,15 +215,15 @@ FLAG: Final = (
 PROCESS: Final = (
     Fault(
         "worker gets kill -9",
-        do.worker_gets(signal.SIGKILL),
+        workers.one_gets(signal.SIGKILL),
         "open record",
         BOTH,
         excuse=Excuse.WORKER,
     ),
-    Fault("worker gets SIGTERM", do.worker_gets(signal.SIGTERM), "further worker", BOTH),
-    Fault("service is restarted", do.restart, "further worker", BOTH, excuse=Excuse.WORKER),
-    Fault("callers hang up", do.callers_hang_up, "hung up", BOTH),
-    Fault("twice as much is asked as can be answered", do.overload, "late or shed", BOTH),
+    Fault("worker gets SIGTERM", workers.one_gets(signal.SIGTERM), "further worker", BOTH),
+    Fault("service is restarted", workers.restart, "further worker", BOTH, excuse=Excuse.WORKER),
+    Fault("callers hang up", workers.callers_hang_up, "hung up", BOTH),
+    Fault("twice as much is asked as can be answered", workers.overload, "late or shed", BOTH),
 )
 
 FAULTS: Final = (*CANDIDATE, *REMOTE, *PRIMARY, *RECORD, *RECEIVER, *FLAG, *PROCESS)

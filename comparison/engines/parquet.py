@@ -37,7 +37,7 @@ from comparison.pairs.compacted import (
     read_state,
     repeated_pairs,
 )
-from comparison.pairs.files import ReadCounts
+from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.stores import StorePath
 from comparison.pairs.tracked import TrackedOutcomes
 

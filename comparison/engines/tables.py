@@ -26,7 +26,7 @@ from comparison.pairs.columns import (
     Kind,
     column_of,
 )
-from comparison.pairs.files import ReadCounts
+from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.tracked import TrackedOutcomes
 from flags.export import attributes
 

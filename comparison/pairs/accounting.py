@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from comparison.pairs.columns import SIDES
-from comparison.pairs.files import ReadCounts
+from comparison.pairs.read_counts import ReadCounts
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 

@@ -31,8 +31,8 @@ import pyarrow.parquet as pq
 from comparison.errors import CompactionUnreadableError
 from comparison.pairs.arrow import NANOSECONDS, to_parts
 from comparison.pairs.columns import CATEGORY, Column
-from comparison.pairs.files import ReadCounts, torn_place
 from comparison.pairs.opening import STATE_FILE
+from comparison.pairs.read_counts import ReadCounts, torn_place
 from comparison.pairs.stores import StorePath
 from comparison.pairs.table import Table
 from flags.export import attributes

@@ -21,10 +21,10 @@ from comparison.pairs.compacted import (
 )
 from comparison.pairs.compaction_parts import PartWriter
 from comparison.pairs.file_reads import FileRead, read_files
-from comparison.pairs.files import Progress, ReadCounts
 from comparison.pairs.machine import cores
 from comparison.pairs.opening import STATE_FILE, find_files, is_compacted, open_file
 from comparison.pairs.progress_bar import files_with_bar
+from comparison.pairs.read_counts import Progress, ReadCounts
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
 from comparison.pairs.targets import Target, target_at

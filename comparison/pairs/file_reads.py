@@ -15,7 +15,8 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from comparison.errors import CompactionError
-from comparison.pairs.files import Block, Progress, ReadCounts, read_file
+from comparison.pairs.files import read_file
+from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.span_lines import SpanLines
 from comparison.pairs.table import Table
 from flags.compression import compression_of

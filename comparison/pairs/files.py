@@ -5,34 +5,20 @@ written to, may have been cut by a crash, and may have passed through a collecto
 resources, or spans of other programs, on a line: all that is counted, and reading goes on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import orjson
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.opening import find_files, open_file
-from comparison.pairs.pair_row import (
-    REQUIRED,
-    SHAPE_ERRORS,
-    Columns,
-    Row,
-    Shape,
-    key_of,
-    only,
-    pair_row,
-    value_of,
-)
+from comparison.pairs.pair_row import SHAPE_ERRORS
 from comparison.pairs.progress_bar import files_with_bar
-from comparison.pairs.span_lines import SpanLines
+from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.span_text import FARTHEST
-from comparison.pairs.tracked import tracked_row
-from comparison.pairs.values import joined
 from flags.compression import DamagedFileError
-from flags.export import attributes
-from flags.export.worker_count import WorkerCount, read_counts
+from flags.export.worker_count import read_counts
 
 BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""
@@ -41,146 +27,6 @@ _CHUNK_BYTES: Final = 2**23
 """Bytes that are read at a time: numpy goes through some three thousand pairs at once."""
 
 _ZEROS: Final = bytes(FARTHEST)
-
-_TIME: Final = 2
-"""The place of the time in a row."""
-
-Block = dict[Shape, Columns]
-"""Columns by shape: one for each entry of a row."""
-
-
-@dataclass(slots=True)
-class ReadCounts:
-    """Count what the lines read so far held; keep pair rows until they are drained."""
-
-    files: int = 0
-    lines: int = 0
-    torn: int = 0
-    first_torn: str | None = None
-    corrupt: int = 0
-    first_corrupt: str | None = None
-    foreign: int = 0
-    worker_records: list[dict[str, Any]] = field(default_factory=list)
-    worker_counts: list[WorkerCount] = field(default_factory=list)
-    tracked: list[dict[str, Any]] = field(default_factory=list)
-    """Outcomes that an application tracked: rows of `comparison.pairs.tracked`."""
-    as_of: int | None = None
-    """When what was read was written, in Unix nanoseconds; None if it is being written to."""
-    rows: dict[Shape, list[Row]] = field(default_factory=dict)
-    row_count: int = 0
-    columns: list[tuple[Shape, Columns]] = field(default_factory=list)
-    span_lines: SpanLines = field(default_factory=SpanLines)
-
-    def add(self, other: "ReadCounts") -> None:
-        """Add what was counted in a file that was read after these, but for its rows."""
-        self.files += other.files
-        self.lines += other.lines
-        self.torn += other.torn
-        self.first_torn = self.first_torn or other.first_torn
-        self.corrupt += other.corrupt
-        self.first_corrupt = self.first_corrupt or other.first_corrupt
-        self.foreign += other.foreign
-        self.worker_records += other.worker_records
-        self.tracked += other.tracked
-
-    def tear(self, path: Path, progress: "Progress") -> None:
-        """Count a file that ends early, behind the lines that have been taken."""
-        self.torn += 1
-        self.first_torn = self.first_torn or torn_place(path, progress.lines)
-        progress.torn = True
-
-    def drain(self) -> Block:
-        """Return the columns of the pairs taken since the last call, and forget them.
-
-        Shapes come in the order of their first pairs, whoever read these: so do outputs.
-        """
-        parts = [*self.columns]
-        parts += [(shape, [*zip(*rows, strict=True)]) for shape, rows in self.rows.items()]
-        block: Block = {}
-        for shape, columns in sorted(parts, key=_began):
-            before = block.get(shape)
-            both = zip(before, columns, strict=True) if before else ()
-            block[shape] = [joined(first, second) for first, second in both] or columns
-        self.rows, self.columns, self.row_count = {}, [], 0
-        return block
-
-    def take_lines(
-        self, data: bytearray, starts: Sequence[int], ends: Sequence[int]
-    ) -> tuple[list[int], list[int]]:
-        """Take those lines of a text that are written as we write them; return which are left.
-
-        Also return the lines of spans that were corrupt. The text is as `SpanLines` wants it.
-        """
-        read = self.span_lines.read(data, starts, ends)
-        self.columns += read.columns
-        self.row_count += sum(len(columns[0]) for _, columns in read.columns)
-        self.lines += len(ends) - len(read.others)
-        corrupt = []
-        for each in read.spans:
-            try:
-                self._take_span(each.span, each.resource)
-            except SHAPE_ERRORS:
-                corrupt.append(each.line)
-        return read.others, corrupt
-
-    def take(self, traces: Any) -> int:
-        """Take our spans out of one TracesData object; return how many of them were corrupt.
-
-        Raises AttributeError, KeyError or TypeError if it is not a TracesData object.
-        """
-        resources = traces.get("resourceSpans")
-        if resources is None:  # metrics, logs, or no telemetry at all
-            self.foreign += 1
-            return 0
-        corrupt = 0
-        for resource in resources:
-            try:
-                scopes = [_scope(scope) for scope in resource.get("scopeSpans") or ()]
-            except SHAPE_ERRORS:  # of one resource of several: the others may be ours
-                corrupt += 1
-                continue
-            for name, spans in scopes:
-                if name != attributes.SCOPE:
-                    self.foreign += len(spans)
-                    continue
-                for span in spans:
-                    try:
-                        self._take_span(span, resource)
-                    except SHAPE_ERRORS:
-                        corrupt += 1
-        return corrupt
-
-    def _take_span(self, span: dict[str, Any], resource: dict[str, Any]) -> None:
-        name = span["name"]
-        if name == attributes.PAIR_SPAN:
-            shape, row = pair_row(span)
-            rows = self.rows.get(shape)
-            if rows is None:
-                if not REQUIRED.issubset(shape):
-                    raise KeyError(*(REQUIRED - set(shape)))
-                rows = self.rows[shape] = []
-            rows.append(row)
-            self.row_count += 1
-        elif name == attributes.WORKER_SPAN:
-            self.worker_records.append({**_service(resource), **_held(span["attributes"])})
-        elif name == attributes.OUTCOME_SPAN:
-            self.tracked.append(tracked_row(span))
-        else:
-            self.foreign += 1
-
-
-@dataclass(slots=True)
-class Progress:
-    """Say how far a file has been read: bytes and lines, and whether a torn line follows."""
-
-    taken: int = 0
-    lines: int = 0
-    torn: bool = False
-
-
-def torn_place(path: Path | str, lines: int) -> str:
-    """Say where a file ends early."""
-    return f"{path}, after line {lines:,}"
 
 
 def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
@@ -317,26 +163,3 @@ class _File:
             self.first_unreadable = self.first_unreadable or number
             corrupt = 1
         return corrupt
-
-
-def _began(part: tuple[Shape, Columns]) -> int:
-    """Return the time of the first pair of some columns."""
-    times = part[1][_TIME]
-    return int(times[0])
-
-
-def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """Return name and spans of a ScopeSpans object; in JSON, null is as good as absent."""
-    return (scope.get("scope") or {}).get("name"), scope.get("spans") or []
-
-
-def _held(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return attributes by their keys."""
-    return {key_of(pair): only(value_of(pair)) for pair in pairs}
-
-
-def _service(resource: dict[str, Any]) -> dict[str, Any]:
-    """Return the name of the service that a resource is of, nothing where it has none."""
-    held = _held((resource.get("resource") or {}).get("attributes") or ())
-    name = held.get(attributes.SERVICE_NAME)
-    return {} if name is None else {attributes.SERVICE_NAME: name}

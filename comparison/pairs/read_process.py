@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from comparison.pairs.file_reads import FileRead, read
-from comparison.pairs.files import Progress
+from comparison.pairs.read_counts import Progress
 from comparison.pairs.span_lines import SpanLines
 
 

@@ -40,8 +40,9 @@ import pandas as pd
 
 from comparison.errors import FlagNotFoundError, NoPairsError, SeveralFlagsError, WindowEmptyError
 from comparison.pairs.accounting import Accounting, account
-from comparison.pairs.files import ReadCounts, read_blocks
+from comparison.pairs.files import read_blocks
 from comparison.pairs.opening import is_compacted
+from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table, name_outputs, only_flag
 from comparison.pairs.tracked import TrackedOutcomes

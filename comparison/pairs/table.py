@@ -17,7 +17,7 @@ from comparison.pairs.columns import (
     output_columns,
     short_name,
 )
-from comparison.pairs.files import Block
+from comparison.pairs.read_counts import Block
 
 _FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())}
 

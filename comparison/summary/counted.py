@@ -24,7 +24,7 @@ from comparison.errors import NoPairsError, WindowEmptyError
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.columns import SIDES, STATUSES, column_named
-from comparison.pairs.files import ReadCounts
+from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.reader import outside_window
 from comparison.summary.counted_output import CountedOutput
 from comparison.summary.figures import (

@@ -15,7 +15,8 @@ from comparison.engines.places import table_at
 from comparison.engines.sources import RECORDS
 from comparison.engines.tables import collected_keys, kind_of
 from comparison.pairs.columns import column_of
-from comparison.pairs.files import ReadCounts, read_blocks
+from comparison.pairs.files import read_blocks
+from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.stores import folder_at
 from flags.export import attributes
 

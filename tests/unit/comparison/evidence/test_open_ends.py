@@ -15,8 +15,9 @@ from comparison.engines.tables import TablePairs
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
 from comparison.pairs.compaction import compact
-from comparison.pairs.files import ReadCounts, read_blocks
+from comparison.pairs.files import read_blocks
 from comparison.pairs.opening import STATE_FILE
+from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.reader import read_pairs
 from flags.export import attributes
 from flags.export.worker_count import FOLDER, SUFFIX, CountFile

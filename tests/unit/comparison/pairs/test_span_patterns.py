@@ -15,8 +15,9 @@ import comparison.pairs.files
 from comparison.errors import PairsUnreadableError
 from comparison.pairs import span_patterns
 from comparison.pairs.columns import column_of
-from comparison.pairs.files import Block, Progress, ReadCounts, read_file
+from comparison.pairs.files import read_file
 from comparison.pairs.pair_row import SHAPE_ERRORS
+from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.span_lines import ReadLines, SpanLines
 from comparison.pairs.span_patterns import MOST_ATTEMPTS, MOST_PATTERNS
 from comparison.pairs.span_text import FARTHEST

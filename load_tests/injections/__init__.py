@@ -1,0 +1,1 @@
+"""What does the harm: each injection does it on entering, and lifts it on leaving."""

@@ -162,7 +162,7 @@ def source_text() -> str:
 def test_each_variable_that_a_page_names_is_in_the_code(page: Path, source_text: str) -> None:
     for name in re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b", prose(page)):
         ours = name.lower() in Settings.model_fields or name in source_text
-        prefixes = ("OTEL_", "BENTOML_", "MLFLOW_", "SPARK_")
+        prefixes = ("OTEL_", "BENTOML_", "MLFLOW_", "NODE_", "SPARK_")
         theirs = name.startswith(prefixes) or hasattr(ProviderEvent, name)
         assert ours or theirs, name
 

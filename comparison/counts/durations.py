@@ -26,7 +26,6 @@ from comparison.engines.grouping import (
     MINUTE_FAILURES,
     Dtypes,
     fetched,
-    typed,
 )
 from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.columns import CALLED, FAILED, SIDES
@@ -39,7 +38,7 @@ def duration_counts(window: CountedWindow, warm_up: int) -> tuple[pd.DataFrame, 
     """
     own = _answered(window.of_step, warm_up, LATENCY_BLOCK)
     every = own if window.is_step else _answered(window.of_evidence, warm_up, None)
-    return _summed(every, DURATIONS), _summed(own, BLOCK_DURATIONS)
+    return _framed(_over_all_blocks(every), DURATIONS), _framed(own, BLOCK_DURATIONS)
 
 
 def minute_counts(
@@ -52,16 +51,14 @@ def minute_counts(
     if traffic.empty:
         return None
     before = traffic["last"].max() - timedelta(days=1)
-    recent = partial(window.of_step, since=before.floor("D").to_pydatetime())
-    tables = (
-        _summed(_answered(recent, warm_up, MINUTE), BLOCK_DURATIONS),
-        fetched(recent(_FAILURES), MINUTE_FAILURES),
-    )
     first = before.value // MINUTE + 1
-    durations, failures = (
-        table.loc[table["block"] >= first].reset_index(drop=True) for table in tables
-    )
-    return MinuteCounts(durations=durations, failures=failures)
+    recent = partial(window.of_step, since=before.floor("D").to_pydatetime())
+    durations = _answered(recent, warm_up, MINUTE)
+    late = durations["block"] >= first
+    durations = {name: column[late] for name, column in durations.items()}
+    failures = fetched(recent(_FAILURES), MINUTE_FAILURES)
+    failures = failures.loc[failures["block"] >= first].reset_index(drop=True)
+    return MinuteCounts(durations=_framed(durations, BLOCK_DURATIONS), failures=failures)
 
 
 def _failures(pairs: ir.Table) -> ir.Table:
@@ -75,12 +72,14 @@ _FAILURES: Final = MergeableCounts("failures", _failures, list(MINUTE_FAILURES))
 
 def _answered(
     counted: Callable[[MergeableCounts], ir.Table], warm_up: int, length: int | None
-) -> pd.DataFrame:
-    """Count the answers by block of this length (None: all in one), side and bin of durations."""
+) -> Arrays:
+    """Count the answers by block of this length (None: all in one), side and bin of durations.
+
+    Sides are numbered.
+    """
     counts = _durations(warm_up, length)
-    table = typed(counts.fetched(counted(counts)), dict.fromkeys((*_KEY, "n"), "int64"))
-    sides = pd.array(SIDES, dtype="string")[table["side"].to_numpy()]
-    return table.assign(side=sides)
+    table = counts.fetched(counted(counts))
+    return {name: table[name].to_numpy() for name in (*_KEY, "n")}
 
 
 _KEY: Final = ("block", "side", "bin")
@@ -149,9 +148,16 @@ def _binned(batch: pa.RecordBatch, *, length: int | None) -> Arrays:
 _BIN_OF_KEY: Final = duration_bins(np.arange(KEYS))
 
 
-def _summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
-    """Add up over all other columns; sides in their order."""
-    by = [name for name in dtypes if name != "side"]
-    sums = pd.DataFrame(counts.groupby(["side", *by], as_index=False)["n"].sum())
-    ordered = sums.assign(order=sums["side"].map(list(SIDES).index)).sort_values(["order", *by])
-    return ordered[[*dtypes, "n"]].reset_index(drop=True).astype({**dtypes, "n": "int64"})
+def _over_all_blocks(counts: Arrays) -> Arrays:
+    """Add up over blocks."""
+    sums = group(counts, ("side", "bin"), {"n": "sum"})
+    return {name: sums[name].to_numpy() for name in sums.column_names}
+
+
+def _framed(counts: Arrays, dtypes: Dtypes) -> pd.DataFrame:
+    """Return counts as a frame, by side, in the order of SIDES, and then by the other columns."""
+    by = ("side", *(name for name in dtypes if name != "side"))
+    order = np.lexsort([counts[name] for name in reversed(by)])
+    columns = {name: counts[name][order] for name in (*dtypes, "n")}
+    sides = pa.array(SIDES).take(pa.array(columns["side"]))
+    return pd.DataFrame({**columns, "side": pd.array(sides, dtype="string")})

@@ -20,7 +20,7 @@ from comparison.counts.labelled import GIVEN
 from comparison.counts.outputs import SEGMENT
 from comparison.engines.arrays import ArrayRows
 from comparison.engines.grouping import Dtypes, count_by, fetched, framed, in_numbers
-from comparison.engines.mergeable import COUNT, MergeableCounts
+from comparison.engines.mergeable import COUNT, GroupSums, MergeableCounts
 from comparison.engines.one_pass import counted_once
 from comparison.pairs.columns import SIDES
 
@@ -94,10 +94,11 @@ class ByOutput:
         It is 1 where the latter is none.
         """
         sums = {"between": (ibis._.total * ibis._.total).sum(), "within": ibis._.own.sum()}
-        tables = self.framed(
-            units.group_by(self.key).agg(**sums) if self.key else units.agg(**sums),
-            dict.fromkeys(sums, "float64"),
-        )
+        return self.ratios(units.group_by(self.key).agg(**sums) if self.key else units.agg(**sums))
+
+    def ratios(self, sums: ir.Table) -> dict[int, float]:
+        """Return `between` over `within`, 1 where that is none."""
+        tables = self.framed(sums, dict.fromkeys(("between", "within"), "float64"))
         return {
             place: float(table["between"].iloc[0] / table["within"].iloc[0])
             if table["within"].sum()
@@ -166,6 +167,7 @@ class OutputRows:
         parameters: tuple[object, ...] = (),
         condense: Callable[[pa.Table], pa.Table] | None = None,
         arrays: ArrayRows["OutputRows"] | None = None,
+        groups: GroupSums | None = None,
     ) -> ir.Table:
         """Count by the output and columns `by` what `rows` makes of these rows, or of a block's.
 
@@ -189,6 +191,7 @@ class OutputRows:
             (self.every.places, self.labelled, *parameters),
             condense=condense,
             arrays=arrays and arrays.of(own),
+            groups=groups,
         )
         return counted_once(counts, self.table) if self.counted is None else self.counted(counts)
 

@@ -1,7 +1,7 @@
 """Counts by the values of all segments: one statement, in which a row is counted once for each."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
@@ -10,7 +10,7 @@ import pandas as pd
 
 from comparison.counts.output_rows import ByOutput, union_of
 from comparison.counts.outputs import SEGMENT
-from comparison.engines.grouping import Dtypes, count_by
+from comparison.engines.grouping import Dtypes
 
 SEGMENT_CODE: Final = "code"
 """The column with the place of a segment among their names."""
@@ -33,15 +33,6 @@ def rows_by_segment(rows: ir.Table, segments: Sequence[str]) -> ir.Table:
             for place, name in enumerate(segments)
         ]
     )
-
-
-def count_by_segment(
-    every: ByOutput, rows: ir.Table, segments: Sequence[str], dtypes: Dtypes, **by: Any
-) -> dict[int, pd.DataFrame]:
-    """Count rows of `rows_by_segment` by the columns of `dtypes`, as `ByOutput.count` says."""
-    names = (*every.key, SEGMENT_CODE, *(name for name in dtypes if name != "segment"))
-    counts = count_by(rows, **{name: by.get(name, ibis._[name]) for name in names})
-    return fetched_by_segment(every, counts, segments, dtypes)
 
 
 def fetched_by_segment(

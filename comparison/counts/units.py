@@ -4,8 +4,8 @@ A pair without a unit stands for its request, and a request that was sent again 
 pairs with an alarm are grouped: a unit without one is in the fourth cell whatever it sends.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import ibis
@@ -18,14 +18,23 @@ from comparison.counts.flip_clusters import MINUTES, clustering
 from comparison.counts.output_rows import OUTPUT, ByOutput, OutputRows
 from comparison.counts.segments import (
     SEGMENT_CODE,
-    count_by_segment,
+    fetched_by_segment,
     rows_by_segment,
     segments_of,
 )
 from comparison.counts.tables import UnitAggregates
 from comparison.counts.unit_failures import UNITS, is_drawn_by_field
-from comparison.engines.grouping import CELLS, HOUR, HOUR_CELLS, MINUTE, SEGMENT_CELLS, empty
-from comparison.engines.mergeable import MergeableCounts
+from comparison.engines.grouping import (
+    CELLS,
+    HOUR,
+    HOUR_CELLS,
+    MINUTE,
+    SEGMENT_CELLS,
+    Dtypes,
+    empty,
+    fetched_table,
+)
+from comparison.engines.mergeable import GroupSums, MergeableCounts, sums_of
 from comparison.engines.sources import PairSource
 from comparison.pairs.columns import SIDES
 
@@ -34,8 +43,6 @@ BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
 
 PER_BLOCK: Final = 10
 """Requests of a unit in a block, about: more hide a change, fewer take a burst for several."""
-
-_SIDES: Final = {f"{side}_alarm": _[f"{side}_alarm"] == 1 for side in SIDES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,11 @@ class UnitVolume:
     """Nanoseconds from the first to the last pair."""
 
     @classmethod
-    def of(cls, units: ir.Table | None, span: int) -> "UnitVolume":
+    def of(cls, units: pd.DataFrame | None, span: int) -> "UnitVolume":
         """Add up the units of `comparison.counts.unit_failures`; None: there is no column."""
         if units is None:
             return cls(0, 0, 0)
-        [row] = units.agg(units=_.count(), n=_.n.sum()).to_pyarrow().to_pylist()
-        return cls(int(row["units"]), int(row["n"] or 0), span)
+        return cls(int(units["units"].sum()), int(units["requests"].sum()), span)
 
     @property
     def block(self) -> int | None:
@@ -97,27 +103,39 @@ def alarms_by_unit(
     rows = rows.among(tuple(quiet))
     every, segments = rows.every, segments_of(rows.table)
     silent = tuple(place for place, is_quiet in quiet.items() if is_quiet)
-    counts = rows.count(
-        "alarmed",
-        lambda every: _alarmed(every, segments, silent),
-        ("who", "named", "hour", *segments),
-        dict.fromkeys(CELLS, "largest"),
-        (silent,),
-    )
-    alarmed = source.kept(volume.blocks_of(counts))
     has_units = bool(volume.units)
-    blocks, hours = (_once(alarmed, *every.key, "who", name) for name in ("block", "hour"))
-    by_block = every.count(blocks, CELLS, **_SIDES)
-    once = by_block
-    if has_units and volume.block is not None:
-        once = every.count(_once(alarmed, *every.key, "who"), CELLS, **_SIDES)
+    is_parted = has_units and volume.block is not None
+    sums = _UnitSums(every, segments, volume)
+    asked = {"blocks": sums.cells("block"), "hours": sums.cells("hour", HOUR_CELLS)}
+    asked |= {"segments": sums.segment_cells()} if segments else {}
+    asked |= {"once": sums.cells(), "effects": sums.effects("block")} if is_parted else {}
+    asked |= {"hours_effects": sums.effects("hour")} if has_units else {}
+
+    def counted(groups: GroupSums | None) -> ir.Table:
+        return rows.count(
+            "alarmed",
+            lambda every: _alarmed(every, segments, silent),
+            ("who", "named", "hour", *segments),
+            dict.fromkeys(CELLS, "largest"),
+            (silent,),
+            groups=groups,
+        )
+
+    hold = source.kept if rows.counted is None else None
+    tables = dict(zip(asked, sums_of(counted, list(asked.values()), hold), strict=True))
+    by_block = every.fetched(tables["blocks"], CELLS)
+    once = every.fetched(tables["once"], CELLS) if is_parted else by_block
+    by_hour = every.fetched(tables["hours"], HOUR_CELLS)
+    by_segment = (
+        fetched_by_segment(every, tables["segments"], segments, SEGMENT_CELLS)
+        if segments
+        else {place: empty(SEGMENT_CELLS) for place in every.places}
+    )
     if has_units:
-        effects = _design_effects(every, blocks) if volume.block is not None else {}
-        hours_effects = _design_effects(every, hours)
+        effects = every.ratios(tables["effects"]) if is_parted else {}
+        hours_effects = every.ratios(tables["hours_effects"])
     else:
         effects = hours_effects = _flip_clustering(rows)
-    by_segment = _by_segment(every, alarmed, segments)
-    by_hour = every.count(hours, HOUR_CELLS, period=_.hour, **_SIDES)
     return {
         place: UnitAggregates(
             units=volume.units,
@@ -148,35 +166,69 @@ def _alarmed(rows: OutputRows, segments: Sequence[str], quiet: Sequence[int]) ->
     return found.select(*rows.every.key, *segments, **who_of(found), **said)
 
 
-def _once(alarmed: ir.Table, *by: str) -> ir.Table:
-    """Take each unit once: it was alarmed by a side if it was so at least once."""
-    sides = {f"{side}_alarm": _[f"{side}_alarm"].max() for side in SIDES}
-    return alarmed.group_by(by).agg(**sides)
+@dataclass(frozen=True, slots=True)
+class _UnitSums:
+    """Say what is added up over units of what `_alarmed` makes of rows."""
 
+    every: ByOutput
+    segments: Sequence[str]
+    volume: UnitVolume
 
-def _by_segment(every: ByOutput, alarmed: ir.Table, segments: list[str]) -> dict[int, pd.DataFrame]:
-    """Count each unit once per block and value of a segment."""
-    if not segments:
-        return {place: empty(SEGMENT_CELLS) for place in every.places}
-    units = _once(
-        rows_by_segment(alarmed, segments), *every.key, "who", "block", SEGMENT_CODE, "value"
-    )
-    return count_by_segment(every, units, segments, SEGMENT_CELLS, **_SIDES)
+    def cells(self, block: str | None = None, dtypes: Dtypes = CELLS) -> GroupSums:
+        """Count each unit once, or once in each block, or hour, by what both sides said."""
+        once = ["who", *([block] if block else [])]
 
+        def rows(counts: ir.Table) -> ir.Table:
+            found = self._once(self.volume.blocks_of(counts), *once)
+            period = {"period": _.hour} if "period" in dtypes else {}
+            return self._said(found, **period)
 
-def _design_effects(every: ByOutput, blocks: ir.Table) -> dict[int, float]:
-    """Return by how much flips of the same unit in different blocks vary more than independent.
+        return self._sums(f"cells.{block}", rows, (*self.every.key, *dtypes))
 
-    The variance of the sum of a unit's flips (candidate's alarm less primary's) over the sum of
-    their variances (Kish, "Survey Sampling", 1965, 5.4): 1 if blocks are independent.
-    """
-    flip = _.candidate_alarm.cast("int32") - _.primary_alarm.cast("int32")
-    by_unit = (
-        blocks.mutate(flip=flip)
-        .group_by(*every.key, "who")
-        .agg(total=_.flip.sum().cast("float64"), own=(_.flip * _.flip).sum().cast("float64"))
-    )
-    return every.variance_ratios(by_unit)
+    def segment_cells(self) -> GroupSums:
+        """Count each unit once per block and value of a segment."""
+
+        def rows(counts: ir.Table) -> ir.Table:
+            by_segment = rows_by_segment(self.volume.blocks_of(counts), self.segments)
+            found = self._once(by_segment, "who", "block", SEGMENT_CODE, "value")
+            return self._said(found, **{name: _[name] for name in (SEGMENT_CODE, "value")})
+
+        by = (*self.every.key, SEGMENT_CODE, *(x for x in SEGMENT_CELLS if x != "segment"))
+        return self._sums("segments", rows, by)
+
+    def effects(self, block: str) -> GroupSums:
+        """Say by how much flips of the same unit in different blocks vary more than independent.
+
+        The variance of the sum of a unit's flips (candidate's alarm less primary's) over the sum of
+        their variances (Kish, "Survey Sampling", 1965, 5.4): 1 if blocks are independent.
+        """
+        flip = _.candidate_alarm.cast("int32") - _.primary_alarm.cast("int32")
+
+        def rows(counts: ir.Table) -> ir.Table:
+            once = self._once(self.volume.blocks_of(counts), "who", block).mutate(flip=flip)
+            by_unit = once.group_by(*self.every.key, "who").agg(
+                total=_.flip.sum().cast("int64"), own=(_.flip * _.flip).sum().cast("int64")
+            )
+            return by_unit.select(*self.every.key, between=_.total * _.total, within=_.own)
+
+        return self._sums(f"effects.{block}", rows, self.every.key, ("between", "within"))
+
+    def _once(self, counts: ir.Table, *by: str) -> ir.Table:
+        """Take each unit once: it was alarmed by a side if it was so at least once."""
+        sides = {f"{side}_alarm": _[f"{side}_alarm"].max() for side in SIDES}
+        return counts.group_by(*self.every.key, *by).agg(**sides)
+
+    def _said(self, once: ir.Table, **others: Any) -> ir.Table:
+        return once.select(*self.every.key, *CELLS, n=ibis.literal(1, "int64"), **others)
+
+    def _sums(
+        self,
+        name: str,
+        rows: Callable[[ir.Table], ir.Table],
+        by: Sequence[str],
+        measures: Sequence[str] = ("n",),
+    ) -> GroupSums:
+        return GroupSums(name, ("who",), rows, by, measures, (self.volume.block,))
 
 
 def _flip_clustering(rows: OutputRows) -> dict[int, float]:
@@ -199,10 +251,10 @@ def drawn_counts(window: CountedWindow, recorded: Mapping[str, int]) -> tuple[in
     if "stickiness" not in window.columns or not {"unit", "drawn"} & set(window.columns):
         return None
     if recorded.get("drawn"):
-        units = window.of_step(_DRAWN)
+        units = window.of_step(_DRAWN).group_by("active").agg(n=_.count())
     else:  # then it is the unit, by which pairs are counted as well
-        units = window.of_step(UNITS).filter(_.by_field == 1).select("unit", "active").distinct()
-    rows = units.group_by("active").agg(n=_.count()).to_pyarrow().to_pylist()
+        units = window.of_step(replace(UNITS, groups=_DRAWN_UNITS))
+    rows = fetched_table(units).to_pylist()
     counts = {row["active"]: int(row["n"]) for row in rows}
     total = sum(counts.values())
     return (counts.get("candidate", 0), total) if total else None
@@ -214,4 +266,10 @@ def _drawn(pairs: ir.Table) -> ir.Table:
     return by_field.select("active", drawn=ibis.coalesce(*columns)).filter(_.drawn.notnull())
 
 
+def _drawn_units(counts: ir.Table) -> ir.Table:
+    units = counts.filter(_.by_field == 1).select("unit", "active").distinct()
+    return units.mutate(n=ibis.literal(1, "int64"))
+
+
+_DRAWN_UNITS: Final = GroupSums("drawn", ("unit",), _drawn_units, ("active",))
 _DRAWN: Final = MergeableCounts("drawn", _drawn, ("drawn", "active"))

@@ -1,6 +1,8 @@
 """DuckDB in this process, in a bounded amount of memory."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -57,6 +59,18 @@ def table_behind(rows: ir.Table) -> pa.Table | None:
 def shown_anew(connection: Backend, table: pa.Table) -> ir.Table:
     """Show a table under a name of its own."""
     return shown(connection, f"shown_{uuid4().hex}", table)
+
+
+@contextmanager
+def registered(connection: Backend, **tables: pa.Table) -> Iterator[None]:
+    """Let statements see tables in memory by these names."""
+    for name, table in tables.items():
+        connection.con.register(name, table)
+    try:
+        yield
+    finally:
+        for name in tables:
+            connection.con.unregister(name)
 
 
 def known(connection: Backend, name: str, schema: ibis.Schema) -> ir.Table:

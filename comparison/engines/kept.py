@@ -57,6 +57,11 @@ class KeptTable:
 
     table: pa.Table
     origins: frozenset[bytes]
+    is_merged: bool = True
+    """Whether it has one row for each combination of values, and not several to be added up."""
+
+
+Merge = Callable[[pa.Table], pa.Table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,19 @@ class KeptTables:
             os.utime(path)
         return KeptTable(table, known)
 
-    def write(self, name: str, part: str, origins: Collection[bytes], table: pa.Table) -> None:
-        """Keep a table in the place of the one that has its name and part."""
+    def write(
+        self,
+        name: str,
+        part: str,
+        origins: Collection[bytes],
+        table: pa.Table,
+        merge: Merge | None = None,
+    ) -> None:
+        """Keep a table in the place of the one that has its name and part.
+
+        One with rows to be added up is merged before.
+        """
+        table = merge(table) if merge else table
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.ipc.new_file(sink, table.schema, options=options) as writer:

@@ -5,6 +5,9 @@ new files are counted by DuckDB, all in one statement, and added to it. Where th
 that is there no longer, all are counted anew.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -14,9 +17,11 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.arrays import BATCH
-from comparison.engines.embedded import known, quoted
-from comparison.engines.kept import KeptTables
-from comparison.engines.mergeable import MergeableCounts, PreparedRows
+from comparison.engines.embedded import known, quoted, registered
+from comparison.engines.group_changes import Change, exchanged
+from comparison.engines.kept import KeptTable, KeptTables
+from comparison.engines.mergeable import GroupSums, MergeableCounts, PreparedRows
+from comparison.engines.merging import added
 from comparison.engines.one_pass import counted_in_arrays
 from comparison.engines.part_files import PartFile, PartFiles, WindowFiles, columns_of
 
@@ -32,18 +37,40 @@ _ENGINE_TYPES: Final = {
     "boolean": "BOOLEAN",
 }
 
-_ADDED: Final = {
-    "sum": "coalesce(before.{0} + new.{0}, before.{0}, new.{0})",
-    "least": "least(before.{0}, new.{0})",
-    "largest": "greatest(before.{0}, new.{0})",
-}
-"""How a measure of two parts is taken together; what a part lacks is missing there."""
+_TAKEN: Final = {"sum": "sum", "least": "min", "largest": "max"}
 
-_statements: Final[dict[tuple[object, ...], tuple[str, pa.Schema]]] = {}
-"""The text that counts, by what is counted and the columns that there are, and what it returns.
+_COUNTS: Final = "counts_to_sum"
+
+_statements: Final[dict[tuple[object, ...], tuple[str, ibis.Schema]]] = {}
+"""The text that counts, or prepares, by what it is and the columns that there are, and what it
+returns.
 
 ibis spends tens of milliseconds on each: one serves for all looks of a process.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Hold what is asked for, and what tells it from others where it is kept."""
+
+    counts: MergeableCounts
+    prepared: PreparedRows | None
+    window: WindowFiles
+
+    @property
+    def key(self) -> str:
+        """Return what tells the counts."""
+        return f"{self.counts.key}-{self.prepared.key}" if self.prepared else self.counts.key
+
+    @property
+    def bounds(self) -> str:
+        """Return what tells the window."""
+        return f"{self.window.since or ''}-{self.window.until or ''}"
+
+    @property
+    def origins(self) -> list[bytes]:
+        """Return the origins of all files."""
+        return [file.origin for file in self.window.files]
 
 
 class CountsOfFiles:
@@ -64,6 +91,10 @@ class CountsOfFiles:
         self._there: dict[PartFile, set[str]] = {}
         self._loaded: dict[tuple[PartFile, ...], str | None] = {}
         """Files that are new, by the table that holds their pairs; None: not yet."""
+        self._changes: dict[tuple[str, str], Change] = {}
+        """What new files have added to counts of which sums were asked for."""
+        self._prepared: set[str] = set()
+        """Views of what pairs are prepared to, of whichever files."""
         self.counted = 0
         """Files that were counted, each once for each of the counts."""
 
@@ -81,67 +112,135 @@ class CountsOfFiles:
         window = self._files.window(since, until)
         if not counts.is_kept:
             return self._count(counts, prepared, window)
-        key = f"{counts.key}-{prepared.key}" if prepared else counts.key
-        bounds = f"{window.since or ''}-{window.until or ''}"
-        origins = [file.origin for file in window.files]
-        before = self._kept.read(key, bounds, origins)
+        asked = _Asked(replace(counts, groups=None), prepared, window)
+        return self._merged(asked) if counts.groups is None else self._summed(asked, counts.groups)
+
+    def _merged(self, asked: _Asked) -> pa.Table:
+        before = self._kept.read(asked.key, asked.bounds, asked.origins)
         if before is None:
-            found = self._count(counts, prepared, window)
+            found = self._count(asked.counts, asked.prepared, asked.window)
         else:
-            new = [file for file in window.files if file.origin not in before.origins]
-            if not new:
+            if not before.is_merged:
+                before = replace(before, table=self._once(asked.counts, before.table))
+            new = self._new(asked, before)
+            if new is None:
                 return before.table
-            if sum(file.size for file in new) <= _FEW_BYTES:
-                self._loaded.setdefault(tuple(new), None)
-            found = self._count(counts, prepared, window.of(new))
-            found = self._merged(counts, before.table, found)
-        self._kept.write(key, bounds, origins, found)
+            counts = asked.counts
+            found = counts.condensed(added(before.table, new, counts.by, counts.measures))
+        self._kept.write(asked.key, asked.bounds, asked.origins, found)
         return found
 
-    def _merged(self, counts: MergeableCounts, before: pa.Table, new: pa.Table) -> pa.Table:
-        """Add up counts, by the engine: Arrow's own grouping is slow where numbers end in zeros."""
-        connection = self._connection.con
-        connection.register("before", before)
-        connection.register("new", new)
-        found = connection.execute(_sum_of(counts)).to_arrow_table()
-        connection.unregister("before")
-        connection.unregister("new")
-        found = found.select(before.schema.names).cast(before.schema)
-        return counts.condensed(found)
+    def _summed(self, asked: _Asked, groups: GroupSums) -> pa.Table:
+        """Return sums over groups: those kept before, exchanged for the groups with new pairs.
+
+        The counts themselves are kept unmerged: most of them are read for their groups alone.
+        """
+        key = f"{asked.key}-{groups.key}"
+        known = self._kept.read(key, asked.bounds, asked.origins)
+        if known is not None and known.origins.issuperset(asked.origins):
+            return known.table
+        change = self._change(asked)
+        if known is None or change.before is None or change.before.origins != known.origins:
+            found = self._sum(asked, groups, change.after)
+        else:
+            less, more = change.of(groups, self._connection)
+            less, more = (self._sum(asked, groups, each) for each in (less, more))
+            found = exchanged(known.table, less, more, groups)
+        self._kept.write(key, asked.bounds, asked.origins, found)
+        return found
+
+    def _change(self, asked: _Asked) -> Change:
+        """Bring counts up to date, once for all sums of them."""
+        place = asked.key, asked.bounds
+        if place not in self._changes:
+            before = self._kept.read(asked.key, asked.bounds, asked.origins)
+            if before is None:
+                new = self._count(asked.counts, asked.prepared, asked.window)
+            else:
+                new = self._new(asked, before)
+            self._changes[place] = change = Change(before, new)
+            if new is not None:
+                once = partial(self._once, asked.counts)
+                self._kept.write(asked.key, asked.bounds, asked.origins, change.after, once)
+        return self._changes[place]
+
+    def _new(self, asked: _Asked, before: KeptTable) -> pa.Table | None:
+        """Count the files that are new, None if there are none."""
+        new = [file for file in asked.window.files if file.origin not in before.origins]
+        if not new:
+            return None
+        if sum(file.size for file in new) <= _FEW_BYTES:
+            self._loaded.setdefault(tuple(new), None)
+        return self._count(asked.counts, asked.prepared, asked.window.of(new))
+
+    def _once(self, counts: MergeableCounts, table: pa.Table) -> pa.Table:
+        """Merge the rows of a table that has several of a combination."""
+        with registered(self._connection, several=table):
+            found = self._connection.con.execute(_once_of(counts)).to_arrow_table()
+        return found.select(table.schema.names).cast(table.schema)
+
+    def _sum(self, asked: _Asked, groups: GroupSums, counts: pa.Table) -> pa.Table:
+        schema = ibis.Schema.from_pyarrow(counts.schema)
+        text, found = self._compiled(
+            (asked.key, groups.key), lambda: groups.of(known(self._connection, _COUNTS, schema))
+        )
+        with registered(self._connection, **{_COUNTS: counts}):
+            return self._connection.con.execute(text).to_arrow_table().cast(found.to_pyarrow())
 
     def _count(
         self, counts: MergeableCounts, prepared: PreparedRows | None, window: WindowFiles
     ) -> pa.Table:
         self.counted += len(window.files)
-        rows = self._shown(window) if prepared is None else self._prepared(prepared, window)
-        key = counts.key, rows.get_name(), self._columns
-        if key not in _statements:
-            statement = counts.arrays.statement(rows) if counts.arrays else counts.of(rows)
-            _statements[key] = self._connection.compile(statement), statement.schema().to_pyarrow()
-        text, schema = _statements[key]
+        self._show(window)
+        view = _VIEW if prepared is None else self._view_of(prepared)
+
+        def statement() -> ir.Table:
+            rows = known(self._connection, view, self._schema_of(prepared))
+            return counts.arrays.statement(rows) if counts.arrays else counts.of(rows)
+
+        text, schema = self._compiled((counts.key, view), statement)
         found = self._connection.con.execute(text)
         if counts.arrays:
             return counted_in_arrays(self._connection, counts, found.to_arrow_reader(BATCH))
-        return counts.condensed(found.to_arrow_table().cast(schema))
+        return counts.condensed(found.to_arrow_table().cast(schema.to_pyarrow()))
 
-    def _prepared(self, prepared: PreparedRows, window: WindowFiles) -> ir.Table:
-        """Return a view of what the pairs are prepared to.
+    def _compiled(
+        self, key: tuple[str, ...], statement: Callable[[], ir.Table]
+    ) -> tuple[str, ibis.Schema]:
+        """Return the text of a statement about these columns, and what it returns."""
+        if (*key, self._columns) not in _statements:
+            rows = statement()
+            _statements[*key, self._columns] = self._connection.compile(rows), rows.schema()
+        return _statements[*key, self._columns]
+
+    def _view_of(self, prepared: PreparedRows) -> str:
+        """Return a view of what the pairs that are shown are prepared to.
 
         It is computed for each of the counts: a table of ten million pairs takes a gigabyte.
         """
-        rows, view = prepared.rows(self._shown(window)), f"prepared_{prepared.key}"
-        text = self._connection.compile(rows)
-        self._connection.raw_sql(f'CREATE OR REPLACE TEMPORARY VIEW "{view}" AS {text}')
-        return known(self._connection, view, rows.schema())
+        view = f"prepared_{prepared.key}"
+        if view not in self._prepared:
+            text, _schema = self._preparation(prepared)
+            self._connection.raw_sql(f'CREATE TEMPORARY VIEW "{view}" AS {text}')
+            self._prepared.add(view)
+        return view
 
-    def _shown(self, window: WindowFiles) -> ir.Table:
-        """Return a view of the pairs of these files, with all columns."""
+    def _schema_of(self, prepared: PreparedRows | None) -> ibis.Schema:
+        return self._columns if prepared is None else self._preparation(prepared)[1]
+
+    def _preparation(self, prepared: PreparedRows) -> tuple[str, ibis.Schema]:
+        def statement() -> ir.Table:
+            return prepared.rows(known(self._connection, _VIEW, self._columns))
+
+        return self._compiled((prepared.key,), statement)
+
+    def _show(self, window: WindowFiles) -> None:
+        """Let the view be that of the pairs of these files, with all columns."""
         if window != self._window:
             is_new = window.files in self._loaded
             text = self._select_loaded(window) if is_new else self._select(window)
             self._connection.raw_sql(f'CREATE OR REPLACE TEMPORARY VIEW "{_VIEW}" AS {text}')
             self._window = window
-        return known(self._connection, _VIEW, self._columns)
 
     def _select_loaded(self, window: WindowFiles) -> str:
         """Select from a table in memory that has all pairs of the files."""
@@ -178,24 +277,14 @@ class CountsOfFiles:
         return self._there[file]
 
 
-def _sum_of(counts: MergeableCounts) -> str:
-    """Write the statement that adds `new` to `before`, both of which have each row once.
-
-    A few rows are looked up in many: to group all of them takes four times as long.
-    """
+def _once_of(counts: MergeableCounts) -> str:
+    """Write the statement that merges rows of `several`."""
     by, measures = ([quoted(name) for name in names] for names in (counts.by, counts.measures))
-    added = [
-        f"{_ADDED[how].format(name)} AS {name}"
+    taken = [
+        f"{_TAKEN[how]}({name}) AS {name}"
         for name, how in zip(measures, counts.measures.values(), strict=True)
     ]
-    columns = ", ".join([*(f"before.{name} AS {name}" for name in by), *added])
-    if not by:
-        return f"SELECT {columns} FROM before, new"  # noqa: S608 - our own names
-    alike = " AND ".join(f"before.{name} IS NOT DISTINCT FROM new.{name}" for name in by)
-    return (
-        f"SELECT {columns} FROM before LEFT JOIN new ON {alike} "  # noqa: S608 - our own names
-        f"UNION ALL SELECT {', '.join([*by, *measures])} FROM new ANTI JOIN before ON {alike}"
-    )
+    return f"SELECT {', '.join([*by, *taken])} FROM several GROUP BY ALL"  # noqa: S608 - our own names
 
 
 def _column(name: str, kind: str, is_there: bool) -> str:

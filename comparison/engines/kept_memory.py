@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
-from comparison.engines.kept import KeptTable, KeptTables
+from comparison.engines.kept import KeptTable, KeptTables, Merge
 
 PATIENCE: Final = 24
 """Files that are counted before the table is written again: a new process counts no more anew."""
+
+_REPEATED: Final = 1.5
+"""Rows that are to be added up, by what is left of them: more take memory, and time to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class _Held:
     table: KeptTable
     file: tuple[int, ...] | None
     written: frozenset[bytes]
+    merged: int = 0
+    """Rows that it had when it was merged."""
 
 
 @dataclass(slots=True)
@@ -56,25 +61,38 @@ class RememberedTables(KeptTables):
         if held is None or held.file != file:
             found = KeptTables.read(self, name, part, origins)
             if found is None:
-                held = held and _Held(held.table, file, frozenset())
+                held = held and replace(held, file=file, written=frozenset())
             elif held is None or not held.table.origins.issuperset(found.origins):
-                held = _Held(found, file, found.origins)
+                held = _Held(found, file, found.origins, len(found.table))
             else:
-                held = _Held(held.table, file, found.origins)
+                held = replace(held, file=file, written=found.origins)
         if held is None or not held.table.origins.issubset(origins):
             return None
         self.memory.put(path, held)
         return held.table
 
-    def write(self, name: str, part: str, origins: Collection[bytes], table: pa.Table) -> None:
+    def write(
+        self,
+        name: str,
+        part: str,
+        origins: Collection[bytes],
+        table: pa.Table,
+        merge: Merge | None = None,
+    ) -> None:
         """Hold a table; write it if that on the disk lacks many files, or has others."""
         path, known = self._path(name, part), frozenset(origins)
         held = self.memory.get(path)
         written = held.written if held and held.file == _file(path) else frozenset()
-        if not written or not written <= known or len(known - written) >= PATIENCE:
+        is_due = not written or not written <= known or len(known - written) >= PATIENCE
+        merged = held.merged if held else 0
+        if merge is None or is_due or len(table) > _REPEATED * merged:
+            table = merge(table) if merge else table
+            merged = len(table)
+        if is_due:
             KeptTables.write(self, name, part, origins, table)
             written = known
-        self.memory.put(path, _Held(KeptTable(table, known), _file(path), written))
+        found = KeptTable(table, known, is_merged=merged == len(table))
+        self.memory.put(path, _Held(found, _file(path), written, merged))
 
 
 def _file(path: Path) -> tuple[int, ...] | None:

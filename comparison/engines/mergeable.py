@@ -25,6 +25,51 @@ COUNT: Final[Mapping[str, str]] = {"n": "sum"}
 
 
 @dataclass(frozen=True, slots=True)
+class GroupSums:
+    """Say what is added up over groups of counts, such as units; each group by itself adds to it.
+
+    A group are the counts that have the same value in each column of `group`; missing ones are a
+    group as well. `rows` makes of counts the columns `by` and `measures`, of which the sums of
+    whole numbers are wanted. So where the counts of some groups change, the sums change by theirs.
+    `name` and `parameters` tell it from others, as those of counts do.
+    """
+
+    name: str
+    group: Sequence[str]
+    rows: Callable[[ir.Table], ir.Table]
+    by: Sequence[str]
+    measures: Sequence[str] = ("n",)
+    parameters: tuple[object, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Return what tells it from others of the same counts."""
+        return _key(self.name, (tuple(self.group), tuple(self.by), self.parameters))
+
+    def of(self, counts: ir.Table) -> ir.Table:
+        """Return the statement that adds up."""
+        rows, by = self.rows(counts), list(self.by)
+        taken = {name: _[name].sum().fill_null(0).cast("int64") for name in self.measures}
+        return in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
+
+
+def sums_of(
+    counted: Callable[[GroupSums | None], ir.Table],
+    sums: Sequence[GroupSums],
+    hold: Callable[[ir.Table], ir.Table] | None,
+) -> list[ir.Table]:
+    """Return sums over groups of the same counts.
+
+    `counted` returns such a sum, which may be kept, or the counts themselves: where they are not
+    kept, an engine is to `hold` them.
+    """
+    if hold is None:
+        return [counted(each) for each in sums]
+    counts = hold(counted(None))
+    return [each.of(counts) for each in sums]
+
+
+@dataclass(frozen=True, slots=True)
 class MergeableCounts:
     """Say what is counted of pairs: one row per combination of the columns `by` that occurs.
 
@@ -49,6 +94,8 @@ class MergeableCounts:
     """What the engine counts by, where that is something else."""
     arrays: ArrayRows[ir.Table] | None = None
     """How an engine in this process has them counted, where that is cheaper."""
+    groups: GroupSums | None = None
+    """What is asked for in the place of the counts."""
 
     def where(self, **values: object) -> Self:
         """Return the counts of the pairs that have these values in their columns."""
@@ -74,15 +121,19 @@ class MergeableCounts:
     @property
     def key(self) -> str:
         """Return what tells it from others."""
-        told = repr((self.name, tuple(self.by), dict(self.measures), self.parameters))
-        return f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        return _key(self.name, (tuple(self.by), dict(self.measures), self.parameters))
 
     def of(self, pairs: ir.Table) -> ir.Table:
         """Return the statement that counts pairs."""
         rows = self.rows(pairs)
         taken = {name: _measure(rows, name, how) for name, how in self.measures.items()}
         by = list(self.counted_by or self.by)
-        return in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
+        counts = in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
+        return counts if self.groups is None else self.groups.of(counts)
+
+
+def _key(name: str, told: tuple[object, ...]) -> str:
+    return f"{name}-{hashlib.sha256(repr((name, *told)).encode()).hexdigest()[:16]}"
 
 
 def _measure(rows: ir.Table, name: str, how: str) -> Any:

@@ -104,7 +104,8 @@ class ParquetPairs:
         """
         if not self.keeps:
             return counted_once(counts, self.table(since, until), prepared)
-        key = counts.key, prepared.key if prepared else "", since, until
+        keys = (counts.key, counts.groups and counts.groups.key, prepared and prepared.key)
+        key = *keys, since, until
         if key not in self._counted:
             begin, end = (None if each is None else nanoseconds(each) for each in (since, until))
             found = self._counts.of(counts, begin, end, prepared)

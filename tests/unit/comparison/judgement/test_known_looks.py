@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
+from comparison.engines.parquet import ParquetPairs
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.pairs_judge import PairsJudge
 from comparison.pairs.compacted import STATE_FILE
@@ -92,6 +93,26 @@ def test_looks_at_the_same_files_count_nothing(
     watched.looks(now + HOUR + FIVE, wanted, counts=False)
     watched.looks(now + HOUR + FIVE, plan(warm_up=5), counts=True)
     watched.looks(now + HOUR + 2 * FIVE, plan(warm_up=5), counts=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_a_judge_that_stays_finds_after_each_run_what_one_pass_finds(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(seed)
+    folder, wanted = folder_of(tmp_path), plan()
+    judge = PairsJudge(folder.path)
+    for hour in range(31, 36):
+        now = BEGIN + hour * HOUR
+        found = said(judge, now, wanted)
+        with monkeypatch.context() as patch:
+            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            assert said(PairsJudge(folder.path), now, wanted) == found
+        late, hours, size = (
+            int(random.choice(each)) for each in ((1, 5, 30), (1, 2), (3, 60, 300))
+        )
+        folder.add(now - late * HOUR, hours, size, 10.0, at=now)
 
 
 def test_a_file_that_is_gone_or_another_is_counted_anew(

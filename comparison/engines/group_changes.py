@@ -1,0 +1,66 @@
+"""How sums over groups of counts change where new pairs are in a few of the groups."""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis.backends.duckdb import Backend
+
+from comparison.engines.embedded import quoted, registered
+from comparison.engines.kept import KeptTable
+from comparison.engines.mergeable import GroupSums
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Hold the counts of files that were counted before, and those of new ones.
+
+    Both may be None, but not at once: then there were none, or there are none.
+    """
+
+    before: KeptTable | None
+    new: pa.Table | None
+    _of: dict[tuple[str, ...], tuple[pa.Table, pa.Table]] = field(default_factory=dict)
+
+    @property
+    def after(self) -> pa.Table:
+        """Return all counts, of which a combination may have several rows."""
+        parts = [self.before.table] if self.before else []
+        return pa.concat_tables([*parts, *([] if self.new is None else [self.new])])
+
+    def of(self, groups: GroupSums, connection: Backend) -> tuple[pa.Table, pa.Table]:
+        """Return the counts, before and after, of the groups that new ones belong to."""
+        assert self.before is not None  # noqa: S101 - for the type checker
+        key = tuple(groups.group)
+        if key not in self._of:
+            new = self.before.table.slice(0, 0) if self.new is None else self.new
+            alike = " AND ".join(
+                f"earlier.{name} IS NOT DISTINCT FROM new.{name}" for name in map(quoted, key)
+            )
+            text = f"SELECT earlier.* FROM earlier SEMI JOIN new ON {alike}"  # noqa: S608 - our own names
+            with registered(connection, earlier=self.before.table, new=new):
+                touched = connection.con.execute(text).to_arrow_table().cast(new.schema)
+            self._of[key] = touched, pa.concat_tables([touched, new])
+        return self._of[key]
+
+
+def exchanged(sums: pa.Table, less: pa.Table, more: pa.Table, groups: GroupSums) -> pa.Table:
+    """Take sums of some groups away and add others; what is left of nothing goes."""
+    names = list(groups.measures)
+    for name in names:
+        place = less.schema.get_field_index(name)
+        less = less.set_column(place, less.schema.field(place), pc.negate(less[name]))
+    every = pa.concat_tables([each.cast(sums.schema) for each in (sums, less, more)])
+    found = every.group_by(list(groups.by), use_threads=False).aggregate(
+        [(name, "sum") for name in names]
+    )
+    found = pa.table(
+        {name: found[f"{name}_sum" if name in names else name] for name in sums.schema.names},
+        sums.schema,
+    )
+    if not groups.by:
+        return found
+    some = pc.not_equal(found[names[0]], 0)
+    for name in names[1:]:
+        some = pc.or_(some, pc.not_equal(found[name], 0))
+    return found.filter(some)

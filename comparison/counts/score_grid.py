@@ -11,7 +11,7 @@ Up to `MOST_SCORES` scored pairs nothing is rounded at all.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from sys import float_info
 from typing import Final, Self
@@ -104,12 +104,9 @@ class ScoreGrid:
     def with_joint(self, scores: Floats) -> Self:
         """Return the grid whose table of both sides has few enough of the `scores` of both."""
         held = np.unique(self.scores(scores))
-        distinct = {
-            digits: len(np.unique(rounded(held, digits)))
-            for digits in JOINT_DIGITS
-            if digits <= self.digits
-        }
-        return replace(self, joint_digits=finest(distinct, MOST_JOINT))
+        tried = [digits for digits in JOINT_DIGITS if digits <= self.digits]  # the finest first
+        fitting = (each for each in tried if _distinct(rounded(held, each)) <= MOST_JOINT)
+        return replace(self, joint_digits=next(fitting, tried[-1] if tried else EXACT))
 
     def with_thresholds(self, thresholds: Iterable[float]) -> Self:
         """Return the grid that keeps finite `thresholds` apart, besides those it has."""
@@ -142,12 +139,9 @@ class ScoreGrid:
         return np.asarray(np.clip(found, above[place], beneath[place]), dtype=np.float64)
 
 
-def finest(distinct: Mapping[int, int], most: int) -> int:
-    """Return the largest number of digits with at most so many distinct values; EXACT of none."""
-    return max(
-        (digits for digits, values in distinct.items() if values <= most),
-        default=min(distinct, default=EXACT),
-    )
+def _distinct(ascending: Floats) -> int:
+    """Count the distinct values; rounding has left them in order."""
+    return int(np.count_nonzero(np.diff(ascending))) + min(len(ascending), 1)
 
 
 def rounded(values: Floats, digits: int) -> Floats:

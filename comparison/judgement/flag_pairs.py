@@ -1,16 +1,18 @@
 """The pairs of one flag: its runs, visits, and since when its candidate is the present one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 
 from comparison.engines.clocks import DatedPairs
+from comparison.engines.embedded import table_behind
 from comparison.engines.grouping import framed
 from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
@@ -53,6 +55,10 @@ class FlagPairs:
 
     flag: str
     source: PairSource
+    _known: dict[tuple[object, ...], tuple[pa.Table, pd.DataFrame]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Slots of the tables of counts that are kept: several questions are about the same."""
 
     @classmethod
     def at(
@@ -184,12 +190,19 @@ class FlagPairs:
         if self.source.keeps:  # one pass for all that is asked for
             columns = ("rollout", _ANSWERED, *_MODELS, *self._thresholds)
         dtypes = {"slot": "int64", **{name: _kind(name) for name in columns}, "n": "int64", **_ENDS}
-        counts = _slots(self.flag, columns, size)
-        slots = which.of(framed(self.source.counted(counts, since, until), dtypes))
+        counts = self.source.counted(_slots(self.flag, columns, size), since, until)
+        held = table_behind(counts)
+        place = id(held), tuple(by), which
+        if held is not None and place in self._known:
+            return self._known[place][1]
+        slots = which.of(framed(counts, dtypes))
         sums = slots.groupby(["slot", *by], as_index=False, dropna=False).agg(
             {"n": "sum", "first": "min", "last": "max"}
         )
-        return sums.sort_values(["slot", *by], kind="stable", ignore_index=True)
+        found = sums.sort_values(["slot", *by], kind="stable", ignore_index=True)
+        if held is not None:
+            self._known[place] = held, found
+        return found
 
     @property
     def _thresholds(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Ann. 
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log1p
 from operator import add
 from typing import Final
@@ -52,9 +53,14 @@ def log_products(moves: Sequence[tuple[float, float]]) -> list[float]:
     logs = [0.0] * len(BETS)
     for count, move in moves:
         if count and move:
-            bets = [move * bet for bet in BETS]
-            logs = [log + count * each for log, each in zip(logs, map(log1p, bets), strict=True)]
+            logs = list(map(add, logs, _log_products(count, move)))
     return logs
+
+
+@lru_cache(maxsize=256)
+def _log_products(count: float, move: float) -> tuple[float, ...]:
+    """Return those of a row: a pair with C = 0 moves alike, whatever ratio is asked about."""
+    return tuple([count * log1p(move * bet) for bet in BETS])
 
 
 def log_mean(logs: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ those of a later hour is misdated, or the later one is: the one with fewer pairs
 that touch may overlap, since a pair that took long is numbered late.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -24,7 +24,8 @@ from comparison.engines.worker_numbers import HOURS
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.tracked import TrackedOutcomes
 
-_FIRST: Final = nanoseconds(datetime(2020, 1, 1, tzinfo=UTC))
+_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_FIRST: Final = nanoseconds(_EARLIEST)
 """No pair is older than the format it is written in: a machine without its time begins at 1970."""
 
 _AHEAD: Final = timedelta(hours=1)
@@ -62,6 +63,8 @@ class DatedPairs:
     misdated: tuple[tuple[str, int], ...]
     """Workers and hours."""
     set_aside: int
+    set_aside_of: Mapping[str, int]
+    """Those of each flag."""
     first: datetime
     """No pair whose time can be is earlier."""
     last: datetime
@@ -78,7 +81,7 @@ class DatedPairs:
         hours = by_flag.groupby(["worker", "hour"], as_index=False, dropna=False).agg(
             {"first": "min", "last": "max", "latest": "max", "n": "sum"}
         )
-        possible = (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
+        possible = _is_possible(hours, end)
         known = hours.loc[possible].dropna().sort_values(["worker", "hour"])
         misdated: list[_Hour] = []
         for worker, rows in known.groupby("worker", sort=False):
@@ -86,11 +89,16 @@ class DatedPairs:
             misdated += _misdated(
                 [_Hour(str(worker), *each) for each in zip(*columns, strict=True)]
             )
+        hours_of = pd.MultiIndex.from_frame(by_flag[["worker", "hour"]])
+        aside = ~_is_possible(by_flag, end)
+        aside |= hours_of.isin([(each.worker, each.hour) for each in misdated])
+        of_flag = by_flag.loc[aside].groupby("flag")["n"].sum()
         return cls(
             source,
             until,
             tuple((each.worker, each.hour) for each in misdated),
-            int(hours.loc[~possible, "n"].sum()) + sum(each.n for each in misdated),
+            int(by_flag.loc[aside, "n"].sum()),
+            {str(flag): int(n) for flag, n in of_flag.items()},
             *_ends(hours, possible, now),
         )
 
@@ -111,11 +119,7 @@ class DatedPairs:
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs whose time can be."""
-        table = self._dated(self.source.table(since, until))
-        for worker, hour in self.misdated:
-            here = (_.worker == worker) & (_.time >= hour * HOUR) & (_.time < (hour + 1) * HOUR)
-            table = table.filter(~here.fill_null(False))
-        return table
+        return self._of_other_hours(self._dated(self.source.table(since, until)))
 
     def hold(self, since: datetime | None, until: datetime | None) -> None:
         """Leave that to the other source."""
@@ -128,17 +132,27 @@ class DatedPairs:
         until: datetime | None = None,
         prepared: PreparedRows | None = None,
     ) -> ir.Table:
-        """Return the counts of these pairs: those of the other source, if no pair is set aside."""
-        if self.set_aside:
-            return counted_once(counts, self.table(since, until), prepared)
+        """Return the counts of these pairs, which the other source may keep.
+
+        Misdated hours stay misdated, so that counts without them are kept as others are.
+        """
         if until is None or nanoseconds(until) > self.end:
             until = self.until
+        if not self.set_aside:
+            return self.source.counted(counts, since, until, prepared)
+        if not self.keeps:
+            return counted_once(counts, self.table(since, until), prepared)
+        since = _EARLIEST if since is None else max(since, _EARLIEST)
+        if self.misdated and prepared is not None:
+            prepared = prepared.among(self._of_other_hours, self.misdated)
+        elif self.misdated:
+            counts = counts.among(self._of_other_hours, self.misdated)
         return self.source.counted(counts, since, until, prepared)
 
     @property
     def keeps(self) -> bool:
-        """Say whether the other source keeps counts; not where pairs are set aside."""
-        return self.source.keeps and not self.set_aside
+        """Say whether the other source keeps counts."""
+        return self.source.keeps
 
     @property
     def whole(self) -> WholeTables | None:
@@ -162,8 +176,19 @@ class DatedPairs:
         """Leave that to the other source."""
         return self.source.kept(table)
 
+    def _of_other_hours(self, table: ir.Table) -> ir.Table:
+        """Leave out the hours that are misdated."""
+        for worker, hour in self.misdated:
+            here = (_.worker == worker) & (_.time >= hour * HOUR) & (_.time < (hour + 1) * HOUR)
+            table = table.filter(~here.fill_null(False))
+        return table
+
     def _dated(self, table: ir.Table) -> ir.Table:
         return table.filter(_.time >= _FIRST, _.time < self.end)
+
+
+def _is_possible(hours: pd.DataFrame, end: int) -> "pd.Series[bool]":
+    return (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
 
 
 def _ends(

@@ -20,6 +20,11 @@ class PreparedRows:
     key: str
     rows: Callable[[ir.Table], ir.Table]
 
+    def among(self, some: Callable[[ir.Table], ir.Table], *told: object) -> Self:
+        """Prepare some of the pairs, of which `told` says all."""
+        key = hashlib.sha256(repr((self.key, *told)).encode()).hexdigest()[:16]
+        return replace(self, key=key, rows=lambda pairs: self.rows(some(pairs)))
+
 
 COUNT: Final[Mapping[str, str]] = {"n": "sum"}
 
@@ -103,11 +108,15 @@ class MergeableCounts:
         def here(pairs: ir.Table) -> ir.Table:
             return pairs.filter(*(pairs[name] == each for name, each in values.items()))
 
+        return self.among(here, *values.items())
+
+    def among(self, some: Callable[[ir.Table], ir.Table], *told: object) -> Self:
+        """Return the counts of some of the pairs, of which `told` says all."""
         return replace(
             self,
-            rows=lambda pairs: self.rows(here(pairs)),
-            parameters=(*self.parameters, *values.items()),
-            arrays=self.arrays and self.arrays.of(here),
+            rows=lambda pairs: self.rows(some(pairs)),
+            parameters=(*self.parameters, *told),
+            arrays=self.arrays and self.arrays.of(some),
         )
 
     def fetched(self, counted: ir.Table) -> pa.Table:

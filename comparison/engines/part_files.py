@@ -33,7 +33,8 @@ class WindowFiles:
     """Hold the files with pairs of [since, until).
 
     A bound is None where it leaves out no pair of any file, so that windows with the same pairs are
-    equal.
+    equal. Where it leaves out whole files alone, it is one of theirs: that of a clock which goes on
+    stays the same.
     """
 
     files: tuple[PartFile, ...]
@@ -60,14 +61,22 @@ class PartFiles:
         """Return the files that may have pairs of [since, until), nanoseconds since 1970."""
         begin = _EARLIEST if since is None else since
         end = _LATEST if until is None else until
-        inside, is_early, is_late = [], False, False
+        inside, early, late = [], [], []
+        is_cut_before = is_cut_after = False
         for file in self:
-            early, late = self._first(file, begin) < begin, self._last(file, end) >= end
-            is_early, is_late = is_early or early, is_late or late
-            outside = early and self._last(file, begin) < begin
-            if not outside and not (late and self._first(file, end) >= end):
+            if self._last(file, begin) < begin:
+                early.append(file)
+            elif self._first(file, end) >= end:
+                late.append(file)
+            else:
                 inside.append(file)
-        return WindowFiles(tuple(inside), begin if is_early else None, end if is_late else None)
+                is_cut_before |= self._first(file, begin) < begin
+                is_cut_after |= self._last(file, end) >= end
+        before = max((self._last(each, begin) + 1 for each in early), default=None)
+        after = min((self._first(each, end) for each in late), default=None)
+        return WindowFiles(
+            tuple(inside), begin if is_cut_before else before, end if is_cut_after else after
+        )
 
     def _first(self, file: PartFile, bound: int) -> int:
         """Return the time of the first pair, or any on the same side of a bound."""

@@ -117,13 +117,7 @@ class FlagPairs:
     def set_aside(self) -> int:
         """Count the pairs of the flag whose time cannot be."""
         dated = self.source
-        if not isinstance(dated, DatedPairs) or not dated.set_aside:
-            return 0
-        every, possible = (
-            int(each.table().filter(_.flag == self.flag).count().to_pyarrow().as_py())
-            for each in (dated.source, dated)
-        )
-        return every - possible
+        return dated.set_aside_of.get(self.flag, 0) if isinstance(dated, DatedPairs) else 0
 
     def candidate_since(self, until: datetime) -> datetime:
         """Return since when both sides have had their present models and thresholds.

@@ -52,6 +52,29 @@ def test_a_look_after_compaction_counts_nothing(tmp_path: Path) -> None:
     assert source._counts.counted == 0
 
 
+def test_a_look_at_new_pairs_counts_no_others_where_some_have_an_impossible_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path / "compacted")
+    folder.add(BEGIN, 30, 300, 10.0)
+    folder.runs = 0  # the same numbers of the same worker, days later
+    folder.add(BEGIN + timedelta(hours=50), 1, 20, 10.0)
+    folder.add(datetime(1970, 1, 1, tzinfo=UTC), 1, 5, 10.0)
+    folder.add(BEGIN + timedelta(days=2_000), 1, 5, 10.0)
+    now, counted = BEGIN + timedelta(hours=76), []
+    for minutes in (0, 5):
+        folder.add(BEGIN + timedelta(hours=31), 1, 60, 10.0)
+        source = ParquetPairs(folder.path)
+        found = folder.look(now + timedelta(minutes=minutes), source)
+        counted.append(source._counts.counted)
+        with monkeypatch.context() as patch:
+            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            assert found == folder.look(now + timedelta(minutes=minutes))
+        assert found.window.set_aside >= 30  # and those of the first run that come after them
+    files = len(list((folder.path / "pairs").rglob("*.parquet")))
+    assert counted[1] * (files - 2) < counted[0]
+
+
 def labels_of(runs: int, share: float) -> Labels:
     """Return labels of a share of the requests of the first runs, and of one without a pair."""
     random = np.random.default_rng(runs)

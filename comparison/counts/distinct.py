@@ -9,7 +9,7 @@ from ibis import _
 from comparison.engines.grouping import count_by
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import in_window
-from comparison.engines.worker_numbers import made_by
+from comparison.engines.worker_numbers import flags_made
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 
 
@@ -61,9 +61,11 @@ def choose_flag(source: PairSource, flag: str | None) -> str | None:
     Raises SeveralFlagsError if there are several and `flag` is None, FlagNotFoundError if there are
     only others.
     """
-    every = made_by(source) if source.keeps else source.table()
-    rows = every.select("flag").distinct().to_pyarrow().to_pylist()
-    flags = tuple(sorted(row["flag"] for row in rows if row["flag"] is not None))
+    if source.keeps:
+        flags = tuple(flags_made(source))
+    else:
+        rows = source.table().select("flag").distinct().to_pyarrow()
+        flags = tuple(sorted(rows["flag"].drop_null().to_pylist()))
     if flag is None and len(flags) > 1:
         raise SeveralFlagsError(source.name, flags)
     if flag is not None and flags and flag not in flags:

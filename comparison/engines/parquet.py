@@ -77,7 +77,9 @@ class ParquetPairs:
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs; files of days outside the window are not opened."""
         if (since, until) not in self._windows:
-            self._windows[since, until] = self.named(self._window(since, until))
+            window = self._window(since, until)
+            # Where counts are kept, hardly a statement is about the pairs themselves.
+            self._windows[since, until] = window if self.keeps else self.named(window)
         return self._windows[since, until]
 
     def _window(self, since: datetime | None, until: datetime | None) -> ir.Table:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
+from comparison.engines.embedded import table_behind
 from comparison.engines.grouping import HOUR, WORKERS, fetched, framed
 from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.accounting import Accounting, Numbers, account_counts
@@ -73,6 +74,14 @@ one, how many durations are below zero."""
 def made_by(source: CountedPairs) -> ir.Table:
     """Return `n` pairs by flag and worker, the time of the `last` one, and `negative` durations."""
     return _made(source.counted(HOURS))
+
+
+def flags_made(source: CountedPairs) -> list[str]:
+    """Return the flags of which there are pairs, in order."""
+    hours = source.counted(HOURS)
+    held = table_behind(hours)
+    flags = hours.select("flag").distinct().to_pyarrow() if held is None else held
+    return sorted(flags["flag"].unique().drop_null().to_pylist())
 
 
 def _made(hours: ir.Table) -> ir.Table:

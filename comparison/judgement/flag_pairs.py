@@ -18,7 +18,7 @@ from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.engines.tables import TablePairs
-from comparison.engines.worker_numbers import made_by
+from comparison.engines.worker_numbers import flags_made
 from comparison.errors import (
     FlagNotFoundError,
     NoPairsError,
@@ -66,7 +66,7 @@ class FlagPairs:
     ) -> "FlagPairs":
         """Open a place with pairs. Raises a ComparisonError if there is nothing to compare."""
         source = open_source(place, memory)
-        flags = _flags(source)
+        flags = flags_made(source)
         if not flags:
             read = None if isinstance(source, TablePairs) else source.accounting
             raise NoPairsError(nothing_found(source.name, read))
@@ -246,8 +246,3 @@ def _slots(flag: str, by: Sequence[str], size: int) -> MergeableCounts:
         (flag, size),
         is_kept=size == LONGEST_SLOT,
     )
-
-
-def _flags(source: PairSource) -> list[str]:
-    rows = framed(made_by(source), {"flag": "string"})
-    return sorted(rows["flag"].dropna().unique().tolist())

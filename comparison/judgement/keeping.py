@@ -9,7 +9,7 @@ from comparison.counts.aggregate import count
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.kept import KEPT, KeptTables
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.worker_numbers import made_by
+from comparison.engines.worker_numbers import flags_made
 from comparison.errors import ComparisonError
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.pairs.stores import StorePath
@@ -37,8 +37,7 @@ def keep_counts(folder: Path) -> KeptCounts | None:
     if isinstance(folder, StorePath):
         return None
     source = ParquetPairs(folder)
-    flags = made_by(source).to_pyarrow()["flag"].unique().drop_null().to_pylist()
-    for flag in sorted(flags):
+    for flag in flags_made(source):
         with suppress(ComparisonError):  # no rollout is known, so that the gate cannot judge it
             _look(FlagPairs(flag, source))
     kept = KeptTables(folder / KEPT)

@@ -72,6 +72,12 @@ def log_mean(logs: Sequence[float]) -> float:
 
 def lower_bound(cells: Cells, alpha: float) -> float:
     """Return the smallest ratio mean C / mean P that is not refused at `alpha`, at least 0."""
+    return _lower_bound(tuple(cells), alpha)
+
+
+@lru_cache(maxsize=1024)
+def _lower_bound(cells: Cells, alpha: float) -> float:
+    """Search for it; an autopilot asks about most cells again when an hour has passed."""
     gain = sum(count * c for count, c, _ in cells)
     stake = sum(count * p for count, _, p in cells)
     if not gain:

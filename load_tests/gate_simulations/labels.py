@@ -159,6 +159,25 @@ def _wrong_way_round(_random: np.random.Generator, cells: np.ndarray) -> np.ndar
     return cells[:, ::-1]
 
 
+def _looked_into(cells: tuple[LabelledCell, ...]) -> tuple[LabelledCell, ...]:
+    """Find the positives of answered alarms alone, and take all else for negative."""
+    return _shown(cells, answered=True)
+
+
+def _prevented(cells: tuple[LabelledCell, ...]) -> tuple[LabelledCell, ...]:
+    """Let an answered alarm prevent what would be positive."""
+    return _shown(cells, answered=False)
+
+
+def _shown(cells: tuple[LabelledCell, ...], *, answered: bool) -> tuple[LabelledCell, ...]:
+    return tuple(
+        each
+        if (each.primary_alarm, each.candidate_alarm)[each.served == "candidate"] is answered
+        else replace(each, positives=0, negatives=each.labelled)
+        for each in cells
+    )
+
+
 def _ever(
     random: np.random.Generator,
     *,
@@ -170,13 +189,14 @@ def _ever(
     burst: int = 1,
     overlap: float = 0.95,
     labelled: Callable[[np.random.Generator, np.ndarray], np.ndarray] = _labelled_right,
+    shown: Callable[[tuple[LabelledCell, ...]], tuple[LabelledCell, ...]] = tuple,
 ) -> bool:
     """Look at ever more pairs, in bursts that are alike, and say if the verdict ever is wrong."""
     counts, seen = _cells(random, 0, recalls), 0
     for pairs in _LOOKS:
         counts += labelled(random, _cells(random, (pairs - seen) // burst, recalls, overlap))
         seen = pairs
-        cells = _times(_known(random, counts, rollout / 100, shares), burst)
+        cells = shown(_times(_known(random, counts, rollout / 100, shares), burst))
         if _verdict(cells, rollout, young=young, burst=burst) is wrong:
             return True
     return False
@@ -321,6 +341,39 @@ SCENARIOS: Final = (
     ),
     *_misfits("A17", Kind.FALSE_ADVANCE, (0.72, 0.36), 50, Decision.ADVANCE),
     *_misfits("B10", Kind.FALSE_ROLLBACK, (0.36, 0.72), 10, Decision.ROLLBACK),
+    *(
+        _scenario(
+            "A18",
+            f"answered alarms prevent, recall .80 to .60, at {rollout} %",
+            Kind.FALSE_ADVANCE,
+            partial(
+                _ever,
+                recalls=(0.8, 0.6),
+                rollout=rollout,
+                shares=_COMPLETE,
+                wrong=Decision.ADVANCE,
+                shown=_prevented,
+            ),
+        )
+        for rollout in (10, 50)
+    ),
+    *(
+        _scenario(
+            "B11",
+            f"answered alarms looked into, others negative, equal recall, at {rollout} %",
+            Kind.FALSE_ROLLBACK,
+            partial(
+                _ever,
+                recalls=(0.72, 0.72),
+                rollout=rollout,
+                shares=_COMPLETE,
+                wrong=Decision.ROLLBACK,
+                overlap=0.75,
+                shown=_looked_into,
+            ),
+        )
+        for rollout in (1, 10)
+    ),
     _bursts("B1", Kind.FALSE_ROLLBACK, 0.72, 10, Decision.ROLLBACK),
     _bursts("B1", Kind.FALSE_ADVANCE, 0.60, 50, Decision.ADVANCE),
     _scenario("A14", "a tenth of the ids lost their zeros", Kind.FALSE_ADVANCE, _no_pair),

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from flags.gate.answered_labels import answered_labels
 from flags.gate.evidence import LabelledCell, Labelling, Paired
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, points
 from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
@@ -34,14 +35,14 @@ def catches_half(caught: Paired, alpha: float, scale: float = 1.0) -> bool:
 def all_caught(labelling: Labelling, limit: float) -> Paired:
     """Return the alarms among all positives that are there, young ones too.
 
-    Those that were selected by what the sides decided are left out.
+    Those that were selected by what the sides decided, or by who answered, are left out.
     """
     usable: list[LabelledCell] = []
     if selection(labelling.old, limit) is Selection.NONE:
         usable += labelling.old
     if not comes_first_for_alarms(labelling.young, limit):
         usable += labelling.young
-    return caught(usable)
+    return Paired(0, 0, 0, 0) if answered_labels(usable, labelling.alike) else caught(usable)
 
 
 def doubt(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.answered_labels import answered_labels
 from flags.gate.checks.answers import labels_of_answer
 from flags.gate.checks.early_labels import doubt
 from flags.gate.evidence import (
@@ -250,6 +251,8 @@ def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) ->
     open_ = doubt(labelling, gate, error_rate)
     if comes_first_for_alarms(labelling.young, gate.advance.label_coverage_gap):
         reason += ": they came first for alarms, so this says little"
+    elif answered := answered_labels(labelling.young, labelling.alike):
+        reason += f": this says little, since {answered.dependence}"
     elif sequence.value < -loss and high < 0:
         holds = True
         reason += f", limit {points(-loss)} points: wait until they count"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from flags.gate.answered_labels import AnsweredLabels, Follows, answered_labels
 from flags.gate.error_rate import SHARES
 from flags.gate.evidence import Evidence, OutcomeCell, OutcomeMetric
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, times
@@ -58,7 +59,8 @@ def outcome_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterat
             each.name, each, _UNDECLARED, _Rates(playbook.error_rate, part, required=False)
         )
     if (labels := evidence.labels_by_side) is not None:
-        yield from _labels(labels, _Rates(playbook.error_rate, part, required=False))
+        rates = _Rates(playbook.error_rate, part, required=False)
+        yield from _labels(labels, _found_by_answers(evidence), rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +222,12 @@ def _unfit(
     return _of(name, found, required=required)
 
 
-def _labels(labels: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
+def _labels(labels: OutcomeMetric, found: AnsweredLabels | None, rates: _Rates) -> Iterator[Check]:
     """Hold positive labels against each other by assigned side.
 
     Where nearly every request of either side has one, the answer cannot have selected them. If
-    they differ all the same, the answer changed what the requests turned out to be.
+    they differ all the same, the answer changed what the requests turned out to be; or it made
+    people look (`found`), and then more of them are no harm.
     """
     coverage = labels.coverage or {}
     rated = [each.rate for each in coverage.values()]
@@ -232,4 +235,26 @@ def _labels(labels: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
         return
     words = "positive labels {figure} as frequent where the candidate was assigned"
     sequence = UnitRatioSequence(labels.cells)
-    yield from _ratio("label_ratio", LABELS, sequence, words, labels.cells, _UNDECLARED, rates)
+    for check in _ratio("label_ratio", LABELS, sequence, words, labels.cells, _UNDECLARED, rates):
+        if found is None or not check.rolls_back or _differ_where_alike(labels):
+            yield check
+        else:
+            reason = f"{check.reason}; no rollback: {found.unknown('whether that is harm')}"
+            yield replace(check, rolls_back=False, reason=reason)
+
+
+def _found_by_answers(evidence: Evidence) -> AnsweredLabels | None:
+    """Return how labels follow the alarms that were answered, of the first output of which so."""
+    for each in evidence.outputs:
+        if each.labelling is None:
+            continue
+        answered = answered_labels(each.labelling.old, each.labelling.alike)
+        if answered is not None and answered.follows is Follows.FOUND:
+            return answered
+    return None
+
+
+def _differ_where_alike(labels: OutcomeMetric) -> bool:
+    """Say whether positive labels are surely more frequent by a side whose decision is the same."""
+    agreeing = tuple(cell for cell in labels.cells if cell.flipped is False)
+    return UnitRatioSequence(agreeing).above(1.0, FALSIFICATION / 2)

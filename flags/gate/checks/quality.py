@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.answered_labels import answered_labels, is_some, raised_and_silent
 from flags.gate.checks.early_labels import RECALL, TELLING, catches_half, doubt
 from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
@@ -66,15 +67,18 @@ class _Quality:
         self._strata = labelling.old
         self._selection = selection(labelling.old, self._gate.advance.label_coverage_gap)
         self._fit = output_fit(output, quality)
+        self._answered = answered_labels(labelling.old, labelling.alike)
 
     def checks(self) -> Iterator[Check]:
         if self._output.alarms is not None:
             yield self._recall()
         yield self._average_precision()
-        if self._selection is Selection.NONE and self._unfit is None:
+        if self._selection is Selection.NONE and self._unfit is None and self._answered is None:
             yield from self._segments()
 
     def _recall(self) -> Check:
+        if self._answered is not None and self._selection not in _WHY:
+            return self._plain("recall_loss", self._answered.unknown("recall"))
         if self._unfit is not None and self._selection not in _WHY:
             return self._not_told("recall_loss", self._unfit, "recall")
         if why := _WHY.get(self._selection):
@@ -93,12 +97,31 @@ class _Quality:
         among = self._evidence.sharing
         share = error_share(self._playbook.error_rate, "recall_loss", among)
         check = self._limited("recall_loss", DifferenceSequence(caught), RECALL, bounds, share)
+        check = self._unless_selected(check)
         if check.outcome is Outcome.PASS and not self._is_half_caught(caught):
             return self._hardly_caught(check, caught)
         open_ = doubt(self._labelling, self._gate, self._playbook.error_rate)
         if self._wanted or open_ is None or check.outcome is not Outcome.INCONCLUSIVE:
             return check
         return replace(check, reason=open_.reason, needed=open_.needed, required=True)
+
+    def _unless_selected(self, check: Check) -> Check:
+        """Let labels decide only if they are not those that answered alarms find, or prevent."""
+        raised, silent = raised_and_silent(self._strata)
+        alpha = self._playbook.error_rate / 2
+        if check.outcome is Outcome.FAIL and not is_some(silent, alpha):
+            reason = (
+                f"{check.reason}; no rollback: {silent.count:,} of {silent.total:,} positives had "
+                "no alarm of the side that answered: are only answered alarms looked into?"
+            )
+            return replace(check, reason=reason, rolls_back=False)
+        if check.outcome is Outcome.PASS and not is_some(raised, alpha):
+            reason = (
+                f"{check.reason}, but {raised.count:,} of {raised.total:,} positives had an alarm "
+                "of the side that answered: does an answered alarm prevent them?"
+            )
+            return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        return check
 
     def _is_half_caught(self, caught: Paired) -> bool:
         return catches_half(caught, self._playbook.error_rate / 2, self._independent)
@@ -115,7 +138,7 @@ class _Quality:
 
     def _average_precision(self) -> Check:
         loss = -self._average_precision_loss
-        if self._selection is not Selection.NONE:
+        if self._selection is not Selection.NONE or self._answered is not None:
             reason = (
                 "average precision is not compared: which pairs have labels depends on what the "
                 "sides decided"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from comparison.errors import NotJudgedError
 from comparison.pairs.progress_bar import progress_bar
+from comparison.report import frames
 from comparison.summary.figures import as_plain
 
 if TYPE_CHECKING:  # needs the extra `comparison`
@@ -129,59 +130,36 @@ class Comparison:
         limit (in the unit of the check; shares and ratios are plain numbers, times seconds), n,
         confidence, required, rolls_back, reason.
         """
-        columns = [
-            "name",
-            "output",
-            "segment",
-            "outcome",
-            "figure",
-            "low",
-            "high",
-            "limit",
-            "n",
-            "confidence",
-            "required",
-            "rolls_back",
-            "reason",
-        ]
-        found = self.verdict.checks if self.verdict else ()
-        rows = [[getattr(each, column) for column in columns] for each in found]
-        frame = pd.DataFrame(rows, columns=pd.Index(columns))
-        return frame.assign(outcome=frame["outcome"].astype("string"))
+        return frames.checks_frame(self.verdict)
 
     @cached_property
     def alarms(self) -> pd.DataFrame:
-        """Return a row per output, and per value of its segments (else both are None).
+        """Return a row per output, and per value of its segments (else both are missing).
 
         Columns: output, segment, value, pairs, both, primary_only, candidate_only, neither,
         primary_rate, candidate_rate (shares), ratio (candidate's rate by the primary's).
         """
-        rows: list[tuple[Any, ...]] = []
-        for output in self.evidence.outputs:
-            rows += [(output.name, None, None, *_cells(output.alarms))] if output.alarms else []
-            rows += [
-                (output.name, each.segment, each.value, *_cells(each.alarms))
-                for each in output.segments
-            ]
-        return pd.DataFrame(rows, columns=pd.Index(_ALARMS))
+        return frames.alarms_frame(self.evidence)
 
     @cached_property
     def quality(self) -> pd.DataFrame:
         """Return a row per output and side of the pairs whose label counts.
 
         Columns: output, side, labelled, positives, average_precision, brier, precision, recall,
-        precision_at_volume, recall_at_volume (at the primary's number of alarms); NaN where a
-        figure is not known.
+        precision_at_volume, recall_at_volume (at the primary's number of alarms), and those of
+        outputs of other kinds, such as mean_absolute_error, accuracy or ndcg; NaN where a figure is
+        not known.
         """
-        rows = []
-        for output in self.evidence.outputs:
-            if (found := output.quality) is None:
-                continue
-            for side, figures in (("primary", found.primary), ("candidate", found.candidate)):
-                shares = [getattr(figures, name).rate for name in _SHARES]
-                scores = (figures.average_precision, figures.brier)
-                rows.append((output.name, side, found.labelled, found.positives, *scores, *shares))
-        return pd.DataFrame(rows, columns=pd.Index(_QUALITY))
+        return frames.quality_frame(self.evidence)
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """Return a row per output that is no score: a number, a class, a ranking or a text.
+
+        Columns: output, kind, paired, labelled, units (0: none is named), and what its kind
+        compares without labels, such as bias, agreement or overlap.
+        """
+        return frames.answers_frame(self.evidence)
 
     @cached_property
     def flips(self) -> pd.DataFrame:
@@ -191,14 +169,7 @@ class Comparison:
         (UTC), primary, candidate (scores), label (boolean, NA: not known), is_new (whether the
         candidate alone raises the alarm).
         """
-        columns = ["request_id", "time", "primary", "candidate", "label", "is_new"]
-        rows = [
-            (output.name, *(getattr(each, column) for column in columns))
-            for output in self.evidence.outputs
-            for each in output.flips
-        ]
-        frame = pd.DataFrame(rows, columns=pd.Index(["output", *columns]))
-        return frame.assign(label=frame["label"].astype("boolean"))
+        return frames.flips_frame(self.evidence)
 
     @property
     def plot(self) -> "Charts":
@@ -240,26 +211,3 @@ class Comparison:
         from comparison.report.html.notebook import summary_html
 
         return summary_html(self)
-
-
-_ALARMS = [
-    "output",
-    "segment",
-    "value",
-    "pairs",
-    "both",
-    "primary_only",
-    "candidate_only",
-    "neither",
-    "primary_rate",
-    "candidate_rate",
-    "ratio",
-]
-_SHARES = ["precision", "recall", "precision_at_volume", "recall_at_volume"]
-_QUALITY = ["output", "side", "labelled", "positives", "average_precision", "brier", *_SHARES]
-
-
-def _cells(table: Any) -> tuple[Any, ...]:
-    first, second = table.primary.rate, table.candidate.rate
-    cells = (table.both, table.primary_only, table.candidate_only, table.neither)
-    return (table.pairs, *cells, first, second, second / first if first else None)

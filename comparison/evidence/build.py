@@ -86,6 +86,7 @@ def evidence(
         thresholds_since=thresholds_since,
     )
     outputs = tuple(_output(output) for output in aggregates.outputs)
+    answers = _answers(aggregates)
     given = given_labels(aggregates.unknown_labels, aggregates.label_columns)
     drifted = drift(aggregates.features, aggregates.feature_edges, references) if references else ()
     return Evidence(
@@ -109,11 +110,11 @@ def evidence(
             *of_files(aggregates, accounting),
             *of_models(trust),
             *(note for output in outputs for note in of_output(output)),
-            *of_labels(aggregates, outputs, given, contradicted),
+            *of_labels(aggregates, outputs, given, contradicted, answers),
             *of_drift(drifted),
         ),
         labels=given,
-        answers=_answers(aggregates),
+        answers=answers,
     )
 
 

@@ -7,7 +7,15 @@ from typing import Final
 from comparison.counts.tables import Aggregates
 from comparison.evidence.number_format import p_value, percent, plural, span, values_or_range
 from comparison.pairs.accounting import Accounting
-from flags.gate.evidence import Drift, GivenLabels, Integrity, Labelling, Output, Window
+from flags.gate.evidence import (
+    AnswerEvidence,
+    Drift,
+    GivenLabels,
+    Integrity,
+    Labelling,
+    Output,
+    Window,
+)
 
 COVERAGE_P: Final = 0.001
 """Below it, label coverage is said to depend on the served side."""
@@ -112,13 +120,23 @@ def of_labels(
     outputs: Sequence[Output],
     given: GivenLabels | None,
     contradicted: int = 0,
+    answers: Sequence[AnswerEvidence] = (),
 ) -> Iterator[str]:
     """Yield notes on labels that fit no pair, or say less than it seems."""
     if contradicted:
         requests = plural(contradicted, "request")
         yield f"{requests} with labels that contradict each other: the last one counts"
     if given is not None:
-        yield from _of_given(given, [output.name for output in outputs])
+        names = [*(each.name for each in outputs), *(each.name for each in answers)]
+        names = list(dict.fromkeys(names))
+        yield from _of_given(given, names)
+        used = any(each.labelling for each in outputs)
+        used = used or any(each.labelled or each.young.count for each in answers)
+        if len(names) > 1 and "label" in given.columns and not used:
+            yield (
+                "no label is used: the column label does not say which of the outputs "
+                f"{_listed(names)} it is about; name it label.{names[0]}, for example"
+            )
     if aggregates.repeated_labels:
         yield (
             f"{plural(aggregates.repeated_labels, 'pair')} repeat the id of a labelled request: "

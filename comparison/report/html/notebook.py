@@ -1,12 +1,15 @@
 """A comparison as a notebook shows it: the verdict, its reasons and its checks, without a style."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from comparison.evidence.number_format import plural
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.html.environment import environment
+from comparison.report.kinds.section import sections
 from flags.gate.evidence import Evidence
 from flags.printable import printable
 
@@ -16,11 +19,31 @@ if TYPE_CHECKING:
 
 def summary_html(found: "Comparison") -> str:
     """Return a piece of HTML that takes its style from whatever shows it."""
-    judgement = found.judgement
-    table = _checks(found.evidence, judgement) if judgement else found.alarms
+    evidence, judgement = found.evidence, found.judgement
+    tables = [("", _checks(evidence, judgement))] if judgement else list(_figures(found))
     template = environment().get_template("notebook.html.j2")
-    rows = table.to_html(index=False, na_rep="", border=0)
-    return template.render(window=found.evidence.window, judgement=judgement) + rows
+    return template.render(
+        window=evidence.window,
+        pairs=plural(evidence.window.pairs, "pair"),
+        judgement=judgement,
+        notes=evidence.notes,
+        tables=[(name, _html(table)) for name, table in tables],
+    )
+
+
+def _html(table: pd.DataFrame) -> str:
+    shown = table.astype(object).mask(table.isna(), "")
+    return shown.to_html(index=False, border=0)
+
+
+def _figures(found: "Comparison") -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the alarms, and what is said of outputs of other kinds."""
+    if not found.alarms.empty:
+        yield "", found.alarms
+    for section in sections(found.evidence):
+        for table in section.tables:
+            rows = [[printable(cell) for cell in row] for row in table.rows]
+            yield f"{section.title}. {table.caption}", pd.DataFrame(rows, columns=table.headings)
 
 
 def _checks(evidence: Evidence, judgement: Judgement) -> pd.DataFrame:

@@ -1,12 +1,15 @@
 """Comparing from Python: one object with figures, charts and the page; places by URL."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -20,6 +23,7 @@ from comparison.pairs.compaction import compact
 from flags.gate import decide
 from flags.gate.evidence import Interval, OutcomeCell, OutcomeMetric, RatioSoFar
 from flags.playbook.model import Playbook
+from tests.support.kind_files import write_kind_pairs
 from tests.support.pair_files import FLAG, OUTPUT, PairFile, Scored
 from tests.support.simulated_evidence import HOSTILE, realistic
 
@@ -109,7 +113,7 @@ def test_the_command_prints_the_same_object(found: Comparison, places: Path) -> 
     for each in (printed, here):
         each["evidence"]["window"].pop("until")
         each["evidence"]["window"].pop("gaps")
-        for name in ("checks", "reasons", "next"):  # ages in them go on
+        for name in ("checks", "reasons", "next", "following"):  # ages in them go on
             each.pop(name)
     assert printed == here
 
@@ -205,3 +209,90 @@ def test_a_url_without_pairs_says_what_is_wrong(places: Path, place: str, proble
     refused = CliRunner().invoke(gate, [given, "--playbook", str(places / "playbook.yaml")])
     assert refused.exit_code == 2
     assert refused.output.startswith("Error: ")
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Pairs with a score, a number, a class and a ranking, and their labels."""
+    folder = tmp_path_factory.mktemp("kinds")
+    pairs = write_kind_pairs(folder)
+    return comparison.compare(pairs.folder, labels=folder / "labels.csv", until=pairs.end)
+
+
+def test_answers_of_other_kinds_have_their_figures_in_frames(kinds: Comparison) -> None:
+    answers = kinds.answers.set_index("output")
+    assert answers["kind"].to_dict() == {
+        "price": "number",
+        "species": "category",
+        "items": "ranking",
+    }
+    assert answers.loc["species", "agreement"] == pytest.approx(1 / 3, abs=0.1)
+    assert answers.loc["items", "depth"] == 8
+    assert np.isnan(answers.loc["price", "agreement"])
+    quality = kinds.quality.set_index(["output", "side"])
+    assert quality.loc[("price", "primary"), "mean_absolute_error"] == pytest.approx(5, abs=1.5)
+    assert 0 < quality.loc[("species", "candidate"), "accuracy"] < 1
+    assert 0 < quality.loc[("items", "primary"), "ndcg"] < 1
+    assert quality.loc[(OUTPUT, "primary"), "average_precision"] > 0
+    assert np.isnan(quality.loc[(OUTPUT, "primary"), "ndcg"])
+    assert set(quality["labelled"].astype(int)) <= set(range(1, 601))
+
+
+def test_a_notebook_shows_answers_of_other_kinds_without_a_playbook(kinds: Comparison) -> None:
+    shown = kinds._repr_html_()
+    for words in (
+        "Class: species",
+        "Number: price",
+        "Ranking: items",
+        "macro F1",
+        "candidate_only",
+    ):
+        assert words in shown
+    assert "&lt;NA&gt;" not in shown
+    assert "nan" not in re.sub("<[^>]*>", " ", shown).lower().split()
+
+
+def test_charts_of_another_kind_say_where_its_figures_are(kinds: Comparison) -> None:
+    assert kinds.plot.errors().svg == kinds.plot.errors("price").svg
+    with pytest.raises(ChartMissingError, match=r"this chart is of scores, and .*species is a cat"):
+        kinds.plot.scores("species")
+    with pytest.raises(ChartMissingError, match=r"this chart is of numbers, and .*items is a rank"):
+        kinds.plot.errors("items")
+
+
+def test_frames_have_the_same_types_with_rows_and_without(
+    found: Comparison, kinds: Comparison, places: Path
+) -> None:
+    empty = comparison.compare(places / "pairs")
+    assert empty.checks.empty
+    assert found.checks.dtypes.to_dict() == empty.checks.dtypes.to_dict()
+    assert found.quality.empty
+    common = found.quality.columns
+    assert kinds.quality[common].dtypes.to_dict() == found.quality.dtypes.to_dict()
+    assert found.answers.empty
+    assert str(found.answers.dtypes["paired"]) == str(kinds.answers.dtypes["paired"]) == "Int64"
+    assert found.flips.dtypes.to_dict() == kinds.flips.dtypes.to_dict()
+
+
+def test_a_column_of_labels_that_is_about_no_output_is_noted_without_a_playbook(
+    kinds: Comparison, tmp_path: Path
+) -> None:
+    file = PairFile(tmp_path)
+    for number in range(20):
+        scored = Scored({"cat": number / 20, "dog": 1 - number / 20})
+        file.pair(scored, scored)
+    labels = pd.DataFrame({"request_id": ["worker-1-request-1"], "label": [1]})
+    noted = comparison.compare(tmp_path, labels=labels)
+    said = "no label is used: the column label does not say which of the outputs cat, dog"
+    assert any(each.startswith(said) for each in noted.evidence.notes)
+    assert said in noted._repr_html_()
+    assert not any("no such output" in each or "no label" in each for each in kinds.evidence.notes)
+
+
+def test_one_pair_is_drawn_with_each_tick_once(tmp_path: Path) -> None:
+    file = PairFile(tmp_path)
+    file.pair(Scored(0.0024), Scored(0.0025))
+    one = comparison.compare(tmp_path)
+    ticks = re.findall(r">([\d.]+ %)<", one.plot.scores().svg)
+    assert len(ticks) == len(set(ticks)) > 1
+    assert " 1 pair<" in one._repr_html_()

@@ -116,7 +116,7 @@ def short(value: float) -> str:
 
 def short_percent(value: float) -> str:
     """Write a share on an axis."""
-    return f"{100 * value:.3g} %" if value < 0.9999 or value == 1 else "100 %"
+    return f"{100 * value:.3g} %" if value < 0.9999 or value >= 1 else "100 %"
 
 
 def short_seconds(value: float) -> str:

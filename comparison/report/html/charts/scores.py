@@ -142,14 +142,17 @@ def _ends(edges: Sequence[float]) -> tuple[float, float]:
 
 
 def _shares(counts: Sequence[int], edges: Sequence[float]) -> list[float]:
-    """Return the share of pairs by bin; that of a narrower bin as if it had the usual width."""
+    """Return the share of pairs by bin; that of a narrower bin as if it had the usual width.
+
+    Of few bins, none is usual: no share is beyond 1.
+    """
     total = sum(counts)
     widths = [after - before for before, after in pairwise(edges)]
     if not total or len(counts) != len(widths):
         return [0.0] * len(counts)
     usual = median(widths)
     return [
-        count / total * (usual / width if 0 < width < usual else 1.0)
+        min(1.0, count / total * (usual / width if 0 < width < usual else 1.0))
         for count, width in zip(counts, widths, strict=True)
     ]
 

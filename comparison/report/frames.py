@@ -1,0 +1,155 @@
+"""The figures of a comparison as DataFrames; each column has its type, without rows too."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import pandas as pd
+
+from flags.gate.evidence import Count, Evidence, Paired
+from flags.gate.verdict import Verdict
+
+_TEXT, _NUMBER, _COUNT, _TRUTH = "string", "float64", "Int64", "boolean"
+
+_CHECKS: Final = {
+    "name": _TEXT,
+    "output": _TEXT,
+    "segment": _TEXT,
+    "outcome": _TEXT,
+    "figure": _NUMBER,
+    "low": _NUMBER,
+    "high": _NUMBER,
+    "limit": _NUMBER,
+    "n": _COUNT,
+    "confidence": _NUMBER,
+    "required": _TRUTH,
+    "rolls_back": _TRUTH,
+    "reason": _TEXT,
+}
+_ALARMS: Final = {
+    "output": _TEXT,
+    "segment": _TEXT,
+    "value": _TEXT,
+    "pairs": _COUNT,
+    "both": _COUNT,
+    "primary_only": _COUNT,
+    "candidate_only": _COUNT,
+    "neither": _COUNT,
+    "primary_rate": _NUMBER,
+    "candidate_rate": _NUMBER,
+    "ratio": _NUMBER,
+}
+_SHARES: Final = ("precision", "recall", "precision_at_volume", "recall_at_volume")
+_QUALITY: Final = {
+    "output": _TEXT,
+    "side": _TEXT,
+    "labelled": _COUNT,
+    "positives": _COUNT,
+    "average_precision": _NUMBER,
+    "brier": _NUMBER,
+    **dict.fromkeys(_SHARES, _NUMBER),
+}
+_ANSWERS: Final = {
+    "output": _TEXT,
+    "kind": _TEXT,
+    "paired": _COUNT,
+    "labelled": _COUNT,
+    "units": _COUNT,
+}
+_FLIPS: Final = {
+    "output": _TEXT,
+    "request_id": _TEXT,
+    "time": "datetime64[us, UTC]",
+    "primary": _NUMBER,
+    "candidate": _NUMBER,
+    "label": _TRUTH,
+    "is_new": _TRUTH,
+}
+
+
+def checks_frame(verdict: Verdict | None) -> pd.DataFrame:
+    """Return a row per check, in the order of the verdict."""
+    checks = verdict.checks if verdict else ()
+    return _frame(({name: getattr(each, name) for name in _CHECKS} for each in checks), _CHECKS)
+
+
+def alarms_frame(evidence: Evidence) -> pd.DataFrame:
+    """Return a row per output, and per value of its segments."""
+    rows = []
+    for output in evidence.outputs:
+        if output.alarms:
+            rows.append({"output": output.name, **_cells(output.alarms)})
+        for each in output.segments:
+            whose = {"output": output.name, "segment": each.segment, "value": each.value}
+            rows.append({**whose, **_cells(each.alarms)})
+    return _frame(rows, _ALARMS)
+
+
+def _cells(table: Paired) -> dict[str, float | None]:
+    first, second = table.primary.rate, table.candidate.rate
+    cells = ("pairs", "both", "primary_only", "candidate_only", "neither")
+    counts: dict[str, float | None] = {name: getattr(table, name) for name in cells}
+    ratio = second / first if first and second is not None else None
+    return counts | {"primary_rate": first, "candidate_rate": second, "ratio": ratio}
+
+
+def quality_frame(evidence: Evidence) -> pd.DataFrame:
+    """Return a row per output and side; outputs of other kinds add columns of their own."""
+    rows: list[dict[str, Any]] = []
+    for output in evidence.outputs:
+        if (found := output.quality) is None:
+            continue
+        counted = {"labelled": found.labelled, "positives": found.positives}
+        for side, figures in (("primary", found.primary), ("candidate", found.candidate)):
+            known = _figures(figures)
+            kept = {name: known[name] for name in _QUALITY if name in known}
+            rows.append({"output": output.name, "side": side, **counted, **kept})
+    for each in evidence.answers:
+        for side in ("primary", "candidate"):
+            if (right := getattr(each, side, None)) is not None:
+                whose = {"output": each.name, "side": side, "labelled": each.labelled}
+                rows.append({**whose, **_figures(right)})
+    return _frame(rows, _QUALITY)
+
+
+def answers_frame(evidence: Evidence) -> pd.DataFrame:
+    """Return a row per output of another kind than a score, with what is known without labels."""
+    rows = ({"output": each.name, "kind": each.kind, **_figures(each)} for each in evidence.answers)
+    return _frame(rows, _ANSWERS)
+
+
+def _figures(found: object) -> dict[str, float | None]:
+    """Return the numbers of a piece of evidence by their names; of a count its share."""
+    known: dict[str, float | None] = {}
+    for each in fields(found):  # type: ignore[arg-type]  # each piece of evidence is a dataclass
+        value = getattr(found, each.name)
+        value = value.rate if isinstance(value, Count) else value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            known[each.name] = value
+    return known
+
+
+def flips_frame(evidence: Evidence) -> pd.DataFrame:
+    """Return pairs whose sides disagree about an alarm."""
+    names = [name for name in _FLIPS if name != "output"]
+    rows = (
+        {"output": output.name, **{name: getattr(each, name) for name in names}}
+        for output in evidence.outputs
+        for each in output.flips
+    )
+    return _frame(rows, _FLIPS)
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows with these columns, and with others that a row has, which are numbers."""
+    held = [dict(row) for row in rows]
+    others = [name for row in held for name in row if name not in columns]
+    types = {**columns, **dict.fromkeys(others, _NUMBER)}
+    return pd.DataFrame(
+        {
+            name: pd.array([row.get(name) for row in held], dtype=kind)  # type: ignore[call-overload]
+            if kind != _NUMBER
+            else pd.Series([row.get(name) for row in held], dtype=kind)
+            for name, kind in types.items()
+        }
+    )

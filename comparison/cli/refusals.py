@@ -1,5 +1,7 @@
 """What a command says of bad input: one message on stderr, and exit code 2."""
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ import click
 
 from comparison.errors import ComparisonError
 from flags.errors import FlagsError
+from flags.files import replace_file
 from flags.printable import printable
 
 EXTRA: Final = ("ibis", "duckdb", "pyarrow", "scipy", "jinja2", "markupsafe")
@@ -39,11 +42,27 @@ def refusals() -> Iterator[None]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole; a Refusal says why it cannot be."""
+    """Write a file whole or not at all; a Refusal says why it cannot be.
+
+    What was there before stays if the disk is full. A pipe or a device is written into.
+    """
+    target = path.resolve()
     try:
-        path.write_bytes(content)
+        if not target.parent.is_dir() or (target.exists() and not target.is_file()):
+            target.write_bytes(content)  # no folder is made of a typing error
+        else:
+            replace_file(target, content, mode=_mode(target))
     except OSError as error:
         raise Refusal(f"{path}: {error.strerror or error}") from error
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions that a file has, or that a new one gets."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def warn(problem: str) -> None:

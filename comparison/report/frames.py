@@ -1,6 +1,6 @@
 """The figures of a comparison as DataFrames; each column has its type, without rows too."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ import pandas as pd
 from flags.gate.evidence import Count, Evidence, Paired
 from flags.gate.verdict import Verdict
 
-_TEXT, _NUMBER, _COUNT, _TRUTH = "string", "float64", "Int64", "boolean"
+_TEXT, _NUMBER, _COUNT, _SURE, _TRUTH = "string", "float64", "int64", "bool", "boolean"
 
 _CHECKS: Final = {
     "name": _TEXT,
@@ -22,8 +22,8 @@ _CHECKS: Final = {
     "limit": _NUMBER,
     "n": _COUNT,
     "confidence": _NUMBER,
-    "required": _TRUTH,
-    "rolls_back": _TRUTH,
+    "required": _SURE,
+    "rolls_back": _SURE,
     "reason": _TEXT,
 }
 _ALARMS: Final = {
@@ -63,7 +63,7 @@ _FLIPS: Final = {
     "primary": _NUMBER,
     "candidate": _NUMBER,
     "label": _TRUTH,
-    "is_new": _TRUTH,
+    "is_new": _SURE,
 }
 
 
@@ -145,11 +145,11 @@ def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
     held = [dict(row) for row in rows]
     others = [name for row in held for name in row if name not in columns]
     types = {**columns, **dict.fromkeys(others, _NUMBER)}
-    return pd.DataFrame(
-        {
-            name: pd.array([row.get(name) for row in held], dtype=kind)  # type: ignore[call-overload]
-            if kind != _NUMBER
-            else pd.Series([row.get(name) for row in held], dtype=kind)
-            for name, kind in types.items()
-        }
-    )
+    return pd.DataFrame({name: _column(held, name, kind) for name, kind in types.items()})
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str, kind: str) -> "pd.Series[Any]":
+    """Return a column; a count that a row has not makes numbers of all, of which one is NaN."""
+    values = [row.get(name) for row in rows]
+    known = _NUMBER if kind == _COUNT and None in values else kind
+    return pd.Series(values, dtype=known)

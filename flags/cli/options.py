@@ -66,9 +66,22 @@ project_option: Final = click.option(
     "--project", default="default", show_default=True, help="Unleash project."
 )
 
+
+class _ServerUrl(click.types.StringParamType):
+    """The address of Unleash; without one, the flag may be in a file."""
+
+    def get_missing_message(self, *_: object, **_more: object) -> str:
+        """Say what changes a flag without Unleash."""
+        return (
+            "This asks an Unleash server. A flag in a file is changed by `bentoml migration file "
+            "FILE --flag KEY` with --off, or with --rollout"
+        )
+
+
 _UNLEASH: Final = (
     click.option(
         "--url",
+        type=_ServerUrl(),
         required=True,
         envvar="UNLEASH_URL",
         show_envvar=True,

@@ -9,7 +9,7 @@ from comparison.evidence.number_format import plural
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.html.environment import environment
-from comparison.report.kinds.section import sections
+from comparison.report.kinds.sections import sections
 from flags.gate.evidence import Evidence
 from flags.printable import printable
 

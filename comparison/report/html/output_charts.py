@@ -12,7 +12,7 @@ from comparison.report.html.groups import output_views
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.outcome_view import outcome_views
 from comparison.report.html.output_view import OutputView
-from comparison.report.kinds.section import sections
+from comparison.report.kinds.sections import sections
 from flags.gate.evidence import Evidence
 
 

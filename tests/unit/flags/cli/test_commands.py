@@ -99,3 +99,13 @@ def test_the_exit_codes_that_a_help_names_are_those_of_the_table(name: str) -> N
     for number, decision in re.findall(r"\b(\d+) (ADVANCE|HOLD|ROLLBACK)\b", text):
         assert int(number) == EXIT_CODES[decision]
         assert number == "0" or f"`{name}" in told[number], number
+
+
+def test_who_has_a_flags_file_is_told_what_rolls_back_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("UNLEASH_URL", raising=False)
+    shown = CliRunner().invoke(migration, ["rollback", "p99 doubled", "--flag", "f"])
+    assert shown.exit_code == REFUSED
+    assert "Missing option '--url' (env var: 'UNLEASH_URL')" in shown.output
+    assert "`bentoml migration file FILE --flag KEY` with --off" in " ".join(shown.output.split())

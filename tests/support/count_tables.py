@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,21 @@ import pandas as pd
 
 from comparison.counts.score_grid import ScoreGrid
 from comparison.counts.tables import Aggregates, OutputAggregates
+from comparison.engines.grouping import (
+    ALARMS,
+    BLOCK_DURATIONS,
+    COVERAGE,
+    DURATIONS,
+    FEATURES,
+    JOINT,
+    NOISE,
+    PAIRS,
+    SCORES,
+    SEGMENTS,
+    TIME,
+    TRAFFIC,
+    WORKERS,
+)
 
 FLAG, OUTPUT = "fraud-detector-v2", "fraud_probability"
 SINCE = datetime(2026, 3, 2, tzinfo=UTC)
@@ -19,54 +34,20 @@ SIDES = ("primary", "candidate")
 Values = Sequence[float] | npt.NDArray[np.float64]
 Labels = Sequence[bool | None]
 
-TIME = "datetime64[ns, UTC]"
-TABLES: dict[str, dict[str, str]] = {
-    "scores": {
-        "side": "string",
-        "score": "float64",
-        "primary_alarm": "boolean",
-        "label": "boolean",
-        "low": "float64",
-        "high": "float64",
-    },
-    "joint": {"primary_score": "float64", "candidate_score": "float64", "label": "boolean"},
-    "alarms": {
-        "period": TIME,
-        "primary_alarm": "boolean",
-        "candidate_alarm": "boolean",
-        "label": "boolean",
-    },
-    "segments": {
-        "segment": "string",
-        "value": "string",
-        "primary_alarm": "boolean",
-        "candidate_alarm": "boolean",
-        "label": "boolean",
-    },
-    "pairs": {
-        "part": "string",
-        "rollout": "float64",
-        "active": "string",
-        "served": "string",
-        "fallback": "boolean",
-        "primary_status": "string",
-        "candidate_status": "string",
-        "primary_model": "string",
-        "candidate_model": "string",
-    },
-    "workers": {"worker": "string", "first": "int64", "last": "int64"},
-    "traffic": {"hour": "int64", "first": TIME, "last": TIME},
-    "durations": {"side": "string", "bin": "int64"},
-    "blocks": {"block": "int64", "side": "string", "bin": "int64"},
-    "noise": {"output": "string", "differs": "boolean"},
-    "coverage": {
-        "served": "string",
-        "primary_alarm": "boolean",
-        "candidate_alarm": "boolean",
-        "old": "boolean",
-        "label": "boolean",
-    },
-    "features": {"feature": "string", "bin": "int64"},
+BY_PAIR: Final = {name: dtype for name, dtype in PAIRS.items() if dtype != TIME}
+TABLES: Final = {
+    "scores": SCORES,
+    "joint": JOINT,
+    "alarms": ALARMS,
+    "segments": SEGMENTS,
+    "pairs": BY_PAIR,
+    "workers": WORKERS,
+    "traffic": TRAFFIC,
+    "durations": DURATIONS,
+    "blocks": BLOCK_DURATIONS,
+    "noise": NOISE,
+    "coverage": COVERAGE,
+    "features": FEATURES,
 }
 
 

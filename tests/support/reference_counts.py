@@ -18,6 +18,7 @@ from comparison.counts.tables import (
     UnknownLabels,
 )
 from comparison.pairs.reader import AllPairs
+from tests.support.count_tables import BY_PAIR
 
 SIDES = ("primary", "candidate")
 CELLS = {"primary_alarm": "boolean", "candidate_alarm": "boolean"}
@@ -415,26 +416,15 @@ def _flips(decided: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(pairs: pd.DataFrame, rollout: float | None) -> pd.DataFrame:
-    by = {
-        "part": "string",
-        "rollout": "float64",
-        "active": "string",
-        "served": "string",
-        "fallback": "boolean",
-        "primary_status": "string",
-        "candidate_status": "string",
-        "primary_model": "string",
-        "candidate_model": "string",
-    }
     here = pairs["rollout"] == rollout if rollout is not None else True
     pairs = pairs.assign(part=np.where(here, "step", "other"))
-    held = pd.DataFrame({name: pairs[name].astype(dtype) for name, dtype in by.items()})
+    held = pd.DataFrame({name: pairs[name].astype(dtype) for name, dtype in BY_PAIR.items()})
     held["time"] = pairs["time"]
-    grouped = held.groupby(list(by), dropna=False)["time"]
+    grouped = held.groupby(list(BY_PAIR), dropna=False)["time"]
     table = grouped.agg(first="min", last="max", n="count").reset_index()
     ends = {"first": "datetime64[ns, UTC]", "last": "datetime64[ns, UTC]", "n": "int64"}
-    table = table.astype({**by, **ends})
-    return table.sort_values([*by, "first", "last"], kind="stable", ignore_index=True)
+    table = table.astype({**BY_PAIR, **ends})
+    return table.sort_values([*BY_PAIR, "first", "last"], kind="stable", ignore_index=True)
 
 
 def _workers(every: pd.DataFrame, window: pd.DataFrame, flag: str) -> pd.DataFrame:

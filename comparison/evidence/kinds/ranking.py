@@ -7,7 +7,8 @@ from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure,
 from comparison.evidence.kinds.parts import answer_parts
 from comparison.evidence.labelling import coverage_p
 from comparison.pairs.columns import SIDES
-from flags.gate.checks.ranking import Exposure, RankingEvidence, RankingQuality, ServedQuality
+from flags.gate.checks.exposure import Exposure
+from flags.gate.checks.ranking import RankingEvidence, RankingQuality, ServedQuality
 from flags.gate.evidence import Count
 
 MOST_ITEMS = 100

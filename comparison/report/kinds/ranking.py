@@ -5,7 +5,8 @@ from typing import Final
 from comparison.evidence.number_format import number, percent
 from comparison.report.kinds.parts import PartColumn, labelled_mean, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
-from flags.gate.checks.ranking import Exposure, RankingEvidence, RankingQuality
+from flags.gate.checks.exposure import Exposure
+from flags.gate.checks.ranking import RankingEvidence, RankingQuality
 
 ROWS: Final = 5
 """Items that are shown, those whose exposure changed most; the JSON has more of them."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
+from flags.gate.checks.exposure import Exposure, ExposureChecks
 from flags.gate.checks.levels import KindChecks, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
 from flags.gate.checks.selected import selected_labels, unfit_labels
@@ -20,7 +21,7 @@ from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Unit
 from flags.gate.label_fit import FITS, LabelFit, fit_or_early, shares_fit
 from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
 from flags.gate.plain_check import plain
-from flags.gate.verdict import BY_GRAVITY, Check, Outcome
+from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 
 
@@ -49,15 +50,6 @@ class ServedQuality:
     labelled: int
     primary: float
     candidate: float
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """Count the pairs in which each side lists an item, or the places of a group of items."""
-
-    name: str
-    primary: int
-    candidate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +100,6 @@ class RankingEvidence(AnswerEvidence):
 EVIDENCE: Final = RankingEvidence
 """What `flags.gate.checks.answers` hands to `checks`."""
 
-_GROUP: Final = "group_"
 _OVERLAP: Final = Wording("{figure} of the listed items are in common", percent, " %")
 _ORDER: Final = Wording("rank-biased overlap {figure}", lambda value: f"{value:.3f}")
 _EMPTY: Final = Wording("lists nothing {figure} more often than the primary", points, " points")
@@ -146,9 +137,7 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             self._in_common("rank_biased_overlap", "rbo", _ORDER, limits.rank_biased_overlap),
         ):
             yield excused(check, "labels show the relevance") if shown else check
-        yield from self._exposure()
-        if (item := self._item()) is not None:
-            yield item
+        yield from ExposureChecks(self._found, self._evidence, self._playbook, self._step).checks()
         if relevance is not None:
             yield relevance
         yield from self._parts(shown=shown)
@@ -173,26 +162,6 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             self._found, self._playbook, self._step, limits, quality, shown=shown
         )
 
-    def _item(self) -> Check | None:
-        """Look at the item that is shown most often beside how often the primary shows it.
-
-        Labels excuse nothing here either. The exposure of many items is a matter of their number:
-        no interval is needed.
-        """
-        paired, limit = self._found.paired, self._gate.advance.item_exposure
-        if not self._found.items or not paired:
-            return None
-        most = max(self._found.items, key=lambda each: each.candidate - each.primary)
-        shares = most.primary / paired, most.candidate / paired
-        gain = shares[1] - shares[0]
-        reason = (
-            f"{most.name!r} is in {percent(shares[1])} % of the candidate's lists and "
-            f"{percent(shares[0])} % of the primary's, limit {points(limit)} points"
-        )
-        outcome = Outcome.FAIL if gain > limit else Outcome.PASS
-        check = plain("item_exposure", outcome, paired, reason, figure=gain, limit=limit)
-        return replace(check, output=self._found.name, required=False)
-
     def _empty(self) -> Check:
         """Compare how often the sides list nothing: by day, and at once if by much.
 
@@ -215,23 +184,6 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             reason = f"{name.replace('_', ' ')} is not asked for"
             return plain(name, Outcome.PASS, base.n, reason, output=self._found.name)
         return replace(base, low=Bounds(limit, limit)).answer(self._playbook.error_rate)
-
-    def _exposure(self) -> Iterator[Check]:
-        """Yield the group whose share of all places has changed most.
-
-        Labels excuse nothing here: they come from what is listed, and so follow the lists.
-        """
-        limit = self._gate.advance.exposure_shift
-        found = []
-        for figure in self._found.levels:
-            if not figure.startswith(_GROUP):
-                continue
-            words = f"{{figure}} of the places to the group {figure.removeprefix(_GROUP)!r}"
-            base = self._check("exposure_shift", figure, -1.0, Wording(words, points, " points"))
-            bounds = {"high": Bounds(limit, limit), "low": Bounds(-limit, -limit)}
-            found.append(replace(base, **bounds).answer(self._playbook.error_rate))  # type: ignore[arg-type]
-        if found:
-            yield min(found, key=_gravity)
 
     def _relevance(self) -> Check:
         found, playbook = self._found, self._playbook
@@ -293,8 +245,3 @@ class _RankingChecks(KindChecks[RankingEvidence]):
     ) -> LimitCheck:
         check = level_check(self._found, name, figure, wording, lowest)
         return replace(check, rolls_back=rolls_back, required=self._required)
-
-
-def _gravity(check: Check) -> tuple[int, float]:
-    """Order checks of one name: what failed first, then what has changed most."""
-    return BY_GRAVITY.index(check.outcome), -abs(check.figure or 0.0)

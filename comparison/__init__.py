@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from comparison.errors import ComparisonError
     from comparison.pairs.reader import Pairs, load_pairs, read_pairs
     from comparison.summary.conclusion import Conclusion, conclude
-    from comparison.summary.figures import Summary, as_plain, summarise
+    from comparison.summary.figures import Summary
+    from comparison.summary.in_memory import summarise
+    from comparison.summary.plain import as_plain
 
 __all__ = [
     "Comparison",
@@ -32,7 +34,9 @@ _HOME = {
     "comparison.errors": ("ComparisonError",),
     "comparison.pairs.reader": ("Pairs", "load_pairs", "read_pairs"),
     "comparison.summary.conclusion": ("Conclusion", "conclude"),
-    "comparison.summary.figures": ("Summary", "as_plain", "summarise"),
+    "comparison.summary.figures": ("Summary",),
+    "comparison.summary.in_memory": ("summarise",),
+    "comparison.summary.plain": ("as_plain",),
 }
 
 

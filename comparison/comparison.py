@@ -12,7 +12,7 @@ import pandas as pd
 from comparison.errors import NotJudgedError
 from comparison.pairs.progress_bar import progress_bar
 from comparison.report import frames
-from comparison.summary.figures import as_plain
+from comparison.summary.plain import as_plain
 
 if TYPE_CHECKING:  # needs the extra `comparison`
     from comparison.data_frames import Rows

@@ -32,7 +32,8 @@ from comparison.report.html.page import render
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.summary import print_summary
 from comparison.summary.conclusion import conclude
-from comparison.summary.figures import Summary, summarise
+from comparison.summary.figures import Summary
+from comparison.summary.in_memory import summarise
 from flags.errors import FlagsError
 from service.canary_gate import Canary, Looks, playbook
 from service.downstream import write_outcomes

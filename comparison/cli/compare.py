@@ -69,7 +69,7 @@ def compare(
     with refusals():
         from comparison.report.terminal.summary import print_summary
         from comparison.summary.conclusion import conclude
-        from comparison.summary.figures import as_plain
+        from comparison.summary.plain import as_plain
 
         summary, taken = _figures(pairs, flag, since, until)
         conclusion = conclude(summary)
@@ -112,7 +112,7 @@ def _figures(
     from comparison.pairs.opening import is_compacted
     from comparison.pairs.reader import read_pairs, within
     from comparison.pairs.stores import folder_at, is_store
-    from comparison.summary.figures import summarise
+    from comparison.summary.in_memory import summarise
 
     is_folder = is_store(place) or "://" not in str(place)
     if is_folder and not is_compacted(folder_at(place)):

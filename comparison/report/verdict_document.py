@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import check_limits
 from comparison.report.headline import headline
-from comparison.summary.figures import as_plain
+from comparison.summary.plain import as_plain
 from flags.gate.evidence import (
     AnswerPart,
     Evidence,

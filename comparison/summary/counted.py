@@ -1,6 +1,6 @@
 """The figures of a flag's pairs, counted by the engine that holds them.
 
-They are those that `comparison.summary.figures.summarise` computes of pairs in memory, of any
+They are those that `comparison.summary.in_memory.summarise` computes of pairs in memory, of any
 number of pairs: what comes back is counts.
 """
 

@@ -21,7 +21,8 @@ from click.testing import CliRunner
 
 from comparison.pairs.columns import SIDES
 from comparison.pairs.reader import Pairs, read_pairs
-from comparison.summary.figures import Summary, summarise
+from comparison.summary.figures import Summary
+from comparison.summary.in_memory import summarise
 from flags.cli import migration
 from service.serving import Serving
 from tests.support.fakes import eventually

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from comparison.summary.figures import Summary, as_plain
+from comparison.summary.figures import Summary
+from comparison.summary.plain import as_plain
 
 
 def assert_same_figures(found: Summary, wanted: Summary) -> None:

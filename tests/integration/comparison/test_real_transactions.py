@@ -10,7 +10,7 @@ import pytest
 from yggdrasil_engine.engine import UnleashEngine
 
 from comparison.pairs.reader import read_pairs
-from comparison.summary.figures import summarise
+from comparison.summary.in_memory import summarise
 from flags.unleash.flags_file import write_flags_file
 from service.replay import Reply, bodies, replay
 from service.serving import Serving

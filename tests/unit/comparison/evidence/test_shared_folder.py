@@ -14,7 +14,7 @@ from comparison.pairs.accounting import may_have_made
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_pairs
 from comparison.summary.conclusion import conclude
-from comparison.summary.figures import summarise
+from comparison.summary.in_memory import summarise
 from flags.export import attributes
 from flags.export.worker_count import CountFile
 from flags.gate.checks.integrity import integrity_checks

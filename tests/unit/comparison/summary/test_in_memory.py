@@ -13,7 +13,9 @@ from comparison.evidence.statistics import paired_ratio, wilson_interval
 from comparison.pairs.reader import read_all, read_pairs
 from comparison.summary.conclusion import Conclusion, conclude
 from comparison.summary.counted import count_summary
-from comparison.summary.figures import OutputFigures, Summary, as_plain, summarise
+from comparison.summary.figures import OutputFigures, Summary
+from comparison.summary.in_memory import summarise
+from comparison.summary.plain import as_plain
 from flags.export import attributes
 from tests.support.pair_files import OUTPUT, PairFile, Scored, failed
 from tests.support.same_figures import assert_same_figures

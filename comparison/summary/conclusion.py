@@ -21,6 +21,7 @@ from comparison.evidence.number_format import (
     times_interval,
 )
 from comparison.summary.figures import OutputFigures, SideFigures, Summary
+from flags.pairing.kinds.registry import samenesses
 
 ALARM_RATIO_LIMIT: Final = 1.10
 """The candidate may fire this many times as often as the primary, or 1 / this many."""
@@ -117,22 +118,17 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
         yield f"{sentence}: HOLD, alarms in {plural(fired, 'pair')} are not enough evidence"
 
 
-_SHOWN: Final = {
-    "ranking": "labels show which items are relevant",
-    "text": "preferences show which text is better",
-}
-"""By kind of answer, what tells who is right, where it is not simply the labels."""
+_SHOWN_BY: Final = {each.of: each.shown_by for each in samenesses()}
 
 
 def _alike(summary: Summary) -> Iterator[str]:
     for output, alike in summary.alike.items():
-        shown = _SHOWN.get(alike.kind, "labels show which side is right")
         share = alike.share
         if share.low < AGREEMENT_LIMIT:
             yield (
                 f"{output}: both sides give the same {alike.kind} in {percent(share.rate)} of "
                 f"{share.total:,} pairs (95 % CI {percent_interval(share)}, limit "
-                f"{percent(AGREEMENT_LIMIT)}): HOLD until {shown}"
+                f"{percent(AGREEMENT_LIMIT)}): HOLD until {_SHOWN_BY[alike.kind]}"
             )
 
 

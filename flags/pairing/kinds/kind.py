@@ -25,6 +25,8 @@ class Sameness:
     exact: str
     normal: str
     """The same but for what does not matter, such as case and spaces of a text."""
+    shown_by: str = "labels show which side is right"
+    """What excuses answers that differ."""
 
 
 @runtime_checkable

@@ -16,7 +16,9 @@ GROUPS: Final = "groups"
 COLUMNS: Final[dict[str, Column]] = {RANKING: "text", GROUPS: "word"}
 """The ids in their order, each between bars: `|17|4|`, and their groups: `|shoes||hats|`."""
 
-SAMENESS: Final = Sameness("ranking", exact=RANKING, normal=RANKING)
+SAMENESS: Final = Sameness(
+    "ranking", RANKING, RANKING, shown_by="labels show which items are relevant"
+)
 
 LONGEST: Final = 128
 """Characters of an id, or of the name of a group."""

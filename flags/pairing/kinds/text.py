@@ -26,7 +26,7 @@ are keyed anew in each process: those of one pair can be held against each other
 so no text can be guessed by them.
 """
 
-SAMENESS: Final = Sameness("text", exact=EXACT, normal=NORMAL)
+SAMENESS: Final = Sameness("text", EXACT, NORMAL, shown_by="preferences show which text is better")
 
 REFUSAL: Final = "refusal"
 EMPTY: Final = "empty"

@@ -210,4 +210,4 @@ class Comparison:
     def _repr_html_(self) -> str:
         from comparison.report.html.notebook import summary_html
 
-        return summary_html(self)
+        return summary_html(self.evidence, self.judgement)

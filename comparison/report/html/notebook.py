@@ -1,26 +1,22 @@
 """A comparison as a notebook shows it: the verdict, its reasons and its checks, without a style."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from comparison.evidence.number_format import plural
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
+from comparison.report.frames import alarms_frame
 from comparison.report.html.environment import environment
 from comparison.report.kinds.sections import sections
 from flags.gate.evidence import Evidence
 from flags.printable import printable
 
-if TYPE_CHECKING:
-    from comparison.comparison import Comparison
 
-
-def summary_html(found: "Comparison") -> str:
+def summary_html(evidence: Evidence, judgement: Judgement | None) -> str:
     """Return a piece of HTML that takes its style from whatever shows it."""
-    evidence, judgement = found.evidence, found.judgement
-    tables = [("", _checks(evidence, judgement))] if judgement else list(_figures(found))
+    tables = [("", _checks(evidence, judgement))] if judgement else list(_figures(evidence))
     template = environment().get_template("notebook.html.j2")
     return template.render(
         window=evidence.window,
@@ -36,11 +32,12 @@ def _html(table: pd.DataFrame) -> str:
     return shown.to_html(index=False, border=0)
 
 
-def _figures(found: "Comparison") -> Iterator[tuple[str, pd.DataFrame]]:
+def _figures(evidence: Evidence) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the alarms, and what is said of outputs of other kinds."""
-    if not found.alarms.empty:
-        yield "", found.alarms
-    for section in sections(found.evidence):
+    alarms = alarms_frame(evidence)
+    if not alarms.empty:
+        yield "", alarms
+    for section in sections(evidence):
         for table in section.tables:
             rows = [[printable(cell) for cell in row] for row in table.rows]
             yield f"{section.title}. {table.caption}", pd.DataFrame(rows, columns=table.headings)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from comparison.counts.aggregate import count
 from comparison.counts.cut_off import cut_off
@@ -24,6 +25,9 @@ from flags.gate.decide import KnownChecks, decide
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
+
+_CUT: Final = timedelta(hours=1)
+"""Of what is left out at the beginning of a step, from which on the verdict says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def take_evidence(
     """
     found = found.believed(now)
     run = found.run(rollout)
-    since = window.since or run.since
+    since = given = window.since or run.since
     until = window.until or (max(now, run.until) if run.newest else run.until)
     if since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
@@ -152,6 +156,7 @@ def take_evidence(
         thresholds_since=changed if changed > since else None,
         warm_up=warm_up,
     )
+    taken = replace(taken, window=replace(taken.window, is_cut=since - given >= _CUT))
     return with_outcomes(
         with_preferences(taken, found, additions.preferences),
         found,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.answered_labels import answered_labels
+from flags.gate.answered_labels import answered_labels, is_some, raised_and_silent
 from flags.gate.checks.answers import labels_of_answer
 from flags.gate.checks.early_labels import doubt
 from flags.gate.evidence import (
@@ -251,6 +251,11 @@ def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) ->
     open_ = doubt(labelling, gate, error_rate)
     if comes_first_for_alarms(labelling.young, gate.advance.label_coverage_gap):
         reason += ": they came first for alarms, so this says little"
+    elif not is_some(silent := raised_and_silent(labelling.young)[1], error_rate / 2):
+        reason += (
+            f": this says little, since {silent.count:,} of {silent.total:,} positives had no "
+            "alarm of the side that answered"
+        )
     elif answered := answered_labels(labelling.young, labelling.alike):
         reason += f": this says little, since {answered.dependence}"
     elif sequence.value < -loss and high < 0:

@@ -1,7 +1,8 @@
 """Checks of the window: is it that of the step, long enough, large enough, and of now."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
+from typing import Final
 
 from flags.gate.evidence import Evidence
 from flags.gate.limit_check import plural
@@ -10,6 +11,8 @@ from flags.gate.verdict import Check, Outcome
 from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.durations import duration_text
 from flags.playbook.model import Playbook, Step
+
+_CUT: Final = "before, a side had another model or threshold, or had not answered yet"
 
 
 def window_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
@@ -46,7 +49,12 @@ def _hold_time(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
         Outcome.PASS if held >= wanted else Outcome.INCONCLUSIVE,
         window.pairs,
         f"held for {_time(held)} of {duration_text(step.hold)}"
-        + (f", not counting {_time(without)} without pairs" if without else ""),
+        + (f", not counting {_time(without)} without pairs" if without else "")
+        + (
+            f", since {window.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {_CUT}"
+            if window.is_cut
+            else ""
+        ),
         figure=held,
         limit=wanted,
     )

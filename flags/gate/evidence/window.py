@@ -47,6 +47,8 @@ class Window:
     """Times without pairs within the step, of an hour and more, those at both ends included."""
     set_aside: int = 0
     """Pairs whose time cannot be; they are in no figure."""
+    is_cut: bool = False
+    """Whether the step is an hour older than `since`: a model or threshold was another one then."""
 
     @property
     def age(self) -> float:

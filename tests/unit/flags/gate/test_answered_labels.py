@@ -28,6 +28,8 @@ POSITIVES = (6_000, 1_500, 1_500, 1_000)
 """By cell: both sides have the same recall, and catch others."""
 PAIRS = (7_000, 4_000, 4_000, 985_000)
 
+LOST = (4_000, 3_500, 500, 1_000)
+
 Cells = tuple[LabelledCell, ...]
 
 
@@ -200,8 +202,7 @@ def test_labels_of_answered_alarms_alone_show_even_where_one_side_answered_every
     assert decision is Decision.HOLD
     assert checks["recall_loss"].outcome is Outcome.FAIL
     assert "no rollback: 0 of 7,500 positives had no alarm" in checks["recall_loss"].reason
-    lost = (4_000, 3_500, 500, 1_000)
-    assert judged(cells(0.0, lost), 1)[0] is Decision.ROLLBACK
+    assert judged(cells(0.0, LOST), 1)[0] is Decision.ROLLBACK
 
 
 def test_labels_that_answered_alarms_prevent_pass_nothing_where_one_side_answered() -> None:
@@ -211,6 +212,17 @@ def test_labels_that_answered_alarms_prevent_pass_nothing_where_one_side_answere
 
 
 def test_who_answered_need_not_be_known() -> None:
-    lost = (4_000, 3_500, 500, 1_000)
-    nobody = tuple(replace(each, served=None) for each in cells(0.0, lost))
+    nobody = tuple(replace(each, served=None) for each in cells(0.0, LOST))
     assert judged(nobody, 10)[0] is Decision.ROLLBACK
+
+
+def test_young_labels_of_answered_alarms_alone_hold_nothing_and_say_why() -> None:
+    known = looked_into(cells(0.0))
+    young = output(quality=None, labelling=Labelling((), known, {}, None))
+    found = decide(evidence(young, rollout=0), PLAYBOOK, PLAYBOOK.steps_at(0)[0])
+    [check] = [each for each in found.checks if each.name == "young_labels"]
+    assert check.outcome is Outcome.PASS
+    assert "this says little, since 0 of 7,500 positives had no alarm" in check.reason
+    lost = output(quality=None, labelling=Labelling((), cells(0.0, LOST), {}, None))
+    held = decide(evidence(lost, rollout=0), PLAYBOOK, PLAYBOOK.steps_at(0)[0])
+    assert held.decision is Decision.HOLD

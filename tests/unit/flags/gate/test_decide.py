@@ -221,6 +221,11 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             ),
             "held for 5d of 7d, not counting 3d without pairs",
         ),
+        (
+            evidence(held=timedelta(days=1), window={"is_cut": True}),
+            f"held for 1d of 7d, since {SINCE:%Y-%m-%d %H:%M} UTC: before, a side had another "
+            "model or threshold",
+        ),
         (evidence(window={"flag": "other"}), "the pairs are of other at 0 %, the playbook's step"),
         (evidence(window={"rollout": 5}), "the pairs are of fraud-detector-v2 at 5 %, the playboo"),
         (

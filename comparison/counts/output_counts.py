@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
@@ -18,7 +18,6 @@ from comparison.counts.bins import grid_score
 from comparison.counts.grids import OutputGrid
 from comparison.counts.labelled import no_coverage
 from comparison.counts.output_rows import (
-    IS_DECIDED,
     OUTPUT,
     ByOutput,
     OutputRows,
@@ -33,7 +32,7 @@ from comparison.counts.segments import (
     segments_of,
 )
 from comparison.counts.tables import OutputAggregates, UnitAggregates, UnitPositives
-from comparison.engines.arrays import ArrayRows, Arrays, truths
+from comparison.engines.arrays import Array, ArrayRows, Arrays, truths
 from comparison.engines.grouping import (
     ALARMS,
     CELLS,
@@ -43,7 +42,7 @@ from comparison.engines.grouping import (
     SCORES,
     SEGMENTS,
     empty,
-    stacked,
+    summed,
 )
 from comparison.pairs.columns import SIDES
 
@@ -72,8 +71,9 @@ class OutputCounts:
         """Run the queries."""
         scores = self._scores()
         laid = {place: self._laid(place, table) for place, table in scores.items()}
-        joint, alarms, segments = self._joint(laid), self._alarms(), self._by_segment()
-        coverage, flips, outside = self._coverage(), self._flips(alarms), self._outside()
+        joint, decisions, segments = self._joint(laid), self._decisions(), self._by_segment()
+        alarms = {place: _alarms(table) for place, table in decisions.items()}
+        flips = self._flips(alarms)
         return tuple(
             OutputAggregates(
                 name=grid.output,
@@ -85,10 +85,12 @@ class OutputCounts:
                 joint=joint[place],
                 alarms=alarms[place],
                 segments=segments[place],
-                coverage=coverage.get(place, no_coverage()),
+                coverage=_coverage(decisions[place])
+                if place in self.rows.labelled
+                else no_coverage(),
                 flips=flips[place],
                 by_unit=by_unit.get(place),
-                outside=outside[place],
+                outside=_outside(decisions[place]),
                 unit_positives=unit_positives.get(place),
             )
             for place, grid in enumerate(self.grids)
@@ -102,24 +104,18 @@ class OutputCounts:
         return self.grids[place].grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
 
     def _scores(self) -> Counted:
-        by = {name: dtype for name, dtype in SCORES.items() if name != "side"}
-        keys = [name for name in by if name not in ("low", "high")]
+        by = [name for name in SCORES if name not in ("low", "high")]
         rounding = {place: (grid.grid.digits, grid.grid) for place, grid in enumerate(self.grids)}
-        found: dict[int, list[pd.DataFrame]] = {place: [] for place in self._every.places}
-        for side in SIDES:
-            exact = {"low": side, "high": side}
-            counts = self.rows.count(
-                "scores",
-                partial(_rounded, rounding=rounding, names={side: "score"}, exact=exact),
-                keys,
-                {"n": "sum", "low": "least", "high": "largest"},
-                (side, _told(rounding)),
-                arrays=_arrays(rounding, {side: "score"}, exact),
-            )
-            for place, table in self._every.fetched(counts, by).items():
-                named = pd.array([side] * len(table), dtype="string")
-                found[place].append(_bounded(table.assign(side=named)[[*SCORES, "n"]]))
-        return {place: stacked(tables, SCORES) for place, tables in found.items()}
+        counts = self.rows.count(
+            "scores",
+            partial(_by_side, rounding=rounding),
+            by,
+            {"n": "sum", "low": "least", "high": "largest"},
+            (_told(rounding),),
+            arrays=_arrays(rounding, is_joint=False),
+        )
+        found = self._every.fetched(counts, {**SCORES, "side": "int64"})
+        return {place: _bounded(_with_sides(table)) for place, table in found.items()}
 
     def _joint(self, laid: Mapping[int, ScoreGrid]) -> Counted:
         rounding = {place: (grid.joint_digits, grid) for place, grid in laid.items()}
@@ -129,17 +125,31 @@ class OutputCounts:
             partial(_rounded, rounding=rounding, names=names),
             list(JOINT),
             parameters=(_told(rounding),),
-            arrays=_arrays(rounding, names),
+            arrays=_arrays(rounding, is_joint=True),
         )
         return self._every.fetched(counts, JOINT)
 
-    def _alarms(self) -> Counted:
-        def rows(every: OutputRows) -> ir.Table:
-            period = _.time - _.time % self.period
-            return every.decided.select(*every.every.key, *CELLS, period=period, label=every.label)
+    def _decisions(self) -> Counted:
+        """Count the pairs by all from which alarms, coverage and what is outside are added up."""
 
-        counts = self.rows.count("alarms", rows, list(ALARMS), parameters=(self.period,))
-        return self._every.fetched(counts, ALARMS)
+        def rows(every: OutputRows) -> ir.Table:
+            counts = {"first": _.first_of_request, "old": _.old}
+            if not every.labelled:  # all of these count
+                counts = dict.fromkeys(counts, ibis.literal(True))
+            period = _.time - _.time % self.period
+            return every.table.select(
+                *every.every.key,
+                "served",
+                "skipped",
+                *CELLS,
+                period=period,
+                label=_.given,
+                **counts,
+            )
+
+        by = {"period": ALARMS["period"], "skipped": "boolean", "first": "boolean", **COVERAGE}
+        counts = self.rows.count("decisions", rows, list(by), parameters=(self.period,))
+        return self._every.fetched(counts, by)
 
     def _by_segment(self) -> Counted:
         segments = segments_of(self.rows.table)
@@ -154,36 +164,6 @@ class OutputCounts:
         by = [SEGMENT_CODE, *(name for name in SEGMENTS if name != "segment")]
         counts = self.rows.count("segments", rows, by, parameters=(tuple(segments),))
         return fetched_by_segment(self._every, counts, segments, SEGMENTS)
-
-    def _coverage(self) -> Counted:
-        """Count the first pairs of requests by who served, both alarms, age and a label."""
-        if not self.rows.labelled:
-            return {}
-        labelled = self.rows.among(self.rows.labelled)
-
-        def rows(every: OutputRows) -> ir.Table:
-            alarms = {name: ibis.ifelse(IS_DECIDED, _[name], None) for name in CELLS}
-            if not every.labelled:  # all of these count
-                return every.table.select(
-                    *every.every.key, "served", old=ibis.literal(True), label=_.given, **alarms
-                )
-            first = every.table.filter(_.first_of_request)
-            return first.select(*every.every.key, "served", "old", label=_.given, **alarms)
-
-        counts = labelled.count("coverage", rows, list(COVERAGE))
-        return labelled.every.fetched(counts, COVERAGE)
-
-    def _outside(self) -> Counted:
-        """Count the pairs in which a side decided nothing, by what the other decided.
-
-        A pair whose shadow was skipped is not one: the flag left it out.
-        """
-
-        def rows(every: OutputRows) -> ir.Table:
-            return every.table.filter(~IS_DECIDED & ~_.skipped).select(*every.every.key, *CELLS)
-
-        counts = self.rows.unlabelled.count("outside", rows, list(CELLS))
-        return self._every.fetched(counts, CELLS)
 
     def _flips(self, alarms: Counted) -> Counted:
         """Return the pairs whose alarms differ, those with the largest difference of scores first.
@@ -237,6 +217,36 @@ class OutputCounts:
         return union_of(each).order_by(*self._every.key, *order).drop("size")
 
 
+def _alarms(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Add up those with both decisions by time and label, if this counts."""
+    known = decisions.loc[_are_known(decisions)]
+    return summed(known.assign(label=known["label"].where(known["old"])), ALARMS)
+
+
+def _coverage(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Add up the first pairs of requests by who served, both alarms, age and label."""
+    first = decisions.loc[decisions["first"]]
+    known = _are_known(first)
+    return summed(first.assign(**{name: first[name].where(known) for name in CELLS}), COVERAGE)
+
+
+def _outside(decisions: pd.DataFrame) -> pd.DataFrame:
+    """Add up those in which a side decided nothing, by what the other decided.
+
+    A pair whose shadow was skipped is not one: the flag left it out.
+    """
+    return summed(decisions.loc[~_are_known(decisions) & ~decisions["skipped"]], CELLS)
+
+
+def _are_known(decisions: pd.DataFrame) -> "pd.Series[bool]":
+    return decisions[list(CELLS)].notna().all(axis=1)
+
+
+def _with_sides(scores: pd.DataFrame) -> pd.DataFrame:
+    """Give the sides, which are numbered, their names."""
+    return scores.assign(side=pd.array(SIDES, dtype="string")[scores["side"].to_numpy()])
+
+
 def _bounded(scores: pd.DataFrame) -> pd.DataFrame:
     """Let the least and the largest of what was rounded be those of all labels."""
     alike = scores.groupby(["score", "primary_alarm"], dropna=False)
@@ -263,12 +273,9 @@ def _rounded(
     rows: OutputRows,
     rounding: Mapping[int, tuple[int, ScoreGrid]],
     names: Mapping[str, str],
-    exact: Mapping[str, str] = MappingProxyType({}),
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> ir.Table:
-    """Return the scores of sides by these `names`, to so many bits, as a grid says.
-
-    `exact` are as they were, by the name of the column, of sides.
-    """
+    """Return the scores of sides by these `names`, to so many bits, as a grid says."""
     others = [*rows.every.key, "primary_alarm"]
     alike: dict[tuple[int, tuple[float, ...]], list[int]] = {}
     for place, (digits, grid) in rounding.items():
@@ -279,39 +286,60 @@ def _rounded(
         scores = {
             name: grid_score(_[f"{side}_score"], digits, thresholds) for side, name in names.items()
         }
-        further = {name: _[f"{side}_score"] for name, side in exact.items()}
         scored = rows.among(places).scored
         tables.append(scored.select(*others, label=rows.label, **scores, **further))
     return union_of(tables)
 
 
+def _by_side(rows: OutputRows, rounding: Mapping[int, tuple[int, ScoreGrid]]) -> ir.Table:
+    """Return the scores of one side below those of the other, rounded, and as they were."""
+    tables = []
+    for number, side in enumerate(SIDES):
+        exact = dict.fromkeys(("low", "high"), _[f"{side}_score"])
+        further = {"side": ibis.literal(number, "int8"), **exact}
+        tables.append(_rounded(rows, rounding, {side: "score"}, further))
+    return union_of(tables)
+
+
 def _arrays(
-    rounding: Mapping[int, tuple[int, ScoreGrid]],
-    names: Mapping[str, str],
-    exact: Mapping[str, str] = MappingProxyType({}),
+    rounding: Mapping[int, tuple[int, ScoreGrid]], *, is_joint: bool
 ) -> ArrayRows[OutputRows]:
-    """Say the same as `_rounded` of arrays."""
+    """Say the same as `_rounded` of both sides, or as `_by_side`, of arrays."""
 
     def handed(rows: OutputRows) -> ir.Table:
-        scores = {side: _[f"{side}_score"] for side in names}
+        scores = {side: _[f"{side}_score"] for side in SIDES}
         return rows.scored.select(*rows.every.key, "primary_alarm", label=rows.label, **scores)
 
     def made(batch: pa.RecordBatch) -> Arrays:
         columns = {name: truths(batch[name]) for name in ("primary_alarm", "label")}
-        sides = {side: batch[side].to_numpy() for side in names}
         if OUTPUT in batch.schema.names:
-            columns[OUTPUT] = outputs = batch[OUTPUT].to_numpy()
-        else:
-            outputs = np.full(len(batch), next(iter(rounding)))
-        for side, name in names.items():
-            columns[name] = np.empty(len(batch))
-            for place in np.unique(outputs):
-                digits, grid = rounding[int(place)]
-                own = outputs == place
-                columns[name][own] = grid.rounded(sides[side][own], digits)
-        return columns | {name: sides[side] for name, side in exact.items()}
+            columns[OUTPUT] = batch[OUTPUT].to_numpy()
+        exact = {side: batch[side].to_numpy() for side in SIDES}
+        scores = {side: _of_grids(exact[side], columns.get(OUTPUT), rounding) for side in SIDES}
+        if is_joint:
+            return columns | {f"{side}_score": scores[side] for side in SIDES}
+        both = {name: np.tile(column, len(SIDES)) for name, column in columns.items()}
+        low = np.concatenate(list(exact.values()))
+        score = np.concatenate(list(scores.values()))
+        sides = np.repeat(np.arange(len(SIDES), dtype=np.int8), len(batch))
+        return both | {"side": sides, "score": score, "low": low, "high": low}
 
     return ArrayRows(handed, made)
+
+
+def _of_grids(
+    scores: Array, outputs: Array | None, rounding: Mapping[int, tuple[int, ScoreGrid]]
+) -> Array:
+    """Return scores as the grid of each one's output rounds them; None: there is one output."""
+    if outputs is None:
+        [(digits, grid)] = rounding.values()
+        return grid.rounded(scores, digits)
+    found = np.empty(len(scores))
+    for place in np.unique(outputs):
+        digits, grid = rounding[int(place)]
+        own = outputs == place
+        found[own] = grid.rounded(scores[own], digits)
+    return found
 
 
 def _condensed(key: Sequence[str], flips: pa.Table) -> pa.Table:

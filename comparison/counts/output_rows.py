@@ -240,12 +240,10 @@ class OutputRows:
 class UsualRows:
     """Know the rows of pairs with the label of nearly all: those that count and are not held.
 
-    `every` has all rows, `held` those that are held, both without labels; `labels` are the usual
-    ones by the place of an output.
+    `every` has all rows, without labels; `labels` are the usual ones by the place of an output.
     """
 
     every: OutputRows
-    held: OutputRows
     labels: Mapping[int, bool | None]
     labels_of: Callable[[Sequence[str | None]], Mapping[int, Sequence[bool | None]]]
     """Returns the labels of some requests, by the place of an output."""
@@ -253,15 +251,16 @@ class UsualRows:
     def among(self, places: Sequence[int]) -> "UsualRows":
         """Keep some of the outputs."""
         labels = {place: self.labels[place] for place in places}
-        return replace(
-            self, every=self.every.among(places), held=self.held.among(places), labels=labels
-        )
+        return replace(self, every=self.every.among(places), labels=labels)
 
     def added(self, labelled: OutputRows, count: Callable[[OutputRows], ir.Table]) -> ir.Table:
-        """Return the counts of held rows with labels, and of all others, with the usual one."""
+        """Return the counts of held rows with labels, and of all others, with the usual one.
+
+        So what is counted must not leave rows out by their label, nor by whether it counts.
+        """
         own = in_numbers(count(replace(labelled, usual=None))).to_pyarrow()
-        every = self._labelled(in_numbers(count(self.every)).to_pyarrow(), own.schema)
-        less = self._labelled(in_numbers(count(self.held)).to_pyarrow(), own.schema)
+        every = self._as_usual(in_numbers(count(self.every)).to_pyarrow(), own.schema)
+        less = self._as_usual(own, own.schema)
         less = less.set_column(less.schema.get_field_index("n"), "n", pc.negate(less["n"]))
         table = ibis.memtable(pa.concat_tables([own, every, less]))
         bounds = {"low": ibis._.low.min, "high": ibis._.high.max}
@@ -270,16 +269,15 @@ class UsualRows:
         found = table.group_by(by).agg(n=ibis._.n.sum().cast("int64"), **taken)
         return found.filter(ibis._.n > 0)
 
-    def _labelled(self, counts: pa.Table, schema: pa.Schema) -> pa.Table:
-        """Give counts the label of their output."""
+    def _as_usual(self, counts: pa.Table, schema: pa.Schema) -> pa.Table:
+        """Give counts the label of their output, which counts."""
         values = [self.labels.get(place) for place in range(max(self.labels) + 1)]
         usual = pa.array([None if each is None else int(each) for each in values], pa.int8())
-        places = counts[OUTPUT] if OUTPUT in counts.column_names else None
         [only, *_others] = self.every.every.places
-        label = (
-            pa.array([usual[only].as_py()] * len(counts), pa.int8())
-            if places is None
-            else usual.take(places)
-        )
-        place = counts.schema.get_field_index("label")
-        return counts.set_column(place, "label", label).select(schema.names).cast(schema)
+        places = counts[OUTPUT] if OUTPUT in counts.column_names else pa.repeat(only, len(counts))
+        counting = dict.fromkeys(("first", "old"), pa.repeat(pa.scalar(1, pa.int8()), len(counts)))
+        for name, values in {"label": usual.take(places), **counting}.items():
+            if name in counts.column_names:
+                place = counts.schema.get_field_index(name)
+                counts = counts.set_column(place, name, values)
+        return counts.select(schema.names).cast(schema)

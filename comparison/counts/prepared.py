@@ -110,8 +110,7 @@ class PreparedPairs:
         every = replace(every, counted=partial(self.window.of_evidence, prepared=self._rows))
         if labels is None or self._usual is None:
             return every
-        free = OutputRows.of(self._held.drop("first_of_request", "old"), size, {})
-        usual = UsualRows(every, free, self._usual, labels.labels_of)
+        usual = UsualRows(every, self._usual, labels.labels_of)
         return replace(OutputRows.of(self._held, size, labels.columns), usual=usual)
 
     @cached_property

@@ -23,10 +23,10 @@ from comparison.engines.grouping import (
     PAIRS,
     TRAFFIC,
     WORKERS,
-    Dtypes,
     fetched,
     framed,
     stacked,
+    summed,
 )
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import PairSource
@@ -57,7 +57,7 @@ def pair_counts(window: CountedWindow) -> tuple[pd.DataFrame, pd.DataFrame]:
             part = np.full(len(hourly), "before" if early else "step")
         found.append(hourly.assign(part=pd.array(part, dtype="string")))
     every = pd.concat(found, ignore_index=True)
-    return _added(every, PAIRS), _added(every.loc[every["part"] == "step"], TRAFFIC)
+    return summed(every, PAIRS), summed(every.loc[every["part"] == "step"], TRAFFIC)
 
 
 def _hourly(window: ir.Table) -> ir.Table:
@@ -107,16 +107,6 @@ def _failed(pairs: ir.Table) -> ir.Table:
 
 
 _ERRORS: Final = MergeableCounts("errors", _failed, [f"{side}_error" for side in SIDES])
-
-
-def _added(hourly: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
-    """Add up over all columns that are not wanted."""
-    by = [name for name in dtypes if name not in ("first", "last")]
-    sums = hourly.groupby(by, as_index=False, dropna=False).agg(
-        {"first": "min", "last": "max", "n": "sum"}
-    )
-    ordered = sums.sort_values(list(dtypes), kind="stable", ignore_index=True)
-    return pd.DataFrame(ordered[[*dtypes, "n"]]).astype({**dtypes, "n": "int64"})
 
 
 def worker_counts(

@@ -105,6 +105,8 @@ COVERAGE: Final[Dtypes] = {
 FEATURES: Final[Dtypes] = {"feature": "string", "bin": "int64"}
 """Columns of the tables of `comparison.counts.tables`, each but for its count `n`."""
 
+_BOUNDS: Final = {"first": "min", "last": "max"}
+
 
 def count_by(table: ir.Table, **by: Any) -> ir.Table:
     """Return one row per combination of the columns `by` that occurs, and its count `n`."""
@@ -153,6 +155,15 @@ def stacked(tables: Sequence[pd.DataFrame], dtypes: Dtypes) -> pd.DataFrame:
     if not tables:
         return empty(dtypes)
     return pd.concat(tables, ignore_index=True)
+
+
+def summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
+    """Add up counts over all columns that are not wanted; `first` and `last` are bounds."""
+    bounds = {name: how for name, how in _BOUNDS.items() if name in dtypes}
+    by = [name for name in dtypes if name not in bounds]
+    sums = counts.groupby(by, as_index=False, dropna=False).agg({**bounds, "n": "sum"})
+    ordered = sums.sort_values(list(dtypes), kind="stable", ignore_index=True)
+    return pd.DataFrame(ordered[[*dtypes, "n"]]).astype({**dtypes, "n": "int64"})
 
 
 def empty(dtypes: Dtypes) -> pd.DataFrame:

@@ -165,6 +165,16 @@ class StepLabels:
         return None if any(found.values()) else found
 
     @property
+    def have_outcome(self) -> bool:
+        """Say whether some of the labels are truths."""
+        return bool(dict(self._outcome()))
+
+    @property
+    def are_negative(self) -> bool:
+        """Say whether nearly all requests have a label, and no positive one."""
+        return self.match is not None and self.match.usual.get("outcome") == 0
+
+    @property
     def are_otherwise(self) -> Any:
         """Say of joined pairs that they do not count, or have not the labels of nearly all."""
         match = self.match

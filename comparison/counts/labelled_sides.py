@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 import ibis
 import ibis.expr.types as ir
@@ -18,8 +19,9 @@ from comparison.counts.outcomes import (
     novelty_of,
     number,
     sizes_of,
+    with_sums,
 )
-from comparison.engines.grouping import fetched, framed
+from comparison.engines.grouping import fetched, framed, summed
 from comparison.engines.tables import nanoseconds
 from comparison.labels import Labels
 
@@ -34,12 +36,14 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSides:
-    """Hold the drawn requests that are old enough for a label, each with its label or none."""
+    """Hold the drawn requests that are old enough for a label, each with its label or none.
+
+    Where nearly all have a negative one, only the `others` say theirs.
+    """
 
     drawn: DrawnPairs
     requests: ir.Table
-    positive: ir.Table
-    """Some of them, among which all are that have a positive label."""
+    others: ir.Table | None = None
 
     @classmethod
     def of(cls, drawn: DrawnPairs, labels: Labels, before: datetime) -> "LabelledSides":
@@ -48,37 +52,40 @@ class LabelledSides:
         Labels that are truths count: of several outputs, whether any is positive, since none may
         depend on who answered.
         """
-        held = drawn.requests
-        if "value" in held.columns:  # joined before, with all that is counted
-            old = held.filter(_.first < nanoseconds(before))
-            positive = held if drawn.positive is None else drawn.positive
-            return cls(drawn, old, positive.filter(_.first < nanoseconds(before)))
+        old = drawn.requests.filter(_.first < nanoseconds(before))
+        if drawn.others is not None:
+            others = drawn.source.kept(drawn.others.filter(_.first < nanoseconds(before)))
+            return cls(drawn, old, others)
+        if "value" in old.columns:  # joined before, with all that is counted
+            return cls(drawn, old)
         table = labels.table()
         known = [table[name] for name in labels.truths]
         is_positive = ibis.or_(*(each.fill_null(False) for each in known))
         is_known = ibis.or_(*(each.notnull() for each in known))
         value = ibis.ifelse(is_positive, number(1), ibis.ifelse(is_known, number(0), None))
         rows = table.select("label_request_id", value=value)
-        old = drawn.requests.filter(_.first < nanoseconds(before))
         joined = old.left_join(rows, old.request_id == rows.label_request_id)
-        found = drawn.source.kept(joined.drop("request_id", "label_request_id"))
-        return cls(drawn, found, found)
+        return cls(drawn, drawn.source.kept(joined.drop("request_id", "label_request_id")))
 
     def coverage(self) -> pd.DataFrame:
         """Count the requests by arm, missing where they had both, and whether they are labelled."""
-        arm = ibis.ifelse(_.low == _.high, _.high, None)
-        counts = self.requests.group_by(candidate=arm, labelled=_.value.notnull()).agg(n=_.count())
-        return framed(counts, {"candidate": "Int64", "labelled": "boolean", "n": "int64"})
+        if self.others is None:
+            return _by_arm(self.requests, _.value.notnull())
+        every, lacking = (
+            _by_arm(rows, ibis.literal(has))
+            for rows, has in ((self.requests, True), (self._lacking, False))
+        )
+        less = lacking.assign(labelled=True, n=-lacking["n"])
+        found = summed(pd.concat([every, lacking, less], ignore_index=True), _ARMS)
+        return found.loc[found["n"] > 0].reset_index(drop=True)
 
     def count(self, coverage: pd.DataFrame) -> OutcomeCounts:
         """Count what is labelled: a label is an outcome of its request, whenever it came."""
-        labelled = self.requests.filter(_.value.notnull())
-        on_flips = ibis.ifelse(_.flip == 1, _.value, number(0))
         source, has_units = self.drawn.source, self.drawn.has_units
-        units = self.drawn.units(labelled, on_flips=on_flips, total=_.value)
         # Where each request is one, they are many: counted where they are, twice.
-        units = source.kept(units) if has_units else source.named(units)
-        flips = self.positive.filter(_.flip == 1, _.value > 0)
+        units = source.kept(self._units()) if has_units else source.named(self._units())
+        known = self.requests if self.others is None else self.others
+        flips = known.filter(_.flip == 1, _.value > 0)
         flips = flips.select("unit", "rollout", arm=_.low, at=_.first)
         sizes = sizes_of(units)
         return OutcomeCounts(
@@ -90,3 +97,40 @@ class LabelledSides:
             units=sizes.units,
             mixed=sizes.mixed,
         )
+
+    @property
+    def _lacking(self) -> ir.Table:
+        """Return the requests without a label."""
+        known = self.requests if self.others is None else self.others
+        return known.filter(_.value.isnull())
+
+    def _units(self) -> ir.Table:
+        """Return the units of the labelled requests, with what their labels add up to."""
+        if self.others is None or not self.drawn.has_units:
+            on_flips = ibis.ifelse(_.flip == 1, _.value, number(0))
+            return self.drawn.units(self._labelled(), on_flips=on_flips, total=_.value)
+        labelled, lacking = self.requests, self._lacking
+        if lacking.count().to_pyarrow().as_py():
+            labelled = labelled.filter(_.request_id.notnull()).anti_join(lacking, "request_id")
+        positive = self.others.filter(_.value > 0)
+        flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
+        return with_sums(self.drawn.units(labelled), flipped)
+
+    def _labelled(self) -> ir.Table:
+        """Return the requests that have a label, with it."""
+        if self.others is None:
+            return self.requests.filter(_.value.notnull())
+        requests = self.requests.filter(_.request_id.notnull())
+        others = self.others.select(other_id="request_id", other="value")
+        both = requests.left_join(others, requests.request_id == others.other_id)
+        value = ibis.ifelse(_.other_id.isnull(), number(0), _.other)
+        return both.select(*requests.columns, value=value).filter(_.value.notnull())
+
+
+def _by_arm(requests: ir.Table, labelled: Any) -> pd.DataFrame:
+    arm = ibis.ifelse(_.low == _.high, _.high, None)
+    counts = requests.group_by(candidate=arm, labelled=labelled).agg(n=_.count())
+    return framed(counts, {**_ARMS, "n": "int64"})
+
+
+_ARMS: Final = {"candidate": "Int64", "labelled": "boolean"}

@@ -103,8 +103,8 @@ class DrawnPairs:
     has_units: bool
     """Whether the flag draws units, which may have several requests each."""
     now: datetime
-    positive: ir.Table | None = None
-    """Some of the requests, among them all with a positive label; None: not known which."""
+    others: ir.Table | None = None
+    """Where `requests` have no `value`, those whose label is not negative, with it; else None."""
 
     @classmethod
     def of(
@@ -113,7 +113,7 @@ class DrawnPairs:
         flag: str,
         since: datetime | None,
         now: datetime,
-        prepared: tuple[ir.Table, ir.Table] | None = None,
+        prepared: tuple[ir.Table, ir.Table | None] | None = None,
     ) -> "DrawnPairs":
         """Reduce the pairs accepted from `since` until `now`, when they are asked for.
 
@@ -126,7 +126,7 @@ class DrawnPairs:
         if has_units:
             drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
             has_units = bool(_size(drawn.limit(1)))
-        requests, positive = prepared or (None, None)
+        requests, others = prepared or (None, None)
         if requests is None:
             reduced = pairs.select(
                 "request_id",
@@ -137,7 +137,7 @@ class DrawnPairs:
                 flip=flip_of(pairs),
             )
             requests = requests_of(reduced, repeated_requests(source, reduced))
-        return cls(source, requests, every, has_units, now, positive)
+        return cls(source, requests, every, has_units, now, others)
 
     def kept(self) -> "DrawnPairs":
         """Return these, reduced once for all questions."""
@@ -287,17 +287,8 @@ class DrawnPairs:
     def _cells(
         self, units: ir.Table, matched: ir.Table, most: float, levels: int, block: timedelta
     ) -> ir.Table:
-        sums = (
-            matched.filter(_.inside)
-            .group_by("unit", "rollout")
-            .agg(on_flips=ibis.ifelse(_.on_flip, _.value, number(0)).sum(), total=_.value.sum())
-        )
-        sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
-        kept = units.filter(~is_mixed())
-        joined = kept.left_join(
-            sums, [kept.unit == sums.sum_unit, kept.rollout == sums.sum_rollout]
-        )
-        return cells_of(joined, most, levels, block)
+        happened = with_sums(units.filter(~is_mixed()), matched.filter(_.inside))
+        return cells_of(happened, most, levels, block)
 
     def _strange_requests(self, outcomes: ir.Table) -> int:
         """Count the outcomes of requests that no pair has, of whatever time."""
@@ -333,6 +324,16 @@ def sizes_of(units: ir.Table) -> Sizes:
     [row] = found.to_pyarrow().to_pylist()
     first, last = (pd.Timestamp(row[name] or 0, tz="UTC") for name in ("first", "last"))
     return Sizes(int(row["n"]), int(row["mixed"] or 0), fitting_size(first, last))
+
+
+def with_sums(units: ir.Table, happened: ir.Table) -> ir.Table:
+    """Add to units what happened to them, on flips and in all; to most, nothing did."""
+    sums = happened.group_by("unit", "rollout").agg(
+        on_flips=ibis.ifelse(_.on_flip, _.value, number(0)).sum(), total=_.value.sum()
+    )
+    sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
+    both = units.left_join(sums, [units.unit == sums.sum_unit, units.rollout == sums.sum_rollout])
+    return both.drop("sum_unit", "sum_rollout")
 
 
 def cells_of(units: ir.Table, most: float, levels: int, block: timedelta) -> ir.Table:

@@ -118,7 +118,10 @@ class PreparedPairs:
         """Return the rows that have another label than nearly all, or all if there is no such."""
         if self.labels is None or self._usual is None:
             return self.table
-        return self.window.source.kept(self.table.filter(self.labels.are_otherwise))
+        # Found among all columns, of which few are read: to narrow all pairs first takes longer.
+        found = self.labels.joined(self.step).filter(self.labels.are_otherwise)
+        known = [name for name in found.columns if name not in self.step.columns]
+        return self.window.source.kept(self._narrow(found, *known, is_drawn=True))
 
     @property
     def has_answers(self) -> bool:
@@ -160,8 +163,9 @@ class PreparedPairs:
 
         return PreparedRows(hashlib.sha256(told.encode()).hexdigest()[:16], rows)
 
-    def _narrow(self, pairs: ir.Table, *, is_drawn: bool = False) -> ir.Table:
+    def _narrow(self, pairs: ir.Table, *others: str, is_drawn: bool = False) -> ir.Table:
         return pairs.select(
+            *others,
             *_as_recorded(pairs.columns, self.recorded, self.grids),
             skipped=_is_skipped(),
             **{
@@ -231,25 +235,24 @@ class PreparedPairs:
 
     def drawn(
         self, flag: str, begin: datetime | None, end: datetime
-    ) -> tuple[ir.Table, ir.Table] | None:
+    ) -> tuple[ir.Table, ir.Table | None] | None:
         """Return the requests of [begin, end) that the flag drew between both sides.
 
-        They are as `requests_of` makes them, with `value`, whether a label is positive; and once
-        more some of them, among which all positive ones are. None if these pairs are not all of
-        that time, or have no such label.
+        They are as `requests_of` makes them, with `value`, whether a label is positive. Where
+        nearly all are negative they have none, and those that are otherwise are returned besides,
+        with theirs. None if these pairs are not all of that time, or have no such label.
         """
         window = self.window
-        if self.labels is None or "outcome" not in self.table.columns or flag != window.flag:
+        if self.labels is None or not self.labels.have_outcome or flag != window.flag:
             return None
         early = window.since is not None and (begin is None or begin < window.since)
         late = window.until is not None and end > window.until
         if early or late or (window.parts.are_some and window.parts.since is None):
             return None
-        every, held = (
-            _drawn_requests(pairs, begin, end, self.labels.repeats)
-            for pairs in (self.table, self._held)
-        )
-        return every, held
+        requests = partial(_drawn_requests, begin=begin, end=end, repeats=self.labels.repeats)
+        if self._usual is None or not self.labels.are_negative:
+            return requests(self.table), None
+        return requests(self._narrow(self.step, is_drawn=True)), requests(self._held)
 
 
 def _drawn_requests(
@@ -258,6 +261,7 @@ def _drawn_requests(
     rows = pairs.filter(_.arm.notnull(), _.rollout > 0, _.rollout < 100, _.time < nanoseconds(end))
     if begin is not None:
         rows = rows.filter(_.time >= nanoseconds(begin))
+    value = {"value": _.outcome} if "outcome" in rows.columns else {}
     drawn = rows.select(
         "request_id",
         "rollout",
@@ -265,7 +269,7 @@ def _drawn_requests(
         "arm",
         "flip",
         unit=drawn_unit(rows, rows.by_request),
-        value=_.outcome,
+        **value,
     )
     return requests_of(drawn, repeats)
 

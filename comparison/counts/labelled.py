@@ -16,7 +16,7 @@ from ibis import _
 from comparison.counts.label_match import ID, LabelMatch, is_value
 from comparison.counts.requests import repeated_requests
 from comparison.counts.tables import OutputAggregates, UnknownLabels
-from comparison.engines.embedded import shown
+from comparison.engines.embedded import hide, shown
 from comparison.engines.grouping import COVERAGE, stacked
 from comparison.engines.id_hashes import IdHashes, can_hash
 from comparison.engines.sources import PairSource
@@ -61,13 +61,16 @@ class StepLabels:
     cutoff: datetime | None
     """Only labels of pairs accepted before count."""
 
-    @cached_property
+    @property
     def table(self) -> ir.Table:
         """Return the labels as they are typed; only now they are read, if they are in files."""
+        return self.typed.in_truths(self._rows)
+
+    @cached_property
+    def _rows(self) -> ir.Table:
         if not can_hash(self.step):
-            return self.typed.in_truths(self.labels.table())
-        shown_rows = self._shown(self.labels.rows.rename_columns({"request_id": ID}))
-        return self.typed.in_truths(shown_rows)
+            return self.labels.table()
+        return self._shown(self.labels.rows.rename_columns({"request_id": ID}))
 
     def _shown(self, rows: pa.Table) -> ir.Table:
         """Show rows to the engine in this process, which then knows their number."""
@@ -82,7 +85,15 @@ class StepLabels:
         known = IdHashes.of(engine, self.step, "request_id")
         given = self.labels.hashes or IdHashes.of(engine, self._given, ID)
         match = LabelMatch.of(self.step, known, self._given, given)
+        if match is not None and TIME not in self._rows.columns:  # times are asked for again
+            self._release()
         return repeated_requests(self.source, self.step, known), match
+
+    def _release(self) -> None:
+        """Hold no labels: what is matched says of most requests that theirs is the usual one."""
+        if self.labels.release():
+            hide(self.step.get_backend(), self._rows)
+            del vars(self)["_rows"]
 
     @property
     def repeats(self) -> ir.Table | None:
@@ -167,7 +178,7 @@ class StepLabels:
     @property
     def have_outcome(self) -> bool:
         """Say whether some of the labels are truths."""
-        return bool(dict(self._outcome()))
+        return "outcome" in (self.match.usual if self.match else self._given.columns)
 
     @property
     def are_negative(self) -> bool:
@@ -228,7 +239,7 @@ class StepLabels:
             return 0
         requests = self.repeats
         if self.match is None or not self.match.are_labelled:
-            labels = self.table
+            labels = self.table if self.match is None else self._others
             labelled = requests.semi_join(labels, requests.request_id == labels.label_request_id)
         else:
             lacking = self._shown(self.match.unlabelled)
@@ -241,6 +252,8 @@ class StepLabels:
         if self.match is None:
             return self.table
         strange = self._shown(self.match.strange)
+        if TIME not in self.labels.facts.schema.names:
+            return strange
         return self.table.semi_join(strange, "label_request_id")
 
 

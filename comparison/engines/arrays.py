@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Generic, TypeVar
 
 import ibis.expr.types as ir
@@ -18,7 +19,7 @@ import pyarrow as pa
 from comparison.engines.grouping import in_numbers
 from comparison.pairs.machine import cores
 
-BATCH: Final = 500_000
+BATCH: Final = 250_000
 """Rows that a thread counts at once: fewer leave more to be added up, more take memory."""
 
 _DENSE: Final = 4
@@ -59,14 +60,15 @@ def counted_batches(
     made: Callable[[pa.RecordBatch], Arrays],
     by: Sequence[str],
     measures: Mapping[str, str],
-) -> list[pa.Table]:
-    """Return the counts of each batch, of one at least."""
+) -> Iterator[pa.Table]:
+    """Yield the counts of each batch, of one at least."""
 
     def counted(batch: pa.RecordBatch) -> pa.Table:
         return group(made(batch), by, measures)
 
     none = pa.RecordBatch.from_pylist([], schema=batches.schema)
-    return list(_mapped(counted, batches)) or [counted(none)]
+    every = iter(batches)
+    yield from _mapped(counted, chain([next(every, none)], every))
 
 
 def group(columns: Arrays, by: Sequence[str], measures: Mapping[str, str]) -> pa.Table:

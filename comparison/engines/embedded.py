@@ -73,6 +73,13 @@ def registered(connection: Backend, **tables: pa.Table) -> Iterator[None]:
             connection.con.unregister(name)
 
 
+def hide(connection: Backend, table: ir.Table) -> None:
+    """Show a table in memory no longer, so that it can go."""
+    name = table.get_name()
+    connection.con.unregister(name)
+    del vars(connection)[_SHOWN][name]
+
+
 def known(connection: Backend, name: str, schema: ibis.Schema) -> ir.Table:
     """Return a table, or a view, of which the columns are known: the engine is not asked."""
     return ops.DatabaseTable(name, schema=schema, source=connection).to_expr()

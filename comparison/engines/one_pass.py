@@ -15,6 +15,9 @@ from comparison.engines.mergeable import MergeableCounts, PreparedRows
 
 _CALLS: Final = {"sum": "sum", "least": "min", "largest": "max"}
 
+_PARTS: Final = 16
+"""Batches whose counts wait to be added up: those of all would take memory as the pairs do."""
+
 
 def counted_once(
     counts: MergeableCounts, pairs: ir.Table, prepared: PreparedRows | None = None
@@ -41,28 +44,31 @@ def counted_in_arrays(
 ) -> pa.Table:
     """Count the rows that a statement hands over."""
     assert counts.arrays is not None  # noqa: S101 - for the type checker
-    tables = counted_batches(batches, counts.arrays.made, counts.by, counts.measures)
-    return _merged(connection, counts, tables)
+    parts: list[pa.Table] = []
+    for part in counted_batches(batches, counts.arrays.made, counts.by, counts.measures):
+        parts.append(part)
+        if len(parts) > _PARTS:
+            parts = [_merged(connection, counts, parts)]
+    return _merged(connection, counts, parts)
 
 
-def _merged(connection: Backend, counts: MergeableCounts, tables: Sequence[pa.Table]) -> pa.Table:
+def _merged(connection: Backend, counts: MergeableCounts, parts: Sequence[pa.Table]) -> pa.Table:
     """Add up counts, by the engine: Arrow's own grouping is slow where numbers end in zeros."""
-    if len(tables) == 1:
-        return tables[0]
-    schema = tables[0].schema
-    names = [f"part_{place}" for place in range(len(tables))]
-    for name, table in zip(names, tables, strict=True):
-        connection.con.register(name, table)
-    parts = " UNION ALL ".join(f"FROM {name}" for name in names)
+    if len(parts) == 1:
+        return parts[0]
+    tables = {f"part_{place}": part for place, part in enumerate(parts)}
     taken = (
         f"{_CALLS[how]}({quoted(name)}) AS {quoted(name)}" for name, how in counts.measures.items()
     )
     columns = ", ".join([*map(quoted, counts.by), *taken])
-    text = f"SELECT {columns} FROM ({parts}) GROUP BY ALL"  # noqa: S608 - our own names
-    found = connection.con.execute(text).to_arrow_table()
-    for name in names:
-        connection.con.unregister(name)
-    return found.select(schema.names).cast(schema)
+    rows = " UNION ALL ".join(f"FROM {name}" for name in tables)
+    text = f"SELECT {columns} FROM ({rows}) GROUP BY ALL"  # noqa: S608 - our own names
+    cursor = connection.con.cursor()  # what the connection still hands over goes on
+    for name, part in tables.items():
+        cursor.register(name, part)
+    found = cursor.execute(text).to_arrow_table()
+    cursor.close()
+    return found.select(parts[0].schema.names).cast(parts[0].schema)
 
 
 class CountedInOnePass(ABC):

@@ -98,7 +98,7 @@ class _Unread:
     values: Mapping[str, str]
     held: "_Read | None" = None
     known: tuple[FilesSeen, LabelFacts] | None = None
-    """What was kept of them."""
+    """What tells that they are the same, and what was found in them."""
 
     def facts(self, kept: KeptTables) -> LabelFacts:
         """Return the facts with the digest: what is kept of these files, if they are the same."""
@@ -109,7 +109,15 @@ class _Unread:
         found = self.read().with_digest()
         if seen is not None and self._seen() == seen:
             seen.write(kept, found)
+            self.known = seen, found
         return found
+
+    def release(self) -> bool:
+        """Hold them no longer, if other ones would be noticed when they are read again."""
+        if self.known is None:
+            return False
+        self.held = None
+        return True
 
     def read(self) -> "_Read":
         """Read them once. Raises LabelsUnreadableError if they are not those that were kept."""
@@ -176,6 +184,11 @@ class Labels:
             held = self._held
             self._facts = held.with_digest() if isinstance(held, _Read) else held.facts(kept)
         return str(self._facts.digest)
+
+    def release(self) -> bool:
+        """Hold no rows, if they can be read again from files; say whether that is so."""
+        self._facts = self.facts
+        return isinstance(self._held, _Unread) and self._held.release()
 
     def _read(self) -> _Read:
         return self._held if isinstance(self._held, _Read) else self._held.read()

@@ -68,7 +68,7 @@ def counted_batches(
 
     none = pa.RecordBatch.from_pylist([], schema=batches.schema)
     every = iter(batches)
-    yield from _mapped(counted, chain([next(every, none)], every))
+    yield from mapped(counted, chain([next(every, none)], every))
 
 
 def group(columns: Arrays, by: Sequence[str], measures: Mapping[str, str]) -> pa.Table:
@@ -134,7 +134,7 @@ def _measured(values: Array | None, how: str, numbers: Array, size: int) -> Arra
     return found
 
 
-def _mapped(function: Callable[[_S], _T], items: Iterable[_S]) -> Iterator[_T]:
+def mapped(function: Callable[[_S], _T], items: Iterable[_S]) -> Iterator[_T]:
     """Yield what a function makes of each item, with a thread for each processor.
 
     No more items are taken than threads need: an executor's own `map` takes all at once.

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from ibis import _
 
+from comparison.engines.arrays import mapped
+
 _ENGINE: Final = "duckdb"
 _BATCH: Final = 1_000_000
 
@@ -48,12 +50,13 @@ class IdHashes:
     def of(cls, engine: Any, table: ir.Table, column: str) -> "IdHashes":
         """Read them by an engine, which knows the table by its name."""
         ids = table.filter(table[column].notnull()).select(**hashed(column))
-        parts, check = [], 0
-        for batch in engine.con.execute(engine.compile(ids)).to_arrow_reader(_BATCH):
-            parts.append(batch["hash"].to_numpy())
-            check = (check + sum_of(batch["check"])) % AROUND
-        found = np.concatenate(parts) if parts else np.array([], dtype=np.uint64)
-        found.sort()
+        batches = engine.con.execute(engine.compile(ids)).to_arrow_reader(_BATCH)
+        parts, check = [np.array([], dtype=np.uint64)], 0
+        for hashes, more in mapped(_sorted, batches):  # sorted while the engine reads on
+            parts.append(hashes)
+            check = (check + more) % AROUND
+        found = np.concatenate(parts)
+        found.sort(kind="stable")  # merges what is sorted in parts
         return cls(found, check)
 
     @property
@@ -74,6 +77,10 @@ class IdHashes:
             found = place < len(near)
             found[found] = near[place[found]] == here[found]
             yield here[~found]
+
+
+def _sorted(batch: pa.RecordBatch) -> tuple[Hashes, int]:
+    return np.sort(batch["hash"].to_numpy()), sum_of(batch["check"])
 
 
 def hashed(column: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from ibis import _
 
 from comparison.counts import label_match, labelled, requests
+from comparison.counts.aggregate import count
 from comparison.counts.label_match import LabelMatch
 from comparison.counts.labelled_sides import LabelledSides
 from comparison.counts.outcomes import DrawnPairs
@@ -25,7 +26,9 @@ from comparison.engines.embedded import connect, shown
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import TablePairs
-from comparison.labels import Labels
+from comparison.errors import LabelsUnreadableError
+from comparison.labels import LabelFiles, Labels
+from comparison.labels.labels import _Unread
 from comparison.pairs.compacted import STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
 from tests.support.compacted_folder import OUTPUTS, some_pairs
@@ -165,6 +168,33 @@ def test_some_of_these_windows_spare_the_join(tmp_path: Path) -> None:
         match = prepared.labels.match
         usual.append("none" if match is None else f"{match.are_labelled}")
     assert min(usual.count(each) for each in ("none", "True", "False")) >= 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_in_a_file_are_no_longer_held_once_they_are_matched(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)  # written long ago
+    window = Window(tmp_path, seed)
+    expected, (coverage, sides) = window.counted(), window.sides()
+    shutil.rmtree(window.folder / "kept")
+    path = tmp_path / "labels.parquet"
+    window.labels.frame.to_parquet(path)
+    window.labels = LabelFiles(path).read()
+    prepared = window.prepared()
+    assert_equal(count(prepared), expected)
+    assert prepared.labels is not None
+    held = window.labels._held
+    assert isinstance(held, _Unread)
+    assert (held.held is None) == (prepared.labels.match is not None)
+    table, found = window.sides()
+    pd.testing.assert_frame_equal(table, coverage)
+    pd.testing.assert_frame_equal(found.cells, sides.cells)
+    path.with_name("other").write_bytes(path.read_bytes()[:-1])
+    if prepared.labels.match is not None:
+        path.with_name("other").replace(path)
+        with pytest.raises(LabelsUnreadableError):
+            _ = window.labels.rows
 
 
 def alike(column: str) -> dict[str, Any]:

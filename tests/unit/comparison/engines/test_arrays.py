@@ -110,7 +110,8 @@ def test_durations_are_counted_alike_at_the_ends_of_blocks_too(
     compared(_durations(warm_up, length), shown_anew(CONNECTION, pa.table(columns)))
 
 
-def test_many_batches_add_up_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("parts", [2, 100])
+def test_many_batches_add_up_to_one(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     table = pa.table(
         {
@@ -123,6 +124,7 @@ def test_many_batches_add_up_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
     monkeypatch.setattr(one_pass, "BATCH", 3_000)
+    monkeypatch.setattr(one_pass, "_PARTS", parts)
     compared(_durations(5, HOUR // 6), shown_anew(CONNECTION, table))
 
 

@@ -118,6 +118,8 @@ class PreparedPairs:
         """Return the rows that have another label than nearly all, or all if there is no such."""
         if self.labels is None or self._usual is None:
             return self.table
+        if self.has_answers:  # all pairs are held
+            return self.window.source.kept(self.table.filter(self.labels.are_otherwise))
         # Found among all columns, of which few are read: to narrow all pairs first takes longer.
         found = self.labels.joined(self.step).filter(self.labels.are_otherwise)
         known = [name for name in found.columns if name not in self.step.columns]
@@ -252,7 +254,8 @@ class PreparedPairs:
         requests = partial(_drawn_requests, begin=begin, end=end, repeats=self.labels.repeats)
         if self._usual is None or not self.labels.are_negative:
             return requests(self.table), None
-        return requests(self._narrow(self.step, is_drawn=True)), requests(self._held)
+        pairs = self.window.source.named(self._narrow(self.step, is_drawn=True))
+        return requests(pairs), requests(self._held)
 
 
 def _drawn_requests(

@@ -215,9 +215,11 @@ class PreparedPairs:
         chosen = choose_flag(source, flag)
         every = DistinctPairs.of(source, since, until)
         parts = StepPairs(rollout, step_since)
-        step = source.named(every.table.filter(_.flag == chosen))
+        step = every.table.filter(_.flag == chosen)
         if parts.are_some and step_since is None:
-            step = source.named(parts.of(step))
+            step = parts.of(step)
+        if not source.keeps or labels is not None:  # else hardly a statement is about it
+            step = source.named(step)
         window = CountedWindow(source, chosen, since, until, parts, every)
         recorded = recorded_counts(window)
         whole = source.whole

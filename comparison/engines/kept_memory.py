@@ -1,7 +1,7 @@
 """Kept tables that a process holds in memory, since it will look again."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from comparison.engines.kept import KeptTable, KeptTables, Merge
+from comparison.engines.part_files import PartFile, described
 
 PATIENCE: Final = 24
 """Files that are counted before the table is written again: a new process counts no more anew."""
@@ -34,10 +35,18 @@ class KeptMemory:
 
     _held: dict[Path, _Held] = field(default_factory=dict)
     _before: dict[Path, _Held] = field(default_factory=dict)
+    _columns: dict[bytes, str] = field(default_factory=dict)
 
     def turn(self) -> None:
         """Begin another look: what the last one did not ask for goes."""
         self._before, self._held = self._held, {}
+
+    def are_alike(self, files: Iterable[PartFile]) -> bool:
+        """Say whether files have the same columns; each is opened once."""
+        self._columns = {
+            file.origin: self._columns.get(file.origin) or described(file) for file in files
+        }
+        return len(set(self._columns.values())) == 1
 
     def get(self, path: Path) -> _Held | None:
         """Return what is held of a path."""

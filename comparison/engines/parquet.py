@@ -178,10 +178,18 @@ class ParquetPairs:
             readable(self._connection, parts),
             hive_partitioning=True,
             hive_types_autocast=False,
-            union_by_name=True,
+            union_by_name=not self._are_alike,
         )
         table = completed(in_nanoseconds(table)).mutate(date=_.date.cast("date"))
         return self.named(table.select(*self._in_order(table.columns)))
+
+    @property
+    def _are_alike(self) -> bool:
+        """Say whether all files are known to have the same columns.
+
+        Else the engine opens each of them at each look, and for each view.
+        """
+        return self._memory is not None and self.keeps and self._memory.are_alike(self._files)
 
     def _in_order(self, columns: Iterable[str]) -> list[str]:
         """Put the columns of outputs last, in the order in which the outputs appeared.

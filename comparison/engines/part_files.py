@@ -99,6 +99,12 @@ def columns_of(file: PartFile) -> set[str]:
         return {*held.schema_arrow.names, "flag"}
 
 
+def described(file: PartFile) -> str:
+    """Return names and types of its columns, in order."""
+    with parquet_file(file.path) as held:
+        return str(held.schema_arrow.remove_metadata())
+
+
 def _part_file(folder: Path, path: Path) -> PartFile:
     status = path.stat()
     told = f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}"

@@ -53,14 +53,15 @@ def log_products(moves: Sequence[tuple[float, float]]) -> list[float]:
     logs = [0.0] * len(BETS)
     for count, move in moves:
         if count and move:
-            logs = list(map(add, logs, _log_products(count, move)))
+            pairs = zip(logs, _log_moves(move), strict=True)
+            logs = [log + count * each for log, each in pairs]
     return logs
 
 
-@lru_cache(maxsize=256)
-def _log_products(count: float, move: float) -> tuple[float, ...]:
-    """Return those of a row: a pair with C = 0 moves alike, whatever ratio is asked about."""
-    return tuple([count * log1p(move * bet) for bet in BETS])
+@lru_cache(maxsize=1024)
+def _log_moves(move: float) -> tuple[float, ...]:
+    """Return, by bet u, log(1 + u move): of other counts, and other pairs, it is often the same."""
+    return tuple([log1p(move * bet) for bet in BETS])
 
 
 def log_mean(logs: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from flags.gate.alarm_states import AlarmReading
 from flags.operate.history import Run
 from flags.operate.setting import Setting
 from flags.playbook.model import Playbook
-from tests.support.compacted_folder import CompactedFolder
+from tests.support.compacted_folder import OUTPUTS, CompactedFolder
 
 BEGIN: Final = datetime(2026, 3, 2, 7, 20, tzinfo=UTC)
 FIVE: Final = timedelta(minutes=5)
@@ -104,6 +104,8 @@ def test_a_judge_that_stays_finds_after_each_run_what_one_pass_finds(
     folder, wanted = folder_of(tmp_path), plan()
     judge = PairsJudge(folder.path)
     for hour in range(31, 36):
+        if hour == 34:
+            folder.outputs = OUTPUTS  # files with further columns
         now = BEGIN + hour * HOUR
         found = said(judge, now, wanted)
         with monkeypatch.context() as patch:

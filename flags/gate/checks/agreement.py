@@ -11,7 +11,7 @@ from typing import Final
 from flags.gate.checks.early_labels import catches_half
 from flags.gate.evidence import Count, Evidence, Output, Paired
 from flags.gate.label_fit import output_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, plural
 from flags.gate.selection import Selection, selection
 from flags.gate.sequences import DifferenceSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -83,7 +83,7 @@ def _overlap(
         required=required,
     ).answer(playbook.error_rate)
     if check.figure is None:
-        return replace(check, reason=f"no alarm of the primary in {alarms.pairs:,} pairs")
+        return replace(check, reason=f"no alarm of the primary in {plural(alarms.pairs, 'pair')}")
     if check.outcome is Outcome.FAIL and not required:
         said = "recall is shown by labels" if shown else "it is not asked for here"
         return replace(

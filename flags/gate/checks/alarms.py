@@ -73,7 +73,9 @@ def _over_time(
         if check.name != "alarm_ratio":
             yield check
         elif check.figure is None:
-            yield replace(check, reason=f"no alarm on either side in {alarms.pairs:,} pairs")
+            yield replace(
+                check, reason=f"no alarm on either side in {plural(alarms.pairs, 'pair')}"
+            )
         elif check.outcome is Outcome.PASS and fired < few:
             reason = f"{check.reason}: only {plural(fired, 'alarm')}, {few:,} wanted"
             yield replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
@@ -159,5 +161,7 @@ def _segment_ratio(
         required=counts and step.stage is not Stage.DEPRECATION,
     ).answer(playbook.error_rate, alpha)
     if check.figure is None:
-        return replace(check, reason=f"no alarm on either side in {each.alarms.pairs:,} pairs")
+        return replace(
+            check, reason=f"no alarm on either side in {plural(each.alarms.pairs, 'pair')}"
+        )
     return check

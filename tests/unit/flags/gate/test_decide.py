@@ -269,6 +269,7 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "the candidate's threshold changed within the window: 0.5, 0.93",
         ),
         (evidence(output(Paired(0, 0, 0, PAIRS))), "no alarm on either side in 400,000 pairs"),
+        (evidence(output(Paired(0, 0, 0, 1))), "no alarm on either side in 1 pair"),
         (evidence(output(Paired(20, 0, 0, PAIRS))), "alarm rate 1.00x primary's, limit 1.10x"),
         (replace(evidence(), outputs=()), "only health was judged: no output is compared"),
     ],

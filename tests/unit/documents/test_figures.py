@@ -150,8 +150,8 @@ MEASURED = {
         "a million pairs took DuckDB 3.6 s, ClickHouse 4.7 s,": "`duckdb 3.6 s, clickhouse 4.7 s,",
         "43 s (taken from 300,000), and Spark 58 s,": "collector 43 s, spark 58 s`",
         "compacted pairs took it 27 s of a core and 0.7 GB": "ten million 26.8 and 689 MB",
-        "1,344 s of a core for 20 million pairs, 15.6 times one count": (
-            "looks at 20M pairs 1,344 processor-s (new 1,304, hours 21, others 19;"
+        "732 s of a core for 20 million pairs, 13.2 times one count": (
+            "looks at 20M pairs 732 processor-s (new 688, hours 11, others 33;"
         ),
         "pairs took 9,230 s, 714 times one count": "9,229 s, 714 times |",
         "33,300 s before counts were kept": "33,307 s, 1,826 times |",

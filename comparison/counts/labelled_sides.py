@@ -114,7 +114,7 @@ class LabelledSides:
             labelled = labelled.filter(_.request_id.notnull()).anti_join(lacking, "request_id")
         positive = self.others.filter(_.value > 0)
         flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
-        return with_sums(self.drawn.units(labelled), flipped)
+        return with_sums(self.drawn.units(labelled), flipped, 1.0)
 
     def _labelled(self) -> ir.Table:
         """Return the requests that have a label, with it."""

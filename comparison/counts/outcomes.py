@@ -19,8 +19,9 @@ from ibis import _
 from comparison.counts.cut_off import cut_off
 from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
 from comparison.counts.outputs import with_columns
+from comparison.counts.reproducible_sums import share_sum, summed_by
 from comparison.counts.requests import repeated_requests, requests_of
-from comparison.engines.grouping import fetched, framed
+from comparison.engines.grouping import fetched
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.outcomes import MetricRows
@@ -187,8 +188,8 @@ class DrawnPairs:
         early = self.every.filter(_.rollout == 0, _.time < nanoseconds(self.now))
         shadow = early.select("request_id").distinct()
         found = outcomes.inner_join(shadow, outcomes.outcome_id == shadow.request_id)
-        sums = found.group_by("request_id").agg(value=_.value.sum()).filter(_.value > 0)
-        values = framed(sums.select("value"), {"value": "float64"})["value"]
+        values = summed_by(found, {"value": _.value}, {"request_id": "string"})["value"]
+        values = values[values > 0]
         return None if values.empty else float(values.quantile(QUANTILE))
 
     def _old(self, delay: timedelta, runs: Sequence[RolloutRun]) -> ir.Table:
@@ -287,7 +288,7 @@ class DrawnPairs:
     def _cells(
         self, units: ir.Table, matched: ir.Table, most: float, levels: int, block: timedelta
     ) -> ir.Table:
-        happened = with_sums(units.filter(~is_mixed()), matched.filter(_.inside))
+        happened = with_sums(units.filter(~is_mixed()), matched.filter(_.inside), most)
         return cells_of(happened, most, levels, block)
 
     def _strange_requests(self, outcomes: ir.Table) -> int:
@@ -326,10 +327,15 @@ def sizes_of(units: ir.Table) -> Sizes:
     return Sizes(int(row["n"]), int(row["mixed"] or 0), fitting_size(first, last))
 
 
-def with_sums(units: ir.Table, happened: ir.Table) -> ir.Table:
-    """Add to units what happened to them, on flips and in all; to most, nothing did."""
+def with_sums(units: ir.Table, happened: ir.Table, most: float) -> ir.Table:
+    """Add to units what happened to them, on flips and in all; to most, nothing did.
+
+    Beyond `most`, nothing counts.
+    """
+    value = ibis.ifelse(_.value > number(most), number(most), _.value)
     sums = happened.group_by("unit", "rollout").agg(
-        on_flips=ibis.ifelse(_.on_flip, _.value, number(0)).sum(), total=_.value.sum()
+        on_flips=share_sum(ibis.ifelse(_.on_flip, value, number(0)), most),
+        total=share_sum(value, most),
     )
     sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
     both = units.left_join(sums, [units.unit == sums.sum_unit, units.rollout == sums.sum_rollout])

@@ -15,6 +15,7 @@ from comparison.counts.bins import cut, real
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, is_finite, with_columns
+from comparison.counts.reproducible_sums import summed
 from comparison.labels.types import LabelType
 from comparison.pairs.columns import SIDES
 
@@ -123,7 +124,7 @@ def _first_error(rows: ir.Table) -> float | None:
 
 def _first(rows: ir.Table, column: str) -> npt.NDArray[np.float64]:
     """Return a column of the first pairs, by time."""
-    first = rows.order_by("at", "who").limit(SAMPLE).select(column).to_pyarrow()[column]
+    first = rows.order_by("at", "who", column).limit(SAMPLE).select(column).to_pyarrow()[column]
     return np.asarray(first, dtype=np.float64)
 
 
@@ -171,30 +172,28 @@ def _cut(value: Any, unit: float) -> Any:
 def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:
     """Add up what all plain figures follow from, about a center so that no digits are lost."""
     difference = _.candidate - _.primary
-    parts: dict[str, Any] = {
-        "n": _.count(),
-        "difference": difference.sum(),
-        "distance": difference.abs().sum(),
-        "squared_difference": (difference * difference).sum(),
+    counts = {"n": _.count()}
+    values: dict[str, Any] = {
+        "difference": difference,
+        "distance": difference.abs(),
+        "squared_difference": difference * difference,
     }
     moved = {side: _[side] - real(center) for side in SIDES}
     for side, value in moved.items():
-        parts |= {side: value.sum(), f"squared_{side}": (value * value).sum()}
-    parts["product"] = (moved["primary"] * moved["candidate"]).sum()
+        values |= {side: value, f"squared_{side}": value * value}
+    values["product"] = moved["primary"] * moved["candidate"]
     if is_labelled:
-        labelled = _.label.notnull()
-        parts["n_labelled"] = labelled.sum()
-        target = ibis.ifelse(labelled, _.label - real(center), None)
-        parts |= {"label_labelled": target.sum(), "squared_label_labelled": (target**2).sum()}
+        counts["n_labelled"] = _.label.count()
+        target = _.label - real(center)
+        values |= {"label_labelled": target, "squared_label_labelled": target * target}
         for side in SIDES:
             error = _[side] - _.label
-            loss = ibis.ifelse(labelled, _[f"{side}_loss"], None)
-            parts[f"error_{side}_labelled"] = error.sum()
-            parts[f"distance_{side}_labelled"] = error.abs().sum()
-            parts[f"squared_error_{side}_labelled"] = (error * error).sum()
-            parts[f"loss_{side}_labelled"] = loss.sum()
-    [row] = rows.agg(**parts).to_pyarrow().to_pylist()
-    return {"center": center, **{name: float(value or 0) for name, value in row.items()}}
+            values[f"error_{side}_labelled"] = error
+            values[f"distance_{side}_labelled"] = error.abs()
+            values[f"squared_error_{side}_labelled"] = error * error
+            loss = ibis.ifelse(_.label.notnull(), _[f"{side}_loss"], None)
+            values[f"loss_{side}_labelled"] = loss
+    return {"center": center, **summed(rows, values, **counts)}
 
 
 def _fit(rows: ir.Table) -> dict[str, float]:
@@ -209,10 +208,8 @@ def _fit(rows: ir.Table) -> dict[str, float]:
         for name, (center, spread) in units.items()
         if spread is not None
     }
-    parts: dict[str, Any] = {name: value.sum() for name, value in near.items()}
-    parts |= {f"squared_{name}": (value * value).sum() for name, value in near.items()}
+    values = {**near, **{f"squared_{name}": value * value for name, value in near.items()}}
     if "label" in near:
-        parts |= {f"product_{s}": (near[s] * near["label"]).sum() for s in SIDES if s in near}
-    [row] = labelled.agg(**parts).to_pyarrow().to_pylist() if parts else [{}]
-    found = {f"fit_{name}": float(value or 0) for name, value in row.items()}
+        values |= {f"product_{s}": near[s] * near["label"] for s in SIDES if s in near}
+    found = {f"fit_{name}": value for name, value in summed(labelled, values).items()}
     return found | {f"fit_spread_{name}": units[name][1] or 0.0 for name in near}

@@ -16,6 +16,7 @@ from ibis import _
 
 from comparison.counts.kinds.window import DIGITS, KindWindow, level, unit_means
 from comparison.counts.outputs import SEGMENT
+from comparison.counts.reproducible_sums import summed_by
 from comparison.counts.score_grid import rounded
 from comparison.engines.grouping import HOUR, count_by, empty, fetched
 from flags.gate.evidence import PartRole
@@ -67,14 +68,14 @@ def part_counts(
     columns = tuple(dict.fromkeys((*figures, *sums)))
     every = rows.select("who", *columns, part=ibis.array(words).unnest())
     every = window.source.kept(every.filter(_.part.notnull()))
-    added = every.group_by("part").agg(n=_.count(), **{name: _[name].sum() for name in sums})
-    found = fetched(added, {"part": "string", **dict.fromkeys(sums, "float64")})
+    added = {name: _[name] for name in sums}
+    found = summed_by(every, added, {"part": "string"}, n=_.count())
     counted = _levels(window, every, figures)
     kept = _most(_named(found, segments))
     parts = kept["part"]
     return PartCounts(
         levels=_named(counted.loc[counted["part"].isin(parts)], segments).drop(columns="part"),
-        sums=kept.drop(columns="part").fillna(dict.fromkeys(sums, 0.0)),
+        sums=kept.drop(columns="part"),
     )
 
 

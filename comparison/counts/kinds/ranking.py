@@ -18,7 +18,8 @@ from comparison.counts.kinds.parts import PartCounts, part_counts
 from comparison.counts.kinds.relevance import Relevance, found_by_chance, occurrences
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, with_columns
-from comparison.engines.grouping import count_by, empty, fetched, framed
+from comparison.counts.reproducible_sums import summed, summed_by
+from comparison.engines.grouping import count_by, empty, framed
 from comparison.pairs.columns import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
 
@@ -234,25 +235,24 @@ def _most_shown(groups: pd.DataFrame) -> list[str]:
 
 
 def _sums(compared: ir.Table) -> dict[str, float]:
-    parts: dict[str, Any] = {"n": _.count()}
-    parts |= {name: _[name].sum() for name in ("overlap", "rbo", "same", "first")}
+    counts: dict[str, Any] = {"n": _.count(), "same": _.same.sum(), "first": _.first.sum()}
     for side in SIDES:
-        parts[f"length_{side}"] = _[f"{side}_n"].sum()
-        parts[f"empty_{side}"] = (_[f"{side}_n"] == 0).sum()
-    [row] = compared.agg(**parts).to_pyarrow().to_pylist()
-    return {name: float(value or 0) for name, value in row.items()}
+        counts[f"length_{side}"] = _[f"{side}_n"].sum()
+        counts[f"empty_{side}"] = (_[f"{side}_n"] == 0).sum()
+    counts = {name: count.fill_null(0) for name, count in counts.items()}
+    return summed(compared, {name: _[name] for name in ("overlap", "rbo")}, **counts)
 
 
 def _quality(compared: ir.Table) -> pd.DataFrame:
     known = compared.filter(_.ndcg_of_primary.notnull())
-    sums: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for side in SIDES:
         first = known[f"reciprocal_of_{side}"]
-        sums[f"ndcg_{side}"] = _[f"ndcg_of_{side}"].sum()
-        sums[f"reciprocal_{side}"] = first.sum()
-        sums[f"found_{side}"] = (first > 0).cast("float64").sum()
-        sums[f"place_{side}"] = ibis.ifelse(first > 0, real(1.0) / first, real(0.0)).sum()
-    return fetched(known.group_by("served").agg(n=_.count(), **sums), _QUALITY)
+        values[f"ndcg_{side}"] = _[f"ndcg_of_{side}"]
+        values[f"reciprocal_{side}"] = first
+        values[f"found_{side}"] = (first > 0).cast("float64")
+        values[f"place_{side}"] = ibis.ifelse(first > 0, real(1.0) / first, real(0.0))
+    return summed_by(known, values, {"served": "string"}, n=_.count())
 
 
 def _size(table: ir.Table) -> int:

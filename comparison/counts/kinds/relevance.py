@@ -144,7 +144,7 @@ def found_by_chance(compared: ir.Table, depth: int) -> dict[str, float]:
     """
     known = compared.filter(_.ndcg_of_primary.notnull())
     drawn = known.select("request_id", *SIDES, text=label_text(known))
-    rows = drawn.order_by("request_id").limit(DRAWN).to_pyarrow().to_pylist()
+    rows = drawn.order_by("request_id", *SIDES, "text").limit(DRAWN).to_pyarrow().to_pylist()
     relevant = [_relevant(str(row["text"])) for row in rows]
     sums = {"drawn": float(len(rows))}
     others = range(1, min(_OTHERS, len(rows) - 1) + 1)

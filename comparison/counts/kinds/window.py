@@ -13,6 +13,7 @@ from ibis import _
 from comparison.counts.bins import cut, real
 from comparison.counts.labelled import counting_label, known_label
 from comparison.counts.outputs import SEGMENT
+from comparison.counts.reproducible_sums import share_mean
 from comparison.counts.score_grid import rounded
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units import UnitVolume
@@ -125,9 +126,10 @@ class KindWindow:
         return _rounded(found)
 
 
-def unit_means(rows: ir.Table, figures: Iterable[str], *by: str) -> ir.Table:
-    """Return the means of columns, one row for each combination of the columns `by`."""
-    return rows.group_by(by).agg(**{name: _[name].mean() for name in figures})
+def unit_means(rows: ir.Table, figures: Mapping[str, float], *by: str) -> ir.Table:
+    """Return the means of columns with a bound, a row for each combination of the columns `by`."""
+    means = {name: share_mean(_[name], bound) for name, bound in figures.items()}
+    return rows.group_by(by).agg(**means)
 
 
 def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:

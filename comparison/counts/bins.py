@@ -60,6 +60,11 @@ def real(value: float) -> ir.NumericScalar:
     return ibis.literal(repr(value)).cast("float64")
 
 
+def in_units(value: ir.NumericValue, unit: float) -> ir.NumericValue:
+    """Return a value by a unit; not by a division, of which Polars makes what this is."""
+    return value * real(min(1 / unit, float_info.max))
+
+
 def edge_bin(value: ir.NumericValue, edges: Sequence[float]) -> ir.IntegerValue:
     """Return how many of the ascending `edges` are not above `value`, by bisection."""
     return _bisect(value, edges, 0, len(edges))

@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from comparison.counts.bins import real
+from comparison.counts.bins import in_units, real
 from comparison.counts.outputs import is_finite
 from comparison.engines.grouping import framed
 
@@ -118,4 +118,4 @@ def share_mean(value: Any, bound: float) -> Any:
 
 
 def _shares(value: Any, bound: float) -> Any:
-    return (value / real(bound) * real(SHARE) + real(0.5)).floor()
+    return (in_units(value, bound) * real(SHARE) + real(0.5)).floor()

@@ -11,6 +11,7 @@ from ibis import _
 from comparison.counts.bins import real
 from comparison.counts.outputs import SEGMENT, are_finite, with_columns
 from comparison.counts.quantiles import Quantiles
+from comparison.counts.reproducible_sums import summed
 from comparison.counts.segments import SEGMENT_CODE, rows_by_segment, segments_of
 from comparison.engines.grouping import CELLS, count_by, fetched, framed
 from comparison.evidence.alarms import Alarms, SegmentTable, counted_alarms, counted_by
@@ -123,8 +124,8 @@ def _mean_difference(scored: ir.Table, n: int) -> tuple[float | None, tuple[floa
     """Return the mean of the candidate's score less the primary's, and its interval."""
     if not n:
         return None, None
-    differences = scored.select(value=_.candidate_score - _.primary_score)
-    mean = float(differences.value.sum().to_pyarrow().as_py()) / n
-    away = _.value - real(mean)
-    squares = float(differences.select(square=away * away).square.sum().to_pyarrow().as_py())
+    difference = _.candidate_score - _.primary_score
+    mean = summed(scored, {"difference": difference})["difference"] / n
+    away = difference - real(mean)
+    squares = summed(scored, {"square": away * away})["square"]
     return mean, interval_of_mean(mean, squares, n)

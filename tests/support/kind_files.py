@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 
 from flags.export import attributes
+from flags.pairing.kinds.text import Text
+from flags.pairing.kinds.text_recorder import TextRecorder
 from tests.support.gated_pairs import GatedPairs, write_gated_pairs
 from tests.support.pair_files import OUTPUT, PairFile, Scored, failed
 
 SIZE = 600
 NAMES = np.array(["cat", "dog", "fox"])
+WORDS = np.array(["yes", "no", "sorry", "maybe", "later"])
+TEXTS = TextRecorder("answer", Text("answer", refusal="sorry", formats={"short": "^.{0,20}$"}))
 
 
 def write_kind_pairs(folder: Path) -> GatedPairs:
@@ -54,6 +58,10 @@ def _side(rng: np.random.Generator, number: int, side: str) -> tuple[Scored, dic
             attributes.side(side, "ranking", "items"): "|" + "".join(f"i{n}|" for n in ids),
             attributes.side(side, "groups", "items"): "|shoes||hats||shoes|",
         }
+    if number % 25:
+        words = " ".join(rng.choice(WORDS, rng.integers(0, 6)))
+        texts = TEXTS.values(words if side == "primary" else words.upper())
+        told |= {attributes.side(side, what, "answer"): each for what, each in texts.items()}
     scored = {OUTPUT: float(rng.uniform())}
     version = "fraud:1" if side == "primary" else "fraud:2"
     return Scored(scored, model=version, duration=float(rng.exponential(0.004))), told
@@ -77,10 +85,18 @@ def _labels(rng: np.random.Generator) -> pd.DataFrame:
 
 def _outcomes(rng: np.random.Generator) -> pd.DataFrame:
     ids = [n for n in range(1, SIZE + 1) if n % 3 == 0]
-    return pd.DataFrame(
+    events = pd.DataFrame(
         {
             "request_id": [f"worker-3-request-{n}" for n in ids],
             "metric": [str(rng.choice(["chargeback", "complaint"])) for _ in ids],
             "value": [1.0 for _ in ids],
         }
     )
+    amounts = pd.DataFrame(
+        {
+            "request_id": [f"worker-3-request-{n}" for n in 3 * ids],
+            "metric": "amount",
+            "value": rng.integers(1, 100, 3 * len(ids)) / 10,  # of which three add up to an edge
+        }
+    )
+    return pd.concat([events, amounts])

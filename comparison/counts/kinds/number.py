@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import cut, real
+from comparison.counts.bins import cut, in_units, real
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, is_finite, with_columns
@@ -204,7 +204,7 @@ def _fit(rows: ir.Table) -> dict[str, float]:
     labelled = rows.filter(rows.label.notnull())
     units = {name: _center_and_spread(labelled, name) for name in ("label", *SIDES)}
     near = {
-        name: cut((labelled[name] - real(center)) / real(spread), BOUND)
+        name: cut(in_units(labelled[name] - real(center), spread), BOUND)
         for name, (center, spread) in units.items()
         if spread is not None
     }

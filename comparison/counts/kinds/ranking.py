@@ -15,11 +15,12 @@ from ibis import _
 
 from comparison.counts.bins import real
 from comparison.counts.kinds.parts import PartCounts, part_counts
-from comparison.counts.kinds.relevance import Relevance, found_by_chance, occurrences
+from comparison.counts.kinds.relevance import Relevance, found_by_chance
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
 from comparison.engines.grouping import count_by, empty, framed
+from comparison.engines.words import occurrences, parts_at
 from comparison.pairs.columns import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
 
@@ -81,7 +82,7 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     if "label" in rows.columns:
         rows = rows.mutate(label=rows.known)  # which of them count is looked at below
     read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
-    read = read.mutate(**{f"{s}_ids": read[s].split("|") for s in SIDES})
+    read = read.mutate(**{f"{s}_ids": parts_at(read[s], "|") for s in SIDES})
     read = window.source.kept(read.mutate(**{f"{s}_n": _length(read, s) for s in SIDES}))
     depth = _depth(read)
     persistence = window.setting(output, "persistence") or 1 - 1 / depth
@@ -134,7 +135,7 @@ _QUALITY: Final = {
 
 
 def _length(rows: ir.Table, side: str) -> Any:
-    return rows[side].split("|").length().cast("int64") - 2  # a bar at either end
+    return occurrences(rows[side], "|") - 1  # a bar at either end
 
 
 def _depth(read: ir.Table) -> int:
@@ -212,7 +213,7 @@ def _shown(window: KindWindow, read: ir.Table, end: str, most: int) -> pd.DataFr
     """Count how often each item, or each group, is shown by each side."""
     sides = []
     for side in SIDES:
-        words = read.select(item=read[f"{side}{end}"].split("|").unnest())
+        words = read.select(item=parts_at(read[f"{side}{end}"], "|").unnest())
         counted = count_by(words.filter(_.item.notnull(), _.item != ""), item=_.item)
         shown = {each: _.n if each == side else ibis.literal(0, "int64") for each in SIDES}
         sides.append(counted.select("item", **shown))

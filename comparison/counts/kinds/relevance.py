@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from comparison.counts.bins import real
+from comparison.engines.words import occurrences, parts_at
 from comparison.errors import RelevanceUnfitError
 from comparison.pairs.columns import SIDES
 
@@ -43,7 +44,7 @@ class Relevance:
         """Ask for the grades; None where there are no labels. Raises RelevanceUnfitError."""
         if "label" not in rows.columns:
             return None
-        parts = read.select(part=label_text(read).split("|").unnest())
+        parts = read.select(part=parts_at(label_text(read), "|").unnest())
         written = parts.filter(_.part.contains("=")).select(grade=_.part.re_extract(_GRADE, 1))
         found = written.distinct().limit(MOST_GRADES + 1).to_pyarrow()["grade"].to_pylist()
         grades = [(str(each), _value(output, str(each))) for each in found if each is not None]
@@ -54,7 +55,7 @@ class Relevance:
     def added_to(self, compared: ir.Table) -> ir.Table:
         """Add what the label says of both lists; all of it is missing where there is none."""
         text = label_text(compared)
-        table = compared.mutate(label_text=text, label_ids=text.split("|"))
+        table = compared.mutate(label_text=text, label_ids=parts_at(text, "|"))
         ideal = self._ideal(table)
         known = table.label.notnull() & (ideal > 0)
         found: dict[str, Any] = {}
@@ -120,11 +121,6 @@ def label_text(rows: ir.Table) -> Any:
 
 def _discount(place: int) -> float:
     return 1 / math.log2(1 + place)
-
-
-def occurrences(text: Any, word: str) -> Any:
-    """Count how often a text has a word; by splitting, since engines replace one or all of them."""
-    return text.split(word).length().cast("int64") - 1
 
 
 def _value(output: str, written: str) -> float:

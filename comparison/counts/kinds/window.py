@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import cut, real
+from comparison.counts.bins import cut, in_units, real
 from comparison.counts.labelled import counting_label, known_label
 from comparison.counts.outputs import SEGMENT
 from comparison.counts.reproducible_sums import share_mean
@@ -134,7 +134,7 @@ def unit_means(rows: ir.Table, figures: Mapping[str, float], *by: str) -> ir.Tab
 
 def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:
     """Return a value as a whole number of `LEVELS` parts of its bound."""
-    share = cut(value / real(bound), 1.0)
+    share = cut(in_units(value, bound), 1.0)
     parts = (share * real(float(LEVELS)) + real(0.5)).floor()  # engines differ in halves
     return parts.cast("int64")
 

@@ -41,7 +41,8 @@ def additions(pairs: GatedPairs) -> tuple[str, ...]:
 def expected(pairs: GatedPairs, additions: tuple[str, ...]) -> bytes:
     """Return the verdict on the pair files; it is about all that is in them."""
     found = verdict(pairs, pairs.folder, *additions)
-    for each in (b"price", b"species", b"items", b"chargeback", b"complaint", b"recall"):
+    outputs = (b"price", b"species", b"items", b"answer")
+    for each in (*outputs, b"chargeback", b"complaint", b"amount", b"recall"):
         assert each in found
     return named(found, str(pairs.folder))
 

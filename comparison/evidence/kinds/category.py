@@ -104,7 +104,7 @@ def _quality(labelled: pd.DataFrame, side: str) -> CategoryQuality | None:
     given = labelled.groupby(side)["n"].sum()
     scores = [
         2 * hits.get(name, 0) / (true.get(name, 0) + given.get(name, 0))
-        for name in {*true.index, *given.index}
+        for name in sorted({*true.index, *given.index})
     ]
     recalls = [hits.get(name, 0) / n for name, n in true.items()]
     known = labelled.loc[labelled[f"{side}_top"].notna()]

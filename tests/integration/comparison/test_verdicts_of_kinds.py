@@ -61,6 +61,15 @@ def test_a_compacted_folder(
         assert named(verdict(pairs, compacted, *additions), str(compacted)) == expected
 
 
+def test_another_process(
+    pairs: GatedPairs, compacted: Path, additions: tuple[str, ...], expected: bytes
+) -> None:
+    """In which sets of names have another order."""
+    options = ["--playbook", pairs.playbook, "--until", pairs.end.isoformat(), "--json", "-"]
+    found = by_program("gate", compacted, *options, *additions)
+    assert named(found.stdout, str(compacted)) == expected
+
+
 @pytest.mark.parametrize("scheme", ["s3", "gs", pytest.param("az", marks=pytest.mark.slow)])
 def test_an_object_store(
     pairs: GatedPairs,

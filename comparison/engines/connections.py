@@ -42,6 +42,7 @@ _MODULES: Final = frozenset(
 )
 """Whose errors are those of an engine."""
 
+_OF_JAVA: Final = "An error occurred while calling"
 _REFUSED: Final = ("uthentication", "AUTHENTICATION", "ccess denied", "ACCESS_DENIED", "403", "401")
 
 
@@ -85,7 +86,10 @@ def connected(url: str) -> Any:
 def said(url: str, error: BaseException) -> str:
     """Return what an engine said in one line, without secrets, and where credentials are from."""
     parts = urlsplit(url)
-    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    lines = str(error).splitlines() or [""]
+    # What Java raised comes behind a line that names a call of its client.
+    told = lines[1] if lines[0].startswith(_OF_JAVA) and len(lines) > 1 else lines[0]
+    text = f"{type(error).__name__}: {told.removeprefix(': ')}"
     text = without_secrets(text, parts.password, unquote(parts.password or ""))
     named = _CREDENTIALS.get(parts.scheme)
     if named and any(word in text for word in _REFUSED):

@@ -8,6 +8,7 @@ A session that is there, as in a notebook or under `spark-submit`, is taken as i
 """
 
 import os
+import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,8 @@ from comparison.pairs.compacted import PAIRS, pair_parts
 from comparison.pairs.stores import folder_at
 
 _LOCAL: Final = "local"
+_PORT: Final = 7077
+_SECONDS: Final = 5.0
 
 _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
@@ -54,6 +57,8 @@ def connect(master: str) -> Any:
     if session is None:
         builder = SparkSession.builder.appName("bentoml-flags")
         here = not master or master.startswith(_LOCAL)
+        if not here:
+            _require_answer(master)
         builder = builder.master(
             (f"{_LOCAL}[*]" if master in ("", _LOCAL) else master) if here else f"spark://{master}"
         )
@@ -69,6 +74,23 @@ def connect(master: str) -> Any:
     for name, value in _SETTINGS.items():
         session.conf.set(name, value)
     return ibis.pyspark.connect(session)
+
+
+def _require_answer(master: str) -> None:
+    """Raise PlaceError where nothing listens: Spark tries again for a minute, and logs each time.
+
+    Several masters, of which one is in charge, are separated by commas.
+    """
+    said = []
+    for each in master.split(","):
+        host, _colon, port = each.rpartition(":")
+        try:
+            place = (host.strip("[]") or each, int(port) if host else _PORT)
+            socket.create_connection(place, _SECONDS).close()
+            return
+        except (OSError, ValueError) as error:
+            said.append(f"{each} ({error})")
+    raise PlaceError(f"no master of Spark answers at {', '.join(said)}")
 
 
 def folder_of(url: str) -> str | None:

@@ -20,7 +20,7 @@ SCHEMES: Final = ("s3", "gs", "az")
 
 _REFUSED_WORDS: Final = (
     *("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "403", "401"),
-    *("ermission", "nauthorized", "redential", "uthenticat"),
+    *("ermission", "nauthorized", "redential", "uthenticat", "Base64"),
 )
 _NO_BUCKET: Final = ("NO_SUCH_BUCKET", "ContainerNotFound", "bucket does not exist")
 _READ_AHEAD: Final = 2**23

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
+from comparison.engines import connections
 from comparison.engines.connections import shown_url
 from comparison.engines.places import table_at
 from comparison.judgement.pairs_judge import PairsJudge
@@ -280,6 +281,17 @@ def by_program(*arguments: object) -> "subprocess.CompletedProcess[bytes]":
     """Run a command in a process of its own, as Spark is to begin and end with it."""
     command = [sys.executable, "-m", "bentoml", "migration", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=600, check=False)
+
+
+@needs_spark
+def test_a_master_of_spark_that_does_not_answer_is_named(pairs: GatedPairs) -> None:
+    said = refusal("spark://127.0.0.1:1,127.0.0.1:2?folder=pairs", pairs)
+    assert "no master of Spark answers at 127.0.0.1:1 ([Errno 111] Connection refused), " in said
+
+
+def test_what_java_raised_is_told_in_place_of_the_call_of_its_client() -> None:
+    error = RuntimeError("An error occurred while calling o7.load.\n: java.io.Problem: no disk\n")
+    assert connections.said("spark://local", error) == "RuntimeError: java.io.Problem: no disk"
 
 
 @needs_spark

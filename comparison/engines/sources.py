@@ -29,7 +29,13 @@ from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.places import beside, table_at
-from comparison.engines.tables import CollectorTraces, KeptPairs, TablePairs, in_window
+from comparison.engines.tables import (
+    CollectorTraces,
+    KeptPairs,
+    TablePairs,
+    in_window,
+    unfit_columns,
+)
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import to_arrow
@@ -149,6 +155,8 @@ def _of_pairs(table: ir.Table, name: str) -> PairSource:
     time = table.schema()["Timestamp" if collected else "time"]
     if not (time.is_timestamp() or time.is_integer()):
         raise PlaceError(f"its times are {time}, not timestamps or nanoseconds since 1970")
+    if not collected and (wrong := unfit_columns(table)):
+        raise PlaceError(", ".join(wrong))
     return CollectorTraces(table, name) if collected else TablePairs(table, name)
 
 

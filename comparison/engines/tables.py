@@ -252,6 +252,22 @@ def kind_of(column: Column) -> str:
     return next((held for kind, held in _TYPES if kind is column.kind), "string")
 
 
+def unfit_columns(table: ir.Table) -> list[str]:
+    """Say which columns have another type than ours; a truth may be a whole number."""
+    fits = {
+        "string": lambda held: held.is_string(),
+        "float64": lambda held: held.is_numeric(),
+        "int64": lambda held: held.is_numeric(),
+        "boolean": lambda held: held.is_boolean() or held.is_integer(),
+    }
+    expected = {each.name: kind_of(each) for each in ATTRIBUTE_COLUMNS.values()}
+    return [
+        f"its column {name} is {held}, not {expected[name]}"
+        for name, held in table.schema().items()
+        if name in expected and not (held.is_null() or fits[expected[name]](held))
+    ]
+
+
 def _typed(key: str, column: Column) -> Any:
     text = _.SpanAttributes.get(key, "").nullif("")
     match kind_of(column):

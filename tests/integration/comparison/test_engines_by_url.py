@@ -261,7 +261,8 @@ def test_what_is_wrong_with_a_url_is_said(pairs: GatedPairs, place: str, said: s
         ("empty", "table=empty holds no pairs"),
         ("narrow", "has no column primary_status, candidate_status, but flag, time"),
         ("days", "its times are string, not timestamps"),
-        ("none", "there is no table none; there are: days, empty, narrow"),
+        ("mixed", "its column candidate_status is int32, not string, its column rollout is string"),
+        ("none", "there is no table none; there are: days, empty, mixed, narrow"),
     ],
 )
 def test_what_is_wrong_with_a_table_of_a_file_is_said(
@@ -271,6 +272,8 @@ def test_what_is_wrong_with_a_table_of_a_file_is_said(
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as connection:
         connection.execute(f"CREATE TABLE empty (time TIMESTAMP, {columns})")
         connection.execute(f"CREATE TABLE days (time VARCHAR, {columns})")
+        connection.execute(f"CREATE TABLE mixed (time TIMESTAMP, rollout VARCHAR, {columns})")
+        connection.execute("ALTER TABLE mixed ALTER candidate_status TYPE INTEGER")
         connection.execute("CREATE TABLE narrow (flag VARCHAR, time TIMESTAMP)")
     for command in (gate, compare_command):
         place = f"duckdb://{tmp_path}/shop.duckdb?table={table}"

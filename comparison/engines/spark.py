@@ -77,20 +77,12 @@ def connect(master: str) -> Any:
 
 
 def _require_answer(master: str) -> None:
-    """Raise PlaceError where nothing listens: Spark tries again for a minute, and logs each time.
-
-    Several masters, of which one is in charge, are separated by commas.
-    """
-    said = []
-    for each in master.split(","):
-        host, _colon, port = each.rpartition(":")
-        try:
-            place = (host.strip("[]") or each, int(port) if host else _PORT)
-            socket.create_connection(place, _SECONDS).close()
-            return
-        except (OSError, ValueError) as error:
-            said.append(f"{each} ({error})")
-    raise PlaceError(f"no master of Spark answers at {', '.join(said)}")
+    """Raise PlaceError where nothing listens: Spark tries again for a minute, and logs each time."""
+    place = urlsplit(f"//{master}")
+    try:
+        socket.create_connection((place.hostname, place.port or _PORT), _SECONDS).close()
+    except OSError as error:
+        raise PlaceError(f"no master of Spark answers at {master} ({error})") from error
 
 
 def folder_of(url: str) -> str | None:

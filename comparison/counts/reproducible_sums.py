@@ -31,6 +31,8 @@ _LEAST: Final = -900
 
 def summed(rows: ir.Table, values: Mapping[str, Any], **counts: Any) -> dict[str, float]:
     """Return the sums of columns, and `counts`; see `summed_by`."""
+    if not (values or counts):
+        return {}
     found = summed_by(rows, values, {}, **counts)
     return {str(name): float(value) for name, value in found.iloc[0].items()}
 

@@ -66,6 +66,7 @@ def test_numbers_of_like_size_add_up_as_if_without_rounding() -> None:
 def test_what_is_missing_counts_as_nothing_and_what_is_infinite_as_the_largest() -> None:
     assert sum_of([None, 2.5, None]) == 2.5
     assert sum_of([None]) == sum_of([]) == 0.0
+    assert summed(rows_of([1.0]), {}) == {}
     assert sum_of([math.inf, 1.0]) == float_info.max
     assert sum_of([-math.inf, 1.0, -math.inf]) == -math.inf  # more than there are numbers for
     assert sum_of([math.inf, -math.inf, None]) == 0.0

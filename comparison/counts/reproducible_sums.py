@@ -44,7 +44,7 @@ def summed_by(
 
     Of each value, the 62 bits below the largest one of its column count, so a sum is as exact as if
     only its result were rounded. What is infinite, or no number, counts as the largest number, what
-    is missing as 0. It takes two statements.
+    is missing as 0; a sum that reaches the largest number is infinite. It takes two statements.
     """
     sizes = {name: _size(value).max() for name, value in values.items()}
     [largest] = rows.agg(**sizes).to_pyarrow().to_pylist() if sizes else [{}]
@@ -102,9 +102,10 @@ def _number(high: int, low: int, exponent: int) -> float:
     """Return what both halves of a sum stand for, rounded once."""
     whole, bits = (high << _HALF) + low, exponent - 2 * _HALF
     try:
-        return float(whole << bits) if bits > 0 else whole / (1 << -bits)
+        found = float(whole << bits) if bits > 0 else whole / (1 << -bits)
     except OverflowError:
-        return math.copysign(math.inf, whole)
+        found = math.inf
+    return found if abs(found) < float_info.max else math.copysign(math.inf, whole)
 
 
 def share_sum(value: Any, bound: float) -> Any:

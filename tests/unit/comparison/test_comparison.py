@@ -225,6 +225,7 @@ def test_answers_of_other_kinds_have_their_figures_in_frames(kinds: Comparison) 
         "price": "number",
         "species": "category",
         "items": "ranking",
+        "answer": "text",
     }
     assert answers.loc["species", "agreement"] == pytest.approx(1 / 3, abs=0.1)
     assert answers.loc["items", "depth"] == 8

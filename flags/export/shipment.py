@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,8 @@ UNREADABLE: Final = "unreadable"
 _TRIES: Final = 8
 """Failures of a single span for a reason that may pass, before it is taken for the cause."""
 _AHEAD: Final = (1, 2, 4, 8, 16, 32, 64)
-"""Which lines behind a refused one are tried, to learn whether the receiver takes anything."""
+"""Which spans of the line behind a refused one are tried, and then which lines, to learn whether
+the receiver takes anything."""
 _MANY: Final = 2**31
 _SMALLEST_BATCH: Final = 2**16
 
@@ -160,26 +162,30 @@ class Shipment:
         enough = reply.outcome is SendOutcome.REFUSED or self._tries >= _TRIES
         if enough and self._receiver.accepted_at > (self._failing_since or 0.0):
             self._set_aside(batch, request, reply)
-        elif not (enough and self._takes_others()):
+        elif not (enough and self._takes_others(request.left)):
             self.backoff.failed(reply.retry_after)
 
-    def _takes_others(self) -> bool:
-        """Send lines from further on, one by one, until the receiver takes one or has had seven.
+    def _takes_others(self, left: int) -> bool:
+        """Send what is further on, one by one, until the receiver takes one or there are no more.
 
         What it takes is sent once more later, in its order.
         """
-        ahead = self.file.next(_MANY, self._bytes)
-        lines = ahead.lines if ahead else ()
-        for distance in _AHEAD:
-            if distance >= len(lines):
-                return False
-            request = export_request([lines[distance]], self._receiver.destination.protocol)
+        for request in self._others(left):
             if request.spans == 0:
                 continue
             outcome = self._receiver.send(request.body).outcome
             if outcome in (SendOutcome.ACCEPTED, SendOutcome.UNAVAILABLE):
                 return outcome is SendOutcome.ACCEPTED
         return False
+
+    def _others(self, left: int) -> Iterator[ExportRequest]:
+        """Yield some of the spans that are left of the line, then some lines."""
+        ahead = self.file.next(_MANY, self._bytes)
+        lines, protocol = ahead.lines if ahead else (), self._receiver.destination.protocol
+        for place in (self._sent_of_line + distance for distance in _AHEAD if distance <= left):
+            yield export_request(lines[:1], protocol, slice(place, place + 1))
+        for distance in (each for each in _AHEAD if each < len(lines)):
+            yield export_request([lines[distance]], protocol)
 
     def _set_aside(self, batch: Batch, request: ExportRequest, reply: SendResult) -> None:
         self._reject(reply.reason, 1, reply.words)

@@ -1,5 +1,6 @@
 """No fault of an OTLP receiver costs a pair: real receiver, faults by a proxy before it."""
 
+import json
 import shutil
 import ssl
 import subprocess
@@ -14,7 +15,9 @@ from flags.export.shipped_file import POSITION_SUFFIX, ShippingLimits
 from tests.support.fakes import eventually
 from tests.support.otlp_proxy import POISON, Fault, OtlpProxy, bomb
 from tests.support.otlp_server import OtlpReceiver
+from tests.support.pair_files import PairFile
 from tests.support.shipping_worker import (
+    FRAME,
     Load,
     Worker,
     assert_all_arrive,
@@ -210,6 +213,21 @@ def test_a_line_that_the_receiver_will_not_take_is_set_aside_and_no_other(
     assert "poison is not taken" in caplog.text
     kept = "".join(path.read_text() for path in folder.glob("*.jsonl"))
     assert all(each in kept for each in poison)
+
+
+def test_a_span_is_set_aside_if_only_others_of_its_line_are_taken(
+    receiver: OtlpReceiver, proxy: OtlpProxy, folder: Path
+) -> None:
+    proxy.fault = Fault.FAILS_ON_POISON
+    ended = PairFile(folder, "pairs-of-a-worker-that-ended")
+    poison, *spans = (ended.span() for _ in range(6))
+    line = FRAME.line([json.dumps(each).encode() for each in (poison | {"name": POISON}, *spans)])
+    ended.path.write_bytes(line)
+    limits = ShippingLimits(interval=0.02, longest_wait=0.02)
+    with Worker(folder, proxy.url, limits=limits) as worker:
+        assert eventually(lambda: worker.account.shipped == 5)
+        assert worker.account.rejected == {"http_500": 1}
+    assert ids(receiver.spans()) == ids(spans)
 
 
 def test_a_receiver_that_refuses_everything_is_waited_for(

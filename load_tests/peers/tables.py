@@ -22,7 +22,7 @@ def tables(pairs: str, labels: str) -> dict[str, pd.DataFrame]:
         "segment.country": "country",
     }
     sides = ("primary", "candidate")
-    own = [f"{side}_{what}.{OUTPUT}" for side in sides for what in ("score", "label")]
+    own = [f"{side}_{what}.{OUTPUT}" for side in sides for what in ("score", "decision")]
     frame = pq.read_table(pairs, columns=["request_id", *names, *own]).to_pandas()
     known = pq.read_table(labels, columns=["request_id", "label"]).to_pandas()
     frame = frame.merge(known, on="request_id").dropna()

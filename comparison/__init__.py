@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from comparison.comparison import Comparison, compare
     from comparison.errors import ComparisonError
     from comparison.pairs.reader import Pairs, load_pairs, read_pairs
+    from comparison.report.comparison import Comparison, compare
     from comparison.summary.conclusion import Conclusion, conclude
     from comparison.summary.figures import Summary
     from comparison.summary.in_memory import summarise
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "comparison.comparison": ("Comparison", "compare"),
+    "comparison.report.comparison": ("Comparison", "compare"),
     "comparison.errors": ("ComparisonError",),
     "comparison.pairs.reader": ("Pairs", "load_pairs", "read_pairs"),
     "comparison.summary.conclusion": ("Conclusion", "conclude"),

@@ -27,11 +27,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from comparison.data_frames import Rows
 from comparison.engines.tables import nanoseconds
 from comparison.errors import OutcomesUnreadableError
+from comparison.inputs.data_frames import Rows
+from comparison.inputs.text_table import TextTable, engine_table, open_tables
 from comparison.pairs.tracked import TrackedOutcomes
-from comparison.text_table import TextTable, engine_table, open_tables
 from flags.pairing.unit import UNIT_HASH, is_unit_hash, unit_hash
 
 ID, UNIT, METRIC, VALUE, TIME = "request_id", "unit", "metric", "value", "occurred_at"

@@ -24,10 +24,10 @@ from comparison.cli.options import (
 from comparison.cli.refusals import Refusal, refusals, write
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from comparison.comparison import Comparison
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.labels import LabelFiles
     from comparison.pairs.reader import Pairs
+    from comparison.report.comparison import Comparison
     from comparison.summary.figures import Summary
 
 __all__ = ["Refusal", "compare"]
@@ -146,11 +146,11 @@ def _compared(
     preferences: str | Path | None,
 ) -> "Comparison":
     """Take the evidence on pairs, with judged texts to show."""
-    from comparison.comparison import Comparison
     from comparison.engines.connections import engine_errors
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
     from comparison.judges.examples import examples_at
     from comparison.pairs.progress_bar import progress_bar
+    from comparison.report.comparison import Comparison
 
     additions = LabelsAndReferences.read(labels, None, outcomes, preferences)
     with engine_errors(place), progress_bar("counting pairs"):

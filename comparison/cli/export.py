@@ -9,7 +9,7 @@ from comparison.cli.refusals import warn
 from comparison.errors import ExportFailedError
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from comparison.comparison import Comparison
+    from comparison.report.comparison import Comparison
 
 MLFLOW: Final = "mlflow"
 

@@ -47,7 +47,7 @@ def gate(
     """
     with refusals():
         from comparison.cli.verdict_file import leave_beside
-        from comparison.comparison import compare
+        from comparison.report.comparison import compare
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
 

@@ -9,10 +9,10 @@ from typing import Final
 from comparison.counts.aggregate import count
 from comparison.counts.cut_off import cut_off
 from comparison.counts.prepared import PreparedPairs
-from comparison.data_frames import Rows
 from comparison.errors import WindowEmptyError
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import References
+from comparison.inputs.data_frames import Rows
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
 from comparison.judgement.outcomes import with_outcomes

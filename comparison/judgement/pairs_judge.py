@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from comparison.data_frames import Rows
 from comparison.engines.connections import engine_errors, is_url
 from comparison.errors import (
     ComparisonError,
@@ -16,6 +15,7 @@ from comparison.errors import (
     RolloutNotFoundError,
     WindowEmptyError,
 )
+from comparison.inputs.data_frames import Rows
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import (
     LabelsAndReferences,

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from comparison.data_frames import Rows
 from comparison.errors import PreferencesUnreadableError
+from comparison.inputs.data_frames import Rows
+from comparison.inputs.text_table import TextTable, open_tables
 from comparison.judges.journal import Journal
-from comparison.text_table import TextTable, open_tables
 
 ID, OUTPUT, PREFERENCE, FIRST, JUDGE, ERROR = (
     "request_id",

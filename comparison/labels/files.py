@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from comparison.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.engines.places import PlaceError, said, shown_url, table_at
 from comparison.errors import LabelsUnreadableError
+from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.compacted import parquet_file
 from comparison.pairs.opening import below
 from comparison.pairs.stores import StorePath

@@ -16,12 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from comparison.data_frames import NAME, Rows
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.kept import KeptTables
 from comparison.engines.places import is_url, shown_url
 from comparison.engines.tables import nanoseconds
 from comparison.errors import LabelsUnreadableError
+from comparison.inputs.data_frames import NAME, Rows
 from comparison.labels.choice import one_each
 from comparison.labels.facts import FilesSeen, LabelFacts
 from comparison.labels.files import (

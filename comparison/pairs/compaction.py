@@ -28,7 +28,7 @@ from comparison.pairs.read_counts import Progress, ReadCounts
 from comparison.pairs.stores import folder_at
 from comparison.pairs.table import Table
 from comparison.pairs.targets import Target, target_at
-from flags.compression import SUFFIXES, compression_of, plain_path
+from flags.export.compression import SUFFIXES, compression_of, plain_path
 from flags.export.worker_count import WorkerCount, read_counts
 
 CHUNK_ROWS: Final = 2**19

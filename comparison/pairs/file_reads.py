@@ -19,7 +19,7 @@ from comparison.pairs.files import read_file
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.span_lines import SpanLines
 from comparison.pairs.table import Table
-from flags.compression import compression_of
+from flags.export.compression import compression_of
 
 WORTH: Final = 2**30
 """Bytes of lines for which a process is worth its start: four seconds of reading for half a one."""

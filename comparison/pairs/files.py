@@ -17,7 +17,7 @@ from comparison.pairs.pair_row import SHAPE_ERRORS
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.span_text import FARTHEST
-from flags.compression import DamagedFileError
+from flags.export.compression import DamagedFileError
 from flags.export.worker_count import read_counts
 
 BLOCK_ROWS: Final = 4_096

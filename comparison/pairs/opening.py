@@ -7,7 +7,7 @@ from typing import IO, Final, cast
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.stores import StorePath
-from flags.compression import (
+from flags.export.compression import (
     SUFFIXES,
     CheckedFile,
     DamagedFileError,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flags.compression import (
+from flags.export.compression import (
     PART_BYTES,
     SUFFIXES,
     CheckedFile,

@@ -144,7 +144,7 @@ def test_what_needs_no_engine_starts_without_one(tmp_path: Path) -> None:
 
 def test_comparing_needs_an_engine(tmp_path: Path) -> None:
     """Else the test above could not fail."""
-    found = pulled_in("import comparison.comparison")
+    found = pulled_in("import comparison.report.comparison")
     assert "pandas" in found
 
 

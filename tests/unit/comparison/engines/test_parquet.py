@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from comparison.comparison import compare
 from comparison.engines import embedded
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs, open_source
@@ -17,6 +16,7 @@ from comparison.errors import (
 from comparison.pairs.compaction import compact
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import read_all
+from comparison.report.comparison import compare
 from flags.export import attributes
 from load_tests.generated_pairs import write_pairs
 from tests.support.pair_files import PairFile, span

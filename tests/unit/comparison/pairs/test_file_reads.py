@@ -19,8 +19,8 @@ from comparison.pairs import compaction, file_reads
 from comparison.pairs.compaction import compact
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import read_all
-from flags.compression import compressed
 from flags.export import attributes
+from flags.export.compression import compressed
 from tests.support.pair_files import PairFile, Scored, failed, span
 from tests.support.paths import ROOT
 

@@ -13,9 +13,9 @@ from comparison.errors import PairsUnreadableError
 from comparison.pairs.compaction import compact
 from comparison.pairs.opening import find_files
 from comparison.pairs.reader import read_pairs
-from flags.compression import SUFFIXES, compressed
 from flags.export import closed_files
 from flags.export.closed_files import compress_file
+from flags.export.compression import SUFFIXES, compressed
 from flags.export.pair_files import FileLimits
 from flags.export.spans import PairSpans
 from tests.support.fakes import eventually

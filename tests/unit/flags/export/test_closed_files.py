@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flags.compression import SUFFIXES, CheckedFile, compressed, compression_of
 from flags.export import closed_files
 from flags.export.closed_files import ClosedFiles, Keeping, compress_file
+from flags.export.compression import SUFFIXES, CheckedFile, compressed, compression_of
 from flags.export.otlp_json import LineFrame
 from flags.export.pair_files import LINE_BYTES, FileLimits, PairFiles
 from flags.export.shipped_file import position_path

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 
 import comparison
-from comparison.data_frames import Rows
 from comparison.errors import (
     LabelsUnreadableError,
     OutcomesUnreadableError,
     PreferencesUnreadableError,
 )
+from comparison.inputs.data_frames import Rows
 from comparison.judges.preferences import load_preferences
 from comparison.labels import LabelFiles, load_labels
 from comparison.outcomes import load_outcomes

@@ -15,7 +15,7 @@ from comparison.report import frames
 from comparison.summary.plain import as_plain
 
 if TYPE_CHECKING:  # needs the extra `comparison`
-    from comparison.data_frames import Rows
+    from comparison.inputs.data_frames import Rows
     from comparison.judgement.judgement import Judgement
     from comparison.judges.examples import TextExample
     from comparison.labels import LabelFiles

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from comparison.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.engines.places import PlaceError, database_hint, is_url, shown_url, table_at
+from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.stores import folder_at, is_store
 
 _PARQUET: Final = b"PAR1"

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 import comparison
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
-from comparison.comparison import Comparison
 from comparison.errors import ChartMissingError, NotJudgedError, PlaceUnreadableError
 from comparison.judgement.judgement import Judgement
 from comparison.pairs.compaction import compact
+from comparison.report.comparison import Comparison
 from flags.gate import decide
 from flags.gate.evidence import Interval, OutcomeCell, OutcomeMetric, RatioSoFar
 from flags.playbook.model import Playbook

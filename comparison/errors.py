@@ -22,6 +22,7 @@ ComparisonError
     RolloutNotFoundError      no pair was made at the rollout asked for
     StepNotFoundError         the playbook has no such step
     WindowEmptyError          the window ends before it begins
+    TimeUnreadableError       what is given as a time is none
     ExportFailedError         another program did not take a comparison
     NotJudgedError            a verdict is asked for, and no playbook was given
     ChartMissingError         there is nothing to draw, or an output is to be named
@@ -223,6 +224,16 @@ class PreferencesUnreadableError(ComparisonError):
         self.path = path
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class TimeUnreadableError(ComparisonError):
+    """Name what is no time, and what is expected."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"{given} is not an ISO 8601 time such as 2025-11-24T06:00 (UTC) or "
+            "2025-11-24T06:00+01:00"
+        )
 
 
 class TextsMissingError(ComparisonError):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from comparison.cli.parameter_types import FolderPlace, PairsPlace, moment
+from comparison.cli.parameter_types import FolderPlace, PairsPlace, moment_option
 from comparison.cli.refusals import refusals
 
 if TYPE_CHECKING:  # imported when they are used: the help of a command does without
@@ -16,10 +16,13 @@ _OUTPUT: Final = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 pairs_argument = click.argument("pairs", type=PairsPlace())
 files_argument = click.argument("pairs", type=FolderPlace())
 since_option = click.option(
-    "--since", metavar="TIME", callback=moment, help="Leave out pairs accepted before, ISO 8601."
+    "--since",
+    metavar="TIME",
+    callback=moment_option,
+    help="Leave out pairs accepted before, ISO 8601.",
 )
 until_option = click.option(
-    "--until", metavar="TIME", callback=moment, help="Leave out pairs accepted from then on."
+    "--until", metavar="TIME", callback=moment_option, help="Leave out pairs accepted from then on."
 )
 _LABEL_VALUES: Final = "comparison.label_values"
 """Where the context of a command keeps what --label-values says until --labels is read."""

@@ -1,12 +1,14 @@
 """The types of arguments and options: durations, moments, places of pairs."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
 from comparison.cli.refusals import refusals
+from comparison.errors import TimeUnreadableError
+from comparison.judgement.moment import moment
 from flags.playbook.durations import duration, duration_text
 
 
@@ -31,21 +33,15 @@ class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in t
         return found
 
 
-def moment(
+def moment_option(
     ctx: click.Context, param: click.Parameter, value: str | datetime | None
 ) -> datetime | None:
     """Read an ISO 8601 date or time; UTC unless it has an offset."""
     del ctx, param
-    if value is None or isinstance(value, datetime):
-        return value
     try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is not an ISO 8601 time such as 2025-11-24T06:00 (UTC) or "
-            "2025-11-24T06:00+01:00"
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return moment(value)
+    except TimeUnreadableError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 class PairsPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only

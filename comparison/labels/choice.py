@@ -12,6 +12,7 @@ from ibis import _
 
 from comparison.engines.embedded import connect, shown
 from comparison.engines.id_hashes import IdHashes, hash_of
+from comparison.errors import LabelsUnreadableError
 from comparison.labels.files import ID, TIME, LabelFile
 
 
@@ -40,9 +41,10 @@ def one_each(
     for column in columns:
         known = rows.loc[rows[column].notna()]
         numbers = known.groupby(ID)[column].nunique()
-        for request in numbers.index[numbers > 1]:
-            differing.add(request)
-            first.loc[request, column] = _last(files, known.loc[known[ID] == request], column)
+        if len(requests := numbers.index[numbers > 1]):
+            differing.update(requests)
+            last = _last(files, known.loc[known[ID].isin(requests)], column)
+            first.loc[last.index, column] = last
     if TIME in rows:
         first[TIME] = rows.groupby(ID)[TIME].max()
     chosen = first.reset_index()[table.column_names]
@@ -72,17 +74,30 @@ def _origins(
     return file, places - np.concatenate([[0], ends])[file]
 
 
-def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> Any:
-    """Return the label of one request that was given last. Raises LabelsUnreadableError."""
+def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> "pd.Series[Any]":
+    """Return the label of each request that was given last. Raises LabelsUnreadableError."""
+    times = rows[TIME] if TIME in rows else pd.Series(pd.NaT, rows.index)
+    is_open = times.isna()
+    last = rows.loc[times == times.groupby(rows[ID]).transform("max")]
+    labels = last.groupby(ID)[column].nunique()
+    wrong = [*rows.loc[is_open, ID], *labels.index[labels > 1]]
+    if wrong:
+        request = min(wrong)
+        is_timed = request not in set(rows.loc[is_open, ID])
+        of = last if is_timed else rows
+        raise _undecided(files, of.loc[of[ID] == request], column, is_timed=is_timed)
+    return last.drop_duplicates(ID).set_index(ID)[column]
+
+
+def _undecided(
+    files: Sequence[LabelFile], rows: pd.DataFrame, column: str, *, is_timed: bool
+) -> LabelsUnreadableError:
+    """Return the error of a request of whose labels nothing says which is the last."""
     [(_place, first), (_place, second), *_more] = rows.drop_duplicates(column).iterrows()
     file, other = files[int(second["file"])], files[int(first["file"])]
     where = other.place(int(first["row"])) + ("" if other is file else f" of {other.name}")
     others = f"{first[ID]!r} has another label in {where}"
-    wrong = int(second["row"])
-    if TIME not in rows or rows[TIME].isna().any():
-        problem = f"{others}; a column {TIME} would say which is the last"
-        raise file.error(wrong, column, problem)
-    last = rows.loc[rows[TIME] == rows[TIME].max()]
-    if last[column].nunique() > 1:
-        raise file.error(wrong, TIME, f"{others}, given at the same time")
-    return last[column].iloc[0]
+    if is_timed:
+        return file.error(int(second["row"]), TIME, f"{others}, given at the same time")
+    problem = f"{others}; a column {TIME} would say which is the last"
+    return file.error(int(second["row"]), column, problem)

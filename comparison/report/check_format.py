@@ -104,7 +104,10 @@ def count_outcomes(checks: Sequence[Check]) -> tuple[OutcomeCount, ...]:
 
 def gravest_first(checks: Iterable[Check]) -> list[Check]:
     """Put what failed before what is not known yet, and that before what passed."""
-    return sorted(checks, key=lambda check: (BY_GRAVITY.index(check.outcome), not check.required))
+    return sorted(
+        checks,
+        key=lambda check: (BY_GRAVITY.index(check.outcome), not check.required, not check.beyond),
+    )
 
 
 def title(name: str) -> str:

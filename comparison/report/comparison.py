@@ -36,8 +36,8 @@ def compare(
     reference: str | Path | None = None,
     flag: str | None = None,
     step: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
     readings: "Sequence[AlarmReading]" = (),
 ) -> "Comparison":
     """Compare both sides over the pairs at a place, and judge them by a playbook if one is given.
@@ -55,8 +55,9 @@ def compare(
         reference: What `bentoml models get TAG --output json` printed, for the drift of features.
         flag: Key of the flag; needed where the place has several and no playbook is given.
         step: The step to judge, a rollout or a stage; None: that of the newest pairs.
-        since: Pairs accepted before are left out; None: from the beginning of the step on.
-        until: Pairs accepted from then on are left out; None: now.
+        since: Pairs accepted before are left out, a time or its ISO 8601 text, UTC without an
+            offset; None: from the beginning of the step on.
+        until: Pairs accepted from then on are left out, likewise; None: now.
         readings: Of the playbook's operational alarms; without any, those checks hold.
 
     Raises:
@@ -66,11 +67,12 @@ def compare(
     from comparison.engines.connections import engine_errors
     from comparison.judgement.flag_pairs import FlagPairs
     from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge, take_evidence
+    from comparison.judgement.moment import moment
     from comparison.judges.examples import examples_at
     from flags.playbook.file import read_playbook
 
     plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
-    judgement = None
+    judgement, begin, end = None, moment(since), moment(until)
     with engine_errors(place):
         found = FlagPairs.at(place, flag or (plan.flag if plan else None))
         now = datetime.now(UTC)
@@ -81,12 +83,11 @@ def compare(
             preferences,
         )
         if plan is None:
-            end = until or found.believed(now).run().until
-            window = TimeWindow(since, end, drawn_since=since)
+            window = TimeWindow(begin, end or found.believed(now).run().until, drawn_since=begin)
             with progress_bar("counting pairs"):
                 evidence = take_evidence(found, now=now, window=window, additions=additions)
         else:
-            window = TimeWindow(since, until, drawn_since=since)
+            window = TimeWindow(begin, end, drawn_since=begin)
             with progress_bar("counting pairs"):
                 evidence, judgement = judge(
                     found,

@@ -146,6 +146,7 @@ def concluded(
     open_ = [each for each in checks if each.required and each.outcome is Outcome.INCONCLUSIVE]
     if failed or open_:
         light = [each for each in failed if not each.rolls_back]
+        open_.sort(key=lambda each: not each.beyond)
         reasons = _reasons([*grave, *light, *open_], several)
         if grave:
             reasons += ("HOLD and not ROLLBACK: at 0 % the candidate answers nobody",)

@@ -152,10 +152,25 @@ class LimitCheck:
                 if needed is not None
                 else ""
             )
-        elif self.by_unit and self.units and self._past(self.sequence, error_rate, "advance"):
-            note = f": {self._said_by_units(error_rate)}{note}"
+        elif self._past(self.sequence, error_rate, "advance") and (
+            said := self._said_by_units(error_rate)
+        ):
+            note = f": {said}{note}"
         shown = self._of_units(self._failing) if surely and self.by_unit is not None else self
-        return shown._check(Outcome.INCONCLUSIVE, error_rate, note=note, needed=needed)
+        limit = None if surely else self._open_limit(value, error_rate)
+        check = shown._check(
+            Outcome.INCONCLUSIVE, error_rate, limit=limit, note=note, needed=needed
+        )
+        return replace(check, beyond=surely)
+
+    def _open_limit(self, value: float, alpha: float) -> float:
+        """Return the limit that is not shown yet: the nearer one, unless only the other is open."""
+        high, low = self.high, self.low
+        above_low = low is None or self.sequence.above(low.advance, alpha / 2)
+        below_high = high is None or self.sequence.below(high.advance, alpha / 2)
+        if high and low and above_low != below_high:
+            return high.advance if above_low else low.advance
+        return self._nearest(value).advance
 
     def _lacking_units(self, needed: int | None) -> str:
         """Say how many units are missing: more requests of the same ones add nothing."""
@@ -166,12 +181,18 @@ class LimitCheck:
         return f": about {more:,} more units needed, and not more requests of the same"
 
     def _said_by_units(self, error_rate: float) -> str:
-        """Say why units do not show what requests do."""
-        words, value = self.wording, self._failing.value
-        low, high = self._failing.interval(error_rate)
+        """Say why units do not show what requests do; without units, request ids may repeat."""
+        if self.by_unit is None:
+            return ""
+        words, counted = self.wording, self._failing if self.units else self.by_unit
+        value, (low, high) = counted.value, counted.interval(error_rate)
         found = "nothing" if value is None else f"{words.number(value)}{words.unit}"
-        counted = replace(words, counted="units")
-        return f"by unit {found} ({counted.interval(low, high, 1 - error_rate, self.units)})"
+        if not self.units:
+            bounds = f"{level(1 - error_rate)} CI {words.number(low)} to {words.number(high)}"
+            is_another = value is not None and value != self.sequence.value
+            return f"with each request id once {found} ({bounds})" if is_another else ""
+        by_unit = replace(words, counted="units")
+        return f"by unit {found} ({by_unit.interval(low, high, 1 - error_rate, self.units)})"
 
     def _rollback_limit(self, value: float) -> str:
         bounds = self._nearest(value)

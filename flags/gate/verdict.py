@@ -61,6 +61,8 @@ class Check:
     """What it is about, by its name in the playbook, e.g. that of an outcome."""
     since: datetime | None = None
     """When what it shows began, as far as that can be told."""
+    beyond: bool = False
+    """Of an inconclusive one: whether it surely is beyond the limit to go on."""
 
 
 @dataclass(frozen=True, slots=True)

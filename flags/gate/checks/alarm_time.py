@@ -87,7 +87,7 @@ class AlarmHistory:
                 f"over whole days or {times(self._far('now'))}x at once would roll back"
             )
         reason = found.reason.replace(", rollback limit", ": surely beyond the rollback limit")
-        return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason + later)
+        return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason + later, beyond=True)
 
     def _far(self, which: str) -> float:
         return self.gate.rollback.limit(f"alarm_ratio_{which}")
@@ -159,8 +159,9 @@ class AlarmHistory:
                 else f": but {burst_words(self.output.by_unit)}"
             )
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
-        begun = hours.time(found.begun)
-        return self._named(replace(check, low=low, high=high, confidence=1 - alpha, since=begun))
+        begun, is_open = hours.time(found.begun), outcome is Outcome.INCONCLUSIVE
+        check = replace(check, low=low, high=high, confidence=1 - alpha, since=begun)
+        return self._named(replace(check, beyond=is_open))
 
     def _named(self, check: Check) -> Check:
         required = self.required and check.outcome is not Outcome.PASS
@@ -186,6 +187,7 @@ class AlarmHistory:
             ),
             output=self.output.name,
             required=self.required,
+            beyond=bool(refuted),
         )
 
     def _refuted(self, hours: int) -> str:

@@ -31,7 +31,8 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
     if failing := _failing(evidence, limit, playbook.error_rate):
         reason = f"failures against the primary's: {failing}, limit {points(limit)} points"
         n = len(evidence.health.minutes)
-        yield plain("recent_failure_rate", Outcome.INCONCLUSIVE, n, reason, limit=limit)
+        check = plain("recent_failure_rate", Outcome.INCONCLUSIVE, n, reason, limit=limit)
+        yield replace(check, beyond=True)
     if step.stage is Stage.DEPRECATION:
         return
     for output in evidence.outputs:
@@ -46,7 +47,7 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
                 reason,
                 limit=least,
             )
-            yield replace(check, output=output.name)
+            yield replace(check, output=output.name, beyond=True)
 
 
 def _failing(evidence: Evidence, limit: float, error_rate: float) -> str:

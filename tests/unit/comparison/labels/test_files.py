@@ -93,6 +93,20 @@ def test_the_last_of_labels_that_differ_counts_for_its_output_alone(tmp_path: Pa
     assert held(early) == {"r1": (True, False)}
 
 
+def test_a_later_file_corrects_labels_of_many_requests(tmp_path: Path) -> None:
+    heading = "request_id,label,labelled_at\n"
+    for name, day, label in (("b", 2, 1), ("a", 1, 0)):
+        rows = "".join(f"r{n},{label * n % 2},2026-03-0{day}\n" for n in range(1_000))
+        (tmp_path / f"{name}.csv").write_text(heading + rows)
+    labels = load_labels(tmp_path)
+    assert held(labels) == {f"r{n}": (n % 2 == 1,) for n in range(1_000)}
+    assert labels.facts.contradicted == 500
+    (tmp_path / "c.csv").write_text(heading + "r7,0,2026-03-02\nr3,0,2026-03-02\n")
+    said = r"c.csv, line 3, column labelled_at: 'r3' has another label in line 5 of b.csv, given at"
+    with pytest.raises(LabelsUnreadableError, match=said):
+        load_labels(tmp_path)
+
+
 def test_an_empty_folder_has_no_labels_yet(tmp_path: Path) -> None:
     labels = load_labels(tmp_path)
     assert len(labels.frame) == 0

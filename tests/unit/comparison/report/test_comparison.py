@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -16,7 +17,12 @@ from click.testing import CliRunner
 import comparison
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
-from comparison.errors import ChartMissingError, NotJudgedError, PlaceUnreadableError
+from comparison.errors import (
+    ChartMissingError,
+    NotJudgedError,
+    PlaceUnreadableError,
+    TimeUnreadableError,
+)
 from comparison.judgement.judgement import Judgement
 from comparison.pairs.compaction import compact
 from comparison.report.comparison import Comparison
@@ -299,3 +305,15 @@ def test_one_pair_is_drawn_with_each_tick_once(tmp_path: Path) -> None:
     ticks = re.findall(r">([\d.]+ %)<", one.plot.scores().svg)
     assert len(ticks) == len(set(ticks)) > 1
     assert " 1 pair<" in one._repr_html_()
+
+
+def test_times_may_be_texts_and_are_utc_without_an_offset(places: Path) -> None:
+    pairs = places / "pairs"
+    middle = comparison.load_pairs(pairs)["time"].quantile(0.5).floor("us").to_pydatetime()
+    expected = comparison.compare(pairs, since=middle).evidence.window
+    assert expected.pairs < PAIRS
+    written = middle.replace(tzinfo=None)
+    for given in (written, str(written), middle.astimezone(ZoneInfo("Asia/Tokyo")).isoformat()):
+        assert comparison.compare(pairs, since=given).evidence.window == expected
+    with pytest.raises(TimeUnreadableError, match="'yesterday' is not an ISO 8601 time"):
+        comparison.compare(pairs, until="yesterday")

@@ -359,6 +359,35 @@ def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
     )
 
 
+def test_the_limit_that_is_said_is_the_one_that_is_open() -> None:
+    """Pairs without a decision count for both bounds: a figure of 0.99 may be 1.4, not 0.9."""
+    table, neither = Paired(1_980, 20, 0, 38_000), 37_300
+    undecided = replace(output(table), least=table, most=Paired(1_980, 20, 700, neither))
+    alarms = check(verdict(evidence(undecided, pairs=40_000)), "alarm_ratio")
+    assert alarms.outcome is Outcome.INCONCLUSIVE
+    assert "alarm rate 0.99x primary's, limit 1.10x" in alarms.reason
+    few = check(verdict(evidence(output(Paired(80, 20, 19, 19_881)), pairs=20_000)), "alarm_ratio")
+    assert "alarm rate 0.99x primary's, limit 0.91x" in few.reason  # both limits are open
+
+
+def test_what_is_surely_beyond_its_limit_is_the_first_of_the_open_reasons() -> None:
+    found = verdict(evidence(output(Paired(20, 5, 30, 4_945)), held=timedelta(hours=1)))
+    assert found.decision is Decision.HOLD
+    assert "surely beyond" in found.reasons[0]
+    assert any("held for 1h" in each for each in found.reasons[1:])
+
+
+def test_requests_that_were_repeated_are_said_to_be_the_reason() -> None:
+    """One request of one alarm, sent a hundred times: pairs say 2x, request ids 1x."""
+    once = Paired(95, 5, 6, 19_894)
+    units = UnitAlarms(0, 0, None, once, once, (), 1.0)
+    repeated = replace(output(Paired(95, 5, 106, 19_794)), by_unit=units)
+    alarms = check(verdict(evidence(repeated, pairs=20_000)), "alarm_ratio")
+    assert alarms.outcome is Outcome.INCONCLUSIVE
+    assert "2.01x primary's" in alarms.reason
+    assert "with each request id once 1.01x (95 % CI 0.89 to 1.15)" in alarms.reason
+
+
 # --- segments -------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,14 @@
+"""A time as people write it: ISO 8601, UTC unless it has an offset."""
+
+from datetime import UTC, datetime
+
+from comparison.errors import TimeUnreadableError
+
+
+def moment(given: str | datetime | None) -> datetime | None:
+    """Return a time with its zone. Raises TimeUnreadableError if a text is none."""
+    try:
+        time = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        raise TimeUnreadableError(repr(given)) from None
+    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)

@@ -132,26 +132,30 @@ class LimitCheck:
         )
         is_beyond = (self.high and value > self.high.fail) or (self.low and value < self.low.fail)
         surely = self._past(self._failing, error_rate, "advance") is not None
-        note, needed = "", None
+        note, needed, worse = "", None, None
         if self.required and is_within:
             needed = self._more(self.sequence, lambda each: self._within(each, error_rate))
         elif self.required and is_beyond:
-            needed = self._more(
+            worse = self._more(
                 self._failing, lambda each: self._past(each, share, "fail") is not None
             )
+        of_failing = (
+            ""
+            if worse is None
+            else f", which about {worse:,} more {self.wording.wanted} would show"
+        )
         if self.once and self.by_unit is None and self.units:
-            note = self._lacking_units(needed)
+            note = self._lacking_units(worse if needed is None else needed)
             needed = needed if self.units >= FEW_UNITS else None
         elif needed is not None:
             note = f": about {needed:,} more {self.wording.wanted} needed at the present rates"
+        elif worse is not None:
+            beyond = self._rollback_limit(value) if self.rolls_back else "it"
+            note = f": beyond {beyond} so far{of_failing}"
         elif self.required and not is_within and not is_beyond:
             note = f": more {self.wording.wanted} at these rates will not bring it within the limit"
         if surely:
-            note = f": surely beyond it, not yet beyond {self._rollback_limit(value)}" + (
-                f", for which about {needed:,} more {self.wording.wanted} are needed"
-                if needed is not None
-                else ""
-            )
+            note = f": surely beyond it, not yet beyond {self._rollback_limit(value)}{of_failing}"
         elif self._past(self.sequence, error_rate, "advance") and (
             said := self._said_by_units(error_rate)
         ):

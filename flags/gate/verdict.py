@@ -56,7 +56,7 @@ class Check:
     required: bool = True
     """Whether ADVANCE needs a PASS; else only a FAIL counts."""
     needed: int | None = None
-    """About how many more pairs (labels, for quality) decide it at the present rates."""
+    """About how many more pairs (labels, for quality) let it pass at the present rates."""
     subject: str | None = None
     """What it is about, by its name in the playbook, e.g. that of an outcome."""
     since: datetime | None = None

@@ -355,8 +355,13 @@ def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
     alarms = check(verdict(evidence(output(Paired(20, 5, 30, 4_945)))), "alarm_ratio")
     assert alarms.reason == (
         "alarm rate 2.00x primary's, limit 1.10x (95 % CI 1.21 to 3.92, n=5,000): surely beyond "
-        "it, not yet beyond the rollback limit 1.25x, for which about 3,400 more pairs are needed"
+        "it, not yet beyond the rollback limit 1.25x, which about 3,400 more pairs would show"
     )
+    assert alarms.needed is None
+    far = check(verdict(evidence(output(Paired(8, 2, 8, 4_982)))), "alarm_ratio")
+    assert ": beyond the rollback limit 1.25x so far, which about " in far.reason
+    assert far.reason.endswith(" more pairs would show")
+    assert far.needed is None
 
 
 def test_the_limit_that_is_said_is_the_one_that_is_open() -> None:

@@ -4,7 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 from flags.gate import decide
-from flags.gate.evidence import AlarmPeriod, AlarmState, Gap, OperationalAlarmHistory, Paired
+from flags.gate.evidence import (
+    AlarmPeriod,
+    AlarmState,
+    Gap,
+    OperationalAlarmHistory,
+    Output,
+    Paired,
+)
 from flags.gate.next_step import NextStep, next_step
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -26,8 +33,10 @@ PLAN = Playbook.model_validate(
 CANARY, RAMP, LAST_RAMP, END = PLAN.steps
 
 
-def coming(step: Step = CANARY, plan: Playbook = PLAN, **changes: Any) -> NextStep | None:
-    taken = evidence(**{"rollout": step.rollout, **changes})
+def coming(
+    *outputs: Output, step: Step = CANARY, plan: Playbook = PLAN, **changes: Any
+) -> NextStep | None:
+    taken = evidence(*outputs, **{"rollout": step.rollout, **changes})
     return next_step(taken, decide(taken, plan, step), plan, step)
 
 
@@ -72,6 +81,15 @@ def test_nothing_is_expected_where_time_alone_does_not_mend_it() -> None:
     assert without_pairs.expected is None
 
 
+def test_more_pairs_that_would_fail_a_check_bring_no_next_step() -> None:
+    """Twice the alarms, surely: more of them roll back, so no time is named for going on."""
+    found = coming(
+        output(Paired(20, 5, 30, 4_945)), held=60 * HOUR, pairs=5_000, window={"pairs": 5_000}
+    )
+    assert found is not None
+    assert found.expected is None
+
+
 def test_a_firing_alarm_puts_it_off_for_nobody_knows_how_long() -> None:
     plan = PLAN.model_copy(
         update={"alarms": Playbook.model_validate({"flag": "f", "alarms": ALARMS}).alarms}
@@ -90,12 +108,13 @@ ALARMS = {"freeze": {"webhook": "https://change.example"}}
 
 
 def test_the_approval_is_that_of_a_change_of_the_flag() -> None:
-    approvals = [found.approval for step in (CANARY, RAMP, LAST_RAMP) if (found := coming(step))]
+    steps = (CANARY, RAMP, LAST_RAMP)
+    approvals = [found.approval for step in steps if (found := coming(step=step))]
     assert approvals == [False, True, False]
 
 
 def test_after_the_last_step_and_after_a_rollback_nothing_comes() -> None:
     assert END.stage is Stage.DEPRECATION
-    assert coming(END) is None
+    assert coming(step=END) is None
     fails = {"failures": Paired(0, 10, 40_000, PAIRS - 40_010)}
     assert coming(health=fails) is None

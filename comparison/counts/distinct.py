@@ -6,7 +6,7 @@ from datetime import datetime
 import ibis.expr.types as ir
 from ibis import _
 
-from comparison.engines.grouping import count_by
+from comparison.engines.grouping import count_by, row_count
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import in_window
 from comparison.engines.worker_numbers import flags_made
@@ -34,7 +34,7 @@ class DistinctPairs:
             again = count_by(in_window(known, since, until), flag=_.flag)
             return cls(table, again, is_whole=True)
         ids = count_by(table, flag=_.flag, span_id=_.span_id).filter(_.n > 1)
-        if not ids.count().to_pyarrow().as_py():
+        if not row_count(ids):
             return cls(table, None, is_whole=True)
         again = ids.group_by("flag").agg(n=(_.n - 1).sum())
         return cls(_once(table), again, is_whole=False)

@@ -9,19 +9,17 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.counts.outcomes import (
+from comparison.counts.bins import real
+from comparison.counts.drawn_pairs import DrawnPairs, is_mixed, sizes_of
+from comparison.counts.outcome_cells import (
     CELLS,
-    DrawnPairs,
     OutcomeCounts,
     cells_of,
-    is_mixed,
     no_novelty,
     novelty_of,
-    number,
-    sizes_of,
     with_sums,
 )
-from comparison.engines.grouping import fetched, framed, summed
+from comparison.engines.grouping import fetched, framed, row_count, summed
 from comparison.engines.tables import nanoseconds
 from comparison.labels import Labels
 
@@ -62,7 +60,7 @@ class LabelledSides:
         known = [table[name] for name in labels.truths]
         is_positive = ibis.or_(*(each.fill_null(False) for each in known))
         is_known = ibis.or_(*(each.notnull() for each in known))
-        value = ibis.ifelse(is_positive, number(1), ibis.ifelse(is_known, number(0), None))
+        value = ibis.ifelse(is_positive, real(1.0), ibis.ifelse(is_known, real(0.0), None))
         rows = table.select("label_request_id", value=value)
         joined = old.left_join(rows, old.request_id == rows.label_request_id)
         return cls(drawn, drawn.source.kept(joined.drop("request_id", "label_request_id")))
@@ -107,10 +105,10 @@ class LabelledSides:
     def _units(self) -> ir.Table:
         """Return the units of the labelled requests, with what their labels add up to."""
         if self.others is None or not self.drawn.has_units:
-            on_flips = ibis.ifelse(_.flip == 1, _.value, number(0))
+            on_flips = ibis.ifelse(_.flip == 1, _.value, real(0.0))
             return self.drawn.units(self._labelled(), on_flips=on_flips, total=_.value)
         labelled, lacking = self.requests, self._lacking
-        if lacking.count().to_pyarrow().as_py():
+        if row_count(lacking):
             labelled = labelled.filter(_.request_id.notnull()).anti_join(lacking, "request_id")
         positive = self.others.filter(_.value > 0)
         flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
@@ -123,7 +121,7 @@ class LabelledSides:
         requests = self.requests.filter(_.request_id.notnull())
         others = self.others.select(other_id="request_id", other="value")
         both = requests.left_join(others, requests.request_id == others.other_id)
-        value = ibis.ifelse(_.other_id.isnull(), number(0), _.other)
+        value = ibis.ifelse(_.other_id.isnull(), real(0.0), _.other)
         return both.select(*requests.columns, value=value).filter(_.value.notnull())
 
 

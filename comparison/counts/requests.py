@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
+from comparison.engines.grouping import row_count
 from comparison.engines.id_hashes import IdHashes, can_hash, hash_of
 from comparison.engines.sources import PairSource
 
@@ -56,4 +57,4 @@ def repeated_requests(
     grouped = pairs.filter(_.request_id.notnull()).group_by("request_id")
     several = grouped.agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
     found = source.kept(several.select("request_id", "first", again=_.n - 1))
-    return found if found.count().to_pyarrow().as_py() else None
+    return found if row_count(found) else None

@@ -113,6 +113,11 @@ def count_by(table: ir.Table, **by: Any) -> ir.Table:
     return table.group_by(**by).agg(n=ibis._.count())
 
 
+def row_count(rows: ir.Table) -> int:
+    """Run a query of how many rows there are."""
+    return int(rows.count().to_pyarrow().as_py())
+
+
 def fetched(counts: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
     """Run a query of counts; its rows come in order of their columns, missing values last."""
     frame = framed(counts, {**dtypes, "n": "int64"})

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from comparison.counts.drawn_pairs import DrawnPairs, RolloutRun, rollout_runs
 from comparison.counts.labelled_sides import LabelCounts, LabelledSides
-from comparison.counts.outcomes import (
-    DrawnPairs,
-    OutcomeCounts,
-    RolloutRun,
-    rollout_runs,
-)
+from comparison.counts.outcome_cells import OutcomeCounts
+from comparison.counts.outcomes import count_outcomes, shadow_quantile
 from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.tables import nanoseconds
@@ -122,7 +119,7 @@ class _Taken:
         if outcomes.is_tracked and name not in self._plans:
             return start
         obstacle = self._obstacle(rows, plan)
-        most = plan.most or self._drawn.quantile(rows)
+        most = plan.most or shadow_quantile(self._drawn, rows)
         if obstacle is None and not most:
             obstacle = (
                 "nothing says how much of one unit counts at most: the shadow has shown no such "
@@ -130,7 +127,7 @@ class _Taken:
             )
         if obstacle is not None or not most:
             return replace(start, obstacle=obstacle)
-        counts = self._drawn.count(rows, plan, most, self._runs)
+        counts = count_outcomes(self._drawn, rows, plan, most, self._runs)
         obstacle = _nothing_found(rows, counts, plan)
         over_time = ratio_over_time(counts)
         return replace(_counted(start, counts), obstacle=obstacle, over_time=over_time)
@@ -146,7 +143,7 @@ class _Taken:
             if rows.frame["request_id"].isna().all():
                 return "the outcomes name units and no requests, and the playbook says by: request"
             return None
-        if self._drawn.is_drawn_by_request:
+        if not self._drawn.has_units:
             return (
                 "refused: the flag draws each request for itself, so both sides reach the same "
                 "unit, their effects cancel out, and any candidate would pass; make the flag "

@@ -19,7 +19,7 @@ from comparison.counts.kinds.relevance import Relevance, found_by_chance
 from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
-from comparison.engines.grouping import count_by, empty, framed
+from comparison.engines.grouping import count_by, empty, framed, row_count
 from comparison.engines.words import occurrences, parts_at
 from comparison.pairs.columns import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
@@ -105,7 +105,7 @@ def count(window: KindWindow, output: str) -> RankingCounts:
         sums={
             **_sums(compared),
             **(found_by_chance(compared, depth) if relevance is not None else {}),
-            "unread": float(_size(rows) - _size(read)),
+            "unread": float(row_count(rows) - row_count(read)),
         },
         items=_shown(window, read, "", MOST_ITEMS),
         groups=groups,
@@ -254,7 +254,3 @@ def _quality(compared: ir.Table) -> pd.DataFrame:
         values[f"found_{side}"] = (first > 0).cast("float64")
         values[f"place_{side}"] = ibis.ifelse(first > 0, real(1.0) / first, real(0.0))
     return summed_by(known, values, {"served": "string"}, n=_.count())
-
-
-def _size(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from comparison.counts.outcomes import DrawnPairs, OutcomeCounts, RolloutRun
+from comparison.counts.drawn_pairs import DrawnPairs, RolloutRun
+from comparison.counts.outcome_cells import OutcomeCounts
+from comparison.counts.outcomes import count_outcomes
 from comparison.engines.embedded import connect
 from comparison.engines.tables import TablePairs, nanoseconds
 from comparison.outcomes import load_outcomes
@@ -74,7 +76,7 @@ def counted(pairs: ir.Table, rows: ir.Table, plan: OutcomePlan) -> OutcomeCounts
     drawn = DrawnPairs.of(TablePairs(pairs, "pairs"), FLAG, None, NOW)
     assert plan.most is not None
     given: Any = EngineRows(rows)
-    return drawn.count(given, plan, plan.most, RUNS)
+    return count_outcomes(drawn, given, plan, plan.most, RUNS)
 
 
 @needs_clickhouse

@@ -16,9 +16,9 @@ from ibis import _
 
 from comparison.counts import label_match, labelled, requests
 from comparison.counts.aggregate import count
+from comparison.counts.drawn_pairs import DrawnPairs
 from comparison.counts.label_match import LabelMatch
 from comparison.counts.labelled_sides import LabelledSides
-from comparison.counts.outcomes import DrawnPairs
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.tables import Aggregates
 from comparison.engines import id_hashes

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.outcomes import DrawnPairs, OutcomeCounts, rollout_runs
+from comparison.counts.drawn_pairs import DrawnPairs, rollout_runs
+from comparison.counts.outcome_cells import OutcomeCounts
+from comparison.counts.outcomes import count_outcomes
 from comparison.engines.grouping import framed
 from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import outcome_cells, ratio_over_time
@@ -41,7 +43,7 @@ def counted(pairs: pd.DataFrame, outcomes: MetricRows, plan: OutcomePlan) -> Out
     slots = pairs.assign(slot=pairs["time"] // HOUR).groupby(["slot", "rollout"], as_index=False)
     runs = rollout_runs(slots.agg(n=("time", "size"), first=("time", "min")))
     assert plan.most is not None
-    return drawn.count(outcomes, plan, plan.most, runs)
+    return count_outcomes(drawn, outcomes, plan, plan.most, runs)
 
 
 def requests(pairs: pd.DataFrame) -> pd.DataFrame:

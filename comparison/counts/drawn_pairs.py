@@ -1,0 +1,203 @@
+"""The requests and units that a flag drew between both sides.
+
+What the flag draws once (a user, say, or each request) is a unit here. It is there once for each
+rollout at which it was seen, with what its arms at the rollouts before say of its place: a flag
+that is sticky gives it a fixed one between 0 and 100, and the candidate to those below the rollout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from comparison.counts.bins import real
+from comparison.counts.cut_off import cut_off
+from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
+from comparison.counts.requests import repeated_requests, requests_of
+from comparison.engines.grouping import row_count
+from comparison.engines.sources import PairSource
+from comparison.engines.tables import nanoseconds
+from flags.gate.blocks import fitting_size
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRun:
+    """Hold the time [begin, end) in which the flag was at a rollout; both in nanoseconds."""
+
+    rollout: float
+    begin: int
+    end: int | None
+    """None of the newest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPairs:
+    """Hold the pairs of a flag that it drew between both sides, one row for each request.
+
+    Columns: request_id, unit, rollout, first, low and high arm (0 primary, 1 candidate), flip (1,
+    0, missing: nobody knows); maybe `value`, whether a label is positive.
+    """
+
+    source: PairSource
+    requests: ir.Table
+    every: ir.Table
+    """Request ids of the flag, of whatever time and rollout."""
+    has_units: bool
+    """Whether the flag draws units, which may have several requests each."""
+    now: datetime
+    others: ir.Table | None = None
+    """Where `requests` have no `value`, those whose label is not negative, with it; else None."""
+
+    @classmethod
+    def of(
+        cls,
+        source: PairSource,
+        flag: str,
+        since: datetime | None,
+        now: datetime,
+        prepared: tuple[ir.Table, ir.Table | None] | None = None,
+    ) -> "DrawnPairs":
+        """Reduce the pairs accepted from `since` until `now`, when they are asked for.
+
+        `prepared` are those of `PreparedPairs.drawn`, where these are prepared.
+        """
+        every = source.table().filter(_.flag == flag)
+        pairs = source.table(since, now).filter(_.flag == flag)
+        pairs = pairs.filter(_.active.notnull(), _.rollout > 0, _.rollout < 100)
+        has_units = "stickiness" in pairs.columns
+        if has_units:
+            drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
+            has_units = bool(row_count(drawn.limit(1)))
+        requests, others = prepared or (None, None)
+        if requests is None:
+            reduced = pairs.select(
+                "request_id",
+                "rollout",
+                "time",
+                unit=drawn_unit(pairs, is_drawn_by_request(pairs)),
+                arm=ibis.ifelse(_.active == "candidate", 1, 0),
+                flip=flip_of(pairs),
+            )
+            requests = requests_of(reduced, repeated_requests(source, reduced))
+        return cls(source, requests, every, has_units, now, others)
+
+    def kept(self) -> "DrawnPairs":
+        """Return these, reduced once for all questions."""
+        return replace(self, requests=self.source.kept(self.requests))
+
+    def older(self, delay: timedelta, runs: Sequence[RolloutRun]) -> ir.Table:
+        """Return the requests that are older than a delay.
+
+        With `runs`, those whose delay lies in one run: a unit whose side changes
+        with the rollout before then would bring what the other side did.
+        """
+        old = self.requests.filter(_.first < nanoseconds(cut_off(self.now, delay)))
+        if not runs:
+            return old
+        inside = ibis.literal(False)
+        for run in runs:
+            here = (_.rollout == run.rollout) & (_.first >= run.begin)
+            if run.end is not None:
+                here &= _.first < run.end - delay // timedelta(microseconds=1) * 1_000
+            inside = inside | here
+        return old.filter(inside)
+
+    def units(self, old: ir.Table, **values: Any) -> ir.Table:
+        """Reduce to units and rollouts: arms, first request, first flip, bounds of the place.
+
+        `values` of requests are added up.
+        """
+        flipped_at = ibis.ifelse(_.flip == 1, _.first, None)
+        if not self.has_units:  # each request is a unit
+            alone = old.select(
+                "unit",
+                "rollout",
+                "first",
+                flipped_at=flipped_at,
+                arm=_.low,
+                other=_.high,
+                flipped=_.flip,
+                **values,
+            )
+            return alone.mutate(low=real(0.0), high=real(100.0))
+        grouped = old.group_by("unit", "rollout").agg(
+            first=_.first.min(),
+            flipped_at=flipped_at.min(),
+            arm=_.low.min(),
+            other=_.high.max(),
+            flipped=_.flip.max(),
+            **{name: value.sum() for name, value in values.items()},
+        )
+        return _with_places(self.source.kept(grouped))  # asked three times
+
+
+def _with_places(units: ir.Table) -> ir.Table:
+    """Add bounds of each unit's place, from its arms at the rollouts before."""
+    several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
+    again = units.semi_join(several, "unit").select(
+        "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm
+    )
+    before = units.inner_join(again, "unit").filter(_.earlier < _.first)
+    places = before.group_by("unit", "rollout").agg(
+        low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, real(0.0)).max(),
+        high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, real(100.0)).min(),
+    )
+    places = places.rename(place_unit="unit", place_rollout="rollout")
+    found = units.left_join(
+        places,
+        [units.unit == places.place_unit, units.rollout == places.place_rollout],
+    )
+    return found.mutate(low=_.low.fill_null(real(0.0)), high=_.high.fill_null(real(100.0))).drop(
+        "place_unit", "place_rollout"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Count units, and those that saw both sides; `block` is a size of blocks of time for them."""
+
+    units: int
+    mixed: int
+    block: timedelta
+
+
+def sizes_of(units: ir.Table) -> Sizes:
+    """Count units in one query; their blocks are as many as a chart can show."""
+    found = units.agg(
+        n=_.count(),
+        mixed=ibis.ifelse(is_mixed(), 1, 0).sum(),
+        first=_.first.min(),
+        last=_.first.max(),
+    )
+    [row] = found.to_pyarrow().to_pylist()
+    first, last = (pd.Timestamp(row[name] or 0, tz="UTC") for name in ("first", "last"))
+    return Sizes(int(row["n"]), int(row["mixed"] or 0), fitting_size(first, last))
+
+
+def is_mixed() -> Any:
+    """Say of a unit that it saw both sides, or one that its place cannot give it."""
+    both = _.arm != _.other
+    misplaced = ((_.arm == 1) & (_.rollout <= _.low)) | ((_.arm == 0) & (_.rollout >= _.high))
+    return both | misplaced
+
+
+def rollout_runs(slots: pd.DataFrame) -> tuple[RolloutRun, ...]:
+    """Return in which time which rollout was in force, by the most pairs of each slot of time.
+
+    `slots` is as in `comparison.judgement.runs.latest_run`.
+    """
+    known = slots.dropna(subset=["rollout"]).sort_values(["slot", "n"], kind="stable")
+    ruling = known.drop_duplicates("slot", keep="last")
+    found: list[RolloutRun] = []
+    for rollout, first in zip(ruling["rollout"], ruling["first"], strict=True):
+        if found and found[-1].rollout == rollout:
+            continue
+        if found:
+            found[-1] = RolloutRun(found[-1].rollout, found[-1].begin, int(first))
+        found.append(RolloutRun(float(rollout), int(first), None))
+    return tuple(found)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import orjson
 
-from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES, column_of
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, column_of
 from comparison.pairs.opening import find_files, open_file
+from comparison.pairs.sides import SIDES
 from flags.export import attributes
 
 TABLE: Final = "otel_traces"

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 
 from comparison.counts.outputs import is_finite
 from comparison.engines.sources import scored_outputs
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.registry import samenesses
 
 _WORDS: Final = tuple(f"primary_{each.exact}." for each in samenesses())

@@ -28,7 +28,7 @@ from comparison.engines.grouping import (
     fetched,
 )
 from comparison.engines.mergeable import MergeableCounts
-from comparison.pairs.columns import CALLED, FAILED, SIDES
+from comparison.pairs.sides import CALLED, FAILED, SIDES
 
 
 def duration_counts(window: CountedWindow, warm_up: int) -> tuple[pd.DataFrame, pd.DataFrame]:

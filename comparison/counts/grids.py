@@ -16,7 +16,7 @@ from comparison.counts.output_rows import ByOutput
 from comparison.counts.outputs import OutputColumns, are_finite, both_ok
 from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
 from comparison.engines.mergeable import MergeableCounts
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 COMMON: Final = 0.5
 """Share of alarms beyond which to have none is the rarer side, and the one that tells."""

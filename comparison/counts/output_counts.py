@@ -44,7 +44,7 @@ from comparison.engines.grouping import (
     empty,
     summed,
 )
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 MOST_FLIPS: Final = 50
 

@@ -22,7 +22,7 @@ from comparison.engines.arrays import ArrayRows
 from comparison.engines.grouping import Dtypes, count_by, fetched, framed, in_numbers
 from comparison.engines.mergeable import COUNT, GroupSums, MergeableCounts
 from comparison.engines.one_pass import counted_once
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 OUTPUT: Final = "output"
 """The column with the place of an output; there is none where only one output is asked for."""

@@ -14,7 +14,7 @@ from comparison.counts.counted_window import CountedWindow
 from comparison.engines.grouping import fetched_table
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import scored_outputs
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 SEGMENT = "segment."
 

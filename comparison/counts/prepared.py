@@ -37,7 +37,7 @@ from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from comparison.labels import Labels
 from comparison.labels.use import TypedLabels
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds import registry
 
 _FEW_HOURS: Final = 6 * HOUR

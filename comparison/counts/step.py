@@ -38,7 +38,7 @@ from comparison.engines.worker_numbers import (
     made_by,
 )
 from comparison.pairs.accounting import may_have_made
-from comparison.pairs.columns import FAILED, SIDES
+from comparison.pairs.sides import FAILED, SIDES
 
 _SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 

@@ -17,7 +17,7 @@ from comparison.counts.outputs import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, framed, stacked
 from comparison.engines.mergeable import GroupSums, MergeableCounts
-from comparison.pairs.columns import CALLED, FAILED, SIDES
+from comparison.pairs.sides import CALLED, FAILED, SIDES
 
 _FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
 

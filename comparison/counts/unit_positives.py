@@ -12,7 +12,7 @@ from comparison.counts.tables import UnitPositives
 from comparison.counts.units import UnitVolume, who_of
 from comparison.engines.grouping import UNIT_POSITIVES
 from comparison.engines.sources import PairSource
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 
 def positives_by_unit(

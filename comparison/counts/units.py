@@ -36,7 +36,7 @@ from comparison.engines.grouping import (
 )
 from comparison.engines.mergeable import GroupSums, MergeableCounts, sums_of
 from comparison.engines.sources import PairSource
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
 """Lengths of a block in nanoseconds; with few requests a unit, the whole window is one."""

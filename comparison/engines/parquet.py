@@ -25,12 +25,7 @@ from comparison.engines.tables import completed, in_nanoseconds, in_window, nano
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import arrow_type
-from comparison.pairs.columns import (
-    ATTRIBUTE_COLUMNS,
-    SPAN_COLUMNS,
-    holds_text,
-    output_columns,
-)
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, holds_text, output_columns
 from comparison.pairs.compacted import (
     counts_of,
     pair_parts,
@@ -171,7 +166,7 @@ class ParquetPairs:
         parts = [part.path for part in pair_parts(self._folder, self._state)]
         if not parts:
             columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
-            types = {column.name: arrow_type(column.kind) for column in columns}
+            types = {column.name: arrow_type(column.type) for column in columns}
             schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
             return shown(self._connection, "no_pairs", schema.empty_table())
         table = self._connection.read_parquet(

@@ -39,9 +39,10 @@ from comparison.engines.tables import (
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import to_arrow
-from comparison.pairs.columns import SIDES, output_columns, short_name
+from comparison.pairs.columns import output_columns, short_name
 from comparison.pairs.opening import is_compacted
 from comparison.pairs.reader import AllPairs, Pairs, read_all
+from comparison.pairs.sides import SIDES
 from comparison.pairs.stores import folder_at, is_store
 from comparison.pairs.tracked import TrackedOutcomes
 

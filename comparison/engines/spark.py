@@ -121,7 +121,7 @@ class SparkPairs(ParquetPairs):
         paths = [read_by_spark(part.path) for part in pair_parts(self._folder, self._state)]
         if not paths:
             columns = [*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()]
-            types = {column.name: arrow_type(column.kind) for column in columns}
+            types = {column.name: arrow_type(column.type) for column in columns}
             schema = pa.schema({**types, "time": pa.int64(), "date": pa.date32()})
             return ibis.memtable(schema.empty_table())
         session, name = self._connection._session, f"pairs_{uuid4().hex}"

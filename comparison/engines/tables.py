@@ -14,23 +14,13 @@ from comparison.engines.clickhouse import held_by_clickhouse, joins_as_in_sql
 from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
-from comparison.pairs.columns import (
-    ATTRIBUTE_COLUMNS,
-    CERTAINTY,
-    COUNT,
-    NUMBER,
-    SPAN_COLUMNS,
-    TIME,
-    TRUTH,
-    Column,
-    Kind,
-    column_of,
-)
+from comparison.pairs.column_types import CERTAINTY, COUNT, NUMBER, TIME, TRUTH, ColumnType
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS, Column, column_of
 from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.tracked import TrackedOutcomes
 from flags.export import attributes
 
-_TYPES: Final[tuple[tuple[Kind, str], ...]] = (
+_TYPES: Final[tuple[tuple[ColumnType, str], ...]] = (
     (NUMBER, "float64"),
     (COUNT, "int64"),
     (TRUTH, "boolean"),
@@ -249,7 +239,7 @@ def completed(table: ir.Table) -> ir.Table:
 
 def kind_of(column: Column) -> str:
     """Return the type of a column, as ibis calls it."""
-    return next((held for kind, held in _TYPES if kind is column.kind), "string")
+    return next((held for kind, held in _TYPES if kind is column.type), "string")
 
 
 def unfit_columns(table: ir.Table) -> list[str]:

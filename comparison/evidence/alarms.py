@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comparison.evidence.statistics import Proportion, Ratio, mcnemar_mid_p, paired_ratio
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Paired
 
 Truths = npt.NDArray[np.bool_]

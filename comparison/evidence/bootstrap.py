@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from comparison.evidence.divergence import Counts, Floats
 from comparison.evidence.joint_counts import JointCounts, counted
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Interval
 
 REPLICATES: Final = 1_000

@@ -10,7 +10,7 @@ from comparison.counts.score_grid import ScoreGrid
 from comparison.evidence.divergence import Counts, Floats, binned_quantiles, ks, psi, wasserstein
 from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.score_counts import ScoreCounts, on_one_axis
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Distribution
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)

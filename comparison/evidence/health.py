@@ -11,7 +11,7 @@ import pandas as pd
 
 from comparison.counts.tables import MinuteCounts, UnitFailures
 from comparison.evidence.divergence import Counts
-from comparison.pairs.columns import CALLED, FAILED, SIDES
+from comparison.pairs.sides import CALLED, FAILED, SIDES
 from flags.gate.evidence import (
     DURATION_EDGES,
     Count,

@@ -10,7 +10,7 @@ import pandas as pd
 from comparison.counts.tables import Aggregates
 from comparison.evidence.health import by_value
 from comparison.pairs.accounting import Accounting, Worker
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Count, Integrity, OpenEnd, Sampled
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from comparison.counts.tables import OutputAggregates
 from comparison.evidence.divergence import Counts, Floats
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 UNKNOWN: Final = -1
 """Label of what is not labelled; 1 is positive, 0 negative."""

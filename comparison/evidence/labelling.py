@@ -7,7 +7,7 @@ from scipy import stats
 
 from comparison.counts.tables import UnitPositives, UnknownLabels
 from comparison.evidence.unit_recall import alike
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Count, GivenLabels, LabelledCell, Labelling
 
 _CELL: Final = ["served", "primary_alarm", "candidate_alarm"]

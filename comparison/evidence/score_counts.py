@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from comparison.evidence.divergence import Counts, Floats
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 _YES: Final = 1
 

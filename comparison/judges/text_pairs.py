@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
-from comparison.pairs.columns import SIDES, column_of, text_column
+from comparison.pairs.columns import column_of, text_column
 from comparison.pairs.compacted import pair_parts, parquet_file, read_state
 from comparison.pairs.files import read_blocks
 from comparison.pairs.opening import is_compacted
 from comparison.pairs.read_counts import ReadCounts
+from comparison.pairs.sides import SIDES
 from flags.pairing.text_form import normalised
 
 _ALWAYS = ("request_id", "flag", "time", "prompt", "primary_model", "candidate_model")

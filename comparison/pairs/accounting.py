@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from comparison.pairs.columns import SIDES
 from comparison.pairs.read_counts import ReadCounts
+from comparison.pairs.sides import SIDES
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.extensions import ExtensionArray
 
-from comparison.pairs.columns import (
+from comparison.pairs.column_types import (
     CATEGORY,
     CERTAINTY,
     CONTENT,
@@ -20,14 +20,13 @@ from comparison.pairs.columns import (
     TEXT,
     TIME,
     TRUTH,
-    Column,
-    Kind,
-    column_named,
+    ColumnType,
 )
+from comparison.pairs.columns import Column, column_named
 
 NANOSECONDS: Final = pa.timestamp("ns", "UTC")
 
-_TYPES: Final[tuple[tuple[Kind, pa.DataType], ...]] = (
+_TYPES: Final[tuple[tuple[ColumnType, pa.DataType], ...]] = (
     (TEXT, pa.string()),
     (CONTENT, pa.string()),
     (CATEGORY, pa.string()),
@@ -41,9 +40,9 @@ _TYPES: Final[tuple[tuple[Kind, pa.DataType], ...]] = (
 )
 
 
-def arrow_type(kind: Kind) -> pa.DataType:
+def arrow_type(given: ColumnType) -> pa.DataType:
     """Return the Arrow type of a column; repeated words are strings, without a dictionary."""
-    return next(held for each, held in _TYPES if each is kind)
+    return next(held for each, held in _TYPES if each is given)
 
 
 def to_arrow(frame: pd.DataFrame, *, dictionaries: bool = False) -> pa.Table:
@@ -56,7 +55,7 @@ def to_arrow(frame: pd.DataFrame, *, dictionaries: bool = False) -> pa.Table:
         column = column_named(str(name))
         array = pa.array(values, from_pandas=True)
         if column:
-            kind = arrow_type(column.kind)
+            kind = arrow_type(column.type)
             keeps = dictionaries and pa.types.is_dictionary(array.type)
             array = array.cast(pa.dictionary(array.type.index_type, kind) if keeps else kind)
         arrays[str(name)] = array
@@ -67,13 +66,13 @@ def to_parts(table: pa.Table) -> dict[Column, Any]:
     """Return the columns of an Arrow table as `comparison.pairs.table.Table` joins them."""
     columns = ((column_named(name), name) for name in table.column_names)
     return {
-        column: _part(column.kind)(table.column(name).combine_chunks())
+        column: _part(column.type)(table.column(name).combine_chunks())
         for column, name in columns
         if column is not None
     }
 
 
-def _part(kind: Kind) -> Callable[[Any], Any]:
+def _part(kind: ColumnType) -> Callable[[Any], Any]:
     if kind in (TEXT, CONTENT):
         return _texts
     if kind in (CATEGORY, SIDE, STATUS):

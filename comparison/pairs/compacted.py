@@ -30,7 +30,8 @@ import pyarrow.parquet as pq
 
 from comparison.errors import CompactionUnreadableError
 from comparison.pairs.arrow import NANOSECONDS, to_parts
-from comparison.pairs.columns import CATEGORY, Column
+from comparison.pairs.column_types import CATEGORY
+from comparison.pairs.columns import Column
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.read_counts import ReadCounts, torn_place
 from comparison.pairs.stores import StorePath

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from comparison.pairs.column_types import CATEGORY, CONTENT
 from comparison.pairs.columns import (
     ATTRIBUTE_COLUMNS,
-    CATEGORY,
-    CONTENT,
-    SIDES,
     SPAN_COLUMNS,
     Column,
     column_of,
@@ -18,6 +16,7 @@ from comparison.pairs.columns import (
     short_name,
 )
 from comparison.pairs.read_counts import Block
+from comparison.pairs.sides import SIDES
 
 _FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())}
 
@@ -60,11 +59,11 @@ class Table:
             for name, aligned in values_of.items():
                 if len(aligned) < size:
                     values_of[name] = [*aligned, *[None] * (size - len(aligned))]
-        parts = {name: self._columns[name].kind.part(raw) for name, raw in values_of.items()}
+        parts = {name: self._columns[name].type.part(raw) for name, raw in values_of.items()}
         self._append(size, parts)
 
     def add_parts(self, size: int, parts: Mapping[Column, Any]) -> None:
-        """Add a block of `size` rows whose columns have been converted; see `Kind.part`."""
+        """Add a block of `size` rows whose columns have been converted; see `ColumnType.part`."""
         kept = {column: part for column, part in parts.items() if self._holds(column)}
         for column in kept:
             self._columns.setdefault(column.name, column)
@@ -78,7 +77,7 @@ class Table:
         self.rows += other.rows
 
     def _holds(self, column: Column) -> bool:
-        return self._texts or column.kind is not CONTENT
+        return self._texts or column.type is not CONTENT
 
     def _append(self, size: int, parts: dict[str, Any]) -> None:
         self._blocks.append((size, parts))
@@ -89,10 +88,10 @@ class Table:
         arrays = {}
         for name, column in self._columns.items():
             parts = [
-                parts[name] if name in parts else column.kind.part([None] * size)
+                parts[name] if name in parts else column.type.part([None] * size)
                 for size, parts in self._blocks
             ]
-            arrays[name] = column.kind.join(parts)
+            arrays[name] = column.type.join(parts)
         return _with_decisions(pd.DataFrame(arrays, copy=False), self.outputs)
 
 
@@ -123,7 +122,7 @@ def only_flag(
     unused = [name for name in frame.columns if name not in fixed and frame[name].isna().all()]
     frame = frame.drop(columns=unused)
     for name, column in _FIXED.items():
-        if column.kind == CATEGORY:
+        if column.type == CATEGORY:
             frame[name] = frame[name].cat.remove_unused_categories()
     for name in frame.columns[frame.columns.str.startswith("segment.")]:
         frame[name] = frame[name].cat.remove_unused_categories()
@@ -144,6 +143,6 @@ def name_outputs(frame: pd.DataFrame, outputs: tuple[str, ...]) -> pd.DataFrame:
             name = column.name if position else short_name(column)
             values = rest.pop(column.name, None)
             if values is None:
-                values = column.kind.join([column.kind.part([None] * len(frame))])
+                values = column.type.join([column.type.part([None] * len(frame))])
             ordered[name] = values
     return pd.DataFrame(ordered | {name: rest[name] for name in sorted(rest)})

@@ -23,9 +23,10 @@ from comparison.engines.worker_numbers import account_table
 from comparison.errors import NoPairsError, WindowEmptyError
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Accounting
-from comparison.pairs.columns import SIDES, STATUSES, column_named
+from comparison.pairs.columns import column_named
 from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.reader import outside_window
+from comparison.pairs.sides import SIDES, STATUSES
 from comparison.summary.counted_output import CountedOutput
 from comparison.summary.figures import (
     LATENCY_QUANTILES,

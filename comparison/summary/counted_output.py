@@ -16,7 +16,7 @@ from comparison.counts.segments import SEGMENT_CODE, rows_by_segment, segments_o
 from comparison.engines.grouping import CELLS, count_by, fetched, framed
 from comparison.evidence.alarms import Alarms, SegmentTable, counted_alarms, counted_by
 from comparison.evidence.statistics import interval_of_mean
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from comparison.summary.figures import OutputFigures
 
 _DECISIONS: Final = tuple(f"{side}_decision" for side in SIDES)

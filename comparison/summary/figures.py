@@ -14,7 +14,7 @@ from comparison.evidence.alarms import Alarms, SegmentTable
 from comparison.evidence.number_format import plural
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Accounting
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.registry import samenesses
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)

@@ -11,8 +11,8 @@ import pandas as pd
 from comparison.errors import NoPairsError
 from comparison.evidence.alarms import Alarms, Truths, alarm_table, by_segment
 from comparison.evidence.statistics import Proportion, mean_interval, quantiles
-from comparison.pairs.columns import SIDES, STATUSES
 from comparison.pairs.reader import Pairs
+from comparison.pairs.sides import SIDES, STATUSES
 from comparison.summary.figures import (
     LATENCY_QUANTILES,
     SAME,

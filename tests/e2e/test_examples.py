@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from comparison.pairs.columns import SIDES
 from comparison.pairs.reader import Pairs, read_pairs
+from comparison.pairs.sides import SIDES
 from comparison.summary.figures import Summary
 from comparison.summary.in_memory import summarise
 from flags.cli import migration

@@ -16,7 +16,7 @@ from comparison.engines.grouping import count_by, fetched
 from comparison.engines.words import parts_at
 from comparison.errors import LabelsUnfitError
 from comparison.labels.types import FALSE, TRUE
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.category import CLASS, TOP
 
 CLASSES: Final = {

@@ -17,7 +17,7 @@ from comparison.counts.kinds.window import KindWindow, served_coverage
 from comparison.counts.outputs import both_ok, is_finite, with_columns
 from comparison.counts.reproducible_sums import summed
 from comparison.labels.types import LabelType
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 SAMPLE: Final = 1_000
 """Pairs, the first ones, whose numbers fix the units in which differences are counted."""

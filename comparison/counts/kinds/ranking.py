@@ -21,7 +21,7 @@ from comparison.counts.outputs import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
 from comparison.engines.grouping import count_by, empty, framed, row_count
 from comparison.engines.words import occurrences, parts_at
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
 
 SAMPLE: Final = 1_000

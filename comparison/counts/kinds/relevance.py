@@ -16,7 +16,7 @@ from ibis import _
 from comparison.counts.bins import real
 from comparison.engines.words import occurrences, parts_at
 from comparison.errors import RelevanceUnfitError
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 
 MOST_GRADES: Final = 10
 

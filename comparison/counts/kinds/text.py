@@ -15,7 +15,7 @@ from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow
 from comparison.counts.outputs import both_ok
 from comparison.engines.grouping import count_by, fetched
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.text import EXACT, LENGTH, NORMAL, REMARKS
 
 LENGTH_FIGURE: Final = "length"

@@ -20,7 +20,7 @@ from comparison.counts.units import UnitVolume
 from comparison.engines.grouping import count_by, empty, fetched
 from comparison.engines.sources import PairSource
 from comparison.labels.types import LabelType
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.pairing.kinds import registry
 
 LEVELS: Final = 4_096

@@ -6,7 +6,7 @@ from comparison.counts.kinds.ranking import RankingCounts
 from comparison.evidence.kinds.levels import labelled_by_side, values_by_figure, young_labels
 from comparison.evidence.kinds.parts import answer_parts
 from comparison.evidence.labelling import coverage_p
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.checks.exposure import Exposure
 from flags.gate.checks.ranking import RankingEvidence, RankingQuality, ServedQuality
 from flags.gate.evidence import Count

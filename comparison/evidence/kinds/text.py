@@ -5,7 +5,7 @@ import pandas as pd
 from comparison.counts.kinds.text import RULE, TextCounts
 from comparison.evidence.kinds.levels import values_by_figure
 from comparison.evidence.kinds.parts import answer_parts
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from flags.gate.checks.text import TextEvidence
 from flags.gate.evidence import Count, Paired
 from flags.pairing.kinds.text import REMARKS

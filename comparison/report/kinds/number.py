@@ -1,7 +1,7 @@
 """The section on a number without a threshold."""
 
 from comparison.evidence.number_format import number, percent, signed
-from comparison.pairs.columns import SIDES
+from comparison.pairs.sides import SIDES
 from comparison.report.html.charts.errors import ErrorRow, errors_by_part
 from comparison.report.kinds.parts import (
     PartColumn,

@@ -19,8 +19,9 @@ from comparison.engines import connections
 from comparison.engines.connections import shown_url
 from comparison.engines.places import table_at
 from comparison.judgement.pairs_judge import PairsJudge
-from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SIDES
+from comparison.pairs.columns import ATTRIBUTE_COLUMNS
 from comparison.pairs.compaction import compact
+from comparison.pairs.sides import SIDES
 from deploy.clickhouse import pairs_sql
 from flags.export import attributes
 from flags.operate.history import Run

@@ -21,9 +21,9 @@ from comparison.evidence.build import evidence
 from comparison.evidence.health import minutes_of
 from comparison.evidence.notes import of_labels
 from comparison.labels import Labels
-from comparison.pairs.columns import SIDES
 from comparison.pairs.compaction import compact
 from comparison.pairs.reader import read_all, read_pairs
+from comparison.pairs.sides import SIDES
 from flags.export import attributes
 from flags.gate.evidence import Count
 from tests.support.counting import aggregate

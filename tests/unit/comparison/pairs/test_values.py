@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparison.pairs.columns import CATEGORY, NUMBER, TEXT
+from comparison.pairs.column_types import CATEGORY, NUMBER, TEXT
 from comparison.pairs.values import Floats, Repeated, Texts, cut, joined
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5))

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
 from comparison.engines.embedded import connect
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction import compact as take
 from comparison.pairs.opening import find_files, open_file
@@ -39,7 +40,7 @@ def evidence(pairs: Path, labels: Path) -> int:
         now=BEGIN + timedelta(days=DAYS),
         step="10",
         window=TimeWindow(),
-        additions=LabelsAndReferences.read(labels, None),
+        additions=Additions.read(labels, None),
     )
     print(judgement.verdict.decision, *judgement.verdict.reasons, sep="\n  ")
     return len(judgement.verdict.checks)

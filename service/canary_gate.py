@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from comparison.outcomes import Outcomes
 from flags.gate.alarm_states import AlarmReading
@@ -86,6 +87,6 @@ class Canary:
             now=self.ended,
             step=self.plan.steps[-1].name,
             window=TimeWindow(until=self.ended),
-            additions=LabelsAndReferences(outcomes=outcomes),
+            additions=Additions(outcomes=outcomes),
             readings=self.readings,
         )

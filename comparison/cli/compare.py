@@ -147,12 +147,13 @@ def _compared(
 ) -> "Comparison":
     """Take the evidence on pairs, with judged texts to show."""
     from comparison.engines.connections import engine_errors
-    from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
+    from comparison.judgement.additions import Additions
+    from comparison.judgement.judge import TimeWindow, take_evidence
     from comparison.judges.examples import examples_at
     from comparison.pairs.progress_bar import progress_bar
     from comparison.report.comparison import Comparison
 
-    additions = LabelsAndReferences.read(labels, None, outcomes, preferences)
+    additions = Additions.read(labels, None, outcomes, preferences)
     with engine_errors(place), progress_bar("counting pairs"):
         evidence = take_evidence(
             found,

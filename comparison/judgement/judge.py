@@ -1,9 +1,8 @@
 """The whole way of the gate, offline: from pairs and a playbook to a judgement."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from comparison.counts.aggregate import count
@@ -11,15 +10,11 @@ from comparison.counts.cut_off import cut_off
 from comparison.counts.prepared import PreparedPairs
 from comparison.errors import WindowEmptyError
 from comparison.evidence.build import evidence
-from comparison.evidence.drift import References
-from comparison.inputs.data_frames import Rows
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
 from comparison.judgement.outcomes import with_outcomes
 from comparison.judgement.preferences import with_preferences
-from comparison.judges.preferences import Preferences, load_preferences
-from comparison.labels import LabelFiles, Labels
-from comparison.outcomes import Outcomes, load_outcomes, unit_key
 from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.decide import KnownChecks, decide
 from flags.gate.evidence import Evidence
@@ -45,52 +40,12 @@ class TimeWindow:
     carries: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LabelsAndReferences:
-    """Hold what comes from elsewhere than the pairs; None is not there."""
-
-    labels: Labels | None = None
-    references: References | None = None
-    outcomes: Outcomes | None = None
-    preferences: Preferences | None = None
-
-    def about(self, features: Iterable[str] | None) -> "LabelsAndReferences":
-        """Return these with the references of some features only; all if that is None."""
-        if features is None or self.references is None:
-            return self
-        wanted = set(features)
-        kept = {name: each for name, each in self.references.features.items() if name in wanted}
-        return replace(self, references=replace(self.references, features=kept))
-
-    @classmethod
-    def read(
-        cls,
-        labels: str | Path | Rows | LabelFiles | None,
-        reference: Path | None,
-        outcomes: str | Path | Rows | None = None,
-        preferences: str | Path | Rows | None = None,
-    ) -> "LabelsAndReferences":
-        """Read what is given. Raises a ComparisonError if it is not what it should be."""
-        return cls(
-            _labels(labels),
-            References.read(reference) if reference else None,
-            None if outcomes is None else load_outcomes(outcomes, unit_key()),
-            None if preferences is None else load_preferences(preferences),
-        )
-
-
-def _labels(place: str | Path | Rows | LabelFiles | None) -> Labels | None:
-    if place is None:
-        return None
-    return (place if isinstance(place, LabelFiles) else LabelFiles(place)).read()
-
-
 def take_evidence(
     found: FlagPairs,
     *,
     now: datetime,
     window: TimeWindow,
-    additions: LabelsAndReferences,
+    additions: Additions,
     rollout: float | None = None,
     label_delay: timedelta = timedelta(0),
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
@@ -176,7 +131,7 @@ def judge(
     now: datetime,
     step: str | None = None,
     window: TimeWindow,
-    additions: LabelsAndReferences,
+    additions: Additions,
     readings: Sequence[AlarmReading] = (),
 ) -> tuple[Evidence, Judgement]:
     """Judge a step of a playbook, that of the newest rollout if it is not named.
@@ -197,7 +152,7 @@ def take_step_evidence(
     *,
     now: datetime,
     window: TimeWindow,
-    additions: LabelsAndReferences,
+    additions: Additions,
 ) -> Evidence:
     """Return the evidence on a step of a playbook, as that wants it, without operational alarms."""
     if window.since is None:

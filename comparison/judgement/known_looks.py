@@ -14,8 +14,8 @@ from comparison.counts.cut_off import cut_off, next_cut_off
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.tables import nanoseconds
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences
 from comparison.judgement.outcomes import SILENCE, known_outcomes
 from flags.gate.decide import KnownChecks
 from flags.gate.evidence import Evidence, Gap
@@ -81,7 +81,7 @@ class KnownLooks:
 
 
 def unchanged_until(
-    found: FlagPairs, additions: LabelsAndReferences, plan: Playbook, now: datetime
+    found: FlagPairs, additions: Additions, plan: Playbook, now: datetime
 ) -> datetime:
     """Return until when the same files make the same evidence, but for the end of its window."""
     if not isinstance(found.source, DatedPairs):
@@ -92,7 +92,7 @@ def unchanged_until(
 def _changes(
     found: FlagPairs,
     dated: DatedPairs,
-    additions: LabelsAndReferences,
+    additions: Additions,
     plan: Playbook,
     now: datetime,
 ) -> Iterator[datetime]:

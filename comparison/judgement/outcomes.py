@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pandas as pd
 
@@ -16,14 +16,12 @@ from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells, ratio_over_time
+from comparison.judgement.additions import Additions
+from comparison.judgement.flag_pairs import FlagPairs
 from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
 from flags.gate.checks.outcomes import WHOLE_COVERAGE
 from flags.gate.evidence import Count, Evidence, OutcomeMetric
 from flags.playbook.outcomes import OutcomePlan
-
-if TYPE_CHECKING:
-    from comparison.judgement.flag_pairs import FlagPairs
-    from comparison.judgement.judge import LabelsAndReferences
 
 SILENCE: Final = timedelta(minutes=5)
 """What tracked nothing for so long, and has not said that it stopped, may have been killed."""
@@ -36,9 +34,9 @@ _KEY: Final = (
 
 def with_outcomes(
     evidence: Evidence,
-    found: "FlagPairs",
+    found: FlagPairs,
     prepared: PreparedPairs,
-    additions: "LabelsAndReferences",
+    additions: Additions,
     plans: Mapping[str, OutcomePlan],
     *,
     since: datetime | None,
@@ -85,7 +83,7 @@ def with_outcomes(
     )
 
 
-def known_outcomes(found: "FlagPairs", additions: "LabelsAndReferences") -> list[Outcomes]:
+def known_outcomes(found: FlagPairs, additions: Additions) -> list[Outcomes]:
     """Return the outcomes that were handed in, and those that were tracked."""
     tracked = tracked_outcomes(found.source.name, found.source.tracked())
     return [each for each in (additions.outcomes, tracked) if each is not None]

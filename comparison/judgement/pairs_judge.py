@@ -16,13 +16,9 @@ from comparison.errors import (
     WindowEmptyError,
 )
 from comparison.inputs.data_frames import Rows
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import (
-    LabelsAndReferences,
-    TimeWindow,
-    judge_evidence,
-    take_step_evidence,
-)
+from comparison.judgement.judge import TimeWindow, judge_evidence, take_step_evidence
 from comparison.judgement.judgement import Judgement
 from comparison.judgement.known_looks import KnownLook, KnownLooks, unchanged_until
 from comparison.labels import LabelFiles
@@ -103,10 +99,8 @@ class PairsJudge:
         self.known.hear(self._told(plan))
 
         @cache
-        def opened() -> tuple[FlagPairs, LabelsAndReferences]:
-            additions = LabelsAndReferences.read(
-                self.labels, self.reference, self.outcomes, self.preferences
-            )
+        def opened() -> tuple[FlagPairs, Additions]:
+            additions = Additions.read(self.labels, self.reference, self.outcomes, self.preferences)
             found = FlagPairs.at(self.pairs, plan.flag, self.known.memory)
             return found.believed(now), additions
 

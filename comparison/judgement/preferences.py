@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ibis
 import pandas as pd
@@ -11,11 +11,9 @@ from ibis import _
 from comparison.engines.grouping import framed
 from comparison.evidence.number_format import plural
 from comparison.evidence.preferences import preference_evidence
+from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judges.preferences import ID, Preferences, table_of
 from flags.gate.evidence import Count, Evidence
-
-if TYPE_CHECKING:
-    from comparison.judgement.flag_pairs import FlagPairs
 
 _PAIR: Final = {
     ID: "string",
@@ -27,7 +25,7 @@ _PAIR: Final = {
 
 
 def with_preferences(
-    evidence: Evidence, found: "FlagPairs", preferences: Preferences | None
+    evidence: Evidence, found: FlagPairs, preferences: Preferences | None
 ) -> Evidence:
     """Add what was said of the window's pairs, and of pairs of one of its models twice."""
     if preferences is None:
@@ -59,7 +57,7 @@ def with_preferences(
     )
 
 
-def _judged_pairs(found: "FlagPairs", preferences: Preferences) -> pd.DataFrame:
+def _judged_pairs(found: FlagPairs, preferences: Preferences) -> pd.DataFrame:
     """Return time, unit and models of the pairs that were judged, each request id once."""
     pairs = found.source.table().filter(_.flag == found.flag)
     held: dict[str, Any] = {name: pairs[name] for name in _PAIR if name in pairs.columns}

@@ -65,8 +65,9 @@ def compare(
         FlagsError: The playbook is not one, or is that of another flag.
     """
     from comparison.engines.connections import engine_errors
+    from comparison.judgement.additions import Additions
     from comparison.judgement.flag_pairs import FlagPairs
-    from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge, take_evidence
+    from comparison.judgement.judge import TimeWindow, judge, take_evidence
     from comparison.judgement.moment import moment
     from comparison.judges.examples import examples_at
     from flags.playbook.file import read_playbook
@@ -76,7 +77,7 @@ def compare(
     with engine_errors(place):
         found = FlagPairs.at(place, flag or (plan.flag if plan else None))
         now = datetime.now(UTC)
-        additions = LabelsAndReferences.read(
+        additions = Additions.read(
             labels,
             Path(reference) if reference else None,
             outcomes,

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from comparison.engines.embedded import connect, held, shown
 from comparison.engines.tables import TablePairs, nanoseconds
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from comparison.labels import LabelFiles
 from flags.gate.evidence import Evidence
@@ -102,5 +103,5 @@ def judged(
         playbook or playbook_of(),
         now=NOW,
         window=TimeWindow(),
-        additions=LabelsAndReferences.read(labels, None),
+        additions=Additions.read(labels, None),
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.judgement.judgement import Judgement
 from flags import Text
 from flags.gate.evidence import Evidence
@@ -97,5 +98,5 @@ def _texts(folder: Path) -> Judged:
         Playbook.model_validate({"flag": FLAG, "steps": [step], "warm_up": 0}),
         now=datetime.fromtimestamp(BEGIN / 1e9, UTC) + timedelta(milliseconds=10 * TEXTS + 100),
         window=TimeWindow(),
-        additions=LabelsAndReferences.read(None, None, preferences=table),
+        additions=Additions.read(None, None, preferences=table),
     )

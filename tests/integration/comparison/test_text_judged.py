@@ -9,8 +9,9 @@ import ibis
 import pytest
 
 from comparison.engines.tables import TablePairs
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.pairs.compaction import compact
 from flags import Text
 from flags.gate.checks.text import TextEvidence
@@ -54,7 +55,7 @@ def judged(
         plan,
         now=END,
         window=TimeWindow(),
-        additions=LabelsAndReferences.read(None, None, preferences=preferences),
+        additions=Additions.read(None, None, preferences=preferences),
     )
     [found] = evidence.answers
     assert isinstance(found, TextEvidence)

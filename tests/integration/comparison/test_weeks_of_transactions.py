@@ -12,8 +12,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from comparison.engines.tables import TablePairs, nanoseconds
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.labels import Labels
 from flags.gate.evidence import Evidence, Output
 from flags.gate.verdict import Decision, Outcome, Verdict
@@ -110,7 +111,7 @@ class Weeks:
             PLAYBOOK,
             now=now,
             window=TimeWindow(),
-            additions=LabelsAndReferences(labels),
+            additions=Additions(labels),
         )
         return evidence, judgement.verdict
 

@@ -13,8 +13,9 @@ from comparison.counts.prepared import PreparedPairs
 from comparison.engines.embedded import connect
 from comparison.engines.grouping import framed
 from comparison.engines.parquet import ParquetPairs
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.labels import Labels, load_labels
 from flags.playbook.model import Playbook
 from load_tests import generated_pairs
@@ -107,7 +108,7 @@ def test_a_look_joins_labels_once_and_asks_few_questions(tmp_path: Path) -> None
         now=generated_pairs.BEGIN + timedelta(days=generated_pairs.DAYS),
         step="10",
         window=TimeWindow(),
-        additions=LabelsAndReferences(labels),
+        additions=Additions(labels),
     )
     assert judgement.verdict.checks
     said = log.read_text()

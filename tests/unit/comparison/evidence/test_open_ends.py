@@ -12,8 +12,9 @@ import pytest
 
 from comparison.engines.sources import PairSource, open_source
 from comparison.engines.tables import TablePairs
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.pairs.compaction import compact
 from comparison.pairs.files import read_blocks
 from comparison.pairs.opening import STATE_FILE
@@ -51,9 +52,7 @@ def checks_of(source: PairSource, now: datetime, unknown_loss: float = 0.001) ->
     limits = {"advance": {"unknown_loss": unknown_loss}}
     playbook = Playbook.model_validate({"flag": FLAG, "steps": [step], "gate": limits})
     found = FlagPairs(FLAG, source)
-    _, judgement = judge(
-        found, playbook, now=now, window=TimeWindow(), additions=LabelsAndReferences()
-    )
+    _, judgement = judge(found, playbook, now=now, window=TimeWindow(), additions=Additions())
     return {check.name: check for check in judgement.verdict.checks}
 
 

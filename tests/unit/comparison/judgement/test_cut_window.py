@@ -5,8 +5,9 @@ from datetime import timedelta
 import numpy as np
 
 from comparison.engines.tables import nanoseconds
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from flags.playbook.model import Playbook
 from tests.support.drawn_pairs import BEGIN, FLAG, Phase, drawn_pairs, table_of
 
@@ -20,7 +21,7 @@ def hold_time(changed: timedelta) -> str:
     new = frame["time"] >= nanoseconds(end - changed)
     frame = frame.assign(primary_model="v1", candidate_model=np.where(new, "v3", "v2"))
     pairs = FlagPairs(FLAG, table_of(frame))
-    window, additions = TimeWindow(until=end), LabelsAndReferences()
+    window, additions = TimeWindow(until=end), Additions()
     _evidence, judged = judge(
         pairs, Playbook(flag=FLAG), now=end, window=window, additions=additions
     )

@@ -10,8 +10,9 @@ import pytest
 
 from comparison.counts.labelled import StepLabels
 from comparison.engines.parquet import ParquetPairs
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, take_evidence
+from comparison.judgement.judge import TimeWindow, take_evidence
 from comparison.judgement.keeping import keep_counts
 from comparison.labels import Labels
 from flags.gate.evidence import Evidence
@@ -35,7 +36,7 @@ class Folder(CompactedFolder):
             FlagPairs("flag", source or ParquetPairs(self.path)),
             now=now,
             window=TimeWindow(carries=True),
-            additions=LabelsAndReferences(labels),
+            additions=Additions(labels),
             label_delay=label_delay,
             warm_up=Playbook(flag="flag").warm_up,
         )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judgement.judge import LabelsAndReferences, TimeWindow, judge
+from comparison.judgement.judge import TimeWindow, judge
 from comparison.pairs.compaction import compact
 from flags.export import attributes
 from flags.gate.evidence import Evidence, UnitPreference
@@ -37,7 +38,7 @@ def pairs(tmp_path: Path) -> Path:
 def taken(pairs: Path, text: str) -> Evidence:
     table = pairs.parent / "preferences.csv"
     table.write_text("request_id,output,preference\n" + text)
-    additions = LabelsAndReferences.read(None, None, preferences=table)
+    additions = Additions.read(None, None, preferences=table)
     found = FlagPairs.at(pairs, FLAG)
     return judge(found, PLAYBOOK, now=END, window=TimeWindow(), additions=additions)[0]
 

@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
+from duckdb import DuckDBPyConnection
 from ibis.backends.duckdb import Backend
 
 from comparison.pairs.machine import memory
@@ -62,15 +63,18 @@ def shown_anew(connection: Backend, table: pa.Table) -> ir.Table:
 
 
 @contextmanager
-def registered(connection: Backend, **tables: pa.Table) -> Iterator[None]:
-    """Let statements see tables in memory by these names."""
+def registered(
+    connection: Backend, cursor: DuckDBPyConnection | None = None, /, **tables: pa.Table
+) -> Iterator[None]:
+    """Let statements, of a cursor if one is given, see tables in memory by these names."""
+    seeing = connection.con if cursor is None else cursor
     for name, table in tables.items():
-        connection.con.register(name, table)
+        seeing.register(name, table)
     try:
         yield
     finally:
         for name in tables:
-            connection.con.unregister(name)
+            seeing.unregister(name)
 
 
 def hide(connection: Backend, table: ir.Table) -> None:

@@ -94,8 +94,9 @@ class RememberedTables(KeptTables):
         written = held.written if held and held.file == _file(path) else frozenset()
         is_due = not written or not written <= known or len(known - written) >= PATIENCE
         merged = held.merged if held else 0
-        if merge is None or is_due or len(table) > _REPEATED * merged:
-            table = merge(table) if merge else table
+        if merge and (is_due or len(table) > _REPEATED * merged):
+            table, merge = merge(table), None
+        if merge is None:
             merged = len(table)
         if is_due:
             KeptTables.write(self, name, part, origins, table)

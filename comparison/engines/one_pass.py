@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.arrays import BATCH, counted_batches
-from comparison.engines.embedded import quoted, shown_anew
+from comparison.engines.embedded import quoted, registered, shown_anew
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 
 _CALLS: Final = {"sum": "sum", "least": "min", "largest": "max"}
@@ -63,11 +64,9 @@ def _merged(connection: Backend, counts: MergeableCounts, parts: Sequence[pa.Tab
     columns = ", ".join([*map(quoted, counts.by), *taken])
     rows = " UNION ALL ".join(f"FROM {name}" for name in tables)
     text = f"SELECT {columns} FROM ({rows}) GROUP BY ALL"  # noqa: S608 - our own names
-    cursor = connection.con.cursor()  # what the connection still hands over goes on
-    for name, part in tables.items():
-        cursor.register(name, part)
-    found = cursor.execute(text).to_arrow_table()
-    cursor.close()
+    # By a cursor: what the connection still hands over goes on.
+    with closing(connection.con.cursor()) as cursor, registered(connection, cursor, **tables):
+        found = cursor.execute(text).to_arrow_table()
     return found.select(parts[0].schema.names).cast(parts[0].schema)
 
 

@@ -39,12 +39,12 @@ from comparison.engines.tables import (
 from comparison.errors import PlaceUnreadableError
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.arrow import to_arrow
-from comparison.pairs.columns import output_columns, short_name
+from comparison.pairs.columns import output_columns, outputs_with, short_name
 from comparison.pairs.opening import is_compacted
 from comparison.pairs.reader import AllPairs, Pairs, read_all
-from comparison.pairs.sides import SIDES
 from comparison.pairs.stores import folder_at, is_store
 from comparison.pairs.tracked import TrackedOutcomes
+from flags.export import attributes
 
 REQUIRED: Final = ("flag", "time", "primary_status", "candidate_status")
 """Columns without which a table is none of pairs."""
@@ -217,9 +217,7 @@ class FramePairs(CountedInOnePass):
 
 def scored_outputs(columns: Iterable[str]) -> tuple[str, ...]:
     """Return the outputs that a table has scores of, in the order of its columns."""
-    starts = tuple(f"{side}_score." for side in SIDES)
-    found = (column.partition(".")[2] for column in columns if column.startswith(starts))
-    return tuple(dict.fromkeys(found))
+    return outputs_with(columns, attributes.SCORE)
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:

@@ -1,5 +1,6 @@
 """The columns of pairs, by the attributes that they are read from."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -179,6 +180,15 @@ def output_columns(output: str) -> tuple[Column, ...]:
         for what, column_type in _OUTPUT_TYPES.items()
         for side in SIDES
     )
+
+
+def outputs_with(
+    columns: Iterable[str], *what: str, sides: Sequence[str] = SIDES
+) -> tuple[str, ...]:
+    """Return the outputs of which a side has such a column (`score`), in the order of columns."""
+    starts = tuple(f"{side}_{each}." for side in sides for each in what)
+    found = (name.partition(".")[2] for name in columns if name.startswith(starts))
+    return tuple(dict.fromkeys(found))
 
 
 def short_name(column: Column) -> str:

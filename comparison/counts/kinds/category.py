@@ -16,6 +16,7 @@ from comparison.engines.grouping import count_by, fetched
 from comparison.engines.words import parts_at
 from comparison.errors import LabelsUnfitError
 from comparison.labels.types import FALSE, TRUE
+from comparison.pairs.columns import outputs_with
 from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.category import CLASS, TOP
 
@@ -48,9 +49,7 @@ class CategoryCounts:
 
 def outputs(window: KindWindow) -> tuple[str, ...]:
     """Return the outputs that have classes."""
-    starts = tuple(f"{side}_{CLASS}." for side in SIDES)
-    found = (name.partition(".")[2] for name in window.step.columns if name.startswith(starts))
-    names = tuple(dict.fromkeys(found))
+    names = outputs_with(window.step.columns, CLASS)
     recorded = {name: _of(window.step, name)[0].notnull().sum() for name in names}
     if not names:
         return ()

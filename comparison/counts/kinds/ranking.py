@@ -21,6 +21,7 @@ from comparison.counts.outputs import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
 from comparison.engines.grouping import count_by, empty, framed, row_count
 from comparison.engines.words import occurrences, parts_at
+from comparison.pairs.columns import outputs_with
 from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
 
@@ -67,9 +68,7 @@ class RankingCounts:
 
 def outputs(window: KindWindow) -> tuple[str, ...]:
     """Return the outputs that are rankings."""
-    starts = tuple(f"{side}_{RANKING}." for side in SIDES)
-    found = (name.partition(".")[2] for name in window.step.columns if name.startswith(starts))
-    return tuple(dict.fromkeys(found))
+    return outputs_with(window.step.columns, RANKING)
 
 
 def count(window: KindWindow, output: str) -> RankingCounts:

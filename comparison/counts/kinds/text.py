@@ -15,6 +15,7 @@ from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow
 from comparison.counts.outputs import both_ok
 from comparison.engines.grouping import count_by, fetched
+from comparison.pairs.columns import outputs_with
 from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.text import EXACT, LENGTH, NORMAL, REMARKS
 
@@ -51,8 +52,7 @@ class TextCounts:
 
 def outputs(window: KindWindow) -> tuple[str, ...]:
     """Return the outputs that are texts."""
-    start = f"{SIDES[0]}_{EXACT}."
-    return tuple(name.removeprefix(start) for name in window.step.columns if name.startswith(start))
+    return outputs_with(window.step.columns, EXACT, sides=SIDES[:1])
 
 
 def count(window: KindWindow, output: str) -> TextCounts:

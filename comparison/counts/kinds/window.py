@@ -20,7 +20,7 @@ from comparison.counts.units import UnitVolume
 from comparison.engines.grouping import count_by, empty, fetched
 from comparison.engines.sources import PairSource
 from comparison.labels.types import LabelType
-from comparison.pairs.sides import SIDES
+from comparison.pairs.columns import outputs_with
 from flags.pairing.kinds import registry
 
 LEVELS: Final = 4_096
@@ -168,6 +168,4 @@ def served_coverage(rows: ir.Table) -> pd.DataFrame:
 
 def other_outputs(columns: Iterable[str]) -> tuple[str, ...]:
     """Return the outputs that are not numbers, in the order of their columns."""
-    starts = tuple(f"{side}_{what}." for side in SIDES for what in registry.columns())
-    found = (name.partition(".")[2] for name in columns if name.startswith(starts))
-    return tuple(dict.fromkeys(found))
+    return outputs_with(columns, *registry.columns())

@@ -15,6 +15,7 @@ from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judgement import Judgement, chosen_step, step_at
 from comparison.judgement.outcomes import with_outcomes
 from comparison.judgement.preferences import with_preferences
+from comparison.judgement.runs import PairRun
 from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.decide import KnownChecks, decide
 from flags.gate.evidence import Evidence
@@ -66,29 +67,18 @@ def take_evidence(
     """
     found = found.believed(now)
     run = found.run(rollout)
-    since = given = window.since or run.since
-    until = window.until or (max(now, run.until) if run.newest else run.until)
-    if since >= until:
-        raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
-    begun = found.candidate_since(until) if window.carries else None
-    if begun is None:
-        since = found.settled(run.rollout, since, until, given=window.since is not None)
-    else:
-        since = max(since, begun)
-    changed = since
-    if begun is None and window.since is not None:
-        changed = found.settled(run.rollout, since, until, given=False)
-    references = additions.references
+    times = _Times.of(found, run, window, now)
+    references, labels = additions.references, additions.labels
     prepared = PreparedPairs.of(
         found.source,
         flag=found.flag,
         rollout=run.rollout,
-        since=begun or since,
-        until=until,
-        labels=additions.labels,
+        since=times.begun or times.since,
+        until=times.until,
+        labels=labels,
         label_cutoff=cut_off(now, label_delay),
         thresholds=thresholds,
-        step_since=None if begun is None else since,
+        step_since=None if times.begun is None else times.since,
     )
     taken = evidence(
         count(
@@ -98,30 +88,70 @@ def take_evidence(
             settings=settings,
         ),
         source=found.source.name,
-        since=since,
-        until=until,
+        since=times.since,
+        until=times.until,
         rollout=run.rollout,
         accounting=found.source.accounting,
         references=references,
-        contradicted=additions.labels.facts.contradicted if additions.labels else 0,
+        contradicted=labels.facts.contradicted if labels else 0,
         now=now,
-        begun=begun,
-        visit=found.visits(begun, until) if begun else 1,
+        begun=times.begun,
+        visit=found.visits(times.begun, times.until) if times.begun else 1,
         set_aside=found.set_aside,
-        thresholds_since=changed if changed > since else None,
+        thresholds_since=times.thresholds_since,
         warm_up=warm_up,
     )
-    taken = replace(taken, window=replace(taken.window, is_cut=since - given >= _CUT))
+    taken = replace(taken, window=replace(taken.window, is_cut=times.is_cut))
+    seen_until = min(now, window.until or now)
     return with_outcomes(
         with_preferences(taken, found, additions.preferences),
         found,
         prepared,
         additions,
         plans or {},
-        since=window.drawn_since or begun,
-        now=min(now, window.until or now),
-        label_cutoff=cut_off(min(now, window.until or now), label_delay),
+        since=window.drawn_since or times.begun,
+        now=seen_until,
+        label_cutoff=cut_off(seen_until, label_delay),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Hold from when to when pairs are looked at."""
+
+    since: datetime
+    """When the step began, or the candidate's present model or threshold if that is younger."""
+    until: datetime
+    begun: datetime | None
+    """From when on evidence is carried to the step; None where it is not."""
+    thresholds_since: datetime | None
+    """When thresholds changed after somebody's `since`; None if they did not."""
+    is_cut: bool
+    """Whether much is left out at the beginning of the step."""
+
+    @classmethod
+    def of(cls, found: FlagPairs, run: PairRun, window: TimeWindow, now: datetime) -> "_Times":
+        """Follow from the window what it does not say. Raises WindowEmptyError."""
+        given = window.since or run.since
+        until = window.until or (max(now, run.until) if run.newest else run.until)
+        if given >= until:
+            raise WindowEmptyError(f"the window ends ({until}) before it begins ({given})")
+        begun = found.candidate_since(until) if window.carries else None
+        changed = None
+        if begun is not None:
+            since = max(given, begun)
+        else:
+            is_chosen = window.since is not None
+            since = found.settled(run.rollout, given, until, given=is_chosen)
+            if is_chosen:
+                changed = found.settled(run.rollout, since, until, given=False)
+        return cls(
+            since=since,
+            until=until,
+            begun=begun,
+            thresholds_since=changed if changed and changed > since else None,
+            is_cut=since - given >= _CUT,
+        )
 
 
 def judge(

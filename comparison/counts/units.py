@@ -103,36 +103,18 @@ def alarms_by_unit(
     rows = rows.among(tuple(quiet))
     every, segments = rows.every, segments_of(rows.table)
     silent = tuple(place for place, is_quiet in quiet.items() if is_quiet)
-    has_units = bool(volume.units)
-    is_parted = has_units and volume.block is not None
-    sums = _UnitSums(every, segments, volume)
-    asked = {"blocks": sums.cells("block"), "hours": sums.cells("hour", HOUR_CELLS)}
-    asked |= {"segments": sums.segment_cells()} if segments else {}
-    asked |= {"once": sums.cells(), "effects": sums.effects("block")} if is_parted else {}
-    asked |= {"hours_effects": sums.effects("hour")} if has_units else {}
-
-    def counted(groups: GroupSums | None) -> ir.Table:
-        return rows.count(
-            "alarmed",
-            lambda every: _alarmed(every, segments, silent),
-            ("who", "named", "hour", *segments),
-            dict.fromkeys(CELLS, "largest"),
-            (silent,),
-            groups=groups,
-        )
-
-    hold = source.kept if rows.counted is None else None
-    tables = dict(zip(asked, sums_of(counted, list(asked.values()), hold), strict=True))
+    asked = _UnitSums(every, segments, volume).asked()
+    tables = _summed(source, rows, segments, silent, asked)
     by_block = every.fetched(tables["blocks"], CELLS)
-    once = every.fetched(tables["once"], CELLS) if is_parted else by_block
+    once = every.fetched(tables["once"], CELLS) if "once" in tables else by_block
     by_hour = every.fetched(tables["hours"], HOUR_CELLS)
     by_segment = (
         fetched_by_segment(every, tables["segments"], segments, SEGMENT_CELLS)
         if segments
         else {place: empty(SEGMENT_CELLS) for place in every.places}
     )
-    if has_units:
-        effects = every.ratios(tables["effects"]) if is_parted else {}
+    if volume.units:
+        effects = every.ratios(tables["effects"]) if "effects" in tables else {}
         hours_effects = every.ratios(tables["hours_effects"])
     else:
         effects = hours_effects = _flip_clustering(rows)
@@ -151,6 +133,29 @@ def alarms_by_unit(
         )
         for place, is_quiet in quiet.items()
     }
+
+
+def _summed(
+    source: PairSource,
+    rows: OutputRows,
+    segments: Sequence[str],
+    silent: tuple[int, ...],
+    asked: Mapping[str, GroupSums],
+) -> dict[str, ir.Table]:
+    """Add up over units what `asked` names; of the outputs at `silent` places, having no alarm."""
+
+    def counted(groups: GroupSums | None) -> ir.Table:
+        return rows.count(
+            "alarmed",
+            lambda every: _alarmed(every, segments, silent),
+            ("who", "named", "hour", *segments),
+            dict.fromkeys(CELLS, "largest"),
+            (silent,),
+            groups=groups,
+        )
+
+    hold = source.kept if rows.counted is None else None
+    return dict(zip(asked, sums_of(counted, list(asked.values()), hold), strict=True))
 
 
 def _alarmed(rows: OutputRows, segments: Sequence[str], quiet: Sequence[int]) -> ir.Table:
@@ -173,6 +178,18 @@ class _UnitSums:
     every: ByOutput
     segments: Sequence[str]
     volume: UnitVolume
+
+    def asked(self) -> dict[str, GroupSums]:
+        """Return all sums that these units and segments give reason for, by name."""
+        has_units = bool(self.volume.units)
+        asked = {"blocks": self.cells("block"), "hours": self.cells("hour", HOUR_CELLS)}
+        if self.segments:
+            asked["segments"] = self.segment_cells()
+        if has_units and self.volume.block is not None:
+            asked |= {"once": self.cells(), "effects": self.effects("block")}
+        if has_units:
+            asked["hours_effects"] = self.effects("hour")
+        return asked
 
     def cells(self, block: str | None = None, dtypes: Dtypes = CELLS) -> GroupSums:
         """Count each unit once, or once in each block, or hour, by what both sides said."""

@@ -14,8 +14,16 @@ from load_tests.gate_simulations import (
     unit_streams,
     units,
 )
-from load_tests.gate_simulations.scenario import Kind, Scenario, clopper_pearson, simulated
+from load_tests.gate_simulations.__main__ import scenarios
+from load_tests.gate_simulations.scenario import (
+    Kind,
+    Row,
+    Scenario,
+    clopper_pearson,
+    simulated,
+)
 from load_tests.gate_simulations.table import last_line, table
+from tests.support.paths import ROOT
 
 
 def coins(random: np.random.Generator, runs: int) -> np.ndarray:
@@ -109,3 +117,34 @@ def test_a_late_break_takes_at_most_three_times_what_a_test_takes_that_begins_wi
 def test_latency_and_what_is_of_late_err_in_no_run_and_are_seen_soon(scenario):
     [found] = scenario.simulate(np.random.default_rng(1), 1)
     assert found <= (scenario.nominal if scenario.kind is Kind.DELAY else 0)
+
+
+def documented() -> list[Row]:
+    """Return the rows of the table in load_tests/README.md."""
+    page = (ROOT / "load_tests" / "README.md").read_text(encoding="utf-8")
+    _, _, after = page.partition("| row | scenario | kind | nominal | found |")
+    found = []
+    for line in after.partition("\n\n")[0].splitlines()[2:]:
+        row, name, kind, nominal, value, interval, runs = line.strip("| ").split(" | ")
+        low, high = interval.split(" to ")
+        promised = None if nominal == "-" else figure(nominal)
+        scenario = Scenario(name, row, Kind(kind), promised, coins, int(runs))
+        found.append(Row(scenario, figure(value), figure(low), figure(high), int(runs)))
+    return found
+
+
+def figure(text: str) -> float:
+    return float(text.removesuffix(" h").removesuffix("x"))
+
+
+def test_the_last_line_in_the_document_is_that_of_its_table():
+    page = (ROOT / "load_tests" / "README.md").read_text(encoding="utf-8")
+    assert f"\n{last_line(documented())}\n" in page
+
+
+def test_the_table_in_the_document_has_each_scenario_with_its_promise():
+    promised = {(each.row, each.name): (each.kind, each.nominal) for each in scenarios()}
+    shown = {(s.row, s.name): (s.kind, s.nominal) for s in (each.scenario for each in documented())}
+    assert shown.keys() == promised.keys()
+    for each, (kind, nominal) in promised.items():
+        assert shown[each] == (kind, nominal and pytest.approx(nominal, abs=5e-5))

@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import subprocess
 from pathlib import Path
-from types import TracebackType
 
 from service.serving import free_port
 
@@ -76,12 +75,7 @@ class Nginx:
         self._process = subprocess.Popen([str(_program()), "-c", str(self._configuration)])
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._process is not None  # noqa: S101
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from types import TracebackType
 
 from flags.pairing.delivery import Answer
 from flags.pairing.pairing import Pairing
@@ -35,12 +34,7 @@ class BlockingPairing:
     def __enter__(self) -> "BlockingPairing":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

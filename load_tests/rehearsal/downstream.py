@@ -5,7 +5,6 @@ import io
 import random
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from flags.export.outcomes import OutcomeTracking
@@ -74,12 +73,7 @@ class Downstream:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     def end(self) -> None:

@@ -7,7 +7,6 @@ same calls is in `tests/integration/operate/test_operate.py`.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from flags.unleash.admin import Author, FlagEvent, FlagState, Strategy
@@ -81,12 +80,7 @@ class PaperAdmin:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave nothing open."""
 
     def note(self, key: str, text: str) -> str:

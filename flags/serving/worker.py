@@ -93,58 +93,75 @@ class MigrationWorker:
     async def start(self, service: Service[Any]) -> None:
         """Load the flags and both sides, and begin the record of pairs."""
         plan, worker = self._plan, str(uuid.uuid4())
-        metrics, folder = WorkerMetrics(plan.flag), plan.settings.pairs_dir
-        name = file_name(service.name, worker)
-        self._shipper = begin_shipping(folder, name, plan.settings.shipping_limits, os.environ)
-        files = PairFiles(
-            folder,
-            name,
-            plan.settings.file_limits,
-            dropped=metrics.drop,
-            is_shipped=self._shipper is not None,
-        )
+        metrics = WorkerMetrics(plan.flag)
+        files = self._files(file_name(service.name, worker), metrics)
         version = service.bento.tag.version if service.bento else None
         self._spans = PairSpans(files, service=service.name, version=version, worker=worker)
         await asyncio.gather(*(side.start() for side in self._sides.values()))
         self._provider = (plan.provider or unleash_provider)(plan.settings)
         self._track_to(self._spans, self._provider)
         await asyncio.to_thread(self._load_flags, self._provider)
-        recent = (
-            RecentPairs(recent_path(folder, worker)) if plan.settings.migration_endpoints else None
-        )
+        recent = None
+        if plan.settings.migration_endpoints:
+            recent = RecentPairs(recent_path(plan.settings.pairs_dir, worker))
         pairs = CountedPairs(self._spans, metrics, recent)
         tunings = {
             name: Tuning(planned.reading.outputs, plan.decide)
             for name, planned in plan.apis.items()
         }
         self._gathered = BatchedPairs(pairs)
+        factory = PairingFactory(plan, self._sides, self._schedule)
+        self._pairings = factory.made(self._gathered, tunings)
         candidate = self._sides[Side.CANDIDATE]
-        self._pairings = PairingFactory(plan, self._sides, self._schedule).made(
-            self._gathered, tunings
+        report = SelfReport(
+            worker=worker,
+            service=service.name,
+            flag=self._flag_look(tunings),
+            pairs=pairs,
+            files=files,
+            candidate=candidate.report if isinstance(candidate, RemoteSide) else None,
         )
-        self._heartbeat = Heartbeat(
-            SelfReport(
-                worker=worker,
-                service=service.name,
-                flag=self._flag_look(tunings),
-                pairs=pairs,
-                files=files,
-                candidate=candidate.report if isinstance(candidate, RemoteSide) else None,
-            ),
-            metrics=metrics,
-            registry=plan.registry,
-            client=self._client,
-            recent=recent,
-            shipping=None if self._shipper is None else ShippingReport(self._shipper),
-            count=CountFile(folder, worker, service.name),
-            taken=None if recent is None else RolloutsTaken(folder, plan.flag),
-        )
+        count = CountFile(plan.settings.pairs_dir, worker, service.name)
+        self._heartbeat = self._beating(report, count, metrics, recent)
         await self._heartbeat.start()
         if server_context.worker_index in (None, 1):  # each of the others would say the same
             await asyncio.to_thread(report_start, plan, service.name, self._flag_look(tunings)())
         if plan.settings.gc_freeze:
             freeze_loaded()
         self.is_started = True
+
+    def _files(self, name: str, metrics: WorkerMetrics) -> PairFiles:
+        """Return the files of this worker's pairs, which are shipped if the settings say so."""
+        settings = self._plan.settings
+        folder, limits = settings.pairs_dir, settings.shipping_limits
+        self._shipper = begin_shipping(folder, name, limits, os.environ)
+        return PairFiles(
+            folder,
+            name,
+            settings.file_limits,
+            dropped=metrics.drop,
+            is_shipped=self._shipper is not None,
+        )
+
+    def _beating(
+        self,
+        report: SelfReport,
+        count: CountFile,
+        metrics: WorkerMetrics,
+        recent: RecentPairs | None,
+    ) -> Heartbeat:
+        """Return the heartbeat by which this worker tells its state."""
+        folder, flag = self._plan.settings.pairs_dir, self._plan.flag
+        return Heartbeat(
+            report,
+            metrics=metrics,
+            registry=self._plan.registry,
+            client=self._client,
+            recent=recent,
+            shipping=None if self._shipper is None else ShippingReport(self._shipper),
+            count=count,
+            taken=None if recent is None else RolloutsTaken(folder, flag),
+        )
 
     def _track_to(self, spans: PairSpans, provider: FeatureProvider) -> None:
         """Record what the application tracks, by OpenFeature or `flags.track`, beside its pairs."""

@@ -22,7 +22,6 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from comparison.evidence.number_format import plural
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judgement import Judgement
 from comparison.outcomes import load_outcomes
@@ -35,6 +34,7 @@ from comparison.summary.conclusion import conclude
 from comparison.summary.figures import Summary
 from comparison.summary.in_memory import summarise
 from flags.errors import FlagsError
+from flags.gate.number_format import plural
 from service.canary_gate import Canary, Looks, playbook
 from service.downstream import write_outcomes
 from service.endings import Endings

@@ -13,11 +13,11 @@ from comparison.cli.gate_input import GateInput, evidence_options, verdict_optio
 from comparison.cli.parameter_types import DurationOption
 from comparison.cli.refusals import refusals
 from comparison.cli.stop import stop_asked
-from comparison.evidence.number_format import plural
 from flags.cli.exit_codes import exit_codes
 from flags.cli.options import UnleashAccess, audit_option, unleash_options
 from flags.errors import AuditUnwritableError, FlagsError
 from flags.gate import Decision
+from flags.gate.number_format import plural
 from flags.operate.audit import AuditFile, record
 from flags.operate.autopilot import Assessment, Autopilot
 from flags.operate.history import read_history

@@ -8,7 +8,7 @@ import click
 from comparison.cli.options import files_argument
 from comparison.cli.parameter_types import FolderPlace
 from comparison.cli.refusals import refusals
-from comparison.evidence.number_format import plural
+from flags.gate.number_format import plural
 
 if TYPE_CHECKING:
     from comparison.pairs.compaction import Compacted

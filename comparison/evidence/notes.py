@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from comparison.counts.tables import Aggregates
-from comparison.evidence.number_format import p_value, percent, plural, span, values_or_range
+from comparison.evidence.number_format import p_value, percent, span, values_or_range
 from comparison.pairs.accounting import Accounting
 from flags.gate.evidence import (
     AnswerEvidence,
@@ -16,6 +16,7 @@ from flags.gate.evidence import (
     Output,
     Window,
 )
+from flags.gate.number_format import plural
 
 COVERAGE_P: Final = 0.001
 """Below it, label coverage is said to depend on the served side."""

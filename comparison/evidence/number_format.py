@@ -4,16 +4,13 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from flags.gate import number_format
+
 if TYPE_CHECKING:  # needs numpy
     from comparison.evidence.statistics import Proportion, Ratio
 
 
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun, whose plural takes an s."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def percent(rate: float | None) -> str:
+def percent(rate: float | None, more: int = 0, /) -> str:
     """Write a fraction as a percentage: `0 %` and `100 %` are exact, nothing rounds to them."""
     if rate is None:
         return "-"
@@ -22,15 +19,15 @@ def percent(rate: float | None) -> str:
     if to_the_end <= 0:
         return f"{points:.0f} %"
     digits = 2 if to_the_end >= 0.1 else min(9, math.ceil(-math.log10(to_the_end)) + 1)
-    return f"{points:.{digits}f} %"
+    return f"{points:.{digits + more}f} %"
 
 
-def points(difference: float | None) -> str:
+def points(difference: float | None, more: int = 0, /) -> str:
     """Write a difference of shares in points of a hundred, which the title says: `+1.25`."""
     if not difference:
         return "-" if difference is None else "0"
     sign = "-" if difference < 0 else "+"
-    return f"{sign}{percent(abs(difference)).removesuffix(' %')}"
+    return f"{sign}{percent(abs(difference), more).removesuffix(' %')}"
 
 
 def between(low: str, high: str) -> str:
@@ -82,27 +79,27 @@ def fixed(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:,.{decimals}f}"
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, more: int = 0, /) -> str:
     """Write any number with four digits, very large and very small ones in powers of ten."""
     if value is None:
         return "-"
     if not math.isfinite(value):
         return "-" if math.isnan(value) else "∞" if value > 0 else "-∞"
     if value and not 1e-4 <= abs(value) < 1e7:
-        return f"{value:.3g}"
-    return f"{value:,.{max(0, 4 - _digits_before_point(value))}f}"
+        return f"{value:.{3 + more}g}"
+    return f"{value:,.{max(0, 4 - _digits_before_point(value)) + more}f}"
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None, more: int = 0, /) -> str:
     """Write a difference, with its sign."""
-    return number(value) if value is None or value <= 0 else f"+{number(value)}"
+    return number(value, more) if value is None or value <= 0 else f"+{number(value, more)}"
 
 
-def ratio(value: float | None) -> str:
+def ratio(value: float | None, more: int = 0, /) -> str:
     """Write a ratio with three digits, or in whole numbers, as a reason of the gate does."""
     if value is None or not math.isfinite(value):
         return number(value)
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+    return number_format.times(value, more)
 
 
 def values_or_range(values: Sequence[float], most: int) -> str:

@@ -9,11 +9,11 @@ import pandas as pd
 from ibis import _
 
 from comparison.engines.grouping import framed
-from comparison.evidence.number_format import plural
 from comparison.evidence.preferences import preference_evidence
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judges.preferences import ID, Preferences, table_of
 from flags.gate.evidence import Count, Evidence
+from flags.gate.number_format import plural
 
 _PAIR: Final = {
     ID: "string",

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from comparison.evidence.number_format import between
 from comparison.judgement.judgement import Judgement
-from comparison.report.check_limits import check_limits
+from comparison.report.check_limits import Limit, check_limits
 from comparison.report.check_table import Write, check_row
 from flags.gate.evidence import Evidence
-from flags.gate.limit_check import level
+from flags.gate.number_format import digits_apart, level
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
@@ -46,7 +47,7 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
     window, named = evidence.window, evidence.compared > 1
     age = window.until - window.begun
     limits = check_limits(check, judgement.playbook, judgement.step, age)
-    write = check_row(check.name).write
+    write = _apart(check, limits)
     known = check.low is not None or check.high is not None
     advance, rollback = ("-" if each is None else each.written(write) for each in limits)
     about = (check.output if named else None, check.segment, check.subject)
@@ -64,6 +65,13 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
         needless=not check.required,
         pass_note=" (fast enough)" if _is_fast_enough(check) else "",
     )
+
+
+def _apart(check: Check, limits: Iterable[Limit | None]) -> Write:
+    """Return how to write a check so that one sees on which side of its limits it is."""
+    write, bounds = check_row(check.name).write, [each.bounds for each in limits if each]
+    more = digits_apart(write, (check.figure, check.low, check.high), chain(*bounds))
+    return lambda value, _more=0, /: write(value, more)
 
 
 def _interval(check: Check, write: Write) -> str:

@@ -21,12 +21,16 @@ class Limit:
     value: float
     both_ways: bool = False
 
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Return what it bounds by, the lower one first."""
+        if self.both_ways and self.value:
+            return tuple(sorted((self.value, 1 / self.value)))
+        return (self.value,)
+
     def written(self, write: Write) -> str:
         """Return it as text, a range where it bounds from both sides."""
-        if self.both_ways and self.value:
-            low, high = sorted((self.value, 1 / self.value))
-            return f"{write(low)} to {write(high)}"
-        return write(self.value)
+        return " to ".join(map(write, self.bounds))
 
 
 def check_limits(

@@ -1,30 +1,38 @@
 """The checks by name: in which unit each is written, its title, and which way its limits hold."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from comparison.evidence.number_format import number, percent, points, ratio, signed, span
 
-Write = Callable[[float | None], str]
+
+class Write(Protocol):
+    """A way to write a figure, or that it is not known."""
+
+    def __call__(self, value: float | None, more: int = 0, /) -> str:
+        """Return it as text, with some digits more than usual if it can have them."""
 
 
-def _count(value: float | None) -> str:
+def _count(value: float | None, _more: int = 0, /) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def _rollout(value: float | None) -> str:
+def _rollout(value: float | None, _more: int = 0, /) -> str:
     return "-" if value is None else f"{value:g} %"
 
 
-def _plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.6g}"
+def _span(seconds: float | None, _more: int = 0, /) -> str:
+    return span(seconds)
 
 
-def _relative(value: float | None) -> str:
+def _plain(value: float | None, more: int = 0, /) -> str:
+    return "-" if value is None else f"{value:,.{6 + more}g}"
+
+
+def _relative(value: float | None, more: int = 0, /) -> str:
     if not value:
         return percent(value)
-    return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
+    return f"{'-' if value < 0 else '+'}{percent(abs(value), more)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,9 @@ def check_row(name: str) -> CheckRow:
 CHECKS: Final = {
     "operational_alarm": CheckRow(_plain),
     "rollout": CheckRow(_rollout),
-    "hold_time": CheckRow(span),
+    "hold_time": CheckRow(_span),
     "pairs": CheckRow(_count),
-    "silence": CheckRow(span),
+    "silence": CheckRow(_span),
     "models": CheckRow(_count),
     "primary_served": CheckRow(_count),
     "thresholds": CheckRow(number),

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from comparison.evidence.number_format import plural
 from flags.gate.next_step import NextStep
+from flags.gate.number_format import plural
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from comparison.evidence.number_format import plural, span
+from comparison.evidence.number_format import span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import title
 from comparison.report.forecast import forecast
 from flags.gate.evidence import Evidence
 from flags.gate.next_step import next_step
+from flags.gate.number_format import plural
 from flags.gate.verdict import Check, Decision, Outcome
 
 REASONS: Final = 3

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from comparison.evidence.number_format import plural
 from flags.gate.evidence import Count, Evidence, Interval, NoveltyCount, OutcomeCell, OutcomeMetric
+from flags.gate.number_format import plural
 from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence
 
 _ALPHA: Final = 0.05

@@ -16,11 +16,11 @@ from comparison.evidence.number_format import (
     fixed,
     percent,
     percent_interval,
-    plural,
     times,
     times_interval,
 )
 from comparison.summary.figures import OutputFigures, SideFigures, Summary
+from flags.gate.number_format import plural
 from flags.pairing.kinds.registry import samenesses
 
 ALARM_RATIO_LIMIT: Final = 1.10

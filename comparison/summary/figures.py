@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from comparison.evidence.alarms import Alarms, SegmentTable
-from comparison.evidence.number_format import plural
 from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.sides import SIDES
+from flags.gate.number_format import plural
 from flags.pairing.kinds.registry import samenesses
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)

@@ -12,7 +12,7 @@ from math import sqrt
 from typing import Final
 
 from flags.gate.evidence import Count, LabelledCell, Output, Quality
-from flags.gate.limit_check import percent
+from flags.gate.number_format import percent
 
 SURE: Final = 4.0
 """Standard errors: by chance, 3 of 1,000 cases have them at some look up to a million pairs."""

@@ -1,10 +1,11 @@
 """A confidence sequence compared with a limit: within it, beyond it, or not known yet."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from flags.gate.number_format import Write, digits_apart, level, plural
 from flags.gate.sequences import ConfidenceSequence
 from flags.gate.verdict import Check, Outcome
 
@@ -25,15 +26,25 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Say a figure in words: `what` holds `{figure}`; `number` writes figure, limit and bounds."""
+    """Say a figure in words: `what` holds `{figure}`; `write` writes figure, limit and bounds."""
 
     what: str
-    number: Callable[[float], str]
+    write: Write
     unit: str = ""
     counted: str = "n"
     """What n counts, e.g. `positives`."""
     wanted: str = "pairs"
     """What more is needed of."""
+    more: int = 0
+    """Digits more than usual."""
+
+    def apart(self, values: Iterable[float | None], limits: Iterable[float | None]) -> "Wording":
+        """Return the wording by which a reader sees on which side of each limit each value is."""
+        return replace(self, more=digits_apart(self.write, values, limits))
+
+    def number(self, value: float) -> str:
+        """Write a number without its unit."""
+        return self.write(value, self.more)
 
     def figure(self, value: float) -> str:
         """Write the sentence's beginning."""
@@ -219,6 +230,11 @@ class LimitCheck:
                 low = middle
         return _rounded_up((high - 1) * self.available)
 
+    @property
+    def _limits(self) -> tuple[float, ...]:
+        sides = [each for each in (self.high, self.low) if each]
+        return tuple(limit for each in sides for limit in (each.advance, each.fail))
+
     def _nearest(self, value: float) -> Bounds:
         """Return the bounds on the side of the figure's neutral value that it is on."""
         if self.high and self.low:
@@ -247,6 +263,7 @@ class LimitCheck:
             word = "rollback limit" if outcome is Outcome.FAIL and self.rolls_back else "limit"
             limit = self._nearest(value).advance if limit is None else limit
             low, high = self.sequence.interval(alpha)
+            words = words.apart((value, low, high), (limit, *self._limits))
             reason = (
                 f"{words.figure(value)}, {word} {words.number(limit)}{words.unit} "
                 f"({words.interval(low, high, 1 - alpha, self.n)}){note}"
@@ -267,36 +284,6 @@ class LimitCheck:
             required=self.required,
             needed=needed,
         )
-
-
-def times(value: float) -> str:
-    """Write a ratio: `2.03`, `31`, `∞`."""
-    return "∞" if math.isinf(value) else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
-
-
-def points(value: float) -> str:
-    """Write a difference of shares in points of a hundred: `+0.12`."""
-    return f"{100 * value:+.3g}"
-
-
-def percent(value: float) -> str:
-    """Write a share as a percentage, without the sign: `0.123`."""
-    return f"{100 * value:.3g}"
-
-
-def decimal(value: float) -> str:
-    """Write a difference of scores: `-0.032`."""
-    return f"{value:+.3f}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun, whose plural takes an s."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def level(confidence: float) -> str:
-    """Write a confidence with the digits that it needs: 95 %, 99.25 %, 99.99963 %."""
-    return f"{100 - float(f'{100 * (1 - confidence):.2g}'):.10g} %"
 
 
 def _rounded_up(number: float) -> int:

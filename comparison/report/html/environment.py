@@ -9,15 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from comparison.evidence.number_format import (
-    number,
-    p_value,
-    percent,
-    ratio,
-    seconds,
-    signed,
-    span,
-)
+from comparison.evidence.number_format import number, p_value, percent, ratio, seconds, signed, span
 from comparison.report.html.figures import (
     LONGEST_TEXT,
     brief,

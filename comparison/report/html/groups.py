@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from comparison.evidence.number_format import percent, plural
+from comparison.evidence.number_format import percent
 from comparison.judgement.judgement import Judgement
 from comparison.judges.examples import TextExample
 from comparison.report.check_format import (
@@ -24,6 +24,7 @@ from comparison.report.html.output_view import OutputView
 from comparison.report.html.sections import Group, Section
 from comparison.report.kinds.sections import sections as kind_sections
 from flags.gate.evidence import Evidence
+from flags.gate.number_format import plural
 from flags.gate.verdict import Outcome
 
 CHECKS: Final = 7

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from comparison.evidence.number_format import plural
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.frames import alarms_frame
 from comparison.report.html.environment import environment
 from comparison.report.kinds.sections import sections
 from flags.gate.evidence import Evidence
+from flags.gate.number_format import plural
 from flags.printable import printable
 
 

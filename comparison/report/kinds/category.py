@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from comparison.evidence.number_format import number, percent, plural, ratio
+from comparison.evidence.number_format import number, percent, ratio
 from comparison.report.kinds.parts import PartColumn, labelled_share, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
 from flags.gate.checks.category import CategoryEvidence, CategoryQuality
 from flags.gate.checks.classes import ClassEvidence
 from flags.gate.evidence import Count
+from flags.gate.number_format import plural
 from flags.gate.sequences import RatioSequence
 
 ROWS: Final = 10

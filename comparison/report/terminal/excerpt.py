@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.console import Console
 
-from comparison.evidence.number_format import plural
+from flags.gate.number_format import plural
 
 LINES: Final = 59
 """Lines that a command prints at most, for any number of outputs, segments and metrics."""

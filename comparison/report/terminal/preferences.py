@@ -3,11 +3,12 @@
 import pandas as pd
 from rich.console import Console
 
-from comparison.evidence.number_format import percent, plural
+from comparison.evidence.number_format import percent
 from comparison.evidence.preferences import preference_evidence
 from comparison.judges.journal import Journal
 from comparison.judges.preferences import preferences_of
 from flags.gate.evidence import PreferenceEvidence, UnitShare
+from flags.gate.number_format import plural
 from flags.gate.sequences import MeanSequence, WinRateSequence
 from flags.printable import printable
 

@@ -7,10 +7,7 @@ from functools import partial
 from rich.console import Console
 from rich.text import Text
 
-from comparison.evidence.number_format import (
-    percent,
-    plural,
-)
+from comparison.evidence.number_format import percent
 from comparison.pairs.accounting import Worker
 from comparison.report.terminal.excerpt import ELSEWHERE, Section, print_sections
 from comparison.report.terminal.kinds import print_kinds
@@ -22,6 +19,7 @@ from comparison.report.terminal.tables import listed, print_pairs
 from comparison.summary.conclusion import Conclusion
 from comparison.summary.figures import Summary
 from flags.gate.evidence import Evidence
+from flags.gate.number_format import plural
 from flags.printable import printable
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.console import Console
 
-from comparison.evidence.number_format import percent, percent_interval, plural, seconds
+from comparison.evidence.number_format import percent, percent_interval, seconds
 from comparison.evidence.statistics import Proportion
 from comparison.report.terminal.tables import add_row, listed, new_table, note, print_table
 from comparison.summary.figures import Summary
@@ -16,6 +16,7 @@ from flags.errors import (
     SideDownError,
     SideStuckError,
 )
+from flags.gate.number_format import plural
 
 
 def print_traffic(summary: Summary, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from comparison.evidence.number_format import percent, plural, span
+from comparison.evidence.number_format import percent, span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import gravest_first, write_check
 from comparison.report.headline import headline
@@ -18,6 +18,7 @@ from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
 from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
 from flags.gate.evidence import Count, Evidence
+from flags.gate.number_format import plural
 from flags.gate.verdict import Check, Decision, Outcome
 from flags.printable import printable
 

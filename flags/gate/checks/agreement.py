@@ -11,7 +11,8 @@ from typing import Final
 from flags.gate.checks.early_labels import catches_half
 from flags.gate.evidence import Count, Evidence, Output, Paired
 from flags.gate.label_fit import output_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, plural
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import percent, plural
 from flags.gate.selection import Selection, selection
 from flags.gate.sequences import DifferenceSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome

@@ -18,7 +18,8 @@ from flags.gate.checks.units import (
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Output, Paired
 from flags.gate.expected_ratio import BreakLimits, breaks
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
 from flags.gate.verdict import Check, Outcome

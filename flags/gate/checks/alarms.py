@@ -16,7 +16,8 @@ from flags.gate.checks.units import (
 )
 from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Evidence, Output, Paired, SegmentAlarms
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, plural, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import plural, times
 from flags.gate.sequences import (
     ConfidenceSequence,
     EveryRatio,

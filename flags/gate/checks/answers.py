@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from flags.gate.evidence import AnswerEvidence, Count, Evidence
-from flags.gate.limit_check import percent, plural
+from flags.gate.number_format import percent, plural
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.pairing.kinds import registry

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from flags.gate.checks.levels import KindChecks, Levelled, level_check
-from flags.gate.limit_check import Bounds, Wording, percent, points
+from flags.gate.limit_check import Bounds, Wording
+from flags.gate.number_format import percent, points
 from flags.gate.plain_check import plain
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 

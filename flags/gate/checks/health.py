@@ -8,7 +8,8 @@ from flags.gate.checks.age import young
 from flags.gate.checks.minutes import Lasting, lasting
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Health, Minute
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import percent, points, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import (
     DifferenceSequence,

@@ -6,7 +6,8 @@ from typing import Final
 
 from flags.gate.checks.window import window_checks
 from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome

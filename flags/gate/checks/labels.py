@@ -15,7 +15,7 @@ from flags.gate.evidence import (
     Labelling,
     Output,
 )
-from flags.gate.limit_check import percent, plural, points
+from flags.gate.number_format import percent, plural, points
 from flags.gate.plain_check import plain
 from flags.gate.selection import COMPLETE, caught, comes_first_for_alarms, coverage
 from flags.gate.sequences import DifferenceSequence

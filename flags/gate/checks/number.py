@@ -19,7 +19,8 @@ from flags.gate.checks.selected import selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.label_fit import correlation_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, percent, points
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import decimal, points, signed, signed_percent
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
@@ -31,17 +32,9 @@ _SCALE: Final = 5.0
 """Times that true values may be the numbers, or vary less: no model is so far from its target."""
 
 
-def _plain(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _signed_percent(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
-
-
-_BIAS: Final = Wording("numbers {figure} spreads from the primary's on average", decimal)
-_DISTANCE: Final = Wording("numbers {figure} spreads away from the primary's, wherever to", _plain)
-_ERROR: Final = Wording("{figure}", _signed_percent, " %", counted="labels", wanted="labels")
+_BIAS: Final = Wording("numbers {figure} spreads from the primary's on average", signed)
+_DISTANCE: Final = Wording("numbers {figure} spreads away from the primary's, wherever to", decimal)
+_ERROR: Final = Wording("{figure}", signed_percent, " %", counted="labels", wanted="labels")
 _GROSS: Final = Wording(
     "errs {figure} more often by ten mean errors and more",
     points,

@@ -8,7 +8,8 @@ from typing import Final
 from flags.gate.answered_labels import AnsweredLabels, Follows, answered_labels
 from flags.gate.error_rate import SHARES
 from flags.gate.evidence import Evidence, OutcomeCell, OutcomeMetric
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import percent, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence
 from flags.gate.verdict import Check, Outcome

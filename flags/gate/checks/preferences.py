@@ -6,7 +6,8 @@ from typing import Final
 
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Count, Evidence, PreferenceEvidence
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import MeanSequence, WinRateSequence
 from flags.gate.verdict import Check, Outcome

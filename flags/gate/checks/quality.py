@@ -10,7 +10,8 @@ from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Paired, Quality
 from flags.gate.label_fit import Fit, LabelFit, output_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, decimal, plural
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import plural, signed
 from flags.gate.plain_check import plain
 from flags.gate.selection import Selection, cells_of, said, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
@@ -24,7 +25,7 @@ _WEIGHTED: Final = replace(
 )
 _PRECISION: Final = Wording(
     "average precision {figure} against the primary's",
-    decimal,
+    signed,
     counted="positives",
     wanted="labels",
 )

@@ -19,7 +19,8 @@ from flags.gate.checks.selected import selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.label_fit import FITS, LabelFit, fit_or_early, shares_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, percent, points
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import decimal, percent, points, signed
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
@@ -101,11 +102,11 @@ EVIDENCE: Final = RankingEvidence
 """What `flags.gate.checks.answers` hands to `checks`."""
 
 _OVERLAP: Final = Wording("{figure} of the listed items are in common", percent, " %")
-_ORDER: Final = Wording("rank-biased overlap {figure}", lambda value: f"{value:.3f}")
+_ORDER: Final = Wording("rank-biased overlap {figure}", decimal)
 _EMPTY: Final = Wording("lists nothing {figure} more often than the primary", points, " points")
 _NDCG: Final = Wording(
     "nDCG {figure} against the primary's",
-    lambda value: f"{value:+.3f}",
+    signed,
     counted="labels",
     wanted="labels",
 )

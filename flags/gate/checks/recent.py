@@ -12,7 +12,7 @@ from typing import Final
 
 from flags.gate.blocks import DAY, WEEK, Blocks
 from flags.gate.evidence import Count, Evidence, Minute, Output, UnitShare
-from flags.gate.limit_check import percent, points
+from flags.gate.number_format import percent, points
 from flags.gate.plain_check import plain
 from flags.gate.sequences import MeanSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome

@@ -3,7 +3,8 @@
 from typing import Final
 
 from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms, UnitRecall
-from flags.gate.limit_check import FEW_UNITS, plural
+from flags.gate.limit_check import FEW_UNITS
+from flags.gate.number_format import plural
 from flags.gate.sequences import (
     ConfidenceSequence,
     MeanSequence,

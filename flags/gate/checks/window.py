@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 from typing import Final
 
 from flags.gate.evidence import Evidence
-from flags.gate.limit_check import plural
+from flags.gate.number_format import plural
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.advance_limits import AdvanceLimits

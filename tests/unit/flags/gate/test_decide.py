@@ -30,7 +30,8 @@ from flags.gate.evidence import (
     UnitHealth,
     UnitShare,
 )
-from flags.gate.limit_check import Bounds, LimitCheck, Wording, times
+from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.number_format import times
 from flags.gate.sequences import RatioSequence
 from flags.playbook.model import Playbook, Step
 from tests.support.evidence import (

@@ -17,7 +17,7 @@ from flags.gate.evidence import (
     UnitRecall,
     UnitShare,
 )
-from flags.gate.limit_check import plural
+from flags.gate.number_format import plural
 from flags.gate.selection import Selection, selection
 from flags.gate.verdict import Check, Decision, Outcome, Verdict
 from flags.playbook.model import Playbook, Step

@@ -182,9 +182,8 @@ def _output(output: OutputAggregates) -> Output:
         thresholds={side: tuple(values) for side, values in output.thresholds.items()},
         alarms=alarms,
         segments=_segments(output.segments),
-        periods=tuple(
-            Period(_sure(start), table) for start, table in counted_by(output.alarms, "period")
-        ),
+        periods=_periods(output.alarms),
+        caught=_periods(_positive(output.alarms)),
         flips=_flips(output.flips),
         distribution=distribution(joint, sides, output.grid),
         quality=_quality(output, ranks, by_rank),
@@ -199,6 +198,14 @@ def _output(output: OutputAggregates) -> Output:
     )
 
 
+def _periods(alarms: pd.DataFrame) -> tuple[Period, ...]:
+    return tuple(Period(_sure(start), table) for start, table in counted_by(alarms, "period"))
+
+
+def _positive(alarms: pd.DataFrame) -> pd.DataFrame:
+    return alarms.loc[alarms["label"].astype("boolean").fillna(False)]
+
+
 def _quality(
     output: OutputAggregates, joint: JointCounts, sides: Mapping[str, ScoreCounts]
 ) -> Quality | None:
@@ -207,7 +214,7 @@ def _quality(
     return quality(
         joint,
         sides,
-        caught=counted_alarms(output.alarms.loc[label.fillna(False)]),
+        caught=counted_alarms(_positive(output.alarms)),
         false_alarms=counted_alarms(output.alarms.loc[(~label).fillna(False)]),
         by_unit=unit_recall(counts) if counts else None,
     )

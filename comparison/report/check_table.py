@@ -110,6 +110,7 @@ CHECKS: Final = {
     "outcome_loss": CheckRow(percent, "lost outcomes"),
     "recent_failure_rate": CheckRow(points, "failures of late, in points"),
     "recent_alarm_overlap": CheckRow(percent, "alarms in common of late"),
+    "recent_recall": CheckRow(points, "recall of late, in points"),
     "outcome_times": CheckRow(percent, "outcomes before their request"),
     "number_bias": CheckRow(signed, "mean difference, in spreads"),
     "number_distance": CheckRow(number, "distance, in spreads"),

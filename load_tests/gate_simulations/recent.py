@@ -13,7 +13,7 @@ from flags.gate.checks.recent import recent_checks
 from flags.gate.evidence import Evidence, Minute, Paired, Period
 from flags.playbook.model import Playbook
 from load_tests.gate_simulations.scenario import Kind, Scenario, one_by_one
-from tests.support.evidence import FLAG, SINCE, evidence, output
+from tests.support.evidence import FLAG, SINCE, evidence, labelled, output
 
 _PLAYBOOK: Final = Playbook(flag=FLAG)
 _STEP: Final = _PLAYBOOK.steps[0]
@@ -22,6 +22,9 @@ _GOOD: Final = 14
 _PAIRS_A_DAY: Final = 20_000
 _ALARMS: Final = 0.005
 _FAILURES: Final = 0.001
+_POSITIVES_A_DAY: Final = 100
+_LABELLED: Final = Paired(10_000, 5_000, 5_000, 380_000)
+"""Alarms of the pairs with labels, positive or not."""
 _A_DAY: Final = DAY * 60
 """Minutes of it."""
 
@@ -92,6 +95,37 @@ def other_alarms(random: np.random.Generator) -> float:
     return math.inf
 
 
+def _caught(random: np.random.Generator, lost: Sequence[float]) -> list[Period]:
+    """Draw hours of positives, by the share of them that only the primary still alarms."""
+    found = []
+    for hour, share in enumerate(lost):
+        positives = random.poisson(_POSITIVES_A_DAY / DAY)
+        drawn = random.multinomial(positives, [0.6 - share, 0.1 + share, 0.1, 0.2]).tolist()
+        found.append(Period(SINCE + timedelta(hours=hour), Paired(*drawn)))
+    return found
+
+
+def _recall_holds(periods: Sequence[Period]) -> bool:
+    figures = labelled(total(each.alarms for each in periods), _LABELLED)
+    found = output(caught=tuple(periods), **figures)
+    return _holds(evidence(found, held=timedelta(hours=len(periods))), "recent_recall")
+
+
+def equal_recall(random: np.random.Generator) -> bool:
+    """Say whether a look holds a candidate that catches as many positives."""
+    return _recall_holds(_caught(random, [0.0] * _GOOD * DAY))
+
+
+def lost_recall(random: np.random.Generator, lost: float) -> float:
+    """Return hours until recall that is lost after good days holds; labels are there at once."""
+    after = 10 * DAY
+    periods = _caught(random, [0.0] * _GOOD * DAY + [lost] * after)
+    for hours in range(1, after + 1):
+        if _recall_holds(periods[: _GOOD * DAY + hours]):
+            return float(hours)
+    return math.inf
+
+
 def _scenario(
     name: str, kind: Kind, nominal: float, one: Callable[..., Any], runs: int
 ) -> Scenario:
@@ -131,6 +165,20 @@ SCENARIOS: Final = (
         Kind.DELAY,
         24.0,
         other_alarms,
+        50,
+    ),
+    _scenario(
+        "of late, equal recall, 100 positives a day",
+        Kind.FALSE_HOLD,
+        _PLAYBOOK.error_rate,
+        equal_recall,
+        400,
+    ),
+    _scenario(
+        "recall 20 points lower after 14 days, 100 positives a day",
+        Kind.DELAY,
+        72.0,
+        partial(lost_recall, lost=0.2),
         50,
     ),
 )

@@ -244,7 +244,7 @@ class _Quality:
     def _independent(self) -> float:
         """Return the share of positives that count where those of a unit are alike."""
         by_unit = self._quality.by_unit
-        return 1 / (by_unit.alike * max(1.0, by_unit.design_effect)) if by_unit else 1.0
+        return by_unit.independent if by_unit else 1.0
 
     def _is_told(self, name: str) -> bool:
         """Say whether an estimate alone holds: nothing else shows quality, and it is of enough."""

@@ -1,4 +1,4 @@
-"""What happened of late contradicts the whole: failures, and alarms of other requests.
+"""What happened of late contradicts the whole: failures, alarms of other requests, lost recall.
 
 A candidate that broke an hour ago is well over all. So little time can seldom prove anything, but
 it can refute: these checks hold where the latest stretch surely is beyond the limit to go on, and
@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from flags.gate.answered_labels import answered_labels
 from flags.gate.blocks import DAY, WEEK, Blocks
 from flags.gate.evidence import Count, Evidence, Minute, Output, UnitShare
 from flags.gate.number_format import percent, points
 from flags.gate.plain_check import plain
-from flags.gate.sequences import MeanSequence, ShareSequence
+from flags.gate.selection import Selection, selection
+from flags.gate.sequences import DifferenceSequence, MeanSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
@@ -48,6 +50,8 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
                 limit=least,
             )
             yield replace(check, output=output.name, beyond=True)
+        if playbook.expects_labels and (recall := _recall(output, playbook, step)):
+            yield replace(recall, output=output.name, beyond=True)
 
 
 def _failing(evidence: Evidence, limit: float, error_rate: float) -> str:
@@ -89,6 +93,40 @@ def _lost(output: Output, evidence: Evidence, limit: float, playbook: Playbook) 
         usual = "" if was is None else f"; before, in the same hours, {percent(was)} %"
         return f"{name} {percent(sequence.value)} % ({percent(low)} to {percent(high)}{usual})"
     return ""
+
+
+def _recall(output: Output, playbook: Playbook, step: Step) -> Check | None:
+    """Name the first stretch in which recall surely is lost, as never before, by labels that count.
+
+    The latest one ends with the latest positive: younger pairs have no label that counts.
+    """
+    quality, labelling = output.quality, output.labelling
+    advance = playbook.gate_of(step, output=output.name).advance
+    if quality is None or labelling is None or not output.caught:
+        return None
+    is_selected = selection(labelling.old, advance.label_coverage_gap) is not Selection.NONE
+    if is_selected or answered_labels(labelling.old, labelling.alike):
+        return None
+    share = quality.by_unit.independent if quality.by_unit else 1.0
+    hours, limit = Blocks.of(output.caught, output.caught[-1].start), -advance.recall_loss
+    for name, size in RECENT:
+        if hours.hours <= size:
+            continue
+        latest = DifferenceSequence(hours.latest(size), share)
+        was = DifferenceSequence(hours.same_hours_before(size), share).value
+        is_new = was is None or was >= limit
+        if latest.value is None or not is_new or not latest.below(limit, _alpha(playbook)):
+            continue
+        low, high = latest.interval(playbook.error_rate)
+        usual = "" if was is None else f"; before, in the same hours, {points(was)}"
+        reason = (
+            f"recall against the primary's, of pairs whose labels count: {name} "
+            f"{points(latest.value)} points ({points(low)} to {points(high)}{usual}), limit "
+            f"{points(limit)} points"
+        )
+        n = quality.labelled
+        return plain("recent_recall", Outcome.INCONCLUSIVE, n, reason, limit=limit)
+    return None
 
 
 def _alpha(playbook: Playbook) -> float:

@@ -134,6 +134,8 @@ class Output:
     outside: Count | None = None
     """Pairs in which a side decided nothing: failed, shed, without score or threshold."""
     tails: tuple[Tail, ...] = ()
+    caught: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
+    """Alarms of the positives whose label counts, as `periods`; those without any are left out."""
     labelling: Labelling | None = None
     """None where no label is about this output."""
     unscored_sides: Mapping[str, int] = field(default_factory=dict)

@@ -46,6 +46,11 @@ class UnitRecall:
     design_effect: float
     """Of the shares of a unit between blocks; 1 if they are independent."""
 
+    @property
+    def independent(self) -> float:
+        """Return the share of positives that count where those of a unit are alike."""
+        return 1 / (self.alike * max(1.0, self.design_effect))
+
 
 @dataclass(frozen=True, slots=True)
 class Quality:

@@ -6,10 +6,19 @@ from datetime import timedelta
 import pytest
 
 from flags.gate import decide
-from flags.gate.evidence import Evidence, Minute, Paired, Period
+from flags.gate.evidence import Evidence, Minute, Output, Paired, Period, UnitRecall, UnitShare
 from flags.gate.verdict import Decision, Verdict
-from flags.playbook.model import Playbook
-from tests.support.evidence import ALARMS, FLAG, SINCE, evidence, output, periods
+from flags.playbook.model import Playbook, Step
+from tests.support.evidence import (
+    ALARMS,
+    CAUGHT,
+    FLAG,
+    SINCE,
+    evidence,
+    labelled,
+    output,
+    periods,
+)
 
 PLAYBOOK = Playbook(flag=FLAG, labels="none")
 SHADOW, CANARY_1, *_, DEPRECATION = PLAYBOOK.steps
@@ -76,3 +85,61 @@ def test_a_limit_of_0_and_the_deprecation_ask_for_nothing() -> None:
         decide(replace(lost), PLAYBOOK, DEPRECATION),
     ):
         assert not [each for each in found.checks if each.name == "recent_alarm_overlap"]
+
+
+EXPECTED = Playbook(flag=FLAG)
+"""A playbook that does not say that there are no labels."""
+
+
+def with_last_caught(last: Paired, before: Paired = CAUGHT, **changes: object) -> Output:
+    """Return an output whose last 24 hours have other alarms of the positives than those before."""
+    hours = periods(before)
+    late = tuple(Period(each.start, last) for each in hours[-24:])
+    return output(caught=(*hours[:-24], *late), **{**labelled(), **changes})
+
+
+def recalls(found: Output, step: Step = CANARY_1, playbook: Playbook = EXPECTED) -> list[str]:
+    checks = decide(evidence(found, rollout=1), playbook, step).checks
+    assert not [each for each in checks if each.name == "recent_recall" and each.rolls_back]
+    return [each.reason for each in checks if each.name == "recent_recall"]
+
+
+LOST = Paired(1, 3, 0, 1)
+
+
+def test_recall_that_is_lost_since_yesterday_does_not_go_on() -> None:
+    found = with_last_caught(LOST)
+    [reason] = recalls(found)
+    assert reason.startswith("recall against the primary's, of pairs whose labels count: last day")
+    assert "last day -60 points (-" in reason
+    assert reason.endswith("; before, in the same hours, +5.41), limit -5 points")
+    assert decide(evidence(found, rollout=1), EXPECTED, CANARY_1).decision is Decision.HOLD
+
+
+def test_the_latest_day_is_that_of_labels_that_count() -> None:
+    """Of pairs of the last two weeks none may count yet; the day before these is the latest."""
+    old = with_last_caught(LOST)
+    earlier = tuple(Period(each.start - timedelta(days=14), each.alarms) for each in old.caught)
+    assert recalls(replace(old, caught=earlier)) == recalls(old)
+
+
+def test_recall_as_before_or_lost_all_the_time_is_no_news() -> None:
+    assert recalls(with_last_caught(Paired(4, 0, 0, 1))) == []
+    assert recalls(with_last_caught(LOST, before=Paired(300, 900, 0, 300))) == []
+    assert recalls(output(**labelled())) == []
+
+
+def test_labels_that_are_selected_or_not_expected_show_no_loss_of_late() -> None:
+    flagged = labelled(shares=(1.0, 1.0, 1.0, 0.0))
+    assert recalls(with_last_caught(LOST, **flagged)) == []
+    assert recalls(with_last_caught(LOST), playbook=PLAYBOOK) == []
+    assert recalls(with_last_caught(LOST), step=DEPRECATION) == []
+
+
+def test_positives_of_few_units_count_as_few() -> None:
+    """A day of 120 positives, of which twenty each are alike, shows nothing."""
+    found = with_last_caught(LOST)
+    assert found.quality is not None
+    share = (UnitShare(0.0, 50),)
+    by_unit = UnitRecall(share, share, alike=20.0, design_effect=1.0)
+    assert recalls(replace(found, quality=replace(found.quality, by_unit=by_unit))) == []

@@ -113,6 +113,8 @@ def _no_alarm_ratio(
         units=unit_count(units),
         fails_by=EveryRatio(tuple(sure)),
     ).answer(playbook.error_rate, share)
+    if check.figure is None:
+        return replace(check, reason=f"each of {plural(rare.pairs, 'pair')} is an alarm of both")
     return replace(check, reason=check.reason + unit_words(units))
 
 

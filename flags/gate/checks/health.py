@@ -60,6 +60,8 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             required=step.stage is not Stage.DEPRECATION,
         ),
     )
+    if check.figure is None:
+        check = replace(check, reason=_none_of_both(evidence) or check.reason)
     yield _with_cause(check, health)
     if evidence.window.rollout > 0:
         check = _rate(
@@ -79,6 +81,17 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             ),
         )
         yield _with_cause(_not_before_the_ramp(check, step), health)
+
+
+def _none_of_both(evidence: Evidence) -> str:
+    """Say why no pair called both sides; nothing where there is no pair."""
+    for side, statuses in evidence.health.statuses.items():
+        skipped = statuses.get("skipped", 0)
+        if skipped and skipped == sum(statuses.values()):
+            flag = f"{evidence.window.flag}.shadow"
+            asked = f": is the flag {flag} off?" if side == "candidate" else ""
+            return f"no pair called both sides: the {side} was skipped in all {skipped:,}{asked}"
+    return ""
 
 
 def _with_cause(check: Check, health: Health) -> Check:
@@ -174,7 +187,8 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
             required=step.stage is not Stage.DEPRECATION,
         )
         if not calls:
-            reason = _no_calls(name, evidence.health.warm_up)
+            warm_up = 0 if _none_of_both(evidence) else evidence.health.warm_up
+            reason = _no_calls(name, warm_up)
             yield replace(check.answer(playbook.error_rate), reason=reason)
         elif slow and name == "latency_p50":
             limit = gate.rollback.limit("latency_p50_now")

@@ -394,6 +394,27 @@ def test_requests_that_were_repeated_are_said_to_be_the_reason() -> None:
     assert "with each request id once 1.01x (95 % CI 0.89 to 1.15)" in alarms.reason
 
 
+def test_alarms_in_each_pair_are_said_to_be_so() -> None:
+    always = check(verdict(evidence(output(Paired(5_000, 0, 0, 0)))), "no_alarm_ratio")
+    assert always.outcome is Outcome.INCONCLUSIVE
+    assert always.reason == "each of 5,000 pairs is an alarm of both"
+
+
+def test_a_candidate_that_is_never_called_has_its_shadow_flag_named() -> None:
+    skipped = {
+        "statuses": {"primary": {"ok": 5_000}, "candidate": {"skipped": 5_000}},
+        "failures": Paired(0, 0, 0, 0),
+        "durations": {"primary": durations(0.02, 5_000), "candidate": durations(0.02, 0)},
+        "warm_up": 300,
+    }
+    found = verdict(evidence(health=skipped, pairs=5_000))
+    assert check(found, "failure_rate").reason == (
+        "no pair called both sides: the candidate was skipped in all 5,000: is the flag "
+        "fraud-detector-v2.shadow off?"
+    )
+    assert "warm-up" not in check(found, "latency_p50").reason
+
+
 # --- segments -------------------------------------------------------------------------------------
 
 

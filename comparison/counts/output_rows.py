@@ -82,11 +82,11 @@ class ByOutput:
 
     def fetched(self, counts: ir.Table, dtypes: Dtypes) -> dict[int, pd.DataFrame]:
         """Run a query of counts, as `grouping.fetched`, for each output."""
-        return self._split(fetched(counts, self._keyed(dtypes)))
+        return self.split(fetched(counts, self.keyed(dtypes)))
 
     def framed(self, rows: ir.Table, dtypes: Dtypes) -> dict[int, pd.DataFrame]:
         """Run a query, as `grouping.framed`, for each output."""
-        return self._split(framed(rows, self._keyed(dtypes)))
+        return self.split(framed(rows, self.keyed(dtypes)))
 
     def variance_ratios(self, units: ir.Table) -> dict[int, float]:
         """Return, of `units` with `total` and `own`, the sum of squares over that of `own`.
@@ -106,10 +106,12 @@ class ByOutput:
             for place, table in tables.items()
         }
 
-    def _keyed(self, dtypes: Dtypes) -> dict[str, str]:
+    def keyed(self, dtypes: Dtypes) -> dict[str, str]:
+        """Add the column that tells outputs apart, if there are several."""
         return {**dict.fromkeys(self.key, "int64"), **dtypes}
 
-    def _split(self, frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    def split(self, frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
+        """Return the rows of each output."""
         if not self.key:
             return {self.places[0]: frame}
         found = frame[OUTPUT].to_numpy()

@@ -52,6 +52,7 @@ class PartFiles:
     def __init__(self, folder: Path, paths: Iterable[Path]) -> None:
         self._files = tuple(_part_file(folder, path) for path in paths)
         self._ends: dict[bytes, tuple[int, int]] = {}
+        self._windows: dict[tuple[int | None, int | None], WindowFiles] = {}
 
     def __iter__(self) -> Iterator[PartFile]:
         """Yield all files, in the order in which they were written."""
@@ -59,6 +60,11 @@ class PartFiles:
 
     def window(self, since: int | None, until: int | None) -> WindowFiles:
         """Return the files that may have pairs of [since, until), nanoseconds since 1970."""
+        if (since, until) not in self._windows:
+            self._windows[since, until] = self._window(since, until)
+        return self._windows[since, until]
+
+    def _window(self, since: int | None, until: int | None) -> WindowFiles:
         begin = _EARLIEST if since is None else since
         end = _LATEST if until is None else until
         inside, early, late = [], [], []

@@ -15,9 +15,9 @@ from flags.gate.evidence import Interval
 REPLICATES: Final = 1_000
 SEED: Final = 20_251_124
 """Fixed, so that the same pairs always give the same interval."""
-CELLS: Final = 5_000
+CELLS: Final = 2_000
 """From this many cells on, neighbouring bins are merged."""
-CLASSES: Final = 64
+CLASSES: Final = 32
 """To so many classes of each side, of equally many positives."""
 
 _NORMAL: Final = 1.96

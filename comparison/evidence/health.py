@@ -129,11 +129,13 @@ def minutes_of(counts: MinuteCounts) -> tuple[Minute, ...]:
     sums = pd.DataFrame({"block": table["block"], "n": n, "lost": lost * n})
     failed = sums.groupby("block").sum()
     both = failed.join(medians).sort_index()
+    known = both[list(SIDES)].astype("object").where(both[list(SIDES)].notna(), None)
     return tuple(
-        Minute(int(block), lost / n, None if pd.isna(old) else old, None if pd.isna(new) else new)
+        Minute(int(block), lost / n, old, new)
         for block, n, lost, old, new in zip(
             both.index.tolist(),
-            *(both[name].tolist() for name in ("n", "lost", *SIDES)),
+            *(both[name].tolist() for name in ("n", "lost")),
+            *(known[name].tolist() for name in SIDES),
             strict=True,
         )
     )

@@ -18,7 +18,7 @@ Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Ann. 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import log1p
 from operator import add
@@ -83,20 +83,41 @@ def _lower_bound(cells: Cells, alpha: float) -> float:
     stake = sum(count * p for count, _, p in cells)
     if not gain:
         return 0.0
-    needed = -math.log(alpha)
     estimate = gain / stake if stake else math.inf
+
+    def surplus(ratio: float) -> float:
+        return log_wealth(cells, ratio) + math.log(alpha)
+
     high = estimate if stake else 1.0
-    while log_wealth(cells, high) >= needed:
+    while surplus(high) >= 0:
         high *= 2  # only without any P: at the ratio that was found, the gambler cannot have won
     low = high / 2
-    while log_wealth(cells, low) < needed:
+    while surplus(low) < 0:
         high, low = low, low / 2
         if low < 1e-12:
             return 0.0
-    while high - low > _PRECISION * min(low, estimate - low):
-        middle = math.sqrt(low * high)
-        if log_wealth(cells, middle) >= needed:
-            low = middle
+    return _largest(surplus, low, high, estimate)
+
+
+def _largest(surplus: Callable[[float], float], low: float, high: float, estimate: float) -> float:
+    """Return the largest ratio of [low, high), nearly, of which there is a surplus.
+
+    By regula falsi: an end that stays twice weighs half (Dowell & Jarratt, "A modified regula falsi
+    method for computing the root of an equation", BIT 11 (1971), 168-174). No step is smaller than
+    half of the precision, so that the last ones close in from both sides.
+    """
+    at_low, at_high = surplus(low), surplus(high)
+    stays = None
+    while high - low > (near := _PRECISION * min(low, estimate - low)):
+        middle = (low * at_high - high * at_low) / (at_high - at_low)
+        middle = min(max(middle, low + near / 2), high - near / 2)
+        at_middle = surplus(middle)
+        if at_middle >= 0:
+            low, at_low = middle, at_middle
+            at_high /= 2 if stays == "high" else 1
+            stays = "high"
         else:
-            high = middle
+            high, at_high = middle, at_middle
+            at_low /= 2 if stays == "low" else 1
+            stays = "low"
     return low

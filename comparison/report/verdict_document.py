@@ -12,6 +12,7 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import check_limits
 from comparison.report.headline import headline
 from comparison.summary.plain import as_plain
+from flags.export.version import VERSION
 from flags.gate.evidence import (
     AnswerPart,
     Evidence,
@@ -67,6 +68,10 @@ class VerdictDocument:
     """What happens next, and what is missing for it, in words."""
     steps: tuple[PlannedStep, ...]
     """All of the playbook, in its order."""
+    error_rate: float
+    """Of the playbook: how often a candidate may be rolled back without cause, at most."""
+    version: str
+    """Of bentoml-flags, which decided."""
     evidence: Evidence
 
     @classmethod
@@ -85,6 +90,8 @@ class VerdictDocument:
             next=next_step(evidence, judgement.verdict, judgement.playbook, judgement.step),
             following=headline(evidence, judgement).following,
             steps=tuple(PlannedStep(each.stage, each.rollout) for each in judgement.playbook.steps),
+            error_rate=judgement.playbook.error_rate,
+            version=VERSION,
             evidence=evidence,
         )
 

@@ -13,6 +13,7 @@ from comparison.report.headline import headline
 from comparison.report.html.environment import environment
 from comparison.report.html.facts import facts
 from comparison.report.html.groups import groups, output_views
+from flags.export.version import VERSION
 from flags.gate.evidence import Evidence
 from flags.gate.verdict import Decision
 
@@ -34,6 +35,7 @@ def render(
         .get_template("report.html.j2")
         .render(
             evidence=evidence,
+            version=VERSION,
             window=evidence.window,
             judgement=judgement,
             headline=headline(evidence, judgement) if judgement else None,

@@ -16,6 +16,7 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import write_check
 from comparison.report.terminal.verdict import print_verdict
 from comparison.report.verdict_document import VerdictDocument, schema
+from flags.export.version import VERSION
 from flags.gate import decide
 from flags.playbook.model import Playbook
 from tests.support.markdown import DOCS
@@ -72,8 +73,11 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
         "next",
         "following",
         "steps",
+        "error_rate",
+        "version",
         "evidence",
     ]
+    assert (document["error_rate"], document["version"]) == (0.05, VERSION)
     assert (document["step"], document["rollout"]) == ("canary, 10 %", 10)
     assert document["decision"] == "ROLLBACK"
     [alarms] = [each for each in document["checks"] if each["name"] == "alarm_ratio"]

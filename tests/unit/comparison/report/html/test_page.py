@@ -11,6 +11,7 @@ import pytest
 from comparison.judgement.judgement import Judgement
 from comparison.report.html.figures import BRIEF
 from comparison.report.html.page import render
+from flags.export.version import VERSION
 from flags.gate import decide
 from flags.gate.evidence import (
     AlarmPeriod,
@@ -376,3 +377,11 @@ def test_each_outcome_has_a_section_with_both_arms_its_ratios_and_what_is_missin
 
 
 NOT_ASKED = OperationalAlarmHistory("freeze", "webhook: x", ())
+
+
+def test_the_foot_says_which_version_decided_and_how_often_it_errs() -> None:
+    foot = " ".join(page("realistic").partition("<footer>")[2].split())
+    assert f"Made by bentoml-flags {VERSION}. By this playbook" in foot
+    assert "rolled back with a probability of 5.00 % at most" in foot
+    undecided = " ".join(render(window("realistic")).partition("<footer>")[2].split())
+    assert f"<p>Made by bentoml-flags {VERSION}.</p>" in undecided

@@ -13,7 +13,7 @@ from flags.gate.sequences.restart import Detection, detect
 _PARTS: Final = (24, 12, 8, 6, 4, 3, 2, 1)
 """Into how many parts a day may be divided."""
 
-_ALARMS: Final = 100
+RHYTHM_ALARMS: Final = 100
 """Alarms of a side that a part must have had, on average. A rhythm that fewer alarms cannot show
 cannot raise the wealth to what is needed either: 100 at 1.6x bring 4 of some 13."""
 
@@ -52,14 +52,19 @@ class _History:
                 for hour in range(DAY)
             ]
         )
-        alarms = sum(both + (primary + candidate) / 2 for both, primary, candidate in rows)
-        parts = next((n for n in _PARTS if alarms >= _ALARMS * n * span // DAY), 0)
+        alarms = sum(alarms_of_a_side(*row) for row in rows)
+        parts = next((n for n in _PARTS if alarms >= RHYTHM_ALARMS * n * span // DAY), 0)
         size = DAY // parts if parts else span
         found: list[tuple[float, float]] = []
         for begin in range(0, span, size):
             part = rows[begin : begin + size]
             found += [_bounds(*(sum(row[k] for row in part) for k in range(3)))] * size
         return found * (WEEK // span)
+
+
+def alarms_of_a_side(both: int, primary_only: int, candidate_only: int) -> float:
+    """Return the alarms of a side, the average of both."""
+    return both + (primary_only + candidate_only) / 2
 
 
 def _bounds(both: int, primary_only: int, candidate_only: int) -> tuple[float, float]:

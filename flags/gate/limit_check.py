@@ -199,8 +199,9 @@ class LimitCheck:
         """Say why units do not show what requests do; without units, request ids may repeat."""
         if self.by_unit is None:
             return ""
-        words, counted = self.wording, self._failing if self.units else self.by_unit
+        counted = self._failing if self.units else self.by_unit
         value, (low, high) = counted.value, counted.interval(error_rate)
+        words = self.wording.apart((value, low, high), self._limits)
         found = "nothing" if value is None else f"{words.number(value)}{words.unit}"
         if not self.units:
             bounds = f"{level(1 - error_rate)} CI {words.number(low)} to {words.number(high)}"

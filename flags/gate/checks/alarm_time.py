@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from flags.gate.blocks import DAY, WEEK, Blocks
+from flags.gate.blocks import DAY, WEEK, Blocks, total
 from flags.gate.checks.recent import RECENT
 from flags.gate.checks.units import (
     INDEPENDENT,
@@ -17,9 +17,9 @@ from flags.gate.checks.units import (
 )
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Output, Paired
-from flags.gate.expected_ratio import BreakLimits, breaks
+from flags.gate.expected_ratio import RHYTHM_ALARMS, BreakLimits, alarms_of_a_side, breaks
 from flags.gate.limit_check import Bounds, LimitCheck, Wording
-from flags.gate.number_format import times
+from flags.gate.number_format import plural, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
 from flags.gate.verdict import Check, Outcome
@@ -134,11 +134,10 @@ class AlarmHistory:
         up, down = breaks(hours, self.break_limits)
         found = max(up, down, key=lambda each: each.log_evidence)
         limit = rollback.limit("alarm_ratio" if hours.hours >= WEEK else "alarm_ratio_day")
-        far = f"{times(limit)}x what the same hours had before"
         if hours.hours < DAY:
             limit = rollback.limit("alarm_ratio_now")
-            far = f"{times(limit)}x"
         if found.begun is None or found.log_evidence < -math.log(alpha / 2):
+            far = f"{times(limit)}x{self._before(hours.hours)}"
             reason = f"at no hour did the alarm ratio begin to be beyond {far}"
             return self._named(
                 plain("alarm_break", Outcome.PASS, self.alarms.pairs, reason, limit=limit)
@@ -147,6 +146,7 @@ class AlarmHistory:
         ratio = RatioSequence(hours.latest(size))
         low, high = ratio.interval(alpha)
         pairs = self.blocks.latest(size).pairs
+        far = f"{times(limit)}x{self._before(found.begun)}"
         reason = (
             f"since about {hours.time(found.begun):%Y-%m-%d %H:%M} UTC the alarm rate is "
             f"{times(ratio.value or 0)}x primary's, beyond {far} (n={pairs:,})"
@@ -163,6 +163,17 @@ class AlarmHistory:
         begun, is_open = hours.time(found.begun), outcome is Outcome.INCONCLUSIVE
         check = replace(check, low=low, high=high, confidence=1 - alpha, since=begun)
         return self._named(replace(check, beyond=is_open))
+
+    def _before(self, hour: int) -> str:
+        """Say what the hours since `hour` are held against: what the days before it had."""
+        day = hour - hour % DAY
+        known = total(each.alarms for each in self.counted.blocks if each.hour < day)
+        alarms = alarms_of_a_side(known.both, known.primary_only, known.candidate_only)
+        if not alarms:
+            return ""
+        if alarms < RHYTHM_ALARMS * (7 if day >= WEEK else 1):  # no hours of their own
+            return f" what all hours before had, {plural(math.ceil(alarms), 'alarm')} a side"
+        return " what the same hours had before"
 
     def _named(self, check: Check) -> Check:
         required = self.required and check.outcome is not Outcome.PASS
@@ -198,10 +209,12 @@ class AlarmHistory:
         if now.value is None:
             return ""
         low, high = now.interval(alpha)
-        written = f"alarm rate {times(now.value)}x primary's ({times(low)} to {times(high)})"
+        words = _RATE.apart((now.value, low, high), (limit, 1 / limit))
+        bounds = f"{words.number(low)} to {words.number(high)}"
+        written = f"{words.figure(now.value)} ({bounds})"
         usual = 1.0 if then.value is None else then.value
         if (low > limit and usual <= limit) or (high < 1 / limit and usual >= 1 / limit):
-            return f"{written}, surely beyond the limit {times(limit)}x"
+            return f"{written}, surely beyond the limit {words.number(limit)}x"
         if then.value is None:
             return ""
         was_low, was_high = then.interval(alpha)

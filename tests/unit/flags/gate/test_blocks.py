@@ -40,6 +40,26 @@ def test_a_break_is_found_within_hours_and_dated() -> None:
     assert "since about 2024-07-16 00:00" in found.reason
 
 
+def test_a_break_is_held_against_the_same_hours_where_there_were_enough_alarms_before() -> None:
+    found = history(*[GOOD] * 14 * DAY, TWICE, TWICE).broken()
+    assert found.outcome is Outcome.FAIL
+    assert "x what the same hours had before (" in found.reason
+
+
+def test_where_hardly_an_alarm_came_before_the_reason_says_how_many() -> None:
+    quiet = [Paired(0, 0, 0, 40)] * (DAY - 1)
+    found = history(Paired(3, 1, 0, 40), *quiet, *[Paired(10, 1, 300, 40_000)] * 6).broken()
+    assert found.outcome is Outcome.FAIL
+    assert "beyond 1.75x what all hours before had, 4 alarms a side (" in found.reason
+
+
+def test_where_no_alarm_came_before_nothing_is_said_of_it() -> None:
+    quiet = [Paired(0, 0, 0, 40)] * DAY
+    found = history(*quiet, *[Paired(10, 1, 300, 40_000)] * 6).broken()
+    assert found.outcome is Outcome.FAIL
+    assert "beyond 1.75x (" in found.reason
+
+
 def test_an_evening_that_is_always_high_is_not_a_break() -> None:
     day = [GOOD] * 18 + [TWICE] * 6
     assert history(*day * 10).broken().outcome is Outcome.PASS

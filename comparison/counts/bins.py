@@ -61,7 +61,7 @@ def real(value: float) -> ir.NumericScalar:
 
 
 def in_units(value: ir.NumericValue, unit: float) -> ir.NumericValue:
-    """Return a value by a unit; not by a division, of which Polars makes what this is."""
+    """Return a value in units; multiplied by the inverse, as Polars computes a division."""
     return value * real(min(1 / unit, float_info.max))
 
 

@@ -31,7 +31,10 @@ _T = TypeVar("_T")
 def kept_or_counted(
     source: PairSource, name: str, flag: str | None, told: object, count: Callable[[], _T]
 ) -> _T:
-    """Return what `count` does, or did for the same pairs; `told` has all else it depends on."""
+    """Return kept counts of the same pairs, else those of `count`, which are kept from now on.
+
+    `told` is all that they depend on besides the pairs.
+    """
     whole = source.whole
     if whole is None:
         return count()

@@ -82,7 +82,7 @@ class UnitVolume:
 
 
 def who_of(pairs: ir.Table) -> dict[str, Any]:
-    """Return whose a pair is, its unit or else its request; whether it is a unit; the hour."""
+    """Return `who` (unit, else request), `named` (whether that is a unit) and `hour` of pairs."""
     unit = pairs.unit if "unit" in pairs.columns else ibis.null("string")
     return {
         "who": ibis.coalesce(unit, pairs.request_id),
@@ -94,7 +94,7 @@ def who_of(pairs: ir.Table) -> dict[str, Any]:
 def alarms_by_unit(
     source: PairSource, rows: OutputRows, volume: UnitVolume, quiet: Mapping[int, bool]
 ) -> dict[int, UnitAggregates]:
-    """Count the units for the outputs of which `quiet` says something.
+    """Count units by alarm, for the outputs at the places that are keys of `quiet`.
 
     Where one is quiet, because most pairs are alarms of the primary, to have none is counted.
     """
@@ -173,7 +173,7 @@ def _alarmed(rows: OutputRows, segments: Sequence[str], quiet: Sequence[int]) ->
 
 @dataclass(frozen=True, slots=True)
 class _UnitSums:
-    """Say what is added up over units of what `_alarmed` makes of rows."""
+    """The sums over units of the rows that `_alarmed` returns."""
 
     every: ByOutput
     segments: Sequence[str]

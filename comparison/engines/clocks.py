@@ -1,4 +1,4 @@
-"""Set aside the pairs whose time cannot be: a clock was wrong when they were accepted.
+"""Pairs of an impossible time are set aside: a clock was wrong when they were accepted.
 
 A worker numbers its pairs in the order in which they end. So an hour whose numbers belong after
 those of a later hour is misdated, or the later one is: the one with fewer pairs is set aside. Hours
@@ -55,7 +55,7 @@ class _Hour:
 
 @dataclass(frozen=True, slots=True)
 class DatedPairs:
-    """Show the pairs of another source, but for those whose time cannot be."""
+    """A source of the pairs of another one, without those whose time is impossible."""
 
     source: PairSource
     until: datetime
@@ -118,7 +118,7 @@ class DatedPairs:
         return self.source.accounting
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
-        """Return the pairs whose time can be."""
+        """Return the pairs whose time is possible."""
         return self._of_other_hours(self._dated(self.source.table(since, until)))
 
     def hold(self, since: datetime | None, until: datetime | None) -> None:

@@ -85,7 +85,7 @@ def hide(connection: Backend, table: ir.Table) -> None:
 
 
 def known(connection: Backend, name: str, schema: ibis.Schema) -> ir.Table:
-    """Return a table, or a view, of which the columns are known: the engine is not asked."""
+    """Return a table or view by its name and known columns, without asking the engine."""
     return ops.DatabaseTable(name, schema=schema, source=connection).to_expr()
 
 

@@ -106,7 +106,7 @@ class KeptTables:
         table: pa.Table,
         merge: Merge | None = None,
     ) -> None:
-        """Keep a table in the place of the one that has its name and part.
+        """Keep a table; it replaces the one of the same name and part.
 
         One with rows to be added up is merged before.
         """
@@ -131,7 +131,7 @@ class KeptTables:
                 beside.unlink()
 
     def tidy(self) -> None:
-        """Remove what nobody has asked for in a long time, and what a killed writer left."""
+        """Remove files that were not read for long, and unfinished files of killed writers."""
         now = time.time()
         for path in self._files():
             with suppress(OSError):
@@ -153,7 +153,7 @@ class KeptTables:
 
 @dataclass(frozen=True, slots=True)
 class WholeTables:
-    """Keep what was found of all pairs of a place, whose origins these are, and of no others."""
+    """Keep tables that were counted from all pairs of a place, which are those of `origins`."""
 
     tables: KeptTables
     origins: frozenset[bytes]

@@ -49,7 +49,7 @@ class KeptMemory:
         return len(set(self._columns.values())) == 1
 
     def get(self, path: Path) -> _Held | None:
-        """Return what is held of a path."""
+        """Return the table of a path, None if none is held."""
         return self._held.get(path) or self._before.get(path)
 
     def put(self, path: Path, held: _Held) -> None:

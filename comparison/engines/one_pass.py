@@ -23,7 +23,7 @@ _PARTS: Final = 16
 def counted_once(
     counts: MergeableCounts, pairs: ir.Table, prepared: PreparedRows | None = None
 ) -> ir.Table:
-    """Return the counts of pairs, or of what they are prepared to.
+    """Return the counts of pairs, or of the rows that `prepared` makes of them.
 
     They are a statement, unless DuckDB in this process has the pairs, and arrays are cheaper.
     """

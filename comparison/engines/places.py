@@ -69,7 +69,7 @@ def table_at(url: str, example: str = "outcomes") -> ir.Table:
 
 
 def beside(table: ir.Table, ending: str) -> ir.Table | None:
-    """Return the table whose name has an ending more, None if there is none."""
+    """Return the table of the same name with an ending, None if there is none."""
     found = table.op()
     connection = table.get_backend()
     database = ".".join(filter(None, (found.namespace.catalog, found.namespace.database))) or None

@@ -24,7 +24,7 @@ def readable(connection: Backend, parts: Sequence[Path]) -> list[str]:
 
 
 class StoredParts(AbstractFileSystem):  # type: ignore[misc]  # no types upstream
-    """Open files that were listed before: what they are called and how large, nobody asks again."""
+    """Open files by the names and sizes of an earlier listing, without asking the store again."""
 
     protocol = _SCHEME
     cachable = False

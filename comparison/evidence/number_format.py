@@ -110,7 +110,7 @@ def values_or_range(values: Sequence[float], most: int) -> str:
 
 
 def p_value(p: float) -> str:
-    """Write a p-value, the tiny ones as what they are below."""
+    """Write a p-value: `0.0312`, or `below 0.0001`."""
     return f"{p:.4f}" if p >= 0.0001 else "below 0.0001"
 
 

@@ -1,4 +1,4 @@
-"""Come from positives by unit to what the gate asks of them."""
+"""The recall by unit that the gate asks for, from counts of positives by unit."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Come from counts by unit to what the gate asks of them."""
+"""The alarms by unit that the gate asks for, from counts by unit."""
 
 import pandas as pd
 

@@ -108,14 +108,14 @@ class FlagPairs:
         return None if pd.isna(first) else moment(int(first))
 
     def believed(self, now: datetime) -> "FlagPairs":
-        """Return these without the pairs whose time cannot be, seen from `now`."""
+        """Return these without the pairs whose time is impossible at `now`."""
         if isinstance(self.source, DatedPairs):
             return self
         return FlagPairs(self.flag, DatedPairs.of(self.source, now))
 
     @property
     def set_aside(self) -> int:
-        """Count the pairs of the flag whose time cannot be."""
+        """Count the pairs of the flag whose time is impossible."""
         dated = self.source
         return dated.set_aside_of.get(self.flag, 0) if isinstance(dated, DatedPairs) else 0
 

@@ -28,7 +28,7 @@ _CUT: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """Bound what is looked at; what is None follows from the pairs and the clock.
+    """The time that is looked at; a bound that is None follows from the pairs and the clock.
 
     Where `carries`, `since` only says when the step began, and evidence is carried to it from the
     steps before. Without it, a given `since` is the beginning of all evidence.
@@ -131,7 +131,7 @@ class _Times:
 
     @classmethod
     def of(cls, found: FlagPairs, run: PairRun, window: TimeWindow, now: datetime) -> "_Times":
-        """Follow from the window what it does not say. Raises WindowEmptyError."""
+        """Return a window with the bounds that it leaves open. Raises WindowEmptyError."""
         given = window.since or run.since
         until = window.until or (max(now, run.until) if run.newest else run.until)
         if given >= until:

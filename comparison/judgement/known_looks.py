@@ -64,7 +64,7 @@ class KnownLooks:
     _looks: dict[tuple[str, datetime], KnownLook] = field(default_factory=dict)
 
     def hear(self, told: object) -> None:
-        """Take all that evidence is taken from, but for the time; None: nobody knows."""
+        """Forget all looks unless `told`, all that evidence is taken from, is as before."""
         if told is None or told != self._told:
             self._looks.clear()
         self._told = told
@@ -75,7 +75,7 @@ class KnownLooks:
         return found and found.at(now, plan, position.step)
 
     def keep(self, position: StepPosition, look: KnownLook) -> None:
-        """Keep a look, if it is known what it was taken from."""
+        """Keep a look, unless what it was taken from is unknown."""
         if self._told is not None:
             self._looks[position.step.name, position.since] = look
 

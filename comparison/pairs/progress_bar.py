@@ -18,7 +18,7 @@ AFTER: Final = 1.0
 def progress_bar(
     what: str, total: float | None = None, console: Console | None = None
 ) -> Iterator[Callable[[float], None]]:
-    """Yield what moves the bar on; without `total` it only says what is waited for, and how long.
+    """Show a bar and yield the function that advances it; without `total`, only label and time.
 
     The bar goes away in the end.
     """

@@ -118,7 +118,7 @@ def read_all(path: str | Path) -> AllPairs:
 def all_pairs(
     source: str | Path, table: Table, counts: ReadCounts, left_out: pd.DataFrame | None = None
 ) -> AllPairs:
-    """Take each pair of a table once; `left_out` are the repetitions if somebody has looked."""
+    """Take each pair of a table once; `left_out` are the repetitions that are known already."""
     frame = table.frame().sort_values("time", kind="stable", ignore_index=True)
     again = frame["span_id"].duplicated()
     repeated = frame.loc[again, ["flag", "time"]].reset_index(drop=True)
@@ -174,7 +174,7 @@ def within(pairs: Pairs, since: datetime | None, until: datetime | None) -> Pair
 
 
 def outside_window(source: str, first: datetime, last: datetime) -> str:
-    """Say where the pairs are of which none is in the window."""
+    """Say from when to when the pairs are, since none of them is in the window."""
     return (
         f"{source} holds no pairs in the window, only from {first:%Y-%m-%d %H:%M:%S} "
         f"to {last:%Y-%m-%d %H:%M:%S} UTC"

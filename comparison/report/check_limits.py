@@ -23,7 +23,7 @@ class Limit:
 
     @property
     def bounds(self) -> tuple[float, ...]:
-        """Return what it bounds by, the lower one first."""
+        """Return the value, or both ends of the range that it stands for."""
         if self.both_ways and self.value:
             return tuple(sorted((self.value, 1 / self.value)))
         return (self.value,)

@@ -48,7 +48,7 @@ class MlflowRun:
     def of(
         cls, evidence: Evidence, verdict: Verdict | None, step: str | None, files: Mapping[str, str]
     ) -> "MlflowRun":
-        """Take the evidence, and what was decided on it if anything was."""
+        """Take the evidence, and the judgement on it if there is one."""
         window = evidence.window
         decision = verdict.decision if verdict else None
         params = {

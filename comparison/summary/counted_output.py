@@ -63,7 +63,7 @@ class CountedOutput:
         return self.scored.filter(_.primary_decision.notnull(), _.candidate_decision.notnull())
 
     def values(self) -> Iterator[tuple[str, ir.Table]]:
-        """Yield what has quantiles: scores and their differences."""
+        """Yield the columns whose quantiles are shown: scores and their differences."""
         for side in SIDES:
             yield side, self.scored.select(value=_[f"{side}_score"])
         difference = (_.candidate_score - _.primary_score).abs()

@@ -116,7 +116,7 @@ def _workers(service: str, flag: str | None) -> Workers:
 
 
 class _Asked:
-    """Keep what was asked in vain, with the reason and the exit code that it stands for."""
+    """The questions without an answer: their reasons, and the exit code that these mean."""
 
     def __init__(self) -> None:
         self.in_vain: dict[str, str] = {}

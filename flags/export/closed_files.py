@@ -143,7 +143,7 @@ class ClosedFiles:
 
 
 def compress_file(path: Path, compression: str) -> None:
-    """Put a compressed file in the place of a plain one, which nobody may be writing to.
+    """Replace a plain file by a compressed one; no process may be writing to it.
 
     Cut off at any moment, it leaves the plain file, or the compressed one, or both. Raises OSError;
     FileExistsError if there is a compressed file of that name that holds something else.

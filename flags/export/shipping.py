@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def begin_shipping(
     folder: Path, name: str, limits: ShippingLimits, environment: Mapping[str, str]
 ) -> "Shipper | None":
-    """Ship the pair files of `folder`, of which this worker writes those named `name`.
+    """Ship the pair files of `folder`; this worker writes those named `name`.
 
     None without a receiver, or with variables that name none: that is said in the log, and the
     pairs stay in their files.

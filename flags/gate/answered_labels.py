@@ -88,7 +88,7 @@ def raised_and_silent(cells: Sequence[LabelledCell]) -> tuple[Count, Count]:
 
 
 def is_some(found: Count, alpha: float) -> bool:
-    """Say whether surely more than hardly any positives are such, or nobody knows who answered."""
+    """Say whether a share of the positives is surely not negligible, or who answered is unknown."""
     return not found.total or ShareSequence(found).above(_HARDLY_ANY, alpha)
 
 

@@ -46,7 +46,7 @@ def error_share(error_rate: float, check: str, among: int = 1) -> float:
 
 
 def visit_share(share: float, visit: int) -> float:
-    """Return the error rate of what is seen of one step alone, at the `visit`-th of all steps.
+    """Return the error rate of checks that see one step only, at the `visit`-th of all steps.
 
     What depends on who answers begins anew with each step, and with each return to one. How many
     there will be is not known, so the n-th has 1/(n (n + 1)) of the share: these sum to 1.

@@ -39,7 +39,7 @@ class Wording:
     """Digits more than usual."""
 
     def apart(self, values: Iterable[float | None], limits: Iterable[float | None]) -> "Wording":
-        """Return the wording by which a reader sees on which side of each limit each value is."""
+        """Return the wording with enough digits to show on which side of each limit a value is."""
         return replace(self, more=digits_apart(self.write, values, limits))
 
     def number(self, value: float) -> str:

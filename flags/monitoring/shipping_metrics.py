@@ -44,7 +44,7 @@ class ShippingMetrics:
         self._counted: Counter[prometheus.Counter] = Counter()
 
     def show(self, counts: ShippingCounts) -> None:
-        """Bring every series to what `counts` says; counters grow by what is new in it."""
+        """Set every series to `counts`; counters grow by the difference to the last ones."""
         now: Counter[prometheus.Counter] = Counter({self._shipped: counts.shipped})
         for reason, number in counts.rejected.items():
             now[self._rejected.get(reason, self._rejected[OTHER])] += number

@@ -71,7 +71,7 @@ class News:
         return cls(flag, Action.HOLD, "the look failed", state, lines, (), link)
 
     def since(self, told: Mapping[str, str]) -> Message | None:
-        """Return what to say to somebody who was told `told` last; None where nothing is new."""
+        """Return the message that follows on `told`, the last one; None where nothing is new."""
         seen = int(told["flag"]) if told.get("flag", "").isdigit() else None
         moves = [words for entry, words in self.moves if seen is not None and entry > seen]
         said = [

@@ -28,7 +28,7 @@ def _values(output: Output) -> str:
 
 
 def absent(view: OutputView) -> Iterator[str]:
-    """Say what is not shown of an output, and what it would need."""
+    """Name the sections that an output lacks, and what each would need."""
     output = view.output
     if output.alarms is None:
         yield (

@@ -57,7 +57,7 @@ class RatioSequence:
 
 @dataclass(frozen=True, slots=True)
 class WorstCaseRatio:
-    """Bound a ratio of which some pairs are not known: `least` and `most` are its extremes.
+    """A ratio where some pairs are unknown; `least` and `most` are what it may be at the extremes.
 
     The lower bound is that of `least`, the upper one that of `most`.
     """

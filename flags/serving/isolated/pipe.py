@@ -31,7 +31,7 @@ class Pipe(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def send(self, number: int, message: Any) -> None:
-        """Send `message`; raises what its pickling raises, and then nothing is sent."""
+        """Send `message`. If pickling it raises, nothing is sent."""
         packed = _packed(number, message)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(packed)
@@ -75,7 +75,7 @@ class BlockingPipe:
         self._sending = threading.Lock()
 
     def send(self, number: int, message: Any) -> None:
-        """Send `message`; raises what its pickling raises, and then nothing is sent."""
+        """Send `message`. If pickling it raises, nothing is sent."""
         packed = _packed(number, message)
         with self._sending:
             self._end.sendall(packed)

@@ -16,33 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from openfeature import api
-from UnleashClient import UnleashClient
-from UnleashClient.cache import FileCache
-from UnleashClient.utils import InstanceAllowType
 
 from flags.pairing.assignment import DOMAIN, SHADOW_SUFFIX, FlagAssignment
 from flags.unleash.flags_file import write_flags_file
 from flags.unleash.provider import FlagFile, UnleashProvider
+from tests.support.unleash.bare_client import bare_client
 
 FLAG = "fraud-detector-v2"
 ROLLOUT = 10
 WARM_UP = 2
-
-
-def bare_client(flags: Path) -> UnleashClient:
-    """Return Unleash's own client on the same flags, as its documentation makes one."""
-    cache = FileCache("bare", directory=str(flags.parent))
-    cache.bootstrap_from_file(flags)
-    client = UnleashClient(
-        "http://localhost/api",
-        "bare",
-        cache=cache,
-        disable_metrics=True,
-        disable_registration=True,
-        multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW,
-    )
-    client.initialize_client(fetch_toggles=False)
-    return client
 
 
 def microseconds(call: Callable[[str, dict[str, str]], object], calls: int) -> float:

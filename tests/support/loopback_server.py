@@ -15,8 +15,12 @@ class QuietExchange(BaseHTTPRequestHandler):
 class LoopbackServer:
     """Answers with `exchange`, in threads, while its context is open."""
 
-    def __init__(self, exchange: type[QuietExchange]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), exchange)
+    def __init__(
+        self,
+        exchange: type[QuietExchange],
+        server: type[ThreadingHTTPServer] = ThreadingHTTPServer,
+    ) -> None:
+        self._server = server(("127.0.0.1", 0), exchange)
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property

@@ -6,10 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import requests
@@ -17,6 +15,7 @@ import yaml
 
 from flags.unleash.local.program import Program
 from service.serving import free_port
+from tests.support.loopback_server import LoopbackServer, QuietExchange
 from tests.support.proxy import Server
 
 _SECONDS = 30.0
@@ -128,15 +127,15 @@ def silence(alertmanager: str, label: str, value: str) -> None:
     requests.post(f"{alertmanager}/api/v2/silences", json=body, timeout=5).raise_for_status()
 
 
-class Exporter:
+class Exporter(LoopbackServer):
     """A process that Prometheus scrapes; its series may be set at any time."""
 
     def __init__(self) -> None:
         self.series: dict[str, float] = {}
         exporter = self
 
-        class Exchange(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Exchange(QuietExchange):
+            def do_GET(self) -> None:  # noqa: N802 - the name that the base class calls
                 lines = [f"{name} {value}\n" for name, value in exporter.series.items()]
                 body = "".join(lines).encode()
                 self.send_response(200)
@@ -145,21 +144,8 @@ class Exporter:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = Server(("127.0.0.1", 0), Exchange)  # says nothing of a scrape broken off
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
+        super().__init__(Exchange, Server)  # which says nothing of a scrape broken off
 
     @property
     def port(self) -> int:
         return self._server.server_port
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

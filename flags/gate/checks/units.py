@@ -90,7 +90,7 @@ def unit_words(units: UnitAlarms | None) -> str:
 def segment_units(
     units: UnitAlarms | None, segment: SegmentAlarms
 ) -> tuple[RatioSequence | None, RatioSequence | None]:
-    """Return the segment by unit, and what it fails by: nothing where its flips may be dependent."""
+    """Return the segment by unit, and what it fails by: nothing where flips may be dependent."""
     if units is None:
         return None, None
     alike = units.design_effect > INDEPENDENT

@@ -1,6 +1,7 @@
 """The provider over a real flags file and Unleash's real engine."""
 
 import contextlib
+import json
 import logging
 import os
 import queue
@@ -20,14 +21,13 @@ from openfeature.event import EventDetails, ProviderEvent
 from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 from UnleashClient import UnleashClient
-from UnleashClient.cache import FileCache
-from UnleashClient.utils import InstanceAllowType
 
 from flags.pairing.assignment import FlagAssignment, Side
 from flags.unleash.freshness import State
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
 from tests.support.fakes import FakeClock, eventually
 from tests.support.flags_file import FlagsOnDisk, document, flag, gradual
+from tests.support.unleash.bare_client import bare_client
 
 DOMAIN = "provider-tests"
 PERCENTAGES = (0, 1, 5, 10, 50, 100)
@@ -89,17 +89,9 @@ class Events:
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnleashClient]:
     """Return Unleash's own client on the same flags, without anything of ours."""
-    cache = FileCache("bare", directory=str(tmp_path_factory.mktemp("bare")))
-    cache.bootstrap_from_dict(_content())
-    made = UnleashClient(
-        "http://localhost/api",
-        "bare",
-        cache=cache,
-        disable_metrics=True,
-        disable_registration=True,
-        multiple_instance_mode=InstanceAllowType.SILENTLY_ALLOW,
-    )
-    made.initialize_client(fetch_toggles=False)
+    flags = tmp_path_factory.mktemp("bare") / "flags.json"
+    flags.write_text(json.dumps(_content()), encoding="utf-8")
+    made = bare_client(flags)
     yield made
     made.destroy()
 

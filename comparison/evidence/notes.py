@@ -29,7 +29,8 @@ def of_window(aggregates: Aggregates, window: Window, now: datetime | None = Non
     """Yield notes on rollouts and times."""
     if window.other_rollouts:
         pairs = aggregates.pairs
-        unknown = int(pairs.loc[pairs["rollout"].isna(), "n"].sum())
+        others = pairs.loc[pairs["part"] == "other"]
+        unknown = int(others.loc[others["rollout"].isna(), "n"].sum())
         said = f", {unknown:,} of them without any" if unknown else ""
         yield (
             f"left out: {plural(window.other_rollouts, 'pair')} made while the worker saw another "

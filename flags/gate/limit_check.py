@@ -138,45 +138,76 @@ class LimitCheck:
         )
 
     def _undecided(self, value: float, error_rate: float, share: float) -> Check:
-        is_within = not (
-            (self.high and value >= self.high.advance) or (self.low and value <= self.low.advance)
-        )
-        is_beyond = (self.high and value > self.high.fail) or (self.low and value < self.low.fail)
         surely = self._past(self._failing, error_rate, "advance") is not None
-        note, needed, worse = "", None, None
-        if self.required and is_within:
-            needed = self._more(self.sequence, lambda each: self._within(each, error_rate))
-        elif self.required and is_beyond:
-            worse = self._more(
-                self._failing, lambda each: self._past(each, share, "fail") is not None
-            )
-        of_failing = (
-            ""
-            if worse is None
-            else f", which about {worse:,} more {self.wording.wanted} would show"
-        )
-        if self.once and self.by_unit is None and self.units:
-            note = self._lacking_units(worse if needed is None else needed)
-            needed = needed if self.units >= FEW_UNITS else None
-        elif needed is not None:
-            note = f": about {needed:,} more {self.wording.wanted} needed at the present rates"
-        elif worse is not None:
-            beyond = self._rollback_limit(value) if self.rolls_back else "it"
-            note = f": beyond {beyond} so far{of_failing}"
-        elif self.required and not is_within and not is_beyond:
-            note = f": more {self.wording.wanted} at these rates will not bring it within the limit"
+        needed, worse = self._projected(value, error_rate, share)
         if surely:
-            note = f": surely beyond it, not yet beyond {self._rollback_limit(value)}{of_failing}"
-        elif self._past(self.sequence, error_rate, "advance") and (
-            said := self._said_by_units(error_rate)
-        ):
-            note = f": {said}{note}"
+            note = self._not_yet(value, error_rate, share) + self._would_show(worse)
+        else:
+            note = self._lacking(value, needed, worse)
+            if self._past(self.sequence, error_rate, "advance"):
+                said = self._said_by_units(error_rate)
+                note = f": {said}{note}" if said else note
+        if self._is_of_units and self.units < FEW_UNITS:
+            needed = None
         shown = self._of_units(self._failing) if surely and self.by_unit is not None else self
         limit = None if surely else self._open_limit(value, error_rate)
         check = shown._check(
             Outcome.INCONCLUSIVE, error_rate, limit=limit, note=note, needed=needed
         )
         return replace(check, beyond=surely)
+
+    @property
+    def _is_of_units(self) -> bool:
+        return self.once and self.by_unit is None and self.units > 0
+
+    def _is_within(self, value: float) -> bool:
+        return not (
+            (self.high and value >= self.high.advance) or (self.low and value <= self.low.advance)
+        )
+
+    def _is_beyond(self, value: float) -> bool:
+        high, low = self.high, self.low
+        return (high is not None and value > high.fail) or (low is not None and value < low.fail)
+
+    def _projected(
+        self, value: float, error_rate: float, share: float
+    ) -> tuple[int | None, int | None]:
+        """Return about how many more let it pass, and how many more let it fail."""
+        if self.required and self._is_within(value):
+            return self._more(self.sequence, lambda each: self._within(each, error_rate)), None
+        if self.required and self._is_beyond(value):
+            failing = self._failing
+            return None, self._more(
+                failing, lambda each: self._past(each, share, "fail") is not None
+            )
+        return None, None
+
+    def _lacking(self, value: float, needed: int | None, worse: int | None) -> str:
+        """Say how many more decide it, or that they will not."""
+        wanted = self.wording.wanted
+        if self._is_of_units:
+            return self._lacking_units(worse if needed is None else needed)
+        if needed is not None:
+            return f": about {needed:,} more {wanted} needed at the present rates"
+        if worse is not None:
+            beyond = self._rollback_limit(value) if self.rolls_back else "it"
+            return f": beyond {beyond} so far{self._would_show(worse)}"
+        if self.required and not self._is_within(value) and not self._is_beyond(value):
+            return f": more {wanted} at these rates will not bring it within the limit"
+        return ""
+
+    def _not_yet(self, value: float, error_rate: float, share: float) -> str:
+        """Say that it is not beyond the rollback limit; its level, where the interval is there."""
+        is_there = self._past(self._failing, error_rate, "fail") is not None
+        sure = f" at {level(1 - share)}" if is_there else ""
+        return f": surely beyond it, not yet beyond {self._rollback_limit(value)}{sure}"
+
+    def _would_show(self, worse: int | None) -> str:
+        return (
+            ""
+            if worse is None
+            else f", which about {worse:,} more {self.wording.wanted} would show"
+        )
 
     def _open_limit(self, value: float, alpha: float) -> float:
         """Return the limit that is not shown yet: the nearer one, unless only the other is open."""

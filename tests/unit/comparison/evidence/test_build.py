@@ -65,6 +65,7 @@ class TestWindow:
             {"rollout": 10.0, "n": 90, "first": later},
             {"rollout": 10.0, "active": "candidate", "served": "candidate", "n": 10},
             {"rollout": math.nan, "n": 2},
+            {"part": "before", "rollout": math.nan, "n": 4},  # it is not left out
         )
         found = taken(aggregates(pairs=table))
         assert (found.window.pairs, found.window.other_rollouts) == (100, 9)

@@ -365,6 +365,15 @@ def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
     assert far.needed is None
 
 
+def test_an_interval_that_is_beyond_the_rollback_limit_says_at_which_level_it_is_not() -> None:
+    """The interval of 95 % is that of going on; rolling back takes a surer one."""
+    alarms = check(verdict(evidence(output(Paired(100, 20, 90, 9_795)))), "alarm_ratio")
+    assert alarms.low is not None
+    assert alarms.low > 1.25
+    assert alarms.outcome is Outcome.INCONCLUSIVE
+    assert "surely beyond it, not yet beyond the rollback limit 1.25x at 99.4 %" in alarms.reason
+
+
 def test_the_limit_that_is_said_is_the_one_that_is_open() -> None:
     """Pairs without a decision count for both bounds: a figure of 0.99 may be 1.4, not 0.9."""
     table, neither = Paired(1_980, 20, 0, 38_000), 37_300

@@ -10,7 +10,7 @@ from flags.pairing.observation import InMemoryPairs, Status
 from flags.pairing.request import Request
 from flags.pairing.shadow_schedule import AnswerSent, ShadowSchedule
 from tests.support.fakes import FakeModel, FixedAssignment, until
-from tests.unit.flags.pairing.test_pairing import pairing_of
+from tests.support.paired_models import pairing_of
 
 NEVER = 30.0
 """Seconds that no test lasts."""

@@ -60,11 +60,13 @@ def _following(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
             else "`bentoml migration retire` says what can be removed, in order"
         )
         return
-    if failed := [each for each in verdict.checks if each.outcome is Outcome.FAIL]:
-        yield f"to be mended: {_named(failed)}"
-    if missing := [
+    open_ = [
         each for each in verdict.checks if each.required and each.outcome is Outcome.INCONCLUSIVE
-    ]:
+    ]
+    failed = [each for each in verdict.checks if each.outcome is Outcome.FAIL]
+    if wrong := [*failed, *(each for each in open_ if each.beyond)]:
+        yield f"to be mended: {_named(wrong)}"
+    if missing := [each for each in open_ if not each.beyond]:
         pairs = max((each.needed or 0 for each in missing), default=0)
         more = f" (about {pairs:,} more pairs or labels)" if pairs else ""
         yield f"to be shown: {_named(missing)}{more}"

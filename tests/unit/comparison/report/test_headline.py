@@ -40,15 +40,16 @@ def test_a_hold_says_what_is_to_be_mended_and_what_is_to_be_shown() -> None:
         check("alarm_ratio", needed=12_000),
         check("segment_alarm_ratio", segment="a=b"),
         check("segment_alarm_ratio", segment="a=c"),
+        check("no_alarm_ratio", beyond=True),  # more pairs will not show that it is within
         check("latency_p50", outcome=Outcome.PASS),
     )
     said = headline(realistic(2_000), judged(Decision.HOLD, *checks))
     assert said.following[:2] == (
-        "to be mended: alarms a day",
+        "to be mended: alarms a day; ratio of no alarms",
         "to be shown: alarm ratio; alarm ratio in segment (2) (about 12,000 more pairs or labels)",
     )
     assert said.following[2].startswith("next: ramp, 50 %, ")
-    assert (len(said.reasons), len(said.more)) == (3, 2)
+    assert (len(said.reasons), len(said.more)) == (3, 3)
 
 
 def test_since_when_names_the_step_and_the_break() -> None:

@@ -69,8 +69,8 @@ class LabelMatch:
         None where too many requests are otherwise, or two ids have the same hash.
         """
         engine = pairs.get_backend()
-        size = len(given.hashes)
-        if size <= MOST * len(known.hashes):
+        size = given.size
+        if size <= MOST * known.size:
             every = engine.to_pyarrow(labels.mutate(is_labelled=True))
             none = dict.fromkeys(name for name in labels.columns if name != ID)
             return cls(none, False, every, every.select([ID]))
@@ -78,7 +78,7 @@ class LabelMatch:
         if usual is None:
             return None
         repeated = known.repeated
-        without, strange = known.missing_in(given), given.missing_in(known)
+        without, strange = known.apart(given)
         if rest + len(without) > MOST * size or len(given.repeated):
             return None
         apart = _with_hashes(engine, pairs, "request_id", np.union1d(without, repeated))

@@ -70,7 +70,7 @@ class StepLabels:
     def _rows(self) -> ir.Table:
         if not can_hash(self.step):
             return self.labels.table()
-        return self._shown(self.labels.rows.rename_columns({"request_id": ID}))
+        return self.labels.shown(self.step.get_backend())
 
     def _shown(self, rows: pa.Table) -> ir.Table:
         """Show rows to the engine in this process, which then knows their number."""
@@ -85,6 +85,7 @@ class StepLabels:
         known = IdHashes.of(engine, self.step, "request_id")
         given = self.labels.hashes or IdHashes.of(engine, self._given, ID)
         match = LabelMatch.of(self.step, known, self._given, given)
+        self.labels.verify()
         if match is not None and TIME not in self._rows.columns:  # times are asked for again
             self._release()
         return repeated_requests(self.source, self.step, known), match
@@ -282,6 +283,7 @@ def unknown_labels(
             strange, given = strange.filter(late), _size(labels.table.filter(late))
     without = strange.anti_join(pairs, strange.label_request_id == pairs.request_id)
     count = int(without.count().to_pyarrow().as_py())
+    labels.labels.verify()
     if not count:
         return UnknownLabels(0, given, (), ())
     named = without.order_by("label_request_id").limit(EXAMPLES)

@@ -13,32 +13,46 @@ from ibis import _
 from comparison.engines.embedded import connect, shown
 from comparison.engines.id_hashes import IdHashes, hash_of
 from comparison.errors import LabelsUnreadableError
-from comparison.labels.files import ID, TIME, LabelFile
+from comparison.labels.digest import digest_of
+from comparison.labels.files import ID, TIME, LabelFile, is_label
 
 
 def one_each(
     files: Sequence[LabelFile],
     table: pa.Table,
-    columns: Sequence[str],
     places: npt.NDArray[np.int64] | None = None,
-) -> tuple[pa.Table, int, IdHashes | None]:
-    """Return one row per request id, of how many ids the labels differed, and hashes of the ids.
+) -> tuple[pa.Table, int, IdHashes | None, str]:
+    """Return one row per request id, of how many ids the labels differed, hashes, and a digest.
 
-    The hashes are those of the rows that are returned; None where there were others.
+    The hashes are those of the ids that are returned; None where there were others. The digest is
+    that of all rows.
 
     `places` are those of the rows among all rows of the files; None: all of them are there. Raises
     LabelsUnreadableError where nothing says which of them was given last.
     """
-    several, hashes = _several(table[ID])
+    several, hashes, digest = _several(table)
     if not len(several):
-        return table, 0, hashes
+        return table, 0, hashes, digest
     among = pc.is_in(table[ID], value_set=several)
     rows = table.filter(among).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     taken = np.flatnonzero(among.to_numpy())
     rows["file"], rows["row"] = _origins(files, taken if places is None else places[taken])
+    found, differing = chosen(files, rows, table.schema)
+    once = pa.concat_tables([table.filter(pc.invert(among)), found])
+    return once, differing, None, digest
+
+
+def chosen(
+    files: Sequence[LabelFile], rows: pd.DataFrame, schema: pa.Schema
+) -> tuple[pa.Table, int]:
+    """Return one row for each of some request ids, and of how many ids the labels differed.
+
+    `rows` have the columns of `schema`, and their `file` and `row`, each from 0, in order. Raises
+    LabelsUnreadableError as `one_each`.
+    """
     first = rows.groupby(ID, sort=False).first()
     differing: set[str] = set()
-    for column in columns:
+    for column in filter(is_label, schema.names):
         known = rows.loc[rows[column].notna()]
         numbers = known.groupby(ID)[column].nunique()
         if len(requests := numbers.index[numbers > 1]):
@@ -47,22 +61,21 @@ def one_each(
             first.loc[last.index, column] = last
     if TIME in rows:
         first[TIME] = rows.groupby(ID)[TIME].max()
-    chosen = first.reset_index()[table.column_names]
-    chosen = pa.Table.from_pandas(chosen, table.schema, preserve_index=False)
-    return pa.concat_tables([table.filter(pc.invert(among)), chosen]), len(differing), None
+    found = first.reset_index()[schema.names]
+    return pa.Table.from_pandas(found, schema, preserve_index=False), len(differing)
 
 
-def _several(ids: pa.ChunkedArray) -> tuple[pa.Array, IdHashes]:
+def _several(labels: pa.Table) -> tuple[pa.Array, IdHashes, str]:
     """Return the ids that occur more than once; sorting hashes takes a tenth of the memory."""
     engine = connect()
-    table = shown(engine, "labels", pa.table({"id": ids}))
-    hashes = IdHashes.of(engine, table, "id")
+    table = shown(engine, "labels", labels)
+    hashes, _wrong, digest = digest_of(engine, "FROM labels", labels.column_names)
     if not len(hashes.repeated):
-        return pa.array([], ids.type), hashes
+        return pa.array([], pa.string()), hashes, digest
     again = shown(engine, "again", pa.table({"hash": hashes.repeated}))
-    suspects = table.semi_join(again, hash_of(table.id) == again["hash"])
-    counts = suspects.group_by("id").agg(n=_.count()).filter(_.n > 1)
-    return counts.select("id").to_pyarrow()["id"].combine_chunks(), hashes
+    suspects = table.semi_join(again, hash_of(table[ID]) == again["hash"])
+    counts = suspects.group_by(ID).agg(n=_.count()).filter(_.n > 1)
+    return counts.select(ID).to_pyarrow()[ID].combine_chunks(), hashes, digest
 
 
 def _origins(

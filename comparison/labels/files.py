@@ -179,7 +179,7 @@ def engine_labels(url: str) -> LabelFile:
     name = shown_url(url)
     try:
         rows = table_at(url, example="labels")
-        wanted = _wanted(name, rows.columns)
+        wanted = label_columns(name, rows.columns)
         # Truths as numbers: ibis does not take ClickHouse's for truths.
         held = {
             each: rows[each].cast("int8") if rows[each].type().is_boolean() else rows[each]
@@ -197,7 +197,7 @@ def engine_labels(url: str) -> LabelFile:
 def frame_labels(rows: Rows) -> LabelFile:
     """Take what is needed of a DataFrame. Raises LabelsUnreadableError."""
     columns = frame_columns(rows)
-    wanted = _wanted(NAME, [name for name, _ in columns])
+    wanted = label_columns(NAME, [name for name, _ in columns])
     try:
         held = {name: as_texts(name, column) for name, column in columns if name in wanted}
     except FrameError as error:
@@ -205,7 +205,7 @@ def frame_labels(rows: Rows) -> LabelFile:
     return LabelFile(NAME, pa.table(held))
 
 
-def _wanted(path: Path | str, names: Sequence[str]) -> list[str]:
+def label_columns(path: Path | str, names: Sequence[str]) -> list[str]:
     """Return the columns to read. Raises LabelsUnreadableError if they are not those of labels."""
     wanted = [name for name in names if name in (ID, TIME) or is_label(name)]
     labels = [name for name in wanted if is_label(name)]
@@ -248,11 +248,11 @@ def _unpacked(path: Path) -> pa.NativeFile:
 
 def _read_parquet(path: Path) -> pa.Table:
     with parquet_file(path) as file:
-        return file.read(columns=_wanted(path, file.schema_arrow.names))
+        return file.read(columns=label_columns(path, file.schema_arrow.names))
 
 
 def _read_csv(path: Path) -> pa.Table:
-    wanted = _wanted(path, _csv_names(path))
+    wanted = label_columns(path, _csv_names(path))
     wrong: list[arrow_csv.InvalidRow] = []
 
     def refuse(row: arrow_csv.InvalidRow) -> str:

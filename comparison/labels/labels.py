@@ -1,11 +1,9 @@
 """One label per request and output, from one file or a folder of files."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
-from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from ibis.backends.duckdb import Backend
 
+from comparison.engines.embedded import connect, shown, shown_anew
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.kept import KeptTables
 from comparison.engines.places import is_url, shown_url
@@ -23,6 +23,7 @@ from comparison.engines.tables import nanoseconds
 from comparison.errors import LabelsUnreadableError
 from comparison.inputs.data_frames import NAME, Rows
 from comparison.labels.choice import one_each
+from comparison.labels.digest import digest_of
 from comparison.labels.facts import FilesSeen, LabelFacts
 from comparison.labels.files import (
     ID,
@@ -36,6 +37,7 @@ from comparison.labels.files import (
     is_label,
     open_labels,
 )
+from comparison.labels.in_place import LabelsInPlace
 from comparison.labels.types import ARROW, TypedColumn, typed_column
 from comparison.pairs.stores import folder_at, is_store
 
@@ -79,24 +81,32 @@ class _Read:
         contradicted: int = 0,
         refusals: Any = None,
         hashes: IdHashes | None = None,
+        digest: str | None = None,
     ) -> "_Read":
-        return cls(rows, LabelFacts(rows.schema, len(rows), contradicted, refusals or {}), hashes)
+        facts = LabelFacts(rows.schema, len(rows), contradicted, refusals or {}, digest)
+        return cls(rows, facts, hashes)
 
     def with_digest(self) -> LabelFacts:
         """Return the facts with what differs where any label does."""
-        found = hashlib.sha256()
-        with pa.ipc.new_stream(pa.PythonFile(_Sink(found), "w"), self.rows.schema) as stream:
-            stream.write_table(self.rows)
-        return replace(self.facts, digest=found.hexdigest())
+        if self.facts.digest is not None:
+            return self.facts
+        engine = connect()
+        shown(engine, "labels", self.rows)
+        _hashes, _wrong, digest = digest_of(engine, "FROM labels", self.rows.column_names)
+        return replace(self.facts, digest=digest)
+
+    def shown(self, engine: Backend, name: str) -> ir.Table:
+        """Return them to an engine in this process; `name` is that of the request ids."""
+        return shown_anew(engine, self.rows.rename_columns({ID: name}))
 
 
 @dataclass(slots=True)
 class _Unread:
-    """Read files when their labels are asked for."""
+    """Read files when their labels are asked for, or leave them where they lie."""
 
     path: str | Path
     values: Mapping[str, str]
-    held: "_Read | None" = None
+    held: "_Read | LabelsInPlace | None" = None
     known: tuple[FilesSeen, LabelFacts] | None = None
     """What tells that they are the same, and what was found in them."""
 
@@ -114,21 +124,39 @@ class _Unread:
 
     def release(self) -> bool:
         """Hold them no longer, if other ones would be noticed when they are read again."""
+        if isinstance(self.held, LabelsInPlace):
+            self.held = replace(self.held, hashes=None)
+            return False
         if self.known is None:
             return False
         self.held = None
         return True
 
-    def read(self) -> "_Read":
+    def read(self) -> "_Read | LabelsInPlace":
         """Read them once. Raises LabelsUnreadableError if they are not those that were kept."""
         if self.held is None:
-            found = load_labels(self.path, values=self.values)._read()
-            if self.known is not None and self._seen() != self.known[0]:
+            seen = self._seen()
+            found = self._look(seen)
+            if self.known is not None and seen != self.known[0]:
                 self._refuse_others(found)
+            if seen is not None and isinstance(found, LabelsInPlace):
+                self.known = seen, found.facts
             self.held = found
         return self.held
 
-    def _refuse_others(self, found: "_Read") -> None:
+    def verify(self) -> None:
+        """Raise LabelsUnreadableError where labels that stay in their files are others now."""
+        if isinstance(self.held, LabelsInPlace) and self.known and self._seen() != self.known[0]:
+            self._refuse_others(self._look(self._seen()))
+
+    def _look(self, seen: FilesSeen | None) -> "_Read | LabelsInPlace":
+        """Leave them in their files if these are fit for it, and a change would be noticed."""
+        place = None
+        if seen is not None:
+            place = LabelsInPlace.of(find_label_files(folder_at(self.path)))
+        return place or load_labels(self.path, values=self.values)._read()
+
+    def _refuse_others(self, found: "_Read | LabelsInPlace") -> None:
         """Raise LabelsUnreadableError where other labels have come since they were looked at."""
         if self.known and found.with_digest().digest != self.known[1].digest:
             raise LabelsUnreadableError(
@@ -190,7 +218,12 @@ class Labels:
         self._facts = self.facts
         return isinstance(self._held, _Unread) and self._held.release()
 
-    def _read(self) -> _Read:
+    def verify(self) -> None:
+        """Raise LabelsUnreadableError where they lie in files, and these have changed."""
+        if isinstance(self._held, _Unread):
+            self._held.verify()
+
+    def _read(self) -> "_Read | LabelsInPlace":
         return self._held if isinstance(self._held, _Read) else self._held.read()
 
     @property
@@ -210,6 +243,10 @@ class Labels:
         found: pd.DataFrame = self.rows.to_pandas(types_mapper=_dtype)
         return found
 
+    def shown(self, engine: Backend) -> ir.Table:
+        """Return the labels to DuckDB in this process, as `table` does; nothing is copied."""
+        return self._read().shown(engine, "label_request_id")
+
     def table(self) -> ir.Table:
         """Return the labels to an engine; the id is called `label_request_id`."""
         named = {ID: "label_request_id"}
@@ -218,22 +255,6 @@ class Labels:
         plain = [f"column{place}" for place in range(len(names))]
         held = ibis.memtable(self.rows.rename_columns(plain))
         return held.rename(dict(zip(names, plain, strict=True)))
-
-
-class _Sink(RawIOBase):
-    """Write into a digest."""
-
-    def __init__(self, digest: Any) -> None:
-        self._digest = digest
-
-    def writable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Take some bytes."""
-        self._digest.update(data)
-        return len(data)
 
 
 def load_labels(
@@ -272,9 +293,9 @@ def load_labels(
     places = None
     if not pc.all(counts).as_py():
         table, places = table.filter(counts), np.flatnonzero(counts.to_numpy())
-    kept, contradicted, hashes = one_each(files, table, columns, places)
+    kept, contradicted, hashes, digest = one_each(files, table, places)
     refusals = {name: each.refusals for name, each in typed.items()}
-    return Labels(source, _Read.of(kept, contradicted, refusals, hashes))
+    return Labels(source, _Read.of(kept, contradicted, refusals, hashes, digest))
 
 
 def _name(path: str | Path | Rows) -> str:

@@ -28,6 +28,7 @@ from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import TablePairs
 from comparison.errors import LabelsUnreadableError
 from comparison.labels import LabelFiles, Labels
+from comparison.labels.in_place import LabelsInPlace
 from comparison.labels.labels import _Unread
 from comparison.pairs.compacted import STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
@@ -170,31 +171,36 @@ def test_some_of_these_windows_spare_the_join(tmp_path: Path) -> None:
     assert min(usual.count(each) for each in ("none", "True", "False")) >= 1
 
 
+@pytest.mark.parametrize("name", ["labels.parquet", "labels.csv"])
 @pytest.mark.parametrize("seed", range(12))
 def test_labels_in_a_file_are_no_longer_held_once_they_are_matched(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)  # written long ago
     window = Window(tmp_path, seed)
     expected, (coverage, sides) = window.counted(), window.sides()
     shutil.rmtree(window.folder / "kept")
-    path = tmp_path / "labels.parquet"
-    window.labels.frame.to_parquet(path)
+    path, frame = tmp_path / name, window.labels.frame
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
     window.labels = LabelFiles(path).read()
     prepared = window.prepared()
     assert_equal(count(prepared), expected)
     assert prepared.labels is not None
     held = window.labels._held
     assert isinstance(held, _Unread)
-    assert (held.held is None) == (prepared.labels.match is not None)
+    if path.suffix == ".csv":
+        assert (held.held is None) == (prepared.labels.match is not None)
+    else:
+        assert isinstance(held.held, LabelsInPlace)
+        assert (held.held.hashes is None) == (prepared.labels.match is not None)
     table, found = window.sides()
     pd.testing.assert_frame_equal(table, coverage)
     pd.testing.assert_frame_equal(found.cells, sides.cells)
-    path.with_name("other").write_bytes(path.read_bytes()[:-1])
+    path.with_name("other").write_bytes(path.read_bytes()[:-2])
     if prepared.labels.match is not None:
         path.with_name("other").replace(path)
         with pytest.raises(LabelsUnreadableError):
-            _ = window.labels.rows
+            _ = window.labels.rows if path.suffix == ".csv" else window.labels.verify()
 
 
 def alike(column: str) -> dict[str, Any]:
@@ -228,13 +234,23 @@ def test_ids_that_share_a_hash_are_left_to_the_engine(
     assert match.strange["label_request_id"].to_pylist() == ["x"]
 
 
-def test_hashes_that_others_have_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_hashes, "_BATCH", 3)
+def hashes_of(values: np.ndarray[Any, Any], batch: int) -> IdHashes:
+    table = pa.table({"hash": values, "check": values})
+    return IdHashes.read(table.to_reader(batch))
+
+
+@pytest.mark.parametrize("in_memory", [10**6, 16])
+def test_hashes_that_others_have_not(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether they are in memory or in a file, and wherever in the ranges."""
+    monkeypatch.setattr(id_hashes, "_IN_MEMORY", in_memory)
     random = np.random.default_rng(1)
-    for _number in range(50):
-        one, other = (
-            np.sort(random.integers(0, 20, random.integers(0, 12), np.uint64)) for _ in range(2)
-        )
-        found = IdHashes(one, 0).missing_in(IdHashes(other, 0))
-        assert found.tolist() == np.setdiff1d(one, other).tolist()
-    assert IdHashes(np.array([1, 1, 2, 3, 3, 3], np.uint64), 0).repeated.tolist() == [1, 3]
+    every = random.integers(0, 2**64, 40, np.uint64)
+    for number in range(30):
+        one, other = (random.choice(every, random.integers(0, 30)) for _ in range(2))
+        known = hashes_of(one, 1 + number)
+        here, there = known.apart(hashes_of(other, 7))
+        assert here.tolist() == np.setdiff1d(one, other).tolist()
+        assert there.tolist() == np.setdiff1d(other, one).tolist()
+        values, times = np.unique(one, return_counts=True)
+        assert known.repeated.tolist() == values[times > 1].tolist()
+        assert (known.size, known.check) == (len(one), sum(one.tolist()) % 2**64)

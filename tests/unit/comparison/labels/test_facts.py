@@ -31,6 +31,17 @@ def no_reading(*_: object, **__: object) -> Labels:
     raise AssertionError("read again")
 
 
+@pytest.fixture
+def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets each further reading fail."""
+
+    def forbid() -> None:
+        monkeypatch.setattr(module, "load_labels", no_reading)
+        monkeypatch.setattr(module.LabelsInPlace, "of", no_reading)
+
+    return forbid
+
+
 def write(path: Path, rows: pd.DataFrame) -> Path:
     rows.to_csv(path, index=False) if path.suffix == ".csv" else rows.to_parquet(path)
     return path
@@ -38,12 +49,12 @@ def write(path: Path, rows: pd.DataFrame) -> Path:
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
 def test_an_unchanged_file_is_read_once(
-    name: str, tmp_path: Path, kept: KeptTables, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, kept: KeptTables, nothing_is_read: Callable[[], None]
 ) -> None:
     path = write(tmp_path / name, ROWS)
     first = LabelFiles(path).read()
     digest = first.digest(kept)
-    monkeypatch.setattr(module, "load_labels", no_reading)
+    nothing_is_read()
     again = LabelFiles(path).read()
     assert again.digest(kept) == digest
     assert again.facts == first.facts
@@ -52,7 +63,8 @@ def test_an_unchanged_file_is_read_once(
 
 
 def replaced(path: Path) -> None:
-    write(path.with_name("other.csv"), ROWS.iloc[::-1]).replace(path)
+    rows = ROWS.assign(label=[False, True, None])
+    write(path.with_name("other.csv"), rows).replace(path)
 
 
 def beside(path: Path) -> None:

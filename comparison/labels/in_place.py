@@ -97,7 +97,13 @@ class _Files:
 
     @property
     def are_one_kind(self) -> bool:
-        """Say whether they do not name outputs in one place and none in another."""
+        """Say whether they do not name outputs in one place and none in another.
+
+        Nor have names that are the same to DuckDB, which takes A for a.
+        """
+        names = {name for each in self.schemas for name in each.names}
+        if len({name.lower() for name in names}) < len(names):
+            return False
         return LABEL not in self.labels_of or len(self.labels_of) == 1
 
     @property
@@ -166,14 +172,14 @@ class _Files:
 
 
 def _schema(path: Path) -> pa.Schema | None:
-    """Return the columns of a file that are wanted, None if one has another type."""
+    """Return the columns of a file, None if one that is wanted has another type."""
     try:
         with parquet_file(path) as file:
             schema = file.schema_arrow
         wanted = [schema.field(name) for name in label_columns(path, schema.names)]
     except LabelsUnreadableError:
         return None
-    return pa.schema(wanted) if all(map(_is_fit, wanted)) else None
+    return schema if all(map(_is_fit, wanted)) else None
 
 
 def _is_fit(column: "pa.Field[Any]") -> bool:

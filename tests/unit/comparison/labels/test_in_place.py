@@ -120,9 +120,10 @@ def test_what_is_wrong_names_the_row(
         pd.DataFrame({"request_id": [1, 2], "label": [True, False]}),
         pd.DataFrame({"request_id": ["1", "2"], "label": ["yes", "no"]}),
         pd.DataFrame({"request_id": ["1", "2"], "label": [0.5, 1.5]}),
+        pd.DataFrame({"request_id": ["1", "2"], "Label": [True, False], "label": [False, True]}),
     ],
 )
-def test_other_types_are_read_into_memory(rows: pd.DataFrame, tmp_path: Path) -> None:
+def test_what_is_not_fit_is_read_into_memory(rows: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "labels.parquet"
     rows.to_parquet(path)
     labels = LabelFiles(path).read()

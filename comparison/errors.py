@@ -56,25 +56,19 @@ class PairsUnreadableError(ComparisonError):
 
 
 class PlaceUnreadableError(ComparisonError):
-    """Name the URL, without its password, at which there is no table with pairs."""
+    """Name the URL, without its password, whose table cannot be read, or is none of pairs."""
 
     def __init__(self, place: str, problem: str) -> None:
         self.place = place
-        super().__init__(
-            f"{place}: {problem}; expected the table of a collector's ClickHouse exporter, or a "
-            "table with the columns of compacted pairs"
-        )
+        super().__init__(f"{place}: {problem}")
 
 
 class StoreUnreadableError(ComparisonError):
-    """Name the folder of an object store that cannot be reached, and what would be right."""
+    """Name the folder of an object store that cannot be reached, and why."""
 
     def __init__(self, place: str, problem: str) -> None:
         self.place = place
-        super().__init__(
-            f"{place}: {problem}; expected a folder such as s3://bucket/pairs, gs://bucket/pairs "
-            "or az://container/pairs"
-        )
+        super().__init__(f"{place}: {problem}")
 
 
 class ExportFailedError(ComparisonError):

@@ -9,6 +9,7 @@ what else `ibis.connect` takes
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,8 @@ def connected(url: str) -> Any:
 def said(url: str, error: BaseException) -> str:
     """Return what an engine said in one line, without secrets, and where credentials are from."""
     parts = urlsplit(url)
+    if parts.hostname and parts.scheme != SPARK and (silence := _silence(error)):
+        return f"nothing answers at {parts.netloc.rpartition('@')[2]} ({silence})"
     lines = str(error).splitlines() or [""]
     # What Java raised comes behind a line that names a call of its client.
     told = lines[1] if lines[0].startswith(_OF_JAVA) and len(lines) > 1 else lines[0]
@@ -95,6 +98,15 @@ def said(url: str, error: BaseException) -> str:
     if named and any(word in text for word in _REFUSED):
         return f"{text}; user and password are those of {' and '.join(named)}, or of the URL"
     return text
+
+
+def _silence(error: BaseException | None) -> str | None:
+    """Return what the machine said of a connection, which clients tell in lines of their own."""
+    while error is not None:
+        if isinstance(error, ConnectionError | socket.gaierror | TimeoutError):
+            return error.strerror or str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextmanager
@@ -180,4 +192,5 @@ def _not_installed(scheme: str, error: ImportError) -> str:
             f"what connects to it is not installed ({said}): it comes with the extra `{scheme}` "
             f"of bentoml-flags (in a clone: pip install '.[comparison,{scheme}]')"
         )
-    return f"what connects to it is not installed: {said} (pip install 'ibis-framework[{scheme}]')"
+    extra = scheme.replace("postgresql", "postgres")
+    return f"what connects to it is not installed: {said} (pip install 'ibis-framework[{extra}]')"

@@ -152,7 +152,11 @@ def _of_pairs(table: ir.Table, name: str) -> PairSource:
     lacking = [column for column in required if column not in table.columns]
     if lacking:
         there = ", ".join(table.columns[:8])
-        raise PlaceError(f"its table has no column {', '.join(lacking)}, but {there}")
+        wanted = (
+            "expected the table of a collector's ClickHouse exporter, or a table with the columns "
+            "of compacted pairs"
+        )
+        raise PlaceError(f"its table has no column {', '.join(lacking)}, but {there}; {wanted}")
     time = table.schema()["Timestamp" if collected else "time"]
     if not (time.is_timestamp() or time.is_integer()):
         raise PlaceError(f"its times are {time}, not timestamps or nanoseconds since 1970")

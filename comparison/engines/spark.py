@@ -24,7 +24,7 @@ from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import completed, in_nanoseconds
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
-from comparison.pairs.compacted import PAIRS, pair_parts
+from comparison.pairs.compacted import PAIRS, pair_parts, read_state
 from comparison.pairs.stores import folder_at
 
 _LOCAL: Final = "local"
@@ -82,7 +82,8 @@ def _require_answer(master: str) -> None:
     try:
         socket.create_connection((place.hostname, place.port or _PORT), _SECONDS).close()
     except OSError as error:
-        raise PlaceError(f"no master of Spark answers at {master} ({error})") from error
+        said = f"no master of Spark answers at {master} ({error.strerror or error})"
+        raise PlaceError(said) from error
 
 
 def folder_of(url: str) -> str | None:
@@ -96,7 +97,9 @@ class SparkPairs(ParquetPairs):
     @classmethod
     def at(cls, url: str, folder: str) -> "SparkPairs":
         """Connect to Spark and take a folder. Raises PlaceError or a ComparisonError."""
-        found = cls(folder_at(folder), connected(url))
+        pairs = folder_at(folder)
+        read_state(pairs)  # what is wrong with the folder is said at once: Spark takes its time
+        found = cls(pairs, connected(url))
         found.name = shown_url(url)
         return found
 

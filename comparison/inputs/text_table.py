@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from comparison.engines.places import PlaceError, database_hint, is_url, shown_url, table_at
+from comparison.engines.places import PlaceError, database_hint, is_url, said, shown_url, table_at
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.stores import folder_at, is_store
 
@@ -157,8 +157,7 @@ def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error)
     try:
         held = rows.select(**texts).to_pyarrow() if texts else pa.table({})
     except Exception as problem:  # each engine's client has errors of its own
-        said = f"{type(problem).__name__}: {problem}".partition("\n")[0]
-        raise error(name, said) from problem
+        raise error(name, said(name, problem)) from problem
     return TextTable(name, held, tuple(rows.columns), None, error)
 
 

@@ -105,6 +105,8 @@ def read_state(folder: Path) -> CompactionState:
             raise ValueError(f"another format than {FORMAT}")
         files = {name: TakenFile(**file) for name, file in written.pop("files").items()}
         return CompactionState(**written, files=files)
+    except FileNotFoundError as error:
+        raise CompactionUnreadableError(path, "there is no such file") from error
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CompactionUnreadableError(path, str(error)) from error
 

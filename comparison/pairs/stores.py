@@ -22,6 +22,10 @@ _REFUSED_WORDS: Final = (
     *("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "403", "401"),
     *("ermission", "nauthorized", "redential", "uthenticat", "Base64"),
 )
+_SILENT_WORDS: Final = (
+    *("NETWORK_CONNECTION", "ould not connect", "ould not resolve", "new connection"),
+    *("timed out", "imeout"),
+)
 _NO_BUCKET: Final = ("NO_SUCH_BUCKET", "ContainerNotFound", "bucket does not exist")
 _READ_AHEAD: Final = 2**23
 """Bytes that are fetched at once of a file that is read from begin to end."""
@@ -53,7 +57,8 @@ def _store_path(url: str) -> "StorePath":
         wanted = CREDENTIALS[parts.scheme]
         raise StoreUnreadableError(shown, f"a URL must not hold credentials: they are {wanted}")
     if not parts.netloc:
-        raise StoreUnreadableError(shown, "no bucket is named")
+        said = f"no bucket is named: a folder is such as {parts.scheme}://bucket/pairs"
+        raise StoreUnreadableError(shown, said)
     with _said_plainly(shown, parts.scheme):
         files = file_system(parts.scheme, parts.netloc)
     return StorePath(parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/"), files)
@@ -221,6 +226,8 @@ def _said_plainly(place: str, scheme: str) -> Iterator[None]:
         said = without_secrets(str(error).partition("\n")[0].partition(" error_info=")[0])
         if any(word in said for word in _NO_BUCKET):
             said = f"there is no such bucket ({said})"
+        elif any(word in said for word in _SILENT_WORDS):
+            said = f"the store does not answer ({said})"
         elif any(word in said for word in _REFUSED_WORDS):
             said = f"access refused ({said}): credentials are {CREDENTIALS[scheme]}"
         raise StoreUnreadableError(place, said) from error

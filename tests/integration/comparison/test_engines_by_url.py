@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,22 @@ def test_an_autopilot_outlives_an_engine_that_fails(
 )
 def test_a_server_that_is_not_there_is_an_error(place: str, pairs: GatedPairs) -> None:
     pytest.importorskip(place.partition(":")[0].replace("clickhouse", "clickhouse_connect"))
-    assert "Connection refused" in refusal(place, pairs)
+    said = f"Error: {shown_url(place)}: nothing answers at 127.0.0.1:1 (Connection refused)"
+    assert refusal(place, pairs) == said
+
+
+def test_a_host_without_an_address_is_named(pairs: GatedPairs) -> None:
+    pytest.importorskip("clickhouse_connect")
+    assert "nothing answers at nowhere.invalid:8123 (" in (
+        refusal("clickhouse://nowhere.invalid:8123/db?table=pairs", pairs)
+    )
+
+
+def test_what_no_client_is_there_for_names_what_brings_it(pairs: GatedPairs) -> None:
+    if find_spec("psycopg"):
+        pytest.skip("there is one")
+    said = refusal("postgresql://127.0.0.1:1/db?table=pairs", pairs)
+    assert said.endswith("(pip install 'ibis-framework[postgres]')")
 
 
 def test_an_engine_that_is_not_installed_names_its_extra(
@@ -291,9 +307,18 @@ def by_program(*arguments: object) -> "subprocess.CompletedProcess[bytes]":
 
 
 @needs_spark
-def test_a_master_of_spark_that_does_not_answer_is_named(pairs: GatedPairs) -> None:
-    said = refusal("spark://127.0.0.1:1?folder=pairs", pairs)
-    assert "no master of Spark answers at 127.0.0.1:1 ([Errno 111] Connection refused)" in said
+def test_a_master_of_spark_that_does_not_answer_is_named(pairs: GatedPairs, tmp_path: Path) -> None:
+    compact(pairs.folder, tmp_path / "compacted")
+    place = f"spark://127.0.0.1:1?folder={tmp_path}/compacted"
+    assert refusal(place, pairs) == (
+        f"Error: {place}: no master of Spark answers at 127.0.0.1:1 (Connection refused)"
+    )
+
+
+def test_a_folder_that_was_not_compacted_is_refused_before_spark_starts(pairs: GatedPairs) -> None:
+    found = CliRunner().invoke(compare_command, [f"spark://127.0.0.1:1?folder={pairs.folder}"])
+    assert found.exit_code == 2
+    assert f"{pairs.folder}/compaction.json: there is no such file; expected" in found.output
 
 
 def test_what_java_raised_is_told_in_place_of_the_call_of_its_client() -> None:

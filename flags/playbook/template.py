@@ -99,8 +99,10 @@ def playbook_template(flag: str) -> str:
 def write_playbook(path: Path, flag: str, *, force: bool = False) -> None:
     """Write the template, and beside it the schema that its first line names.
 
-    PlaybookError where a file is there already; the schema is replaced.
+    PlaybookError where a file is there already, or its folder is not; the schema is replaced.
     """
+    if not path.parent.is_dir():  # no folder is made of a typing error
+        raise PlaybookError(f"{path} cannot be written: there is no folder {path.parent}")
     try:
         replace_file(path, playbook_template(flag).encode(), overwrite=force)
         replace_file(path.with_name(SCHEMA_NAME), schema_text().encode())

@@ -11,7 +11,8 @@ from flags.files import replace_file
 def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = True) -> None:
     """Write `flag` at `rollout` percent, at once or not at all; other flags in the file stay.
 
-    Raises FlagsFileError where the rollout is none, or the file is there and is not a flags file.
+    Raises FlagsFileError where the rollout is none, the file is there and is not a flags file, or
+    its folder is not there.
     """
     if rollout not in range(101):  # Unleash's engine evaluates a fraction as 0
         raise FlagsFileError(f"rollout is {rollout}: it must be a whole number from 0 to 100")
@@ -58,6 +59,8 @@ def _feature(flag: str, rollout: int, enabled: bool) -> dict[str, Any]:
 
 
 def _replace(path: Path, text: str) -> None:
+    if not path.parent.is_dir():  # no folder is made of a typing error
+        raise FlagsFileError(f"{path} cannot be written: there is no folder {path.parent}")
     try:
         replace_file(path, text.encode())
     except OSError as error:

@@ -110,15 +110,18 @@ def test_the_flags_file_and_the_dashboard_say_what_stands_in_their_way(
     tmp_path: Path, unleash: LocalUnleash
 ) -> None:
     (tmp_path / "file").touch()
-    below = str(tmp_path / "file" / "flags.json")
+    below, astray = (str(tmp_path / name / "flags.json") for name in ("file", "fils"))
     port = unleash.url.rpartition(":")[2]
     for arguments, code, why in (
         (["file", below, "--flag", "a"], 2, "flags.json cannot be"),
+        (["file", astray, "--flag", "a"], 2, f"there is no folder {tmp_path / 'fils'}"),
+        (["playbook", astray, "--flag", "a"], 2, f"there is no folder {tmp_path / 'fils'}"),
         (["dashboard", "--port", port, "--data", str(tmp_path / "data")], 2, f"port {port} is in"),
         (["dashboard", "--port", "0", "--data", str(tmp_path)], 2, "which no dashboard has"),
     ):
         shown = CliRunner().invoke(migration, arguments)
         assert (shown.exit_code, why in shown.stderr) == (code, True), shown.output
+    assert not (tmp_path / "fils").exists()
 
 
 def test_as_a_process_an_error_is_one_message_on_stderr(tmp_path: Path) -> None:

@@ -152,12 +152,13 @@ def _gaps(traffic: pd.DataFrame, since: datetime, until: datetime) -> Iterator[G
 
     A gap of an hour has the end of an hour in it, so hours with their ends show each of them.
     """
-    ends = zip(traffic["first"].tolist(), traffic["last"].tolist(), strict=True)
+    # In microseconds, as the window is: some engines know nanoseconds, others do not.
+    ends = (map(_sure, traffic[name].tolist()) for name in ("first", "last"))
     last = since
-    for first, after in ends:
+    for first, after in zip(*ends, strict=True):
         if first > last and (last == since or first - last >= timedelta(hours=1)):
-            yield Gap(last, _sure(first))
-        last = max(last, _sure(after))
+            yield Gap(last, first)
+        last = max(last, after)
     if until > last:
         yield Gap(last, until)
 

@@ -56,7 +56,12 @@ def worded(value: dict[str, Any]) -> str:
 def fill(client: Any, name: str, pairs: Path) -> None:
     """Make the table, and write into it what was recorded in a folder."""
     client.command(CREATE.format(name=name))
+    client.insert(name, exported_rows(pairs), column_names=COLUMNS)
+
+
+def exported_rows(pairs: Path) -> list[list[Any]]:
+    """Return the rows of all lines in a folder."""
     lines = [
         line for path in sorted(pairs.glob("*.jsonl")) for line in path.read_text().splitlines()
     ]
-    client.insert(name, [row for line in lines for row in exported(line)], column_names=COLUMNS)
+    return [row for line in lines for row in exported(line)]

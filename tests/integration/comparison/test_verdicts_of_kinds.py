@@ -1,22 +1,25 @@
 """The gate on outputs of every kind, with labels and outcomes: each place has the same bytes."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from comparison.cli.compact import compact as compact_command
 from comparison.engines.connections import shown_url
 from comparison.pairs.compaction import compact
-from comparison.pairs.stores import folder_at
 from deploy.clickhouse import pairs_sql
 from tests.integration.comparison.test_engines_by_url import by_program, run_all
 from tests.support.clickhouse import needs_clickhouse
 from tests.support.clickhouse_server import PASSWORD, USER, ClickHouseServer, clickhouse_server
 from tests.support.collector_rows import CREATE, fill
-from tests.support.gated_pairs import GatedPairs, verdict
+from tests.support.gated_pairs import GatedPairs, verdict, write_gated_pairs
 from tests.support.kind_files import write_kind_pairs
 from tests.support.object_store import BUCKET, object_store
+from tests.support.pair_places import PairPlace
 from tests.support.spark import needs_spark
 
 
@@ -61,6 +64,20 @@ def test_a_compacted_folder(
         assert named(verdict(pairs, compacted, *additions), str(compacted)) == expected
 
 
+def test_times_between_two_microseconds(tmp_path: Path) -> None:
+    """Pair files and a collector keep nanoseconds, DuckDB reads microseconds of Parquet."""
+    pairs = write_gated_pairs(tmp_path, 600)
+    for file in pairs.folder.glob("*.jsonl"):
+        whole = file.read_bytes()
+        finer = re.sub(rb'("startTimeUnixNano": ?"\d+)000"', rb'\g<1>300"', whole)
+        assert finer != whole
+        file.write_bytes(finer)
+    compact(pairs.folder, tmp_path / "compacted")
+    found = [verdict(pairs, place) for place in (pairs.folder, tmp_path / "compacted")]
+    places = (str(pairs.folder), str(tmp_path / "compacted"))
+    assert named(found[0], places[0]) == named(found[1], places[1])
+
+
 def test_another_process(
     pairs: GatedPairs, compacted: Path, additions: tuple[str, ...], expected: bytes
 ) -> None:
@@ -72,19 +89,21 @@ def test_another_process(
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", pytest.param("az", marks=pytest.mark.slow)])
 def test_an_object_store(
-    pairs: GatedPairs,
-    compacted: Path,
-    additions: tuple[str, ...],
-    expected: bytes,
-    scheme: str,
+    pairs: GatedPairs, additions: tuple[str, ...], expected: bytes, scheme: str
 ) -> None:
     with object_store(scheme):
         place = f"{scheme}://{BUCKET}/kinds"
-        for path in compacted.rglob("*"):
-            if path.is_file():
-                into = folder_at(place) / path.relative_to(compacted)
-                into.write_bytes(path.read_bytes())
+        done = CliRunner().invoke(compact_command, [str(pairs.folder), "--into", place])
+        assert done.exit_code == 0, done.output
         assert named(verdict(pairs, place, *additions), place) == expected
+
+
+def test_a_collectors_table_in_a_duckdb_file(
+    pairs: GatedPairs, tmp_path: Path, additions: tuple[str, ...], expected: bytes
+) -> None:
+    place = PairPlace("duckdb", tmp_path)
+    place.refresh(pairs.folder)
+    assert named(verdict(pairs, place.url, *additions), place.url) == expected
 
 
 @pytest.fixture(scope="module")

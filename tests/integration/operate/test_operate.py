@@ -95,14 +95,16 @@ class Migration:
             made["endTimeUnixNano"] = str(first + number * step + 2_000_000)
             file.write(made)
 
-    def run(self, command: str, *options: str) -> Result:
+    def run(self, command: str, *options: str, pairs: str | None = None) -> Result:
+        """Run a command on the folder of pairs, or on another place that has them."""
         environment = {
             "UNLEASH_URL": self.unleash.url,
             "UNLEASH_ADMIN_TOKEN": self.unleash.admin_token,
             "UNLEASH_ENVIRONMENT": self.unleash.environment,
             "MIGRATION_AUDIT": str(self.audit),
         }
-        arguments = [command, str(self.pairs), "--playbook", str(self.playbook), *options]
+        place = pairs or str(self.pairs)
+        arguments = [command, place, "--playbook", str(self.playbook), *options]
         shown = CliRunner(env=environment).invoke(migration, arguments)
         assert self.unleash.admin_token not in shown.output
         assert shown.exception is None or isinstance(shown.exception, SystemExit), shown.output
@@ -303,9 +305,9 @@ def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
 class Pilot:
     """An autopilot in a process of its own, that looks every second."""
 
-    def __init__(self, flagged: Migration, log: Path) -> None:
+    def __init__(self, flagged: Migration, log: Path, pairs: str | None = None) -> None:
         self.log = log
-        command = [sys.executable, "-m", "flags", "autopilot", str(flagged.pairs)]
+        command = [sys.executable, "-m", "flags", "autopilot", pairs or str(flagged.pairs)]
         command += ["--playbook", str(flagged.playbook), "--interval", "1s"]
         environment = {
             **os.environ,

@@ -1,10 +1,11 @@
 """Measure what an hourly look at the pairs costs in each engine, `comparison.counts.aggregate`.
 
 Made-up pairs of eight days, the same in every engine: Parquet files as `compact` writes them, here
-and in an S3 server on this machine, and in ClickHouse the collector's table, and the narrow columns
-that deploy/clickhouse keeps beside it. Quoted is the processor time of the whole process tree, the
-least of the looks: others on the machine disturb it less than elapsed time. The last line of each
-number of pairs sets the engines side by side, DuckDB being 1. Engines that are not installed are
+(nothing kept, and with counts that the first look keeps) and in an S3 server on this machine, and
+in ClickHouse the collector's table, and the narrow columns that deploy/clickhouse keeps beside it.
+Each look opens the place anew. Quoted is the processor time of the whole process tree, the least of
+the looks: others on the machine disturb it less than elapsed time. The last line of each number of
+pairs sets the engines side by side, DuckDB being 1. Engines that are not installed are
 left out: chdb with clickhouse-connect, PySpark with Java, moto.
 
     python load_tests/bench_queries.py
@@ -49,6 +50,7 @@ from load_tests.generated_pairs import FLAG, write_pairs  # noqa: E402
 
 NEEDS: Final = {
     "duckdb": "duckdb",
+    "kept": "duckdb",
     "store": "moto",
     "narrow": "chdb",
     "clickhouse": "chdb",
@@ -58,12 +60,30 @@ NEEDS: Final = {
 """What of each engine has to be importable."""
 
 
-def duckdb(folder: Path) -> PairSource:
-    """Return the files, read by DuckDB in this process: what `gate` and `compare` do."""
-    return ParquetPairs(folder)
+Place = Callable[[], PairSource]
+"""Opens a place for one look."""
 
 
-def clickhouse(folder: Path) -> PairSource:
+class UnkeptPairs(ParquetPairs):
+    """Count all pairs at each look, as in a folder that cannot be written."""
+
+    @property
+    def keeps(self) -> bool:
+        """Say no."""
+        return False
+
+
+def duckdb(folder: Path) -> Place:
+    """Return the files, read by DuckDB in this process; nothing is kept."""
+    return lambda: UnkeptPairs(folder)
+
+
+def kept(folder: Path) -> Place:
+    """Return the files with the counts beside them: what `gate` and `compare` do."""
+    return lambda: ParquetPairs(folder)
+
+
+def clickhouse(folder: Path) -> Place:
     """Return the files as a table of ClickHouse."""
     client = _client()
     client.command("DROP TABLE IF EXISTS pairs")
@@ -73,19 +93,20 @@ def clickhouse(folder: Path) -> PairSource:
         f"file('{folder}/pairs/flag=*/date=*/*.parquet', Parquet) "
         "SETTINGS use_hive_partitioning = 1"
     )
-    return TablePairs(ibis.clickhouse.from_connection(client).table("pairs"), "clickhouse")
+    table = ibis.clickhouse.from_connection(client).table("pairs")
+    return lambda: TablePairs(table, "clickhouse")
 
 
-def collector(folder: Path) -> PairSource:
+def collector(folder: Path) -> Place:
     """Return the pairs in the table that the collector's exporter fills."""
     client = _client()
     collector_table.create(client)
     collector_table.fill_from_parquet(client, folder, FLAG)
-    connection = ibis.clickhouse.from_connection(client)
-    return CollectorTraces(connection.table(collector_table.TABLE))
+    table = ibis.clickhouse.from_connection(client).table(collector_table.TABLE)
+    return lambda: CollectorTraces(table)
 
 
-def narrow(folder: Path) -> PairSource:
+def narrow(folder: Path) -> Place:
     """Return the pairs in the columns that ClickHouse keeps as they arrive."""
     client = _client()
     collector(folder)
@@ -99,10 +120,11 @@ def narrow(folder: Path) -> PairSource:
         if statement.strip():
             client.command(statement)
     connection = ibis.clickhouse.from_connection(client)
-    return KeptPairs(connection.table("pairs"), connection.table("pairs_records"), "narrow")
+    tables = connection.table("pairs"), connection.table("pairs_records")
+    return lambda: KeptPairs(*tables, "narrow")
 
 
-def store(folder: Path) -> PairSource:
+def store(folder: Path) -> Place:
     """Return the files in an object store, read by DuckDB in this process."""
     command = [sys.executable, "-m", "load_tests.s3_server"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -118,19 +140,21 @@ def store(folder: Path) -> PairSource:
     for path in folder.rglob("*"):
         if path.is_file():
             (into / path.relative_to(folder)).write_bytes(path.read_bytes())
-    return ParquetPairs(into)
+    return lambda: ParquetPairs(into)
 
 
-def spark(folder: Path) -> PairSource:
+def spark(folder: Path) -> Place:
     """Return the files, counted by Spark on this machine."""
-    return open_source(f"spark://local?folder={folder}")
+    url = f"spark://local?folder={folder}"
+    open_source(url)  # starts it
+    return lambda: open_source(url)
 
 
 NOT_OURS: Final[set[int]] = set()
 """Processes that stand for other machines."""
 
-ENGINES: Final[dict[str, Callable[[Path], PairSource]]] = {
-    each.__name__: each for each in (duckdb, store, clickhouse, narrow, collector, spark)
+ENGINES: Final[dict[str, Callable[[Path], Place]]] = {
+    each.__name__: each for each in (duckdb, kept, store, clickhouse, narrow, collector, spark)
 }
 
 
@@ -142,15 +166,10 @@ def used() -> float:
     return sum(each.user + each.system for each in times)
 
 
-def look(source: PairSource, since: datetime | None) -> tuple[float, float, Any]:
-    """Return processor seconds, elapsed seconds and the counts of one look.
-
-    A look opens a collector's table anew: what it read of it once is gone when it ends.
-    """
+def look(place: Place, since: datetime | None) -> tuple[float, float, Any]:
+    """Return processor seconds, elapsed seconds and the counts of one look."""
     before, began = used(), time.monotonic()
-    if isinstance(source, CollectorTraces) and not isinstance(source, KeptPairs):
-        source = CollectorTraces(source.traces)
-    counts = count(PreparedPairs.of(source, flag=FLAG, rollout=10.0, since=since))
+    counts = count(PreparedPairs.of(place(), flag=FLAG, rollout=10.0, since=since))
     return used() - before, time.monotonic() - began, counts
 
 
@@ -182,10 +201,10 @@ def _measure(name: str, folder: Path, rows: int, times: int) -> float | None:
         print(f"{name}: {NEEDS[name]} is not installed")
         return None
     before = used()
-    source = ENGINES[name](folder)
+    place = ENGINES[name](folder)
     filled = used() - before
-    looks = [look(source, None) for _ in range(times)]
-    last_day = [look(source, datetime(2026, 3, 9, tzinfo=UTC)) for _ in range(times)]
+    looks = [look(place, None) for _ in range(times)]
+    last_day = [look(place, datetime(2026, 3, 9, tzinfo=UTC)) for _ in range(times)]
     cost, elapsed, counts = min(looks, key=lambda each: each[0])
     day = min(last_day, key=lambda each: each[0])[0]
     print(

@@ -18,14 +18,11 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 import duckdb
 import ibis
-from ibis.util import backend_entry_points
 
 from comparison.engines.embedded import memory_limit
+from comparison.engines.engine_urls import SPARK, TABLE, PlaceError, is_url, shown_url
 from comparison.errors import CompactionUnreadableError, MemoryLackingError, PlaceUnreadableError
 from comparison.pairs.secrets import without_secrets
-
-SPARK: Final = "spark"
-TABLE: Final = "table"
 
 _FILES: Final = ("duckdb", "sqlite")
 """Engines that would make a file that is not there."""
@@ -47,28 +44,12 @@ _OF_JAVA: Final = "An error occurred while calling"
 _REFUSED: Final = ("uthentication", "AUTHENTICATION", "ccess denied", "ACCESS_DENIED", "403", "401")
 
 
-class PlaceError(Exception):
-    """Say why there is no table at a URL; the message holds no password."""
-
-
-def shown_url(url: str) -> str:
-    """Return a URL without user, password and what its query holds but table and folder."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # of no engine either
-        return url.partition("?")[0].rpartition("@")[2]
-    shown = [(key, value) for key, value in parse_qsl(parts.query) if key in (TABLE, "folder")]
-    # Not by `urlunsplit`: it leaves the slashes of an empty host away.
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return f"{place}?{urlencode(shown, safe='/:')}" if shown else place
-
-
 def connected(url: str) -> Any:
     """Return a connection of ibis to the engine at a URL. Raises PlaceError."""
     parts = urlsplit(url)
     try:
         if parts.scheme == SPARK:
-            from comparison.engines.spark import connect
+            from comparison.engines.spark_session import connect
 
             return connect(parts.netloc)
         if parts.scheme in _FILES and not Path(parts.netloc + parts.path).is_file():
@@ -128,24 +109,6 @@ def engine_errors(place: str | Path) -> Iterator[None]:
         if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
             raise CompactionUnreadableError(Path(place), said(str(place), error)) from error
         raise
-
-
-def checked(url: str) -> SplitResult:
-    """Return the parts of a URL. Raises PlaceError if it is none, or of nothing that is known."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise PlaceError(f"that is no URL: {error}") from error
-    if parts.scheme not in (SPARK, "postgresql", *(each.name for each in backend_entry_points())):
-        known = "clickhouse, trino, spark, duckdb, or another one that ibis connects to"
-        raise PlaceError(f"no engine goes by {parts.scheme or 'no name'}://; there are {known}")
-    return parts
-
-
-def is_url(place: object) -> bool:
-    """Say whether a place is a URL, and not a path."""
-    return isinstance(place, str) and "://" in place
 
 
 def _opened(parts: SplitResult) -> Any:

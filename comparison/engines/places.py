@@ -13,17 +13,8 @@ from urllib.parse import parse_qsl
 
 import ibis.expr.types as ir
 
-from comparison.engines.connections import (
-    TABLE,
-    PlaceError,
-    checked,
-    connected,
-    is_url,
-    said,
-    shown_url,
-)
-
-__all__ = ["PlaceError", "database_hint", "is_url", "said", "shown_url", "table_at"]
+from comparison.engines.connections import connected, said
+from comparison.engines.engine_urls import TABLE, PlaceError, checked
 
 _DUCKDB: Final = b"DUCK"
 _DUCKDB_AT: Final = 8

@@ -14,15 +14,9 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.connections import (
-    SPARK,
-    PlaceError,
-    checked,
-    engine_errors,
-    is_url,
-    shown_url,
-)
+from comparison.engines.connections import engine_errors
 from comparison.engines.embedded import connect, held, named, shown
+from comparison.engines.engine_urls import SPARK, PlaceError, checked, is_url, shown_url
 from comparison.engines.kept import WholeTables
 from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts, PreparedRows

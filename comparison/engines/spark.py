@@ -1,17 +1,13 @@
 """The pairs of a compacted folder, counted by Spark: on this machine, or by a cluster.
 
-    spark://local?folder=compacted                     Spark in this process, with all cores
-    spark://master:7077?folder=s3://bucket/pairs       a cluster, whose machines read the folder
-    spark://local?table=otel_traces                    a table of its catalog
-
-A session that is there, as in a notebook or under `spark-submit`, is taken as it is.
+spark://local?folder=compacted                     Spark in this process, with all cores
+spark://master:7077?folder=s3://bucket/pairs       a cluster, whose machines read the folder
+spark://local?table=otel_traces                    a table of its catalog
 """
 
 import os
-import socket
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
@@ -19,71 +15,14 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from comparison.engines.connections import PlaceError, connected, shown_url
+from comparison.engines.connections import connected
+from comparison.engines.engine_urls import shown_url
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import completed, in_nanoseconds
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
 from comparison.pairs.compacted import PAIRS, pair_parts, read_state
 from comparison.pairs.stores import folder_at
-
-_LOCAL: Final = "local"
-_PORT: Final = 7077
-_SECONDS: Final = 5.0
-
-_SETTINGS: Final = {
-    "spark.sql.session.timeZone": "UTC",
-    # Nanoseconds as whole numbers: its own timestamps have microseconds.
-    "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # A flag that is called 7 is not a number.
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-}
-_OF_THIS_MACHINE: Final = {
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    # Some thousand groups at most, and a task for each of 200 parts takes longer than all of them.
-    "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
-}
-
-
-def connect(master: str) -> Any:
-    """Return a connection of ibis to Spark; `local` is this machine. Raises ImportError too."""
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is None:
-        builder = SparkSession.builder.appName("bentoml-flags")
-        here = not master or master.startswith(_LOCAL)
-        if not here:
-            _require_answer(master)
-        builder = builder.master(
-            (f"{_LOCAL}[*]" if master in ("", _LOCAL) else master) if here else f"spark://{master}"
-        )
-        for name, value in {**_SETTINGS, **(_OF_THIS_MACHINE if here else {})}.items():
-            builder = builder.config(name, value)
-        try:
-            session = builder.getOrCreate()
-        except PySparkRuntimeError as error:
-            if "JAVA" not in str(error).upper():
-                raise
-            raise PlaceError("Spark needs Java 17 or later, by JAVA_HOME or on the PATH") from error
-        session.sparkContext.setLogLevel("ERROR")
-    for name, value in _SETTINGS.items():
-        session.conf.set(name, value)
-    return ibis.pyspark.connect(session)
-
-
-def _require_answer(master: str) -> None:
-    """Raise PlaceError where nothing listens: Spark tries for a minute, and logs each time."""
-    place = urlsplit(f"//{master}")
-    try:
-        socket.create_connection((place.hostname, place.port or _PORT), _SECONDS).close()
-    except OSError as error:
-        said = f"no master of Spark answers at {master} ({error.strerror or error})"
-        raise PlaceError(said) from error
 
 
 def folder_of(url: str) -> str | None:

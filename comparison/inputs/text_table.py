@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
-from comparison.engines.places import PlaceError, database_hint, is_url, said, shown_url, table_at
+from comparison.engines.connections import said
+from comparison.engines.engine_urls import PlaceError, is_url, shown_url
+from comparison.engines.places import database_hint, table_at
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.stores import folder_at, is_store
 

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from comparison.engines.connections import engine_errors, is_url
+from comparison.engines.connections import engine_errors
+from comparison.engines.engine_urls import is_url
 from comparison.errors import (
     ComparisonError,
     NoPairsError,

@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from comparison.engines.places import PlaceError, said, shown_url, table_at
+from comparison.engines.connections import said
+from comparison.engines.engine_urls import PlaceError, shown_url
+from comparison.engines.places import table_at
 from comparison.errors import LabelsUnreadableError
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.compacted import parquet_file

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, shown, shown_anew
+from comparison.engines.engine_urls import is_url, shown_url
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.kept import KeptTables
-from comparison.engines.places import is_url, shown_url
 from comparison.engines.tables import nanoseconds
 from comparison.errors import LabelsUnreadableError
 from comparison.inputs.data_frames import NAME, Rows

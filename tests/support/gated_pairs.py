@@ -8,7 +8,7 @@ import orjson
 from click.testing import CliRunner
 
 from comparison.cli.gate import gate
-from comparison.engines.places import shown_url
+from comparison.engines.engine_urls import shown_url
 from flags.export import attributes
 from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored
 

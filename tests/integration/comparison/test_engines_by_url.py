@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
 from comparison.engines import connections
-from comparison.engines.connections import shown_url
+from comparison.engines.engine_urls import shown_url
 from comparison.engines.places import table_at
 from comparison.judgement.pairs_judge import PairsJudge
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS

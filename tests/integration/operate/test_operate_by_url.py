@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from comparison.cli import advance, autopilot, retire
-from comparison.engines.connections import shown_url
+from comparison.engines.engine_urls import shown_url
 from tests.integration.operate.test_operate import (
     MAX_WAIT,
     PAIRS,

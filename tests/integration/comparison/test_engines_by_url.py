@@ -303,7 +303,7 @@ def test_what_is_wrong_with_a_table_of_a_file_is_said(
 def by_program(*arguments: object) -> "subprocess.CompletedProcess[bytes]":
     """Run a command in a process of its own, as Spark is to begin and end with it."""
     command = [sys.executable, "-m", "bentoml", "migration", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=600, check=False)
+    return subprocess.run(command, capture_output=True, timeout=1_800, check=False)
 
 
 @needs_spark

@@ -69,7 +69,7 @@ def _count(
     pairs, traffic = pair_counts(prepared.window)
     window = prepared.window.of(pairs)
     source, flag = window.source, window.flag or ""
-    units = units_of(window, prepared.units.counts) if "unit" in step.columns else None
+    units = units_of(window) if "unit" in step.columns else None
     volume = UnitVolume.of(units, prepared.recorded["span"])
     outputs = _outputs(prepared, volume)
     edges = {name: tuple(map(float, each)) for name, each in feature_edges.items()}
@@ -96,7 +96,7 @@ def _count(
         unit_failures=failures_by_unit(step, units, each_named=volume.requests == pairs_of_step)
         if units is not None and volume.units
         else None,
-        drawn=drawn_counts(window, prepared.recorded, prepared.units.counts),
+        drawn=drawn_counts(window, prepared.recorded),
         errors=error_counts(window),
         batched=batch_counts(window),
         sampled=sampled_counts(window),

@@ -33,30 +33,19 @@ def drawn_unit(pairs: ir.Table, by_request: Any) -> Any:
 def flip_of(pairs: ir.Table) -> Any:
     """Return 1 where the sides' answers differ for the caller, 0 where not, else missing.
 
-    They differ by a decision, else by a score, or by the digest of what was sent.
+    They differ by a decision, else by a score, or by the digest of what was sent. Where only one
+    side answered: a candidate that failed is replaced by the primary, so that both arms get the
+    same; a primary that failed is not.
     """
-    return flip_where(pairs, differ_of(pairs))
-
-
-def differ_of(pairs: ir.Table) -> Any:
-    """Return 1 where answers differ, wherever they came from, 0 where not, else missing."""
     differences = list(_differences(pairs))
-    if not differences:
-        return ibis.null("int64")
-    known = ibis.or_(*(each.notnull() for each in differences))
-    some = ibis.or_(*(each.fill_null(False) for each in differences))
-    return ibis.ifelse(known, ibis.ifelse(some, 1, 0), None)
-
-
-def flip_where(pairs: ir.Table, differ: Any) -> Any:
-    """Return whether the sides' answers differ for the caller, by whether they differ at all.
-
-    Where only one side answered: a candidate that failed is replaced by the primary, so that both
-    arms get the same; a primary that failed is not.
-    """
     status = {side: pairs[f"{side}_status"] for side in SIDES}
     answered = {side: each == "ok" for side, each in status.items()}
     failed = {side: each.isin(("error", "timeout")) for side, each in status.items()}
+    differ: Any = ibis.null("int64")
+    if differences:
+        known = ibis.or_(*(each.notnull() for each in differences))
+        some = ibis.or_(*(each.fill_null(False) for each in differences))
+        differ = ibis.ifelse(known, ibis.ifelse(some, 1, 0), None)
     return ibis.cases(
         (answered["primary"] & answered["candidate"], differ),
         (answered["primary"] & failed["candidate"], 0),

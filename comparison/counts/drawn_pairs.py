@@ -5,7 +5,7 @@ rollout at which it was seen, with what its arms at the rollouts before say of i
 that is sticky gives it a fixed one between 0 and 100, and the candidate to those below the rollout.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from ibis import _
 from comparison.counts.bins import real
 from comparison.counts.cut_off import cut_off
 from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
-from comparison.counts.requests import PreparedRequests, repeated_requests, requests_of
+from comparison.counts.requests import repeated_requests, requests_of
 from comparison.engines.grouping import row_count
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
@@ -52,8 +52,6 @@ class DrawnPairs:
     now: datetime
     others: ir.Table | None = None
     """Where `requests` have no `value`, those whose label is not negative, with it; else None."""
-    by_unit: Callable[[datetime], ir.Table | None] | None = None
-    """Returns counts by unit of those that were accepted before a time, if there are some."""
 
     @classmethod
     def of(
@@ -62,7 +60,7 @@ class DrawnPairs:
         flag: str,
         since: datetime | None,
         now: datetime,
-        prepared: PreparedRequests | None = None,
+        prepared: tuple[ir.Table, ir.Table | None] | None = None,
     ) -> "DrawnPairs":
         """Reduce the pairs accepted from `since` until `now`, when they are asked for.
 
@@ -75,7 +73,8 @@ class DrawnPairs:
         if has_units:
             drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
             has_units = bool(row_count(drawn.limit(1)))
-        if prepared is None:
+        requests, others = prepared or (None, None)
+        if requests is None:
             reduced = pairs.select(
                 "request_id",
                 "rollout",
@@ -84,9 +83,8 @@ class DrawnPairs:
                 arm=ibis.ifelse(_.active == "candidate", 1, 0),
                 flip=flip_of(pairs),
             )
-            prepared = PreparedRequests(requests_of(reduced, repeated_requests(source, reduced)))
-        requests = prepared.every, every, has_units, now
-        return cls(source, *requests, prepared.others, prepared.by_unit)
+            requests = requests_of(reduced, repeated_requests(source, reduced))
+        return cls(source, requests, every, has_units, now, others)
 
     def kept(self) -> "DrawnPairs":
         """Return these, reduced once for all questions."""
@@ -135,10 +133,6 @@ class DrawnPairs:
             flipped=_.flip.max(),
             **{name: value.sum() for name, value in values.items()},
         )
-        return self.placed(grouped)
-
-    def placed(self, grouped: ir.Table) -> ir.Table:
-        """Add to units and rollouts the bounds of their places."""
         return _with_places(self.source.kept(grouped))  # asked three times
 
 

@@ -36,14 +36,12 @@ class LabelCounts:
 class LabelledSides:
     """Hold the drawn requests that are old enough for a label, each with its label or none.
 
-    Where nearly all have a negative one, only the `others` say theirs, and all may be counted.
+    Where nearly all have a negative one, only the `others` say theirs.
     """
 
     drawn: DrawnPairs
     requests: ir.Table
     others: ir.Table | None = None
-    by_unit: ir.Table | None = None
-    """Counts of `requests` by unit, rollout, arm and flip, with the first of each."""
 
     @classmethod
     def of(cls, drawn: DrawnPairs, labels: Labels, before: datetime) -> "LabelledSides":
@@ -55,7 +53,7 @@ class LabelledSides:
         old = drawn.requests.filter(_.first < nanoseconds(before))
         if drawn.others is not None:
             others = drawn.source.kept(drawn.others.filter(_.first < nanoseconds(before)))
-            return cls(drawn, old, others, drawn.by_unit(before) if drawn.by_unit else None)
+            return cls(drawn, old, others)
         if "value" in old.columns:  # joined before, with all that is counted
             return cls(drawn, old)
         table = labels.table()
@@ -71,17 +69,13 @@ class LabelledSides:
         """Count the requests by arm, missing where they had both, and whether they are labelled."""
         if self.others is None:
             return _by_arm(self.requests, _.value.notnull())
-        every = self._counted_arms()
-        lacking = _by_arm(self._lacking, ibis.literal(False))
+        every, lacking = (
+            _by_arm(rows, ibis.literal(has))
+            for rows, has in ((self.requests, True), (self._lacking, False))
+        )
         less = lacking.assign(labelled=True, n=-lacking["n"])
         found = summed(pd.concat([every, lacking, less], ignore_index=True), _ARMS)
         return found.loc[found["n"] > 0].reset_index(drop=True)
-
-    def _counted_arms(self) -> pd.DataFrame:
-        if self.by_unit is None:
-            return _by_arm(self.requests, ibis.literal(True))
-        counts = self.by_unit.group_by(candidate=_.arm, labelled=ibis.literal(True))
-        return framed(counts.agg(n=_.n.sum()), {**_ARMS, "n": "int64"})
 
     def count(self, coverage: pd.DataFrame) -> OutcomeCounts:
         """Count what is labelled: a label is an outcome of its request, whenever it came."""
@@ -113,20 +107,12 @@ class LabelledSides:
         if self.others is None or not self.drawn.has_units:
             on_flips = ibis.ifelse(_.flip == 1, _.value, real(0.0))
             return self.drawn.units(self._labelled(), on_flips=on_flips, total=_.value)
-        positive = self.others.filter(_.value > 0)
-        flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
-        return with_sums(self._of_labelled(), flipped, 1.0)
-
-    def _of_labelled(self) -> ir.Table:
-        """Return the units of the requests that have a label."""
         labelled, lacking = self.requests, self._lacking
         if row_count(lacking):
             labelled = labelled.filter(_.request_id.notnull()).anti_join(lacking, "request_id")
-        elif self.by_unit is not None:
-            grouped = self.by_unit.group_by("unit", "rollout")
-            sides = {"arm": _.arm.min(), "other": _.arm.max(), "flipped": _.flip.max()}
-            return self.drawn.placed(grouped.agg(first=_.first.min(), **sides))
-        return self.drawn.units(labelled)
+        positive = self.others.filter(_.value > 0)
+        flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
+        return with_sums(self.drawn.units(labelled), flipped, 1.0)
 
     def _labelled(self) -> ir.Table:
         """Return the requests that have a label, with it."""

@@ -19,7 +19,6 @@ from ibis import _
 from comparison.counts.counted_window import CountedWindow, StepPairs
 from comparison.counts.distinct import DistinctPairs, choose_flag
 from comparison.counts.drawn import drawn_unit, flip_of, is_drawn_by_request
-from comparison.counts.drawn_units import DrawnUnits
 from comparison.counts.grids import OutputGrid, grids_of
 from comparison.counts.kinds.window import other_outputs
 from comparison.counts.labelled import StepLabels
@@ -31,7 +30,7 @@ from comparison.counts.outputs import (
     outputs_of,
     recorded_counts,
 )
-from comparison.counts.requests import PreparedRequests, requests_of
+from comparison.counts.requests import requests_of
 from comparison.engines.grouping import HOUR, MINUTE
 from comparison.engines.mergeable import PreparedRows
 from comparison.engines.sources import PairSource
@@ -238,13 +237,9 @@ class PreparedPairs:
             )
         return cls(window, step, recorded, grids, joined, typed, tuple(columns), digest)
 
-    @cached_property
-    def units(self) -> DrawnUnits:
-        """Return how pairs are counted by unit."""
-        labels = self.labels if self._usual is not None else None
-        return DrawnUnits(self.window, self.recorded, labels)
-
-    def drawn(self, flag: str, begin: datetime | None, end: datetime) -> PreparedRequests | None:
+    def drawn(
+        self, flag: str, begin: datetime | None, end: datetime
+    ) -> tuple[ir.Table, ir.Table | None] | None:
         """Return the requests of [begin, end) that the flag drew between both sides.
 
         They are as `requests_of` makes them, with `value`, whether a label is positive. Where
@@ -260,10 +255,9 @@ class PreparedPairs:
             return None
         requests = partial(_drawn_requests, begin=begin, end=end, repeats=self.labels.repeats)
         if self._usual is None or not self.labels.are_negative:
-            return PreparedRequests(requests(self.table))
+            return requests(self.table), None
         pairs = self.window.source.named(self._narrow(self.step, is_drawn=True))
-        by_unit = partial(self.units.counted, begin, end)
-        return PreparedRequests(requests(pairs), requests(self._held), by_unit)
+        return requests(pairs), requests(self._held)
 
 
 def _drawn_requests(

@@ -1,9 +1,5 @@
 """From pairs to requests: one that was sent again has several pairs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -12,18 +8,6 @@ from ibis import _
 from comparison.engines.grouping import row_count
 from comparison.engines.id_hashes import IdHashes, can_hash, hash_of
 from comparison.engines.sources import PairSource
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRequests:
-    """Hold requests that the flag drew, each with its label; or `others` have those of theirs.
-
-    Where there are others, `by_unit` may have counts of all that were accepted before a time.
-    """
-
-    every: ir.Table
-    others: ir.Table | None = None
-    by_unit: Callable[[datetime], ir.Table | None] | None = None
 
 
 def requests_of(pairs: ir.Table, repeats: ir.Table | None) -> ir.Table:

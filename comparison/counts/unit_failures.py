@@ -13,7 +13,6 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.counted_window import CountedWindow
-from comparison.counts.drawn import differ_of
 from comparison.counts.outputs import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, framed, stacked
@@ -28,6 +27,16 @@ _HAVING: Final = ("called", "active")
 
 _BECAME: Final = ("fallback", "active", *(f"{side}_status" for side in SIDES))
 """What became of a pair: to group by it, as it is, costs less than five sums for each unit."""
+
+
+def units_of(window: CountedWindow) -> pd.DataFrame:
+    """Count the units that pairs name, and their requests, by what became of these.
+
+    Of units without a failure it is only told whether a request called both sides (`has_called`),
+    and whether one was for the candidate (`has_active`); of the others the numbers of requests.
+    """
+    units = window.of_evidence(replace(UNITS, groups=_BY_FIGURES))
+    return framed(units, dict.fromkeys((*_BY_FIGURES.by, *_BY_FIGURES.measures), "int64"))
 
 
 def _by_figures(counts: ir.Table) -> ir.Table:
@@ -47,20 +56,6 @@ def _named(pairs: ir.Table) -> ir.Table:
 UNITS: Final = MergeableCounts("units", _named, ("unit", "by_field", *_BECAME))
 """Pairs by unit, whether the flag drew by a field of the request, and what became of them."""
 
-
-def _named_and_drawn(pairs: ir.Table) -> ir.Table:
-    drawn = pairs.mutate(differs=differ_of(pairs).cast("int8"), first=pairs.time)
-    return _recorded(drawn, "rollout", "differs", "first").filter(_.unit.notnull())
-
-
-UNITS_DRAWN: Final = MergeableCounts(
-    "units_drawn",
-    _named_and_drawn,
-    (*UNITS.by, "rollout", "differs"),
-    {"n": "sum", "first": "least"},
-)
-"""The same, and besides by all that labels by the assigned side are counted by."""
-
 _BY_FIGURES: Final = GroupSums(
     "figures",
     ("unit",),
@@ -68,18 +63,6 @@ _BY_FIGURES: Final = GroupSums(
     ("failed", *(f"has_{name}" for name in _HAVING), *UNIT_FAILURES),
     ("units", "requests"),
 )
-
-
-def units_of(window: CountedWindow, counts: MergeableCounts = UNITS) -> pd.DataFrame:
-    """Count the units that pairs name, and their requests, by what became of these.
-
-    `counts` are `UNITS`, or those that are asked for besides.
-
-    Of units without a failure it is only told whether a request called both sides (`has_called`),
-    and whether one was for the candidate (`has_active`); of the others the numbers of requests.
-    """
-    units = window.of_evidence(replace(counts, groups=_BY_FIGURES))
-    return framed(units, dict.fromkeys((*_BY_FIGURES.by, *_BY_FIGURES.measures), "int64"))
 
 
 def failures_by_unit(step: ir.Table, units: pd.DataFrame, *, each_named: bool) -> UnitFailures:
@@ -107,17 +90,12 @@ def failures_by_unit(step: ir.Table, units: pd.DataFrame, *, each_named: bool) -
     )
 
 
-def _recorded(step: ir.Table, *others: str) -> ir.Table:
-    """Return what is needed of each pair, as it was recorded.
-
-    `by_field` is 1 where the flag drew what the request names, 2 where it drew at random.
-    """
+def _recorded(step: ir.Table) -> ir.Table:
+    """Return what is needed of each pair, as it was recorded."""
     pairs = with_columns(with_columns(step, ["fallback"], "boolean"), _TEXTS, "string")
     fell = ibis.ifelse(pairs.fallback, 1, 0).cast("int8")
-    named = ibis.ifelse(pairs.stickiness == "random", 2, 1)
-    by_field = ibis.ifelse(is_drawn_by_field(pairs), named, 0).cast("int8")
-    columns = ("unit", "request_id", *_BECAME[1:], *others)
-    return pairs.select(*columns, fallback=fell, by_field=by_field)
+    by_field = ibis.ifelse(is_drawn_by_field(pairs), 1, 0).cast("int8")
+    return pairs.select("unit", "request_id", *_BECAME[1:], fallback=fell, by_field=by_field)
 
 
 def is_drawn_by_field(pairs: ir.Table) -> Any:

@@ -260,12 +260,8 @@ def _flip_clustering(rows: OutputRows) -> dict[int, float]:
     return {place: clustering(table) for place, table in every.fetched(minutes, MINUTES).items()}
 
 
-def drawn_counts(
-    window: CountedWindow, recorded: Mapping[str, int], counted: MergeableCounts = UNITS
-) -> tuple[int, int] | None:
+def drawn_counts(window: CountedWindow, recorded: Mapping[str, int]) -> tuple[int, int] | None:
     """Return (given to the candidate, all) of the units that the flag drew in the step.
-
-    `counted` are `UNITS`, or those that are asked for besides.
 
     None where it draws requests, or no pair says what it draws.
     """
@@ -274,7 +270,7 @@ def drawn_counts(
     if recorded.get("drawn"):
         units = window.of_step(_DRAWN).group_by("active").agg(n=_.count())
     else:  # then it is the unit, by which pairs are counted as well
-        units = window.of_step(replace(counted, groups=_DRAWN_UNITS))
+        units = window.of_step(replace(UNITS, groups=_DRAWN_UNITS))
     rows = fetched_table(units).to_pylist()
     counts = {row["active"]: int(row["n"]) for row in rows}
     total = sum(counts.values())
@@ -288,7 +284,7 @@ def _drawn(pairs: ir.Table) -> ir.Table:
 
 
 def _drawn_units(counts: ir.Table) -> ir.Table:
-    units = counts.filter(_.by_field > 0).select("unit", "active").distinct()
+    units = counts.filter(_.by_field == 1).select("unit", "active").distinct()
     return units.mutate(n=ibis.literal(1, "int64"))
 
 

@@ -17,7 +17,7 @@ from pandas.testing import assert_frame_equal
 
 from comparison.counts.durations import _durations
 from comparison.counts.step import _HOURLY
-from comparison.counts.unit_failures import _BY_FIGURES, UNITS, UNITS_DRAWN
+from comparison.counts.unit_failures import _BY_FIGURES, UNITS
 from comparison.counts.units import _DRAWN_UNITS
 from comparison.engines import kept
 from comparison.engines.kept import KEPT, MOST_PARTS, KeptTables
@@ -33,8 +33,7 @@ HOUR: Final = timedelta(hours=1)
 COUNTS: Final = (
     replace(UNITS, groups=_BY_FIGURES),
     replace(UNITS, groups=_DRAWN_UNITS),
-    replace(UNITS_DRAWN, groups=_BY_FIGURES),
-    *(HOURS, NUMBERS, _HOURLY, UNITS, UNITS_DRAWN, _durations(3, 600 * 10**9)),
+    *(HOURS, NUMBERS, _HOURLY, UNITS, _durations(3, 600 * 10**9)),
 )
 DIFFERENT: Final = len({counts.key for counts in COUNTS})
 """Sums over units are taken of the same counts."""

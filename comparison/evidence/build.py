@@ -106,7 +106,7 @@ def evidence(
         outputs=outputs,
         drift=drifted,
         notes=(
-            *of_window(aggregates, window, now),
+            *of_window(window, now),
             *of_files(aggregates, accounting),
             *of_models(trust),
             *(note for output in outputs for note in of_output(output)),
@@ -131,7 +131,7 @@ def _window(
     rollout: float,
 ) -> Window:
     pairs = aggregates.pairs
-    here = pairs.loc[pairs["part"] == "step"]
+    here, others = (pairs.loc[pairs["part"] == part] for part in ("step", "other"))
     return Window(
         flag=aggregates.flag,
         rollout=rollout,
@@ -140,9 +140,10 @@ def _window(
         first=_moment(here["first"].min()),
         last=_moment(here["last"].max()),
         pairs=int(here["n"].sum()),
-        other_rollouts=int(pairs.loc[pairs["part"] == "other", "n"].sum()),
+        other_rollouts=int(others["n"].sum()),
         begun=since,
         carried=int(counted["n"].sum()),
+        without_rollout=int(others.loc[others["rollout"].isna(), "n"].sum()),
         gaps=tuple(_gaps(aggregates.traffic, since, until)),
     )
 

@@ -25,12 +25,10 @@ LISTED: Final = 5
 """Thresholds and models that are named."""
 
 
-def of_window(aggregates: Aggregates, window: Window, now: datetime | None = None) -> Iterator[str]:
+def of_window(window: Window, now: datetime | None = None) -> Iterator[str]:
     """Yield notes on rollouts and times."""
     if window.other_rollouts:
-        pairs = aggregates.pairs
-        others = pairs.loc[pairs["part"] == "other"]
-        unknown = int(others.loc[others["rollout"].isna(), "n"].sum())
+        unknown = window.without_rollout
         said = f", {unknown:,} of them without any" if unknown else ""
         yield (
             f"left out: {plural(window.other_rollouts, 'pair')} made while the worker saw another "

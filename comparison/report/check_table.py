@@ -69,6 +69,7 @@ CHECKS: Final = {
     "completeness": CheckRow(percent),
     "worker_ends": CheckRow(percent),
     "set_aside": CheckRow(percent, "pairs of no time"),
+    "flag_errors": CheckRow(percent, "pairs whose flag failed"),
     "noise": CheckRow(percent),
     "batch_disagreement": CheckRow(percent),
     "shadow_sampling": CheckRow(percent),

@@ -31,6 +31,8 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     yield _worker_ends(evidence, limits)
     if evidence.window.set_aside:
         yield _set_aside(evidence, limits)
+    if evidence.window.without_rollout:
+        yield _flag_errors(evidence, limits)
     yield _models(evidence)
     if evidence.integrity.thresholds_since is not None:
         yield _thresholds(evidence, evidence.integrity.thresholds_since)
@@ -136,6 +138,23 @@ def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:
         f"{aside:,} of {count.total:,} pairs count nowhere, since their time cannot be (before "
         "2020, in the future, or against the order of the worker's numbers: a clock was wrong), "
         f"limit {percent(limit)} %",
+        figure=share,
+        limit=limit,
+    )
+
+
+def _flag_errors(evidence: Evidence, limits: AdvanceLimits) -> Check:
+    """Ask how many requests no rollout moves: the primary answers them, whatever the flag says."""
+    window, limit = evidence.window, limits.uncompared
+    count = Count(window.without_rollout, window.pairs + window.without_rollout)
+    share = count.rate or 0.0
+    return plain(
+        "flag_errors",
+        Outcome.PASS if share <= limit else Outcome.FAIL,
+        count.total,
+        f"{count.count:,} of {count.total:,} pairs of the step's time say no rollout, since the "
+        f"flag could not be evaluated: the primary answered them, and nothing shows how the "
+        f"candidate would have; limit {percent(limit)} %",
         figure=share,
         limit=limit,
     )

@@ -41,6 +41,8 @@ class Window:
     """Pairs since then that a worker made while it saw another rollout; none of the step's."""
     begun: datetime
     carried: int
+    without_rollout: int = 0
+    """Of `other_rollouts`, pairs that say none: their flag could not be evaluated."""
     visit: int = 1
     """Which one of the candidate's steps this is, each return to one counted."""
     gaps: tuple[Gap, ...] = ()

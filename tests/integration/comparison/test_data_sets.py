@@ -52,7 +52,8 @@ def test_both_sides_are_data_sets_of_evidently(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     uv = Path(sys.executable).with_name("uv")
-    with_it = ["--with", "evidently>=0.7,<0.8", "--with-editable", f"{ROOT}[comparison]"]
+    own = ["--with", "evidently>=0.7,<0.8", "--with", "pandas<3"]
+    with_it = [*own, "--with-editable", f"{ROOT}[comparison]"]
     command = [uv, "run", "--no-project", "--python", sys.executable, *with_it, "python"]
     tried = subprocess.run([*command, "-c", ""], capture_output=True, check=False, timeout=900)
     if tried.returncode:

@@ -69,6 +69,7 @@ class TestWindow:
         )
         found = taken(aggregates(pairs=table))
         assert (found.window.pairs, found.window.other_rollouts) == (100, 9)
+        assert found.window.without_rollout == 2
         assert found.window.first == SINCE
         assert found.window.last == UNTIL - timedelta(seconds=1)
         assert found.window.age == 86_400

@@ -902,6 +902,18 @@ def test_pairs_whose_time_cannot_be_hold_if_they_are_many(aside: int, decision: 
         )
 
 
+@pytest.mark.parametrize(
+    ("without", "decision"), [(PAIRS // 100, Decision.ADVANCE), (PAIRS // 2, Decision.HOLD)]
+)
+def test_requests_whose_flag_fails_hold(without: int, decision: Decision) -> None:
+    """No rollout reaches them, and neither does a rollback that is still to come."""
+    found = verdict(evidence(window={"other_rollouts": without, "without_rollout": without}))
+    assert found.decision is decision
+    if decision is Decision.HOLD:
+        [reason] = found.reasons
+        assert reason.startswith(f"{without:,} of {PAIRS + without:,} pairs of the step's time say")
+
+
 def test_pairs_that_are_not_compared_are_told_by_what_happened_to_them() -> None:
     lost = PAIRS // 20
     statuses = {"primary": {"ok": PAIRS}, "candidate": {"ok": PAIRS - lost, "timeout": lost}}

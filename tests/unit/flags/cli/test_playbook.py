@@ -19,7 +19,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_the_command_writes_a_playbook_and_checks_it(tmp_path: Path) -> None:
-    path = tmp_path / "plans" / "playbook.yaml"
+    path = tmp_path / "playbook.yaml"
     written = run(path, "--flag", "fraud-detector-v2")
     assert written.exit_code == 0, written.output
     assert written.output == f"{path}: playbook of fraud-detector-v2, 7 steps, 28d at least\n"

@@ -36,6 +36,9 @@ LOG_WEIGHTS: Final = tuple(
 _PRECISION: Final = 1e-4
 """How near the search comes to a bound, by its distance from the estimate; on the safe side."""
 
+_BESIDE: Final = 40.0
+"""What is smaller by e to this power adds nothing to a sum of doubles."""
+
 Cells = Sequence[tuple[float, float, float]]
 """Rows (count, C, P). Counts need not be whole: projections scale them."""
 
@@ -68,7 +71,8 @@ def log_mean(logs: Sequence[float]) -> float:
     """Return the log of the mean of what each bet has, by the bets' weights."""
     mixed: list[float] = list(map(add, LOG_WEIGHTS, logs))
     largest = max(mixed)
-    return largest + math.log(sum([math.exp(each - largest) for each in mixed]))
+    beside = [math.exp(each - largest) for each in mixed if each > largest - _BESIDE]
+    return largest + math.log(sum(beside))
 
 
 def lower_bound(cells: Cells, alpha: float) -> float:
@@ -83,30 +87,36 @@ def _lower_bound(cells: Cells, alpha: float) -> float:
     stake = sum(count * p for count, _, p in cells)
     if not gain:
         return 0.0
-    estimate = gain / stake if stake else math.inf
+    estimate, needed = gain / stake if stake else math.inf, -math.log(alpha)
 
     def surplus(ratio: float) -> float:
-        return log_wealth(cells, ratio) + math.log(alpha)
+        return log_wealth(cells, ratio) - needed
 
     high = estimate if stake else 1.0
-    while surplus(high) >= 0:
+    while (at_high := surplus(high)) >= 0:
         high *= 2  # only without any P: at the ratio that was found, the gambler cannot have won
-    low = high / 2
-    while surplus(low) < 0:
-        high, low = low, low / 2
+    low = high * max(0.5, 1 - math.sqrt(8 * needed / gain))  # twice as far as of a Poisson count
+    while (at_low := surplus(low)) < 0:
+        high, at_high, low = low, at_low, low / 2
         if low < 1e-12:
             return 0.0
-    return _largest(surplus, low, high, estimate)
+    return _largest(surplus, (low, at_low), (high, at_high), estimate)
 
 
-def _largest(surplus: Callable[[float], float], low: float, high: float, estimate: float) -> float:
-    """Return the largest ratio of [low, high), nearly, of which there is a surplus.
+def _largest(
+    surplus: Callable[[float], float],
+    least: tuple[float, float],
+    most: tuple[float, float],
+    estimate: float,
+) -> float:
+    """Return the largest ratio, nearly, of which there is a surplus: of the least, not of the most.
 
-    By regula falsi: an end that stays twice weighs half (Dowell & Jarratt, "A modified regula falsi
-    method for computing the root of an equation", BIT 11 (1971), 168-174). No step is smaller than
-    half of the precision, so that the last ones close in from both sides.
+    Both come with their surplus. By regula falsi: an end that stays twice weighs half (Dowell &
+    Jarratt, "A modified regula falsi method for computing the root of an equation", BIT 11 (1971),
+    168-174). No step is smaller than half of the precision, so that the last ones close in from
+    both sides.
     """
-    at_low, at_high = surplus(low), surplus(high)
+    (low, at_low), (high, at_high) = least, most
     stays = None
     while high - low > (near := _PRECISION * min(low, estimate - low)):
         middle = (low * at_high - high * at_low) / (at_high - at_low)

@@ -128,35 +128,39 @@ def _named(workers: Sequence[OpenEnd], most: int = 3) -> str:
 
 def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:
     """Ask how many pairs count nowhere because of their time: nothing shows how these fared."""
-    aside, limit = evidence.window.set_aside, limits.uncompared
-    count = Count(aside, aside + evidence.window.carried)
-    share = count.rate or 0.0
-    return plain(
+    aside = evidence.window.set_aside
+    return _at_most(
         "set_aside",
-        Outcome.PASS if share <= limit else Outcome.FAIL,
-        count.total,
-        f"{aside:,} of {count.total:,} pairs count nowhere, since their time cannot be (before "
-        "2020, in the future, or against the order of the worker's numbers: a clock was wrong), "
-        f"limit {percent(limit)} %",
-        figure=share,
-        limit=limit,
+        Count(aside, aside + evidence.window.carried),
+        limits.uncompared,
+        "count nowhere, since their time cannot be (before 2020, in the future, or against the "
+        "order of the worker's numbers: a clock was wrong)",
     )
 
 
 def _flag_errors(evidence: Evidence, limits: AdvanceLimits) -> Check:
     """Ask how many requests no rollout moves: the primary answers them, whatever the flag says."""
-    window, limit = evidence.window, limits.uncompared
-    count = Count(window.without_rollout, window.pairs + window.without_rollout)
+    window = evidence.window
+    return _at_most(
+        "flag_errors",
+        Count(window.without_rollout, window.without_rollout + window.pairs),
+        limits.uncompared,
+        "of the step's time say no rollout, since the flag could not be evaluated: the primary "
+        "answered them whatever the rollout is",
+    )
+
+
+def _at_most(name: str, count: Count, limit: float, said: str, output: str | None = None) -> Check:
+    """Ask of how many pairs something is said: of a share at most."""
     share = count.rate or 0.0
     return plain(
-        "flag_errors",
+        name,
         Outcome.PASS if share <= limit else Outcome.FAIL,
         count.total,
-        f"{count.count:,} of {count.total:,} pairs of the step's time say no rollout, since the "
-        f"flag could not be evaluated: the primary answered them, and nothing shows how the "
-        f"candidate would have; limit {percent(limit)} %",
+        f"{count.count:,} of {count.total:,} pairs {said}, limit {percent(limit)} %",
         figure=share,
         limit=limit,
+        output=output,
     )
 
 
@@ -271,17 +275,12 @@ def _output(
     is_number: bool,
 ) -> Iterator[Check]:
     seen = output.paired + output.unscored
-    limit = 1 - limits.completeness
-    share = output.unscored / seen if seen else 0.0
-    yield plain(
+    yield _at_most(
         "unscored",
-        Outcome.PASS if share <= limit else Outcome.FAIL,
-        seen,
-        f"{output.unscored:,} of {seen:,} pairs lack a finite score{_by_side(output)}, limit "
-        f"{percent(limit)} %",
-        figure=share,
-        limit=limit,
-        output=output.name,
+        Count(output.unscored, seen),
+        1 - limits.completeness,
+        f"lack a finite score{_by_side(output)}",
+        output.name,
     )
     primary, candidate = (output.thresholds.get(side, ()) for side in ("primary", "candidate"))
     if output.outside is not None:
@@ -303,7 +302,6 @@ def _output(
 def _uncompared(
     output: Output, outside: Count, limit: float, statuses: Mapping[str, Mapping[str, int]]
 ) -> Check:
-    share = outside.rate or 0.0
     failed = ", ".join(
         f"{side} {status} {n:,}"
         for side, counts in statuses.items()
@@ -311,13 +309,5 @@ def _uncompared(
         if status != "ok" and n
     )
     why = failed or "there is no score, or no threshold"
-    return plain(
-        "uncompared",
-        Outcome.PASS if share <= limit else Outcome.FAIL,
-        outside.total,
-        f"{outside.count:,} of {outside.total:,} pairs lack a decision of a side ({why}), limit "
-        f"{percent(limit)} %",
-        figure=share,
-        limit=limit,
-        output=output.name,
-    )
+    said = f"lack a decision of a side ({why})"
+    return _at_most("uncompared", outside, limit, said, output.name)

@@ -17,7 +17,7 @@ from comparison.counts.label_match import ID, LabelMatch, is_value
 from comparison.counts.requests import repeated_requests
 from comparison.counts.tables import OutputAggregates, UnknownLabels
 from comparison.engines.embedded import hide, shown
-from comparison.engines.grouping import COVERAGE, stacked
+from comparison.engines.grouping import COVERAGE, row_count, stacked
 from comparison.engines.id_hashes import IdHashes, can_hash
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
@@ -280,9 +280,9 @@ def unknown_labels(
         first = pairs.agg(first=_.time.min()).to_pyarrow()["first"][0].as_py()
         if first is not None:
             late = (_[TIME] >= int(first)).fill_null(True)
-            strange, given = strange.filter(late), _size(labels.table.filter(late))
+            strange, given = strange.filter(late), row_count(labels.table.filter(late))
     without = strange.anti_join(pairs, strange.label_request_id == pairs.request_id)
-    count = int(without.count().to_pyarrow().as_py())
+    count = row_count(without)
     labels.labels.verify()
     if not count:
         return UnknownLabels(0, given, (), ())
@@ -298,7 +298,3 @@ def unknown_labels(
 def _pair_ids(pairs: ir.Table) -> list[str]:
     some = pairs.select("request_id").filter(_.request_id.notnull()).order_by("request_id")
     return [str(each) for each in some.limit(EXAMPLES).to_pyarrow()["request_id"].to_pylist()]
-
-
-def _size(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())

@@ -146,8 +146,11 @@ class _Unread:
 
     def verify(self) -> None:
         """Raise LabelsUnreadableError where labels that stay in their files are others now."""
-        if isinstance(self.held, LabelsInPlace) and self.known and self._seen() != self.known[0]:
-            self._refuse_others(self._look(self._seen()))
+        if not isinstance(self.held, LabelsInPlace) or not self.known:
+            return
+        seen = self._seen()
+        if seen != self.known[0]:
+            self._refuse_others(self._look(seen))
 
     def _look(self, seen: FilesSeen | None) -> "_Read | LabelsInPlace":
         """Leave them in their files if these are fit for it, and a change would be noticed."""

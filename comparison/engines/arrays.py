@@ -91,6 +91,11 @@ def truths(column: pa.Array) -> Array:
     return found
 
 
+def numbers(column: pa.Array) -> Array:
+    """Return a column that `group` has made as the array that it was made of."""
+    return truths(column) if column.type == pa.int8() else column.to_numpy()
+
+
 def distinct(columns: Sequence[Array]) -> tuple[Array, list[Array]]:
     """Return the number of each row's combination of values, and the columns of these."""
     encoded = [_encoded(column) for column in columns]

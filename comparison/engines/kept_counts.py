@@ -160,7 +160,7 @@ class CountsOfFiles:
                 new = self._new(asked, before)
             self._changes[place] = change = Change(before, new)
             if new is not None:
-                once = partial(self._once, asked.counts)
+                once = partial(self._once, asked.counts) if before else None
                 self._kept.write(asked.key, asked.bounds, asked.origins, change.after, once)
         return self._changes[place]
 
@@ -201,7 +201,7 @@ class CountsOfFiles:
         text, schema = self._compiled((counts.key, view), statement)
         found = self._connection.con.execute(text)
         if counts.arrays:
-            return counted_in_arrays(self._connection, counts, found.to_arrow_reader(BATCH))
+            return counted_in_arrays(counts, found.to_arrow_reader(BATCH))
         return counts.condensed(found.to_arrow_table().cast(schema.to_pyarrow()))
 
     def _compiled(

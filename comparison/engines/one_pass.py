@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime
 from typing import Final
 
@@ -10,13 +9,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from comparison.engines.arrays import BATCH, counted_batches
-from comparison.engines.embedded import quoted, registered, shown_anew
+from comparison.engines.arrays import BATCH, counted_batches, group, numbers
+from comparison.engines.embedded import shown_anew
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 
-_CALLS: Final = {"sum": "sum", "least": "min", "largest": "max"}
-
-_PARTS: Final = 16
+_PARTS: Final = 8
 """Batches whose counts wait to be added up: those of all would take memory as the pairs do."""
 
 
@@ -31,7 +28,7 @@ def counted_once(
     if counts.arrays is None or (connection := _connection_of(rows)) is None:
         return counts.of(rows)
     batches = connection.to_pyarrow_batches(counts.arrays.statement(rows), chunk_size=BATCH)
-    return shown_anew(connection, counted_in_arrays(connection, counts, batches))
+    return shown_anew(connection, counted_in_arrays(counts, batches))
 
 
 def _connection_of(table: ir.Table) -> Backend | None:
@@ -40,34 +37,26 @@ def _connection_of(table: ir.Table) -> Backend | None:
     return backend if isinstance(backend, Backend) else None
 
 
-def counted_in_arrays(
-    connection: Backend, counts: MergeableCounts, batches: pa.RecordBatchReader
-) -> pa.Table:
+def counted_in_arrays(counts: MergeableCounts, batches: pa.RecordBatchReader) -> pa.Table:
     """Count the rows that a statement hands over."""
     assert counts.arrays is not None  # noqa: S101 - for the type checker
     parts: list[pa.Table] = []
     for part in counted_batches(batches, counts.arrays.made, counts.by, counts.measures):
         parts.append(part)
         if len(parts) > _PARTS:
-            parts = [_merged(connection, counts, parts)]
-    return _merged(connection, counts, parts)
+            parts = [_merged(counts, parts)]
+    found = _merged(counts, parts)
+    pa.default_memory_pool().release_unused()  # which Arrow would hold until it needs it again
+    return found
 
 
-def _merged(connection: Backend, counts: MergeableCounts, parts: Sequence[pa.Table]) -> pa.Table:
-    """Add up counts, by the engine: Arrow's own grouping is slow where numbers end in zeros."""
+def _merged(counts: MergeableCounts, parts: Sequence[pa.Table]) -> pa.Table:
+    """Add up counts."""
     if len(parts) == 1:
         return parts[0]
-    tables = {f"part_{place}": part for place, part in enumerate(parts)}
-    taken = (
-        f"{_CALLS[how]}({quoted(name)}) AS {quoted(name)}" for name, how in counts.measures.items()
-    )
-    columns = ", ".join([*map(quoted, counts.by), *taken])
-    rows = " UNION ALL ".join(f"FROM {name}" for name in tables)
-    text = f"SELECT {columns} FROM ({rows}) GROUP BY ALL"  # noqa: S608 - our own names
-    # By a cursor: what the connection still hands over goes on.
-    with closing(connection.con.cursor()) as cursor, registered(connection, cursor, **tables):
-        found = cursor.execute(text).to_arrow_table()
-    return found.select(parts[0].schema.names).cast(parts[0].schema)
+    every = pa.concat_tables(parts)
+    columns = {name: numbers(every[name].combine_chunks()) for name in every.schema.names}
+    return group(columns, counts.by, counts.measures).cast(every.schema)
 
 
 class CountedInOnePass(ABC):

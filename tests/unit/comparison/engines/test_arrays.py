@@ -128,6 +128,31 @@ def test_many_batches_add_up_to_one(parts: int, monkeypatch: pytest.MonkeyPatch)
     compared(_durations(5, HOUR // 6), shown_anew(CONNECTION, table))
 
 
+@pytest.mark.parametrize("parts", [2, 100])
+def test_missing_truths_of_many_batches_add_up_as_well(
+    parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(2)
+    size = 40_000
+    laid = ScoreGrid(6, 6, (0.5,))
+
+    def truth() -> pa.Array:
+        return pa.array(random.integers(0, 2, size) > 0, mask=random.random(size) < 0.2)
+
+    held = {
+        **{f"{side}_score": random.random(size) for side in ("primary", "candidate")},
+        **{name: truth() for name in ("primary_alarm", "given")},
+    }
+    table = shown_anew(CONNECTION, pa.table(held))
+    rows = OutputRows(ByOutput((0,)), table, (), lambda counts: compared(counts, table))
+    monkeypatch.setattr(one_pass, "BATCH", 3_000)
+    monkeypatch.setattr(one_pass, "_PARTS", parts)
+    grid = OutputGrid("o", laid, {}, 0, {}, is_quiet=False)
+    scores = OutputCounts(rows, [grid], HOUR)._scores()[0]
+    assert scores["label"].isna().any()
+    assert int(scores["n"].sum()) == 2 * size
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-(2**40), 2**40), st.sampled_from([0, 1, -1]), st.floats(-9, 9)))

@@ -30,7 +30,6 @@ from comparison.report.headline import REASONS
 from comparison.report.html.page import render
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.summary import print_summary
-from comparison.report.terminal.tables import print_list
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import Summary
 from comparison.summary.in_memory import summarise
@@ -50,8 +49,6 @@ RATE: Final = 60
 
 PAGE: Final = "comparison.html"
 """With --keep, the page beside the pairs."""
-
-ELSEWHERE: Final = "make demo KEEP=FOLDER keeps a page that has all"
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -131,7 +128,7 @@ class Demo:
             self._console,
             evidence,
             now=datetime.now(UTC),
-            elsewhere=ELSEWHERE,
+            elsewhere="--keep DIR keeps a page that has all",
         )
         print_operational(evidence, self._console)
         self._console.print()
@@ -148,11 +145,10 @@ class Demo:
         reasons = judgement.verdict.reasons
         decision = f"The gate at {CANARY} %: {judgement.verdict.decision}"
         self._console.print(decision, style="bold", highlight=False)
-        print_list(self._console, reasons[:REASONS])
+        for reason in reasons[:REASONS]:
+            self._console.print(f"- {reason}", highlight=False, markup=False)
         if more := len(reasons) - REASONS:
-            self._console.print(
-                f"... and {plural(more, 'more reason')}: {ELSEWHERE}", highlight=False
-            )
+            self._console.print(f"... and {plural(more, 'more reason')}", highlight=False)
 
     def _train(self) -> tuple[Holdout, pd.DataFrame]:
         from service.simulator import simulate

@@ -21,6 +21,7 @@ from comparison.counts.outcome_cells import (
 )
 from comparison.engines.grouping import fetched, framed, row_count, summed
 from comparison.engines.tables import nanoseconds
+from comparison.engines.words import told_apart
 from comparison.labels import Labels
 
 
@@ -50,10 +51,9 @@ class LabelledSides:
         Labels that are truths count: of several outputs, whether any is positive, since none may
         depend on who answered.
         """
-        old = drawn.requests.filter(_.first < nanoseconds(before))
+        old = _old(drawn.requests, before)
         if drawn.others is not None:
-            others = drawn.source.kept(drawn.others.filter(_.first < nanoseconds(before)))
-            return cls(drawn, old, others)
+            return cls(drawn, old, drawn.source.kept(_old(drawn.others, before)))
         if "value" in old.columns:  # joined before, with all that is counted
             return cls(drawn, old)
         table = labels.table()
@@ -123,6 +123,11 @@ class LabelledSides:
         both = requests.left_join(others, requests.request_id == others.other_id)
         value = ibis.ifelse(_.other_id.isnull(), real(0.0), _.other)
         return both.select(*requests.columns, value=value).filter(_.value.notnull())
+
+
+def _old(requests: ir.Table, before: datetime) -> ir.Table:
+    found = requests.filter(_.first < nanoseconds(before))
+    return found.mutate(unit=told_apart(found.unit))  # it is not named, and there may be millions
 
 
 def _by_arm(requests: ir.Table, labelled: Any) -> pd.DataFrame:

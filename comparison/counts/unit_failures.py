@@ -4,6 +4,7 @@ A pair without a unit stands for its request. Of these, only the ones with a fai
 the others, it is enough to know how many there are.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from comparison.counts.outputs import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, framed, stacked
 from comparison.engines.mergeable import GroupSums, MergeableCounts
+from comparison.engines.words import told_apart
 from comparison.pairs.sides import CALLED, FAILED, SIDES
 
 _FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
@@ -25,8 +27,9 @@ _TEXTS: Final = ("active", "stickiness")
 
 _HAVING: Final = ("called", "active")
 
-_BECAME: Final = ("fallback", "active", *(f"{side}_status" for side in SIDES))
-"""What became of a pair: to group by it, as it is, costs less than five sums for each unit."""
+_BITS: Final = {name: 2**place for place, name in enumerate((*UNIT_FAILURES, "by_field"))}
+"""Of `became`, which says in one number what became of a pair: to group by five columns of texts
+takes several times the memory."""
 
 
 def units_of(window: CountedWindow) -> pd.DataFrame:
@@ -40,21 +43,30 @@ def units_of(window: CountedWindow) -> pd.DataFrame:
 
 
 def _by_figures(counts: ir.Table) -> ir.Table:
-    rows = _figures(counts, "unit", "n")
-    sums = {name: (_[name] * _.n).sum().cast("int64") for name in UNIT_FAILURES}
-    units = rows.group_by("unit").agg(requests=_.n.sum(), **sums)
+    sums = {name: (bit_of(name) * _.n).sum().cast("int64") for name in UNIT_FAILURES}
+    units = counts.group_by("unit").agg(requests=_.n.sum(), **sums)
     failed = ibis.ifelse(_failed(), 1, 0).cast("int64")
     has = {f"has_{name}": ibis.ifelse(_[name] > 0, 1, 0).cast("int64") for name in _HAVING}
     units = units.mutate(failed=failed, units=ibis.literal(1, "int64"), **has)
     return units.mutate(**{name: _[name] * _.failed for name in UNIT_FAILURES})
 
 
+def bit_of(name: str) -> Any:
+    """Return whether something holds of the pairs of a row of `UNITS`, as 1 or 0."""
+    return _.became // _BITS[name] % 2
+
+
 def _named(pairs: ir.Table) -> ir.Table:
-    return _recorded(pairs).filter(_.unit.notnull()).drop("request_id")
+    recorded = _recorded(pairs).filter(_.unit.notnull())
+    became: Any = sum(ibis.ifelse(value, _BITS[name], 0) for name, value in _became(recorded))
+    return recorded.select(unit=told_apart(recorded.unit), became=became.cast("int8"))
 
 
-UNITS: Final = MergeableCounts("units", _named, ("unit", "by_field", *_BECAME))
-"""Pairs by unit, whether the flag drew by a field of the request, and what became of them."""
+UNITS: Final = MergeableCounts("units", _named, ("unit", "became"))
+"""Pairs by unit, and by what became of them: see `bit_of`.
+
+Besides what is in the table of failures, `by_field`: the flag drew by a field of the request.
+"""
 
 _BY_FIGURES: Final = GroupSums(
     "figures",
@@ -74,7 +86,7 @@ def failures_by_unit(step: ir.Table, units: pd.DataFrame, *, each_named: bool) -
     failed = [named[[*UNIT_FAILURES, "n"]]]
     called, active = (int(units.loc[units[f"has_{name}"] == 1, "units"].sum()) for name in _HAVING)
     if not each_named:
-        alone = _figures(_recorded(step).filter(_.unit.isnull()), "request_id")
+        alone = _figures(_recorded(step).filter(_.unit.isnull()))
         bad = alone.filter(_failed()).select("request_id").distinct()
         requests = alone.semi_join(bad, "request_id").group_by("request_id")
         found = requests.agg(**{name: _[name].sum() for name in UNIT_FAILURES})
@@ -91,11 +103,8 @@ def failures_by_unit(step: ir.Table, units: pd.DataFrame, *, each_named: bool) -
 
 
 def _recorded(step: ir.Table) -> ir.Table:
-    """Return what is needed of each pair, as it was recorded."""
-    pairs = with_columns(with_columns(step, ["fallback"], "boolean"), _TEXTS, "string")
-    fell = ibis.ifelse(pairs.fallback, 1, 0).cast("int8")
-    by_field = ibis.ifelse(is_drawn_by_field(pairs), 1, 0).cast("int8")
-    return pairs.select("unit", "request_id", *_BECAME[1:], fallback=fell, by_field=by_field)
+    """Return pairs with all columns that are asked for here."""
+    return with_columns(with_columns(step, ["fallback"], "boolean"), _TEXTS, "string")
 
 
 def is_drawn_by_field(pairs: ir.Table) -> Any:
@@ -103,20 +112,23 @@ def is_drawn_by_field(pairs: ir.Table) -> Any:
     return pairs.stickiness.notnull() & (pairs.stickiness != "requestId")
 
 
-def _figures(recorded: ir.Table, *others: str) -> ir.Table:
-    """Return what counts of each row, as 1 or 0, besides some other columns."""
+def _became(recorded: ir.Table) -> Iterator[tuple[str, Any]]:
+    """Yield what may have become of each pair, by name, as a truth that is never missing."""
     status = {side: recorded[f"{side}_status"] for side in SIDES}
     called = _is_among(status["primary"], CALLED) & _is_among(status["candidate"], CALLED)
     active = (recorded.active == "candidate").fill_null(False)
-    columns = {
-        "called": called,
-        "primary_failed": called & _is_among(status["primary"], FAILED),
-        "candidate_failed": called & _is_among(status["candidate"], FAILED),
-        "active": active,
-        "fallbacks": active & (recorded.fallback == 1),
-    }
-    whole = {name: value.cast("int64") for name, value in columns.items()}
-    return recorded.select(*others, **whole)
+    yield "called", called
+    yield "primary_failed", called & _is_among(status["primary"], FAILED)
+    yield "candidate_failed", called & _is_among(status["candidate"], FAILED)
+    yield "active", active
+    yield "fallbacks", active & recorded.fallback.fill_null(False)
+    yield "by_field", is_drawn_by_field(recorded) & recorded.active.notnull()
+
+
+def _figures(recorded: ir.Table) -> ir.Table:
+    """Return the request of each pair, and what became of it, as 1 or 0."""
+    whole = {name: value.cast("int64") for name, value in _became(recorded)}
+    return recorded.select("request_id", **whole)
 
 
 def _failed() -> Any:

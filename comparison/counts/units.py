@@ -23,7 +23,7 @@ from comparison.counts.segments import (
     segments_of,
 )
 from comparison.counts.tables import UnitAggregates
-from comparison.counts.unit_failures import UNITS, is_drawn_by_field
+from comparison.counts.unit_failures import UNITS, bit_of, is_drawn_by_field
 from comparison.engines.grouping import (
     CELLS,
     HOUR,
@@ -36,6 +36,7 @@ from comparison.engines.grouping import (
 )
 from comparison.engines.mergeable import GroupSums, MergeableCounts, sums_of
 from comparison.engines.sources import PairSource
+from comparison.engines.words import told_apart
 from comparison.pairs.sides import SIDES
 
 BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
@@ -271,20 +272,22 @@ def drawn_counts(window: CountedWindow, recorded: Mapping[str, int]) -> tuple[in
         units = window.of_step(_DRAWN).group_by("active").agg(n=_.count())
     else:  # then it is the unit, by which pairs are counted as well
         units = window.of_step(replace(UNITS, groups=_DRAWN_UNITS))
-    rows = fetched_table(units).to_pylist()
-    counts = {row["active"]: int(row["n"]) for row in rows}
+    counts = {row["active"]: int(row["n"]) for row in fetched_table(units).to_pylist()}
     total = sum(counts.values())
-    return (counts.get("candidate", 0), total) if total else None
+    return (counts.get(1, 0), total) if total else None
 
 
 def _drawn(pairs: ir.Table) -> ir.Table:
-    by_field = pairs.filter(is_drawn_by_field(pairs))
+    by_field = pairs.filter(is_drawn_by_field(pairs), _.active.notnull())
     columns = [by_field[name] for name in ("drawn", "unit") if name in pairs.columns]
-    return by_field.select("active", drawn=ibis.coalesce(*columns)).filter(_.drawn.notnull())
+    active = ibis.ifelse(by_field.active == "candidate", 1, 0).cast("int8")
+    drawn = by_field.select(active=active, drawn=ibis.coalesce(*columns)).filter(_.drawn.notnull())
+    return drawn.mutate(drawn=told_apart(drawn.drawn))
 
 
 def _drawn_units(counts: ir.Table) -> ir.Table:
-    units = counts.filter(_.by_field == 1).select("unit", "active").distinct()
+    by_field = counts.filter(bit_of("by_field") == 1)
+    units = by_field.select("unit", active=bit_of("active").cast("int8")).distinct()
     return units.mutate(n=ibis.literal(1, "int64"))
 
 

@@ -1,12 +1,24 @@
-"""A text taken apart at a word, which each engine is told in its own way."""
+"""What each engine is told about texts in its own way."""
 
 import re
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 
 _PATTERNS = ("pyspark",)
 """Engines that take the word for a pattern."""
+
+
+def told_apart(text: ir.StringValue) -> Any:
+    """Return what is equal where texts are, and no text where that takes less memory.
+
+    DuckDB groups by numbers of eight bytes in a fraction of what texts take. They are hashes of 63
+    bits: among five million texts, two that are taken for one turn up once in 700,000 cases.
+    """
+    if text.get_backend().name != "duckdb":
+        return text
+    return ibis.ifelse(text.notnull(), (text.hash() >> 1).cast("int64"), None)
 
 
 def parts_at(text: ir.StringValue, word: str) -> Any:

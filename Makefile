@@ -19,7 +19,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 demo: $(STAMP) ## Catch the Tuesday-to-Friday failure on Tuesday: train, serve, shadow, canary, rollback.
-	@$(BIN)/python -m service.demo $(if $(DASHBOARD),--dashboard)
+	@$(BIN)/python -m service.demo $(if $(DASHBOARD),--dashboard) $(if $(KEEP),--keep $(KEEP))
 
 # Most tests wait for servers: more processes than cores. See `pytest_collection_modifyitems`.
 TEST_PROCESSES ?= 4

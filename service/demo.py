@@ -30,6 +30,7 @@ from comparison.report.headline import REASONS
 from comparison.report.html.page import render
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.summary import print_summary
+from comparison.report.terminal.tables import print_list
 from comparison.summary.conclusion import conclude
 from comparison.summary.figures import Summary
 from comparison.summary.in_memory import summarise
@@ -49,6 +50,8 @@ RATE: Final = 60
 
 PAGE: Final = "comparison.html"
 """With --keep, the page beside the pairs."""
+
+ELSEWHERE: Final = "make demo KEEP=FOLDER keeps a page that has all"
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -128,7 +131,7 @@ class Demo:
             self._console,
             evidence,
             now=datetime.now(UTC),
-            elsewhere="--keep DIR keeps a page that has all",
+            elsewhere=ELSEWHERE,
         )
         print_operational(evidence, self._console)
         self._console.print()
@@ -145,10 +148,11 @@ class Demo:
         reasons = judgement.verdict.reasons
         decision = f"The gate at {CANARY} %: {judgement.verdict.decision}"
         self._console.print(decision, style="bold", highlight=False)
-        for reason in reasons[:REASONS]:
-            self._console.print(f"- {reason}", highlight=False, markup=False)
+        print_list(self._console, reasons[:REASONS])
         if more := len(reasons) - REASONS:
-            self._console.print(f"... and {plural(more, 'more reason')}", highlight=False)
+            self._console.print(
+                f"... and {plural(more, 'more reason')}: {ELSEWHERE}", highlight=False
+            )
 
     def _train(self) -> tuple[Holdout, pd.DataFrame]:
         from service.simulator import simulate

@@ -20,6 +20,8 @@ from flags.printable import printable
 _BAD = "bold red"
 _DOUBTFUL = "yellow"
 
+_NAME: Final = 13
+"""Columns of a name at the beginning of a line."""
 _CELLS: Final = 20
 """Of the bar of progress."""
 _REASONS: Final = 3
@@ -47,31 +49,43 @@ def print_status(status: MigrationStatus, console: Console, now: datetime | None
 
 def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> None:
     console.print(Text(f"{printable(status.flag)}: {_stage(status)}", style="bold"))
-    lines = [("flag", _flag(status))]
+    lines: list[tuple[str, str, Sequence[str]]] = [("flag", _flag(status), ())]
     if status.last_change:
         change = status.last_change
-        lines.append(("last change", _change(change, now)))
-        lines.append(("changed by", change.by + (" (admin token)" if change.by_token else "")))
+        lines.append(("last change", _change(change, now), ()))
+        lines.append(("changed by", change.by + (" (admin token)" if change.by_token else ""), ()))
     if status.upcoming:
-        lines.append(("next step", _upcoming(status.upcoming, now)))
-        lines.append(("progress", _progress(status.upcoming, now)))
+        lines.append(("next step", _upcoming(status.upcoming, now), ()))
+        lines.append(("progress", _progress(status.upcoming, now), ()))
     if status.verdict:
-        lines.append(("verdict", _verdict(status.verdict, now)))
+        lines.append(("verdict", *_verdict(status.verdict, now)))
     if status.url:
-        lines.append(("dashboard", status.url))
+        lines.append(("dashboard", status.url, ()))
     if status.service is not None:
         count = len(status.workers)
         running = f"{count} worker" + ("" if count == 1 else "s")
-        lines.append(("service", f"{status.service}, {running}: {_following(status)}"))
-    for name, text in lines:
-        console.print(Text(f"{name:<13}{printable(text)}"), soft_wrap=True)
+        lines.append(("service", f"{status.service}, {running}: {_following(status)}", ()))
+    for name, text, reasons in lines:
+        _print_line(console, name, text, reasons)
     for step in status.unproven:
-        said = f"{'no evidence':<13}{step.what} by {step.by}, {_ago(now - step.time)}: "
-        console.print(Text(printable(said + "; ".join(step.why)), style=_DOUBTFUL), soft_wrap=True)
+        said = f"{step.what} by {step.by}, {_ago(now - step.time)}"
+        _print_line(console, "no evidence", said, step.why, style=_DOUBTFUL)
     for name, why in (status.not_shown or {}).items():
-        console.print(
-            Text(f"{name:<13}not shown: {printable(why)}", style=_DOUBTFUL), soft_wrap=True
-        )
+        _print_line(console, name, f"not shown: {why}", style=_DOUBTFUL)
+
+
+def _print_line(
+    console: Console, name: str, text: str, reasons: Sequence[str] = (), style: str = ""
+) -> None:
+    """Print a name and what it stands for, uncut, and below it a list of reasons, wrapped."""
+    console.print(Text(f"{name:<{_NAME}}{printable(text)}", style=style), soft_wrap=True)
+    below = Table.grid(padding=(0, 1, 0, 0))
+    below.add_column(min_width=_NAME + 1, justify="right")
+    below.add_column(overflow="fold")
+    for reason in reasons:
+        below.add_row(Text("-", style), Text(printable(reason), style))
+    if reasons:
+        console.print(below)
 
 
 def _stage(status: MigrationStatus) -> str:
@@ -119,13 +133,13 @@ def _progress(upcoming: Upcoming, now: datetime) -> str:
     )
 
 
-def _verdict(verdict: LastVerdict, now: datetime) -> str:
-    """Say the last verdict and the first reasons, which are what the step waits for."""
+def _verdict(verdict: LastVerdict, now: datetime) -> tuple[str, list[str]]:
+    """Return the last verdict and its first reasons, which are what the step waits for."""
     at = f", {_ago(now - verdict.at)}" if verdict.at else ""
     reasons = [printable(reason, _LONGEST) for reason in verdict.reasons[:_REASONS]]
     if more := len(verdict.reasons) - len(reasons):
-        reasons.append(f"and {more} more")
-    return f"{verdict.decision}{at}: {'; '.join(reasons)}"
+        reasons.append(f"and {more} more: `bentoml migration gate` has all")
+    return f"{verdict.decision}{at}", reasons
 
 
 def _following(status: MigrationStatus) -> str:

@@ -1,7 +1,6 @@
-"""One serving worker: its flags, its pairings, its record of pairs."""
+"""One serving worker: its start, its answers, its end."""
 
 import asyncio
-import logging
 import os
 import time
 import uuid
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import bentoml
 from bentoml import Service
-from openfeature import api as openfeature
-from openfeature.provider import FeatureProvider, ProviderStatus
 from starlette.responses import Response
 
-from flags.export.outcomes import OutcomeTracking, use_tracking
+from flags.export.outcomes import use_tracking
 from flags.export.pair_files import PairFiles, file_name
 from flags.export.shipping import begin_shipping
 from flags.export.spans import PairSpans
@@ -24,8 +21,8 @@ from flags.monitoring.heartbeat import Heartbeat
 from flags.monitoring.metrics import CountedPairs, WorkerMetrics
 from flags.monitoring.recent_counts import RecentPairs, recent_path
 from flags.monitoring.rollouts_taken import RolloutsTaken
-from flags.monitoring.self_report import FlagReader, SelfReport, ShippingReport
-from flags.pairing.assignment import DOMAIN, Side
+from flags.monitoring.self_report import SelfReport, ShippingReport
+from flags.pairing.assignment import Side
 from flags.pairing.batched_pairs import BatchedPairs
 from flags.pairing.call import Call
 from flags.pairing.pairing import Pairing
@@ -37,28 +34,16 @@ from flags.serving.http.middleware import ANSWER, afterwards
 from flags.serving.pairing_factory import PairingFactory
 from flags.serving.plan import Plan
 from flags.serving.remote.side import RemoteSide
-from flags.serving.settings import Settings
 from flags.serving.shadow_gathering import arrived, shadow_schedule
 from flags.serving.side_calls import Contexts, SideCalls
 from flags.serving.sides.context import with_context
 from flags.serving.sides.placement import PlacedPrimary, PlacedSide
 from flags.serving.sides.runner_client import answered_with
 from flags.serving.start_report import report_start
-from flags.unleash.provider import UnleashProvider
+from flags.serving.worker_flags import WorkerFlags
 
 if TYPE_CHECKING:
     from flags.export.shipper import Shipper
-
-logger = logging.getLogger(__name__)
-
-
-def unleash_provider(settings: Settings) -> FeatureProvider:
-    """Return the provider that the settings name: Unleash, by server or by file."""
-    return UnleashProvider(
-        settings.flag_source,
-        sent=settings.sent_fields,
-        max_staleness=settings.flags_max_staleness,
-    )
 
 
 class MigrationWorker:
@@ -70,6 +55,7 @@ class MigrationWorker:
         self._sides: Mapping[Side, PlacedSide] = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self.is_started = False
         """Whether it answers: not where a service is instantiated without being served."""
+        self._flags = WorkerFlags(plan)
         self._schedule = shadow_schedule(plan)
         self._calls = {
             name: SideCalls(
@@ -86,8 +72,6 @@ class MigrationWorker:
         self._gathered: BatchedPairs | None = None
         self._spans: PairSpans | None = None
         self._shipper: Shipper | None = None
-        self._provider: FeatureProvider | None = None
-        self._client = openfeature.get_client(DOMAIN)
         self._heartbeat: Heartbeat | None = None
 
     async def start(self, service: Service[Any]) -> None:
@@ -98,9 +82,7 @@ class MigrationWorker:
         version = service.bento.tag.version if service.bento else None
         self._spans = PairSpans(files, service=service.name, version=version, worker=worker)
         await asyncio.gather(*(side.start() for side in self._sides.values()))
-        self._provider = (plan.provider or unleash_provider)(plan.settings)
-        self._track_to(self._spans, self._provider)
-        await asyncio.to_thread(self._load_flags, self._provider)
+        await self._flags.load(self._spans)
         recent = None
         if plan.settings.migration_endpoints:
             recent = RecentPairs(recent_path(plan.settings.pairs_dir, worker))
@@ -116,7 +98,7 @@ class MigrationWorker:
         report = SelfReport(
             worker=worker,
             service=service.name,
-            flag=self._flag_look(tunings),
+            flag=self._flags.reader(tunings),
             pairs=pairs,
             files=files,
             candidate=candidate.report if isinstance(candidate, RemoteSide) else None,
@@ -125,7 +107,7 @@ class MigrationWorker:
         self._heartbeat = self._beating(report, count, metrics, recent)
         await self._heartbeat.start()
         if server_context.worker_index in (None, 1):  # each of the others would say the same
-            await asyncio.to_thread(report_start, plan, service.name, self._flag_look(tunings)())
+            await asyncio.to_thread(report_start, plan, service.name, self._flags.reader(tunings)())
         if plan.settings.gc_freeze:
             freeze_loaded()
         self.is_started = True
@@ -156,25 +138,12 @@ class MigrationWorker:
             report,
             metrics=metrics,
             registry=self._plan.registry,
-            client=self._client,
+            client=self._flags.client,
             recent=recent,
             shipping=None if self._shipper is None else ShippingReport(self._shipper),
             count=count,
             taken=None if recent is None else RolloutsTaken(folder, flag),
         )
-
-    def _track_to(self, spans: PairSpans, provider: FeatureProvider) -> None:
-        """Record what the application tracks, by OpenFeature or `flags.track`, beside its pairs."""
-        flag, units = self._plan.flag, self._plan.units
-
-        def stickiness() -> str | None:
-            known = provider.definition(flag) if isinstance(provider, UnleashProvider) else None
-            return known.stickiness if known else None
-
-        tracking = OutcomeTracking(spans, units.key, stickiness)
-        use_tracking(tracking)
-        if isinstance(provider, UnleashProvider):
-            provider.track_to(tracking)
 
     @property
     def primary(self) -> Any:
@@ -198,8 +167,7 @@ class MigrationWorker:
             await self._heartbeat.stop()
         for side in self._sides.values():
             await side.stop()
-        if self._provider is not None:
-            await asyncio.to_thread(self._provider.shutdown)
+        await self._flags.shut_down()
 
     async def answer(
         self, api: str, args: tuple[Any, ...], kwargs: dict[str, Any], context: bentoml.Context
@@ -253,7 +221,7 @@ class MigrationWorker:
 
     async def is_ready(self) -> bool:
         """Say whether the primary can answer, and flags are loaded if they are required."""
-        if self._plan.settings.flags_required and not self._has_flags():
+        if self._plan.settings.flags_required and not self._flags.are_loaded:
             return False
         return await self._sides[Side.PRIMARY].is_ready()
 
@@ -262,32 +230,6 @@ class MigrationWorker:
         spans.close(within)
         if self._shipper is not None:
             self._shipper.close(max(0.0, deadline - time.monotonic()))
-
-    def _has_flags(self) -> bool:
-        provider = self._provider
-        if isinstance(provider, UnleashProvider):
-            return provider.has_flags
-        return self._client.get_provider_status() in (ProviderStatus.READY, ProviderStatus.STALE)
-
-    def _load_flags(self, provider: FeatureProvider) -> None:
-        try:
-            openfeature.set_provider_and_wait(provider, domain=DOMAIN)
-        except Exception as error:  # no flags yet: the primary answers until they arrive
-            if not isinstance(provider, UnleashProvider):  # ours has said so itself
-                logger.warning("no flags at the start: %s", error)
-            return
-        if isinstance(provider, UnleashProvider):
-            for warning in provider.warnings(self._plan.flag):
-                logger.warning("flag %s: %s", self._plan.flag, warning)
-
-    def _flag_look(self, tunings: Mapping[str, Tuning]) -> FlagReader:
-        plan = self._plan
-        return FlagReader(
-            plan.flag,
-            self._client,
-            [tunings[name] for name, planned in plan.apis.items() if planned.is_tuned],
-            None if plan.provider else plan.settings.flag_source,
-        )
 
 
 def _refused(error: Exception, contexts: Contexts, context: bentoml.Context) -> Response:

@@ -38,7 +38,19 @@ def print_table(table: Table, console: Console) -> None:
 
 def print_pairs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     """Print names and what they stand for in two columns."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    _print_two(console, rows, gap=2)
+
+
+def print_list(console: Console, texts: Iterable[str]) -> None:
+    """Print texts one below the other, each wrapped beside its dash."""
+    _print_two(console, (("-", text) for text in texts), gap=1)
+
+
+def _print_two(console: Console, rows: Iterable[tuple[str, str]], gap: int) -> None:
+    """Print two columns, of which the second is wrapped; a path may be longer than a line."""
+    grid = Table.grid(padding=(0, gap, 0, 0))
+    grid.add_column()
+    grid.add_column(overflow="fold")
     for name, value in rows:
         add_row(grid, name, value)
     console.print(grid)

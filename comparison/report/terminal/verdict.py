@@ -16,7 +16,14 @@ from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.outcomes import print_outcomes
 from comparison.report.terminal.quality import print_quality
-from comparison.report.terminal.tables import add_row, new_table, note, print_pairs, print_table
+from comparison.report.terminal.tables import (
+    add_row,
+    new_table,
+    note,
+    print_list,
+    print_pairs,
+    print_table,
+)
 from flags.gate.evidence import Count, Evidence
 from flags.gate.number_format import plural
 from flags.gate.verdict import Check, Decision, Outcome
@@ -149,8 +156,7 @@ def _print_decision(evidence: Evidence, judgement: Judgement, console: Console) 
     style = _STYLES[said.decision]
     console.print(Text(f"{said.decision}: {said.consequence}", style=style))
     reasons = (*said.reasons, *said.more)
-    for reason in reasons[:REASONS]:
-        console.print(Text(f"- {printable(reason)}"))
+    print_list(console, reasons[:REASONS])
     left = len(reasons) - REASONS
     if left > 0:
         note(console, f"and {plural(left, 'more reason')}; --json has all of them")

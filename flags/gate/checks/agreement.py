@@ -11,11 +11,13 @@ from typing import Final
 from flags.gate.checks.early_labels import catches_half
 from flags.gate.evidence import Count, Evidence, Output, Paired
 from flags.gate.label_fit import output_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent, plural
 from flags.gate.selection import Selection, selection
 from flags.gate.sequences import DifferenceSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage

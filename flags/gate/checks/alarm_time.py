@@ -18,11 +18,13 @@ from flags.gate.checks.units import (
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Output, Paired
 from flags.gate.expected_ratio import RHYTHM_ALARMS, BreakLimits, alarms_of_a_side, breaks
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook
 

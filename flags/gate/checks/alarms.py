@@ -16,7 +16,8 @@ from flags.gate.checks.units import (
 )
 from flags.gate.error_rate import error_share, segment_share
 from flags.gate.evidence import Evidence, Output, Paired, SegmentAlarms
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, times
 from flags.gate.sequences import (
     ConfidenceSequence,
@@ -25,6 +26,7 @@ from flags.gate.sequences import (
     WorstCaseRatio,
 )
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 

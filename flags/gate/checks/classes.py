@@ -9,10 +9,12 @@ from typing import Final, Protocol
 
 from flags.gate.checks.answers import excused
 from flags.gate.evidence import Count, Paired
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent, points, times
 from flags.gate.sequences import DifferenceSequence, RatioSequence, ShareSequence
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 
 from flags.gate.checks.number import error_is_shown
 from flags.gate.evidence import RANKED, Count, Evidence, Output, Tail
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent, times
 from flags.gate.sequences import RatioSequence, ShareSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage

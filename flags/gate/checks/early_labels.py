@@ -4,11 +4,13 @@ from typing import Final
 
 from flags.gate.answered_labels import answered_labels
 from flags.gate.evidence import LabelledCell, Labelling, Paired
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import points
 from flags.gate.selection import Selection, caught, comes_first_for_alarms, selection
 from flags.gate.sequences import DifferenceSequence, RatioSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 
 TELLING: Final = 20

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from flags.gate.checks.levels import KindChecks, Levelled, level_check
-from flags.gate.limit_check import Bounds, Wording
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent, points
 from flags.gate.plain_check import plain
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
+from flags.gate.wording import Wording
 
 _GROUP: Final = "group_"
 """What the figures of groups begin with."""

@@ -8,7 +8,8 @@ from flags.gate.checks.age import young
 from flags.gate.checks.minutes import Lasting, lasting
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Health, Minute
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent, points, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import (
@@ -18,6 +19,7 @@ from flags.gate.sequences import (
     ShareSequence,
 )
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 

@@ -6,11 +6,13 @@ from typing import Final
 
 from flags.gate.checks.window import window_checks
 from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.advance_limits import AdvanceLimits
 from flags.playbook.model import Playbook, Step
 

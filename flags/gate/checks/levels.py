@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from flags.gate.evidence import Evidence, UnitShare
-from flags.gate.limit_check import LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
 from flags.gate.sequences import MeanSequence
 from flags.gate.sequences.scaled import ScaledSequence
+from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage

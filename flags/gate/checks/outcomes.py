@@ -8,11 +8,13 @@ from typing import Final
 from flags.gate.answered_labels import AnsweredLabels, Follows, answered_labels
 from flags.gate.error_rate import SHARES
 from flags.gate.evidence import Evidence, OutcomeCell, OutcomeMetric
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent, times
 from flags.gate.plain_check import plain
 from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
 

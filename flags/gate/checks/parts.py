@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from flags.gate.evidence import AnswerEvidence, AnswerPart, PartRole, UnitShare
-from flags.gate.limit_check import Wording
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ConfidenceSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage

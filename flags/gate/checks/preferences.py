@@ -6,11 +6,13 @@ from typing import Final
 
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Count, Evidence, PreferenceEvidence
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import MeanSequence, WinRateSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 
 FALSIFICATION: Final = 0.01

@@ -10,13 +10,15 @@ from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Paired, Quality
 from flags.gate.label_fit import Fit, LabelFit, output_fit
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, signed
 from flags.gate.plain_check import plain
 from flags.gate.selection import Selection, cells_of, said, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
 from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 

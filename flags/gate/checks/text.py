@@ -14,10 +14,11 @@ from flags.gate.checks.parts import PartLimit, part_checks
 from flags.gate.checks.preferences import is_as_good
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Paired, UnitShare
-from flags.gate.limit_check import Bounds, Wording
+from flags.gate.limits import Bounds
 from flags.gate.number_format import points
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
+from flags.gate.wording import Wording
 from flags.pairing.kinds.text import EMPTY, REFUSAL
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage

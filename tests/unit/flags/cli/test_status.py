@@ -413,10 +413,17 @@ def test_the_last_verdict_says_what_the_step_waits_for() -> None:
     with answering(200, said_now(), live=orjson.dumps({"verdict": verdict})) as (url, _):
         shown = run("--service", url)
     assert shown.exit_code == 0, shown.output
-    (line,) = (each for each in shown.stdout.splitlines() if each.startswith("verdict "))
-    assert line == (
-        f"verdict      HOLD, 5 min ago: held for 3h of 1d; {'x' * 160}…; too few; and 1 more"
-    )
+    lines = shown.stdout.splitlines()
+    begin = lines.index("verdict      HOLD, 5 min ago")
+    assert [line.rstrip() for line in lines[begin + 1 : begin + 7]] == [
+        f"{'':13}- held for 3h of 1d",
+        f"{'':13}- {'x' * 65}",
+        f"{'':15}{'x' * 65}",
+        f"{'':15}{'x' * 30}…",
+        f"{'':13}- too few",
+        f"{'':13}- and 1 more: `bentoml migration gate` has all",
+    ]
+    assert max(map(len, lines)) <= 100
     other = {**verdict, "rollout": 5}
     with answering(200, said_now(), live=orjson.dumps({"verdict": other})) as (url, _):
         assert "verdict " not in run("--service", url).stdout

@@ -30,9 +30,11 @@ from flags.gate.evidence import (
     UnitHealth,
     UnitShare,
 )
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import times
 from flags.gate.sequences import RatioSequence
+from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 from tests.support.evidence import (
     FLAG,

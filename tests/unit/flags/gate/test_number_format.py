@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags.gate.evidence import Paired
-from flags.gate.limit_check import Bounds, LimitCheck, Wording
+from flags.gate.limit_check import LimitCheck
+from flags.gate.limits import Bounds
 from flags.gate.number_format import Write, decimal, digits_apart, percent, points, signed, times
 from flags.gate.sequences import RatioSequence
+from flags.gate.wording import Wording
 
 WRITERS = [times, points, percent, decimal, signed]
 

@@ -185,7 +185,7 @@ def _output(output: OutputAggregates) -> Output:
         alarms=alarms,
         segments=_segments(output.segments),
         periods=_periods(output.alarms),
-        caught=_periods(_positive(output.alarms)),
+        caught=_periods(_labelled(output.alarms, True)),
         flips=_flips(output.flips),
         distribution=distribution(joint, sides, output.grid),
         quality=_quality(output, ranks, by_rank),
@@ -204,20 +204,20 @@ def _periods(alarms: pd.DataFrame) -> tuple[Period, ...]:
     return tuple(Period(_sure(start), table) for start, table in counted_by(alarms, "period"))
 
 
-def _positive(alarms: pd.DataFrame) -> pd.DataFrame:
-    return alarms.loc[alarms["label"].astype("boolean").fillna(False)]
+def _labelled(counts: pd.DataFrame, label: bool) -> pd.DataFrame:
+    """Return the rows of a table of counts whose label is known to be this one."""
+    return counts.loc[(counts["label"].astype("boolean") == label).fillna(False)]
 
 
 def _quality(
     output: OutputAggregates, joint: JointCounts, sides: Mapping[str, ScoreCounts]
 ) -> Quality | None:
-    label = output.alarms["label"].astype("boolean")
     counts = output.unit_positives
     return quality(
         joint,
         sides,
-        caught=counted_alarms(_positive(output.alarms)),
-        false_alarms=counted_alarms(output.alarms.loc[(~label).fillna(False)]),
+        caught=counted_alarms(_labelled(output.alarms, True)),
+        false_alarms=counted_alarms(_labelled(output.alarms, False)),
         by_unit=unit_recall(counts) if counts else None,
     )
 
@@ -226,8 +226,7 @@ def _segments(table: pd.DataFrame) -> tuple[SegmentAlarms, ...]:
     """Return segments in order of their names, the values with most pairs first."""
     found: list[SegmentAlarms] = []
     for segment, rows in table.groupby("segment", observed=True, sort=True):
-        positive = rows.loc[rows["label"].fillna(False)]
-        caught = dict(_named(counted_by(positive, "value")))
+        caught = dict(_named(counted_by(_labelled(rows, True), "value")))
         alarms = _named(counted_by(rows, "value"))
         alarms.sort(key=lambda each: -each[1].pairs)
         found += [

@@ -11,6 +11,7 @@ ComparisonError
         CompactionUnreadableError what earlier runs left there cannot be read
     MemoryLackingError        counting takes more memory than this process may take
     LabelsUnreadableError     the file of labels cannot be read, or holds something else
+        LabelWordError        a label is a word, where labels are true or false
     LabelsUnfitError          the labels of an output are none of its classes
     RelevanceUnfitError       the labels of a ranking list no relevant items
     OutcomesUnreadableError   the file or table of outcomes cannot be read, or holds something else
@@ -96,8 +97,7 @@ class SeveralFlagsError(ComparisonError):
     def __init__(self, source: Path | str, flags: Sequence[str]) -> None:
         self.flags = tuple(flags)
         super().__init__(
-            f"{source} holds pairs of {len(flags)} flags: {', '.join(flags)}; "
-            f"choose one with --flag, for example --flag {flags[0]}"
+            f"{source} holds pairs of {len(flags)} flags: {', '.join(flags)}; choose one of them"
         )
 
 
@@ -164,8 +164,8 @@ class MemoryLackingError(ComparisonError):
     def __init__(self, place: str | Path, allowed: int) -> None:
         super().__init__(
             f"{place}: counting its pairs takes more memory than the {allowed >> 20:,} MB that it "
-            "may take, half of what this machine or container has; compare fewer days (--since), "
-            "or give it more memory"
+            "may take, half of what this machine or container has; give it more memory, or compare "
+            "fewer days"
         )
 
 
@@ -179,6 +179,10 @@ class LabelsUnreadableError(ComparisonError):
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
 
 
+class LabelWordError(LabelsUnreadableError):
+    """Name file, place and column of a word that is neither true nor false."""
+
+
 class LabelsUnfitError(ComparisonError):
     """Name the output whose labels are truths, and the classes that it has."""
 
@@ -187,7 +191,7 @@ class LabelsUnfitError(ComparisonError):
         named = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
         super().__init__(
             f"the labels of {output} are 1 and 0 (or true and false), and its classes are {named}: "
-            "--label-values says which is which, e.g. 1=spam,0=ham"
+            "which of them is which is to be said"
         )
 
 

@@ -220,7 +220,7 @@ def _check_columns(table: TextTable) -> None:
     if not missing:
         return
     found = f"found: {', '.join(table.written)}" if table.written else "the file is empty"
-    hint = "; it looks like a file of labels: --labels" if "label" in names else ""
+    hint = "; it looks like a file of labels" if "label" in names else ""
     problem = f"{' and '.join(missing)}; {found}{hint}; {_EXPECTED}"
     raise OutcomesUnreadableError(table.path, problem)
 

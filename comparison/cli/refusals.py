@@ -9,7 +9,13 @@ from typing import Final
 
 import click
 
-from comparison.errors import ComparisonError
+from comparison.errors import (
+    ComparisonError,
+    LabelsUnfitError,
+    LabelWordError,
+    MemoryLackingError,
+    SeveralFlagsError,
+)
 from flags.errors import FlagsError
 from flags.files import replace_file
 from flags.printable import printable
@@ -31,7 +37,7 @@ def refusals() -> Iterator[None]:
         yield
     except (ComparisonError, FlagsError) as error:
         lines = map(printable, str(error).split("\n"))  # names in it may be anybody's
-        raise Refusal("\n".join(lines)) from error
+        raise Refusal("\n".join(lines) + printable(_remedy(error))) from error
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
@@ -39,6 +45,20 @@ def refusals() -> Iterator[None]:
             f"{error.name} is not installed: it comes with the extra `comparison` of bentoml-flags "
             "(in a clone: pip install '.[comparison]')"
         ) from error
+
+
+def _remedy(error: Exception) -> str:
+    """Return the option by which a command is told what the error asks for; "" if none."""
+    match error:
+        case SeveralFlagsError():
+            return f" with --flag, for example --flag {error.flags[0]}"
+        case MemoryLackingError():
+            return " (--since)"
+        case LabelWordError():
+            return "; --label-values maps other words, e.g. fraud=1,legit=0"
+        case LabelsUnfitError():
+            return " with --label-values, e.g. 1=spam,0=ham"
+    return ""
 
 
 def write(path: Path, content: bytes) -> None:

@@ -40,8 +40,7 @@ _CODE: Final = r"^([+-]?0\d|\d{16,}$)"
 """A number with a zero in front, or with more digits than a double keeps, is a name."""
 
 _WANTED: Final = {
-    LabelType.TRUTH: "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet; "
-    "--label-values maps other words, e.g. fraud=1,legit=0",
+    LabelType.TRUTH: "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet",
     LabelType.NUMBER: "expected a number; empty: not known yet",
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import ibis
 import ibis.expr.types as ir
 
-from comparison.errors import LabelsUnreadableError
+from comparison.errors import LabelsUnreadableError, LabelWordError
 from comparison.labels.files import LABEL, OF_OUTPUT
 from comparison.labels.types import LabelType
 
@@ -50,7 +50,7 @@ class TypedLabels:
     ) -> Self:
         """Match columns with `outputs`, of which `deciding` have thresholds and `others` no number.
 
-        Raises LabelsUnreadableError where a score or number has words as labels.
+        Raises LabelWordError where a score has words as labels, LabelsUnreadableError for a number.
         """
         found, schema = {}, ibis.Schema.from_pyarrow(labels.facts.schema)
         for output, column in columns_of(schema.names, outputs, tuple(deciding)).items():
@@ -78,12 +78,13 @@ class TypedLabels:
 
 
 def _as_number(labels: "Labels", column: str, *, is_score: bool) -> LabelType:
-    """Return what numbers or words are to a score or a number. Raises LabelsUnreadableError."""
+    """Return what numbers or words are to a score or a number; raises as `TypedLabels.of`."""
     against: Mapping[LabelType, LabelsUnreadableError] = labels.facts.refusals.get(column, {})
     if LabelType.TRUTH not in against:
         return LabelType.TRUTH
     if is_score:
-        raise against[LabelType.TRUTH]
+        word = against[LabelType.TRUTH]
+        raise LabelWordError(word.path, word.problem, word.place)
     if LabelType.NUMBER in against:
         raise against[LabelType.NUMBER]
     return LabelType.NUMBER

@@ -49,7 +49,7 @@ def compare(
         playbook: Its file, or a Playbook. Without one there are figures and no verdict.
         labels: CSV or Parquet with request_id and label, or a folder of them, also in an object
             store; or the URL of an engine's table; or a DataFrame of pandas or Polars, or a table
-            of Arrow.
+            of Arrow; or LabelFiles, which say what words in one of these stand for.
         outcomes: The same of what happened downstream.
         preferences: The same of what `bentoml migration judge` wrote.
         reference: What `bentoml models get TAG --output json` printed, for the drift of features.

@@ -150,7 +150,7 @@ def test_two_flags_ask_compare_for_a_choice_and_gate_takes_the_playbooks(folder:
     write_pairs(folder, two_flags)
     result = bentoml_migration("compare", folder / "pairs")
     assert result.exit_code == 2
-    assert "another-flag, fraud-detector-v2; choose one with --flag" in result.stderr
+    assert "another-flag, fraud-detector-v2; choose one of them with --flag" in result.stderr
     assert gate(folder, "pairs", "--until", END.isoformat()).exit_code == 10
     result = gate(folder, "pairs", "--flag", "no-such-flag")
     assert result.exit_code == 2

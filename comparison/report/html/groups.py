@@ -169,7 +169,7 @@ def _absent(
     if judgement and not evidence.operational:
         yield "Operational alarms: the playbook names none"
     if not evidence.outcomes:
-        yield "Outcomes: none were given or tracked; they are given with --outcomes"
+        yield "Outcomes: none were given or tracked"
     if not evidence.drift:
         yield "Input drift: no recorded feature has a training reference"
 

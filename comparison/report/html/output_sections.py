@@ -40,5 +40,5 @@ def absent(view: OutputView) -> Iterator[str]:
         young = " that are old enough for their label to count" if output.labelling else ""
         yield (
             f"no labels have been joined to pairs with a score on both sides{young}: which side is "
-            "right is not known. Labels are given with --labels"
+            "right is not known"
         )

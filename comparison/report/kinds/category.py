@@ -92,7 +92,7 @@ def _notes(found: CategoryEvidence) -> list[str]:
         names = ", ".join(repr(name) for name in found.unsaid_names)
         notes.append(
             f"{found.unsaid.count:,} labels name classes that no side ever says ({names}): both "
-            "sides count as wrong there; --label-values maps other names"
+            "sides count as wrong there; label values map other names"
         )
     return notes
 

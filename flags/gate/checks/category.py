@@ -137,7 +137,7 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             f"limit {percent(limit)} %"
         )
         if share > limit:
-            reason += ": --label-values says which classes they stand for"
+            reason += ": say which classes they stand for (label values)"
             reason += f"; {self._alike}" if self._alike else ""
         check = plain(
             "unsaid_labels",

@@ -123,7 +123,7 @@ def _enough(
 ) -> Iterator[Check]:
     """Count the labels that count, and the positives among them."""
     if not labelled:
-        reason = _none_of(evidence, given) if given else "no labels were given (--labels)"
+        reason = _none_of(evidence, given) if given else "no labels were given"
         if young:
             reason = f"none of the {young:,} labels counts yet"
         limit = playbook.gate_of(step).advance.min_positives

@@ -44,7 +44,7 @@ def opaque_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
     else:
         reason = (
             "only health was judged: no output is compared, so nothing shows what the candidate "
-            "answers; name outputs (migrate(score=...)), hand in outcomes (--outcomes), or say in "
+            "answers; name outputs (migrate(score=...)), hand in outcomes, or say in "
             "the playbook that health is enough (judged_by: health)"
         )
         yield plain("outputs", Outcome.INCONCLUSIVE, 0, reason)

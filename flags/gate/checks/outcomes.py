@@ -77,7 +77,7 @@ class _Rates:
 
 
 def _missing(name: str, others: list[str], rates: _Rates) -> Check:
-    reason = "no outcomes are there: hand them in with --outcomes, or track them"
+    reason = "no outcomes are there: hand them in, or track them"
     if others:
         named = ", ".join(repr(each) for each in others[:5])
         reason = f"no outcomes are there; the metrics that were handed in are {named}"

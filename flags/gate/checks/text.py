@@ -85,7 +85,7 @@ def _unjudged(
     """Say what is missing where nothing shows that the texts are as good."""
     if playbook.labels_wanted(step):
         given = evidence.unknown_preferences
-        what = "no preferences were given (--preferences)"
+        what = "no preferences were given"
         if given is not None:
             what = f"none of the {given.total:,} preferences that were given is of these pairs"
         reason = (

@@ -233,7 +233,7 @@ def test_labels_with_other_names_than_the_classes_hold(tmp_path: Path) -> None:
     labels = label_file(tmp_path / "labels.csv", [each.upper() for each in said])
     decision, check = found_by(species(said, said), labels, "unsaid_labels")
     assert decision is Decision.HOLD
-    assert "--label-values" in check.reason
+    assert "say which classes they stand for" in check.reason
 
 
 def test_classes_that_are_wrong_in_one_segment_hold(tmp_path: Path) -> None:

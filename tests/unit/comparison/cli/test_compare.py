@@ -342,7 +342,10 @@ class TestBadInput:
         result = run(tmp_path)
 
         assert result.exit_code == 2
-        assert "first, second; choose one with --flag, for example --flag first" in result.stderr
+        assert (
+            "first, second; choose one of them with --flag, for example --flag first"
+            in result.stderr
+        )
         chosen = run(tmp_path, "--flag", "second")
         assert chosen.exit_code == 0
         assert "1 of 1 made by 1 worker" in " ".join(chosen.output.split())

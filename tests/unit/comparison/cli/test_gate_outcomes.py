@@ -140,7 +140,7 @@ def test_outcomes_that_do_not_depend_on_the_side_let_the_step_go_on(
 def test_without_its_table_a_declared_metric_holds(folder: Path) -> None:
     found = run(folder / "requests", PLAYBOOK)
     assert found.exit_code == 10
-    assert "complaint: no outcomes are there: hand them in with --outcomes" in words(found)
+    assert "complaint: no outcomes are there: hand them in, or track them" in words(found)
 
 
 def test_an_outcome_by_unit_is_refused_where_the_flag_draws_requests(

@@ -1,4 +1,4 @@
-"""Files that a command writes: whole or not at all, and why not."""
+"""What a command says of bad input, and files that it writes: whole or not at all."""
 
 import os
 import subprocess
@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from comparison.cli.refusals import Refusal, write
+from comparison.cli.refusals import Refusal, refusals, write
+from comparison.errors import (
+    ComparisonError,
+    LabelsUnfitError,
+    LabelWordError,
+    MemoryLackingError,
+    SeveralFlagsError,
+)
 
 FULL = """
 import resource, sys
@@ -69,3 +76,21 @@ def test_what_is_no_place_for_a_file_is_said(name: str, problem: str, tmp_path: 
     with pytest.raises(Refusal, match=problem):
         write(tmp_path / name, b"page")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SeveralFlagsError("pairs", ["a", "b"]), "one of them with --flag, for example --flag a"),
+        (MemoryLackingError("pairs", 2 << 20), "compare fewer days (--since)"),
+        (LabelWordError("labels", "'x'"), "'x'; --label-values maps other words, e.g."),
+        (LabelsUnfitError("kind", ["ham"]), "to be said with --label-values, e.g. 1=spam,0=ham"),
+    ],
+)
+def test_a_command_names_its_option_for_what_an_error_asks_for(
+    error: ComparisonError, said: str
+) -> None:
+    with pytest.raises(Refusal) as refusal, refusals():
+        raise error
+    assert said in refusal.value.message
+    assert "--" not in str(error), "Python code has no such option"

@@ -87,5 +87,5 @@ def test_too_little_memory_is_an_error_that_says_how_much_may_be_taken(
 ) -> None:
     write_pairs(tmp_path, 100_000)
     monkeypatch.setattr(embedded, "memory", lambda: 2**22)
-    with pytest.raises(MemoryLackingError, match=r"more memory than the 2 MB .*--since"):
+    with pytest.raises(MemoryLackingError, match=r"more memory than the 2 MB .*fewer days"):
         compare(tmp_path)

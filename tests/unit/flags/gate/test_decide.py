@@ -544,7 +544,7 @@ def test_where_labels_are_demanded_quality_must_pass() -> None:
     without = verdict(at(RAMP_50, outputs=[output()]), WITH_LABELS)
     assert without.decision is Decision.HOLD
     assert without.reasons == (
-        "no labels were given (--labels), and 100 positives are wanted before this step is left; "
+        "no labels were given, and 100 positives are wanted before this step is left; "
         "if there will never be any, say so in the playbook (labels: none)",
     )
 

@@ -108,7 +108,7 @@ def test_a_metric_of_the_playbook_without_its_table_holds_from_ten_per_cent_on()
         100: Decision.ADVANCE,
     }
     reason = judged(at(10)).reasons[0]
-    assert reason == "complaint: no outcomes are there: hand them in with --outcomes, or track them"
+    assert reason == "complaint: no outcomes are there: hand them in, or track them"
 
 
 def test_too_few_events_hold_and_say_how_many_more_requests_are_needed() -> None:

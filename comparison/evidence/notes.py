@@ -64,7 +64,7 @@ def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[
         lines = plural(accounting.corrupt, "line")
         yield f"{lines} could not be read (first: {accounting.first_corrupt})"
     if accounting.foreign:
-        yield f"{plural(accounting.foreign, 'span')} of something else left out"
+        yield f"{plural(accounting.foreign, 'span')} of other programs left out"
     if accounting.negative:
         yield (
             f"{plural(accounting.negative, 'pair')} with a duration below zero, which no clock of "

@@ -17,7 +17,6 @@ from comparison.engines.grouping import framed
 from comparison.engines.kept_memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
-from comparison.engines.tables import TablePairs
 from comparison.engines.worker_numbers import flags_made
 from comparison.errors import (
     FlagNotFoundError,
@@ -37,6 +36,7 @@ from comparison.judgement.runs import (
     visits,
 )
 from comparison.pairs.reader import Pairs
+from comparison.summary.empty_place import nothing_in
 from comparison.summary.figures import nothing_found
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class FlagPairs:
         source = open_source(place, memory)
         flags = flags_made(source)
         if not flags:
-            read = None if isinstance(source, TablePairs) else source.accounting
-            raise NoPairsError(nothing_found(source.name, read))
+            raise NoPairsError(nothing_in(source))
         if flag is None and len(flags) > 1:
             raise SeveralFlagsError(source.name, flags)
         if flag not in (None, *flags):

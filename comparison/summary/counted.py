@@ -28,6 +28,7 @@ from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.reader import outside_window
 from comparison.pairs.sides import SIDES, STATUSES
 from comparison.summary.counted_output import CountedOutput
+from comparison.summary.empty_place import nothing_in
 from comparison.summary.figures import (
     LATENCY_QUANTILES,
     SAME,
@@ -38,7 +39,6 @@ from comparison.summary.figures import (
     Summary,
     Traffic,
     left_out_of,
-    nothing_found,
     ordered_counts,
 )
 
@@ -109,7 +109,7 @@ def _nothing_there(source: PairSource, flag: str) -> str:
     ends = everything.agg(first=_.time.min(), last=_.time.max(), n=_.count())
     [row] = ends.to_pyarrow().to_pylist()
     if not row["n"]:
-        return nothing_found(source.name, source.accounting)
+        return nothing_in(source)
     first, last = (pd.Timestamp(row[name], tz="UTC") for name in ("first", "last"))
     return outside_window(source.name, first, last)
 

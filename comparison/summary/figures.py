@@ -117,13 +117,13 @@ class Summary:
 
 
 def nothing_found(source: str, read: Accounting | None) -> str:
-    """Say what was read where no pair was found."""
+    """Say what was read of pair files; None if it was no files."""
     if read is None:
         return f"{source} holds no pairs"
     parts = (
         (1, plural(read.files, "pair file")),
         (read.lines, plural(read.lines, "line")),
-        (read.foreign, plural(read.foreign, "foreign span")),
+        (read.foreign, f"{plural(read.foreign, 'span')} of other programs"),
         (read.torn, f"{read.torn:,} cut off (first: {read.first_torn})"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )

@@ -69,7 +69,7 @@ def corrupt(_folder: Path, file: PairFile) -> None:
 
 CASES: dict[Fill, tuple[str, ...]] = {
     torn: ("1 file cut off (first: ",),
-    foreign: ("3 spans of something else", "3 foreign spans"),
+    foreign: ("3 spans of other programs", "3 spans of other programs"),
     mixed_models: ("2 models of the candidate: fraud:2 (1), fraud:3 (1)",),
     two_flags: ("another-flag (2)",),
     clock_ahead: ("set aside: 1 pair with a time that cannot be",),

@@ -101,7 +101,7 @@ def _set_aside(summary: Summary) -> str:
     read = summary.accounting
     parts = (
         (read.duplicates, plural(read.duplicates, "duplicate")),
-        (read.foreign, plural(read.foreign, "foreign span")),
+        (read.foreign, f"{plural(read.foreign, 'span')} of other programs"),
         (read.negative, plural(read.negative, "pair") + " with negative durations, kept"),
         (read.torn, f"{plural(read.torn, 'file')} cut off (first: {read.first_torn})"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),

@@ -19,6 +19,7 @@ from comparison.cli.gate import gate
 from comparison.engines import connections
 from comparison.engines.engine_urls import shown_url
 from comparison.engines.places import table_at
+from comparison.engines.sources import COLLECTED
 from comparison.judgement.pairs_judge import PairsJudge
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS
 from comparison.pairs.compaction import compact
@@ -275,7 +276,9 @@ def test_what_is_wrong_with_a_url_is_said(pairs: GatedPairs, place: str, said: s
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("empty", "table=empty holds no pairs"),
+        ("empty", "table=empty holds no pairs: its table is empty"),
+        ("spans", "table=spans holds no pairs, but 3 other spans: GET /cart (2), POST /pay (1)"),
+        ("traces", "table=traces holds no pairs: its table of spans is empty"),
         ("narrow", "has no column primary_status, candidate_status, but flag, time"),
         ("days", "its times are string, not timestamps"),
         (
@@ -295,6 +298,18 @@ def test_what_is_wrong_with_a_table_of_a_file_is_said(
         connection.execute(f"CREATE TABLE mixed (time TIMESTAMP, rollout VARCHAR, {columns})")
         connection.execute("ALTER TABLE mixed ALTER candidate_status TYPE INTEGER")
         connection.execute("CREATE TABLE narrow (flag VARCHAR, time TIMESTAMP)")
+        texts = ", ".join(f"{name} VARCHAR" for name in COLLECTED if name.endswith(("Name", "Id")))
+        for name in ("spans", "traces"):
+            connection.execute(
+                f"CREATE TABLE {name} (Timestamp TIMESTAMP, {texts}, "
+                "SpanAttributes MAP(VARCHAR, VARCHAR))"
+            )
+        for span in ("GET /cart", "GET /cart", "POST /pay"):
+            connection.execute(
+                "INSERT INTO spans (Timestamp, SpanName, ScopeName, SpanAttributes) "
+                "VALUES (now(), ?, 'shop', MAP {'a': 'b'})",
+                [span],
+            )
     for command in (gate, compare_command):
         place = f"duckdb://{tmp_path}/shop.duckdb?table={table}"
         assert said in refusal(place, pairs, command)

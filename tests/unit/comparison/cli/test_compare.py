@@ -154,7 +154,7 @@ def test_what_was_set_aside_is_said(tmp_path: Path) -> None:
 
     words = " ".join(run(file.path).output.split())
 
-    assert "set aside 1 duplicate, 1 foreign span, 1 file cut off (first:" in words
+    assert "set aside 1 duplicate, 1 span of other programs, 1 file cut off (first:" in words
     assert "1 corrupt (first:" in words
 
 

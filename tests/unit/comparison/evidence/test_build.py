@@ -146,7 +146,7 @@ class TestIntegrity:
             "1 file cut off (first: a.jsonl, after line 8): a worker was killed while it wrote, "
             "or is writing, or the file was damaged",
             "2 lines could not be read (first: x.jsonl, line 3)",
-            "4 spans of something else left out",
+            "4 spans of other programs left out",
             "pairs of other flags are in the same place and left out: other (6)",
             "3 pairs could not be written, as the workers themselves report",
             "no start record of 1 worker: pairs before the first one found are taken as removed, "

@@ -387,7 +387,7 @@ class TestOddInput:
             summary_of(file)
 
         assert str(error.value) == (
-            f"{file.path} holds no pairs: 1 pair file, 3 lines, 1 foreign span, "
+            f"{file.path} holds no pairs: 1 pair file, 3 lines, 1 span of other programs, "
             f"1 corrupt (first: {file.path}, line 3)"
         )
 

@@ -175,7 +175,7 @@ class CollectorTraces(TablePairs):
     @cached_property
     def accounting(self) -> Accounting:
         """Set the pairs against the start and stop records of workers, which were sent too."""
-        return account_source(self, 0, ReadCounts(worker_records=self.records))
+        return account_source(self, 0, ReadCounts(worker_records=self.records), once=False)
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:

@@ -114,33 +114,61 @@ SPANS: Final = MergeableCounts(
 """The least and the largest number of each worker's pairs."""
 
 
-def account_source(source: CountedPairs, duplicates: int, counts: ReadCounts) -> Accounting:
-    """Set the pairs of a place against what the workers say they made, which `counts` holds."""
-    numbers = distinct_numbers(source.table(), blocks=source.counted(NUMBERS))
-    return _account(made_by(source), numbers, duplicates, counts)
+def account_source(
+    source: CountedPairs, duplicates: int, counts: ReadCounts, *, once: bool = True
+) -> Accounting:
+    """Set the pairs of a place against what the workers say they made, which `counts` holds.
+
+    `once` says that no pair is there twice: only then a number that comes twice is told.
+    """
+    blocks = source.counted(NUMBERS)
+    return _account(made_by(source), source.table(), blocks, duplicates, counts, once=once)
 
 
 def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
     """Do the same for the pairs of a table."""
-    return _account(_made(HOURS.of(pairs)), distinct_numbers(pairs), duplicates, counts)
+    return _account(_made(HOURS.of(pairs)), pairs, NUMBERS.of(pairs), duplicates, counts)
 
 
 def _account(
-    made_by_flag: ir.Table, numbers: pd.DataFrame, duplicates: int, counts: ReadCounts
+    made_by_flag: ir.Table,
+    pairs: ir.Table,
+    blocks: ir.Table,
+    duplicates: int,
+    counts: ReadCounts,
+    *,
+    once: bool = True,
 ) -> Accounting:
     made = framed(made_by_flag, _MADE)
+    numbers = distinct_numbers(pairs, blocks=blocks)
+    is_asked = once and made["n"].sum() > numbers["n"].sum()
+    again = _renumbered(blocks, numbers) if is_asked else {}
     last, flags = made.groupby("worker")["last"].max(), flags_by_worker(made)
     return account_counts(
         int(made["n"].sum()),
         {str(flag): int(n) for flag, n in made.groupby("flag")["n"].sum().items()},
         {
-            str(name): Numbers(int(first), int(end), int(found), int(last[name]), flags[str(name)])
+            str(name): Numbers(
+                int(first),
+                int(end),
+                int(found),
+                int(last[name]),
+                flags[str(name)],
+                again.get(str(name), 0),
+            )
             for name, first, end, found in numbers.itertuples(index=False)
         },
         duplicates,
         counts,
         int(made["negative"].sum()),
     )
+
+
+def _renumbered(blocks: ir.Table, numbers: pd.DataFrame) -> dict[str, int]:
+    """Return, by worker, how many pairs have the number of another one."""
+    pairs = framed(blocks.group_by("worker").agg(n=_.n.sum()), {"worker": "string", "n": "int64"})
+    again = pairs.set_index("worker")["n"] - numbers.set_index("worker")["n"]
+    return {str(worker): int(n) for worker, n in again.items()}
 
 
 def flags_by_worker(made: pd.DataFrame) -> dict[str, tuple[str, ...]]:

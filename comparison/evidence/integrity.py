@@ -39,6 +39,7 @@ def integrity(
         batched=None if aggregates.batched is None else Count(*aggregates.batched),
         models={side: by_value(counted, f"{side}_model") for side in SIDES},
         open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
+        renumbered=0 if accounting is None else _renumbered(aggregates, accounting),
     )
 
 
@@ -65,6 +66,12 @@ def _open_ends(
         if (each.worker not in last or last[each.worker] == each.last)
         and (each.worker in last or (each.expected and not each.found))
     )
+
+
+def _renumbered(aggregates: Aggregates, accounting: Accounting) -> int:
+    """Count the pairs that have the number of another one, of workers with pairs in the window."""
+    here = set(aggregates.workers["worker"].map(str))
+    return sum(each.renumbered for each in accounting.workers if each.worker in here)
 
 
 def _completeness(windowed: pd.DataFrame, workers: Sequence[Worker]) -> tuple[int, int | None]:

@@ -54,6 +54,8 @@ class Worker:
     service: str | None = None
     flags: tuple[str, ...] = ()
     """Those of which pairs were found that it made."""
+    renumbered: int = 0
+    """Pairs that have the number of another one: two processes go by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def may_have_made(
 class Numbers(NamedTuple):
     """Of the numbers of a worker's pairs, the smallest, the largest, and how many there are.
 
-    `time` is that of its last pair, in Unix nanoseconds, `flags` are those of its pairs.
+    `time` is that of its last pair, in Unix nanoseconds, `flags` are those of its pairs,
+    `again` counts the pairs that have the number of another one.
     """
 
     first: int | None = None
@@ -150,6 +153,7 @@ class Numbers(NamedTuple):
     found: int = 0
     time: int | None = None
     flags: tuple[str, ...] = ()
+    again: int = 0
 
 
 Sequences = Mapping[str, Numbers]
@@ -194,7 +198,9 @@ def account_counts(
 
 def _sequences(frame: pd.DataFrame) -> Sequences:
     numbered = frame.loc[(frame["sequence"] > 0).fillna(False)]
-    seen = numbered.groupby("worker", observed=True)["sequence"].agg(["min", "max", "nunique"])
+    seen = numbered.groupby("worker", observed=True)["sequence"].agg(
+        ["min", "max", "nunique", "count"]
+    )
     times = numbered.groupby("worker", observed=True)["time"].max()
     flags: defaultdict[str, set[str]] = defaultdict(set)
     both = numbered[["worker", "flag"]].dropna().drop_duplicates()
@@ -203,9 +209,14 @@ def _sequences(frame: pd.DataFrame) -> Sequences:
     made = {str(worker): tuple(sorted(each)) for worker, each in flags.items()}
     return {
         str(worker): Numbers(
-            int(first), int(last), int(found), int(times[worker].value), made.get(str(worker), ())
+            int(first),
+            int(last),
+            int(found),
+            int(times[worker].value),
+            made.get(str(worker), ()),
+            int(pairs - found),
         )
-        for worker, first, last, found in seen.itertuples()
+        for worker, first, last, found, pairs in seen.itertuples()
     }
 
 
@@ -237,7 +248,7 @@ def _worker(
     counts: Sequence[WorkerCount],
     as_of: int,
 ) -> Worker:
-    first, last, found, latest, flags = numbers
+    first, last, found, latest, flags, again = numbers
     started = any(record.get(attributes.WORKER_EVENT) == "start" for record in records)
     closing = [record for record in records if record.get(attributes.WORKER_EVENT) == "stop"]
     counted = max(counts, key=lambda count: count.at, default=None)
@@ -268,6 +279,7 @@ def _worker(
         may_lack=_between_counts(counted) if counted else None,
         service=next((str(name) for name in services if name is not None), None),
         flags=flags,
+        renumbered=again,
     )
 
 

@@ -84,6 +84,11 @@ def _completeness(summary: Summary) -> Iterator[str]:
             f"missing{reported} (completeness {percent(accounting.completeness)}, "
             f"limit {percent(COMPLETENESS_LIMIT)}): HOLD until the loss is explained"
         )
+    if again := sum(worker.renumbered for worker in accounting.workers):
+        yield (
+            f"{plural(again, 'pair')} with the number of another one of the same worker: HOLD, two "
+            "processes go by its name, so a lost pair may not show"
+        )
 
 
 def _failures(primary: SideFigures, candidate: SideFigures) -> Iterator[str]:

@@ -8,7 +8,7 @@ from flags.gate.checks.window import window_checks
 from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
 from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
-from flags.gate.number_format import percent
+from flags.gate.number_format import percent, plural
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -68,12 +68,23 @@ def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
         reason = "no pair carries a number, so nobody knows whether some are missing"
         return plain("completeness", Outcome.INCONCLUSIVE, found, reason, limit=limit)
     share = found / expected
+    outcome = Outcome.PASS if share >= limit else Outcome.FAIL
+    reason = (
+        f"{found:,} of {expected:,} numbered pairs found ({percent(share)} %, limit "
+        f"{percent(limit)} %)"
+    )
+    if (again := evidence.integrity.renumbered) and outcome is Outcome.PASS:
+        outcome = Outcome.INCONCLUSIVE
+        reason += (
+            f", but {plural(again, 'pair')} with the number of another one of the same worker: two "
+            "processes go by its name (a snapshot that was restored twice?), so a lost pair may "
+            "not show"
+        )
     return plain(
         "completeness",
-        Outcome.PASS if share >= limit else Outcome.FAIL,
+        outcome,
         expected,
-        f"{found:,} of {expected:,} numbered pairs found ({percent(share)} %, limit "
-        f"{percent(limit)} %)",
+        reason,
         figure=share,
         limit=limit,
     )

@@ -57,3 +57,5 @@ class Integrity:
     """Of the pairs whose shadows a budget samples; None: there is none."""
     open_ends: tuple[OpenEnd, ...] | None = None
     """Workers of the window that run no more and left no end; None where that is not known."""
+    renumbered: int = 0
+    """Pairs that have the number of another one of the same worker, by the window's workers."""

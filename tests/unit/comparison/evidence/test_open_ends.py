@@ -212,3 +212,23 @@ def test_a_pair_whose_time_cannot_be_is_set_aside_and_not_missing(
     check = checks(place(tmp_path / "pairs"), LATER)["completeness"]
     assert check.outcome is Outcome.PASS
     assert "1,000 of 1,000" in check.reason
+
+
+@each_place
+def test_two_processes_of_one_name_hold_since_they_hide_each_other_s_losses(
+    file: PairFile, place: Callable[[Path], Path]
+) -> None:
+    """As of a snapshot of memory that was restored twice: both go on from the same number."""
+    whole = checks(place(file.path.parent), LATER)["completeness"]
+    assert whole.outcome is Outcome.PASS
+    for number in (999, 1000, 1001, 1002):
+        made = file.span(changes={attributes.SEQUENCE: number, attributes.ROLLOUT: 0.0})
+        began = int(NOW.timestamp() * 1e9) + number
+        made["startTimeUnixNano"], made["endTimeUnixNano"] = str(began), str(began + 1000)
+        file.write(made)
+    found = checks(place(file.path.parent), LATER)["completeness"]
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.reason.startswith(
+        "1,002 of 1,002 numbered pairs found (100 %, limit 99.9 %), but 2 pairs with the number of "
+        "another one of the same worker: two processes go by its name"
+    )

@@ -445,6 +445,14 @@ class TestConclusion:
         assert str(conclusion).startswith("no objection from these figures\n")
         assert "fire 1.00 times as often" in str(conclusion)
 
+    def test_pairs_that_share_a_number_are_a_reason_to_hold(self, file: PairFile) -> None:
+        write_alarms(file, both=800)
+        file.pair(changes={attributes.SEQUENCE: 800})
+        assert conclude(summary_of(file)).reasons[0] == (
+            "1 pair with the number of another one of the same worker: HOLD, two processes go by "
+            "its name, so a lost pair may not show"
+        )
+
     def test_missing_pairs_are_held_until_explained(self, file: PairFile) -> None:
         write_alarms(file, both=300, none=500)
         file.stop(pairs=801, dropped=1)

@@ -211,6 +211,11 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "399,000 of 400,000 numbered pairs found (99.8 %, limit 99.9 %)",
         ),
         (
+            evidence(integrity={"renumbered": 1}),
+            "400,000 of 400,000 numbered pairs found (100 %, limit 99.9 %), but 1 pair with the "
+            "number of another one of the same worker: two processes go by its name",
+        ),
+        (
             evidence(integrity={"expected": None}),
             "no pair carries a number, so nobody knows whether some are missing",
         ),

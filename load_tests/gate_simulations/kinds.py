@@ -1,4 +1,4 @@
-"""Numbers, classes, rankings and preferences: bursts, days and nights, labels that come late."""
+"""Numbers, classes, rankings and preferences: bursts, days and nights, labels that are selected."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +47,15 @@ def _ways(values: Array) -> dict[str, tuple[UnitShare, ...]]:
     return {"request": _shares(values, _BURST), "block": _shares(values), "unit": _shares(values)}
 
 
-def _number(values: Array) -> AnswerEvidence:
+def _by_answer(figure: str, values: Array, answered: Array) -> dict[str, Any]:
+    """Return the values of what each side answered; `answered` says what the candidate did."""
+    return {
+        f"{figure}_primary": _ways(values[~answered]),
+        f"{figure}_candidate": _ways(values[answered]),
+    }
+
+
+def _number(values: Array, answered: Array) -> AnswerEvidence:
     """Return numbers whose differences, and errors, are `values` in parts of the bound."""
     n = _BURST * len(values)
     return number.NumberEvidence(
@@ -65,13 +73,18 @@ def _number(values: Array) -> AnswerEvidence:
         correlation=None,
         primary=None,
         candidate=None,
-        levels={"bias": _ways(values), "distance": _ways(abs(values)), "error": _ways(values)},
+        levels={
+            "bias": _ways(values),
+            "distance": _ways(abs(values)),
+            "error": _ways(values),
+            **_by_answer("error", values, answered),
+        },
         coverage={},
         coverage_p=None,
     )
 
 
-def _category(values: Array) -> AnswerEvidence:
+def _category(values: Array, answered: Array) -> AnswerEvidence:
     """Return classes of which one side alone is right where a value is 1 or -1."""
     n = _BURST * len(values)
     return category.CategoryEvidence(
@@ -86,7 +99,7 @@ def _category(values: Array) -> AnswerEvidence:
         changes=(),
         primary=None,
         candidate=None,
-        levels={"right": _ways(values)},
+        levels={"right": _ways(values), **_by_answer("right", values, answered)},
         coverage={},
         coverage_p=None,
         unsaid=Count(0, n),
@@ -94,9 +107,9 @@ def _category(values: Array) -> AnswerEvidence:
     )
 
 
-def _ranking(values: Array) -> AnswerEvidence:
+def _ranking(values: Array, answered: Array) -> AnswerEvidence:
     """Return rankings whose nDCG differs by `values`, by labels of what each side answered."""
-    n, half = _BURST * len(values), len(values) // 2
+    n = _BURST * len(values)
     none = Count(0, n)
     nobody: dict[str, Count] = {"primary": none, "candidate": none}
     return ranking.RankingEvidence(
@@ -127,8 +140,7 @@ def _ranking(values: Array) -> AnswerEvidence:
             "overlap": _ways(1 - abs(values)),
             "rbo": _ways(1 - abs(values)),
             "empty": _ways(np.zeros(len(values))),
-            "ndcg_primary": _ways(values[:half]),
-            "ndcg_candidate": _ways(values[half:]),
+            **_by_answer("ndcg", values, answered),
         },
         coverage={},
         coverage_p=None,
@@ -140,7 +152,7 @@ _CHECKS: Final[dict[str, Callable[..., Any]]] = {
     "category": category.checks,
     "ranking": ranking.checks,
 }
-_MAKE: Final[dict[str, Callable[[Array], AnswerEvidence]]] = {
+_MAKE: Final[dict[str, Callable[[Array, Array], AnswerEvidence]]] = {
     "number": _number,
     "category": _category,
     "ranking": _ranking,
@@ -157,12 +169,41 @@ def _answers(random: np.random.Generator, *, kind: str, draw: Draw, wrong: Outco
     return False
 
 
-def _look(kind: str, values: Array, held: timedelta, wrong: Outcome) -> bool:
-    """Say whether the gate errs at one look."""
+def _look(
+    kind: str, values: Array, held: timedelta, wrong: Outcome, answered: Array | None = None
+) -> bool:
+    """Say whether the gate errs at one look; unless it is said, the sides answer half each."""
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(_STEP)[0]
-    found = replace(evidence(rollout=_STEP, held=held), answers=(_MAKE[kind](values),))
+    by_candidate = np.arange(len(values)) % 2 == 0 if answered is None else answered
+    made = _MAKE[kind](values, by_candidate)
+    found = replace(evidence(rollout=_STEP, held=held), answers=(made,))
     return _errs(list(_CHECKS[kind](found.answers[0], found, playbook, step)), wrong)
+
+
+def _repeated(
+    random: np.random.Generator,
+    *,
+    kind: str,
+    draws: tuple[Draw, Draw],
+    at: float,
+    shadow: int,
+    wrong: Outcome,
+) -> bool:
+    """Look daily at labels that repeat what was answered unless somebody objects.
+
+    `draws` are of what the primary and the candidate answered, the latter a share `at` of all, but
+    for a shadow of the first days.
+    """
+    values, answered = np.zeros(0), np.zeros(0, dtype=bool)
+    for day in range(1, _LOOKS + 1):
+        share = at if day > shadow else 0.0
+        drawn = random.random(_UNITS_A_LOOK) < share
+        more = np.where(drawn, draws[1](random, len(drawn)), draws[0](random, len(drawn)))
+        values, answered = np.concatenate([values, more]), np.concatenate([answered, drawn])
+        if share and _look(kind, values, timedelta(days=day), wrong, answered):
+            return True
+    return False
 
 
 def _days_and_nights(
@@ -270,6 +311,18 @@ _RHYTHM: Final[dict[str, tuple[Draw, Draw]]] = {
 }
 """By night and by day; over both there is no difference."""
 
+_REPEATED: Final[dict[str, tuple[Draw, Draw]]] = {
+    "number": (partial(_normal, 0.09), partial(_normal, -0.09)),
+    "category": (partial(_either, 0.12, 0.02), partial(_either, 0.02, 0.12)),
+}
+"""Two sides that err equally, by labels of what the primary and what the candidate answered."""
+
+_WORSE_REPEATED: Final[dict[str, tuple[Draw, Draw]]] = {
+    "number": (partial(_normal, 0.09), partial(_normal, -0.03)),
+    "category": (partial(_either, 0.15, 0.02), partial(_either, 0.04, 0.08)),
+}
+"""The same where the candidate errs more often."""
+
 SCENARIOS: Final = (
     *(
         _scenario(
@@ -301,6 +354,30 @@ SCENARIOS: Final = (
             late=5.0,
         )
         for kind, draw in _KEPT.items()
+    ),
+    *(
+        _scenario(
+            f"{kind}: labels that repeat the answer, no difference, a shadow, then 10 %",
+            _repeated,
+            Outcome.FAIL,
+            kind=kind,
+            draws=draws,
+            at=0.1,
+            shadow=_LOOKS // 2,
+        )
+        for kind, draws in _REPEATED.items()
+    ),
+    *(
+        _scenario(
+            f"{kind}: labels that repeat the answer, worse, at 90 %",
+            _repeated,
+            Outcome.PASS,
+            kind=kind,
+            draws=draws,
+            at=0.9,
+            shadow=0,
+        )
+        for kind, draws in _WORSE_REPEATED.items()
     ),
     _scenario("preferences: equal", _preferences, Outcome.FAIL, share=0.5),
     _scenario("preferences: wins 35 %", _preferences, Outcome.PASS, share=0.35),

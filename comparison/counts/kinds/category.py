@@ -35,8 +35,9 @@ class CategoryCounts:
 
     `classes` has what each side said (NA: nothing that could be read), the label that counts, and
     whether it is among the likeliest classes that a side recorded. `levels` has the figure
-    `right`: 1 where the candidate alone is right, -1 where the primary alone is. The sums of
-    `parts` are `agrees`, `labelled` and, by side, how often it is right.
+    `right`: 1 where the candidate alone is right, -1 where the primary alone is; `right_primary`
+    and `right_candidate` are of the pairs that each side answered. The sums of `parts` are
+    `agrees`, `labelled` and, by side, how often it is right.
     """
 
     name: str
@@ -76,12 +77,13 @@ def count(window: KindWindow, output: str) -> CategoryCounts:
     return CategoryCounts(
         name=output,
         classes=fetched(counted, CLASSES),
-        levels=window.levels(values.filter(_.counts), {"right": 1.0}),
+        levels=window.levels(values.filter(_.counts), dict.fromkeys(_RIGHT, 1.0)),
         coverage=served_coverage(rows),
         parts=part_counts(window, values, {"right": 1.0, "agrees": 1.0}, PART_SUMS),
     )
 
 
+_RIGHT: Final = ("right", *(f"right_{side}" for side in SIDES))
 PART_SUMS: Final = ("agrees", "labelled", *(f"{side}_right" for side in SIDES))
 
 
@@ -97,6 +99,10 @@ def _figures(rows: ir.Table) -> ir.Table:
     }
     labelled = known.notnull()
     difference = right["candidate_right"] - right["primary_right"]
+    answered = {
+        f"right_{side}": ibis.ifelse(labelled & (read.served == side), difference, None)
+        for side in SIDES
+    }
     return read.select(
         "block",
         *part_columns(read),
@@ -105,6 +111,7 @@ def _figures(rows: ir.Table) -> ir.Table:
         right=ibis.ifelse(labelled, difference, None),
         labelled=labelled.cast("float64"),
         **right,
+        **answered,
     )
 
 

@@ -31,6 +31,10 @@ EARLY: Final = "early_error"
 GROSS: Final = 10.0
 """Mean errors beyond which an error is a gross one."""
 
+_ANSWERED: Final = {side: f"error_{side}" for side in SIDES}
+_WHOLE: Final = ("gross", *_ANSWERED.values())
+"""Figures that are not counted of parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class NumberCounts:
@@ -39,9 +43,10 @@ class NumberCounts:
     `spread` and `error` are the units: how far the primary's numbers lie apart, and its mean error,
     on the first pairs. Counts with equal units add up. `sums` are of all pairs and, ending in
     `_labelled`, of those with a label. `levels` has the figures `bias` (candidate less primary),
-    `distance` (without its sign) and `error` (candidate's less primary's), in 4,096 parts of
-    `BOUND` units, and `gross`: 1 where the candidate's error alone is a gross one, -1 where the
-    primary's is. `coverage` counts pairs by who answered and whether there is a label. The sums of
+    `distance` (without its sign) and `error` (candidate's less primary's; `error_primary` and
+    `error_candidate` are of the pairs that each side answered), in 4,096 parts of `BOUND` units,
+    and `gross`: 1 where the candidate's error alone is a gross one, -1 where the primary's is.
+    `coverage` counts pairs by who answered and whether there is a label. The sums of
     `parts` are `difference`, `labelled` and the losses of both sides.
     """
 
@@ -97,7 +102,7 @@ def _parts(window: KindWindow, figures: ir.Table, bounds: Mapping[str, float]) -
     """Count parts; errors there are of all labels, those of young pairs too."""
     if EARLY in figures.columns:
         figures = figures.mutate(error=figures[EARLY])
-    wanted = {name: bound for name, bound in bounds.items() if name != "gross"}
+    wanted = {name: bound for name, bound in bounds.items() if name not in _WHOLE}
     sums = tuple(name for name in PART_SUMS if name in figures.columns)
     return part_counts(window, figures, wanted, sums)
 
@@ -151,13 +156,16 @@ def _figures(
         counts = rows.label.notnull()
         values["error"] = ibis.ifelse(counts, difference_of_losses, None)
         values[EARLY] = difference_of_losses
+        for side, name in _ANSWERED.items():
+            is_its = counts & (rows.served == side)
+            values[name] = ibis.ifelse(is_its, difference_of_losses, None)
         gross = {
             side: (rows[f"{side}_loss"] > real(GROSS * error)).cast("float64") for side in SIDES
         }
         values["gross"] = ibis.ifelse(counts, gross["candidate"] - gross["primary"], None)
         values |= {"labelled": rows.known.notnull().cast("float64")}
         values |= {f"{side}_loss": rows[f"{side}_loss"] for side in SIDES}
-        bounds |= {"error": BOUND * error, "gross": 1.0}
+        bounds |= dict.fromkeys(("error", *_ANSWERED.values()), BOUND * error) | {"gross": 1.0}
     kept = ("block", *part_columns(rows))
     return rows.select(*kept, difference=difference, **values), bounds
 

@@ -14,7 +14,7 @@ from flags.gate.checks.answers import excused, unread_answers, with_enough_label
 from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
 from flags.gate.checks.levels import KindChecks, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
-from flags.gate.checks.selected import selected_labels, unfit_labels
+from flags.gate.checks.selected import LabelsByAnswer, selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.label_fit import FITS, LabelFit, fit_or_early, shares_fit
@@ -64,7 +64,10 @@ class CategoryEvidence(AnswerEvidence):
     primary: CategoryQuality | None
     candidate: CategoryQuality | None
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
-    """Of `right`: 1 where the candidate alone is right, -1 where the primary alone is."""
+    """Of `right`: 1 where the candidate alone is right, -1 where the primary alone is.
+
+    `right_primary` and `right_candidate` are of the pairs that each side answered.
+    """
     coverage: Mapping[str, Count]
     """By served side, labelled of all pairs old enough for a label."""
     coverage_p: float | None
@@ -93,6 +96,9 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
     ) -> None:
         super().__init__(found, evidence, playbook, step)
         self._labelled = bool(found.labelled and playbook.expects_labels)
+        self._by_answer = LabelsByAnswer(
+            found, "right", mean_of(-1.0), ACCURACY, 1, playbook.error_rate
+        )
 
     def checks(self) -> Iterator[Check]:
         accuracy = self._accuracy() if self._labelled else None
@@ -108,7 +114,7 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             if self._found.unsaid.count:
                 yield self._unsaid()
             yield accuracy
-            if self._fit.is_shown:
+            if self._fit.is_shown and self._contradiction() is None:
                 yield from classes.recall()
         yield from self._parts(shown=shown)
 
@@ -121,7 +127,8 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             "right", mean_of(-1.0), ACCURACY, low=-advance.accuracy_loss, is_quality=True
         )
         is_early = self._playbook.expects_labels and self._found.young.count > 0
-        limits = [agreement, accuracy] if self._labelled or is_early else [agreement]
+        has_labels = (self._labelled or is_early) and self._contradiction() is None
+        limits = [agreement, accuracy] if has_labels else [agreement]
         quality = Quality(accuracy, "right", advance.min_positives)
         yield from part_checks(
             self._found, self._playbook, self._step, limits, quality, shown=shown
@@ -188,6 +195,9 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         how = shares_fit("classes", "is right in", shares)
         return fit_or_early(how, found.labelled, self._gate.advance.min_positives)
 
+    def _contradiction(self) -> Check | None:
+        return self._by_answer.contradiction("accuracy_loss", "accuracy", required=self._wanted)
+
     def _accuracy(self) -> Check:
         found, playbook = self._found, self._playbook
         limits = self._gate.advance
@@ -195,6 +205,8 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         if open_ := selected_labels(found, "accuracy_loss", "accuracy", gap, required=self._wanted):
             return open_
         if open_ := unfit_labels(found, "accuracy_loss", "accuracy", self._fit, self._wanted):
+            return open_
+        if open_ := self._contradiction():
             return open_
         check = replace(
             level_check(found, "accuracy_loss", "right", ACCURACY, -1.0),
@@ -207,7 +219,11 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             playbook.error_rate,
             error_share(playbook.error_rate, "accuracy_loss", self._evidence.sharing),
         )
-        check = young(self._evidence, check)
+        rollout = self._evidence.window.rollout
+        check = young(
+            self._evidence,
+            self._by_answer.of_answers(check, rollout, self._gate.rollback.accuracy_loss),
+        )
         check = with_enough_labels(check, found.labelled, limits.min_positives)
         surely = check.high is not None and check.high < -limits.accuracy_loss
         return self._with_alike(replace(check, required=check.required or surely))

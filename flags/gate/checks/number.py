@@ -15,7 +15,7 @@ from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, with_enough_labels
 from flags.gate.checks.levels import KindChecks, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
-from flags.gate.checks.selected import selected_labels
+from flags.gate.checks.selected import LabelsByAnswer, selected_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.label_fit import correlation_fit
@@ -67,8 +67,9 @@ class NumberEvidence(AnswerEvidence):
     """Compare the numbers of both sides, and with labels their errors.
 
     `levels` hold what the checks count, by figure (`bias`, `distance`, `error`) and way of counting
-    (`request`, `block`, `unit`): values in parts of the bound, 4 units, which cuts them; and
-    `gross`: whether the candidate alone (1) or the primary alone (-1) errs enormously.
+    (`request`, `block`, `unit`): values in parts of the bound, 4 units, which cuts them; `error` of
+    the pairs that each side answered, `error_primary` and `error_candidate`; and `gross`: whether
+    the candidate alone (1) or the primary alone (-1) errs enormously.
     """
 
     spread: float | None
@@ -115,6 +116,9 @@ class _NumberChecks(KindChecks[NumberEvidence]):
         super().__init__(found, evidence, playbook, step)
         plan = playbook.outputs.get(found.name)
         self._tolerance = (plan.tolerance if plan else None) or 0.0
+        self._by_answer = LabelsByAnswer(
+            found, "error", mean_of(-1.0, BOUND), self._worded, -1, playbook.error_rate
+        )
 
     def checks(self) -> Iterator[Check]:
         error = self._error()
@@ -147,7 +151,7 @@ class _NumberChecks(KindChecks[NumberEvidence]):
                 PartLimit("distance", mean_of(0.0, BOUND), _DISTANCE, high=distance),
             ]
         labels = self._playbook.expects_labels and (found.labelled or found.young.count)
-        if labels and found.error_unit is not None:
+        if labels and found.error_unit is not None and self._contradiction() is None:
             limit = max(advance.error_loss, self._tolerance / found.error_unit)
             limits.append(
                 PartLimit(
@@ -217,6 +221,10 @@ class _NumberChecks(KindChecks[NumberEvidence]):
         """Return a limit in spreads, at least the tolerance."""
         return max(spreads, self._tolerance / (self._found.spread or 1.0))
 
+    def _contradiction(self) -> Check | None:
+        what = f"the {self._loss}"
+        return self._by_answer.contradiction("error_loss", what, required=self._wanted)
+
     def _error(self) -> Check | None:
         found, playbook = self._found, self._playbook
         if not found.labelled or not playbook.expects_labels or found.error_unit is None:
@@ -228,6 +236,8 @@ class _NumberChecks(KindChecks[NumberEvidence]):
         if why := self._unfit():
             check = plain("error_loss", Outcome.INCONCLUSIVE, found.labelled, why)
             return replace(check, output=found.name, required=self._wanted)
+        if open_ := self._contradiction():
+            return open_
         gate, unit = self._gate, found.error_unit
         limits = [
             max(each, self._tolerance / unit)
@@ -237,7 +247,8 @@ class _NumberChecks(KindChecks[NumberEvidence]):
         check = self._check(
             "error_loss", "error", -1.0, self._worded, Bounds(*limits), shown=not self._wanted
         ).answer(playbook.error_rate, share)
-        check = young(self._evidence, check)
+        rollout = self._evidence.window.rollout
+        check = young(self._evidence, self._by_answer.of_answers(check, rollout, limits[1]))
         check = with_enough_labels(check, found.labelled, gate.advance.min_positives)
         surely = check.low is not None and check.low > limits[0]
         return replace(check, required=check.required or surely)

@@ -15,7 +15,7 @@ from flags.gate.checks.answers import excused, unread_answers, with_enough_label
 from flags.gate.checks.exposure import Exposure, ExposureChecks
 from flags.gate.checks.levels import KindChecks, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
-from flags.gate.checks.selected import selected_labels, unfit_labels
+from flags.gate.checks.selected import LabelsByAnswer, selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, UnitShare
 from flags.gate.label_fit import FITS, LabelFit, fit_or_early, shares_fit
@@ -195,6 +195,9 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         if open_ := selected_labels(found, "ndcg_loss", "nDCG", gap, required=self._wanted):
             return open_
         if open_ := unfit_labels(found, "ndcg_loss", "nDCG", self._fit, self._wanted):
+            return open_
+        by_answer = LabelsByAnswer(found, "ndcg", mean_of(-1.0), _NDCG, 1, playbook.error_rate)
+        if open_ := by_answer.contradiction("ndcg_loss", "nDCG", required=self._wanted):
             return open_
         passing = self._check("ndcg_loss", "ndcg_primary", -1.0, _NDCG, rolls_back=True)
         failing = self._check("ndcg_loss", "ndcg_candidate", -1.0, _NDCG)

@@ -74,6 +74,74 @@ def test_the_reverse_rolls_back(tmp_path: Path) -> None:
     assert judgement.verdict.decision is Decision.ROLLBACK
 
 
+def repeated(
+    truth: Words, primary: Words, candidate: Words, pairs: Any, objects: float = 0.3
+) -> Words:
+    """Return labels that repeat what was answered; of what is wrong, a share is corrected."""
+    answered = np.where(pairs["served"] == "candidate", candidate, primary)
+    corrected = np.random.default_rng(8).random(len(truth)) < objects
+    return np.where(corrected, truth, answered)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "rollout"),
+    [((0.9, 0.9), 10), ((0.9, 0.95), 10), ((0.9, 0.8), 90)],
+    ids=["equal", "better", "worse"],
+)
+def test_labels_that_repeat_what_was_answered_compare_neither_side(
+    tmp_path: Path, accuracies: tuple[float, float], rollout: int
+) -> None:
+    """They rolled back an equal candidate of a canary, and let a worse one of 90 % go on."""
+    truth, primary, candidate = classified(4, accuracies, 8_000)
+    pairs = pairs_of(primary, candidate, rollout=rollout)
+    labels = label_file(tmp_path / "labels.csv", repeated(truth, primary, candidate, pairs))
+    steps = [
+        {"stage": "canary", "rollout": rollout, "hold": "7d", "min_pairs": 100, "min_labels": 1}
+    ]
+    _, judgement = judged(pairs, labels, playbook_of(steps=steps))
+    assert judgement.verdict.decision is Decision.HOLD
+    check = checks_of(judgement)["accuracy_loss"]
+    assert check.reason.startswith("labels favour the side that answered (where the primary did, ")
+    assert "; where the candidate did, accuracy +" in check.reason
+    assert "class_recall_loss" not in checks_of(judgement)
+
+
+@pytest.mark.parametrize("rollout", [10, 90])
+def test_labels_that_do_not_depend_on_who_answered_decide_as_before(
+    tmp_path: Path, rollout: int
+) -> None:
+    steps = [
+        {"stage": "canary", "rollout": rollout, "hold": "7d", "min_pairs": 100, "min_labels": 1}
+    ]
+    for accuracies, right in (((0.9, 0.92), Decision.ADVANCE), ((0.9, 0.75), Decision.ROLLBACK)):
+        truth, primary, candidate = classified(4, accuracies, 8_000)
+        labels = label_file(tmp_path / "labels.csv", truth)
+        pairs = pairs_of(primary, candidate, rollout=rollout)
+        _, judgement = judged(pairs, labels, playbook_of(steps=steps))
+        assert judgement.verdict.decision is right, judgement.verdict.reasons
+
+
+def test_labels_of_a_shadow_alone_roll_back_no_canary(tmp_path: Path) -> None:
+    """In a shadow the primary answers everything: labels may repeat what it said."""
+    truth, primary, candidate = classified(4, (0.9, 0.9), 8_000)
+    pairs = pairs_of(primary, candidate, rollout=10)
+    is_shadow = np.arange(8_000) < 7_000
+    pairs["served"] = pairs["active"] = np.where(is_shadow, "primary", pairs["active"])
+    pairs["rollout"] = np.where(is_shadow, 0.0, 10.0)
+    said = repeated(truth, primary, candidate, pairs)
+    labels = label_file(tmp_path / "labels.csv", np.where(is_shadow, said, ""))
+    steps = [
+        {"stage": stage, "rollout": rollout, "hold": "20h", "min_pairs": 100, "min_labels": 1}
+        for stage, rollout in (("shadow", 0), ("canary", 10))
+    ]
+    _, judgement = judged(pairs, labels, playbook_of(steps=steps, label_cut_off="1d"))
+    assert judgement.verdict.decision is Decision.HOLD
+    assert checks_of(judgement)["accuracy_loss"].reason.endswith(
+        "; no rollback before labels of what the candidate answered surely show a loss, too: "
+        "so far there are none"
+    )
+
+
 def test_without_labels_a_candidate_that_says_something_else_holds() -> None:
     _, primary, candidate = classified(10, (0.996, 0.5))
     _, judgement = judged(pairs_of(primary, candidate, rollout=10))

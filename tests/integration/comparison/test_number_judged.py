@@ -77,6 +77,29 @@ def test_a_better_candidate_advances(tmp_path: Path) -> None:
     assert_as_scikit_learn(evidence.answers[0], price, primary, candidate)
 
 
+@pytest.mark.parametrize("rollout", [10, 90])
+def test_true_values_that_repeat_what_was_answered_compare_neither_side(
+    tmp_path: Path, rollout: int
+) -> None:
+    """A price that is paid because it was asked for says that each side is right by itself."""
+    random = np.random.default_rng(2)
+    price = random.lognormal(4, 0.6, 6_000)
+    primary, candidate = (price * random.lognormal(0, 0.15, 6_000) for _ in range(2))
+    pairs = pairs_of(primary, candidate, rollout=rollout)
+    asked = np.where(pairs["served"] == "candidate", candidate, primary)
+    labels = label_file(tmp_path / "labels.csv", np.where(random.random(6_000) < 0.4, price, asked))
+    steps = [
+        {"stage": "canary", "rollout": rollout, "hold": "7d", "min_pairs": 100, "min_labels": 1}
+    ]
+    _, judgement = judged(pairs, labels, playbook_of(steps=steps))
+    assert judgement.verdict.decision is Decision.HOLD
+    reason = checks_of(judgement)["error_loss"].reason
+    assert reason.startswith("labels favour the side that answered (where the primary did, mean ")
+    assert reason.endswith(
+        "so the mean absolute error is not known: do they repeat what was answered?"
+    )
+
+
 def test_pairs_without_a_label_count_for_no_error(tmp_path: Path) -> None:
     price, primary, candidate = california_like()
     known = np.arange(len(price)) % 2 == 0

@@ -22,7 +22,7 @@ def found(held: timedelta, bias: float, error: float | None, **changes: Any) -> 
 
     levels = {"bias": of_all(bias), "distance": of_all(abs(bias))}
     if error is not None:
-        levels["error"] = of_all(error)
+        levels |= dict.fromkeys(("error", "error_primary", "error_candidate"), of_all(error))
     numbers = NumberEvidence(
         kind="number",
         name="price",

@@ -10,12 +10,13 @@ ComparisonError
     CompactionError           pairs cannot be compacted into the folder
         CompactionUnreadableError what earlier runs left there cannot be read
     MemoryLackingError        counting takes more memory than this process may take
-    LabelsUnreadableError     the file of labels cannot be read, or holds something else
-        LabelWordError        a label is a word, where labels are true or false
+    InputUnreadableError      what is handed in beside the pairs is not what it should be
+        LabelsUnreadableError
+            LabelWordError    a label is a word, where labels are true or false
+        OutcomesUnreadableError
+        PreferencesUnreadableError
     LabelsUnfitError          the labels of an output are none of its classes
     RelevanceUnfitError       the labels of a ranking list no relevant items
-    OutcomesUnreadableError   the file or table of outcomes cannot be read, or holds something else
-    PreferencesUnreadableError the table of preferences cannot be read, or holds something else
     TextsMissingError         no pair holds the texts that a judge is to see
     JudgeNotFoundError        what is named as the judge is none
     JudgeFailingError         the judge fails each time
@@ -169,14 +170,18 @@ class MemoryLackingError(ComparisonError):
         )
 
 
-class LabelsUnreadableError(ComparisonError):
-    """Name file, place and column of what is not a label, and what is expected there."""
+class InputUnreadableError(ComparisonError):
+    """Name file or table, place and column of what is wrong in it, and what is expected there."""
 
     def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
         self.problem = problem
         self.place = place
         super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+
+
+class LabelsUnreadableError(InputUnreadableError):
+    """Name what is not a label."""
 
 
 class LabelWordError(LabelsUnreadableError):
@@ -206,22 +211,12 @@ class RelevanceUnfitError(ComparisonError):
         )
 
 
-class OutcomesUnreadableError(ComparisonError):
-    """Name file or table, place and column of what is not an outcome, and what is expected."""
-
-    def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
-        self.path = path
-        self.place = place
-        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+class OutcomesUnreadableError(InputUnreadableError):
+    """Name what is not an outcome."""
 
 
-class PreferencesUnreadableError(ComparisonError):
-    """Name file, place and column of what is not a preference, and what is expected there."""
-
-    def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
-        self.path = path
-        self.place = place
-        super().__init__(f"{path}, {place}: {problem}" if place else f"{path}: {problem}")
+class PreferencesUnreadableError(InputUnreadableError):
+    """Name what is not a preference."""
 
 
 class TimeUnreadableError(ComparisonError):

@@ -16,7 +16,8 @@ import orjson
 import pandas as pd
 
 from comparison.errors import ReferenceUnreadableError
-from comparison.evidence.divergence import Counts, ks, psi
+from comparison.evidence.divergence import ks, psi
+from comparison.evidence.joint_counts import counted
 from flags.gate.evidence import Drift
 
 REFERENCE: Final = "feature_reference"
@@ -116,7 +117,7 @@ def drift(
         bins, n = rows["bin"].to_numpy(np.int64), rows["n"].to_numpy(np.int64)
         there = bins != MISSING
         same = tuple(edges.get(name, ())) == reference.edges
-        now = _counts(bins[there], n[there], len(reference.edges) + 1) if same else None
+        now = counted(bins[there], n[there], len(reference.edges) + 1) if same else None
         then = np.array(reference.counts, dtype=np.int64)
         found.append(
             Drift(
@@ -129,7 +130,3 @@ def drift(
             )
         )
     return tuple(found)
-
-
-def _counts(bins: Counts, n: Counts, size: int) -> Counts:
-    return np.bincount(bins, weights=n, minlength=size).astype(np.int64)

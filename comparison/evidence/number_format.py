@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from flags.gate import number_format
+from flags.gate.evidence import Count
 
 if TYPE_CHECKING:  # needs numpy
     from comparison.evidence.statistics import Proportion, Ratio
@@ -20,6 +21,11 @@ def percent(rate: float | None, more: int = 0, /) -> str:
         return f"{points:.0f} %"
     digits = 2 if to_the_end >= 0.1 else min(9, math.ceil(-math.log10(to_the_end)) + 1)
     return f"{points:.{digits + more}f} %"
+
+
+def share_of(count: Count) -> str:
+    """Write a share, and of how many it is one."""
+    return f"{percent(count.rate)} of {count.total:,}"
 
 
 def points(difference: float | None, more: int = 0, /) -> str:

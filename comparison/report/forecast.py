@@ -14,9 +14,9 @@ def forecast(following: NextStep, now: datetime) -> str:
     step = f"{following.name}{approval}"
     if following.expected is not None:
         wait = about((following.expected - now).total_seconds())
-        return f"{step}, expected in {wait} ({_moment(following.expected)}) at the present rate"
+        return f"{step}, expected in {wait} ({moment(following.expected)}) at the present rate"
     if following.not_before > now:
-        return f"{step}, not before {_moment(following.not_before)}"
+        return f"{step}, not before {moment(following.not_before)}"
     return f"{step}, once what is missing is there"
 
 
@@ -28,5 +28,6 @@ def about(seconds: float) -> str:
     return "a minute"
 
 
-def _moment(time: datetime) -> str:
+def moment(time: datetime) -> str:
+    """Write a time in UTC, to the minute."""
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

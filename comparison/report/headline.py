@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from comparison.evidence.number_format import span
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import title
-from comparison.report.forecast import forecast
+from comparison.report.forecast import forecast, moment
 from flags.gate.evidence import Evidence
 from flags.gate.next_step import next_step
 from flags.gate.number_format import plural
@@ -76,20 +75,16 @@ def _following(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
 
 def _since(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
     window = evidence.window
-    yield f"{judgement.step.name} since {_moment(window.since)} ({span(window.age)})"
+    yield f"{judgement.step.name} since {moment(window.since)} ({span(window.age)})"
     for check in judgement.verdict.checks:
         if check.since is not None and check.outcome is not Outcome.PASS:
             output = f" of {check.output}" if len(evidence.outputs) > 1 else ""
-            yield f"other alarms{output} since about {_moment(check.since)}"
+            yield f"other alarms{output} since about {moment(check.since)}"
     if window.last is not None:
-        yield f"latest pair {_moment(window.last)}"
+        yield f"latest pair {moment(window.last)}"
 
 
 def _named(checks: Iterable[Check]) -> str:
     """Name checks once each, the gravest first, with how often."""
     counts = Counter(title(check.name) for check in checks)
     return "; ".join(name if n == 1 else f"{name} ({n})" for name, n in counts.items())
-
-
-def _moment(time: datetime) -> str:
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

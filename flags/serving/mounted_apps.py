@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from flags.serving.bentoml_private import set_current_service
+from flags.serving.sides.http_answers import passed_on
 from flags.serving.sides.runner_wire import HEADER, WireCall, with_headers
 
 NewSession = Callable[[], aiohttp.ClientSession]
@@ -96,7 +97,7 @@ class _Forwarding:
                 gone = PlainTextResponse("Internal Server Error", 500)
                 await gone(scope, receive, send)
                 return
-            sent = StreamingResponse(_body(response), response.status)
+            sent = StreamingResponse(passed_on(response), response.status)
             await with_headers(sent, response.raw_headers)(scope, receive, send)
 
     async def _forwarded(self, request: Request) -> aiohttp.ClientResponse:
@@ -152,14 +153,6 @@ async def _received(request: Request) -> AsyncGenerator[bytes, None]:
         async for chunk in request.stream():
             if chunk:
                 yield chunk
-
-
-async def _body(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    try:
-        async for chunk in response.content.iter_any():
-            yield chunk
-    finally:
-        response.close()
 
 
 async def _to_app(ours: WebSocket, theirs: aiohttp.ClientWebSocketResponse) -> None:

@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from comparison.evidence.number_format import number, percent, ratio
+from comparison.evidence.number_format import number, percent, ratio, share_of
 from comparison.report.kinds.parts import PartColumn, labelled_share, mean, part_table
 from comparison.report.kinds.section import Section, SectionTable, labelled_note
 from flags.gate.checks.category import CategoryEvidence, CategoryQuality
 from flags.gate.checks.classes import ClassEvidence
-from flags.gate.evidence import Count
 from flags.gate.number_format import plural
 from flags.gate.sequences import RatioSequence
 
@@ -38,7 +37,7 @@ def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTab
         ("macro recall", number(primary.macro_recall), number(candidate.macro_recall)),
     ]
     if primary.top is not None and candidate.top is not None:
-        rows.append(("among the likeliest", _share(primary.top), _share(candidate.top)))
+        rows.append(("among the likeliest", share_of(primary.top), share_of(candidate.top)))
     return SectionTable("Against the labels", ("", "primary", "candidate"), tuple(rows))
 
 
@@ -95,7 +94,3 @@ def _notes(found: CategoryEvidence) -> list[str]:
             "sides count as wrong there; label values map other names"
         )
     return notes
-
-
-def _share(count: Count) -> str:
-    return f"{percent(count.rate)} of {count.total:,}"

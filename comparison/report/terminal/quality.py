@@ -2,9 +2,16 @@
 
 from rich.console import Console
 
-from comparison.evidence.number_format import between, number, p_value, percent, signed
+from comparison.evidence.number_format import (
+    between,
+    number,
+    p_value,
+    percent,
+    share_of,
+    signed,
+)
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
-from flags.gate.evidence import Count, Labelling, Output, Quality
+from flags.gate.evidence import Labelling, Output, Quality
 from flags.gate.selection import cells_of, said
 
 
@@ -22,10 +29,11 @@ def _print_quality(name: str, quality: Quality, console: Console) -> None:
     sides = quality.primary, quality.candidate
     table = new_table(f"Quality: {name}", "", "primary", "candidate")
     add_row(table, "average precision", *(number(side.average_precision) for side in sides))
-    add_row(table, "precision", *(_share(side.precision) for side in sides))
-    add_row(table, "recall", *(_share(side.recall) for side in sides))
-    add_row(table, "precision at the same volume", *(_share(s.precision_at_volume) for s in sides))
-    add_row(table, "recall at the same volume", *(_share(s.recall_at_volume) for s in sides))
+    add_row(table, "precision", *(share_of(side.precision) for side in sides))
+    add_row(table, "recall", *(share_of(side.recall) for side in sides))
+    same = "at the same volume"
+    add_row(table, f"precision {same}", *(share_of(side.precision_at_volume) for side in sides))
+    add_row(table, f"recall {same}", *(share_of(side.recall_at_volume) for side in sides))
     add_row(table, "Brier score", *(number(side.brier) for side in sides))
     print_table(table, console)
     gap = quality.average_precision_difference
@@ -67,7 +75,3 @@ def _print_offer(output: Output, console: Console) -> None:
         f"({between(number(offer.low), number(offer.high))}) keeps the primary's number of "
         f"alarms{known}",
     )
-
-
-def _share(count: Count) -> str:
-    return f"{percent(count.rate)} of {count.total:,}"

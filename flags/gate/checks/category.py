@@ -95,7 +95,6 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         self, found: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
         super().__init__(found, evidence, playbook, step)
-        self._labelled = bool(found.labelled and playbook.expects_labels)
         self._by_answer = LabelsByAnswer(
             found, "right", mean_of(-1.0), ACCURACY, 1, playbook.error_rate
         )

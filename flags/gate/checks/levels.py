@@ -25,6 +25,10 @@ class Levelled(Protocol):
         """Return the output."""
 
     @property
+    def labelled(self) -> int:
+        """Return how many pairs have a label that counts."""
+
+    @property
     def units(self) -> int:
         """Return how many units the pairs name; 0: they are judged by request."""
 
@@ -74,3 +78,8 @@ class KindChecks(Generic[_Found]):
         self._gate: Gate = playbook.gate_of(step, output=found.name)
         self._wanted = playbook.labels_wanted(step) > 0
         self._required = step.stage is not Stage.DEPRECATION
+
+    @property
+    def _labelled(self) -> bool:
+        """Say whether labels show which side is right."""
+        return bool(self._found.labelled and self._playbook.expects_labels)

@@ -227,7 +227,7 @@ class _NumberChecks(KindChecks[NumberEvidence]):
 
     def _error(self) -> Check | None:
         found, playbook = self._found, self._playbook
-        if not found.labelled or not playbook.expects_labels or found.error_unit is None:
+        if not self._labelled or found.error_unit is None:
             return None
         gap = self._gate.advance.label_coverage_gap
         what = f"the {self._loss}"

@@ -122,12 +122,6 @@ def checks(
 
 
 class _RankingChecks(KindChecks[RankingEvidence]):
-    def __init__(
-        self, found: RankingEvidence, evidence: Evidence, playbook: Playbook, step: Step
-    ) -> None:
-        super().__init__(found, evidence, playbook, step)
-        self._labelled = bool(found.labelled and playbook.expects_labels)
-
     def checks(self) -> Iterator[Check]:
         relevance = self._relevance() if self._labelled else None
         shown = relevance is not None and relevance.outcome is Outcome.PASS

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from flags.gate.evidence import Interval
+from flags.gate.sequences.bounds import ByInterval
 
 NONE: Final = Interval(None, None, None)
 """No estimate."""
 
 
 @dataclass(frozen=True, slots=True)
-class NormalSequence:
+class NormalSequence(ByInterval):
     """Bound a mean-like estimate by its standard error over `n` labelled pairs.
 
     The normal mixture's asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy &
@@ -42,14 +43,6 @@ class NormalSequence:
             2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / alpha)
         )
         return value - width, value + width
-
-    def above(self, limit: float, alpha: float) -> bool:
-        """Say whether the estimated figure surely is above `limit`."""
-        return self.interval(2 * alpha)[0] > limit
-
-    def below(self, limit: float, alpha: float) -> bool:
-        """Say whether the estimated figure surely is below `limit`."""
-        return self.interval(2 * alpha)[1] < limit
 
     def scaled(self, factor: float) -> "NormalSequence":
         """Return the sequence with `factor` times as many labelled pairs."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from flags.gate.evidence import OutcomeCell
-from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
+from flags.gate.sequences.betting import Cells, log_wealth
+from flags.gate.sequences.bounds import BetRatio
 
 _WIDEST: Final = 1e6
 """Ratios beyond that, and below its inverse, are as good as infinite and zero."""
@@ -22,7 +23,7 @@ _STEPS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class UnitRatioSequence:
+class UnitRatioSequence(BetRatio):
     """Bound the ratio of the candidate's mean outcome to the primary's, over all units."""
 
     cells: tuple[OutcomeCell, ...]
@@ -35,19 +36,6 @@ class UnitRatioSequence:
             sum(n * gain for n, gain, _ in self._cells()),
             sum(n * stake for n, _, stake in self._cells()),
         )
-
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds of the ratio, within 0 to infinity."""
-        inverse = lower_bound(self._cells(swapped=True), alpha / 2)
-        return lower_bound(self._cells(), alpha / 2), 1 / inverse if inverse else math.inf
-
-    def above(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is above `limit` > 0."""
-        return log_wealth(self._cells(), limit) >= -math.log(alpha)
-
-    def below(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is below `limit` > 0."""
-        return log_wealth(self._cells(swapped=True), 1 / limit) >= -math.log(alpha)
 
     def scaled(self, factor: float) -> "UnitRatioSequence":
         """Return the sequence at `factor` times the counts."""

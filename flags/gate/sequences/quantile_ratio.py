@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from flags.gate.evidence import DURATION_EDGES, Count, Durations
+from flags.gate.sequences.bounds import ByInterval
 from flags.gate.sequences.share import ShareSequence
 
 
 @dataclass(frozen=True, slots=True)
-class QuantileRatioSequence:
+class QuantileRatioSequence(ByInterval):
     """Bound the candidate's quantile relative to the primary's, to the 5 % of the bins.
 
     The quantile lies at or above an edge if the share of calls below the edge is surely less than
@@ -57,14 +58,6 @@ class QuantileRatioSequence:
         low = 0.0 if surely_above is None else DURATION_EDGES[surely_above]
         after = 0 if maybe_above is None else maybe_above + 1
         return low, DURATION_EDGES[after] if after < len(DURATION_EDGES) else math.inf
-
-    def above(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is above `limit`."""
-        return self.interval(2 * alpha)[0] > limit
-
-    def below(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is below `limit`."""
-        return self.interval(2 * alpha)[1] < limit
 
     def scaled(self, factor: float) -> "QuantileRatioSequence":
         """Return the sequence at `factor` times the counts."""

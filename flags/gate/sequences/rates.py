@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from flags.gate.evidence import Paired
 from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
+from flags.gate.sequences.bounds import BetRatio
 from flags.gate.sequences.protocol import ConfidenceSequence
 
 
 @dataclass(frozen=True, slots=True)
-class RatioSequence:
+class RatioSequence(BetRatio):
     """Bound the ratio of the candidate's rate to the primary's, over the same pairs.
 
     C and P are the candidate's and the primary's yes. A pair in which neither says yes has the
-    factor 1: only the three other cells count. The upper bound is the lower one with the sides
-    swapped, inverted.
+    factor 1: only the three other cells count.
     """
 
     table: Paired
@@ -27,22 +27,6 @@ class RatioSequence:
         if primary:
             return candidate / primary
         return math.inf if candidate else None
-
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds of the ratio, within 0 to infinity."""
-        inverse = lower_bound(self._cells(swapped=True), alpha / 2)
-        return (
-            lower_bound(self._cells(), alpha / 2),
-            1 / inverse if inverse else math.inf,
-        )
-
-    def above(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is above `limit` > 0."""
-        return log_wealth(self._cells(), limit) >= -math.log(alpha)
-
-    def below(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is below `limit` > 0."""
-        return log_wealth(self._cells(swapped=True), 1 / limit) >= -math.log(alpha)
 
     def scaled(self, factor: float) -> "RatioSequence":
         """Return the sequence at `factor` times the counts."""

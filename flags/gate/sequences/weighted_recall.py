@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flags.gate.evidence import Count, LabelledCell
+from flags.gate.sequences.bounds import ByInterval
 from flags.gate.sequences.share import ShareSequence
 
 _STEPS = 60
@@ -10,7 +11,7 @@ _STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedRecallSequence:
+class WeightedRecallSequence(ByInterval):
     """Bound the candidate's recall less the primary's, from strata labelled at different rates.
 
     Within a stratum (the cell of both alarms, and who served), labels are taken to come at random.
@@ -44,14 +45,6 @@ class WeightedRecallSequence:
         """Return the bounds, within -1 to 1."""
         boxes = self._boxes(alpha)
         return _lowest(boxes), -_lowest([_Box(-each.gain, each.low, each.high) for each in boxes])
-
-    def above(self, limit: float, alpha: float) -> bool:
-        """Say whether the difference surely is above `limit`."""
-        return self.interval(2 * alpha)[0] > limit
-
-    def below(self, limit: float, alpha: float) -> bool:
-        """Say whether the difference surely is below `limit`."""
-        return self.interval(2 * alpha)[1] < limit
 
     def scaled(self, factor: float) -> "WeightedRecallSequence":
         """Return the sequence at `factor` times the counts."""

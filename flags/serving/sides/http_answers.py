@@ -70,6 +70,15 @@ async def chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None
         yield rest
 
 
+async def passed_on(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """Yield a body as it comes, and close the response in the end."""
+    try:
+        async for chunk in response.content.iter_any():
+            yield chunk
+    finally:
+        response.close()
+
+
 def file_of(
     spec: type[IODescriptor], response: aiohttp.ClientResponse, body: bytes, folder: str
 ) -> Any:

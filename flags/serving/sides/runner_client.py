@@ -24,7 +24,7 @@ from flags.pairing.call import CallResult
 from flags.serving.bentoml_private import APIMethod, IORootModel, Payload, uri_to_path
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext
-from flags.serving.sides.http_answers import chunks, error_of, file_of
+from flags.serving.sides.http_answers import chunks, error_of, file_of, passed_on
 from flags.serving.sides.runner_wire import HEADER, WireCall, kept_headers, with_headers
 
 _PICKLED: Final = b"\x80"
@@ -132,7 +132,7 @@ class RunnerClient:
         response = await self._response(context, args, kwargs)
         if self._passes_through(response, context):
             sent = with_headers(
-                StreamingResponse(_passed(response), response.status), response.raw_headers
+                StreamingResponse(passed_on(response), response.status), response.raw_headers
             )
             context.is_applied = True
             return CallResult(sent, None, time.perf_counter() - began)
@@ -206,14 +206,6 @@ class RunnerClient:
     def _restored(self, dumped: Any) -> Any:
         model = self._api.output_spec.model_validate(dumped)
         return model.root if isinstance(model, IORootModel) else model
-
-
-async def _passed(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    try:
-        async for chunk in response.content.iter_any():
-            yield chunk
-    finally:
-        response.close()
 
 
 def _text(chunk: bytes) -> str | bytes:

@@ -82,7 +82,10 @@ class References:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `bentoml models get TAG --output json` has printed into a file."""
+        """Read what `bentoml models get TAG --output json` has printed into a file.
+
+        Raises ReferenceUnreadableError.
+        """
         try:
             model = orjson.loads(path.read_bytes())
             tag = f"{model['name']}:{model['version']}"

@@ -75,7 +75,10 @@ class FolderTarget:
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
-        """Lock by flock, which ends with the process."""
+        """Lock by flock, which ends with the process.
+
+        Raises CompactionError if another run has it, or if the folder holds something else.
+        """
         into = self._into
         if into.exists() and not into.is_dir():
             raise CompactionError(f"{into} is not a folder")
@@ -148,7 +151,10 @@ class StoreTarget:
         self._lock.write_bytes(self._sign)
 
     def commit(self) -> None:
-        """Upload the files, and the state when all are there."""
+        """Upload the files, and the state when all are there.
+
+        Raises CompactionError if another run has taken its place.
+        """
         paths = sorted(self._staging.rglob("*.parquet"))
         with ThreadPoolExecutor(_UPLOADS) as threads:
             list(threads.map(self._upload, paths))

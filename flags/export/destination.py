@@ -122,7 +122,10 @@ class _Variables:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers; OpenTelemetry's own reader quotes what it cannot read in the log."""
+        """Return the headers; OpenTelemetry's own reader quotes what it cannot read in the log.
+
+        Raises DestinationError.
+        """
         entries = (each.strip() for each in (self.value("HEADERS") or "").split(","))
         found = {}
         for position, entry in enumerate(entries, 1):
@@ -140,7 +143,10 @@ class _Variables:
 
     @property
     def timeout(self) -> float:
-        """Seconds, as OpenTelemetry's Python SDK reads it; the specification has milliseconds."""
+        """Seconds, as OpenTelemetry's Python SDK reads it; the specification has milliseconds.
+
+        Raises DestinationError.
+        """
         text = self.value("TIMEOUT") or "10"
         try:
             seconds = float(text)

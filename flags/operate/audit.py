@@ -163,7 +163,10 @@ class AuditFile:
                 self._held = None
 
     def append(self, entry: FlagChange | Confirmation) -> None:
-        """Write `entry` to the disk as one line: all of it, or nothing."""
+        """Write `entry` to the disk as one line: all of it, or nothing.
+
+        Raises AuditUnwritableError.
+        """
         kind = "change" if isinstance(entry, FlagChange) else "confirmation"
         line = printable_json({"kind": kind, **_plain(entry)}) + b"\n"
         try:
@@ -175,7 +178,7 @@ class AuditFile:
             ) from error
 
     def read(self) -> Audit:
-        """Return what is in the file; nothing if there is none."""
+        """Return what is in the file; nothing if there is none. Raises AuditUnwritableError."""
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:

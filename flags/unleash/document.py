@@ -103,7 +103,10 @@ class _Flags:
             self.taken[name] = found
 
     def engine(self, segments: Sequence[str]) -> UnleashEngine:
-        """Return an engine that has the flags; leave out those that it refuses."""
+        """Return an engine that has the flags; leave out those that it refuses.
+
+        Raises FlagDocumentError if it refuses together what it takes one by one.
+        """
         engine = _engine()
         if _takes(engine, self.taken.values(), segments):
             return engine

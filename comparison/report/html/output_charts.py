@@ -55,7 +55,10 @@ class Charts:
         return self._of(output, "reliability", lambda view: view.reliability)
 
     def errors(self, output: str | None = None) -> Chart:
-        """Draw the mean error of numbers in each part of the pairs, of both sides; needs labels."""
+        """Draw the mean error of numbers in each part of the pairs, of both sides; needs labels.
+
+        Raises ChartMissingError.
+        """
         found = {
             each.name: next(iter(section.charts), None)
             for each, section in zip(self.evidence.answers, sections(self.evidence), strict=False)
@@ -72,7 +75,10 @@ class Charts:
         return _chart(HealthView.of(self.evidence.health).latency, "latency", None)
 
     def outcome_ratio(self, metric: str | None = None) -> Chart:
-        """Draw an outcome's ratio as it adds up over time; `metric` names one of several."""
+        """Draw an outcome's ratio as it adds up over time; `metric` names one of several.
+
+        Raises ChartMissingError.
+        """
         views = {each.summary.name: each for each in outcome_views(self.evidence, self.judgement)}
         if metric is None and len(views) == 1:
             metric = next(iter(views))

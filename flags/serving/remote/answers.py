@@ -110,6 +110,8 @@ async def items_of(
 
     BentoML sends each as an HTTP chunk. Texts and bytes are taken as they come; JSON is put
     together again where a proxy has cut it in two, and taken apart where it has joined it.
+
+    Raises AnswerUnreadableError.
     """
     schema = spec.model_json_schema() if issubclass(spec, IORootModel) else {}
     parts = chunks(response)

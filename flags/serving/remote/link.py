@@ -112,7 +112,7 @@ class RemoteLink:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """Return the session of a link that was started."""
+        """Return the session of a link that was started. Raises SideDownError if none was."""
         if self._session is None:
             raise SideDownError(f"the candidate {self.remote.url} is not connected")
         return self._session

@@ -208,7 +208,7 @@ class UnleashAdmin:
         return self._api.read(lambda: put_note(self._api, key, text))
 
     def tag(self, key: str, value: str) -> None:
-        """Put a tag of 2 to 50 characters on the flag, such as `rolled-back`."""
+        """Put a tag of 2 to 50 characters on the flag, such as `rolled-back`. Raises TagError."""
         if not 2 <= len(value) <= 50:
             raise TagError(f"a tag has 2 to 50 characters, {value!r} has {len(value)}")
         self._flag(key)

@@ -29,7 +29,7 @@ from comparison.engines.tables import TablePairs
 from comparison.errors import LabelsUnreadableError
 from comparison.labels import LabelFiles, Labels
 from comparison.labels.in_place import LabelsInPlace
-from comparison.labels.labels import _Unread
+from comparison.labels.unread import UnreadLabels
 from comparison.pairs.compacted import STATE_FILE, CompactionState
 from comparison.pairs.compaction_parts import PartWriter
 from tests.support.compacted_folder import OUTPUTS, some_pairs
@@ -187,7 +187,7 @@ def test_labels_in_a_file_are_no_longer_held_once_they_are_matched(
     assert_equal(count(prepared), expected)
     assert prepared.labels is not None
     held = window.labels._held
-    assert isinstance(held, _Unread)
+    assert isinstance(held, UnreadLabels)
     if path.suffix == ".csv":
         assert (held.held is None) == (prepared.labels.match is not None)
     else:

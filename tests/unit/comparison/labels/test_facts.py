@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import comparison.labels.labels as module
+import comparison.labels.unread as module
 from comparison.engines.kept import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels import LabelFiles, Labels, load_labels
@@ -36,7 +36,7 @@ def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what lets each further reading fail."""
 
     def forbid() -> None:
-        monkeypatch.setattr(module, "load_labels", no_reading)
+        monkeypatch.setattr(module, "read_labels", no_reading)
         monkeypatch.setattr(module.LabelsInPlace, "of", no_reading)
 
     return forbid
@@ -103,7 +103,7 @@ def test_what_changed_a_moment_ago_is_read_again(
     monkeypatch.setattr("comparison.labels.facts.SETTLED", 60 * 10**9)
     path = write(tmp_path / "labels.csv", ROWS)
     LabelFiles(path).read().digest(kept)
-    monkeypatch.setattr(module, "load_labels", no_reading)
+    monkeypatch.setattr(module, "read_labels", no_reading)
     with pytest.raises(AssertionError, match="read again"):
         LabelFiles(path).read().digest(kept)
 

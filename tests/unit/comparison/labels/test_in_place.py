@@ -12,7 +12,7 @@ from comparison.engines.kept import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels import LabelFiles, Labels, load_labels
 from comparison.labels.in_place import LabelsInPlace
-from comparison.labels.labels import _Unread
+from comparison.labels.unread import UnreadLabels
 
 TIMES = pd.date_range("2026-03-02", periods=200, freq="h", tz="UTC")
 
@@ -25,7 +25,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_in_place(labels: Labels) -> bool:
     held = labels._held
-    return isinstance(held, _Unread) and isinstance(held.read(), LabelsInPlace)
+    return isinstance(held, UnreadLabels) and isinstance(held.read(), LabelsInPlace)
 
 
 def of_seed(seed: int, *, again: float, timed: bool) -> pd.DataFrame:

@@ -1,14 +1,15 @@
 """Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
+from flags.gate.checks.losses import loss_checks
 from flags.gate.checks.window import window_checks
-from flags.gate.evidence import Count, Evidence, OpenEnd, Output, Sampled
+from flags.gate.evidence import Count, Evidence, Output, Sampled
 from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
-from flags.gate.number_format import percent, plural
+from flags.gate.number_format import percent
 from flags.gate.plain_check import plain
 from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
@@ -29,8 +30,7 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     """Yield the checks of a step: is it the right evidence, is there enough, is it whole."""
     limits = playbook.gate_of(step).advance
     yield from window_checks(evidence, playbook, step)
-    yield _completeness(evidence, limits)
-    yield _worker_ends(evidence, limits)
+    yield from loss_checks(evidence, limits)
     if evidence.window.set_aside:
         yield _set_aside(evidence, limits)
     if evidence.window.without_rollout:
@@ -59,84 +59,6 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         limits = playbook.gate_of(step, output=output.name).advance
         statuses = evidence.health.statuses
         yield from _output(output, limits, statuses, is_number=output.name in numbers)
-
-
-def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
-    found, expected = evidence.integrity.found, evidence.integrity.expected
-    limit = limits.completeness
-    if not expected:
-        reason = "no pair carries a number, so nobody knows whether some are missing"
-        return plain("completeness", Outcome.INCONCLUSIVE, found, reason, limit=limit)
-    share = found / expected
-    outcome = Outcome.PASS if share >= limit else Outcome.FAIL
-    reason = (
-        f"{found:,} of {expected:,} numbered pairs found ({percent(share)} %, limit "
-        f"{percent(limit)} %)"
-    )
-    if (again := evidence.integrity.renumbered) and outcome is Outcome.PASS:
-        outcome = Outcome.INCONCLUSIVE
-        reason += (
-            f", but {plural(again, 'pair')} with the number of another one of the same worker: two "
-            "processes go by its name (a snapshot that was restored twice?), so a lost pair may "
-            "not show"
-        )
-    return plain(
-        "completeness",
-        outcome,
-        expected,
-        reason,
-        figure=share,
-        limit=limit,
-    )
-
-
-def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
-    """Look for losses at the end of a record, which leave no gap in its numbers.
-
-    What nobody knows may be everything: only a limit of 1 accepts it.
-    """
-    limit, expected = limits.unknown_loss, evidence.integrity.expected or 0
-    open_ends = evidence.integrity.open_ends
-    unknown = [each for each in open_ends or () if each.may_lack is None]
-    lacking = sum(each.may_lack or 0 for each in open_ends or ())
-    share = min(1.0, lacking / expected) if expected else float(bool(lacking))
-    if open_ends is None:
-        reason = (
-            "the pairs come without the records of the workers that made them, so nobody knows "
-            "whether a worker's last pairs are missing (unknown_loss: 1 in the playbook accepts it)"
-        )
-    elif unknown:
-        reason = (
-            f"{_named(unknown)} ended without a stop record and without a count (no .workers "
-            "beside the pair files?), so nobody knows how many of the last pairs are missing"
-        )
-    elif open_ends:
-        reason = (
-            f"{_named(open_ends)} ended without a stop record; after the last count they made at "
-            f"most {lacking:,} pairs ({percent(share)} %, limit {percent(limit)} %)"
-        )
-    else:
-        reason = "every worker has closed its record, or runs"
-    is_known = open_ends is not None and not unknown
-    return plain(
-        "worker_ends",
-        Outcome.PASS if (share if is_known else 1.0) <= limit else Outcome.INCONCLUSIVE,
-        expected,
-        reason,
-        figure=share if is_known else None,
-        limit=limit,
-    )
-
-
-def _named(workers: Sequence[OpenEnd], most: int = 3) -> str:
-    """Name some workers, and when each gave its last sign."""
-    named = [
-        f"worker {each.worker}"
-        + (f" (last seen {each.seen:%Y-%m-%d %H:%M:%S})" if each.seen else "")
-        for each in workers[:most]
-    ]
-    further = len(workers) - most
-    return ", ".join(named) + (f" and {further} more" if further > 0 else "")
 
 
 def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:

@@ -12,8 +12,9 @@ from ibis import _
 from comparison.engines.embedded import table_behind
 from comparison.engines.grouping import HOUR, WORKERS, fetched, framed
 from comparison.engines.mergeable import MergeableCounts
-from comparison.pairs.accounting import Accounting, Numbers, account_counts
+from comparison.pairs.accounting import Accounting, account_counts
 from comparison.pairs.read_counts import ReadCounts
+from comparison.pairs.workers import Numbers
 
 _BLOCK: Final = 32
 _PARTS: Final = {"worker": "string", "block": "int64", "powers": "float64", "n": "int64"}

@@ -9,8 +9,9 @@ import pandas as pd
 
 from comparison.counts.tables import Aggregates
 from comparison.evidence.health import by_value
-from comparison.pairs.accounting import Accounting, Worker
+from comparison.pairs.accounting import Accounting
 from comparison.pairs.sides import SIDES
+from comparison.pairs.workers import Worker
 from flags.gate.evidence import Count, Integrity, OpenEnd, Sampled
 
 

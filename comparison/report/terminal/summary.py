@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from comparison.evidence.number_format import percent
-from comparison.pairs.accounting import Worker
+from comparison.pairs.workers import Worker
 from comparison.report.terminal.excerpt import ELSEWHERE, Section, print_sections
 from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.outcomes import print_outcomes

@@ -12,7 +12,8 @@ from comparison.counts.tables import Aggregates, UnknownLabels
 from comparison.evidence.alarms import counted_alarms
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import FeatureReference, References
-from comparison.pairs.accounting import Accounting, Worker
+from comparison.pairs.accounting import Accounting
+from comparison.pairs.workers import Worker
 from flags.gate.evidence import DURATION_EDGES, Count, Evidence, GivenLabels, LabelledCell, Paired
 from tests.support.count_tables import (
     FLAG,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 from rich.console import Console
 
+from comparison.cli.exit_codes import VerdictExit
 from comparison.cli.flag_place import FlagPlace
-from comparison.cli.gate import EXIT_CODES
 from comparison.cli.gate_input import GateInput, evidence_options, verdict_option
 from comparison.cli.refusals import Refusal, refusals, warn
 from flags.cli.exit_codes import exit_codes
@@ -75,12 +75,11 @@ def advance(
             _tell(admin, place, grounds, notifier)
 
 
-class _NotAdvanced(click.ClickException):
-    """Say that the flag was left as it is; the exit code is the verdict's."""
+class _NotAdvanced(VerdictExit):
+    """Say that the flag was left as it is, and what would move it."""
 
     def __init__(self, decision: Decision, why: str, way_out: str = _OVERRIDE) -> None:
-        super().__init__(f"not advanced: {why}; {way_out}")
-        self.exit_code = EXIT_CODES[decision]  # type: ignore[misc]  # click reads it from here too
+        super().__init__(decision, f"not advanced: {why}; {way_out}")
 
 
 @dataclass(frozen=True, slots=True)

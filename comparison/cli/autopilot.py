@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from comparison.cli.gate import EXIT_CODES
+from comparison.cli.exit_codes import EXIT_CODES
 from comparison.cli.gate_input import GateInput, evidence_options, verdict_option
 from comparison.cli.parameter_types import DurationOption
 from comparison.cli.refusals import refusals

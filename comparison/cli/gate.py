@@ -2,17 +2,15 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 from rich.console import Console
 
+from comparison.cli.exit_codes import EXIT_CODES
 from comparison.cli.export import export_option, export_to_mlflow
 from comparison.cli.gate_input import GateInput, evidence_options
 from comparison.cli.options import html_option, json_option, since_option, until_option
 from comparison.cli.refusals import refusals, warn, write
-
-EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 
 
 @click.command()

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.console import Console
 
+from comparison.cli.exit_codes import VerdictExit
 from comparison.cli.flag_place import FlagPlace
-from comparison.cli.gate import EXIT_CODES
 from comparison.cli.gate_input import GateInput, evidence_options
 from comparison.cli.parameter_types import DurationOption
 from comparison.cli.refusals import refusals
@@ -87,12 +87,11 @@ def retire(
         click.echo(f"{number}. {text}")
 
 
-class _NotRetired(click.ClickException):
-    """Say that the primary is still needed; the exit code is the verdict's."""
+class _NotRetired(VerdictExit):
+    """Say that the primary is still needed."""
 
     def __init__(self, decision: Decision, why: str) -> None:
-        super().__init__(f"the primary cannot go yet: {why}")
-        self.exit_code = EXIT_CODES[decision]  # type: ignore[misc]  # click reads it from here too
+        super().__init__(decision, f"the primary cannot go yet: {why}")
 
 
 def _to_do(

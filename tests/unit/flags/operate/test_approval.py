@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from comparison.cli.gate import EXIT_CODES
+from comparison.cli.exit_codes import EXIT_CODES
 from flags.operate.next_action import Action
 from flags.playbook.model import Playbook
 from tests.support.operation import HOLD, OPERATOR, OWN, PLAYBOOK, Operator, Scene

@@ -71,12 +71,12 @@ class AlarmHistory:
         ever = hours.latest(hours.hours + 1)
         enough = max(ever.primary.count, ever.candidate.count) >= rollback.min_alarms_now
         tiers = [
-            ("alarm_ratio_now", ever, enough, "at any hour"),
-            ("alarm_ratio_day", by_day, days > 0, f"over {_whole(days, 'day')}"),
-            ("alarm_ratio", by_week, weeks > 0, f"over {_whole(weeks, 'week')}"),
+            ("alarm_ratio_now", ever, enough, None, "at any hour"),
+            ("alarm_ratio_day", by_day, days > 0, DAY, f"over {_whole(days, 'day')}"),
+            ("alarm_ratio", by_week, weeks > 0, WEEK, f"over {_whole(weeks, 'week')}"),
         ]
-        for limit, table, is_time, over in tiers:
-            if is_time and (found := self._against(limit, table)).outcome is Outcome.FAIL:
+        for limit, table, is_time, size, over in tiers:
+            if is_time and (found := self._against(limit, table, size)).outcome is Outcome.FAIL:
                 return replace(found, reason=f"{found.reason} {over}")
         found = self._against("alarm_ratio", ever)
         if found.outcome is not Outcome.FAIL:
@@ -95,8 +95,11 @@ class AlarmHistory:
     def _far(self, which: str) -> float:
         return self.gate.rollback.limit(f"alarm_ratio_{which}")
 
-    def _against(self, limit: str, table: Paired) -> Check:
-        """Hold all pairs against the limit to go on, and `table` against one to roll back."""
+    def _against(self, limit: str, table: Paired, size: int | None = None) -> Check:
+        """Hold all pairs against the limit to go on, and `table` against one to roll back.
+
+        The table is that of whole spans of `size` hours, or of all.
+        """
         advance, fail = self.gate.advance.alarm_ratio, self.gate.rollback.limit(limit)
         by_request = request_sequence(self.output, self.alarms)
         by_unit, fails_by = unit_sequences(self.output.by_unit)
@@ -107,7 +110,7 @@ class AlarmHistory:
             "alarm_ratio",
             by_request,
             _RATE,
-            self.alarms.pairs,
+            self.alarms.pairs if size is None else self.blocks.whole(size)[1].pairs,
             self.alarms.pairs,
             high=Bounds(advance, fail),
             low=Bounds(1 / advance, 1 / fail),

@@ -7,6 +7,7 @@ by betting", JRSS B 86 (2024), 1-27. The mean of what is cut is what is bounded:
 outcomes (`flags.gate.checks.outcomes`).
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -21,7 +22,7 @@ from flags.gate.evidence import UNWRITTEN, AnswerEvidence, Count, Evidence, Unit
 from flags.gate.label_fit import correlation_fit
 from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
-from flags.gate.number_format import decimal, points, signed, signed_percent
+from flags.gate.number_format import Write, decimal, points, signed, signed_percent, times
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
 from flags.gate.wording import Wording
@@ -60,6 +61,10 @@ class NumberErrors:
     """With the true values, each cut at four of its own spreads (winsorised)."""
     scale: float | None = None
     """Standard deviation of the true values by that of the side's numbers, likewise cut."""
+
+    def loss(self, quantile: float | None) -> float | None:
+        """Return the mean of what is compared: absolute errors, or pinball losses of a quantile."""
+        return self.mean_absolute_error if quantile is None else self.pinball
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,17 @@ def error_is_shown(evidence: Evidence, playbook: Playbook, step: Step, output: s
     if not isinstance(found, NumberEvidence) or not found.labelled:
         return False
     return _NumberChecks(found, evidence, playbook, step).is_shown()
+
+
+def _larger(loss: float, more: int = 0, /) -> str:
+    """Write how much larger a loss is: `+35 %`, `31x the primary's`."""
+    if loss < _MANY_TIMES:
+        return f"{signed_percent(loss, more)} %"
+    return f"{times(1 + loss, more)}x the primary's"
+
+
+_MANY_TIMES: Final = 9.0
+"""From which on a percentage says less than a ratio."""
 
 
 class _NumberChecks(KindChecks[NumberEvidence]):
@@ -207,6 +223,8 @@ class _NumberChecks(KindChecks[NumberEvidence]):
         check = self._check(
             "number_bias", "bias", -1.0, _BIAS, Bounds(*limits), both_sides=True, shown=shown
         ).answer(self._playbook.error_rate, share)
+        mean = None if found.bias is None else found.bias / found.spread
+        check = self._with_uncut(check, mean, f"{BOUND:g} spreads", signed)
         if shown:
             yield excused(check, "labels show the error")
         else:
@@ -216,6 +234,28 @@ class _NumberChecks(KindChecks[NumberEvidence]):
             "number_distance", "distance", 0.0, _DISTANCE, Bounds(limit, limit), shown=shown
         ).answer(self._playbook.error_rate)
         yield excused(check, "labels show the error") if shown else check
+
+    def _with_uncut(self, check: Check, plain: float | None, bound: str, write: Write) -> Check:
+        """Say what a mean is where nothing is cut, if that is another one by a tenth and more."""
+        if plain is None or check.figure is None or check.limit is None:
+            return check
+        apart = abs(plain - check.figure)
+        if apart <= max(0.1 * abs(check.figure), abs(check.limit)):
+            return check
+        reason = f"{check.reason}; differences are cut at {bound}: {write(plain)} without that"
+        return replace(check, reason=reason)
+
+    def _plain_error(self) -> float | None:
+        """Return by which part the candidate's mean loss is larger, infinite if it alone errs."""
+        primary, candidate = (
+            None if side is None else side.loss(self._found.quantile)
+            for side in (self._found.primary, self._found.candidate)
+        )
+        if primary is None or candidate is None:
+            return None
+        if not primary:
+            return math.inf if candidate else 0.0
+        return candidate / primary - 1
 
     def _at_least(self, spreads: float) -> float:
         """Return a limit in spreads, at least the tolerance."""
@@ -251,6 +291,7 @@ class _NumberChecks(KindChecks[NumberEvidence]):
         check = young(self._evidence, self._by_answer.of_answers(check, rollout, limits[1]))
         check = with_enough_labels(check, found.labelled, gate.advance.min_positives)
         surely = check.low is not None and check.low > limits[0]
+        check = self._with_uncut(check, self._plain_error(), f"{BOUND:g} mean errors", _larger)
         return replace(check, required=check.required or surely)
 
     def _unfit(self) -> str:

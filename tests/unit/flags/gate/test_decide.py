@@ -106,6 +106,14 @@ def test_a_candidate_that_alarms_twice_as_often_is_rolled_back_where_it_answers(
     assert 1.25 < alarms.low < 2
 
 
+def test_a_ratio_over_whole_weeks_counts_the_pairs_of_these() -> None:
+    """Sixteen days of pairs said n=20,000 of a ratio that was that of the first fourteen."""
+    later = output(TWICE, periods=periods(TWICE, 16 * 24))
+    found = verdict(at(CANARY_5, outputs=[later], pairs=20_000, held=timedelta(days=16)), CANARY_5)
+    assert found.reasons[0].endswith("n=17,499) over 2 whole weeks")  # of 17,500, rounded by hour
+    assert check(found, "alarm_ratio").n == 17_499
+
+
 def test_in_the_shadow_the_same_is_held_because_the_candidate_answers_nobody() -> None:
     found = verdict(evidence(output(TWICE), pairs=20_000))
     assert found.decision is Decision.HOLD

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flags.gate.checks.number import NumberEvidence, checks
+from flags.gate.checks.number import NumberErrors, NumberEvidence, checks
 from flags.gate.evidence import UnitShare
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook
@@ -14,8 +14,17 @@ PLAYBOOK = Playbook(flag=FLAG)
 PAIRS = 5_000
 
 
-def found(held: timedelta, bias: float, error: float | None, **changes: Any) -> dict[str, Check]:
-    """Judge numbers that all differ by `bias`, and all err so much more, in parts of 4 units."""
+def found(
+    held: timedelta,
+    bias: float,
+    error: float | None,
+    uncut: float | None = None,
+    **changes: Any,
+) -> dict[str, Check]:
+    """Judge numbers that all differ by `bias`, and all err so much more, in parts of 4 units.
+
+    `uncut` is the mean difference where nothing is cut, if that is another one.
+    """
 
     def of_all(value: float) -> dict[str, tuple[UnitShare, ...]]:
         return {way: (UnitShare(value, PAIRS),) for way in ("request", "block")}
@@ -32,7 +41,7 @@ def found(held: timedelta, bias: float, error: float | None, **changes: Any) -> 
         spread=10.0,
         error_unit=None if error is None else 5.0,
         quantile=None,
-        bias=40 * bias,
+        bias=40 * bias if uncut is None else uncut,
         mean_absolute_difference=40 * abs(bias),
         root_mean_squared_difference=40 * abs(bias),
         correlation=None,
@@ -74,3 +83,28 @@ def test_labels_that_show_a_smaller_error_excuse_the_difference_at_any_age(held:
         assert (check.outcome, check.required) == (Outcome.INCONCLUSIVE, False)
         assert not check.rolls_back
     assert checked["number_distance"].reason.endswith("labels show the error")
+
+
+def errors(mean: float) -> NumberErrors:
+    return NumberErrors(mean, mean, 0.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "said"),
+    [(3_270.0, "818x the primary's"), (6.6, "+65 %"), (3.6, "")],
+    ids=["cents", "tails", "as counted"],
+)
+def test_a_mean_error_that_is_cut_says_what_it_is_without_that(candidate: float, said: str) -> None:
+    """True values in euros, numbers in cents: `+400 %` was 818 times as much."""
+    sides = {"primary": errors(4.0), "candidate": errors(candidate)}
+    check = found(timedelta(days=2), bias=0, error=-0.03, **sides)["error_loss"]
+    words = f"; differences are cut at 4 mean errors: {said} without that"
+    assert check.reason.endswith(words if said else "labels=5,000)")
+
+
+@pytest.mark.parametrize(("bias", "said"), [(1_741.5, "+174.150"), (-1_741.5, "-174.150")])
+def test_a_bias_that_is_cut_says_what_it_is_without_that(bias: float, said: str) -> None:
+    check = found(timedelta(days=2), bias=1.0, error=None, uncut=bias)["number_bias"]
+    assert check.reason.endswith(f"; differences are cut at 4 spreads: {said} without that")
+    as_counted = found(timedelta(days=2), bias=0.5, error=None)["number_bias"]
+    assert "without that" not in as_counted.reason

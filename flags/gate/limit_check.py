@@ -14,7 +14,7 @@ from flags.gate.wording import Wording
 FEW_UNITS: Final = 30
 """Units below which the verdict says that they prove nothing about units."""
 
-_MOST: Final = 2.0**20
+_MOST: Final = 2.0**10
 """Times the present data beyond which it is no use to say how much more is needed."""
 
 
@@ -129,13 +129,15 @@ class LimitCheck:
             return self._lacking_units(worse if needed is None else needed)
         if needed is not None:
             return f": about {needed:,} more {wanted} needed at the present rates"
-        if worse is not None:
+        if not self.required:
+            return ""
+        limits = self._limits
+        if limits.is_beyond(value):
             beyond = self._rollback_limit(value) if self.rolls_back else "it"
             return f": beyond {beyond} so far{self._would_show(worse)}"
-        limits = self._limits
-        if self.required and not (limits.is_within(value) or limits.is_beyond(value)):
-            return f": more {wanted} at these rates will not bring it within the limit"
-        return ""
+        if limits.is_within(value):
+            return f": more {wanted} at these rates will hardly show it"
+        return f": more {wanted} at these rates will not bring it within the limit"
 
     def _not_yet(self, value: float, error_rate: float, share: float) -> str:
         """Say that it is not beyond the rollback limit; its level, where the interval is there."""

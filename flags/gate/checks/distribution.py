@@ -8,7 +8,7 @@ others (the ranks).
 from collections.abc import Iterator
 from dataclasses import replace
 
-from flags.gate.checks.number import error_is_shown
+from flags.gate.checks.number import error_is_shown, is_within_tolerance
 from flags.gate.evidence import RANKED, Count, Evidence, Output, Tail
 from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
@@ -30,16 +30,23 @@ def distribution_checks(evidence: Evidence, playbook: Playbook, step: Step) -> I
             wanted = output.alarms is None
         if wanted and step.stage is not Stage.DEPRECATION:
             limits = playbook.gate_of(step, output=output.name).advance
-            shown = output.alarms is None and error_is_shown(evidence, playbook, step, output.name)
+            why = _excuse(evidence, playbook, step, output) if output.alarms is None else ""
             for check in _checks(output, limits, playbook.error_rate):
-                yield _described(check) if shown else check
+                yield _described(check, why) if why else check
 
 
-def _described(check: Check) -> Check:
-    """Return a check that decides nothing: labels show that what is different is not worse."""
+def _excuse(evidence: Evidence, playbook: Playbook, step: Step, output: Output) -> str:
+    """Say why another distribution is no objection; empty if it is one."""
+    if is_within_tolerance(evidence, playbook, output.name):
+        return "the sides differ by no more than the tolerance"
+    return "labels show the error" if error_is_shown(evidence, playbook, step, output.name) else ""
+
+
+def _described(check: Check, why: str) -> Check:
+    """Return a check that decides nothing: what is different is not worse, or does not matter."""
     if check.outcome is not Outcome.FAIL:
         return replace(check, required=False, needed=None)
-    reason = f"{check.reason}: labels show the error"
+    reason = f"{check.reason}: {why}"
     return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=False, needed=None)
 
 

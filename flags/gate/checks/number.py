@@ -24,6 +24,7 @@ from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
 from flags.gate.number_format import Write, decimal, points, signed, signed_percent, times
 from flags.gate.plain_check import plain
+from flags.gate.sequences import ShareSequence
 from flags.gate.verdict import Check, Outcome
 from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
@@ -112,6 +113,23 @@ def error_is_shown(evidence: Evidence, playbook: Playbook, step: Step, output: s
     if not isinstance(found, NumberEvidence) or not found.labelled:
         return False
     return _NumberChecks(found, evidence, playbook, step).is_shown()
+
+
+def is_within_tolerance(evidence: Evidence, playbook: Playbook, output: str) -> bool:
+    """Say whether hardly any pair surely differs by more than what the playbook says matters."""
+    found = next((each for each in evidence.answers if each.name == output), None)
+    plan = playbook.outputs.get(output)
+    if not isinstance(found, NumberEvidence) or not plan or not plan.tolerance or not found.spread:
+        return False
+    most = plan.tolerance / found.spread / BOUND
+    shares = found.levels.get("distance", {}).get("request", ())
+    beyond = sum(each.units for each in shares if each.value > most or each.value >= 1)
+    differ = ShareSequence(Count(beyond, sum(each.units for each in shares)))
+    return differ.below(_HARDLY_ANY, playbook.error_rate / 2)
+
+
+_HARDLY_ANY: Final = 0.001
+"""Share of the pairs."""
 
 
 def _larger(loss: float, more: int = 0, /) -> str:

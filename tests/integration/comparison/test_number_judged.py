@@ -176,6 +176,25 @@ def test_a_difference_within_the_tolerance_is_none() -> None:
     assert checks_of(judgement)["number_bias"].outcome == "pass"
 
 
+@pytest.mark.parametrize(("tolerance", "far"), [(0.5, 0), (0.5, 60), (0.1, 0)])
+def test_another_distribution_is_no_objection_within_the_tolerance(
+    tolerance: float, far: int
+) -> None:
+    """All are 0.2 higher, and so more often beyond quantiles; a few may be much higher."""
+    primary = np.random.default_rng(7).normal(100, 0.3, 8_000)
+    candidate = primary + 0.2 + np.where(np.arange(8_000) < far, 5.0, 0.0)
+    steps = [{"stage": "shadow", "rollout": 0, "hold": "7d", "min_pairs": 100}]
+    plan = playbook_of(outputs={"price": {"tolerance": tolerance}}, labels="none", steps=steps)
+    _, judgement = judged(pairs_of(primary, candidate), playbook=plan)
+    beyond = [each for each in judgement.verdict.checks if each.name == "distribution_ratio"]
+    is_excused = tolerance > 0.2 and not far
+    assert any(each.outcome == "fail" for each in beyond) is not is_excused
+    if is_excused:
+        said = [each.reason for each in beyond if "than the tolerance" in each.reason]
+        assert said
+        assert judgement.verdict.decision is Decision.ADVANCE, judgement.verdict.reasons
+
+
 def test_bursts_of_one_customer_count_once() -> None:
     """Forty customers send a hundred alike requests each: what half of them show proves little."""
     rng = np.random.default_rng(2)

@@ -367,6 +367,23 @@ def test_a_check_that_more_pairs_will_not_decide_says_so() -> None:
     assert alarms.reason.endswith("more pairs at these rates will not bring it within the limit")
 
 
+@pytest.mark.parametrize(
+    ("alarms", "ends"),
+    [
+        (Paired(1_900, 100, 299, 97_701), ": more pairs at these rates will hardly show it"),
+        (Paired(104, 27, 60, 9_809), ": beyond the rollback limit 1.25x so far"),
+    ],
+    ids=["nearly within", "just beyond"],
+)
+def test_what_a_thousand_times_the_pairs_would_not_show_has_no_number(
+    alarms: Paired, ends: str
+) -> None:
+    """A loss of 5.04 points was beyond its limit of 5 after 93 million labels more: 77 years."""
+    found = check(verdict(evidence(output(alarms))), "alarm_ratio")
+    assert found.needed is None
+    assert found.reason.endswith(ends)
+
+
 def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
     alarms = check(verdict(evidence(output(Paired(20, 5, 30, 4_945)))), "alarm_ratio")
     assert alarms.reason == (

@@ -16,12 +16,12 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from comparison.engines.connections import said
 from comparison.engines.engine_urls import PlaceError, is_url, shown_url
 from comparison.engines.places import database_hint, table_at
+from comparison.inputs.csv_texts import line_of, read_texts, wrong_length
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.stores import folder_at, is_store
 
@@ -102,15 +102,7 @@ class TextTable:
         if self.separator is None:
             return f"row {row + 1}"
         with _text(self.path) as file:
-            reader = csv.reader(file, delimiter=self.separator)
-            begin, found = 1, -1
-            for record in reader:
-                if record:
-                    if found == row:
-                        break
-                    found += 1
-                begin = reader.line_num + 1
-        return f"line {begin}"
+            return f"line {line_of(file, row, self.separator)}"
 
 
 def open_tables(
@@ -217,31 +209,12 @@ def _csv(path: Path, content: bytes, wanted: Sequence[str], error: Error) -> Tex
         raise error(path, f"a column is there twice; found: {', '.join(written)}")
     if not chosen:
         return TextTable(path, pa.table({}), written, separator, error)
-    wrong: list[arrow_csv.InvalidRow] = []
-
-    def refuse(row: arrow_csv.InvalidRow) -> str:
-        wrong.append(row)
-        return "skip"
-
-    table = arrow_csv.read_csv(
-        io.BytesIO(content),
-        # One thread: only then a wrong row knows its number.
-        read_options=arrow_csv.ReadOptions(use_threads=False),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=separator, newlines_in_values=True, invalid_row_handler=refuse
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            include_columns=list(chosen),
-            column_types=dict.fromkeys(chosen, pa.string()),
-            strings_can_be_null=False,
-        ),
-    ).rename_columns(list(chosen.values()))
+    table, wrong = read_texts(io.BytesIO(content), list(chosen), separator)
+    table = table.rename_columns(list(chosen.values()))
     found = TextTable(path, table, written, separator, error)
     if wrong:
-        first = wrong[0]
-        problem = f"{first.actual_columns} values, {first.expected_columns} in the heading"
         # The number counts the heading, and no row before it is wrong.
-        raise error(path, problem, found.place(first.number - 2))
+        raise error(path, wrong_length(wrong[0]), found.place(wrong[0].number - 2))
     return found
 
 

@@ -18,12 +18,12 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as arrow_csv
 
 from comparison.engines.connections import said
 from comparison.engines.engine_urls import PlaceError, shown_url
 from comparison.engines.places import table_at
 from comparison.errors import LabelsUnreadableError
+from comparison.inputs.csv_texts import line_of, read_texts, wrong_length
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.compacted import parquet_file
 from comparison.pairs.opening import below
@@ -99,7 +99,10 @@ class LabelFile:
         """Return what a reader looks for to find a row, which counts from 0."""
         if isinstance(self.path, str):  # an engine's rows have no order
             return f"the row of {ID} {self.table[ID][row].as_py()!r}"
-        return f"line {self._line(self.path, row)}" if self.is_csv else f"row {row + 1}"
+        if not self.is_csv:
+            return f"row {row + 1}"
+        with _text(self.path) as file:
+            return f"line {line_of(file, row)}"
 
     @property
     def name(self) -> str:
@@ -122,20 +125,6 @@ class LabelFile:
         """Raise LabelsUnreadableError for the first row that is wrong."""
         if error := self.refusal(wrong, column, problem):
             raise error
-
-    @staticmethod
-    def _line(path: Path, row: int) -> int:
-        """Return the line on which a row begins, from 1: a value may hold line feeds."""
-        with _text(path) as file:
-            reader = csv.reader(file)
-            begin, found = 1, -1
-            for record in reader:
-                if record:
-                    if found == row:
-                        return begin
-                    found += 1
-                begin = reader.line_num + 1
-        return begin
 
 
 def is_label(column: str) -> bool:
@@ -255,28 +244,9 @@ def _read_parquet(path: Path) -> pa.Table:
 
 def _read_csv(path: Path) -> pa.Table:
     wanted = label_columns(path, _csv_names(path))
-    wrong: list[arrow_csv.InvalidRow] = []
-
-    def refuse(row: arrow_csv.InvalidRow) -> str:
-        wrong.append(row)
-        return "skip"
-
-    table = arrow_csv.read_csv(
-        _unpacked(path),
-        # One thread: only then a wrong row knows its number.
-        read_options=arrow_csv.ReadOptions(use_threads=False),
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
-        convert_options=arrow_csv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.string()),
-            strings_can_be_null=False,
-        ),
-    )
+    table, wrong = read_texts(_unpacked(path), wanted)
     if wrong:
-        first = wrong[0]
-        raise LabelsUnreadableError(
-            path,
-            f"{first.actual_columns} values, {first.expected_columns} in the heading",
-            f"row {first.number} counted with the heading",
-        )
+        with _text(path) as file:  # the number counts the heading, and no row before it is wrong
+            place = f"line {line_of(file, wrong[0].number - 2)}"
+        raise LabelsUnreadableError(path, wrong_length(wrong[0]), place)
     return table

@@ -127,7 +127,8 @@ def test_an_empty_folder_has_no_labels_yet(tmp_path: Path) -> None:
         ("b.csv", "request_id,label.\nr1,1\n", "the column label. names no output"),
         ("b.csv", "request_id,score\nr1,1\n", "no column label; found: request_id, score"),
         ("s.csv", "request_id;label\nr1;1\n", "(separated by ';', not by commas?)"),
-        ("b.csv", "request_id,label.cat\nr1\n", "b.csv, row 2 counted with the heading: 1 val"),
+        ("b.csv", "request_id,label.cat\nr1\n", "b.csv, line 2: 1 value, 2 in the heading"),
+        ("b.csv", 'request_id,label.cat\n"a\nb",1\nr1\n', "b.csv, line 4: 1 value, 2 in"),
     ],
 )
 def test_what_is_wrong_in_a_folder_names_file_line_and_column(

@@ -133,11 +133,11 @@ class DrawnPairs:
             flipped=_.flip.max(),
             **{name: value.sum() for name, value in values.items()},
         )
-        return _with_places(self.source.kept(grouped))  # asked three times
+        return _with_places(self.source, self.source.kept(grouped))  # asked three times
 
 
-def _with_places(units: ir.Table) -> ir.Table:
-    """Add bounds of each unit's place, from its arms at the rollouts before."""
+def _with_places(source: PairSource, units: ir.Table) -> ir.Table:
+    """Add bounds of each unit's place, from its arms at the rollouts before: few have several."""
     several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
     again = units.semi_join(several, "unit").select(
         "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm
@@ -147,7 +147,7 @@ def _with_places(units: ir.Table) -> ir.Table:
         low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, real(0.0)).max(),
         high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, real(100.0)).min(),
     )
-    places = places.rename(place_unit="unit", place_rollout="rollout")
+    places = source.kept(places.rename(place_unit="unit", place_rollout="rollout"))
     found = units.left_join(
         places,
         [units.unit == places.place_unit, units.rollout == places.place_rollout],

@@ -1,6 +1,6 @@
 """Counts of labels by the side that the flag assigned: labels as outcomes of what it drew."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ from comparison.engines.grouping import fetched, framed, row_count, summed
 from comparison.engines.tables import nanoseconds
 from comparison.engines.words import told_apart
 from comparison.labels import Labels
+
+_MOST_AT_ONCE: Final = 25_000_000
+"""Requests whose units are grouped at once: a group takes 100 bytes and more meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ class LabelledSides:
 
     def count(self, coverage: pd.DataFrame) -> OutcomeCounts:
         """Count what is labelled: a label is an outcome of its request, whenever it came."""
-        source, has_units = self.drawn.source, self.drawn.has_units
-        # Where each request is one, they are many: counted where they are, twice.
-        units = source.kept(self._units()) if has_units else source.named(self._units())
+        has_units = self.drawn.has_units
+        parts = 1 + int(coverage["n"].sum()) // _MOST_AT_ONCE if has_units else 1
+        units = self._in_parts(parts)
         known = self.requests if self.others is None else self.others
         flips = known.filter(_.flip == 1, _.value > 0)
         flips = flips.select("unit", "rollout", arm=_.low, at=_.first)
@@ -102,6 +105,25 @@ class LabelledSides:
         known = self.requests if self.others is None else self.others
         return known.filter(_.value.isnull())
 
+    def _in_parts(self, parts: int) -> ir.Table:
+        """Return the units, of which an engine groups a part at a time: all take memory.
+
+        They are parted by the number that tells them apart, if they have one.
+        """
+        unit = self.requests.unit
+        if parts == 1 or not unit.type().is_integer():
+            return self.drawn.source.named(self._units())
+        number = (_.unit.fill_null(0) % parts).abs()
+        some = [
+            replace(
+                self,
+                requests=self.requests.filter(number == part),
+                others=None if self.others is None else self.others.filter(number == part),
+            )
+            for part in range(parts)
+        ]
+        return self.drawn.source.named(ibis.union(*(each._units() for each in some)))
+
     def _units(self) -> ir.Table:
         """Return the units of the labelled requests, with what their labels add up to."""
         if self.others is None or not self.drawn.has_units:
@@ -112,7 +134,7 @@ class LabelledSides:
             labelled = labelled.filter(_.request_id.notnull()).anti_join(lacking, "request_id")
         positive = self.others.filter(_.value > 0)
         flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
-        return with_sums(self.drawn.units(labelled), flipped, 1.0)
+        return with_sums(self.drawn.source, self.drawn.units(labelled), flipped, 1.0)
 
     def _labelled(self) -> ir.Table:
         """Return the requests that have a label, with it."""

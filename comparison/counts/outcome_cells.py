@@ -12,6 +12,7 @@ from ibis import _
 from comparison.counts.bins import real
 from comparison.counts.reproducible_sums import share_sum
 from comparison.engines.grouping import fetched
+from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds
 from flags.gate.blocks import EPOCH
 
@@ -57,7 +58,7 @@ class OutcomeCounts:
     mixed: int = 0
 
 
-def with_sums(units: ir.Table, happened: ir.Table, most: float) -> ir.Table:
+def with_sums(source: PairSource, units: ir.Table, happened: ir.Table, most: float) -> ir.Table:
     """Add to units what happened to them, on flips and in all; to most, nothing did.
 
     Beyond `most`, nothing counts.
@@ -67,7 +68,7 @@ def with_sums(units: ir.Table, happened: ir.Table, most: float) -> ir.Table:
         on_flips=share_sum(ibis.ifelse(_.on_flip, value, real(0.0)), most),
         total=share_sum(value, most),
     )
-    sums = sums.rename(sum_unit="unit", sum_rollout="rollout")
+    sums = source.kept(sums.rename(sum_unit="unit", sum_rollout="rollout"))
     both = units.left_join(sums, [units.unit == sums.sum_unit, units.rollout == sums.sum_rollout])
     return both.drop("sum_unit", "sum_rollout")
 
@@ -91,7 +92,7 @@ def novelty_of(on_flips: ir.Table, known: ir.Table) -> pd.DataFrame:
 
     `known` has the units, and `first`, when they were seen.
     """
-    began = known.group_by("unit").agg(began=_.first.min())
+    began = known.semi_join(on_flips, "unit").group_by("unit").agg(began=_.first.min())
     aged = on_flips.inner_join(began, "unit")
     days = ibis.ifelse(_.at > _.began, (_.at - _.began) // _DAY, 0)
     counts = aged.group_by(days=days, rollout=_.rollout, candidate=_.arm).agg(n=_.count())

@@ -62,7 +62,7 @@ def count_outcomes(
     levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
     sizes = sizes_of(units)
     inside = matched.filter(_.inside)
-    happened = with_sums(units.filter(~is_mixed()), inside, most)
+    happened = with_sums(drawn.source, units.filter(~is_mixed()), inside, most)
     strange_units = _strange_units(outcomes, drawn.every)
     on_flips = inside.filter(_.on_flip, _.value > 0)
     return OutcomeCounts(

@@ -129,6 +129,7 @@ class KeptTables:
         except OSError:
             with suppress(OSError):
                 beside.unlink()
+        pa.default_memory_pool().release_unused()  # Arrow would hold what it was written with
 
     def tidy(self) -> None:
         """Remove files that were not read for long, and unfinished files of killed writers."""

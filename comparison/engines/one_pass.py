@@ -45,9 +45,7 @@ def counted_in_arrays(counts: MergeableCounts, batches: pa.RecordBatchReader) ->
         parts.append(part)
         if len(parts) > _PARTS:
             parts = [_merged(counts, parts)]
-    found = _merged(counts, parts)
-    pa.default_memory_pool().release_unused()  # which Arrow would hold until it needs it again
-    return found
+    return _merged(counts, parts)
 
 
 def _merged(counts: MergeableCounts, parts: Sequence[pa.Table]) -> pa.Table:

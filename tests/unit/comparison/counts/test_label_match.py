@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from ibis import _
 
-from comparison.counts import label_match, labelled, requests
+from comparison.counts import label_match, labelled, labelled_sides, requests
 from comparison.counts.aggregate import count
 from comparison.counts.drawn_pairs import DrawnPairs
 from comparison.counts.label_match import LabelMatch
@@ -156,6 +156,19 @@ def test_labels_by_the_assigned_side_are_those_of_a_join(seed: int, tmp_path: Pa
     pd.testing.assert_frame_equal(found.cells, expected.cells)
     pd.testing.assert_frame_equal(found.novelty, expected.novelty)
     assert (found.used, found.units, found.mixed) == (expected.used, expected.units, expected.mixed)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_units_that_are_grouped_a_part_at_a_time_are_those_of_one_pass(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = Window(tmp_path, seed)
+    _coverage, expected = window.sides()
+    monkeypatch.setattr(labelled_sides, "_MOST_AT_ONCE", len(window.frame) // 3)
+    _coverage, found = window.sides()
+    pd.testing.assert_frame_equal(found.cells, expected.cells)
+    pd.testing.assert_frame_equal(found.novelty, expected.novelty)
+    assert (found.units, found.mixed) == (expected.units, expected.mixed)
 
 
 def test_some_of_these_windows_spare_the_join(tmp_path: Path) -> None:

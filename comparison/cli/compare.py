@@ -69,6 +69,7 @@ def compare(
     with refusals():
         from comparison.report.terminal.summary import print_summary
         from comparison.summary.conclusion import conclude
+        from comparison.summary.label_objections import with_labels
         from comparison.summary.plain import as_plain
 
         summary, taken = _figures(pairs, flag, since, until)
@@ -81,6 +82,7 @@ def compare(
         found = None
         if wanted or counted:
             found = _compared(pairs, taken(), since, until, labels, outcomes, preferences)
+            conclusion = with_labels(conclusion, found.evidence) if labels else conclusion
         if found and html_file:
             write(html_file, found.to_html().encode())
     evidence = found.evidence if found else None

@@ -313,6 +313,47 @@ def test_labels_add_the_quality_of_both_sides(tmp_path: Path) -> None:
     assert figures["evidence"]["outputs"][0]["quality"]["labelled"] == 995
 
 
+def said_with_labels(folder: Path, labels: list[object]) -> str:
+    """Return what the comparison of a folder's pairs means by labels in their order."""
+    rows = [f"worker-1-request-{number},{label}" for number, label in enumerate(labels, 1)]
+    (folder / "labels.csv").write_text("\n".join(["request_id,label", *rows]), encoding="utf-8")
+    result = run(folder / "pairs", "--labels", folder / "labels.csv")
+    assert result.exit_code == 0, result.output
+    return " ".join(result.stdout.partition("What it means")[2].split())
+
+
+@pytest.mark.parametrize(("lost", "is_objection"), [(100, True), (0, False)])
+def test_labels_that_show_a_loss_are_an_objection(
+    tmp_path: Path, lost: int, *, is_objection: bool
+) -> None:
+    """As many alarms as the primary, but of other requests: "no objection" was said of it."""
+    file = PairFile(tmp_path / "pairs")
+    file.start()
+    for number in range(1_000):
+        alarm = lost <= number < 160 or 200 <= number < 200 + lost
+        active = "candidate" if number % 10 == 0 else "primary"
+        file.pair(ALARM if number < 160 else NONE, ALARM if alarm else NONE, active=active)
+    file.stop()
+    said = said_with_labels(tmp_path, [int(number < 200) for number in range(1_000)])
+    assert ("recall -50 points against the primary's" in said) is is_objection
+    assert said.startswith("no objection from these figures") is not is_objection
+
+
+def test_labels_that_repeat_what_was_answered_are_no_objection_and_say_so(tmp_path: Path) -> None:
+    file = PairFile(tmp_path / "pairs")
+    file.start()
+    answered = []
+    for number in range(1_000):
+        active = "candidate" if number % 10 in (0, 5) else "primary"
+        said = {"primary": "cat", "candidate": "dog" if number % 50 in (5, 6, 10, 11) else "cat"}
+        answered.append(said[active])
+        changes = {attributes.side(side, "class", "species"): each for side, each in said.items()}
+        file.pair(Scored({}), Scored({}), active=active, changes=changes)
+    file.stop()
+    said_of_it = said_with_labels(tmp_path, answered)
+    assert said_of_it.startswith("no objection from these figures labels favour the side that")
+
+
 class TestBadInput:
     def test_is_one_message_on_stderr_and_exit_code_2(self, tmp_path: Path) -> None:
         result = run(tmp_path / "nowhere")

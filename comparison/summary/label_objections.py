@@ -1,0 +1,56 @@
+"""The meaning of labels: what they surely show to be lost, by the limits of a default playbook."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from comparison.summary.conclusion import Conclusion
+from flags.gate.checks.answers import answer_checks
+from flags.gate.checks.quality import quality_checks
+from flags.gate.decide import concluded
+from flags.gate.evidence import Evidence
+from flags.gate.verdict import Check, Outcome
+from flags.playbook.model import Playbook
+
+_OVER_ALL: Final = frozenset({"recall_loss", "accuracy_loss", "error_loss", "ndcg_loss"})
+_QUALITY: Final = _OVER_ALL | {
+    "average_precision_loss",
+    "segment_recall_loss",
+    "class_recall_loss",
+    "gross_errors",
+}
+
+
+def with_labels(conclusion: Conclusion, evidence: Evidence) -> Conclusion:
+    """Add what labels surely show to be lost, and why they show nothing where that is so."""
+    checks = tuple(_quality(evidence))
+    lost = [each for each in checks if each.outcome is Outcome.FAIL or each.beyond]
+    open_ = [
+        each
+        for each in checks
+        if each.name in _OVER_ALL and each.figure is None and each not in lost
+    ]
+    reasons = [f"{each}: HOLD" for each in _reasons(lost, evidence)]
+    return Conclusion(
+        (*conclusion.reasons, *reasons), (*conclusion.remarks, *_reasons(open_, evidence))
+    )
+
+
+def _quality(evidence: Evidence) -> Iterator[Check]:
+    """Yield the gate's checks of quality, whatever the age of the evidence."""
+    window = evidence.window
+    old = replace(window, begun=window.until - timedelta(days=2))
+    playbook = Playbook(flag=window.flag)
+    given = replace(evidence, window=old), playbook, playbook.steps[0]
+    for check in (*quality_checks(*given), *answer_checks(*given)):
+        if check.name in _QUALITY:
+            yield check
+
+
+def _reasons(checks: list[Check], evidence: Evidence) -> tuple[str, ...]:
+    """Return the reasons, with the output's name where there are several."""
+    held = tuple(
+        replace(each, outcome=Outcome.FAIL, rolls_back=False, required=True) for each in checks
+    )
+    return concluded(held, evidence).reasons if held else ()

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this
 
 import numpy as np  # noqa: E402 - needs the line above
 
-from comparison.engines.kept import KEPT  # noqa: E402 - needs the line above
+from comparison.engines.kept.tables import KEPT  # noqa: E402 - needs the line above
 from comparison.judgement.pairs_judge import PairsJudge  # noqa: E402
 from comparison.pairs.compacted import PAIRS, STATE_FILE  # noqa: E402
 from flags.operate.history import Run  # noqa: E402

@@ -43,7 +43,7 @@ from comparison.engines.tables import (  # noqa: E402
     TablePairs,
     collected_keys,
 )
-from comparison.pairs.stores import folder_at  # noqa: E402
+from comparison.pairs.stores.folders import folder_at  # noqa: E402
 from deploy.clickhouse import pairs_sql  # noqa: E402
 from load_tests import collector_table  # noqa: E402
 from load_tests.generated_pairs import FLAG, write_pairs  # noqa: E402

@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a file, Python looks for modules in this folder only
 
-from comparison.pairs.compaction import compact  # noqa: E402 - needs the line above
+from comparison.pairs.compaction.runs import compact  # noqa: E402 - needs the line above
 from comparison.pairs.opening import find_files, open_file  # noqa: E402
 from flags.export.destination import Protocol  # noqa: E402
 from flags.export.otlp_json import spans_in  # noqa: E402

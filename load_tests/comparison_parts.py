@@ -22,7 +22,7 @@ from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import TimeWindow, judge
 from comparison.pairs.compacted import PAIRS
-from comparison.pairs.compaction import compact as take
+from comparison.pairs.compaction.runs import compact as take
 from comparison.pairs.opening import find_files, open_file
 from flags.playbook.model import Playbook
 from load_tests.generated_pairs import BEGIN, DAYS, FLAG

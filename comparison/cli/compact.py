@@ -11,7 +11,7 @@ from comparison.cli.refusals import refusals
 from flags.gate.number_format import plural
 
 if TYPE_CHECKING:
-    from comparison.pairs.compaction import Compacted
+    from comparison.pairs.compaction.runs import Compacted
 
 
 @click.command()
@@ -46,7 +46,7 @@ def compact(pairs: Path, into: Path, jobs: int | None, no_counts: bool) -> None:
     Example: bentoml migration compact pairs --into compacted
     """
     with refusals():
-        from comparison.pairs.compaction import compact as run
+        from comparison.pairs.compaction.runs import compact as run
 
         done = run(pairs, into, jobs=jobs)
         click.echo(told(done, into))

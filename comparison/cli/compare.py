@@ -113,7 +113,7 @@ def _figures(
     """
     from comparison.pairs.opening import is_compacted
     from comparison.pairs.reader import read_pairs, within
-    from comparison.pairs.stores import folder_at, is_store
+    from comparison.pairs.stores.folders import folder_at, is_store
     from comparison.summary.in_memory import summarise
 
     is_folder = is_store(place) or "://" not in str(place)

@@ -64,7 +64,7 @@ class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the 
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return what stands for a path; a ComparisonError becomes a Refusal."""
-        from comparison.pairs.stores import SCHEMES, folder_at, is_store
+        from comparison.pairs.stores.folders import SCHEMES, folder_at, is_store
 
         if isinstance(value, str) and "://" in value and not is_store(value):
             starts = ", ".join(f"{scheme}://" for scheme in SCHEMES)

@@ -10,8 +10,8 @@ from functools import partial
 
 from comparison.counts.durations import duration_counts, minute_counts
 from comparison.counts.kinds.window import KindWindow, count_kinds
-from comparison.counts.labelled import unknown_labels
-from comparison.counts.output_counts import OutputCounts
+from comparison.counts.labels.joined import unknown_labels
+from comparison.counts.outputs.counts import OutputCounts
 from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.step import (
@@ -24,9 +24,9 @@ from comparison.counts.step import (
     worker_counts,
 )
 from comparison.counts.tables import Aggregates, OutputAggregates
-from comparison.counts.unit_failures import failures_by_unit, units_of
-from comparison.counts.unit_positives import positives_by_unit
-from comparison.counts.units import UnitVolume, alarms_by_unit, drawn_counts
+from comparison.counts.units.alarms import UnitVolume, alarms_by_unit, drawn_counts
+from comparison.counts.units.failures import failures_by_unit, units_of
+from comparison.counts.units.positives import positives_by_unit
 
 
 def count(

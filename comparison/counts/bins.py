@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
-from comparison.counts.score_grid import EXACT, HUGE, MIRRORS, SHRINK, below, splitter
+from comparison.counts.outputs.score_grid import EXACT, HUGE, MIRRORS, SHRINK, below, splitter
 from flags.gate.evidence import DURATION_EDGES
 
 _LONGEST: Final = 2.0**7
@@ -38,7 +38,7 @@ def grid_score(score: ir.NumericValue, digits: int, thresholds: Sequence[float])
 
 
 def rounded(score: ir.NumericValue, digits: int) -> ir.NumericValue:
-    """Say `comparison.counts.score_grid.rounded` to an engine."""
+    """Say `comparison.counts.outputs.score_grid.rounded` to an engine."""
     if digits >= EXACT:
         return ibis.ifelse(score == 0, real(0.0), score)  # engines may tell -0.0 from 0.0
     mirror = real(0.0)

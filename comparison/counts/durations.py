@@ -14,8 +14,8 @@ from ibis import _
 
 from comparison.counts.bins import KEYS, duration_bins, duration_key, duration_keys
 from comparison.counts.counted_window import CountedWindow
-from comparison.counts.output_rows import union_of
-from comparison.counts.outputs import is_finite
+from comparison.counts.outputs.columns import is_finite
+from comparison.counts.outputs.rows import union_of
 from comparison.counts.tables import MinuteCounts
 from comparison.engines.arrays import ArrayRows, Arrays, group, truths
 from comparison.engines.grouping import (

@@ -18,19 +18,19 @@ from ibis import _
 
 from comparison.counts.counted_window import CountedWindow, StepPairs
 from comparison.counts.distinct import DistinctPairs, choose_flag
-from comparison.counts.drawn import drawn_unit, flip_of, is_drawn_by_request
-from comparison.counts.grids import OutputGrid, grids_of
+from comparison.counts.drawn.draws import drawn_unit, flip_of, is_drawn_by_request
+from comparison.counts.drawn.requests import requests_of
 from comparison.counts.kinds.window import other_outputs
-from comparison.counts.labelled import StepLabels
-from comparison.counts.output_rows import OutputRows, UsualRows
-from comparison.counts.outputs import (
+from comparison.counts.labels.joined import StepLabels
+from comparison.counts.outputs.columns import (
     SEGMENT,
     OutputColumns,
     columns_of,
     outputs_of,
     recorded_counts,
 )
-from comparison.counts.requests import requests_of
+from comparison.counts.outputs.grids import OutputGrid, grids_of
+from comparison.counts.outputs.rows import OutputRows, UsualRows
 from comparison.engines.grouping import HOUR, MINUTE
 from comparison.engines.mergeable import PreparedRows
 from comparison.engines.sources import PairSource

@@ -16,9 +16,9 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real, rounded
-from comparison.counts.output_rows import union_of
-from comparison.counts.outputs import is_finite
-from comparison.counts.score_grid import EXACT
+from comparison.counts.outputs.columns import is_finite
+from comparison.counts.outputs.rows import union_of
+from comparison.counts.outputs.score_grid import EXACT
 from comparison.engines.grouping import framed
 
 Quantiles = dict[float, float | None]

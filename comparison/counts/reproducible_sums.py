@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from comparison.counts.bins import in_units, real
-from comparison.counts.outputs import is_finite
+from comparison.counts.outputs.columns import is_finite
 from comparison.engines.grouping import framed
 
 SHARE: Final = 2.0**32

@@ -13,8 +13,8 @@ from ibis import _
 
 from comparison.counts.bins import edge_bin
 from comparison.counts.counted_window import CountedWindow
-from comparison.counts.output_rows import ByOutput
-from comparison.counts.outputs import OutputColumns, both_ok, is_finite, with_columns
+from comparison.counts.outputs.columns import OutputColumns, both_ok, is_finite, with_columns
+from comparison.counts.outputs.rows import ByOutput
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.grouping import (
     FEATURES,

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.outputs.score_grid import ScoreGrid
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.engines.grouping import HOUR, framed
-from comparison.engines.kept import WholeTables
+from comparison.engines.kept.tables import WholeTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import counted_once
 from comparison.engines.sources import PairSource

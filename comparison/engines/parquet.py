@@ -14,12 +14,12 @@ from ibis import _
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import connect, held, named, shown
-from comparison.engines.kept import KEPT, KeptTables, WholeTables
-from comparison.engines.kept_counts import CountsOfFiles
-from comparison.engines.kept_memory import KeptMemory, RememberedTables
+from comparison.engines.kept.counts import CountsOfFiles
+from comparison.engines.kept.memory import KeptMemory, RememberedTables
+from comparison.engines.kept.part_files import PartFiles
+from comparison.engines.kept.tables import KEPT, KeptTables, WholeTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import counted_once
-from comparison.engines.part_files import PartFiles
 from comparison.engines.store_files import readable
 from comparison.engines.tables import completed, in_nanoseconds, in_window, nanoseconds
 from comparison.engines.worker_numbers import account_source
@@ -33,7 +33,7 @@ from comparison.pairs.compacted import (
     repeated_pairs,
 )
 from comparison.pairs.read_counts import ReadCounts
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 from comparison.pairs.tracked import TrackedOutcomes
 
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 from comparison.engines.connections import engine_errors
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.engine_urls import SPARK, PlaceError, checked, is_url, shown_url
-from comparison.engines.kept import WholeTables
-from comparison.engines.kept_memory import KeptMemory
+from comparison.engines.kept.memory import KeptMemory
+from comparison.engines.kept.tables import WholeTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.parquet import ParquetPairs
@@ -36,7 +36,7 @@ from comparison.pairs.arrow import to_arrow
 from comparison.pairs.columns import output_columns, outputs_with, short_name
 from comparison.pairs.opening import is_compacted
 from comparison.pairs.reader import AllPairs, Pairs, read_all
-from comparison.pairs.stores import folder_at, is_store
+from comparison.pairs.stores.folders import folder_at, is_store
 from comparison.pairs.tracked import TrackedOutcomes
 from flags.export import attributes
 

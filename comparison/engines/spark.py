@@ -22,7 +22,7 @@ from comparison.engines.tables import completed, in_nanoseconds
 from comparison.pairs.arrow import arrow_type
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS, SPAN_COLUMNS
 from comparison.pairs.compacted import PAIRS, pair_parts, read_state
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
 
 
 def folder_of(url: str) -> str | None:

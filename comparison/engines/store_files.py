@@ -7,7 +7,7 @@ from typing import Any, Final
 from fsspec import AbstractFileSystem
 from ibis.backends.duckdb import Backend
 
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 
 _SCHEME: Final = "pairs-in-a-store"
 """Of our own: DuckDB takes the others for itself, and wants to install what reads them."""

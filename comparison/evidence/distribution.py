@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.outputs.score_grid import ScoreGrid
 from comparison.evidence.divergence import Counts, Floats, binned_quantiles, ks, psi, wasserstein
 from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.score_counts import ScoreCounts, on_one_axis

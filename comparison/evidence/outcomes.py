@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from comparison.counts.outcome_cells import OutcomeCounts
+from comparison.counts.drawn.outcome_cells import OutcomeCounts
 from flags.gate.blocks import EPOCH
 from flags.gate.evidence import Count, Interval, NoveltyCount, OutcomeCell, RatioSoFar
 from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence

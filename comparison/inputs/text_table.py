@@ -23,7 +23,7 @@ from comparison.engines.engine_urls import PlaceError, is_url, shown_url
 from comparison.engines.places import database_hint, table_at
 from comparison.inputs.csv_texts import line_of, read_texts, wrong_length
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
-from comparison.pairs.stores import folder_at, is_store
+from comparison.pairs.stores.folders import folder_at, is_store
 
 _PARQUET: Final = b"PAR1"
 _NAMES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")

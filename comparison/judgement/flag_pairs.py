@@ -14,7 +14,7 @@ from ibis import _
 from comparison.engines.clocks import DatedPairs
 from comparison.engines.embedded import table_behind
 from comparison.engines.grouping import framed
-from comparison.engines.kept_memory import KeptMemory
+from comparison.engines.kept.memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
 from comparison.engines.worker_numbers import flags_made

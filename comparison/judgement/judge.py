@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from comparison.counts.aggregate import count
-from comparison.counts.cut_off import cut_off
+from comparison.counts.drawn.cut_off import cut_off
 from comparison.counts.prepared import PreparedPairs
 from comparison.errors import WindowEmptyError
 from comparison.evidence.build import evidence

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from comparison.counts.aggregate import count
 from comparison.counts.prepared import PreparedPairs
-from comparison.engines.kept import KEPT, KeptTables
+from comparison.engines.kept.tables import KEPT, KeptTables
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.worker_numbers import flags_made
 from comparison.errors import ComparisonError
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 from flags.playbook.model import Playbook
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from comparison.counts.cut_off import cut_off, next_cut_off
+from comparison.counts.drawn.cut_off import cut_off, next_cut_off
 from comparison.engines.clocks import DatedPairs
-from comparison.engines.kept_memory import KeptMemory
+from comparison.engines.kept.memory import KeptMemory
 from comparison.engines.tables import nanoseconds
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs

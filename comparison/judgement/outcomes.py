@@ -8,10 +8,10 @@ from typing import Final
 
 import pandas as pd
 
-from comparison.counts.drawn_pairs import DrawnPairs, RolloutRun, rollout_runs
-from comparison.counts.labelled_sides import LabelCounts, LabelledSides
-from comparison.counts.outcome_cells import OutcomeCounts
-from comparison.counts.outcomes import count_outcomes, shadow_quantile
+from comparison.counts.drawn.outcome_cells import OutcomeCounts
+from comparison.counts.drawn.outcomes import count_outcomes, shadow_quantile
+from comparison.counts.drawn.pairs import DrawnPairs, RolloutRun, rollout_runs
+from comparison.counts.labels.sides import LabelCounts, LabelledSides
 from comparison.counts.packed import kept_or_counted
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.tables import nanoseconds

@@ -25,7 +25,7 @@ from comparison.judgement.known_looks import KnownLook, KnownLooks, unchanged_un
 from comparison.labels import LabelFiles
 from comparison.outcomes import unit_key
 from comparison.pairs.file_states import compacted_states, file_states
-from comparison.pairs.stores import is_store
+from comparison.pairs.stores.folders import is_store
 from flags.gate import Decision
 from flags.gate.alarm_states import AlarmReading, operational_alarms
 from flags.gate.decide import decide_without_pairs

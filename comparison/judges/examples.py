@@ -7,7 +7,7 @@ from pathlib import Path
 
 from comparison.judges.preferences import ID, Preferences
 from comparison.judges.text_pairs import read_text_pairs
-from comparison.pairs.stores import folder_at, is_store
+from comparison.pairs.stores.folders import folder_at, is_store
 
 MOST = 6
 """Pairs that are shown: as many that either side won."""

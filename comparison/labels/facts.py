@@ -11,11 +11,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from comparison.engines.kept import KeptTables
+from comparison.engines.kept.tables import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.types import LabelType
 from comparison.pairs.file_states import SETTLED
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 
 _NAME: Final = "labels"
 _FACTS: Final = b"facts"

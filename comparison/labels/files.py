@@ -27,7 +27,7 @@ from comparison.inputs.csv_texts import line_of, read_texts, wrong_length
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.compacted import parquet_file
 from comparison.pairs.opening import below
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

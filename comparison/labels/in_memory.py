@@ -34,7 +34,7 @@ from comparison.labels.files import (
     open_labels,
 )
 from comparison.labels.types import ARROW, TypedColumn, typed_column
-from comparison.pairs.stores import folder_at, is_store
+from comparison.pairs.stores.folders import folder_at, is_store
 
 
 @dataclass(frozen=True, slots=True)

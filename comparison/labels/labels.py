@@ -14,7 +14,7 @@ from ibis.backends.duckdb import Backend
 
 from comparison.engines.engine_urls import is_url
 from comparison.engines.id_hashes import IdHashes
-from comparison.engines.kept import KeptTables
+from comparison.engines.kept.tables import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.inputs.data_frames import Rows
 from comparison.labels.facts import LabelFacts
@@ -22,7 +22,7 @@ from comparison.labels.files import ID, TIME, find_label_files, is_label
 from comparison.labels.in_memory import LabelsInMemory, name_of, read_labels
 from comparison.labels.in_place import LabelsInPlace
 from comparison.labels.unread import UnreadLabels
-from comparison.pairs.stores import folder_at, is_store
+from comparison.pairs.stores.folders import folder_at, is_store
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from comparison.engines.kept import KeptTables
+from comparison.engines.kept.tables import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.facts import FilesSeen, LabelFacts
 from comparison.labels.files import find_label_files
 from comparison.labels.in_memory import LabelsInMemory, read_labels
 from comparison.labels.in_place import LabelsInPlace
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
 
 
 @dataclass(slots=True)

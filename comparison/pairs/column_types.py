@@ -16,7 +16,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from comparison.pairs.sides import SIDES, STATUSES
-from comparison.pairs.values import Floats, Texts
+from comparison.pairs.spans.values import Floats, Texts
 
 Array = ExtensionArray | npt.NDArray[Any]
 

@@ -34,7 +34,7 @@ from comparison.pairs.column_types import CATEGORY
 from comparison.pairs.columns import Column
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.read_counts import ReadCounts, torn_place
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 from comparison.pairs.table import Table
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount

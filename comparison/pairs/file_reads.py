@@ -17,7 +17,7 @@ from typing import Any, Final
 from comparison.errors import CompactionError
 from comparison.pairs.files import read_file
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
-from comparison.pairs.span_lines import SpanLines
+from comparison.pairs.spans.lines import SpanLines
 from comparison.pairs.table import Table
 from flags.export.compression import compression_of
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from comparison.pairs.compacted import COUNTS, OUTCOMES, PAIRS, REPEATED, WORKERS
 from comparison.pairs.opening import STATE_FILE, is_compacted
-from comparison.pairs.stores import StorePath, folder_at
+from comparison.pairs.stores.folders import StorePath, folder_at
 
 FileStates = tuple[tuple[int, tuple[object, ...]], ...]
 """Of each file, the time of its last change, in nanoseconds since 1970, and all that tells it."""

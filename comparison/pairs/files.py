@@ -13,10 +13,10 @@ import orjson
 
 from comparison.errors import PairsUnreadableError
 from comparison.pairs.opening import find_files, open_file
-from comparison.pairs.pair_row import SHAPE_ERRORS
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
-from comparison.pairs.span_text import FARTHEST
+from comparison.pairs.spans.row import SHAPE_ERRORS
+from comparison.pairs.spans.text import FARTHEST
 from flags.export.compression import DamagedFileError
 from flags.export.worker_count import read_counts
 

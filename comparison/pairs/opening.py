@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from comparison.errors import PairsUnreadableError
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 from flags.export.compression import (
     SUFFIXES,
     CheckedFile,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from comparison.pairs.pair_row import (
+from comparison.pairs.spans.lines import SpanLines
+from comparison.pairs.spans.row import (
     REQUIRED,
     SHAPE_ERRORS,
     Columns,
@@ -16,9 +17,8 @@ from comparison.pairs.pair_row import (
     pair_row,
     value_of,
 )
-from comparison.pairs.span_lines import SpanLines
+from comparison.pairs.spans.values import joined
 from comparison.pairs.tracked import tracked_row
-from comparison.pairs.values import joined
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from comparison.pairs.file_reads import FileRead, read
 from comparison.pairs.read_counts import Progress
-from comparison.pairs.span_lines import SpanLines
+from comparison.pairs.spans.lines import SpanLines
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ from comparison.pairs.accounting import Accounting, account
 from comparison.pairs.files import read_blocks
 from comparison.pairs.opening import is_compacted
 from comparison.pairs.read_counts import ReadCounts
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
 from comparison.pairs.table import Table, name_outputs, only_flag
 from comparison.pairs.tracked import TrackedOutcomes
 

@@ -15,7 +15,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.distinct import DistinctPairs
-from comparison.counts.outputs import both_ok, is_finite, with_columns
+from comparison.counts.outputs.columns import both_ok, is_finite, with_columns
 from comparison.counts.quantiles import Quantiles, exact_quantiles
 from comparison.engines.grouping import TIME, count_by, fetched
 from comparison.engines.sources import PairSource

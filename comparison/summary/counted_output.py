@@ -9,10 +9,10 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real
-from comparison.counts.outputs import SEGMENT, are_finite, with_columns
+from comparison.counts.outputs.columns import SEGMENT, are_finite, with_columns
+from comparison.counts.outputs.segments import SEGMENT_CODE, rows_by_segment, segments_of
 from comparison.counts.quantiles import Quantiles
 from comparison.counts.reproducible_sums import summed
-from comparison.counts.segments import SEGMENT_CODE, rows_by_segment, segments_of
 from comparison.engines.grouping import CELLS, count_by, fetched, framed
 from comparison.evidence.alarms import Alarms, SegmentTable, counted_alarms, counted_by
 from comparison.evidence.statistics import interval_of_mean

@@ -17,7 +17,7 @@ from comparison.engines.tables import collected_keys, kind_of
 from comparison.pairs.columns import column_of
 from comparison.pairs.files import read_blocks
 from comparison.pairs.read_counts import ReadCounts
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
 from flags.export import attributes
 
 _TYPES: Final = {

@@ -31,10 +31,10 @@ from comparison.engines.spark import read_by_spark
 from comparison.engines.tables import CollectorTraces
 from comparison.pairs.arrow import NANOSECONDS
 from comparison.pairs.compacted import PAIRS, REPEATED, CompactionState, parquet_file
-from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.compaction.parts import PartWriter
+from comparison.pairs.compaction.targets import target_at
 from comparison.pairs.opening import STATE_FILE, is_compacted
-from comparison.pairs.stores import folder_at
-from comparison.pairs.targets import target_at
+from comparison.pairs.stores.folders import folder_at
 from flags.export import attributes
 
 _VALUE: Final = "struct<stringValue:string, boolValue:string, intValue:string, doubleValue:string>"

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from comparison.counts.units import UnitVolume
+from comparison.counts.units.alarms import UnitVolume
 from comparison.engines.grouping import HOUR
 from comparison.evidence.alarms import counted_by
 from flags.gate.checks.alarms import alarm_checks
@@ -75,7 +75,7 @@ class Units:
 
 
 def counted(units: int, requests: int, rows: pd.DataFrame, day: int) -> tuple[Paired, UnitAlarms]:
-    """Count alarmed rows by request and by unit, as `comparison.counts.units` does."""
+    """Count alarmed rows by request and by unit, as `comparison.counts.units.alarms` does."""
     block = UnitVolume(units, requests, (day + 1) * 24 * HOUR).block
     size = (day + 1) * 24 if block is None else block // HOUR
     blocks = _once(rows.assign(block=rows["hour"] // size), "who", "block")

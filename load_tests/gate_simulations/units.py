@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from comparison.counts.flip_clusters import clustering
+from comparison.counts.units.flip_clusters import clustering
 from flags.gate import Decision, decide
 from flags.gate.blocks import total
 from flags.gate.checks.alarms import alarm_checks

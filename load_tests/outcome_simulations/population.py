@@ -1,7 +1,8 @@
 """Units with outcomes, drawn while the rollout moves, as the cells that the gate sees.
 
 An outcome has happened or not, or it is money: then its amount is log-normal, and counts in levels
-up to the quantile that a shadow before the canary has shown, as in `comparison.counts.outcomes`.
+up to the quantile that a shadow before the canary has shown, as in
+`comparison.counts.drawn.outcomes`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from comparison.counts.outcomes import LEVELS, QUANTILE
+from comparison.counts.drawn.outcomes import LEVELS, QUANTILE
 from flags.gate.evidence import OutcomeCell
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from comparison.pairs.compacted import STATE_FILE, CompactionState
-from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.compaction.parts import PartWriter
 
 OUTPUTS: Final = ("fraud", "abuse")
 

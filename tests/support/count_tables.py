@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.outputs.score_grid import ScoreGrid
 from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.engines.grouping import (
     ALARMS,

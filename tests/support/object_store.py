@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from comparison.pairs.store_systems import file_system
+from comparison.pairs.stores.systems import file_system
 from flags.unleash.local.packages import node
 from flags.unleash.local.program import Program
 from flags.unleash.local.server import free_port

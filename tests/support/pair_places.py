@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from tests.support.clickhouse import needs_clickhouse
 from tests.support.clickhouse_server import PASSWORD, USER, clickhouse_server
 from tests.support.collector_rows import COLUMNS, exported_rows, fill

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from comparison.counts.bins import duration_bins
-from comparison.counts.score_grid import ScoreGrid
+from comparison.counts.outputs.score_grid import ScoreGrid
 from comparison.counts.tables import (
     Aggregates,
     OutputAggregates,

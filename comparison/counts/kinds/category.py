@@ -11,7 +11,7 @@ from ibis import _
 
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, served_coverage
-from comparison.counts.outputs import both_ok, with_columns
+from comparison.counts.outputs.columns import both_ok, with_columns
 from comparison.engines.grouping import count_by, fetched
 from comparison.engines.words import parts_at
 from comparison.errors import LabelsUnfitError

@@ -14,7 +14,7 @@ from ibis import _
 from comparison.counts.bins import cut, in_units, real
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, served_coverage
-from comparison.counts.outputs import both_ok, is_finite, with_columns
+from comparison.counts.outputs.columns import both_ok, is_finite, with_columns
 from comparison.counts.reproducible_sums import summed
 from comparison.labels.types import LabelType
 from comparison.pairs.sides import SIDES

@@ -15,9 +15,9 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.kinds.window import DIGITS, KindWindow, level, unit_means
-from comparison.counts.outputs import SEGMENT
+from comparison.counts.outputs.columns import SEGMENT
+from comparison.counts.outputs.score_grid import rounded
 from comparison.counts.reproducible_sums import summed_by
-from comparison.counts.score_grid import rounded
 from comparison.engines.grouping import HOUR, count_by, empty, fetched
 from flags.gate.evidence import PartRole
 

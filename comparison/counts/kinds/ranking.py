@@ -17,7 +17,7 @@ from comparison.counts.bins import real
 from comparison.counts.kinds.parts import PartCounts, part_counts
 from comparison.counts.kinds.relevance import Relevance, found_by_chance
 from comparison.counts.kinds.window import KindWindow, served_coverage
-from comparison.counts.outputs import both_ok, with_columns
+from comparison.counts.outputs.columns import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
 from comparison.engines.grouping import count_by, empty, framed, row_count
 from comparison.engines.words import occurrences, parts_at

@@ -13,7 +13,7 @@ from ibis import _
 from comparison.counts.bins import real
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow
-from comparison.counts.outputs import both_ok
+from comparison.counts.outputs.columns import both_ok
 from comparison.engines.grouping import count_by, fetched
 from comparison.pairs.columns import outputs_with
 from comparison.pairs.sides import SIDES

@@ -11,12 +11,12 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import cut, in_units, real
-from comparison.counts.labelled import counting_label, known_label
-from comparison.counts.outputs import SEGMENT
+from comparison.counts.labels.joined import counting_label, known_label
+from comparison.counts.outputs.columns import SEGMENT
+from comparison.counts.outputs.score_grid import rounded
 from comparison.counts.reproducible_sums import share_mean
-from comparison.counts.score_grid import rounded
 from comparison.counts.tables import AnswerCounts
-from comparison.counts.units import UnitVolume
+from comparison.counts.units.alarms import UnitVolume
 from comparison.engines.grouping import count_by, empty, fetched
 from comparison.engines.sources import PairSource
 from comparison.labels.types import LabelType

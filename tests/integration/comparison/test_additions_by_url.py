@@ -22,7 +22,7 @@ from comparison.errors import (
 from comparison.judges.preferences import load_preferences
 from comparison.labels import load_labels
 from comparison.outcomes import load_outcomes
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
 from tests.support.clickhouse import needs_clickhouse
 from tests.support.clickhouse_server import PASSWORD, USER, clickhouse_server
 from tests.support.gated_pairs import verdict, write_gated_pairs

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from comparison.cli.compare import compare
 from comparison.counts import quantiles
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from tests.support.clickhouse import needs_clickhouse
 from tests.support.clickhouse_server import PASSWORD, USER, clickhouse_server
 from tests.support.collector_rows import fill

@@ -11,7 +11,7 @@ import pytest
 from pyarrow.dataset import dataset, field
 
 from comparison import load_pairs
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from tests.support.gated_pairs import PAIRS, write_gated_pairs
 from tests.support.paths import ROOT
 

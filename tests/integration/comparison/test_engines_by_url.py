@@ -22,7 +22,7 @@ from comparison.engines.places import table_at
 from comparison.engines.sources import COLLECTED
 from comparison.judgement.pairs_judge import PairsJudge
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.sides import SIDES
 from deploy.clickhouse import pairs_sql
 from flags.export import attributes

@@ -21,13 +21,14 @@ from comparison.cli.compact import compact as compact_command
 from comparison.cli.compare import compare as compare_command
 from comparison.cli.gate import gate
 from comparison.errors import CompactionError
-from comparison.pairs import store_systems, targets
 from comparison.pairs.compacted import read_state
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction import targets
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.file_states import compacted_states
 from comparison.pairs.reader import read_all
-from comparison.pairs.store_systems import CREDENTIALS
-from comparison.pairs.stores import StorePath, folder_at
+from comparison.pairs.stores import systems
+from comparison.pairs.stores.folders import StorePath, folder_at
+from comparison.pairs.stores.systems import CREDENTIALS
 from flags.export.worker_count import CountFile
 from tests.support.gated_pairs import PLAYBOOK, assert_same_verdict, write_gated_pairs
 from tests.support.object_store import BUCKET, SECRET, ObjectStore, object_store
@@ -310,7 +311,7 @@ def test_refused_access_says_where_credentials_are_looked_for(
 def test_a_server_that_does_not_answer_is_named(
     store: ObjectStore, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_systems, "_PATIENCE", timedelta(seconds=2))
+    monkeypatch.setattr(systems, "_PATIENCE", timedelta(seconds=2))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         elsewhere = f"http://127.0.0.1:{taken.getsockname()[1]}"

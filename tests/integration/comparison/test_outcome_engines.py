@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from comparison.counts.drawn_pairs import DrawnPairs, RolloutRun
-from comparison.counts.outcome_cells import OutcomeCounts
-from comparison.counts.outcomes import count_outcomes
+from comparison.counts.drawn.outcome_cells import OutcomeCounts
+from comparison.counts.drawn.outcomes import count_outcomes
+from comparison.counts.drawn.pairs import DrawnPairs, RolloutRun
 from comparison.engines.embedded import connect
 from comparison.engines.tables import TablePairs, nanoseconds
 from comparison.outcomes import load_outcomes

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from comparison import load_pairs
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.reader import read_all
 from tests.support.gated_pairs import GatedPairs, assert_same_verdict, verdict, write_gated_pairs
 from tests.support.paths import ROOT

@@ -12,7 +12,7 @@ from comparison.engines.tables import TablePairs
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import TimeWindow, judge
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from flags import Text
 from flags.gate.checks.text import TextEvidence
 from flags.gate.verdict import Check, Decision, Outcome

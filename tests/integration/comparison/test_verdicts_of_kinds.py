@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from comparison.cli.compact import compact as compact_command
 from comparison.engines.engine_urls import shown_url
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from deploy.clickhouse import pairs_sql
 from tests.integration.comparison.test_engines_by_url import by_program, run_all
 from tests.support.clickhouse import needs_clickhouse

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import comparison.counts.grids
+import comparison.counts.outputs.grids
 from comparison.counts.tables import Aggregates, UnknownLabels
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.sources import FramePairs
@@ -21,7 +21,7 @@ from comparison.evidence.build import evidence
 from comparison.evidence.health import minutes_of
 from comparison.evidence.notes import of_labels
 from comparison.labels import Labels
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.reader import read_all, read_pairs
 from comparison.pairs.sides import SIDES
 from flags.export import attributes
@@ -214,7 +214,7 @@ def test_alarms_at_a_score_that_is_the_threshold_are_exact(tmp_path: Path) -> No
 def test_of_very_many_thresholds_the_most_frequent_are_edges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison.counts.grids, "MOST_THRESHOLDS", 2)
+    monkeypatch.setattr(comparison.counts.outputs.grids, "MOST_THRESHOLDS", 2)
     file = PairFile(tmp_path)
     for number in range(12):
         file.pair(Scored(0.5, 0.123), Scored(0.5, 0.456 if number % 2 else number / 100))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.flip_clusters import clustering
+from comparison.counts.units.flip_clusters import clustering
 
 DAY = 24 * 60
 """Minutes."""

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pytest
 from ibis import _
 
-from comparison.counts import label_match, labelled, labelled_sides, requests
 from comparison.counts.aggregate import count
-from comparison.counts.drawn_pairs import DrawnPairs
-from comparison.counts.label_match import LabelMatch
-from comparison.counts.labelled_sides import LabelledSides
+from comparison.counts.drawn import requests
+from comparison.counts.drawn.pairs import DrawnPairs
+from comparison.counts.labels import joined, matching, sides
+from comparison.counts.labels.matching import LabelMatch
+from comparison.counts.labels.sides import LabelledSides
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.tables import Aggregates
 from comparison.engines import id_hashes
@@ -31,7 +32,7 @@ from comparison.labels import LabelFiles, Labels
 from comparison.labels.in_place import LabelsInPlace
 from comparison.labels.unread import UnreadLabels
 from comparison.pairs.compacted import STATE_FILE, CompactionState
-from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.compaction.parts import PartWriter
 from tests.support.compacted_folder import OUTPUTS, some_pairs
 from tests.support.counting import aggregate
 from tests.support.reference_counts import assert_equal
@@ -45,7 +46,7 @@ END: Final = BEGIN + timedelta(hours=HOURS)
 def joined_by_the_engine() -> Iterator[None]:
     """Let the engine join all labels, and count all pairs with them."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (labelled, requests):
+        for module in (joined, requests):
             patch.setattr(module, "can_hash", lambda _table: False)
         patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
         yield
@@ -54,7 +55,7 @@ def joined_by_the_engine() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few hundred pairs are many."""
-    monkeypatch.setattr(labelled, "FEW", 0)
+    monkeypatch.setattr(joined, "FEW", 0)
 
 
 class Window:
@@ -164,7 +165,7 @@ def test_units_that_are_grouped_a_part_at_a_time_are_those_of_one_pass(
 ) -> None:
     window = Window(tmp_path, seed)
     _coverage, expected = window.sides()
-    monkeypatch.setattr(labelled_sides, "_MOST_AT_ONCE", len(window.frame) // 3)
+    monkeypatch.setattr(sides, "_MOST_AT_ONCE", len(window.frame) // 3)
     _coverage, found = window.sides()
     pd.testing.assert_frame_equal(found.cells, expected.cells)
     pd.testing.assert_frame_equal(found.novelty, expected.novelty)
@@ -231,7 +232,7 @@ def test_ids_that_share_a_hash_are_left_to_the_engine(
     is_alike: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_alike:
-        for module in (label_match, id_hashes):
+        for module in (matching, id_hashes):
             monkeypatch.setattr(module, "hashed", alike)
     engine = connect()
     there = shown(engine, "there", pa.table({"request_id": ["a", "b", "c"]}))

@@ -13,7 +13,7 @@ from comparison.counts.tables import Aggregates
 from comparison.engines.parquet import ParquetPairs
 from comparison.labels import Labels, load_labels
 from comparison.pairs.compacted import STATE_FILE, CompactionState
-from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.compaction.parts import PartWriter
 from tests.support.compacted_folder import some_pairs
 from tests.support.counting import aggregate
 from tests.support.same_counts import assert_same_counts

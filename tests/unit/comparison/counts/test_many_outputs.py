@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-import comparison.counts.grids
-import comparison.counts.output_counts
+import comparison.counts.outputs.counts
+import comparison.counts.outputs.grids
 from comparison.counts.tables import UnitPositives
 from comparison.engines.embedded import connect, held, named, shown
 from comparison.engines.parquet import ParquetPairs
@@ -99,8 +99,8 @@ def test_each_of_many_outputs_is_counted_as_if_it_were_alone(
     users: int | None, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not few:  # scores are rounded by a sample, and flips chosen by the engine
-        monkeypatch.setattr(comparison.counts.grids, "MOST_SCORES", 50)
-        monkeypatch.setattr(comparison.counts.output_counts, "FETCHED_FLIPS", 0)
+        monkeypatch.setattr(comparison.counts.outputs.grids, "MOST_SCORES", 50)
+        monkeypatch.setattr(comparison.counts.outputs.counts, "FETCHED_FLIPS", 0)
     frame = pairs(users)
     given = {"thresholds": {"plain": {"primary": 0.6, "candidate": 0.65}}}
     window: dict[str, Any] = {"labels": labels_of(frame), "label_cutoff": BEGIN + timedelta(days=3)}

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.drawn_pairs import DrawnPairs, rollout_runs
-from comparison.counts.outcome_cells import OutcomeCounts
-from comparison.counts.outcomes import count_outcomes
+from comparison.counts.drawn.outcome_cells import OutcomeCounts
+from comparison.counts.drawn.outcomes import count_outcomes
+from comparison.counts.drawn.pairs import DrawnPairs, rollout_runs
 from comparison.engines.grouping import framed
 from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import outcome_cells, ratio_over_time

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.drawn_pairs import DrawnPairs
-from comparison.counts.labelled_sides import LabelledSides
+from comparison.counts.drawn.pairs import DrawnPairs
+from comparison.counts.labels.sides import LabelledSides
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.embedded import connect
 from comparison.engines.grouping import framed

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from comparison.counts.durations import _durations
-from comparison.counts.grids import OutputGrid
-from comparison.counts.output_counts import OutputCounts
-from comparison.counts.output_rows import OUTPUT, ByOutput, OutputRows
-from comparison.counts.score_grid import EXACT, ScoreGrid
+from comparison.counts.outputs.counts import OutputCounts
+from comparison.counts.outputs.grids import OutputGrid
+from comparison.counts.outputs.rows import OUTPUT, ByOutput, OutputRows
+from comparison.counts.outputs.score_grid import EXACT, ScoreGrid
 from comparison.engines import one_pass
 from comparison.engines.arrays import group
 from comparison.engines.embedded import connect, shown_anew

@@ -17,16 +17,16 @@ from pandas.testing import assert_frame_equal
 
 from comparison.counts.durations import _durations
 from comparison.counts.step import _HOURLY
-from comparison.counts.unit_failures import _BY_FIGURES, UNITS
-from comparison.counts.units import _DRAWN_UNITS
-from comparison.engines import kept
-from comparison.engines.kept import KEPT, MOST_PARTS, KeptTables
-from comparison.engines.kept_memory import PATIENCE, KeptMemory
+from comparison.counts.units.alarms import _DRAWN_UNITS
+from comparison.counts.units.failures import _BY_FIGURES, UNITS
+from comparison.engines.kept import tables
+from comparison.engines.kept.memory import PATIENCE, KeptMemory
+from comparison.engines.kept.tables import KEPT, MOST_PARTS, KeptTables
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.worker_numbers import HOURS, NUMBERS
 from comparison.pairs.compacted import PAIRS, STATE_FILE, CompactionState
-from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.compaction.parts import PartWriter
 
 BEGIN: Final = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
@@ -164,7 +164,7 @@ def test_any_order_of_appends_looks_damages_and_upgrades_gives_the_counts_of_one
             case "damage", int(place), str(how):
                 folder.damage(place, how)
             case _:
-                monkeypatch.setattr(kept, "software", lambda: os.urandom(8))
+                monkeypatch.setattr(tables, "software", lambda: os.urandom(8))
     folder.check(memory=folder.memory)
     folder.check()
 

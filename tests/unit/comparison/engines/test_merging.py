@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from comparison.engines.merging import added
+from comparison.engines.kept.merging import added
 
 MEASURES: Final = {"n": "sum", "low": "least", "high": "largest"}
 BY: Final = ("side", "score", "label", "block")

@@ -13,7 +13,7 @@ from comparison.errors import (
     MemoryLackingError,
     PairsUnreadableError,
 )
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import read_all
 from comparison.report.comparison import compare

@@ -12,7 +12,7 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.contingency_tables import mcnemar
 
-import comparison.counts.grids
+import comparison.counts.outputs.grids
 from comparison.evidence.build import evidence
 from flags.gate.evidence import Output, Paired
 from tests.support.count_tables import SINCE, UNTIL, aggregates, output
@@ -97,7 +97,7 @@ def test_one_score_just_above_1_is_a_probability_still() -> None:
 def test_the_scores_of_many_pairs_are_rounded_and_keep_their_order_nearly(
     monkeypatch: pytest.MonkeyPatch, scale: str, outlier: float | None
 ) -> None:
-    monkeypatch.setattr(comparison.counts.grids, "MOST_SCORES", N // 2)
+    monkeypatch.setattr(comparison.counts.outputs.grids, "MOST_SCORES", N // 2)
     primary, candidate, truth = drawn()
     primary, candidate = RANGES[scale](primary), RANGES[scale](candidate)
     if outlier is not None:

@@ -15,7 +15,7 @@ from comparison.engines.tables import TablePairs
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import TimeWindow, judge
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.files import read_blocks
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.read_counts import ReadCounts

@@ -11,7 +11,7 @@ from comparison.engines.sources import PairSource, open_source
 from comparison.engines.tables import TablePairs
 from comparison.evidence.build import evidence
 from comparison.pairs.accounting import may_have_made
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.reader import read_pairs
 from comparison.summary.conclusion import conclude
 from comparison.summary.in_memory import summarise

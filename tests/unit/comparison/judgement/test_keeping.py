@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.labelled import StepLabels
+from comparison.counts.labels.joined import StepLabels
 from comparison.engines.parquet import ParquetPairs
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs

@@ -8,7 +8,7 @@ import pytest
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.judge import TimeWindow, judge
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from flags.export import attributes
 from flags.gate.evidence import Evidence, UnitPreference
 from flags.playbook.model import Playbook

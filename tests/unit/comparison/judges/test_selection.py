@@ -7,7 +7,7 @@ from comparison.errors import FlagNotFoundError, SeveralFlagsError, TextsMissing
 from comparison.judges.selection import select
 from comparison.judges.text_pairs import TextPair, prompt_text, read_text_pairs
 from comparison.pairs import load_pairs
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from tests.support.pair_files import PairFile
 from tests.support.text_pairs import TextPairFile, messages, text_pairs
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import comparison.labels.unread as module
-from comparison.engines.kept import KeptTables
+from comparison.engines.kept.tables import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels import LabelFiles, Labels, load_labels
 from comparison.labels.types import LabelType

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import comparison.pairs.compaction
+import comparison.pairs.compaction.runs
 from comparison.cli.compact import compact as command
 from comparison.errors import (
     CompactionError,
@@ -33,7 +33,7 @@ from comparison.pairs.compacted import (
     read_ends,
     read_state,
 )
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import load_pairs, read_all, read_pairs
 from flags.export import attributes
@@ -155,7 +155,7 @@ def test_a_file_says_when_its_first_and_its_last_pair_were(pairs: Path, into: Pa
 def test_pairs_are_written_in_chunks_of_bounded_size(
     pairs: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison.pairs.compaction, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(comparison.pairs.compaction.runs, "CHUNK_ROWS", 3)
     monkeypatch.setattr("comparison.pairs.files.BLOCK_ROWS", 2)
     monkeypatch.setattr("comparison.pairs.files._CHUNK_BYTES", 1_000)
     file = PairFile(pairs)
@@ -261,7 +261,7 @@ def test_a_file_that_its_writer_removes_meanwhile_is_passed_over(
     PairFile(pairs).pair()
     gone = pairs / "gone.jsonl"
     files = [gone, pairs / "worker-1.jsonl"]
-    monkeypatch.setattr(comparison.pairs.compaction, "find_files", lambda _source: files)
+    monkeypatch.setattr(comparison.pairs.compaction.runs, "find_files", lambda _source: files)
     assert compact(pairs, into).pairs == 1
 
 
@@ -397,7 +397,7 @@ KILLING = """
 
     import pandas, pyarrow.parquet
     import comparison.pairs.compacted
-    from comparison.pairs.compaction import compact
+    from comparison.pairs.compaction.runs import compact
     from comparison.pairs.reader import read_all
     from tests.support.pair_files import PairFile
 

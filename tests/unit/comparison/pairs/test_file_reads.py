@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from comparison.errors import CompactionError, PairsUnreadableError
-from comparison.pairs import compaction, file_reads
-from comparison.pairs.compaction import compact
+from comparison.pairs import file_reads
+from comparison.pairs.compaction import runs
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.opening import STATE_FILE
 from comparison.pairs.reader import read_all
 from flags.export import attributes
@@ -73,7 +74,7 @@ def test_any_number_of_processes_writes_the_same_files(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     random = Random(seed)
-    monkeypatch.setattr(compaction, "CHUNK_ROWS", random.choice([7, 50, 10_000]))
+    monkeypatch.setattr(runs, "CHUNK_ROWS", random.choice([7, 50, 10_000]))
     monkeypatch.setattr(file_reads, "LARGEST", random.choice([0, 20_000, 2**30]))
     started: list[Any] = []
     begin: Any = file_reads._Readers
@@ -135,7 +136,7 @@ KILLED = """
     from pathlib import Path
 
     from comparison.pairs import file_reads
-    from comparison.pairs.compaction import compact
+    from comparison.pairs.compaction.runs import compact
 
     file_reads.WORTH = 1
     begin = file_reads._Readers

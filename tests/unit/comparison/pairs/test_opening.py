@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from comparison.errors import PairsUnreadableError
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.opening import find_files
 from comparison.pairs.reader import read_pairs
 from flags.export import closed_files

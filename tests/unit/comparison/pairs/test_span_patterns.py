@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 import comparison.pairs.files
 from comparison.errors import PairsUnreadableError
-from comparison.pairs import span_patterns
 from comparison.pairs.columns import column_of
 from comparison.pairs.files import read_file
-from comparison.pairs.pair_row import SHAPE_ERRORS
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
-from comparison.pairs.span_lines import ReadLines, SpanLines
-from comparison.pairs.span_patterns import MOST_ATTEMPTS, MOST_PATTERNS
-from comparison.pairs.span_text import FARTHEST
-from comparison.pairs.values import Repeated
+from comparison.pairs.spans import patterns
+from comparison.pairs.spans.lines import ReadLines, SpanLines
+from comparison.pairs.spans.patterns import MOST_ATTEMPTS, MOST_PATTERNS
+from comparison.pairs.spans.row import SHAPE_ERRORS
+from comparison.pairs.spans.text import FARTHEST
+from comparison.pairs.spans.values import Repeated
 from flags.export import attributes
 from tests.support.pair_files import PairFile, Scored, any_value, span, traces
 
@@ -57,9 +57,9 @@ class Parsed(SpanLines):
 @pytest.fixture(autouse=True, scope="module")
 def _single_spans_are_worth_a_pattern() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(span_patterns, "FEWEST_ROWS", 1)
-        patch.setattr(span_patterns, "FEWEST_SHARING", 2)
-        patch.setattr(span_patterns, "FEWEST_SHARED", 1)
+        patch.setattr(patterns, "FEWEST_ROWS", 1)
+        patch.setattr(patterns, "FEWEST_SHARING", 2)
+        patch.setattr(patterns, "FEWEST_SHARED", 1)
         yield
 
 
@@ -277,7 +277,7 @@ def test_spans_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     parsed = []
     loads = orjson.loads
     monkeypatch.setattr(
-        "comparison.pairs.span_patterns.orjson.loads",
+        "comparison.pairs.spans.patterns.orjson.loads",
         lambda text: parsed.append(text) or loads(text),
     )
     found = read(together(lines, [20, 20]), SpanLines(), 100)
@@ -374,13 +374,13 @@ def test_a_file_read_by_the_chunk_is_read_as_the_parser_reads_it(
 
 def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    of = span_patterns.SpanPattern.of
+    of = patterns.SpanPattern.of
 
     def counted(span: dict[str, Any]) -> Any:
         made.append(span)
         return of(span)
 
-    monkeypatch.setattr(span_patterns.SpanPattern, "of", counted)
+    monkeypatch.setattr(patterns.SpanPattern, "of", counted)
     lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MOST_ATTEMPTS + 9)]
     span_lines = SpanLines()
     found = read(lines * 2, span_lines)

@@ -4,8 +4,8 @@ import pytest
 from pyarrow.fs import AzureFileSystem, GcsFileSystem, S3FileSystem
 
 from comparison.errors import StoreUnreadableError
-from comparison.pairs.store_systems import _PATIENCE, file_system
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
+from comparison.pairs.stores.systems import _PATIENCE, file_system
 
 KEY = "c2VjcmV0"
 AZURITE = "127.0.0.1:10000"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison.pairs.column_types import CATEGORY, NUMBER, TEXT
-from comparison.pairs.values import Floats, Repeated, Texts, cut, joined
+from comparison.pairs.spans.values import Floats, Repeated, Texts, cut, joined
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5))
 floats = st.lists(st.floats(allow_nan=False))

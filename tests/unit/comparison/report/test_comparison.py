@@ -24,7 +24,7 @@ from comparison.errors import (
     TimeUnreadableError,
 )
 from comparison.judgement.judgement import Judgement
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.report.comparison import Comparison
 from flags.gate import decide
 from flags.gate.evidence import Interval, OutcomeCell, OutcomeMetric, RatioSoFar

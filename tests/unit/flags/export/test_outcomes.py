@@ -15,7 +15,7 @@ from openfeature.track import TrackingEventDetails
 
 import flags
 from comparison.engines.parquet import ParquetPairs
-from comparison.pairs.compaction import compact
+from comparison.pairs.compaction.runs import compact
 from comparison.pairs.reader import read_all
 from comparison.pairs.tracked import TrackedOutcomes
 from flags.export.outcomes import OutcomeTracking, use_tracking

@@ -8,8 +8,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from comparison.counts.output_rows import ByOutput, union_of
-from comparison.counts.outputs import SEGMENT
+from comparison.counts.outputs.columns import SEGMENT
+from comparison.counts.outputs.rows import ByOutput, union_of
 from comparison.engines.grouping import Dtypes
 
 SEGMENT_CODE: Final = "code"

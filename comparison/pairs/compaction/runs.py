@@ -1,7 +1,8 @@
 """Compaction of pair files to Parquet: each run takes what is new since the last one.
 
-A run writes everything beside the data and commits it in one step, `comparison.pairs.targets`.
-Killed before, it leaves nothing that counts; killed after, the next run finishes it.
+A run writes everything beside the data and commits it in one step
+(`comparison.pairs.compaction.targets`). Killed before, it leaves nothing that counts; killed after,
+the next run finishes it.
 """
 
 import hashlib
@@ -19,15 +20,15 @@ from comparison.pairs.compacted import (
     read_state,
     worker_counts,
 )
-from comparison.pairs.compaction_parts import PartWriter
+from comparison.pairs.compaction.parts import PartWriter
+from comparison.pairs.compaction.targets import Target, target_at
 from comparison.pairs.file_reads import FileRead, read_files
 from comparison.pairs.machine import cores
 from comparison.pairs.opening import STATE_FILE, find_files, is_compacted, open_file
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.read_counts import Progress, ReadCounts
-from comparison.pairs.stores import folder_at
+from comparison.pairs.stores.folders import folder_at
 from comparison.pairs.table import Table
-from comparison.pairs.targets import Target, target_at
 from flags.export.compression import SUFFIXES, compression_of, plain_path
 from flags.export.worker_count import WorkerCount, read_counts
 

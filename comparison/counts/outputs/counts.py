@@ -15,17 +15,17 @@ import pyarrow.compute as pc
 from ibis import _
 
 from comparison.counts.bins import grid_score
-from comparison.counts.grids import OutputGrid
-from comparison.counts.labelled import no_coverage
-from comparison.counts.output_rows import (
+from comparison.counts.labels.joined import no_coverage
+from comparison.counts.outputs.grids import OutputGrid
+from comparison.counts.outputs.rows import (
     OUTPUT,
     ByOutput,
     OutputRows,
     UsualRows,
     union_of,
 )
-from comparison.counts.score_grid import EXACT, ScoreGrid
-from comparison.counts.segments import (
+from comparison.counts.outputs.score_grid import EXACT, ScoreGrid
+from comparison.counts.outputs.segments import (
     SEGMENT_CODE,
     fetched_by_segment,
     rows_by_segment,

@@ -18,12 +18,12 @@ from ibis.backends.duckdb import Backend
 
 from comparison.engines.arrays import BATCH
 from comparison.engines.embedded import known, quoted, registered
-from comparison.engines.group_changes import Change, exchanged
-from comparison.engines.kept import KeptTable, KeptTables
+from comparison.engines.kept.group_changes import Change, exchanged
+from comparison.engines.kept.merging import added
+from comparison.engines.kept.part_files import PartFile, PartFiles, WindowFiles, columns_of
+from comparison.engines.kept.tables import KeptTable, KeptTables
 from comparison.engines.mergeable import GroupSums, MergeableCounts, PreparedRows
-from comparison.engines.merging import added
 from comparison.engines.one_pass import counted_in_arrays
-from comparison.engines.part_files import PartFile, PartFiles, WindowFiles, columns_of
 
 _VIEW: Final = "pairs_of_files"
 

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from comparison.pairs.columns import column_of
-from comparison.pairs.pair_row import (
+from comparison.pairs.spans.row import (
     LAST_NANOSECOND,
     REQUIRED,
     SHAPE_ERRORS,
@@ -22,8 +22,8 @@ from comparison.pairs.pair_row import (
     Shape,
     pair_row,
 )
-from comparison.pairs.span_text import FARTHEST, Column, Places, SpanText, Truths
-from comparison.pairs.values import Repeated
+from comparison.pairs.spans.text import FARTHEST, Column, Places, SpanText, Truths
+from comparison.pairs.spans.values import Repeated
 from flags.export import attributes
 
 MOST_PATTERNS: Final = 16

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.embedded import quoted, registered
-from comparison.engines.kept import KeptTable
+from comparison.engines.kept.tables import KeptTable
 from comparison.engines.mergeable import GroupSums
 
 

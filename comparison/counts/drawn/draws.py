@@ -5,7 +5,7 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 
-from comparison.counts.outputs import is_finite
+from comparison.counts.outputs.columns import is_finite
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.registry import samenesses

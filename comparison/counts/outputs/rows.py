@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from comparison.counts.labelled import GIVEN
-from comparison.counts.outputs import SEGMENT
+from comparison.counts.labels.joined import GIVEN
+from comparison.counts.outputs.columns import SEGMENT
 from comparison.engines.arrays import ArrayRows
 from comparison.engines.grouping import Dtypes, count_by, fetched, framed, in_numbers
 from comparison.engines.mergeable import COUNT, GroupSums, MergeableCounts

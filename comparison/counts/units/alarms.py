@@ -14,16 +14,16 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.counted_window import CountedWindow
-from comparison.counts.flip_clusters import MINUTES, clustering
-from comparison.counts.output_rows import OUTPUT, ByOutput, OutputRows
-from comparison.counts.segments import (
+from comparison.counts.outputs.rows import OUTPUT, ByOutput, OutputRows
+from comparison.counts.outputs.segments import (
     SEGMENT_CODE,
     fetched_by_segment,
     rows_by_segment,
     segments_of,
 )
 from comparison.counts.tables import UnitAggregates
-from comparison.counts.unit_failures import UNITS, bit_of, is_drawn_by_field
+from comparison.counts.units.failures import UNITS, bit_of, is_drawn_by_field
+from comparison.counts.units.flip_clusters import MINUTES, clustering
 from comparison.engines.grouping import (
     CELLS,
     HOUR,
@@ -57,7 +57,7 @@ class UnitVolume:
 
     @classmethod
     def of(cls, units: pd.DataFrame | None, span: int) -> "UnitVolume":
-        """Add up the units of `comparison.counts.unit_failures`; None: there is no column."""
+        """Add up the units of `comparison.counts.units.failures`; None: there is no column."""
         if units is None:
             return cls(0, 0, 0)
         return cls(int(units["units"].sum()), int(units["requests"].sum()), span)

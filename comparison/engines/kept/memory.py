@@ -8,8 +8,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from comparison.engines.kept import KeptTable, KeptTables, Merge
-from comparison.engines.part_files import PartFile, described
+from comparison.engines.kept.part_files import PartFile, described
+from comparison.engines.kept.tables import KeptTable, KeptTables, Merge
 
 PATIENCE: Final = 24
 """Files that are counted before the table is written again: a new process counts no more anew."""

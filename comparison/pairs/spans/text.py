@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from comparison.pairs.values import Floats, Repeated, cut
+from comparison.pairs.spans.values import Floats, Repeated, cut
 
 FARTHEST: Final = 4096
 """Bytes behind the text that may be looked at: no literal is longer."""

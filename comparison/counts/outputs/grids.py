@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from comparison.counts.counted_window import CountedWindow
-from comparison.counts.output_rows import ByOutput
-from comparison.counts.outputs import OutputColumns, are_finite, both_ok
-from comparison.counts.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
+from comparison.counts.outputs.columns import OutputColumns, are_finite, both_ok
+from comparison.counts.outputs.rows import ByOutput
+from comparison.counts.outputs.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
 from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.sides import SIDES
 

@@ -16,9 +16,9 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real
-from comparison.counts.cut_off import cut_off
-from comparison.counts.drawn import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
-from comparison.counts.requests import repeated_requests, requests_of
+from comparison.counts.drawn.cut_off import cut_off
+from comparison.counts.drawn.draws import EACH_REQUEST, drawn_unit, flip_of, is_drawn_by_request
+from comparison.counts.drawn.requests import repeated_requests, requests_of
 from comparison.engines.grouping import row_count
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import nanoseconds

@@ -10,8 +10,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.bins import real
-from comparison.counts.drawn_pairs import DrawnPairs, is_mixed, sizes_of
-from comparison.counts.outcome_cells import (
+from comparison.counts.drawn.outcome_cells import (
     CELLS,
     OutcomeCounts,
     cells_of,
@@ -19,6 +18,7 @@ from comparison.counts.outcome_cells import (
     novelty_of,
     with_sums,
 )
+from comparison.counts.drawn.pairs import DrawnPairs, is_mixed, sizes_of
 from comparison.engines.grouping import fetched, framed, row_count, summed
 from comparison.engines.tables import nanoseconds
 from comparison.engines.words import told_apart

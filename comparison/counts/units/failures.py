@@ -14,7 +14,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.counted_window import CountedWindow
-from comparison.counts.outputs import with_columns
+from comparison.counts.outputs.columns import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, framed, stacked
 from comparison.engines.mergeable import GroupSums, MergeableCounts

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 from ibis import _
 
-from comparison.counts.label_match import ID, LabelMatch, is_value
-from comparison.counts.requests import repeated_requests
+from comparison.counts.drawn.requests import repeated_requests
+from comparison.counts.labels.matching import ID, LabelMatch, is_value
 from comparison.counts.tables import OutputAggregates, UnknownLabels
 from comparison.engines.embedded import hide, shown
 from comparison.engines.grouping import COVERAGE, row_count, stacked

@@ -7,9 +7,9 @@ request.
 import ibis.expr.types as ir
 from ibis import _
 
-from comparison.counts.output_rows import ByOutput, OutputRows
+from comparison.counts.outputs.rows import ByOutput, OutputRows
 from comparison.counts.tables import UnitPositives
-from comparison.counts.units import UnitVolume, who_of
+from comparison.counts.units.alarms import UnitVolume, who_of
 from comparison.engines.grouping import UNIT_POSITIVES
 from comparison.engines.sources import PairSource
 from comparison.pairs.sides import SIDES

@@ -30,7 +30,7 @@ from comparison.pairs.compacted import (
     read_state,
 )
 from comparison.pairs.opening import STATE_FILE, is_compacted
-from comparison.pairs.stores import StorePath
+from comparison.pairs.stores.folders import StorePath
 from flags.files import lock_file
 
 _STAGING: Final = ".run"

@@ -11,13 +11,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from comparison.counts.drawn_pairs import (
-    DrawnPairs,
-    RolloutRun,
-    is_mixed,
-    sizes_of,
-)
-from comparison.counts.outcome_cells import (
+from comparison.counts.drawn.outcome_cells import (
     CELLS,
     OutcomeCounts,
     cells_of,
@@ -25,7 +19,13 @@ from comparison.counts.outcome_cells import (
     novelty_of,
     with_sums,
 )
-from comparison.counts.outputs import with_columns
+from comparison.counts.drawn.pairs import (
+    DrawnPairs,
+    RolloutRun,
+    is_mixed,
+    sizes_of,
+)
+from comparison.counts.outputs.columns import with_columns
 from comparison.counts.reproducible_sums import summed_by
 from comparison.engines.grouping import fetched, row_count
 from comparison.engines.tables import nanoseconds

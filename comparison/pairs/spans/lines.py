@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from comparison.pairs.pair_row import SHAPE_ERRORS, Columns, Shape
-from comparison.pairs.span_patterns import SpanPatterns
-from comparison.pairs.span_text import SpanText
+from comparison.pairs.spans.patterns import SpanPatterns
+from comparison.pairs.spans.row import SHAPE_ERRORS, Columns, Shape
+from comparison.pairs.spans.text import SpanText
 from flags.export import attributes
 
 MOST_FRAMES: Final = 16

@@ -1,6 +1,6 @@
 """Folders in object stores: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
 
-Arrow's file systems reach them, see `store_systems`. No credentials stand in a URL or a message.
+Arrow's file systems reach them, see `systems`. No credentials stand in a URL or a message.
 """
 
 import io
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from comparison.errors import StoreUnreadableError
 from comparison.pairs.secrets import without_secrets
-from comparison.pairs.store_systems import CREDENTIALS, file_system
+from comparison.pairs.stores.systems import CREDENTIALS, file_system
 
 SCHEMES: Final = ("s3", "gs", "az")
 

@@ -1,0 +1,1 @@
+"""What the flag drew, and what happened downstream by the side that it assigned."""

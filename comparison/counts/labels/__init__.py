@@ -1,0 +1,1 @@
+"""Labels matched with pairs, and counted by the side that answered."""

@@ -1,0 +1,1 @@
+"""Counts of the outputs of pairs: scores, alarms, segments, labels."""

@@ -1,0 +1,1 @@
+"""Counts by unit: what stands for who sent the requests."""

@@ -1,0 +1,1 @@
+"""Pair files to Parquet: what each run takes, and where it writes."""

@@ -1,0 +1,1 @@
+"""Pair spans as text: many at a time, held against patterns."""

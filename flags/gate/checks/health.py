@@ -189,22 +189,24 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
             required=step.stage is not Stage.DEPRECATION,
         )
         if not calls:
-            warm_up = 0 if _none_of_both(evidence) else evidence.health.warm_up
-            reason = _no_calls(name, warm_up)
-            yield replace(check.answer(playbook.error_rate), reason=reason)
+            reason = f"{name.replace('_', ' ')}: no call of both sides counts yet"
+            found = replace(check.answer(playbook.error_rate), reason=reason)
+            yield found if _none_of_both(evidence) else _after_warm_up(evidence, found)
         elif slow and name == "latency_p50":
             limit = gate.rollback.limit("latency_p50_now")
             reason = f"p50 beyond {times(limit)}x primary's {slow.words()}"
             yield _fails(check.answer(playbook.error_rate), reason, limit, slow.alpha)
         else:
-            yield _by_blocks(evidence, playbook, step, check)
+            yield _after_warm_up(evidence, _by_blocks(evidence, playbook, step, check))
 
 
-def _no_calls(name: str, warm_up: int) -> str:
-    reason = f"{name.replace('_', ' ')}: no call of both sides counts yet"
-    if warm_up:
-        reason += f"; the first {warm_up:,} requests of a worker are its warm-up"
-    return reason
+def _after_warm_up(evidence: Evidence, check: Check) -> Check:
+    """Say what does not count, where an open check has fewer calls than that."""
+    warm_up = evidence.health.warm_up
+    if check.outcome is not Outcome.INCONCLUSIVE or check.n >= warm_up:
+        return check
+    reason = f"{check.reason}; the first {warm_up:,} requests of a worker are its warm-up"
+    return replace(check, reason=reason)
 
 
 def _slow_of_late(evidence: Evidence, playbook: Playbook, step: Step) -> Lasting | None:

@@ -838,6 +838,17 @@ def test_calls_of_the_warm_up_are_named_where_no_others_are_there(warm_up: int, 
     assert found.reason == f"latency p50: no call of both sides counts yet{why}"
 
 
+@pytest.mark.parametrize(("calls", "is_named"), [(150, True), (600, False)])
+def test_the_warm_up_is_named_where_fewer_calls_are_left_than_it_takes(
+    calls: int, is_named: bool
+) -> None:
+    sides = dict.fromkeys(("primary", "candidate"), durations(0.02, calls))
+    found = verdict(at(SHADOW, health={"durations": sides, "warm_up": 300}), SHADOW)
+    latency = check(found, "latency_p99")
+    assert latency.outcome is Outcome.INCONCLUSIVE
+    assert ("the first 300 requests of a worker are its warm-up" in latency.reason) == is_named
+
+
 def test_a_ratio_that_few_units_show_does_not_advance() -> None:
     found = verdict(evidence(output(by_unit=units(Paired(4, 1, 1, 20), units=12))))
     alarms = check(found, "alarm_ratio")

@@ -116,8 +116,10 @@ def share_sum(value: Any, bound: float) -> Any:
 def share_mean(value: Any, bound: float) -> Any:
     """Return the mean of values up to a bound on both sides of 0, by 2**-32 of it each."""
     shares = _shares(value, bound)
-    mean = shares.sum().cast("float64") / shares.count().cast("float64")
-    return mean * real(bound / SHARE)
+    n = shares.count()
+    # Of nothing, 0 by 0 would be no number, which ClickHouse cannot round even where it is missing.
+    mean = shares.sum().cast("float64") / ibis.greatest(n, 1).cast("float64")
+    return ibis.ifelse(n > 0, mean * real(bound / SHARE), None)
 
 
 def _shares(value: Any, bound: float) -> Any:

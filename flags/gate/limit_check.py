@@ -14,6 +14,11 @@ from flags.gate.wording import Wording
 FEW_UNITS: Final = 30
 """Units below which the verdict says that they prove nothing about units."""
 
+_UNCONFIRMED: Final = (
+    "each minute counted once does not show it, and no pair names a unit: it may be a few bursts "
+    "of alike requests, which `migrate(unit=...)` tells apart"
+)
+
 _MOST: Final = 2.0**10
 """Times the present data beyond which it is no use to say how much more is needed."""
 
@@ -43,6 +48,10 @@ class LimitCheck:
     """Whether a unit counts once, however long it is seen: its later requests show nothing more."""
     fails_by: ConfidenceSequence | None = None
     """Of units counted so that nothing is assumed of them, where `by_unit` assumes something."""
+    confirmed_by: ConfidenceSequence | None = None
+    """Minutes, where no unit is named: a failure must be seen by them too."""
+    unfit: str = ""
+    """Why what it rests on cannot fail it: then it is open in place of that."""
 
     def answer(self, error_rate: float, share: float | None = None) -> Check:
         """Return the check: PASS at `error_rate`, FAIL at `share` of it, over all looks each.
@@ -57,12 +66,25 @@ class LimitCheck:
             return self._check(Outcome.INCONCLUSIVE, error_rate, missing)
         beyond = self._limits.exceeded(self._failing, share, "fail")
         if beyond is not None:
-            return self._of_units(self._failing)._check(Outcome.FAIL, share, limit=beyond)
+            return self._failed(beyond, share)
         if not self._limits.contain(self.sequence, error_rate):
             return self._undecided(value, error_rate, share)
         if self.by_unit is None or self._limits.contain(self.by_unit, error_rate):
             return self._check(Outcome.PASS, error_rate)
         return self._of_units(self.by_unit)._undecided(self.by_unit.value or 0.0, error_rate, share)
+
+    def _failed(self, limit: float, share: float) -> Check:
+        check = self._of_units(self._failing)._check(Outcome.FAIL, share, limit=limit)
+        why = self.unfit
+        if not why and self.confirmed_by is not None:
+            is_shown = self._limits.exceeded(self.confirmed_by, share, "fail") is not None
+            why = "" if is_shown else _UNCONFIRMED
+        if not why:
+            return check
+        reason = f"{check.reason}, but {why}"
+        return replace(
+            check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=True, beyond=True
+        )
 
     def _of_units(self, sequence: ConfidenceSequence) -> "LimitCheck":
         """Return the check of the units alone."""

@@ -10,7 +10,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
-from comparison.counts.kinds.window import KindWindow, served_coverage
+from comparison.counts.kinds.window import KindWindow, LevelCounts, served_coverage
 from comparison.counts.outputs.columns import both_ok, with_columns
 from comparison.engines.grouping import count_by, fetched
 from comparison.engines.words import parts_at
@@ -42,7 +42,7 @@ class CategoryCounts:
 
     name: str
     classes: pd.DataFrame
-    levels: pd.DataFrame
+    levels: LevelCounts
     coverage: pd.DataFrame
     parts: PartCounts
     kind: str = "category"

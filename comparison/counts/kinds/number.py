@@ -13,7 +13,7 @@ from ibis import _
 
 from comparison.counts.bins import cut, in_units, real
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
-from comparison.counts.kinds.window import KindWindow, served_coverage
+from comparison.counts.kinds.window import KindWindow, LevelCounts, served_coverage
 from comparison.counts.outputs.columns import both_ok, is_finite, with_columns
 from comparison.counts.reproducible_sums import summed
 from comparison.labels.types import LabelType
@@ -55,7 +55,7 @@ class NumberCounts:
     error: float | None
     quantile: float | None
     sums: Mapping[str, float]
-    levels: pd.DataFrame
+    levels: LevelCounts
     coverage: pd.DataFrame
     parts: PartCounts
     kind: str = "number"

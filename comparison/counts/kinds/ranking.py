@@ -16,7 +16,7 @@ from ibis import _
 from comparison.counts.bins import real
 from comparison.counts.kinds.parts import PartCounts, part_counts
 from comparison.counts.kinds.relevance import Relevance, found_by_chance
-from comparison.counts.kinds.window import KindWindow, served_coverage
+from comparison.counts.kinds.window import KindWindow, LevelCounts, served_coverage
 from comparison.counts.outputs.columns import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
 from comparison.engines.grouping import count_by, empty, framed, row_count
@@ -59,7 +59,7 @@ class RankingCounts:
     items: pd.DataFrame
     groups: pd.DataFrame
     quality: pd.DataFrame
-    levels: pd.DataFrame
+    levels: LevelCounts
     coverage: pd.DataFrame
     parts: PartCounts
     """Their sums are `overlap`, `rbo`, `labelled` and nDCG by side."""

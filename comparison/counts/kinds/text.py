@@ -12,7 +12,7 @@ from ibis import _
 
 from comparison.counts.bins import real
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
-from comparison.counts.kinds.window import KindWindow
+from comparison.counts.kinds.window import KindWindow, LevelCounts
 from comparison.counts.outputs.columns import both_ok
 from comparison.engines.grouping import count_by, fetched
 from comparison.pairs.columns import outputs_with
@@ -44,7 +44,7 @@ class TextCounts:
     name: str
     cells: pd.DataFrame
     sums: Mapping[str, float]
-    levels: pd.DataFrame
+    levels: LevelCounts
     parts: PartCounts
     """Their sums are `length` and `rule_<name>`."""
     kind: str = "text"

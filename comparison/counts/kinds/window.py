@@ -1,7 +1,7 @@
 """The pairs of a window as the kinds of answers count them: their labels, units and blocks."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import ibis
@@ -17,7 +17,8 @@ from comparison.counts.outputs.score_grid import rounded
 from comparison.counts.reproducible_sums import share_mean
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units.alarms import UnitVolume
-from comparison.engines.grouping import count_by, empty, fetched
+from comparison.counts.units.flip_clusters import clustering
+from comparison.engines.grouping import MINUTE, count_by, empty, fetched, framed
 from comparison.engines.sources import PairSource
 from comparison.labels.types import LabelType
 from comparison.pairs.columns import outputs_with
@@ -31,6 +32,18 @@ DIGITS: Final = 5
 
 _CODE: Final = {"code": "int64"}
 LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64"}
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCounts:
+    """Hold the values of figures by level; those of two windows add up, but for their clusters.
+
+    `table` has figure, counted (the way of counting), level and `n`. `clusters` has, by figure and
+    in the place of a design effect, how values cluster in minutes: none where pairs name units.
+    """
+
+    table: pd.DataFrame
+    clusters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +107,21 @@ class KindWindow:
             )
         )
 
-    def levels(self, rows: ir.Table, figures: Mapping[str, float]) -> pd.DataFrame:
+    def levels(self, rows: ir.Table, figures: Mapping[str, float]) -> LevelCounts:
         """Count the values of columns of `rows` by level, in each way of counting.
 
-        These are: each request, each unit once in a block of time, each unit once. A figure is cut
-        at its bound on both sides; what is missing is left out. Of a unit the mean counts.
+        These are: each request, each unit once in a block of time, each unit once; where pairs name
+        no unit, each minute once, too. A figure is cut at its bound on both sides; what is missing
+        is left out. Of a unit, and of a minute, the mean counts.
         """
         if not figures:
-            return empty(LEVEL_COLUMNS)
-        ways = {
-            "request": rows,
-            "block": unit_means(rows, figures, "who", "block"),
-            "unit": unit_means(rows, figures, "who"),
-        }
+            return LevelCounts(empty(LEVEL_COLUMNS))
+        minute = {} if self.volume.units else {"minute": (_.at.min() // MINUTE).cast("int64")}
+        once = unit_means(rows, figures, "who", "block", **minute)
+        ways = {"request": rows, "block": once, "unit": unit_means(rows, figures, "who")}
+        if minute:
+            ways["block"] = once = self.source.kept(once)
+            ways["minute"] = unit_means(once, figures, "minute")
         if self.volume.block is None:
             ways.pop("unit")  # each unit has one block
         tables = []
@@ -123,13 +138,58 @@ class KindWindow:
             parts = found["code"] // len(figures)
             tables.append(found.assign(figure=names, level=parts, counted=counted))
         found = pd.concat(tables, ignore_index=True)
-        return _rounded(found)
+        return LevelCounts(_rounded(found), _clusters(once, figures, found) if minute else {})
 
 
-def unit_means(rows: ir.Table, figures: Mapping[str, float], *by: str) -> ir.Table:
-    """Return the means of columns with a bound, a row for each combination of the columns `by`."""
+def unit_means(rows: ir.Table, figures: Mapping[str, float], *by: str, **more: Any) -> ir.Table:
+    """Return the means of columns with a bound, a row for each combination of the columns `by`.
+
+    `more` are further columns of these rows.
+    """
     means = {name: share_mean(_[name], bound) for name, bound in figures.items()}
-    return rows.group_by(by).agg(**means)
+    return rows.group_by(by).agg(**means, **more)
+
+
+def _clusters(
+    once: ir.Table, figures: Mapping[str, float], counts: pd.DataFrame
+) -> dict[str, float]:
+    """Return by figure how the values of requests, with their `minute`, cluster in minutes.
+
+    What lies above the median is looked at, and what lies below: where few pairs differ, these are
+    the ones that do, by the side that they favour. Of each at most half are counted, since what all
+    requests do clusters nowhere.
+    """
+    values = once.select(
+        "minute",
+        **{f"level{i}": level(once[n], bound) for i, (n, bound) in enumerate(figures.items())},
+    )
+    sums: dict[str, Any] = {}
+    for place, name in enumerate(figures):
+        held = values[f"level{place}"]
+        middle = _median(counts.loc[(counts["figure"] == name) & (counts["counted"] == "block")])
+        beside = {"above": held > middle, "below": held < middle}
+        sums[f"n{place}"] = held.count()
+        sums |= {
+            f"{end}{place}": ibis.ifelse(is_so.fill_null(False), 1, 0).sum().cast("int64")
+            for end, is_so in beside.items()
+        }
+    minutes = framed(
+        values.group_by("minute").agg(**sums), dict.fromkeys(("minute", *sums), "int64")
+    )
+    return {
+        name: max(
+            clustering(minutes.rename(columns={f"{end}{place}": "flips", f"n{place}": "n"}))
+            for end in ("above", "below")
+        )
+        for place, name in enumerate(figures)
+    }
+
+
+def _median(counts: pd.DataFrame) -> int:
+    """Return the level in the middle of all values; 0 of none."""
+    by_level = counts.groupby("level")["n"].sum().cumsum()
+    middle = by_level.index[2 * by_level >= by_level.max()]
+    return int(middle[0]) if len(middle) else 0
 
 
 def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:

@@ -47,8 +47,9 @@ def evidence(counts: RankingCounts, units: int) -> RankingEvidence:
         candidate=_quality(counts, "candidate"),
         by_served=_by_served(quality),
         parts=answer_parts(counts.parts),
+        clusters=counts.levels.clusters,
         young=young_labels(counts.coverage),
-        levels=values_by_figure(counts.levels),
+        levels=values_by_figure(counts.levels.table),
         coverage=covered,
         coverage_p=coverage_p(covered),
     )

@@ -15,7 +15,7 @@ def evidence(counts: TextCounts, units: int) -> TextEvidence:
     """Return the evidence; `units` is how many units the pairs of the window name."""
     cells = counts.cells
     n = int(cells["n"].sum())
-    levels = values_by_figure(counts.levels)
+    levels = values_by_figure(counts.levels.table)
     rules = [figure.removeprefix(RULE) for figure in levels if figure.startswith(RULE)]
     return TextEvidence(
         kind=counts.kind,
@@ -28,6 +28,7 @@ def evidence(counts: TextCounts, units: int) -> TextEvidence:
         characters={side: counts.sums[side] / n if n else None for side in SIDES},
         rules={rule: _paired(cells, rule) for rule in sorted(rules)},
         parts=answer_parts(counts.parts),
+        clusters=counts.levels.clusters,
         levels=levels,
     )
 

@@ -1,8 +1,10 @@
 """The checks of an output of a kind: figures as means of values, by request, block and unit."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Generic, Protocol, TypeVar
 
+from flags.gate.checks.units import INDEPENDENT, burst_words
 from flags.gate.evidence import Evidence, UnitShare
 from flags.gate.limit_check import LimitCheck
 from flags.gate.sequences import MeanSequence
@@ -12,7 +14,7 @@ from flags.playbook.gate import Gate
 from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
-_WAYS: Final = ("request", "block", "unit")
+_WAYS: Final = ("request", "block", "unit", "minute")
 
 Shares = tuple[UnitShare, ...]
 
@@ -36,6 +38,10 @@ class Levelled(Protocol):
     def levels(self) -> Mapping[str, Mapping[str, Shares]]:
         """Return the values."""
 
+    @property
+    def clusters(self) -> Mapping[str, float]:
+        """Return the design effect of values within minutes, by figure."""
+
 
 _Found = TypeVar("_Found", bound=Levelled)
 
@@ -51,11 +57,14 @@ def level_check(
     """Return the check of a figure of an output, still without limits.
 
     It passes by requests and by units once per block, and fails by units once in all where they
-    are counted so: then nothing is assumed of what the blocks of a unit have in common.
+    are counted so: then nothing is assumed of what the blocks of a unit have in common. Without
+    units it does not fail where values come in bursts, nor unless minutes show it too: whoever
+    sends the requests, a minute is one piece of evidence.
     """
     ways = found.levels.get(figure, {})
     by = {way: mean_of(lowest, unit)(ways.get(way, ())) for way in _WAYS}
     units = {way: sum(each.units for each in ways.get(way, ())) for way in _WAYS}
+    bursts = 1.0 if found.units else found.clusters.get(figure, 1.0)
     return LimitCheck(
         name,
         by["request"],
@@ -66,7 +75,14 @@ def level_check(
         by_unit=by["block"],
         units=units["block"] if found.units else 0,
         fails_by=by["unit"] if "unit" in ways else by["block"],
+        confirmed_by=None if found.units or "minute" not in ways else by["minute"],
+        unfit=burst_words(bursts, "differences") if bursts > INDEPENDENT else "",
     )
+
+
+def at_once(check: LimitCheck) -> LimitCheck:
+    """Return the check of what must not wait: so soon, there are only few minutes."""
+    return replace(check, confirmed_by=None)
 
 
 class KindChecks(Generic[_Found]):

@@ -13,7 +13,7 @@ from typing import Final
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.exposure import Exposure, ExposureChecks
-from flags.gate.checks.levels import KindChecks, level_check, mean_of
+from flags.gate.checks.levels import KindChecks, at_once, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, Quality, part_checks
 from flags.gate.checks.selected import LabelsByAnswer, selected_labels, unfit_labels
 from flags.gate.error_rate import error_share
@@ -168,10 +168,10 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         share = self._share("empty_rankings")
         base = self._check("empty_rankings", "empty", -1.0, _EMPTY, rolls_back=True)
         later, now = (
-            replace(base, high=Bounds(advance.empty_rankings, rollback.limit(limit))).answer(
+            replace(each, high=Bounds(advance.empty_rankings, rollback.limit(limit))).answer(
                 self._playbook.error_rate, share
             )
-            for limit in ("empty_rankings", "empty_rankings_now")
+            for each, limit in ((base, "empty_rankings"), (at_once(base), "empty_rankings_now"))
         )
         return now if now.outcome is Outcome.FAIL else young(self._evidence, later)
 
@@ -199,6 +199,8 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             passing,
             low=Bounds(-self._ndcg_loss, -self._gate.rollback.ndcg_loss),
             fails_by=failing.fails_by,
+            confirmed_by=failing.confirmed_by,
+            unfit=failing.unfit,
             required=self._wanted,
         ).answer(playbook.error_rate, self._share("ndcg_loss"))
         check = young(self._evidence, check)

@@ -9,7 +9,7 @@ from typing import Final
 
 from flags.gate.checks.age import young
 from flags.gate.checks.answers import excused
-from flags.gate.checks.levels import level_check, mean_of
+from flags.gate.checks.levels import at_once, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, part_checks
 from flags.gate.checks.preferences import is_as_good
 from flags.gate.error_rate import error_share
@@ -129,9 +129,9 @@ def _rule(
     base = level_check(found, "text_rule", RULE + rule, _worded(rule), -1.0)
     later, now = (
         replace(
-            base, high=Bounds(gate.advance.text_rule, gate.rollback.limit(limit)), rolls_back=True
+            each, high=Bounds(gate.advance.text_rule, gate.rollback.limit(limit)), rolls_back=True
         ).answer(playbook.error_rate, share)
-        for limit in ("text_rule", "text_rule_now")
+        for each, limit in ((base, "text_rule"), (at_once(base), "text_rule_now"))
     )
     chosen = now if now.outcome is Outcome.FAIL else young(evidence, later)
     return replace(chosen, subject=rule)

@@ -61,11 +61,11 @@ def has_unnamed_bursts(output: Output) -> bool:
     return units is not None and not units.units and units.design_effect > INDEPENDENT
 
 
-def burst_words(units: UnitAlarms) -> str:
+def burst_words(design_effect: float, what: str = "flips") -> str:
     """Say what is missing where flips come in bursts and no pair names a unit."""
     return (
-        f"flips come in bursts of alike requests (design effect {units.design_effect:.1f}) and no "
-        "pair names a unit, without which requests roll nothing back: `migrate(unit=...)` names it"
+        f"{what} come in bursts of alike requests (design effect {design_effect:.1f}) and no pair "
+        "names a unit, without which requests roll nothing back: `migrate(unit=...)` names it"
     )
 
 
@@ -79,7 +79,7 @@ def unit_words(units: UnitAlarms | None) -> str:
     if units is None:
         return ""
     if not units.units and units.design_effect > INDEPENDENT:
-        return f"; {burst_words(units)}"
+        return f"; {burst_words(units.design_effect)}"
     if not units.units:
         return "; judged by request, no pair names a unit"
     counted = plural(units.units, "unit")

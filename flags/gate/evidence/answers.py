@@ -58,3 +58,5 @@ class AnswerEvidence:
     """The whole, the last days, values of segments, and those with and without a label."""
     young: Count = field(default=Count(0, 0), kw_only=True)
     """Labelled of the pairs that are too young for their label to count."""
+    clusters: Mapping[str, float] = field(default_factory=dict, kw_only=True, metadata=UNWRITTEN)
+    """By figure of the levels, the design effect of values within minutes: none with units."""

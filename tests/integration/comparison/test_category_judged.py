@@ -229,3 +229,23 @@ def test_bursts_of_one_customer_prove_no_accuracy(tmp_path: Path) -> None:
     assert checks_of(judgement)["accuracy_loss"].outcome == "inconclusive"
     _, judgement = judged(pairs.drop(columns=["unit"]), labels, playbook_of())
     assert checks_of(judgement)["accuracy_loss"].outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("burst", "decision"), [(50, Decision.HOLD), (1, Decision.ROLLBACK)], ids=["bursts", "evenly"]
+)
+def test_bursts_without_a_unit_hold_and_losses_spread_evenly_roll_back(
+    tmp_path: Path, burst: int, decision: Decision
+) -> None:
+    """The candidate is wrong in a tenth of the requests; alike ones come within a minute."""
+    size = 5_000
+    begun = np.arange(size) // burst * burst
+    wrong = np.random.default_rng(5).random(size)[begun] < 0.1
+    truth = np.where(begun // burst % 2 == 0, "cat", "dog")
+    pairs = pairs_of(truth, np.where(wrong, "fox", truth), rollout=10)
+    pairs["time"] = pairs["time"].to_numpy()[begun]
+    _, judgement = judged(pairs, label_file(tmp_path / "labels.csv", truth))
+    assert judgement.verdict.decision is decision
+    check = checks_of(judgement)["accuracy_loss"]
+    assert check.outcome == ("fail" if burst == 1 else "inconclusive")
+    assert ("no pair names a unit" in check.reason) is (burst > 1)

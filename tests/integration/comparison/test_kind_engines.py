@@ -15,6 +15,7 @@ from comparison.counts.kinds.category import CategoryCounts
 from comparison.counts.kinds.number import NumberCounts
 from comparison.counts.kinds.ranking import RankingCounts
 from comparison.counts.packed import pack, unpack
+from comparison.engines.grouping import MINUTE
 from comparison.engines.tables import TablePairs
 from comparison.labels import Labels, load_labels
 from tests.support.answer_pairs import answer_pairs, label_file, table_of
@@ -117,6 +118,31 @@ def test_engines_count_kinds_alike(
     pairs: pd.DataFrame,
     labels: Labels,
 ) -> None:
+    assert_counted_alike(engine, pairs, labels)
+
+
+@pytest.mark.parametrize("engine", [in_polars, pytest.param(in_clickhouse, marks=needs_clickhouse)])
+def test_engines_see_bursts_without_a_unit_alike(
+    engine: Callable[[pd.DataFrame, Labels], tuple[TablePairs, Labels]],
+    pairs: pd.DataFrame,
+    labels: Labels,
+) -> None:
+    """Of ten alike requests a minute, those above the median are a half: an effect of five."""
+    alike = pairs.iloc[np.arange(SIZE) // 10 * 10].drop(columns="unit")
+    own = ["time", "span_id", "request_id", "sequence"]
+    bursts = alike.reset_index(drop=True).assign(**{name: pairs[name] for name in own})
+    bursts["time"] = pairs["time"][0] + np.arange(SIZE) // 10 * 10 * MINUTE
+    expected = assert_counted_alike(engine, bursts, labels)
+    assert expected["price"]["clusters"]["bias"] == pytest.approx(5, rel=0.3)
+    assert expected["items"]["clusters"]["overlap"] == pytest.approx(5, rel=0.3)
+
+
+def assert_counted_alike(
+    engine: Callable[[pd.DataFrame, Labels], tuple[TablePairs, Labels]],
+    pairs: pd.DataFrame,
+    labels: Labels,
+) -> dict[str, dict[str, Any]]:
+    """Return the counts of DuckDB, which those of the engine are equal to."""
     expected = counts_of(aggregate(table_of(pairs), labels=labels))
     assert set(expected) == {"price", "species", "items"}
     source, held = engine(pairs, labels)
@@ -128,6 +154,7 @@ def test_engines_count_kinds_alike(
                 pd.testing.assert_frame_equal(found[name][table], held, check_exact=True)
             else:
                 assert found[name][table] == held, (name, table)
+    return expected
 
 
 def test_counts_of_kinds_are_the_same_after_they_were_kept(
@@ -141,9 +168,10 @@ def counts_of(aggregates: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for each in aggregates.answers:
         assert isinstance(each, NumberCounts | CategoryCounts | RankingCounts)
-        names = ("spread", "error", "sums", "levels", "coverage", "classes", "depth")
+        names = ("spread", "error", "sums", "coverage", "classes", "depth")
         names += ("persistence", "items", "groups", "quality")
         found[each.name] = {name: getattr(each, name) for name in names if hasattr(each, name)}
+        found[each.name] |= {"levels": each.levels.table, "clusters": each.levels.clusters}
     return found
 
 

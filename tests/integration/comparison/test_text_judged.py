@@ -98,7 +98,7 @@ def test_refusals_roll_back_at_once_where_there_are_many_more(
     assert decided is decision
     assert checks["refusal"].rolls_back
     assert "refuses" in checks["refusal"].reason
-    later = "rolls back once the evidence is a day old" in checks["refusal"].reason
+    later = "each minute counted once does not show it" in checks["refusal"].reason
     assert later is (decision is Decision.HOLD)
 
 

@@ -1,10 +1,12 @@
-"""Labels that are late, selected or of no pair, a few runs of each: `make gate-simulations`."""
+"""Labels that are late, selected or of no pair, and bursts without a unit: a few runs of each."""
 
 import numpy as np
 import pytest
 
-from load_tests.gate_simulations.labels import SCENARIOS
+from load_tests.gate_simulations import labels, unnamed
 from load_tests.gate_simulations.scenario import Kind, Scenario
+
+SCENARIOS = (*labels.SCENARIOS, *unnamed.SCENARIOS)
 
 
 @pytest.mark.slow

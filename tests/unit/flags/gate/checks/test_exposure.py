@@ -23,6 +23,7 @@ class Lists:
 
     items: tuple[Exposure, ...] = ()
     levels: Levels = field(default_factory=dict)
+    clusters: Mapping[str, float] = field(default_factory=dict)
     paired: int = PAIRS
     units: int = 0
     name: str = "items"

@@ -11,7 +11,6 @@ import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
-from duckdb import DuckDBPyConnection
 from ibis.backends.duckdb import Backend
 
 from comparison.pairs.machine import memory
@@ -65,18 +64,15 @@ def shown_anew(connection: Backend, table: pa.Table) -> ir.Table:
 
 
 @contextmanager
-def registered(
-    connection: Backend, cursor: DuckDBPyConnection | None = None, /, **tables: pa.Table
-) -> Iterator[None]:
-    """Let statements, of a cursor if one is given, see tables in memory by these names."""
-    seeing = connection.con if cursor is None else cursor
+def registered(connection: Backend, /, **tables: pa.Table) -> Iterator[None]:
+    """Let statements see tables in memory by these names."""
     for name, table in tables.items():
-        seeing.register(name, table)
+        connection.con.register(name, table)
     try:
         yield
     finally:
         for name in tables:
-            seeing.unregister(name)
+            connection.con.unregister(name)
 
 
 def hide(connection: Backend, table: ir.Table) -> None:

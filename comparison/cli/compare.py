@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +69,16 @@ def compare(
     """
     with refusals():
         from comparison.report.terminal.summary import print_summary
-        from comparison.summary.conclusion import conclude
+        from comparison.summary.conclusion import conclude, is_uncalibrated
         from comparison.summary.label_objections import with_labels
         from comparison.summary.plain import as_plain
 
         summary, taken = _figures(pairs, flag, since, until)
         conclusion = conclude(summary)
         wanted = labels or outcomes or preferences or html_file or export
-        # Kinds are counted as the gate does, for which pairs must say at which rollout they are.
-        counted = summary.alike and any(
+        offered = any(map(is_uncalibrated, summary.outputs)) and find_spec("duckdb")
+        # Kinds and the offered threshold are evidence, which pairs without a rollout do not give.
+        counted = (summary.alike or offered) and any(
             each.rollout is not None for each in summary.traffic.by_rollout
         )
         found = None

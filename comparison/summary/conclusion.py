@@ -72,6 +72,14 @@ def conclude(summary: Summary) -> Conclusion:
     return Conclusion(tuple(reasons), tuple(_remarks(summary)))
 
 
+def is_uncalibrated(output: OutputFigures) -> bool:
+    """Say whether the whole interval of the alarm ratio is outside the limits."""
+    if output.alarms is None or output.unscored == output.paired:
+        return False
+    ratio = output.alarms.ratio
+    return ratio.low > ALARM_RATIO_LIMIT or ratio.high < 1 / ALARM_RATIO_LIMIT
+
+
 def _completeness(summary: Summary) -> Iterator[str]:
     accounting = summary.accounting
     if accounting.completeness is None:
@@ -114,9 +122,8 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
             "the differences are for a reader to judge"
         )
         return
-    ratio = alarms.ratio
     sentence = of_output + alarm_sentence(output, alarms)
-    if ratio.low > ALARM_RATIO_LIMIT or ratio.high < 1 / ALARM_RATIO_LIMIT:
+    if is_uncalibrated(output):
         yield f"{sentence}: HOLD until its threshold is calibrated"
     elif not _within_limits(alarms):
         fired = alarms.flips.pairs - alarms.flips.neither

@@ -59,7 +59,17 @@ class Verdict:
     @property
     def offered(self) -> float:
         """Return the threshold that the calibration offers."""
-        return float(self.document["evidence"]["outputs"][0]["calibration"]["threshold"])
+        return float(self._calibration["threshold"])
+
+    @property
+    def calibrated_alarms(self) -> int:
+        """Return the number of v1's alarms that the calibration keeps."""
+        return int(self._calibration["alarms"]["primary"]["count"])
+
+    @property
+    def _calibration(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.document["evidence"]["outputs"][0]["calibration"]
+        return found
 
 
 class Commands:

@@ -9,7 +9,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from comparison.evidence.number_format import number, p_value, percent, ratio, seconds, signed, span
+from comparison.evidence.number_format import (
+    number,
+    p_value,
+    percent,
+    ratio,
+    seconds,
+    signed,
+    span,
+    times_interval,
+)
 from comparison.report.html.figures import (
     LONGEST_TEXT,
     brief,
@@ -59,5 +68,6 @@ def environment() -> Environment:
         "signed_interval": signed_interval,
         "span": span,
         "thresholds": thresholds,
+        "times_interval": times_interval,
     }
     return made

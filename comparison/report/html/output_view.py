@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from comparison.evidence.alarms import Alarms
+from comparison.evidence.statistics import Ratio
 from comparison.report.html.charts.alarms import Forest, alarm_rates, alarm_ratio, forest
 from comparison.report.html.charts.plot import Plot
 from comparison.report.html.charts.quality import reliability
@@ -84,6 +86,8 @@ class OutputView:
     cells: tuple[CellRow, ...]
     flips: tuple[FlipList, ...]
     payload: str
+    offered: Ratio | None
+    """The alarm ratio at the offered threshold."""
 
     @classmethod
     def of(
@@ -139,6 +143,7 @@ class OutputView:
             cells=cell_rows(output.labelling) if output.labelling else (),
             flips=tuple(_flip_lists(output)),
             payload=_payload(output),
+            offered=Alarms.of(output.calibration.alarms).ratio if output.calibration else None,
         )
 
 

@@ -1,7 +1,10 @@
-"""The quality of both sides for a terminal, and the threshold that calibration offers."""
+"""The quality of both sides for a terminal, and the threshold that the calibration offers."""
+
+from collections.abc import Sequence
 
 from rich.console import Console
 
+from comparison.evidence.alarms import Alarms
 from comparison.evidence.number_format import (
     between,
     number,
@@ -9,20 +12,20 @@ from comparison.evidence.number_format import (
     percent,
     share_of,
     signed,
+    times,
+    times_interval,
 )
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
-from flags.gate.evidence import Labelling, Output, Quality
+from flags.gate.evidence import Calibration, Labelling, Output, Quality
 from flags.gate.selection import cells_of, said
 
 
 def print_quality(output: Output, console: Console) -> None:
-    """Print what labels show of an output, and the offer; nothing without either."""
+    """Print what labels show of an output; nothing without any."""
     if output.quality:
         _print_quality(output.name, output.quality, console)
     if output.labelling and output.labelling.coverage:
         _print_coverage(output.labelling, console)
-    if output.calibration:
-        _print_offer(output, console)
 
 
 def _print_quality(name: str, quality: Quality, console: Console) -> None:
@@ -54,24 +57,32 @@ def _print_coverage(labelling: Labelling, console: Console) -> None:
         note(console, f"labelled by alarm: {said(cells)}")
 
 
-def _print_offer(output: Output, console: Console) -> None:
-    offer = output.calibration
-    if offer is None:
+def print_offers(outputs: Sequence[Output], console: Console) -> None:
+    """Print the threshold that the calibration offers for each output."""
+    offers = [(output.name, output.calibration) for output in outputs if output.calibration]
+    if offers:
+        console.print()
+    for name, offer in offers:
+        _print_offer(name, offer, console)
+
+
+def _print_offer(name: str, offer: Calibration, console: Console) -> None:
+    primary, candidate = offer.alarms.primary.count, offer.alarms.candidate.count
+    if not offer.is_alike:
+        note(
+            console,
+            f"{name}: no threshold of the candidate keeps the primary's {primary:,} alarms: "
+            f"its scores take too few values, and {number(offer.threshold)} gives {candidate:,}",
+        )
         return
     known = ""
     if offer.recall is not None and offer.precision is not None:
         known = f", recall {percent(offer.recall.rate)}, precision {percent(offer.precision.rate)}"
-    if not offer.is_alike:
-        primary, candidate = offer.alarms.primary.count, offer.alarms.candidate.count
-        note(
-            console,
-            f"{output.name}: no threshold of the candidate keeps the primary's {primary:,} alarms: "
-            f"its scores take too few values, and {number(offer.threshold)} gives {candidate:,}",
-        )
-        return
+    ratio = Alarms.of(offer.alarms).ratio
     note(
         console,
-        f"{output.name}: the candidate's threshold {number(offer.threshold)} "
+        f"{name}: the candidate's threshold {number(offer.threshold)} "
         f"({between(number(offer.low), number(offer.high))}) keeps the primary's number of "
-        f"alarms{known}",
+        f"alarms, {primary:,}: their ratio at it is {times(ratio)} "
+        f"({times_interval(ratio)}){known}",
     )

@@ -12,7 +12,7 @@ from comparison.pairs.workers import Worker
 from comparison.report.terminal.excerpt import ELSEWHERE, Section, print_sections
 from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.outcomes import print_outcomes
-from comparison.report.terminal.quality import print_quality
+from comparison.report.terminal.quality import print_offers, print_quality
 from comparison.report.terminal.summary_outputs import output_sections
 from comparison.report.terminal.summary_sides import print_sides, print_traffic
 from comparison.report.terminal.tables import listed, print_pairs
@@ -44,6 +44,7 @@ def print_summary(
         partial(print_sides, summary),
         *outputs,
         *([partial(_print_labelled, evidence)] if evidence else []),
+        *([partial(print_offers, evidence.outputs)] if evidence else []),
         partial(_print_conclusion, conclusion),
     ]
     print_sections(console, sections, expendable=scores, elsewhere=elsewhere)

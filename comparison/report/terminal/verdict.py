@@ -15,7 +15,7 @@ from comparison.report.terminal.excerpt import print_sections
 from comparison.report.terminal.kinds import print_kinds
 from comparison.report.terminal.operational import print_operational
 from comparison.report.terminal.outcomes import print_outcomes
-from comparison.report.terminal.quality import print_quality
+from comparison.report.terminal.quality import print_offers, print_quality
 from comparison.report.terminal.tables import (
     add_row,
     new_table,
@@ -61,6 +61,7 @@ def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) ->
             partial(print_outcomes, evidence),
             partial(_print_qualities, evidence),
             partial(print_kinds, evidence),
+            partial(print_offers, evidence.outputs),
             partial(_print_notes, evidence),
             decision,
         ],

@@ -68,7 +68,7 @@ def test_the_tables_hold_the_figures_and_the_last_words_the_meaning(tmp_path: Pa
     assert "alarm ratio 3.7 (3.1 to 4.4), agreement 75.88 % (73.12 to 78.43 %), n=995" in " ".join(
         lines
     )
-    assert "0.99 0.9000 0.9000 0.8000" in lines
+    assert "0.9 0.1000 0.9000 0.8000" in lines
     assert "web 498 9.04 % 33.13 % 3.7 2.9 to 4.7" in lines
     assert " ".join(lines[lines.index("What it means") + 1 :]) == (
         "the candidate would fire 3.7 times as often as the primary at the same threshold "
@@ -185,6 +185,7 @@ class TestJson:
             "agreement",
             "alike",
             "conclusion",
+            "evidence",  # for the threshold that is offered
         ]
         [output] = figures["outputs"]
         assert output["output"] == OUTPUT
@@ -311,6 +312,34 @@ def test_labels_add_the_quality_of_both_sides(tmp_path: Path) -> None:
     assert "recall 90.00 % of 100 100 % of 100" in lines
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["evidence"]["outputs"][0]["quality"]["labelled"] == 995
+
+
+def offered(printed: str) -> str:
+    """Return the lines about the offered threshold, which stand before what the figures mean."""
+    found = printed.partition("\nWhat it means")[0].rpartition(f"{OUTPUT}: ")[2]
+    return " ".join(found.split())
+
+
+def test_alarms_that_differ_are_followed_by_the_threshold_that_keeps_them(tmp_path: Path) -> None:
+    """Said was that it must be calibrated, and to what only with --html, since lines were cut."""
+    file = PairFile(tmp_path / "pairs")
+    file.start()
+    for number in range(1_000):
+        file.pair(ALARM if number < 90 else NONE, Scored(1 - number / 1_000, model="fraud:2"))
+    file.stop()
+    labels = tmp_path / "labels.csv"
+    rows = [f"worker-1-request-{number + 1},{int(number < 45)}" for number in range(1_000)]
+    labels.write_text("\n".join(["request_id,label", *rows]), encoding="utf-8")
+
+    plain = offered(run(tmp_path / "pairs").stdout)
+    labelled = offered(run(tmp_path / "pairs", "--labels", labels).stdout)
+
+    said = (
+        "the candidate's threshold 0.9105 (0.9075 to 0.9135) keeps the primary's number of alarms, "
+        "90: their ratio at it is 1.00 (0.98 to 1.02)"
+    )
+    assert plain == said
+    assert labelled == f"{said}, recall 100 %, precision 50.00 %"
 
 
 def said_with_labels(folder: Path, labels: list[object]) -> str:

@@ -109,7 +109,10 @@ def test_quality_the_offer_and_the_notes_are_there() -> None:
     assert "Quality: fraud_probability" in text
     assert "average precision 0.5936 0.7411" in text
     assert "recall 22.18 % of 577 56.85 % of 577" in text
-    assert "keeps the primary's number of alarms, recall " in text
+    assert (
+        "keeps the primary's number of alarms, 140: their ratio at it is 1.00 (0.83 to 1.20)"
+        in text
+    )
     assert "clocks of 2 workers differ by up to 3.2 s" in text
 
 

@@ -68,7 +68,7 @@ def test_the_tables_hold_the_figures_and_the_last_words_the_meaning(tmp_path: Pa
     assert "alarm ratio 3.7 (3.1 to 4.4), agreement 75.88 % (73.12 to 78.43 %), n=995" in " ".join(
         lines
     )
-    assert "0.9 0.1000 0.9000 0.8000" in lines
+    assert "0.5 0.1000 0.1000 0.0000" in lines
     assert "web 498 9.04 % 33.13 % 3.7 2.9 to 4.7" in lines
     assert " ".join(lines[lines.index("What it means") + 1 :]) == (
         "the candidate would fire 3.7 times as often as the primary at the same threshold "

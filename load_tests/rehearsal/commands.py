@@ -64,7 +64,8 @@ class Verdict:
     @property
     def calibrated_alarms(self) -> int:
         """Return the number of v1's alarms that the calibration keeps."""
-        return int(self._calibration["alarms"]["primary"]["count"])
+        alarms = self._calibration["alarms"]
+        return int(alarms["both"]) + int(alarms["primary_only"])
 
     @property
     def _calibration(self) -> Mapping[str, Any]:

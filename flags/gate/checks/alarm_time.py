@@ -22,7 +22,12 @@ from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, times
 from flags.gate.plain_check import plain
-from flags.gate.sequences import ConfidenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
+from flags.gate.sequences import (
+    ConfidenceSequence,
+    ConservativeRatio,
+    RatioSequence,
+    WorstCaseRatio,
+)
 from flags.gate.verdict import Check, Outcome
 from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
@@ -119,7 +124,7 @@ class AlarmHistory:
             required=self.required,
             by_unit=by_unit,
             units=unit_count(self.output.by_unit),
-            fails_by=EveryRatio(tuple(sure)),
+            fails_by=ConservativeRatio(tuple(sure)),
         ).answer(self.playbook.error_rate, self.share(limit))
 
     @property
@@ -141,19 +146,19 @@ class AlarmHistory:
         limit = rollback.limit("alarm_ratio" if hours.hours >= WEEK else "alarm_ratio_day")
         if hours.hours < DAY:
             limit = rollback.limit("alarm_ratio_now")
-        if found.begun is None or found.log_evidence < -math.log(alpha / 2):
+        if found.start is None or found.log_evidence < -math.log(alpha / 2):
             far = f"{times(limit)}x{self._before(hours.hours)}"
             reason = f"at no hour did the alarm ratio begin to be beyond {far}"
             return self._named(
                 plain("alarm_break", Outcome.PASS, self.alarms.pairs, reason, limit=limit)
             )
-        size = hours.hours - found.begun + 1
+        size = hours.hours - found.start + 1
         ratio = RatioSequence(hours.latest(size))
         low, high = ratio.interval(alpha)
         pairs = self.blocks.latest(size).pairs
-        far = f"{times(limit)}x{self._before(found.begun)}"
+        far = f"{times(limit)}x{self._before(found.start)}"
         reason = (
-            f"since about {hours.time(found.begun):%Y-%m-%d %H:%M} UTC the alarm rate is "
+            f"since about {hours.time(found.start):%Y-%m-%d %H:%M} UTC the alarm rate is "
             f"{times(ratio.value or 0)}x primary's, beyond {far} (n={pairs:,})"
         )
         outcome = Outcome.FAIL
@@ -165,7 +170,7 @@ class AlarmHistory:
                 else f": but {burst_words(self.output.by_unit.design_effect)}"
             )
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
-        begun, is_open = hours.time(found.begun), outcome is Outcome.INCONCLUSIVE
+        begun, is_open = hours.time(found.start), outcome is Outcome.INCONCLUSIVE
         check = replace(check, low=low, high=high, confidence=1 - alpha, since=begun)
         return self._named(replace(check, beyond=is_open))
 

@@ -21,7 +21,7 @@ from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, times
 from flags.gate.sequences import (
     ConfidenceSequence,
-    EveryRatio,
+    ConservativeRatio,
     RatioSequence,
     WorstCaseRatio,
 )
@@ -113,7 +113,7 @@ def _no_alarm_ratio(
         required=step.stage is not Stage.DEPRECATION,
         by_unit=by_unit,
         units=unit_count(units),
-        fails_by=EveryRatio(tuple(sure)),
+        fails_by=ConservativeRatio(tuple(sure)),
     ).answer(playbook.error_rate, share)
     if check.figure is None:
         return replace(check, reason=f"each of {plural(rare.pairs, 'pair')} is an alarm of both")

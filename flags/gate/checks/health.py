@@ -241,8 +241,8 @@ def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitC
     if beyond.above(0.5, alpha):
         reason = (
             f"{check.name[-3:]} beyond the rollback limit "
-            f"{times(getattr(gate.rollback, check.name))}x in {beyond.of.count:,} of "
-            f"{beyond.of.total:,} blocks of ten minutes, {times(found.figure or 0)}x in all"
+            f"{times(getattr(gate.rollback, check.name))}x in {beyond.counted.count:,} of "
+            f"{beyond.counted.total:,} blocks of ten minutes, {times(found.figure or 0)}x in all"
         )
         limit = getattr(gate.rollback, check.name)
         return replace(
@@ -252,16 +252,16 @@ def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitC
         return replace(
             found,
             outcome=Outcome.INCONCLUSIVE,
-            reason=f"{found.reason}: but in {beyond.of.count:,} of {beyond.of.total:,} blocks of "
-            "ten minutes only, so it may be a stall",
+            reason=f"{found.reason}: but in {beyond.counted.count:,} of {beyond.counted.total:,} "
+            "blocks of ten minutes only, so it may be a stall",
         )
     slow = share(getattr(gate.advance, check.name))
     if found.outcome is Outcome.PASS and slow.above(0.5, playbook.error_rate):
         return replace(
             found,
             outcome=Outcome.INCONCLUSIVE,
-            reason=f"{found.reason}: but beyond the limit in {slow.of.count:,} of "
-            f"{slow.of.total:,} blocks of ten minutes of this step",
+            reason=f"{found.reason}: but beyond the limit in {slow.counted.count:,} of "
+            f"{slow.counted.total:,} blocks of ten minutes of this step",
         )
     return found
 

@@ -46,8 +46,8 @@ def lasting(
         return None  # nobody wins more than the stake in a minute: so few cannot show it
     cells = ((number, [(1.0, 2.0 if beyond else 0.0, 1.0)]) for number, beyond in known)
     found = detect(cells, known[0][0])
-    if found.begun is None or found.log_evidence < -math.log(alpha):
+    if found.start is None or found.log_evidence < -math.log(alpha):
         return None
-    since = [beyond for number, beyond in known if number >= found.begun]
-    time = datetime.fromtimestamp((begun + found.begun) * _MINUTE, UTC)
+    since = [beyond for number, beyond in known if number >= found.start]
+    time = datetime.fromtimestamp((begun + found.start) * _MINUTE, UTC)
     return Lasting(time, sum(since), len(since), alpha)

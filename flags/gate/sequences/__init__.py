@@ -1,4 +1,4 @@
-"""Confidence sequences: bounds that hold at every look at once. See `betting`."""
+"""Confidence sequences: intervals that are valid at all looks together. See `betting`."""
 
 from flags.gate.sequences.mean import MeanSequence
 from flags.gate.sequences.normal import NormalSequence
@@ -6,13 +6,18 @@ from flags.gate.sequences.outcomes import FlipRatioSequence, UnitRatioSequence
 from flags.gate.sequences.preferences import WinRateSequence
 from flags.gate.sequences.protocol import ConfidenceSequence
 from flags.gate.sequences.quantile_ratio import QuantileRatioSequence
-from flags.gate.sequences.rates import DifferenceSequence, EveryRatio, RatioSequence, WorstCaseRatio
+from flags.gate.sequences.rates import (
+    ConservativeRatio,
+    DifferenceSequence,
+    RatioSequence,
+    WorstCaseRatio,
+)
 from flags.gate.sequences.share import ShareSequence
 
 __all__ = [
     "ConfidenceSequence",
+    "ConservativeRatio",
     "DifferenceSequence",
-    "EveryRatio",
     "FlipRatioSequence",
     "MeanSequence",
     "NormalSequence",

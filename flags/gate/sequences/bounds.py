@@ -1,4 +1,4 @@
-"""How a confidence sequence compares its bounds with a limit: by bets, or by its interval."""
+"""Base classes of confidence sequences: two ways to compare a figure with a limit."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,16 +7,16 @@ from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
 
 
 class BetRatio(ABC):
-    """Bound the ratio of two means by bets on `_cells`.
+    """A ratio of two means, bounded and compared with limits by betting on `_cells`.
 
-    The upper bound is the lower one with the sides swapped, inverted.
+    The upper bound is the inverse of the lower bound with the sides swapped.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def _cells(self, *, swapped: bool = False) -> Cells:
-        """Return rows of count, C and P, or with P and C in each other's place."""
+        """Return rows (count, C, P); `swapped`: for the inverse ratio."""
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the bounds of the ratio, within 0 to infinity."""
@@ -33,13 +33,13 @@ class BetRatio(ABC):
 
 
 class ByInterval(ABC):
-    """Compare a limit with the bounds of the interval."""
+    """A figure that is compared with a limit by the bounds of its interval."""
 
     __slots__ = ()
 
     @abstractmethod
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds, each of which fails ever with probability alpha / 2 at most."""
+        """Return the bounds; each ever misses the true value with probability <= alpha / 2."""
 
     def above(self, limit: float, alpha: float) -> bool:
         """Say whether the figure surely is above `limit`."""

@@ -1,4 +1,4 @@
-"""A confidence sequence of the mean of bounded values, one of each unit."""
+"""A confidence sequence of the mean of bounded values, one value for each unit."""
 
 import math
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
 
 @dataclass(frozen=True, slots=True)
 class MeanSequence:
-    """Bound the mean of values within `lowest` to 1; each unit has the same weight.
+    """The mean of values between `lowest` and 1; each unit has the same weight.
 
-    Nothing is assumed of what the requests of a unit have to do with each other: a burst is one
-    value. C is the value's distance from `lowest`, and P = 1.
+    The requests of a unit may depend on each other in any way: a burst is one value. In the bets, C
+    is the value's distance from `lowest`, and P = 1.
     """
 
     shares: tuple[UnitShare, ...]
@@ -26,7 +26,7 @@ class MeanSequence:
 
     @property
     def value(self) -> float | None:
-        """Return the mean, None of nothing."""
+        """Return the mean, None without units."""
         if not self.units:
             return None
         return sum(each.value * each.units for each in self.shares) / self.units

@@ -8,19 +8,19 @@ from flags.gate.evidence import Interval
 from flags.gate.sequences.bounds import ByInterval
 
 NONE: Final = Interval(None, None, None)
-"""No estimate."""
+"""The interval of a figure without an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalSequence(ByInterval):
-    """Bound a mean-like estimate by its standard error over `n` labelled pairs.
+    """A mean-like estimate, bounded by its standard error over `n` labelled pairs.
 
     The normal mixture's asymptotic confidence sequence (Waudby-Smith, Arbour, Sinha, Kennedy &
     Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences", Ann. Stat. 52
     (2024), 2613-2640, eq. 8): value +- se * sqrt(2 (n rho^2 + 1) / (n rho^2) *
     log(sqrt(n rho^2 + 1) / alpha)), tightest near n = `planned` with rho^2 =
-    (-2 log alpha + log(-2 log alpha + 1)) / planned, fixed beforehand. Asymptotic: its error rate
-    is not guaranteed at small n, so nothing is rolled back for it.
+    (-2 log alpha + log(-2 log alpha + 1)) / planned, fixed in advance. Asymptotic: its error rate
+    is not guaranteed at small n, so it never causes a rollback.
     """
 
     estimate: Interval
@@ -34,7 +34,7 @@ class NormalSequence(ByInterval):
         return self.estimate.value
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds; infinite ones where there is no estimate."""
+        """Return the bounds; infinite ones without an estimate."""
         value, error = self.estimate.value, self.standard_error
         if value is None or error is None or self.n <= 0:
             return -math.inf, math.inf

@@ -1,10 +1,10 @@
-"""Confidence sequences of the ratio of outcomes between the two arms of the flag's draw.
+"""Confidence sequences of the ratio of outcomes between the two arms of the flag's random draw.
 
-A unit is assigned the candidate with a known probability s. Its outcome Y, from 0 to 1, counts
-weighted by (1 - s) / s if it was, so that of the units both sums have the same expectation where
-the candidate changes nothing, at whatever share each of them was drawn. The bets are those of
-`betting`; weights as in Waudby-Smith, Wu, Ramdas, Karampatziakis & Mineiro, "Anytime-valid
-off-policy inference for contextual bandits", ACM/IMS J. Data Sci. 1 (2024).
+The flag assigns a unit to the candidate with a known probability s. The outcome Y of a unit, from 0
+to 1, has the weight (1 - s) / s in the candidate's arm. So the sums of both arms have the same
+expectation if the candidate changes nothing, even if s differs from unit to unit. The bets are
+those of `betting`; the weights are as in Waudby-Smith, Wu, Ramdas, Karampatziakis & Mineiro,
+"Anytime-valid off-policy inference for contextual bandits", ACM/IMS J. Data Sci. 1 (2024).
 """
 
 import math
@@ -17,21 +17,21 @@ from flags.gate.sequences.betting import Cells, log_wealth
 from flags.gate.sequences.bounds import BetRatio
 
 _WIDEST: Final = 1e6
-"""Ratios beyond that, and below its inverse, are as good as infinite and zero."""
+"""Ratios above it count as infinite, ratios below its inverse as zero."""
 _STEPS: Final = 40
-"""Halvings of the logarithm of that range: to a relative 1e-11."""
+"""Halvings of the logarithm of that range: a relative precision of 1e-11."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitRatioSequence(BetRatio):
-    """Bound the ratio of the candidate's mean outcome to the primary's, over all units."""
+    """The ratio of the candidate's mean outcome to the primary's, over all units."""
 
     cells: tuple[OutcomeCell, ...]
     factor: float = 1.0
 
     @property
     def value(self) -> float | None:
-        """Return the ratio: infinite without an event of the primary, None without any."""
+        """Return the ratio: infinite without an event of the primary, None without any event."""
         return _ratio(
             sum(n * gain for n, gain, _ in self._cells()),
             sum(n * stake for n, _, stake in self._cells()),
@@ -47,25 +47,25 @@ class UnitRatioSequence(BetRatio):
             if each.total:
                 odds = each.share / (1 - each.share)
                 weight = odds if swapped else 1 / odds
-                staked = each.candidate is swapped
-                values = (0.0, each.total) if staked else (weight * each.total, 0.0)
+                is_denominator = each.candidate is swapped
+                values = (0.0, each.total) if is_denominator else (weight * each.total, 0.0)
                 rows.append((self.factor * each.units, *values))
         return rows
 
 
 @dataclass(frozen=True, slots=True)
 class FlipRatioSequence:
-    """Bound the same ratio by the flips, where alone the sides' answers can make a difference.
+    """The same ratio, bounded by the flips: only there can the candidate change an outcome.
 
-    Where both sides decide alike, the candidate's outcomes are the primary's. So the claim "at most
-    m times the primary's" says of the flips that their mean with the candidate is at most m times
-    that with the primary, and (m - 1) times what happens on all other pairs. That is the margin on
-    all traffic carried over to the flips, without an estimate of their share. A factor
+    If both sides decide alike, the outcome is the same in both arms. So the hypothesis "at most m
+    times the primary's outcomes over all traffic" becomes one about the flips: the candidate's mean
+    on flips is at most m times the primary's mean on flips, plus (m - 1) times the primary's mean
+    on all other pairs. The share of flips need not be estimated. The factor is
 
         1 + u (C / m - F - (1 - 1/m) (T - F))
 
-    has C of candidate's units, their weighted outcome on flips, F and T of primary's units, on
-    flips and in total. It falls as m grows.
+    where C is the weighted outcome of a candidate's unit on flips, F that of a primary's unit on
+    flips, and T its total outcome. The factor falls as m grows.
     """
 
     cells: tuple[OutcomeCell, ...]
@@ -73,7 +73,7 @@ class FlipRatioSequence:
 
     @property
     def value(self) -> float | None:
-        """Return the ratio over all traffic, None where nothing happened."""
+        """Return the ratio over all traffic, None without any event."""
         gain = agreeing = stake = 0.0
         for each in self.cells:
             if each.candidate:
@@ -112,7 +112,8 @@ class FlipRatioSequence:
                 gain = -each.on_flips
             else:
                 gain = odds * (limit * each.total - (each.total - each.on_flips))
-            # Of a limit below 1, a primary's unit can lose up to `odds`: no factor may be negative.
+            # With a limit below 1, a primary's unit can lose up to `odds`; divided by it, no factor
+            # is negative.
             rows.append((self.factor * each.units, gain / max(1.0, odds), 0.0))
         return _wealth(rows) >= -math.log(alpha)
 
@@ -122,7 +123,7 @@ class FlipRatioSequence:
 
 
 def _wealth(rows: Cells) -> float:
-    """Return the log wealth of rows (count, gain, 0); what gains nothing changes nothing."""
+    """Return the log wealth of rows (count, gain, 0); rows without a gain have the factor 1."""
     return log_wealth([row for row in rows if row[1]], 1.0)
 
 
@@ -133,7 +134,7 @@ def _ratio(gain: float, stake: float) -> float | None:
 
 
 def _last(holds: Callable[[float], bool]) -> float:
-    """Return the largest ratio for which `holds`, which holds up to some ratio."""
+    """Return the largest ratio for which `holds` is true; it is true up to some ratio."""
     low, high = -math.log(_WIDEST), math.log(_WIDEST)
     for _ in range(_STEPS):
         middle = (low + high) / 2

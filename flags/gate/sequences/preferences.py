@@ -8,11 +8,11 @@ from flags.gate.sequences.mean import MeanSequence
 
 @dataclass(frozen=True, slots=True)
 class WinRateSequence:
-    """Bound the mean preference for the candidate, ties as halves; each unit has the same weight.
+    """The mean preference for the candidate (a tie is 0.5); each unit has the same weight.
 
-    Both orders of a prompt are one value, so a judge that prefers a position favours no side. Where
-    the judge failed, the lower bound takes it for the primary and the upper one for the candidate:
-    which prompts it fails on may depend on the answers. The bets are those of `betting`.
+    Both orders of a prompt are one value, so a judge that prefers a position favours no side. If
+    the judge failed, the lower bound counts a win of the primary, and the upper bound a win of the
+    candidate: which prompts it fails on may depend on the answers. The bets are those of `betting`.
     """
 
     units: tuple[UnitPreference, ...]
@@ -20,7 +20,7 @@ class WinRateSequence:
 
     @property
     def value(self) -> float | None:
-        """Return the win rate, failures of the judge taken as ties; None of nothing."""
+        """Return the win rate, with failures of the judge as ties; None without units."""
         middle = tuple(UnitShare((each.least + each.most) / 2, each.units) for each in self.units)
         return MeanSequence(middle).value
 

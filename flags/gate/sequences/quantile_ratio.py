@@ -12,15 +12,15 @@ from flags.gate.sequences.share import ShareSequence
 
 @dataclass(frozen=True, slots=True)
 class QuantileRatioSequence(ByInterval):
-    """Bound the candidate's quantile relative to the primary's, to the 5 % of the bins.
+    """The candidate's quantile divided by the primary's; as precise as the bins, 5 %.
 
     The quantile lies at or above an edge if the share of calls below the edge is surely less than
-    `probability`, and at or below it if the share is surely more: a confidence sequence of a share
+    `probability`, and at or below it if the share is surely more: a confidence sequence of a share,
     inverted (Howard & Ramdas, "Sequential estimation of quantiles with applications to A/B testing
-    and best-arm identification", Bernoulli 28 (2022), 1704-1728). The edges are tried together at
-    no cost, since only the edge next to the true quantile can mislead. Each bound of the ratio
-    takes one bound of each side, at half of its alpha each: nothing is assumed of how the sides
-    depend on each other.
+    and best-arm identification", Bernoulli 28 (2022), 1704-1728). Trying all edges costs no error
+    rate, since only the edge next to the true quantile can mislead. Each bound of the ratio is made
+    of one bound of each side, at half of its alpha each, so the sides may depend on each other in
+    any way.
     """
 
     primary: Durations
@@ -30,7 +30,7 @@ class QuantileRatioSequence(ByInterval):
 
     @property
     def value(self) -> float | None:
-        """Return the ratio of the quantiles found, None where a side has no finite one."""
+        """Return the ratio of the observed quantiles, None if a side has no finite one."""
         primary = self.primary.quantile(self.probability)
         candidate = self.candidate.quantile(self.probability)
         if primary is None or candidate is None or math.isinf(primary):
@@ -67,7 +67,7 @@ class QuantileRatioSequence(ByInterval):
 
 
 def _last(holds: Callable[[int], bool]) -> int | None:
-    """Return the last edge for which `holds`, which holds up to some edge; None if for none."""
+    """Return the last edge for which `holds`, true up to some edge, is true; None if for none."""
     low, high = -1, len(DURATION_EDGES)
     while high - low > 1:
         middle = (low + high) // 2

@@ -11,10 +11,10 @@ from flags.gate.sequences.protocol import ConfidenceSequence
 
 @dataclass(frozen=True, slots=True)
 class RatioSequence(BetRatio):
-    """Bound the ratio of the candidate's rate to the primary's, over the same pairs.
+    """The candidate's rate of a positive decision divided by the primary's, over the same pairs.
 
-    C and P are the candidate's and the primary's yes. A pair in which neither says yes has the
-    factor 1: only the three other cells count.
+    In the bets, C and P are the candidate's and the primary's decision (1 or 0). A pair with two
+    negative decisions has the factor 1, so only the three other cells count.
     """
 
     table: Paired
@@ -22,7 +22,7 @@ class RatioSequence(BetRatio):
 
     @property
     def value(self) -> float | None:
-        """Return the ratio: infinite without a yes of the primary, None without any."""
+        """Return the ratio: infinite without a positive of the primary, None without any."""
         primary, candidate = self.table.primary.count, self.table.candidate.count
         if primary:
             return candidate / primary
@@ -41,74 +41,75 @@ class RatioSequence(BetRatio):
 
 @dataclass(frozen=True, slots=True)
 class WorstCaseRatio:
-    """A ratio where some pairs are unknown; `least` and `most` are what it may be at the extremes.
+    """A ratio over pairs of which some decisions are unknown.
 
-    The lower bound is that of `least`, the upper one that of `most`.
+    `known` leaves these pairs out; `least` and `most` fill them in so that the ratio is smallest
+    and largest. The lower bound is that of `least`, the upper bound that of `most`.
     """
 
-    found: RatioSequence
+    known: RatioSequence
     least: RatioSequence
     most: RatioSequence
 
     @property
     def value(self) -> float | None:
-        """Return the ratio of what is known."""
-        return self.found.value
+        """Return the ratio over the known decisions."""
+        return self.known.value
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds of the ratio, whatever the others are."""
+        """Return bounds that are valid whatever the unknown decisions are."""
         return self.least.interval(alpha)[0], self.most.interval(alpha)[1]
 
     def above(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is above `limit`, whatever the others are."""
+        """Say whether the ratio surely is above `limit`, whatever the unknown decisions are."""
         return self.least.above(limit, alpha)
 
     def below(self, limit: float, alpha: float) -> bool:
-        """Say whether the ratio surely is below `limit`, whatever the others are."""
+        """Say whether the ratio surely is below `limit`, whatever the unknown decisions are."""
         return self.most.below(limit, alpha)
 
     def scaled(self, factor: float) -> "WorstCaseRatio":
         """Return the sequence at `factor` times the counts."""
         return WorstCaseRatio(
-            *(each.scaled(factor) for each in (self.found, self.least, self.most))
+            *(each.scaled(factor) for each in (self.known, self.least, self.most))
         )
 
 
 @dataclass(frozen=True, slots=True)
-class EveryRatio:
-    """Be sure only of what each of several ways of counting the same ratio is sure of."""
+class ConservativeRatio:
+    """A ratio counted in several ways; it is surely beyond a limit if it is so in every way."""
 
-    found: tuple[ConfidenceSequence, ...]
+    sequences: tuple[ConfidenceSequence, ...]
 
     @property
     def value(self) -> float | None:
-        """Return the ratio by the first way, None if any has none."""
-        values = [each.value for each in self.found]
+        """Return the ratio of the first sequence, None if any of them has none."""
+        values = [each.value for each in self.sequences]
         return None if None in values else values[0]
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """Return the bounds that hold for all of them."""
-        bounds = [each.interval(alpha) for each in self.found]
+        """Return the lowest and the highest bound."""
+        bounds = [each.interval(alpha) for each in self.sequences]
         return min(low for low, _ in bounds), max(high for _, high in bounds)
 
     def above(self, limit: float, alpha: float) -> bool:
         """Say whether all are surely above `limit`."""
-        return all(each.above(limit, alpha) for each in self.found)
+        return all(each.above(limit, alpha) for each in self.sequences)
 
     def below(self, limit: float, alpha: float) -> bool:
         """Say whether all are surely below `limit`."""
-        return all(each.below(limit, alpha) for each in self.found)
+        return all(each.below(limit, alpha) for each in self.sequences)
 
-    def scaled(self, factor: float) -> "EveryRatio":
+    def scaled(self, factor: float) -> "ConservativeRatio":
         """Return the sequence at `factor` times the counts."""
-        return EveryRatio(tuple(each.scaled(factor) for each in self.found))
+        return ConservativeRatio(tuple(each.scaled(factor) for each in self.sequences))
 
 
 @dataclass(frozen=True, slots=True)
 class DifferenceSequence:
-    """Bound the candidate's rate less the primary's, over the same pairs, within -1 to 1.
+    """The candidate's rate minus the primary's, over the same pairs, from -1 to 1.
 
-    With C = 1 + candidate - primary, one of 0, 1 and 2, and P = 1, the ratio is 1 + difference.
+    In the bets, C = 1 + candidate - primary (0, 1 or 2) and P = 1, so the ratio is 1 + difference.
     """
 
     table: Paired

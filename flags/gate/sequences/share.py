@@ -9,19 +9,19 @@ from flags.gate.sequences.betting import Cells, log_wealth, lower_bound
 
 @dataclass(frozen=True, slots=True)
 class ShareSequence:
-    """Bound a share of a total (P = 1): sharper for rare events than the beta-binomial mixture."""
+    """A share of a total (P = 1 in the bets): sharper for rare events than the beta-binomial."""
 
-    of: Count
+    counted: Count
     factor: float = 1.0
 
     @property
     def value(self) -> float | None:
-        """Return the share, None of nothing."""
-        return self.of.rate
+        """Return the share, None if the total is 0."""
+        return self.counted.rate
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the bounds of the share, within 0 to 1."""
-        if not self.of.total:
+        if not self.counted.total:
             return 0.0, 1.0
         return (
             lower_bound(self._cells(), alpha / 2),
@@ -37,11 +37,11 @@ class ShareSequence:
         return self.log_wealth_below(limit) >= -math.log(alpha)
 
     def p_value(self, share: float) -> float:
-        """Return a p-value of "the share is this", within 0 and 1, that is valid at every look.
+        """Return a p-value, valid at all looks together, of the hypothesis that `share` is true.
 
-        One over the mean of both one-sided wealths (Lindon & Malek, "Anytime-valid inference for
-        multinomial count data", NeurIPS 2022, test sample ratios like this with a Dirichlet
-        mixture).
+        `share` lies between 0 and 1. The p-value is 1 over the mean of both one-sided wealths
+        (Lindon & Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022, test
+        sample ratios like this with a Dirichlet mixture).
         """
         above, below = self.log_wealth_above(share), self.log_wealth_below(share)
         largest = max(above, below)
@@ -64,10 +64,10 @@ class ShareSequence:
 
     def scaled(self, factor: float) -> "ShareSequence":
         """Return the sequence at `factor` times the counts."""
-        return ShareSequence(self.of, self.factor * factor)
+        return ShareSequence(self.counted, self.factor * factor)
 
     def _cells(self, *, inverse: bool = False) -> Cells:
-        yes, no = self.of.count, self.of.total - self.of.count
+        yes, no = self.counted.count, self.counted.total - self.counted.count
         if inverse:
             yes, no = no, yes
         return [(self.factor * yes, 1, 1), (self.factor * no, 0, 1)]

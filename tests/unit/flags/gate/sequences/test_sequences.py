@@ -17,8 +17,8 @@ from statsmodels.stats.proportion import proportion_confint
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Interval, Paired, UnitShare
 from flags.gate.sequences import (
     ConfidenceSequence,
+    ConservativeRatio,
     DifferenceSequence,
-    EveryRatio,
     MeanSequence,
     NormalSequence,
     QuantileRatioSequence,
@@ -461,27 +461,27 @@ class TestEveryRatio:
     MANY = RatioSequence(Paired(100, 50, 250, 10_000))
 
     def test_it_shows_the_ratio_of_the_first(self) -> None:
-        every = EveryRatio((self.FEW, RatioSequence(Paired(10, 5, 5, 1_000))))
+        every = ConservativeRatio((self.FEW, RatioSequence(Paired(10, 5, 5, 1_000))))
         assert every.value == self.FEW.value == pytest.approx(35 / 15)
 
     def test_it_has_no_ratio_where_one_has_none(self) -> None:
-        assert EveryRatio((self.FEW, RatioSequence(Paired(0, 0, 0, 10)))).value is None
+        assert ConservativeRatio((self.FEW, RatioSequence(Paired(0, 0, 0, 10)))).value is None
 
     def test_one_that_is_not_sure_is_enough_to_be_unsure(self) -> None:
         assert self.MANY.above(1.7, 0.05)
         assert not self.FEW.above(1.7, 0.05)
-        assert not EveryRatio((self.MANY, self.FEW)).above(1.7, 0.05)
-        assert EveryRatio((self.MANY, self.MANY)).above(1.7, 0.05)
+        assert not ConservativeRatio((self.MANY, self.FEW)).above(1.7, 0.05)
+        assert ConservativeRatio((self.MANY, self.MANY)).above(1.7, 0.05)
 
     def test_more_of_the_same_makes_it_sure(self) -> None:
-        assert EveryRatio((self.MANY, self.FEW)).scaled(10).above(1.7, 0.05)
+        assert ConservativeRatio((self.MANY, self.FEW)).scaled(10).above(1.7, 0.05)
 
     @given(st.lists(PAIRED, min_size=1, max_size=3), st.floats(0.2, 5))
     def test_it_is_never_surer_than_any_and_sure_where_all_are(
         self, tables: list[Paired], limit: float
     ) -> None:
         found = tuple(map(RatioSequence, tables))
-        every, bounds = EveryRatio(found), [each.interval(0.05) for each in found]
+        every, bounds = ConservativeRatio(found), [each.interval(0.05) for each in found]
         low, high = every.interval(0.05)
         assert all(low <= each[0] and high >= each[1] for each in bounds)
         assert every.above(limit, 0.05) == all(each.above(limit, 0.05) for each in found)

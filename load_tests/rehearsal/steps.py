@@ -46,7 +46,7 @@ class Steps:
             self.on.commands,
             self.on.folder / "autopilot.log",
             self.on.timeline,
-            *("--resume", entry, "--interval", "2s", "--outcomes", OUTCOMES),
+            *("--resume", entry, "--interval", "2s", *BOOKS),
         ).__enter__()
 
     def give_threshold(self, threshold: float, why: str) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from load_tests.rehearsal.downstream import COMPLAINT, OUTCOMES
+from load_tests.rehearsal.downstream import COMPLAINT
 from load_tests.rehearsal.stage import FLAG, ROOT, Scenery
-from load_tests.rehearsal.steps import Steps
+from load_tests.rehearsal.steps import BOOKS, Steps
 from load_tests.rehearsal.watch import FULL, OVERFLOWING, SHORT
 from service.replay import replay
 from service.serving import Serving
@@ -116,16 +116,9 @@ class Story(Steps):
         self.give_threshold(self._offered, "so that it is another candidate")
         self.on.person.switch_on(self.on.admin.state(FLAG))
         self.tell("a person", "switches the flag on, at the 10 % where it was")
-        words = (
-            "autopilot",
-            "pairs",
-            "--playbook",
-            "playbook.yaml",
-            "--outcomes",
-            OUTCOMES,
-            "--once",
+        paused = self.on.commands.run(
+            *("autopilot", "pairs", "--playbook", "playbook.yaml", *BOOKS, "--once")
         )
-        paused = self.on.commands.run(*words)
         entry = re.search(r"--resume (\d+)", paused.output)
         self.tell("autopilot", re.sub(r"^.*UTC  ", "", paused.line("PAUSED")))
         self.expect(entry is not None, f"the autopilot yields to a person: {paused.output}")

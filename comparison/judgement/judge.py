@@ -17,7 +17,7 @@ from comparison.judgement.outcomes import with_outcomes
 from comparison.judgement.preferences import with_preferences
 from comparison.judgement.runs import PairRun
 from flags.gate.alarm_states import AlarmReading, operational_alarms
-from flags.gate.decide import KnownChecks, decide
+from flags.gate.decide import CachedChecks, decide
 from flags.gate.evidence import Evidence
 from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
@@ -206,7 +206,7 @@ def judge_evidence(
     playbook: Playbook,
     step: Step,
     readings: Sequence[AlarmReading],
-    known: KnownChecks | None = None,
+    known: CachedChecks | None = None,
 ) -> tuple[Evidence, Judgement]:
     """Judge evidence on a step, to which the readings of operational alarms are added."""
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)

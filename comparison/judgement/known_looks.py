@@ -17,7 +17,7 @@ from comparison.engines.tables import nanoseconds
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.judgement.outcomes import SILENCE, known_outcomes
-from flags.gate.decide import KnownChecks
+from flags.gate.decide import CachedChecks
 from flags.gate.evidence import Evidence, Gap
 from flags.operate.current_step import StepPosition
 from flags.playbook.model import Playbook, Step
@@ -34,12 +34,12 @@ class KnownLook:
     evidence: Evidence
     until: datetime
     """From when on the same files may make another."""
-    checks: KnownChecks
+    checks: CachedChecks
 
     @classmethod
     def of(cls, evidence: Evidence, plan: Playbook, step: Step, until: datetime) -> "KnownLook":
         """Take the evidence of a look, which stays as it is until some time."""
-        return cls(evidence, until, KnownChecks.of(evidence, plan, step))
+        return cls(evidence, until, CachedChecks.of(evidence, plan, step))
 
     def at(self, now: datetime, plan: Playbook, step: Step) -> "KnownLook | None":
         """Return what a later look at the same files finds; None if that must be counted."""
@@ -50,7 +50,7 @@ class KnownLook:
         *gaps, last = window.gaps
         window = replace(window, until=now, gaps=(*gaps, Gap(last.begin, now)))
         evidence = replace(self.evidence, window=window)
-        checks = KnownChecks.of(evidence, plan, step, self.checks)
+        checks = CachedChecks.of(evidence, plan, step, self.checks)
         return replace(self, evidence=evidence, checks=checks)
 
 

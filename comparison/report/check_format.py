@@ -10,7 +10,7 @@ from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import Limit, check_limits
 from comparison.report.check_table import Write, check_row
 from flags.gate.evidence import Evidence
-from flags.gate.number_format import digits_apart, level
+from flags.gate.number_format import extra_digits, level
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
@@ -70,7 +70,7 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
 def _apart(check: Check, limits: Iterable[Limit | None]) -> Write:
     """Return how to write a check so that one sees on which side of its limits it is."""
     write, bounds = check_row(check.name).write, [each.bounds for each in limits if each]
-    more = digits_apart(write, (check.figure, check.low, check.high), chain(*bounds))
+    more = extra_digits(write, (check.figure, check.low, check.high), chain(*bounds))
     return lambda value, _more=0, /: write(value, more)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from comparison.summary.conclusion import Conclusion
 from flags.gate.checks.answers import answer_checks
 from flags.gate.checks.quality import quality_checks
-from flags.gate.decide import concluded
+from flags.gate.decide import verdict_of
 from flags.gate.evidence import Evidence
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook
@@ -53,4 +53,4 @@ def _reasons(checks: list[Check], evidence: Evidence) -> tuple[str, ...]:
     held = tuple(
         replace(each, outcome=Outcome.FAIL, rolls_back=False, required=True) for each in checks
     )
-    return concluded(held, evidence).reasons if held else ()
+    return verdict_of(held, evidence).reasons if held else ()

@@ -1,4 +1,4 @@
-"""The gate: `decide` makes a verdict of evidence and playbook."""
+"""The gate: `decide` compares the evidence with the playbook's limits and returns a verdict."""
 
 from flags.gate.decide import decide
 from flags.gate.verdict import Check, Decision, Outcome, Verdict

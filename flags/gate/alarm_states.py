@@ -1,4 +1,4 @@
-"""Readings of operational alarms compared with the limits of the playbook. It is pure."""
+"""Operational alarms: readings compared with the limits of the playbook. No I/O, no clock."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from flags.playbook import operational as plan
 from flags.playbook.model import Playbook
 
 _PERIODS: Final = 500
-"""Periods of one alarm that are kept, the newest."""
+"""The newest periods of an alarm that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesValue:
-    """Hold the value of one series, with its labels or another name for it."""
+    """The value of one series, and the series' labels or name."""
 
     value: float
     series: str
@@ -23,28 +23,28 @@ class SeriesValue:
 
 @dataclass(frozen=True, slots=True)
 class AlarmReading:
-    """Hold what the source of an operational alarm answered at one look."""
+    """The answer of an operational alarm's source at one look."""
 
     alarm: str
     source: str
     at: datetime
     lowest: SeriesValue | None = None
     highest: SeriesValue | None = None
-    """Of all series of the answer; None where it is empty."""
+    """The largest value of all series; None if the answer has no series."""
     answer: Literal["pass", "hold", "rollback"] | None = None
-    """Of a webhook."""
+    """The answer of a webhook."""
     said: str = ""
-    """Of a webhook: its reason."""
+    """The reason that a webhook gave."""
     problem: str | None = None
-    """Why it is not known, or not all of it."""
+    """Why the value is unknown, or known in part only."""
 
 
 def operational_alarms(
     playbook: Playbook, readings: Iterable[AlarmReading], since: datetime, until: datetime
 ) -> tuple[OperationalAlarmHistory, ...]:
-    """Return what the looks in [since, until] found of each alarm of a playbook.
+    """Return the history of each alarm of a playbook, from the looks in [since, until].
 
-    Readings of an alarm that asked something else then are left out.
+    Readings from another source are left out: the alarm's query has changed since.
     """
     within = sorted(
         (each for each in readings if since <= each.at <= until), key=lambda each: each.at
@@ -66,7 +66,7 @@ def operational_alarms(
 
 
 def alarm_state(reading: AlarmReading, alarm: plan.OperationalAlarmRule) -> AlarmPeriod:
-    """Return the state that a reading stands for, as a period of one look."""
+    """Return the state that follows from a reading, as a period of one look."""
     if reading.answer is not None:
         said = f": {reading.said}" if reading.said else ""
         words = f"answers {reading.answer}{said}"
@@ -100,13 +100,13 @@ def _look(
 
 
 def _beyond(reading: AlarmReading, limits: plan.ValueLimits) -> SeriesValue | None:
-    """Return the value that is beyond a limit."""
+    """Return the value that is beyond a limit, the highest first; None if neither is."""
     extremes = (reading.highest, reading.lowest)
     return next((each for each in extremes if each and limits.reached(each.value)), None)
 
 
 def _bound(limits: plan.ValueLimits, value: float) -> float | None:
-    """Return the limit that a value is beyond, or the only one."""
+    """Return the limit that a value is beyond; else the upper one, if there is one."""
     if limits.below is not None and (limits.above is None or value < limits.below):
         return limits.below
     return limits.above
@@ -118,7 +118,7 @@ def _value(value: SeriesValue) -> str:
 
 
 def _periods(looks: Sequence[AlarmPeriod]) -> tuple[AlarmPeriod, ...]:
-    """Join neighbours of the same state."""
+    """Join consecutive looks of the same state."""
     found: list[AlarmPeriod] = []
     for look in looks:
         if found and found[-1].state is look.state:

@@ -1,10 +1,11 @@
-"""Labels that follow who answered: an alarm that was answered found what it says, or prevented it.
+"""Labels that depend on which side answered: its alarms find positives, or prevent them.
 
-The flag draws who answers, so among requests that one side alone alarms, positive labels are as
-often those of either side's answers. They are not where only answered alarms are looked into and
-all else is taken for negative, or where an answered alarm declines what would have turned out bad.
-Each request has a label then, and recall is that of the side that answers more: such labels show
-nothing about the other (verification bias, as in `flags.gate.selection`).
+The flag draws the side that answers. So among the requests with an alarm of one side alone,
+positive labels should be equally frequent whichever side answered. They are not if only the alarms
+of the answering side are investigated and all other requests count as negative, or if such an
+alarm declines a request that would have turned out positive. Then every request has a label, but
+recall favours the side that answers more, and the labels show nothing about the other side
+(verification bias, as in `flags.gate.selection`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,21 +21,20 @@ from flags.gate.sequences import ShareSequence
 _SIDES: Final = ("primary", "candidate")
 
 _CONTRARY: Final = 2.0
-"""Standard errors the other way, in the requests that the other side alone alarms: then something
-else differs between the sides' answers."""
+"""Standard errors. If one side deviates by more in the opposite direction, the cause is not that
+its alarms were answered, but another difference between the sides' answers."""
 
-
-_HARDLY_ANY: Final = 0.01
-"""Share of the positives."""
+_NEGLIGIBLE: Final = 0.01
+"""Share of the positives up to which a group of them is negligible."""
 
 
 class Follows(StrEnum):
-    """How labels follow who answered."""
+    """How labels depend on the side that answered."""
 
     FOUND = "found"
-    """Positive are those whose alarm was answered."""
+    """Requests are positive if the side that alarmed answered."""
     PREVENTED = "prevented"
-    """Positive are those whose alarm was not answered."""
+    """Requests are positive if the side that alarmed did not answer."""
 
 
 _CAUSE: Final = {
@@ -45,23 +45,25 @@ _CAUSE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class AnsweredLabels:
-    """Hold how labels follow who answered, with the counts that show it."""
+    """How labels depend on the side that answered, with the counts that show it."""
 
     follows: Follows
     side: str
-    """Whose alarms alone show it."""
+    """The side on whose lone alarms the dependence is clearest."""
     answered: int
-    """Positives among them that it answered."""
+    """Positives with an alarm of `side` alone that it answered."""
     positives: int
+    """All positives with an alarm of `side` alone."""
     expected: float
+    """How many of these it would have answered by chance."""
 
     def unknown(self, what: str) -> str:
-        """Say why something is not known, and what may have caused it."""
+        """Return the reason why `what` is not known, with the probable cause as a question."""
         return f"{self.dependence}, so {what} is not known: {_CAUSE[self.follows]}?"
 
     @property
     def dependence(self) -> str:
-        """Say what shows it."""
+        """Return the dependence in words, with the counts that show it."""
         return (
             f"labels depend on who answered ({self.positives:,} positives have an alarm of the "
             f"{self.side} alone; it answered {self.answered:,} of them, by chance "
@@ -70,10 +72,10 @@ class AnsweredLabels:
 
 
 def raised_and_silent(cells: Sequence[LabelledCell]) -> tuple[Count, Count]:
-    """Return, of the positives, those whose answer raised an alarm, and those whose did not.
+    """Count the positives with, and those without, an alarm of the side that answered.
 
-    Where only answered alarms are looked into, there are hardly any of the second; where an
-    answered alarm prevents them, of the first. That shows even if one side answered everything.
+    If only such alarms are investigated, there are hardly any without; if such an alarm prevents
+    the positives, hardly any with. Both show even if one side answered everything.
     """
     raised = silent = 0
     for each in cells:
@@ -88,21 +90,23 @@ def raised_and_silent(cells: Sequence[LabelledCell]) -> tuple[Count, Count]:
 
 
 def is_some(found: Count, alpha: float) -> bool:
-    """Say whether a share of the positives is surely not negligible, or who answered is unknown."""
-    return not found.total or ShareSequence(found).above(_HARDLY_ANY, alpha)
+    """Say whether a share of the positives is surely not negligible, or the total is 0."""
+    return not found.total or ShareSequence(found).above(_NEGLIGIBLE, alpha)
 
 
-def answered_labels(cells: Sequence[LabelledCell], alike: float = 1.0) -> AnsweredLabels | None:
-    """Say how labels follow who answered; None if nothing shows that they do.
+def answered_labels(
+    cells: Sequence[LabelledCell], cluster_size: float = 1.0
+) -> AnsweredLabels | None:
+    """Return how labels depend on the side that answered; None if no dependence is shown.
 
-    `alike` positives count as one.
+    Positives come in clusters of `cluster_size` (of one unit, say), each of which counts as one.
     """
     found = {side: _Answered.of(cells, side) for side in _SIDES}
-    above = {side: each.deviation(alike) for side, each in found.items()}
-    side = max(above, key=lambda each: abs(above[each]))
-    together = _Answered.sum(found.values()).deviation(alike)
-    surest = max(above[side], together, key=abs)
-    is_contrary = any(each * surest < -_CONTRARY * abs(surest) for each in above.values())
+    deviations = {side: each.deviation(cluster_size) for side, each in found.items()}
+    side = max(deviations, key=lambda each: abs(deviations[each]))
+    together = _Answered.sum(found.values()).deviation(cluster_size)
+    surest = max(deviations[side], together, key=abs)
+    is_contrary = any(each * surest < -_CONTRARY * abs(surest) for each in deviations.values())
     if abs(surest) < SURE or is_contrary:
         return None
     follows = Follows.FOUND if surest > 0 else Follows.PREVENTED
@@ -112,26 +116,26 @@ def answered_labels(cells: Sequence[LabelledCell], alike: float = 1.0) -> Answer
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """Count the positives that a side alone alarms, and which of them it answered.
+    """The positives with an alarm of one side alone, and how many of them this side answered.
 
-    How many it should have answered follows from positives on which both sides decide alike: there,
-    the answer is the same whoever gives it.
+    The expected number follows from the positives on which both sides decide alike: there, the
+    answer is the same whichever side gives it.
     """
 
     answered: int
     positives: int
     expected: float
     variance: float
-    """Of a hypergeometric number: the side's answers to all these positives are fixed."""
+    """Hypergeometric: the number of the side's answers to all these positives is fixed."""
 
     @classmethod
     def of(cls, cells: Sequence[LabelledCell], side: str) -> Self:
         own, alone = _answers(cells, side, [(side == "primary", side == "candidate")])
-        own_alike, together = _answers(cells, side, [(True, True), (False, False)])
-        every = alone + together
-        share = (own + own_alike) / every if every else 0.0
+        own_agreed, agreed = _answers(cells, side, [(True, True), (False, False)])
+        every = alone + agreed
+        share = (own + own_agreed) / every if every else 0.0
         expected = alone * share
-        return cls(own, alone, expected, expected * (1 - share) * together / max(1, every - 1))
+        return cls(own, alone, expected, expected * (1 - share) * agreed / max(1, every - 1))
 
     @classmethod
     def sum(cls, parts: Iterable[Self]) -> Self:
@@ -141,27 +145,29 @@ class _Answered:
         )
         return cls(*map(sum, columns))
 
-    def deviation(self, alike: float) -> float:
-        """Return the standard errors of a normal number that is as likely as Bennett's bound says.
+    def deviation(self, cluster_size: float) -> float:
+        """Return how far `answered` is from `expected`, in standard errors of a normal variable.
 
-        A hypergeometric number is a sum of independent truths (Vatutin & Mikhailov, Theory Probab.
-        Appl. 27 (1982)), so the bound (Bennett, JASA 57 (1962), 33-45) holds of few ones, too.
+        The probability of the deviation is bounded by Bennett's inequality (JASA 57 (1962), 33-45)
+        and converted to a normal quantile. A hypergeometric number is a sum of independent
+        Bernoulli variables (Vatutin & Mikhailov, Theory Probab. Appl. 27 (1982)), so the bound is
+        valid for small numbers, too.
         """
         if not self.variance:
             return 0.0
         part = abs(self.answered - self.expected) / self.variance
-        exponent = self.variance * ((1 + part) * log1p(part) - part) / max(1.0, alike)
+        exponent = self.variance * ((1 + part) * log1p(part) - part) / max(1.0, cluster_size)
         return copysign(sqrt(2 * exponent), self.answered - self.expected)
 
 
 def _answers(
-    cells: Sequence[LabelledCell], side: str, fired: Sequence[tuple[bool, bool]]
+    cells: Sequence[LabelledCell], side: str, alarms: Sequence[tuple[bool, bool]]
 ) -> tuple[int, int]:
-    """Count the positives with these alarms that a side answered, and all that were answered."""
+    """Count the positives in the cells of `alarms`: answered by a side, and answered at all."""
     chosen = [
         each
         for each in cells
-        if (each.primary_alarm, each.candidate_alarm) in fired and each.served is not None
+        if (each.primary_alarm, each.candidate_alarm) in alarms and each.served is not None
     ]
     own = sum(each.positives for each in chosen if each.served == side)
     return own, sum(each.positives for each in chosen)

@@ -1,7 +1,7 @@
-"""Counts in blocks of time: whole days and weeks, and the latest stretch beside the same hours.
+"""Alarms in blocks of time: whole days and weeks, the latest hours, and the same hours before.
 
-Time is counted in hours since the evidence began: hour 24 is the first of the second day. So a day
-holds each hour of the day once, whatever the time zone, and a week each of its days.
+Hours are numbered from the beginning of the evidence: hour 24 is the first of the second day. So a
+day has each hour of the day once, whatever the time zone, and a week has each weekday once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +17,10 @@ WEEK: Final = 7 * DAY
 """In hours."""
 
 POINTS: Final = 30
-"""Blocks that a chart shows, at most."""
+"""Largest number of blocks in a chart."""
 
 EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
-"""A Monday: blocks of a chart, weeks too, are numbered from there."""
+"""A Monday, from which the blocks of a chart are numbered, so that weeks begin on Mondays."""
 
 _SIZES: Final = tuple(
     timedelta(minutes=minutes)
@@ -30,7 +30,7 @@ _SIZES: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Hold the alarms of one hour, `hour` hours after the evidence began."""
+    """The alarms of one hour, `hour` hours after the evidence began."""
 
     hour: int
     alarms: Paired
@@ -38,7 +38,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Hold the hours of a window that have pairs, in order of time; `hours` have passed so far."""
+    """The hours of a window that have pairs, in order of time.
+
+    `begun` is the start of hour 0; `hours` is how many full hours have passed since.
+    """
 
     begun: datetime
     hours: int
@@ -48,7 +51,7 @@ class Blocks:
     def of(
         cls, periods: Sequence[Period], until: datetime, begun: datetime | None = None
     ) -> "Blocks":
-        """Number the hours of the periods from `begun` on; None: the first is hour 0."""
+        """Number the hours of the periods from `begun` on; None: the first period is in hour 0."""
         if begun is None and not periods:
             return cls(until, 0, ())
         begun = begun or periods[0].start.replace(minute=0, second=0, microsecond=0)
@@ -59,22 +62,22 @@ class Blocks:
         return cls(begun, max(0, (until - begun) // HOUR), blocks)
 
     def whole(self, size: int) -> tuple[int, Paired]:
-        """Return how many whole spans of `size` hours have passed, and what they hold.
+        """Return how many whole spans of `size` hours have passed, and their alarms.
 
         A ratio that is high every evening is averaged with the rest of its day. At the end of each
         whole span the wealth of `flags.gate.sequences.betting` is a supermartingale however the
-        ratio moves within it, since prod (1 + u x_i) <= exp(u sum x_i): only the ratio of the whole
-        span counts.
+        ratio varies within the span, since prod (1 + u x_i) <= exp(u sum x_i): only the ratio of
+        the whole span counts.
         """
         spans = self.hours // size
         return spans, total(each.alarms for each in self.blocks if each.hour < spans * size)
 
     def latest(self, size: int) -> Paired:
-        """Return what the latest `size` hours hold, the present one included."""
+        """Return the alarms of the latest `size` hours, the present one included."""
         return total(each.alarms for each in self.blocks if each.hour > self.hours - size)
 
     def same_hours_before(self, size: int) -> Paired:
-        """Return what the same hours of the weeks before the latest `size` hours hold."""
+        """Return the alarms of the same hours of the week in the weeks before `latest(size)`."""
         return total(
             each.alarms
             for each in self.blocks
@@ -82,12 +85,12 @@ class Blocks:
         )
 
     def time(self, hour: int) -> datetime:
-        """Return when an hour began."""
+        """Return the time at which an hour began."""
         return self.begun + hour * HOUR
 
 
 def total(tables: Iterable[Paired]) -> Paired:
-    """Add tables up."""
+    """Return the sum of the tables."""
     both = primary = candidate = neither = 0
     for each in tables:
         both += each.both
@@ -98,7 +101,7 @@ def total(tables: Iterable[Paired]) -> Paired:
 
 
 def by_day(blocks: Sequence[Block]) -> Iterator[tuple[int, list[Block]]]:
-    """Yield the days that have pairs, each with its blocks."""
+    """Yield (number of the day, its blocks) for each day that has blocks."""
     day: list[Block] = []
     for each in blocks:
         if day and each.hour // DAY != day[0].hour // DAY:
@@ -110,7 +113,7 @@ def by_day(blocks: Sequence[Block]) -> Iterator[tuple[int, list[Block]]]:
 
 
 def fitting_size(first: datetime, last: datetime, at_most: int = POINTS) -> timedelta:
-    """Return the smallest round size with which at most so many blocks hold two times."""
+    """Return the smallest round block size with which `first` to `last` are `at_most` blocks."""
     for size in _SIZES:
         if (last - EPOCH) // size - (first - EPOCH) // size < at_most:
             return size

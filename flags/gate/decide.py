@@ -1,4 +1,4 @@
-"""The decision of the gate. It is pure: no clock, no file, no random numbers."""
+"""The decision of the gate. No clock, no file, no random numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,21 +25,21 @@ from flags.playbook.model import Playbook, Step
 
 
 @dataclass(frozen=True, slots=True)
-class KnownChecks:
-    """Hold the checks that stay the same for hours, if nothing new is known.
+class CachedChecks:
+    """The checks that can be taken over from an earlier look at the same pairs.
 
-    Of the time when the evidence was taken, those of alarms see the hour, and all of them whether a
-    day has passed since the evidence began: they get windows that end at these times. So those of
-    an earlier look are those of this one.
+    Most checks depend on the time of the look only by whether a day has passed since the evidence
+    began, those of alarms also by the hour. So they are computed with a window that ends at these
+    times in place of the look's time, and stay the same until such a time has passed.
     """
 
     hour: datetime
-    """What those of alarms take for the end of the window."""
+    """End of the window for the checks of alarms."""
     day: datetime
-    """What the others take for it."""
+    """End of the window for the other checks."""
     alarms: tuple[Check, ...]
     outcomes: tuple[Check, ...]
-    order: tuple[Check, ...]
+    routine: tuple[Check, ...]
     health: tuple[Check, ...]
     agreement: tuple[Check, ...]
     answers: tuple[Check, ...]
@@ -50,93 +50,95 @@ class KnownChecks:
         evidence: Evidence,
         playbook: Playbook,
         step: Step,
-        before: "KnownChecks | None" = None,
-    ) -> "KnownChecks":
-        """Make the checks, or take those of an earlier look at the same pairs."""
+        before: "CachedChecks | None" = None,
+    ) -> "CachedChecks":
+        """Compute the checks, or take over those of an earlier look at the same pairs."""
         day, hour = _day(evidence.window), _hour(evidence.window)
         if before is None or before.day != day:
-            return cls._made(evidence, playbook, step)
+            return cls._computed(evidence, playbook, step)
         if before.hour == hour:
             return before
         alarms = tuple(alarm_checks(_ending(evidence, hour), playbook, step))
         return replace(before, hour=hour, alarms=alarms)
 
     @classmethod
-    def _made(cls, evidence: Evidence, playbook: Playbook, step: Step) -> "KnownChecks":
+    def _computed(cls, evidence: Evidence, playbook: Playbook, step: Step) -> "CachedChecks":
         day, hour = _day(evidence.window), _hour(evidence.window)
-        given = _ending(evidence, day), playbook, step
+        inputs = _ending(evidence, day), playbook, step
         return cls(
             hour,
             day,
             alarms=tuple(alarm_checks(_ending(evidence, hour), playbook, step)),
-            outcomes=tuple(outcome_checks(*given)),
-            order=(*opaque_checks(*given), *label_checks(*given)),
-            health=tuple(health_checks(*given)),
-            agreement=tuple(agreement_checks(*given)),
+            outcomes=tuple(outcome_checks(*inputs)),
+            routine=(*opaque_checks(*inputs), *label_checks(*inputs)),
+            health=tuple(health_checks(*inputs)),
+            agreement=tuple(agreement_checks(*inputs)),
             answers=(
-                *distribution_checks(*given),
-                *quality_checks(*given),
-                *preference_checks(*given),
-                *answer_checks(*given),
+                *distribution_checks(*inputs),
+                *quality_checks(*inputs),
+                *preference_checks(*inputs),
+                *answer_checks(*inputs),
             ),
         )
 
 
 def _ending(evidence: Evidence, until: datetime) -> Evidence:
+    """Return the evidence with another end of its window."""
     return replace(evidence, window=replace(evidence.window, until=until))
 
 
 def _day(window: Window) -> datetime:
-    """Return the end of the first day once that is over, before it the beginning."""
+    """Return the end of the first day if it has passed, else the beginning of the evidence."""
     a_day = window.begun + timedelta(days=1)
     return a_day if a_day <= window.until else window.begun
 
 
 def _hour(window: Window) -> datetime:
-    """Return the hour of the window's end, or the end of its first day where that is later."""
+    """Return the start of the hour in which the window ends, but not before `_day`."""
     hour = window.until.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     return max(hour, _day(window))
 
 
 def decide(
-    evidence: Evidence, playbook: Playbook, step: Step, known: KnownChecks | None = None
+    evidence: Evidence, playbook: Playbook, step: Step, cached: CachedChecks | None = None
 ) -> Verdict:
     """Return the verdict on a step.
 
-    ROLLBACK where a check that rolls back has failed and the candidate answers somebody. Else HOLD
-    where anything has failed, or a required check has not passed. Else ADVANCE: to the next step,
-    or after the last to the end of the primary.
+    ROLLBACK if a check that rolls back has failed and the candidate answers requests. Else HOLD if
+    any check has failed, or a required one has not passed. Else ADVANCE: to the next step, or after
+    the last step to the removal of the primary.
 
-    `known` are those of this evidence that have been made before.
+    `cached` are the checks of this evidence that have been computed already.
     """
-    known = known or KnownChecks.of(evidence, playbook, step)
+    cached = cached or CachedChecks.of(evidence, playbook, step)
     operational = tuple(operational_checks(evidence.operational, playbook))
     integrity = tuple(integrity_checks(evidence, playbook, step))
     checks = (
         *operational,
-        *known.outcomes,
+        *cached.outcomes,
         *integrity,
-        *known.order,
-        *known.health,
-        *known.alarms,
-        *known.agreement,
+        *cached.routine,
+        *cached.health,
+        *cached.alarms,
+        *cached.agreement,
         *recent_checks(evidence, playbook, step),
-        *known.answers,
+        *cached.answers,
         *capacity_checks(evidence, playbook, step),
     )
     always = (HEALTH_ALONE,) if judged_by_health(evidence, playbook) else ()
-    return concluded(checks, evidence, (*operational, *integrity, *known.order), always)
+    return verdict_of(checks, evidence, (*operational, *integrity, *cached.routine), always)
 
 
-def concluded(
+def verdict_of(
     checks: tuple[Check, ...],
     evidence: Evidence,
-    order: tuple[Check, ...] = (),
+    routine: tuple[Check, ...] = (),
     always: tuple[str, ...] = (),
 ) -> Verdict:
-    """Return the verdict that some checks make; `order` are those that tell nothing if passed.
+    """Return the verdict that follows from some checks.
 
-    `always` is said whatever the verdict is.
+    A passed check of `routine` is no reason that is worth reading. `always` are reasons of every
+    verdict.
     """
     several = evidence.compared > 1
     failed = [each for each in checks if each.outcome is Outcome.FAIL]
@@ -154,7 +156,7 @@ def concluded(
     passed = [
         each
         for each in checks
-        if each.required and _tells(each, order) and each.reason not in always
+        if each.required and _is_reason(each, routine) and each.reason not in always
     ]
     return Verdict(Decision.ADVANCE, checks, (*always, *_reasons(passed, several)))
 
@@ -162,7 +164,7 @@ def concluded(
 def decide_without_pairs(
     alarms: Sequence[OperationalAlarmHistory], playbook: Playbook, rollout: float
 ) -> Verdict | None:
-    """Return ROLLBACK where operational alarms alone ask for it, else None: pairs are needed."""
+    """Return ROLLBACK if operational alarms alone demand it, else None: pairs are needed."""
     checks = tuple(operational_checks(alarms, playbook))
     grave = [each for each in checks if each.rolls_back]
     if not grave or rollout <= 0:
@@ -170,16 +172,17 @@ def decide_without_pairs(
     return Verdict(Decision.ROLLBACK, checks, _reasons(grave, several=False))
 
 
-_TOLD: Final = frozenset({"hold_time", "pairs", "labels", "young_labels", "outputs"})
+_ALWAYS_REASONS: Final = frozenset({"hold_time", "pairs", "labels", "young_labels", "outputs"})
+"""Routine checks whose passing is a reason of ADVANCE all the same."""
 
 
-def _tells(check: Check, order: tuple[Check, ...]) -> bool:
-    """Say whether a check that has passed is worth a reason: that all is in order is not."""
-    return check not in order or check.name in _TOLD
+def _is_reason(check: Check, routine: tuple[Check, ...]) -> bool:
+    """Say whether a passed check is listed as a reason of ADVANCE."""
+    return check not in routine or check.name in _ALWAYS_REASONS
 
 
 def _reasons(checks: list[Check], several: bool) -> tuple[str, ...]:
-    """Return the reasons, with the output's name where there is more than one."""
+    """Return the reasons of checks, with the output's name if there are several outputs."""
     return tuple(
         "".join(
             f"{name}: "

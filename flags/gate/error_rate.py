@@ -1,8 +1,8 @@
 """The error rate of a candidate, divided among the checks that can roll back.
 
-Each check errs with its share at most, over all looks; so all of them together err with the error
-rate at most, whatever they depend on each other (Bonferroni). The shares are fixed beforehand. How
-large they are matters little: half of a share costs 0.7 of about 6 units of evidence.
+Each check errs with probability of its share at most, over all looks. So all of them together err
+with the error rate at most, however they depend on each other (Bonferroni). The shares are fixed in
+advance. Their size matters little: halving a share costs 0.7 of about 6 units of log evidence.
 """
 
 from typing import Final
@@ -26,10 +26,10 @@ SHARES: Final = {
     "latency_p99": 0.04,
     "recall_loss": 0.10,
 }
-"""By check, its share of the candidate's error rate; they sum to 1."""
+"""By check, its share of the candidate's error rate; the shares sum to 1."""
 
 
-_INSTEAD: Final = {
+_SHARE_OF: Final = {
     "number_bias": "alarm_ratio",
     "error_loss": "recall_loss",
     "accuracy_loss": "recall_loss",
@@ -37,32 +37,34 @@ _INSTEAD: Final = {
     "empty_rankings": "alarm_ratio",
     "text_rule": "alarm_ratio",
 }
-"""Checks of outputs that are not scores, and the one of scores whose share each has."""
+"""Checks of outputs that are not scores, with the check of scores whose share each of them has."""
 
 
-def error_share(error_rate: float, check: str, among: int = 1) -> float:
-    """Return the error rate of one check of a kind of which there are `among`, one per output."""
-    return error_rate * SHARES[_INSTEAD.get(check, check)] / max(1, among)
+def error_share(error_rate: float, check: str, checks: int = 1) -> float:
+    """Return the error rate of one check, if `checks` of its name (one per output) divide it."""
+    return error_rate * SHARES[_SHARE_OF.get(check, check)] / max(1, checks)
 
 
 def visit_share(share: float, visit: int) -> float:
-    """Return the error rate of checks that see one step only, at the `visit`-th of all steps.
+    """Return the error rate, at the `visit`-th step, of a check whose evidence is of one step only.
 
-    What depends on who answers begins anew with each step, and with each return to one. How many
-    there will be is not known, so the n-th has 1/(n (n + 1)) of the share: these sum to 1.
+    Evidence that depends on which side answers starts anew with each step, and with each return to
+    a step. The number of visits is not known in advance, so the n-th has 1/(n (n + 1)) of the
+    share: these sum to 1.
     """
     return share / (visit * (visit + 1))
 
 
 def segment_share(error_rate: float, seen: int) -> float:
-    """Return the error rate of one segment where `seen` of them have occurred so far.
+    """Return the error rate of one segment if `seen` segments have occurred so far.
 
-    How many there will be is not known beforehand, and dividing by those seen up to now would spend
-    too much: the first look, with one segment, would already have spent everything. So half of the
-    share is for looks at up to 10 segments, divided by 10, a quarter for looks at up to 100,
-    divided by 100, and so on. In each of these epochs at most so many segments have begun, each of
-    them a martingale from its first pair on, so it errs with its part at most, and the parts sum to
-    less than the share. A new segment may ask for more evidence, but never breaks the guarantee.
+    The final number of segments is not known in advance, and dividing by the number so far would
+    spend too much: the first look, with one segment, would already spend everything. So half of the
+    share is for looks at up to 10 segments, divided by 10; a quarter for looks at up to 100,
+    divided by 100; and so on. In each of these epochs at most that many segments have begun. Each
+    is a martingale from its first pair on, so it errs with its part at most, and the parts sum to
+    less than the share. A new segment may raise the evidence that is needed, but never breaks the
+    guarantee.
     """
     epoch = 1
     while 10**epoch < seen:

@@ -1,4 +1,4 @@
-"""What ratio the same hours had before: what a break is held against."""
+"""The expected alarm ratio of each hour, from the same hours before, and breaks against it."""
 
 import math
 from collections.abc import Iterator
@@ -11,25 +11,28 @@ from flags.gate.sequences.betting import Cells
 from flags.gate.sequences.restart import Detection, detect
 
 _PARTS: Final = (24, 12, 8, 6, 4, 3, 2, 1)
-"""Into how many parts a day may be divided."""
+"""Numbers of parts into which a day may be divided."""
 
 RHYTHM_ALARMS: Final = 100
-"""Alarms of a side that a part must have had, on average. A rhythm that fewer alarms cannot show
-cannot raise the wealth to what is needed either: 100 at 1.6x bring 4 of some 13."""
+"""Alarms of a side that a part must have had, on average, to get an expected ratio of its own. A
+daily rhythm that fewer alarms cannot show cannot raise the wealth to the level of a break either:
+100 alarms at 1.6x bring 4 of about 13 units."""
 
 
 @dataclass(frozen=True, slots=True)
 class BreakLimits:
-    """Hold how often as much as before is allowed, by how much there is before an hour."""
+    """By which factor the ratio may exceed the expected one, by how much history there is."""
 
     week: float
+    """After a week or more."""
     day: float
+    """After a day, but less than a week."""
     none: float
-    """On the first day, whatever the hour: a catastrophe that follows good hours is one too."""
+    """On the first day, relative to a ratio of 1: a catastrophe that follows good hours counts."""
 
 
 class _History:
-    """Adds up the hours of the week of the days that are over."""
+    """The alarms of past days, added up by hour of the week."""
 
     def __init__(self) -> None:
         self._hours = [[0, 0, 0] for _ in range(WEEK)]  # both, primary only, candidate only
@@ -42,7 +45,7 @@ class _History:
             row[2] += alarms.candidate_only
 
     def ratios(self, days: int) -> list[tuple[float, float]]:
-        """Return, by hour of the week, the largest and the least ratio that is not news."""
+        """Return, for each hour of the week, the largest and the smallest ratio to be expected."""
         span = WEEK if days >= 7 else DAY
         rows = (
             self._hours
@@ -63,14 +66,15 @@ class _History:
 
 
 def alarms_of_a_side(both: int, primary_only: int, candidate_only: int) -> float:
-    """Return the alarms of a side, the average of both."""
+    """Return the average of both sides' numbers of alarms."""
     return both + (primary_only + candidate_only) / 2
 
 
 def _bounds(both: int, primary_only: int, candidate_only: int) -> tuple[float, float]:
-    """Return the ratio one standard error up and down, or 1 if that is nearer to no difference.
+    """Return the ratio plus one standard error, at least 1, and minus one, at most 1.
 
-    The variance of the log of a ratio of paired counts is about the flips by the product of both.
+    The variance of the log ratio of paired counts is about the number of flips divided by the
+    product of both counts.
     """
     primary, candidate = both + primary_only + 0.5, both + candidate_only + 0.5
     error = math.sqrt((primary_only + candidate_only + 0.5) / (primary * candidate))
@@ -81,19 +85,19 @@ def _bounds(both: int, primary_only: int, candidate_only: int) -> tuple[float, f
 def breaks(hours: Blocks, limits: BreakLimits) -> tuple[Detection, Detection]:
     """Return the evidence that the ratio has broken upwards, and downwards, at some hour.
 
-    Each hour is held against the same hours of the weeks before its day (of the days before, as
-    long as they are less than a week): a ratio that is high every evening is not news. The limit is
-    that many times the ratio that they had, or 1 if that was lower.
+    Each hour is compared with the same hours of the weeks before its day (of the days before, in
+    the first week): a ratio that is high every evening is no break. Upwards, the limit is the
+    factor of `limits` times the ratio of those hours, or times 1 if that ratio is lower.
     """
-    up, down = hours_against_before(hours, limits)
+    up, down = hourly_bets(hours, limits)
     return detect(up), detect(down)
 
 
 Hours = list[tuple[int, Cells]]
 
 
-def hours_against_before(hours: Blocks, limits: BreakLimits) -> tuple[Hours, Hours]:
-    """Return the hours as bets that their ratio is above what is allowed, and below."""
+def hourly_bets(hours: Blocks, limits: BreakLimits) -> tuple[Hours, Hours]:
+    """Return the cells of each hour for the bets that its ratio is too high, and too low."""
     allowed = list(_allowed(hours, limits))
     return (
         [(block.hour, _cells(block.alarms, high, up=True)) for block, high, _ in allowed],
@@ -102,7 +106,7 @@ def hours_against_before(hours: Blocks, limits: BreakLimits) -> tuple[Hours, Hou
 
 
 def _allowed(hours: Blocks, limits: BreakLimits) -> Iterator[tuple[Block, float, float]]:
-    """Yield each hour, and the ratios that are allowed in it."""
+    """Yield each hour with the highest and the lowest ratio that are allowed in it."""
     history = _History()
     for day, blocks in by_day(hours.blocks):
         if not day:

@@ -1,8 +1,8 @@
-"""Whether labels fit the answers: labels of other requests know nothing of what a side decides.
+"""Whether the labels belong to the answers: labels of other requests are independent of them.
 
-By such labels both sides are equally right, whatever they answer: no loss of recall, accuracy or
-nDCG shows, and labels the wrong way round hide one as well. So a side must go with the labels
-better than by chance, surely, before the sides are compared by them.
+By such labels both sides are equally good whatever they answer, so they show no loss of recall,
+accuracy or nDCG; inverted labels hide a loss as well. So before the sides are compared by labels,
+at least one side must surely agree with them better than by chance.
 """
 
 from collections.abc import Iterable
@@ -15,29 +15,30 @@ from flags.gate.evidence import Count, LabelledCell, Output, Quality
 from flags.gate.number_format import percent
 
 SURE: Final = 4.0
-"""Standard errors: by chance, 3 of 1,000 cases have them at some look up to a million pairs."""
+"""Standard errors that are sure: by chance, 3 of 1,000 migrations reach them at some look up to a
+million pairs."""
 
 
 class Fit(StrEnum):
-    """How far a side's answers go with the labels."""
+    """Whether the sides' answers agree with the labels."""
 
     SHOWN = "shown"
-    """Those of a side do, better than by chance."""
+    """A side agrees with them better than by chance."""
     OPEN = "open"
-    """Those of neither do, as far as is known."""
+    """It is not shown that a side agrees better than by chance."""
     CONTRARY = "contrary"
     """The primary is wrong more often than by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFit:
-    """Hold how the labels fit, and what is wrong with them in words; empty where they fit."""
+    """Whether the labels fit, and in words what is wrong with them; empty if they fit."""
 
     fit: Fit
     why: str = ""
 
     def unknown(self, what: str) -> str:
-        """Say why something is not known, and what may have caused it."""
+        """Return the reason why `what` is not known, with the probable cause as a question."""
         return f"{self.why}, so {what} is not known: {_CAUSE[self.fit]}?"
 
     @property
@@ -50,56 +51,59 @@ FITS: Final = LabelFit(Fit.SHOWN)
 
 
 def fit_or_early(found: LabelFit, labelled: int, wanted: int) -> LabelFit:
-    """Say nothing yet of fewer labels than are wanted, unless they contradict."""
+    """Return that the labels fit, if too few of them show nothing yet; else `found`."""
     return FITS if labelled < wanted and found.fit is Fit.OPEN else found
 
 
-def by_chance(found: Count, chance: float) -> float | None:
-    """Return by how many standard errors a share is above what chance makes of it."""
-    variance = max(1.0, found.total * chance * (1 - chance))
-    return (found.count - found.total * chance) / sqrt(variance) if found.total else None
+def above_chance(share: Count, chance: float) -> float | None:
+    """Return by how many standard errors a share is above the share by chance."""
+    variance = max(1.0, share.total * chance * (1 - chance))
+    return (share.count - share.total * chance) / sqrt(variance) if share.total else None
 
 
 def fit(primary: float | None, candidate: float | None) -> Fit:
-    """Take how many standard errors each side is better than by chance, None where unknown."""
+    """Return the fit, from each side's standard errors above chance, None if unknown."""
     if primary is not None and primary < -SURE:
         return Fit.CONTRARY
     known = [each for each in (primary, candidate) if each is not None]
     return Fit.SHOWN if known and max(known) > SURE else Fit.OPEN
 
 
-def shares_fit(what: str, said: str, found: dict[str, tuple[Count, float]]) -> LabelFit:
-    """Compare by side a share of labelled pairs with that by chance; `said` is its verb."""
-    above = {side: by_chance(*each) for side, each in found.items()}
+def shares_fit(what: str, verb: str, shares: dict[str, tuple[Count, float]]) -> LabelFit:
+    """Return whether labels fit, from each side's (share of right answers, share by chance).
+
+    `what` are the answers and `verb` is what a side does, both for the reason.
+    """
+    above = {side: above_chance(*each) for side, each in shares.items()}
     how = fit(above.get("primary"), above.get("candidate"))
     if how is Fit.SHOWN:
         return FITS
-    shares = " and ".join(
-        f"the {side} {said} {percent(count.rate or 0.0)} %, by chance in {percent(chance)} %"
-        for side, (count, chance) in found.items()
+    words = " and ".join(
+        f"the {side} {verb} {percent(count.rate or 0.0)} %, by chance in {percent(chance)} %"
+        for side, (count, chance) in shares.items()
     )
-    return LabelFit(how, f"{_beginning(how, what)} ({shares})")
+    return LabelFit(how, f"{_beginning(how, what)} ({words})")
 
 
-def correlation_fit(found: dict[str, float], labelled: int) -> LabelFit:
-    """Ask of the correlation of each side's numbers with the true values."""
-    above = {side: each * sqrt(labelled) for side, each in found.items()}
+def correlation_fit(correlations: dict[str, float], labelled: int) -> LabelFit:
+    """Return whether true values fit, from their correlation with each side's numbers."""
+    above = {side: each * sqrt(labelled) for side, each in correlations.items()}
     how = fit(above.get("primary"), above.get("candidate"))
     if how is Fit.SHOWN:
         return FITS
-    shares = " and ".join(f"{each:+.3f} for the {side}" for side, each in found.items())
-    return LabelFit(how, f"{_beginning(how, 'numbers')} (correlation {shares})")
+    words = " and ".join(f"{each:+.3f} for the {side}" for side, each in correlations.items())
+    return LabelFit(how, f"{_beginning(how, 'numbers')} (correlation {words})")
 
 
 def output_fit(output: Output, quality: Quality) -> LabelFit:
-    """Say whether the labels of a score fit: by alarms where it has a threshold, else by ranks."""
+    """Return whether the labels of a score fit: by alarms if it has a threshold, else by ranks."""
     if output.alarms is None:
         return rank_fit(quality)
     return alarm_fit(output.labelling.old) if output.labelling is not None else FITS
 
 
 def alarm_fit(cells: Iterable[LabelledCell]) -> LabelFit:
-    """Ask whether pairs with an alarm of a side have positive labels more often than the others."""
+    """Return whether pairs with an alarm have positive labels more often than other pairs."""
     decided = [
         each
         for each in cells
@@ -122,12 +126,12 @@ def alarm_fit(cells: Iterable[LabelledCell]) -> LabelFit:
 
 
 def rank_fit(quality: Quality) -> LabelFit:
-    """Ask whether positives have the higher scores, where no threshold tells alarms."""
+    """Return whether positives have higher scores than negatives (ROC AUC above 0.5)."""
     positives, negatives = quality.positives, quality.labelled - quality.positives
     areas = {"primary": quality.primary.roc_auc, "candidate": quality.candidate.roc_auc}
     known = {side: area for side, area in areas.items() if area is not None}
     if not known or not positives or not negatives:
-        return FITS  # of one kind alone: other checks say so
+        return FITS  # all labels are equal: other checks say so
     error = sqrt((positives + negatives + 1) / (12 * positives * negatives))
     above = {side: (area - 0.5) / error for side, area in known.items()}
     how = fit(above.get("primary"), above.get("candidate"))
@@ -144,7 +148,7 @@ def _positives(cells: list[LabelledCell], side: str, *, alarm: bool) -> Count:
 
 
 def _difference(fired: Count, quiet: Count) -> float | None:
-    """Return the difference of two shares in standard errors."""
+    """Return the difference of two shares in standard errors, None if it is undefined."""
     total = fired.total + quiet.total
     if not fired.total or not quiet.total:
         return None

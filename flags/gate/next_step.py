@@ -1,4 +1,4 @@
-"""The next step of a playbook: when it may be taken, and when it is expected. It is pure."""
+"""The next step of a playbook: the earliest time, and the expected one. No I/O, no clock."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,29 +10,30 @@ from flags.playbook.model import Playbook, Step
 
 _BY_TIME: Final = "hold_time"
 _OF_LABELS: Final = {"labels", "recall_loss", "average_precision_loss", "label_coverage_gap"}
-"""Checks that need labels: nobody knows when they come."""
+"""Checks that need labels: when labels come is not known."""
 _FARTHEST: Final = timedelta(days=366)
-"""Beyond it, an expectation says nothing."""
+"""An expected time farther away is not given: it would say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """Say what comes after a step, and when."""
+    """The step after a step, and its time."""
 
     name: str
     rollout: int
     not_before: datetime
-    """When the hold is over if the traffic goes on; the end of the window where it is over."""
+    """End of the hold, if the traffic goes on; the end of the window if the hold is over."""
     expected: datetime | None
-    """When all that is open is shown, at the present pace; None where no time mends it."""
+    """When all open checks will have enough pairs, at the present rate; None if more pairs alone
+    are not enough."""
     approval: bool
-    """Whether a person must approve it."""
+    """Whether a person must approve the step."""
 
 
 def next_step(
     evidence: Evidence, verdict: Verdict, playbook: Playbook, step: Step
 ) -> NextStep | None:
-    """Return the step after `step`; None after the last, and where the flag is rolled back."""
+    """Return the step after `step`; None after the last step, and at a ROLLBACK."""
     after = playbook.after(step)
     if after is None or verdict.decision is Decision.ROLLBACK:
         return None
@@ -48,7 +49,7 @@ def next_step(
 
 
 def _held(evidence: Evidence, verdict: Verdict) -> timedelta:
-    """Return for how long the step has been held, as the gate counts it: time with traffic."""
+    """Return how long the step has been held: the time with traffic, as the gate counts it."""
     for check in verdict.checks:
         if check.name == _BY_TIME and check.figure is not None:
             return timedelta(seconds=check.figure)
@@ -58,7 +59,7 @@ def _held(evidence: Evidence, verdict: Verdict) -> timedelta:
 def _expected(
     evidence: Evidence, verdict: Verdict, not_before: datetime, held: float
 ) -> datetime | None:
-    """Return when enough pairs are there and the hold is over; None if that is not enough."""
+    """Return the time with enough pairs and a hold that is over; None if that is not enough."""
     window = evidence.window
     needed = 0
     for check in verdict.checks:
@@ -67,7 +68,7 @@ def _expected(
         if check.outcome is Outcome.PASS or not check.required or check.name == _BY_TIME:
             continue
         if check.needed is None or check.name in _OF_LABELS or check.subject is not None:
-            return None  # of an outcome, what is needed is not a number of pairs
+            return None  # an outcome (`subject`) needs units, not pairs
         needed = max(needed, check.needed)
     if needed and (not window.pairs or held <= 0):
         return None

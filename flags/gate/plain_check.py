@@ -1,4 +1,4 @@
-"""A check of an exact figure: there is no chance in it, so it has no interval."""
+"""A check of an exact figure, which is not estimated, so it has no interval."""
 
 from flags.gate.verdict import Check, Outcome
 

@@ -1,9 +1,9 @@
-"""Selection of labels: whether what the sides decided changes which pairs get one.
+"""Selection of labels: whether it depends on the sides' decisions which pairs get a label.
 
-A label that exists because a side raised an alarm says nothing about the pairs without an alarm,
-so recall of such labels favours the side that was served. This is verification bias: Begg &
-Greenes, "Assessment of diagnostic tests when disease verification is subject to selection bias",
-Biometrics 39 (1983), 207-215. It shows in the coverage of the four cells of both alarms.
+If labels exist because a side raised an alarm, they say nothing about the pairs without an alarm,
+and recall by such labels favours the side that answered. This is verification bias: Begg & Greenes,
+"Assessment of diagnostic tests when disease verification is subject to selection bias", Biometrics
+39 (1983), 207-215. It shows in the label coverage of the four cells (alarm or none by each side).
 """
 
 import math
@@ -14,30 +14,30 @@ from typing import Final
 from flags.gate.evidence import LabelledCell, Paired
 
 COMPLETE: Final = 0.99
-"""Share of labelled pairs from which on labels are taken as complete."""
+"""Share of labelled pairs from which on labels count as complete."""
 
 _SURE: Final = 3.29
-"""Standard errors beyond which a cell's coverage is not that of all by chance: 1 in 1,000."""
+"""Standard errors beyond which a cell's coverage surely differs: by chance in 1 of 1,000 cases."""
 
 _EXPECTED: Final = 10
-"""Labels that a cell would have at the coverage of all, from which on none is not by chance."""
+"""A cell without labels that should have this many at the overall coverage lacks them surely."""
 
 
 class Selection(StrEnum):
-    """How far labels depend on what the sides decided."""
+    """How far labels depend on the sides' decisions."""
 
     NONE = "none"
     """Each cell has labels for about the same share of its pairs."""
     WEIGHTED = "weighted"
     """The shares differ, but each cell has labels."""
     FLAGGED = "flagged"
-    """A cell has none."""
+    """A cell has no labels."""
     POSITIVES = "positives"
-    """Only positives have labels, so the share of labelled pairs is not known."""
+    """Only positives have labels, so it is not known which pairs were looked at."""
 
 
 def cells_of(strata: Iterable[LabelledCell]) -> tuple[LabelledCell, ...]:
-    """Add the strata up to the four cells of both alarms, whoever served; empty ones left out."""
+    """Sum the strata over the served side into the four cells of both alarms; omit empty cells."""
     sums: dict[tuple[bool | None, bool | None], list[int]] = {}
     for each in strata:
         if each.primary_alarm is None or each.candidate_alarm is None:
@@ -49,29 +49,30 @@ def cells_of(strata: Iterable[LabelledCell]) -> tuple[LabelledCell, ...]:
 
 
 def coverage(cells: Iterable[LabelledCell]) -> float | None:
-    """Return the share of pairs with a label, None of no pairs."""
+    """Return the share of pairs with a label, None without pairs."""
     found = tuple(cells)
     pairs = sum(each.pairs for each in found)
     return sum(each.labelled for each in found) / pairs if pairs else None
 
 
 def selection(strata: Sequence[LabelledCell], limit: float) -> Selection:
-    """Say how labels were selected; coverage may differ by `limit` of that of all, at most."""
+    """Return how labels were selected; `limit` is how far a cell's coverage may differ, relative
+    to the overall coverage."""
     cells = cells_of(strata) or tuple(strata)
-    all_ = coverage(cells)
-    if not all_:
+    overall = coverage(cells)
+    if not overall:
         return Selection.NONE
-    if all_ < COMPLETE and not any(each.negatives for each in cells):
+    if overall < COMPLETE and not any(each.negatives for each in cells):
         return Selection.POSITIVES
-    if any(not each.labelled and each.pairs * all_ >= _EXPECTED for each in cells):
+    if any(not each.labelled and each.pairs * overall >= _EXPECTED for each in cells):
         return Selection.FLAGGED
-    if any(_differs(each, all_, limit) for each in cells):
+    if any(_differs(each, overall, limit) for each in cells):
         return Selection.WEIGHTED
     return Selection.NONE
 
 
 def comes_first_for_alarms(strata: Sequence[LabelledCell], limit: float) -> bool:
-    """Say whether pairs with an alarm have labels more often than those without any."""
+    """Say whether pairs with an alarm have labels more often than pairs without an alarm."""
     cells = cells_of(strata)
     quiet = coverage(each for each in cells if not fired(each))
     if quiet is None:
@@ -84,12 +85,12 @@ def comes_first_for_alarms(strata: Sequence[LabelledCell], limit: float) -> bool
 
 
 def fired(cell: LabelledCell) -> bool:
-    """Say whether a side raised an alarm in the pairs of a cell."""
+    """Say whether a side raised an alarm for the pairs of a cell."""
     return bool(cell.primary_alarm or cell.candidate_alarm)
 
 
 def _differs(cell: LabelledCell, share: float, limit: float) -> bool:
-    """Say whether a cell's coverage is further from a share than `limit` of it, surely."""
+    """Say whether a cell's coverage surely differs from `share` by more than `limit * share`."""
     expected = cell.pairs * share
     distance = abs(cell.labelled - expected)
     error = math.sqrt(expected * (1 - share))
@@ -97,7 +98,7 @@ def _differs(cell: LabelledCell, share: float, limit: float) -> bool:
 
 
 def caught(strata: Iterable[LabelledCell]) -> Paired:
-    """Return the alarms of both sides among the labelled positives."""
+    """Return the paired table of both sides' alarms on the labelled positives."""
     counts = {
         (each.primary_alarm, each.candidate_alarm): each.positives for each in cells_of(strata)
     }
@@ -110,7 +111,7 @@ def caught(strata: Iterable[LabelledCell]) -> Paired:
 
 
 def said(cells: Iterable[LabelledCell]) -> str:
-    """Write the coverage of each cell, those with alarms first."""
+    """Return the coverage of each cell in words, cells with alarms first."""
     names = {
         (True, True): "both sides' alarms",
         (True, False): "the primary's alone",

@@ -1,4 +1,4 @@
-"""The verdict on a step: its checks and the decision that follows from them."""
+"""The verdict on a step: its checks, and the decision that follows from them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,11 +15,11 @@ class Outcome(StrEnum):
 
 
 BY_GRAVITY: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
-"""What failed comes before what is not known yet, and that before what passed."""
+"""Outcomes in the order in which checks are listed, the gravest first."""
 
 
 class Decision(StrEnum):
-    """What to do with the flag."""
+    """The change of the flag that the gate recommends."""
 
     ADVANCE = "ADVANCE"
     HOLD = "HOLD"
@@ -28,15 +28,15 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Hold one check: a figure, the interval that decided, and the limit it was held against.
+    """One check: a figure, its confidence interval, and the limit that it was compared with.
 
-    A check without chance in it (hold time, completeness) has no interval. `figure`, `low`, `high`
+    The check of an exact figure (hold time, completeness) has no interval. `figure`, `low`, `high`
     and `limit` have the unit of the check: ratios, differences and shares are plain numbers, times
-    are seconds. None is what is not known.
+    are seconds. None: not known.
     """
 
     name: str
-    """Of the kind, e.g. `alarm_ratio`: the key of its limit in the playbook if it has one."""
+    """Kind of the check, e.g. `alarm_ratio`: the key of its limit in the playbook if it has one."""
     output: str | None
     segment: str | None
     """`<segment>=<value>`."""
@@ -48,28 +48,28 @@ class Check:
     """The limit that decided, or that is still open."""
     n: int
     reason: str
-    """In words, with limit, figure, interval and n."""
+    """The result in words, with figure, limit, interval and n."""
     confidence: float | None = None
-    """Of the interval, valid at every look: 0.95, or higher where a FAIL may roll back."""
+    """Level of the interval over all looks together: 0.95, or higher if a FAIL may roll back."""
     rolls_back: bool = False
-    """Whether a FAIL sets the flag back once the candidate answers."""
+    """Whether a FAIL rolls the flag back, if the candidate answers requests."""
     required: bool = True
     """Whether ADVANCE needs a PASS; else only a FAIL counts."""
     needed: int | None = None
     """About how many more pairs (labels, for quality) let it pass at the present rates."""
     subject: str | None = None
-    """What it is about, by its name in the playbook, e.g. that of an outcome."""
+    """Name, in the playbook, of what is checked, e.g. of an outcome or an operational alarm."""
     since: datetime | None = None
-    """When what it shows began, as far as that can be told."""
+    """Since when the figure is beyond its limit, if that can be estimated."""
     beyond: bool = False
-    """Of an inconclusive one: whether it surely is beyond the limit to go on."""
+    """Whether an inconclusive figure is surely beyond the limit to go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Say what to do and why."""
+    """The decision, with its checks and reasons."""
 
     decision: Decision
     checks: tuple[Check, ...]
     reasons: tuple[str, ...]
-    """Of the checks that led to the decision, the gravest first."""
+    """Reasons of the checks that led to the decision, the gravest first."""

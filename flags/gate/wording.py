@@ -1,38 +1,40 @@
-"""The words of a figure that is held against limits."""
+"""The words in which a check states its figure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from flags.gate.number_format import Write, digits_apart, level
+from flags.gate.number_format import Write, extra_digits, level
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Say a figure in words: `what` holds `{figure}`; `write` writes figure, limit and bounds."""
+    """The template of a sentence: `what` has the field `{figure}`, `write` formats the numbers."""
 
     what: str
     write: Write
     unit: str = ""
     counted: str = "n"
-    """What n counts, e.g. `positives`."""
+    """The noun of n, e.g. `positives`."""
     wanted: str = "pairs"
-    """What more is needed of."""
-    more: int = 0
+    """The noun of what is needed in larger numbers."""
+    extra: int = 0
     """Digits more than usual."""
 
-    def apart(self, values: Iterable[float | None], limits: Iterable[float | None]) -> "Wording":
-        """Return the wording with enough digits to show on which side of each limit a value is."""
-        return replace(self, more=digits_apart(self.write, values, limits))
+    def with_digits(
+        self, values: Iterable[float | None], limits: Iterable[float | None]
+    ) -> "Wording":
+        """Return the wording with enough digits to tell each value from each limit."""
+        return replace(self, extra=extra_digits(self.write, values, limits))
 
     def number(self, value: float) -> str:
-        """Write a number without its unit."""
-        return self.write(value, self.more)
+        """Return a number as text, without its unit."""
+        return self.write(value, self.extra)
 
     def figure(self, value: float) -> str:
-        """Write the sentence's beginning."""
+        """Return the beginning of the sentence, with the figure."""
         return self.what.format(figure=self.number(value) + self.unit)
 
     def interval(self, low: float, high: float, confidence: float, n: int) -> str:
-        """Write `95 % CI 1.91 to 2.15, n=48,211`."""
+        """Return the interval in words: `95 % CI 1.91 to 2.15, n=48,211`."""
         bounds = f"{self.number(low)} to {self.number(high)}"
         return f"{level(confidence)} CI {bounds}, {self.counted}={n:,}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from flags.gate import Decision
 from flags.gate.checks.labels import label_checks
 from flags.gate.checks.quality import quality_checks
-from flags.gate.decide import concluded
+from flags.gate.decide import verdict_of
 from flags.gate.evidence import (
     Count,
     GivenLabels,
@@ -64,7 +64,7 @@ def verdict_on_labels(
     found = evidence(output(quality=of, labelling=labelling), rollout=rollout)
     found = replace(found, labels=given)
     checks = (*label_checks(found, playbook, step), *quality_checks(found, playbook, step))
-    return concluded(checks, found).decision
+    return verdict_of(checks, found).decision
 
 
 def _by_unit(caught: Paired, burst: int) -> UnitRecall:

@@ -13,7 +13,7 @@ from flags.gate.blocks import DAY, WEEK, total
 from flags.gate.checks.alarm_time import AlarmHistory
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Paired, Period
-from flags.gate.expected_ratio import hours_against_before
+from flags.gate.expected_ratio import hourly_bets
 from flags.gate.sequences import RatioSequence
 from flags.gate.sequences.restart import detections
 from flags.gate.verdict import Outcome
@@ -57,7 +57,7 @@ def rolled_back(periods: Sequence[Period], begun: int = 1) -> float:
     alpha = whole.share("alarm_break") / 2
     found = [
         hour + 1.0
-        for hours in hours_against_before(whole.counted, whole.break_limits)
+        for hours in hourly_bets(whole.counted, whole.break_limits)
         for (hour, _), after in zip(hours, detections(hours), strict=True)
         if hour + 1 >= begun and after.log_evidence >= -math.log(alpha)
     ]

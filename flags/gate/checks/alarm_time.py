@@ -219,7 +219,7 @@ class AlarmHistory:
         if now.value is None:
             return ""
         low, high = now.interval(alpha)
-        words = _RATE.apart((now.value, low, high), (limit, 1 / limit))
+        words = _RATE.with_digits((now.value, low, high), (limit, 1 / limit))
         bounds = f"{words.number(low)} to {words.number(high)}"
         written = f"{words.figure(now.value)} ({bounds})"
         usual = 1.0 if then.value is None else then.value

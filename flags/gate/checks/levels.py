@@ -76,7 +76,7 @@ def level_check(
         units=units["block"] if found.units else 0,
         fails_by=by["unit"] if "unit" in ways else by["block"],
         confirmed_by=None if found.units or "minute" not in ways else by["minute"],
-        unfit=burst_words(bursts, "differences") if bursts > INDEPENDENT else "",
+        obstacle=burst_words(bursts, "differences") if bursts > INDEPENDENT else "",
     )
 
 

@@ -90,7 +90,7 @@ class _Found:
         """Say it in words."""
         words, sequence = self.limit.wording, self._sequence
         low, high = sequence.interval(self.alpha)
-        words = words.apart((sequence.value, low, high), (self.bound,))
+        words = words.with_digits((sequence.value, low, high), (self.bound,))
         n = sum(each.units for each in self.part.levels[self.limit.figure])
         return (
             f"{words.figure(sequence.value or 0.0)}, limit {words.number(self.bound)}{words.unit} "

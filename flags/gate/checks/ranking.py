@@ -200,7 +200,7 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             low=Bounds(-self._ndcg_loss, -self._gate.rollback.ndcg_loss),
             fails_by=failing.fails_by,
             confirmed_by=failing.confirmed_by,
-            unfit=failing.unfit,
+            obstacle=failing.obstacle,
             required=self._wanted,
         ).answer(playbook.error_rate, self._share("ndcg_loss"))
         check = young(self._evidence, check)

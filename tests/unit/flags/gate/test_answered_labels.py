@@ -164,7 +164,7 @@ def test_a_burst_of_positives_counts_once() -> None:
         for each in cells(0.5, positives)
     )
     assert answered_labels(known) is not None
-    assert answered_labels(known, alike=20.0) is None
+    assert answered_labels(known, cluster_size=20.0) is None
 
 
 def by_side(candidate: int, primary: int, alike: tuple[int, int]) -> OutcomeMetric:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from flags.gate.evidence import Paired
 from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
-from flags.gate.number_format import Write, decimal, digits_apart, percent, points, signed, times
+from flags.gate.number_format import Write, decimal, extra_digits, percent, points, signed, times
 from flags.gate.sequences import RatioSequence
 from flags.gate.wording import Wording
 
@@ -20,7 +20,7 @@ def test_a_number_beside_a_limit_is_written_on_its_side_of_it(
     write: Write, limit: float, far: float, up: bool
 ) -> None:
     value = limit * (1 + far) if up else limit * (1 - far)
-    more = digits_apart(write, (value,), (limit,))
+    more = extra_digits(write, (value,), (limit,))
     shown, beside = (float(write(each, more).replace(",", "")) for each in (value, limit))
     assert shown > beside if up else shown < beside
 
@@ -37,11 +37,11 @@ def test_a_number_beside_a_limit_is_written_on_its_side_of_it(
     ],
 )
 def test_there_are_as_many_digits_as_that_takes(value: float, limit: float, shown: str) -> None:
-    assert times(value, digits_apart(times, (value,), (limit,))) == shown
+    assert times(value, extra_digits(times, (value,), (limit,))) == shown
 
 
 def test_what_is_not_known_or_has_no_end_takes_no_digits() -> None:
-    assert digits_apart(times, (None, float("inf"), 1.3), (None, 1.1)) == 0
+    assert extra_digits(times, (None, float("inf"), 1.3), (None, 1.1)) == 0
 
 
 def test_a_reason_tells_the_end_of_its_interval_from_the_limit() -> None:
@@ -53,6 +53,6 @@ def test_a_reason_tells_the_end_of_its_interval_from_the_limit() -> None:
     check = LimitCheck("alarm_ratio", sequence, words, 1, 1, high=Bounds(limit, 3.0))
     found = check.answer(0.05)
     assert times(high) == times(limit)
-    more = digits_apart(times, (high,), (limit,))
+    more = extra_digits(times, (high,), (limit,))
     assert f"limit {times(limit, more)}x" in found.reason
     assert f"to {times(high, more)}, n=" in found.reason

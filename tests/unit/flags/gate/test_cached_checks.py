@@ -10,7 +10,7 @@ from flags.gate import decide
 from flags.gate.checks.alarms import alarm_checks
 from flags.gate.checks.health import health_checks
 from flags.gate.checks.quality import quality_checks
-from flags.gate.decide import KnownChecks
+from flags.gate.decide import CachedChecks
 from flags.gate.evidence import Evidence, Paired, Period, SegmentAlarms
 from flags.playbook.model import Playbook
 from tests.support.evidence import ALARMS, FLAG, SINCE, evidence, output, periods
@@ -47,7 +47,7 @@ def taken(age: timedelta) -> Evidence:
 @pytest.mark.parametrize("age", AGES, ids=str)
 def test_of_the_end_of_a_window_they_see_what_counts(age: timedelta) -> None:
     """They get a window with another end, which must not show."""
-    found, known = taken(age), KnownChecks.of(taken(age), PLAYBOOK, STEP)
+    found, known = taken(age), CachedChecks.of(taken(age), PLAYBOOK, STEP)
     assert known.alarms == tuple(alarm_checks(found, PLAYBOOK, STEP))
     assert known.health == tuple(health_checks(found, PLAYBOOK, STEP))
     assert {*quality_checks(found, PLAYBOOK, STEP)} <= {*known.answers}
@@ -56,14 +56,14 @@ def test_of_the_end_of_a_window_they_see_what_counts(age: timedelta) -> None:
 def test_those_of_an_earlier_look_are_those_of_a_later_one() -> None:
     known = None
     for age in AGES:
-        known = KnownChecks.of(taken(age), PLAYBOOK, STEP, known)
+        known = CachedChecks.of(taken(age), PLAYBOOK, STEP, known)
         assert decide(taken(age), PLAYBOOK, STEP, known) == decide(taken(age), PLAYBOOK, STEP)
 
 
 def test_they_are_made_anew_when_an_hour_or_the_first_day_is_over() -> None:
-    looks = [KnownChecks.of(taken(AGES[0]), PLAYBOOK, STEP)]
+    looks = [CachedChecks.of(taken(AGES[0]), PLAYBOOK, STEP)]
     for age in AGES[1:]:
-        looks.append(KnownChecks.of(taken(age), PLAYBOOK, STEP, looks[-1]))
+        looks.append(CachedChecks.of(taken(age), PLAYBOOK, STEP, looks[-1]))
     same_alarms = [one.alarms is two.alarms for one, two in pairwise(looks)]
     same_health = [one.health is two.health for one, two in pairwise(looks)]
     assert same_alarms == [False, False, False, True, False, False]

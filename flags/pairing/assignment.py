@@ -16,17 +16,18 @@ from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
 logger = logging.getLogger(__name__)
 
 DOMAIN: Final = "bentoml-flags"
-"""OpenFeature domain of this project's provider: the application's own default provider stays."""
+"""OpenFeature domain of this project's provider, beside the application's own default provider."""
 
 SHADOW_SUFFIX: Final = ".shadow"
-"""`<flag>.shadow` switches the scoring of the shadow side off, or samples it; missing means on."""
+"""`<flag>.shadow` switches the shadow's scoring off, or samples it; a missing flag means on."""
 
-SHADOW_KEPT: Final = 0.5
-"""Seconds for which an answer of the shadow flag counts that is the same for every request."""
+SHADOW_CACHE_SECONDS: Final = 0.5
+"""Seconds for which a value of the shadow flag is cached if it is the same for every request."""
 
 _SAME_FOR_ALL: Final = frozenset({Reason.STATIC, Reason.DISABLED})
+"""Reasons of values that are the same for every request."""
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_NO_ATTRIBUTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Side(StrEnum):
@@ -43,7 +44,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The assignment of one request: value, reason and error together."""
+    """The side that the flag chose for one request, with the reason and any error."""
 
     active: Side
     flag: str
@@ -57,15 +58,15 @@ class Assignment:
     rollout: float | None = None
     """Rollout of the flag as the provider knows it, 0-100; None if unknown."""
     shadow: bool = True
-    """Whether the side that is not active is to be scored as well."""
+    """Whether the side that is not active is scored as well."""
     payload: str | None = None
     """Payload of the flag's variant: JSON that may carry the candidate's thresholds."""
     stickiness: str | None = None
-    """Context field by which the flag draws, `requestId` as a rule; None if unknown."""
+    """Context field whose value the flag hashes, usually `requestId`; None if unknown."""
 
 
 class Assign(Protocol):
-    """Say which side is active for a request id and the attributes that came with it."""
+    """Choose the active side for a request id and the request's attributes."""
 
     def __call__(self, request_id: str, attributes: Mapping[str, str]) -> Assignment:
         """Return the assignment."""
@@ -73,9 +74,9 @@ class Assign(Protocol):
 
 
 class FlagAssignment:
-    """Assign requests by an OpenFeature flag: on means that the candidate is active.
+    """Assign requests by an OpenFeature flag: if it is on, the candidate is active.
 
-    Whatever goes wrong with the flag, the primary is active and the assignment says why.
+    If the flag cannot be evaluated, the primary is active and the assignment has the error.
     """
 
     def __init__(
@@ -85,9 +86,11 @@ class FlagAssignment:
         self._shadow_flag = flag + SHADOW_SUFFIX
         self._client = api.get_client(domain)
         self._clock = clock
-        self._shadow_kept: tuple[bool, float] = (True, float("-inf"))
+        self._shadow_cache: tuple[bool, float] = (True, float("-inf"))
 
-    def __call__(self, request_id: str, attributes: Mapping[str, str] = _NOTHING) -> Assignment:
+    def __call__(
+        self, request_id: str, attributes: Mapping[str, str] = _NO_ATTRIBUTES
+    ) -> Assignment:
         """Return the assignment; never raises."""
         context = EvaluationContext(request_id, dict(attributes))
         try:
@@ -101,22 +104,22 @@ class FlagAssignment:
         return _to_assignment(details, shadow, provider)
 
     def _shadow(self, context: EvaluationContext) -> bool:
-        """Ask the shadow flag, as a rule once in `SHADOW_KEPT` seconds and not for each request.
+        """Evaluate the shadow flag, usually once in `SHADOW_CACHE_SECONDS`, not per request.
 
-        A switch that is simply on, off or missing says the same to everybody, and evaluating it
-        would double the cost of an assignment. One that samples is asked for each request.
+        A flag that is on, off or missing for every request is cached, because evaluating it would
+        double the cost of an assignment. A flag that samples is evaluated for each request.
         """
-        kept, until = self._shadow_kept
+        cached, until = self._shadow_cache
         now = self._clock()
         if now < until:
-            return kept
+            return cached
         details = self._client.get_boolean_details(self._shadow_flag, True, context)
-        # A flag that is disabled gives the caller's default, which is for a flag that is missing.
+        # A disabled flag returns the caller's default, which here is meant for a missing flag.
         disabled = details.reason == Reason.DISABLED
         disabled = disabled or details.flag_metadata.get("enabled") is False
         is_on = details.value and not disabled
         if details.reason in _SAME_FOR_ALL or details.error_code is ErrorCode.FLAG_NOT_FOUND:
-            self._shadow_kept = (is_on, now + SHADOW_KEPT)
+            self._shadow_cache = (is_on, now + SHADOW_CACHE_SECONDS)
         return is_on
 
 

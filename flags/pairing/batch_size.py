@@ -1,93 +1,95 @@
-"""The size of a batch of shadows, which adapts to how long a call takes."""
+"""The size of shadow batches, adapted to the duration of their calls."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-_FIRST: Final = 8
-"""Shadows in a call before it is known how long one takes."""
+_FIRST_SIZE: Final = 8
+"""Shadows per call before the duration of a call is known."""
 
-_SHORT: Final = 0.01
+_ALWAYS_ALLOWED: Final = 0.01
 """Seconds that a call may take in any case."""
 
-_SINGLES: Final = 2.0
-"""It may take as long as so many single ones: an active call may have to wait for it."""
+_SINGLE_CALLS_ALLOWED: Final = 2.0
+"""A call may take as long as this number of single calls, as an active call may wait for it."""
 
-_ROOM: Final = 0.7
-"""Share of that which a call may take for the next to hold twice as many: most of what it takes is
-the same for one input and for many."""
+_GROWTH_SHARE: Final = 0.7
+"""The size doubles after a call that took at most this share of the allowed time: most of a
+call's time is the same for one input and for many."""
 
-_LOOKS: Final = 5
-_LATE: Final = 3
-"""So many of the last calls must take too long: on a busy machine one call in twenty takes ten
-times as long as the others, whatever it holds, and a small size costs the shadows of that time."""
+_RECENT_CALLS: Final = 5
+_MAX_SLOW_CALLS: Final = 3
+"""The size is halved if this many of the recent calls took too long. One slow call is not enough:
+on a busy machine one call in twenty takes ten times as long as the others, whatever its size, and a
+small size costs the shadows of that time."""
 
-_TRIED_AGAIN: Final = 30.0
+_RETRY_SECONDS: Final = 30.0
 """Seconds after which a size that failed, or took too long, is tried again."""
 
 
 class BatchSize:
-    """How many go into a call: so many that it takes not much longer than a single one.
+    """The number of inputs per batch call, chosen so that it takes little longer than a single one.
 
-    A call that fails halves it, down to one, which is none, and so do three of five that take
-    longer. One that leaves room doubles it, but for a while not to a size that was too large.
+    A call that fails halves the size, and so do three of five calls that take too long. At size 1
+    nothing is batched. A quick call doubles the size, but for `_RETRY_SECONDS` not to a size that
+    was too large.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Put at most so many into a call."""
-        self._most = max(1, most)
+    def __init__(self, maximum: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Limit the size to `maximum` inputs."""
+        self._maximum = max(1, maximum)
         self._single = 0.0
-        self._size = min(self._most, _FIRST)
+        self._size = min(self._maximum, _FIRST_SIZE)
         self._clock = clock
-        self._refused = self._most + 1
-        """The least size that was too large."""
-        self._refused_at = 0.0
-        self._late: deque[bool] = deque(maxlen=_LOOKS)
-        """Whether the last calls of this size took too long."""
+        self._too_large = self._maximum + 1
+        """The smallest size that was too large."""
+        self._too_large_at = 0.0
+        self._slow: deque[bool] = deque(maxlen=_RECENT_CALLS)
+        """For each recent call of this size: whether it took too long."""
 
     @property
-    def now(self) -> int:
-        """Return how many go into the next call."""
+    def current(self) -> int:
+        """Return the number of inputs for the next call."""
         if self._size == 1:
             self._grow()
         return self._size
 
-    def single_took(self, seconds: float) -> None:
-        """Note how long a single one took.
+    def record_single_call(self, seconds: float) -> None:
+        """Record the duration of a call with one input.
 
-        Until the first is known, calls of a model that takes long are all too long: what they came
-        to is forgotten.
+        Before the first one, batch calls of a slow model all count as too long. Their effect on the
+        size is therefore undone.
         """
         if not self._single:
-            self._refused = self._most + 1
-            self._late.clear()
-            self._resize(max(self._size, min(self._most, _FIRST)))
+            self._too_large = self._maximum + 1
+            self._slow.clear()
+            self._resize(max(self._size, min(self._maximum, _FIRST_SIZE)))
         self._single = seconds if not self._single else 0.9 * self._single + 0.1 * seconds
 
-    def took(self, size: int, seconds: float) -> None:
-        """Note how long a call with `size` inputs took."""
-        allowed = max(_SHORT, _SINGLES * self._single)
-        self._late.append(seconds > allowed)
-        if sum(self._late) >= _LATE:
+    def record_call(self, size: int, seconds: float) -> None:
+        """Record the duration of a call with `size` inputs."""
+        allowed = max(_ALWAYS_ALLOWED, _SINGLE_CALLS_ALLOWED * self._single)
+        self._slow.append(seconds > allowed)
+        if sum(self._slow) >= _MAX_SLOW_CALLS:
             self._shrink(min(self._size, size))
-        elif size >= self._size and seconds <= _ROOM * allowed:
+        elif size >= self._size and seconds <= _GROWTH_SHARE * allowed:
             self._grow()
 
-    def failed(self, size: int) -> None:
-        """Note that a call failed: the fewer are in one, the fewer are scored once more."""
+    def record_failure(self, size: int) -> None:
+        """Record a failed call: in smaller batches, fewer inputs have to be scored again."""
         self._shrink(min(self._size, size))
 
-    def _shrink(self, refused: int) -> None:
-        self._refused, self._refused_at = max(2, refused), self._clock()
-        self._resize(max(1, refused // 2))
+    def _shrink(self, too_large: int) -> None:
+        self._too_large, self._too_large_at = max(2, too_large), self._clock()
+        self._resize(max(1, too_large // 2))
 
     def _grow(self) -> None:
-        if self._clock() - self._refused_at >= _TRIED_AGAIN:
-            self._refused = self._most + 1
-        self._resize(max(self._size, min(self._most, 2 * self._size, self._refused - 1)))
+        if self._clock() - self._too_large_at >= _RETRY_SECONDS:
+            self._too_large = self._maximum + 1
+        self._resize(max(self._size, min(self._maximum, 2 * self._size, self._too_large - 1)))
 
     def _resize(self, size: int) -> None:
         if size != self._size:
-            self._late.clear()
+            self._slow.clear()
         self._size = size

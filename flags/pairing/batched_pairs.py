@@ -1,4 +1,4 @@
-"""A sink that hands pairs on several at a time."""
+"""A sink that passes pairs on in batches."""
 
 import asyncio
 import logging
@@ -9,14 +9,15 @@ from flags.pairing.observation import Pair, PairSink
 logger = logging.getLogger(__name__)
 
 _INTERVAL: Final = 0.05
-"""Seconds: longer than the shadows that were gathered take, one after the other."""
+"""Seconds between the first pair of a batch and its recording: longer than one after another all
+gathered shadows take."""
 
 
 class BatchedPairs:
-    """Hand pairs on to `sink` in a row, a moment after the first.
+    """Collect pairs for `_INTERVAL` seconds, then record them in `sink` one after another.
 
-    Between two scores, a record finds nothing of what it needs in the processor's caches, and takes
-    twice as long.
+    Between two scores, the code that records finds none of its data in the processor's caches, and
+    takes twice as long.
     """
 
     def __init__(self, sink: PairSink) -> None:
@@ -24,16 +25,16 @@ class BatchedPairs:
         self._pairs: list[Pair] = []
 
     def record(self, pair: Pair) -> None:
-        """Keep `pair` for a moment."""
+        """Add `pair` to the batch."""
         if not self._pairs:
             asyncio.get_running_loop().call_later(_INTERVAL, self.flush)
         self._pairs.append(pair)
 
     def flush(self) -> None:
-        """Hand on what there is."""
+        """Record the collected pairs in the sink."""
         pairs, self._pairs = self._pairs, []
         for pair in pairs:
             try:
                 self._sink.record(pair)
-            except Exception:  # an observer never costs an answer, nor another pair
+            except Exception:  # a failed record must cost no answer and no other pair
                 logger.exception("the pair of request %s could not be recorded", pair.request_id)

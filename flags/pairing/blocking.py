@@ -22,10 +22,10 @@ class BlockingPairing:
         return asyncio.run_coroutine_threadsafe(self._pairing.answer(request), self._loop).result()
 
     def close(self, timeout: float = 5.0) -> int:
-        """Wait up to `timeout` seconds for unfinished pairs, stop; return how many were left."""
+        """Wait up to `timeout` seconds for unfinished pairs; stop, and return how many remain."""
         left = asyncio.run_coroutine_threadsafe(self._pairing.drain(timeout), self._loop).result()
         self._pairing.close()
-        asyncio.run_coroutine_threadsafe(_cancel_the_rest(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(_cancel_remaining(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -38,7 +38,7 @@ class BlockingPairing:
         self.close()
 
 
-async def _cancel_the_rest() -> None:
+async def _cancel_remaining() -> None:
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()

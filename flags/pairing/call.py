@@ -1,4 +1,4 @@
-"""One call of a model, and its end: a value or an error, and how long it took."""
+"""One call of a model, and its result: a value or an error, and the duration."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,25 +16,25 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """End of a guarded call. Errors are values here: SystemExit in a model is one more error.
+    """Result of a guarded call. Errors are values here; SystemExit in a model is an error too.
 
-    A model that runs elsewhere returns one, to report the time it took there.
+    A model that runs in another process returns a CallResult itself, with the duration there.
     """
 
     value: Any
     error: BaseException | None
     duration: float | None
-    """Seconds; None if it was never begun."""
+    """Seconds; None if the call never began."""
     rendered: Any = None
-    """What is sent for the value, if it was rendered where the model runs."""
+    """The value as it is sent, if it was rendered in the model's process."""
     model: str | None = None
-    """Tag of the model, if it was said with the answer."""
+    """Tag of the model, if the answer came with one."""
     processor: float | None = None
-    """Seconds of the processor, if the call had a thread to itself."""
+    """Processor seconds, if the call had a thread to itself."""
 
 
 def guard(model: Callable[..., Any], call: Call) -> CallResult:
-    """Make `call`, and return its end, whatever it is."""
+    """Call `model` and return the result; an error is returned, not raised."""
     started, used = time.perf_counter(), time.thread_time()
     try:
         value, error = model(*call.args, **call.kwargs), None
@@ -45,7 +45,7 @@ def guard(model: Callable[..., Any], call: Call) -> CallResult:
 
 
 async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> CallResult:
-    """Make `call`, and return its end, whatever it is."""
+    """Call and await `model` and return the result; an error is returned, not raised."""
     started = time.perf_counter()
     value, error = None, None
     try:
@@ -58,7 +58,7 @@ async def guard_async(model: Callable[..., Awaitable[Any]], call: Call) -> CallR
 
 
 def raisable(error: BaseException) -> BaseException:
-    """Return an error that can go through a future and cannot end the server."""
+    """Return `error`, or a RuntimeError in place of one that a future or the server cannot bear."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
         return error
     return RuntimeError(f"the model raised {type(error).__name__}")

@@ -4,26 +4,26 @@ from collections import deque
 from contextvars import ContextVar
 from typing import Final, Generic, Protocol, TypeVar
 
-in_background: Final[ContextVar[bool]] = ContextVar("bentoml_flags_nobody_waits", default=False)
-"""True in a task whose answer has left: its calls let those pass for which a caller waits."""
+in_background: Final[ContextVar[bool]] = ContextVar("bentoml_flags_in_background", default=False)
+"""True in a task whose answer was sent: its calls run after calls for which a caller waits."""
 
 
 class QueuePosition:
-    """The position of one call: still in the queue, or begun."""
+    """The position of one call: waiting in the queue, or not."""
 
     def __init__(self) -> None:
         self.in_line = False
-        """True from when the call is handed over until it begins."""
+        """True while the call waits in the queue."""
 
 
 current_position: Final[ContextVar[QueuePosition | None]] = ContextVar(
-    "bentoml_flags_place", default=None
+    "bentoml_flags_queue_position", default=None
 )
-"""The place of the call that is being made, if anybody wants to know it."""
+"""The queue position of the current call; None if the caller does not observe it."""
 
 
 def enqueue() -> QueuePosition:
-    """Return the queue position of the current call, which is in the queue from now on."""
+    """Mark the current call as waiting in the queue, and return its position."""
     position = current_position.get() or QueuePosition()
     position.in_line = True
     return position
@@ -31,7 +31,7 @@ def enqueue() -> QueuePosition:
 
 class _Call(Protocol):
     is_background: bool
-    """What `nobody_waits` said where the call was made."""
+    """Value of `in_background` where the call was submitted."""
 
 
 C = TypeVar("C", bound=_Call)
@@ -40,29 +40,29 @@ C = TypeVar("C", bound=_Call)
 class CallQueue(Generic[C]):
     """Calls that have not begun: first in, first out, but background calls come last.
 
-    Each method is as safe between threads as those of a `deque`.
+    The methods are thread-safe, as those of `deque` are.
     """
 
     def __init__(self) -> None:
-        self._awaited: deque[C] = deque()
+        self._foreground: deque[C] = deque()
         self._background: deque[C] = deque()
 
     def append(self, call: C) -> None:
-        """Have `call` wait."""
-        (self._background if call.is_background else self._awaited).append(call)
+        """Add `call` to the queue."""
+        (self._background if call.is_background else self._foreground).append(call)
 
     def popleft(self) -> C:
-        """Return the next call and take it off; raises IndexError if there is none."""
+        """Remove and return the next call; raises IndexError if there is none."""
         try:
-            return self._awaited.popleft()
+            return self._foreground.popleft()
         except IndexError:
             return self._background.popleft()
 
     def first(self) -> C | None:
-        """Return the next call, or None."""
-        for calls in (self._awaited, self._background):
+        """Return the next call without removing it, or None."""
+        for calls in (self._foreground, self._background):
             try:
                 return calls[0]
-            except IndexError:  # or another thread took it just now
+            except IndexError:  # empty, or another thread has just taken the last call
                 continue
         return None

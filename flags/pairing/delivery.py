@@ -11,7 +11,7 @@ from flags.pairing.scorer import Scored
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer for the caller: the value, and its origin."""
+    """The answer for the caller: its value, and the side and model that gave it."""
 
     value: Any
     served: Side
@@ -21,24 +21,24 @@ class Answer:
 
 
 class Delivery:
-    """Hand the answer to the waiting caller, once, and remember which side it was."""
+    """Set the caller's future to the first answer delivered, and remember which side gave it."""
 
-    def __init__(self, assignment: Assignment, waiting: "asyncio.Future[Answer]") -> None:
+    def __init__(self, assignment: Assignment, answered: "asyncio.Future[Answer]") -> None:
         self.served: Side | None = None
         self.fallback = False
         self.assignment = assignment
-        self._waiting = waiting
+        self._answered = answered
 
     def deliver(self, side: Side, scored: Scored) -> None:
-        """Hand over what `side` came to: its answer, or its error."""
-        if self._waiting.done():  # the caller went away
+        """Give the caller the answer or the error of `side`, unless the caller went away."""
+        if self._answered.done():  # cancelled: the caller went away
             return
         if not scored.ok:
             error = scored.error or RuntimeError(f"the {side} was not scored")
-            self._waiting.set_exception(raisable(error))
+            self._answered.set_exception(raisable(error))
             return
         self.served = side
         self.fallback = side is not self.assignment.active
-        self._waiting.set_result(
+        self._answered.set_result(
             Answer(scored.answer, side, self.fallback, self.assignment, scored.observation.model)
         )

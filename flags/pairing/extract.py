@@ -10,7 +10,7 @@ Extract = str | Callable[[Any], Any]
 
 
 def extractor(extract: Extract | float, where: str) -> Callable[[Any], Any]:
-    """Return what reads a value: a callable as it is, a path step by step; or ReadingError."""
+    """Return `extract` as a callable: one that follows it if it is a path. Raises ReadingError."""
     if callable(extract):
         return extract
     if not isinstance(extract, str) or not all(extract.split(".")):
@@ -35,7 +35,7 @@ def _step(value: Any, step: str) -> Any:
     if step.lstrip("-").isdigit():
         return value[int(step)]
     own = getattr(value, "__dict__", None)
-    if own is not None and step in own:  # sparing models the search for what they have not
+    if own is not None and step in own:  # a pydantic model would search for `iloc`, slowly
         return own[step]
     if hasattr(value, "iloc"):  # a pandas object: the column or key
         return value[step]
@@ -43,7 +43,10 @@ def _step(value: Any, step: str) -> Any:
 
 
 def read_value(output: str, extract: Callable[[Any], Any], answer: Any) -> Any:
-    """Return what `extract` finds, as Python's own type. Raises AnswerUnreadableError."""
+    """Return the value that `extract` reads, a numpy scalar as Python's own type.
+
+    Raises AnswerUnreadableError.
+    """
     try:
         value = extract(answer)
         return value.item() if hasattr(value, "item") and not getattr(value, "ndim", 0) else value

@@ -28,23 +28,23 @@ _IMMUTABLE: Final = (
 )
 
 
-def isolated(call: Call) -> Call | Exception:
-    """Return `call` with arguments of its own, or why they cannot be copied."""
+def copy_call(call: Call) -> Call | Exception:
+    """Return `call` with copied arguments, or the exception that copying raised."""
     try:
         return Call(
-            tuple(copied(value) for value in call.args),
-            {name: copied(value) for name, value in call.kwargs.items()},
+            tuple(copy_mutable(value) for value in call.args),
+            {name: copy_mutable(value) for name, value in call.kwargs.items()},
         )
     except Exception as error:
         return error
 
 
-_USUAL: Final = frozenset(_IMMUTABLE)
-"""The same to look a type up in, which is quicker."""
+_IMMUTABLE_TYPES: Final = frozenset(_IMMUTABLE)
+"""The same types as a set, in which a look-up is quicker than `isinstance`."""
 
 
-def copied(value: Any) -> Any:
-    """Return `value` if nothing can change it, else a copy; raises what copying raises."""
+def copy_mutable(value: Any) -> Any:
+    """Return `value` if it is immutable, else a copy; raises what copying raises."""
     if _is_immutable(value):
         return value
     # A flat model of numbers and strings, the usual input, needs no deep copy.
@@ -54,11 +54,11 @@ def copied(value: Any) -> Any:
 
 
 def _is_immutable(value: Any) -> bool:
-    return type(value) in _USUAL or isinstance(value, _IMMUTABLE)
+    return type(value) in _IMMUTABLE_TYPES or isinstance(value, _IMMUTABLE)
 
 
 def _is_flat(model: pydantic.BaseModel) -> bool:
     if model.__pydantic_extra__ or model.__pydantic_private__:
         return False
     values = model.__dict__.values()
-    return _USUAL.issuperset(map(type, values)) or all(map(_is_immutable, values))
+    return _IMMUTABLE_TYPES.issuperset(map(type, values)) or all(map(_is_immutable, values))

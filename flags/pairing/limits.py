@@ -7,22 +7,22 @@ from flags.pairing.assignment import Side
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bound what each side may take. Seconds; None means no limit."""
+    """Limits of each side's calls. Times are in seconds; None means no limit."""
 
     primary_timeout: float | None = None
-    """The primary's answer is the caller's: unlimited by default, as without us."""
+    """Time for the primary, unlimited by default, as in a service without this plugin."""
     candidate_timeout: float | None = 1.0
-    """Beyond it an active candidate has failed and the primary's answer is served."""
+    """Time for an active candidate; after it, the primary's answer is served."""
     shadow_timeout: float = 5.0
-    """Time for the side that nobody waits for, if its own limit is not lower; of a stream, to its
-    last item."""
+    """Time for a shadow, if its side's own limit is not lower; for a stream, until its last
+    item."""
     shadow_concurrency: int = 64
-    """Shadows being scored at the same time; a further one is shed."""
+    """Shadows scored at the same time; a further one is shed."""
     candidate_item_timeout: float | None = 30.0
     """Time between two items of an active candidate's stream; beyond it the stream ends."""
     batched_concurrency: int = 256
-    """The same of shadows that one call of the candidate scores many of: to wait costs little, and
-    a batch waits for callers."""
+    """The same limit for shadows that are scored in batches. It is higher, because a waiting
+    shadow costs little, and batches wait while callers do."""
 
     def of(self, side: Side, *, shadow: bool) -> float | None:
         """Return the time limit of `side` in seconds."""

@@ -12,7 +12,7 @@ from flags.pairing.kinds.kind import Value
 
 
 class Status(StrEnum):
-    """How one side fared on one request."""
+    """The result of one side's call."""
 
     OK = "ok"
     ERROR = "error"
@@ -25,28 +25,28 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a stream, or an answer of bytes, held as it was sent; nothing of it is kept."""
+    """Length and digest of a stream, or of an answer of bytes, as sent; the bytes are not kept."""
 
     length: int
     """Bytes."""
     digest: str | None
-    """SHA-256 in hexadecimal; None of a stream that did not reach its end."""
+    """SHA-256 in hexadecimal; None for a stream that did not reach its end."""
     items: int | None = None
-    """Of a stream."""
+    """Items of a stream."""
     first_item: float | None = None
-    """Seconds that a stream took to its first item."""
+    """Seconds from the start of a stream to its first item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batched:
-    """How a shadow was scored that could be scored together with others, in one call."""
+    """The batch call in which a shadow was scored."""
 
     size: int
-    """Shadows in the call; 1 of one that was alone."""
+    """Shadows in the call; 1 if the shadow was alone, and was scored singly."""
     agrees: bool | None = None
-    """Of one that was scored singly as well: whether both ways came to the same."""
+    """For a shadow that was scored singly as well: whether both results are equal."""
     error: str | None = None
-    """Exception type of the call, which failed: each was scored singly after it."""
+    """Exception type if the call failed; its shadows were then scored singly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +60,28 @@ class Observation:
     decisions: Mapping[str, bool] = field(default_factory=dict)
     """Whether it is an alarm, for the outputs that have a threshold."""
     duration: float | None = None
-    """Seconds that the model took, its place in the queue not counted; None if never begun, or if
-    it was scored in a batch.
+    """Seconds that the model took, without waiting in the queue; None if the call never began, or
+    was scored in a batch.
 
-    Of a stream, all its items together: the time in which its reader takes an item is left out.
+    For a stream, the sum over its items, without the time in which the caller reads them.
     """
     model: str | None = None
     """Tag of the model, e.g. `fraud-v2:k3jx5`."""
     error: str | None = None
     """Exception type; never its message, which may quote the input."""
     content: Content | None = None
-    """Of a stream, or of an answer of bytes."""
+    """For a stream, or an answer of bytes."""
     batched: Batched | None = None
-    """Of a shadow whose API is scored in batches."""
+    """For a shadow of an API whose shadows are scored in batches."""
     sampled: float | None = None
-    """Of a shadow under a budget: share of the units whose shadows were scored at that time."""
+    """For a shadow under a budget: share of the units whose shadows were scored at that time."""
     values: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-    """What is recorded of outputs that are not numbers, by output and name."""
+    """Recorded values of outputs that are not numbers, by output and column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both observations of one accepted request; exactly one is recorded for each."""
+    """Both observations of one accepted request. Each accepted request has exactly one pair."""
 
     request_id: str
     api: str
@@ -99,11 +99,12 @@ class Pair:
     segments: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
     unit: str | None = None
-    """Keyed hash of who or what the request belongs to; None where it stands for itself."""
+    """Keyed hash of who or what the request belongs to; None if the request is its own unit."""
     prompt: str | None = None
-    """What was asked, as messages in JSON; only beside recorded texts."""
+    """The prompt as messages in JSON; only if texts are recorded."""
     drawn: str | None = None
-    """The same of what the flag draws, where that is neither the unit nor the request."""
+    """Keyed hash of the value by which the flag chose the side, if that is neither the unit nor
+    the request id."""
     parent: Context | None = None
     """OpenTelemetry context of the request, the parent of the pair's span."""
 
@@ -113,7 +114,7 @@ class Pair:
 
 
 class PairSink(Protocol):
-    """Take pairs as they are completed, on the event loop: `record` must not block."""
+    """Receive pairs as they are completed, on the event loop: `record` must not block."""
 
     def record(self, pair: Pair) -> None:
         """Record `pair`."""

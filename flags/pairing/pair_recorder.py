@@ -1,4 +1,4 @@
-"""The record of a pair: made once its answer has left, of what both sides said."""
+"""The recording of pairs, after their answers were sent."""
 
 import asyncio
 import logging
@@ -8,22 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 from flags.pairing.delivery import Delivery
-from flags.pairing.kinds.text_recorder import KeptTexts, TextRecorder
+from flags.pairing.kinds.text_recorder import RecordedTexts, TextRecorder
 from flags.pairing.observation import Content, Pair, PairSink
-from flags.pairing.request import Request, Seen
+from flags.pairing.request import Request, RequestSnapshot
 from flags.pairing.scorer import Scored
 from flags.pairing.unit import RequestUnits
 
 logger = logging.getLogger(__name__)
 
 Measure = Callable[[Any], Content]
-"""Say what an answer of bytes holds; called in a thread."""
+"""Return length and digest of an answer of bytes; called in a thread."""
 
 
 class PairRecorder:
-    """Record pairs to a sink; `texts` say what may be kept of each side's texts.
+    """Record pairs in a sink.
 
-    With `measure`, answers of bytes are recorded by what they hold.
+    `texts` has, by output, the recorder that replaces texts by their recorded values. With
+    `measure`, length and digest of answers of bytes are recorded.
     """
 
     def __init__(
@@ -36,47 +37,47 @@ class PairRecorder:
     async def record(
         self,
         request: Request,
-        seen: Seen,
+        snapshot: RequestSnapshot,
         units: RequestUnits,
         delivery: Delivery,
         primary: Scored,
         candidate: Scored,
     ) -> None:
-        """Record the pair, with what may be kept of its texts; a failure is logged."""
+        """Record one pair; a failure is logged."""
         if self._measure is not None:
             primary, candidate = await self._measured(primary), await self._measured(candidate)
-        ended, kept = time.time_ns(), KeptTexts(primary.observation, candidate.observation)
+        ended, recorded = time.time_ns(), RecordedTexts(primary.observation, candidate.observation)
         if self._texts:
-            kept = await kept.of(self._texts, seen.prompt)
+            recorded = await recorded.redacted(self._texts, snapshot.prompt)
         pair = Pair(
             request_id=request.request_id,
             api=request.api,
-            started=seen.started,
+            started=snapshot.started,
             ended=ended,
             assignment=delivery.assignment,
-            primary=kept.primary,
-            candidate=kept.candidate,
-            prompt=kept.prompt,
+            primary=recorded.primary,
+            candidate=recorded.candidate,
+            prompt=recorded.prompt,
             served=delivery.served,
             fallback=delivery.fallback,
-            segments=seen.segments,
-            features=seen.features,
+            segments=snapshot.segments,
+            features=snapshot.features,
             unit=units.unit,
             drawn=units.drawn,
-            parent=seen.parent,
+            parent=snapshot.parent,
         )
         try:
             self._sink.record(pair)
-        except Exception:  # an observer never costs an answer
+        except Exception:  # a failed record must cost no answer
             logger.exception("the pair of request %s could not be recorded", request.request_id)
 
     async def _measured(self, scored: Scored) -> Scored:
-        """Add what the answer holds, which nobody waits for any more."""
+        """Add length and digest of the answer, which was sent already."""
         if not scored.ok or self._measure is None:
             return scored
         try:
             content = await asyncio.to_thread(self._measure, scored.answer)
-        except Exception as error:  # a file that its model has removed
+        except Exception as error:  # e.g. a file that its model has removed
             logger.warning("an answer could not be measured: %s", type(error).__name__)
             return scored
         return replace(scored, observation=replace(scored.observation, content=content))

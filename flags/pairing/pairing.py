@@ -12,7 +12,7 @@ from flags.pairing.limits import Limits
 from flags.pairing.observation import PairSink, Status
 from flags.pairing.pair_recorder import Measure, PairRecorder
 from flags.pairing.reading import Reading
-from flags.pairing.request import Request, Seen
+from flags.pairing.request import Request, RequestSnapshot
 from flags.pairing.scorer import Scored, Scorer
 from flags.pairing.shadow_batch import ShadowBatch
 from flags.pairing.shadow_budget import ShadowBudget
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class Pairing:
-    """Score both sides of each request; the caller gets the active one's answer.
+    """Score both sides of each request; the caller gets the active side's answer.
 
-    The answer leaves as soon as the active side is done; the shadow finishes in the background.
-    What is not needed for the answer, a candidate's shadow and the record of the pair, begins once
-    it has left: until then the processor is the answer's.
+    The answer is sent as soon as the active side is done; the shadow finishes in the background.
+    Work that the answer does not need (the candidate's shadow and the recording of the pair) begins
+    after the answer was sent, so that it takes no processor time from the answer.
     Every accepted request ends in exactly one recorded pair, even if its caller went away.
     """
 
@@ -47,12 +47,13 @@ class Pairing:
         budget: ShadowBudget | None = None,
         lazy_insurance: bool = False,
     ) -> None:
-        """Pair both scorers' sides; `measure` says what an answer of bytes holds.
+        """Pair the sides of both scorers.
 
-        Without `units`, each request is recorded as one of its own. With a `batch`, the candidate's
-        shadows are scored in that; with a `budget`, shadows that nobody may come to depend on are
-        sampled. With `lazy_insurance`, the primary is scored beside an active candidate only once
-        that has failed, or as a shadow.
+        `measure` returns length and digest of an answer of bytes. Without `units`, each request is
+        its own unit. With a `batch`, the candidate's shadows are scored in batches. With a
+        `budget`, shadows are sampled, but not the primary's calls that insure an active candidate.
+        With `lazy_insurance`, the primary is scored only after an active candidate has failed, or
+        as a shadow once the candidate's answer was sent.
         """
         self._scorers = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self._assign = assign
@@ -70,10 +71,10 @@ class Pairing:
     async def answer(self, request: Request) -> Answer:
         """Return the answer to `request`.
 
-        Raises what the primary raised, or TimeoutError past its time limit, where the caller
-        depends on the primary; a failure of the candidate is never raised.
+        If the primary has to answer, raises the error of its model, or TimeoutError after its time
+        limit. A failure of the candidate is never raised.
         """
-        return await self._begun(request)
+        return await self._start_pair(request)
 
     async def drain(self, within: float) -> int:
         """Wait up to `within` seconds for unfinished pairs; return how many remain."""
@@ -86,48 +87,48 @@ class Pairing:
         for scorer in self._scorers.values():
             scorer.close()
 
-    def _begun(self, request: Request) -> "asyncio.Future[Answer]":
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._pair(request, waiting))
+    def _start_pair(self, request: Request) -> "asyncio.Future[Answer]":
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._pair(request, answered))
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
-        task.add_done_callback(lambda done: _leave_nobody_waiting(done, waiting))
+        task.add_done_callback(lambda done: _fail_if_unanswered(done, answered))
         if (on_recorded := request.on_recorded) is not None:
             task.add_done_callback(lambda _: on_recorded())
-        return waiting
+        return answered
 
-    async def _pair(self, request: Request, waiting: "asyncio.Future[Answer]") -> None:
-        seen = Seen.of(request, self._reading, self._units)  # before a model can change its input
-        assignment = self._assigned(request)
-        delivery = Delivery(assignment, waiting)
-        units = self._units_of(request, seen, assignment)
+    async def _pair(self, request: Request, answered: "asyncio.Future[Answer]") -> None:
+        snapshot = RequestSnapshot.of(request, self._reading, self._units)
+        assignment = self._assignment_of(request)
+        delivery = Delivery(assignment, answered)
+        units = self._units_of(request, snapshot, assignment)
         unit = units.unit or request.request_id
         if assignment.active is Side.PRIMARY:
             primary = await self._score(request, Side.PRIMARY, assignment)
             delivery.deliver(Side.PRIMARY, primary)
-            candidate = await self._afterwards(request, Side.CANDIDATE, assignment, unit)
+            candidate = await self._score_after_answer(request, Side.CANDIDATE, assignment, unit)
         elif self._is_lazy:
-            primary, candidate = await self._uninsured(request, assignment, delivery, unit)
+            primary, candidate = await self._score_lazily(request, assignment, delivery, unit)
         else:
-            primary, candidate = await self._insured(request, assignment, delivery)
-        await self._recorder.record(request, seen, units, delivery, primary, candidate)
+            primary, candidate = await self._score_insured(request, assignment, delivery)
+        await self._recorder.record(request, snapshot, units, delivery, primary, candidate)
 
-    async def _insured(
+    async def _score_insured(
         self, request: Request, assignment: Assignment, delivery: Delivery
     ) -> tuple[Scored, Scored]:
-        """Score the primary beside the active candidate, whose place it may have to take."""
+        """Score the primary at the same time as the active candidate, which may fail."""
         position = QueuePosition()
-        # First in the loop's queue: over a network its call waits, and the primary's then does not.
+        # The candidate begins first: if it is remote, its call waits while the primary's runs.
         scoring = asyncio.create_task(self._score(request, Side.CANDIDATE, assignment))
         insurance = asyncio.create_task(self._insurance_score(request, assignment, position))
         candidate = await scoring
         if candidate.ok:
             delivery.deliver(Side.CANDIDATE, candidate)
-            primary = await self._no_longer_needed(insurance, position)
+            primary = await self._finish_as_shadow(insurance, position)
         else:
-            primary = await self._primary_instead(request, assignment, insurance)
+            primary = await self._fallback(request, assignment, insurance)
             delivery.deliver(Side.PRIMARY, primary)
-        await _departed(request)
+        await _wait_until_sent(request)
         return primary, candidate
 
     async def _insurance_score(
@@ -136,36 +137,37 @@ class Pairing:
         await asyncio.sleep(0)  # until the candidate's call has begun
         return await self._shadow(request, Side.PRIMARY, assignment, position)
 
-    async def _uninsured(
+    async def _score_lazily(
         self, request: Request, assignment: Assignment, delivery: Delivery, unit: str
     ) -> tuple[Scored, Scored]:
-        """Score the primary once the active candidate has failed, or as any shadow."""
+        """Score the active candidate, then the primary: as the answer if the candidate failed."""
         candidate = await self._score(request, Side.CANDIDATE, assignment)
         if candidate.ok:
             delivery.deliver(Side.CANDIDATE, candidate)
-            return await self._afterwards(request, Side.PRIMARY, assignment, unit), candidate
+            primary = await self._score_after_answer(request, Side.PRIMARY, assignment, unit)
+            return primary, candidate
         primary = await self._score(request, Side.PRIMARY, assignment)
         delivery.deliver(Side.PRIMARY, primary)
-        await _departed(request)
+        await _wait_until_sent(request)
         return primary, candidate
 
-    async def _afterwards(
+    async def _score_after_answer(
         self, request: Request, side: Side, assignment: Assignment, unit: str
     ) -> Scored:
-        """Score `side` once the answer has left, if the budget has room for the unit."""
-        await _departed(request)
+        """Score the shadow `side` once the answer was sent, if the budget admits the unit."""
+        await _wait_until_sent(request)
         in_background.set(True)  # in this request's task only
         return await self._within_budget(
             side,
             assignment,
             unit,
-            lambda: self._shadow(request, side, assignment, unneeded=True),
+            lambda: self._shadow(request, side, assignment, answer_sent=True),
         )
 
     async def _within_budget(
         self, side: Side, assignment: Assignment, unit: str, score: Callable[[], Awaitable[Scored]]
     ) -> Scored:
-        """Score a shadow if the budget has room for its unit, and say at which share it was."""
+        """Score a shadow if the budget admits its unit; record the share of sampled units."""
         if self._budget is None or not assignment.shadow:
             return await score()
         admitted, share = self._budget.admits(unit), self._budget.share
@@ -173,7 +175,7 @@ class Pairing:
             return self._scorers[side].not_scored(Status.SKIPPED).sampled(share)
         return (await score()).sampled(share)
 
-    def _assigned(self, request: Request) -> Assignment:
+    def _assignment_of(self, request: Request) -> Assignment:
         try:
             assignment = self._assign(request.request_id, request.attributes)
         except Exception as error:  # rule: every failure of the flag leaves the primary answering
@@ -205,22 +207,28 @@ class Pairing:
         assignment: Assignment,
         position: QueuePosition | None = None,
         *,
-        unneeded: bool = False,
+        answer_sent: bool = False,
     ) -> Scored:
-        """Score `side`; as an insurance the primary has its own limit, until it is `unneeded`."""
+        """Score `side` as a shadow, or the primary as insurance of an active candidate.
+
+        With `answer_sent` the caller has its answer, and a shadow's time limit holds. Otherwise the
+        caller may need this side's answer, and the side's own limit holds.
+        """
         if not assignment.shadow:
             return self._scorers[side].not_scored(Status.SKIPPED)
-        if self._shadows >= self._most_shadows(side):
+        if self._shadows >= self._max_shadows(side):
             return self._scorers[side].not_scored(Status.SHED)
         self._shadows += 1
         try:
             if side is Side.CANDIDATE and self._batch is not None:
                 return await self._batched(request, assignment, self._batch)
-            return await self._score(request, side, assignment, shadow=unneeded, position=position)
+            return await self._score(
+                request, side, assignment, shadow=answer_sent, position=position
+            )
         finally:
             self._shadows -= 1
 
-    def _most_shadows(self, side: Side) -> int:
+    def _max_shadows(self, side: Side) -> int:
         limits = self._limits
         batched = side is Side.CANDIDATE and self._batch is not None
         return limits.batched_concurrency if batched else limits.shadow_concurrency
@@ -232,41 +240,47 @@ class Pairing:
         tuned = self._tuning.thresholds(assignment.payload)
         return await batch.score(request.request_id, request.candidate, limit, tuned)
 
-    async def _no_longer_needed(
+    async def _finish_as_shadow(
         self, insurance: "asyncio.Task[Scored]", position: QueuePosition
     ) -> Scored:
-        """Wait for the primary as for any shadow, now that the candidate's answer has left."""
+        """Wait for the primary with a shadow's time limit: the candidate has answered."""
         limit = self._limits.of(Side.PRIMARY, shadow=True)
         done, _ = await asyncio.wait({insurance}, timeout=limit)
         if done:
             return insurance.result()
         insurance.cancel()
-        return self._scorers[Side.PRIMARY].given_up(limit, position)
+        return self._scorers[Side.PRIMARY].expired(limit, position)
 
-    async def _primary_instead(
+    async def _fallback(
         self, request: Request, assignment: Assignment, insurance: "asyncio.Task[Scored]"
     ) -> Scored:
+        """Return the primary's result in place of a failed candidate's.
+
+        Scores the primary now if its insurance was not scored, unless the primary was too busy.
+        """
         primary = await insurance
         has_waited = isinstance(primary.error, SideBusyError)
         if not has_waited and primary.observation.status in (Status.SKIPPED, Status.SHED):
             return await self._score(request, Side.PRIMARY, assignment)
         return primary
 
-    def _units_of(self, request: Request, seen: Seen, assignment: Assignment) -> RequestUnits:
+    def _units_of(
+        self, request: Request, snapshot: RequestSnapshot, assignment: Assignment
+    ) -> RequestUnits:
         if self._units is None:
             return RequestUnits()
-        return self._units.of_request(seen.unit, assignment, request.attributes)
+        return self._units.hashes(snapshot.unit, assignment, request.attributes)
 
 
-async def _departed(request: Request) -> None:
+async def _wait_until_sent(request: Request) -> None:
     if request.answer_sent is not None:
-        await request.answer_sent.awaited()
+        await request.answer_sent.wait()
 
 
-def _leave_nobody_waiting(task: "asyncio.Task[None]", waiting: "asyncio.Future[Answer]") -> None:
-    """Fail the answer of a pair that ended without one, which only a fault of ours does."""
+def _fail_if_unanswered(task: "asyncio.Task[None]", answered: "asyncio.Future[Answer]") -> None:
+    """Raise an error to the caller if the pair ended without an answer: a bug in this plugin."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         logger.error("a pair could not be made", exc_info=error)
-    if not waiting.done():
-        waiting.set_exception(RuntimeError("the request was not answered"))
+    if not answered.done():
+        answered.set_exception(RuntimeError("the request was not answered"))

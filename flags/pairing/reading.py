@@ -25,29 +25,29 @@ FieldSpec = Iterable[str] | Mapping[str, Extract] | None
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Say how outputs, thresholds, segments and features are read.
+    """The functions that read outputs and thresholds of answers, segments and features of inputs.
 
     `score` names one output or several (`{"name": ...}`): each is a path or a callable, or a
     declared kind such as `Category("species")`.
     `threshold` is a number, or a path or callable on the answer; one for all outputs, or a mapping
-    by output name; None where nothing is decided (a regression). `segments` and `features` name
-    what of the input is recorded: a list of paths, or `{"name": path or callable}`; nothing by
+    by output name; None if nothing is decided (a regression). `segments` and `features` name the
+    values of the input that are recorded: a list of paths, or `{"name": path or callable}`; none by
     default, because inputs may be personal data.
     """
 
     outputs: Mapping[str, Callable[[Any], Any]]
-    """Those that are numbers."""
+    """Outputs that are numbers."""
     threshold_of: Mapping[str, Callable[[Any], Any]]
     segment_of: Mapping[str, Callable[[Any], Any]]
     feature_of: Mapping[str, Callable[[Any], Any]]
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    """Those that are none."""
+    """Outputs that are not numbers."""
     alarms_below: frozenset[str] = frozenset()
-    """Outputs of which a score below the threshold is an alarm."""
+    """Outputs whose score is an alarm below the threshold."""
     texts: Mapping[str, TextRecorder] = field(default_factory=dict)
-    """What is recorded of those that are texts."""
+    """Recorders of the outputs that are texts."""
     declared_numbers: frozenset[str] = frozenset()
-    """Outputs of which it was said that nothing is decided by them."""
+    """Outputs declared as `Number`, which need no threshold."""
     _readers: Mapping[str, Reader] = field(default_factory=dict)
 
     @classmethod
@@ -58,7 +58,7 @@ class Reading:
         segments: FieldSpec = None,
         features: FieldSpec = None,
     ) -> "Reading":
-        """Build a reading; raise ReadingError naming the argument that is wrong."""
+        """Build a reading. Raises ReadingError, which names the wrong argument."""
         declared = named_outputs(score)
         kinds = {name: each for name, each in declared.items() if isinstance(each, Kind)}
         outputs = {
@@ -97,7 +97,7 @@ class Reading:
 
     @classmethod
     def nothing(cls) -> "Reading":
-        """Build a reading of an API without compared outputs: statuses and durations only."""
+        """Build a reading for an API without compared outputs: only status and duration count."""
         return cls({}, {}, {}, {})
 
     @classmethod
@@ -107,18 +107,18 @@ class Reading:
 
     @property
     def reads_answers(self) -> bool:
-        """Say whether anything is read out of answers."""
+        """Say whether any output is read from answers."""
         return bool(self.outputs or self.kinds)
 
     @property
     def without_threshold(self) -> set[str]:
-        """Return the outputs that are numbers, and of which nothing says what is an alarm."""
+        """Return the numbers that have no threshold and are not declared as `Number`."""
         return {*self.outputs} - {*self.threshold_of} - self.declared_numbers
 
     def of_answers(self, answers: type[Any], route: str) -> "Reading":
-        """Return the reading of answers of a model class, whose types say kinds.
+        """Return this reading with the kinds that follow from the types of `answers`.
 
-        Raises ReadingError if a path cannot be in such an answer.
+        Raises ReadingError if the model class `answers` has no field for a path.
         """
         self._check(answers, route)
         found = {
@@ -147,7 +147,7 @@ class Reading:
                 )
 
     def paths(self) -> Iterator[tuple[str, str]]:
-        """Yield the paths of answers that are read, each after the name of its argument."""
+        """Yield argument and path of each value that is read from answers by a path."""
         for word, extracts in (("score", self.outputs), ("threshold", self.threshold_of)):
             for get in extracts.values():
                 if path := getattr(get, "path", ""):
@@ -160,8 +160,8 @@ class Reading:
     def scores(self, answer: Any) -> dict[str, float]:
         """Return the score of each output.
 
-        Raises AnswerUnreadableError where an output is absent or not a number, and
-        NonFiniteScoreError where it is NaN or infinite.
+        Raises AnswerUnreadableError if an output is absent or not a number, and
+        NonFiniteScoreError if it is NaN or infinite.
         """
         return {name: _number(name, extract, answer) for name, extract in self.outputs.items()}
 
@@ -172,23 +172,23 @@ class Reading:
     def decisions(
         self, scores: Mapping[str, float], thresholds: Mapping[str, float]
     ) -> dict[str, bool]:
-        """Return which outputs raise an alarm, of those that have a threshold."""
+        """Return, for each output with a threshold, whether its score is an alarm."""
         return {
             name: (scores[name] >= limit) is not (name in self.alarms_below)
             for name, limit in thresholds.items()
         }
 
     def values(self, answer: Any) -> dict[str, Mapping[str, Value]]:
-        """Return what is recorded of each output that is not a number; raises as `scores` does."""
+        """Return the values of each output that is not a number; raises as `scores` does."""
         return {name: read(answer) for name, read in self._readers.items()}
 
     def segments(self, inputs: Any) -> dict[str, str]:
-        """Return the segments of an input as strings; what cannot be read is left out."""
+        """Return the segments of an input as strings; unreadable ones are left out."""
         found = ((name, _try(name, get, inputs, _text)) for name, get in self.segment_of.items())
         return {name: text for name, text in found if text is not None}
 
     def features(self, inputs: Any) -> dict[str, float]:
-        """Return the features of an input as floats; what is not a finite number is left out."""
+        """Return the features of an input as floats; all but finite numbers are left out."""
         found = ((name, _try(name, get, inputs, float)) for name, get in self.feature_of.items())
         return {name: value for name, value in found if value is not None and math.isfinite(value)}
 

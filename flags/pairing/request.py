@@ -1,4 +1,4 @@
-"""One accepted request, and what is known of it before any model has run."""
+"""One accepted request, and the values read from it before any model runs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from opentelemetry import context as otel_context
 
 from flags.pairing.assignment import Assignment
 from flags.pairing.call import Call
-from flags.pairing.input_copy import isolated
+from flags.pairing.input_copy import copy_call
 from flags.pairing.kinds.text_recorder import Messages, read_prompt
 from flags.pairing.reading import Reading
 from flags.pairing.shadow_schedule import AnswerSent
@@ -23,20 +23,20 @@ class Request:
     request_id: str
     primary: Call
     candidate: Call | Exception
-    """An exception where the input could not be copied for the candidate."""
+    """An exception if the input could not be copied for the candidate."""
     api: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """What the flag may be sticky on or constrained by: userId, sessionId, ..."""
+    """Context fields of the flag's stickiness and constraints: userId, sessionId, ..."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Where its unit may be read from."""
+    """HTTP headers, from which the unit may be read."""
     inputs: Any = None
-    """What segments and features are read from."""
+    """The input, from which segments and features are read."""
     on_assigned: Callable[[Assignment], None] | None = None
-    """Called before a side is."""
+    """Called before either side is called."""
     on_recorded: Callable[[], None] | None = None
-    """Called once nothing more is done with the request."""
+    """Called when the pair is recorded and the request needs nothing more."""
     answer_sent: AnswerSent | None = None
-    """When its answer has left; None where nobody tells."""
+    """The event that the answer was sent; None if there is no such event."""
 
     @classmethod
     def of(cls, request_id: str, /, *args: Any, **kwargs: Any) -> "Request":
@@ -44,32 +44,32 @@ class Request:
         return cls(
             request_id,
             primary=Call(args, kwargs),
-            candidate=isolated(Call(args, kwargs)),
+            candidate=copy_call(Call(args, kwargs)),
             inputs=args[0] if args else kwargs,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of a request before any model has run."""
+class RequestSnapshot:
+    """Values of a request that are read before any model runs, because a model may change them."""
 
     started: int
     parent: otel_context.Context
     segments: Mapping[str, str]
     features: Mapping[str, float]
     unit: str | None
-    """The value itself, until its hash is recorded."""
+    """The unit's value; only its hash is recorded."""
     prompt: Messages | None
-    """As it came, until what may be kept of it is recorded."""
+    """The prompt before redaction."""
 
     @classmethod
-    def of(cls, request: Request, reading: Reading, units: Units | None) -> "Seen":
-        """Look at `request`, which arrives now."""
+    def of(cls, request: Request, reading: Reading, units: Units | None) -> "RequestSnapshot":
+        """Read `request`, which starts now."""
         return cls(
             time.time_ns(),
             otel_context.get_current(),
             reading.segments(request.inputs),
             reading.features(request.inputs),
-            None if units is None else units.given(request.headers, request.inputs),
+            None if units is None else units.read_value(request.headers, request.inputs),
             read_prompt(reading.texts, request.inputs),
         )

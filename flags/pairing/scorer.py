@@ -1,4 +1,4 @@
-"""A scorer of one side: one call per request, under a time limit, that never raises."""
+"""A scorer of one side: one call of its model per request, under a time limit."""
 
 import asyncio
 import inspect
@@ -17,7 +17,7 @@ from flags.pairing.tuning import Decide
 
 
 class Model(Protocol):
-    """Answer a request: any callable, synchronous or not."""
+    """A model: any callable that answers a request, synchronous or not."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the answer, or an awaitable of it."""
@@ -25,18 +25,18 @@ class Model(Protocol):
 
 
 class Accept(Protocol):
-    """Refuse, by raising, an answer that could not be served."""
+    """A check that an answer can be served."""
 
     async def __call__(self, answer: Any) -> None:
-        """Raise if `answer` could not be served."""
+        """Raise if `answer` cannot be served."""
         ...
 
 
 class Render(Protocol):
-    """Turn an answer into what is sent, where that takes longer than the event loop should wait."""
+    """The conversion of an answer to what is sent, if it is too slow for the event loop."""
 
     async def __call__(self, answer: Any) -> Any:
-        """Return what is sent for `answer`; raise if it cannot be sent."""
+        """Return the content to send for `answer`; raise if it cannot be sent."""
         ...
 
 
@@ -54,22 +54,22 @@ class Scored:
         return self.observation.status is Status.OK
 
     def sampled(self, share: float) -> "Scored":
-        """Return the same of a shadow for which a share of the units was chosen."""
+        """Return a copy that records the share of units whose shadows were scored."""
         return replace(self, observation=replace(self.observation, sampled=share))
 
 
 Tag = str | Callable[[], str] | None
-"""The tag of a side's model, or what returns it, where a server may come back with another."""
+"""The tag of a side's model; a callable if a remote server may restart with another model."""
 
 
 class Scorer:
-    """Score one side: call its model, read the answer, report an observation; never raise.
+    """Score one side: call its model, read the answer, return an observation; never raise.
 
     A synchronous model runs in `threads` (by default one of its own; APIs of one model share them),
-    an asynchronous one on the event loop. A call past its time limit is left alone, since a thread
-    cannot be ended; as long as such calls hold every thread, further calls are `shed` at once
-    instead of waiting in vain. So is a call that has waited in line for its whole time limit: that
-    says how busy the side is, and nothing of what it would have answered.
+    an asynchronous one on the event loop. A call past its time limit is abandoned, since a thread
+    cannot be ended; while abandoned calls hold every thread, further calls are `shed` at once
+    instead of waiting in vain. A call that waits in the queue for its whole time limit is `shed`
+    too: this shows that the side is busy, not that its answer would be late.
     """
 
     def __init__(
@@ -89,13 +89,12 @@ class Scorer:
     ) -> None:
         """Score `model` as `side`.
 
-        `accept` is asked before an answer counts as good; `render` makes of it what is sent, which
-        takes its place once it has been read; `decide` applies thresholds that come
-        with a call instead of the model's own. With `unreadable_is_error` off, an
-        answer whose score cannot be read is served and recorded without scores (the primary's
-        answer is the caller's, whatever we can read of it). `spend` is told what each call took
-        that nobody waits for. With `brief_shadows` there are few such calls, since one of them
-        scores many: see `SideThreads.submit`.
+        `accept` checks that an answer can be served. `render` converts an answer, after its scores
+        were read, to the content that is sent. `decide` applies thresholds that come with a call
+        instead of the model's own. With `unreadable_is_error` off, an answer whose score cannot be
+        read is served and recorded without scores (the primary's answer is the caller's, whether it
+        can be read or not). `spend` gets the seconds of each background call. With `brief_shadows`,
+        background calls are few, because each scores many shadows: see `SideThreads.submit`.
         """
         self.side = side
         self._tag = tag
@@ -112,7 +111,7 @@ class Scorer:
 
     @property
     def tag(self) -> str | None:
-        """Return the tag of the model, as far as it is known."""
+        """Return the tag of the model; None if it is unknown."""
         return self._tag() if callable(self._tag) else self._tag
 
     async def score(
@@ -123,12 +122,12 @@ class Scorer:
         *,
         position: QueuePosition | None = None,
     ) -> Scored:
-        """Return what became of `call` within `limit` seconds (None: no limit).
+        """Make `call` within `limit` seconds (None: no limit), and read its answer.
 
-        `thresholds` are used in place of the model's own, by output name. `place` tells whoever
-        may give the call up where it stands.
+        `thresholds` are used in place of the model's own, by output name. `position` tells a caller
+        that stops waiting whether the call had begun.
 
-        An exception in place of a call, one that could not be made, is the side's error.
+        An exception in place of a call, because the call could not be built, is the side's error.
         """
         outcome = await self.result(call, limit, position=position)
         return outcome if isinstance(outcome, Scored) else await self.read(outcome, thresholds)
@@ -136,7 +135,7 @@ class Scorer:
     async def result(
         self, call: Call | Exception, limit: float | None, *, position: QueuePosition | None = None
     ) -> CallResult | Scored:
-        """Return the end of `call`, not read yet, or what became of one without an answer."""
+        """Make `call` and return its answer, not read yet; a Scored if it has no answer."""
         if isinstance(call, Exception):
             return self.failed(Status.ERROR, call, None)
         position = position or QueuePosition()
@@ -148,22 +147,22 @@ class Scorer:
         else:
             outcome = await self._await_thread(call, limit)
         if self._spend is not None and in_background.get():
-            self._spend(limit or 0.0 if outcome is None else _taken(outcome))
+            self._spend(limit or 0.0 if outcome is None else _seconds_spent(outcome))
         if outcome is None:
-            return self.given_up(limit, position)
+            return self.expired(limit, position)
         if outcome.error is not None:
             return self.failed(Status.ERROR, outcome.error, outcome.duration)
         return outcome
 
-    def given_up(self, limit: float | None, position: QueuePosition) -> Scored:
-        """Return the observation of a call that had not ended within `limit` seconds."""
+    def expired(self, limit: float | None, position: QueuePosition) -> Scored:
+        """Return the result of a call that did not end within `limit` seconds."""
         if position.in_line:
             return self.failed(Status.SHED, busy(self.side, limit), None)
         error = TimeoutError(f"the {self.side} took longer than {limit} s")
         return self.failed(Status.TIMEOUT, error, limit)
 
     def not_scored(self, status: Status) -> Scored:
-        """Return the observation of a call that was shed or skipped."""
+        """Return the result of a call that was shed or skipped."""
         return Scored(Observation(status, model=self.tag))
 
     def close(self) -> None:
@@ -177,7 +176,7 @@ class Scorer:
         done, _ = await asyncio.wait({running}, timeout=limit)
         if done:
             return running.result()
-        running.cancel()  # and not awaited: the model may swallow the cancellation
+        running.cancel()  # not awaited, because the model may swallow the cancellation
         return None
 
     async def _await_thread(self, call: Call, limit: float | None) -> CallResult | None:
@@ -185,7 +184,7 @@ class Scorer:
             lambda: guard(self._model, call), is_brief=self._brief_shadows
         )
         try:
-            if limit is None:  # one turn of the loop less than waiting with a limit
+            if limit is None:  # saves one iteration of the event loop
                 return await running.future
             done, _ = await asyncio.wait({running.future}, timeout=limit)
         except asyncio.CancelledError:
@@ -193,7 +192,7 @@ class Scorer:
             raise
         if done:
             return running.future.result()
-        if running.has_ended:  # and the one after it, in its thread, has not
+        if running.has_ended:  # but its result is reported together with a later call's
             return running.value
         self._threads.abandon(running)
         return None
@@ -201,7 +200,7 @@ class Scorer:
     async def read(
         self, outcome: CallResult, thresholds: Mapping[str, float] | None = None
     ) -> Scored:
-        """Return the observation of a call that has ended well."""
+        """Read the answer of a call that has ended without an error."""
         scored = self._observed(outcome, thresholds or {})
         if not scored.ok:
             return scored
@@ -251,7 +250,7 @@ class Scorer:
         )
 
     def failed(self, status: Status, error: BaseException, duration: float | None) -> Scored:
-        """Return the observation of a call that came to no answer."""
+        """Return the result of a call without an answer."""
         observation = Observation(
             status, duration=duration, model=self.tag, error=type(error).__name__
         )
@@ -259,11 +258,11 @@ class Scorer:
 
 
 def busy(side: Side, limit: float | None) -> SideBusyError:
-    """Return the error of a call that waited in line for `limit` seconds, and was not begun."""
+    """Return the error of a call that waited in the queue for `limit` seconds and did not begin."""
     return SideBusyError(f"the {side} was busy with other calls for {limit} s")
 
 
-def _taken(outcome: CallResult) -> float:
+def _seconds_spent(outcome: CallResult) -> float:
     return (outcome.duration or 0.0) if outcome.processor is None else outcome.processor
 
 

@@ -1,4 +1,4 @@
-"""Shadows that gathered, scored in one call of a method that takes many inputs."""
+"""Gathered shadows, scored in one call of a method that takes many inputs."""
 
 import asyncio
 import contextvars
@@ -13,38 +13,42 @@ from flags.pairing.batch_size import BatchSize
 from flags.pairing.call import Call, CallResult
 from flags.pairing.call_queue import in_background
 from flags.pairing.draw import is_drawn
-from flags.pairing.input_copy import copied
+from flags.pairing.input_copy import copy_mutable
 from flags.pairing.observation import Batched, Observation, Status
 from flags.pairing.scorer import Scored, Scorer
 
 logger = logging.getLogger(__name__)
 
-_QUIET: Final = 60.0
-"""Seconds between two warnings of calls that failed."""
+_WARNING_INTERVAL: Final = 60.0
+"""Least seconds between two warnings about failed calls."""
 
 _TOLERANCE: Final = 1e-3
-"""By how much of itself a score may differ between both ways: the order of a sum, half floats."""
+"""Relative difference that is allowed between a score from a batch and one from a single call. Sums
+in another order and half-precision floats make such differences."""
 
 
 class BatchForm(Protocol):
-    """Say how inputs become one, and how their answers are told apart."""
+    """The conversion between single calls and one call of a batch method."""
 
     def row(self, call: Call) -> Any:
-        """Return the input of one call: what belongs to its request alone is left out."""
+        """Return the input of one call, without arguments that belong to its request alone."""
 
     def joined(self, rows: Sequence[Any]) -> Any:
-        """Return what the method is called with."""
+        """Return the argument for the batch method."""
 
     def split(self, answer: Any, rows: Sequence[Any]) -> Sequence[Any]:
-        """Return the answer to each row, in order; raises ValueError if they are not as many.
+        """Return one answer per row, in order; raises ValueError if their numbers differ.
 
-        An exception in the place of an answer is the error of that row.
+        An exception in place of an answer is the error of that row.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What a call came to for one of its rows; neither result nor failure: score it singly."""
+class _RowResult:
+    """The result of a batch call for one row; without result and failure, the row is scored singly.
+
+    `result` is the row's answer or its error; `failure` says that the whole call was shed.
+    """
 
     batched: Batched
     result: CallResult | None = None
@@ -54,37 +58,37 @@ class _Part:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     row: Any
-    part: "asyncio.Future[_Part]"
+    result: "asyncio.Future[_RowResult]"
 
 
 class ShadowBatch:
-    """Score what begins together in one call; a drawn share is scored singly as well.
+    """Score shadows that begin together in one call; a random share is scored singly as well.
 
-    Durations are those of the drawn alone: a draw by the request's id knows nothing of load or
-    input. What they came to in the call is compared with what they came to by themselves.
+    Only shadows scored singly have durations. They are drawn by the request's id, so the sample
+    does not depend on load or input. Their results of both ways are compared.
     """
 
     def __init__(
         self,
         scorer: Scorer,
-        many: Scorer,
+        batch_scorer: Scorer,
         form: BatchForm,
         *,
-        most: int,
-        single: float,
+        max_size: int,
+        single_share: float,
     ) -> None:
-        """Have `many`, a method over many inputs, score at most so many, and `scorer` the rest.
+        """Score batches of up to `max_size` inputs by `batch_scorer`, single inputs by `scorer`.
 
-        `single` is the share that is scored by itself.
+        `single_share` is the share of shadows that are scored singly as well.
         """
         self._scorer = scorer
-        self._many = many
+        self._batch_scorer = batch_scorer
         self._form = form
-        self._single = single
-        self._size = BatchSize(most)
+        self._single_share = single_share
+        self._size = BatchSize(max_size)
         self._gathered: list[_Entry] = []
         self._running: set[asyncio.Task[None]] = set()
-        self._warned = -math.inf
+        self._warned_at = -math.inf
 
     async def score(
         self,
@@ -93,37 +97,38 @@ class ShadowBatch:
         limit: float | None,
         thresholds: Mapping[str, float] | None = None,
     ) -> Scored:
-        """Return what became of the shadow of a request; see `Scorer.score`."""
+        """Score the shadow of a request; see `Scorer.score`."""
         if isinstance(call, Exception):
             return await self._scorer.score(call, limit, thresholds)
         row = self._form.row(call)
-        if not is_drawn("single", request_id, self._single):
-            part = await self._gather(row, limit)
-            return await self._by(part, request_id, call, limit, thresholds)
+        if not is_drawn("single", request_id, self._single_share):
+            row_result = await self._gather(row, limit)
+            return await self._scored(row_result, request_id, call, limit, thresholds)
         try:
-            row = copied(row)  # or the one call could change the other's
+            row = copy_mutable(row)  # otherwise one of the calls could change the other's input
         except Exception:
             return await self._scorer.score(call, limit, thresholds)
         gathered = self._gather(row, limit)
         scored = await self._scorer.score(call, limit, thresholds)
         if scored.observation.duration is not None:
-            self._size.single_took(scored.observation.duration)
-        part = await gathered
+            self._size.record_single_call(scored.observation.duration)
+        row_result = await gathered
         agrees = None
-        if part.result is not None:
-            agrees = _agree(scored, await self._read(part.result, thresholds))
-        return _with(scored, replace(part.batched, agrees=agrees), scored.observation.duration)
+        if row_result.result is not None:
+            agrees = _agree(scored, await self._read(row_result.result, thresholds))
+        batched = replace(row_result.batched, agrees=agrees)
+        return _with_batched(scored, batched, scored.observation.duration)
 
-    def _gather(self, row: Any, limit: float | None) -> "asyncio.Future[_Part]":
+    def _gather(self, row: Any, limit: float | None) -> "asyncio.Future[_RowResult]":
         loop = asyncio.get_running_loop()
         entry = _Entry(row, loop.create_future())
-        if not self._gathered:  # all that begin in this turn of the loop come before the call
+        if not self._gathered:  # shadows that begin in this iteration of the loop are added before
             loop.call_soon(self._begin, limit)
         self._gathered.append(entry)
-        return entry.part
+        return entry.result
 
     def _begin(self, limit: float | None) -> None:
-        context = contextvars.Context()  # of no request: it is for many
+        context = contextvars.Context()  # an empty one, because the call belongs to many requests
         context.run(in_background.set, True)
         entries, self._gathered = self._gathered, []
         loop = asyncio.get_running_loop()
@@ -132,49 +137,50 @@ class ShadowBatch:
         task.add_done_callback(self._running.discard)
 
     async def _score(self, entries: list[_Entry], limit: float | None) -> None:
-        """Score `entries`, some at a time: a call that somebody waits for comes in between."""
+        """Score `entries` in several calls, so that callers' calls can run in between."""
         begun = 0
         while begun < len(entries):
-            some = entries[begun : begun + self._size.now]
-            begun += len(some)
+            chunk = entries[begun : begun + self._size.current]
+            begun += len(chunk)
             try:
-                parts = await self._parts(some, limit)
-            except Exception as error:  # a fault of ours: every request has its pair
+                results = await self._call(chunk, limit)
+            except Exception as error:  # a bug here must not cost a pair
                 logger.exception("a batch could not be made")
-                parts = _singly(some, type(error).__name__)
-            for entry, part in zip(some, parts, strict=True):
-                if not entry.part.done():  # cancelled with the request's task
-                    entry.part.set_result(part)
+                results = _to_score_singly(chunk, type(error).__name__)
+            for entry, result in zip(chunk, results, strict=True):
+                if not entry.result.done():  # done: cancelled with the request's task
+                    entry.result.set_result(result)
 
-    async def _parts(self, entries: list[_Entry], limit: float | None) -> list[_Part]:
+    async def _call(self, entries: list[_Entry], limit: float | None) -> list[_RowResult]:
         size = len(entries)
         if size == 1:
-            return [_Part(Batched(1))]
+            return [_RowResult(Batched(1))]
         rows = [entry.row for entry in entries]
         try:
-            outcome = await self._many.result(Call((self._form.joined(rows),)), limit)
+            outcome = await self._batch_scorer.result(Call((self._form.joined(rows),)), limit)
             if isinstance(outcome, Scored):
                 return self._failed(outcome, entries)
             answers = self._form.split(outcome.value, rows)
         except Exception as error:
             self._warn(size, error)
-            return _singly(entries, type(error).__name__)
+            return _to_score_singly(entries, type(error).__name__)
         if outcome.duration is not None:
-            self._size.took(size, outcome.duration)
-        return [_Part(Batched(size), result=_result(answer, outcome.model)) for answer in answers]
+            self._size.record_call(size, outcome.duration)
+        batched = Batched(size)
+        return [_RowResult(batched, result=_result(answer, outcome.model)) for answer in answers]
 
-    def _failed(self, outcome: Scored, entries: list[_Entry]) -> list[_Part]:
+    def _failed(self, outcome: Scored, entries: list[_Entry]) -> list[_RowResult]:
         if outcome.observation.status is Status.SHED:
-            return [_Part(Batched(len(entries)), failure=outcome) for _ in entries]
+            return [_RowResult(Batched(len(entries)), failure=outcome) for _ in entries]
         error = outcome.error or RuntimeError("the batch was not scored")
         self._warn(len(entries), error)
-        return _singly(entries, type(error).__name__)
+        return _to_score_singly(entries, type(error).__name__)
 
     def _warn(self, size: int, error: BaseException) -> None:
-        self._size.failed(size)
+        self._size.record_failure(size)
         now = time.monotonic()
-        if now - self._warned > _QUIET:
-            self._warned = now
+        if now - self._warned_at > _WARNING_INTERVAL:
+            self._warned_at = now
             logger.warning(
                 "a batch of %d shadows failed, each is scored singly: %s: %s",
                 size,
@@ -182,28 +188,32 @@ class ShadowBatch:
                 error,
             )
 
-    async def _by(
+    async def _scored(
         self,
-        part: _Part,
+        row_result: _RowResult,
         request_id: str,
         call: Call,
         limit: float | None,
         thresholds: Mapping[str, float] | None,
     ) -> Scored:
-        """Return the observation of a row that was not drawn: it has no duration."""
-        if part.failure is not None:
-            return _with(part.failure, part.batched)
-        if part.result is not None:
-            return _with(await self._read(part.result, thresholds), part.batched)
+        """Return the observation of a row that was not drawn, without a duration.
+
+        Scores the row singly if the batch call did not.
+        """
+        batched = row_result.batched
+        if row_result.failure is not None:
+            return _with_batched(row_result.failure, batched)
+        if row_result.result is not None:
+            return _with_batched(await self._read(row_result.result, thresholds), batched)
         scored = await self._scorer.score(call, limit, thresholds)
-        if part.batched.error is not None and scored.observation.status is Status.ERROR:
+        if batched.error is not None and scored.observation.status is Status.ERROR:
             logger.warning(
                 "request %s fails by itself too (%s), and failed a batch of %d",
                 request_id,
                 scored.observation.error,
-                part.batched.size,
+                batched.size,
             )
-        return _with(scored, part.batched)
+        return _with_batched(scored, batched)
 
     async def _read(self, result: CallResult, thresholds: Mapping[str, float] | None) -> Scored:
         if result.error is not None:
@@ -211,8 +221,8 @@ class ShadowBatch:
         return await self._scorer.read(result, thresholds)
 
 
-def _singly(entries: list[_Entry], error: str) -> list[_Part]:
-    return [_Part(Batched(len(entries), error=error)) for _ in entries]
+def _to_score_singly(entries: list[_Entry], error: str) -> list[_RowResult]:
+    return [_RowResult(Batched(len(entries), error=error)) for _ in entries]
 
 
 def _result(answer: Any, model: str | None) -> CallResult:
@@ -220,22 +230,22 @@ def _result(answer: Any, model: str | None) -> CallResult:
     return CallResult(None if error is not None else answer, error, None, model=model)
 
 
-def _with(scored: Scored, batched: Batched, duration: float | None = None) -> Scored:
+def _with_batched(scored: Scored, batched: Batched, duration: float | None = None) -> Scored:
     observation = replace(scored.observation, batched=batched, duration=duration)
     return replace(scored, observation=observation)
 
 
 def _agree(single: Scored, batched: Scored) -> bool | None:
-    """Say whether both ways came to the same; None where one was not scored."""
-    ours, theirs = single.observation, batched.observation
-    if not {ours.status, theirs.status} <= {Status.OK, Status.ERROR}:
+    """Say whether both results are equal within the tolerance; None if one was not scored."""
+    one, other = single.observation, batched.observation
+    if not {one.status, other.status} <= {Status.OK, Status.ERROR}:
         return None
-    alike = ours.status is theirs.status and ours.decisions == theirs.decisions
-    return alike and ours.values == theirs.values and _close(ours, theirs)
+    is_equal = one.status is other.status and one.decisions == other.decisions
+    return is_equal and one.values == other.values and _are_scores_close(one, other)
 
 
-def _close(ours: Observation, theirs: Observation) -> bool:
-    return ours.scores.keys() == theirs.scores.keys() and all(
-        math.isclose(score, theirs.scores[name], rel_tol=_TOLERANCE, abs_tol=1e-6)
-        for name, score in ours.scores.items()
+def _are_scores_close(one: Observation, other: Observation) -> bool:
+    return one.scores.keys() == other.scores.keys() and all(
+        math.isclose(score, other.scores[name], rel_tol=_TOLERANCE, abs_tol=1e-6)
+        for name, score in one.scores.items()
     )

@@ -5,87 +5,91 @@ import threading
 from typing import Final
 
 MAX_WAIT: Final = 0.25
-"""Seconds for which a shadow waits for an answer to leave; a large one to a slow caller may take
-longer."""
+"""Longest time in seconds that a shadow waits for answers to be sent. Sending a large answer to a
+slow caller may take longer."""
 
 
 class AnswerSent:
-    """An event: the answer to a request has been sent, or its caller has left."""
+    """An event: the answer to a request was sent, or its caller has left."""
 
     def __init__(self) -> None:
-        self._left = asyncio.Event()
+        self._event = asyncio.Event()
 
-    def happened(self) -> None:
-        """Say that nothing more is sent to the caller."""
-        self._left.set()
+    def set(self) -> None:
+        """Record that nothing more is sent to the caller."""
+        self._event.set()
 
-    async def awaited(self) -> None:
-        """Return once it has happened, or after `MAX_WAIT`."""
-        timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._left.set)
+    async def wait(self) -> None:
+        """Wait for the event, for `MAX_WAIT` seconds at most."""
+        timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._event.set)
         try:
-            await self._left.wait()
+            await self._event.wait()
         finally:
             timer.cancel()
 
 
 class ShadowSchedule:
-    """A schedule that starts gathered shadows when no answer is being made.
+    """A schedule that gathers shadows and starts them while no answer is pending.
 
-    Once the first has waited for an interval, all of them begin together: at once, if no answer is
-    being made, and otherwise when the last of these has left, `MAX_WAIT` later at most. Many at a
-    time do not wait for that. One after the other, models and records find their code and data in
-    the processor's caches; each by itself, between other work, takes a good deal longer.
+    Once the first shadow has waited for the interval, all gathered shadows start together: at once
+    if no answer is pending, else when the last pending answer was sent, after `MAX_WAIT` at the
+    latest. `max_gathered` shadows start without waiting. One after another, models and records find
+    their code and data in the processor's caches; each alone, between other work, takes much
+    longer.
     """
 
-    def __init__(self, interval: float, most: int) -> None:
-        """Gather for `interval` seconds, and not more than `most` requests at a time."""
+    def __init__(self, interval: float, max_gathered: int) -> None:
+        """Gather for `interval` seconds, and at most `max_gathered` requests at a time."""
         self._interval = interval
-        self._most = most
-        self._being_made = 0
+        self._max_gathered = max_gathered
+        self._pending_answers = 0
         self._gathered: list[asyncio.Future[None]] = []
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._over = False
-        self._quiet = threading.Event()
-        self._quiet.set()
+        self._ended = False
+        self._idle = threading.Event()
+        self._idle.set()
 
-    def arrived(self) -> AnswerSent:
-        """Say that an answer is being made, until the answer_sent returned has happened."""
-        self._being_made += 1
-        self._quiet.clear()
-        return _Gathered(self)
+    def answer_started(self) -> AnswerSent:
+        """Count an answer as pending until the returned event is set."""
+        self._pending_answers += 1
+        self._idle.clear()
+        return _ScheduledAnswer(self)
 
     def end(self) -> None:
-        """Let everything begin at once, from now on."""
-        self._over = True
+        """Start all gathered shadows, and from now on each shadow at once."""
+        self._ended = True
         self._begin()
 
-    def await_quiet(self, within: float) -> bool:
-        """Block a thread while an answer is being made; say whether none is, `within` seconds."""
-        return self._quiet.wait(within)
+    def wait_until_idle(self, within: float) -> bool:
+        """Block a thread up to `within` seconds while an answer is pending; return whether none is.
 
-    def _left(self) -> None:
-        self._being_made -= 1
-        if self._being_made:
+        Unlike the other methods, it is called from threads of the sides.
+        """
+        return self._idle.wait(within)
+
+    def _answer_sent(self) -> None:
+        self._pending_answers -= 1
+        if self._pending_answers:
             return
-        self._quiet.set()
+        self._idle.set()
         if self._due:
             self._begin()
 
-    async def _awaited(self) -> None:
-        if self._over:
+    async def _wait_for_start(self) -> None:
+        if self._ended:
             return
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[None] = loop.create_future()
         self._gathered.append(begun)
-        if len(self._gathered) >= self._most:
+        if len(self._gathered) >= self._max_gathered:
             self._begin()
         elif self._timer is None:
             self._timer = loop.call_later(self._interval, self._fall_due)
         await begun
 
     def _fall_due(self) -> None:
-        if not self._being_made:
+        if not self._pending_answers:
             self._begin()
             return
         self._due = True
@@ -97,18 +101,18 @@ class ShadowSchedule:
         self._timer, self._due = None, False
         gathered, self._gathered = self._gathered, []
         for begun in gathered:
-            if not begun.done():  # cancelled with the request's task
+            if not begun.done():  # done: cancelled with the request's task
                 begun.set_result(None)
 
 
-class _Gathered(AnswerSent):
-    """The `AnswerSent` of a request whose shadow the schedule starts."""
+class _ScheduledAnswer(AnswerSent):
+    """The event of a request whose shadow waits for the schedule to start it."""
 
     def __init__(self, schedule: ShadowSchedule) -> None:
         self._schedule = schedule
 
-    def happened(self) -> None:
-        self._schedule._left()
+    def set(self) -> None:
+        self._schedule._answer_sent()
 
-    async def awaited(self) -> None:
-        await self._schedule._awaited()
+    async def wait(self) -> None:
+        await self._schedule._wait_for_start()

@@ -13,15 +13,15 @@ from flags.pairing.call_queue import CallQueue, enqueue, in_background
 
 T = TypeVar("T")
 
-_GIVEN_WAY: Final = (0.001,) * 5
-"""Seconds for which a call that nobody waits for lets an answer be made before it begins, unless a
-call comes meanwhile for which somebody does."""
+_IDLE_WAITS: Final = (0.001,) * 5
+"""Seconds of the waits of a background call before it begins, while an answer is pending. The waits
+end when a caller's call arrives."""
 
-_HAS_WAITED: Final = 0.005
-"""Seconds in the queue after which a brief call begins, whether answers are being made or not."""
+_MAX_BRIEF_WAIT: Final = 0.005
+"""Seconds in the queue after which a brief call begins even if answers are pending."""
 
-_TOGETHER: Final = 0.02
-"""Seconds for which a thread keeps results that nobody waits for, to report several at once."""
+_REPORT_INTERVAL: Final = 0.02
+"""Seconds for which a thread collects results of background calls, to report them together."""
 
 
 class _State(Enum):
@@ -32,7 +32,7 @@ class _State(Enum):
 
 
 class ThreadCall(Generic[T]):
-    """One call handed to the threads of a side; `future` holds its result on the event loop."""
+    """One call submitted to the threads of a side; `future` gets its result on the event loop."""
 
     def __init__(self, call: Callable[[], T], *, is_brief: bool) -> None:
         self.loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ class ThreadCall(Generic[T]):
 
     @property
     def has_ended(self) -> bool:
-        """Say whether the value is there; the event loop may not have been told yet."""
+        """Say whether `value` is set; `future` may get it later."""
         return self.state is _State.ENDED
 
     def run(self) -> None:
@@ -56,33 +56,33 @@ class ThreadCall(Generic[T]):
         self.value = self.context.run(self.call)
 
     def settle(self) -> None:
-        """Hand the value to whoever waits for it; called on the event loop."""
+        """Set the future's result; called on the event loop."""
         if not self.future.done():
-            self.future.set_result(self.value)  # type: ignore[arg-type]  # it is there: it has run
+            self.future.set_result(self.value)  # type: ignore[arg-type]  # set: the call has run
 
 
 class SideThreads:
     """Run calls in at most `count` daemon threads, started on demand.
 
-    Daemons, unlike the threads of `concurrent.futures`: a call that hangs for ever must not keep
-    the worker from stopping. Calls that nobody waits for let the others pass, and are reported
-    together where there are several: the event loop does not interrupt them, one by one.
+    The threads are daemons, unlike those of `concurrent.futures`: a call that hangs for ever must
+    not keep the worker from stopping. Background calls run after all other calls. Their results
+    are reported together, so that the event loop does not interrupt the thread after each call.
     """
 
     def __init__(
-        self, name: str, count: int = 1, await_quiet: Callable[[float], bool] | None = None
+        self, name: str, count: int = 1, wait_until_idle: Callable[[float], bool] | None = None
     ) -> None:
-        """Name the threads; `await_quiet` blocks while an answer is being made, for some seconds.
+        """Name the threads.
 
-        It says whether none is. A call that nobody waits for asks it first: both need Python's
-        lock.
+        A background call calls `wait_until_idle(seconds)` before it begins, because it competes
+        with a pending answer for Python's lock (GIL). See `ShadowSchedule.wait_until_idle`.
         """
         self.count = count
-        self._await_quiet = await_quiet
+        self._wait_until_idle = wait_until_idle
         self._name = name
         self._waiting: CallQueue[ThreadCall[Any]] = CallQueue()
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        """One for each call that waits: true; false for a thread that is to end."""
+        """True for each call in the queue; False for each thread that must end."""
         self._started = 0
         self._unended = 0
         self._stuck = 0
@@ -96,9 +96,9 @@ class SideThreads:
     def submit(self, call: Callable[[], T], *, is_brief: bool = False) -> ThreadCall[T]:
         """Run `call`, which must not raise, in a thread and in the context of the caller.
 
-        One that `is_brief` gives way to answers no longer than it has been in the queue. Else, as
-        long as there is always an answer being made, each call waits for itself, and the thread
-        begins fewer of them than come in.
+        A brief call waits for pending answers only until it was in the queue for
+        `_MAX_BRIEF_WAIT`. Otherwise, if there is always a pending answer, each call would wait, and
+        the thread would begin fewer calls than arrive.
         """
         submitted = ThreadCall(call, is_brief=is_brief)
         with self._lock:
@@ -107,22 +107,22 @@ class SideThreads:
                 self._started += 1
                 name = f"{self._name}-{self._started}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
-        # Not under the lock, for which the thread that this wakes would have to wait.
+        # Outside of the lock, because the thread that this wakes needs the lock.
         self._waiting.append(submitted)
         self._signals.put(True)
         return submitted
 
     def abandon(self, submitted: ThreadCall[T]) -> None:
-        """Wait no longer for a call: it is not begun if it has not been, and is stuck if it has."""
+        """Stop waiting for a call: it never begins if still queued, and is stuck if running."""
         with self._lock:
             if submitted.state is _State.RUNNING:
                 self._stuck += 1
-            if submitted.state is not _State.ENDED:  # it may end as its limit does
+            if submitted.state is not _State.ENDED:  # it may end just as its time limit does
                 submitted.state = _State.ABANDONED
         submitted.future.cancel()
 
     def close(self) -> None:
-        """Let idle threads end; a thread in a call ends after it."""
+        """End idle threads; a thread in a call ends after it."""
         for _ in range(self._started):
             self._signals.put(False)
 
@@ -130,41 +130,46 @@ class SideThreads:
         ended: list[ThreadCall[Any]] = []
         since = 0.0
         while self._has_call(ended):
-            self._give_way()
+            self._wait_for_answers()
             submitted = self._waiting.popleft()
-            if not self._begun(submitted):
+            if not self._begin(submitted):
                 continue
             submitted.run()
-            # Before the loop is told, which then wants what this thread holds.
+            # Before the report, after which the event loop needs the lock.
             self._end(submitted)
             now = time.monotonic()
             since = since if ended else now
             ended.append(submitted)
-            if not submitted.is_background or now - since > _TOGETHER:
+            if not submitted.is_background or now - since > _REPORT_INTERVAL:
                 _report(ended)
 
     def _has_call(self, ended: list[ThreadCall[Any]]) -> bool:
-        """Wait for a call, or for the end, and report what has ended before that."""
+        """Wait for a call and return True, or False if the thread must end.
+
+        Reports the calls in `ended` before it waits.
+        """
         try:
             return self._signals.get_nowait()
         except queue.Empty:
             _report(ended)
             return self._signals.get()
 
-    def _give_way(self) -> None:
-        if self._await_quiet is None:
+    def _wait_for_answers(self) -> None:
+        """Wait while answers are pending, unless the next call is urgent."""
+        if self._wait_until_idle is None:
             return
-        for seconds in _GIVEN_WAY:
-            if self._is_urgent() or self._await_quiet(seconds):
+        for seconds in _IDLE_WAITS:
+            if self._is_urgent() or self._wait_until_idle(seconds):
                 return
 
     def _is_urgent(self) -> bool:
         first = self._waiting.first()
         if first is None or not first.is_background:
             return True
-        return first.is_brief and time.monotonic() - first.submitted > _HAS_WAITED
+        return first.is_brief and time.monotonic() - first.submitted > _MAX_BRIEF_WAIT
 
-    def _begun(self, submitted: ThreadCall[Any]) -> bool:
+    def _begin(self, submitted: ThreadCall[Any]) -> bool:
+        """Mark a call as running; return False if it was abandoned."""
         with self._lock:
             if submitted.state is _State.ABANDONED:
                 self._unended -= 1
@@ -182,18 +187,18 @@ class SideThreads:
 
 
 def _report(ended: list[ThreadCall[Any]]) -> None:
-    """Hand the values of these calls to their event loop, and empty the list."""
+    """Set the futures of these calls on their event loop, and empty the list."""
     if not ended:
         return
-    told = tuple(ended)
+    calls = tuple(ended)
     ended.clear()
 
     def settle() -> None:
-        for each in told:
+        for each in calls:
             each.settle()
 
     try:
-        told[0].loop.call_soon_threadsafe(settle)
+        calls[0].loop.call_soon_threadsafe(settle)
     except RuntimeError:
-        # The loop closed while a call hung: nobody waits for the answers any more.
+        # The loop was closed while a call hung, so no caller waits for the answers.
         return

@@ -10,36 +10,36 @@ from flags.errors import ThresholdPayloadError
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED: Final = 64
-"""Payloads; those of one flag at a time are as many as it has variants."""
+_MAX_CACHED: Final = 64
+"""Payloads that are cached. A flag has one payload per variant at a time."""
 
 Decide = Callable[[Any, Mapping[str, float]], Any]
-"""Return the candidate's answer decided at these thresholds, by output name."""
+"""Return the candidate's answer, decided at the given thresholds by output name."""
 
 
 class Tuning:
     """Read `{"threshold": 0.93}`, or `{"threshold": {"<output>": 0.93}}`, from a flag's payload.
 
-    A payload that is anything else is refused, and the configured threshold stays. So is any
-    payload where the service was migrated without `decide`: a threshold that is recorded but does
-    not decide would make the record a lie. What becomes of a payload is logged when it is first
-    seen, and not again however requests with different payloads alternate.
+    Any other payload is refused, and the configured threshold stays. Without `decide` every payload
+    is refused: a threshold that is recorded but does not decide would make the record wrong. Each
+    payload is logged once, as accepted or refused, even if requests with different payloads
+    alternate.
     """
 
     def __init__(self, outputs: Collection[str], decide: Decide | None) -> None:
         self.decide = decide
         self._outputs = tuple(outputs)
-        self._seen: dict[str, Mapping[str, float]] = {}
+        self._cache: dict[str, Mapping[str, float]] = {}
 
     def thresholds(self, payload: str | None) -> Mapping[str, float]:
-        """Return the thresholds in `payload`; none where there is none or it is refused."""
+        """Return the thresholds in `payload`; empty if there is no payload or it is refused."""
         if payload is None:
             return {}
-        thresholds = self._seen.get(payload)
+        thresholds = self._cache.get(payload)
         if thresholds is None:
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            thresholds = self._seen[payload] = self._accepted(payload)
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            thresholds = self._cache[payload] = self._accepted(payload)
         return thresholds
 
     def _accepted(self, payload: str) -> Mapping[str, float]:
@@ -62,8 +62,8 @@ class Tuning:
             raise ThresholdPayloadError(f'{payload[:80]!r} is not of the form {{"threshold": 0.9}}')
         if self.decide is None:
             raise ThresholdPayloadError("the service was migrated without decide=")
-        given = content["threshold"]
-        by_output = given if isinstance(given, dict) else dict.fromkeys(self._outputs, given)
+        spec = content["threshold"]
+        by_output = spec if isinstance(spec, dict) else dict.fromkeys(self._outputs, spec)
         unknown = sorted(set(by_output) - set(self._outputs))
         if unknown:
             raise ThresholdPayloadError(f"no output is named {unknown}: {list(self._outputs)} are")

@@ -1,4 +1,4 @@
-"""Compute the unit of a request: who or what it belongs to, as a keyed hash, never as the value."""
+"""The unit of a request: who or what it belongs to. Only a keyed hash of it is recorded."""
 
 import hashlib
 import hmac
@@ -15,22 +15,22 @@ from flags.pairing.extract import Extract, extractor
 logger = logging.getLogger(__name__)
 
 UnitSpec = Extract | None
-"""`header:<name>`, `input.<path>` or a callable on the input; None: what the flag is sticky on."""
+"""`header:<name>`, `input.<path>` or a callable on the input; None for the flag's stickiness."""
 
 HEADER: Final = "header:"
 INPUT: Final = "input."
 
 REQUEST_FIELD: Final = "requestId"
-"""Context field of the targeting key: a flag that is sticky on it draws single requests."""
+"""Context field of the targeting key: a flag that is sticky on it assigns single requests."""
 
 _DEFAULT_FIELDS: Final = ("userId", "sessionId")
-"""What Unleash's stickiness `default` takes, in this order, before it draws at random."""
+"""Fields that Unleash's stickiness `default` tries in this order before it chooses at random."""
 
 _DIGITS: Final = 16
 """Hexadecimal digits of a hash: of ten million units, two share one with probability 3e-6."""
 
 UNIT_HASH: Final = f"[0-9a-f]{{{_DIGITS}}}"
-"""A hash as a regular expression."""
+"""Regular expression of a hash."""
 
 
 def unit_hash(key: bytes, value: str) -> str:
@@ -39,33 +39,39 @@ def unit_hash(key: bytes, value: str) -> str:
 
 
 def is_unit_hash(text: str) -> bool:
-    """Say whether a text is what `unit_hash` returns, or looks like it."""
+    """Say whether a text has the form of a result of `unit_hash`."""
     return re.fullmatch(UNIT_HASH, text) is not None
 
 
 def default_key(service: str) -> bytes:
     """Return the key of a service without UNIT_KEY.
 
-    It is not a secret: whoever knows the service's name can test whether a guessed value is the
-    unit of a pair. It keeps the values themselves, and pairs of different services, apart.
+    The key is not a secret: a reader who knows the service's name can test whether a guessed value
+    is the unit of a pair. But pairs do not show the values, and pairs of two services cannot be
+    linked.
     """
     return b"bentoml-flags unit of " + service.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class RequestUnits:
-    """Hold the hashes of one request; None where it stands for itself, or nothing is known."""
+    """The hashes of one request.
+
+    `unit` is None if the request is its own unit, or its unit is unknown.
+    """
 
     unit: str | None = None
     drawn: str | None = None
-    """What the flag draws, where that is neither the unit nor the request."""
+    """Hash of the value by which the flag chose the side, if that is neither the unit nor the
+    request id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Say what the requests of a service belong to.
+    """The rule by which a service's requests belong to units.
 
-    `read` is a callable on (headers, input), or None: the unit is then what the flag is sticky on.
+    `read` is a callable on (headers, input); if it is None, the unit is the value of the flag's
+    stickiness.
     """
 
     key: bytes
@@ -74,13 +80,13 @@ class Units:
 
     @classmethod
     def of(cls, spec: UnitSpec, key: bytes) -> "Units":
-        """Build it from the argument `unit` of `migrate`; raise ReadingError if it is wrong."""
+        """Build the rule from the argument `unit` of `migrate`. Raises ReadingError."""
         return cls(key, _reader(spec))
 
-    def given(self, headers: Mapping[str, str], inputs: Any) -> str | None:
-        """Return the value that a request names as its unit; None if it does not, or none is read.
+    def read_value(self, headers: Mapping[str, str], inputs: Any) -> str | None:
+        """Return the value of a request's unit; None if it has none, or `read` is None.
 
-        Never raises: a unit that cannot be read costs no answer. The first failure is logged.
+        Never raises: a unit that cannot be read must cost no answer. The first failure is logged.
         """
         if self.read is None:
             return None
@@ -97,14 +103,14 @@ class Units:
                 )
             return None
 
-    def of_request(
-        self, given: str | None, assignment: Assignment, attributes: Mapping[str, str]
+    def hashes(
+        self, value: str | None, assignment: Assignment, attributes: Mapping[str, str]
     ) -> RequestUnits:
-        """Return the hashes of a request: of the value it gave, and of what the flag draws."""
+        """Return the hashes of a request, whose unit has the `value` of `read_value`."""
         drawn = self._hash(drawn_value(assignment.stickiness, attributes))
         if self.read is None:
             return RequestUnits(unit=drawn)
-        unit = self._hash(given)
+        unit = self._hash(value)
         return RequestUnits(unit, drawn if drawn != unit else None)
 
     def _hash(self, value: str | None) -> str | None:
@@ -112,7 +118,10 @@ class Units:
 
 
 def drawn_value(stickiness: str | None, attributes: Mapping[str, str]) -> str | None:
-    """Return what a flag draws, by the attributes of a context; None where that is the request."""
+    """Return the value by which a flag chooses the side; None if that is the request id.
+
+    `attributes` are those of the evaluation context.
+    """
     if stickiness is None or stickiness == REQUEST_FIELD:
         return None
     fields = _DEFAULT_FIELDS if stickiness == "default" else (stickiness,)

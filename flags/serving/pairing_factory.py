@@ -33,7 +33,7 @@ class PairingFactory:
     def __init__(
         self, plan: Plan, sides: Mapping[Side, PlacedSide], schedule: ShadowSchedule | None = None
     ) -> None:
-        """Pair `sides`; an embedded candidate's shadows give way to answers by `schedule`."""
+        """Pair `sides`; shadows in this process wait for pending answers by `schedule`."""
         self._plan = plan
         self._sides = sides
         self._tags: dict[Side, Tag] = {
@@ -50,22 +50,22 @@ class PairingFactory:
             side: SideThreads(
                 f"{side}-model",
                 plan.services[side].config.get("threads", 1) if side in plan.services else 1,
-                schedule.await_quiet if schedule is not None and side in shadows else None,
+                schedule.wait_until_idle if schedule is not None and side in shadows else None,
             )
             for side in Side
         }
 
-    def made(self, sink: PairSink, tunings: Mapping[str, Tuning]) -> dict[str, Pairing]:
-        """Return one pairing per API, which records to `sink`."""
+    def build(self, sink: PairSink, tunings: Mapping[str, Tuning]) -> dict[str, Pairing]:
+        """Return one pairing per API, which records in `sink`."""
         assign = FlagAssignment(self._plan.flag)
         return {
-            name: self._streaming(planned, assign, sink)
+            name: self._stream_pairing(planned, assign, sink)
             if planned.shared.primary.is_stream
-            else self._answering(planned, assign, sink, tunings[name])
+            else self._pairing(planned, assign, sink, tunings[name])
             for name, planned in self._plan.apis.items()
         }
 
-    def _answering(
+    def _pairing(
         self, planned: PlannedApi, assign: Assign, sink: PairSink, tuning: Tuning
     ) -> Pairing:
         batched = planned.shared.primary.name in self._plan.batches
@@ -91,7 +91,7 @@ class PairingFactory:
             return None
         model = self._sides[Side.CANDIDATE].batch_model(method)
         settings = self._plan.settings
-        many = Scorer(
+        batch_scorer = Scorer(
             Side.CANDIDATE,
             model,
             planned.reading,
@@ -99,12 +99,14 @@ class PairingFactory:
             spend=self._spend,
             brief_shadows=True,
         )
-        most = settings.shadow_concurrency // 2
+        max_size = settings.shadow_concurrency // 2
         if method.own is not None and method.own.batchable:
-            most = min(most, method.own.max_batch_size)
-        return ShadowBatch(candidate, many, method, most=most, single=settings.shadow_single)
+            max_size = min(max_size, method.own.max_batch_size)
+        return ShadowBatch(
+            candidate, batch_scorer, method, max_size=max_size, single_share=settings.shadow_single
+        )
 
-    def _streaming(self, planned: PlannedApi, assign: Assign, sink: PairSink) -> StreamPairing:
+    def _stream_pairing(self, planned: PlannedApi, assign: Assign, sink: PairSink) -> StreamPairing:
         return StreamPairing(
             self._stream_scorer(Side.PRIMARY, planned),
             self._stream_scorer(Side.CANDIDATE, planned),
@@ -126,7 +128,7 @@ class PairingFactory:
             planned.reading,
             tag=self._tags[side],
             threads=self._threads[side],
-            accept=_servable(planned.shared) if needs_check else None,
+            accept=_check_servable(planned.shared) if needs_check else None,
             render=rendering(spec) if binary else None,
             decide=self._plan.decide,
             unreadable_is_error=side is Side.CANDIDATE,
@@ -145,7 +147,7 @@ class PairingFactory:
             planned.reading,
             tag=self._tags[side],
             threads=self._threads[side],
-            encode=_encoding(planned.shared.primary.output_spec),
+            encode=_item_encoding(planned.shared.primary.output_spec),
             unreadable_is_error=side is Side.CANDIDATE,
         )
 
@@ -155,7 +157,7 @@ class PairingFactory:
         return self._sides[side].model(api, read=planned.reading.reads_answers)
 
 
-def _servable(shared: SharedApi) -> Accept:
+def _check_servable(shared: SharedApi) -> Accept:
     """Return a check that a candidate's answer can become an HTTP response of the primary's API."""
     spec, serde = shared.primary.output_spec, JSONSerde()
 
@@ -169,8 +171,8 @@ def _servable(shared: SharedApi) -> Accept:
     return accept
 
 
-def _encoding(spec: type[IODescriptor]) -> Encode:
-    """Return what BentoML sends for an item: a text or bytes as they are, anything else as JSON."""
+def _item_encoding(spec: type[IODescriptor]) -> Encode:
+    """Return BentoML's encoding of an item: text and bytes as they are, anything else as JSON."""
     serde = JSONSerde()
 
     def encode(item: Any) -> str | bytes:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.call import Call
-from flags.pairing.input_copy import isolated
+from flags.pairing.input_copy import copy_call
 from flags.pairing.request import Request
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.serving.api_contract import SharedApi
@@ -24,11 +24,11 @@ from flags.serving.sides.context import CONTEXT, SideContext
 from flags.serving.sides.placement import Placement
 
 Contexts = Mapping[Side, SideContext]
-"""What each side that takes a context sees of the request, and sets on its response."""
+"""The context of each side that takes one: the request as it sees it, and its response."""
 
 
 class SideCalls:
-    """Make the calls of one API: each side gets arguments, files and a context of its own."""
+    """Build the calls of one API: each side gets arguments, files and a context of its own."""
 
     def __init__(
         self,
@@ -36,18 +36,19 @@ class SideCalls:
         shared: SharedApi,
         placement: Placement,
         services: Mapping[Side, Service[Any]],
-        arrived: Callable[[], AnswerSent] = AnswerSent,
+        answer_started: Callable[[], AnswerSent] = AnswerSent,
         *,
         shadow_tasks: bool = False,
     ) -> None:
-        """Make the calls of `api`; `arrived` says when what follows a request's answer begins.
+        """Build the calls of `api`.
 
-        With `shadow_tasks`, background tasks of a shadow run as well.
+        `answer_started` is called for each request; what it returns is set when the answer was
+        sent. With `shadow_tasks`, background tasks of a shadow run as well.
         """
         self._api = api
-        self._arrived = arrived
+        self._answer_started = answer_started
         self._shared = shared
-        self._converts = not shared.same_input_types  # once: it looks at each field
+        self._converts = not shared.same_input_types  # computed once: it compares all fields
         self._placement = placement
         self._shadow_tasks = shadow_tasks
         self._takes_files = bool(shared.primary.input_spec.multipart_fields)
@@ -57,7 +58,7 @@ class SideCalls:
         }
         if placement is Placement.RUNNERS:
             params = dict.fromkeys(Side, CONTEXT)
-        if Side.CANDIDATE not in services:  # it is a server, which gets the caller's request
+        if Side.CANDIDATE not in services:  # a remote candidate gets the caller's request
             params[Side.CANDIDATE] = CONTEXT
         self._params = {side: name for side, name in params.items() if name is not None}
         self._running: set[asyncio.Task[None]] = set()
@@ -65,17 +66,17 @@ class SideCalls:
             side: services[side].context.state if side in services else {} for side in Side
         }
 
-    async def made(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
-        """Return the request as both sides get it, and their contexts.
+    async def build(self, given: Call, context: bentoml.Context) -> tuple[Request, Contexts]:
+        """Return the request with a call for each side, and their contexts.
 
-        `given` are the arguments as BentoML has read them for the primary.
+        `given` has the arguments that BentoML has read for the primary.
         """
         answer_sent = self._answer_sent(context.request.scope)
         if not self._takes_files:
-            return self._made(given, context, answer_sent)
-        return await asyncio.to_thread(self._made, given, context, answer_sent)
+            return self._build(given, context, answer_sent)
+        return await asyncio.to_thread(self._build, given, context, answer_sent)
 
-    def _made(
+    def _build(
         self, given: Call, context: bentoml.Context, answer_sent: AnswerSent | None
     ) -> tuple[Request, Contexts]:
         scope, params = context.request.scope, self._params
@@ -116,22 +117,26 @@ class SideCalls:
             task.add_done_callback(self._running.discard)
 
     def _answer_sent(self, scope: Scope) -> AnswerSent | None:
-        """Return the end of the response, if the middleware tells; a stream ends its own pair."""
+        """Return the event of a sent answer.
+
+        Returns None without our middleware, which sets the event, and for a stream, whose pair
+        waits for its end anyway.
+        """
         if IDENTITY not in scope or self._shared.primary.is_stream:
             return None
-        answer_sent = self._arrived()
-        afterwards(scope, answer_sent.happened)
+        answer_sent = self._answer_started()
+        afterwards(scope, answer_sent.set)
         return answer_sent
 
     def _for_candidate(self, given: Call) -> Call | Exception:
         if self._converts:
-            return call_converted(given, self._shared)
+            return convert_call(given, self._shared)
         if self._placement is Placement.RUNNERS and not self._takes_files:
-            return given  # it is serialised, before any model has it
-        return isolated(given)  # an uploaded image is read by that, while it is still there
+            return given  # serialised before any model gets it
+        return copy_call(given)  # copying reads an uploaded image while its file still exists
 
     def _with_files(self, call: Call | Exception, files: RequestFiles) -> Call | Exception:
-        # What was converted was written anew already.
+        # Converted arguments are copies already.
         if isinstance(call, Exception) or self._converts or not self._takes_files:
             return call
         try:
@@ -141,11 +146,11 @@ class SideCalls:
 
 
 def _assigned(contexts: Contexts, assignment: Assignment) -> None:
-    unasked = contexts.get(assignment.active.other)
-    if unasked is not None:
-        unasked.is_shadow = True
-        if assignment.active is Side.PRIMARY:  # the primary's answer may still be needed
-            unasked.mark_shadow()
+    shadow = contexts.get(assignment.active.other)
+    if shadow is not None:
+        shadow.is_shadow = True
+        if assignment.active is Side.PRIMARY:  # otherwise the primary's answer may be needed
+            shadow.mark_shadow()
 
 
 def _with_context(call: Call, parameter: str | None, context: SideContext | None) -> Call:
@@ -154,8 +159,8 @@ def _with_context(call: Call, parameter: str | None, context: SideContext | None
     return Call(call.args, {**call.kwargs, parameter: context})
 
 
-def call_converted(given: Call, shared: SharedApi) -> Call | Exception:
-    """Return the input as the candidate's own types, built anew from the primary's."""
+def convert_call(given: Call, shared: SharedApi) -> Call | Exception:
+    """Return the primary's input converted to the candidate's types; an error if that fails."""
     ours, theirs = shared.primary.input_spec, shared.candidate.input_spec
     try:
         if given.args and isinstance(given.args[0], pydantic.BaseModel):

@@ -34,7 +34,7 @@ from flags.serving.http.middleware import ANSWER, afterwards
 from flags.serving.pairing_factory import PairingFactory
 from flags.serving.plan import Plan
 from flags.serving.remote.side import RemoteSide
-from flags.serving.shadow_gathering import arrived, shadow_schedule
+from flags.serving.shadow_gathering import answer_started, shadow_schedule
 from flags.serving.side_calls import Contexts, SideCalls
 from flags.serving.sides.context import with_context
 from flags.serving.sides.placement import PlacedPrimary, PlacedSide
@@ -63,7 +63,7 @@ class MigrationWorker:
                 planned.shared,
                 plan.placement,
                 plan.services,
-                arrived(plan, name, self._schedule),
+                answer_started(plan, name, self._schedule),
                 shadow_tasks=plan.shadow_tasks,
             )
             for name, planned in plan.apis.items()
@@ -93,7 +93,7 @@ class MigrationWorker:
         }
         self._gathered = BatchedPairs(pairs)
         factory = PairingFactory(plan, self._sides, self._schedule)
-        self._pairings = factory.made(self._gathered, tunings)
+        self._pairings = factory.build(self._gathered, tunings)
         candidate = self._sides[Side.CANDIDATE]
         report = SelfReport(
             worker=worker,
@@ -173,7 +173,7 @@ class MigrationWorker:
         self, api: str, args: tuple[Any, ...], kwargs: dict[str, Any], context: bentoml.Context
     ) -> Any:
         """Answer one request to `api`; raises what the primary raised."""
-        request, contexts = await self._calls[api].made(Call(args, kwargs), context)
+        request, contexts = await self._calls[api].build(Call(args, kwargs), context)
         try:
             answer = await self._pairings[api].answer(request)
         except Exception as error:
@@ -192,7 +192,7 @@ class MigrationWorker:
 
         Raises what the side that is served raised before its first item.
         """
-        request, contexts = await self._calls[api].made(Call(args, kwargs), context)
+        request, contexts = await self._calls[api].build(Call(args, kwargs), context)
         try:
             answer = await self._pairings[api].answer(request)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""A class out of several: its name, and if probabilities are known, the likeliest few."""
+"""A class out of several: its name, and the likeliest classes if there are probabilities."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from flags.pairing.kinds.kind import Column, Reader, Sameness, Value
 CLASS: Final = "class"
 TOP: Final = "top"
 COLUMNS: Final[dict[str, Column]] = {CLASS: "word", TOP: "word"}
-"""The class, and the likeliest classes in order, each between bars: `|cat|dog|fox|`."""
+"""The class, and the likeliest classes in descending order, each between bars: `|cat|dog|fox|`."""
 
 SAMENESS: Final = Sameness("class", exact=CLASS, normal=CLASS)
 
-LONGEST: Final = 128
-"""Characters of the name of a class; a longer one is a text."""
+MAX_CHARACTERS: Final = 128
+"""Longest name of a class; a longer string is a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Category:
 
     @property
     def extracts(self) -> Mapping[str, Extract]:
-        """Return the paths and callables by which it reads."""
+        """Return the paths and callables, by argument."""
         if self.probabilities is None:
             return {"score": self.of}
         return {"score": self.of, "probabilities": self.probabilities}
 
     def reader(self, output: str) -> Reader:
-        """Return what reads the class, and the likeliest ones."""
+        """Return the function that reads the class and the likeliest classes of an answer."""
         name_of = extractor(self.of, f"score[{output!r}]")
         likely = None
         if self.probabilities is not None:
@@ -66,7 +66,7 @@ class Category:
 
 
 def class_name(output: str, value: Any) -> str:
-    """Return the name of a class. Raises AnswerUnreadableError for what cannot be one."""
+    """Return the name of a class. Raises AnswerUnreadableError if `value` cannot be a class."""
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, bool):
@@ -75,9 +75,9 @@ def class_name(output: str, value: Any) -> str:
         value = int(value)
     if not isinstance(value, str | int):
         raise AnswerUnreadableError(f"{output} is a {type(value).__name__}, no name of a class")
-    if len(name := str(value)) > LONGEST:
+    if len(name := str(value)) > MAX_CHARACTERS:
         raise AnswerUnreadableError(
-            f"{output} has {len(name):,} characters: the name of a class has {LONGEST} at most; "
-            "declare a longer text as Text(...)"
+            f"{output} has {len(name):,} characters: the name of a class has {MAX_CHARACTERS} at "
+            "most; declare a longer text as Text(...)"
         )
     return name

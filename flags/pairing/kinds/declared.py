@@ -1,4 +1,4 @@
-"""The outputs that `migrate(score=...)` names, and the kind of those that are named plainly."""
+"""The outputs of `migrate(score=...)`, and the kinds that follow from the answer's types."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -15,13 +15,14 @@ from flags.pairing.kinds.ranking import Ranking
 from flags.pairing.kinds.score import Score
 
 Declared = Extract | Score | Number | Kind
-"""How one output is named: plainly, then its kind follows from its type, or with its kind."""
+"""The declaration of one output: of a kind, or only a path or callable, whose kind then follows
+from its type."""
 
 ScoreSpec = Declared | Mapping[str, Declared]
 
 
 def named_outputs(score: ScoreSpec) -> dict[str, Declared]:
-    """Return the outputs by name. Raises ReadingError."""
+    """Return the declarations by the output's name. Raises ReadingError."""
     if isinstance(score, Mapping):
         if score:
             return dict(score)
@@ -50,7 +51,7 @@ def _name_of(extract: Extract) -> str:
 
 
 def kind_of_type(answers: type[Any], extract: Callable[[Any], Any]) -> Kind | None:
-    """Return the kind that the type of a value has; None for a number.
+    """Return the kind of the type of the extracted value; None for a number or an unknown type.
 
     Words (str, bool, an Enum, literals) are a class, a list of ids (str, int, UUID) is a ranking.
     The type is that of the field of the model class `answers` at the path, or the callable itself.
@@ -82,7 +83,7 @@ def _are_words(annotation: Any) -> bool:
 
 
 def _are_ids(annotation: Any, *, declared: bool) -> bool:
-    """Say whether a type is that of a list of ids; a plain `list` only where somebody names it."""
+    """Say whether a type is a list of ids; a `list` of unknown items only if it is `declared`."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         kinds = [each for each in inner if each is not NoneType]

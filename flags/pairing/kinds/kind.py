@@ -1,4 +1,4 @@
-"""What a kind of answer has to say when a request is scored."""
+"""The interface of a kind of answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,40 +7,41 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from flags.pairing.extract import Extract
 
 Value = str | float | bool
-"""What a span can hold."""
+"""A value that a span can have."""
 
 Column = Literal["word", "text", "number", "count", "truth"]
-"""The type of what is recorded: a word is a text of which there are few."""
+"""The type of a recorded value; a `word` is one of few different texts."""
 
 Reader = Callable[[Any], Mapping[str, Value]]
-"""Return what is recorded of an answer, by its name; raise AnswerUnreadableError."""
+"""Return the recorded values of an answer by column; raise AnswerUnreadableError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sameness:
-    """Name what is recorded of an answer that is equal where both sides answer the same."""
+    """The recorded columns that are equal if both sides gave the same answer."""
 
     of: str
-    """What the answer is: a class, a ranking, a text."""
+    """The noun for the answer: class, ranking or text."""
     exact: str
+    """Column of the answer itself, or of its digest."""
     normal: str
-    """The same but for what does not matter, such as case and spaces of a text."""
+    """Column of the normal form, without differences that do not matter (case and white space)."""
     shown_by: str = "labels show which side is right"
-    """What excuses answers that differ."""
+    """The evidence that is needed if answers differ, as a clause for messages."""
 
 
 @runtime_checkable
 class Kind(Protocol):
-    """Declare one output that is not a number.
+    """The declaration of one output that is not a number.
 
-    The module of a kind has `COLUMNS`: by the name of what is recorded, the type of its column;
-    and `SAMENESS`, None where the answers of two sides are hardly ever the same.
-    `migration.<side>.<what>.<output>` is the attribute, `<side>_<what>.<output>` the column.
+    The module of a kind has `COLUMNS`, the types of its columns by name, and `SAMENESS`, which is
+    None if two sides hardly ever give the same answer. A column is recorded as the attribute
+    `migration.<side>.<column>.<output>`, and read as `<side>_<column>.<output>`.
     """
 
     @property
     def extracts(self) -> Mapping[str, Extract]:
-        """Return the paths and callables by which it reads, by the name of the argument."""
+        """Return the paths and callables that read answers, by argument."""
 
     def reader(self, output: str) -> Reader:
-        """Return what reads an answer. Raises ReadingError where a path is wrong."""
+        """Return the function that reads an answer. Raises ReadingError if a path is wrong."""

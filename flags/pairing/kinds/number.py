@@ -1,4 +1,4 @@
-"""A number without a threshold, as a regression answers. It is recorded as a score without one."""
+"""A number without a threshold, such as a regression's answer. It is recorded as a score."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,10 +7,10 @@ from flags.pairing.extract import Extract
 from flags.pairing.kinds.kind import Column
 
 COLUMNS: Final[dict[str, Column]] = {}
-"""Nothing besides the columns of scores."""
+"""Numbers have no columns besides those of scores."""
 
 SAMENESS: Final = None
-"""Numbers are hardly ever the same; their difference tells more."""
+"""Two numbers are hardly ever equal; their difference is compared instead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A ranking: ids in an order, best first, as search and recommendation answer."""
+"""A ranking: ids in order, best first, such as an answer of a search or recommender system."""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -20,11 +20,11 @@ SAMENESS: Final = Sameness(
     "ranking", RANKING, RANKING, shown_by="labels show which items are relevant"
 )
 
-LONGEST: Final = 128
-"""Characters of an id, or of the name of a group."""
+MAX_CHARACTERS: Final = 128
+"""Longest id, or name of a group."""
 
-MOST: Final = 50
-"""Ids that may be recorded of an answer."""
+MAX_TOP: Final = 50
+"""Most ids that may be recorded of an answer."""
 
 _QUOTED: Final = str.maketrans({"%": "%25", "|": "%7C", "=": "%3D"})
 
@@ -33,9 +33,9 @@ _QUOTED: Final = str.maketrans({"%": "%25", "|": "%7C", "=": "%3D"})
 class Ranking:
     """Declare a ranking, e.g. `Ranking("items", item="id", group="category", top=20)`.
 
-    `of` is a path of the answer or a callable on it: a list of ids, or of what has one at `item`.
-    An id is a text, a whole number, a UUID or an Enum. `group` is what the items of a list are
-    counted by. The first `top` ids are recorded: take as many as a caller sees.
+    `of` is a path of the answer or a callable on it: a list of ids, or of items that have their id
+    at `item`. An id is a text, a whole number, a UUID or an Enum. `group` leads to an item's group,
+    by which items are counted. The first `top` ids are recorded: choose as many as a caller sees.
     """
 
     of: Extract
@@ -44,16 +44,18 @@ class Ranking:
     top: int = 10
 
     def __post_init__(self) -> None:
-        if not isinstance(self.top, int) or not 1 <= self.top <= MOST:
-            raise ReadingError(f"top is {self.top!r}: it must be a whole number from 1 to {MOST}")
+        if not isinstance(self.top, int) or not 1 <= self.top <= MAX_TOP:
+            raise ReadingError(
+                f"top is {self.top!r}: it must be a whole number from 1 to {MAX_TOP}"
+            )
 
     @property
     def extracts(self) -> Mapping[str, Extract]:
-        """Return the paths and callables by which it reads answers."""
+        """Return the paths and callables, by argument."""
         return {"score": self.of}
 
     def reader(self, output: str) -> Reader:
-        """Return what reads the ids, and their groups."""
+        """Return the function that reads the ids, and their groups."""
         list_of = extractor(self.of, f"score[{output!r}]")
         id_of, group_of = (
             None if each is None else extractor(each, f"{word} of {output!r}")
@@ -61,11 +63,11 @@ class Ranking:
         )
 
         def read(answer: Any) -> Mapping[str, Value]:
-            listed = _listed(output, read_value(output, list_of, answer))
+            items = _as_list(output, read_value(output, list_of, answer))
             kept: dict[str, Any] = {}
-            for element in listed:
-                held = element if id_of is None else read_value(output, id_of, element)
-                kept.setdefault(item_id(output, held), element)  # an item counts where it is first
+            for item in items:
+                value = item if id_of is None else read_value(output, id_of, item)
+                kept.setdefault(item_id(output, value), item)  # the first of equal ids counts
                 if len(kept) == self.top:
                     break
             found: dict[str, Value] = {RANKING: "|" + "".join(f"{each}|" for each in kept)}
@@ -77,7 +79,7 @@ class Ranking:
         return read
 
 
-def _listed(output: str, value: Any) -> Iterable[Any]:
+def _as_list(output: str, value: Any) -> Iterable[Any]:
     wrong = isinstance(value, str | bytes | Mapping | AbstractSet)
     if wrong or not isinstance(value, Iterable):
         raise AnswerUnreadableError(f"{output} is a {type(value).__name__}, not a list in an order")
@@ -85,8 +87,8 @@ def _listed(output: str, value: Any) -> Iterable[Any]:
 
 
 def item_id(output: str, value: Any) -> str:
-    """Return an id as it is recorded. Raises AnswerUnreadableError for what cannot be one."""
-    if hasattr(value, "item") and not getattr(value, "ndim", 0):  # a number of numpy's
+    """Return an id as it is recorded. Raises AnswerUnreadableError if `value` cannot be an id."""
+    if hasattr(value, "item") and not getattr(value, "ndim", 0):  # a numpy scalar
         value = value.item()
     if isinstance(value, Enum):
         value = value.value
@@ -97,8 +99,8 @@ def item_id(output: str, value: Any) -> str:
             f"{output} lists a {type(value).__name__}, which is not an id: "
             "Ranking(..., item=...) says where it is"
         )
-    if len(name := str(value)) > LONGEST:
+    if len(name := str(value)) > MAX_CHARACTERS:
         raise AnswerUnreadableError(
-            f"{output} lists an id of {len(name):,} characters: it may have {LONGEST}"
+            f"{output} lists an id of {len(name):,} characters: it may have {MAX_CHARACTERS}"
         )
     return name.translate(_QUOTED)

@@ -1,4 +1,4 @@
-"""The registration of kinds of answers: a name here is a module of that name in each layer."""
+"""The registry of kinds of answers: each name here is a module of that name in each layer."""
 
 from importlib import import_module
 from types import ModuleType
@@ -7,7 +7,7 @@ from typing import Final
 from flags.pairing.kinds.kind import Column, Sameness
 
 KINDS: Final = ("number", "category", "ranking", "text")
-"""Besides `score`, a number with a threshold, by which all that is said of alarms is counted."""
+"""The kinds besides `score`, a number with a threshold, which has modules for alarms instead."""
 
 
 def layer(package: str) -> dict[str, ModuleType]:
@@ -16,9 +16,9 @@ def layer(package: str) -> dict[str, ModuleType]:
 
 
 def columns() -> dict[str, Column]:
-    """Return what all kinds record of a side, by name, with the types of the columns."""
+    """Return the types of the columns that the kinds record of a side, by name."""
     modules = layer("flags.pairing.kinds").values()
-    return {what: column for module in modules for what, column in module.COLUMNS.items()}
+    return {name: column for module in modules for name, column in module.COLUMNS.items()}
 
 
 def samenesses() -> tuple[Sameness, ...]:

@@ -1,4 +1,4 @@
-"""A score: a number that is held against a threshold, from which on it is an alarm."""
+"""A score: a number that is an alarm if it reaches a threshold."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ class Score:
     """Declare a score, e.g. `Score("fraud_probability", threshold=0.5)`.
 
     `of` and `threshold` are paths of the answer or callables on it; a threshold may be a number.
-    With `alarm="below"`, a score below the threshold is an alarm, else one that is not.
+    With `alarm="below"`, a score below the threshold is an alarm; otherwise a score at or above it.
     """
 
     of: Extract

@@ -1,4 +1,4 @@
-"""A text: how long it is, what rules say of it, and only if somebody asks for it, the text."""
+"""A text: its length, the results of its rules, and only if asked for, the text itself."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,19 +18,18 @@ COLUMNS: Final[dict[str, Column]] = {
     LENGTH: "count",
     REMARKS: "word",
 }
-"""Digests of the text and of its normal form, its characters, and what each rule says of it.
+"""Digests of the text and of its normal form, its number of characters, and the rules' results.
 
-The remarks are `|empty=0|json=0|refusal=1|`: 1 where the text has nothing but spaces, refuses, or
-has not the format. The digests
-are keyed anew in each process: those of one pair can be held against each other, and nothing else,
-so no text can be guessed by them.
+The remarks are `|empty=0|json=0|refusal=1|`: 1 if the text is empty but for spaces, is a refusal,
+or lacks the format. Each process keys its digests anew: only digests of one pair can be compared,
+so a text cannot be found by guessing.
 """
 
 SAMENESS: Final = Sameness("text", EXACT, NORMAL, shown_by="preferences show which text is better")
 
 REFUSAL: Final = "refusal"
 EMPTY: Final = "empty"
-"""Rules of which nobody declares a format: an empty text is looked for always."""
+"""Rules that are not formats; `EMPTY` applies to every text."""
 
 _NAME: Final = re.compile(r"[A-Za-z][\w-]{0,63}")
 
@@ -39,10 +38,10 @@ _NAME: Final = re.compile(r"[A-Za-z][\w-]{0,63}")
 class Text:
     """Declare a text, e.g. `Text("answer", prompt="question", refusal="I can(no|')t help")`.
 
-    `of` is a path of the answer, or a callable on it. A text that the regular expression `refusal`
-    occurs in is a refusal. `formats` names what each text should be: a regular expression that
-    occurs in it, a JSON schema or a type (such as a pydantic model) that it is JSON of, or a
-    callable. With `record`, the text itself is recorded, and what `prompt` finds in the input (a
+    `of` is a path of the answer, or a callable on it. A text in which the regular expression
+    `refusal` occurs is a refusal. `formats` names the formats that each text should have: a regular
+    expression that occurs in it, a JSON schema or type (such as a pydantic model) of its JSON, or a
+    callable. With `record`, the text itself is recorded, and the value at `prompt` in the input (a
     text, or messages with role and content): both after `redact`, up to `longest` characters.
     """
 
@@ -66,11 +65,11 @@ class Text:
 
     @property
     def extracts(self) -> Mapping[str, Extract]:
-        """Return the paths and callables by which it reads answers."""
+        """Return the paths and callables, by argument."""
         return {"score": self.of}
 
     def reader(self, output: str) -> Reader:
-        """Return what reads the text as it is; `TextRecorder` makes of it what is recorded."""
+        """Return the function that reads the text; `TextRecorder` computes the recorded values."""
         get = extractor(self.of, f"score[{output!r}]")
 
         def read(answer: Any) -> Mapping[str, Value]:

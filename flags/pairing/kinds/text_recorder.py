@@ -1,4 +1,4 @@
-"""What is recorded of texts and their prompt, once the answer has left."""
+"""The recorded values of texts and of their prompt, computed after the answer was sent."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any, Final
 from flags.pairing.extract import extractor
 from flags.pairing.kinds.kind import Value
 from flags.pairing.kinds.text import EMPTY, EXACT, LENGTH, NORMAL, REFUSAL, REMARKS, TEXT, Text
-from flags.pairing.kinds.text_rules import keeps, pattern, rule_of
+from flags.pairing.kinds.text_rules import pattern, rule_of, satisfies
 from flags.pairing.observation import Observation
 from flags.pairing.text_form import normalised
 
@@ -25,10 +25,13 @@ _KEY: Final = os.urandom(16)
 
 
 class TextRecorder:
-    """Make of a text what is recorded of it. Never raises, and never keeps what is not redacted."""
+    """Compute the recorded values of a text.
+
+    Never raises. A text that cannot be redacted is not recorded.
+    """
 
     def __init__(self, output: str, declared: Text) -> None:
-        """Take a declaration. Raises ReadingError."""
+        """Record `output` as declared. Raises ReadingError."""
         self._declared = declared
         self._rules = {name: rule_of(name, each) for name, each in declared.formats.items()}
         self._rules[EMPTY] = lambda text: bool(text.strip())
@@ -40,19 +43,20 @@ class TextRecorder:
             self._prompt = extractor(declared.prompt, f"prompt of {output!r}")
 
     def values(self, text: str) -> dict[str, Value]:
-        """Return what a side records."""
-        said = (
-            f"{name}={int(not keeps(rule, text))}|" for name, rule in sorted(self._rules.items())
+        """Return the recorded values of a side's text, by column."""
+        remarks = (
+            f"{name}={int(not satisfies(rule, text))}|"
+            for name, rule in sorted(self._rules.items())
         )
-        found: dict[str, Value] = {
+        values: dict[str, Value] = {
             EXACT: _digest(text),
             NORMAL: _digest(normalised(text)),
             LENGTH: len(text),
-            REMARKS: f"|{''.join(said)}",
+            REMARKS: f"|{''.join(remarks)}",
         }
-        if self._declared.record and (kept := self._kept(text)) is not None:
-            found[TEXT] = kept
-        return found
+        if self._declared.record and (redacted := self._redacted(text)) is not None:
+            values[TEXT] = redacted
+        return values
 
     @property
     def records_prompt(self) -> bool:
@@ -60,7 +64,7 @@ class TextRecorder:
         return self._prompt is not None
 
     def prompt(self, inputs: Any) -> Messages | None:
-        """Return the prompt of an input as it is; None where it is not recorded or not there."""
+        """Return the prompt of an input, not redacted; None if not recorded or not readable."""
         if self._prompt is None:
             return None
         try:
@@ -69,20 +73,20 @@ class TextRecorder:
             logger.debug("the prompt could not be read: %s", type(error).__name__)
             return None
 
-    def kept_prompt(self, prompt: Messages) -> Messages | None:
-        """Return what may be kept of a prompt; None where it cannot be redacted."""
+    def redacted_prompt(self, prompt: Messages) -> Messages | None:
+        """Return a prompt after redaction; None if one of its texts cannot be redacted."""
         if not self._declared.record:
             return prompt
-        kept = [(role, self._kept(text)) for role, text in prompt]
-        known = tuple((role, text) for role, text in kept if text is not None)
-        return known if len(known) == len(kept) else None
+        messages = [(role, self._redacted(text)) for role, text in prompt]
+        redacted = tuple((role, text) for role, text in messages if text is not None)
+        return redacted if len(redacted) == len(messages) else None
 
-    def _kept(self, text: str) -> str | None:
+    def _redacted(self, text: str) -> str | None:
         longest, redact = self._declared.longest, self._declared.redact
         if redact is not None:
             try:
                 text = redact(text)
-            except Exception as error:  # what cannot be redacted is not recorded
+            except Exception as error:  # a text that cannot be redacted is not recorded
                 logger.warning("a text is not recorded: redact raised %s", type(error).__name__)
                 return None
             if not isinstance(text, str):
@@ -93,59 +97,66 @@ class TextRecorder:
 
 
 def read_prompt(recorders: Mapping[str, TextRecorder], inputs: Any) -> Messages | None:
-    """Return the prompt of an input, by the first declaration that finds one."""
+    """Return the prompt of an input, by the first recorder that finds one."""
     found = (recorder.prompt(inputs) for recorder in recorders.values())
     return next((prompt for prompt in found if prompt is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTexts:
-    """Hold both observations, and what was asked."""
+class RecordedTexts:
+    """Both observations of a pair, and its prompt as JSON."""
 
     primary: Observation
     candidate: Observation
     prompt: str | None = None
 
-    async def of(
+    async def redacted(
         self, recorders: Mapping[str, TextRecorder], prompt: Messages | None
-    ) -> "KeptTexts":
-        """Put what may be kept in the place of the texts, in a thread, since users' code says it.
+    ) -> "RecordedTexts":
+        """Replace texts by their recorded values, in a thread, because rules are users' code.
 
-        Where that cannot be, nothing of them is kept.
+        If no thread is available, nothing is recorded of the texts.
         """
         try:
-            return await asyncio.to_thread(self._kept, recorders, prompt)
+            return await asyncio.to_thread(self._redacted, recorders, prompt)
         except Exception as error:  # a worker that stops has no threads any more
             logger.warning("texts are not recorded: %s", type(error).__name__)
-            return KeptTexts(_without_texts({}, self.primary), _without_texts({}, self.candidate))
+            return RecordedTexts(
+                _with_recorded_values({}, self.primary), _with_recorded_values({}, self.candidate)
+            )
 
-    def _kept(self, recorders: Mapping[str, TextRecorder], prompt: Messages | None) -> "KeptTexts":
-        kept = prompt
+    def _redacted(
+        self, recorders: Mapping[str, TextRecorder], prompt: Messages | None
+    ) -> "RecordedTexts":
         for recorder in recorders.values():
-            kept = None if kept is None else recorder.kept_prompt(kept)
-        return KeptTexts(
-            _without_texts(recorders, self.primary),
-            _without_texts(recorders, self.candidate),
-            None if kept is None else _as_json(kept),
+            prompt = None if prompt is None else recorder.redacted_prompt(prompt)
+        return RecordedTexts(
+            _with_recorded_values(recorders, self.primary),
+            _with_recorded_values(recorders, self.candidate),
+            None if prompt is None else _as_json(prompt),
         )
 
 
 def _as_json(prompt: Messages) -> str:
-    """Write messages as the OpenTelemetry convention for generative AI has them."""
-    found = [{"role": role, "parts": [{"type": "text", "content": text}]} for role, text in prompt]
-    return json.dumps(found, ensure_ascii=False)
+    """Return messages as JSON in the form of OpenTelemetry's conventions for generative AI."""
+    messages = [
+        {"role": role, "parts": [{"type": "text", "content": text}]} for role, text in prompt
+    ]
+    return json.dumps(messages, ensure_ascii=False)
 
 
-def _without_texts(recorders: Mapping[str, TextRecorder], seen: Observation) -> Observation:
-    """Put what is recorded in the place of the texts that were read; nothing if nobody says it."""
+def _with_recorded_values(
+    recorders: Mapping[str, TextRecorder], observation: Observation
+) -> Observation:
+    """Replace each text by its recorded values; a text without a recorder is left out."""
     values: dict[str, Mapping[str, Value]] = {}
-    for output, held in seen.values.items():
-        text = held.get(TEXT)
+    for output, columns in observation.values.items():
+        text = columns.get(TEXT)
         if not isinstance(text, str):
-            values[output] = held
+            values[output] = columns
         elif output in recorders:
             values[output] = recorders[output].values(text)
-    return replace(seen, values=values) if values or seen.values else seen
+    return replace(observation, values=values) if values or observation.values else observation
 
 
 def _digest(text: str) -> str:
@@ -154,16 +165,16 @@ def _digest(text: str) -> str:
 
 def _messages(prompt: Any) -> Messages:
     if isinstance(prompt, Sequence) and not isinstance(prompt, str | bytes):
-        return tuple((str(_of(each, "role")), _content(_of(each, "content"))) for each in prompt)
+        return tuple((str(_get(each, "role")), _content(_get(each, "content"))) for each in prompt)
     return (("user", _content(prompt)),)
 
 
-def _of(message: Any, name: str) -> Any:
+def _get(message: Any, name: str) -> Any:
     return message[name] if isinstance(message, Mapping) else getattr(message, name)
 
 
 def _content(content: Any) -> str:
-    """Return the text of a message; of one in parts, that of its texts."""
+    """Return the text of a message, or the texts among its parts, joined by newlines."""
     if isinstance(content, Sequence) and not isinstance(content, str | bytes):
         texts = (each.get("text") for each in content if isinstance(each, Mapping))
         return "\n".join(str(text) for text in texts if text is not None)

@@ -1,4 +1,4 @@
-"""The rules that a text is held against: whether it refuses, and formats that it should have."""
+"""Rules for texts: formats that a text should have."""
 
 import json
 import re
@@ -13,11 +13,11 @@ Format = str | Mapping[str, Any] | type | Callable[[str], bool]
 """A regular expression, a JSON schema, a pydantic model or another type, or a callable."""
 
 Rule = Callable[[str], bool]
-"""Say whether a text keeps it; what raises says no."""
+"""Say whether a text satisfies the rule; an exception means no."""
 
 
-def keeps(rule: Rule, text: str) -> bool:
-    """Say whether a text keeps a rule; one that the rule cannot look at does not."""
+def satisfies(rule: Rule, text: str) -> bool:
+    """Say whether a text satisfies a rule; if the rule raises, it does not."""
     try:
         return bool(rule(text))
     except Exception:  # the rule is the user's
@@ -25,7 +25,7 @@ def keeps(rule: Rule, text: str) -> bool:
 
 
 def rule_of(name: str, declared: Format) -> Rule:
-    """Return the rule of a declared format. Raises ReadingError."""
+    """Return the rule for a declared format. Raises ReadingError."""
     if isinstance(declared, str):
         occurs = pattern(name, declared).search
         return lambda text: occurs(text) is not None

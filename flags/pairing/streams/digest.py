@@ -7,13 +7,13 @@ from flags.errors import AnswerUnreadableError
 from flags.pairing.observation import Content
 
 KEPT_BYTES: Final = 2**18
-"""Up to this length a stream is kept for `score` to be read from; beyond it nothing is."""
+"""Length up to which a stream is kept to read `score` from it; of a longer one, nothing is kept."""
 
 
 class StreamDigest:
     """Count the items of one stream, and digest their bytes in the order in which they were sent.
 
-    With `keep`, the items are kept as well, as long as they are not longer than KEPT_BYTES.
+    With `keep`, the items are kept as well, up to KEPT_BYTES.
     """
 
     def __init__(self, *, keep: bool) -> None:
@@ -23,7 +23,7 @@ class StreamDigest:
         self.length = 0
 
     def add(self, item: Any, sent: str | bytes) -> None:
-        """Take note of `item`, which is sent as `sent`."""
+        """Count and digest `item`, which is sent as `sent`."""
         chunk = sent.encode() if isinstance(sent, str) else sent
         self.items += 1
         self.length += len(chunk)
@@ -34,14 +34,14 @@ class StreamDigest:
                 self._kept = None
 
     def content(self, *, first_item: float | None, complete: bool) -> Content:
-        """Return what was counted; without its digest unless the stream is `complete`."""
+        """Return length, items and, if the stream is `complete`, the digest."""
         digest = self._digest.hexdigest() if complete else None
         return Content(self.length, digest, self.items, first_item)
 
     def answer(self) -> Any:
         """Return the items as one answer: texts and bytes joined, anything else as a list.
 
-        Raises AnswerUnreadableError where they were too long to be kept.
+        Raises AnswerUnreadableError if they were too long to be kept.
         """
         if self._kept is None:
             raise AnswerUnreadableError(f"the stream is longer than {KEPT_BYTES} bytes")

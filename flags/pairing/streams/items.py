@@ -24,7 +24,7 @@ class ItemSource(Protocol):
 
     @property
     def stuck(self) -> bool:
-        """Say whether the next item would wait for threads that all hang."""
+        """Say whether the next item would wait in vain, because every thread hangs."""
 
     def next(self) -> "asyncio.Future[CallResult]":
         """Request the next item; return a future of the item, END, or an error."""
@@ -37,11 +37,11 @@ class ItemSource(Protocol):
 
 
 StreamModel = Callable[..., Any]
-"""A generator function, asynchronous or not, or any callable that returns Turns."""
+"""A generator function, asynchronous or not, or any callable that returns an ItemSource."""
 
 
 def item_source(model: StreamModel, call: Call, threads: SideThreads) -> ItemSource:
-    """Return the items of `call`: in `threads` if the model is a plain generator function."""
+    """Return the items of `call`; a plain generator function runs in `threads`."""
     if inspect.isasyncgenfunction(model):
         return AsyncItems(model, call)
     if inspect.isgeneratorfunction(model):
@@ -53,8 +53,8 @@ def item_source(model: StreamModel, call: Call, threads: SideThreads) -> ItemSou
 class AsyncItems:
     """The items of an asynchronous generator, on the event loop.
 
-    All of them in one task, as what is entered for an item (a time limit, a group of tasks) may be
-    left in another.
+    One task makes all items, because a generator may enter a context (a time limit, a task group)
+    in one item and leave it in another, which must happen in the same task.
     """
 
     stuck = False
@@ -77,7 +77,7 @@ class AsyncItems:
         return self._next_item
 
     def give_up(self) -> None:
-        """Cancel the current item; a generator that ignores that is left alone."""
+        """Cancel the current item, without waiting: a generator may ignore the cancellation."""
         self._closed = True
         if self._driver is not None:
             self._driver.cancel()
@@ -112,7 +112,7 @@ class AsyncItems:
 
 
 class ThreadItems:
-    """The items of a plain generator, each made in a thread of its side."""
+    """The items of a plain generator, each made in one of the side's threads."""
 
     def __init__(
         self, model: Callable[..., Generator[Any, None, None]], call: Call, threads: SideThreads

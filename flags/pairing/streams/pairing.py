@@ -1,4 +1,4 @@
-"""The pairing of two streams: the active side's is passed on, the pair is recorded."""
+"""The pairing of two streams: the caller gets the active side's stream, the pair is recorded."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from flags.pairing.limits import Limits
 from flags.pairing.observation import PairSink, Status
 from flags.pairing.pairing import Pairing
 from flags.pairing.reading import Reading
-from flags.pairing.request import Request, Seen
+from flags.pairing.request import Request, RequestSnapshot
 from flags.pairing.scorer import Scored
 from flags.pairing.shadow_budget import ShadowBudget
 from flags.pairing.streams.scorer import StreamScorer
@@ -17,11 +17,10 @@ from flags.pairing.unit import Units
 
 
 class StreamPairing(Pairing):
-    """Pair an API whose answers are streams; the value of an Answer is the SideStream to take.
+    """Pair an API whose answers are streams; the value of an Answer is a SideStream.
 
-    The active side is chosen by its first item: until then the primary's stream can still be
-    served in place of the candidate's, after it no more. The shadow is taken to its end in the
-    background, for its observation alone.
+    The primary's stream can replace a failing candidate's only before the candidate's first item.
+    The shadow's stream is consumed to its end in the background, only to be observed.
     """
 
     def __init__(
@@ -49,123 +48,125 @@ class StreamPairing(Pairing):
         self._streams = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
 
     async def answer(self, request: Request) -> Answer:
-        """Return the stream that answers `request`, once its first item is there.
+        """Return the stream that answers `request`, once its first item is available.
 
-        Whoever gets it takes its items, or leaves it. Raises what the primary raised before its
-        first item, or TimeoutError; a failure of the candidate before its own is never raised.
+        The caller must consume the stream or leave it. If the primary has to answer, raises the
+        error of its model before its first item, or TimeoutError. A failure of the candidate before
+        its first item is never raised.
         """
-        waiting = self._begun(request)
+        answered = self._start_pair(request)
         try:
-            return await waiting
+            return await answered
         except asyncio.CancelledError:
-            if not waiting.cancelled() and waiting.exception() is None:
-                waiting.result().value.leave()  # it was delivered in the very same moment
+            if not answered.cancelled() and answered.exception() is None:
+                answered.result().value.leave()  # delivered just before the cancellation
             raise
 
-    async def _pair(self, request: Request, waiting: "asyncio.Future[Answer]") -> None:
-        seen = Seen.of(request, self._reading, self._units)  # before a model can change its input
-        assignment = self._assigned(request)
-        delivery = Delivery(assignment, waiting)
-        units = self._units_of(request, seen, assignment)
+    async def _pair(self, request: Request, answered: "asyncio.Future[Answer]") -> None:
+        snapshot = RequestSnapshot.of(request, self._reading, self._units)
+        assignment = self._assignment_of(request)
+        delivery = Delivery(assignment, answered)
+        units = self._units_of(request, snapshot, assignment)
         if assignment.active is Side.PRIMARY:
-            primary = await self._serve(await self._primary(request), delivery)
+            primary = await self._serve(await self._begin_primary(request), delivery)
             candidate = await self._within_budget(
                 Side.CANDIDATE,
                 assignment,
                 units.unit or request.request_id,
-                lambda: self._shadow_to_its_end(request, assignment),
+                lambda: self._score_shadow_stream(request, assignment),
             )
         else:
-            insurance = self._insurance(request, assignment)
-            stream = await self._candidate(request)
+            insurance = self._begin_insurance(request, assignment)
+            stream = await self._begin_candidate(request)
             if stream.status is Status.OK:
                 in_background = asyncio.create_task(self._consume(insurance))
                 candidate = await self._serve(stream, delivery)
                 primary = await in_background
             else:
-                candidate = await self._streams[Side.CANDIDATE].ended(stream)
+                candidate = await self._streams[Side.CANDIDATE].end(stream)
                 primary = await self._serve(await self._claim(insurance, request), delivery)
-        await self._recorder.record(request, seen, units, delivery, primary, candidate)
+        await self._recorder.record(request, snapshot, units, delivery, primary, candidate)
 
-    async def _primary(self, request: Request) -> SideStream:
-        stream = self._streams[Side.PRIMARY].opened(request.primary)
+    async def _begin_primary(self, request: Request) -> SideStream:
+        stream = self._streams[Side.PRIMARY].open(request.primary)
         await stream.begin(self._limits.primary_timeout)
         return stream
 
-    async def _candidate(self, request: Request) -> SideStream:
-        stream = self._streams[Side.CANDIDATE].opened(request.candidate)
+    async def _begin_candidate(self, request: Request) -> SideStream:
+        stream = self._streams[Side.CANDIDATE].open(request.candidate)
         limits = self._limits
-        await stream.begin(limits.candidate_timeout, gap=limits.candidate_item_timeout)
+        await stream.begin(limits.candidate_timeout, item_limit=limits.candidate_item_timeout)
         return stream
 
     async def _serve(self, stream: SideStream, delivery: Delivery) -> Scored:
-        """Hand a stream that has begun, or failed, to the caller; wait until it has ended."""
+        """Deliver a stream that has begun, or its error; wait until it has ended."""
         scorer = self._streams[stream.side]
-        delivery.deliver(stream.side, scorer.begun(stream))
+        delivery.deliver(stream.side, scorer.at_first_item(stream))
         if delivery.served is None:  # the caller went away, or there is nothing to serve
             stream.leave()
         await asyncio.wait({stream.ended})
-        return await scorer.ended(stream)
+        return await scorer.end(stream)
 
-    async def _shadow_to_its_end(self, request: Request, assignment: Assignment) -> Scored:
+    async def _score_shadow_stream(self, request: Request, assignment: Assignment) -> Scored:
         scorer, limits = self._streams[Side.CANDIDATE], self._limits
-        if (status := self._no_shadow(assignment)) is not None:
+        if (status := self._not_scored_status(assignment)) is not None:
             return scorer.not_scored(status)
         self._shadows += 1
         try:
             deadline = asyncio.get_running_loop().time() + limits.shadow_timeout
-            stream = scorer.opened(request.candidate)
+            stream = scorer.open(request.candidate)
             await stream.begin(limits.of(Side.CANDIDATE, shadow=True))
             await stream.consume(deadline - asyncio.get_running_loop().time())
-            scored = await scorer.ended(stream)
+            scored = await scorer.end(stream)
             if self._budget is not None:
                 self._budget.spend(scored.observation.duration or 0.0)
             return scored
         finally:
             self._shadows -= 1
 
-    def _insurance(self, request: Request, assignment: Assignment) -> "_Insurance | Status":
-        """Begin the primary's stream, which the caller may come to depend on."""
-        if (status := self._no_shadow(assignment)) is not None:
+    def _begin_insurance(self, request: Request, assignment: Assignment) -> "_Insurance | Status":
+        """Begin the primary's stream, or return why it is not scored as a shadow."""
+        if (status := self._not_scored_status(assignment)) is not None:
             return status
         self._shadows += 1
-        stream = self._streams[Side.PRIMARY].opened(request.primary)
+        stream = self._streams[Side.PRIMARY].open(request.primary)
         return _Insurance(stream, self._limits.primary_timeout)
 
     async def _consume(self, insurance: "_Insurance | Status") -> Scored:
-        """Take the primary's stream as any shadow's, now that the candidate's is on its way."""
+        """Consume the primary's stream as a shadow: the candidate's stream is being sent."""
         scorer = self._streams[Side.PRIMARY]
         if isinstance(insurance, Status):
             return scorer.not_scored(insurance)
         try:
             await insurance.consume(self._limits.shadow_timeout)
-            return await scorer.ended(insurance.stream)
+            return await scorer.end(insurance.stream)
         finally:
             self._shadows -= 1
 
     async def _claim(self, insurance: "_Insurance | Status", request: Request) -> SideStream:
-        """Return the primary's stream for the caller; it is begun now if it was not a shadow."""
+        """Return the primary's stream for the caller; begin it if it was not insured."""
         if isinstance(insurance, Status):
-            return await self._primary(request)
+            return await self._begin_primary(request)
         self._shadows -= 1
         await insurance.beginning
         return insurance.stream
 
-    def _no_shadow(self, assignment: Assignment) -> Status | None:
+    def _not_scored_status(self, assignment: Assignment) -> Status | None:
+        """Return why a shadow is not scored now; None if it is."""
         if not assignment.shadow:
             return Status.SKIPPED
         return Status.SHED if self._shadows >= self._limits.shadow_concurrency else None
 
 
 class _Insurance:
-    """The primary's stream, held at its first item until the candidate has its own, or fails."""
+    """The primary's stream, held at its first item until the candidate's has begun or failed."""
 
     def __init__(self, stream: SideStream, limit: float | None) -> None:
         self.stream = stream
         self.beginning = asyncio.create_task(stream.begin(limit))
 
     async def consume(self, within: float) -> None:
-        """Take the stream to its end within `within` seconds, for nobody."""
+        """Consume the stream to its end within `within` seconds, without a caller."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         await asyncio.wait({self.beginning}, timeout=within)

@@ -11,13 +11,13 @@ from flags.pairing.scorer import Scored, Scorer, Tag
 from flags.pairing.side_threads import SideThreads
 from flags.pairing.streams.digest import StreamDigest
 from flags.pairing.streams.items import StreamModel, item_source
-from flags.pairing.streams.side_stream import Encode, SideStream, as_sent
+from flags.pairing.streams.side_stream import Encode, SideStream, encode_item
 
 
 class StreamScorer(Scorer):
     """Score one side of an API whose answers are streams.
 
-    A score is read from the items of a stream that came to its end: texts and bytes joined,
+    A score is read from all items of a stream that reached its end: texts and bytes joined,
     anything else as a list.
     """
 
@@ -29,10 +29,10 @@ class StreamScorer(Scorer):
         *,
         tag: Tag = None,
         threads: SideThreads | None = None,
-        encode: Encode = as_sent,
+        encode: Encode = encode_item,
         unreadable_is_error: bool = True,
     ) -> None:
-        """Score `model` as `side`; `encode` says what is sent of an item."""
+        """Score `model` as `side`; `encode` returns the content to send for an item."""
         super().__init__(
             side,
             model,
@@ -43,24 +43,24 @@ class StreamScorer(Scorer):
         )
         self._encode = encode
 
-    def opened(self, call: Call | Exception) -> SideStream:
+    def open(self, call: Call | Exception) -> SideStream:
         """Return the stream of `call`, not begun; an exception in its place is the side's error."""
-        given = call if isinstance(call, Call) else Call()
         digest = StreamDigest(keep=self._reading.reads_answers)
-        source = item_source(self._model, given, self._threads)
+        arguments = call if isinstance(call, Call) else Call()
+        source = item_source(self._model, arguments, self._threads)
         stream = SideStream(self.side, source, digest, self._encode)
         if isinstance(call, Exception):
             stream.fail(Status.ERROR, call)
         return stream
 
-    def begun(self, stream: SideStream) -> Scored:
-        """Return what is known of a stream at its first item, or of one that has none."""
+    def at_first_item(self, stream: SideStream) -> Scored:
+        """Return the result of a stream when its first item is available, or its begin failed."""
         if stream.status is not Status.OK and stream.error is not None:
             return self.failed(stream.status, stream.error, stream.seconds)
         return Scored(Observation(Status.OK, model=self.tag), stream)
 
-    async def ended(self, stream: SideStream) -> Scored:
-        """Return what became of `stream` once nothing more is taken, and have its model stop."""
+    async def end(self, stream: SideStream) -> Scored:
+        """Stop the model of `stream`, from which no more items are taken; return the result."""
         await stream.close()
         scored = self._read_whole(stream)
         content = stream.digest.content(first_item=stream.first_item, complete=stream.complete)

@@ -15,17 +15,17 @@ from flags.pairing.scorer import busy
 from flags.pairing.streams.digest import StreamDigest
 from flags.pairing.streams.items import END, ItemSource
 
-_CLOSED_WITHIN: Final = 1.0
-"""Seconds that a model gets to stop once nobody takes its stream any more."""
+_CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that a model gets to stop when no more items are taken from its stream."""
 
 _unfinished: set[asyncio.Task[None]] = set()
-"""Streams that are still being closed; the event loop itself keeps no task alive."""
+"""Tasks that close streams; the event loop itself holds no reference to tasks."""
 
 Encode = Callable[[Any], str | bytes]
-"""Turn an item into what is sent of it; raise if it cannot be sent."""
+"""Return the content to send for an item; raise if it cannot be sent."""
 
 
-def as_sent(item: Any) -> str | bytes:
+def encode_item(item: Any) -> str | bytes:
     """Return texts and bytes as they are, anything else as JSON."""
     if isinstance(item, str | bytes):
         return item
@@ -33,10 +33,10 @@ def as_sent(item: Any) -> str | bytes:
 
 
 class SideStream:
-    """One side's stream on one request: taken by a caller, or to its end in the background.
+    """One side's stream on one request, consumed by a caller or in the background.
 
-    The next item is requested only after the last one was sent. `ended` is done once
-    nothing more will be taken: the end was reached, an item failed, or the caller left.
+    The next item is requested only after the last one was sent. `ended` is done when no more items
+    will be taken: the end was reached, an item failed, or the caller left.
     """
 
     def __init__(
@@ -51,26 +51,26 @@ class SideStream:
         self.first_item: float | None = None
         self.digest = digest
         self._source = source
-        self._place = QueuePosition()
+        self._position = QueuePosition()
         self._next_item: asyncio.Future[CallResult] | None = None
         self._encode = encode
         self._item: Any = None
         self._sent: str | bytes = b""
-        self._gap: float | None = None
+        self._item_limit: float | None = None
 
     @property
     def complete(self) -> bool:
         """Say whether the end was reached."""
         return self.ended.done() and self.error is None
 
-    async def begin(self, limit: float | None, *, gap: float | None = None) -> bool:
-        """Take the first item within `limit` seconds, hold it, and say whether the side has it.
+    async def begin(self, limit: float | None, *, item_limit: float | None = None) -> bool:
+        """Request the first item, hold it, and return whether it came within `limit` seconds.
 
-        A stream that ends without an item has begun as well. `gap` bounds, in seconds, each
-        further item that a caller waits for.
+        A stream that ends without an item has begun as well. `item_limit` is the time limit in
+        seconds of each further item that a caller waits for.
         """
-        self._gap = gap
-        current_position.set(self._place)
+        self._item_limit = item_limit
+        current_position.set(self._position)
         if limit is not None and self._source.stuck:
             self.fail(Status.SHED, SideStuckError(f"the {self.side} hangs"))
         if not self.ended.done():
@@ -78,21 +78,21 @@ class SideStream:
         return self.status is Status.OK
 
     async def items(self, *, encoded: bool = True) -> AsyncGenerator[Any, None]:
-        """Yield what is sent, the held item first; raise what the model raises on the way.
+        """Yield the encoded items, the held one first; raise the model's error if an item fails.
 
         Without `encoded`, yield the items as the model made them.
         """
         try:
             while not self.ended.done():
                 yield self._sent if encoded else self._item
-                await self._take(self._gap)
+                await self._take(self._item_limit)
             if self.error is not None:
                 raise raisable(self.error)
         finally:
             self.leave()
 
     async def consume(self, within: float) -> None:
-        """Take the rest of the stream within `within` seconds, without a caller."""
+        """Take the remaining items within `within` seconds, without a caller."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
         while not self.ended.done():
@@ -101,18 +101,17 @@ class SideStream:
     def expire(self, limit: float) -> None:
         """End as timed out: the current item has taken `limit` seconds.
 
-        A stream of which no item was begun is shed instead.
+        A stream whose first item never began is shed instead.
         """
         self._source.give_up()
-        if self._place.in_line and self.seconds is None:
+        if self._position.in_line and self.seconds is None:
             self.fail(Status.SHED, busy(self.side, limit))
             return
         self.seconds = (self.seconds or 0.0) + limit
-        words = f"the {self.side} took longer than {limit} s"
-        self.fail(Status.TIMEOUT, TimeoutError(words))
+        self.fail(Status.TIMEOUT, TimeoutError(f"the {self.side} took longer than {limit} s"))
 
     def leave(self) -> None:
-        """Take no further item, unless the stream has ended anyway."""
+        """End the stream because its caller left, unless it has ended before."""
         if not self.ended.done():
             self._end(Status.OK, CallerLeftError("the caller left before the end"))
 
@@ -122,25 +121,22 @@ class SideStream:
             self._end(status, error)
 
     async def close(self) -> None:
-        """Stop the model, if it has not come to its end; wait up to a second for that.
+        """Stop the model before its end; wait up to a second for that.
 
-        An item that the caller no longer waits for keeps its time limit; the model stops after it.
+        The current item keeps its time limit, and the model stops after it.
         """
         if self.complete or self._next_item is None:
             return
         closing = asyncio.create_task(self._close())
         _unfinished.add(closing)
         closing.add_done_callback(_unfinished.discard)
-        await asyncio.wait({closing}, timeout=_CLOSED_WITHIN)
+        await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT)
 
     async def _close(self) -> None:
-        if self.status in (
-            Status.TIMEOUT,
-            Status.SHED,
-        ):  # abandoned: it may never end
+        if self.status in (Status.TIMEOUT, Status.SHED):  # abandoned: it may never end
             return
         closing = asyncio.create_task(self._source.close())
-        done, _ = await asyncio.wait({closing}, timeout=self._gap)
+        done, _ = await asyncio.wait({closing}, timeout=self._item_limit)
         if not done:
             self._source.give_up()
             closing.cancel()
@@ -148,7 +144,7 @@ class SideStream:
     async def _take(self, limit: float | None) -> None:
         self._next_item = self._source.next()
         done, _ = await asyncio.wait({self._next_item}, timeout=limit)
-        if self.ended.done():  # the caller has left meanwhile, or waits no longer
+        if self.ended.done():  # the caller has left meanwhile
             return
         if done:
             self._settle(self._next_item.result())

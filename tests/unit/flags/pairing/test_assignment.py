@@ -11,7 +11,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 from openfeature.provider import AbstractProvider, Metadata
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-from flags.pairing.assignment import SHADOW_KEPT, Assignment, FlagAssignment, Side
+from flags.pairing.assignment import SHADOW_CACHE_SECONDS, Assignment, FlagAssignment, Side
 from tests.support.fakes import FakeClock
 
 DOMAIN = "assignment-tests"
@@ -182,7 +182,7 @@ def test_a_switch_that_is_the_same_for_all_is_asked_once_in_a_while(
     assert {assign(f"r{index}", {}).shadow for index in range(10)} == {shadow}
     assert [name for name, _ in provider.asked].count("flag.shadow") == 1
     provider.shadow = FlagResolutionDetails(not shadow, reason=reason)
-    clock.advance(SHADOW_KEPT + 0.01)
+    clock.advance(SHADOW_CACHE_SECONDS + 0.01)
     assert assign("r1", {}).shadow is not shadow
 
 

@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from flags.pairing.call import Call
-from flags.pairing.input_copy import isolated
+from flags.pairing.input_copy import copy_call
 from tests.support.fakes import Uncopyable
 
 
@@ -39,7 +39,7 @@ class WithPrivate(pydantic.BaseModel):
 
 
 def copy_of(value: Any) -> Any:
-    copied = isolated(Call((value,), {"name": value}))
+    copied = copy_call(Call((value,), {"name": value}))
     assert isinstance(copied, Call)
     (by_position,), by_name = copied.args, copied.kwargs["name"]
     if by_position is not value:
@@ -98,5 +98,5 @@ def test_arrays_and_frames_are_copied() -> None:
 
 @pytest.mark.parametrize("value", [Uncopyable(), [Uncopyable()], (x for x in "a")])
 def test_an_input_that_cannot_be_copied_is_returned_as_the_reason(value: Any) -> None:
-    assert isinstance(isolated(Call((value,))), TypeError)
-    assert isinstance(isolated(Call((), {"x": value})), TypeError)
+    assert isinstance(copy_call(Call((value,))), TypeError)
+    assert isinstance(copy_call(Call((), {"x": value})), TypeError)

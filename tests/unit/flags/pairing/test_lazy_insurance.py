@@ -65,7 +65,7 @@ def test_the_primary_is_not_called_before_the_answer_has_left() -> None:
         answer = await service.answer(sent)
         assert answer.served is Side.CANDIDATE
         assert primary.calls == []
-        sent.happened()
+        sent.set()
         return await service.end()
 
     pair = asyncio.run(run())

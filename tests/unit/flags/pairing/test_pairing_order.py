@@ -79,7 +79,7 @@ async def test_the_shadow_waits_until_the_answer_has_left(
     await pairing.answer(replace(Request.of("r1", 1), answer_sent=answer_sent))
     assert await pairing.drain(SOON) == 1
     assert candidate.calls == []
-    answer_sent.happened()
+    answer_sent.set()
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[0].candidate.status is Status.OK
     pairing.close()
@@ -108,7 +108,7 @@ async def test_a_pair_without_a_shadow_is_recorded_once_the_answer_has_left(
     await pairing.answer(replace(Request.of("r1", 1), answer_sent=answer_sent))
     assert await pairing.drain(SOON) == 1
     assert pairs.pairs == []
-    answer_sent.happened()
+    answer_sent.set()
     assert await pairing.drain(NEVER) == 0
     assert pairs.pairs[0].observation(active.other).status is Status.SKIPPED
     pairing.close()

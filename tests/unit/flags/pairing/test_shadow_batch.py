@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.batch_size import BatchSize
 from flags.pairing.call import Call
-from flags.pairing.draw import is_drawn, place
+from flags.pairing.draw import hash_fraction, is_drawn
 from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Pair, Status
 from flags.pairing.pairing import Pairing
@@ -78,7 +78,7 @@ class Service:
         self.sizes: list[int] = []
         self.singles = 0
         self.pairs = InMemoryPairs()
-        self.schedule = ShadowSchedule(NEVER, most=1_000)
+        self.schedule = ShadowSchedule(NEVER, max_gathered=1_000)
         threads = SideThreads("candidate")
         candidate = Scorer(Side.CANDIDATE, self._one, READING, tag="v2:1", threads=threads)
         many = Scorer(Side.CANDIDATE, self._many, READING, threads=threads)
@@ -89,7 +89,7 @@ class Service:
             reading=READING,
             sink=self.pairs,
             limits=self.limits,
-            batch=ShadowBatch(candidate, many, Rows(), most=32, single=self.single),
+            batch=ShadowBatch(candidate, many, Rows(), max_size=32, single_share=self.single),
         )
 
     def _one(self, row: Any) -> Any:
@@ -103,10 +103,10 @@ class Service:
     async def answer(self, *rows: Any) -> None:
         """Answer requests for `rows`; their shadows gather."""
         for number, row in enumerate(rows):
-            sent = self.schedule.arrived()
+            sent = self.schedule.answer_started()
             request = Request(f"r-{number}", Call((row,)), Call((row,)), answer_sent=sent)
             await self.pairing.answer(request)
-            sent.happened()
+            sent.set()
 
     async def score(self) -> list[Pair]:
         """Let the shadows begin; return all pairs in order of their requests."""
@@ -326,93 +326,93 @@ def test_every_request_has_its_pair(rows: list[dict[str, Any]], single: float) -
 def take(size: BatchSize, inputs: int, seconds: float) -> None:
     """Have as many calls take so long that it cannot be chance."""
     for _ in range(3):
-        size.took(inputs, seconds)
+        size.record_call(inputs, seconds)
 
 
 def test_calls_become_as_large_as_they_stay_short() -> None:
     size = BatchSize(32)
-    assert size.now == 8
+    assert size.current == 8
     for expected in (16, 32, 32):
-        size.took(size.now, 0.002)
-        assert size.now == expected
+        size.record_call(size.current, 0.002)
+        assert size.current == expected
     take(size, 32, 0.02)
-    assert size.now == 16
+    assert size.current == 16
 
 
 def test_a_call_may_take_as_long_as_two_single_ones() -> None:
     """Most of a call of a dear model is the same for one input and for many."""
     size = BatchSize(32)
-    size.single_took(0.05)
+    size.record_single_call(0.05)
 
     for inputs in (8, 16):
-        size.took(inputs, 0.05 + inputs * 0.0003)
-    assert size.now == 32
-    size.took(32, 0.09)
-    assert size.now == 32
+        size.record_call(inputs, 0.05 + inputs * 0.0003)
+    assert size.current == 32
+    size.record_call(32, 0.09)
+    assert size.current == 32
     take(size, 32, 0.11)
-    assert size.now == 16
+    assert size.current == 16
 
 
 def test_what_was_too_large_before_a_single_one_was_known_is_tried_at_once() -> None:
     """The first burst to a dear model, none of which is drawn."""
     size = BatchSize(32)
-    while size.now > 1:
-        take(size, size.now, 0.05)
+    while size.current > 1:
+        take(size, size.current, 0.05)
 
-    size.single_took(0.05)
+    size.record_single_call(0.05)
 
-    assert size.now == 8
-    size.took(8, 0.052)
-    size.took(16, 0.055)
-    assert size.now == 32
+    assert size.current == 8
+    size.record_call(8, 0.052)
+    size.record_call(16, 0.055)
+    assert size.current == 32
 
 
 def test_a_call_that_was_held_up_does_not_make_the_next_ones_small() -> None:
     """Of a thread that waits for the processor, or for Python's lock."""
     size = BatchSize(8)
     for number in range(50):
-        size.took(8, 0.036 if number % 3 == 0 else 0.002)
-    assert size.now == 8
+        size.record_call(8, 0.036 if number % 3 == 0 else 0.002)
+    assert size.current == 8
     for _ in range(3):
-        size.took(8, 0.036)
-    assert size.now == 4
+        size.record_call(8, 0.036)
+    assert size.current == 4
 
 
 def test_a_size_that_was_too_large_is_left_alone_for_a_while() -> None:
     clock = FakeClock()
     size = BatchSize(32, clock)
-    size.took(8, 0.006)
+    size.record_call(8, 0.006)
     take(size, 16, 0.014)
-    assert size.now == 8
+    assert size.current == 8
 
-    size.took(8, 0.006)
-    assert size.now == 15
+    size.record_call(8, 0.006)
+    assert size.current == 15
     take(size, 15, 0.011)
-    size.took(7, 0.006)
-    assert size.now == 14
+    size.record_call(7, 0.006)
+    assert size.current == 14
 
     clock.advance(31)
-    size.took(14, 0.002)
-    assert size.now == 28
+    size.record_call(14, 0.002)
+    assert size.current == 28
 
 
 def test_few_shadows_in_a_call_say_nothing_of_many() -> None:
     size = BatchSize(32)
 
-    size.took(2, 0.001)
+    size.record_call(2, 0.001)
 
-    assert size.now == 8
+    assert size.current == 8
 
 
 def test_a_method_that_always_fails_is_left_alone_and_tried_again() -> None:
     clock = FakeClock()
     size = BatchSize(32, clock)
-    while size.now > 1:
-        size.failed(size.now)
+    while size.current > 1:
+        size.record_failure(size.current)
     clock.advance(29)
-    assert size.now == 1
+    assert size.current == 1
     clock.advance(2)
-    assert size.now == 2
+    assert size.current == 2
 
 
 def test_a_draw_is_a_share_of_the_names_and_anew_for_each_purpose() -> None:
@@ -423,6 +423,6 @@ def test_a_draw_is_a_share_of_the_names_and_anew_for_each_purpose() -> None:
 
     assert 900 < len(first) < 1_100  # five standard deviations are 154
     assert 20 < len(first & second) < 90
-    assert all(place("single", name) < 0.05 for name in first)
+    assert all(hash_fraction("single", name) < 0.05 for name in first)
     assert not any(is_drawn("single", name, 0.0) for name in names)
     assert all(is_drawn("single", name, 1.0) for name in names)

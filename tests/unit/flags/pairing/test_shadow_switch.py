@@ -9,7 +9,7 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagResolutionDetails
 
-from flags.pairing.assignment import SHADOW_KEPT, FlagAssignment
+from flags.pairing.assignment import SHADOW_CACHE_SECONDS, FlagAssignment
 from flags.unleash.provider import FlagFile, UnleashProvider
 from tests.support.fakes import FakeClock
 from tests.support.flags_file import FlagsOnDisk, flag, gradual
@@ -68,7 +68,7 @@ def test_a_switch_that_says_the_same_to_everybody_is_asked_once_in_a_while(
     assign = FlagAssignment("flag", DOMAIN, clock=clock)
     assert {assign(f"r{number}").shadow for number in range(50)} == {shadow}
     assert provider.asked == {"flag": 50, SHADOW: 1}
-    clock.advance(SHADOW_KEPT)
+    clock.advance(SHADOW_CACHE_SECONDS)
     assign("r50")
     assert provider.asked == {"flag": 51, SHADOW: 2}
 
@@ -106,5 +106,5 @@ def test_a_switch_that_is_thrown_takes_effect_when_the_kept_answer_is_over(
     api.clear_providers()
     started(flags_file, gradual("100", SHADOW, enabled=False))
     assert assign("r1").shadow
-    clock.advance(SHADOW_KEPT)
+    clock.advance(SHADOW_CACHE_SECONDS)
     assert not assign("r1").shadow

@@ -155,7 +155,7 @@ async def test_calls_that_nobody_waits_for_let_the_others_pass(
 async def test_what_nobody_waits_for_is_reported_together(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 20.0)
+    monkeypatch.setattr("flags.pairing.side_threads._REPORT_INTERVAL", 20.0)
     shadows = [as_shadow(threads, call) for call in (lambda: 1, lambda: 2, gate.wait)]
     await gate.is_reached()
     assert all(each.has_ended for each in shadows[:2])
@@ -168,7 +168,7 @@ async def test_what_nobody_waits_for_is_reported_together(
 async def test_a_slow_call_does_not_hold_up_the_report_of_those_behind_it(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 0.0)
+    monkeypatch.setattr("flags.pairing.side_threads._REPORT_INTERVAL", 0.0)
     first = as_shadow(threads, lambda: 1)
     second = as_shadow(threads, lambda: 2)
     hanging = as_shadow(threads, gate.wait)
@@ -181,7 +181,7 @@ async def test_a_slow_call_does_not_hold_up_the_report_of_those_behind_it(
 async def test_a_call_that_somebody_waits_for_is_reported_at_once(
     threads: SideThreads, gate: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.pairing.side_threads._TOGETHER", 20.0)
+    monkeypatch.setattr("flags.pairing.side_threads._REPORT_INTERVAL", 20.0)
     awaited, hanging = threads.submit(lambda: "answer"), as_shadow(threads, gate.wait)
     assert await asyncio.wait_for(awaited.future, 20) == "answer"
     gate.open()
@@ -193,11 +193,11 @@ async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_
 ) -> None:
     asked: list[float] = []
 
-    def await_quiet(within: float) -> bool:
+    def wait_until_idle(within: float) -> bool:
         asked.append(within)
         return len(asked) == 3
 
-    threads = SideThreads(name, await_quiet=await_quiet)
+    threads = SideThreads(name, wait_until_idle=wait_until_idle)
     await threads.submit(lambda: "answer").future
     assert asked == []
     await as_shadow(threads, lambda: "shadow").future
@@ -210,14 +210,14 @@ async def test_a_brief_shadow_gives_way_no_longer_than_it_has_been_in_the_queue(
     name: str, has_waited: float, asks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers are always being made under full load: few calls that score many must not starve."""
-    monkeypatch.setattr("flags.pairing.side_threads._HAS_WAITED", has_waited)
+    monkeypatch.setattr("flags.pairing.side_threads._MAX_BRIEF_WAIT", has_waited)
     asked: list[float] = []
 
-    def await_quiet(within: float) -> bool:
+    def wait_until_idle(within: float) -> bool:
         asked.append(within)
         return False
 
-    threads = SideThreads(name, await_quiet=await_quiet)
+    threads = SideThreads(name, wait_until_idle=wait_until_idle)
     await as_shadow(threads, lambda: "brief", is_brief=True).future
     assert len(asked) == asks
     await as_shadow(threads, lambda: "shadow").future
@@ -228,14 +228,14 @@ async def test_a_brief_shadow_gives_way_no_longer_than_it_has_been_in_the_queue(
 async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flags.pairing.side_threads._GIVEN_WAY", (0.001,) * 20_000)
+    monkeypatch.setattr("flags.pairing.side_threads._IDLE_WAITS", (0.001,) * 20_000)
     asked, over = threading.Event(), threading.Event()
 
-    def await_quiet(within: float) -> bool:
+    def wait_until_idle(within: float) -> bool:
         asked.set()
         return over.wait(within)
 
-    threads = SideThreads(name, await_quiet=await_quiet)
+    threads = SideThreads(name, wait_until_idle=wait_until_idle)
     shadow = as_shadow(threads, lambda: "shadow")
     assert eventually(asked.is_set)
     assert await asyncio.wait_for(threads.submit(lambda: "answer").future, 10) == "answer"

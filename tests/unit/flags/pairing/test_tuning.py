@@ -80,4 +80,4 @@ def test_what_is_remembered_of_payloads_is_bounded(caplog: pytest.LogCaptureFixt
     tuning = Tuning(["fraud"], decide)
     for number in range(500):
         assert tuning.thresholds(f'{{"threshold": {number}}}') == {"fraud": number}
-    assert len(tuning._seen) <= 64
+    assert len(tuning._cache) <= 64

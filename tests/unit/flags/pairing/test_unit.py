@@ -39,8 +39,8 @@ def units(
     attributes: Mapping[str, str] | None = None,
 ) -> RequestUnits:
     found = Units.of(spec, KEY)
-    given = found.given(headers or {}, inputs)
-    return found.of_request(given, sticky(field), attributes or {})
+    value = found.read_value(headers or {}, inputs)
+    return found.hashes(value, sticky(field), attributes or {})
 
 
 @pytest.mark.parametrize("field", ["requestId", "random", None])

@@ -12,7 +12,7 @@ from bentoml import Service
 from flags.errors import ApiMismatchError
 from flags.pairing.call import Call
 from flags.serving.api_contract import shared_apis
-from flags.serving.side_calls import call_converted
+from flags.serving.side_calls import convert_call
 
 
 class Card(pydantic.BaseModel):
@@ -116,7 +116,7 @@ def test_prose_names_of_classes_and_the_order_of_fields_are_not_a_difference() -
 def test_another_class_with_the_same_schema_is_given_its_own_objects() -> None:
     shared = shared_apis(PRIMARY, with_input(OtherTransaction))["predict"]
     given = Transaction(amount=5, card=Card(country="DE"))
-    call = call_converted(Call((), {"transaction": given}), shared)
+    call = convert_call(Call((), {"transaction": given}), shared)
     assert not isinstance(call, Exception)
     assert call.kwargs == {
         "transaction": OtherTransaction(amount=5, card=OtherCard(country="DE"), channel="web")
@@ -313,7 +313,7 @@ def test_a_model_that_is_the_whole_body_is_compared_by_its_fields() -> None:
 def test_a_model_that_is_the_whole_body_is_given_as_the_other_s_own_class() -> None:
     shared = shared_apis(WHOLE, serving(other_whole_body, route="/predict"))["whole_body"]
     given = Transaction(amount=5, card=Card())
-    call = call_converted(Call((given,)), shared)
+    call = convert_call(Call((given,)), shared)
     assert not isinstance(call, Exception)
     (converted,) = call.args
     assert isinstance(converted, OtherTransaction)

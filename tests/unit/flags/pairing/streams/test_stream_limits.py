@@ -164,9 +164,9 @@ async def test_a_model_that_swallows_its_cancellation_costs_its_limit_only(gate:
         yield "late"
 
     scorer = StreamScorer(Side.CANDIDATE, stubborn, Reading.nothing())
-    stream = scorer.opened(Call())
+    stream = scorer.open(Call())
     assert not await stream.begin(SOON)
-    assert (await asyncio.wait_for(scorer.ended(stream), 20)).observation.status is Status.TIMEOUT
+    assert (await asyncio.wait_for(scorer.end(stream), 20)).observation.status is Status.TIMEOUT
     await gate.is_reached()
     gate.open()
 
@@ -191,13 +191,13 @@ async def test_a_stream_that_has_begun_and_then_waits_in_line_has_timed_out(
     scorer = StreamScorer(
         Side.CANDIDATE, Script(["c1", "c2"]).model(False), Reading.nothing(), threads=threads
     )
-    stream = scorer.opened(Call())
+    stream = scorer.open(Call())
     assert await stream.begin(NEVER)
     threads.submit(gate.wait)
     await gate.is_reached()
     await stream.consume(SOON)
     gate.open()
-    seen = (await scorer.ended(stream)).observation
+    seen = (await scorer.end(stream)).observation
     assert seen.status is Status.TIMEOUT
     assert seen.content is not None
     assert seen.content.items == 1

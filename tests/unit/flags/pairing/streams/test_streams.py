@@ -206,8 +206,8 @@ async def test_all_turns_of_an_asynchronous_stream_are_one_task_s() -> None:
                 yield word
 
     scorer = StreamScorer(Side.PRIMARY, model, Reading.nothing())
-    stream = scorer.opened(Call((1,)))
+    stream = scorer.open(Call((1,)))
     assert await stream.begin(None)
     assert [item async for item in stream.items()] == ["a", "b", "c"]
     assert len(set(tasks)) == 1
-    assert (await scorer.ended(stream)).ok
+    assert (await scorer.end(stream)).ok

@@ -80,13 +80,13 @@ async def test_a_caller_that_leaves_as_its_stream_is_handed_over_makes_a_pair() 
     """In the very step of the event loop in which the answer is there and not yet taken."""
     setting = ScriptedPairing(Side.PRIMARY, is_async=True)
     answering = asyncio.create_task(setting.pairing.answer(Request.of("r1", 1)))
-    deliver = setting.pairing._streams[Side.PRIMARY].begun
+    deliver = setting.pairing._streams[Side.PRIMARY].at_first_item
 
     def leave_too(stream: SideStream) -> Any:
         asyncio.get_running_loop().call_soon(answering.cancel)
         return deliver(stream)
 
-    setting.pairing._streams[Side.PRIMARY].begun = leave_too  # type: ignore[method-assign]
+    setting.pairing._streams[Side.PRIMARY].at_first_item = leave_too  # type: ignore[method-assign]
     with pytest.raises(asyncio.CancelledError):
         await answering
     assert (await setting.pair()).primary.error == "CallerLeftError"

@@ -1,8 +1,8 @@
-"""The evidence on one stage: counts and plain figures of the pairs of a window.
+"""The evidence on one step: counts and figures of the pairs of a window.
 
-`comparison` computes it from pairs, and from the readings of operational alarms; `flags.gate` reads
-it. Counts come with their table, so that the gate can put confidence sequences around them; figures
-that only describe say so. One subject a module; `evidence` has the whole.
+`comparison` computes it from pairs and from readings of operational alarms; `flags.gate` reads it.
+Counts are given with all cells of their table, so that the gate can compute confidence sequences
+from them. Each module has one subject; `evidence.Evidence` contains all of them.
 """
 
 from flags.gate.evidence.answers import AnswerEvidence, AnswerPart, PartRole

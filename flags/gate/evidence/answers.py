@@ -1,4 +1,4 @@
-"""The evidence on outputs of a kind: numbers, classes, rankings and texts."""
+"""The evidence on outputs other than scores: numbers, classes, rankings and texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,21 +8,22 @@ from flags.gate.evidence.counts import UNWRITTEN, Count, UnitShare
 
 
 class PartRole(StrEnum):
-    """What the pairs of a part have in common."""
+    """By which property the pairs of a part were chosen."""
 
     WHOLE = "whole"
     """All pairs of the output."""
     SEGMENT = "segment"
+    """Pairs with one value of a segment."""
     RECENT = "recent"
-    """They are of the last day, three days or week."""
+    """Pairs of the last day, three days or week."""
     LABELLED = "labelled"
     UNLABELLED = "unlabelled"
-    """They are old enough for a label, and have none."""
+    """Pairs that are old enough for a label, and have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPart:
-    """Hold what a part of an output's pairs says: a value of a segment, or the last days."""
+    """The figures of a part of an output's pairs, such as a value of a segment or the last day."""
 
     role: PartRole
     segment: str
@@ -30,9 +31,9 @@ class AnswerPart:
     value: str | None
     pairs: int
     sums: Mapping[str, float]
-    """By name, sums over these pairs, as the kind of the output names them."""
+    """By name, sums over these pairs; the names depend on the kind of the output."""
     levels: Mapping[str, tuple[UnitShare, ...]] = field(default_factory=dict, metadata=UNWRITTEN)
-    """By figure, values of units in parts of their bound."""
+    """By figure, the values of units, divided by the bound of the figure."""
 
     @property
     def name(self) -> str:
@@ -44,19 +45,19 @@ class AnswerPart:
 
 @dataclass(frozen=True, slots=True)
 class AnswerEvidence:
-    """Hold the evidence on one output of a kind; `flags.gate.checks.<kind>` has its class."""
+    """The evidence on one output; each `flags.gate.checks.<kind>` has a subclass for its kind."""
 
     kind: str
     name: str
     paired: int
-    """Pairs that have it on both sides."""
+    """Pairs that have the output on both sides."""
     labelled: int
-    """Of these, those whose label has come and counts."""
+    """Of these, the pairs whose label has come and counts."""
     units: int
-    """Units that the pairs name; 0: they are judged by request."""
+    """Units that the pairs name; 0: each request is a unit."""
     parts: tuple[AnswerPart, ...] = field(default=(), kw_only=True)
-    """The whole, the last days, values of segments, and those with and without a label."""
+    """All pairs, the last days, values of segments, and pairs with and without a label."""
     young: Count = field(default=Count(0, 0), kw_only=True)
-    """Labelled of the pairs that are too young for their label to count."""
+    """Of the pairs that are too young for their label to count, the labelled ones."""
     clusters: Mapping[str, float] = field(default_factory=dict, kw_only=True, metadata=UNWRITTEN)
-    """By figure of the levels, the design effect of values within minutes: none with units."""
+    """By figure of `levels`, the design effect of values within a minute; empty with units."""

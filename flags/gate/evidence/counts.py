@@ -1,33 +1,33 @@
-"""Counts and intervals that all evidence is made of."""
+"""The counts and intervals of which all evidence is made."""
 
 from dataclasses import Field, dataclass
 from typing import Any, Final
 
 UNWRITTEN: Final = {"written": False}
-"""Metadata of a field that no document has: counts from which the written figures follow."""
+"""Metadata of a dataclass field that is left out of the verdict's JSON: raw counts of figures."""
 
 
 def is_written(field: "Field[Any]") -> bool:
-    """Say whether documents have a field of a dataclass."""
+    """Say whether a dataclass field is in the verdict's JSON."""
     return bool(field.metadata.get("written", True))
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Hold `count` of `total`."""
+    """A number of cases, `count` of `total`."""
 
     count: int
     total: int
 
     @property
     def rate(self) -> float | None:
-        """Return the share, None of nothing."""
+        """Return the share, None if `total` is 0."""
         return self.count / self.total if self.total else None
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Hold the paired 2x2 table of a yes or no that each side said of the same pairs."""
+    """The paired 2x2 table of a decision (yes or no) that both sides made on the same pairs."""
 
     both: int
     primary_only: int
@@ -41,18 +41,21 @@ class Paired:
 
     @property
     def primary(self) -> Count:
-        """Count the primary's yes."""
+        """Count the pairs to which the primary says yes."""
         return Count(self.both + self.primary_only, self.pairs)
 
     @property
     def candidate(self) -> Count:
-        """Count the candidate's yes."""
+        """Count the pairs to which the candidate says yes."""
         return Count(self.both + self.candidate_only, self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitShare:
-    """Count the units of whose requests a share failed; a difference lies within -1 to 1."""
+    """The number of units with the same value of a figure, such as the share of failed requests.
+
+    A share lies from 0 to 1, a difference of shares from -1 to 1.
+    """
 
     value: float
     units: int
@@ -60,7 +63,7 @@ class UnitShare:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Hold an estimate with its 95 % interval; None where there is none."""
+    """An estimate with its 95 % interval; None: not known."""
 
     value: float | None
     low: float | None

@@ -1,4 +1,4 @@
-"""All that is known of one window."""
+"""The whole evidence on one window."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from flags.gate.evidence.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Describe how one recorded feature differs from the training reference (PSI, KS)."""
+    """How the distribution of one recorded feature differs from the training data (PSI, KS)."""
 
     feature: str
     pairs: int
@@ -24,12 +24,12 @@ class Drift:
     psi: float | None
     ks: float | None
     model: str
-    """Tag of the model that the reference is stored with."""
+    """Tag of the model with which the reference distribution is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Hold everything that is known of one window: its pairs, and what was asked meanwhile."""
+    """All evidence on one window: its pairs, labels, outcomes and operational alarms."""
 
     source: str
     window: Window
@@ -38,30 +38,30 @@ class Evidence:
     outputs: tuple[Output, ...]
     drift: tuple[Drift, ...]
     notes: tuple[str, ...]
-    """What was noticed on the way, in words: clock skew, mixed models, torn lines, ..."""
+    """Remarks on the data, in words: clock skew, mixed models, torn lines, ..."""
     operational: tuple[OperationalAlarmHistory, ...] = ()
     outcomes: tuple[OutcomeMetric, ...] = ()
     """By metric, over all rollouts at which both sides answered."""
     labels_by_side: OutcomeMetric | None = None
-    """The labels, taken as outcomes: the truth must not depend on who answered."""
+    """The labels, counted as outcomes: the truth must not depend on the side that answered."""
     labels: GivenLabels | None = None
-    """None where none were given."""
+    """None if no labels were given."""
     preferences: tuple[PreferenceEvidence, ...] = ()
-    """By output whose texts were judged."""
+    """One for each output whose texts were judged."""
     unknown_preferences: Count | None = None
-    """Of the preferences that were given, those of no pair; None where none were."""
+    """Of the given preferences, those that belong to no pair; None if none were given."""
     answers: tuple[AnswerEvidence, ...] = ()
-    """Outputs by kind, other than scores; a number is in `outputs` too, for its distribution."""
+    """Outputs other than scores; a number is in `outputs` too, for its distribution."""
 
     @property
     def compared(self) -> int:
-        """Count the outputs that are compared, of every kind: they share error rates."""
+        """Count the compared outputs of all kinds."""
         outputs = {each.name for each in self.outputs} | {each.name for each in self.answers}
         return len(outputs | {each.output for each in self.preferences if each.output})
 
     @property
     def sharing(self) -> int:
-        """Count what shares an error rate: the outputs, and judged texts that name none."""
+        """Count the outputs that divide an error rate; judged texts without an output are one."""
         texts = any(each.kind == "text" for each in self.answers)
         unnamed = any(each.output is None for each in self.preferences)
         return self.compared + (unnamed and not texts)

@@ -7,21 +7,20 @@ from typing import Final
 from flags.gate.evidence.counts import UNWRITTEN, Count, Paired, UnitShare
 
 DURATION_EDGES: Final = tuple(1e-5 * 1.05**step for step in range(331))
-"""Seconds, 10 us to 98 s, 5 % apart: edges of the bins of `Durations`."""
+"""Edges of the bins of `Durations` in seconds, 10 us to 98 s, 5 % apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Count the `ok` calls of a side by seconds: bin i is [DURATION_EDGES[i-1], DURATION_EDGES[i]).
+    """A side's `ok` calls by duration: bin i counts [DURATION_EDGES[i-1], DURATION_EDGES[i]).
 
-    The first bin is what is shorter than all edges, the last what is not shorter than the last:
-    there is one bin more than edges.
+    There is one bin more than edges: the first is below all edges, the last above all.
     """
 
     counts: tuple[int, ...]
 
     def quantile(self, probability: float) -> float | None:
-        """Return the upper edge of the bin in which the quantile lies, None without calls."""
+        """Return the upper edge of the bin that contains the quantile, None without calls."""
         total = sum(self.counts)
         if not total:
             return None
@@ -35,52 +34,55 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class UnitHealth:
-    """Say how both sides fared by unit, each unit by the share of its own requests."""
+    """Failures and fallbacks by unit: each unit has the share of its own requests."""
 
     units: int
-    """Those whose requests called both sides; a pair without a unit is one."""
+    """Units whose requests called both sides; a pair without a unit is one unit."""
     failures: tuple[UnitShare, ...]
-    """The candidate's share of failed requests less the primary's."""
+    """The candidate's share of failed requests minus the primary's."""
     fallbacks: tuple[UnitShare, ...]
-    """Of the requests for the candidate, the share that the primary answered."""
+    """Of the requests assigned to the candidate, the share that the primary answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """Say how both sides fared in a minute, whoever sent the requests."""
+    """Failures and durations of both sides in one minute, over the requests of all units."""
 
     number: int
     """Minutes since 1970."""
     failed: float
-    """The candidate's share of failed calls less the primary's."""
+    """The candidate's share of failed calls minus the primary's."""
     primary: float | None
-    """Median seconds of the calls that count; None without any on either side."""
+    """Median duration in seconds of the calls after the warm-up; None if a side has none."""
     candidate: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Say how both sides fared. `failures` (error or timeout) are over pairs that called both."""
+    """Failures, fallbacks and durations of both sides.
+
+    `failures` (error or timeout) are over the pairs that called both sides.
+    """
 
     statuses: Mapping[str, Mapping[str, int]]
     """By side, pairs by status."""
     failures: Paired
     fallbacks: Count
-    """Of the pairs in which the candidate was active, those answered by the primary instead."""
+    """Of the pairs in which the candidate was active, those that the primary answered instead."""
     shed: Count
     """Of all pairs, those with a side that was shed."""
     primary_served: Count
     """Of all answered pairs, those that the primary answered."""
     durations: Mapping[str, Durations]
-    """By side, of the workers' calls after their warm-up, carried from step to step."""
+    """By side, the workers' calls after their warm-up, of this step and earlier ones."""
     block_ratios: Mapping[str, tuple[float, ...]] = field(metadata=UNWRITTEN)
-    """By quantile (`latency_p95`), the candidate's by the primary's in each ten minutes of the step
-    in which both sides were called, in order of time."""
+    """By quantile (`latency_p95`), the candidate's divided by the primary's in each ten minutes of
+    the step in which both sides were called, in order of time."""
     warm_up: int = 0
-    """Calls of a fresh worker that count for no duration."""
+    """First calls of a worker that are left out of the durations."""
     by_unit: UnitHealth | None = None
-    """None where no pair names a unit."""
+    """None if no pair names a unit."""
     minutes: tuple[Minute, ...] = field(default=(), metadata=UNWRITTEN)
-    """Those of the step's last day, in order of time."""
+    """The minutes of the step's last day, in order of time."""
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By side, its failed calls by the type of the exception, as far as it was recorded."""
+    """By side, the number of failed calls by recorded type of exception."""

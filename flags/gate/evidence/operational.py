@@ -1,4 +1,4 @@
-"""What the looks at operational alarms found."""
+"""The results of the looks at operational alarms."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AlarmState(StrEnum):
-    """What one look at an operational alarm found."""
+    """The result of one look at an operational alarm."""
 
     PASS = "pass"  # noqa: S105  # no password
     HOLD = "hold"
@@ -16,23 +16,23 @@ class AlarmState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlarmPeriod:
-    """Hold looks in a row, from `since` to `until`, at which an alarm was in the same state."""
+    """Consecutive looks, from `since` to `until`, at which an alarm was in the same state."""
 
     state: AlarmState
     since: datetime
     until: datetime
     looks: int
     figure: float | None
-    """Of the last look; None where there is no value."""
+    """Value at the last look; None if there was no value."""
     limit: float | None
-    """The one that the figure is beyond, or the nearest."""
+    """The limit that the figure is beyond, else the nearest limit."""
     reason: str
-    """Of the last look, in words."""
+    """Result of the last look, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationalAlarmHistory:
-    """Hold what the looks of a window found of one operational alarm, in order of time."""
+    """The states of one operational alarm at the looks of a window, in order of time."""
 
     name: str
     source: str

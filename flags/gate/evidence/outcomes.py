@@ -1,4 +1,4 @@
-"""What happened downstream, by the side that was assigned."""
+"""Outcomes (what happened downstream) by the side that the flag assigned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from flags.gate.evidence.counts import Count, Interval
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCell:
-    """Count units that were assigned alike and fared alike.
+    """The number of units with the same assignment and the same outcomes.
 
-    `on_flips` and `total` add up what happened to such a unit, as parts of the most that counts (0
-    to 1): on the pairs whose sides decide differently, and on all of its pairs.
+    `total` is the sum of such a unit's outcomes over all of its pairs, `on_flips` that over the
+    pairs whose sides decide differently; both divided by the cap of the metric, so from 0 to 1.
     """
 
     candidate: bool
     """Whether the flag assigned the candidate; a fallback stays in its arm."""
     share: float
-    """With which probability it assigned the candidate, above 0 and below 1."""
+    """Probability of being assigned to the candidate, above 0 and below 1."""
     flipped: bool | None
-    """Whether the sides ever decided differently; None where nobody knows."""
+    """Whether the sides ever decided differently; None: not known."""
     on_flips: float
     total: float
     units: int
@@ -28,7 +28,7 @@ class OutcomeCell:
 
 @dataclass(frozen=True, slots=True)
 class NoveltyCount:
-    """Add up what happened on flips to units of an age in days, weighted for the share."""
+    """The outcomes on flips of units of an age in days, by arm, weighted by the inverse share."""
 
     age: str
     primary: float
@@ -37,22 +37,23 @@ class NoveltyCount:
 
 @dataclass(frozen=True, slots=True)
 class RatioSoFar:
-    """Bound the ratio of both arms by all units that were first seen until a time.
+    """The ratio of both arms' outcomes, from all units first seen until a time.
 
-    The interval (95 %) holds at every moment at once. `events` are units to whom it happened.
+    The 95 % interval is valid at all times together. `events` are units with an outcome.
     """
 
     start: datetime
-    """Of the latest part of the window that counts."""
+    """Start of the latest part of the window that is included."""
     ratio: Interval
     events: int
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeMetric:
-    """Say what happened downstream, of one metric, by the side that was assigned.
+    """The outcomes of one metric, by the side that was assigned.
 
-    `cells` are of units that are old enough. `obstacle` says why they could not be counted.
+    `cells` count the units that are older than the cut-off. `obstacle` is the reason why they could
+    not be counted.
     """
 
     name: str
@@ -60,28 +61,28 @@ class OutcomeMetric:
     """`request` or `unit`."""
     cells: tuple[OutcomeCell, ...]
     outcomes: int = 0
-    """Rows of the table, repeated ones left out."""
+    """Rows of the table without repeated ones."""
     used: int = 0
     without_pair: int = 0
     outside: int = 0
-    """Those before their request, or later than the cut-off."""
+    """Rows dated before their request, or later than the cut-off."""
     early: int = 0
-    """Of outcomes by request, those that are dated before it."""
+    """Of outcomes by request, the rows that are dated before the request."""
     repeated: int = 0
     contradicted: int = 0
     lost: int = 0
     """Tracked outcomes that never arrived."""
     open_ends: int = 0
-    """Programs that tracked some, are silent, and have not said how many there were."""
+    """Programs that tracked outcomes and stopped without recording how many."""
     young: int = 0
     """Requests that are younger than the cut-off."""
     mixed: Count = field(default=Count(0, 0))
-    """Units that saw both sides though no change of the rollout explains it."""
+    """Units that saw both sides although no change of the rollout explains it."""
     novelty: tuple[NoveltyCount, ...] = ()
     over_time: tuple[RatioSoFar, ...] = ()
-    """By flips where they are known, else of all units; at most 30 parts of the window."""
+    """From flips if they are known, else from all units; at most 30 parts of the window."""
     obstacle: str | None = None
     is_tracked: bool = False
-    """Whether it came by `track` alone, and not by a file that somebody handed in."""
+    """Whether all outcomes were recorded by `track`, and none came from a file."""
     coverage: Mapping[str, Count] | None = None
-    """Of labels: by assigned side, the share of requests that have one."""
+    """For labels only: by assigned side, the share of requests that have a label."""

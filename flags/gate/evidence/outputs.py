@@ -1,4 +1,4 @@
-"""The evidence on one compared number: alarms, flips and the distribution."""
+"""The evidence on one score: alarms, flips and the distribution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from flags.gate.evidence.quality import Calibration, Labelling, Quality
 
 @dataclass(frozen=True, slots=True)
 class SegmentAlarms:
-    """Hold the alarms of one value of a segment; `value` is None where a pair does not name it."""
+    """The alarms on the pairs with one value of a segment; None: pairs without a value."""
 
     segment: str
     value: str | None
     alarms: Paired
     caught: Paired = field(default=Paired(0, 0, 0, 0))
-    """Alarms among those whose label counts and is positive."""
+    """Alarms on the pairs whose label counts and is positive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Hold the alarms of one part of the window, from `start` on, in order of time."""
+    """The alarms of one part of the window, which begins at `start`."""
 
     start: datetime
     alarms: Paired
@@ -30,24 +30,24 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """Name one pair whose sides disagree about the alarm, for a reviewer to look at."""
+    """One pair whose sides disagree about the alarm, as an example for a reviewer."""
 
     request_id: str
     time: datetime
     primary: float
     candidate: float
     label: bool | None
-    """What it turned out to be, if that is known."""
+    """The label of the request; None: not known."""
     is_new: bool
-    """Whether the candidate alone raises the alarm; else the primary does."""
+    """Whether the candidate alone raises the alarm; else the primary alone does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Describe the scores of both sides; nothing here decides, and all of it depends on n.
+    """The distributions of both sides' scores, for description only: no check uses them.
 
-    `bins` are the edges of at most 50 bins for drawing (one more than counts), `counts` by side;
-    the outer bins also count what lies far beyond them.
+    All figures depend on n. `bins` are the edges of at most 50 bins for a chart (one more than
+    there are counts), `counts` are by side; the outer bins include the scores beyond them.
     """
 
     quantiles: Mapping[str, Mapping[str, float | None]]
@@ -60,22 +60,22 @@ class Distribution:
     bins: tuple[float, ...]
     counts: Mapping[str, tuple[int, ...]]
     joint: tuple[tuple[int, int, int], ...]
-    """Cells (primary bin, candidate bin, pairs) of the same bins, empty ones left out."""
+    """Cells (primary bin, candidate bin, pairs) of the same bins, without empty cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitAlarms:
-    """Hold the alarms by unit: a unit was alarmed by a side if it was so at least once.
+    """The alarms by unit: a side alarms a unit if it alarms at least one of its requests.
 
-    A pair without a unit stands for its request, and a request sent again counts once.
+    A pair without a unit is a unit by its request id, so a request that is sent again counts once.
     """
 
     units: int
     """Units that the pairs name."""
     requests: int
-    """Pairs that name one; the others are judged by request."""
+    """Pairs that name a unit."""
     block: float | None
-    """Seconds in which a unit counts once; None: once in the window."""
+    """Length in seconds of the blocks in which a unit counts once; None: once in the window."""
     alarms: Paired
     """By unit and block."""
     once: Paired
@@ -83,20 +83,20 @@ class UnitAlarms:
     segments: tuple[SegmentAlarms, ...]
     """As `alarms`, by value of a segment."""
     design_effect: float
-    """Of flips between blocks of a unit; 1 if they are independent."""
+    """Design effect of flips in the blocks of a unit; 1 if these are independent."""
     periods: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
-    """Each unit once an hour; hours without an alarm are left out."""
+    """By hour, each unit once an hour; without the hours that have no alarm."""
     hours_effect: float = 1.0
-    """As `design_effect`, between hours."""
+    """As `design_effect`, of the hours of a unit."""
 
 
 RANKED: Final = (0.1, 0.9)
-"""Quantiles beyond which both sides must mean the same requests; farther out there are few."""
+"""Quantiles beyond which the overlap of both sides is checked; farther out there are few pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Hold the scores beyond a quantile of the primary's: above it, or below a low one."""
+    """The scores of both sides beyond a quantile of the primary's: below it if it is a low one."""
 
     probability: float
     score: float
@@ -105,38 +105,38 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Hold the evidence on one compared number; `paired` pairs have it on both sides.
+    """The evidence on one score; `paired` pairs have it on both sides.
 
-    `thresholds` are those that occurred, by side; without one there are no `alarms`.
+    `thresholds` are the recorded ones by side; without a threshold there are no `alarms`.
     """
 
     name: str
     paired: int
     unscored: int
-    """Pairs in which both sides answered and a finite score is missing."""
+    """Pairs in which both sides answered, but a side has no finite score."""
     thresholds: Mapping[str, tuple[float, ...]]
     alarms: Paired | None
     segments: tuple[SegmentAlarms, ...]
     periods: tuple[Period, ...] = field(metadata=UNWRITTEN)
-    """By hour; by minute if the window has less than six hours."""
+    """By hour; by minute if the window is shorter than six hours."""
     flips: tuple[Flip, ...]
-    """Those with the largest difference of scores, at most 50 a direction, largest first."""
+    """Flips with the largest difference of scores, at most 50 in each direction, largest first."""
     distribution: Distribution | None
     quality: Quality | None
     calibration: Calibration | None
     by_unit: UnitAlarms | None = None
     quiet_by_unit: UnitAlarms | None = None
-    """Where most pairs are alarms, the units by what was none, in the place of `by_unit`."""
+    """If most pairs are alarms: the units by missing alarms, in place of `by_unit`."""
     least: Paired | None = None
-    """Alarms if of what a side did not decide the candidate alarmed nothing, the primary all."""
+    """Alarms if each missing decision were no alarm of the candidate, an alarm of the primary."""
     most: Paired | None = None
-    """Alarms if of what a side did not decide the candidate alarmed all, the primary nothing."""
+    """Alarms if each missing decision were an alarm of the candidate, no alarm of the primary."""
     outside: Count | None = None
-    """Pairs in which a side decided nothing: failed, shed, without score or threshold."""
+    """Pairs without a decision of a side: failed, shed, without score or threshold."""
     tails: tuple[Tail, ...] = ()
     caught: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
-    """Alarms of the positives whose label counts, as `periods`; those without any are left out."""
+    """By period, the alarms on positives whose label counts; without periods that have none."""
     labelling: Labelling | None = None
-    """None where no label is about this output."""
+    """None if no label is about this output."""
     unscored_sides: Mapping[str, int] = field(default_factory=dict)
-    """Of the unscored, by side, those without a finite score of it."""
+    """Of the unscored pairs, by side, those in which this side has no finite score."""

@@ -1,4 +1,4 @@
-"""Which side's texts judges prefer."""
+"""Preferences of judges between the texts of both sides."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from flags.gate.evidence.counts import Count, UnitShare
 
 @dataclass(frozen=True, slots=True)
 class UnitPreference:
-    """Count units whose judged pairs gave the candidate the same share, on average.
+    """The number of units whose judged pairs have the same mean preference.
 
-    From 0, the primary's text was always preferred, to 1, the candidate's was; a tie is 0.5.
-    `least` and `most` differ where the judge failed: it may have meant either.
+    0: the primary's text was always preferred; 1: the candidate's was; a tie is 0.5. `least` and
+    `most` differ if the judge failed, since it may have preferred either.
     """
 
     least: float
@@ -20,19 +20,19 @@ class UnitPreference:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceEvidence:
-    """Say which side's texts judges prefer, of pairs that differ, chosen at random."""
+    """The preferences of judges on pairs whose texts differ, chosen at random."""
 
     output: str | None
-    """None where the table names none."""
+    """None if the table of preferences names no output."""
     units: tuple[UnitPreference, ...]
     prompts: int
-    """Pairs that were judged, each in both orders if the table has orders."""
+    """Judged pairs, each in both orders if the table has orders."""
     unjudged: int
-    """Of these, those on which the judge failed in an order or both."""
+    """Of these, the pairs on which the judge failed in one or both orders."""
     position: tuple[UnitShare, ...]
-    """Over both orders of a pair, the share of what was shown first: 0.5 without bias."""
+    """Mean preference for the text shown first, over both orders of a pair: 0.5 without bias."""
     consistent: Count
-    """Of the pairs in both orders, those in which the same answer won twice, or neither."""
+    """Of the pairs judged in both orders, those in which the same answer won twice, or neither."""
     same_model: tuple[UnitShare, ...]
     """The candidate's share in pairs of the same model twice: the noise of the judge."""
     judges: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What labels say: which pairs have one, and how right both sides are."""
+"""The evidence from labels: which pairs have a label, and how often both sides are right."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from flags.gate.evidence.counts import Count, Interval, Paired, UnitShare
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Hold one bin of a calibration curve: mean score, positives of total."""
+    """One bin of a calibration curve: mean score, positives of total."""
 
     score: float
     positives: Count
@@ -17,49 +17,49 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class SideQuality:
-    """Describe one side on the labelled pairs; None where it cannot be computed."""
+    """Figures of one side on the labelled pairs; None if a figure cannot be computed."""
 
     average_precision: float | None
     brier: float | None
     precision: Count
-    """Of the alarms, those that were positive."""
+    """Of the alarms, the positives."""
     recall: Count
-    """Of the positives, those that were alarms."""
+    """Of the positives, the alarms."""
     precision_at_volume: Count
-    """The same at the primary's number of alarms: its own for the primary."""
+    """Precision at the threshold with the primary's number of alarms."""
     recall_at_volume: Count
     reliability: tuple[Reliability, ...]
     roc_auc: float | None = None
-    """Probability that a positive has a higher score than a negative; a tie is half of one."""
+    """Probability that a positive has a higher score than a negative; a tie counts half."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitRecall:
-    """Say by unit how many of its positives each side alarmed: candidate's share less primary's."""
+    """Difference of recalls by unit: share of its positives alarmed, candidate minus primary."""
 
     shares: tuple[UnitShare, ...]
     """By unit and block, each with the same weight."""
     once: tuple[UnitShare, ...]
     """Each unit once in the window."""
     alike: float
-    """How many positives count as one, if those of a unit and block are wholly alike."""
+    """Positives that count as one if all positives of a unit and block are equal (cluster size)."""
     design_effect: float
-    """Of the shares of a unit between blocks; 1 if they are independent."""
+    """Design effect of the shares in the blocks of a unit; 1 if these are independent."""
 
     @property
     def independent(self) -> float:
-        """Return the share of positives that count where those of a unit are alike."""
+        """Return the effective share of independent positives, from clusters and design effect."""
         return 1 / (self.alike * max(1.0, self.design_effect))
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Say how right both sides are on the pairs whose label has come, and counts.
+    """The quality of both sides on the pairs whose label has come and counts.
 
-    `caught` counts alarms among the positives, `false_alarms` among the negatives, paired: recall
-    and false alarm rate are compared on these. `average_precision_difference` (candidate less
-    primary) has a paired bootstrap interval and its standard error. All of it is of the labelled
-    pairs alone: `Labelling` says what they stand for.
+    `caught` is the paired table of alarms on positives, `false_alarms` that on negatives: recall
+    and false alarm rate are compared by them. `average_precision_difference` (candidate minus
+    primary) has a paired bootstrap interval and its standard error. All figures are of labelled
+    pairs only; `Labelling` shows how these were selected.
     """
 
     labelled: int
@@ -71,16 +71,16 @@ class Quality:
     average_precision_difference: Interval
     standard_error: float | None
     mcnemar_mid_p: float
-    """Of right and wrong alarms: whether the flips favour a side."""
+    """McNemar's mid-p test whether the flips are right more often by one side."""
     by_unit: UnitRecall | None = None
-    """None where no pair names a unit."""
+    """None if no pair names a unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledCell:
-    """Count pairs by who answered and by both alarms: all of them, and those with a label.
+    """The pairs of one cell (side that answered, alarm by each side), and their labels.
 
-    Alarms are None where they are not known of both sides, `served` where nobody answered.
+    Both alarms are None unless both are known; `served` is None if no side answered.
     """
 
     served: str | None
@@ -98,45 +98,46 @@ class LabelledCell:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """Say which pairs have a label of an output: of those old enough for one, and of the others.
+    """The pairs by cell and label of an output: pairs old enough for a label, and `young` ones.
 
-    Labels of the `young` do not count yet: which of them come early is not known.
+    The labels of young pairs do not count yet: the ones that come early may be a selection.
     """
 
     old: tuple[LabelledCell, ...]
     young: tuple[LabelledCell, ...]
     coverage: Mapping[str, Count]
-    """By served side, labelled of all pairs old enough to be labelled."""
+    """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
-    """Fisher's exact test that the coverage does not depend on the served side."""
+    """P-value of Fisher's exact test that the coverage does not depend on the served side."""
     alike: float = 1.0
-    """How many positives, young ones too, count as one, if those of a unit are wholly alike."""
+    """Positives (young ones too) that count as one if all of a unit are equal (cluster size)."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenLabels:
-    """Say what became of the labels that were given."""
+    """How many of the given labels belong to pairs."""
 
     requests: int
     """Request ids with a label."""
     unknown: int
-    """Of these, those of no pair."""
+    """Of these, the ids that no pair has."""
     unknown_ids: tuple[str, ...] = ()
+    """Some of the unknown ids."""
     pair_ids: tuple[str, ...] = ()
-    """Some request ids of pairs, to hold against those."""
+    """Some request ids of pairs, to compare with the unknown ids."""
     columns: tuple[str, ...] = ("label",)
-    """Columns that hold labels."""
+    """Names of the columns with labels."""
 
 
 CHI_SQUARE: Final = 3.841458820694124
-"""95 % quantile of one degree of freedom."""
+"""95 % quantile of the chi-square distribution with one degree of freedom."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Offer the candidate threshold that keeps the primary's number of alarms.
+    """The candidate's threshold at which it raises as many alarms as the primary.
 
-    `low` and `high` bound it (95 %); recall and precision at it are known with labels only.
+    `low` and `high` are its 95 % interval; recall and precision at it are None without labels.
     """
 
     threshold: float
@@ -149,9 +150,10 @@ class Calibration:
 
     @property
     def is_alike(self) -> bool:
-        """Say whether both numbers of alarms are alike there: scores may take too few values.
+        """Say whether both numbers of alarms are nearly equal there: scores may be too coarse.
 
-        By McNemar's test (1947) at 5 %, and always where they are a tenth apart at most.
+        They are if McNemar's test (1947) at 5 % finds no difference, or if they differ by a tenth
+        at most.
         """
         primary, candidate = self.alarms.primary.count, self.alarms.candidate.count
         flips = self.alarms.primary_only + self.alarms.candidate_only
@@ -159,5 +161,5 @@ class Calibration:
         return apart <= 0.1 * primary or apart**2 <= CHI_SQUARE * flips
 
     def payload(self, output: str) -> dict[str, dict[str, float]]:
-        """Return what the flag's variant carries as JSON to put the threshold into effect."""
+        """Return the JSON payload of the flag's variant that puts the threshold into effect."""
         return {"threshold": {output: self.threshold}}

@@ -1,4 +1,4 @@
-"""The pairs that the evidence rests on, by time."""
+"""The time window of the evidence."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,28 +6,28 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bound a time without pairs."""
+    """A time without pairs."""
 
     begin: datetime
     end: datetime
 
     @property
     def seconds(self) -> float:
-        """Return how long it was."""
+        """Return the length of the gap."""
         return (self.end - self.begin).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Say which pairs the evidence rests on: those accepted from `since` until before `until`.
+    """The pairs of the evidence: the requests accepted from `since` to before `until`.
 
     `since` is when the step began and `until` when the evidence was taken, both with time zone;
-    `rollout` (in per cent) is the one in force in between. `first` and `last` are times of pairs,
-    None without any.
+    `rollout` (in per cent) was in force in between. `first` and `last` are the times of the first
+    and last pair, None without pairs.
 
-    What does not depend on who answers is counted from `begun` on, since when both sides have had
-    their present models and thresholds: what the pairs have shown at one step is carried to the
-    next. `carried` are all those pairs, `pairs` those of the step.
+    Figures that do not depend on the side that answers are counted from `begun` on, since when both
+    sides have had their present models and thresholds: their evidence is carried from one step to
+    the next. `carried` is the number of all these pairs, `pairs` that of the step's pairs.
     """
 
     flag: str
@@ -38,29 +38,29 @@ class Window:
     last: datetime | None
     pairs: int
     other_rollouts: int
-    """Pairs since then that a worker made while it saw another rollout; none of the step's."""
+    """Pairs since `since` that a worker made while it saw another rollout; not in `pairs`."""
     begun: datetime
     carried: int
     without_rollout: int = 0
-    """Of `other_rollouts`, pairs that say none: their flag could not be evaluated."""
+    """Of `other_rollouts`, pairs without a rollout: their flag could not be evaluated."""
     visit: int = 1
-    """Which one of the candidate's steps this is, each return to one counted."""
+    """Number of steps that the candidate has been at, this one and each return included."""
     gaps: tuple[Gap, ...] = ()
-    """Times without pairs within the step, of an hour and more, those at both ends included."""
+    """Times without pairs of an hour or more within the step, at its beginning and end too."""
     set_aside: int = 0
-    """Pairs whose time cannot be; they are in no figure."""
+    """Pairs with an impossible time, which are left out of all figures."""
     is_cut: bool = False
-    """Whether the step is an hour older than `since`: a model or threshold was another one then."""
+    """Whether the step began an hour or more before `since`, with another model or threshold."""
 
     @property
     def age(self) -> float:
-        """Return how many seconds ago the step began."""
+        """Return the seconds from `since` to `until`."""
         return (self.until - self.since).total_seconds()
 
     def held(self, longest: float) -> float:
         """Return for how many seconds the step has had traffic.
 
-        A gap of more than `longest` seconds stops the clock, wherever it is.
+        Gaps of more than `longest` seconds are not counted.
         """
         stopped = sum(gap.seconds for gap in self.gaps if gap.seconds > longest)
         return max(0.0, self.age - stopped)

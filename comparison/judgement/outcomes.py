@@ -117,7 +117,7 @@ class _Taken:
         if outcomes.is_tracked and name not in self._plans:
             return start
         obstacle = self._obstacle(rows, plan)
-        most = plan.most or shadow_quantile(self._drawn, rows)
+        most = plan.cap_in_force or shadow_quantile(self._drawn, rows)
         if obstacle is None and not most:
             obstacle = (
                 "nothing says how much of one unit counts at most: the shadow has shown no such "

@@ -1,4 +1,4 @@
-"""What must be shown before the next step."""
+"""The limits that must be shown to be kept before the next step."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from flags.playbook.part import Duration, Part, Ratio, Share
 
 
 class AdvanceLimits(Part):
-    """What must be shown before the next step: every interval within its limits."""
+    """The limits before the next step: every confidence interval must lie within its limits."""
 
     completeness: Share = Field(
         0.999, description="Pairs found among those that the workers numbered, at least."
@@ -32,64 +32,68 @@ class AdvanceLimits(Part):
     )
     shadow_sampling: Share = Field(
         0.25,
-        description="Share of what was scored under SHADOW_MAX_SHARE that may lie at other times "
-        "than the traffic, at most: busy hours weigh too little in it.",
+        description="Share of the pairs scored under SHADOW_MAX_SHARE that may lie at other times "
+        "than the traffic, at most: such pairs are too few in busy hours.",
     )
     shed_rate: Share = Field(0.01, description="Share of pairs with a side that was shed, at most.")
     silence: Share = Field(
-        0.25, description="Share of the hold time without pairs just now, at most."
+        0.25, description="Time since the last pair as a share of the hold time, at most."
     )
     gap: Duration = Field(
-        timedelta(hours=6), description="A longer time without pairs does not count as held."
+        timedelta(hours=6), description="A longer time without pairs does not count as hold time."
     )
     alarm_ratio: Ratio = Field(
         1.10, description="Candidate's alarm rate relative to the primary's: 1/x to x."
     )
     min_alarms: int = Field(
-        50, ge=0, description="Alarms of both sides together below which the ratio says nothing."
+        50, ge=0, description="Alarms of both sides together, below which the ratio does not pass."
     )
     no_alarm_ratio: Ratio = Field(
         1.10,
-        description="Candidate's rate without an alarm by the primary's, where alarms are the "
-        "common side: 1/x to x.",
+        description="Candidate's rate of requests without an alarm relative to the primary's, if "
+        "most requests are alarms: 1/x to x.",
     )
     alarm_overlap: Share = Field(
         0.5,
         description="Of the primary's alarms, the share that the candidate raises too, at least, "
-        "unless labels show recall. 0: not asked for.",
+        "unless labels show recall. 0: not checked.",
     )
     segment_alarm_overlap: Share = Field(
         0.25, description="The same within one segment with `segment_min_alarms`, at least."
     )
     distribution_ratio: Ratio = Field(
         1.25,
-        description="Candidate's rate beyond quantiles of the primary's outputs by the primary's: "
-        "1/x to x. By default where no threshold is known.",
+        description="Candidate's rate beyond quantiles of the primary's outputs, relative to the "
+        "primary's: 1/x to x. Checked by default if no threshold is known.",
     )
     rank_overlap: Share = Field(
         0.5,
         description="Of the primary's lowest and highest tenth of outputs, the share that the "
-        "candidate has there too, at least; likewise. 0: not asked for.",
+        "candidate has there too, at least. Checked in the same cases. 0: not checked.",
     )
     uncompared: Share = Field(
-        0.01, description="Share of pairs in which a side decided nothing, at most."
+        0.01, description="Share of pairs without a decision of a side, at most."
     )
-    segment_alarm_ratio: Ratio = Field(1.50, description="The same within one segment: 1/x to x.")
+    segment_alarm_ratio: Ratio = Field(
+        1.50, description="`alarm_ratio` within one segment: 1/x to x."
+    )
     segment_min_alarms: int = Field(
         100, ge=0, description="Segments with fewer alarms may fail, but need not pass."
     )
     failure_rate: Share = Field(
-        0.002, description="Candidate's failure rate less the primary's, at most."
+        0.002, description="Candidate's failure rate minus the primary's, at most."
     )
     fallback_rate: Share = Field(
         0.01, description="Share of the candidate's requests that the primary answered, at most."
     )
-    latency_p50: Ratio = Field(1.5, description="Candidate's median duration by the primary's.")
+    latency_p50: Ratio = Field(
+        1.5, description="Candidate's median duration relative to the primary's, at most."
+    )
     latency_p95: Ratio = Field(1.5, description="The same at the 95th percentile.")
     latency_p99: Ratio = Field(2.0, description="The same at the 99th percentile.")
     fast_enough: Duration = Field(
         timedelta(milliseconds=5),
-        description="A candidate's quantile below this passes whatever the ratio.",
+        description="A latency quantile of the candidate below this passes whatever the ratio is.",
     )
     min_positives: int = Field(
         100, ge=0, description="Positive labels below which quality does not pass."
@@ -99,83 +103,85 @@ class AdvanceLimits(Part):
     )
     segment_recall_loss: Share = Field(0.10, description="The same within one segment.")
     average_precision_loss: Share = Field(
-        0.02, description="Average precision that the candidate may lose, likewise."
+        0.02, description="Average precision that it may lose, where labels are demanded."
     )
     win_rate: Share = Field(
         0.45,
         gt=0,
         description="Of the pairs whose texts differ, the share in which the candidate's is "
-        "preferred, at least; a tie is half of one.",
+        "preferred, at least; a tie counts half.",
     )
     segment_factor: Ratio = Field(
         2.0,
-        description="Numbers, classes, rankings and texts within one segment: how many times as "
-        "large a difference may be as over all; a share, at least, may be its limit to this power.",
+        description="Numbers, classes, rankings and texts within one segment: the factor by which "
+        "a difference may be larger than over all pairs; the limit of a share, at least, is raised "
+        "to this power.",
     )
     judge_consistency: Share = Field(
         0.5,
         description="Of the pairs judged in both orders, the share in which the judge names the "
-        "same winner, or twice none, at least.",
+        "same winner, or a tie, both times, at least.",
     )
     number_bias: float = Field(
         0.1,
         ge=0,
-        description="Of numbers without a threshold, the mean difference in spreads of the "
-        "primary's, at most, unless labels show the error.",
+        description="Numbers without a threshold: the mean difference of the sides, in spreads of "
+        "the primary's numbers, at most, unless labels show the error.",
     )
     number_distance: float = Field(
-        0.5, ge=0, description="The same without the sign: how far apart the sides are."
+        0.5, ge=0, description="The same for the mean absolute difference of the sides."
     )
     error_loss: float = Field(
         0.05,
         ge=0,
-        description="Of numbers, by which part of the primary's mean error the candidate's may be "
-        "larger (pinball loss of a quantile), likewise.",
+        description="Numbers: by which part of the primary's mean error the candidate's may be "
+        "larger (pinball loss of a quantile), where labels are demanded.",
     )
     gross_errors: Share = Field(
         0.002,
-        description="Of numbers, the share of errors beyond ten times the primary's mean error: "
-        "the candidate's less the primary's, at most.",
+        description="Numbers: the share of errors beyond ten times the primary's mean error, the "
+        "candidate's minus the primary's, at most.",
     )
     class_agreement: Share = Field(
         0.8,
-        description="Of classes, the share of pairs in which both sides say the same, at least, "
+        description="Classes: the share of pairs in which both sides say the same class, at least, "
         "unless labels show the accuracy.",
     )
     class_overlap: Share = Field(
         0.5,
         description="Of the pairs that the primary puts into a class, the share that the candidate "
-        "puts there too, at least, of those with `min_alarms`, likewise.",
+        "puts there too, at least, for each class with `min_alarms`, unless labels show the "
+        "accuracy.",
     )
     class_ratio: Ratio = Field(
         1.5,
-        description="Candidate's rate of each class by the primary's, of those with `min_alarms`: "
-        "1/x to x, likewise.",
+        description="Candidate's rate of each class with `min_alarms`, relative to the primary's: "
+        "1/x to x, unless labels show the accuracy.",
     )
     accuracy_loss: Share = Field(
         0.02, description="Accuracy that the candidate may lose, where labels are demanded."
     )
     class_recall_loss: Share = Field(
-        0.10, description="Recall of a class that it may lose, of those with `min_positives`."
+        0.10, description="Recall that it may lose of each class with `min_positives`."
     )
     ranking_overlap: Share = Field(
         0.5,
-        description="Of rankings, the share of items that both sides list, on average, at least, "
+        description="Rankings: the share of items that both sides list, on average, at least, "
         "unless labels show the relevance.",
     )
     rank_biased_overlap: Share = Field(
         0.7,
-        description="The same with regard to the order, the first places counting most: 1 of equal "
-        "lists, about 0.65 of the same items in a random order, 0.5 in the reverse one.",
+        description="The same with the order, in which the first places count most: 1 for equal "
+        "lists, about 0.65 for the same items in random order, 0.5 in reverse order.",
     )
     exposure_shift: Share = Field(
         0.1,
-        description="Share of the listed items that are of a declared group: the candidate's less "
-        "the primary's, at most, either way.",
+        description="Share of the listed items that belong to a declared group: the difference "
+        "of the sides, at most.",
     )
     item_exposure: Share = Field(
         0.25,
-        description="Of one item, the share of lists that show it: the candidate's less the "
+        description="Share of lists that show an item, for each item: the candidate's minus the "
         "primary's, at most.",
     )
     ndcg_loss: Share = Field(
@@ -185,23 +191,23 @@ class AdvanceLimits(Part):
     )
     empty_rankings: Share = Field(
         0.02,
-        description="Share of rankings without any item: the candidate's less the primary's, at "
+        description="Share of rankings without any item: the candidate's minus the primary's, at "
         "most.",
     )
     text_length: Share = Field(
         0.25,
-        description="By which part of the longer one the candidate's texts may be longer or "
-        "shorter on average, unless preferences show that they are as good.",
+        description="Mean difference of the texts' lengths, as a part of the longer text, at most, "
+        "unless preferences show that the candidate's are as good.",
     )
     text_rule: Share = Field(
         0.02,
-        description="Share of texts that refuse, or lack a declared format: the candidate's less "
+        description="Share of texts that refuse, or lack a declared format: the candidate's minus "
         "the primary's, at most.",
     )
     label_coverage_gap: Share = Field(
         0.10,
-        description="By which part the labelled share may be smaller for one side's answers than "
-        "for the other's, and differ between the cells of both alarms.",
+        description="Largest relative difference of the labelled shares of both sides' answers, "
+        "and of the cells of both alarms.",
     )
     unknown_labels: Share = Field(
         0.05, description="Share of labels that belong to no pair, at most."

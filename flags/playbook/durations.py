@@ -16,7 +16,10 @@ _UNITS: Final = {
 
 
 def duration(text: Any) -> timedelta:
-    """Return the duration in `text`, which may be one already; ValueError says what is allowed."""
+    """Return the duration that `text` stands for; a timedelta is returned as it is.
+
+    Raises ValueError, with the allowed form.
+    """
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str) or not re.match(DURATION_PATTERN, text):
@@ -31,7 +34,7 @@ def duration(text: Any) -> timedelta:
 
 
 def duration_text(value: timedelta) -> str:
-    """Write a duration in the largest unit in which it is a whole number."""
+    """Format a duration in the largest unit in which it is a whole number."""
     for unit, size in _UNITS.items():
         if value % size == timedelta(0) and (value >= size or unit == "ms"):
             return f"{value // size}{unit}"

@@ -9,24 +9,32 @@ from flags.playbook.part import Part
 from flags.playbook.rollback_limits import LATER, RollbackLimits
 
 _AT_LEAST: Final = frozenset({"win_rate"})
-"""Limits of both kinds that a figure must not be below."""
+"""Lower limits: the figure must not be below."""
 
 
 class Gate(Part):
-    """The limits of a step. What is not given is taken over from the playbook's own gate."""
+    """The limits of a step. A limit that is not given has the value of the playbook's own gate."""
 
-    advance: AdvanceLimits = Field(AdvanceLimits(), description="What must be shown to go on.")
-    rollback: RollbackLimits = Field(RollbackLimits(), description="What rolls back once shown.")
+    advance: AdvanceLimits = Field(
+        AdvanceLimits(), description="Limits that must be shown to be kept before the next step."
+    )
+    rollback: RollbackLimits = Field(
+        RollbackLimits(), description="Limits that roll back once a figure is shown to be beyond."
+    )
 
-    def changed_by(self, other: "Gate") -> "Gate":
-        """Return this gate with those limits that were given in `other`."""
+    def overridden_by(self, other: "Gate") -> "Gate":
+        """Return this gate with the limits that are given in `other`."""
         return Gate(
             advance=self.advance.model_copy(update=_given(other.advance)),
             rollback=self.rollback.model_copy(update=_given(other.rollback)),
         )
 
     def conflicts(self) -> list[tuple[str, str]]:
-        """Return (limit, what is wrong) where going on is allowed beyond the rollback limit."""
+        """Return (limit, error) of limits that contradict each other.
+
+        An advance limit must not be beyond the rollback limit, nor an early rollback limit that is
+        given nearer than the later one.
+        """
         return [
             (f"advance.{name}", f"is {going_on:g}, beyond the rollback limit of {back:g}")
             for name, back in self.rollback

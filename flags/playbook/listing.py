@@ -1,4 +1,4 @@
-"""Every key of a playbook in force: its value, whether it is given, and what it means."""
+"""The keys of a playbook as a listing: value in force, whether it is given, and meaning."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _ALL_RECORDED: Final = {"segments", "features"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Hold one key; `exceptions` are the places with a value of their own, and that value."""
+    """One key; `exceptions` are (step, output or segment, its own value of the key)."""
 
     key: str
     value: str
@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Hold the keys of one part of a playbook."""
+    """The keys of one part of a playbook."""
 
     name: str
     meaning: str
@@ -47,7 +47,7 @@ class Group:
 
 
 def groups(plan: Playbook) -> Iterator[Group]:
-    """Yield the parts of a playbook but for its steps."""
+    """Yield all parts of a playbook except its steps."""
     entries = tuple(_entry(plan, name) for name in _OF_THE_FILE)
     yield Group("playbook", "", entries)
     for part, field in Gate.model_fields.items():
@@ -60,7 +60,7 @@ def groups(plan: Playbook) -> Iterator[Group]:
 
 
 def _notify(plan: Playbook) -> tuple[Entry, ...]:
-    """Leave the addresses out: they may hold a secret that belongs elsewhere."""
+    """Return the keys of `notify`; of its addresses the number only, as they may hold secrets."""
     entries = {each.key: each for each in _entries(plan.notify)}
     urls = entries.pop("urls")
     return (Entry("urls", f"{len(plan.notify.urls)}", True, urls.meaning), *entries.values())
@@ -85,7 +85,7 @@ def _exceptions(plan: Playbook, part: str, name: str) -> Iterator[tuple[str, str
 
 
 def _entries(part: BaseModel) -> Iterator[Entry]:
-    """Yield the keys of a part that a playbook may have several of; without a value, none."""
+    """Yield the keys of one output, outcome or alarm; keys without a value are left out."""
     for name in type(part).model_fields:
         entry = _entry(part, name)
         if name != "gate" and (entry.is_given or entry.value != "-"):
@@ -100,21 +100,21 @@ def _entry(part: BaseModel, name: str, exceptions: tuple[tuple[str, str], ...] =
 
 
 def _in_force(part: BaseModel, name: str) -> Any:
-    """Return the value that counts: some keys that are not given follow from others."""
+    """Return the value in force: some keys that are not given follow from other keys."""
     match part, name:
         case RollbackLimits(), _:
             return part.limit(name)
         case OutcomePlan(), "advance":
             return part.margin
         case OutcomePlan(), "cap":
-            return part.most
+            return part.cap_in_force
         case OperationalAlarmRule(), "hold":
             return part.hold_limits
     return getattr(part, name)
 
 
 def _written(value: Any) -> str:
-    """Write a value as a playbook does; a part or list in one line, nothing as a dash."""
+    """Format a value as in a playbook; a part or list in one line, no value as a dash."""
     match value:
         case bool():
             return str(value).lower()

@@ -15,20 +15,20 @@ from flags.playbook.part import Duration, Part
 from flags.playbook.stages import Stage
 
 LABELS_BEFORE: Final = 50
-"""Rollout that nothing reaches without labels, unless the playbook says otherwise."""
+"""Rollout before which labels are demanded, unless the playbook says otherwise."""
 
-Place = tuple[str | int, ...]
-"""Keys and indices from the top of a playbook down, e.g. ("steps", 0, "hold")."""
+KeyPath = tuple[str | int, ...]
+"""Keys and indices from the top of a playbook to a value, e.g. ("steps", 0, "hold")."""
 
 
-def dotted(place: Place) -> str:
-    """Write a place as one word; items are counted from 1, e.g. `steps[1].hold`."""
-    words = [f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place]
+def dotted(path: KeyPath) -> str:
+    """Format a path with dots; items are counted from 1, e.g. `steps[1].hold`."""
+    words = [f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(words).lstrip(".")
 
 
 class Step(Part):
-    """One rollout, how long it is held, and what is wanted before the next one."""
+    """One rollout, how long it is held, and what is required before the next one."""
 
     stage: Literal[Stage.SHADOW, Stage.CANARY, Stage.RAMP, Stage.DEPRECATION] = Field(
         description="Stage that the step belongs to."
@@ -46,8 +46,8 @@ class Step(Part):
     )
     approval: Literal["required"] | None = Field(
         None,
-        description="`required`: the step after it is taken by a person, with `advance --approve`; "
-        "the autopilot proposes and waits.",
+        description="`required`: a person takes the next step, with `advance --approve`; the "
+        "autopilot proposes it and waits.",
     )
     gate: Gate = Field(Gate(), description="Limits that differ at this step.")
 
@@ -58,7 +58,7 @@ class Step(Part):
 
 
 def _empty_is_default(value: Any) -> Any:
-    """Read `channel:` with nothing after it as a plan without changes."""
+    """Read a name with nothing after it, such as `channel:`, as a plan with all defaults."""
     if isinstance(value, dict):
         return {key: {} if each is None else each for key, each in value.items()}
     return value
@@ -80,11 +80,11 @@ class Playbook(Part):
         0.05,
         ge=1e-6,
         le=0.5,
-        description="Probability that a candidate is ever rolled back without cause, at most, "
+        description="Highest probability that a candidate is ever rolled back without cause, "
         "however often the gate looks, over all steps and returns to them.",
     )
     warm_up: int = Field(
-        300, ge=0, description="Calls of a fresh worker that count for no duration."
+        300, ge=0, description="First calls of a worker that are left out of the durations."
     )
     label_cut_off: Duration = Field(
         timedelta(days=14),
@@ -92,32 +92,32 @@ class Playbook(Part):
     )
     labels: Literal["expected", "none"] = Field(
         "expected",
-        description="none: there will never be labels. The verdict says so, and demands none.",
+        description="`none`: there will never be labels. The verdict says so, and demands none.",
     )
     judged_by: Literal["answers", "health"] = Field(
         "answers",
-        description="health: a service of whose answers nothing is compared may go on by statuses "
-        "and durations alone. Every verdict repeats it.",
+        description="`health`: a service without a compared output may go on by statuses and "
+        "durations alone. Every verdict repeats it.",
     )
     outputs: Annotated[dict[str, OutputPlan], BeforeValidator(_empty_is_default)] = Field(
-        {}, description="By output, what holds for it only; it wins over the step's."
+        {}, description="Settings and limits of single outputs; they win over those of the step."
     )
     outcomes: Annotated[dict[str, OutcomePlan], BeforeValidator(_empty_is_default)] = Field(
         {}, description="What happens downstream (complaints, chargebacks), by metric."
     )
     segments: Annotated[dict[str, SegmentPlan], BeforeValidator(_empty_is_default)] | None = Field(
-        None, description="Segments that are checked, by name; all that are recorded if not given."
+        None, description="Segments that are checked, by name. Not given: all recorded segments."
     )
     alarms: Annotated[dict[str, OperationalAlarmRule], BeforeValidator(_empty_is_default)] = Field(
-        {}, description="Operational alarms, by names of your choice; each look asks them all."
+        {}, description="Operational alarms, by names of your choice; each look reads all of them."
     )
     notify: NotifyPlan = Field(NotifyPlan(), description="Who gets notifications.")
     features: tuple[str, ...] | None = Field(
-        None, description="Features whose drift is described; all that are recorded if not given."
+        None, description="Features whose drift is described. Not given: all recorded features."
     )
     gate: Gate = Field(Gate(), description="Limits of every step.")
     steps: tuple[Step, ...] = Field(
-        DEFAULT_STEPS, min_length=1, description="From the shadow on, upwards."
+        DEFAULT_STEPS, min_length=1, description="The steps, from the shadow upwards."
     )
 
     @model_validator(mode="after")
@@ -144,8 +144,9 @@ class Playbook(Part):
             before = step
         return self
 
-    def _gates(self) -> list[tuple[Place, Gate]]:
-        found: list[tuple[Place, Gate]] = [((), self.gate)]
+    def _gates(self) -> list[tuple[KeyPath, Gate]]:
+        """Return each gate in force, with the path of the part that it belongs to."""
+        found: list[tuple[KeyPath, Gate]] = [((), self.gate)]
         for index, step in enumerate(self.steps):
             found.append((("steps", index), self.gate_of(step)))
             found += [(("outputs", name), self.gate_of(step, output=name)) for name in self.outputs]
@@ -156,16 +157,19 @@ class Playbook(Part):
         return found
 
     def gate_of(self, step: Step, *, output: str | None = None, segment: str | None = None) -> Gate:
-        """Return the limits: the playbook's, changed by step, then output, then segment."""
-        gate = self.gate.changed_by(step.gate)
+        """Return the playbook's limits, overridden by the step's, the output's, the segment's."""
+        gate = self.gate.overridden_by(step.gate)
         if output in self.outputs:
-            gate = gate.changed_by(self.outputs[output].gate)
+            gate = gate.overridden_by(self.outputs[output].gate)
         if self.segments and segment in self.segments:
-            gate = gate.changed_by(self.segments[segment].gate)
+            gate = gate.overridden_by(self.segments[segment].gate)
         return gate
 
     def after(self, step: Step) -> Step | None:
-        """Return the next step, None after the last. ValueError if it is none of the steps."""
+        """Return the next step, None after the last one.
+
+        Raises ValueError if `step` is not a step of this playbook.
+        """
         index = self.steps.index(step) + 1
         return self.steps[index] if index < len(self.steps) else None
 
@@ -180,31 +184,31 @@ class Playbook(Part):
             return 0
         if step.min_labels is not None:
             return step.min_labels
-        # In the deprecation, the primary need not be scored any more: nothing to compare with.
+        # In the deprecation the primary may be unscored, so there may be nothing to compare with.
         higher = [each.rollout for each in self.steps if each.rollout > step.rollout]
         largest = max(step.rollout, min(higher, default=0))
         return int(step.stage is not Stage.DEPRECATION and largest >= LABELS_BEFORE)
 
     def steps_at(self, rollout: float) -> tuple[Step, ...]:
-        """Return the steps at a rollout; several where only time tells them apart."""
+        """Return the steps at a rollout; several steps, one after another, may have the same."""
         return tuple(step for step in self.steps if step.rollout == rollout)
 
     def may_go(self, before: float, after: float) -> bool:
-        """Say whether the rollout may change so: up by one step at most, down always."""
+        """Say whether the rollout may change from `before` to `after`: up by one step, or down."""
         if after <= before:
             return True
         higher = [step.rollout for step in self.steps if step.rollout > before]
         return bool(higher) and after <= higher[0]
 
 
-def _conflict(at: Place, message: str) -> PydanticCustomError:
-    """Return the error of values that contradict each other; `at` says which one to change."""
+def _conflict(at: KeyPath, message: str) -> PydanticCustomError:
+    """Return the error of values that contradict each other; `at` is the one to change."""
     context = {"message": f"{dotted(at)} {message}", "at": at}
     return PydanticCustomError("conflict", "{message}", context)
 
 
 def _misplaced(before: Step | None, step: Step) -> tuple[str, str] | None:
-    """Return (key, what is wrong) of a step that cannot stand where it does."""
+    """Return (key, error) of a step that is not allowed after the step before, None if it is."""
     if step.stage is Stage.SHADOW and step.rollout != 0:
         return "rollout", f"is {step.rollout}: the shadow is at 0"
     if step.stage is not Stage.SHADOW and step.rollout == 0:

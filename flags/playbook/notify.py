@@ -1,4 +1,4 @@
-"""Notifications in a playbook: addresses, and a link."""
+"""The notifications of a playbook: addresses, link and rate limit."""
 
 from typing import Annotated
 
@@ -23,6 +23,6 @@ class NotifyPlan(Part):
     at_most: int = Field(
         20,
         ge=1,
-        description="Messages an hour to each address, at most. Changes of the flag are told all "
-        "the same; what else is new then comes with the next message.",
+        description="Messages an hour to each address, at most. Changes of the flag are always "
+        "sent; other news beyond the limit come with the next message.",
     )

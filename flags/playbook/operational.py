@@ -1,4 +1,4 @@
-"""The operational alarms of a playbook: what to ask of Prometheus, Alertmanager or a webhook."""
+"""The operational alarms of a playbook: queries of Prometheus, Alertmanager or a webhook."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -30,14 +30,14 @@ _Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ValueLimits(Part):
-    """The range outside of which a value counts."""
+    """The upper and the lower limit of a value."""
 
     above: _Bound | None = Field(None, description="The limit is reached above this value.")
     below: _Bound | None = Field(None, description="The limit is reached below this value.")
 
     @property
     def given(self) -> bool:
-        """Say whether there is any limit."""
+        """Say whether a limit is set."""
         return self.above is not None or self.below is not None
 
     def reached(self, value: float) -> bool:
@@ -47,13 +47,13 @@ class ValueLimits(Part):
         )
 
     def __str__(self) -> str:
-        """Write the limits, e.g. `above 200`."""
+        """Return the limits in words, e.g. `above 200`."""
         words = (("below", self.below), ("above", self.above))
         return " or ".join(f"{word} {value:g}" for word, value in words if value is not None)
 
 
 class OperationalAlarmRule(Part):
-    """An operational alarm: one source, the limits of its value, and when they roll back."""
+    """An operational alarm: its source, the limits of its value, and when a rollback follows."""
 
     prometheus: _Text | None = Field(
         None, description="PromQL, asked as an instant query of the server in `PROMETHEUS_URL`."
@@ -61,8 +61,8 @@ class OperationalAlarmRule(Part):
     alertmanager: Annotated[tuple[_Matcher, ...], Field(min_length=1)] | None = Field(
         None,
         description="Matchers, such as `severity=page`; the value is the number of alerts in the "
-        "server in `ALERTMANAGER_URL` that all of them match, that fire and are neither silenced "
-        "nor inhibited.",
+        "server in `ALERTMANAGER_URL` that match all of them, fire, and are neither silenced nor "
+        "inhibited.",
     )
     webhook: Address | None = Field(
         None,
@@ -82,9 +82,10 @@ class OperationalAlarmRule(Part):
         3, ge=1, description="Looks in a row at which the rollback limit must be reached."
     )
     lasting: Duration = Field(
-        timedelta(minutes=1), description="Time between the first and the last of them, at least."
+        timedelta(minutes=1),
+        description="Time between the first and the last of these looks, at least.",
     )
-    timeout: _Timeout = Field(timedelta(seconds=5), description="Time for the whole answer.")
+    timeout: _Timeout = Field(timedelta(seconds=5), description="Time limit of the whole answer.")
     token: _Variable | None = Field(
         None,
         description="Name of the environment variable with the bearer token. Not given: "
@@ -93,7 +94,7 @@ class OperationalAlarmRule(Part):
 
     @property
     def source(self) -> str:
-        """Return what is asked, in words, without user and password of an address."""
+        """Return the query in words, without the user and password of an address."""
         if self.prometheus is not None:
             return f"prometheus: {self.prometheus}"
         if self.alertmanager is not None:
@@ -102,13 +103,13 @@ class OperationalAlarmRule(Part):
 
     @property
     def hold_limits(self) -> ValueLimits:
-        """Return the limits that hold; any alert that fires holds if nothing else is said."""
+        """Return the hold limits in force: without given ones, any firing alert holds."""
         if self.alertmanager is not None and not self.hold.given:
             return ValueLimits(above=0)
         return self.hold
 
     def conflict(self) -> tuple[str, str] | None:
-        """Return (key, what is wrong) of the first thing that does not fit together."""
+        """Return (key, error) of the first contradiction, None if there is none."""
         return next(self._conflicts(), None)
 
     def _conflicts(self) -> Iterator[tuple[str, str]]:
@@ -129,9 +130,9 @@ class OperationalAlarmRule(Part):
             yield "hold", "is missing: an alarm needs a limit, such as `hold: {above: 100}`"
         if self.prometheus is None and "empty" in self.model_fields_set:
             yield "empty", "is for prometheus only: no alert is 0 alerts"
-        yield from self._crossed()
+        yield from self._limit_conflicts()
 
-    def _crossed(self) -> Iterator[tuple[str, str]]:
+    def _limit_conflicts(self) -> Iterator[tuple[str, str]]:
         hold, back = self.hold_limits, self.rollback
         if hold.above is not None and back.above is not None and back.above < hold.above:
             yield "rollback", f"is above {back.above:g}, before the hold limit of {hold.above:g}"

@@ -11,7 +11,7 @@ from flags.playbook.durations import DURATION_PATTERN, duration
 
 
 def matching(pattern: str, wanted: str) -> Callable[[str], str]:
-    """Return a check that a text begins as `pattern` says, with words for one that does not."""
+    """Return a validator that a text matches `pattern`; `wanted` is for its error message."""
 
     def check(text: str) -> str:
         if not re.match(pattern, text):
@@ -40,14 +40,14 @@ def _is_part(default: Any) -> bool:
 
 
 class Part(BaseModel):
-    """Keys and values of a playbook; unknown keys are refused."""
+    """Base class of a mapping in a playbook; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_is_default(cls, value: Any) -> Any:
-        """Read `gate:` with nothing below it, since all of it is a comment, as not given."""
+    def _empty_is_default(cls, value: Any) -> Any:
+        """Read a part with nothing below its key (all of it is a comment, say) as not given."""
         if not isinstance(value, dict):
             return value
         parts = {name for name, field in cls.model_fields.items() if _is_part(field.default)}

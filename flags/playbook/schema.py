@@ -1,4 +1,4 @@
-"""The JSON schema of a playbook, by which editors complete and check the file."""
+"""The JSON schema of a playbook, with which editors complete and check the file."""
 
 import json
 from datetime import timedelta
@@ -17,36 +17,36 @@ SCHEMA_NAME: Final = "playbook.schema.json"
 _NULL: Final[JsonSchemaValue] = {"type": "null"}
 
 
-class _AsWritten(GenerateJsonSchema):
-    """Describes what YAML may hold: durations as text, and nothing after the key of a part."""
+class _YamlSchema(GenerateJsonSchema):
+    """The schema of the YAML text: durations are strings, and a part may be left empty."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Give each value its default; a part may be left empty, and has those of its keys."""
+        """Add the default of a value; a part has none of its own, and may be left empty."""
         default = schema.get("default")
         if isinstance(default, BaseModel | dict):
-            return _or_nothing(self.generate_inner(schema["schema"]))
+            return _nullable(self.generate_inner(schema["schema"]))
         if isinstance(default, tuple):
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """Let a name stand alone: `channel:` has all defaults."""
+        """Allow a name with nothing after it: `channel:` has all defaults."""
         found = super().dict_schema(schema)
-        found["additionalProperties"] = _or_nothing(found["additionalProperties"])
+        found["additionalProperties"] = _nullable(found["additionalProperties"])
         return found
 
     def encode_default(self, dft: Any) -> Any:
-        """Write a duration as a playbook does."""
+        """Format a duration as in a playbook."""
         return duration_text(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
-def _or_nothing(schema: JsonSchemaValue) -> JsonSchemaValue:
+def _nullable(schema: JsonSchemaValue) -> JsonSchemaValue:
     return {"anyOf": [schema, _NULL]}
 
 
 def playbook_schema() -> dict[str, Any]:
-    """Return the schema, of draft 2020-12."""
-    found = Playbook.model_json_schema(schema_generator=_AsWritten)
+    """Return the JSON schema of a playbook, draft 2020-12."""
+    found = Playbook.model_json_schema(schema_generator=_YamlSchema)
     return {"$schema": GenerateJsonSchema.schema_dialect, **found}
 
 

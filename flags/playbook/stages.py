@@ -8,7 +8,7 @@ _CANARY: Final = 10
 
 
 class Stage(StrEnum):
-    """How far a migration has come, from nothing to the end."""
+    """The stages of a migration, in their order."""
 
     OFF = "off"
     SHADOW = "shadow"
@@ -19,9 +19,10 @@ class Stage(StrEnum):
 
     @classmethod
     def of(cls, enabled: bool, rollout: float | None) -> Self | None:
-        """Return the stage of a flag that is on or off, at 0-100 percent; None if that is None.
+        """Return the stage of a flag, by whether it is on and its rollout (0 to 100).
 
-        A rollout alone cannot tell the end of the ramp from the deprecation: both are at 100 %.
+        None if the flag is on and the rollout is unknown. A rollout of 100 % is taken as the ramp,
+        although the deprecation has it too.
         """
         if not enabled:
             return cls.OFF
@@ -33,11 +34,11 @@ class Stage(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Return 0 for off, 5 for retired."""
+        """Return the position in the order of stages: 0 for off, 5 for retired."""
         return list(type(self)).index(self)
 
     def may_become(self, other: "Stage") -> bool:
-        """Say whether the move is allowed: one stage up at most, down always and at once.
+        """Say whether a move is allowed: up by one stage, or down by any number of stages.
 
         There is no way back from retired: the primary is gone.
         """

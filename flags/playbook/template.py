@@ -1,4 +1,4 @@
-"""A commented playbook to start from, with every default, as YAML."""
+"""The template of a playbook: YAML with every default and a comment on each key."""
 
 import textwrap
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from flags.playbook.schema import SCHEMA_NAME, schema_text
 _WIDTH: Final = 96
 
 _SCHEMA_LINE: Final = f"# yaml-language-server: $schema={SCHEMA_NAME}\n"
-"""Editors read it in the first line; the path is relative to the playbook."""
+"""First line, from which editors take the schema; its path is relative to the playbook."""
 
 _HEAD: Final = """\
 The playbook of one migration: which percentage of requests the candidate answers, for how long, and
@@ -31,7 +31,7 @@ Check it after a change: bentoml migration playbook FILE --check
 """
 
 _EXAMPLES: Final = """\
-# What holds for one output only. Its limits win over those of the step.
+# Settings and limits of single outputs. They win over the limits of the step.
 # outputs:
 #   probability:
 #     threshold: {primary: 0.5, candidate: 0.93}
@@ -39,7 +39,7 @@ _EXAMPLES: Final = """\
 #       advance: {alarm_ratio: 1.2}
 #       rollback: {alarm_ratio: 1.5}
 
-# Outcomes, by metric. Left out: what is handed in is taken as binary, and worse where it rises.
+# Outcomes, by metric. Metrics that are left out are taken as binary, and as worse if they rise.
 # outcomes:
 #   complaint:
 #     cut_off: 7d
@@ -53,7 +53,7 @@ _EXAMPLES: Final = """\
 #       advance: {segment_alarm_ratio: 2}
 #       rollback: {segment_alarm_ratio: 3}
 
-# Operational alarms: what else must be quiet. A firing one holds, a lasting one rolls back.
+# Operational alarms of other systems. A firing one holds, a lasting one rolls back.
 # alarms:
 #   review_queue:
 #     prometheus: sum(review_queue_length)
@@ -74,15 +74,15 @@ _EXAMPLES: Final = """\
 """
 
 _STEPS: Final = """\
-The steps, upwards; down is allowed always and at once. From min_labels 1 on, recall and average
-precision must pass: that is so before 50 % is reached, unless a step says `min_labels: 0`. A step
+The steps, upwards; going down is always allowed. From min_labels 1 on, recall and average precision
+must pass: this is the default before 50 % is reached, unless a step says `min_labels: 0`. A step
 may have limits of its own, such as `gate: {advance: {alarm_ratio: 1.2}}`. With `approval:
-required`, the next step is taken by a person only.
+required`, only a person takes the next step.
 """
 
 
 def playbook_template(flag: str) -> str:
-    """Return the YAML of a playbook with all defaults, commented."""
+    """Return the commented YAML of a playbook with all defaults."""
     playbook = Playbook(flag=flag)
     fields = Playbook.model_fields
     parts = [_SCHEMA_LINE + _comment(_HEAD)]
@@ -99,9 +99,10 @@ def playbook_template(flag: str) -> str:
 def write_playbook(path: Path, flag: str, *, force: bool = False) -> None:
     """Write the template, and beside it the schema that its first line names.
 
-    PlaybookError where a file is there already, or its folder is not; the schema is replaced.
+    Raises PlaybookError if the file exists (without `force`) or its folder does not. An existing
+    schema is replaced.
     """
-    if not path.parent.is_dir():  # no folder is made of a typing error
+    if not path.parent.is_dir():  # a typing error must not create a folder
         raise PlaybookError(f"{path} cannot be written: there is no folder {path.parent}")
     try:
         replace_file(path, playbook_template(flag).encode(), overwrite=force)
@@ -121,7 +122,7 @@ def _gate(gate: Gate) -> Iterator[str]:
 
 
 def _described(name: str, value: Any, field: FieldInfo, indent: int) -> str:
-    """Write a key with its comment beside it, so that the limits are a table."""
+    """Format a key with its comment in the same line, so that the limits look like a table."""
     line = " " * indent + _pair(name, value).rstrip()
     return f"{line:<36}# {field.description}\n"
 

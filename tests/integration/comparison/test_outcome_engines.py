@@ -74,9 +74,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def counted(pairs: ir.Table, rows: ir.Table, plan: OutcomePlan) -> OutcomeCounts:
     drawn = DrawnPairs.of(TablePairs(pairs, "pairs"), FLAG, None, NOW)
-    assert plan.most is not None
+    assert plan.cap_in_force is not None
     given: Any = EngineRows(rows)
-    return count_outcomes(drawn, given, plan, plan.most, RUNS)
+    return count_outcomes(drawn, given, plan, plan.cap_in_force, RUNS)
 
 
 @needs_clickhouse

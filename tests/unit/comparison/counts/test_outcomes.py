@@ -42,8 +42,8 @@ def counted(pairs: pd.DataFrame, outcomes: MetricRows, plan: OutcomePlan) -> Out
     drawn = DrawnPairs.of(table_of(pairs), FLAG, None, NOW)
     slots = pairs.assign(slot=pairs["time"] // HOUR).groupby(["slot", "rollout"], as_index=False)
     runs = rollout_runs(slots.agg(n=("time", "size"), first=("time", "min")))
-    assert plan.most is not None
-    return count_outcomes(drawn, outcomes, plan, plan.most, runs)
+    assert plan.cap_in_force is not None
+    return count_outcomes(drawn, outcomes, plan, plan.cap_in_force, runs)
 
 
 def requests(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def by_loops(
                 late = joined["time_y"] - joined["time_x"]
                 joined = joined.loc[(late >= -60 * 10**9) & (late < cut_off)]
                 total, on_flips = len(joined), int(joined["flip"].sum())
-            most = int(plan.most or 0)
+            most = int(plan.cap_in_force or 0)
             low, high = places(known)
             first = pd.Timestamp(here["time"].min(), tz="UTC")
             key = (

@@ -46,7 +46,7 @@ def test_each_key_is_listed_with_its_value_where_it_is_from_and_what_it_means(
         for key, field in limits.model_fields.items():
             assert any(row.startswith(f"{key} ") for row in rows), key
             assert (field.description or "").split(".")[0][:40] in shown, key
-    assert "warm_up 7 given Calls of a fresh worker that count for no duration." in rows
+    assert "warm_up 7 given First calls of a worker that are left out of the durations." in rows
     assert any(row.startswith("label_cut_off 14d default How late labels come") for row in rows)
     assert any(row.startswith("alarm_ratio 2 given Candidate's alarm rate") for row in rows)
     assert "outputs.o 2.5 given" in rows

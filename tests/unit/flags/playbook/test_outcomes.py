@@ -33,4 +33,4 @@ def test_an_outcome_that_cannot_be_is_named_by_key(outcome: str, said: str) -> N
 def test_an_outcome_without_keys_has_the_defaults() -> None:
     plan = parse_playbook("flag: f\noutcomes:\n  complaint:\n", "playbook.yaml")
     assert plan.outcomes["complaint"] == OutcomePlan()
-    assert (OutcomePlan().margin, OutcomePlan().most) == (1.10, 1.0)
+    assert (OutcomePlan().margin, OutcomePlan().cap_in_force) == (1.10, 1.0)

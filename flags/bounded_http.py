@@ -1,9 +1,9 @@
-"""HTTP requests whose whole time and whole answer are limited.
+"""HTTP requests with a limit on their total time and on the size of the answer.
 
-The timeout of `requests` is for connecting to one address, and then for each silence: a server that
-sends a byte a second is never silent, a name server that does not answer is not asked by it at all.
-Here the limit counts from the call to the last byte of the answer, and an answer is held in memory
-up to a number of bytes only, whatever its encoding makes of them.
+The timeout of `requests` covers connecting to one address, and then each wait for data. It does not
+end a request whose server sends one byte a second, and does not cover name resolution. Here the
+limit covers the time from the call to the last byte of the answer, and the answer, also after
+decoding, takes a limited number of bytes of memory.
 """
 
 import ipaddress
@@ -23,18 +23,18 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-_HANGING: Final = 4
-"""Requests that may go on behind our back: what waits for a name server cannot be called off."""
+_MAX_HANGING: Final = 4
+"""Threads of abandoned requests that may still run: a name lookup cannot be cancelled."""
 
 _GZIP_OR_ZLIB: Final = 47
-"""`wbits` with which zlib tells both formats by their header."""
+"""zlib's `wbits` to detect either format by its header."""
 
 
-def is_loopback(place: str) -> bool:
-    """Say whether a host, or that of a URL, is this machine: no proxy leads there."""
-    host = place
+def is_loopback(host_or_url: str) -> bool:
+    """Say whether a host, or the host of a URL, is this machine, which no proxy reaches."""
+    host = host_or_url
     try:
-        host = urlsplit(place).hostname or "" if "//" in place else place
+        host = urlsplit(host_or_url).hostname or "" if "//" in host_or_url else host_or_url
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
@@ -42,31 +42,31 @@ def is_loopback(place: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered."""
+    """A server's answer."""
 
     status: int
     reason: str
     headers: Mapping[str, str]
-    """Not sensitive to case."""
+    """Case-insensitive."""
     body: bytes
-    """Decoded, up to the limit."""
+    """Decoded, cut at the limit."""
     whole: bool
-    """False if the answer is longer than the limit."""
+    """False if the body was cut."""
 
     @property
     def text(self) -> str:
-        """The body as UTF-8, whatever the answer says of itself."""
+        """The body decoded as UTF-8, whatever charset the headers name."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the parsed body; ValueError or RecursionError if that cannot be done."""
+        """Return the parsed body. Raises ValueError or RecursionError."""
         return json.loads(self.body)
 
 
 class BoundedSession:
-    """Connections that are kept, and requests over them that end in time.
+    """A session that keeps connections open, and whose requests end in time.
 
-    `session` takes what is common to all requests: headers, `auth`, `trust_env`.
+    Settings of all requests are set on `session`: headers, `auth`, `trust_env`.
     """
 
     def __init__(self) -> None:
@@ -77,17 +77,17 @@ class BoundedSession:
         self._hanging: list[threading.Thread] = []
 
     def request(
-        self, method: str, url: str, *, seconds: float, most_bytes: int, **options: Any
+        self, method: str, url: str, *, seconds: float, max_bytes: int, **options: Any
     ) -> Answer:
         """Return the answer, or raise a `requests.RequestException` within `seconds`.
 
-        The answer's body is cut off after `most_bytes`. `options` are those of
-        `requests.Session.request`; redirects are not followed unless they say so.
+        The body is cut after `max_bytes`. `options` are those of `requests.Session.request`;
+        redirects are not followed by default.
         """
         self._hanging = [each for each in self._hanging if each.is_alive()]
-        if len(self._hanging) >= _HANGING:
+        if len(self._hanging) >= _MAX_HANGING:
             raise requests.Timeout("earlier requests still wait for a name server")
-        exchange = _Exchange(self.session, method, url, seconds, most_bytes, options)
+        exchange = _Exchange(self.session, method, url, seconds, max_bytes, options)
         thread = threading.Thread(target=exchange.run, name="bounded-http", daemon=True)
         thread.start()
         if not exchange.done.wait(seconds):
@@ -98,16 +98,16 @@ class BoundedSession:
             raise requests.Timeout(f"not answered in full within {seconds:g} s")
         if exchange.error is not None:
             raise exchange.error
-        assert exchange.answer is not None  # noqa: S101 - there is one or the other
+        assert exchange.answer is not None  # noqa: S101 - it is either the answer or the error
         return exchange.answer
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
         self.session.close()
 
 
 class _Exchange:
-    """One request and its answer, in a thread of its own that can be left behind."""
+    """One request and its answer, in a thread of its own that can be abandoned."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class _Exchange:
         method: str,
         url: str,
         seconds: float,
-        most_bytes: int,
+        max_bytes: int,
         options: Mapping[str, Any],
     ) -> None:
         self.done = threading.Event()
@@ -125,67 +125,70 @@ class _Exchange:
         self._method = method
         self._url = url
         self._seconds = seconds
-        self._most = most_bytes
+        self._max_bytes = max_bytes
         self._options = options
         self._connection: HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._abandoned = False
 
     def run(self) -> None:
-        """Do the request; nothing is raised."""
+        """Send the request and keep the answer or the error; never raises."""
         _current.exchange = self
         try:
-            self.answer = self._ask()
+            self.answer = self._send()
         except BaseException as error:
             self.error = error
         finally:
             self.done.set()
 
     def uses(self, connection: HTTPConnection) -> None:
-        """Remember what to cut off; the response goes on with a socket that it closes itself."""
+        """Keep the connection and its socket, which `abandon` shuts down.
+
+        The socket is kept too, because the response takes it over from the connection.
+        """
         self._connection = connection
         self._socket = connection.sock or self._socket
         if self._abandoned:
-            raise requests.Timeout("called off")
+            raise requests.Timeout("abandoned")
 
     def abandon(self) -> None:
-        """Make the thread end: a socket that is shut down wakes who reads from it or writes."""
+        """End the thread by shutting down the socket, which wakes a blocked read or write."""
         self._abandoned = True
         for each in (self._socket, getattr(self._connection, "sock", None)):
             if isinstance(each, socket.socket):
                 with suppress(OSError):
-                    # Not that of an SSLSocket, which would take TLS away from under the reader.
+                    # Not SSLSocket.shutdown, which would remove TLS while the thread still reads.
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
-    def _ask(self) -> Answer:
+    def _send(self) -> Answer:
         options = {"allow_redirects": False, **self._options}
         response = self._session.request(
             self._method, self._url, stream=True, timeout=self._seconds, **options
         )
         with response:
-            body, whole = _body(response, self._most)
+            body, whole = _body(response, self._max_bytes)
         return Answer(
             response.status_code, response.reason or "", response.headers, body, whole=whole
         )
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Say whether a time limit of a socket is behind an error, which requests may call otherwise.
+    """Say whether a timeout of the socket caused an error.
 
-    It does for one that passes while the request is sent: `ConnectionError`.
+    `requests` raises ConnectionError for a timeout while the request is being sent.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, TimeoutError | requests.Timeout):
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError | requests.Timeout):
             return True
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 _current = threading.local()
 
 
-def _note(connection: HTTPConnection) -> None:
+def _register(connection: HTTPConnection) -> None:
     exchange: _Exchange | None = getattr(_current, "exchange", None)
     if exchange is not None:
         exchange.uses(connection)
@@ -193,12 +196,12 @@ def _note(connection: HTTPConnection) -> None:
 
 class _Connection(HTTPConnection):
     def connect(self) -> None:
-        _note(self)
+        _register(self)
         super().connect()
-        _note(self)
+        _register(self)
 
     def putrequest(self, *args: Any, **options: Any) -> None:
-        _note(self)
+        _register(self)
         super().putrequest(*args, **options)
 
 
@@ -215,7 +218,7 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter whose connections say which request they serve."""
+    """An adapter whose connections register with the request that uses them."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -227,13 +230,14 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-def _body(response: requests.Response, most: int) -> tuple[bytes, bool]:
-    """Return the body, decoded and at most `most` bytes of it, and whether that is all."""
+def _body(response: requests.Response, max_bytes: int) -> tuple[bytes, bool]:
+    """Return the first `max_bytes` of the decoded body, and whether that is all of it."""
     read = b""
     try:
-        # Once more after the last byte: only then is a body that breaks off an error.
-        while len(read) <= most:
-            if not (part := response.raw.read(most + 1 - len(read), decode_content=False)):
+        # Read again after the last byte: only then does urllib3 raise if the body is incomplete.
+        while len(read) <= max_bytes:
+            size = max_bytes + 1 - len(read)
+            if not (part := response.raw.read(size, decode_content=False)):
                 break
             read += part
     except urllib3.exceptions.ReadTimeoutError as error:
@@ -244,20 +248,20 @@ def _body(response: requests.Response, most: int) -> tuple[bytes, bool]:
         raise ChunkedEncodingError(error) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise requests.ConnectionError(error) from None
-    whole = len(read) <= most
+    whole = len(read) <= max_bytes
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if not read or encoding in ("", "identity"):
-        return read[:most], whole
+        return read[:max_bytes], whole
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise ContentDecodingError(
             f"the answer is encoded as {encoding!r}, which was not asked for"
         )
     unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        body = unpack.decompress(read, most + 1)
+        body = unpack.decompress(read, max_bytes + 1)
     except zlib.error as error:
         raise ContentDecodingError(f"the answer is not {encoding}: {error}") from None
-    whole = whole and len(body) <= most
+    whole = whole and len(body) <= max_bytes
     if whole and not unpack.eof:
         raise ChunkedEncodingError("the answer ends before its encoding does")
-    return body[:most], whole
+    return body[:max_bytes], whole

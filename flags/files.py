@@ -1,4 +1,4 @@
-"""Files that several processes share: replaced whole or not at all, locked while they are used."""
+"""Files that several processes share: atomic replacement, locks, and appending of lines."""
 
 import contextlib
 import fcntl
@@ -11,11 +11,11 @@ from pathlib import Path
 def replace_file(
     path: Path, content: bytes, *, mode: int = 0o644, durable: bool = False, overwrite: bool = True
 ) -> None:
-    """Put a file in the place of what is there, in one step; make the folder if it is missing.
+    """Write a file atomically, in place of an existing one; create a missing folder.
 
-    The file has permissions `mode` from the beginning. With `durable` its content is on the disk
-    before it takes its name. Raises OSError, of which FileExistsError if something is there and
-    `overwrite` is false; what was there then stays.
+    The file has permissions `mode` from the beginning. If `durable`, the content is on the disk
+    before the file appears under its name. Raises OSError; FileExistsError if the file exists and
+    `overwrite` is false. In case of an error, an existing file stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(
@@ -31,17 +31,17 @@ def replace_file(
         if overwrite:
             os.replace(temporary, path)
         else:
-            os.link(temporary, path)  # fails where the name is taken, in one step
+            os.link(temporary, path)  # fails if the name exists, atomically
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
 
 
 def lock_file(descriptor: int, *, wait: bool = False, shared: bool = False) -> bool:
-    """Lock an open file against other processes; say whether that succeeded.
+    """Lock an open file against other processes; return whether that succeeded.
 
-    The lock (flock) goes with the descriptor, and so with its process, however that ends. Without
-    `wait`, False where another process holds it. Raises OSError.
+    The lock (flock) ends with the descriptor, and so with the process, however it ends. Without
+    `wait`, return False if another process has the lock. Raises OSError.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -52,15 +52,15 @@ def lock_file(descriptor: int, *, wait: bool = False, shared: bool = False) -> b
 
 
 def unlock_file(descriptor: int) -> None:
-    """Give the lock back and keep the file open."""
+    """Release the lock and keep the file open."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextlib.contextmanager
 def locked_to_append(path: Path) -> Iterator[int]:
-    """Yield the descriptor of a file that no other process appends to meanwhile.
+    """Open and lock a file for appending; yield its descriptor.
 
-    One that is not there yet is made, readable for its owner only. Raises OSError.
+    A missing file is created, readable for its owner only. Raises OSError.
     """
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -71,13 +71,13 @@ def locked_to_append(path: Path) -> Iterator[int]:
 
 
 def append_lines(file: int, lines: bytes) -> None:
-    """Write whole lines to the disk, all or nothing; the file is from `locked_to_append`."""
+    """Append whole lines durably, all or nothing, to a file from `locked_to_append`."""
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":
-        lines = b"\n" + lines  # a line that was torn by a crash stays one of its own
+        lines = b"\n" + lines  # end a line that a crash has left incomplete
     try:
         written = os.write(file, lines)
-        if written < len(lines):  # the disk is full
+        if written < len(lines):  # the disk is full: the next write raises
             written += os.write(file, lines[written:])
         os.fsync(file)
     except OSError:

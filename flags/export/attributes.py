@@ -41,57 +41,57 @@ REQUEST_ID: Final = "migration.request.id"
 API: Final = "migration.api"
 ACTIVE: Final = "migration.active"
 SERVED: Final = "migration.served"
-"""`primary` or `candidate`; absent where the caller got no answer."""
+"""`primary` or `candidate`; absent if the caller got no answer."""
 FALLBACK: Final = "migration.fallback"
 ROLLOUT: Final = "migration.rollout"
 """Rollout percentage of the flag as this worker last saw it, 0-100; absent if unknown."""
 STICKINESS: Final = "migration.stickiness"
-"""Context field by which the flag draws, e.g. `requestId`; absent if unknown."""
+"""Context field that the flag hashes to assign a side, e.g. `requestId`; absent if unknown."""
 UNIT: Final = "migration.unit"
-"""Keyed hash of who or what the request belongs to; absent where it stands for itself."""
+"""Keyed hash of who or what the request belongs to; absent if the request is its own unit."""
 DRAWN: Final = "migration.drawn"
-"""The same of what the flag draws, where that is neither the unit nor the request."""
+"""Keyed hash of the value of the stickiness field, if that is neither the unit nor the request."""
 WORKER_ID: Final = "migration.worker.id"
 SEQUENCE: Final = "migration.sequence"
-"""1, 2, 3, ... per worker, given when the pair is made: a gap is a lost pair."""
+"""1, 2, 3, ... per worker, assigned when the pair is created: a gap is a lost pair."""
 
 # --- how the shadow was scored ----------------------------------------------------------------
 SHADOW_BATCH: Final = "migration.shadow.batch"
-"""Shadows that were scored in one call, this one among them; 1 of one that was alone. Absent where
-shadows are scored one at a time."""
+"""Number of shadows that were scored in the same call, including this one (1: it was alone). Absent
+if shadows are not scored in batches."""
 SHADOW_AGREES: Final = "migration.shadow.batch_agrees"
-"""Of a shadow that was scored by itself as well, and whose duration that is: whether both ways came
-to the same."""
+"""Only on shadows that were scored both in a batch and in a call of their own: whether both calls
+gave the same result. The recorded duration is that of the call of its own."""
 SHADOW_BATCH_ERROR: Final = "migration.shadow.batch_error"
-"""Exception type of the call for many: the shadow was scored by itself after it."""
+"""Exception type of the batch call; the shadow was then scored in a call of its own."""
 SHADOW_SKIPPED: Final = "migration.shadow.skipped"
 """Why a shadow was skipped: `flag` (the shadow flag is off for the request) or `budget`."""
 SHADOW_SHARE: Final = "migration.shadow.share"
-"""Share of the units whose shadows were scored at that time, where SHADOW_MAX_SHARE samples."""
+"""Share of the units whose shadows were scored at that time; set if SHADOW_MAX_SHARE is in use."""
 
 # --- worker records ---------------------------------------------------------------------------
 WORKER_EVENT: Final = "migration.worker.event"
 """`start` or `stop`."""
 WORKER_PAIRS: Final = "migration.worker.pairs"
-"""On the stop record: the last sequence number given out."""
+"""On the stop record: the last sequence number assigned to a pair."""
 WORKER_DROPPED: Final = "migration.worker.dropped"
 """On the stop record: pairs that could not be written."""
 
 WORKER_OUTCOMES: Final = "migration.worker.outcomes"
-"""On the stop record: the last sequence number of an outcome."""
+"""On the stop record: the last sequence number assigned to an outcome."""
 
 # --- tracked outcomes -------------------------------------------------------------------------
 OUTCOME_METRIC: Final = "migration.outcome.metric"
 OUTCOME_VALUE: Final = "migration.outcome.value"
 OUTCOME_SEQUENCE: Final = "migration.outcome.sequence"
-"""1, 2, 3, ... per worker, apart from its pairs."""
+"""1, 2, 3, ... per worker; outcomes and pairs are numbered separately."""
 
-# --- per side: `migration.<side>.<what>` ------------------------------------------------------
+# --- per side: `migration.<side>.<field>` -----------------------------------------------------
 STATUS: Final = "status"
 """`ok`, `error`, `timeout`, `shed` or `skipped`."""
 DURATION: Final = "duration"
-"""Seconds from the start of the side's call to its answer; of a stream, all its items. Absent of a
-shadow that was scored in a batch alone."""
+"""Seconds from the start of the side's call to its answer; for a stream, to its last item. Absent
+for a shadow that was scored only in a batch."""
 MODEL: Final = "model"
 SIDE_ERROR: Final = "error"
 """Exception type, never its message: messages may quote the input."""
@@ -99,23 +99,24 @@ ITEMS: Final = "items"
 LENGTH: Final = "length"
 FIRST_ITEM: Final = "first_item"
 DIGEST: Final = "digest"
-"""Of a stream: its items, their bytes, seconds to the first one, and the SHA-256 of the bytes, in
-hexadecimal, if it came to its end. Of an image, a file or bytes: length and digest."""
+"""For a stream: the number of items, their bytes, the seconds to the first item, and the SHA-256 of
+the bytes in hexadecimal (only if the stream reached its end). For an image, a file or bytes: length
+and digest."""
 SCORE: Final = "score"
 THRESHOLD: Final = "threshold"
 DECISION: Final = "decision"
 """`migration.<side>.score.<output>` (double), `.threshold.<output>` (double) and
 `.decision.<output>` (bool: an alarm or not; absent without a threshold).
 
-Outputs of further kinds have `migration.<side>.<what>.<output>`, where the module of the kind
-names what: `COLUMNS` in `flags.pairing.kinds`."""
+Outputs of other kinds have `migration.<side>.<column>.<output>`; `COLUMNS` in the kind's module in
+`flags.pairing.kinds` lists the columns."""
 
 TEXT: Final = "text"
-"""`migration.<side>.text.<output>` (string): what a side answered; only if texts are recorded."""
+"""`migration.<side>.text.<output>` (string): a side's answer; only if texts are recorded."""
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
-"""What was asked, beside recorded texts: JSON as the OpenTelemetry convention for generative AI has
-it (https://github.com/open-telemetry/semantic-conventions-genai). It has no name for two answers
-to one prompt."""
+"""The prompt, recorded with the texts: JSON in the format of the OpenTelemetry conventions for
+generative AI (https://github.com/open-telemetry/semantic-conventions-genai). They define no
+attribute for two answers to one prompt."""
 
 SEGMENT: Final = "migration.segment"
 FEATURE: Final = "migration.feature"
@@ -123,6 +124,6 @@ FEATURE: Final = "migration.feature"
 
 
 @functools.cache
-def side(side_name: str, what: str, output: str | None = None) -> str:
+def side(side_name: str, field: str, output: str | None = None) -> str:
     """Return an attribute name of a side, e.g. `migration.primary.score.probability`."""
-    return f"migration.{side_name}.{what}" + (f".{output}" if output else "")
+    return f"migration.{side_name}.{field}" + (f".{output}" if output else "")

@@ -10,7 +10,7 @@ _FIRST: Final = 0.5
 
 
 class Backoff:
-    """The wait before something is tried again: doubled each time, up to `longest` seconds."""
+    """The wait before the next try: doubled after each failure, up to `longest` seconds."""
 
     def __init__(self, longest: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._longest = longest
@@ -20,17 +20,17 @@ class Backoff:
 
     @property
     def left(self) -> float:
-        """Return the seconds that are left to wait."""
+        """Return the remaining seconds to wait."""
         return max(0.0, self._until - self._clock())
 
     def failed(self, at_least: float = 0.0) -> None:
-        """Wait anew, longer than last time; `at_least` is what the other side has asked for."""
-        # From half the wait on: workers that failed together do not all come back together.
+        """Start the next, longer wait, of `at_least` the seconds that the server asks for."""
+        # Jitter from half the wait: workers that failed together do not retry together.
         wait = self._next * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         self._next = min(2 * self._next, self._longest)
         self._until = self._clock() + max(at_least, wait)
 
     def succeeded(self) -> None:
-        """Wait no more."""
+        """End the wait, and begin with the shortest one after the next failure."""
         self._next = min(_FIRST, self._longest)
         self._until = 0.0

@@ -1,4 +1,4 @@
-"""Closed pair files, in a thread of their own: compressed, and removed where they take too much."""
+"""A thread that compresses closed pair files, and removes the oldest beyond a total size."""
 
 import contextlib
 import io
@@ -30,85 +30,88 @@ logger = logging.getLogger(__name__)
 PREFIX: Final = "pairs-"
 SUFFIX: Final = ".jsonl"
 PRUNED: Final = "pruned"
-"""Why pairs were dropped: their file was removed."""
+"""Reason of dropped pairs: their file was removed to save space."""
 
-WORTH_BYTES: Final = 2**18
-"""Size from which a file is compressed: smaller ones gain little, and are read by people."""
+MIN_COMPRESSED_BYTES: Final = 2**18
+"""Size from which a file is compressed. Smaller files gain little, and people read them."""
 
-_LOOK_EVERY: Final = 2.0
-"""Seconds between two looks: others close files too, and what is to be shipped first takes time."""
-_REST: Final = 0.002
-"""Seconds of rest after each part, in which the processor is somebody else's."""
+_SCAN_INTERVAL: Final = 2.0
+"""Seconds between two scans of the folder: other workers close files too, and a file that is to be
+shipped becomes ready for compression later."""
+_PAUSE: Final = 0.002
+"""Seconds of sleep after each compressed part, so that other threads get the processor."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
-    """How closed files are kept: compressed by what, if at all, and how many bytes of them."""
+class RetentionPolicy:
+    """How closed files are compressed, and how many bytes all pair files may take."""
 
     compression: str | None
+    """`zstd`, `gzip`, or None for no compression."""
     max_bytes: int
     is_shipped: bool
-    """Whether files are shipped from the folder: they are compressed afterwards."""
+    """Whether files are shipped from the folder. If so, each is compressed after it was shipped."""
 
 
 class ClosedFiles:
-    """Compress what workers have closed in a folder, and remove the oldest beyond a size.
+    """The files in a folder that their workers have closed: compressed, the oldest ones removed.
 
-    A compressed file takes the place of the plain one when it is complete and on the disk. Until
-    the plain one has been removed, which comes next, both are there; readers know that.
+    A plain file is removed after its compressed copy is complete and on the disk. For that moment
+    both exist; readers take care of it. `drop` is called with the number of spans that were lost
+    with a removed file.
     """
 
-    def __init__(self, folder: Path, keeping: Keeping, drop: Callable[[int], None]) -> None:
+    def __init__(self, folder: Path, policy: RetentionPolicy, drop: Callable[[int], None]) -> None:
         self._folder = folder
-        self._keeping = keeping
+        self._policy = policy
         self._drop = drop
         self._failed: set[str] = set()
-        self._begun: Path | None = None
+        self._current: Path | None = None
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="closed-pair-files", daemon=True)
         self._thread.start()
 
-    def look(self, begun: Path) -> None:
-        """Look at the folder soon: a file was closed, and the next one begun.
+    def scan(self, current: Path) -> None:
+        """Scan the folder soon: this worker has closed a file and opened `current`.
 
-        That one is not removed, even after it has been closed.
+        `current` is not removed, even after it has been closed.
         """
-        self._begun = begun
+        self._current = current
         self._wake.set()
 
     def close(self, within: float) -> None:
-        """Look once more, and stop; what is not done by then, another worker does."""
+        """Scan once more and stop, within some seconds; another worker does what remains."""
         self._closing = True
         self._wake.set()
         self._thread.join(within)
 
     def _run(self) -> None:
         while not self._closing:
-            self._wake.wait(_LOOK_EVERY)
+            self._wake.wait(_SCAN_INTERVAL)
             self._wake.clear()
             try:
                 self._round()
             except OSError as error:
-                logger.warning("closed pair files of %s are not looked at: %s", self._folder, error)
+                logger.warning("the folder %s of pairs cannot be scanned: %s", self._folder, error)
 
     def _round(self) -> None:
-        if self._keeping.compression is not None:
+        if self._policy.compression is not None:
             for path in sorted(self._folder.glob(f"{PREFIX}*{SUFFIX}")):
                 if path.name not in self._failed:
-                    self._compress(path, self._keeping.compression)
+                    self._compress(path, self._policy.compression)
         self._prune()
 
     def _compress(self, path: Path, compression: str) -> None:
-        """Compress a file that is closed, and shipped if it is to be; else leave it for later."""
+        """Compress a file if it is large enough, closed, and shipped (if files are shipped)."""
         try:
-            if path.stat().st_size < WORTH_BYTES:
+            if path.stat().st_size < MIN_COMPRESSED_BYTES:
                 return
             with path.open("rb") as file:
                 if not lock_file(file.fileno()):
                     return
                 size = os.fstat(file.fileno()).st_size
-                if self._keeping.is_shipped and shipped_position(path) < size:
+                if self._policy.is_shipped and shipped_position(path) < size:
                     return
                 if os.fstat(file.fileno()).st_nlink:
                     compress_file(path, compression)
@@ -116,16 +119,16 @@ class ClosedFiles:
             return
         except OSError as error:
             self._failed.add(path.name)
-            logger.warning("%s stays as it is, not compressed: %s", path.name, error.strerror)
+            logger.warning("%s could not be compressed: %s", path.name, error.strerror)
 
     def _prune(self) -> None:
-        """Remove files until the others are small enough: shipped ones, then the oldest."""
-        files = _dispensable_first(self._folder)
+        """Remove files until the rest fits: first shipped files, then the oldest."""
+        files = _in_removal_order(self._folder)
         total = sum(size for _, _, size, _ in files)
         for _, _, size, path in files:
-            if total <= self._keeping.max_bytes:
+            if total <= self._policy.max_bytes:
                 return
-            if plain_path(path) == self._begun:
+            if plain_path(path) == self._current:
                 continue
             spans = _remove_if_closed(path)
             if spans is None:
@@ -138,58 +141,58 @@ class ClosedFiles:
                     "the folder exceeds %d bytes",
                     path.name,
                     spans,
-                    self._keeping.max_bytes,
+                    self._policy.max_bytes,
                 )
 
 
 def compress_file(path: Path, compression: str) -> None:
     """Replace a plain file by a compressed one; no process may be writing to it.
 
-    Cut off at any moment, it leaves the plain file, or the compressed one, or both. Raises OSError;
-    FileExistsError if there is a compressed file of that name that holds something else.
+    If the process dies in the middle, the plain file, the compressed file or both are there. Raises
+    OSError; FileExistsError if the compressed file exists with other content.
     """
-    into = path.with_name(path.name + SUFFIXES[compression])
-    if into.exists() and not _is_same(path, into):
-        raise FileExistsError(0, f"{into.name} holds something else", str(into))
-    temporary = path.with_name(f".{into.name}.tmp")  # readers leave out what begins with a dot
+    target = path.with_name(path.name + SUFFIXES[compression])
+    if target.exists() and not _is_same(path, target):
+        raise FileExistsError(0, f"{target.name} holds something else", str(target))
+    temporary = path.with_name(f".{target.name}.tmp")  # readers skip names that begin with a dot
     try:
         with path.open("rb") as plain, temporary.open("wb") as file:
             os.fchmod(file.fileno(), os.fstat(plain.fileno()).st_mode & 0o777)
             while part := plain.read(PART_BYTES):
                 file.write(compressed(part, compression))
-                time.sleep(_REST)
+                time.sleep(_PAUSE)
             file.flush()
             os.fsync(file.fileno())
         times = path.stat()
-        os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))  # the oldest go first
-        temporary.replace(into)
+        os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))  # its age decides removal
+        temporary.replace(target)
         path.unlink()
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def is_taken(plain: Path) -> bool:
-    """Say whether there is a compressed file in the place of a plain one."""
+def has_compressed_copy(plain: Path) -> bool:
+    """Say whether a compressed file of a plain file's name exists."""
     return any(path.exists() for path in compressed_paths(plain))
 
 
 def _is_same(path: Path, packed: Path) -> bool:
-    """Say whether a compressed file holds what a plain one does."""
+    """Say whether a compressed file has the content of a plain one."""
     compression = compression_of(packed) or ""
-    with path.open("rb") as one, CheckedFile(packed.open("rb"), compression) as other:
-        while part := one.read(PART_BYTES):
-            held = bytearray(len(part))
+    with path.open("rb") as plain, CheckedFile(packed.open("rb"), compression) as unpacked:
+        while part := plain.read(PART_BYTES):
+            other = bytearray(len(part))
             filled = 0
-            while size := other.readinto(memoryview(held)[filled:]):
+            while size := unpacked.readinto(memoryview(other)[filled:]):
                 filled += size
-            if held != part:
+            if other != part:
                 return False
-        return not other.read(1)
+        return not unpacked.read(1)
 
 
-def _dispensable_first(folder: Path) -> list[tuple[bool, int, int, Path]]:
-    """Return of each pair file whether it is to be shipped, its last change, size and path."""
+def _in_removal_order(folder: Path) -> list[tuple[bool, int, int, Path]]:
+    """Return the pair files as (is unshipped, time of last change, size, path), sorted."""
     found: list[tuple[bool, int, int, Path]] = []
     for path in folder.glob(f"{PREFIX}*{SUFFIX}*"):
         if plain_path(path).suffix != SUFFIX:
@@ -203,9 +206,9 @@ def _dispensable_first(folder: Path) -> list[tuple[bool, int, int, Path]]:
 
 
 def _remove_if_closed(path: Path) -> int | None:
-    """Remove a file that no worker has open, and what says how far it was shipped.
+    """Remove a file that no worker has open, and its position file.
 
-    Return the number of its spans that were not shipped; None if it stays.
+    Return the number of its spans that were not shipped; None if the file was not removed.
     """
     try:
         with path.open("rb") as file:
@@ -222,7 +225,7 @@ def _remove_if_closed(path: Path) -> int | None:
 
 
 def _unshipped(path: Path) -> int:
-    """Count the spans of a file that have not been shipped; a compressed one was, or was not."""
+    """Count the spans of a file that have not been shipped; of a compressed one, all or none."""
     shipped, compression = shipped_position(plain_path(path)), compression_of(path)
     if compression and shipped:
         return 0

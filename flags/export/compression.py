@@ -1,4 +1,4 @@
-"""Files compressed by Zstandard or gzip, in parts that are read as each has been checked."""
+"""Files compressed by Zstandard or gzip, in parts, each with a checksum that the reader checks."""
 
 import io
 import sys
@@ -13,47 +13,48 @@ else:
     from backports import zstd
 
 SUFFIXES: Final = {"zstd": ".zst", "gzip": ".gz"}
-"""How the names of files end, by how they are compressed."""
+"""File name suffix by compression."""
 
 PART_BYTES: Final = 2**20
-"""Bytes that are compressed as one part, with a checksum: what damage to it can cost."""
+"""Bytes that are compressed as one part with one checksum: the most that a damaged byte costs."""
 
-_READ: Final = 2**16
-_OUT: Final = 2**20
-"""Bytes read, and unpacked, at a time."""
-_UNCHECKED: Final = 2**24
-"""Bytes of a part, as others write them, that are held until it has been checked."""
+_READ_BYTES: Final = 2**16
+_UNPACKED_BYTES: Final = 2**20
+"""Bytes that are read, and bytes that are unpacked, at a time."""
+_MAX_UNCHECKED_BYTES: Final = 2**24
+"""Other programs write larger parts than we do. Up to this size, a part is held in memory until its
+checksum has been checked; a larger part is given out before."""
 _ZSTD: Final[dict[int, int]] = {
     zstd.CompressionParameter.compression_level: 3,
     zstd.CompressionParameter.checksum_flag: 1,
 }
 _GZIP_LEVEL: Final = 6
 _GZIP: Final = 31
-"""Of zlib: with a gzip header, and the largest window."""
+"""zlib's `wbits` for a gzip header and the largest window."""
 
 
 class DamagedFileError(Exception):
-    """Report that a compressed file is cut off, or holds something else than was written."""
+    """A compressed file is cut off, or its content does not match its checksum."""
 
 
 def compression_of(path: Path) -> str | None:
-    """Return how a file is compressed, by its name; None if it is not."""
+    """Return the compression of a file by its suffix; None if it is not compressed."""
     return next((name for name, end in SUFFIXES.items() if path.name.endswith(end)), None)
 
 
 def plain_path(path: Path) -> Path:
-    """Return the name that a file had before it was compressed."""
+    """Return the path that a file had before it was compressed."""
     compression = compression_of(path)
     return path.with_name(path.name.removesuffix(SUFFIXES[compression])) if compression else path
 
 
 def compressed_paths(path: Path) -> list[Path]:
-    """Return the names that a file may get when it is compressed."""
+    """Return the paths that a file may get when it is compressed."""
     return [path.with_name(path.name + suffix) for suffix in SUFFIXES.values()]
 
 
 def compressed(part: bytes, compression: str) -> bytes:
-    """Return a part of a file, compressed: several, one after the other, are a file too."""
+    """Compress one part of a file. Compressed parts, concatenated, are a valid compressed file."""
     if compression == "gzip":
         packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP)
         return packer.compress(part) + packer.flush()
@@ -61,50 +62,50 @@ def compressed(part: bytes, compression: str) -> bytes:
 
 
 class CheckedFile(io.RawIOBase):
-    """A compressed file as it was before, of which only what has been checked is given out.
+    """The unpacked content of a compressed file, given out part by part after the checksum check.
 
-    Raises DamagedFileError where it is damaged. What lies before has been given out then; of a file
-    that is cut off, also what there is of its last part.
+    Reading raises DamagedFileError at a damaged part, after all parts before it were given out. If
+    the file is cut off, the incomplete last part is given out before the error.
     """
 
     def __init__(self, file: IO[bytes], compression: str) -> None:
         self._file = file
         self._parts = _parts(file, compression)
-        self._held = memoryview(b"")
+        self._unread = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, or a part of it; return how much, 0 at the end."""
-        while not self._held:
+        """Read into `buffer` and return the number of bytes read, 0 at the end."""
+        while not self._unread:
             part = next(self._parts, None)
             if part is None:
                 return 0
-            self._held = memoryview(part)
-        size = min(len(buffer), len(self._held))
-        buffer[:size] = self._held[:size]
-        self._held = self._held[size:]
+            self._unread = memoryview(part)
+        size = min(len(buffer), len(self._unread))
+        buffer[:size] = self._unread[:size]
+        self._unread = self._unread[size:]
         return size
 
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
-        """Go forward to a position, from the beginning; it is unpacked up to there."""
+        """Skip forward to `position` by unpacking up to there, from the beginning of the file."""
         if whence != io.SEEK_SET:
             raise io.UnsupportedOperation("seeks from the beginning only")
-        left, buffer = position, memoryview(bytearray(_OUT))
-        while left and (size := self.readinto(buffer[: min(left, _OUT)])):
+        left, buffer = position, memoryview(bytearray(_UNPACKED_BYTES))
+        while left and (size := self.readinto(buffer[: min(left, _UNPACKED_BYTES)])):
             left -= size
         return position - left
 
     def close(self) -> None:
-        """Close the file below too."""
+        """Close this file and the compressed one."""
         self._file.close()
         super().close()
 
 
 class _Unpacker(Protocol):
-    """Unpack one part, as Python's decompressors do."""
+    """A decompressor of one part, with the interface of Python's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -116,7 +117,7 @@ class _Unpacker(Protocol):
 
 
 class _Gunzip:
-    """Let zlib look like the decompressors of Python's other modules."""
+    """zlib's decompressor with the interface of the decompressors of Python's other modules."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=_GZIP)
@@ -138,24 +139,24 @@ class _Gunzip:
 
 
 def _parts(file: IO[bytes], compression: str) -> Iterator[bytes]:
-    """Yield what parts hold, each once it has been checked; a very long one in pieces before."""
-    data = file.read(_READ)
+    """Yield the unpacked parts, each after its checksum was checked; a very large one in pieces."""
+    data = file.read(_READ_BYTES)
     while data:
         unpacker: _Unpacker = _Gunzip() if compression == "gzip" else zstd.ZstdDecompressor()
-        held: list[bytes] = []
+        pieces: list[bytes] = []
         while not unpacker.eof:
             if unpacker.needs_input and not data:
-                data = file.read(_READ)
+                data = file.read(_READ_BYTES)
                 if not data:
-                    yield b"".join(held)
+                    yield b"".join(pieces)
                     raise DamagedFileError("it is cut off")
             try:
-                held.append(unpacker.decompress(data, _OUT))
+                pieces.append(unpacker.decompress(data, _UNPACKED_BYTES))
             except (zstd.ZstdError, zlib.error) as error:
                 raise DamagedFileError(str(error)) from error
             data = b""
-            if sum(map(len, held)) > _UNCHECKED:
-                yield b"".join(held)
-                held = []
-        yield b"".join(held)
-        data = unpacker.unused_data or file.read(_READ)
+            if sum(map(len, pieces)) > _MAX_UNCHECKED_BYTES:
+                yield b"".join(pieces)
+                pieces = []
+        yield b"".join(pieces)
+        data = unpacker.unused_data or file.read(_READ_BYTES)

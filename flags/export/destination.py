@@ -1,7 +1,7 @@
-"""The destination of pairs, read from OpenTelemetry's own variables.
+"""The OTLP receiver to which pairs are shipped, read from OpenTelemetry's own variables.
 
-https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Each variable has a form for traces
-alone, `OTEL_EXPORTER_OTLP_TRACES_...`, that goes before the general one.
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Each variable has a form
+for traces only, `OTEL_EXPORTER_OTLP_TRACES_...`, which takes precedence over the general one.
 """
 
 import re
@@ -15,18 +15,18 @@ from flags.errors import DestinationError
 from flags.printable import without_credentials
 
 LONGEST_TIMEOUT: Final = 60.0
-"""Seconds; a timeout in milliseconds, as SDKs of other languages read it, does no harm."""
+"""Seconds. SDKs of other languages read the variable as milliseconds; this bounds such a value."""
 
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
 _TRACES_PATH: Final = "/v1/traces"
 _SHORTEST_SECRET: Final = 8
-"""Characters; shorter words, such as a tenant, occur in what a receiver says by themselves."""
+"""Characters. Shorter words, such as a tenant name, may occur in any message of a receiver."""
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]*")
 
 
 class Protocol(StrEnum):
-    """How a request is encoded, as OTEL_EXPORTER_OTLP_PROTOCOL names it."""
+    """The encoding of a request; values of OTEL_EXPORTER_OTLP_PROTOCOL."""
 
     PROTOBUF = "http/protobuf"
     JSON = "http/json"
@@ -34,7 +34,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """An OTLP/HTTP receiver of traces, and how it is to be talked to."""
+    """An OTLP/HTTP receiver of traces: its address and the settings of the connection."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -43,7 +43,7 @@ class Destination:
     protocol: Protocol = Protocol.PROTOBUF
     gzip: bool = False
     certificate: str | None = None
-    """File of the authorities that the receiver's certificate is checked against."""
+    """File of the certificate authorities that may have signed the receiver's certificate."""
     client_certificate: str | None = None
     client_key: str | None = None
 
@@ -51,7 +51,7 @@ class Destination:
     def from_environment(cls, environment: Mapping[str, str]) -> "Destination | None":
         """Return the destination, or None if none is set or traces are switched off.
 
-        Raises DestinationError for values that no OTLP/HTTP receiver can be reached with.
+        Raises DestinationError for malformed values.
         """
         variables = _Variables(environment)
         if variables.switched_off or (url := variables.url) is None:
@@ -67,15 +67,15 @@ class Destination:
             client_key=variables.value("CLIENT_KEY"),
         )
 
-    def without_secrets(self, words: str) -> str:
-        """Return what a receiver said without what our headers and the address told it."""
+    def without_secrets(self, message: str) -> str:
+        """Mask the values of our headers and the URL's secrets in a text."""
         parts = urlsplit(self.url)
-        told = [parts.password or "", parts.query, *self.headers.values()]
-        secrets = {word for text in told for word in (text, *text.split())}
+        sent = [parts.password or "", parts.query, *self.headers.values()]
+        secrets = {word for text in sent for word in (text, *text.split())}
         for secret in sorted(secrets, key=len, reverse=True):
             if len(secret) >= _SHORTEST_SECRET:
-                words = words.replace(secret, "***")
-        return words
+                message = message.replace(secret, "***")
+        return message
 
     def __str__(self) -> str:
         """Return the address without credentials, path and query, which may be secret."""
@@ -84,13 +84,13 @@ class Destination:
 
 
 class _Variables:
-    """What the environment says, each value checked where it is read."""
+    """OpenTelemetry's environment variables, each validated when it is read."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
     def value(self, name: str) -> str | None:
-        """Return a variable's value, that for traces first; an empty one counts as not set."""
+        """Return the variable's form for traces, else the general one; "" counts as not set."""
         for variable in (f"{_PREFIX}TRACES_{name}", f"{_PREFIX}{name}"):
             if found := self._environment.get(variable, "").strip():
                 return found
@@ -122,7 +122,7 @@ class _Variables:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers; OpenTelemetry's own reader quotes what it cannot read in the log.
+        """Return the headers. OpenTelemetry's own parser would log malformed entries.
 
         Raises DestinationError.
         """

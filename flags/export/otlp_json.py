@@ -20,28 +20,28 @@ _REMOTE_KNOWN, _REMOTE = 0x100, 0x200
 """Span flags: the parent's remoteness is known; the parent is remote (opentelemetry-proto)."""
 
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-"""Numbers that JSON has not, as ProtoJSON spells them."""
+"""Numbers that JSON does not have, as ProtoJSON spells them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineFrame:
-    """What stands before and after the spans of a line: their resource and scope."""
+    """The JSON before and after the spans of a line: their resource and scope."""
 
     before: bytes
     after: bytes
 
     def line(self, spans: Sequence[bytes]) -> bytes:
-        """Return the line of encoded spans, with its line feed."""
+        """Return a line with these encoded spans, and the line feed."""
         return self.before + b",".join(spans) + self.after
 
 
 def spans_in(line: bytes) -> int:
-    """Count the spans of a line, without reading it: a line of something else counts as one."""
-    return max(1, line.count(b'"spanId":'))  # inside of a text, quotes have a backslash before them
+    """Count the spans of a line without parsing it; a line without any counts as one."""
+    return max(1, line.count(b'"spanId":'))  # quotes inside a string are preceded by a backslash
 
 
 class LineEncoder:
-    """Encode the spans of one resource and one scope; what they share is encoded once."""
+    """An encoder of the spans of one resource and one scope, which are encoded only once."""
 
     def __init__(self, resource: Resource, scope: str, version: str) -> None:
         head = orjson.dumps({"attributes": _attributes(resource.attributes)})
@@ -53,12 +53,12 @@ class LineEncoder:
         )
 
     def span(self, span: ReadableSpan) -> bytes:
-        """Return a span as it is written in a line."""
+        """Return a span in OTLP/JSON."""
         encoded = _span(span)
         try:
             return orjson.dumps(encoded)
         except TypeError:
-            # A lone surrogate, which JSON's escapes allow and UTF-8 does not: written as `?`.
+            # A lone surrogate (JSON escapes allow it, UTF-8 does not) is written as `?`.
             text = json.dumps(encoded, ensure_ascii=False, separators=(",", ":"))
             return text.encode("utf-8", "replace")
 

@@ -1,8 +1,8 @@
 """OTLP export requests made of the lines of pair files.
 
-A request names each resource once, for all its spans. Protobuf messages are filled by hand:
-`json_format` of protobuf takes ten times as long, and would want the ids in base64, where
-OTLP/JSON has them in hexadecimal. A test holds both equal.
+A request holds each resource once, with all its spans. Protobuf messages are filled by hand:
+protobuf's `json_format` takes ten times as long and expects ids in base64, while OTLP/JSON has them
+in hexadecimal. A test compares both results.
 """
 
 import time
@@ -24,11 +24,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from flags.export.destination import Protocol
 
 _MALFORMED: Final = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
-"""What text that is not JSON, and JSON that is not OTLP, raises."""
+"""Errors raised by text that is not JSON, and by JSON that is not OTLP."""
 
-_BREATH: Final = 0.0002
-"""Seconds of rest after each span, in which the event loop gets the interpreter. Without, it waits
-5 ms each time it wakes up while a batch is encoded, measured; with it, 0.2 ms."""
+_PAUSE: Final = 0.0002
+"""Seconds of sleep after each span, so that the event loop gets the interpreter. While a batch is
+encoded, the loop waits 5 ms at each wake-up without the pause, 0.2 ms with it (measured)."""
 
 CONTENT_TYPES: Final = {
     Protocol.PROTOBUF: "application/x-protobuf",
@@ -38,21 +38,21 @@ CONTENT_TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """The body of one request. `unreadable` lines are not in it; `oldest` is in Unix ns.
-
-    `left` counts the spans of the last line that come later.
-    """
+    """The body of one request."""
 
     body: bytes
     spans: int
     unreadable: int
+    """Lines that could not be read, and are not in the body."""
     oldest: int | None
+    """When the first of the spans ended, in Unix nanoseconds."""
     left: int = 0
+    """Spans of the last line that follow in later requests."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Spans of one resource and one scope."""
+    """The spans of one resource and one scope."""
 
     resource: Mapping[str, Any]
     scope: Mapping[str, Any]
@@ -62,10 +62,10 @@ class _Group:
 def export_request(
     lines: Sequence[bytes], protocol: Protocol, part: slice = slice(None)
 ) -> ExportRequest:
-    """Return the request that holds the spans of `lines`, each a TracesData object in OTLP/JSON.
+    """Return a request with the spans of `lines`, each a TracesData object in OTLP/JSON.
 
-    Of each line, only a `part` of the spans is taken. A line that is none, as a power cut may leave
-    behind, is counted and left out.
+    Only the slice `part` of each line's spans is taken. Lines that are not OTLP/JSON, e.g. after a
+    power cut, are left out and counted.
     """
     span_of, body_of = _ENCODINGS[protocol]
     groups: list[_Group] = []
@@ -86,7 +86,7 @@ def export_request(
 def _read(
     line: bytes, span_of: Callable[[Mapping[str, Any]], Any], part: slice
 ) -> tuple[list[_Group], int, int]:
-    """Return spans of a line, when the first of them ended, and how many come later."""
+    """Return the spans of a line within `part`, when the first ended, and how many come after."""
     every = [
         (resource_spans, scope_spans, span)
         for resource_spans in orjson.loads(line)["resourceSpans"]
@@ -97,7 +97,7 @@ def _read(
     for resource_spans, scope_spans, span in every[part]:
         resource, scope = resource_spans.get("resource") or {}, scope_spans.get("scope") or {}
         _merge(groups, _Group(resource, scope, [span_of(span)]))
-        time.sleep(_BREATH)
+        time.sleep(_PAUSE)
     ended = min(int(span["endTimeUnixNano"]) for _, _, span in every[part])
     return groups, ended, max(0, len(every) - (len(every) if part.stop is None else part.stop))
 
@@ -172,21 +172,23 @@ def _key_values(holder: Mapping[str, Any]) -> list[KeyValue]:
 
 
 def _any_value(value: Mapping[str, Any]) -> AnyValue:
-    for kind, held in value.items():
-        return _ANY_VALUES[kind](held)
+    for kind, content in value.items():
+        return _ANY_VALUES[kind](content)
     return AnyValue()
 
 
 _ANY_VALUES: Final[Mapping[str, Callable[[Any], AnyValue]]] = {
-    "stringValue": lambda held: AnyValue(string_value=held),
-    "boolValue": lambda held: AnyValue(bool_value=held),
-    "intValue": lambda held: AnyValue(int_value=int(held)),
-    "doubleValue": lambda held: AnyValue(double_value=float(held)),  # "NaN", "Infinity" as well
-    "arrayValue": lambda held: AnyValue(
-        array_value=ArrayValue(values=[_any_value(each) for each in held.get("values", ())])
+    "stringValue": lambda content: AnyValue(string_value=content),
+    "boolValue": lambda content: AnyValue(bool_value=content),
+    "intValue": lambda content: AnyValue(int_value=int(content)),
+    "doubleValue": lambda content: AnyValue(
+        double_value=float(content)
+    ),  # "NaN", "Infinity" as well
+    "arrayValue": lambda content: AnyValue(
+        array_value=ArrayValue(values=[_any_value(each) for each in content.get("values", ())])
     ),
 }
-"""An attribute of any other kind is none that this project writes: its line is unreadable."""
+"""This project writes attributes of no other kind; a line with another one is unreadable."""
 
 _ENCODINGS: Final[
     Mapping[

@@ -1,4 +1,4 @@
-"""Outcomes that an application tracks: a record of their own in the pair files."""
+"""Tracking of outcomes by the application: each is written as a span to the pair files."""
 
 import logging
 import os
@@ -21,30 +21,30 @@ from flags.pairing.unit import drawn_value, unit_hash
 logger = logging.getLogger(__name__)
 
 REQUEST_ATTRIBUTE: Final = "requestId"
-"""Of the context: the request, where the targeting key is somebody else's."""
+"""Attribute of the evaluation context with the request id, if the targeting key is another id."""
 
 
 class OutcomeRecorder(Protocol):
-    """Record outcomes."""
+    """A sink of tracked outcomes."""
 
     def record_outcome(self, outcome: TrackedOutcome) -> None:
-        """Record one; never raises, never waits."""
+        """Record an outcome; never raises, never waits."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeTracking:
-    """Take what `client.track` says, as the sink of a provider.
+    """A converter of OpenFeature tracking events (`client.track`) to recorded outcomes.
 
-    The targeting key is the request id, as it is for the flag, unless the context has the attribute
-    `requestId`. The unit is what the flag is sticky on, by the context's attributes.
+    The request id is the context's attribute `requestId`, else the targeting key, as for the flag.
+    The unit is the value of the flag's stickiness field in the context's attributes.
     """
 
     recorder: OutcomeRecorder
     key: bytes | None = None
-    """Of the hash of units; None: units are not recorded."""
+    """Key of the hash of units; None: units are not recorded."""
     stickiness: Callable[[], str | None] = lambda: "default"
-    """Return the context field that the flag draws."""
+    """Returns the flag's stickiness: the context field that determines the side."""
 
     def __call__(
         self,
@@ -69,7 +69,7 @@ class OutcomeTracking:
         unit: str | None = None,
         occurred_at: datetime | None = None,
     ) -> None:
-        """Record an outcome; one that names neither a request nor a unit is logged."""
+        """Record an outcome. Without a request and a unit it is not recorded; that is logged."""
         hashed = unit_hash(self.key, unit) if unit and self.key else None
         if not request_id and hashed is None:
             logger.warning("an outcome names neither a request nor a unit that can be hashed")
@@ -81,17 +81,17 @@ class OutcomeTracking:
 
 
 def _value(details: TrackingEventDetails | None) -> float:
-    """Return the event's value; one without has happened once."""
+    """Return the event's value; 1 if it has none: it happened once."""
     return 1.0 if details is None or details.value is None else float(details.value)
 
 
 def outcome_files(folder: Path | str, service: str = "outcomes") -> OutcomeTracking:
-    """Return what records to pair files of its own in `folder`, outside of the service.
+    """Track outcomes outside of the service, in pair files of this process in `folder`.
 
-    Units are hashed with the key in UNIT_KEY, which must be the service's. What is waiting is
+    Units are hashed with the key in UNIT_KEY, which must be the service's. Queued outcomes are
     written when the process ends.
     """
-    # Not compressed: a worker may have to ship them first.
+    # Not compressed, since a worker may have to ship them first.
     limits = FileLimits(compression=None)
     spans = PairSpans.to_folder(Path(folder), limits, service=service, version=None)
     register(spans.close)
@@ -99,8 +99,8 @@ def outcome_files(folder: Path | str, service: str = "outcomes") -> OutcomeTrack
     return OutcomeTracking(spans, key)
 
 
-class _Here:
-    """What `flags.track` uses in this process: the worker's record, else files of its own."""
+class _ProcessTracking:
+    """The tracking that `flags.track` uses in this process: the worker's, else files of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,22 +117,22 @@ class _Here:
             return self._tracking
 
 
-_here = _Here()
+_process_tracking = _ProcessTracking()
 
 
 def use_tracking(tracking: OutcomeTracking | None) -> None:
-    """Let `track` record there; None: to files of its own."""
-    _here.use(tracking)
+    """Set the tracking that `track` uses in this process; None: pair files of its own."""
+    _process_tracking.use(tracking)
 
 
 def track(request_id: str | None, metric: str, value: float = 1.0, **more: Any) -> None:
     """Track an outcome: `flags.track(request_id, "complaint")`.
 
-    In a worker it goes into the worker's record, elsewhere into pair files of its own in PAIRS_DIR.
-    Also takes `unit` (a user, say, instead of a request or beside it) and `occurred_at` (a
-    datetime; unset: now). A failure is logged: tracking changes nothing that the application does.
+    A worker writes it to the worker's pair files, another process to pair files of its own in
+    PAIRS_DIR. Further arguments: `unit` (for example a user, instead of a request or as well) and
+    `occurred_at` (a datetime, by default now). Failures are logged and never reach the application.
     """
     try:
-        _here.tracking().track(request_id, metric, value, **more)
+        _process_tracking.tracking().track(request_id, metric, value, **more)
     except Exception:
         logger.warning("an outcome was not recorded", exc_info=True)

@@ -1,4 +1,4 @@
-"""Pair files: encoded spans reach the disk within a fraction of a second, all counted."""
+"""Pair files: a thread writes encoded spans to disk within 0.2 seconds and counts lost ones."""
 
 import collections
 import errno
@@ -14,7 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from flags.export.closed_files import PREFIX, PRUNED, SUFFIX, ClosedFiles, Keeping, is_taken
+from flags.export.closed_files import (
+    PREFIX,
+    PRUNED,
+    SUFFIX,
+    ClosedFiles,
+    RetentionPolicy,
+    has_compressed_copy,
+)
 from flags.export.otlp_json import LineFrame
 from flags.files import lock_file
 
@@ -22,37 +29,37 @@ logger = logging.getLogger(__name__)
 
 QUEUE_FULL: Final = "queue_full"
 CLOSED: Final = "closed"
-"""Why a pair was dropped, besides the name of the error that the disk gave, such as `enospc`."""
+"""Reasons of dropped pairs. Other reasons are error names of the disk, such as `enospc`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """Bound what the pair files may take. Bytes and seconds."""
+    """Limits of the pair files, in bytes and seconds."""
 
     flush_interval: float = 0.2
-    """From the queue to the disk; what `kill -9` can lose."""
+    """Between two writes to disk; `kill -9` loses at most the pairs of this time."""
     rotate_bytes: int = 64 * 2**20
-    """A file that has reached this size is closed and the next one begun."""
+    """A file that has reached this size is closed and the next one is opened."""
     max_bytes: int = 2 * 2**30
-    """All pair files of the folder together; of the closed ones, those that have been shipped go
-    first, then the oldest."""
+    """All pair files of the folder together. Beyond it, closed files are removed: first shipped
+    ones, then the oldest."""
     queue_bytes: int = 32 * 2**20
-    """Pairs that wait in memory while the disk refuses them; further ones are dropped."""
+    """Spans that wait in memory while the disk cannot be written; further ones are dropped."""
     compression: str | None = "zstd"
-    """Of files that are closed: `zstd`, `gzip` or none."""
+    """Of closed files: `zstd`, `gzip` or None."""
 
 
 LINE_BYTES: Final = 2**16
-"""Of the spans that go on one line, unless one alone is longer. A collector takes lines of a MiB,
-and a power cut in the middle of a line costs all of its pairs."""
+"""Most bytes of the spans on one line; a single longer span has its own line. A collector accepts
+lines of 1 MiB, and a power cut in the middle of a line costs all of its pairs."""
 
 
 class PairFiles:
-    """Write spans to `<folder>/pairs-<name>-<number>.jsonl`, in a thread of its own.
+    """The pair files `<folder>/pairs-<name>-<number>.jsonl` of one worker, written by a thread.
 
-    Those that wait at the same time share lines. `append` never blocks and never raises. While the
-    disk refuses (full, read-only, folder gone), they wait in memory up to a bound, later ones are
-    dropped and counted by reason, and writing resumes by itself.
+    Spans that wait at the same time share lines. `append` never blocks and never raises. While the
+    disk cannot be written (full, read-only, folder removed), spans wait in memory up to a limit;
+    later ones are dropped and counted by reason. Writing resumes by itself.
     """
 
     def __init__(
@@ -67,39 +74,39 @@ class PairFiles:
         self._folder = folder
         self._name = name
         self._limits = limits or FileLimits()
-        self._told = dropped
+        self._on_dropped = dropped
         self._queue: collections.deque[bytes] = collections.deque()
         self._queued = 0
         self._lock = threading.Lock()
         self._file: _OpenFile | None = None
         self._number = 0
         self._failing: str | None = None
-        self._first = b""
+        self._start_record = b""
         self._frame: LineFrame | None = None
-        self._taken_away = False
+        self._is_lost = False
         self._closing = threading.Event()
         self.written = 0
         self.dropped: Counter[str] = Counter()
-        keeping = Keeping(self._limits.compression, self._limits.max_bytes, is_shipped)
-        self._closed = ClosedFiles(folder, keeping, partial(self._drop, PRUNED))
+        policy = RetentionPolicy(self._limits.compression, self._limits.max_bytes, is_shipped)
+        self._closed = ClosedFiles(folder, policy, partial(self._drop, PRUNED))
         self._thread = threading.Thread(target=self._run, name="pair-files", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """Return the number of spans that are not on disk yet."""
+        """Return the number of spans that wait to be written to disk."""
         return len(self._queue)
 
     def begin(self, span: bytes, frame: LineFrame) -> bool:
-        """Queue the span with which the record starts; it is written again if its file is lost.
+        """Queue the start record; it is written again if the file that holds it is removed.
 
-        Spans go on lines within `frame`. Without one, what is queued is taken for lines.
+        Lines consist of `frame` and spans. Without `begin`, queued items are whole lines.
         """
-        self._first, self._frame = span, frame
+        self._start_record, self._frame = span, frame
         return self.append(span)
 
     def append(self, span: bytes) -> bool:
-        """Queue one span; say whether it was taken."""
+        """Queue one span; return False if it was dropped."""
         with self._lock:
             if self._closing.is_set():
                 reason = CLOSED
@@ -113,7 +120,7 @@ class PairFiles:
         return False
 
     def close(self, final: Iterable[bytes] = (), within: float = 5.0) -> int:
-        """Write what is queued and `final`, and stop; return how many spans were lost."""
+        """Write the queued spans and `final`, and stop; return the number of spans not written."""
         for span in final:
             self.append(span)
         self._closing.set()
@@ -139,7 +146,7 @@ class PairFiles:
         try:
             self._write(b"".join(self._lines(spans)))
         except OSError as error:
-            self._refused(error)
+            self._note_failure(error)
             return
         with self._lock:
             for span in spans:
@@ -151,7 +158,7 @@ class PairFiles:
             self._failing = None
 
     def _lines(self, spans: Sequence[bytes]) -> Iterator[bytes]:
-        """Yield the lines of spans, as many on each as its size allows."""
+        """Yield lines of spans, each up to LINE_BYTES."""
         if self._frame is None:
             yield from spans
             return
@@ -167,38 +174,39 @@ class PairFiles:
         file = self._current()
         file.write(lines)
         if not file.in_place():
-            # The folder or the file was removed meanwhile: write the lines to a new file. Should
-            # the old one turn up again, readers drop the doubles by their span id.
+            # The folder or the file was removed meanwhile: write the lines to a new file. If the
+            # old file turns up again, readers drop duplicates by span id.
             self._current().write(lines)
 
     def _current(self) -> "_OpenFile":
         file = self._file
         if file is not None and not file.in_place():
             logger.warning("%s was removed or moved while it was written to", file)
-            self._taken_away = True
-        if file is not None and (self._taken_away or file.size >= self._limits.rotate_bytes):
+            self._is_lost = True
+        if file is not None and (self._is_lost or file.size >= self._limits.rotate_bytes):
             file.close()
             file = self._file = None
         if file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._next_path()
             file = self._file = _OpenFile(path)
-            if self._taken_away:
-                # So readers count from 1 again, and see what is missing unless the file turns up.
-                file.write(b"".join(self._lines([self._first])))
-                self._taken_away = False
-            self._closed.look(path)
+            if self._is_lost:
+                # With the start record, readers expect this worker's pairs from 1 on and see which
+                # are missing (unless the lost file turns up).
+                file.write(b"".join(self._lines([self._start_record])))
+                self._is_lost = False
+            self._closed.scan(path)
         return file
 
     def _next_path(self) -> Path:
-        """Return the next name, which no file that was compressed has had."""
+        """Return the next path for which no compressed file exists."""
         while True:
             self._number += 1
             path = self._folder / f"{PREFIX}{self._name}-{self._number:05d}{SUFFIX}"
-            if not is_taken(path):
+            if not has_compressed_copy(path):
                 return path
 
-    def _refused(self, error: OSError) -> None:
+    def _note_failure(self, error: OSError) -> None:
         reason = errno.errorcode.get(error.errno or 0, "OSERROR").lower()
         if self._failing != reason:
             logger.warning(
@@ -211,12 +219,12 @@ class PairFiles:
     def _drop(self, reason: str, count: int) -> None:
         with self._lock:
             self.dropped[reason] += count
-        if self._told is not None:
-            self._told(reason, count)
+        if self._on_dropped is not None:
+            self._on_dropped(reason, count)
 
 
 class _OpenFile:
-    """One pair file, locked as long as it is open, that only ever grows by whole lines."""
+    """One pair file, locked while it is open; it only grows, and by whole lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -246,21 +254,21 @@ class _OpenFile:
         return self._path.name
 
     def in_place(self) -> bool:
-        """Say whether the file is still found under its name."""
+        """Say whether the path still leads to this file."""
         try:
             return self._path.stat().st_ino == self._inode
         except OSError:
             return False
 
     def close(self) -> None:
-        """Close the file; an empty one is not left behind."""
+        """Close the file; remove it if it is empty."""
         if self.size == 0 and self.in_place():
             self._path.unlink(missing_ok=True)
         os.close(self._handle)
 
 
 def file_name(service: str, worker: str) -> str:
-    """Return the part of a pair file's name that tells when, what and which worker."""
+    """Return `<start time>-<service>-<worker>` for the names of a worker's pair files."""
     started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     safe = "".join(char if char.isalnum() else "-" for char in service)
     return f"{started}-{safe}-{worker[:8]}"

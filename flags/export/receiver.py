@@ -23,47 +23,48 @@ PARTIAL: Final = "partial_success"
 TOO_LARGE: Final = "http_413"
 
 _LONGEST_RETRY_AFTER: Final = 600.0
-"""Seconds; a receiver that asks for more is asked again after these."""
-_WORDS: Final = 200
-"""Characters of a receiver's answer that are quoted."""
-_READ: Final = 10 * _WORDS
-"""Characters that are looked through for secrets before: one that is cut would not be found."""
-_MOST_BYTES: Final = 2**16
-"""Of an answer, whatever its encoding makes of them: it says how many spans were left out, and why.
-"""
-_REFUSALS: Final = frozenset({400, 413, 422})
-_DOUBTFUL: Final = frozenset({500})
+"""Seconds; a longer Retry-After is cut to these."""
+_MESSAGE_LENGTH: Final = 200
+"""Characters of a receiver's message that are quoted."""
+_UNCUT_LENGTH: Final = 10 * _MESSAGE_LENGTH
+"""Characters in which secrets are masked before the message is cut: half a secret is not found."""
+_MAX_BYTES: Final = 2**16
+"""Of an answer, also after decoding. Answers are short: how many spans were left out, and why."""
+_REFUSED_STATUS: Final = frozenset({400, 413, 422})
+_DOUBTFUL_STATUS: Final = frozenset({500})
 
 
 class SendOutcome(Enum):
     """The outcome of a request."""
 
     ACCEPTED = "the receiver has it"
-    REFUSED = "something in it is not to the receiver's liking"
-    DOUBTFUL = "it was refused, for a reason that may pass"
-    UNAVAILABLE = "the receiver takes nothing at present, whatever the request holds"
+    REFUSED = "the receiver refuses the content of the request"
+    DOUBTFUL = "it was refused; the reason may be its content or a temporary failure"
+    UNAVAILABLE = "the receiver accepts nothing at present, whatever the request contains"
 
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """An outcome, its reason in a word (`http_503`, `timeout`), and what the receiver said."""
+    """The result of one request."""
 
     outcome: SendOutcome
     reason: str = ""
-    words: str = ""
+    """In one word, e.g. `http_503` or `timeout`."""
+    message: str = ""
+    """The receiver's message, or that of the error."""
     retry_after: float = 0.0
     """Seconds that the receiver asks us to wait."""
     rejected: int = 0
-    """Spans that the receiver says it left out of a request that it took, as it says it."""
+    """Spans that the receiver left out of an accepted request, as it reports them (unverified)."""
 
 
 class Receiver:
-    """One OTLP/HTTP endpoint, over connections that are kept."""
+    """A client of one OTLP/HTTP endpoint; it keeps its connections open."""
 
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
         self.accepted_at = 0.0
-        """When a request was accepted last, on the monotonic clock."""
+        """When a request was last accepted, on the monotonic clock."""
         self._session = BoundedSession()
         headers = self._session.session.headers
         headers.update(
@@ -78,18 +79,19 @@ class Receiver:
             headers["Content-Encoding"] = "gzip"
 
     def send(self, body: bytes, timeout: float | None = None) -> SendResult:
-        """Send one request and wait for the answer; nothing that goes wrong is raised.
+        """Send one request and wait for the answer; never raises.
 
-        A receiver may quote in its words what it was sent: they are without our secrets.
+        Secrets are masked in the message, since a receiver may quote our request.
         """
-        reply = self._sent(body, timeout)
-        return replace(reply, words=self.destination.without_secrets(reply.words)[:_WORDS])
+        reply = self._send(body, timeout)
+        message = self.destination.without_secrets(reply.message)[:_MESSAGE_LENGTH]
+        return replace(reply, message=message)
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the connections."""
         self._session.close()
 
-    def _sent(self, body: bytes, timeout: float | None) -> SendResult:
+    def _send(self, body: bytes, timeout: float | None) -> SendResult:
         if self.destination.gzip:
             body = gzip.compress(body, compresslevel=6, mtime=0)
         seconds = min(timeout or self.destination.timeout, self.destination.timeout)
@@ -114,21 +116,21 @@ class Receiver:
         destination = self.destination
         certificate = destination.client_certificate
         key = destination.client_key
-        # Redirects are not followed: that would make a GET of it, or carry the headers elsewhere.
+        # Redirects are not followed: they would turn it into a GET or send the headers elsewhere.
         return self._session.request(
             "POST",
             destination.url,
             seconds=seconds,
-            most_bytes=_MOST_BYTES,
+            max_bytes=_MAX_BYTES,
             data=body,
             verify=destination.certificate or True,
             cert=(certificate, key) if certificate and key else certificate,
-            # Where headers say who we are, ~/.netrc must not say otherwise.
-            auth=_as_it_is if "authorization" in destination.headers else None,
+            # If a header has credentials, those of ~/.netrc must not replace them.
+            auth=_no_auth if "authorization" in destination.headers else None,
         )
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
@@ -136,45 +138,45 @@ def _reply(answer: Answer) -> SendResult:
     status, kind = answer.status, answer.headers.get("Content-Type", "")
     if status >= 300:
         reason = f"http_{status}"
-        return SendResult(_outcome(status), reason, _words(answer, kind), _retry_after(answer))
+        return SendResult(_outcome(status), reason, _message(answer, kind), _retry_after(answer))
     if kind.startswith("text/html"):
         return SendResult(
             SendOutcome.UNAVAILABLE, "not_otlp", f"HTTP {status} with a web page: no OTLP receiver"
         )
-    # Also where spans were left out: such a request must not be sent again, says the protocol.
+    # Also if spans were left out: the protocol forbids to send such a request again.
     rejected, message = _partial_success(answer, kind)
-    return SendResult(SendOutcome.ACCEPTED, words=message, rejected=rejected)
+    return SendResult(SendOutcome.ACCEPTED, message=message, rejected=rejected)
 
 
 def _outcome(status: int) -> SendOutcome:
-    """Return what a status says of the request.
+    """Return the outcome that an error status means.
 
-    400, 413 and 422 are about its content. 500 may be, which is why it is sent again in smaller
-    parts. All others, such as 401, 404 and 503, are about the receiver or our settings: more may
-    be repeated than the protocol asks for, because the pairs wait in files in any case.
+    400, 413 and 422 concern the content of the request. 500 may, so the request is sent again in
+    smaller parts. All others, such as 401, 404 and 503, concern the receiver or our settings. More
+    is retried than the protocol asks for, because the pairs wait in files in any case.
     """
-    if status in _REFUSALS:
+    if status in _REFUSED_STATUS:
         return SendOutcome.REFUSED
-    return SendOutcome.DOUBTFUL if status in _DOUBTFUL else SendOutcome.UNAVAILABLE
+    return SendOutcome.DOUBTFUL if status in _DOUBTFUL_STATUS else SendOutcome.UNAVAILABLE
 
 
 def _partial_success(answer: Answer, kind: str) -> tuple[int, str]:
-    """Return the number of rejected spans and the message of an answer, if they can be read."""
+    """Return the number of rejected spans and the message; 0 and "" if they cannot be read."""
     try:
         if kind.startswith("application/json"):
             partial: Any = answer.json().get("partialSuccess") or {}
             number, message = int(partial.get("rejectedSpans", 0)), partial.get("errorMessage", "")
-            return number, str(message)[:_READ]
-        said = ExportTraceServiceResponse.FromString(answer.body).partial_success
-        return said.rejected_spans, said.error_message[:_READ]
-    except Exception:  # it said 2xx: an answer in another format changes nothing
+            return number, str(message)[:_UNCUT_LENGTH]
+        partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
+        return partial.rejected_spans, partial.error_message[:_UNCUT_LENGTH]
+    except Exception:  # the status is 2xx: an answer in another format changes nothing
         return 0, ""
 
 
-def _words(answer: Answer, kind: str) -> str:
-    """Return what an answer says, on one line and without markup."""
+def _message(answer: Answer, kind: str) -> str:
+    """Return the text of an answer on one line; of HTML and the like, only the status phrase."""
     if kind.startswith(("text/plain", "application/json")):
-        return " ".join(answer.text[:_READ].split())
+        return " ".join(answer.text[:_UNCUT_LENGTH].split())
     return answer.reason
 
 
@@ -200,7 +202,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the words of the error that began it: those around it quote the whole URL."""
+    """Return the message of the first error in the chain: later ones quote the whole URL."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    return f"{type(error).__name__}: {error}"[:_READ]
+    return f"{type(error).__name__}: {error}"[:_UNCUT_LENGTH]

@@ -1,4 +1,4 @@
-"""The position up to which a pair file has been shipped: durable, one process at a time."""
+"""A pair file that is being shipped, and the file beside it that holds the shipped position."""
 
 import bisect
 import contextlib
@@ -12,39 +12,41 @@ from flags.export.otlp_json import spans_in
 from flags.files import lock_file, unlock_file
 
 POSITION_SUFFIX: Final = ".shipped"
-"""Of the file beside a pair file: the number of its bytes that the receiver has, in decimal."""
+"""Suffix of the position file: the number of bytes that have been shipped, in decimal."""
 
 _DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ShippingLimits:
-    """Bound what goes into one request, and how often one is sent. Bytes and seconds."""
+    """Limits of one request, and of how often requests are sent. Bytes and seconds."""
 
     batch_pairs: int = 512
     batch_bytes: int = 4 * 2**20
-    """Of the lines, before compression; protobuf has about half. A longer line goes alone."""
+    """Of the lines, uncompressed; protobuf takes about half of it. A longer line is sent alone."""
     interval: float = 1.0
     """Between two requests, unless a full batch waits."""
     longest_wait: float = 30.0
-    """Before the receiver is tried again, unless it asks for more by Retry-After."""
+    """Before the next try after failures, unless Retry-After asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Whole lines of a pair file, without their line feeds, and the position behind them."""
+    """Consecutive lines of a pair file."""
 
     lines: tuple[bytes, ...]
+    """Without line feeds."""
     end: int
+    """Position in the file after the last line."""
     is_full: bool
-    """Whether a limit ended it: more lines may follow."""
+    """Whether a limit ended the batch, so that more lines may follow."""
 
 
 class ShippedFile:
-    """A pair file that this process ships; another one cannot, as long as it is held.
+    """A pair file that this process ships; the lock on its position file excludes others.
 
-    The position file is locked, and written to in place: 21 bytes, which no crash of the process
-    tears. One that a power cut has lost or spoilt costs duplicates and no pair.
+    The position, 21 bytes, is written in place, so that a crash of the process cannot tear it. If a
+    power cut loses or damages the position file, spans are shipped twice, none is lost.
     """
 
     def __init__(self, path: Path, data: int, position_file: int) -> None:
@@ -56,10 +58,11 @@ class ShippedFile:
 
     @classmethod
     def take(cls, path: Path, *, own: bool) -> "ShippedFile | None":
-        """Return the file at `path` to ship, or None if that is not ours to do.
+        """Open and lock the file at `path` for shipping; None if another process ships it.
 
-        A file that has a living writer is shipped by it (`own`); any other by whoever takes it
-        first. Raises OSError if there is no file, or none may be made beside it.
+        A worker that is still alive ships its files itself (`own`); the files of dead workers are
+        shipped by the first process that takes them. Raises OSError if there is no file, or no
+        position file can be created.
         """
         with contextlib.ExitStack() as on_failure:
             data = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -82,7 +85,7 @@ class ShippedFile:
 
     @property
     def moved(self) -> int:
-        """Return the number of bytes that have been moved past since the file was taken."""
+        """Return the number of bytes by which the position moved since the file was taken."""
         return self.position - self._taken_at
 
     @property
@@ -97,13 +100,13 @@ class ShippedFile:
 
     @property
     def has_writer(self) -> bool:
-        """Say whether a worker has the file open: it may still grow."""
+        """Say whether a worker has the file open, so that it may still grow."""
         return _is_locked(self._data)
 
     def next(self, spans: int, size: int) -> Batch | None:
-        """Return the next whole lines, up to `spans` and `size` bytes, but at least one.
+        """Return the next complete lines, up to `spans` spans and `size` bytes, but at least one.
 
-        None if there are none.
+        None if there is no complete line.
         """
         data = os.pread(self._data, size, self.position)
         while b"\n" not in data:
@@ -119,20 +122,20 @@ class ShippedFile:
         return Batch(tuple(lines[:count]), end, is_full)
 
     def advance(self, position: int) -> None:
-        """Remember that everything before `position` needs no shipping any more.
+        """Set the position: everything before it needs no shipping any more.
 
-        Raises OSError if that cannot be written; it is remembered all the same.
+        Raises OSError if it cannot be written; it is set in memory all the same.
         """
         self.position = position
         os.pwrite(self._position_file, b"%0*d\n" % (_DIGITS, position), 0)
 
     def release(self) -> None:
-        """Let go of the file, so that another process may take it."""
+        """Close the files, so that another process may take them."""
         os.close(self._position_file)
         os.close(self._data)
 
     def _read_position(self) -> int:
-        """Return the position if it is one: behind a line feed, or behind the end of the file."""
+        """Read the position; 0 unless it is after a line feed, or beyond the end of the file."""
         position = parsed_position(os.pread(self._position_file, _DIGITS + 1, 0))
         if position and os.pread(self._data, 1, position - 1) not in (b"\n", b""):
             return 0
@@ -145,7 +148,7 @@ def position_path(path: Path) -> Path:
 
 
 def shipped_position(path: Path) -> int:
-    """Return how many bytes of a pair file have been shipped; 0 if none, or unknown."""
+    """Return how many bytes of a pair file have been shipped; 0 if that is unknown."""
     try:
         return parsed_position(position_path(path).read_bytes())
     except OSError:
@@ -153,7 +156,7 @@ def shipped_position(path: Path) -> int:
 
 
 def parsed_position(text: bytes) -> int:
-    """Return the number that a position file holds; 0 if it holds none."""
+    """Parse the content of a position file; 0 if it is malformed."""
     return int(text) if len(text) == _DIGITS + 1 and text[:_DIGITS].isdigit() else 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from flags.export.backoff import Backoff
-from flags.export.closed_files import PREFIX, SUFFIX, is_taken
+from flags.export.closed_files import PREFIX, SUFFIX, has_compressed_copy
 from flags.export.destination import Destination
 from flags.export.receiver import Receiver, SendOutcome, SendResult
 from flags.export.shipment import Shipment
@@ -19,23 +19,23 @@ from flags.export.shipped_file import (
     ShippingLimits,
     shipped_position,
 )
-from flags.export.shipping_counts import Seldom, ShippingAccount
+from flags.export.shipping_counts import LogLimit, ShippingAccount
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY: Final = 2.0
-"""Seconds between two looks for files that nobody ships."""
-_OWN: Final = 16
-_ADOPTED: Final = 4
-"""Files of this worker, and of dead ones, that are held open at a time; each takes two handles."""
+_SCAN_INTERVAL: Final = 2.0
+"""Seconds between two scans of the folder for files to ship."""
+_MAX_OWN: Final = 16
+_MAX_ADOPTED: Final = 4
+"""Files of this worker, and of dead workers, that are open at a time, two descriptors each."""
 
 
 class Shipper:
-    """Ship the files that a worker writes to `folder` as `name`, and those that dead ones left.
+    """A thread that ships the files of a worker, named `name`, and the files of dead workers.
 
-    The files are the truth: nothing is taken from memory, and what the receiver has not accepted
-    is sent again, for ever. So a folder has one destination: services that ship to different
-    receivers need folders of their own.
+    Spans are read from the files only, never from memory. Those that the receiver has not accepted
+    are sent again without end. So a folder has one destination: services that ship to different
+    receivers need different folders.
     """
 
     def __init__(
@@ -52,39 +52,40 @@ class Shipper:
         self._receiver = Receiver(destination)
         self._limits = limits or ShippingLimits()
         self._backoff = Backoff(self._limits.longest_wait)
-        self._seldom = Seldom()
+        self._may_log = LogLimit()
         self._shipments: dict[str, Shipment] = {}
         self._finished: set[str] = set()
         self._released_bytes = 0
-        self._look_at = 0.0
-        self._trouble: str | None = None
+        self._scan_at = 0.0
+        self._failure: str | None = None
         self._closing = threading.Event()
         self._deadline = 0.0
         self._thread = threading.Thread(target=self._run, name="pair-shipper", daemon=True)
         self._thread.start()
 
     def close(self, within: float = 5.0) -> None:
-        """Ship what can be shipped of this worker's closed files, and stop; the rest stays."""
+        """Ship this worker's files for up to `within` seconds, then stop; the rest stays."""
         self._deadline = time.monotonic() + within
         self._closing.set()
         self._thread.join(within)
 
     @property
     def shipped_bytes(self) -> int:
-        """Return how many bytes of files have been moved past since the start; for any thread."""
-        return self._released_bytes + sum(each.file.moved for each in self._held())
+        """Return the bytes by which positions have moved since the start; for any thread."""
+        return self._released_bytes + sum(each.file.moved for each in self._open_shipments())
 
     @property
     def oldest(self) -> int | None:
-        """Return when the oldest line ended that is being sent, in Unix nanoseconds."""
-        return min((each.oldest for each in self._held() if each.oldest is not None), default=None)
+        """Return when the oldest span that is being sent ended, in Unix nanoseconds."""
+        shipments = self._open_shipments()
+        return min((each.oldest for each in shipments if each.oldest is not None), default=None)
 
     def waiting_bytes(self) -> int:
-        """Return how many bytes of this worker's files, and of those it adopted, are not shipped.
+        """Return the unshipped bytes of this worker's files and of the files it adopted.
 
-        For any thread: it looks at the files themselves. Raises OSError.
+        For any thread: the sizes are read from the files themselves. Raises OSError.
         """
-        positions = {each.file.path.name: each.file.position for each in self._held()}
+        positions = {each.file.path.name: each.file.position for each in self._open_shipments()}
         finished = self._finished.copy()
         try:
             found = os.listdir(self._folder)
@@ -101,17 +102,17 @@ class Shipper:
                 waiting += max(0, path.stat().st_size - position)
         return waiting
 
-    def _held(self) -> list[Shipment]:
-        return list(self._shipments.values())  # in one step, whoever changes it meanwhile
+    def _open_shipments(self) -> list[Shipment]:
+        return list(self._shipments.values())  # atomic: another thread may change the dict
 
     def _run(self) -> None:
         while not self._closing.is_set():
             pause = self._limits.interval
             try:
                 pause = self._round()
-            except Exception as error:  # whatever it is, pairs go on being shipped
+            except Exception as error:  # whatever the error, shipping goes on
                 self._backoff.failed()
-                if self._seldom(type(error).__name__):
+                if self._may_log(type(error).__name__):
                     logger.exception("pairs could not be shipped just now")
             self._closing.wait(pause)
         try:
@@ -122,8 +123,8 @@ class Shipper:
 
     def _round(self) -> float:
         """Send one batch of each file; return the seconds until the next round."""
-        if time.monotonic() >= self._look_at or self._adopted == len(self._shipments):
-            self._look_for_files()
+        if time.monotonic() >= self._scan_at or self._adopted == len(self._shipments):
+            self._scan()
         at_once = False
         for _, shipment in sorted(self._shipments.items()):
             if self._backoff.left > 0 or self._closing.is_set():
@@ -139,7 +140,7 @@ class Shipper:
         if file.is_removed:
             self._release(shipment)
             return False
-        is_closed = not file.has_writer  # asked first: then what is read is all there will be
+        is_closed = not file.has_writer  # before the step: then what it reads is the final content
         step = shipment.step()
         if step.reply is not None:
             self._note(step.reply)
@@ -149,27 +150,27 @@ class Shipper:
         return step.at_once
 
     def _note(self, reply: SendResult) -> None:
-        """Wait if the receiver takes nothing at present; log each change of that state."""
+        """Back off if the receiver is unavailable; log each change of that state."""
         if reply.outcome is SendOutcome.UNAVAILABLE:
             self._backoff.failed(reply.retry_after)
-            if self._trouble != reply.reason:
+            if self._failure != reply.reason:
                 logger.warning(
                     "pairs are not shipped to %s (%s: %s); they wait in %s and will be",
                     self.destination,
                     reply.reason,
-                    reply.words,
+                    reply.message,
                     self._folder,
                 )
-            self._trouble = reply.reason
+            self._failure = reply.reason
         elif reply.outcome is SendOutcome.ACCEPTED:
             self._backoff.succeeded()
-            if self._trouble is not None:
+            if self._failure is not None:
                 logger.warning("pairs are shipped to %s again", self.destination)
-            self._trouble = None
+            self._failure = None
 
-    def _look_for_files(self) -> None:
-        """Take the files of this worker, and some that dead workers left, the oldest first."""
-        self._look_at = time.monotonic() + _LOOK_EVERY
+    def _scan(self) -> None:
+        """Take this worker's files, and some that dead workers left, the oldest first."""
+        self._scan_at = time.monotonic() + _SCAN_INTERVAL
         try:
             names = sorted(name for name in os.listdir(self._folder) if name.startswith(PREFIX))
         except FileNotFoundError:  # no pair has been written yet
@@ -180,13 +181,13 @@ class Shipper:
             if name in self._shipments or name in self._finished:
                 continue
             if not name.startswith(self._own):
-                if self._adopted < _ADOPTED and not self._closing.is_set():
+                if self._adopted < _MAX_ADOPTED and not self._closing.is_set():
                     self._take(name, own=False)
-            elif len(self._shipments) - self._adopted < _OWN:
+            elif len(self._shipments) - self._adopted < _MAX_OWN:
                 self._take(name, own=True)
         for name in names:
             if name.endswith(SUFFIX + POSITION_SUFFIX):
-                self._clear_after(name)
+                self._remove_orphan(name)
 
     @property
     def _adopted(self) -> int:
@@ -195,13 +196,13 @@ class Shipper:
     def _take(self, name: str, *, own: bool) -> None:
         path = self._folder / name
         try:
-            if path.stat().st_size == 0:  # just made: its writer is about to lock it
+            if path.stat().st_size == 0:  # just created: its writer is about to lock it
                 return
             file = ShippedFile.take(path, own=own)
         except FileNotFoundError:
             return
         except OSError as error:
-            if self._seldom("take"):
+            if self._may_log("take"):
                 logger.warning("%s cannot be shipped: %s", path, error)
             return
         if file is None:
@@ -213,28 +214,29 @@ class Shipper:
         if not own:
             logger.info("shipping %s, whose worker has ended", name)
         self._shipments[name] = Shipment(
-            file, self._receiver, self._limits, self.account, self._seldom
+            file, self._receiver, self._limits, self.account, self._may_log
         )
 
-    def _clear_after(self, name: str) -> None:
-        """Remove a position file whose pair file somebody has removed."""
-        of = name.removesuffix(POSITION_SUFFIX)
-        pair_file = self._folder / of
-        if of not in self._shipments and not (pair_file.exists() or is_taken(pair_file)):
+    def _remove_orphan(self, name: str) -> None:
+        """Remove a position file if its pair file has been removed."""
+        pair_file = self._folder / name.removesuffix(POSITION_SUFFIX)
+        if pair_file.name not in self._shipments and not (
+            pair_file.exists() or has_compressed_copy(pair_file)
+        ):
             (self._folder / name).unlink(missing_ok=True)
 
     def _release(self, shipment: Shipment) -> None:
         shipment.file.release()
         self._released_bytes += shipment.file.moved
         del self._shipments[shipment.file.path.name]
-        self._look_at = 0.0  # another may take its place
+        self._scan_at = 0.0  # another file may take its place
 
     def _finish(self) -> None:
         """Ship the rest of this worker's files until the deadline, or the first failure."""
         for name, shipment in list(self._shipments.items()):
             if not name.startswith(self._own):
                 self._release(shipment)
-        self._look_for_files()
+        self._scan()
         for _, shipment in sorted(self._shipments.items()):
             while (left := self._deadline - time.monotonic()) > 0 and self._backoff.left == 0:
                 step = shipment.step(timeout=left)

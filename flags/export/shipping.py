@@ -1,4 +1,4 @@
-"""The start of shipping, if OpenTelemetry's variables name a receiver."""
+"""The start of the shipper, if OpenTelemetry's variables name a receiver."""
 
 import logging
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 def begin_shipping(
     folder: Path, name: str, limits: ShippingLimits, environment: Mapping[str, str]
 ) -> "Shipper | None":
-    """Ship the pair files of `folder`; this worker writes those named `name`.
+    """Start to ship the pair files of `folder`; this worker writes the files named `name`.
 
-    None without a receiver, or with variables that name none: that is said in the log, and the
-    pairs stay in their files.
+    Return None if no receiver is set, or if the variables are malformed. The latter is logged, and
+    the pairs stay in their files.
     """
     try:
         destination = Destination.from_environment(environment)
@@ -30,7 +30,7 @@ def begin_shipping(
         return None
     if destination is None:
         return None
-    from flags.export.shipper import Shipper  # protobuf and requests: for those who ship alone
+    from flags.export.shipper import Shipper  # imports protobuf and requests
 
     logger.info("pairs of %s are shipped to %s", folder, destination)
     return Shipper(folder, name, destination, limits)

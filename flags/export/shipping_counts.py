@@ -1,4 +1,4 @@
-"""Account for what has been shipped and what the receiver rejected."""
+"""Counts of shipped and rejected spans, and a limit on repeated log lines."""
 
 import time
 from collections import Counter
@@ -8,9 +8,9 @@ from collections.abc import Callable
 class ShippingAccount:
     """Counts since the start of this worker; written by the shipper's thread, read by any.
 
-    `shipped` counts spans that the receiver took. `rejected` counts, by reason, those that it
-    would not take, or that could not be read; they stay in their files and are not sent again.
-    `retries` counts requests that have to be repeated, by reason.
+    `shipped` counts spans that the receiver accepted. `rejected` counts, by reason, spans that it
+    did not accept and lines that could not be read; they stay in their files and are not sent
+    again. `retries` counts requests that have to be repeated, by reason.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class ShippingAccount:
         self.retries: Counter[str] = Counter()
 
 
-class Seldom:
+class LogLimit:
     """A limit on repeated log lines: each reason at most once in `seconds`."""
 
     def __init__(self, seconds: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:

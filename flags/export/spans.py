@@ -34,14 +34,14 @@ _UNLIMITED: Final = SpanLimits(
     max_span_attribute_length=SpanLimits.UNSET,
     max_attribute_length=SpanLimits.UNSET,
 )
-"""Explicit, so that no OTEL_* variable meant for request spans cuts the attributes of a pair."""
+"""Explicit, because OTEL_* limits meant for request spans would cut the attributes of a pair."""
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedOutcome:
-    """Hold what happened after an answer, of the request or the unit (as a keyed hash)."""
+    """An outcome of a request, of a unit (as a keyed hash), or of both."""
 
     metric: str
     value: float
@@ -52,7 +52,10 @@ class TrackedOutcome:
 
 
 class _AppendToFiles(SpanProcessor):
-    """Append each ended span to the pair files at once: a batch in memory is a batch to lose."""
+    """A processor that appends each ended span to the pair files at once.
+
+    OpenTelemetry's batch processor would keep spans in memory, where a crash loses them.
+    """
 
     def __init__(self, encoder: LineEncoder, files: PairFiles) -> None:
         self._encoder = encoder
@@ -70,11 +73,11 @@ class _AppendToFiles(SpanProcessor):
 
 
 class PairSpans:
-    """Record pairs as spans of a tracer of its own.
+    """A pair sink that writes spans by a tracer of its own, which samples every span.
 
-    It samples always and does not depend on the sampler of the application's tracer; the request's
-    span is the parent all the same. The pair's span is never made current: its sampled flag would
-    reach every call that the request still makes.
+    So it does not depend on the sampler of the application's tracer. The parent is the request's
+    span. The pair's span is never made current: its sampled flag would be sent with every call that
+    the request still makes.
     """
 
     def __init__(self, files: PairFiles, *, service: str, version: str | None, worker: str) -> None:
@@ -115,19 +118,19 @@ class PairSpans:
     def to_folder(
         cls, folder: Any, limits: FileLimits, *, service: str, version: str | None
     ) -> "PairSpans":
-        """Record to files in `folder`, as a worker with a new identity."""
+        """Return a sink that writes to files in `folder`, with a new worker id."""
         worker = str(uuid.uuid4())
         files = PairFiles(folder, file_name(service, worker), limits)
         return cls(files, service=service, version=version, worker=worker)
 
     def record(self, pair: Pair) -> None:
-        """Give the pair its sequence number and write its span."""
+        """Assign the pair its sequence number and write its span."""
         self._last = next(self._sequence)
         if not self._is_on:
             return
         caller = trace.get_current_span(pair.parent).get_span_context()
-        # As the tracer would make it. That looks at each attribute once more, for types that ours
-        # cannot have, and takes as long as all the rest.
+        # Built as the tracer would build it. The tracer also checks the type of each attribute,
+        # which ours do not need and which takes as long as all the rest.
         span = ReadableSpan(
             names.PAIR_SPAN,
             context=SpanContext(
@@ -147,7 +150,7 @@ class PairSpans:
         self._append.on_end(span)
 
     def record_outcome(self, outcome: TrackedOutcome) -> None:
-        """Write the span of an outcome, from any thread; it has no length."""
+        """Write the span of an outcome, with duration 0; from any thread."""
         with self._outcome_lock:
             self._outcomes += 1
             number = self._outcomes
@@ -161,16 +164,16 @@ class PairSpans:
         }
         span = self._tracer.start_span(
             names.OUTCOME_SPAN,
-            context=Context(),  # of no trace: the request it is about has long ended
+            context=Context(),  # no parent: the request has long ended
             attributes={name: value for name, value in values.items() if value is not None},
             start_time=outcome.occurred,
         )
         span.end(outcome.occurred)
 
     def close(self, within: float = 5.0) -> None:
-        """Write the closing record with the totals, and everything queued; log what went.
+        """Write the stop record with the totals and all queued spans; log how many were lost.
 
-        A second time it does nothing.
+        Further calls do nothing.
         """
         if self._closed:
             return
@@ -207,7 +210,7 @@ class PairSpans:
 
 
 def pair_attributes(pair: Pair, worker: str, sequence: int) -> dict[str, str | bool | int | float]:
-    """Return the attributes of a pair's span, with Python's own number types only."""
+    """Return the attributes of a pair's span; numbers are Python's, never numpy's."""
     assignment = pair.assignment
     values: dict[str, str | bool | int | float | None] = {
         names.FLAG_KEY: assignment.flag,
@@ -265,6 +268,6 @@ def _observe(
         values[names.side(side, names.THRESHOLD, output)] = float(threshold)
     for output, decision in seen.decisions.items():
         values[names.side(side, names.DECISION, output)] = bool(decision)
-    for output, held in seen.values.items():
-        for what, value in held.items():
-            values[names.side(side, what, output)] = value
+    for output, columns in seen.values.items():
+        for column, value in columns.items():
+            values[names.side(side, column, output)] = value

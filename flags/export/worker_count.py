@@ -1,7 +1,7 @@
-"""Keep a worker's count of its pairs where a loss of pair files does not take it along.
+"""Count files: each worker's number of pairs, kept apart from the pair files, which may be lost.
 
-A file of a fixed size, written in place: a full disk, which refuses every further pair, does not
-refuse it. It stays when the worker has gone, as long as its pairs are of interest.
+The file has a fixed size and is written in place, so it can be updated even if the disk is full. It
+stays for 90 days after the worker has ended.
 """
 
 import contextlib
@@ -14,36 +14,38 @@ from typing import Final
 import orjson
 
 FOLDER: Final = ".workers"
-"""Name of the folder, inside that of the pairs, in which workers tell of themselves."""
+"""Name of the folder for files about workers, inside the folder of pairs."""
 
 SUFFIX: Final = ".count"
 
 _SIZE: Final = 512
-"""Bytes of the file, the rest filled with spaces: one block of a disk, written in one step."""
+"""Bytes of the file, padded with spaces: one disk block, written in one step."""
 
-_KEPT: Final = 90 * 86_400
-"""Seconds since its last change after which a file is removed."""
+_RETENTION: Final = 90 * 86_400
+"""Seconds after its last change at which a file is removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerCount:
-    """What a worker had made at one moment; `at` is in Unix nanoseconds."""
+    """A worker's counts at one moment."""
 
     worker: str
     pairs: int
-    """The last sequence number given out."""
+    """The last sequence number assigned to a pair."""
     dropped: int
+    """Pairs that could not be written."""
     at: int
+    """Unix nanoseconds."""
     most: int = 0
-    """The most pairs that it made between two counts."""
+    """The largest number of pairs between two counts."""
     closed: bool = False
-    """Whether it has ended in order, and this is its last count."""
+    """Whether the worker has ended in order, and this is its last count."""
     service: str | None = None
-    """The service that it runs: several may share a folder."""
+    """The worker's service: several services may share a folder."""
 
 
 class CountFile:
-    """The file of one worker in `pairs_dir`; nothing here raises but `write`."""
+    """The count file of one worker in `pairs_dir`; only `write` raises."""
 
     def __init__(self, pairs_dir: Path, worker: str, service: str | None = None) -> None:
         self._path = pairs_dir / FOLDER / f"{worker}{SUFFIX}"
@@ -53,7 +55,7 @@ class CountFile:
         _remove_old(self._path.parent)
 
     def write(self, pairs: int, dropped: int, *, closed: bool = False) -> None:
-        """Write the count of this moment. Raises OSError."""
+        """Write the current count. Raises OSError."""
         self._most = max(self._most, pairs - self._pairs)
         self._pairs = pairs
         count = WorkerCount(
@@ -72,10 +74,12 @@ class CountFile:
 
 
 def read_counts(place: Path) -> list[WorkerCount]:
-    """Return the counts of all workers that wrote below a folder; none that is unreadable."""
+    """Return the readable counts of all workers in a folder and its subfolders."""
     found = []
     for path in sorted(place.rglob(f"{FOLDER}/*{SUFFIX}")) if place.is_dir() else ():
-        with contextlib.suppress(OSError, TypeError, ValueError):  # a crash may leave it empty
+        with contextlib.suppress(
+            OSError, TypeError, ValueError
+        ):  # a crash may leave the file empty
             count = WorkerCount(**orjson.loads(path.read_bytes()))
             if count.worker == path.stem:
                 found.append(count)
@@ -85,5 +89,5 @@ def read_counts(place: Path) -> list[WorkerCount]:
 def _remove_old(folder: Path) -> None:
     for path in folder.glob(f"*{SUFFIX}"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _KEPT:
+            if time.time() - path.stat().st_mtime > _RETENTION:
                 path.unlink()

@@ -149,7 +149,7 @@ class ServerLooks:
                 "GET",
                 source.url.rstrip("/") + FEATURES,
                 seconds=source.request_timeout,
-                most_bytes=_MOST,
+                max_bytes=_MOST,
                 allow_redirects=True,
                 headers={"If-None-Match": self._etag} if self._etag else {},
             )

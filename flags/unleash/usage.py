@@ -86,7 +86,7 @@ class UsageReports:
                 "POST",
                 self._source.url.rstrip("/") + path,
                 seconds=self._source.request_timeout,
-                most_bytes=_ANSWER,
+                max_bytes=_ANSWER,
                 json=who | content,
             )
         except (requests.RequestException, UnicodeError):  # the look at the flags says so

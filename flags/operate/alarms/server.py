@@ -50,7 +50,7 @@ class AlarmServer:
                 "GET",
                 self._url + path,
                 seconds=seconds,
-                most_bytes=_LARGEST,
+                max_bytes=_LARGEST,
                 params=parameters,
                 headers={"Accept": "application/json"},
             )

@@ -95,7 +95,7 @@ class AdminApi:
                 method,
                 address,
                 seconds=self._timeout,
-                most_bytes=_MOST,
+                max_bytes=_MOST,
                 json=body,
                 params=query,
             )

@@ -45,8 +45,8 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[
         listener.close()
 
 
-def get(url: str, seconds: float = SECONDS, most_bytes: int = MIB, **options):
-    return BoundedSession().request("GET", url, seconds=seconds, most_bytes=most_bytes, **options)
+def get(url: str, seconds: float = SECONDS, max_bytes: int = MIB, **options):
+    return BoundedSession().request("GET", url, seconds=seconds, max_bytes=max_bytes, **options)
 
 
 def drip(connection: socket.socket, text: bytes) -> None:
@@ -114,7 +114,7 @@ def test_a_name_server_that_does_not_answer_costs_the_limit(monkeypatch):
     begun = time.monotonic()
     for _ in range(6):
         with pytest.raises(requests.Timeout):
-            session.request("GET", "http://flags.example/", seconds=0.1, most_bytes=10)
+            session.request("GET", "http://flags.example/", seconds=0.1, max_bytes=10)
     assert time.monotonic() - begun < 3
     waiting = [each for each in threading.enumerate() if each.name == "bounded-http"]
     assert len(waiting) <= 4
@@ -135,15 +135,15 @@ def test_connections_are_kept():
     with server(answers(b"x" * 1000)) as (url, connections):
         session = BoundedSession()
         for _ in range(3):
-            session.request("GET", url, seconds=2, most_bytes=MIB)
+            session.request("GET", url, seconds=2, max_bytes=MIB)
         assert len(connections) == 1
 
 
 def test_a_longer_answer_is_cut_off_at_the_limit():
     with server(answers(b"x" * 1000)) as (url, _):
-        answer = get(url, most_bytes=100)
+        answer = get(url, max_bytes=100)
         assert (answer.body, answer.whole) == (b"x" * 100, False)
-        assert get(url, most_bytes=1000).whole
+        assert get(url, max_bytes=1000).whole
 
 
 def test_a_compressed_answer_is_unpacked_up_to_the_limit_only():
@@ -184,8 +184,8 @@ def test_a_session_goes_on_after_a_request_that_took_too_long():
     with server(lambda connection: next(turns)(connection)) as (url, _):
         session = BoundedSession()
         with pytest.raises(requests.Timeout):
-            session.request("GET", url, seconds=SECONDS, most_bytes=MIB)
-        assert session.request("GET", url, seconds=5, most_bytes=MIB).body == b"good"
+            session.request("GET", url, seconds=SECONDS, max_bytes=MIB)
+        assert session.request("GET", url, seconds=5, max_bytes=MIB).body == b"good"
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_compaction_goes_on_in_a_file_that_was_compressed_meanwhile(
 def test_a_worker_s_record_that_was_compressed_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closed_files, "WORTH_BYTES", 1)
+    monkeypatch.setattr(closed_files, "MIN_COMPRESSED_BYTES", 1)
     limits = FileLimits(flush_interval=0.01, rotate_bytes=50_000)
     spans = PairSpans.to_folder(tmp_path, limits, service="s", version=None)
     for number in range(200):

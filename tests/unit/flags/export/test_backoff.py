@@ -3,7 +3,7 @@
 import pytest
 
 from flags.export.backoff import Backoff
-from flags.export.shipping_counts import Seldom
+from flags.export.shipping_counts import LogLimit
 from tests.support.fakes import FakeClock
 
 
@@ -36,9 +36,9 @@ def test_what_the_other_side_asks_for_is_the_least(clock: FakeClock) -> None:
 
 
 def test_what_recurs_is_said_seldom_and_each_reason_for_itself(clock: FakeClock) -> None:
-    seldom = Seldom(600, clock)
-    assert [seldom("a"), seldom("a"), seldom("b")] == [True, False, True]
+    may_log = LogLimit(600, clock)
+    assert [may_log("a"), may_log("a"), may_log("b")] == [True, False, True]
     clock.advance(599)
-    assert not seldom("a")
+    assert not may_log("a")
     clock.advance(1)
-    assert seldom("a")
+    assert may_log("a")

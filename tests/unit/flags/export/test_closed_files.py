@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flags.export import closed_files
-from flags.export.closed_files import ClosedFiles, Keeping, compress_file
+from flags.export.closed_files import ClosedFiles, RetentionPolicy, compress_file
 from flags.export.compression import SUFFIXES, CheckedFile, compressed, compression_of
 from flags.export.otlp_json import LineFrame
 from flags.export.pair_files import LINE_BYTES, FileLimits, PairFiles
@@ -24,8 +24,8 @@ Keep = Callable[..., tuple[ClosedFiles, Counter[str]]]
 
 @pytest.fixture(autouse=True)
 def _every_file_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closed_files, "WORTH_BYTES", 100)
-    monkeypatch.setattr(closed_files, "_LOOK_EVERY", 0.02)
+    monkeypatch.setattr(closed_files, "MIN_COMPRESSED_BYTES", 100)
+    monkeypatch.setattr(closed_files, "_SCAN_INTERVAL", 0.02)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def keep(tmp_path: Path) -> Iterator[Keep]:
     def keep_them(**options: object) -> tuple[ClosedFiles, Counter[str]]:
         lost: Counter[str] = Counter()
         chosen = {"compression": "zstd", "max_bytes": 2**30, "is_shipped": False, **options}
-        keeping = Keeping(**chosen)  # type: ignore[arg-type]
-        kept.append(ClosedFiles(tmp_path, keeping, lambda count: lost.update(lost=count)))
+        policy = RetentionPolicy(**chosen)  # type: ignore[arg-type]
+        kept.append(ClosedFiles(tmp_path, policy, lambda count: lost.update(lost=count)))
         return kept[-1], lost
 
     yield keep_them
@@ -160,7 +160,7 @@ def test_a_file_that_is_to_be_shipped_is_compressed_afterwards(keep: Keep, tmp_p
 def test_small_files_are_left_as_they_are(
     keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closed_files, "WORTH_BYTES", 500)
+    monkeypatch.setattr(closed_files, "MIN_COMPRESSED_BYTES", 500)
     small, large = plain(tmp_path, "a", count=5), plain(tmp_path, "b", count=50)
     keep()
     assert eventually(lambda: not large.exists())
@@ -189,7 +189,7 @@ def test_a_compressed_file_that_holds_something_else_is_not_replaced(
     other = tmp_path / f"{path.name}.zst"
     other.write_bytes(compressed(b"other\n", "zstd"))
     keep()
-    assert eventually(lambda: "stays as it is, not compressed" in caplog.text)
+    assert eventually(lambda: "could not be compressed" in caplog.text)
     assert path.exists()
     assert content(other) == b"other\n"
 
@@ -200,9 +200,9 @@ def test_where_the_disk_refuses_the_plain_file_stays_and_it_is_said_once(
     path = plain(tmp_path)
     (tmp_path / f".{path.name}.zst.tmp").mkdir()
     keep()
-    assert eventually(lambda: "stays as it is, not compressed" in caplog.text)
+    assert eventually(lambda: "could not be compressed" in caplog.text)
     time.sleep(0.1)
-    assert caplog.text.count("stays as it is, not compressed") == 1
+    assert caplog.text.count("could not be compressed") == 1
     assert path.exists()
 
 

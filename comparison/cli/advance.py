@@ -71,7 +71,7 @@ def advance(
         judge = given.judge()
         grounds = _grounds(judge, place, _Wish(override, approve), given.pairs, json_file)
         moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)
-        if moved and notifier.tells_somebody:
+        if moved and notifier.has_recipients:
             _tell(admin, place, grounds, notifier)
 
 
@@ -151,7 +151,7 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
         return False
     before = FlagView(True, place.rollout, place.run.setting.stickiness)
     file = AuditFile(audit)
-    with file.alone():
+    with file.exclusive():
         raise_rollout(admin, flag, place.run, following)
         change = FlagChange.of(
             admin,
@@ -180,7 +180,7 @@ def _tell(admin: UnleashAdmin, place: FlagPlace, grounds: _Grounds, notifier: No
     with contextlib.suppress(FlagsError):
         chosen = NextAction(Action.ADVANCE, (grounds.reason,), place.following)
         history, link = read_history(admin, flag)[1], notifier.link(admin.flag_url(flag))
-        notifier.tell(News.of(flag, history, grounds.found, chosen, link))
+        notifier.send(News.of(flag, history, grounds.found, chosen, link))
 
 
 def _entry(admin: UnleashAdmin, flag: str, rollout: int) -> int | None:

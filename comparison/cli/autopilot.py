@@ -111,7 +111,7 @@ def autopilot(
         file = AuditFile(audit)
 
         def keep(assessment: Assessment) -> None:
-            _warn(*record(admin, assessment.done(admin, plan.flag), file).warnings)
+            _warn(*record(admin, assessment.as_change(admin, plan.flag), file).warnings)
 
         def tell(evidence: "Evidence", judgement: "Judgement") -> None:
             problems = [leave_beside(given.pairs, evidence, judgement)]
@@ -127,7 +127,7 @@ def autopilot(
             resumed=resume,
             account=account,
             record=keep,
-            alone=file.alone,
+            exclusive=file.exclusive,
             approved=lambda: _approved(file, plan.flag, admin.environment),
         )
         telling = _Telling(admin, plan, given.notifier(plan, _warn), silent=dry_run)
@@ -149,7 +149,7 @@ class _Telling:
         self._flag = plan.flag
         self._notifier = notifier
         self._link = notifier.link(admin.flag_url(plan.flag))
-        self._silent = silent or not notifier.tells_somebody
+        self._silent = silent or not notifier.has_recipients
 
     def looked(self, assessment: Assessment) -> None:
         """Tell what is new; a move just made is in the event log by now."""
@@ -160,12 +160,12 @@ class _Telling:
             with contextlib.suppress(FlagsError):
                 history = read_history(self._admin, self._flag)[1]
         found, chosen = assessment.step_verdict, assessment.next
-        self._notifier.tell(News.of(self._flag, history, found, chosen, self._link))
+        self._notifier.send(News.of(self._flag, history, found, chosen, self._link))
 
     def failed(self, problem: str) -> None:
         """Tell that nobody watches the flag for now."""
         if not self._silent:
-            self._notifier.tell(News.of_failure(self._flag, problem, self._link))
+            self._notifier.send(News.of_failure(self._flag, problem, self._link))
 
 
 def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool, telling: _Telling) -> None:
@@ -188,7 +188,7 @@ def _assess_and_act(pilot: Autopilot, dry_run: bool, telling: _Telling) -> Asses
     """Assess once, do what follows, say what was done, and tell those who are to know."""
     assessment = pilot.assess(datetime.now(UTC))
     if not dry_run:
-        pilot.do(assessment)
+        pilot.act(assessment)
     _log(_line(assessment) + _dry(dry_run and assessment.before != assessment.after))
     telling.looked(assessment)
     return assessment

@@ -81,10 +81,10 @@ class GateInput:
     def notifier(self, plan: "Playbook", warn: Callable[[str], object] = warn) -> "Notifier":
         """Return what tells those whom the playbook names."""
         from flags.operate.notify import Notifier
-        from flags.operate.told_file import ToldFile
+        from flags.operate.sent_messages import SentMessagesFile
 
-        told = ToldFile(self.looks.with_suffix(".told.json"))
-        return Notifier(plan.notify, os.environ, told, warn)
+        sent = SentMessagesFile(self.looks.with_suffix(".told.json"))
+        return Notifier(plan.notify, os.environ, sent, warn)
 
 
 _EVIDENCE: Final = (

@@ -29,9 +29,9 @@ from flags.unleash.admin.errors import (
 
 _TRIES: Final = 3
 _PAUSE: Final = 1.0
-"""Seconds before an Unleash that fails is asked again."""
-_PRECISION: Final = 1.0
-"""Seconds, of the time that Unleash's answers say."""
+"""Seconds between two tries if Unleash fails."""
+_CLOCK_PRECISION: Final = 1.0
+"""Seconds; Unleash's answers have their time in whole seconds."""
 
 _OTHER_WAYS: Final = (
     "Without Unleash: restart the service without UNLEASH_URL on a flags file that is off, or "
@@ -88,7 +88,7 @@ def rollback(
         with admin:
             with _not_off(key):
                 before = _switch_off(admin, key, began)
-            click.echo(_done(admin, key, before))
+            click.echo(_outcome(admin, key, before))
             change = _change(admin, key, before, reason)
             recorded = record(admin, change, file)
     if recorded.note:
@@ -101,12 +101,12 @@ def rollback(
         watched = WatchResult(0, None, missing=("the watching was broken off",))
     _warn(record_locally(_confirmation(change, service, watched), file))
     _show(watched, service, time.monotonic() - began)
-    raise SystemExit(0 if watched.followed or watched.unseen else FOLLOWERS_MISSING)
+    raise SystemExit(0 if watched.followed or watched.unreachable else FOLLOWERS_MISSING)
 
 
 @contextmanager
 def _not_off(key: str) -> Iterator[None]:
-    """Say of a FlagsError that the flag may be on."""
+    """At a FlagsError, print that the flag may still be on, then raise the error."""
     try:
         yield
     except FlagsError:
@@ -123,10 +123,10 @@ def _flag_of(service: str) -> str:
 
 
 def _switch_off(admin: UnleashAdmin, key: str, began: float) -> FlagState | None:
-    """Switch the flag off, and return it as it was before; None if Unleash does not say.
+    """Switch the flag off, and return its state before; None if that is unknown.
 
-    Asked afterwards: whatever the flag and its event log hold, the flag is off by then. Unleash
-    refuses to switch an archived flag, which reaches nobody.
+    The state is read after the flag was switched off, so that no problem with it delays the
+    rollback. Unleash refuses to switch an archived flag, which is off for everyone.
     """
     try:
         done = _repeated(lambda: admin.turn_off(key))
@@ -136,12 +136,12 @@ def _switch_off(admin: UnleashAdmin, key: str, began: float) -> FlagState | None
         raise
     if done is None:
         return None
-    since = done - timedelta(seconds=time.monotonic() - began + _PRECISION)
+    since = done - timedelta(seconds=time.monotonic() - began + _CLOCK_PRECISION)
     try:
         state, events = admin.state(key), admin.events(key)
     except FlagsError:
         return None
-    # Unleash logs nothing where a flag is switched off that is off already.
+    # Unleash logs no event if the flag was off already.
     newest = events[0] if events else None
     switched = newest is not None and newest.enabled is False and newest.time >= since
     return replace(state, enabled=switched)
@@ -157,7 +157,7 @@ def _repeated(request: Callable[[], datetime | None]) -> datetime | None:
     return request()
 
 
-def _done(admin: UnleashAdmin, key: str, before: FlagState | None) -> str:
+def _outcome(admin: UnleashAdmin, key: str, before: FlagState | None) -> str:
     where = f"{key} is off in {admin.environment}"
     if before is None:
         return f"{where}; what it was before could not be asked"
@@ -178,13 +178,13 @@ def _change(admin: UnleashAdmin, key: str, before: FlagState | None, reason: str
 
 
 def _confirmation(change: FlagChange, service: str, watched: WatchResult) -> Confirmation:
-    missing = watched.missing or ((watched.unseen,) if watched.unseen else ())
+    missing = watched.missing or ((watched.unreachable,) if watched.unreachable else ())
     seconds = None if watched.seconds is None else round(watched.seconds, 3)
     return Confirmation(change.id, datetime.now(UTC), service, watched.workers, seconds, missing)
 
 
 def _off(seen_flag: WorkerFlag) -> bool:
-    """Say whether a worker lets the primary answer everything: off, or no flag at all."""
+    """Say whether the primary answers everything in a worker: the flag is off, or missing."""
     return not seen_flag.enabled
 
 
@@ -193,8 +193,8 @@ def _show(watched: WatchResult, service: str, passed: float) -> None:
         count = f"{watched.workers} worker" + ("" if watched.workers == 1 else "s")
         every = "" if watched.workers == 1 else "all "
         click.echo(f"{every}{count} followed within {watched.seconds:.1f} s")
-    elif watched.unseen is not None:
-        click.echo(f"the workers could not be asked: {printable(watched.unseen)}")
+    elif watched.unreachable is not None:
+        click.echo(f"the workers could not be asked: {printable(watched.unreachable)}")
     else:
         click.echo(
             f"Error: the flag is off, but not every worker of {service} follows "

@@ -74,24 +74,24 @@ def status(
     verdict: LastVerdict | None = None
     state: FlagState | None = None
     events: list[FlagEvent] = []
-    asked = _Asked()
-    with asked.about("service"):
+    questions = _Questions()
+    with questions.about("service"):
         workers = _workers(service, flag)
     if workers:
-        with asked.about("verdict"):
+        with questions.about("verdict"):
             verdict = verdict_at(service)
     key = flag or (workers.flag if workers else None)
     if key is None:
-        click.echo(f"Error: {asked.in_vain['service']}, and --flag is not given", err=True)
-        raise SystemExit(asked.exit_code)
+        click.echo(f"Error: {questions.failed['service']}, and --flag is not given", err=True)
+        raise SystemExit(questions.exit_code)
     if not url or not token:
         unset = "UNLEASH_ADMIN_TOKEN" if url else "UNLEASH_URL"
-        asked.in_vain["Unleash"] = f"{unset} is not set: who changed the flag last is not known"
+        questions.failed["Unleash"] = f"{unset} is not set: who changed the flag last is not known"
     else:
         access = UnleashAccess(url, token, environment, project)
-        with asked.about("Unleash"), access.admin() as admin:
+        with questions.about("Unleash"), access.admin() as admin:
             state = admin.state(key)
-            events = admin.every_event(key)
+            events = admin.all_events(key)
     found = MigrationStatus.of(
         key,
         unleash=state,
@@ -99,13 +99,13 @@ def status(
         playbook=plan,
         workers=workers,
         verdict=verdict,
-        not_shown=asked.in_vain,
+        not_shown=questions.failed,
     )
     if as_json:
         click.echo(printable_json(found.as_plain(), option=orjson.OPT_INDENT_2))
     else:
         print_status(found, Console(highlight=False))
-    raise SystemExit(asked.exit_code)
+    raise SystemExit(questions.exit_code)
 
 
 def _workers(service: str, flag: str | None) -> Workers:
@@ -115,19 +115,19 @@ def _workers(service: str, flag: str | None) -> Workers:
     return workers
 
 
-class _Asked:
-    """The questions without an answer: their reasons, and the exit code that these mean."""
+class _Questions:
+    """A collector of the errors of questions to service and Unleash, and their exit code."""
 
     def __init__(self) -> None:
-        self.in_vain: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
         self.exit_code = 0
 
     @contextmanager
-    def about(self, what: str) -> Iterator[None]:
-        """Keep a FlagsError in place of raising it."""
+    def about(self, subject: str) -> Iterator[None]:
+        """Store the message of a FlagsError instead of raising it."""
         try:
             with exit_codes():
                 yield
         except click.ClickException as refusal:
-            self.in_vain[what] = refusal.message
+            self.failed[subject] = refusal.message
             self.exit_code = max(self.exit_code, refusal.exit_code)

@@ -1,4 +1,4 @@
-"""The audit file: JSON lines, one for each change of the flag or its confirmation."""
+"""The audit file: one JSON line for each change of the flag and each confirmation of one."""
 
 import contextlib
 import getpass
@@ -23,30 +23,30 @@ from flags.unleash.admin.errors import AdminError
 
 @dataclass(frozen=True, slots=True)
 class FlagChange:
-    """One change of a flag; the audit file has one line for each."""
+    """One change of a flag by this tool; one line of the audit file."""
 
     id: str
     time: datetime
-    """When it was done, with time zone; by this machine's clock."""
+    """Time of the change, with time zone, by this machine's clock."""
     command: str
     """`rollback`, `advance` or `autopilot`."""
     by: str
-    """User and machine: Unleash knows of an admin token only that it is one."""
+    """User and machine: Unleash does not know who uses an admin token."""
     flag: str
     environment: str
     unleash: str
     """Base URL of the dashboard."""
     before: FlagView | None
-    """None where it could not be asked in time."""
+    """None if Unleash did not answer in time."""
     after: FlagView
     reason: str
-    """In full: what Unleash keeps of it has 50 characters."""
+    """The full text; Unleash stores 50 characters of it."""
     verdict: Mapping[str, Any] | None = None
-    """What the gate said, if it was asked: its decision and its reasons."""
+    """The gate's decision and reasons, if there was a verdict."""
     approval: str | None = None
-    """Why the person in `by` approved a step that needs approval; None where nobody did."""
+    """Why the person in `by` approved the step; None if no approval was needed."""
     event: int | None = None
-    """Number of the entry of the flag's event log, if that was asked for."""
+    """Number of the change's entry in the flag's event log, if known."""
 
     @classmethod
     def of(
@@ -62,7 +62,7 @@ class FlagChange:
         approval: str | None = None,
         event: int | None = None,
     ) -> Self:
-        """Return what was done to `flag` just now."""
+        """Return a change of `flag` that was made just now."""
         return cls(
             id=str(uuid.uuid4()),
             time=datetime.now(UTC),
@@ -81,7 +81,7 @@ class FlagChange:
 
     @property
     def note(self) -> str:
-        """Return the words for the flag itself."""
+        """Return the text for the note on the flag."""
         return f"{self.command}: {self.reason}"
 
 
@@ -94,15 +94,15 @@ class Confirmation:
     time: datetime
     service: str
     workers: int
-    """Number of those that confirmed it."""
+    """Number of workers that confirmed it."""
     seconds: float | None
     """From the request to Unleash to the last worker's confirmation; None if not all confirmed."""
     missing: tuple[str, ...] = field(default=())
-    """What stood in the way."""
+    """Which workers did not confirm it, and why."""
 
 
 def operator() -> str:
-    """Return who runs this program, and where."""
+    """Return `user@machine` of this process."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -118,15 +118,15 @@ _KINDS: Final[Mapping[str, TypeAdapter[FlagChange] | TypeAdapter[Confirmation]]]
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit file holds, in its order."""
+    """The content of an audit file, in order."""
 
     changes: tuple[FlagChange, ...]
     confirmations: tuple[Confirmation, ...]
     unreadable: int
-    """Lines that are none of ours, or torn."""
+    """Number of lines that are incomplete, or not ours."""
 
     def approved(self, flag: str, environment: str) -> int:
-        """Return the entry of the flag's event log by its latest approved step; 0 if none is."""
+        """Return the event log entry of the flag's latest approved step; 0 if there is none."""
         entries = (
             each.event or 0
             for each in self.changes
@@ -136,34 +136,35 @@ class Audit:
 
 
 class AuditFile:
-    """An audit file that several programs may append to at once.
+    """An audit file, to which several programs may append at the same time.
 
-    It is made readable for its owner only; the mode of a file that is there is left as it is. Every
+    A new file is readable only for its owner; the mode of an existing file is not changed. Every
     failure is an AuditUnwritableError.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._held: int | None = None
+        self._descriptor: int | None = None
+        """Of the file while it is locked by `exclusive`."""
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let no other program move a flag and record it here meanwhile.
+    def exclusive(self) -> Iterator[None]:
+        """Lock the file, so that no other program that records here changes a flag meanwhile.
 
-        Unleash compares and writes in two steps, without a lock: of two that raise a rollout in the
-        same milliseconds, both are told that they did it. Without a writable file there is no lock,
-        and no reason to leave the flag as it is.
+        Unleash compares and writes in two steps, without a lock: if two programs raise a rollout in
+        the same milliseconds, both requests succeed. If the file cannot be written, the flag is
+        changed without a lock.
         """
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                self._held = stack.enter_context(self._locked())
+                self._descriptor = stack.enter_context(self._locked())
             try:
                 yield
             finally:
-                self._held = None
+                self._descriptor = None
 
     def append(self, entry: FlagChange | Confirmation) -> None:
-        """Write `entry` to the disk as one line: all of it, or nothing.
+        """Append `entry` as one line, durably, all or nothing.
 
         Raises AuditUnwritableError.
         """
@@ -178,7 +179,7 @@ class AuditFile:
             ) from error
 
     def read(self) -> Audit:
-        """Return what is in the file; nothing if there is none. Raises AuditUnwritableError."""
+        """Return the content; empty if there is no file. Raises AuditUnwritableError."""
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
@@ -196,8 +197,8 @@ class AuditFile:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
-        if self._held is not None:
-            yield self._held
+        if self._descriptor is not None:
+            yield self._descriptor
             return
         with locked_to_append(self.path) as file:
             yield file
@@ -221,13 +222,13 @@ class Recorded:
     """The result of recording a change."""
 
     note: str | None
-    """The tag that the flag has now; None if Unleash did not take it."""
+    """The flag's note as stored; None if Unleash did not store it."""
     warnings: tuple[str, ...]
-    """What could not be recorded, in words: the change itself is done."""
+    """What could not be recorded, in words. The change itself was made."""
 
 
 def record(admin: UnleashAdmin, change: FlagChange, audit: AuditFile | None) -> Recorded:
-    """Put the reason of `change` on its flag, and all of it into the audit file; raises nothing."""
+    """Store the reason as the flag's note, and `change` in the audit file; never raises."""
     warnings = [*record_locally(change, audit)]
     try:
         return Recorded(admin.note(change.flag, change.note), tuple(warnings))
@@ -236,7 +237,7 @@ def record(admin: UnleashAdmin, change: FlagChange, audit: AuditFile | None) -> 
 
 
 def record_locally(entry: FlagChange | Confirmation, audit: AuditFile | None) -> tuple[str, ...]:
-    """Append `entry` to the audit file; return what went wrong, in words."""
+    """Append `entry` to the audit file; return problems in words."""
     if audit is None:
         return ()
     try:

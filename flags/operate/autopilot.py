@@ -1,8 +1,8 @@
-"""The autopilot of a flag: assess the evidence, decide, act. It is stateless.
+"""The autopilot of a flag: it assesses the evidence, decides and acts. It is stateless.
 
-The flag and its event log are read anew at each assessment, and so are pairs that have changed. So
-it can be restarted at any time, and two of them do no harm: a step begins anew with every change of
-the flag, and neither moves a flag that has changed since it was judged.
+Each assessment reads the flag, its event log and changed pairs anew. So the autopilot can be
+restarted at any time, and two of them do no harm: a step begins anew with every change of the flag,
+and neither changes a flag that has changed since its assessment.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ from flags.unleash.admin.errors import PersonalTokenError
 
 
 class Judge(Protocol):
-    """Say what the pairs mean for the step that a flag is at."""
+    """A function that judges by the pairs the step that a flag is at."""
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
-        """Judge the present run; problems with the pairs are in `missing` of the result."""
+        """Judge the current run; problems with the pairs are in `missing` of the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Hold what was seen at one moment, and what follows from it."""
+    """The flag's history, the step verdict and the next action at one moment."""
 
     history: History
     step_verdict: StepVerdict
@@ -44,13 +44,13 @@ class Assessment:
 
     @property
     def before(self) -> FlagView:
-        """Return the flag as it was seen."""
+        """Return the flag before the action."""
         setting = self.run.setting
         return FlagView(bool(setting.enabled), setting.rollout, setting.stickiness)
 
     @property
     def after(self) -> FlagView:
-        """Return the flag as the action makes it."""
+        """Return the flag after the action."""
         if self.next.action is Action.ROLLBACK:
             return replace(self.before, enabled=False)
         if self.next.action is Action.ADVANCE:
@@ -59,12 +59,12 @@ class Assessment:
 
     @property
     def change(self) -> str:
-        """Say what the action changes, e.g. `5 % -> 10 %`."""
+        """Return the change by the action, e.g. `5 % -> 10 %`."""
         after = "off" if not self.after.enabled else f"{self.after.rollout} %"
         return f"{self.run.setting} -> {after}"
 
-    def done(self, admin: UnleashAdmin, flag: str) -> FlagChange:
-        """Return what a record keeps of the action, which was done just now."""
+    def as_change(self, admin: UnleashAdmin, flag: str) -> FlagChange:
+        """Return the action, which was taken just now, for the audit file."""
         return FlagChange.of(
             admin,
             flag,
@@ -77,16 +77,17 @@ class Assessment:
 
 
 Record = Callable[[Assessment], None]
-"""Takes an assessment whose action is done."""
+"""Records an assessment whose action was taken."""
 
 
 class Autopilot:
-    """Operate one flag; what it does is told to `record`, once it is done.
+    """The autopilot of one flag; it calls `record` after each action.
 
-    `resumed` is the last entry of the event log by anybody else that it may go on from. `account`
-    is the user whose personal token it has, where that user is nobody but the autopilot. `alone`
-    keeps other programs from a step while this one takes and records it. `approved` returns the
-    entry of the latest step that a person took because it was proposed: it goes on from there too.
+    It pauses after a change by another account, unless the number of that change's event log entry
+    is at most `resumed`, or at most the number returned by `approved`: that of the latest proposed
+    step that a person took. `account` is the user of its personal token, if nobody else uses that
+    account. `exclusive` keeps other programs from changing the flag while it takes and records a
+    step.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Autopilot:
         resumed: int = 0,
         account: str | None = None,
         record: Record,
-        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+        exclusive: Callable[[], AbstractContextManager[None]] = nullcontext,
         approved: Callable[[], int] = lambda: 0,
     ) -> None:
         self._admin = admin
@@ -107,11 +108,14 @@ class Autopilot:
         self._resumed = resumed
         self._account = account
         self._record = record
-        self._alone = alone
+        self._exclusive = exclusive
         self._approved = approved
 
     def check(self) -> Author:
-        """Return the author of its own changes; raises PersonalTokenError if it may be a person."""
+        """Return the author of the autopilot's changes.
+
+        Raises PersonalTokenError if that may also be a person.
+        """
         author = self._admin.author()
         if not author.by_token and author.name != self._account:
             raise PersonalTokenError(
@@ -122,9 +126,9 @@ class Autopilot:
         return author
 
     def assess(self, now: datetime) -> Assessment:
-        """Return what is to be done now.
+        """Read the flag, judge its step, and choose the next action.
 
-        Raises AdminError if Unleash does not tell, PersonalTokenError if its token is a person's.
+        Raises AdminError if Unleash cannot be read, PersonalTokenError if its token is a person's.
         """
         own = self.check()
         history = read_history(self._admin, self._playbook.flag)[1]
@@ -137,16 +141,16 @@ class Autopilot:
         chosen = next_action(history, plan, found, own=own, resumed=resumed)
         return Assessment(history, found, chosen)
 
-    def do(self, assessment: Assessment) -> None:
-        """Do it, then record it.
+    def act(self, assessment: Assessment) -> None:
+        """Take the action and record it.
 
-        Raises FlagChangedError, and does nothing, if the flag is no longer as it was seen.
+        Raises FlagChangedError, without a change, if the flag has changed since the assessment.
         """
         flag, chosen = self._playbook.flag, assessment.next
         if chosen.action is Action.ADVANCE and chosen.rollout is not None:
-            with self._alone():
+            with self._exclusive():
                 raise_rollout(self._admin, flag, assessment.run, chosen.rollout)
                 self._record(assessment)
-        elif chosen.action is Action.ROLLBACK:  # waits for nobody
+        elif chosen.action is Action.ROLLBACK:  # without the lock: a rollback never waits
             switch_off(self._admin, flag, assessment.run)
             self._record(assessment)

@@ -1,6 +1,6 @@
-"""The step of a playbook that a flag is at, by its rollout and, if need be, by time.
+"""The step of a playbook that a flag is at, by its rollout and, if that is ambiguous, by time.
 
-The ramp ends at 100 % and the deprecation is at 100 % too: the flag does not change in between.
+Both the end of the ramp and the deprecation are at 100 %: the flag does not change between them.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,17 +14,17 @@ from flags.playbook.stages import Stage
 
 @dataclass(frozen=True, slots=True)
 class StepPosition:
-    """Hold a step that a flag may be at, and since when: its evidence begins there."""
+    """A step that a flag may be at, and the time from which on its pairs are evidence."""
 
     step: Step
     since: datetime
 
 
 def plan_at(playbook: Playbook, rollout: int) -> Playbook:
-    """Return the playbook with a step at a rollout that somebody chose between two steps.
+    """Return the playbook with a step at `rollout`, if somebody chose one between two steps.
 
-    What holds for the step below holds for it too. Below the first step there is nothing to take
-    over: the playbook stays as it is.
+    The new step is a copy of the step below it. Below the first step there is none to copy: the
+    playbook is returned unchanged.
     """
     lower = [step for step in playbook.steps if step.rollout < rollout]
     if playbook.steps_at(rollout) or not lower:
@@ -37,10 +37,10 @@ def plan_at(playbook: Playbook, rollout: int) -> Playbook:
 
 
 def possible_steps(plan: Playbook, run: Run) -> tuple[StepPosition, ...]:
-    """Return the steps that a flag may be at in its present run, in their order.
+    """Return the steps that a flag may be at in its current run, in order.
 
-    Each begins when the holds of those before it are over, and is reached once their gates say
-    ADVANCE. None where `unjudged` says why.
+    Each begins when the holds of the steps before it have ended, and is reached when their gates
+    say ADVANCE. Empty if `why_not_judged` returns a reason.
     """
     if run.setting.rollout is None or run.since is None:
         return ()
@@ -52,24 +52,24 @@ def possible_steps(plan: Playbook, run: Run) -> tuple[StepPosition, ...]:
 
 
 def current_step(
-    standings: Sequence[StepPosition], now: datetime, passes: Callable[[StepPosition], bool]
+    positions: Sequence[StepPosition], now: datetime, passes: Callable[[StepPosition], bool]
 ) -> StepPosition | None:
-    """Return the step that a flag is at: the first that its gate does not let go, or the last.
+    """Return the step that a flag is at: the first whose gate does not pass, or the last.
 
-    Steps whose holds are yet to begin are not asked; None if there are no steps at all.
+    `passes` is not called for steps that begin in the future. None if there are no steps.
     """
-    at: StepPosition | None = None
-    for standing in standings:
-        if at is not None and standing.since >= now:
+    current: StepPosition | None = None
+    for position in positions:
+        if current is not None and position.since >= now:
             break
-        at = standing
-        if not passes(standing):
+        current = position
+        if not passes(position):
             break
-    return at
+    return current
 
 
 def why_not_judged(plan: Playbook, run: Run) -> str:
-    """Say why no pairs can be judged for a flag in this run; nothing if they can."""
+    """Return the reason why no pairs can be judged in this run; "" if they can."""
     if not run.setting.enabled:
         return "the flag is off"
     if run.setting.rollout is None:
@@ -82,5 +82,5 @@ def why_not_judged(plan: Playbook, run: Run) -> str:
 
 
 def next_rollout(plan: Playbook, rollout: float) -> int | None:
-    """Return the rollout of the next step up, None where there is none."""
+    """Return the next higher rollout of the playbook; None if there is none."""
     return next((step.rollout for step in plan.steps if step.rollout > rollout), None)

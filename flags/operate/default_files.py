@@ -1,4 +1,4 @@
-"""Where commands record, in the folder in which they are run, unless an option names a file."""
+"""Default files of commands for their records, in the working directory."""
 
 from pathlib import Path
 from typing import Final

@@ -1,6 +1,6 @@
-"""The settings that an event log tells of, read backwards from the flag as it is now.
+"""The settings of a flag, reconstructed from its event log backwards from its current state.
 
-So what matters most, the present, does not depend on how far back the log goes.
+Backwards, because then the latest settings do not depend on how far back the log goes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from flags.operate.setting import Setting
 from flags.unleash.admin import FlagEvent, FlagState, Strategy
 
 _CREATED: Final = "feature-created"
-_LEAVES: Final = {
+_ENABLED_AFTER: Final = {
     _CREATED: False,
     "feature-deleted": False,
     "feature-archived": False,
@@ -18,26 +18,30 @@ _LEAVES: Final = {
     "feature-environment-enabled": True,
     "feature-environment-disabled": False,
 }
-"""What an entry leaves the flag at: on, or off."""
-_BEFORE: Final = {
+"""Whether the flag is on after an event of this type."""
+_ENABLED_BEFORE: Final = {
     "feature-revived": False,
     "feature-environment-enabled": False,
     "feature-environment-disabled": True,
 }
-"""What the flag was before such an entry, if nothing earlier tells."""
+"""Whether the flag was on before an event of this type, if no earlier event says it."""
 
 
-def told_backwards(
+def settings_backwards(
     state: FlagState, events: Iterable[FlagEvent]
 ) -> Iterator[tuple[Setting, FlagEvent | None]]:
-    """Yield what was in force after each entry, the newest first; at the end None for a gap."""
+    """Yield the setting after each event, newest first.
+
+    If the log does not reach back to the flag's creation, the last pair is the setting before the
+    oldest usable event, with None.
+    """
     strategies = None if state.archived else {each.id: each for each in state.strategies}
-    bearing = sorted((each for each in events if each.bears_on_answers), key=lambda each: -each.id)
-    log = _believable(bearing, strategies)
+    changes = sorted((each for each in events if each.affects_answers), key=lambda each: -each.id)
+    log = _consistent_part(changes, strategies)
     switches = _switches(log)
     enabled: bool | None = state.enabled and not state.archived
     for event, (before, after) in zip(log, switches, strict=True):
-        if after != enabled or not _agrees(event, strategies):
+        if after != enabled or not _is_consistent(event, strategies):
             break
         setting = _setting(enabled, strategies)
         if setting.enabled is None:
@@ -51,58 +55,59 @@ def told_backwards(
 
 
 def _setting(enabled: bool | None, strategies: Mapping[str, Strategy] | None) -> Setting:
-    if strategies is None:  # Unleash does not show those of an archived flag
+    if strategies is None:  # Unleash does not show the strategies of an archived flag
         return Setting(None if enabled else enabled)
     return Setting.of(enabled, strategies.values())
 
 
-def _believable(
+def _consistent_part(
     log: Sequence[FlagEvent], strategies: Mapping[str, Strategy] | None
 ) -> Sequence[FlagEvent]:
-    """Return the newest part of `log` in which no entry about a strategy is missing.
+    """Return the newest part of `log` in which no event about a strategy is missing.
 
-    An entry that begins with something else than what the entries before it led to has lost some
-    of them, and so has a log that does not lead to `strategies`.
+    Events are missing before an event whose strategy differs from the result of the earlier events,
+    and at the end if the result of all events differs from `strategies`.
     """
-    led_to: dict[str, Strategy] = {}
-    whole, believable = False, 0
+    result: dict[str, Strategy] = {}
+    whole, dropped = False, 0
     for position, event in enumerate(reversed(log), 1):
         subject = event.after or event.before
         if event.type == _CREATED:
-            led_to, whole, believable = {}, True, position - 1
+            result, whole, dropped = {}, True, position - 1
         elif subject is not None:
-            known = whole or subject.id in led_to
-            if known and led_to.get(subject.id) != event.before:
-                led_to, whole, believable = {}, False, position - 1
-            led_to.pop(subject.id, None)
+            known = whole or subject.id in result
+            if known and result.get(subject.id) != event.before:
+                result, whole, dropped = {}, False, position - 1
+            result.pop(subject.id, None)
             if event.after is not None:
-                led_to[subject.id] = event.after
+                result[subject.id] = event.after
     expected = strategies or {}
-    if strategies is not None and led_to != (
-        expected if whole else {each: expected.get(each) for each in led_to}
+    if strategies is not None and result != (
+        expected if whole else {each: expected.get(each) for each in result}
     ):
         return ()
-    return log[: len(log) - believable]
+    return log[: len(log) - dropped]
 
 
 def _switches(log: Sequence[FlagEvent]) -> list[tuple[bool | None, bool | None]]:
-    """Return whether the flag was on before and after each entry of `log`, newest first.
+    """Return whether the flag was on before and after each event of `log`, newest first.
 
-    Only changes are logged: where the log begins with a switch, it was the other way before.
+    None if unknown. Only changes are logged: before a first event that switches the flag on, it was
+    off, and the other way round.
     """
-    oldest_first = [_LEAVES.get(event.type) for event in reversed(log)]
-    first = next((event for event in reversed(log) if event.type in _LEAVES), None)
-    before = _BEFORE.get(first.type) if first else None
+    oldest_first = [_ENABLED_AFTER.get(event.type) for event in reversed(log)]
+    first = next((event for event in reversed(log) if event.type in _ENABLED_AFTER), None)
+    before = _ENABLED_BEFORE.get(first.type) if first else None
     found = []
-    for leaves in oldest_first:
-        after = before if leaves is None else leaves
+    for enabled in oldest_first:
+        after = before if enabled is None else enabled
         found.append((before, after))
         before = after
     return found[::-1]
 
 
-def _agrees(event: FlagEvent, strategies: Mapping[str, Strategy] | None) -> bool:
-    """Say whether the strategies can be what `event` left behind, and what was before is known."""
+def _is_consistent(event: FlagEvent, strategies: Mapping[str, Strategy] | None) -> bool:
+    """Say whether `strategies` can be the result of `event`, and the state before it is known."""
     if strategies is None:
         return True
     match event.type:

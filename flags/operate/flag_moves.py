@@ -6,11 +6,10 @@ from flags.unleash.admin.errors import FlagChangedError
 
 
 def raise_rollout(admin: UnleashAdmin, key: str, seen: Run, rollout: int) -> None:
-    """Set a higher rollout, unless the flag is no longer in the run `seen`.
+    """Set a higher rollout. Raises FlagChangedError if the flag is no longer in the run `seen`.
 
-    Raises FlagChangedError then. Unleash compares the rollout itself, in the same transaction.
-    What else has changed is compared just before; if the flag was switched off in between, the
-    slider is put back to where it was.
+    Unleash checks the old rollout in the same transaction. Other changes are checked just before;
+    if the flag is switched off in between, the old rollout is restored.
     """
     _check(admin, key, seen)
     before = seen.setting.rollout
@@ -23,7 +22,7 @@ def raise_rollout(admin: UnleashAdmin, key: str, seen: Run, rollout: int) -> Non
 
 
 def switch_off(admin: UnleashAdmin, key: str, seen: Run) -> None:
-    """Switch the flag off, unless it is no longer in the run `seen`: then FlagChangedError."""
+    """Switch the flag off. Raises FlagChangedError if it is no longer in the run `seen`."""
     _check(admin, key, seen)
     admin.turn_off(key)
 

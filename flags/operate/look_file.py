@@ -1,6 +1,7 @@
-"""The file of looks: JSON lines, what each look at the operational alarms found.
+"""The file of looks: JSON lines with the reading of each operational alarm at each look.
 
-Looks in a row count, whoever looked: so they are kept, and a restart forgets none.
+Looks are kept in a file, because limits concern several looks in a row, also across restarts and by
+different programs.
 """
 
 import os
@@ -16,20 +17,20 @@ from flags.files import append_lines, locked_to_append
 from flags.gate.alarm_states import AlarmReading
 from flags.printable import printable_json
 
-_READ: Final = 8 * 2**20
-"""Bytes that are read, from the end: some ten thousand looks."""
+_MAX_READ_BYTES: Final = 8 * 2**20
+"""Bytes that are read from the end of the file: some ten thousand looks."""
 
 _READING: Final = TypeAdapter(AlarmReading)
 
 
 @dataclass(slots=True)
 class LookFile:
-    """A file of looks that several programs may append to at once."""
+    """A file of looks, to which several programs may append at the same time."""
 
     path: Path
 
     def append(self, flag: str, readings: Iterable[AlarmReading]) -> str | None:
-        """Write readings as lines; return what went wrong, in words."""
+        """Append readings as lines; return a problem in words."""
         lines = b"".join(
             printable_json({"kind": "alarm", "flag": flag, **_plain(each)}) + b"\n"
             for each in readings
@@ -45,7 +46,7 @@ class LookFile:
         return None
 
     def readings(self, flag: str) -> tuple[AlarmReading, ...]:
-        """Return the latest readings about a flag; lines that are torn or none of ours are none."""
+        """Return the latest readings of a flag; incomplete and foreign lines are skipped."""
         found = (_parsed(line, flag) for line in self._lines())
         return tuple(each for each in found if each is not None)
 
@@ -53,7 +54,7 @@ class LookFile:
         try:
             with self.path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _READ))
+                file.seek(max(0, size - _MAX_READ_BYTES))
                 return file.read().splitlines()
         except OSError:
             return []

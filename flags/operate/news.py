@@ -1,4 +1,4 @@
-"""The news about a migration: what is otherwise than when somebody was told last. It is pure."""
+"""The news about a migration: what has changed since the last message to an address. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from flags.operate.history import History, Run
 from flags.operate.next_action import Action, NextAction, StepVerdict
 from flags.printable import printable
 
-_REASONS: Final = 2
-_MOVES: Final = 3
-_LONGEST: Final = 220
-"""Characters of a line: a chat shows it without unfolding."""
+_MAX_REASONS: Final = 2
+_MAX_MOVES: Final = 3
+_LINE_LENGTH: Final = 220
+"""Characters of a line, which chats show without folding it."""
 
 _QUIET: Final = "quiet"
 
@@ -26,30 +26,32 @@ class Message:
     body: str
     action: Action
     urgent: bool
-    """Whether the flag was changed, which is told whatever was told before."""
+    """Whether the flag was changed; such a message is sent in spite of the limit per hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Hold how a migration is, by subject, and what to say about each where it is new."""
+    """The state of a migration, and the text for each part of it that is new to a recipient."""
 
     flag: str
     action: Action
     setting: str
     states: Mapping[str, str]
+    """By subject: `verdict`, `flag`, and each alarm."""
     lines: Mapping[str, str]
+    """By subject, the text to send if its state is new."""
     moves: tuple[tuple[int, str], ...]
-    """Changes of the flag: entry of its event log, and words; the oldest first."""
+    """Changes of the flag as (number of the event log entry, text), the oldest first."""
     link: str
 
     @classmethod
     def of(
         cls, flag: str, history: History, found: StepVerdict, action: NextAction, link: str
     ) -> Self:
-        """Return the state of things after a look; `history` is that after the action."""
+        """Return the state after a look; `history` includes the action."""
         verdict = found.verdict
         alarms = [each for each in verdict.checks if each.name == NAME] if verdict else []
-        shown = "; ".join(action.reasons[:_REASONS])
+        shown = "; ".join(action.reasons[:_MAX_REASONS])
         states, lines = {"verdict": _verdict(found, action)}, {"verdict": shown}
         for check in alarms:
             subject = f"alarm {check.subject}"
@@ -65,21 +67,21 @@ class News:
 
     @classmethod
     def of_failure(cls, flag: str, problem: str, link: str) -> Self:
-        """Return that a look failed: nobody watches the flag meanwhile."""
+        """Return the news that a look failed, so that nothing watches the flag."""
         kind = problem.partition(":")[0]
         state, lines = {"verdict": f"failed {kind}"}, {"verdict": problem}
         return cls(flag, Action.HOLD, "the look failed", state, lines, (), link)
 
-    def since(self, told: Mapping[str, str]) -> Message | None:
-        """Return the message that follows on `told`, the last one; None where nothing is new."""
-        seen = int(told["flag"]) if told.get("flag", "").isdigit() else None
-        moves = [words for entry, words in self.moves if seen is not None and entry > seen]
-        said = [
+    def message_after(self, sent: Mapping[str, str]) -> Message | None:
+        """Return the message to a recipient who knows the states `sent`; None if nothing is new."""
+        last = int(sent["flag"]) if sent.get("flag", "").isdigit() else None
+        moves = [text for entry, text in self.moves if last is not None and entry > last]
+        lines = [
             line
             for subject, line in self.lines.items()
-            if told.get(subject, _QUIET) != self.states[subject]
+            if sent.get(subject, _QUIET) != self.states[subject]
         ]
-        body = [*moves[-_MOVES:], *said]
+        body = [*moves[-_MAX_MOVES:], *lines]
         if not body:
             return None
         text = "\n".join([*(_safe(line) for line in body), self.link])
@@ -88,7 +90,7 @@ class News:
 
 
 def _verdict(found: StepVerdict, action: NextAction) -> str:
-    """Name the verdict; of a pause, by the change that led to it."""
+    """Return a text that differs for each verdict, and for each change that led to a pause."""
     decision = found.verdict.decision if found.verdict else "none"
     step = found.step.name if found.step else ""
     paused = action.reasons[0] if action.action is Action.PAUSED else ""
@@ -115,6 +117,6 @@ def _moves(history: History) -> Iterator[tuple[int, str]]:
 
 
 def _safe(line: str) -> str:
-    """Return a line that can neither steer a chat nor call everybody in it."""
-    text = printable(line, _LONGEST)
+    """Return a line without control characters, markup and mentions such as `@everyone`."""
+    text = printable(line, _LINE_LENGTH)
     return text.translate({ord("<"): "\u2039", ord(">"): "\u203a", ord("@"): "\uff20"})

@@ -1,4 +1,4 @@
-"""The next action of the autopilot. It is pure: no clock, no file, no network, no state."""
+"""The choice of the autopilot's next action. It is pure: no clock, file, network or state."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,14 +13,14 @@ from flags.unleash.admin import Author
 
 @dataclass(frozen=True, slots=True)
 class StepVerdict:
-    """The verdict on the step that a flag is at, or what is missing for one."""
+    """The verdict on the step that a flag is at; without one, `missing` says why."""
 
     step: Step | None
     verdict: Verdict | None
     missing: str = ""
 
     def as_plain(self) -> dict[str, Any] | None:
-        """Return what a record keeps of the verdict, None without one."""
+        """Return the verdict for the audit file; None without one."""
         if self.step is None or self.verdict is None:
             return None
         return {
@@ -43,7 +43,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """An action and its reasons; `rollout` is the one to set, or the one that is proposed."""
+    """An action and its reasons; `rollout` is the rollout to set or to propose."""
 
     action: Action
     reasons: tuple[str, ...]
@@ -53,16 +53,16 @@ class NextAction:
 def next_action(
     history: History, plan: Playbook, step_verdict: StepVerdict, *, own: Author, resumed: int
 ) -> NextAction:
-    """Return what the autopilot does about a flag.
+    """Return the autopilot's action for a flag.
 
-    Nothing, where somebody else has changed the flag in a later entry of its event log than the one
-    numbered `resumed`. Nothing, where the flag is off: the autopilot never switches it on. Else
-    what the verdict says: one step up, off, or nothing; a step up that needs approval is proposed.
-    After the last step, it is done.
+    PAUSED if another account has changed the flag in an event log entry after the one numbered
+    `resumed`. HOLD if the flag is off: the autopilot never switches it on. Otherwise as the verdict
+    says: one step up, off, or nothing. A step up that needs approval is PROPOSED; after the last
+    step, the action is DONE.
     """
     change = foreign_change(history, own)
     if change is not None and (change.event or 0) > resumed:
-        return NextAction(Action.PAUSED, (_paused(change), *_beside(step_verdict)))
+        return NextAction(Action.PAUSED, (_paused(change), *_pending(step_verdict)))
     setting, verdict = history.current.setting, step_verdict.verdict
     if not setting.enabled:
         return _hold("somebody has to switch it on, at the rollout to begin at")
@@ -83,7 +83,7 @@ def next_action(
 
 
 def foreign_change(history: History, own: Author) -> Run | None:
-    """Return the last run that somebody else began, None if nobody did."""
+    """Return the last run that began with another account's change; None if there is none."""
     begun = (run for run in reversed(history.runs) if run.by is not None)
     return next((run for run in begun if Author(run.by or "", run.by_token) != own), None)
 
@@ -99,8 +99,8 @@ def _paused(change: Run) -> str:
     )
 
 
-def _beside(step_verdict: StepVerdict) -> tuple[str, ...]:
-    """Return what is left undone because of the pause, for those who read the log."""
+def _pending(step_verdict: StepVerdict) -> tuple[str, ...]:
+    """Return the verdict that is not acted upon because of the pause."""
     if step_verdict.verdict is None:
         return (step_verdict.missing,) if step_verdict.missing else ()
     decision = step_verdict.verdict.decision

@@ -1,4 +1,4 @@
-"""Messages about a migration, by apprise. They hold nothing up, whatever becomes of them."""
+"""Messages about a migration, sent by apprise. Failures never hold up the migration."""
 
 import hashlib
 import logging
@@ -14,15 +14,15 @@ from flags.errors import FlagsError
 from flags.operate.environment import fill_in
 from flags.operate.news import Message, News
 from flags.operate.next_action import Action
-from flags.operate.told_file import Told, ToldFile
+from flags.operate.sent_messages import SentMessages, SentMessagesFile
 from flags.playbook.notify import NotifyPlan
 from flags.printable import printable, without_credentials
 
-PATIENCE: Final = 5.0
-"""Seconds that a look waits for messages, at most; those that take longer go on behind it."""
+MAX_WAIT: Final = 5.0
+"""Seconds for which a look waits for messages; slower ones go on in the background."""
 
 _SHORTEST_SECRET: Final = 4
-"""Characters from which on a part of an address is masked in what a service says."""
+"""Characters; parts of an address from this length on are masked in a service's message."""
 
 _KINDS: Final = {
     Action.ADVANCE: "success",
@@ -32,94 +32,95 @@ _KINDS: Final = {
 }
 
 Deliver = Callable[[str, Message], str | None]
-"""Sends a message to an address; returns what went wrong, in words."""
+"""Sends a message to an address; returns a problem in words."""
 
 
 class Notifier:
-    """Tell each address of a plan what is new to it.
+    """A sender of the news that is new to each address of a plan.
 
-    An address that does not take a message is told of the state of things at the next look; one
-    that hangs is left alone until it has ended. Nothing is raised, and all problems are warnings,
-    without anything of the address but its scheme.
+    If an address does not accept a message, the news is sent again at the next look. While a
+    message to an address hangs, no other one is sent to it. Nothing is raised: problems are
+    warnings, which show only the scheme of an address.
     """
 
     def __init__(
         self,
         plan: NotifyPlan,
         environment: Mapping[str, str],
-        told: ToldFile,
+        sent: SentMessagesFile,
         warn: Callable[[str], object],
         *,
         deliver: Deliver | None = None,
-        patience: float = PATIENCE,
+        max_wait: float = MAX_WAIT,
     ) -> None:
         self._plan = plan
         self._environment = environment
-        self._told = told
+        self._sent = sent
         self._warn = warn
         self._deliver = deliver or deliver_by_apprise
-        self._patience = patience
+        self._max_wait = max_wait
         self._busy: dict[int, threading.Thread] = {}
         self._problems: deque[tuple[int, str]] = deque()
         self._warned: dict[int, str] = {}
 
     @property
-    def tells_somebody(self) -> bool:
-        """Say whether the plan names anybody."""
+    def has_recipients(self) -> bool:
+        """Say whether the plan has any address."""
         return bool(self._plan.urls)
 
-    def link(self, otherwise: str) -> str:
-        """Return the page that messages link to."""
+    def link(self, default: str) -> str:
+        """Return the address of the page that messages link to."""
         try:
-            page = fill_in(self._plan.link or otherwise, self._environment)
+            page = fill_in(self._plan.link or default, self._environment)
         except FlagsError:
-            page = otherwise
+            page = default
         return without_credentials(page)
 
-    def tell(self, news: News, now: datetime | None = None) -> None:
-        """Send what is new; return within `patience` seconds."""
+    def send(self, news: News, now: datetime | None = None) -> None:
+        """Send to each address the news that is new to it; return within `max_wait` seconds."""
         now = now or datetime.now(UTC)
         begun: list[tuple[int, threading.Thread]] = []
         for number, url in enumerate(self._plan.urls):
             if number in self._busy and self._busy[number].is_alive():
                 continue
             thread = threading.Thread(
-                target=self._send, args=(number, url, news, now), name="notify", daemon=True
+                target=self._send_to, args=(number, url, news, now), name="notify", daemon=True
             )
             self._busy[number] = thread
             begun.append((number, thread))
             thread.start()
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._max_wait
         for number, thread in begun:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 self._problems.append((number, "has not taken a message in time"))
         self._warn_of_problems()
 
-    def _send(self, number: int, url: str, news: News, now: datetime) -> None:
+    def _send_to(self, number: int, url: str, news: News, now: datetime) -> None:
         try:
-            # Not the address: a secret that is renewed makes nobody new.
-            who = f"{news.flag} {number + 1} {hashlib.sha256(url.encode()).hexdigest()[:12]}"
-            told = self._told.read(who)
-            message = news.since(told.states)
-            if message is None or not self._may(message, told, now):
+            # By the address in the plan, with its ${NAME}s: a renewed secret is no new recipient.
+            digest = hashlib.sha256(url.encode()).hexdigest()[:12]
+            recipient = f"{news.flag} {number + 1} {digest}"
+            sent = self._sent.read(recipient)
+            message = news.message_after(sent.states)
+            if message is None or not self._may_send(message, sent, now):
                 return
             problem = self._deliver(fill_in(url, self._environment), message)
             if problem is None:
                 self._warned.pop(number, None)
-                problem = self._told.write(who, told.and_now(news.states, now))
+                problem = self._sent.write(recipient, sent.with_message(news.states, now))
         except FlagsError as error:
             problem = str(error)
-        except Exception as error:  # of a service's plugin: telling is never in the way
+        except Exception as error:  # of an apprise plugin: it must not stop the look
             problem = f"failed ({type(error).__name__})"
         if problem is not None:
             self._problems.append((number, problem))
 
-    def _may(self, message: Message, told: Told, now: datetime) -> bool:
-        return message.urgent or told.within_hour(now) < self._plan.at_most
+    def _may_send(self, message: Message, sent: SentMessages, now: datetime) -> bool:
+        return message.urgent or sent.within_hour(now) < self._plan.at_most
 
     def _warn_of_problems(self) -> None:
-        """Warn of each problem once, until a message is taken again."""
+        """Warn of each problem once, until a message is accepted again."""
         while self._problems:
             number, problem = self._problems.popleft()
             if self._warned.get(number) != problem:
@@ -130,7 +131,7 @@ class Notifier:
 
 
 def deliver_by_apprise(url: str, message: Message) -> str | None:
-    """Send a message by the library apprise; return what went wrong, in words."""
+    """Send a message by the library apprise; return a problem in words."""
     try:
         import apprise
     except ModuleNotFoundError:
@@ -142,7 +143,7 @@ def deliver_by_apprise(url: str, message: Message) -> str | None:
         async_mode=False,
         storage_mode=apprise.PersistentStoreMode.MEMORY,
     )
-    with _Heard() as heard:
+    with _LogCapture() as log:
         service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
         if service is None:
             return "is not an address that apprise knows"
@@ -154,12 +155,12 @@ def deliver_by_apprise(url: str, message: Message) -> str | None:
             body_format=apprise.NotifyFormat.TEXT,
         ):
             return None
-    said = _masked(heard.last, url)
-    return f"did not take a message ({said})" if said else "did not take a message"
+    reason = _masked(log.last, url)
+    return f"did not take a message ({reason})" if reason else "did not take a message"
 
 
-class _Heard(logging.Handler):
-    """Hear what apprise says in this thread, and keep it from the log: it may hold secrets."""
+class _LogCapture(logging.Handler):
+    """A capture of apprise's log in this thread; it is not written, since it may hold secrets."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -167,7 +168,7 @@ class _Heard(logging.Handler):
         self._thread = threading.get_ident()
         self._logger = logging.getLogger("apprise")
 
-    def __enter__(self) -> "_Heard":
+    def __enter__(self) -> "_LogCapture":
         self._logger.propagate = False
         self._logger.addHandler(self)
         return self
@@ -176,13 +177,13 @@ class _Heard(logging.Handler):
         self._logger.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the last message."""
+        """Store the message; only the last one is kept."""
         if record.thread == self._thread:
             self.last = record.getMessage()
 
 
 def _masked(text: str, url: str) -> str:
-    """Return what was said without any part of the address, but for the scheme."""
+    """Mask all parts of the address, except the scheme, in a text."""
     parts = re.split(r"[/:@?&=#,+\s]+", url.partition("://")[2])
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= _SHORTEST_SECRET:

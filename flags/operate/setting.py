@@ -1,4 +1,4 @@
-"""The setting of a flag, as it decides who answers."""
+"""The setting of a flag: everything that determines which side answers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,40 +13,40 @@ from flags.unleash.admin import Strategy
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The setting of a flag; pairs can be added up while it stays the same."""
+    """The setting of a flag; only pairs of the same setting can be counted together."""
 
     enabled: bool | None
-    """None where the log does not tell."""
+    """None if unknown."""
     rollout: int | None = None
-    """0-100; None while the flag is off, and where no one rollout decides."""
+    """0-100; None while the flag is off, or if it has not exactly one rollout."""
     stickiness: str | None = None
     strategies: tuple[str, ...] = ()
-    """Everything else: who is counted in, how they are dealt, and the payload; in no special form.
+    """The active strategies as JSON, with constraints, variants and payload; only for comparison.
 
     Empty while the flag is off.
     """
 
     @classmethod
     def of(cls, enabled: bool | None, strategies: Iterable[Strategy]) -> Self:
-        """Return what these strategies make of it; without an active one, it is on for everyone."""
+        """Return the setting by these strategies; without an active one, the flag is on for all."""
         if not enabled:
             return cls(enabled)
         active = [strategy for strategy in strategies if not strategy.disabled]
         if not active:
             return cls(True, 100)
-        forms = tuple(sorted(map(_form, active)))
+        texts = tuple(sorted(map(_as_json, active)))
         only = active[0] if len(active) == 1 and active[0].is_rollout else None
         if only is None:
-            return cls(True, None, None, forms)
-        return cls(True, only.rollout, only.stickiness, forms)
+            return cls(True, None, None, texts)
+        return cls(True, only.rollout, only.stickiness, texts)
 
     @property
     def stage(self) -> Stage | None:
-        """Return the stage; None where it is unclear."""
+        """Return the stage; None if it is unclear."""
         return None if self.enabled is None else Stage.of(self.enabled, self.rollout)
 
     def __str__(self) -> str:
-        """Say it in a few words."""
+        """Return the setting in a few words."""
         if self.enabled is None:
             return "unknown"
         if not self.enabled:
@@ -54,8 +54,8 @@ class Setting:
         return "no single rollout" if self.rollout is None else f"{self.rollout} %"
 
 
-def _form(strategy: Strategy) -> str:
-    told = [
+def _as_json(strategy: Strategy) -> str:
+    fields = [
         strategy.name,
         strategy.rollout_text,
         strategy.stickiness,
@@ -64,4 +64,4 @@ def _form(strategy: Strategy) -> str:
         strategy.variants,
         strategy.payload,
     ]
-    return printable_json(told, option=orjson.OPT_SORT_KEYS).decode()
+    return printable_json(fields, option=orjson.OPT_SORT_KEYS).decode()

@@ -17,7 +17,7 @@ from flags.unleash.admin import FlagEvent, FlagState
 
 
 def flag_in_unleash(state: FlagState) -> FlagView:
-    """Return the flag as the Admin API shows it; one without a strategy is on for everyone."""
+    """Return the flag by the Admin API; a flag without a strategy is on for everyone."""
     if not state.strategies and not state.archived:
         return FlagView(state.enabled, 100, None)
     return FlagView(state.enabled, state.rollout, state.stickiness)
@@ -25,7 +25,7 @@ def flag_in_unleash(state: FlagState) -> FlagView:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The last change of the flag that its event log holds."""
+    """The last change of the flag in its event log."""
 
     time: datetime
     by: str
@@ -34,46 +34,46 @@ class Change:
 
     @classmethod
     def last(cls, events: Iterable[FlagEvent]) -> Self | None:
-        """Return the newest event that bears on who answers; `events` are newest first."""
+        """Return the newest event that affects answers; `events` are newest first."""
         for event in events:
-            if event.bears_on_answers:
+            if event.affects_answers:
                 return cls(event.time, event.by, event.by_token, event.in_words)
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The next step of the playbook, by the flag's history alone: its gate may want more."""
+    """The next step of the playbook by the flag's history alone, without its gate."""
 
     step: str
     since: datetime
-    """When the present step began."""
+    """When the current step began."""
     not_before: datetime
-    """When its hold is over."""
+    """When the hold of the current step ends."""
     approval: bool
     """Whether a person must approve it."""
 
     @classmethod
     def of(cls, history: History, playbook: Playbook, now: datetime) -> Self | None:
-        """Return what comes next; None where the flag is off, off the plan, or at its end."""
+        """Return the next step; None if the flag is off, below all steps, or at the last one."""
         run = history.current
         if run.setting.rollout is None:
             return None
         plan = plan_at(playbook, run.setting.rollout)
-        at = current_step(possible_steps(plan, run), now, lambda standing: now >= _over(standing))
+        at = current_step(possible_steps(plan, run), now, lambda step: now >= _hold_end(step))
         following = plan.after(at.step) if at else None
         if at is None or following is None:
             return None
         approval = at.step.approval is not None and following.rollout != at.step.rollout
-        return cls(following.name, at.since, _over(at), approval)
+        return cls(following.name, at.since, _hold_end(at), approval)
 
 
-def _is_of(verdict: LastVerdict, flag: FlagView | None) -> bool:
+def _is_about(verdict: LastVerdict, flag: FlagView | None) -> bool:
     return flag is not None and flag.enabled and verdict.rollout == flag.rollout
 
 
-def _over(standing: StepPosition) -> datetime:
-    return standing.since + standing.step.hold
+def _hold_end(position: StepPosition) -> datetime:
+    return position.since + position.step.hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,19 @@ class MigrationStatus:
 
     flag: str
     seen: ServiceView
-    """The workers beside the flag as Unleash has it."""
+    """The workers, compared with the flag in Unleash."""
     environment: str | None = None
     url: str | None = None
     """The flag's page in the dashboard."""
     last_change: Change | None = None
     unproven: tuple[UnprovenStep, ...] = ()
-    """Steps up without evidence that led to where the flag is."""
+    """Steps up without evidence since the flag was last off."""
     upcoming: Upcoming | None = None
     verdict: LastVerdict | None = None
-    """The last one on the flag as it is now, that the service's live page shows."""
+    """The last verdict on the flag's current rollout, from the service's live page."""
     service: str | None = None
     not_shown: Mapping[str, str] | None = None
-    """What is not shown, and why."""
+    """The reasons why parts of the status are not shown, by part."""
 
     @classmethod
     def of(
@@ -109,7 +109,7 @@ class MigrationStatus:
         not_shown: Mapping[str, str] | None = None,
         now: datetime | None = None,
     ) -> Self:
-        """Put together what could be asked; `events` is the whole log, newest first."""
+        """Return the status by the known parts; `events` is the whole log, newest first."""
         now = now or datetime.now(UTC)
         events = tuple(events)
         history = History.of(unleash, events) if unleash else None
@@ -122,7 +122,7 @@ class MigrationStatus:
             last_change=Change.last(events),
             unproven=unproven_steps(history, playbook) if history else (),
             upcoming=Upcoming.of(history, playbook, now) if history and playbook else None,
-            verdict=verdict if verdict and _is_of(verdict, seen.flag) else None,
+            verdict=verdict if verdict and _is_about(verdict, seen.flag) else None,
             service=workers.service if workers else None,
             not_shown=dict(not_shown or {}),
         )
@@ -143,7 +143,7 @@ class MigrationStatus:
         return self.seen.workers
 
     def as_plain(self) -> dict[str, Any]:
-        """Return the status as JSON has it."""
+        """Return the status for JSON."""
         view = self.view
         return {
             "flag": self.flag,

@@ -1,4 +1,4 @@
-"""Steps up that no verdict can have allowed, found in a flag's history alone."""
+"""Steps up that no verdict can have allowed, as the flag's history alone shows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from flags.playbook.model import Playbook
 
 @dataclass(frozen=True, slots=True)
 class UnprovenStep:
-    """Hold a step up that was taken without evidence, and how that can be told."""
+    """A step up that was taken without evidence, and the reasons that show it."""
 
     time: datetime
     by: str
@@ -22,9 +22,9 @@ class UnprovenStep:
 
 
 def unproven_steps(history: History, playbook: Playbook | None) -> tuple[UnprovenStep, ...]:
-    """Return those that led to where the flag is: since it was last off, or at 0 %.
+    """Return the unproven steps since the flag was last off or at 0 %.
 
-    Without a playbook only stages are known, and that one follows another.
+    Without a playbook, only the order of stages is checked.
     """
     found: list[UnprovenStep] = []
     for before, after in zip(history.runs, history.runs[1:], strict=False):
@@ -40,7 +40,7 @@ def unproven_steps(history: History, playbook: Playbook | None) -> tuple[Unprove
 
 
 def _is_up(before: Run, after: Run) -> bool:
-    """Say whether more callers get the candidate; what is unclear is not a step."""
+    """Say whether more callers get the candidate; False if that is unclear."""
     if before.setting.enabled is None or after.setting.rollout is None:
         return False
     if before.setting.enabled and before.setting.rollout is None:
@@ -55,7 +55,7 @@ def _by_stage(before: Run, after: Run) -> Iterator[str]:
 
 
 def _by_plan(before: Run, after: Run, playbook: Playbook) -> Iterator[str]:
-    # Off is below the shadow's 0 %: whoever switches on begins with the first step.
+    # Off counts as below 0 %, so that switching on leads to the first step.
     left = -1 if before.setting.rollout is None else before.setting.rollout
     reached = after.setting.rollout or 0
     if not playbook.steps_at(reached):

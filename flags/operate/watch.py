@@ -1,4 +1,4 @@
-"""A watch over the workers of a running service until all follow a change of the flag."""
+"""A watch that polls the workers of a running service until all follow a change of the flag."""
 
 import time
 from collections.abc import Callable
@@ -29,15 +29,15 @@ from flags.monitoring.worker_state import (
 _Answer = TypeVar("_Answer")
 
 _TIMEOUT: Final = (3.0, 5.0)
-"""Seconds to connect, and to be answered."""
+"""Seconds for connecting, and for the answer."""
 
 
 def running_workers(url: str) -> Workers:
-    """Return what the service at `url`, its path prefix included, says of its workers.
+    """Read the workers' states from the service at `url`, which includes its path prefix.
 
     Raises ServiceUnreachableError or NoMigrationEndpointError.
     """
-    return _asked(url, WORKERS_PATH, Workers.parse)
+    return _get(url, WORKERS_PATH, Workers.parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ _LIVE: Final = TypeAdapter(_Live)
 
 
 def verdict_at(url: str) -> LastVerdict | None:
-    """Return the last verdict that the service's live page shows; None if it shows none.
+    """Return the last verdict on the service's live page; None if there is none.
 
-    Raises as `running_workers` does.
+    Raises ServiceUnreachableError or NoMigrationEndpointError.
     """
-    return _asked(url, LIVE_PATH, _LIVE.validate_json).verdict
+    return _get(url, LIVE_PATH, _LIVE.validate_json).verdict
 
 
-def _asked(url: str, path: str, parse: Callable[[bytes], _Answer]) -> _Answer:
+def _get(url: str, path: str, parse: Callable[[bytes], _Answer]) -> _Answer:
     base = url.strip().rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise NoMigrationEndpointError(f"{url!r} is not an http or https URL")
@@ -81,8 +81,8 @@ def _asked(url: str, path: str, parse: Callable[[bytes], _Answer]) -> _Answer:
     )
 
 
-_PAUSE: Final = 0.1
-"""Seconds between two looks."""
+_INTERVAL: Final = 0.1
+"""Seconds between two polls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,13 @@ class WatchResult:
     """The result of a watch."""
 
     workers: int
-    """Number of those that follow."""
+    """Number of workers that follow."""
     seconds: float | None
-    """Until the last of them did; None if not all do, or none could be asked."""
+    """Until the last worker followed; None if not all follow, or the service does not answer."""
     missing: tuple[str, ...] = ()
-    """Who does not follow, and why, in words."""
-    unseen: str | None = None
-    """Why the workers could not be asked at all."""
+    """Which workers do not follow, and why, in words."""
+    unreachable: str | None = None
+    """Why the workers' states could not be read."""
 
     @property
     def followed(self) -> bool:
@@ -105,7 +105,7 @@ class WatchResult:
 
 
 class Watch:
-    """Poll the workers; times are those of `clock`, in seconds."""
+    """A poller of the workers of one service; times are seconds of `clock`."""
 
     def __init__(
         self,
@@ -127,32 +127,32 @@ class Watch:
     def until(
         self, follows: Callable[[WorkerFlag], bool], *, within: float, began: float
     ) -> WatchResult:
-        """Return once `follows` is true of every worker, or after `within` seconds from `began`.
+        """Return when every worker follows, or `within` seconds after `began`.
 
-        A service that does not answer is asked again until then, since one under stress may; one
-        that answers something else, or follows another flag or environment, is not.
+        A service that does not answer is polled until then, since it may be overloaded. If it gives
+        another answer, or follows another flag or environment, the watch ends at once.
         """
         seen: WatchResult | None = None
         while True:
             try:
-                seen = self._look(follows, began)
+                seen = self._poll(follows, began)
                 if seen.followed:
                     return seen
             except ServiceUnreachableError as error:
-                if seen is None or seen.unseen is not None:
-                    seen = WatchResult(0, None, unseen=str(error))
+                if seen is None or seen.unreachable is not None:
+                    seen = WatchResult(0, None, unreachable=str(error))
                 else:
                     ended = f"{error}, but it did before"
                     seen = replace(seen, missing=tuple(dict.fromkeys((*seen.missing, ended))))
             except (OtherFlagError, OtherEnvironmentError) as error:
                 return WatchResult(0, None, missing=(str(error),))
             except FlagsError as error:
-                return WatchResult(0, None, unseen=str(error))
+                return WatchResult(0, None, unreachable=str(error))
             if self._clock() - began >= within:
                 return seen
-            self._sleep(_PAUSE)
+            self._sleep(_INTERVAL)
 
-    def _look(self, follows: Callable[[WorkerFlag], bool], began: float) -> WatchResult:
+    def _poll(self, follows: Callable[[WorkerFlag], bool], began: float) -> WatchResult:
         workers = self._ask(self._service)
         if workers.flag != self._flag:
             raise OtherFlagError(
@@ -170,7 +170,7 @@ class Watch:
         return WatchResult(count, None, tuple(_in_words(state, workers) for state in behind))
 
     def _check_environment(self, workers: Workers) -> None:
-        """Raise if no worker can follow: all of them have the flag of another environment."""
+        """Raise OtherEnvironmentError if all workers have the flag of another environment."""
         followed = {state.flag.environment for state in workers.workers}
         if None in (self._environment, *followed) or self._environment in followed:
             return

@@ -1,4 +1,4 @@
-"""The facts of one flag, apart from its evaluation."""
+"""The definition of one flag: what its JSON says, without evaluating it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,53 +8,54 @@ from typing import Any, Final
 from flags.errors import FlagDocumentError
 from flags.printable import printable
 
-_SHOWN: Final = 60
+_QUOTED_LENGTH: Final = 60
 """Characters of a value that a message quotes."""
-_DIGITS: Final = 3
-"""Of a rollout that counts; a whole number from 0 to 100 has no more, but for leading zeros."""
+_MAX_DIGITS: Final = 3
+"""Of a rollout from 0 to 100, without leading zeros."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlagDefinition:
-    """The facts of one flag, apart from its evaluation."""
+    """The definition of one flag."""
 
     name: str
     enabled: bool
     content: str
-    """The whole definition as JSON: differs if anything in the flag differs."""
+    """The whole definition as JSON: it differs if anything in the flag differs."""
     rollout: float | None
-    """Rollout of its only strategy, 0-100; None if it has none, or several strategies."""
+    """Rollout of its only strategy, 0-100; None if that has no rollout, or there are several."""
     stickiness: str | None = None
     group_id: str | None = None
     constrained: bool = False
-    """True if constraints, segments or other flags take part in the decision."""
+    """Whether the decision also depends on constraints, segments or other flags."""
     varied: bool = False
-    """True if it has variants."""
+    """Whether it has variants."""
     payload: str | None = None
-    """Payload of its only variant, which counts at any rollout, 0 included."""
+    """Payload of its only variant; valid at any rollout, including 0."""
     warnings: tuple[str, ...] = ()
     project: str | None = None
 
 
 def define(feature: Any, content: str) -> FlagDefinition:
-    """Return the definition of an element of `features`; FlagDocumentError says what is wrong.
+    """Return the definition of an element of `features`.
 
-    A flag that is off is off, whatever else is wrong with it: a rollback counts.
+    A flag that is off is accepted as off, whatever else is wrong with it, because that is how a
+    rollback looks. Raises FlagDocumentError with the reason.
     """
     if not isinstance(feature, dict) or not isinstance(feature.get("name"), str):
         raise FlagDocumentError("it has no string `name`")
-    if "\0" in feature["name"]:  # the engine would be asked for what stands before it
+    if "\0" in feature["name"]:  # the engine would look up only the part before it
         raise FlagDocumentError("its name holds a NUL character")
     enabled = feature.get("enabled")
     if not isinstance(enabled, bool):
-        raise FlagDocumentError(f"`enabled` is {_shown(enabled)}, must be true or false")
+        raise FlagDocumentError(f"`enabled` is {_quoted(enabled)}, must be true or false")
     try:
         return _definition(feature, content, enabled)
     except FlagDocumentError as error:
         if enabled:
             raise
-        wrong = f"it is off; besides, {error}"
-        return FlagDefinition(feature["name"], False, content, None, warnings=(wrong,))
+        warning = f"it is off; besides, {error}"
+        return FlagDefinition(feature["name"], False, content, None, warnings=(warning,))
 
 
 def _definition(feature: Mapping[str, Any], content: str, enabled: bool) -> FlagDefinition:
@@ -78,12 +79,12 @@ def _definition(feature: Mapping[str, Any], content: str, enabled: bool) -> Flag
     if len(strategies) > 1:
         random = "random" if any(map(_is_random, strategies)) else None
         return FlagDefinition(**common, rollout=None, constrained=True, stickiness=random)
-    # `disabled` is not looked at: the server leaves disabled strategies out, the engine ignores it.
+    # `disabled` is not read: the server leaves such strategies out, the engine ignores it.
     return _with_strategy(common, strategies[0], depends)
 
 
 def _is_random(strategy: Mapping[str, Any]) -> bool:
-    """Say whether a strategy draws anew for each request: an old one has that in its name."""
+    """Say whether a strategy draws a random side for each request."""
     parameters = strategy.get("parameters")
     stickiness = parameters.get("stickiness") if isinstance(parameters, dict) else None
     return strategy.get("name") == "gradualRolloutRandom" or stickiness == "random"
@@ -113,7 +114,7 @@ def _with_strategy(
 
 
 def _variants(feature: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the variants that may come out: those of a strategy go before those of the flag."""
+    """Return the possible variants: the strategies', or the flag's if no strategy has any."""
     found: list[Any] = []
     for holder in (*strategies, feature):
         variants = holder.get("variants")
@@ -133,19 +134,22 @@ def _payload(variants: Sequence[Any]) -> str | None:
 def _rollout(value: Any) -> float | None:
     if not isinstance(value, str) or not re.fullmatch(r"\+?[0-9]+", value):
         return None
-    digits = value.lstrip("+").lstrip("0") or "0"  # int() refuses more than 4,300 of them
-    return float(digits) if len(digits) <= _DIGITS and int(digits) <= 100 else None
+    digits = value.lstrip("+").lstrip("0") or "0"  # int() refuses more than 4,300 digits
+    return float(digits) if len(digits) <= _MAX_DIGITS and int(digits) <= 100 else None
 
 
 def _out_of_range(value: Any) -> str:
     return (
-        f"rollout is {_shown(value)}, not a whole number from 0 to 100: "
+        f"rollout is {_quoted(value)}, not a whole number from 0 to 100: "
         "the engine evaluates it as 0"
     )
 
 
 def stickiness_warning(flag: FlagDefinition, sent: frozenset[str]) -> str | None:
-    """Return a warning if the same request may change sides, or never reach the candidate."""
+    """Return a warning if the stickiness lets a request change sides or never reach the candidate.
+
+    `sent` names the context fields that callers send.
+    """
     if flag.stickiness == "random":
         return "stickiness is random: the same request id may get either side"
     if flag.stickiness == "default":
@@ -153,13 +157,15 @@ def stickiness_warning(flag: FlagDefinition, sent: frozenset[str]) -> str | None
     if flag.stickiness is None or flag.stickiness in sent:
         return None
     return (
-        f"stickiness is {_shown(flag.stickiness)}, which is not sent, so the primary answers "
+        f"stickiness is {_quoted(flag.stickiness)}, which is not sent, so the primary answers "
         f"everything; sent are {', '.join(sorted(sent))}"
     )
 
 
-def _shown(value: Any) -> str:
-    """Return a value as a message quotes it: short, and with nothing that acts on a terminal."""
+def _quoted(value: Any) -> str:
+    """Return a value as a message quotes it: short, and without control characters."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
-    return printable(repr(value[: 2 * _SHOWN] if isinstance(value, str) else value), _SHOWN)
+    return printable(
+        repr(value[: 2 * _QUOTED_LENGTH] if isinstance(value, str) else value), _QUOTED_LENGTH
+    )

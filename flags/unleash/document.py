@@ -1,8 +1,8 @@
-"""The reading of a flag source, flag by flag: a bad one is left out, the others count.
+"""A document of flags, parsed flag by flag: an invalid flag is left out, the others are used.
 
-Of many flags most belong to other teams, and what one of them writes must not hold up the rest.
-Unleash's engine takes a document whole or not at all, and refuses it without a word: the flags that
-it refuses are found by halving.
+Most flags of an environment belong to other teams, and an invalid flag of theirs must not affect
+ours. Unleash's engine accepts or refuses a whole document, and gives no reason: the flags that it
+refuses are found by halving.
 """
 
 import json
@@ -16,9 +16,9 @@ from yggdrasil_engine.engine import UnleashEngine
 from flags.errors import FlagDocumentError
 from flags.printable import printable
 from flags.unleash.definition import FlagDefinition, define
-from flags.unleash.feature_list import parse_features, parsed, with_rests
+from flags.unleash.feature_list import parse_element, parse_features, with_pauses
 
-_NAMED: Final = 100
+_NAME_LENGTH: Final = 100
 """Characters of a flag's name that a message quotes."""
 _PROBE: Final = '{"name":"probe","enabled":true,"strategies":[]}'
 _REFUSED: Final = (
@@ -28,57 +28,59 @@ _REFUSED: Final = (
 
 _Item = TypeVar("_Item")
 
-Judged = FlagDefinition | str
-"""What a flag says, or why it is left out."""
+ParsedFlag = FlagDefinition | str
+"""The definition of a flag, or the reason why it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlagDocument:
-    """Flags in Unleash's client-features format (`GET /api/client/features`), ready to be asked."""
+    """Flags in Unleash's client-features format (`GET /api/client/features`), and their engine."""
 
     text: str
-    """As it came."""
+    """The unparsed document."""
     engine: UnleashEngine = field(repr=False, compare=False)
-    """Unleash's engine with the flags that are not left out."""
+    """Unleash's engine, loaded with the flags that are not left out."""
     flags: Mapping[str, FlagDefinition] = field(default_factory=dict)
+    """By name."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Why flags are left out, by their names."""
-    judged: Mapping[str, Judged] = field(default_factory=dict, repr=False)
-    """What was found of each flag, by its text: one that does not change is not judged again."""
+    """The reasons why flags are left out, by flag name."""
+    by_text: Mapping[str, ParsedFlag] = field(default_factory=dict, repr=False)
+    """The result for each flag by its JSON text, so that an unchanged flag is not parsed again."""
 
     @classmethod
     def parse(cls, text: str, origin: str, before: "FlagDocument | None" = None) -> "FlagDocument":
-        """Return the document in `text`; FlagDocumentError, naming `origin`, if it is not a list.
+        """Return the document in `text`.
 
-        `before` is the last document of the same source: its flags need not be judged again.
+        `before` is the previous document of the same source: its flags are not parsed again. Raises
+        FlagDocumentError, naming `origin`, if the text is not a list of flags.
         """
         content, features = _parsed(text, origin)
         segments = content.get("segments")
-        flags = _Flags(before.judged if before else {})
-        for index, feature in enumerate(with_rests(features)):
+        flags = _FlagParser(before.by_text if before else {})
+        for index, feature in enumerate(with_pauses(features)):
             flags.add(index, feature)
         engine = flags.engine(_segments(segments if isinstance(segments, list) else []))
-        return cls(text, engine, flags.taken, flags.left_out, flags.judged)
+        return cls(text, engine, flags.accepted, flags.left_out, flags.by_text)
 
 
-class _Flags:
-    """The flags of a document while they are judged."""
+class _FlagParser:
+    """The accepted and left out flags of a document while it is being parsed."""
 
-    def __init__(self, known: Mapping[str, Judged]) -> None:
-        self.taken: dict[str, FlagDefinition] = {}
+    def __init__(self, known: Mapping[str, ParsedFlag]) -> None:
+        self.accepted: dict[str, FlagDefinition] = {}
         self.left_out: dict[str, str] = {}
-        self.judged: dict[str, Judged] = {}
+        self.by_text: dict[str, ParsedFlag] = {}
         self._known = known
         self._texts: dict[str, str] = {}
-        """By name, of those in `judged`."""
+        """The keys of `by_text`, by flag name."""
 
     def add(self, index: int, text: str) -> None:
-        """Judge one flag; of several with a name, the last counts."""
-        found = self._known.get(text) or self.judged.get(text)
+        """Parse one flag; if several have the same name, the last is used."""
+        found = self._known.get(text) or self.by_text.get(text)
         if isinstance(found, FlagDefinition):
             self._keep(found.name, text, found)
             return
-        feature = parsed(text)
+        feature = parse_element(text)
         name = feature.get("name") if isinstance(feature, dict) else None
         name = name if isinstance(name, str) else f"features[{index}]"
         try:
@@ -89,41 +91,41 @@ class _Flags:
                 found = FlagDefinition(name, False, found, None, warnings=(f"it is off; {found}",))
             self._put(name, found)
 
-    def _keep(self, name: str, text: str, found: Judged) -> None:
-        self.judged[text] = found
+    def _keep(self, name: str, text: str, found: ParsedFlag) -> None:
+        self.by_text[text] = found
         self._texts[name] = text
         self._put(name, found)
 
-    def _put(self, name: str, found: Judged) -> None:
-        self.taken.pop(name, None)
+    def _put(self, name: str, found: ParsedFlag) -> None:
+        self.accepted.pop(name, None)
         self.left_out.pop(name, None)
         if isinstance(found, str):
             self.left_out[name] = found
         else:
-            self.taken[name] = found
+            self.accepted[name] = found
 
     def engine(self, segments: Sequence[str]) -> UnleashEngine:
-        """Return an engine that has the flags; leave out those that it refuses.
+        """Return an engine loaded with the accepted flags; leave out flags that it refuses.
 
-        Raises FlagDocumentError if it refuses together what it takes one by one.
+        Raises FlagDocumentError if it refuses together flags that it accepts one by one.
         """
         engine = _engine()
-        if _takes(engine, self.taken.values(), segments):
+        if _load(engine, self.accepted.values(), segments):
             return engine
         known = {name for name, text in self._texts.items() if text in self._known}
-        doubtful = [each for name, each in self.taken.items() if name not in known]
-        for flag in _refused(doubtful, lambda some: _takes(engine, some, segments)):
-            del self.taken[flag.name]
-            self.left_out[flag.name] = self.judged[self._texts.get(flag.name, flag.content)] = (
-                _REFUSED
-            )
-        if _takes(engine, self.taken.values(), segments):
+        doubtful = [each for name, each in self.accepted.items() if name not in known]
+        for flag in _refused(doubtful, lambda some: _load(engine, some, segments)):
+            del self.accepted[flag.name]
+            text = self._texts.get(flag.name, flag.content)
+            self.left_out[flag.name] = self.by_text[text] = _REFUSED
+        if _load(engine, self.accepted.values(), segments):
             return engine
-        # The engine judges a flag by itself; should it ever not, one by one goes on.
-        for flag in [each for each in self.taken.values() if not _takes(engine, [each], segments)]:
-            del self.taken[flag.name]
-            self.left_out[flag.name] = _REFUSED
-        if not _takes(engine, self.taken.values(), segments):
+        # Flags of earlier documents were accepted then. Should the engine refuse one now, try each.
+        for flag in list(self.accepted.values()):
+            if not _load(engine, [flag], segments):
+                del self.accepted[flag.name]
+                self.left_out[flag.name] = _REFUSED
+        if not _load(engine, self.accepted.values(), segments):
             raise FlagDocumentError("Unleash's engine refuses flags that it takes one by one")
         return engine
 
@@ -142,13 +144,13 @@ def _parsed(text: str, origin: str) -> tuple[Any, list[str]]:
 
 
 def _written(feature: Any) -> str:
-    """Return a flag as JSON that every parser takes; ValueError or RecursionError if none does."""
+    """Return a flag as strict JSON. Raises ValueError or RecursionError if that is impossible."""
     written = json.dumps(feature, ensure_ascii=False, allow_nan=False)
     written.encode()
     return written
 
 
-def _defined(feature: Any, written: str) -> Judged:
+def _defined(feature: Any, written: str) -> ParsedFlag:
     try:
         return define(feature, written)
     except FlagDocumentError as error:
@@ -164,44 +166,45 @@ def _is_off(feature: Any, name: str) -> bool:
 
 
 def _for_engine(flag: FlagDefinition) -> str:
-    """Return what the engine is given: of a flag that is off, that it is off."""
+    """Return the JSON for the engine: of a flag that is off, only that."""
     if flag.enabled:
         return flag.content
     return json.dumps({"name": flag.name, "enabled": False, "strategies": []})
 
 
-def _takes(engine: UnleashEngine, flags: Iterable[FlagDefinition], segments: Sequence[str]) -> bool:
-    """Give the engine these flags, and say whether it has them now."""
+def _load(engine: UnleashEngine, flags: Iterable[FlagDefinition], segments: Sequence[str]) -> bool:
+    """Load these flags into the engine; return False if it refuses them."""
     texts = {flag.name: _for_engine(flag) for flag in flags}
-    return _has(engine, texts.values(), segments, set(texts))
+    return _load_texts(engine, texts.values(), segments, set(texts))
 
 
-def _has(
+def _load_texts(
     engine: UnleashEngine, texts: Iterable[str], segments: Sequence[str], names: set[str]
 ) -> bool:
+    """Load flags as JSON; return False if the engine does not have exactly `names` afterwards."""
     try:
         engine.take_state('{"version":2,"features":[]}')
         engine.take_state(
             f'{{"version":2,"features":[{",".join(texts)}],"segments":[{",".join(segments)}]}}'
         )
-    except Exception:  # its Python part raises whatever a wrong type leads to
+    except Exception:  # its Python part raises various errors for wrong types
         return False
     return {known.name for known in engine.list_known_toggles()} == names
 
 
-# The engine comes without types.
+# The engine has no type annotations.
 class _NoCustomStrategies(CustomStrategyHandler):  # type: ignore[misc]
-    """Leaves out custom strategies, of which there are none, and a second parser's run for them."""
+    """A handler without custom strategies: it saves parsing the document a second time for them."""
 
     def update_strategies(self, features_json: str) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
 
 class _QuietEngine(UnleashEngine):  # type: ignore[misc]
-    """Asks nothing about impression events, which nobody here emits: a tenth of an evaluation."""
+    """An engine without impression events, which take a tenth of an evaluation's time."""
 
     def should_emit_impression_event(self, toggle_name: str) -> bool:
-        """Say no."""
+        """Return False."""
         del toggle_name
         return False
 
@@ -213,7 +216,7 @@ def _engine() -> UnleashEngine:
 
 
 def _segments(segments: Sequence[Any]) -> list[str]:
-    """Return the segments that the engine takes; flags that need others are not met."""
+    """Return the segments that the engine accepts; a flag that needs another one is not on."""
     written = []
     for each in segments:
         try:
@@ -222,25 +225,25 @@ def _segments(segments: Sequence[Any]) -> list[str]:
             continue
     engine = _engine()
 
-    def takes(some: Sequence[str]) -> bool:
-        return _has(engine, [_PROBE], some, {"probe"})
+    def load(some: Sequence[str]) -> bool:
+        return _load_texts(engine, [_PROBE], some, {"probe"})
 
-    if takes(written):
+    if load(written):
         return written
-    refused = set(_refused(written, takes))
+    refused = set(_refused(written, load))
     return [each for each in written if each not in refused]
 
 
-def _refused(items: Sequence[_Item], takes: Callable[[Sequence[_Item]], bool]) -> list[_Item]:
-    """Return the items that are refused by themselves."""
-    if not items or takes(items):
+def _refused(items: Sequence[_Item], load: Callable[[Sequence[_Item]], bool]) -> list[_Item]:
+    """Return the items that `load` refuses one by one, found by halving."""
+    if not items or load(items):
         return []
     if len(items) == 1:
         return list(items)
     half = len(items) // 2
-    return [*_refused(items[:half], takes), *_refused(items[half:], takes)]
+    return [*_refused(items[:half], load), *_refused(items[half:], load)]
 
 
-def shown(name: str) -> str:
+def quoted(name: str) -> str:
     """Return a flag's name as a message quotes it."""
-    return printable(name, _NAMED)
+    return printable(name, _NAME_LENGTH)

@@ -1,4 +1,4 @@
-"""The evaluation of flags, as OpenFeature asks for it: by the type of the value."""
+"""OpenFeature's flag evaluation methods, one for each type of value."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -9,13 +9,13 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType
 from openfeature.provider import AbstractProvider
 
-from flags.unleash.document import FlagDocument, shown
+from flags.unleash.document import FlagDocument, quoted
 from flags.unleash.freshness import State
 from flags.unleash.resolution import (
-    DIFFERENT_TYPE,
-    Evaluated,
+    TYPE_ERRORS,
+    Evaluation,
     boolean_of,
-    evaluated,
+    evaluate,
     failed,
     float_of,
     integer_of,
@@ -31,25 +31,26 @@ T = TypeVar("T")
 
 
 class FlagEvaluation(AbstractProvider):
-    """Evaluate flags of `where` by Unleash's engine; a subclass says which flags there are now.
+    """A provider that evaluates flags by Unleash's engine; a subclass supplies the flags.
 
-    Evaluations of a flag that is off are counted if somebody `counts` them.
+    `where` names the source in messages. If `counts`, evaluations of flags that are off for
+    everyone, which do not reach the engine, are added to its usage counts.
     """
 
     def __init__(self, where: str, *, counts: bool) -> None:
         super().__init__()
         self._where = where
         self._counts = counts
-        self._asked: set[str] = set()
-        """Flags that somebody has asked for."""
+        self._evaluated: set[str] = set()
+        """Names of the flags that were evaluated in this process."""
 
     @abstractmethod
     def _flags(self) -> tuple[State, FlagDocument | None]:
-        """Return how fresh the flags are, and the flags."""
+        """Return the freshness of the flags, and the flags."""
 
     @abstractmethod
     def _why(self) -> str:
-        """Say why there are no flags."""
+        """Return why there are no flags."""
 
     def resolve_boolean_details(
         self,
@@ -57,7 +58,7 @@ class FlagEvaluation(AbstractProvider):
         default_value: bool,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[bool]:
-        """Say whether the flag is on; one whose variant is a text or a number is not a boolean."""
+        """Return whether the flag is on; TYPE_MISMATCH if its variant is a text or a number."""
         return self._resolve(flag_key, default_value, evaluation_context, boolean_of)
 
     def resolve_string_details(
@@ -66,7 +67,7 @@ class FlagEvaluation(AbstractProvider):
         default_value: str,
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[str]:
-        """Return the variant's payload as it is."""
+        """Return the variant's payload."""
         return self._resolve(flag_key, default_value, evaluation_context, text_of)
 
     def resolve_integer_details(
@@ -101,9 +102,9 @@ class FlagEvaluation(AbstractProvider):
         flag_key: str,
         default: T,
         context: EvaluationContext | None,
-        read: Callable[[Evaluated, T], T],
+        read: Callable[[Evaluation, T], T],
     ) -> FlagResolutionDetails[T]:
-        self._asked.add(flag_key)
+        self._evaluated.add(flag_key)
         state, document = self._flags()
         if state in (State.NOT_READY, State.EXPIRED) or document is None:
             return failed(default, ErrorCode.PROVIDER_NOT_READY, self._why())
@@ -112,13 +113,13 @@ class FlagEvaluation(AbstractProvider):
             return self._missing(flag_key, default, document)
         found = off_for_all(definition)
         if found is None:
-            found = evaluated(document.engine, definition, unleash_context(context, definition))
+            found = evaluate(document.engine, definition, unleash_context(context, definition))
         elif self._counts:
             document.engine.count_toggle(flag_key, False)
         try:
             value = read(found, default) if definition.enabled else default
-        except DIFFERENT_TYPE as error:
-            message = f"flag {shown(flag_key)} is not of the type asked for: {error}"
+        except TYPE_ERRORS as error:
+            message = f"flag {quoted(flag_key)} is not of the type asked for: {error}"
             return failed(default, ErrorCode.TYPE_MISMATCH, message)
         return FlagResolutionDetails(
             value,
@@ -129,7 +130,7 @@ class FlagEvaluation(AbstractProvider):
 
     def _missing(self, flag: str, default: T, document: FlagDocument) -> FlagResolutionDetails[T]:
         if (reason := document.left_out.get(flag)) is not None:
-            message = f"flag {shown(flag)} is left out: {reason}"
+            message = f"flag {quoted(flag)} is left out: {reason}"
             return failed(default, ErrorCode.PARSE_ERROR, message)
-        message = f"flag {shown(flag)} does not exist in {self._where}"
+        message = f"flag {quoted(flag)} does not exist in {self._where}"
         return failed(default, ErrorCode.FLAG_NOT_FOUND, message)

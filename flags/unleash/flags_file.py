@@ -9,10 +9,10 @@ from flags.files import replace_file
 
 
 def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = True) -> None:
-    """Write `flag` at `rollout` percent, at once or not at all; other flags in the file stay.
+    """Write `flag` with `rollout` percent atomically; other flags in the file stay.
 
-    Raises FlagsFileError where the rollout is none, the file is there and is not a flags file, or
-    its folder is not there.
+    Raises FlagsFileError if the rollout is not from 0 to 100, an existing file is not a flags file,
+    or the folder does not exist.
     """
     if rollout not in range(101):  # Unleash's engine evaluates a fraction as 0
         raise FlagsFileError(f"rollout is {rollout}: it must be a whole number from 0 to 100")
@@ -23,7 +23,7 @@ def write_flags_file(path: Path, flag: str, rollout: int, *, enabled: bool = Tru
 
 
 def flags_document(flag: str, rollout: int, *, enabled: bool = True) -> dict[str, Any]:
-    """Return what a flags file with this one flag holds, as Unleash's engine takes it."""
+    """Return the content of a flags file with this one flag, in the format of Unleash's engine."""
     return {"version": 2, "features": [_feature(flag, rollout, enabled)]}
 
 
@@ -59,7 +59,7 @@ def _feature(flag: str, rollout: int, enabled: bool) -> dict[str, Any]:
 
 
 def _replace(path: Path, text: str) -> None:
-    if not path.parent.is_dir():  # no folder is made of a typing error
+    if not path.parent.is_dir():  # not created: the path may be mistyped
         raise FlagsFileError(f"{path} cannot be written: there is no folder {path.parent}")
     try:
         replace_file(path, text.encode())

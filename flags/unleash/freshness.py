@@ -1,4 +1,4 @@
-"""The freshness of flags, from the result of each look at their source."""
+"""The freshness of flags, from the result of each poll of their source."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,51 +7,51 @@ from flags.unleash.document import FlagDocument
 
 
 class State(StrEnum):
-    """The state of the flags at a moment."""
+    """How fresh the flags are."""
 
     NOT_READY = "not_ready"
     """No flags were ever loaded."""
     READY = "ready"
     STALE = "stale"
-    """The source gave no good answer for too long; the last good flags are used."""
+    """The source gave no valid answer for too long; the last valid flags are used."""
     EXPIRED = "expired"
     """Stale for longer than `max_staleness`: the flags are not used any more."""
 
 
 @dataclass(slots=True)
 class Freshness:
-    """Follow the looks at a flag source; times are seconds of a monotonic clock.
+    """The last valid flags of a source and their age, in seconds of a monotonic clock.
 
-    `stale_after` is the age of the last good answer from which the flags are stale, `max_staleness`
-    the age from which they are not used (None: always used).
+    Flags older than `stale_after` are stale; flags older than `max_staleness` are not used (None:
+    they are always used).
     """
 
     stale_after: float
     max_staleness: float | None = None
     document: FlagDocument | None = None
     error: str | None = None
-    """Why the last look failed; None after a good one."""
+    """Why the last poll failed; None if it succeeded."""
     last_good: float | None = None
-    """When the source last confirmed the flags; None if only a cache or a bootstrap gave them."""
+    """When the source last confirmed the flags; None if they are from a cache or bootstrap file."""
     started: float = 0.0
 
     def good(self, now: float, document: FlagDocument | None = None) -> None:
-        """Note a good answer: a new document, or None where the source confirmed the last one."""
+        """Record a valid answer: a new document, or None if the flags have not changed."""
         self.document = document or self.document
         self.error = None
         if self.document is not None:
             self.last_good = now
 
     def bootstrapped(self, document: FlagDocument) -> None:
-        """Note flags that did not come from the source itself."""
+        """Record flags from a cache or bootstrap file."""
         self.document = document
 
     def bad(self, error: str) -> None:
-        """Note that the source could not be read, or held nonsense."""
+        """Record that the source could not be read, or was invalid."""
         self.error = error
 
     def age(self, now: float) -> float:
-        """Return seconds since the source last confirmed the flags, or since the start."""
+        """Return the seconds since the source last confirmed the flags, else since the start."""
         return now - (self.started if self.last_good is None else self.last_good)
 
     def state(self, now: float) -> State:

@@ -1,4 +1,4 @@
-"""Evaluations of Unleash's engine in OpenFeature's terms."""
+"""Conversions between OpenFeature's and Unleash's contexts, evaluations and values."""
 
 import json
 from collections.abc import Mapping
@@ -15,32 +15,32 @@ from flags.unleash.definition import FlagDefinition
 from flags.unleash.freshness import State
 
 TARGETING_FIELD: Final = "requestId"
-"""The Unleash context field that the OpenFeature targeting key becomes."""
+"""The Unleash context field for OpenFeature's targeting key."""
 
-DIFFERENT_TYPE: Final = (TypeError, ValueError, OverflowError, RecursionError)
-"""What reading a payload as another type raises."""
+TYPE_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError)
+"""Errors raised by reading a payload as a type that it does not have."""
 
-_ALWAYS_THERE: Final = (None, "default", "random", TARGETING_FIELD)
-"""What a rollout may be sticky on so that nobody is left out at 100 %."""
+_ALWAYS_PRESENT: Final = (None, "default", "random", TARGETING_FIELD)
+"""Values of stickiness with which a rollout of 100 % reaches every caller."""
 
 _OWN_FIELDS: Final = frozenset(
     {"userId", "sessionId", "environment", "appName", "currentTime", "remoteAddress"}
 )
-"""Of Unleash's context; all others are its `properties`."""
+"""Standard fields of Unleash's context; all others are in its `properties`."""
 
-_CONFIGURES: Final = "json"
-"""Type of a payload that says how, such as with which threshold, beside the flag's on or off."""
+_CONFIGURATION: Final = "json"
+"""Payload type of a flag that is on or off; the payload is configuration, e.g. a threshold."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """What the engine says of a flag for one context."""
+class Evaluation:
+    """The engine's result for a flag and one context."""
 
     on: bool
     variant: str
-    """Name of the variant that the context gets, else `on` or `off`."""
+    """Name of the variant; `on` or `off` if there is none."""
     payload: str | None = None
     payload_type: str | None = None
     """`string`, `json`, `csv` or `number`."""
@@ -49,9 +49,9 @@ class Evaluated:
 def unleash_context(
     context: EvaluationContext | None, definition: FlagDefinition
 ) -> dict[str, Any]:
-    """Return the context that Unleash is asked with; attributes without a value are not sent.
+    """Convert an OpenFeature context to Unleash's; attributes without a value are left out.
 
-    The time is sent where the flag has constraints, which alone can look at it.
+    The time is added only if the flag has constraints, since only they use it.
     """
     own = {"environment": "default"}
     if definition.constrained:
@@ -76,39 +76,39 @@ def unleash_context(
 
 def _text(value: Any) -> str:
     text = value.isoformat() if isinstance(value, datetime) else str(value)
-    # Half a character has no UTF-8, and the engine would refuse the whole question.
+    # Lone surrogates cannot be encoded in UTF-8: the engine would refuse the whole context.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def evaluated(
+def evaluate(
     engine: UnleashEngine, definition: FlagDefinition, context: dict[str, Any]
-) -> Evaluated:
-    """Ask the engine; without variants, for on or off only, which costs it a quarter less."""
+) -> Evaluation:
+    """Evaluate the flag; without variants only for on or off, which takes a quarter less time."""
     if not definition.varied:
         return _on_off(engine.is_enabled(definition.name, context).is_enabled)
     found = engine.get_variant(definition.name, context).variant
     if not found.enabled:
         return _on_off(found.feature_enabled)
     payload = found.payload or {}
-    return Evaluated(found.feature_enabled, found.name, payload.get("value"), payload.get("type"))
+    return Evaluation(found.feature_enabled, found.name, payload.get("value"), payload.get("type"))
 
 
-def off_for_all(definition: FlagDefinition) -> Evaluated | None:
-    """Return what the engine would say of a flag that is off for everybody; None for any other.
+def off_for_all(definition: FlagDefinition) -> Evaluation | None:
+    """Return the evaluation of a flag that is off for everyone; None for any other flag.
 
-    As long as a migration is in the shadow, and after a rollback, the engine need not be asked.
+    So the engine is not called in the shadow stage and after a rollback.
     """
     if definition.enabled and (definition.rollout != 0.0 or definition.constrained):
         return None
     return _on_off(False)
 
 
-def _on_off(on: bool) -> Evaluated:
-    return Evaluated(on, "on" if on else "off")
+def _on_off(on: bool) -> Evaluation:
+    return Evaluation(on, "on" if on else "off")
 
 
 def reason_of(definition: FlagDefinition, state: State) -> Reason:
-    """Return why the flag says what it says; STATIC and DISABLED only if it says so to everyone."""
+    """Return OpenFeature's reason; STATIC and DISABLED only if the result is the same for all."""
     if state is State.STALE:
         return Reason.STALE
     if not definition.enabled:
@@ -117,15 +117,15 @@ def reason_of(definition: FlagDefinition, state: State) -> Reason:
         return Reason.TARGETING_MATCH
     if definition.rollout == 0.0:
         return Reason.STATIC
-    # A rollout that is sticky on a field leaves out whoever does not send it, even at 100 %.
-    is_for_all = definition.rollout == 100.0 and definition.stickiness in _ALWAYS_THERE
+    # Callers that do not send the stickiness field get `off` even at 100 %.
+    is_for_all = definition.rollout == 100.0 and definition.stickiness in _ALWAYS_PRESENT
     return Reason.STATIC if is_for_all else Reason.SPLIT
 
 
 def metadata_of(
-    definition: FlagDefinition, found: Evaluated
+    definition: FlagDefinition, found: Evaluation
 ) -> dict[str, bool | int | float | str]:
-    """Return `enabled`, and `rollout` (percent), `stickiness` and `payload` if there are some."""
+    """Return `enabled` and, where known, `rollout` (percent), `stickiness` and `payload`."""
     metadata: dict[str, bool | int | float | str] = {"enabled": definition.enabled}
     if definition.rollout is not None:
         metadata["rollout"] = definition.rollout if definition.enabled else 0.0
@@ -138,39 +138,39 @@ def metadata_of(
 
 
 def failed(default: T, code: ErrorCode, message: str) -> FlagResolutionDetails[T]:
-    """Return the default and why it is used."""
+    """Return the default value, with the reason why it is used."""
     return FlagResolutionDetails(
         default, error_code=code, error_message=message, reason=Reason.ERROR
     )
 
 
-def boolean_of(found: Evaluated, default: bool) -> bool:
-    """Return on or off; TypeError if the context gets a variant that is a value of another type.
+def boolean_of(found: Evaluation, default: bool) -> bool:
+    """Return whether the flag is on; TypeError if its variant has a value of another type.
 
-    A JSON payload is none: it configures what the flag switches on, such as with thresholds.
+    A JSON payload is not such a value: it is configuration for the feature that the flag switches.
     """
     del default
-    if found.payload_type not in (None, _CONFIGURES):
+    if found.payload_type not in (None, _CONFIGURATION):
         raise TypeError(f"its variant is a value of the type {found.payload_type}, not on or off")
     return found.on
 
 
-def text_of(found: Evaluated, default: str) -> str:
-    """Return the payload as it is; ValueError if the flag is on without one."""
+def text_of(found: Evaluation, default: str) -> str:
+    """Return the payload as text. Raises ValueError if the flag is on without one."""
     return default if (payload := _payload(found)) is None else payload
 
 
-def integer_of(found: Evaluated, default: int) -> int:
+def integer_of(found: Evaluation, default: int) -> int:
     """Return the payload as an integer."""
     return default if (payload := _payload(found)) is None else int(payload)
 
 
-def float_of(found: Evaluated, default: float) -> float:
+def float_of(found: Evaluation, default: float) -> float:
     """Return the payload as a float."""
     return default if (payload := _payload(found)) is None else float(payload)
 
 
-def object_of(found: Evaluated, default: Any) -> Any:
+def object_of(found: Evaluation, default: Any) -> Any:
     """Return the payload as an object or an array."""
     if (payload := _payload(found)) is None:
         return default
@@ -180,8 +180,11 @@ def object_of(found: Evaluated, default: Any) -> Any:
     return value
 
 
-def _payload(found: Evaluated) -> str | None:
-    """Return the payload, None where the flag is off: there is no value then, and no mistake."""
+def _payload(found: Evaluation) -> str | None:
+    """Return the payload; None if the flag is off, which is no error.
+
+    Raises ValueError if the flag is on and has none.
+    """
     if found.payload is None and found.on:
         raise ValueError("the flag has no variant with a payload for this context")
     return found.payload

@@ -1,4 +1,4 @@
-"""The flag sources, an Unleash server and a file, and the looks at them."""
+"""The flag sources, an Unleash server and a file, and the objects that poll them."""
 
 import hashlib
 import logging
@@ -27,10 +27,11 @@ logger = logging.getLogger(__name__)
 FEATURES: Final = "/client/features"
 
 _MIB: Final = 2**20
-_MOST: Final = 64 * _MIB
+_MAX_BYTES: Final = 64 * _MIB
 """Of an answer with flags: some 200,000 of them."""
 _CLIENT_SPEC: Final = "6.1.0"
-"""Of https://github.com/Unleash/client-specification: the server then sends segments apart."""
+"""Version of https://github.com/Unleash/client-specification with which the server sends segments
+separately from flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class FlagFile:
 
     path: Path
     refresh_interval: int = 1
-    """Seconds between looks at the file."""
+    """Seconds between two polls of the file."""
 
     @property
     def where(self) -> str:
@@ -49,7 +50,7 @@ class FlagFile:
 
 @dataclass(frozen=True)
 class FlagServer:
-    """Flags of an Unleash server; the token decides the environment."""
+    """Flags of an Unleash server; the token determines the environment."""
 
     url: str
     """Address of the API, e.g. `http://127.0.0.1:4242/api`."""
@@ -57,11 +58,11 @@ class FlagServer:
     app_name: str = "bentoml-flags"
     refresh_interval: int = 2
     request_timeout: int = 2
-    """Seconds for one request, to its last byte; none is repeated before the next refresh."""
+    """Seconds for one request, to its last byte; it is not retried before the next refresh."""
     cache: Path | None = None
-    """Folder for the last good flags, used when the server is down at the start."""
+    """Folder for the last valid flags, used if the server is down at the start."""
     bootstrap: Path | None = None
-    """File with flags for the first start without a server."""
+    """File with flags for a first start while the server is down."""
 
     @property
     def where(self) -> str:
@@ -72,56 +73,56 @@ class FlagServer:
         return f"FlagServer(url={self.where!r}, token='***')"
 
 
-class FileLooks:
-    """Look at a flags file."""
+class FilePoller:
+    """A reader of a flags file that parses it only if it has changed."""
 
     def __init__(self, source: FlagFile) -> None:
         self._path = source.path
         self._where = source.where
-        self._seen: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._last: FlagDocument | None = None
 
-    def kept(self) -> FlagDocument | None:
-        """Return flags from before; a file has none."""
+    def cached(self) -> FlagDocument | None:
+        """Return None: the flags of a file are not cached."""
         return None
 
-    def look(self) -> FlagDocument | None:
-        """Return new flags, None if they are as they were; FlagSourceError if they are bad."""
+    def poll(self) -> FlagDocument | None:
+        """Return new flags, or None if they have not changed. Raises FlagSourceError."""
         try:
             stat = self._path.stat()
             stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            if stamp == self._seen:
+            if stamp == self._stamp:
                 return None
             text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            self._seen = None
+            self._stamp = None
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise FlagsFileError(f"{self._where} cannot be read: {reason}") from None
         self._last = FlagDocument.parse(text, self._where, self._last)
-        self._seen = stamp
+        self._stamp = stamp
         return self._last
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file stays open."""
 
 
-class ServerLooks:
-    """Ask a server for its flags, and keep its last good answer in a folder if there is one."""
+class ServerPoller:
+    """A client that polls a server for flags and caches the last valid answer in a file."""
 
     def __init__(self, source: FlagServer) -> None:
         self._source = source
         self._session = unleash_session(source)
         self._etag = ""
         self._last: FlagDocument | None = None
-        self._kept = KeptFlags(source)
+        self._cache = FlagCache(source)
 
-    def kept(self) -> FlagDocument | None:
-        """Return the last good flags of an earlier run, or those of the bootstrap file."""
-        self._last = self._kept.load()
+    def cached(self) -> FlagDocument | None:
+        """Return the last valid flags of an earlier run, or the flags of the bootstrap file."""
+        self._last = self._cache.load()
         return self._last
 
-    def look(self) -> FlagDocument | None:
-        """Return new flags, None if they are as they were; FlagSourceError if there are none."""
+    def poll(self) -> FlagDocument | None:
+        """Return new flags, or None if they have not changed. Raises FlagSourceError."""
         where = self._source.where
         answer = self._answer()
         if answer.status == 304:
@@ -129,12 +130,12 @@ class ServerLooks:
         if answer.status != 200:
             raise FlagSourceError(f"{where} answers with status {answer.status}")
         if not answer.whole:
-            raise FlagSourceError(f"{where} answers with more than {_MOST // _MIB} MiB")
+            raise FlagSourceError(f"{where} answers with more than {_MAX_BYTES // _MIB} MiB")
         text = answer.text
         if self._last is None or text != self._last.text:
-            # The ETag of a refused answer would turn the repaired one into a 304: not kept.
+            # Parsed before its ETag is stored: an invalid answer must not come back as a 304.
             self._last = FlagDocument.parse(text, f"the answer of {where}", self._last)
-            self._kept.store(text)
+            self._cache.store(text)
         self._etag = answer.headers.get("ETag", "")
         return self._last
 
@@ -149,7 +150,7 @@ class ServerLooks:
                 "GET",
                 source.url.rstrip("/") + FEATURES,
                 seconds=source.request_timeout,
-                max_bytes=_MOST,
+                max_bytes=_MAX_BYTES,
                 allow_redirects=True,
                 headers={"If-None-Match": self._etag} if self._etag else {},
             )
@@ -167,9 +168,9 @@ class ServerLooks:
 
 
 def unleash_session(source: FlagServer) -> BoundedSession:
-    """Return connections that say who asks, as Unleash's SDKs do."""
+    """Return a session with the token and the headers that Unleash's SDKs send."""
     session = BoundedSession()
-    session.session.auth = _as_it_is  # or ~/.netrc would replace the token
+    session.session.auth = _no_auth  # or ~/.netrc would replace the token
     session.session.headers.update(
         {
             "Authorization": source.token,
@@ -188,15 +189,15 @@ INSTANCE: Final = f"bentoml-flags-{os.uname().nodename}"
 SDK: Final = "bentoml-flags"
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-class KeptFlags:
-    """The last good answer of a server, on disk.
+class FlagCache:
+    """A file with the last valid answer of a server.
 
-    The file is named after the server's address and a digest of the token, since a token stands
-    for an environment: two environments never share a file. The token itself is not stored.
+    Its name is a digest of the server's address and the token. A token belongs to one environment,
+    so two environments never share a file. The token itself is not stored.
     """
 
     def __init__(self, source: FlagServer) -> None:
@@ -205,14 +206,14 @@ class KeptFlags:
         self._bootstrap = source.bootstrap
 
     def load(self) -> FlagDocument | None:
-        """Return what is kept, or else what the bootstrap file holds."""
+        """Return the cached flags, else the flags of the bootstrap file."""
         for path in (self._path, self._bootstrap):
             if path is not None and (document := _document_in(path)):
                 return document
         return None
 
     def store(self, text: str) -> None:
-        """Keep a good answer, in one step; a folder that cannot be written is logged."""
+        """Store a valid answer atomically; a failure is logged."""
         if self._path is None:
             return
         try:
@@ -231,6 +232,6 @@ def _document_in(path: Path) -> FlagDocument | None:
         return None
 
 
-def looks_at(source: FlagFile | FlagServer) -> FileLooks | ServerLooks:
-    """Return what looks at the source."""
-    return FileLooks(source) if isinstance(source, FlagFile) else ServerLooks(source)
+def poller(source: FlagFile | FlagServer) -> FilePoller | ServerPoller:
+    """Return the poller of a source."""
+    return FilePoller(source) if isinstance(source, FlagFile) else ServerPoller(source)

@@ -1,21 +1,20 @@
-"""The environment that is written in an Unleash token.
+"""The environment in an Unleash token.
 
-Source of the form: Unleash's documentation of API tokens, `<project>:<environment>.<secret>`.
+Its format, `<project>:<environment>.<secret>`, is in Unleash's documentation of API tokens.
 """
 
 import re
 from typing import Final
 
-_FORM: Final = re.compile(r"[^:]*:(?P<environment>[^.:]+)\.\w+")
-_EVERY: Final = "*"
+_FORMAT: Final = re.compile(r"[^:]*:(?P<environment>[^.:]+)\.\w+")
+_ALL_ENVIRONMENTS: Final = "*"
 
 
 def token_environment(token: str) -> str | None:
-    """Return the environment that `token` is bound to.
+    """Return the environment of `token`.
 
-    None for a token of every environment, as admin tokens are, and for one of another form, such
-    as a personal token.
+    None for a token of all environments (admin tokens) and for other formats (personal tokens).
     """
-    found = _FORM.fullmatch(token.strip())
-    environment = found["environment"] if found else _EVERY
-    return None if environment == _EVERY else environment
+    found = _FORMAT.fullmatch(token.strip())
+    environment = found["environment"] if found else _ALL_ENVIRONMENTS
+    return None if environment == _ALL_ENVIRONMENTS else environment

@@ -12,14 +12,14 @@ from flags.printable import printable
 
 logger = logging.getLogger(__name__)
 
-_NAMES: Final = 1000
-"""Of events that are counted apart: a name that holds an id must not fill the memory."""
-_NAMED: Final = 100
+_MAX_NAMES: Final = 1000
+"""Event names that are counted separately: names that contain ids must not fill the memory."""
+_NAME_LENGTH: Final = 100
 """Characters of a name."""
 
 
 class TrackingSink(Protocol):
-    """Take one event of `client.track`; what is raised is logged."""
+    """A consumer of `client.track` events; errors that it raises are logged."""
 
     def __call__(
         self,
@@ -27,12 +27,12 @@ class TrackingSink(Protocol):
         context: EvaluationContext | None,
         details: TrackingEventDetails | None,
     ) -> None:
-        """Take the event."""
+        """Consume one event."""
         ...
 
 
 class CountedEvents:
-    """Count tracked events by name, and log each at the level DEBUG."""
+    """Counts of tracked events by name; each event is also logged at DEBUG level."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -45,9 +45,9 @@ class CountedEvents:
         details: TrackingEventDetails | None,
     ) -> None:
         """Count the event."""
-        shown = printable(name, _NAMED)
+        shown = printable(name, _NAME_LENGTH)
         with self._lock:
-            if shown in self.counts or len(self.counts) < _NAMES:
+            if shown in self.counts or len(self.counts) < _MAX_NAMES:
                 self.counts[shown] += 1
             else:
                 self.counts["other"] += 1

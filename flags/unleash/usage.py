@@ -1,6 +1,6 @@
-"""Usage reports to an Unleash server: who asks for flags, and how each was answered how often.
+"""Usage reports to an Unleash server: this client, and how often each flag was on and off.
 
-In a thread of its own: neither the flags nor a shutdown wait for it longer than one request.
+Sent by a thread: polling does not wait for it, and a shutdown no longer than one request.
 https://docs.getunleash.io/api/register-client-application, .../api/metrics.
 """
 
@@ -20,39 +20,39 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL: Final = 60.0
 """Seconds between two reports."""
-_WAITING: Final = 100
-"""Reports that wait at most, each of one document's time."""
-_ANSWER: Final = 4096
-"""Bytes of an answer, in which nothing is of interest but its status."""
+_MAX_QUEUED: Final = 100
+"""Reports that are queued at most while the server cannot be reached."""
+_MAX_BYTES: Final = 4096
+"""Of an answer; only its status is used."""
 
 
 class UsageReports:
-    """Report the counts of `engine()`, the one in use, and of those that were `retired`."""
+    """A thread that reports the counts of engines: of the current one, and of replaced ones."""
 
     def __init__(self, source: FlagServer, engine: Callable[[], UnleashEngine | None]) -> None:
         self._source = source
         self._engine = engine
         self._session = unleash_session(source)
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=_WAITING)
+        self._queue: deque[dict[str, Any]] = deque(maxlen=_MAX_QUEUED)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="unleash-usage", daemon=True)
 
     def start(self) -> None:
-        """Register, and report from now on."""
+        """Register this client, then report every minute."""
         self._thread.start()
 
-    def retired(self, engine: UnleashEngine) -> None:
-        """Take over what an engine has counted that is not asked any more."""
+    def collect(self, engine: UnleashEngine) -> None:
+        """Take the counts out of an engine, for the next report."""
         try:
             counts = engine.get_metrics()
-        except Exception:  # counts only
+        except Exception:  # only counts are lost
             logger.debug("an engine gave no counts", exc_info=True)
             return
         if counts:
-            self._waiting.append(counts)
+            self._queue.append(counts)
 
     def stop(self) -> None:
-        """Report what is left, and stop."""
+        """Send the last report and stop."""
         self._stopped.set()
         self._thread.join(2.0 * self._source.request_timeout + 1.0)
         self._session.close()
@@ -73,11 +73,11 @@ class UsageReports:
 
     def _report(self) -> None:
         if (engine := self._engine()) is not None:
-            self.retired(engine)
-        while self._waiting:
-            if not self._send("/client/metrics", {"bucket": self._waiting[0]}):
-                return  # kept for the next time
-            self._waiting.popleft()
+            self.collect(engine)
+        while self._queue:
+            if not self._send("/client/metrics", {"bucket": self._queue[0]}):
+                return  # kept for the next report
+            self._queue.popleft()
 
     def _send(self, path: str, content: dict[str, Any]) -> bool:
         who = {"appName": self._source.app_name, "instanceId": INSTANCE}
@@ -86,9 +86,9 @@ class UsageReports:
                 "POST",
                 self._source.url.rstrip("/") + path,
                 seconds=self._source.request_timeout,
-                max_bytes=_ANSWER,
+                max_bytes=_MAX_BYTES,
                 json=who | content,
             )
-        except (requests.RequestException, UnicodeError):  # the look at the flags says so
+        except (requests.RequestException, UnicodeError):  # polling logs that the server is down
             return False
         return answer.status < 300

@@ -101,7 +101,7 @@ class Scene:
 
     def act(self, pilot: Autopilot) -> Action:
         assessment = pilot.assess(self.flag.now)
-        pilot.do(assessment)
+        pilot.act(assessment)
         return assessment.next.action
 
     def wait(self, time: timedelta = HOLD) -> None:

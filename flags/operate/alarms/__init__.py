@@ -1,1 +1,1 @@
-"""Operational alarms: Prometheus, Alertmanager and webhooks are asked at each look."""
+"""Operational alarms: Prometheus, Alertmanager and webhooks, read at each look."""

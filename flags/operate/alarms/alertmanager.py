@@ -1,4 +1,4 @@
-"""Alertmanager as a source of operational alarms: the alerts that fire and match."""
+"""Alertmanager as a source of operational alarms: the number of matching alerts that fire."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,8 +10,8 @@ from flags.operate.alarms.server import AlarmServer, quoted
 from flags.playbook.operational import OperationalAlarmRule
 
 PATH: Final = "/api/v2/alerts"
-_NAMED: Final = 3
-"""Alerts that are named."""
+_MAX_NAMES: Final = 3
+"""Alerts that are named in the reading."""
 
 
 def read_alertmanager(
@@ -21,22 +21,22 @@ def read_alertmanager(
 
     Raises AlarmUnknownError.
     """
-    question = {
+    parameters = {
         "filter": list(alarm.alertmanager or ()),
         "active": "true",
         "silenced": "false",
         "inhibited": "false",
         "unprocessed": "false",
     }
-    alerts = server.json(server.ask(PATH, question, alarm.timeout.total_seconds()))
+    alerts = server.json(server.get(PATH, parameters, alarm.timeout.total_seconds()))
     try:
         names = _names(alerts)
     except (KeyError, TypeError, AttributeError):
         raise AlarmUnknownError(
             f"{server.name} answers JSON that is not Alertmanager's list of alerts"
         ) from None
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    count = SeriesValue(len(names), quoted(", ".join(names[:_NAMED]) + more))
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    count = SeriesValue(len(names), quoted(", ".join(names[:_MAX_NAMES]) + more))
     return AlarmReading(name, alarm.source, now, lowest=count, highest=count)
 
 

@@ -1,4 +1,4 @@
-"""A look at all operational alarms of a playbook, kept in the file of looks."""
+"""A look at all operational alarms of a playbook, recorded in the file of looks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from flags.playbook.model import Playbook
 
 @dataclass(frozen=True, slots=True)
 class AlarmLooks:
-    """Ask, keep the answers, and return them with those of earlier looks."""
+    """A function that reads all alarms, records the readings, and adds earlier ones."""
 
     sources: AlarmSources
     file: LookFile
     warn: Callable[[str], object]
-    """Is told if the answers cannot be kept: they count for this look all the same."""
+    """Called if the readings cannot be recorded; they are returned all the same."""
 
     def __call__(self, playbook: Playbook, now: datetime) -> tuple[AlarmReading, ...]:
-        """Return the readings up to now; none if the playbook has no operational alarms."""
+        """Return all readings up to now; none if the playbook has no operational alarms."""
         if not playbook.alarms:
             return ()
         readings = self.sources.read(playbook, now)

@@ -13,20 +13,20 @@ from flags.playbook.operational import OperationalAlarmRule
 
 PATH: Final = "/api/v1/query"
 
-_LARGEST: Final = 1.7976931348623157e308
-"""What stands for infinity, which JSON does not have."""
+_MAX_FLOAT: Final = 1.7976931348623157e308
+"""Stored instead of infinity, which JSON does not have."""
 
 
 def read_prometheus(
     server: AlarmServer, name: str, alarm: OperationalAlarmRule, now: datetime
 ) -> AlarmReading:
-    """Return what the query yields now; raises AlarmUnknownError.
+    """Return the current result of the query. Raises AlarmUnknownError.
 
-    Of several series the lowest and the highest are kept. A value that is not a number, and a
-    warning of the server that something may be missing, are problems beside the values.
+    Of several series, the lowest and the highest value are kept. NaN values and warnings of the
+    server are added to the reading as its problem.
     """
-    question = {"query": alarm.prometheus}
-    answer = server.ask(PATH, question, alarm.timeout.total_seconds())
+    parameters = {"query": alarm.prometheus}
+    answer = server.get(PATH, parameters, alarm.timeout.total_seconds())
     if answer.status in (400, 422, 503) and (error := _error(answer)):
         raise AlarmUnknownError(f"{server.name} refuses the query: {error}")
     document = server.json(answer)
@@ -70,17 +70,17 @@ def _values(data: Mapping[str, Any]) -> Sequence[SeriesValue]:
 
 def _number(text: str) -> float:
     value = float(text)
-    return value if math.isnan(value) else min(max(value, -_LARGEST), _LARGEST)
+    return value if math.isnan(value) else min(max(value, -_MAX_FLOAT), _MAX_FLOAT)
 
 
 def _labels(metric: Mapping[str, str]) -> str:
-    """Write labels as PromQL does; the name of the metric is in the query."""
+    """Return labels in PromQL's notation, without the metric's name, which is in the query."""
     named = [f'{key}="{value}"' for key, value in sorted(metric.items()) if key != "__name__"]
     return quoted(f"{{{', '.join(named)}}}") if named else ""
 
 
 def _error(answer: Answer) -> str:
-    """Return what Prometheus says is wrong with a query; nothing if it is not Prometheus."""
+    """Return Prometheus's error message; "" if the answer is not Prometheus's."""
     try:
         return quoted(answer.json()["error"])
     except (ValueError, KeyError, TypeError, RecursionError):

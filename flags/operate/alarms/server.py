@@ -1,4 +1,4 @@
-"""A server that answers a question in JSON, asked within a time limit."""
+"""An HTTP server that answers in JSON, asked within a time limit."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,14 +10,14 @@ from flags.bounded_http import Answer, BoundedSession, is_loopback
 from flags.errors import AlarmUnknownError
 from flags.printable import printable, without_credentials
 
-_LARGEST: Final = 8 * 2**20
-"""Bytes of an answer; what is longer is not an answer to a question about an alarm."""
-_QUOTED: Final = 200
-"""Characters of an error that are quoted."""
+_MAX_BYTES: Final = 8 * 2**20
+"""Of an answer."""
+_QUOTED_LENGTH: Final = 200
+"""Characters of a message that are quoted."""
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Send the token as it is given: `~/.netrc` would replace a header."""
+    """A `requests` authentication by bearer token; a plain header could be replaced by ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -29,7 +29,7 @@ class _Bearer(requests.auth.AuthBase):
 
 
 class AlarmServer:
-    """One server; neither its token nor the user and password of its URL are in any message."""
+    """A client of one server; token, user and password never appear in messages."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self._url = url.strip().rstrip("/")
@@ -37,20 +37,20 @@ class AlarmServer:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise AlarmUnknownError("its address is not an http or https URL")
         self.name = f"{parts.scheme}://{without_credentials(parts.netloc)}"
-        """Scheme, host and port: the path of a webhook may be a secret."""
+        """Scheme, host and port, without the path, which may be a webhook's secret."""
         self._session = BoundedSession()
         self._session.session.trust_env = not is_loopback(self._url)
         if token or not parts.username:
             self._session.session.auth = _Bearer(token)
 
-    def ask(self, path: str, parameters: Mapping[str, Any], seconds: float) -> Answer:
-        """Return the answer to a GET, whatever its status; raises AlarmUnknownError."""
+    def get(self, path: str, parameters: Mapping[str, Any], seconds: float) -> Answer:
+        """Return the answer to a GET, whatever its status. Raises AlarmUnknownError."""
         try:
             answer = self._session.request(
                 "GET",
                 self._url + path,
                 seconds=seconds,
-                max_bytes=_LARGEST,
+                max_bytes=_MAX_BYTES,
                 params=parameters,
                 headers={"Accept": "application/json"},
             )
@@ -60,15 +60,15 @@ class AlarmServer:
             kind = type(error).__name__
             raise AlarmUnknownError(f"{self.name} cannot be asked ({kind})") from None
         if not answer.whole:
-            raise AlarmUnknownError(f"{self.name} answers more than {_LARGEST:,} bytes")
+            raise AlarmUnknownError(f"{self.name} answers more than {_MAX_BYTES:,} bytes")
         return answer
 
     def json(self, answer: Answer) -> Any:
-        """Return what a successful answer holds; raises AlarmUnknownError."""
+        """Return the parsed body of a successful answer. Raises AlarmUnknownError."""
         if answer.status != 200:
-            said = quoted(answer.text)
+            text = quoted(answer.text)
             kind = answer.headers.get("Content-Type", "")
-            detail = f": {said}" if said and "html" not in kind and "<" not in said[:1] else ""
+            detail = f": {text}" if text and "html" not in kind and "<" not in text[:1] else ""
             raise AlarmUnknownError(f"{self.name} answers with status {answer.status}{detail}")
         try:
             return answer.json()
@@ -82,8 +82,8 @@ class AlarmServer:
 
 
 def quoted(text: object) -> str:
-    """Return the beginning of what a server said, safe to print."""
-    return printable(" ".join(str(text).split()), _QUOTED)
+    """Return the beginning of a server's message, safe to print."""
+    return printable(" ".join(str(text).split()), _QUOTED_LENGTH)
 
 
 def _end(error: requests.Timeout) -> str:

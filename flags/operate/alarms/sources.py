@@ -16,35 +16,35 @@ from flags.operate.environment import fill_in, variable
 from flags.playbook.model import Playbook
 from flags.playbook.operational import OperationalAlarmRule
 
-_AT_ONCE: Final = 8
-"""Alarms that are asked at the same time."""
+_MAX_THREADS: Final = 8
+"""Alarms that are read at the same time."""
 
 _Read = Callable[[AlarmServer, str, OperationalAlarmRule, datetime], AlarmReading]
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmSources:
-    """Know where to ask, and with which tokens."""
+    """The addresses of the servers, and the environment with their tokens."""
 
     prometheus: str | None
     alertmanager: str | None
     environment: Mapping[str, str] = field(repr=False)
-    """Holds the tokens."""
+    """Environment variables, which hold the tokens."""
 
     def read(self, playbook: Playbook, now: datetime) -> tuple[AlarmReading, ...]:
-        """Ask for every alarm; one that cannot be asked is a reading with a problem."""
+        """Read every alarm; the reading of one that cannot be read has a problem."""
         if not playbook.alarms:
             return ()
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="alarms") as threads:
-            asked = [
+        with ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="alarms") as threads:
+            futures = [
                 threads.submit(self._reading, name, alarm, now)
                 for name, alarm in playbook.alarms.items()
             ]
-            return tuple(each.result() for each in asked)
+            return tuple(each.result() for each in futures)
 
     def _reading(self, name: str, alarm: OperationalAlarmRule, now: datetime) -> AlarmReading:
         try:
-            address, token, read = self._place(alarm)
+            address, token, read = self._source(alarm)
             server = AlarmServer(address, token)
             try:
                 return read(server, name, alarm, now)
@@ -53,8 +53,8 @@ class AlarmSources:
         except FlagsError as error:
             return AlarmReading(name, alarm.source, now, problem=str(error))
 
-    def _place(self, alarm: OperationalAlarmRule) -> tuple[str, str | None, _Read]:
-        """Return where to ask, with which token, and how."""
+    def _source(self, alarm: OperationalAlarmRule) -> tuple[str, str | None, _Read]:
+        """Return the server's address, the token, and the function that reads the alarm."""
         token = variable(alarm.token, self.environment) if alarm.token else None
         if alarm.webhook is not None:
             return fill_in(alarm.webhook, self.environment), token, read_webhook

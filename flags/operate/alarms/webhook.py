@@ -14,8 +14,8 @@ _ANSWERS: Final = ("pass", "hold", "rollback")
 def read_webhook(
     server: AlarmServer, name: str, alarm: OperationalAlarmRule, now: datetime
 ) -> AlarmReading:
-    """Return the decision, and the reason if one is given; raises AlarmUnknownError."""
-    document = server.json(server.ask("", {}, alarm.timeout.total_seconds()))
+    """Return the webhook's decision and its reason, if any. Raises AlarmUnknownError."""
+    document = server.json(server.get("", {}, alarm.timeout.total_seconds()))
     decision = document.get("decision") if isinstance(document, dict) else None
     if decision not in _ANSWERS:
         raise AlarmUnknownError(

@@ -1,4 +1,4 @@
-"""HTTP requests to Unleash's Admin API; every failure is a named error."""
+"""HTTP requests to Unleash's Admin API; every failure becomes an AdminError."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -25,11 +25,11 @@ from flags.unleash.admin.errors import (
 _Value = TypeVar("_Value")
 
 _MESSAGE_LENGTH: Final = 300
-_MOST: Final = 64 * 2**20
-"""Bytes of an answer; a page of 500 events of large flags has some."""
+_MAX_BYTES: Final = 64 * 2**20
+"""Of an answer; a page of 500 events of large flags has several MiB."""
 
 
-_MISFITS: Final = (
+_PARSE_ERRORS: Final = (
     KeyError,
     IndexError,
     TypeError,
@@ -38,12 +38,12 @@ _MISFITS: Final = (
     OverflowError,
     RecursionError,
 )
-_WHY: Final = 200
-"""Characters of an error that is quoted."""
+_ERROR_LENGTH: Final = 200
+"""Characters of a quoted error."""
 
 
 class TokenAuth(requests.auth.AuthBase):
-    """Send the token; given as `auth`, a ~/.netrc entry for the host cannot replace it."""
+    """A `requests` authentication by token; with it, `requests` does not read ~/.netrc."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -55,7 +55,7 @@ class TokenAuth(requests.auth.AuthBase):
 
 
 class AdminApi:
-    """One Admin API; `url` with or without the `/api` that SDKs want. Not for several threads."""
+    """A client of one Admin API, not thread-safe; `url` may end with the `/api` that SDKs need."""
 
     def __init__(self, url: str, token: str, timeout: float) -> None:
         self.url = without_credentials(url.strip()).rstrip("/").removesuffix("/api")
@@ -63,13 +63,13 @@ class AdminApi:
         self._timeout = timeout
         if not self.url.startswith(("http://", "https://")):
             raise UnleashUnreachableError(f"{self.url!r} is not an http or https URL")
-        # Said here, because the error of the HTTP library would quote the token.
+        # Checked here, because the error of the HTTP library would quote the token.
         if not self._token.isascii() or not self._token.isprintable() or not self._token:
             raise TokenRefusedError(
                 "the admin token is empty or holds characters that no token has"
             )
         self.answered_at: datetime | None = None
-        """When the last answer was given, by the server's clock, to the second."""
+        """Time of the last answer by the server's clock, to the second."""
         self._session = BoundedSession()
         self._session.session.auth = TokenAuth(self._token)
         self._session.session.trust_env = not is_loopback(self.url)
@@ -85,7 +85,7 @@ class AdminApi:
         body: object = None,
         query: Mapping[str, str] | None = None,
     ) -> Any:
-        """Return the JSON of the answer, None where it is empty; every failure is an AdminError.
+        """Return the parsed answer, None if it is empty. Raises AdminError.
 
         Segments of `path` are quoted. Redirects are not followed: they would turn POST into GET.
         """
@@ -95,7 +95,7 @@ class AdminApi:
                 method,
                 address,
                 seconds=self._timeout,
-                max_bytes=_MOST,
+                max_bytes=_MAX_BYTES,
                 json=body,
                 params=query,
             )
@@ -110,17 +110,17 @@ class AdminApi:
         return content
 
     def read(self, parse: Callable[[], _Value]) -> _Value:
-        """Return what `parse` makes of an answer; NotUnleashError if that is something else."""
+        """Return `parse()`; its errors become NotUnleashError: the answer has another format."""
         try:
             return parse()
-        except _MISFITS as error:
-            why = printable(f"{type(error).__name__}: {error}", _WHY)
+        except _PARSE_ERRORS as error:
+            why = printable(f"{type(error).__name__}: {error}", _ERROR_LENGTH)
             raise NotUnleashError(
                 f"{self.url} answers JSON that is not Unleash's ({why})"
             ) from None
 
     def _content(self, answer: Answer) -> Any:
-        """Return the parsed body; an Unleash answers JSON, or nothing, whatever the status."""
+        """Return the parsed body. Unleash always answers JSON, or an empty body."""
         status = answer.status
         if 300 <= status < 400:
             raise NotUnleashError(
@@ -131,12 +131,12 @@ class AdminApi:
         if not answer.body or status == 204:
             return None
         if not answer.whole:
-            raise NotUnleashError(f"{self.url} answers with more than {_MOST // 2**20} MiB")
+            raise NotUnleashError(f"{self.url} answers with more than {_MAX_BYTES // 2**20} MiB")
         try:
             return answer.json()
         except (ValueError, RecursionError):
             if status == 429 or status >= 500:
-                return None  # a page of words: the status says enough
+                return None  # an HTML page: the status says enough
             raise NotUnleashError(
                 f"{self.url} answers {answer.headers.get('Content-Type', 'no type')} "
                 f"(status {status}) where Unleash's Admin API answers JSON"
@@ -161,13 +161,13 @@ class AdminApi:
         return kinds.get(status, RequestRefusedError)(f"{self.url} refuses ({status}): {message}")
 
     def _message(self, content: Any) -> str:
-        """Return what Unleash says, its details first: its `message` often only points at them."""
+        """Return Unleash's details, else its `message`, which often only refers to the details."""
         if not isinstance(content, dict):
             return "no reason given"
         details = content.get("details")
         details = details if isinstance(details, list) else []
-        said = [str(each.get("message")) for each in details if isinstance(each, dict)]
-        text = "; ".join(said) or str(content.get("message", "no reason given"))
+        messages = [str(each.get("message")) for each in details if isinstance(each, dict)]
+        text = "; ".join(messages) or str(content.get("message", "no reason given"))
         return printable(self._without_token(text), _MESSAGE_LENGTH)
 
     def _without_token(self, text: str) -> str:

@@ -18,7 +18,7 @@ from flags.unleash.admin.errors import (
     TagError,
     UnleashFailedError,
 )
-from flags.unleash.admin.events import Author, every_event
+from flags.unleash.admin.events import Author, all_events
 from flags.unleash.admin.flag import FlagEvent, FlagState
 from flags.unleash.admin.note import put_note
 from flags.unleash.admin.project_setup import client_token, ensure_context_field
@@ -26,11 +26,11 @@ from flags.unleash.admin.strategy import Strategy, checked_percent, rollout_stra
 
 
 class UnleashAdmin:
-    """Administer flags of one project in one environment, with an admin token.
+    """A client that administers flags of one project in one environment, with an admin token.
 
     `url` is Unleash's base URL, with or without `/api`. Every request takes at most `timeout`
-    seconds to the last byte of its answer, and raises an AdminError otherwise. The token is in no
-    message and no `repr`.
+    seconds to the last byte of its answer. Every failure is an AdminError. The token is never part
+    of a message or a `repr`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class UnleashAdmin:
         return self._api.url
 
     def check(self) -> None:
-        """Raise an AdminError unless token, project and environment are all good."""
+        """Raise an AdminError unless the token is accepted and project and environment exist."""
         names = self.environments()
         if self.environment not in names:
             raise self._environment_missing(names)
@@ -80,7 +80,7 @@ class UnleashAdmin:
         )
 
     def author(self) -> Author:
-        """Return under which name the event log will have what this token does."""
+        """Return the author under which the event log records the changes of this token."""
         answer = self._api.call("GET", "user")
         return self._api.read(lambda: Author.parse(answer))
 
@@ -89,9 +89,9 @@ class UnleashAdmin:
         return f"{self.url}/projects/{quote(self.project, safe='')}/features/{quote(key, safe='')}"
 
     def state(self, key: str) -> FlagState:
-        """Return the flag as it is now; an archived one is off, without strategies.
+        """Return the current state of the flag; an archived flag is off, without strategies.
 
-        FlagMissingError, EnvironmentMissingError or ProjectMissingError say what is not there.
+        Raises FlagMissingError, EnvironmentMissingError or ProjectMissingError.
         """
         try:
             feature = self._api.call("GET", *self._flag(key))
@@ -107,8 +107,8 @@ class UnleashAdmin:
         return state
 
     def create_flag(self, key: str, type: str, description: str) -> None:
-        """Create a flag, off everywhere; NameTakenError if there is, or was, one of that key."""
-        self._flag(key)  # refuses the key before Unleash sees it
+        """Create a flag, off in all environments; NameTakenError if the key is or was in use."""
+        self._flag(key)  # checks the key before Unleash sees it
         body = {"name": key, "type": type, "description": description}
         try:
             self._api.call("POST", "projects", self.project, "features", body=body)
@@ -116,25 +116,25 @@ class UnleashAdmin:
             raise self._project_missing() from None
 
     def add_rollout(self, key: str, percent: int, stickiness: str) -> None:
-        """Give the flag a gradual rollout whose group id is its key."""
+        """Add a gradual rollout to the flag, with the flag's key as group id."""
         body = rollout_strategy(percent, stickiness, group_id=key)
         self._api.call("POST", *self._flag(key), *self._here(), "strategies", body=body)
 
     def set_rollout(self, key: str, percent: int, *, expected: int | None = None) -> None:
-        """Move the slider to `percent`, a whole number from 0 to 100.
+        """Set the rollout to `percent`, a whole number from 0 to 100.
 
-        Raising it fails with FlagChangedError if the rollout is not `expected`, or changes while
-        we look: somebody may just be rolling back, or have taken the same step. It is raised if
-        `percent` is above the rollout, or above `expected`. Lowering is never held up by that.
+        An increase fails with FlagChangedError if the rollout is not `expected`, or changes during
+        the call: somebody may just be rolling back, or have taken the same step. It is an increase
+        if `percent` is above the rollout or above `expected`. A decrease is never refused.
         """
         checked_percent(percent)
         strategy = self._rollout_strategy(key)
         replace = {"op": "replace", "path": "/parameters/rollout", "value": str(percent)}
         present = strategy.rollout
-        raises = present is None or percent > min(
+        is_increase = present is None or percent > min(
             present, present if expected is None else expected
         )
-        if not raises:
+        if not is_increase:
             self._patch(key, strategy, [replace])
             return
         if expected is not None and present != expected:
@@ -151,16 +151,20 @@ class UnleashAdmin:
             raise
 
     def set_variant_payload(self, key: str, payload: Mapping[str, Any] | None) -> None:
-        """Put a JSON object, such as {"threshold": 0.93}, on the rollout; None removes it.
+        """Set the payload of the rollout, e.g. {"threshold": 0.93}; None removes it.
 
-        Every request that the rollout switches on gets the one variant `candidate`.
+        The payload is that of the variant `candidate`, which every request gets if the rollout
+        includes it.
         """
         strategy = self._rollout_strategy(key)
         variants = [] if payload is None else [variant(payload, strategy.stickiness or "default")]
         self._patch(key, strategy, [{"op": "add", "path": "/variants", "value": variants}])
 
     def turn_on(self, key: str) -> None:
-        """Switch the flag on; FlagShapeError without an active strategy: Unleash adds 100 %."""
+        """Switch the flag on. Raises FlagShapeError without an active strategy.
+
+        Unleash would add a strategy of 100 % to such a flag.
+        """
         if not self.state(key).active_strategies:
             raise FlagShapeError(
                 f"{key} has no active strategy in {self.environment}: switched on, Unleash would "
@@ -169,9 +173,9 @@ class UnleashAdmin:
         self._api.call("POST", *self._flag(key), *self._here(), "on")
 
     def turn_off(self, key: str) -> datetime | None:
-        """Switch the flag off, which rolls back; one request, nothing is asked before.
+        """Switch the flag off, which rolls back, by a single request.
 
-        Returns when it was done, by Unleash's clock, to the second; None if Unleash does not say.
+        Return the time of the change by Unleash's clock, to the second; None if that is unknown.
         """
         try:
             self._api.call("POST", *self._flag(key), *self._here(), "off")
@@ -188,40 +192,39 @@ class UnleashAdmin:
         events = self._api.read(lambda: [FlagEvent.parse(event) for event in answer["events"]])
         return [event for event in events if event.environment in {None, self.environment}]
 
-    def every_event(self, key: str, page: int = 500) -> list[FlagEvent]:
+    def all_events(self, key: str, page: int = 500) -> list[FlagEvent]:
         """Return the whole event log of the flag in this environment, newest first.
 
-        `page` entries are asked for at a time, 1,000 at most. What is logged meanwhile moves the
-        older entries on, so that some come twice; they are returned once.
+        The log is read in pages of `page` entries, at most 1,000.
         """
         self._flag(key)
-        events = self._api.read(lambda: every_event(self._api, key, page))
+        events = self._api.read(lambda: all_events(self._api, key, page))
         return [event for event in events if event.environment in {None, self.environment}]
 
     def note(self, key: str, text: str) -> str:
-        """Put `text` on the flag, as its one tag of the type `migration`; return what fitted.
+        """Set `text`, cut to 50 characters, as the flag's only tag of the type `migration`.
 
-        An earlier note goes; the event log keeps all of them, with time and user. Unleash's events
-        carry no comment, and a tag has 50 characters.
+        Return the text as it was stored. It replaces an earlier note; the event log keeps all of
+        them, with time and user. A tag is used because Unleash's events have no comments.
         """
         self._flag(key)
         return self._api.read(lambda: put_note(self._api, key, text))
 
     def tag(self, key: str, value: str) -> None:
-        """Put a tag of 2 to 50 characters on the flag, such as `rolled-back`. Raises TagError."""
+        """Add a tag of 2 to 50 characters to the flag, such as `rolled-back`. Raises TagError."""
         if not 2 <= len(value) <= 50:
             raise TagError(f"a tag has 2 to 50 characters, {value!r} has {len(value)}")
         self._flag(key)
         self._api.call("POST", "features", key, "tags", body={"type": "simple", "value": value})
 
     def link(self, key: str, url: str, title: str) -> None:
-        """Put a link on the flag's page, such as the report behind a decision."""
+        """Add a link to the flag's page, such as the report behind a decision."""
         self._api.call("POST", *self._flag(key), "link", body={"url": url, "title": title})
 
     def ensure_context_field(
         self, name: str, description: str = "", *, stickiness: bool
     ) -> Literal["created", "changed", "present"]:
-        """Make the context field; return `created`, `changed` (its stickiness) or `present`."""
+        """Create the context field, or set its stickiness; return what was done."""
         return ensure_context_field(self._api, name, description, stickiness=stickiness)
 
     def client_token(self, name: str) -> str:
@@ -239,7 +242,7 @@ class UnleashAdmin:
         return state.rollout_strategy
 
     def _patch(self, key: str, strategy: Strategy, patch: list[dict[str, Any]]) -> None:
-        """Patch, never PUT: a PUT without the variants wipes them."""
+        """Send a PATCH. A PUT that does not repeat the variants would delete them."""
         path = (*self._flag(key), *self._here(), "strategies", strategy.id)
         self._api.call("PATCH", *path, body=patch)
 
@@ -254,10 +257,13 @@ class UnleashAdmin:
         return ("environments", self.environment)
 
     def _archived(self, key: str) -> FlagState:
-        """Return an archived flag, which Unleash calls missing, or say what really is missing."""
+        """Return an archived flag, which Unleash reports as missing.
+
+        Raises the ItemMissingError of what is really missing: project, environment or flag.
+        """
         self.check()
         try:
-            # Would the name be free? Searching the archive is limited to 15 requests a minute.
+            # Check whether the name is free: searching the archive has a limit of 15 per minute.
             self._api.call("POST", "features", "validate", body={"name": key})
         except NameTakenError as taken:
             if "archived" in str(taken):

@@ -7,9 +7,9 @@ AdminError
     RateLimitedError            Unleash wants fewer requests (429)
     TokenRefusedError           the token is unknown, or may not do this
     PersonalTokenError          the token is a person's, where one of its own is needed
-    RequestRefusedError         Unleash calls the request wrong (4xx)
-        NameTakenError          something of that name is there
-        ItemMissingError        what the request is about is not there
+    RequestRefusedError         Unleash refuses the request as invalid (4xx)
+        NameTakenError          the name is in use
+        ItemMissingError        the item that the request names does not exist
             ProjectMissingError
             EnvironmentMissingError
             FlagMissingError
@@ -26,7 +26,7 @@ from flags.errors import FlagsError
 
 
 class AdminError(FlagsError):
-    """The Admin API did not do what it was asked."""
+    """A request to the Admin API failed."""
 
 
 class UnleashUnreachableError(AdminError):
@@ -42,7 +42,7 @@ class UnleashFailedError(AdminError):
 
 
 class RateLimitedError(AdminError):
-    """Unleash, or what stands before it, wants fewer requests (429)."""
+    """Unleash, or a proxy in front of it, wants fewer requests (429)."""
 
 
 class TokenRefusedError(AdminError):
@@ -50,19 +50,19 @@ class TokenRefusedError(AdminError):
 
 
 class PersonalTokenError(AdminError):
-    """The token is a person's, so that what it does cannot be told from what the person does."""
+    """The token is a person's, so the event log cannot distinguish the tool from the person."""
 
 
 class RequestRefusedError(AdminError):
-    """Unleash calls the request wrong (4xx); the message is Unleash's."""
+    """Unleash refuses the request as invalid (4xx); the message is Unleash's."""
 
 
 class NameTakenError(RequestRefusedError):
-    """Something of that name is there already; an archived flag keeps its name."""
+    """The name is in use already; an archived flag keeps its name."""
 
 
 class ItemMissingError(RequestRefusedError):
-    """What the request is about is not there."""
+    """The item that the request names does not exist."""
 
 
 class ProjectMissingError(ItemMissingError):
@@ -78,23 +78,23 @@ class FlagMissingError(ItemMissingError):
 
 
 class FlagKeyError(AdminError):
-    """The key cannot be that of an Unleash flag."""
+    """The key is not valid for an Unleash flag."""
 
 
 class FlagShapeError(AdminError):
-    """The flag has no single rollout, so it is not clear what should be moved."""
+    """The flag has not exactly one gradual rollout, so it is not clear which one to change."""
 
 
 class FlagChangedError(AdminError):
-    """The rollout is not what it was expected to be: somebody else has moved it."""
+    """The rollout has not the expected value: somebody else has changed it."""
 
 
 class EnvironmentUnknownError(AdminError):
-    """Nothing says in which environment a flag is to be moved."""
+    """No option, variable or token names the environment of the flag."""
 
 
 class RolloutRangeError(AdminError):
-    """The rollout is not a whole number from 0 to 100; Unleash takes "150" and serves nobody."""
+    """The rollout is not from 0 to 100; Unleash would store "150" and evaluate it as 0."""
 
 
 class PayloadError(AdminError):

@@ -1,4 +1,4 @@
-"""The authors of changes, as the event log names them."""
+"""The authors of changes in the event log, and the reading of a flag's whole event log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from flags.unleash.admin.flag import FlagEvent
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Name the user or the admin token behind an entry of the event log."""
+    """The user or the admin token that made a change."""
 
     name: str
     by_token: bool
-    """True of an admin token, False of a person: logged in, or by a personal access token."""
+    """True for an admin token, False for a person, logged in or with a personal access token."""
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Self:
-        """Read what the Admin API says of who is asking; KeyError or TypeError if it does not.
+        """Parse the Admin API's description of the token's owner. Raises KeyError or TypeError.
 
-        unleash-server gives persons an id, and logs them by e-mail address where they have one.
+        Only persons have an id; the event log names them by e-mail address if they have one.
         """
         user = answer["user"]
         if user.get("id") is None:
@@ -28,15 +28,15 @@ class Author:
         return cls(str(user.get("email") or user["username"]), by_token=False)
 
     def __str__(self) -> str:
-        """Say it as `status` does."""
+        """Return the name as `status` shows it."""
         return f"{self.name} (admin token)" if self.by_token else self.name
 
 
-def every_event(api: AdminApi, key: str, page: int) -> list[FlagEvent]:
+def all_events(api: AdminApi, key: str, page: int) -> list[FlagEvent]:
     """Return the events about the flag in all environments, newest first.
 
-    What is logged meanwhile moves the older entries on, so that some are read twice, but none is
-    left out; each is returned once.
+    Entries that are logged during the call shift the older ones, so that some are read twice. None
+    is missed, and each is returned once.
     """
     found: dict[int, FlagEvent] = {}
     offset = 0

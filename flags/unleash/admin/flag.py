@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from flags.unleash.admin.strategy import Strategy, mapping, read_rollout, sequence, text
 
 _ADMIN_TOKEN_USER: Final = -42
-"""User id under which unleash-server records what an admin token did."""
+"""User id under which unleash-server records the changes of admin tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class FlagState:
 
     @classmethod
     def parse(cls, feature: Mapping[str, Any], environment: str, url: str) -> Self | None:
-        """Read a feature as the Admin API returns it; None if it has no such environment."""
+        """Parse a feature of the Admin API; None if it has no such environment."""
         for candidate in feature["environments"]:
             if candidate["name"] == environment:
                 strategies = sorted(sequence(candidate.get("strategies")), key=_sort_order)
@@ -44,24 +44,24 @@ class FlagState:
 
     @property
     def rollout_strategy(self) -> Strategy | None:
-        """The rollout that can be moved: the only active strategy, if it is a gradual rollout."""
+        """The rollout to change: the only active strategy, if it is a gradual rollout."""
         active = self.active_strategies or self.strategies
         only = active[0] if len(active) == 1 else None
         return only if only is not None and only.is_rollout else None
 
     @property
     def active_strategies(self) -> tuple[Strategy, ...]:
-        """The strategies that decide: disabled ones reach no client."""
+        """The strategies that are not disabled; only they reach clients."""
         return tuple(strategy for strategy in self.strategies if not strategy.disabled)
 
     @property
     def rollout(self) -> int | None:
-        """Rollout set on the slider, 0-100, whether the flag is on or off; None if unclear."""
+        """The rollout, 0-100, whether the flag is on or off; None without a single rollout."""
         return self.rollout_strategy.rollout if self.rollout_strategy else None
 
     @property
     def stickiness(self) -> str | None:
-        """Context field that keeps a caller on one side."""
+        """The context field whose value determines the side."""
         return self.rollout_strategy.stickiness if self.rollout_strategy else None
 
     @property
@@ -82,7 +82,7 @@ class FlagState:
 
 @dataclass(frozen=True, slots=True)
 class FlagEvent:
-    """One entry of the event log about a flag; a field is None where the event does not say it."""
+    """One entry of the event log about a flag; fields that the event does not have are None."""
 
     id: int
     time: datetime
@@ -92,18 +92,18 @@ class FlagEvent:
     type: str
     environment: str | None
     enabled: bool | None
-    """What an event that switches the flag left it at."""
+    """The new state, of an event that switches the flag."""
     rollout_before: int | None
     rollout_after: int | None
     stickiness_before: str | None
     stickiness_after: str | None
     before: Strategy | None = None
     after: Strategy | None = None
-    """The strategy that an event about one is about, before and after it."""
+    """The strategy before and after an event that changes one."""
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Self:
-        """Read an element of `events`; KeyError, TypeError or ValueError if it is none."""
+        """Parse an element of `events`. Raises KeyError, TypeError or ValueError."""
         before, after = _parameters(event.get("preData")), _parameters(event.get("data"))
         kind = str(event["type"])
         switched = {"feature-environment-enabled": True, "feature-environment-disabled": False}
@@ -124,13 +124,13 @@ class FlagEvent:
         )
 
     @property
-    def bears_on_answers(self) -> bool:
-        """Say whether the event may change who answers; tags, links and names do not."""
-        return self.type in _BEARING or self.type.startswith(_BEARING_PREFIXES)
+    def affects_answers(self) -> bool:
+        """Say whether the event may change which side answers; tags, links and names do not."""
+        return self.type in _AFFECTING or self.type.startswith(_AFFECTING_PREFIXES)
 
     @property
     def in_words(self) -> str:
-        """What happened, in a few words."""
+        """The event in a few words."""
         if self.enabled is not None:
             return "switched on" if self.enabled else "switched off"
         if (self.before is None) != (self.after is None):
@@ -150,18 +150,18 @@ class FlagEvent:
         return ", ".join(parts) or self.type.removeprefix("feature-").replace("-", " ")
 
 
-_BEARING: Final = frozenset(
+_AFFECTING: Final = frozenset(
     {"feature-created", "feature-deleted", "feature-archived", "feature-revived"}
 )
-_BEARING_PREFIXES: Final = ("feature-strategy-", "feature-environment-")
+_AFFECTING_PREFIXES: Final = ("feature-strategy-", "feature-environment-")
 
 
 def _sort_order(strategy: Any) -> float:
     order = mapping(strategy).get("sortOrder")
-    return float(order) if isinstance(order, int) and abs(order) < _LAST else 0.0
+    return float(order) if isinstance(order, int) and abs(order) < _MAX_SORT_ORDER else 0.0
 
 
-_LAST: Final = 2**53
+_MAX_SORT_ORDER: Final = 2**53
 
 
 def _strategy(event_type: str, data: object) -> Strategy | None:
@@ -169,7 +169,7 @@ def _strategy(event_type: str, data: object) -> Strategy | None:
         return None
     try:
         return Strategy.parse(data)
-    except (KeyError, TypeError):  # data of another kind: the order of strategies, say
+    except (KeyError, TypeError):  # other data, e.g. the order of strategies
         return None
 
 

@@ -1,4 +1,4 @@
-"""A note on a flag, kept as a tag: Unleash's event log keeps no other text."""
+"""A note on a flag, stored as a tag, because Unleash's event log stores no other text."""
 
 import contextlib
 from collections.abc import Iterable
@@ -8,28 +8,28 @@ from flags.unleash.admin.api import AdminApi
 from flags.unleash.admin.errors import ItemMissingError, NameTakenError
 
 NOTE_TYPE: Final = "migration"
-"""Type of the tag that says what was done last, and why."""
+"""Type of the tag that holds the note."""
 
 _COLOUR: Final = "#6C65E5"
 _DESCRIPTION: Final = "What was done last to the migration of this flag, and why"
 _LENGTH: Final = 50
-"""Of a tag, in UTF-16 units, as JavaScript counts them; the shortest has 2."""
+"""Maximum length of a tag in UTF-16 units, as JavaScript counts them; the minimum is 2."""
 
 
 def put_note(api: AdminApi, key: str, text: str) -> str:
-    """Make `text` the flag's one tag of the type NOTE_TYPE; return what fitted of it."""
+    """Set `text` as the flag's only tag of the type NOTE_TYPE; return the text as stored."""
     value = fitting(text)
     _ensure_type(api)
     tags = api.call("GET", "features", key, "tags")["tags"]
     old = [each["value"] for each in tags if each["type"] == NOTE_TYPE]
-    if old:  # by itself: taken off and put on in one request, the same words are not logged
+    if old:  # a separate request: removed and added in one, the same text would not be logged
         _put(api, key, removed=old)
     _put(api, key, added=[value])
     return value
 
 
 def fitting(text: str) -> str:
-    """Return `text` on one line, its end cut off where it is too long for a tag."""
+    """Return `text` on one line, cut to the length of a tag."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     words = " ".join(printable.split()) or "-"
     if _units(words) < 2:
@@ -60,5 +60,5 @@ def _ensure_type(api: AdminApi) -> None:
         api.call("GET", "tag-types", NOTE_TYPE)
     except ItemMissingError:
         body = {"name": NOTE_TYPE, "description": _DESCRIPTION, "color": _COLOUR}
-        with contextlib.suppress(NameTakenError):  # made by somebody else since we looked
+        with contextlib.suppress(NameTakenError):  # created by somebody else meanwhile
             api.call("POST", "tag-types", body=body)

@@ -1,4 +1,4 @@
-"""What a project needs beside its flags: context fields, and tokens for who reads flags."""
+"""Setup of a project: context fields, and client tokens for reading flags."""
 
 from typing import Literal
 
@@ -9,16 +9,18 @@ from flags.unleash.admin.errors import ItemMissingError, NameTakenError, Unleash
 def ensure_context_field(
     api: AdminApi, name: str, description: str, *, stickiness: bool
 ) -> Literal["created", "changed", "present"]:
-    """Make the context field; return `created`, `changed` (its stickiness) or `present`."""
+    """Create the context field, or set its stickiness; return what was done."""
     try:
         field = api.call("GET", "context", name)
     except ItemMissingError:
         body = {"name": name, "description": description, "stickiness": stickiness}
         try:
             api.call("POST", "context", body=body)
-        except NameTakenError:  # made by somebody else since we looked
+        except NameTakenError:  # created by somebody else meanwhile
             return "present"
-        except UnleashFailedError as failure:  # made at the same moment: its database fails
+        except (
+            UnleashFailedError
+        ) as failure:  # created at the same moment: Unleash's database fails
             try:
                 api.call("GET", "context", name)
             except ItemMissingError:

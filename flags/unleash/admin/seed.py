@@ -1,4 +1,4 @@
-"""The items that a migration needs in Unleash; a flag that is in use is never changed."""
+"""Creation of the items that a migration needs in Unleash; a flag in use is never changed."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -8,14 +8,14 @@ from flags.unleash.admin.errors import FlagMissingError
 from flags.unleash.admin.flag import FlagState
 
 CONTEXT_FIELD: Final = "requestId"
-"""Context field that the flags are sticky on unless the dashboard says otherwise."""
+"""Stickiness of the created flags; it can be changed in the dashboard."""
 
 Outcome = Literal["created", "changed", "present", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """The result for one item: its state, or the reason of a refusal in words."""
+    """The result for one item; `detail` is its state, or the reason why it was refused."""
 
     item: str
     outcome: Outcome
@@ -28,10 +28,10 @@ def shadow_key(flag: str) -> str:
 
 
 def seed(admin: UnleashAdmin, flag: str) -> tuple[Seeded, ...]:
-    """Create the context field, `flag` at 0 % and its shadow switch at 100 %, whatever is absent.
+    """Create what is missing: the context field, `flag` at 0 % and its shadow switch at 100 %.
 
-    Flags that are there are not changed. One that is ramped, or would not do, is `refused`; then
-    nothing is created at all. A flag left without strategy by a broken-off run is completed.
+    Existing flags are not changed. If one cannot start a migration at 0 %, it is `refused` and
+    nothing is created. A flag that an interrupted run left without strategy is completed.
     """
     admin.check()
     flag_state, shadow_state = _state(admin, flag), _state(admin, shadow_key(flag))
@@ -68,7 +68,7 @@ def _refusals(key: str, state: FlagState | None) -> list[Seeded]:
 
 
 def _shadow_refusals(key: str, state: FlagState | None) -> list[Seeded]:
-    """Refuse an archived shadow switch only: its rollout is its owner's to choose."""
+    """Refuse only an archived shadow switch: any rollout of it is valid."""
     archived = state is not None and state.archived
     return [Seeded(key, "refused", _ARCHIVED)] if archived else []
 
@@ -77,7 +77,7 @@ _ARCHIVED: Final = "archived: revive it in the dashboard, or use another key"
 
 
 def _differences(state: FlagState) -> list[str]:
-    """Return why a flag that is there cannot start a migration at 0 %, one reason a sentence."""
+    """Return the reasons why an existing flag cannot start a migration at 0 %."""
     if state.archived:
         return [_ARCHIVED]
     if not state.strategies:
@@ -113,7 +113,7 @@ def _seed_flag(
     percent: int,
     description: str,
 ) -> Seeded:
-    """Create or complete the flag: rollout first, then on, so that it is never on for everyone."""
+    """Create or complete the flag: rollout first, then on; otherwise it would be on for all."""
     if state is not None and state.strategies:
         return Seeded(key, "present", _words(state))
     if state is None:

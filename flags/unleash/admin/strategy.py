@@ -1,4 +1,4 @@
-"""Activation strategies, as the Admin API has them."""
+"""Activation strategies in the format of the Admin API."""
 
 import json
 from collections.abc import Mapping
@@ -14,29 +14,29 @@ _WHOLE_WEIGHT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One activation strategy of a flag in one environment; of several, any one may switch on."""
+    """One activation strategy of a flag in one environment; a flag is on if any strategy is."""
 
     id: str
     name: str
     disabled: bool
     rollout: int | None
-    """Rollout, 0-100; None if the strategy has none, or has one that Unleash cannot use."""
+    """Rollout, 0-100; None if the strategy has none, or an invalid one."""
     rollout_text: str | None
     """The rollout as Unleash stores it; it stores "150" too, and evaluates it as 0."""
     stickiness: str | None
     group_id: str | None
     constraints: int
-    """Constraints and segments, each of which narrows the requests that the rollout is about."""
+    """Number of constraints and segments; each restricts the requests that get the rollout."""
     variants: tuple[str, ...]
     payload: Mapping[str, Any] | None
-    """JSON object on the first variant that carries one."""
+    """JSON object of the first variant that has one."""
 
     @classmethod
     def parse(cls, strategy: Mapping[str, Any]) -> Self:
-        """Read an element of `environments[].strategies`; KeyError or TypeError if it is none.
+        """Parse an element of `environments[].strategies`. Raises KeyError or TypeError.
 
-        Only `id` and `name` must be there: whatever else somebody has put into a strategy, the flag
-        must be shown and moved all the same.
+        Only `id` and `name` are required: a flag with unusual strategies must be shown and changed
+        all the same.
         """
         parameters = mapping(strategy.get("parameters"))
         variants = [mapping(each) for each in sequence(strategy.get("variants"))]
@@ -62,7 +62,7 @@ class Strategy:
 
 
 def rollout_strategy(percent: int, stickiness: str, group_id: str) -> dict[str, Any]:
-    """Return a gradual rollout to be created; RolloutRangeError unless 0-100."""
+    """Return the body that creates a gradual rollout. Raises RolloutRangeError unless 0-100."""
     return {
         "name": _ROLLOUT_STRATEGY,
         "parameters": {
@@ -77,7 +77,7 @@ def rollout_strategy(percent: int, stickiness: str, group_id: str) -> dict[str, 
 
 
 def variant(payload: Mapping[str, Any], stickiness: str) -> dict[str, Any]:
-    """Return the one variant, which every request gets, carrying a JSON object; or PayloadError."""
+    """Return a variant for every request, with a JSON object as payload. Raises PayloadError."""
     try:
         text = json.dumps(dict(payload), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -92,26 +92,26 @@ def variant(payload: Mapping[str, Any], stickiness: str) -> dict[str, Any]:
 
 
 def read_rollout(text: object) -> int | None:
-    """Return a stored rollout as a whole number from 0 to 100, or None if it is none."""
+    """Return a stored rollout as a whole number; None if it is not one from 0 to 100."""
     if not isinstance(text, str) or not text.isascii() or not text.isdigit():
         return None
-    digits = text.lstrip("0") or "0"  # int() refuses more than 4,300 of them
+    digits = text.lstrip("0") or "0"  # int() refuses more than 4,300 digits
     number = int(digits) if len(digits) <= len("100") else None
     return number if number is not None and number <= 100 else None
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Return an object of an answer as it is, and anything else as an empty one."""
+    """Return a JSON object; an empty one if the value is something else."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[Any]:
-    """Return an array of an answer as it is, and anything else as an empty one."""
+    """Return a JSON array; an empty one if the value is something else."""
     return value if isinstance(value, list) else []
 
 
 def text(value: object) -> str | None:
-    """Return a text of an answer as it is, and anything else as None."""
+    """Return a JSON string; None if the value is something else."""
     return value if isinstance(value, str) else None
 
 
@@ -128,7 +128,7 @@ def _payload(variant: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     try:
         value = json.loads(payload["value"])
-        json.dumps(value)  # what can be read must be comparable and storable as well
+        json.dumps(value)  # the value must also be writable
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -12,16 +12,16 @@ from flags.unleash.local.errors import DataFolderError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The secrets that a local Unleash starts with; no `repr` shows them."""
+    """The secrets of a local Unleash; `repr` does not show them."""
 
     admin_password: str = field(repr=False)
     admin_token: str = field(repr=False)
     session_secret: str = field(repr=False)
-    """Signs the session cookies; unleash-server's default for it is a published constant."""
+    """Key of session cookies; unleash-server's default for it is publicly known."""
 
     @classmethod
     def generate(cls) -> Self:
-        """Draw new secrets of 192 and 256 bits."""
+        """Generate random secrets of 192 and 256 bits."""
         return cls(
             admin_password=secrets.token_urlsafe(24),
             admin_token=f"*:*.{secrets.token_hex(32)}",
@@ -30,7 +30,7 @@ class Credentials:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the secrets of an earlier run; DataFolderError if the file is damaged."""
+        """Read the secrets of an earlier run. Raises DataFolderError if the file is damaged."""
         try:
             return cls(**json.loads(path.read_text()))
         except (ValueError, TypeError, OSError) as error:
@@ -39,10 +39,10 @@ class Credentials:
             ) from None
 
     def save(self, path: Path) -> None:
-        """Write the secrets, readable by their owner alone."""
+        """Write the secrets, readable only by their owner."""
         write_private(path, json.dumps(asdict(self)))
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file at once; it is never readable by others, not even while it is written."""
+    """Replace the file atomically; other users can never read it, not even while it is written."""
     replace_file(path, text.encode(), mode=0o600, durable=True)

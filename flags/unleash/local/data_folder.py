@@ -10,7 +10,7 @@ from flags.unleash.local.lock import FileLock
 
 
 class DataFolder:
-    """Lay out the folder (mode 0700) and hold it for one running dashboard at a time."""
+    """The data folder (mode 0700) and its files, locked by one running dashboard at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,9 +24,9 @@ class DataFolder:
         self._lock = FileLock(path / "lock")
 
     def open(self) -> None:
-        """Make the folder, or take over an earlier one, and lock it; DataFolderError if not ours.
+        """Create the folder or reuse an earlier one, and lock it. Raises DataFolderError.
 
-        A folder that holds other files is refused: it would become 0700, and `wipe` is never far.
+        A folder with foreign files is refused, because its mode would change to 0700.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,11 +46,11 @@ class DataFolder:
             )
 
     def close(self) -> None:
-        """Let the next dashboard in."""
+        """Release the lock on the folder."""
         self._lock.release()
 
     def wipe(self) -> None:
-        """Remove database, secrets and logs. The folder must be open."""
+        """Remove database, secrets and logs. The folder must be open (locked)."""
         for path in self._entries():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -58,10 +58,10 @@ class DataFolder:
                 path.unlink(missing_ok=True)
 
     def credentials(self) -> Credentials:
-        """Return the secrets of this folder, drawn and saved when it is new.
+        """Return the secrets of this folder; generate and save them if it is new.
 
-        unleash-server takes them over on an empty database only, so a database whose secrets are
-        lost is a DataFolderError.
+        unleash-server accepts them only with an empty database, so a database without its secrets
+        raises DataFolderError.
         """
         if self._credentials.exists():
             return Credentials.load(self._credentials)
@@ -76,7 +76,7 @@ class DataFolder:
     def write_environments(
         self, url: str, environment: str, client_token: str, credentials: Credentials
     ) -> None:
-        """Write the files that a shell can source: one for the service, one for the operator."""
+        """Write two files for a shell to source, for service and operator, and the password."""
         sdk_url = f"{url}/api"
         self._write_environment(
             self.service_environment, UNLEASH_URL=sdk_url, UNLEASH_API_TOKEN=client_token

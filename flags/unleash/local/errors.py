@@ -5,7 +5,7 @@ LocalUnleashError
     InstallFailedError          npm could not install unleash-server
     DataFolderError             the data folder cannot be used
         DataFolderInUseError    another dashboard runs on it
-        DataFolderForeignError  it holds files of somebody else
+        DataFolderForeignError  it holds files that no dashboard has written
     PortInUseError              something else listens on the port
     ProgramFailedError          Postgres or unleash-server did not start, or stopped by itself
 """

@@ -1,4 +1,4 @@
-"""A lock on a folder for one process at a time; it ends with its process."""
+"""A lock file for one process at a time; the lock ends with the process."""
 
 import os
 from pathlib import Path
@@ -8,14 +8,14 @@ from flags.files import lock_file
 
 
 class FileLock:
-    """Hold an exclusive lock on a file that is made when absent and never removed."""
+    """An exclusive lock on a file, which is created if missing and never removed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def acquire(self, *, wait: bool) -> bool:
-        """Take the lock; return False if it is held elsewhere and `wait` is false."""
+        """Take the lock; return False if another process has it and `wait` is false."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             locked = lock_file(descriptor, wait=wait)
@@ -31,11 +31,11 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """Return the process id that took the lock last, as written in the file."""
+        """Return the id of the process that took the lock last, as written in the file."""
         return self._path.read_text().strip() or "unknown"
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it is not held."""
+        """Release the lock; do nothing if it is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

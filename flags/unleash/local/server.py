@@ -23,7 +23,7 @@ _STOP_SECONDS: Final = 5.0
 
 
 class Server:
-    """Keep one unleash-server process; `url` is where this machine reaches it."""
+    """One unleash-server process."""
 
     def __init__(self, host: str, port: int, log: Path, on_progress: Progress | None) -> None:
         self._host = host
@@ -33,7 +33,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Base URL, without `/api`."""
+        """Base URL on this machine, without `/api`."""
         host = self._local_host()
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
@@ -43,12 +43,12 @@ class Server:
         return self._program.pid
 
     def prepare(self) -> None:
-        """Check the port, then install the packages if they are not there yet (up to a minute)."""
+        """Check the port, then install missing packages (up to a minute)."""
         self._check_port()
         unleash_server(self._on_progress)
 
     def start(self, sockets: Path, credentials: Credentials) -> None:
-        """Start on the Postgres of `sockets` and return when it answers."""
+        """Start with the Postgres whose socket is in `sockets`; return when the server answers."""
         script = unleash_server()
         self._check_port()
         environment = self._environment(sockets, credentials)
@@ -57,11 +57,11 @@ class Server:
         self._wait_for_token(credentials.admin_token)
 
     def stop(self) -> None:
-        """Stop it, letting running requests finish."""
+        """Let running requests finish and stop."""
         self._program.stop(_STOP_SECONDS)
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill it, as in a crash."""
         self._program.kill()
 
     def check(self) -> None:
@@ -70,9 +70,9 @@ class Server:
             raise self._program.failure("stopped by itself")
 
     def _environment(self, sockets: Path, credentials: Credentials) -> dict[str, str]:
-        """Name every variable: an inherited DATABASE_URL would send it to somebody's database.
+        """Return all variables. None is inherited: DATABASE_URL could name another database.
 
-        The log level stays above `info`, at which unleash-server writes the password into its log.
+        The log level is above `info`, at which unleash-server writes the password into its log.
         """
         return {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -107,10 +107,10 @@ class Server:
             ) from None
 
     def _wait_for_token(self, token: str) -> None:
-        """Give a server that is up a moment to know its own admin token.
+        """Wait until a started server accepts its own admin token, or the time is over.
 
-        While its connections to Postgres are still being made, on a busy machine, it answers 401
-        where it could not look a token up. A token that stays unknown is for our client to name.
+        On a busy machine it answers 401 while its connections to Postgres are being opened. If the
+        token stays unknown, our client raises the error.
         """
         deadline = time.monotonic() + _TOKEN_SECONDS
         while not self._answers("/api/admin/environments", token) and time.monotonic() < deadline:
@@ -133,15 +133,15 @@ class Server:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nothing listens on at this moment."""
+    """Return a port that is free at this moment."""
     return _bind(host, 0)
 
 
 def _bind(host: str, port: int) -> int:
-    """Bind and let go; return the port."""
+    """Bind a socket, close it, and return the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        # As Node does: connections of a server that has just ended do not keep the port.
+        # As Node does: old connections of a server that has just ended do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
         bound: int = probe.getsockname()[1]

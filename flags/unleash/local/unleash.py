@@ -1,4 +1,4 @@
-"""A whole Unleash on this machine: start, check, and stop with nothing left running."""
+"""A complete Unleash on this machine: Postgres, server, client token and data folder."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +14,9 @@ CLIENT_TOKEN_NAME: Final = "bentoml-flags"  # noqa: S105 - the name of the token
 
 
 class LocalUnleash:
-    """Run the real unleash-server on its own Postgres; the data stays in `data` between runs.
+    """The real unleash-server with its own Postgres; the data stays in `data` between runs.
 
-    `port` 0 takes a free one. The first start ever installs the server (about 200 MB) and tells
+    `port` 0 chooses a free one. The very first start installs the server (about 200 MB) and calls
     `on_progress`. Use it as a context manager in the main thread. Every failure is a
     LocalUnleashError, or an AdminError if the server refuses the credentials of the data folder.
     """
@@ -46,7 +46,7 @@ class LocalUnleash:
 
     @property
     def sdk_url(self) -> str:
-        """URL that the SDK of a service wants."""
+        """URL for SDKs."""
         return f"{self.url}/api"
 
     @property
@@ -62,7 +62,7 @@ class LocalUnleash:
         return self._admin
 
     def start(self) -> None:
-        """Start Postgres and the server, make the client token and write the env files."""
+        """Start Postgres and the server, create the client token and write the env files."""
         self.data.open()
         try:
             self.server.prepare()
@@ -78,7 +78,7 @@ class LocalUnleash:
             raise
 
     def stop(self) -> None:
-        """Stop the server, then Postgres, then let go of the data folder."""
+        """Stop the server, then Postgres, then release the data folder."""
         with ExitStack() as last_to_first:
             last_to_first.callback(self.data.close)
             last_to_first.callback(self.postgres.close)

@@ -63,7 +63,7 @@ def test_a_user_that_is_nobody_else_is_an_author_like_any_token(
         )  # somebody else made the flag
 
         own.set_rollout(flag_key, 1)
-        entry = max(each.id for each in own.every_event(flag_key)) - 1
+        entry = max(each.id for each in own.all_events(flag_key)) - 1
         pilot = Autopilot(
             own, plan, nothing_known, account="autopilot", resumed=entry, record=print
         )

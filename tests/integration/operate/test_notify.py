@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 from flags.operate.news import Message, News
 from flags.operate.next_action import Action
 from flags.operate.notify import Notifier
-from flags.operate.told_file import ToldFile
+from flags.operate.sent_messages import SentMessagesFile
 from flags.playbook.model import Playbook
 from flags.playbook.notify import NotifyPlan
 from service.serving import free_port
@@ -50,18 +50,18 @@ class Told:
 
     def restart(self) -> None:
         at_most = self.settings.get("at_most", 20)
-        keys = ("deliver", "patience")
+        keys = ("deliver", "max_wait")
         more = {key: self.settings[key] for key in keys if key in self.settings}
         self.notifier = Notifier(
             NotifyPlan(urls=self.urls, at_most=at_most),
             self.settings.get("environment", {}),
-            ToldFile(self.folder / "told.json"),
+            SentMessagesFile(self.folder / "told.json"),
             self.warnings.append,
             **more,
         )
 
     def tell(self, what: News, now: datetime = NOW) -> None:
-        self.notifier.tell(what, now)
+        self.notifier.send(what, now)
 
 
 def test_a_web_server_is_told_each_thing_once_also_after_a_restart(
@@ -94,7 +94,7 @@ def test_a_mail_server_gets_a_mail_that_reads_well(tmp_path: Path) -> None:
     server.start()
     try:
         url = "mailto://127.0.0.1:${PORT}?from=pilot@fraud.example&to=ops@fraud.example"
-        told = Told(tmp_path, url, environment={"PORT": str(server.port)}, patience=20.0)
+        told = Told(tmp_path, url, environment={"PORT": str(server.port)}, max_wait=20.0)
         told.tell(news("ROLLBACK"))
     finally:
         server.stop()
@@ -150,7 +150,7 @@ def test_one_that_hangs_holds_up_a_look_for_a_moment_and_is_then_left_alone(
             ended.wait(30)
         return None
 
-    told = Told(tmp_path, "hangs://", "takes://", deliver=deliver, patience=2.0)
+    told = Told(tmp_path, "hangs://", "takes://", deliver=deliver, max_wait=2.0)
     began = time.monotonic()
     told.tell(news("HOLD"))
     told.tell(news("ROLLBACK"))
@@ -240,7 +240,7 @@ def test_nothing_of_an_address_is_in_the_log(
 def test_a_link_comes_from_the_playbook_or_is_the_flag_in_unleash(tmp_path: Path) -> None:
     def link(text: str | None) -> str:
         plan = Playbook.model_validate({"flag": "f", "notify": {"link": text}}).notify
-        notifier = Notifier(plan, {"HOST": "https://h"}, ToldFile(tmp_path / "t"), print)
+        notifier = Notifier(plan, {"HOST": "https://h"}, SentMessagesFile(tmp_path / "t"), print)
         return notifier.link("https://u:p@unleash.example/f")
 
     assert link(None) == "https://unleash.example/f"

@@ -291,7 +291,7 @@ def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
     assert nowhere.exit_code == 1, nowhere.output
     assert "stopped before it was ready" in nowhere.output
 
-    changes = len(flagged.admin.every_event(flagged.flag))
+    changes = len(flagged.admin.all_events(flagged.flag))
     done = flagged.run("retire", *candidate, "--within", "300s")
     assert done.exit_code == 0, done.output
     assert "ADVANCE: the primary can be retired" in done.output
@@ -299,7 +299,7 @@ def test_retire_wants_the_last_step_passed_and_the_candidate_to_serve_alone(
     assert "1. Give tests.support.services.varied:ClaimsV2 the thresholds" in done.output
     assert '{"threshold": 0.5}' in done.output
     assert f"Archive the flags {flagged.flag} and {flagged.flag}.shadow" in done.output
-    assert len(flagged.admin.every_event(flagged.flag)) == changes
+    assert len(flagged.admin.all_events(flagged.flag)) == changes
 
 
 class Pilot:
@@ -332,7 +332,7 @@ def test_of_several_that_take_one_step_at_once_one_takes_it(flagged: Migration) 
         with UnleashAdmin(url, token, flagged.unleash.environment) as own:
             at_once.wait()
             try:
-                with AuditFile(flagged.audit).alone():
+                with AuditFile(flagged.audit).exclusive():
                     raise_rollout(own, flagged.flag, seen, 5)
             except FlagChangedError:
                 return False
@@ -340,7 +340,7 @@ def test_of_several_that_take_one_step_at_once_one_takes_it(flagged: Migration) 
 
     with ThreadPoolExecutor(4) as several:
         assert sum(several.map(takes, range(4))) == 1
-    moves = [each.rollout_after for each in flagged.admin.every_event(flagged.flag) if each.before]
+    moves = [each.rollout_after for each in flagged.admin.all_events(flagged.flag) if each.before]
     assert moves == [5]
 
 
@@ -378,7 +378,7 @@ def test_two_autopilots_one_of_them_killed_and_a_person_who_takes_the_flag(
         for pilot in pilots:
             pilot.process.kill()
             pilot.process.wait()
-    moves = [each for each in flagged.admin.every_event(flagged.flag) if each.bears_on_answers]
+    moves = [each for each in flagged.admin.all_events(flagged.flag) if each.affects_answers]
     steps = [(each.rollout_after, each.by_token) for each in reversed(moves) if each.before]
     assert steps == [(5, True), (10, True), (100, True), (50, False)]
     assert [change["after"]["rollout"] for change in flagged.changes] == [5, 10, 100]

@@ -188,11 +188,11 @@ def test_a_step_that_somebody_else_has_taken_meanwhile_is_not_taken_again(
 ) -> None:
     """Neither is the same rollout set once more, nor a step beyond it undone."""
     admin.set_rollout(seeded, reached)
-    changes = len(admin.every_event(seeded))
+    changes = len(admin.all_events(seeded))
     with pytest.raises(FlagChangedError, match=f"at {reached} %, not at 0 %"):
         admin.set_rollout(seeded, 5, expected=0)
     assert admin.state(seeded).rollout == reached
-    assert len(admin.every_event(seeded)) == changes
+    assert len(admin.all_events(seeded)) == changes
 
 
 def test_lowering_is_never_held_up_by_what_was_expected(admin: UnleashAdmin, seeded: str) -> None:

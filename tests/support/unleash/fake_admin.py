@@ -100,7 +100,7 @@ class PaperAdmin:
             key, "release", "development", flag.enabled, False, strategies, "http://unleash"
         )
 
-    def every_event(self, key: str) -> list[FlagEvent]:
+    def all_events(self, key: str) -> list[FlagEvent]:
         self._reached()
         return list(reversed(self._flag.events))
 

@@ -36,7 +36,7 @@ def test_the_autopilot_proposes_the_step_and_waits(scene: Scene) -> None:
     pilot = scene.pilot()
     for _ in range(3):
         assessment = pilot.assess(scene.flag.now)
-        pilot.do(assessment)
+        pilot.act(assessment)
         assert assessment.next.action is Action.PROPOSED
         assert assessment.next.rollout == 100
         assert assessment.next.reasons[0] == (

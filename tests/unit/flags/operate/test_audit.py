@@ -53,7 +53,7 @@ def test_acts_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 def test_who_has_the_file_alone_records_in_it_and_keeps_others_waiting(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     mine, other = AuditFile(path), Thread(target=AuditFile(path).append, args=(FOLLOWING,))
-    with mine.alone():
+    with mine.exclusive():
         other.start()
         mine.append(CHANGE)
         assert (mine.read().changes, mine.read().confirmations) == ((CHANGE,), ())
@@ -63,7 +63,7 @@ def test_who_has_the_file_alone_records_in_it_and_keeps_others_waiting(tmp_path:
 
 def test_a_file_that_cannot_be_had_alone_is_no_reason_to_stop(tmp_path: Path) -> None:
     file = AuditFile(tmp_path / "no" / "audit.jsonl")
-    with file.alone(), pytest.raises(AuditUnwritableError):
+    with file.exclusive(), pytest.raises(AuditUnwritableError):
         file.append(CHANGE)
 
 

@@ -86,7 +86,7 @@ def test_a_change_by_anybody_else_pauses_it_until_it_is_named(kind: str) -> None
     assert assessment.next.action is Action.PAUSED
     assert f"ada changed the flag (rollout 0 % to 5 %, entry {number}" in assessment.next.reasons[0]
     assert f"--resume {number}" in assessment.next.reasons[0]
-    pilot.do(assessment)
+    pilot.act(assessment)
     assert scene.flag.rollout == 5
     assert scene.act(scene.pilot(resumed=number - 1)) is Action.PAUSED
     scene.act(scene.pilot(resumed=number))
@@ -145,10 +145,10 @@ def test_of_two_that_want_the_same_step_the_second_leaves_it() -> None:
     scene.wait()
     first, second = scene.pilot(), scene.pilot()
     assessments = first.assess(scene.flag.now), second.assess(scene.flag.now)
-    first.do(assessments[0])
+    first.act(assessments[0])
     changes = len(scene.flag.events)
     with pytest.raises(FlagChangedError, match="rollout 0 % to 5 % by autopilot"):
-        second.do(assessments[1])
+        second.act(assessments[1])
     assert (scene.flag.rollout, len(scene.flag.events), len(scene.done)) == (5, changes, 1)
 
 
@@ -168,7 +168,7 @@ def test_what_has_changed_since_it_was_assessed_is_left(change: str) -> None:
         scene.flag.switch(HUMAN, on=False)
         scene.flag.switch(HUMAN, on=True)
     with pytest.raises(FlagChangedError, match="no longer as it was judged"):
-        pilot.do(assessment)
+        pilot.act(assessment)
     assert (scene.flag.rollout, scene.done) == (0, [])
 
 
@@ -180,7 +180,7 @@ def test_a_slider_that_is_pulled_down_while_it_is_raised_stays_down() -> None:
     assessment = pilot.assess(scene.flag.now)
     scene.flag.meanwhile = lambda: scene.flag.slide(HUMAN, 0)
     with pytest.raises(FlagChangedError):
-        pilot.do(assessment)
+        pilot.act(assessment)
     assert (scene.flag.rollout, scene.done) == (0, [])
 
 
@@ -191,7 +191,7 @@ def test_a_flag_that_is_switched_off_while_it_is_raised_stays_where_it_was() -> 
     assessment = pilot.assess(scene.flag.now)
     scene.flag.meanwhile = lambda: scene.flag.switch(HUMAN, on=False)
     with pytest.raises(FlagChangedError, match="its slider was put back to 0 %"):
-        pilot.do(assessment)
+        pilot.act(assessment)
     assert (scene.flag.enabled, scene.flag.strategy.rollout) == (False, 0)
     assert scene.done == []
 

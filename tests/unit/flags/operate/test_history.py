@@ -42,7 +42,7 @@ def test_the_whole_log_in_any_order_tells_every_run(story: FlagStory, random: Ra
     history = History.of(story.state(), events)
     if not story.archived:  # Unleash does not show the strategies of an archived flag
         assert _runs(history) == story.truth
-        assert history.complete
+        assert history.runs[0].since is not None
     assert history.current.setting == story.truth[-1][0]
     assert history.current.since == story.truth[-1][1]
     assert history.current.until is None
@@ -67,7 +67,7 @@ def test_of_a_log_that_has_lost_its_beginning_the_rest_is_right(
         rest, truth = rest[1:], truth[1:]
     assert rest == truth
     assert history.current.setting == story.truth[-1][0]
-    if not history.complete and not _was_archived(story):
+    if history.runs[0].since is None and not _was_archived(story):
         assert first[0] == story.truth[len(story.truth) - len(rest) - 1][0]
 
 
@@ -90,11 +90,10 @@ def test_a_lost_entry_about_a_strategy_makes_no_run_longer(
 def test_the_present_run_is_known_unless_the_flag_is_not_what_the_log_leads_to(
     story: FlagStory,
 ) -> None:
-    assert History.of(story.state(), story.events).current.held(story.truth[-1][1]) == timedelta(0)
+    assert History.of(story.state(), story.events).current.since == story.truth[-1][1]
     unlogged = replace(story.state(), archived=False, enabled=True, strategies=(rollout(-1, 33),))
     current = History.of(unlogged, story.events).current
     assert (current.since, current.event) == (None, None)
-    assert current.held(BEGAN) is None
     assert current.setting.rollout == 33
 
 
@@ -126,7 +125,7 @@ def test_what_changes_who_is_counted_or_how_begins_a_new_run(
     assert (Setting.of(True, [rollout(1, 5, **other)]) == setting) is same
 
 
-def test_runs_can_be_found_by_rollout_and_by_moment() -> None:
+def test_a_run_has_its_time_and_the_change_that_began_it() -> None:
     story = FlagStory(Random(0))
     for percent in (0, 5, 10, 5):
         story._now += timedelta(hours=1)
@@ -142,15 +141,11 @@ def test_runs_can_be_found_by_rollout_and_by_moment() -> None:
         *(Stage.OFF, Stage.SHADOW),
         *(Stage.CANARY,) * 3,
     ]
-    assert history.latest(5) is history.current
-    assert history.latest(50) is None
-    before = history.before
-    assert before is not None
-    assert before.held(BEGAN) == timedelta(hours=1)
+    before = history.runs[-2]
+    assert before.since is not None
+    assert before.until == before.since + timedelta(hours=1)
     assert (before.how, before.event) == ("rollout 5 % to 10 %", story.events[-2].id)
-    assert history.at(BEGAN + timedelta(hours=3, minutes=1)) is before
-    assert history.at(BEGAN - timedelta(minutes=1)) is None
-    assert history.current.held(BEGAN + timedelta(hours=6)) == timedelta(hours=2)
+    assert history.current.since == before.until
 
 
 def test_clocks_that_differ_leave_no_run_that_ends_before_it_began() -> None:

@@ -36,7 +36,7 @@ class Teller:
         verdict = Verdict(decision, (alarm,) if alarm else (), reasons)
         found = StepVerdict(PLAYBOOK.steps[step], verdict)
         news = News.of("f", self.scene.history, found, NextAction(action, reasons), LINK)
-        message = news.since(self.told)
+        message = news.message_after(self.told)
         self.told = {**self.told, **news.states}
         return message
 
@@ -119,14 +119,14 @@ def test_a_failed_look_is_told_once_and_so_is_its_end() -> None:
     teller = Teller()
     teller.look(Action.HOLD, "held")
     failure = News.of_failure("f", "no Unleash answers at x: refused", LINK)
-    message = failure.since(teller.told)
+    message = failure.message_after(teller.told)
     assert message is not None
     assert (message.title, body(message)) == (
         "f: HOLD, the look failed",
         ["no Unleash answers at x: refused", LINK],
     )
     teller.told = {**teller.told, **failure.states}
-    assert failure.since(teller.told) is None
+    assert failure.message_after(teller.told) is None
     assert teller.look(Action.HOLD, "held") is not None
 
 

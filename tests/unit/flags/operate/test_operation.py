@@ -169,7 +169,7 @@ class Operation(RuleBasedStateMachine):
         before, events = self.flag.rollout, len(self.flag.events)
         history, others = self.scene.history, self.last_change_by_people()
         try:
-            self.pilots[which].do(assessment)
+            self.pilots[which].act(assessment)
         except FlagChangedError:  # the slider of a flag that is off counts once it is on again
             assert (self.flag.strategy.rollout or 0) <= max(slider or 0, self.left_by_people())
         own = [each for each in self.flag.events[events:] if each.by == OWN.name]
@@ -203,7 +203,7 @@ class Operation(RuleBasedStateMachine):
 
     def has_moved(self, events: int, name: str) -> bool:
         """Say whether somebody has changed what callers get since there were so many entries."""
-        return any(each.by == name and each.bears_on_answers for each in self.flag.events[events:])
+        return any(each.by == name and each.affects_answers for each in self.flag.events[events:])
 
     def last_change_by_people(self) -> int:
         """Return the entry of the last change by anybody but the autopilots, from the log itself.
@@ -211,7 +211,7 @@ class Operation(RuleBasedStateMachine):
         What is moved while the flag is off changes nothing, nor does what somebody else changes in
         the same moment.
         """
-        log = [each for each in self.flag.events if each.bears_on_answers]
+        log = [each for each in self.flag.events if each.affects_answers]
         is_on, found = False, 0
         for event, following in zip(log, [*log[1:], None], strict=True):
             if event.enabled is not None:
@@ -225,7 +225,7 @@ class Operation(RuleBasedStateMachine):
 
     def left_by_people(self) -> int:
         """Return the rollout that the last change by somebody left, 0 if it is off."""
-        last = [each for each in self.flag.events if each.by in PEOPLE and each.bears_on_answers]
+        last = [each for each in self.flag.events if each.by in PEOPLE and each.affects_answers]
         return (last[-1].rollout_after or 0) if last else 0
 
     @invariant()

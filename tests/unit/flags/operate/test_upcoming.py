@@ -58,7 +58,7 @@ def test_the_status_says_when_and_whether_a_person_must_approve(scene: Scene) ->
         found = MigrationStatus.of(
             FLAG,
             unleash=admin.state(FLAG),
-            events=admin.every_event(FLAG),
+            events=admin.all_events(FLAG),
             playbook=playbook,
             now=scene.flag.now,
         )

@@ -59,7 +59,7 @@ def test_all_follow_once_the_last_one_does(watched: Answers) -> None:
 
 def test_one_that_does_not_follow_in_time_is_named(watched: Answers) -> None:
     found = watched(both(OFF, worker_flag(state="stale")))
-    assert (found.followed, found.workers, found.unseen) == (False, 1, None)
+    assert (found.followed, found.workers, found.unreachable) == (False, 1, None)
     (words,) = found.missing
     assert "worker w2" in words
     assert "sees on, 10 %, from http://127.0.0.1:4242/api; its flags are stale" in words
@@ -107,7 +107,7 @@ def test_a_service_that_is_gone_is_asked_again_until_the_time_is_over(
     assert watched(GONE, GONE, both(OFF, OFF)).followed
     began = clock.now
     found = watched(GONE)
-    assert (found.followed, found.unseen, found.missing) == (False, "no service answers", ())
+    assert (found.followed, found.unreachable, found.missing) == (False, "no service answers", ())
     assert clock.now - began == pytest.approx(4, abs=0.2)
 
 
@@ -115,14 +115,14 @@ def test_a_service_that_goes_away_while_a_worker_lags_is_not_taken_for_followed(
     watched: Answers,
 ) -> None:
     found = watched(both(OFF, worker_flag()), GONE)
-    assert found.unseen is None
+    assert found.unreachable is None
     assert "worker w2" in found.missing[0]
     assert found.missing[1:] == ("no service answers, but it did before",)
 
 
 def test_what_answers_something_else_is_not_asked_again(watched: Answers, clock: FakeClock) -> None:
     began = clock.now
-    assert watched(NoMigrationEndpointError("no such thing")).unseen == "no such thing"
+    assert watched(NoMigrationEndpointError("no such thing")).unreachable == "no such thing"
     assert clock.now == began
 
 

@@ -1,4 +1,4 @@
-"""A document that is parsed flag by flag says what it says to the parser of the whole."""
+"""A document that is parse_element flag by flag says what it says to the parser of the whole."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.unleash.feature_list import parse_features, parsed, with_rests
+from flags.unleash.feature_list import parse_element, parse_features, with_pauses
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -29,7 +29,7 @@ def test_a_document_is_what_the_parser_of_the_whole_makes_of_it(
         assert found == document
         return
     assert texts is not None
-    assert [parsed(text) for text in texts] == features
+    assert [parse_element(text) for text in texts] == features
     assert {**found, "features": features} == document
 
 
@@ -46,7 +46,7 @@ def test_what_is_not_json_is_refused_and_nothing_else(text: str) -> None:
         is_list = isinstance(whole, dict) and isinstance(whole.get("features"), list)
         assert (texts is not None) == is_list
         if texts is not None:
-            assert [parsed(text) for text in texts] == whole["features"]
+            assert [parse_element(text) for text in texts] == whole["features"]
         else:
             assert found == whole
 
@@ -57,4 +57,4 @@ def test_of_several_arrays_with_the_name_the_last_counts() -> None:
 
 
 def test_rests_leave_nothing_out() -> None:
-    assert list(with_rests(range(100))) == list(range(100))
+    assert list(with_pauses(range(100))) == list(range(100))

@@ -11,7 +11,7 @@ import pytest
 
 from flags.errors import FlagSourceError
 from flags.unleash.document import FlagDocument
-from flags.unleash.source import FileLooks, FlagFile, FlagServer, KeptFlags, ServerLooks
+from flags.unleash.source import FilePoller, FlagCache, FlagFile, FlagServer, ServerPoller
 from tests.support.flags_file import FlagsOnDisk, document, gradual
 
 URL, TOKEN = "http://127.0.0.1:4242/api", "default:production.a-very-secret-token"
@@ -27,56 +27,56 @@ def rollout(found: FlagDocument | None) -> float | None:
 class TestFile:
     def test_flags_are_read_once_and_then_confirmed(self, flags_file: FlagsOnDisk) -> None:
         flags_file.write_text(FIVE)
-        looks = FileLooks(FlagFile(flags_file.path))
-        assert looks.kept() is None
-        assert rollout(looks.look()) == 5
-        assert [looks.look() for _ in range(2)] == [None] * 2
+        poller = FilePoller(FlagFile(flags_file.path))
+        assert poller.cached() is None
+        assert rollout(poller.poll()) == 5
+        assert [poller.poll() for _ in range(2)] == [None] * 2
 
     def test_an_edit_is_seen_at_the_next_look(self, flags_file: FlagsOnDisk) -> None:
         flags_file.write_text(FIVE)
-        looks = FileLooks(FlagFile(flags_file.path))
-        looks.look()
+        poller = FilePoller(FlagFile(flags_file.path))
+        poller.poll()
         flags_file.write_text(TEN)
-        assert rollout(looks.look()) == 10
+        assert rollout(poller.poll()) == 10
 
     def test_an_edit_in_place_of_the_same_length_is_seen(self, flags_file: FlagsOnDisk) -> None:
         flags_file.write_text(FIVE)
-        looks = FileLooks(FlagFile(flags_file.path))
-        looks.look()
+        poller = FilePoller(FlagFile(flags_file.path))
+        poller.poll()
         flags_file.path.write_text(FIVE.replace('"5"', '"6"'))
         os.utime(flags_file.path, ns=(1, 1))
-        assert rollout(looks.look()) == 6
+        assert rollout(poller.poll()) == 6
 
     @pytest.mark.parametrize("bad", BAD)
     def test_a_bad_edit_is_an_error_at_each_look_until_it_is_repaired(
         self, flags_file: FlagsOnDisk, bad: str
     ) -> None:
         flags_file.write_text(FIVE)
-        looks = FileLooks(FlagFile(flags_file.path))
-        looks.look()
+        poller = FilePoller(FlagFile(flags_file.path))
+        poller.poll()
         flags_file.write_text(bad)
         for _ in range(2):
             with pytest.raises(FlagSourceError, match=str(flags_file.path)):
-                looks.look()
+                poller.poll()
         flags_file.write_text(TEN)
-        assert rollout(looks.look()) == 10
+        assert rollout(poller.poll()) == 10
 
     def test_a_file_that_comes_back_is_read_anew(self, flags_file: FlagsOnDisk) -> None:
         flags_file.write_text(FIVE)
-        looks = FileLooks(FlagFile(flags_file.path))
-        looks.look()
+        poller = FilePoller(FlagFile(flags_file.path))
+        poller.poll()
         kept = flags_file.path.rename(flags_file.path.with_suffix(".kept"))
         with pytest.raises(FlagSourceError, match="cannot be read: No such file or directory"):
-            looks.look()
+            poller.poll()
         kept.rename(flags_file.path)
-        assert rollout(looks.look()) == 5
+        assert rollout(poller.poll()) == 5
 
     def test_a_folder_or_other_bytes_than_utf_8_are_errors(self, tmp_path: Path) -> None:
         latin = tmp_path / "latin.json"
         latin.write_bytes(b'{"features": [], "x": "\xff"}')
         for path, words in ((tmp_path, "Is a directory"), (latin, "it is not UTF-8")):
             with pytest.raises(FlagSourceError, match=words):
-                FileLooks(FlagFile(path)).look()
+                FilePoller(FlagFile(path)).poll()
 
 
 class Server:
@@ -122,11 +122,11 @@ def server() -> Iterator[Server]:
 
 class TestServer:
     def test_a_good_answer_is_confirmed_by_its_etag(self, server: Server) -> None:
-        looks = ServerLooks(server.source())
-        assert rollout(looks.look()) == 5
-        assert looks.look() is None
+        poller = ServerPoller(server.source())
+        assert rollout(poller.poll()) == 5
+        assert poller.poll() is None
         server.body, server.etag = TEN, "v2"
-        assert rollout(looks.look()) == 10
+        assert rollout(poller.poll()) == 10
         assert server.sent[0]["Authorization"] == TOKEN
         assert server.sent[1]["If-None-Match"] == "v1"
 
@@ -134,46 +134,46 @@ class TestServer:
         self, server: Server
     ) -> None:
         server.etag = ""
-        looks = ServerLooks(server.source())
-        assert looks.look() is looks.look()
+        poller = ServerPoller(server.source())
+        assert poller.poll() is poller.poll()
 
     def test_older_flags_that_come_back_count(self, server: Server) -> None:
-        looks = ServerLooks(server.source())
-        looks.look()
+        poller = ServerPoller(server.source())
+        poller.poll()
         server.body, server.etag = TEN, ""
-        looks.look()
+        poller.poll()
         server.body, server.etag = FIVE, "v1"
-        assert rollout(looks.look()) == 5
+        assert rollout(poller.poll()) == 5
 
     @pytest.mark.parametrize("bad", BAD)
     def test_a_bad_answer_is_refused_and_its_etag_with_it(self, server: Server, bad: str) -> None:
         """With the ETag kept, the server would answer 304 to what was never taken."""
-        looks = ServerLooks(server.source())
-        looks.look()
+        poller = ServerPoller(server.source())
+        poller.poll()
         server.body, server.etag = bad, "v2"
         for _ in range(2):
             with pytest.raises(FlagSourceError, match=r"the answer of http.*/api is"):
-                looks.look()
+                poller.poll()
         server.body = TEN
-        assert rollout(looks.look()) == 10
+        assert rollout(poller.poll()) == 10
 
     @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
     def test_another_status_is_an_error_that_names_it(self, server: Server, status: int) -> None:
         server.status, server.etag = status, ""
         with pytest.raises(FlagSourceError, match=f"answers with status {status}"):
-            ServerLooks(server.source()).look()
+            ServerPoller(server.source()).poll()
 
     def test_the_last_good_answer_is_there_after_a_restart(
         self, server: Server, tmp_path: Path
     ) -> None:
-        ServerLooks(server.source(tmp_path)).look()
+        ServerPoller(server.source(tmp_path)).poll()
         server.body, server.etag = "nonsense", ""
-        again = ServerLooks(server.source(tmp_path))
-        assert rollout(again.kept()) == 5
+        again = ServerPoller(server.source(tmp_path))
+        assert rollout(again.cached()) == 5
         with pytest.raises(FlagSourceError):
-            again.look()
+            again.poll()
         assert "If-None-Match" not in server.sent[-1]  # the first look asks for everything
-        assert rollout(ServerLooks(server.source(tmp_path)).kept()) == 5
+        assert rollout(ServerPoller(server.source(tmp_path)).cached()) == 5
 
     @pytest.mark.parametrize("token", ["a secret\n", "sécret☃"])
     def test_a_token_that_no_header_can_hold_is_not_quoted(
@@ -181,13 +181,13 @@ class TestServer:
     ) -> None:
         source = FlagServer(server.source().url, token)
         with pytest.raises(FlagSourceError) as error:
-            ServerLooks(source).look()
+            ServerPoller(source).poll()
         assert token.strip() not in str(error.value)
 
     def test_a_password_in_the_address_is_in_no_message(self) -> None:
         source = FlagServer("http://user:secret@127.0.0.1:9/api", "token")
         with pytest.raises(FlagSourceError, match=r"http://127.0.0.1:9/api does not answer"):
-            ServerLooks(source).look()
+            ServerPoller(source).poll()
         assert "secret" not in repr(source)
 
 
@@ -197,11 +197,11 @@ def kept(
     url: str = URL,
     token: str = TOKEN,
     bootstrap: Path | None = None,
-) -> KeptFlags:
-    return KeptFlags(FlagServer(url, token, cache=folder, bootstrap=bootstrap))
+) -> FlagCache:
+    return FlagCache(FlagServer(url, token, cache=folder, bootstrap=bootstrap))
 
 
-class TestKeptFlags:
+class TestFlagCache:
     def test_a_folder_is_made(self, tmp_path: Path) -> None:
         kept(tmp_path / "not" / "there").store(FIVE)
         assert rollout(kept(tmp_path / "not" / "there").load()) == 5

@@ -1,4 +1,4 @@
-"""The file of what was told to whom, so that a restart tells nothing twice."""
+"""The file of the last sent messages by recipient, so that a restart sends nothing twice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,42 +15,44 @@ _HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Hold what somebody was told last, by subject, and when within the last hour."""
+class SentMessages:
+    """The messages that one recipient got."""
 
     states: Mapping[str, str] = field(default_factory=dict)
+    """The last sent state of each subject."""
     times: tuple[datetime, ...] = ()
+    """Times of the messages of the last hour."""
 
-    def and_now(self, states: Mapping[str, str], now: datetime) -> "Told":
-        """Return this after a further message."""
+    def with_message(self, states: Mapping[str, str], now: datetime) -> "SentMessages":
+        """Return the sent messages after a further one."""
         recent = (time for time in self.times if now - time < _HOUR)
-        return Told({**self.states, **states}, (*recent, now))
+        return SentMessages({**self.states, **states}, (*recent, now))
 
     def within_hour(self, now: datetime) -> int:
         """Count the messages of the last hour."""
         return sum(timedelta(0) <= now - time < _HOUR for time in self.times)
 
 
-_FILE: Final = TypeAdapter(dict[str, Told])
+_FILE: Final = TypeAdapter(dict[str, SentMessages])
 
 
-class ToldFile:
-    """A small file that is replaced as a whole; without it, what was told is kept in memory."""
+class SentMessagesFile:
+    """The sent messages of all recipients, in a small file; if it cannot be written, in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._memory: dict[str, Told] = {}
+        self._memory: dict[str, SentMessages] = {}
 
-    def read(self, who: str) -> Told:
-        """Return what `who` was told last."""
-        return self._everything().get(who, Told())
+    def read(self, recipient: str) -> SentMessages:
+        """Return the messages sent to a recipient."""
+        return self._read_all().get(recipient, SentMessages())
 
-    def write(self, who: str, told: Told) -> str | None:
-        """Keep what `who` was told; return what went wrong, in words."""
-        self._memory[who] = told
+    def write(self, recipient: str, sent: SentMessages) -> str | None:
+        """Store the messages sent to a recipient; return a problem in words."""
+        self._memory[recipient] = sent
         try:
             with locked_to_append(self._path.with_name(f".{self._path.name}.lock")):
-                content = {**self._everything(), who: told}
+                content = {**self._read_all(), recipient: sent}
                 replace_file(self._path, orjson.dumps(content) + b"\n", mode=0o600)
         except OSError as error:
             return (
@@ -59,7 +61,7 @@ class ToldFile:
             )
         return None
 
-    def _everything(self) -> dict[str, Told]:
+    def _read_all(self) -> dict[str, SentMessages]:
         try:
             kept = _FILE.validate_json(self._path.read_bytes())
         except (OSError, ValueError):

@@ -1,21 +1,22 @@
-"""The alarms of both sides compared; an alarm is a score >= its threshold."""
+"""Tables of the alarms of both sides, and the figures that follow from them.
+
+An alarm is a score >= its threshold.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from comparison.evidence.divergence import Booleans
 from comparison.evidence.statistics import Proportion, Ratio, mcnemar_mid_p, paired_ratio
 from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Paired
 
-Truths = npt.NDArray[np.bool_]
 
-
-def alarm_table(primary: Truths, candidate: Truths) -> Paired:
-    """Count the alarms of both sides, shape (n,) each."""
+def alarm_table(primary: Booleans, candidate: Booleans) -> Paired:
+    """Count n pairs by the alarms of both sides; each array has shape (n,)."""
     return Paired(
         both=int((primary & candidate).sum()),
         primary_only=int((primary & ~candidate).sum()),
@@ -26,7 +27,7 @@ def alarm_table(primary: Truths, candidate: Truths) -> Paired:
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """Hold the paired table of a set of pairs and the figures that follow from it."""
+    """The alarms of both sides in a set of pairs: the 2x2 table and the figures from it."""
 
     flips: Paired
     agreement: Proportion
@@ -50,7 +51,7 @@ class Alarms:
 
 @dataclass(frozen=True, slots=True)
 class SegmentTable:
-    """Hold the alarms of one segment; `value` is None where the pair does not name it."""
+    """The alarms of the pairs with one value of a segment; `value` None: the pairs have none."""
 
     segment: str
     value: str | None
@@ -58,16 +59,16 @@ class SegmentTable:
 
 
 def by_segment(
-    labelled: pd.DataFrame, primary: Truths, candidate: Truths
+    pairs: pd.DataFrame, primary: Booleans, candidate: Booleans
 ) -> tuple[SegmentTable, ...]:
     """Count the alarms by value of each `segment.*` column, values with most pairs first.
 
-    `primary` and `candidate` are the labels of the frame's n rows, shape (n,).
+    `primary` and `candidate` say which of the frame's n rows are alarms, shape (n,).
     """
     figures = []
-    for column in labelled.columns[labelled.columns.str.startswith("segment.")]:
-        names = [None, *labelled[column].cat.categories]
-        rows = labelled[column].cat.codes.to_numpy(dtype=np.int64) + 1
+    for column in pairs.columns[pairs.columns.str.startswith("segment.")]:
+        names = [None, *pairs[column].cat.categories]
+        rows = pairs[column].cat.codes.to_numpy(dtype=np.int64) + 1
         counts = np.bincount(rows * 4 + primary * 2 + candidate, minlength=4 * len(names))
         tables = [
             (name, Paired(both, primary_only, candidate_only, neither))
@@ -85,7 +86,7 @@ def by_segment(
 
 
 def counted_alarms(table: pd.DataFrame) -> Paired:
-    """Add up the rows of a table of counts with the columns primary_alarm and candidate_alarm."""
+    """Add up a table of counts with the columns primary_alarm, candidate_alarm and n."""
     primary, candidate = (table[f"{side}_alarm"].to_numpy(dtype=bool) for side in SIDES)
     n = table["n"].to_numpy(dtype=np.int64)
     cells = np.bincount(2 * primary + candidate, weights=n, minlength=4).astype(np.int64)
@@ -94,7 +95,7 @@ def counted_alarms(table: pd.DataFrame) -> Paired:
 
 
 def counted_by(table: pd.DataFrame, key: str) -> "list[tuple[Any, Paired]]":
-    """Return the alarms of each value of a column in its order; a missing value comes last."""
+    """Return the alarms by value of the column `key`, in ascending order, missing values last."""
     rows = table[key].factorize(sort=True, use_na_sentinel=False)
     codes, values = np.asarray(rows[0], dtype=np.int64), list(rows[1])
     primary, candidate = (table[f"{side}_alarm"].to_numpy(dtype=bool) for side in SIDES)

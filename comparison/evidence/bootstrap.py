@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from comparison.evidence.divergence import Counts, Floats
-from comparison.evidence.joint_counts import JointCounts, counted
+from comparison.evidence.joint_counts import JointCounts, sum_by_bin
 from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Interval
 
@@ -16,22 +16,22 @@ REPLICATES: Final = 1_000
 SEED: Final = 20_251_124
 """Fixed, so that the same pairs always give the same interval."""
 CELLS: Final = 2_000
-"""From this many cells on, neighbouring bins are merged."""
+"""Largest number of cells that is drawn as it is; of more, neighbouring bins are merged."""
 CLASSES: Final = 32
-"""To so many classes of each side, of equally many positives."""
+"""Number of bins of each side after merging, with about equally many positives each."""
 
 _NORMAL: Final = 1.96
 """Standard errors on each side of a 95 % interval."""
 
 _BATCH: Final = 2_000_000
-"""Weights drawn at a time: 16 MB."""
+"""Weights that are drawn at a time: 16 MB."""
 
 
 def average_precision(positives: Floats, negatives: Floats) -> Floats:
-    """Return sum over thresholds of (R_n - R_(n-1)) P_n, as scikit-learn does; NaN of no positive.
+    """Return sum over thresholds of (R_n - R_(n-1)) P_n, as scikit-learn; NaN without positives.
 
-    Counts by score have shape (..., m), scores ascending; the result has shape (...). Scores that
-    are equal are one threshold: Davis & Goadrich (2006), ICML, on why no line is drawn between.
+    Counts by score have shape (..., m), scores ascending; the result has shape (...). Equal scores
+    are one threshold. Why points are not joined by straight lines: Davis & Goadrich (2006), ICML.
     """
     hits = np.cumsum(positives[..., ::-1], axis=-1)
     alarms = hits + np.cumsum(negatives[..., ::-1], axis=-1)
@@ -45,18 +45,18 @@ def average_precision(positives: Floats, negatives: Floats) -> Floats:
 def average_precision_difference(
     labelled: JointCounts, value: float | None
 ) -> tuple[Interval, float | None]:
-    """Return candidate less primary with its 95 % interval, and the standard error of it.
+    """Return the candidate's minus the primary's, with its 95 % interval, and its standard error.
 
-    `value` is the difference itself, known more finely than by the table of both sides.
+    `value` is the difference, computed from scores that are rounded less than those in `labelled`.
 
-    Paired bootstrap: pairs are drawn with both their scores, so what both sides find easy or hard
-    does not count as chance. Percentiles of `REPLICATES` (Efron & Tibshirani, "An Introduction to
-    the Bootstrap" (1993), chapter 13); each cell of the table gets a Poisson weight (Hanley &
+    Paired bootstrap: each pair is drawn with both its scores, so a case that is easy or hard for
+    both sides adds no variance. Percentiles of `REPLICATES` (Efron & Tibshirani, "An Introduction
+    to the Bootstrap" (1993), chapter 13); each cell of the table gets a Poisson weight (Hanley &
     MacGibbon (2006), Computer Methods and Programs in Biomedicine 83:57-62). Where both sides rank
-    the few positives alike, no replicate differs; so both are widened by what one more positive,
-    half of it found by each side alone, would add (Agresti & Min, "Simple improved confidence
-    intervals for comparing matched proportions", Stat. Med. 24 (2005), 729-740). None without a
-    positive.
+    the few positives equally, all replicates are equal; so interval and error are widened by what
+    one more positive, half of it found by each side alone, would add (Agresti & Min, "Simple
+    improved confidence intervals for comparing matched proportions", Stat. Med. 24 (2005),
+    729-740). All are None without a positive.
     """
     if value is None or not labelled.positive.total:
         return Interval(None, None, None), None
@@ -85,7 +85,7 @@ def _difference(cells: JointCounts) -> float:
 
 
 def _draw(cells: JointCounts) -> Floats:
-    """Return the difference in each replicate that has a positive."""
+    """Return the difference in each bootstrap replicate that has a positive."""
     random = np.random.default_rng(SEED)
     sides = [_Side.of(cells, side) for side in SIDES]
     batch = max(1, _BATCH // len(cells.n))
@@ -102,12 +102,12 @@ def _draw(cells: JointCounts) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Add the weights of cells up by one side's bin, positives first."""
+    """The order in which to add up the weights of cells by label and bin of one side."""
 
     order: npt.NDArray[np.intp]
     starts: npt.NDArray[np.intp]
     columns: Counts
-    """Of each sum: bins of the positives, then those of the negatives."""
+    """Column of each sum: bin i of the positives is i, bin i of the negatives is `bins` + i."""
     bins: int
 
     @classmethod
@@ -125,25 +125,27 @@ class _Side:
 
 
 def _rising(cells: JointCounts) -> JointCounts:
-    """Merge each bin without positives into the next lower one that has some.
+    """Merge each bin without positives into the next lower bin with positives.
 
-    Average precision looks at precision only where a positive is gained, so nothing changes by it,
-    in any replicate.
+    Average precision takes the precision only at scores of positives, so this changes it in no
+    replicate.
     """
-    return _relabelled(cells, {side: np.cumsum(cells.positive.counts(side) > 0) for side in SIDES})
+    return _with_classes(
+        cells, {side: np.cumsum(cells.positive.counts(side) > 0) for side in SIDES}
+    )
 
 
 def _merged(cells: JointCounts, classes: int) -> JointCounts:
-    """Merge neighbouring bins to `classes` of about equally many positives."""
+    """Merge neighbouring bins into `classes` bins with about equally many positives."""
     found = {}
     for side in SIDES:
         upper = np.cumsum(cells.positive.counts(side))
         found[side] = np.ceil(upper * classes / upper[-1]).astype(np.int64)
-    return _relabelled(cells, found)
+    return _with_classes(cells, found)
 
 
-def _relabelled(cells: JointCounts, classes: dict[str, Counts]) -> JointCounts:
-    """Give each cell the class of its bins, and make one of cells that have become equal."""
+def _with_classes(cells: JointCounts, classes: dict[str, Counts]) -> JointCounts:
+    """Replace the bins of each cell by their classes, and add up cells that become equal."""
     size = 1 + max(int(each.max()) for each in classes.values())
     primary, candidate = (classes[side][cells.of_side(side)] for side in SIDES)
     number = (primary * size + candidate) * 2 + cells.label
@@ -152,6 +154,6 @@ def _relabelled(cells: JointCounts, classes: dict[str, Counts]) -> JointCounts:
         primary=found // 2 // size,
         candidate=found // 2 % size,
         label=(found % 2).astype(np.int8),
-        n=counted(cell, cells.n, len(found)),
+        n=sum_by_bin(cell, cells.n, len(found)),
         centres=np.arange(size, dtype=np.float64),
     )

@@ -1,4 +1,4 @@
-"""The evidence of a step, built from the tables of counts of a window."""
+"""Build the evidence of a step from the tables of counts of a window."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pandas as pd
 from comparison.counts.tables import Aggregates, OutputAggregates
 from comparison.evidence.alarms import counted_alarms, counted_by
 from comparison.evidence.calibration import calibrate
-from comparison.evidence.direction import alarms_below, turned, turned_back
+from comparison.evidence.direction import alarms_below, negated, negated_calibration
 from comparison.evidence.distribution import distribution
 from comparison.evidence.drift import References, drift
 from comparison.evidence.health import health
@@ -18,12 +18,12 @@ from comparison.evidence.integrity import integrity
 from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.labelling import given_labels, labelling
 from comparison.evidence.notes import (
-    of_drift,
-    of_files,
-    of_labels,
-    of_models,
-    of_output,
-    of_window,
+    drift_notes,
+    file_notes,
+    label_notes,
+    model_notes,
+    output_notes,
+    window_notes,
 )
 from comparison.evidence.outside import outside
 from comparison.evidence.quality import quality
@@ -64,25 +64,26 @@ def evidence(
     warm_up: int = 0,
     thresholds_since: datetime | None = None,
 ) -> Evidence:
-    """Return what the pairs say of a step that has been at `rollout` since `since`.
+    """Return the evidence on a step that has been at `rollout` since `since`.
 
-    `begun` is since when the candidate's pairs count (the step's, if None), `visit` the number of
-    its steps so far, `thresholds_since` the time of a change of thresholds within it.
+    `begun` is the time from which on pairs with the present candidate count (None: from `since`),
+    `visit` the number of its steps so far, `thresholds_since` the time of a change of thresholds
+    within the step.
 
-    `until` is when the evidence is taken; both need a time zone. `aggregates` are those of this
-    time and rollout. `accounting` is that of the files that the pairs come from, if they come
-    from files, `contradicted` the number of request ids with labels that differ. Pairs dated after
-    `now`, if that is given, are told of. Whatever the tables hold, this does not fail: what cannot
-    be computed is None.
+    `until` is the time at which the evidence is taken; all times need a time zone. `aggregates`
+    are counts of this window and rollout. `accounting` is that of the pair files, None without
+    files; `contradicted` the number of request ids with labels that differ. A note counts pairs
+    dated after `now`, if it is given. No content of the tables makes this fail: a figure that
+    cannot be computed is None.
     """
     accounting = accounting.of_flag(aggregates.flag) if accounting else None
     pairs = aggregates.pairs
     here = pairs.loc[pairs["part"] == "step"]
-    counted = here if begun is None else pairs
-    window = _window(aggregates, counted, since, until, rollout)
+    carried = here if begun is None else pairs
+    window = _window(aggregates, carried, since, until, rollout)
     window = replace(window, begun=begun or since, visit=visit, set_aside=set_aside)
     trust = replace(
-        integrity(aggregates, here, counted, accounting, now or until),
+        integrity(aggregates, here, carried, accounting, now or until),
         thresholds_since=thresholds_since,
     )
     outputs = tuple(_output(output) for output in aggregates.outputs)
@@ -94,7 +95,7 @@ def evidence(
         window=window,
         integrity=trust,
         health=health(
-            counted,
+            carried,
             here,
             aggregates.durations,
             aggregates.blocks,
@@ -106,12 +107,12 @@ def evidence(
         outputs=outputs,
         drift=drifted,
         notes=(
-            *of_window(window, now),
-            *of_files(aggregates, accounting),
-            *of_models(trust),
-            *(note for output in outputs for note in of_output(output)),
-            *of_labels(aggregates, outputs, given, contradicted, answers),
-            *of_drift(drifted),
+            *window_notes(window, now),
+            *file_notes(aggregates, accounting),
+            *model_notes(trust),
+            *(note for output in outputs for note in output_notes(output)),
+            *label_notes(aggregates, outputs, given, contradicted, answers),
+            *drift_notes(drifted),
         ),
         labels=given,
         answers=answers,
@@ -125,7 +126,7 @@ def _answers(aggregates: Aggregates) -> tuple[AnswerEvidence, ...]:
 
 def _window(
     aggregates: Aggregates,
-    counted: pd.DataFrame,
+    carried: pd.DataFrame,
     since: datetime,
     until: datetime,
     rollout: float,
@@ -137,24 +138,25 @@ def _window(
         rollout=rollout,
         since=since,
         until=until,
-        first=_moment(here["first"].min()),
-        last=_moment(here["last"].max()),
+        first=_datetime_or_none(here["first"].min()),
+        last=_datetime_or_none(here["last"].max()),
         pairs=int(here["n"].sum()),
         other_rollouts=int(others["n"].sum()),
         begun=since,
-        carried=int(counted["n"].sum()),
+        carried=int(carried["n"].sum()),
         without_rollout=int(others.loc[others["rollout"].isna(), "n"].sum()),
         gaps=tuple(_gaps(aggregates.traffic, since, until)),
     )
 
 
 def _gaps(traffic: pd.DataFrame, since: datetime, until: datetime) -> Iterator[Gap]:
-    """Yield the times of an hour and more without pairs, and those at both ends of any length.
+    """Yield gaps between pairs of at least an hour, and gaps of any length at both ends.
 
-    A gap of an hour has the end of an hour in it, so hours with their ends show each of them.
+    A gap of an hour contains the end of a clock hour, so the first and the last pair of each hour
+    show each gap.
     """
-    # In microseconds, as the window is: some engines know nanoseconds, others do not.
-    ends = (map(_sure, traffic[name].tolist()) for name in ("first", "last"))
+    # In microseconds, as the window: some engines have nanoseconds, others do not.
+    ends = (map(_datetime, traffic[name].tolist()) for name in ("first", "last"))
     last = since
     for first, after in zip(*ends, strict=True):
         if first > last and (last == since or first - last >= timedelta(hours=1)):
@@ -167,9 +169,9 @@ def _gaps(traffic: pd.DataFrame, since: datetime, until: datetime) -> Iterator[G
 def _output(output: OutputAggregates) -> Output:
     joint, sides = JointCounts.of(output), ScoreCounts.of(output.scores)
     below = alarms_below(output)
-    ranks, by_rank = joint, sides
+    ranks, by_rank = joint, sides  # high ranks are alarms
     if below:
-        ranked = turned(output)
+        ranked = negated(output)
         ranks, by_rank = JointCounts.of(ranked), ScoreCounts.of(ranked.scores)
     offer = calibrate(by_rank["candidate"])
     alarms = counted_alarms(output.alarms) if len(output.alarms) else None
@@ -189,7 +191,7 @@ def _output(output: OutputAggregates) -> Output:
         flips=_flips(output.flips),
         distribution=distribution(joint, sides, output.grid),
         quality=_quality(output, ranks, by_rank),
-        calibration=turned_back(offer) if below else offer,
+        calibration=negated_calibration(offer) if below else offer,
         by_unit=None if is_quiet else by_unit,
         quiet_by_unit=by_unit if is_quiet else None,
         outside=left_out.share if left_out else None,
@@ -201,11 +203,11 @@ def _output(output: OutputAggregates) -> Output:
 
 
 def _periods(alarms: pd.DataFrame) -> tuple[Period, ...]:
-    return tuple(Period(_sure(start), table) for start, table in counted_by(alarms, "period"))
+    return tuple(Period(_datetime(start), table) for start, table in counted_by(alarms, "period"))
 
 
 def _labelled(counts: pd.DataFrame, label: bool) -> pd.DataFrame:
-    """Return the rows of a table of counts whose label is known to be this one."""
+    """Return the rows of a table of counts with this label."""
     return counts.loc[(counts["label"].astype("boolean") == label).fillna(False)]
 
 
@@ -223,11 +225,11 @@ def _quality(
 
 
 def _segments(table: pd.DataFrame) -> tuple[SegmentAlarms, ...]:
-    """Return segments in order of their names, the values with most pairs first."""
+    """Return the alarms by segment, in order of names, the values with most pairs first."""
     found: list[SegmentAlarms] = []
     for segment, rows in table.groupby("segment", observed=True, sort=True):
-        caught = dict(_named(counted_by(_labelled(rows, True), "value")))
-        alarms = _named(counted_by(rows, "value"))
+        caught = dict(_with_names(counted_by(_labelled(rows, True), "value")))
+        alarms = _with_names(counted_by(rows, "value"))
         alarms.sort(key=lambda each: -each[1].pairs)
         found += [
             SegmentAlarms(str(segment), value, table, caught.get(value, Paired(0, 0, 0, 0)))
@@ -236,7 +238,7 @@ def _segments(table: pd.DataFrame) -> tuple[SegmentAlarms, ...]:
     return tuple(found)
 
 
-def _named(tables: Iterable[tuple[Any, Paired]]) -> list[tuple[str | None, Paired]]:
+def _with_names(tables: Iterable[tuple[Any, Paired]]) -> list[tuple[str | None, Paired]]:
     return [(None if pd.isna(value) else str(value), table) for value, table in tables]
 
 
@@ -246,7 +248,7 @@ def _flips(table: pd.DataFrame) -> tuple[Flip, ...]:
     return tuple(
         Flip(
             str(request),
-            _sure(time),
+            _datetime(time),
             primary,
             candidate,
             None if pd.isna(label) else bool(label),
@@ -256,10 +258,10 @@ def _flips(table: pd.DataFrame) -> tuple[Flip, ...]:
     )
 
 
-def _sure(time: Any) -> datetime:
+def _datetime(time: Any) -> datetime:
     found: datetime = pd.Timestamp(time).to_pydatetime(warn=False)
     return found
 
 
-def _moment(time: Any) -> datetime | None:
-    return None if pd.isna(time) else _sure(time)
+def _datetime_or_none(time: Any) -> datetime | None:
+    return None if pd.isna(time) else _datetime(time)

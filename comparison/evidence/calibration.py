@@ -1,4 +1,4 @@
-"""The candidate threshold that keeps the primary's number of alarms."""
+"""The candidate's threshold at which it has as many alarms as the primary."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,13 @@ from flags.gate.evidence.quality import CHI_SQUARE
 
 
 def calibrate(candidate: ScoreCounts) -> Calibration | None:
-    """Offer a threshold between two scores that occur: what it does is counted, not estimated.
+    """Find a threshold between two scores that occur: its alarms are counted, not estimated.
 
-    Compared are the pairs in which it is known whether the primary had an alarm. None if it never
-    had one.
+    Only pairs count in which it is known whether the primary had an alarm. None if it never had
+    one.
 
-    The interval holds the thresholds at which McNemar's score test (1947) does not tell the numbers
-    of alarms apart at 5 %: (c - b)^2 <= 3.84 (b + c), b and c the alarms of one side only.
+    The interval holds the thresholds at which McNemar's score test (1947) does not reject equal
+    numbers of alarms at 5 %: (c - b)^2 <= 3.84 (b + c), b and c the alarms of one side only.
     """
     volume = int(candidate.fired.sum())
     if not volume:
@@ -24,7 +24,7 @@ def calibrate(candidate: ScoreCounts) -> Calibration | None:
     both = at_or_above(candidate.fired)
     fired = both + at_or_above(candidate.quiet)
     edge = nearest_edge(fired, volume)
-    alike = np.flatnonzero((fired - volume) ** 2 <= CHI_SQUARE * (fired + volume - 2 * both))
+    accepted = np.flatnonzero((fired - volume) ** 2 <= CHI_SQUARE * (fired + volume - 2 * both))
     at = Paired(
         both=int(both[edge]),
         primary_only=volume - int(both[edge]),
@@ -32,11 +32,11 @@ def calibrate(candidate: ScoreCounts) -> Calibration | None:
         neither=int(candidate.quiet.sum()) - int(fired[edge] - both[edge]),
     )
     thresholds = candidate.thresholds
-    recall, precision = _found(candidate, edge)
+    recall, precision = _recall_and_precision(candidate, edge)
     return Calibration(
         threshold=float(thresholds[edge]),
-        low=float(thresholds[min([edge, *alike])]),
-        high=float(thresholds[max([edge, *alike])]),
+        low=float(thresholds[min([edge, *accepted])]),
+        high=float(thresholds[max([edge, *accepted])]),
         alarms=at,
         recall=recall,
         precision=precision,
@@ -44,10 +44,10 @@ def calibrate(candidate: ScoreCounts) -> Calibration | None:
 
 
 def nearest_edge(alarms: Counts, volume: int) -> int:
-    """Return the threshold at which the number of alarms is nearest to `volume`.
+    """Return the index of the threshold whose number of alarms is nearest to `volume`.
 
-    `alarms` by threshold has shape (e,), never increasing. Of two numbers as near the smaller one
-    is taken, since reviewers are few; of thresholds with the same number the one in the middle.
+    `alarms`, by threshold, has shape (e,) and never increases. Of two equally near numbers the
+    smaller one is taken, since reviewers are few; of thresholds with the same number, the middle.
     """
     distance = np.abs(alarms - volume)
     nearest = np.flatnonzero(distance == distance.min())
@@ -55,8 +55,8 @@ def nearest_edge(alarms: Counts, volume: int) -> int:
     return int(level[len(level) // 2])
 
 
-def _found(candidate: ScoreCounts, edge: int) -> tuple[Count | None, Count | None]:
-    """Return recall and precision of the labelled pairs at a threshold, None without any."""
+def _recall_and_precision(candidate: ScoreCounts, edge: int) -> tuple[Count | None, Count | None]:
+    """Return recall and precision of the labelled pairs at a threshold, None without labels."""
     if not candidate.labelled.sum():
         return None, None
     caught = int(candidate.positive[edge:].sum())

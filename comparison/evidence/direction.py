@@ -1,4 +1,4 @@
-"""Outputs of which a low score is an alarm, turned round where the order of scores counts."""
+"""Outputs whose low scores are alarms: their scores are negated where the order matters."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ from flags.gate.evidence import Calibration
 
 
 def alarms_below(output: OutputAggregates) -> bool:
-    """Say whether scores below the primary's thresholds, and none above, are its alarms."""
+    """Return whether the primary has alarms, all of them at scores below its thresholds."""
     thresholds, scores = output.thresholds.get("primary", ()), output.scores
     if not thresholds:
         return False
@@ -16,8 +16,8 @@ def alarms_below(output: OutputAggregates) -> bool:
     return len(alarms) > 0 and bool(alarms["high"].max() < min(thresholds))
 
 
-def turned(output: OutputAggregates) -> OutputAggregates:
-    """Return an output with the signs of its scores changed: the largest is then the worst."""
+def negated(output: OutputAggregates) -> OutputAggregates:
+    """Return an output with negated scores: high scores are then the alarms."""
     scores = output.scores.assign(
         score=-output.scores["score"], low=-output.scores["high"], high=-output.scores["low"]
     )
@@ -25,8 +25,8 @@ def turned(output: OutputAggregates) -> OutputAggregates:
     return replace(output, scores=scores, joint=output.joint.assign(**sides))
 
 
-def turned_back(offer: Calibration | None) -> Calibration | None:
-    """Return an offer for turned scores, an alarm from there on, as one below which alarms are."""
+def negated_calibration(offer: Calibration | None) -> Calibration | None:
+    """Convert thresholds of negated scores (alarm: score >= t) to original ones (score < t)."""
     if offer is None:
         return None
     low, threshold, high = (

@@ -15,18 +15,20 @@ from flags.gate.evidence import Distribution
 
 QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 BINS: Final = 50
-"""At most so many are drawn."""
+"""Largest number of bins of the histogram."""
 OUTLYING: Final = 0.001
+"""Share of the scores at each end that may be outliers."""
 FAR: Final = 20
-"""Scores are drawn in the outer bins if they spread so many times as far as all but this share."""
+"""Outliers are put into the outer bins if all scores span this many times the range without them.
+"""
 THRESHOLDS: Final = 2
-"""Up to so many thresholds are edges of what is drawn."""
+"""Thresholds are edges of bins if there are at most this many."""
 
 
 def distribution(
     joint: JointCounts, sides: Mapping[str, ScoreCounts], grid: ScoreGrid
 ) -> Distribution | None:
-    """Describe the scores, None without any."""
+    """Return the distribution of the scores, None without scores."""
     if not joint.total:
         return None
     scores, primary, candidate = on_one_axis(sides)
@@ -63,7 +65,7 @@ def distribution(
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """Hold the scores of the table of both sides: row i counts those from low[i] to high[i]."""
+    """The axis of the histogram: `n[i]` scores, of both sides, from `low[i]` to `high[i]`."""
 
     low: Floats
     high: Floats
@@ -79,25 +81,25 @@ class _Axis:
         return cls(low, high, joint.counts("primary") + joint.counts("candidate"))
 
     def cuts(self, thresholds: Sequence[float]) -> tuple[Counts, list[float]]:
-        """Return the first row of each bin to draw after the first, and the edges of all bins.
+        """Return the first row of each bin but the first, and the edges of all bins.
 
-        Edges are as far apart as each other, but for those next to a threshold and where a row
-        cannot be divided. What lies far outside of nearly all scores is drawn in the outer bins.
+        Edges are equally spaced, except next to a threshold and where an edge would divide a row.
+        Outliers are put into the outer bins.
         """
-        least, most = self._shown()
+        least, most = self._range()
         inside = [each for each in thresholds if least < each < most]
         if len(inside) > THRESHOLDS:
             inside = []
         parts = BINS - len(inside)
-        # Halved, since the ends may be too far apart for a double.
+        # Halved, since the difference of the ends may overflow a double.
         marks = 2 * np.linspace(least / 2, most / 2, parts + 1)[1:-1]
         width = most / parts - least / parts
-        for threshold in inside:  # takes the place of its neighbour
+        for threshold in inside:  # replaces its nearest mark
             marks = marks[np.abs(marks / 2 - threshold / 2) >= width / 4]
         edges: dict[int, float] = {}
         for mark in sorted([*marks.tolist(), *inside]):
             row = int(np.searchsorted(self.high, mark))
-            if row < len(self.low) and mark > self.low[row]:  # within a row: to its nearer end
+            if row < len(self.low) and mark > self.low[row]:  # within a row: move to its nearer end
                 row += mark - self.low[row] > self.high[row] - mark
                 mark = self.low[row] if row < len(self.low) else mark
             if 0 < row < len(self.low) and (row not in edges or mark in inside):
@@ -107,8 +109,8 @@ class _Axis:
         first, last = min([least, *found]), max([most, *found])
         return np.array(inner, dtype=np.int64), [float(first), *found, float(last)]
 
-    def _shown(self) -> tuple[float, float]:
-        """Return the ends of what is drawn: all scores, unless few lie far from the others."""
+    def _range(self) -> tuple[float, float]:
+        """Return the range of the histogram: that of all scores, or without outliers."""
         least, most = float(self.low[0]), float(self.high[-1])
         upper = np.cumsum(self.n)
         rows = np.searchsorted(upper, np.array([OUTLYING, 1 - OUTLYING]) * upper[-1])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 GROUPS: Final = 10
 """Groups of equal size of the first sample that `psi` compares: its deciles."""
 
+Booleans = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -22,9 +23,9 @@ def psi(first: Counts, second: Counts) -> float | None:
 
     The sum of (q - p) ln(q / p) over groups, p and q their shares: Siddiqi, "Credit Risk
     Scorecards" (2006), chapter 7; it is Jeffreys' divergence, Kullback & Leibler (1951). Half a
-    count is added to every group, so that an empty one makes no infinity. Of two samples of the
-    same origin it is about (1/n + 1/m) times a chi-square of 9 degrees of freedom: Yurdakul &
-    Naranjo (2020), Journal of Risk Model Validation 14(4).
+    count is added to every group, so that an empty group does not make the sum infinite. For two
+    samples of the same distribution it is about (1/n + 1/m) times a chi-square of 9 degrees of
+    freedom: Yurdakul & Naranjo (2020), Journal of Risk Model Validation 14(4).
     """
     if not first.sum() or not second.sum():
         return None
@@ -34,9 +35,10 @@ def psi(first: Counts, second: Counts) -> float | None:
 
 
 def groups(counts: Counts) -> Counts:
-    """Return the group of each bin: `GROUPS` of equal count, as far as bins allow.
+    """Return the number of the group of each bin: `GROUPS` groups, as equal as the bins allow.
 
-    A bin that spans a whole group stands alone, so that what lies below and above it is told apart.
+    A bin with as many counts as a whole group is a group of its own, so that the bins below and
+    above it are in different groups.
     """
     total = int(counts.sum())
     upper = np.cumsum(counts)
@@ -68,7 +70,7 @@ def wasserstein(first: Counts, second: Counts, centres: Floats) -> float | None:
     if not first.sum() or not second.sum():
         return None
     distance = np.abs(_shares(first) - _shares(second))[:-1]
-    with np.errstate(over="ignore"):  # infinite, then
+    with np.errstate(over="ignore"):  # the result is then infinite
         return float((distance * centres[1:] - distance * centres[:-1]).sum())
 
 
@@ -90,7 +92,7 @@ def binned_quantiles(
     low = centres[np.searchsorted(upper, below, side="right")]
     high = centres[np.searchsorted(upper, np.ceil(places), side="right")]
     share = places - below
-    found = low * (1 - share) + high * share  # a difference could be too large for a double
+    found = low * (1 - share) + high * share  # high - low could overflow a double
     return dict(zip(wanted, found.tolist(), strict=True))
 
 

@@ -17,22 +17,22 @@ import pandas as pd
 
 from comparison.errors import ReferenceUnreadableError
 from comparison.evidence.divergence import ks, psi
-from comparison.evidence.joint_counts import counted
+from comparison.evidence.joint_counts import sum_by_bin
 from flags.gate.evidence import Drift
 
 REFERENCE: Final = "feature_reference"
 """Key in a model's metadata: {feature: {"edges": [...], "counts": [...], "missing": n}}."""
 
 EDGES: Final = 50
-"""Edges of a reference, at most: quantiles of the training values."""
+"""Largest number of edges of a reference; they are quantiles of the training values."""
 
 MISSING: Final = -1
-"""Bin of a value that is not there."""
+"""Bin of missing values."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureReference:
-    """Count the training values of a feature: bin i is [edges[i-1], edges[i]).
+    """Counts of the training values of a feature: bin i is [edges[i-1], edges[i]).
 
     There is one bin more than edges. `missing` counts the values that are not finite.
     """
@@ -43,7 +43,7 @@ class FeatureReference:
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Self:
-        """Count values of shape (n,) between their quantiles; what occurs often has its own bin."""
+        """Count values of shape (n,) between their quantiles; frequent values get their own bin."""
         given = np.asarray(values, dtype=np.float64).ravel()
         finite = given[np.isfinite(given)]
         if not finite.size:
@@ -56,7 +56,7 @@ class FeatureReference:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Take what `as_plain` returned; ValueError or KeyError if it cannot be that."""
+        """Convert the result of `as_plain`. Raises ValueError or KeyError for anything else."""
         edges = tuple(float(edge) for edge in plain["edges"])
         counts = tuple(int(count) for count in plain["counts"])
         missing = int(plain.get("missing", 0))
@@ -69,20 +69,20 @@ class FeatureReference:
         return cls(edges, counts, missing)
 
     def as_plain(self) -> dict[str, Any]:
-        """Return what JSON and a model's metadata can hold."""
+        """Return a dict that fits into JSON and a model's metadata."""
         return {"edges": list(self.edges), "counts": list(self.counts), "missing": self.missing}
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Hold the references of a model's features; `model` is its tag."""
+    """The references of a model's features; `model` is its tag."""
 
     model: str
     features: Mapping[str, FeatureReference]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `bentoml models get TAG --output json` has printed into a file.
+        """Read a file with the output of `bentoml models get TAG --output json`.
 
         Raises ReferenceUnreadableError.
         """
@@ -100,17 +100,17 @@ class References:
 
     @property
     def edges(self) -> dict[str, tuple[float, ...]]:
-        """Return the edges between which the features must be counted."""
+        """Return the edges of the bins by which each feature must be counted."""
         return {name: reference.edges for name, reference in self.features.items()}
 
 
 def drift(
     features: pd.DataFrame, edges: Mapping[str, tuple[float, ...]], references: References
 ) -> tuple[Drift, ...]:
-    """Compare the features that a reference is there for, in its order.
+    """Compare each feature that has a reference, in the order of the references.
 
-    `features` and `edges` are those of `Aggregates`. A feature that was not recorded is left out;
-    one that was counted between other edges has no figures.
+    `features` and `edges` are `features` and `feature_edges` of `Aggregates`. A feature that was
+    not recorded is left out; a feature that was counted between other edges has no figures.
     """
     found = []
     for name, reference in references.features.items():
@@ -118,15 +118,15 @@ def drift(
         if rows.empty:
             continue
         bins, n = rows["bin"].to_numpy(np.int64), rows["n"].to_numpy(np.int64)
-        there = bins != MISSING
+        known = bins != MISSING
         same = tuple(edges.get(name, ())) == reference.edges
-        now = counted(bins[there], n[there], len(reference.edges) + 1) if same else None
+        now = sum_by_bin(bins[known], n[known], len(reference.edges) + 1) if same else None
         then = np.array(reference.counts, dtype=np.int64)
         found.append(
             Drift(
                 feature=name,
                 pairs=int(n.sum()),
-                missing=int(n[~there].sum()),
+                missing=int(n[~known].sum()),
                 psi=None if now is None else psi(then, now),
                 ks=None if now is None else ks(then, now),
                 model=references.model,

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from comparison.counts.tables import MinuteCounts, UnitFailures
-from comparison.evidence.divergence import Counts
+from comparison.evidence.divergence import Booleans, Counts
 from comparison.pairs.sides import CALLED, FAILED, SIDES
 from flags.gate.evidence import (
     DURATION_EDGES,
@@ -23,8 +22,6 @@ from flags.gate.evidence import (
     UnitShare,
 )
 
-Truths = npt.NDArray[np.bool_]
-
 
 def health(
     carried: pd.DataFrame,
@@ -36,7 +33,10 @@ def health(
     minutes: MinuteCounts | None = None,
     errors: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Health:
-    """Count over the rows of `Aggregates.pairs`: all that count, and of those the step's."""
+    """Return the health of both sides.
+
+    `carried` and `step` are rows of `Aggregates.pairs`: all rows that count, and those of the step.
+    """
     counted, own = _Statuses(carried), _Statuses(step)
     by_block = BlockDurations.of(blocks)
     return Health(
@@ -69,7 +69,7 @@ def _unit_health(counts: UnitFailures) -> UnitHealth:
 def _shares(
     part: "pd.Series[int]", whole: "pd.Series[int]", n: "pd.Series[int]", units: int
 ) -> tuple[UnitShare, ...]:
-    """Return by how many units have which share; those that the rows do not name have 0."""
+    """Return the number of units by share `part` / `whole`; units without a row have share 0."""
     known = whole > 0
     counts = Counter({0.0: units - int(n[known].sum())})
     for share, count in zip((part[known] / whole[known]).tolist(), n[known].tolist(), strict=True):
@@ -79,37 +79,39 @@ def _shares(
 
 @dataclass(frozen=True, slots=True)
 class BlockDurations:
-    """Hold the calls of each block and side by how long they took.
+    """The calls of each block and side, by bin of their duration.
 
-    Arrays of rows have shape (k,), ordered by block, side and bin: `bins`, and `upto`, how many
-    calls there are up to a row. Arrays of groups, one for each block and side, have shape (g,).
+    Arrays of rows have shape (k,), ordered by block, side and bin: `bins`, and `cumulative`, the
+    number of calls up to a row. Arrays of groups, one for each block and side, have shape (g,).
     """
 
     bins: Counts
-    upto: Counts
+    cumulative: Counts
     block: Counts
     side: Counts
     before: Counts
-    """Calls of the groups before."""
+    """Number of calls in all earlier groups."""
     calls: Counts
 
     @classmethod
     def of(cls, blocks: pd.DataFrame) -> Self:
-        """Take the table `blocks` of aggregates."""
+        """Convert the table `blocks` of `Aggregates`."""
         block, bins, n = (blocks[name].to_numpy(dtype=np.int64) for name in ("block", "bin", "n"))
         side = (blocks["side"] == SIDES[1]).to_numpy(dtype=np.int64)
         order = np.lexsort((bins, side, block))
-        group, upto = 2 * block[order] + side[order], np.cumsum(n[order])
+        group, cumulative = 2 * block[order] + side[order], np.cumsum(n[order])
         last = np.append(np.flatnonzero(group[1:] != group[:-1]), len(group) - 1)[: len(group)]
-        ends = upto[last]
+        ends = cumulative[last]
         before = np.concatenate([[0], ends[:-1]])[: len(ends)].astype(np.int64)
-        return cls(bins[order], upto, group[last] // 2, group[last] % 2, before, ends - before)
+        return cls(
+            bins[order], cumulative, group[last] // 2, group[last] % 2, before, ends - before
+        )
 
     def quantiles(self, probability: float) -> pd.DataFrame:
-        """Return the seconds of both sides, by the block in which both were called."""
+        """Return the quantile of each side in seconds, for each block in which both were called."""
         wanted = self.before + np.ceil(probability * self.calls).astype(np.int64)
-        bins = self.bins[np.searchsorted(self.upto, wanted)]
-        both = np.flatnonzero(self.block[1:] == self.block[:-1])  # the primary's groups of these
+        bins = self.bins[np.searchsorted(self.cumulative, wanted)]
+        both = np.flatnonzero(self.block[1:] == self.block[:-1])  # the primary's group of a block
         edges = np.append(np.array(DURATION_EDGES), DURATION_EDGES[-1] * 1.05)
         seconds = {side: edges[bins[both + place]] for place, side in enumerate(SIDES)}
         return pd.DataFrame(seconds, index=pd.Index(self.block[both], name="block"))
@@ -121,7 +123,7 @@ class BlockDurations:
 
 
 def minutes_of(counts: MinuteCounts) -> tuple[Minute, ...]:
-    """Return each minute with calls of both sides, in order of time."""
+    """Return the failures and medians of each minute with calls of both sides, in order of time."""
     medians = BlockDurations.of(counts.durations).quantiles(0.5)
     table = counts.failures
     n = table["n"]
@@ -142,15 +144,15 @@ def minutes_of(counts: MinuteCounts) -> tuple[Minute, ...]:
 
 
 class _Statuses:
-    """Counts rows of pairs by how both sides fared."""
+    """Rows of pairs, counted by the statuses of both sides."""
 
     def __init__(self, pairs: pd.DataFrame) -> None:
         self._pairs = pairs
         self._n = pairs["n"].to_numpy(dtype=np.int64)
 
     def failures(self) -> Paired:
-        failed = [self._among(f"{side}_status", FAILED) for side in SIDES]
-        called = [self._among(f"{side}_status", CALLED) for side in SIDES]
+        failed = [self._is_in(f"{side}_status", FAILED) for side in SIDES]
+        called = [self._is_in(f"{side}_status", CALLED) for side in SIDES]
         both_called = called[0] & called[1]
         return Paired(
             both=self._sum(both_called & failed[0] & failed[1]),
@@ -160,29 +162,29 @@ class _Statuses:
         )
 
     def fallbacks(self) -> Count:
-        active = self._among("active", frozenset({"candidate"}))
+        active = self._is_in("active", frozenset({"candidate"}))
         fallback = self._pairs["fallback"].fillna(False).to_numpy(dtype=bool)
         return Count(self._sum(active & fallback), self._sum(active))
 
     def shed(self) -> Count:
-        shed = [self._among(f"{side}_status", frozenset({"shed"})) for side in SIDES]
+        shed = [self._is_in(f"{side}_status", frozenset({"shed"})) for side in SIDES]
         return Count(self._sum(shed[0] | shed[1]), int(self._n.sum()))
 
     def primary_served(self) -> Count:
         return Count(
-            self._sum(self._among("served", frozenset({"primary"}))),
+            self._sum(self._is_in("served", frozenset({"primary"}))),
             self._sum(self._pairs["served"].notna().to_numpy(dtype=bool)),
         )
 
-    def _among(self, column: str, values: frozenset[str]) -> Truths:
+    def _is_in(self, column: str, values: frozenset[str]) -> Booleans:
         return self._pairs[column].isin(values).to_numpy(dtype=bool)
 
-    def _sum(self, rows: Truths) -> int:
+    def _sum(self, rows: Booleans) -> int:
         return int(self._n[rows].sum())
 
 
 def by_value(pairs: pd.DataFrame, column: str) -> dict[str, int]:
-    """Count the pairs by the values that occur in a column, the most frequent first."""
+    """Count the pairs by value of a column, the most frequent first."""
     counts = pairs.groupby(column, observed=True)["n"].sum()
     counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
     return {str(value): int(count) for value, count in counts.items()}

@@ -1,4 +1,4 @@
-"""The integrity of the pairs of a window: completeness, share of the candidate, noise."""
+"""The integrity of the pairs of a window: completeness, the candidate's share, noise."""
 
 import math
 from collections.abc import Sequence
@@ -18,13 +18,14 @@ from flags.gate.evidence import Count, Integrity, OpenEnd, Sampled
 def integrity(
     aggregates: Aggregates,
     pairs: pd.DataFrame,
-    counted: pd.DataFrame,
+    carried: pd.DataFrame,
     accounting: Accounting | None,
     now: datetime,
 ) -> Integrity:
-    """Count over a window. `pairs` are the rows of the step, `counted` all that are carried.
+    """Return the integrity of a window.
 
-    Completeness is that of the whole window: numbers run on when the rollout changes.
+    `pairs` are the rows of the step; `carried` has those of earlier steps of the candidate as well.
+    Completeness covers the whole window, since numbers run on when the rollout changes.
     """
     active = pairs["active"].eq("candidate").fillna(False)
     found, expected = _completeness(aggregates.workers, accounting.workers if accounting else ())
@@ -38,16 +39,16 @@ def integrity(
         drawn=Count(*aggregates.drawn) if aggregates.drawn else None,
         sampled=_sampled(aggregates.sampled),
         batched=None if aggregates.batched is None else Count(*aggregates.batched),
-        models={side: by_value(counted, f"{side}_model") for side in SIDES},
+        models={side: by_value(carried, f"{side}_model") for side in SIDES},
         open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
         renumbered=0 if accounting is None else _renumbered(aggregates, accounting),
     )
 
 
-def _sampled(found: tuple[int, int, float, float] | None) -> Sampled | None:
-    if found is None:
+def _sampled(sums: tuple[int, int, float, float] | None) -> Sampled | None:
+    if sums is None:
         return None
-    scored, n, shares, squares = found
+    scored, n, shares, squares = sums
     variation = max(0.0, n * squares / shares**2 - 1) if shares else 0.0
     return Sampled(Count(scored, n), shares / n, math.sqrt(variation) / 2)
 
@@ -55,10 +56,9 @@ def _sampled(found: tuple[int, int, float, float] | None) -> Sampled | None:
 def _open_ends(
     aggregates: Aggregates, accounting: Accounting, now: datetime
 ) -> tuple[OpenEnd, ...]:
-    """Return the workers whose last pair lies in the window, and that may have been killed.
+    """Return the workers that may have been killed, and whose last pair lies in the window.
 
-    One that gave a sign lately runs on, and one whose pairs go on behind the window has none to
-    lack in it.
+    A worker that was seen lately still runs. A worker with pairs after the window lacks none in it.
     """
     last = dict(zip(aggregates.workers["worker"].map(str), aggregates.workers["last"], strict=True))
     return tuple(
@@ -70,17 +70,17 @@ def _open_ends(
 
 
 def _renumbered(aggregates: Aggregates, accounting: Accounting) -> int:
-    """Count the pairs that have the number of another one, of workers with pairs in the window."""
+    """Count the pairs with a number that another pair has, of workers with pairs in the window."""
     here = set(aggregates.workers["worker"].map(str))
     return sum(each.renumbered for each in accounting.workers if each.worker in here)
 
 
 def _completeness(windowed: pd.DataFrame, workers: Sequence[Worker]) -> tuple[int, int | None]:
-    """Return found and expected numbers; None if no pair carries one.
+    """Return how many numbers of pairs were found and expected; None if no pair has a number.
 
-    Between a worker's first and last pair of the window every number is expected. Before and after
-    them only where nothing of the worker lies outside of the window: its records then say what else
-    there was. A worker of whose pairs none was found is expected to be there as a whole.
+    Between a worker's first and last pair in the window every number is expected. Numbers before
+    and after them are expected only where all pairs of the worker lie in the window: its records
+    then say how many there were. A worker without any pair counts with all pairs it recorded.
     """
     known = {each.worker: each for each in workers}
     found = expected = 0
@@ -98,7 +98,7 @@ def _completeness(windowed: pd.DataFrame, workers: Sequence[Worker]) -> tuple[in
 
 
 def _noise(noise: pd.DataFrame) -> Count | None:
-    """Return the floor of the noisiest output: a pair counts once for each."""
+    """Return the differing pairs of one model, of the output with the largest share of them."""
     counts = []
     for _, rows in noise.groupby("output", observed=True):
         n = rows["n"].to_numpy(dtype=np.int64)

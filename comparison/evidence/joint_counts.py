@@ -1,4 +1,4 @@
-"""Counts of the pairs of one output by both scores and label."""
+"""Counts of the pairs of one output by the scores of both sides and the label."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -11,14 +11,15 @@ from comparison.evidence.divergence import Counts, Floats
 from comparison.pairs.sides import SIDES
 
 UNKNOWN: Final = -1
-"""Label of what is not labelled; 1 is positive, 0 negative."""
+"""Value of `label` without a label; 1 is positive, 0 negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class JointCounts:
-    """Hold one cell per combination that occurs; arrays of cells have shape (k,).
+    """A cell for each combination of scores and label that occurs; arrays have shape (k,).
 
-    `bins` is the number of distinct scores of both sides, rounded, and `centres` has them in order.
+    `primary` and `candidate` are indexes into `centres`, the rounded scores that occur on either
+    side, ascending. `n` is the number of pairs.
     """
 
     primary: Counts
@@ -29,7 +30,7 @@ class JointCounts:
 
     @classmethod
     def of(cls, output: OutputAggregates) -> Self:
-        """Take the cells of an output's joint table."""
+        """Convert the joint table of an output."""
         joint = output.joint
         label = joint["label"].astype("boolean")
         sides = [joint[f"{side}_score"].to_numpy(dtype=np.float64) for side in SIDES]
@@ -54,21 +55,21 @@ class JointCounts:
 
     @property
     def labelled(self) -> "JointCounts":
-        """Return the cells whose label is known."""
+        """Return the cells with a label."""
         return self.where(self.label != UNKNOWN)
 
     @property
     def positive(self) -> "JointCounts":
-        """Return the cells that turned out positive."""
+        """Return the cells with a positive label."""
         return self.where(self.label == 1)
 
     @property
     def negative(self) -> "JointCounts":
-        """Return the cells that turned out negative."""
+        """Return the cells with a negative label."""
         return self.where(self.label == 0)
 
     def where(self, cells: npt.NDArray[np.bool_]) -> "JointCounts":
-        """Return the chosen cells; `cells` has shape (k,)."""
+        """Return the cells for which `cells`, shape (k,), is true."""
         return JointCounts(
             self.primary[cells],
             self.candidate[cells],
@@ -78,14 +79,14 @@ class JointCounts:
         )
 
     def of_side(self, side: str) -> Counts:
-        """Return the bin of each cell on a side."""
+        """Return the bin of each cell, by the score of one side."""
         return self.primary if side == "primary" else self.candidate
 
     def counts(self, side: str) -> Counts:
-        """Return the pairs by bin of a side, shape (bins,)."""
-        return counted(self.of_side(side), self.n, self.bins)
+        """Return the number of pairs in each bin of one side, shape (bins,)."""
+        return sum_by_bin(self.of_side(side), self.n, self.bins)
 
 
-def counted(bins: Counts, n: Counts, size: int) -> Counts:
-    """Add up counts by bin, shape (size,); exact below 2**53."""
+def sum_by_bin(bins: Counts, n: Counts, size: int) -> Counts:
+    """Add up `n` by bin; the result has shape (size,) and is exact below 2**53."""
     return np.bincount(bins, weights=n, minlength=size).astype(np.int64)

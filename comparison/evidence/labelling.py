@@ -1,4 +1,4 @@
-"""Which pairs have a label: by who answered, by both alarms, and by age."""
+"""Which pairs have a label: by the side that answered, by both alarms, and by age."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ import pandas as pd
 from scipy import stats
 
 from comparison.counts.tables import UnitPositives, UnknownLabels
-from comparison.evidence.unit_recall import alike
+from comparison.evidence.unit_recall import mean_burst_size
 from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Count, GivenLabels, LabelledCell, Labelling
 
@@ -14,12 +14,12 @@ _CELL: Final = ["served", "primary_alarm", "candidate_alarm"]
 
 
 def labelling(table: pd.DataFrame, by_unit: UnitPositives | None = None) -> Labelling | None:
-    """Describe `OutputAggregates.coverage`; None if no label is about the output."""
+    """Convert `OutputAggregates.coverage`; None if the output has no labels."""
     if table.empty:
         return None
     cells = {age: _cells(table.loc[table["old"] == age]) for age in (True, False)}
     covered = coverage(cells[True])
-    together = alike(by_unit.blocks) if by_unit else 1.0
+    together = mean_burst_size(by_unit.blocks) if by_unit else 1.0
     return Labelling(cells[True], cells[False], covered, coverage_p(covered), together)
 
 
@@ -44,7 +44,7 @@ def _cells(table: pd.DataFrame) -> tuple[LabelledCell, ...]:
 
 
 def coverage(cells: tuple[LabelledCell, ...]) -> dict[str, Count]:
-    """Return, by served side, the labelled of its pairs; sides that served nothing are left out."""
+    """Return the labelled share of each side's answers, without a side that answered nothing."""
     found = {}
     for side in SIDES:
         served = [each for each in cells if each.served == side]
@@ -54,20 +54,20 @@ def coverage(cells: tuple[LabelledCell, ...]) -> dict[str, Count]:
     return found
 
 
-def coverage_p(found: dict[str, Count]) -> float | None:
-    """Return the two-sided p-value that labels do not depend on the served side.
+def coverage_p(covered: dict[str, Count]) -> float | None:
+    """Return the two-sided p-value of the hypothesis that coverage is equal on both sides.
 
-    Fisher's exact test: Fisher (1935), JRSS 98:39-82. None where fewer than two sides served, or
+    Fisher's exact test: Fisher (1935), JRSS 98:39-82. None where fewer than two sides answered, or
     nothing is labelled.
     """
-    if len(found) < 2 or not any(count.count for count in found.values()):
+    if len(covered) < 2 or not any(count.count for count in covered.values()):
         return None
-    table = [[count.count, count.total - count.count] for count in found.values()]
+    table = [[count.count, count.total - count.count] for count in covered.values()]
     return float(stats.fisher_exact(table).pvalue)
 
 
 def given_labels(unknown: UnknownLabels | None, columns: tuple[str, ...]) -> GivenLabels | None:
-    """Say what became of the labels; None where none were given."""
+    """Return how many labels belong to pairs; None where no labels were given."""
     if unknown is None:
         return None
     return GivenLabels(

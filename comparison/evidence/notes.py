@@ -1,4 +1,4 @@
-"""Remarks on the evidence, in words."""
+"""The notes of the evidence: sentences for the reader of a verdict."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -19,14 +19,14 @@ from flags.gate.evidence import (
 from flags.gate.number_format import plural
 
 COVERAGE_P: Final = 0.001
-"""Below it, label coverage is said to depend on the served side."""
+"""Below this p-value, a note says that label coverage depends on the served side."""
 
 LISTED: Final = 5
-"""Thresholds and models that are named."""
+"""Largest number of thresholds, models or flags that a note names."""
 
 
-def of_window(window: Window, now: datetime | None = None) -> Iterator[str]:
-    """Yield notes on rollouts and times."""
+def window_notes(window: Window, now: datetime | None = None) -> Iterator[str]:
+    """Yield notes on pairs of other rollouts and with wrong times."""
     if window.other_rollouts:
         unknown = window.without_rollout
         said = f", {unknown:,} of them without any" if unknown else ""
@@ -48,8 +48,8 @@ def of_window(window: Window, now: datetime | None = None) -> Iterator[str]:
         yield f"pairs are dated up to {span(late)} after the evidence was taken: a clock is ahead"
 
 
-def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[str]:
-    """Yield notes on what the pair files held besides, and what they lack."""
+def file_notes(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[str]:
+    """Yield notes on duplicates, on damaged or foreign content of pair files, and on lost pairs."""
     if aggregates.duplicates:
         yield f"{plural(aggregates.duplicates, 'duplicate')} left out: a span that came twice"
     if accounting is None:
@@ -85,16 +85,16 @@ def of_files(aggregates: Aggregates, accounting: Accounting | None) -> Iterator[
         )
 
 
-def of_models(integrity: Integrity) -> Iterator[str]:
-    """Yield a note for each side that is a mixture of models."""
+def model_notes(integrity: Integrity) -> Iterator[str]:
+    """Yield a note for each side on which several models ran."""
     for side, models in integrity.models.items():
         if len(models) > 1:
             named = _listed([f"{model} ({pairs:,})" for model, pairs in models.items()])
             yield f"the figures mix {len(models)} models of the {side}: {named}"
 
 
-def of_output(output: Output) -> Iterator[str]:
-    """Yield notes on thresholds, and on pairs that an output lacks."""
+def output_notes(output: Output) -> Iterator[str]:
+    """Yield notes on several thresholds, and on pairs without a score or threshold."""
     for side, thresholds in output.thresholds.items():
         if len(thresholds) > 1:
             yield threshold_note(output.name, side, thresholds)
@@ -108,28 +108,28 @@ def of_output(output: Output) -> Iterator[str]:
 
 
 def threshold_note(output: str, side: str, thresholds: Sequence[float]) -> str:
-    """Say that a side had several thresholds, ascending: a few were set, many come with answers."""
+    """Return a note on several thresholds of a side, ascending; many of them come with answers."""
     values = values_or_range(thresholds, LISTED)
     if len(thresholds) > LISTED:
         return f"{output}: the {side}'s threshold differs by request: {values}"
     return f"{output}: the {side}'s threshold changed meanwhile: {values}"
 
 
-def of_labels(
+def label_notes(
     aggregates: Aggregates,
     outputs: Sequence[Output],
     given: GivenLabels | None,
     contradicted: int = 0,
     answers: Sequence[AnswerEvidence] = (),
 ) -> Iterator[str]:
-    """Yield notes on labels that fit no pair, or say less than it seems."""
+    """Yield notes on labels without a pair, contradicting labels, and labels that show little."""
     if contradicted:
         requests = plural(contradicted, "request")
         yield f"{requests} with labels that contradict each other: the last one counts"
     if given is not None:
         names = [*(each.name for each in outputs), *(each.name for each in answers)]
         names = list(dict.fromkeys(names))
-        yield from _of_given(given, names)
+        yield from _given_notes(given, names)
         used = any(each.labelling for each in outputs)
         used = used or any(each.labelled or each.young.count for each in answers)
         if len(names) > 1 and "label" in given.columns and not used:
@@ -147,7 +147,7 @@ def of_labels(
         yield "labels were given, but none that counts is of a pair with a score on both sides"
     for output in labelled:
         if output.labelling:
-            yield from _of_coverage(output.name, output.labelling)
+            yield from _coverage_notes(output.name, output.labelling)
         if output.quality and output.quality.positives in (0, output.quality.labelled):
             which = "positive" if output.quality.positives else "negative"
             yield (
@@ -156,7 +156,7 @@ def of_labels(
             )
 
 
-def _of_given(given: GivenLabels, outputs: Sequence[str]) -> Iterator[str]:
+def _given_notes(given: GivenLabels, outputs: Sequence[str]) -> Iterator[str]:
     if given.unknown:
         example = ""
         if given.unknown_ids and given.pair_ids:
@@ -169,17 +169,17 @@ def _of_given(given: GivenLabels, outputs: Sequence[str]) -> Iterator[str]:
         yield f"{_listed(others)}: no such output here, only {_listed(outputs)}"
 
 
-def of_drift(drift: Sequence[Drift]) -> Iterator[str]:
-    """Yield a note for each feature that could not be held against its reference."""
+def drift_notes(drift: Sequence[Drift]) -> Iterator[str]:
+    """Yield a note for each feature that could not be compared with its reference."""
     for each in drift:
         if each.psi is None and each.pairs > each.missing:
             yield (
-                f"{each.feature} cannot be held against its reference: it was counted between "
+                f"{each.feature} cannot be compared with its reference: it was counted between "
                 "other edges, or never had a value in training"
             )
 
 
-def _of_coverage(output: str, labelling: Labelling) -> Iterator[str]:
+def _coverage_notes(output: str, labelling: Labelling) -> Iterator[str]:
     if labelling.coverage_p is None or labelling.coverage_p >= COVERAGE_P:
         return
     shares = " and ".join(

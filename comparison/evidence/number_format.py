@@ -1,4 +1,4 @@
-"""Numbers as text, the same in tables and in sentences."""
+"""The format of numbers, the same in tables and in sentences."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # needs numpy
 
 
 def percent(rate: float | None, more: int = 0, /) -> str:
-    """Write a fraction as a percentage: `0 %` and `100 %` are exact, nothing rounds to them."""
+    """Write a fraction in per cent; no other value is rounded to `0 %` or `100 %`."""
     if rate is None:
         return "-"
     points = 100 * rate
@@ -24,12 +24,12 @@ def percent(rate: float | None, more: int = 0, /) -> str:
 
 
 def share_of(count: Count) -> str:
-    """Write a share, and of how many it is one."""
+    """Write a share and its total: `1.25 % of 8,500`."""
     return f"{percent(count.rate)} of {count.total:,}"
 
 
 def points(difference: float | None, more: int = 0, /) -> str:
-    """Write a difference of shares in points of a hundred, which the title says: `+1.25`."""
+    """Write a difference of shares in percentage points, without the unit: `+1.25`."""
     if not difference:
         return "-" if difference is None else "0"
     sign = "-" if difference < 0 else "+"
@@ -37,7 +37,7 @@ def points(difference: float | None, more: int = 0, /) -> str:
 
 
 def between(low: str, high: str) -> str:
-    """Write an interval, the same everywhere: `1.31 to 1.41`; the unit is said once."""
+    """Write an interval: `1.31 to 1.41`; the unit comes once, at the end."""
     return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
 
 
@@ -49,7 +49,7 @@ def percent_interval(proportion: "Proportion") -> str:
 
 
 def times(ratio: "Ratio") -> str:
-    """Write a ratio with as many decimals as its interval deserves."""
+    """Write a ratio with one decimal if its interval lies above 2, else with two."""
     return "-" if ratio.value is None else f"{ratio.value:,.{_ratio_decimals(ratio)}f}"
 
 
@@ -68,25 +68,25 @@ def _ratio_decimals(ratio: "Ratio") -> int:
 
 
 def seconds(duration: float | None) -> str:
-    """Write a duration in milliseconds, from one second on in seconds."""
+    """Write a duration below one second in milliseconds, a longer one in seconds."""
     if duration is None:
         return "-"
     return f"{1000 * duration:,.2f} ms" if duration < 1 else f"{duration:,.2f} s"
 
 
 def decimals_for(values: Iterable[float | None]) -> int:
-    """Return how many decimals show four digits of the largest value."""
+    """Return the number of decimals with which the largest value has four digits."""
     largest = max((abs(value) for value in values if value is not None), default=0.0)
     return 4 if not largest else min(12, max(0, 4 - math.ceil(math.log10(largest))))
 
 
 def fixed(value: float | None, decimals: int) -> str:
-    """Write a number with so many decimals."""
+    """Write a number with this number of decimals."""
     return "-" if value is None else f"{value:,.{decimals}f}"
 
 
 def number(value: float | None, more: int = 0, /) -> str:
-    """Write any number with four digits, very large and very small ones in powers of ten."""
+    """Write a number with four digits, very large and very small numbers in powers of ten."""
     if value is None:
         return "-"
     if not math.isfinite(value):
@@ -102,14 +102,14 @@ def signed(value: float | None, more: int = 0, /) -> str:
 
 
 def ratio(value: float | None, more: int = 0, /) -> str:
-    """Write a ratio with three digits, or in whole numbers, as a reason of the gate does."""
+    """Write a ratio as the reasons of the gate do: with three digits, or in whole numbers."""
     if value is None or not math.isfinite(value):
         return number(value)
     return number_format.times(value, more)
 
 
 def values_or_range(values: Sequence[float], most: int) -> str:
-    """Write up to `most` ascending values, of more the first and the last one and how many."""
+    """Write up to `most` ascending values; of more, the first, the last and their number."""
     if len(values) <= most:
         return ", ".join(f"{value:g}" for value in values)
     return f"{values[0]:.3g} to {values[-1]:.3g} ({len(values):,})"
@@ -121,7 +121,7 @@ def p_value(p: float) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """Write a span of time in its two largest units, those of the playbook: `2d 4h`."""
+    """Write a span of time in its two largest units, as a playbook writes them: `2d 4h`."""
     if seconds is None:
         return "-"
     left = round(seconds)

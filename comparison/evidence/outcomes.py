@@ -1,4 +1,4 @@
-"""The evidence on what happened downstream, from its counts."""
+"""The evidence on outcomes, from their counts."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ from flags.gate.sequences import FlipRatioSequence, UnitRatioSequence
 _ALPHA: Final = 0.05
 
 _AGES: Final = (("day 0-1", 0, 1), ("day 2-3", 2, 3), ("day 4 and later", 4, None))
-
+"""Ages of units: name, first and last day since the unit was first seen."""
 
 _CELL: Final = ("rollout", "low", "high", "candidate", "flipped", "on_flips", "total")
 
 _Key = tuple[bool, float, bool | None, int, int]
-"""Arm, share, flipped, levels on flips and in total."""
+"""Assigned to the candidate, probability of that, flipped, level on flips, level in total."""
 
 
 def outcome_cells(counts: OutcomeCounts) -> tuple[OutcomeCell, ...]:
-    """Return the cells with the probability of the candidate; those that were certain are left out.
+    """Return the cells with their probability of the candidate; certain assignments are left out.
 
-    A unit's place lies between `low` and `high`, evenly: of those the candidate gets the ones below
-    the rollout.
+    The flag's hash of a unit is uniform between `low` and `high`; hashes below the rollout get the
+    candidate.
     """
-    found: Counter[_Key] = Counter()
+    units: Counter[_Key] = Counter()
     for _, cells in _blocks(counts):
-        found.update(cells)
-    return _cells(found, counts.levels)
+        units.update(cells)
+    return _cells(units, counts.levels)
 
 
 def ratio_over_time(counts: OutcomeCounts) -> tuple[RatioSoFar, ...]:
-    """Return the ratio by all units until each block of time, as the gate would bound it."""
+    """Return the ratio of all units up to each block of time, with the gate's interval."""
     by_flips = any(cell.flipped is not None for cell in outcome_cells(counts))
     so_far: Counter[_Key] = Counter()
     found = []
@@ -54,10 +54,10 @@ def ratio_over_time(counts: OutcomeCounts) -> tuple[RatioSoFar, ...]:
 
 
 def _blocks(counts: OutcomeCounts) -> Iterator[tuple[int, Counter[_Key]]]:
-    """Yield the blocks of time in order: number, units of each cell."""
+    """Yield the number of each block of time, in order, and the number of units by cell."""
     for number in sorted(set(counts.cells["block"].tolist())):
         rows = counts.cells.loc[counts.cells["block"] == number]
-        found: Counter[_Key] = Counter()
+        units: Counter[_Key] = Counter()
         columns = (rows[name].tolist() for name in (*_CELL, "n"))
         for rollout, low, high, candidate, flipped, on_flips, total, n in zip(
             *columns, strict=True
@@ -65,24 +65,24 @@ def _blocks(counts: OutcomeCounts) -> Iterator[tuple[int, Counter[_Key]]]:
             share = (rollout - low) / (high - low) if high > low else 0.0
             if 0 < share < 1:
                 known = None if pd.isna(flipped) else bool(flipped)
-                found[bool(candidate), share, known, on_flips, total] += n
-        yield number, found
+                units[bool(candidate), share, known, on_flips, total] += n
+        yield number, units
 
 
-def _cells(found: Counter[_Key], levels: int) -> tuple[OutcomeCell, ...]:
+def _cells(units: Counter[_Key], levels: int) -> tuple[OutcomeCell, ...]:
     return tuple(
         OutcomeCell(candidate, share, known, min(on_flips, total) / levels, total / levels, n)
-        for (candidate, share, known, on_flips, total), n in found.items()
+        for (candidate, share, known, on_flips, total), n in units.items()
     )
 
 
 def mixed_units(counts: OutcomeCounts) -> Count:
-    """Return how many units saw both sides."""
+    """Return the share of units that got answers of both sides."""
     return Count(counts.mixed, counts.units)
 
 
 def novelty(counts: OutcomeCounts) -> tuple[NoveltyCount, ...]:
-    """Return what happened on flips by the age of the unit, weighted as in `UnitRatioSequence`."""
+    """Return the outcomes on flips by age of the unit, weighted as in `UnitRatioSequence`."""
     rows = counts.novelty
     if rows.empty:
         return ()

@@ -1,4 +1,4 @@
-"""Bound the alarms of a window by the pairs in which a side decided nothing."""
+"""Bounds of the alarms of a window, for any decisions of the sides that made none."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from flags.gate.evidence import Count, Paired
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Hold how many pairs lie outside the comparison, and the alarms at both extremes."""
+    """The share of pairs without a decision of both sides, and the alarms in both extreme cases."""
 
     share: Count
     least: Paired
-    """Alarms if of what it did not decide the candidate alarmed nothing, the primary all."""
+    """Alarms if each missing decision is no alarm of the candidate, or an alarm of the primary."""
     most: Paired
-    """Alarms if of what it did not decide the candidate alarmed all, the primary nothing."""
+    """Alarms if each missing decision is an alarm of the candidate, or none of the primary."""
 
 
 def outside(output: OutputAggregates, alarms: Paired | None) -> Outside | None:
-    """Count every pair for both bounds; None where no pair at all has a decision."""
+    """Bound the alarms over all pairs; None where no pair has any decision."""
     table = output.outside
     known = alarms or Paired(0, 0, 0, 0)
     if table is None or table.empty:
@@ -37,7 +37,7 @@ def outside(output: OutputAggregates, alarms: Paired | None) -> Outside | None:
 
 
 def _filled(table: pd.DataFrame, *, primary: bool, candidate: bool) -> Paired:
-    """Count the pairs with these decisions in the place of those that are missing."""
+    """Count the alarms with missing decisions replaced by these."""
     sides = {"primary_alarm": primary, "candidate_alarm": candidate}
     decided = {name: table[name].fillna(value).astype(bool) for name, value in sides.items()}
     return counted_alarms(table.assign(**decided))

@@ -1,4 +1,4 @@
-"""The evidence of preferences, from one row for each pair that was judged."""
+"""The evidence of preferences, from a row for each judged pair."""
 
 from collections import Counter
 from typing import Final, TypeVar
@@ -7,7 +7,7 @@ import pandas as pd
 
 from flags.gate.evidence import Count, PreferenceEvidence, UnitPreference, UnitShare
 
-_PARTS: Final = 128
+_LEVELS: Final = 128
 
 T = TypeVar("T", pd.DataFrame, "pd.Series[float]")
 
@@ -15,13 +15,13 @@ T = TypeVar("T", pd.DataFrame, "pd.Series[float]")
 def preference_evidence(
     output: str | None, judged: pd.DataFrame, same_model: pd.DataFrame
 ) -> PreferenceEvidence:
-    """Return what the rows of `comparison.judges.preferences` say, each unit once.
+    """Return the evidence; each unit counts once.
 
-    They have a column `unit`; without one, a pair stands for itself. `same_model` are rows of pairs
-    whose sides ran the same model.
+    `judged` are rows of `comparison.judges.preferences` with a column `unit`; a pair without a unit
+    is a unit of its own. `same_model` are rows of pairs whose sides ran the same model.
     """
-    whose = judged["unit"].fillna("\0" + judged["request_id"])
-    by_unit = judged.groupby(whose, sort=False)[["least", "most"]].mean()
+    units = judged["unit"].fillna("\0" + judged["request_id"])
+    by_unit = judged.groupby(units, sort=False)[["least", "most"]].mean()
     rounded = _rounded(by_unit).itertuples(index=False, name=None)
     counted = Counter((float(least), float(most)) for least, most in rounded)
     orders = pd.concat([judged, same_model])
@@ -39,8 +39,8 @@ def preference_evidence(
 
 
 def _rounded(values: T) -> T:
-    """Round to 1/128: a sequence takes as long as there are values that differ."""
-    return (values * _PARTS).round() / _PARTS
+    """Round to 1/128: the time of a sequence grows with the number of distinct values."""
+    return (values * _LEVELS).round() / _LEVELS
 
 
 def _shares(values: "pd.Series[float]") -> tuple[UnitShare, ...]:

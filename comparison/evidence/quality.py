@@ -14,10 +14,10 @@ from comparison.evidence.statistics import mcnemar_mid_p
 from flags.gate.evidence import Count, Paired, Quality, Reliability, SideQuality, UnitRecall
 
 RELIABILITY_EDGES: Final = tuple((step / 10) ** 2 for step in range(11))
-"""Squares, so that bins are narrow where the scores of rare events crowd."""
+"""Squares, so that bins are narrow near 0, where the scores of rare events lie."""
 
 ROUNDING: Final = 1e-6
-"""How far a model in single precision may leave the probabilities: 1.0000001 is taken for 1."""
+"""Rounding error of models in single precision: 1.0000001 counts as the probability 1."""
 
 
 def quality(
@@ -27,9 +27,9 @@ def quality(
     false_alarms: Paired,
     by_unit: UnitRecall | None = None,
 ) -> Quality | None:
-    """Compare both sides on the labelled pairs, None without any.
+    """Compare both sides on the labelled pairs, None without labels.
 
-    `caught` and `false_alarms` are the alarms of the labelled pairs, by label.
+    `caught` are the alarms of the positive pairs, `false_alarms` those of the negative ones.
     """
     labelled = joint.labelled
     if not labelled.total:
@@ -37,7 +37,7 @@ def quality(
     volume = caught.primary.count + false_alarms.primary.count
     primary = _side(sides["primary"], caught.primary, false_alarms.primary, None)
     candidate = _side(sides["candidate"], caught.candidate, false_alarms.candidate, volume)
-    difference, error = average_precision_difference(labelled, _gained(primary, candidate))
+    difference, error = average_precision_difference(labelled, _difference(primary, candidate))
     return Quality(
         labelled=labelled.total,
         positives=labelled.positive.total,
@@ -55,8 +55,8 @@ def quality(
     )
 
 
-def _gained(primary: SideQuality, candidate: SideQuality) -> float | None:
-    """Return the difference of average precision."""
+def _difference(primary: SideQuality, candidate: SideQuality) -> float | None:
+    """Return the difference of average precision, candidate minus primary."""
     if primary.average_precision is None or candidate.average_precision is None:
         return None
     return candidate.average_precision - primary.average_precision
@@ -65,7 +65,7 @@ def _gained(primary: SideQuality, candidate: SideQuality) -> float | None:
 def _side(
     counts: ScoreCounts, caught: Count, false_alarms: Count, volume: int | None
 ) -> SideQuality:
-    """Describe one side; without `volume` what it catches at the volume is what it catches."""
+    """Return the quality of one side; `volume` None: its own alarms are the review volume."""
     positives, negatives = counts.positive, counts.negative
     precision = Count(caught.count, caught.count + false_alarms.count)
     at_volume = precision, caught
@@ -86,7 +86,7 @@ def _side(
 
 
 def roc_auc(positives: Counts, negatives: Counts) -> float | None:
-    """Return the area under the ROC curve of counts by ascending score: Mann & Whitney (1947)."""
+    """Return the area under the ROC curve from counts by ascending score: Mann & Whitney (1947)."""
     pairs = float(positives.sum()) * float(negatives.sum())
     if not pairs:
         return None
@@ -95,7 +95,7 @@ def roc_auc(positives: Counts, negatives: Counts) -> float | None:
 
 
 def _at_volume(positives: Counts, negatives: Counts, volume: int) -> tuple[Count, Count]:
-    """Return precision and recall at the threshold that gives nearest to `volume` alarms."""
+    """Return precision and recall at the threshold whose number of alarms is nearest `volume`."""
     total = int(positives.sum())
     caught, alarms = at_or_above(positives), at_or_above(positives + negatives)
     if not volume:
@@ -105,14 +105,14 @@ def _at_volume(positives: Counts, negatives: Counts, volume: int) -> tuple[Count
 
 
 def as_probabilities(scores: Floats, counts: Counts) -> tuple[Floats, bool]:
-    """Return scores within 0 to 1, and whether those that occur were but for `ROUNDING`."""
+    """Return scores clipped to 0 to 1, and whether all that occur were there, up to `ROUNDING`."""
     within = np.clip(scores, 0.0, 1.0)
     return within, bool((np.abs(scores - within)[counts > 0] <= ROUNDING).all())
 
 
 def brier(positives: Counts, negatives: Counts, centres: Floats) -> float:
-    """Return the mean squared distance of score and outcome: Brier (1950), MWR 78:1-3."""
-    occurs = positives + negatives > 0  # centres that do not may be too large for a square
+    """Return the mean squared difference of score and label: Brier (1950), MWR 78:1-3."""
+    occurs = positives + negatives > 0  # the square of other centres may overflow
     positives, negatives, centres = positives[occurs], negatives[occurs], centres[occurs]
     squares = positives * (1 - centres) ** 2 + negatives * centres**2
     return float(squares.sum() / (positives.sum() + negatives.sum()))
@@ -126,7 +126,7 @@ def reliability(positives: Counts, negatives: Counts, centres: Floats) -> tuple[
     place = np.searchsorted(RELIABILITY_EDGES[1:-1], centres, side="right")
     size = len(RELIABILITY_EDGES) - 1
     totals = positives + negatives
-    centres = np.where(totals > 0, centres, 0)  # those that do not occur may be infinitely large
+    centres = np.where(totals > 0, centres, 0)  # centres that do not occur may be infinite
     pairs, hits, scores = (
         np.bincount(place, weights=each, minlength=size)
         for each in (totals, positives, totals * centres)

@@ -1,7 +1,7 @@
 """Estimates of proportions, ratios of paired proportions and flips, each with its source.
 
-Counts go in, plain floats come out. Intervals are two-sided. They hold for one look at the data:
-what may be looked at again and again belongs to the gate.
+Intervals are two-sided and valid for one look at the data. Intervals that stay valid at repeated
+looks are in `flags.gate.sequences`.
 """
 
 import math
@@ -17,12 +17,12 @@ CONFIDENCE: Final = 0.95
 """Coverage of every interval in a summary."""
 
 LARGE_SAMPLE: Final = 30
-"""Values from which on a mean has an interval."""
+"""Smallest number of values for which a mean has an interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """Hold `count` of `total` with its Wilson interval; `rate` is None where `total` is 0."""
+    """`count` of `total` with its Wilson interval; `rate` is None where `total` is 0."""
 
     count: int
     total: int
@@ -39,10 +39,10 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Hold a ratio of paired proportions, candidate to primary.
+    """A ratio of paired proportions, candidate to primary, with its interval.
 
     `value` is None where both counts are 0 (the interval is then [0, inf]) and inf where only the
-    primary's is.
+    primary's count is 0.
     """
 
     value: float | None
@@ -64,10 +64,10 @@ def wilson_interval(
 def paired_ratio(
     both: int, candidate_only: int, primary_only: int, confidence: float = CONFIDENCE
 ) -> Ratio:
-    """Estimate how often the candidate says yes relative to the primary, on the same requests.
+    """Estimate the candidate's number of alarms relative to the primary's, on the same requests.
 
-    The arguments are the cells of the paired 2x2 table in which at least one side says yes; pairs
-    in which neither does carry no information on the ratio. Interval: Bonett & Price (2006),
+    The arguments are the cells of the paired 2x2 table in which at least one side has an alarm;
+    pairs without an alarm carry no information on the ratio. Interval: Bonett & Price (2006),
     Statistics in Medicine 25:3039-3047, as given by Fagerland, Lydersen & Laake, "Statistical
     Analysis of Contingency Tables" (2017), chapter 8: with n* = both + candidate_only +
     primary_only, take the Wilson intervals (l₁, u₁) of the candidate's and (l₂, u₂) of the
@@ -97,8 +97,8 @@ def mean_interval(
 ) -> tuple[float, float] | None:
     """Return the normal interval of a mean, x̄ ± z s / √n; None below LARGE_SAMPLE values.
 
-    `values` has shape (n,) and is finite. It rests on the central limit theorem, so a few values
-    that are much larger than all others make it too narrow.
+    `values` has shape (n,) and is finite. It relies on the central limit theorem, so it is too
+    narrow where a few values are much larger than all others.
     """
     if values.size < LARGE_SAMPLE:
         return None
@@ -111,7 +111,7 @@ def mean_interval(
 def interval_of_mean(
     mean: float, squares: float, n: int, confidence: float = CONFIDENCE
 ) -> tuple[float, float] | None:
-    """Return the interval of `mean_interval` from the mean and the sum of squares about it."""
+    """Return what `mean_interval` does, from the mean and the sum of squared deviations."""
     if n < LARGE_SAMPLE or not math.isfinite(squares):
         return None
     margin = _normal_quantile(confidence) * math.sqrt(squares / (n - 1) / n)
@@ -121,8 +121,8 @@ def interval_of_mean(
 def mcnemar_mid_p(first_only: int, second_only: int) -> float:
     """Return the mid-p version of McNemar's test; 1 without flips.
 
-    The exact p-value less the point probability of what was seen, and 1 less half of it for
-    b = c: Fagerland, Lydersen & Laake (2013), BMC Medical Research Methodology 13:91.
+    The exact p-value minus the point probability of the observed counts, or 1 minus half of it
+    for b = c: Fagerland, Lydersen & Laake (2013), BMC Medical Research Methodology 13:91.
     """
     if not first_only and not second_only:
         return 1.0
@@ -135,7 +135,7 @@ def quantiles(
 ) -> dict[float, float | None]:
     """Return the linearly interpolated sample quantiles (Hyndman & Fan 1996, type 7).
 
-    `values` has shape (n,). Values that are not finite are left out; None where none remains.
+    `values` has shape (n,). Values that are not finite are left out; None without values.
     """
     wanted = list(probabilities)
     finite = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""Count the scores beyond quantiles of the primary's: how many, and how many in common."""
+"""The scores beyond quantiles of the primary's scores, counted by side and in common."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ from comparison.evidence.joint_counts import JointCounts
 from flags.gate.evidence import RANKED, Paired, Tail
 
 PROBABILITIES: Final = (*RANKED, 0.01, 0.5, 0.99, 0.999)
-"""Those that the ranks are judged by come first: of quantiles that are equal, the first counts."""
+"""`RANKED`, by which ranks are judged, comes first: of equal quantiles, only the first is kept."""
 
 
 def tails(joint: JointCounts) -> tuple[Tail, ...]:
-    """Return one table per quantile: scores above it, from the median on, else not above it."""
+    """Return a table for each quantile: scores above it if it is 0.5 or more, else up to it."""
     if not joint.total:
         return ()
-    upto = np.cumsum(joint.counts("primary"))
+    cumulative = np.cumsum(joint.counts("primary"))
     found: dict[tuple[int, bool], Tail] = {}
     for probability in PROBABILITIES:
-        row = int(np.searchsorted(upto, probability * joint.total))
+        row = int(np.searchsorted(cumulative, probability * joint.total))
         is_upper = probability >= 0.5
         table = _beyond(joint, row, is_upper=is_upper)
         if 0 < table.primary.count < table.pairs:

@@ -1,4 +1,4 @@
-"""The recall by unit that the gate asks for, from counts of positives by unit."""
+"""The recall by unit, from counts of positives by unit."""
 
 from collections import Counter
 
@@ -9,21 +9,21 @@ from flags.gate.evidence import UnitRecall, UnitShare
 
 
 def unit_recall(counts: UnitPositives) -> UnitRecall:
-    """Return the recall by unit of the labels that count, and how alike positives are."""
+    """Return the recall by unit, from labels that are old enough to count."""
     blocks, once = (table.loc[table["old"]] for table in (counts.blocks, counts.once))
     return UnitRecall(
         shares=_shares(blocks),
         once=_shares(once),
-        alike=alike(blocks),
+        alike=mean_burst_size(blocks),
         design_effect=counts.design_effect,
     )
 
 
-def alike(blocks: pd.DataFrame) -> float:
-    """Return how many positives count as one, if those of a unit are wholly alike.
+def mean_burst_size(blocks: pd.DataFrame) -> float:
+    """Return the mean size of the burst that a positive is part of, sum n^2 / sum n.
 
-    The mean size of the burst that a positive is part of, sum n^2 / sum n: the largest design
-    effect that there may be (Kish, "Survey Sampling", 1965, 5.4).
+    It is the largest possible design effect (Kish, "Survey Sampling", 1965, 5.4): if all positives
+    of a burst are identical, so many count as one.
     """
     size, n = (blocks[name].to_numpy(dtype=float) for name in ("positives", "n"))
     total = float((n * size).sum())
@@ -31,8 +31,8 @@ def alike(blocks: pd.DataFrame) -> float:
 
 
 def _shares(table: pd.DataFrame) -> tuple[UnitShare, ...]:
-    gained = (table["candidate"] - table["primary"]) / table["positives"]
+    gains = (table["candidate"] - table["primary"]) / table["positives"]
     counts: Counter[float] = Counter()
-    for share, n in zip(gained.tolist(), table["n"].tolist(), strict=True):
+    for share, n in zip(gains.tolist(), table["n"].tolist(), strict=True):
         counts[share] += n
     return tuple(UnitShare(share, n) for share, n in sorted(counts.items()))

@@ -1,4 +1,4 @@
-"""The alarms by unit that the gate asks for, from counts by unit."""
+"""The alarms by unit, from counts by unit."""
 
 import pandas as pd
 
@@ -10,14 +10,14 @@ _NANOSECONDS = 1e9
 
 
 def unit_alarms(counts: UnitAggregates, alarms: Paired) -> UnitAlarms:
-    """Return the alarms by unit; units without an alarm are estimated by those there are."""
+    """Return the alarms by unit; the number of units without an alarm is estimated."""
     total = counts.units + alarms.pairs - counts.requests
     return UnitAlarms(
         units=counts.units,
         requests=counts.requests,
         block=None if counts.block is None else counts.block / _NANOSECONDS,
-        alarms=_filled(counted_alarms(counts.blocks), total),
-        once=_filled(counted_alarms(counts.once), total),
+        alarms=_with_total(counted_alarms(counts.blocks), total),
+        once=_with_total(counted_alarms(counts.once), total),
         segments=tuple(
             SegmentAlarms(str(segment), None if pd.isna(value) else str(value), table)
             for segment, rows in counts.segments.groupby("segment", observed=True)
@@ -32,7 +32,7 @@ def unit_alarms(counts: UnitAggregates, alarms: Paired) -> UnitAlarms:
     )
 
 
-def _filled(alarmed: Paired, total: int) -> Paired:
-    """Put the units without an alarm into the fourth cell, which decides nothing."""
+def _with_total(alarmed: Paired, total: int) -> Paired:
+    """Fill up `neither`, which no check uses, to a total number of units."""
     quiet = max(0, total - alarmed.pairs)
     return Paired(alarmed.both, alarmed.primary_only, alarmed.candidate_only, quiet)

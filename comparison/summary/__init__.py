@@ -1,1 +1,1 @@
-"""The figures of a first comparison, and their meaning."""
+"""The figures of a first comparison, and the conclusion from them."""

@@ -1,7 +1,7 @@
-"""The meaning of a comparison's figures, in words.
+"""The conclusion from a comparison's figures, in words.
 
-A first reading with fixed limits. Missing evidence is a HOLD, never a pass: alarms raise no
-objection only if the whole interval of their ratio lies within the limits.
+The limits are fixed; those of a playbook belong to the gate. Missing evidence is a HOLD, never a
+pass: alarms are no reason to hold only if the whole interval of their ratio is within the limits.
 """
 
 import math
@@ -24,28 +24,28 @@ from flags.gate.number_format import plural
 from flags.pairing.kinds.registry import samenesses
 
 ALARM_RATIO_LIMIT: Final = 1.10
-"""The candidate may fire this many times as often as the primary, or 1 / this many."""
+"""The alarm ratio, candidate to primary, may lie between 1 / this and this."""
 
 AGREEMENT_LIMIT: Final = 0.8
-"""Both sides must say the same class in this share of the pairs."""
+"""Both sides must give the same class in this share of the pairs."""
 
 COMPLETENESS_LIMIT: Final = 0.999
-"""Of the pairs that were made, the fraction that must have been found."""
+"""This share of the pairs that were made must have been found."""
 
 FAILURE_MARGIN: Final = 0.01
-"""The candidate's failed calls may exceed the primary's by this fraction of its calls."""
+"""The candidate's failure rate may exceed the primary's by this much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """Hold the reasons for a HOLD (none: these figures speak against nothing), and remarks."""
+    """The reasons for a HOLD (empty: no objection), and remarks."""
 
     reasons: tuple[str, ...]
     remarks: tuple[str, ...]
 
     @property
     def hold(self) -> bool:
-        """Say whether anything in the figures speaks against going on."""
+        """Return whether there is a reason to hold."""
         return bool(self.reasons)
 
     def __str__(self) -> str:
@@ -54,11 +54,11 @@ class Conclusion:
 
 
 def conclude(summary: Summary) -> Conclusion:
-    """Read the figures: completeness, failures of the candidate, alarms of each output.
+    """Compare completeness, the candidate's failures and each output's alarms with limits.
 
     The limits are fixed: 99.9 % of the pairs found, failures at most one point above the primary's,
-    the whole interval of the alarm ratio within 1/1.10 to 1.10. Nothing is raised: what is missing
-    is a reason to hold.
+    the whole interval of the alarm ratio within 1/1.10 to 1.10. No error is raised: a missing
+    figure is a reason to hold.
     """
     reasons = [*_completeness(summary), *_failures(summary.primary, summary.candidate)]
     if not summary.paired:
@@ -66,14 +66,14 @@ def conclude(summary: Summary) -> Conclusion:
     elif not summary.outputs and not summary.alike:
         reasons.append("no output was recorded: HOLD, there is nothing to compare")
     else:
-        reasons += _alike(summary)
+        reasons += _same_answers(summary)
         for output in summary.outputs:
             reasons += _alarms(output, named=len(summary.outputs) > 1)
     return Conclusion(tuple(reasons), tuple(_remarks(summary)))
 
 
 def is_uncalibrated(output: OutputFigures) -> bool:
-    """Say whether the whole interval of the alarm ratio is outside the limits."""
+    """Return whether the whole interval of the alarm ratio is outside the limits."""
     if output.alarms is None or output.unscored == output.paired:
         return False
     ratio = output.alarms.ratio
@@ -131,16 +131,17 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
 
 
 _SHOWN_BY: Final = {each.of: each.shown_by for each in samenesses()}
+"""By kind of answer, the evidence that shows which side is right."""
 
 
-def _alike(summary: Summary) -> Iterator[str]:
-    for output, alike in summary.alike.items():
-        share = alike.share
+def _same_answers(summary: Summary) -> Iterator[str]:
+    for output, same in summary.alike.items():
+        share = same.share
         if share.low < AGREEMENT_LIMIT:
             yield (
-                f"{output}: both sides give the same {alike.kind} in {percent(share.rate)} of "
+                f"{output}: both sides give the same {same.kind} in {percent(share.rate)} of "
                 f"{share.total:,} pairs (95 % CI {percent_interval(share)}, limit "
-                f"{percent(AGREEMENT_LIMIT)}): HOLD until {_SHOWN_BY[alike.kind]}"
+                f"{percent(AGREEMENT_LIMIT)}): HOLD until {_SHOWN_BY[same.kind]}"
             )
 
 
@@ -149,7 +150,7 @@ def _within_limits(alarms: Alarms) -> bool:
 
 
 def alarm_sentence(output: OutputFigures, alarms: Alarms) -> str:
-    """Say how often the candidate would fire relative to the primary."""
+    """Return a sentence on the candidate's alarms relative to the primary's."""
     ratio, n = alarms.ratio, alarms.flips.pairs
     at = "the same threshold" if _same_threshold(output) else "its own threshold"
     if ratio.value is None:
@@ -166,7 +167,7 @@ def alarm_sentence(output: OutputFigures, alarms: Alarms) -> str:
 
 
 def difference_sentence(output: OutputFigures) -> str:
-    """Say by how much the candidate's numbers differ from the primary's."""
+    """Return a sentence on the difference of the candidate's numbers from the primary's."""
     half, mean = output.differences[0.5], output.mean_difference
     n = f"n={output.paired - output.unscored:,}"
     if not output.differences[1.0] or mean is None:

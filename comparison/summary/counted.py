@@ -1,7 +1,7 @@
 """The figures of a flag's pairs, counted by the engine that holds them.
 
-They are those that `comparison.summary.in_memory.summarise` computes of pairs in memory, of any
-number of pairs: what comes back is counts.
+They equal those that `comparison.summary.in_memory.summarise` computes from pairs in memory. The
+number of pairs is not limited, since the engine returns only counts.
 """
 
 from collections import Counter
@@ -28,12 +28,12 @@ from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.reader import outside_window
 from comparison.pairs.sides import SIDES, STATUSES
 from comparison.summary.counted_output import CountedOutput
-from comparison.summary.empty_place import nothing_in
+from comparison.summary.empty_place import empty_place_message
 from comparison.summary.figures import (
     LATENCY_QUANTILES,
     SAME,
     SCORE_QUANTILES,
-    Alike,
+    SameAnswers,
     Share,
     SideFigures,
     Summary,
@@ -60,10 +60,9 @@ def count_summary(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Summary:
-    """Return the figures of a flag's pairs accepted from `since` until before `until`.
+    """Return the figures of a flag's pairs that were accepted in [since, until).
 
-    Raises WindowEmptyError if the window ends before it begins, NoPairsError if there are no pairs
-    in it.
+    Raises WindowEmptyError if the window ends before it begins, NoPairsError if it holds no pairs.
     """
     if since and until and since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
@@ -73,7 +72,7 @@ def count_summary(
     if counts.empty:
         raise NoPairsError(_nothing_there(source, flag))
     paired = both_ok(pairs)
-    names = _outputs_of(pairs)
+    names = _recorded_outputs(pairs)
     outputs = [CountedOutput.of(paired, name) for name in names]
     latency, quantiles = _quantiles(pairs, outputs)
     is_paired = (counts[list(_STATUS)] == "ok").fillna(False).all(axis=1)
@@ -81,8 +80,8 @@ def count_summary(
         source=source.name,
         flag=flag,
         pairs=int(counts["n"].sum()),
-        first=_moment(counts["first"].min()),
-        last=_moment(counts["last"].max()),
+        first=_datetime(counts["first"].min()),
+        last=_datetime(counts["last"].max()),
         accounting=_accounting(source).of_flag(flag),
         traffic=_traffic(counts),
         primary=_side(counts, "primary", latency["primary"]),
@@ -91,12 +90,12 @@ def count_summary(
         left_out=_left_out(counts),
         outputs=tuple(output.figures(quantiles[place]) for place, output in enumerate(outputs)),
         agreement=_agreement(paired, outputs),
-        alike=dict(_alike(paired)),
+        alike=dict(_same_answers(paired)),
     )
 
 
 def _accounting(source: PairSource) -> Accounting:
-    """Return the account of the whole place; rows of pairs alone say what they are."""
+    """Return the accounting of the whole place; for a table, from the rows of pairs alone."""
     if (known := source.accounting) is not None:
         return known
     whole = DistinctPairs.of(source, None, None)
@@ -109,7 +108,7 @@ def _nothing_there(source: PairSource, flag: str) -> str:
     ends = everything.agg(first=_.time.min(), last=_.time.max(), n=_.count())
     [row] = ends.to_pyarrow().to_pylist()
     if not row["n"]:
-        return nothing_in(source)
+        return empty_place_message(source)
     first, last = (pd.Timestamp(row[name], tz="UTC") for name in ("first", "last"))
     return outside_window(source.name, first, last)
 
@@ -172,31 +171,31 @@ def _left_out(counts: pd.DataFrame) -> dict[str, int]:
     return left_out_of(found)
 
 
-def _outputs_of(pairs: ir.Table) -> list[str]:
-    """Return the outputs of which any pair has something, in order of columns."""
+def _recorded_outputs(pairs: ir.Table) -> list[str]:
+    """Return the outputs with a value in any pair, in order of columns."""
     found = [(name, column_named(name)) for name in pairs.columns]
     outputs = {name: column.output for name, column in found if column and column.output}
     if not outputs:
         return []
-    held = pairs.agg(**{f"n{place}": pairs[name].count() for place, name in enumerate(outputs)})
-    [row] = held.to_pyarrow().to_pylist()
-    there = [output for place, output in enumerate(outputs.values()) if row[f"n{place}"]]
-    return list(dict.fromkeys(there))
+    counts = pairs.agg(**{f"n{place}": pairs[name].count() for place, name in enumerate(outputs)})
+    [row] = counts.to_pyarrow().to_pylist()
+    recorded = [output for place, output in enumerate(outputs.values()) if row[f"n{place}"]]
+    return list(dict.fromkeys(recorded))
 
 
 def _quantiles(
     pairs: ir.Table, outputs: Sequence[CountedOutput]
 ) -> tuple[dict[str, Quantiles], list[dict[str, Quantiles]]]:
-    """Return those of both sides' durations, and for each output those of what it has."""
+    """Return the quantiles of both sides' durations, and of each output's values."""
     columns: dict[str, ir.Table] = {
         side: pairs.filter(_[f"{side}_status"] == "ok").select(value=_[f"{side}_duration"])
         for side in SIDES
     }
     wanted: dict[str, tuple[float, ...]] = dict.fromkeys(columns, LATENCY_QUANTILES)
     for place, output in enumerate(outputs):
-        held = {f"{place} {name}": table for name, table in output.values()}
-        columns |= held
-        wanted |= dict.fromkeys(held, SCORE_QUANTILES)
+        values = {f"{place} {name}": table for name, table in output.values()}
+        columns |= values
+        wanted |= dict.fromkeys(values, SCORE_QUANTILES)
     found = exact_quantiles(columns, wanted)
     return {side: found[side] for side in SIDES}, [
         {
@@ -209,7 +208,7 @@ def _quantiles(
 
 
 def _agreement(paired: ir.Table, outputs: Sequence[CountedOutput]) -> Proportion | None:
-    """Count the pairs in which both sides decide alike in every output that is decided."""
+    """Count the pairs with equal decisions of both sides in every output with decisions."""
     names = [
         [f"{side}_decision.{each.name}" for side in SIDES] for each in outputs if each.is_decided
     ]
@@ -218,12 +217,12 @@ def _agreement(paired: ir.Table, outputs: Sequence[CountedOutput]) -> Proportion
     for both in names:
         paired = with_columns(paired, both, "boolean")
     known = ibis.and_(*(paired[name].notnull() for both in names for name in both))
-    alike = ibis.and_(*(paired[first] == paired[second] for first, second in names))
-    return _share_alike(paired.filter(known).select(same=alike))
+    same = ibis.and_(*(paired[first] == paired[second] for first, second in names))
+    return _share_of_same(paired.filter(known).select(same=same))
 
 
-def _alike(paired: ir.Table) -> Iterator[tuple[str, Alike]]:
-    """Yield the outputs that are no numbers, and how often both sides say the same."""
+def _same_answers(paired: ir.Table) -> Iterator[tuple[str, SameAnswers]]:
+    """Yield each output that is not a number, with the share of equal answers."""
     for name in paired.columns:
         start, _dot, output = name.partition(".")
         what = start.removeprefix("primary_")
@@ -231,17 +230,17 @@ def _alike(paired: ir.Table) -> Iterator[tuple[str, Alike]]:
         if start.startswith("primary_") and what in SAME and other in paired.columns:
             known = paired.filter(paired[name].notnull(), paired[other].notnull())
             same = known[name].cast("string") == known[other].cast("string")
-            if (share := _share_alike(known.select(same=same))) is not None:
-                yield output, Alike(SAME[what], share)
+            if (share := _share_of_same(known.select(same=same))) is not None:
+                yield output, SameAnswers(SAME[what], share)
 
 
-def _share_alike(rows: ir.Table) -> Proportion | None:
+def _share_of_same(rows: ir.Table) -> Proportion | None:
     counts = fetched(count_by(rows, same=_.same), {"same": "boolean"})
     if counts.empty:
         return None
     return _proportion(counts, counts["same"].fillna(False))
 
 
-def _moment(time: Any) -> datetime:
+def _datetime(time: Any) -> datetime:
     found: datetime = pd.Timestamp(time).to_pydatetime(warn=False)
     return found

@@ -26,11 +26,11 @@ _KINDS: Final = {"score": "float64", "threshold": "float64", "decision": "boolea
 
 @dataclass(frozen=True, slots=True)
 class CountedOutput:
-    """Hold one output of the pairs that both sides answered, and its counts by decisions."""
+    """One output of the pairs that both sides answered, and its counts by decisions."""
 
     name: str
     rows: ir.Table
-    """Both scores, thresholds and decisions, the segments, and `scored`."""
+    """Columns: both scores, thresholds and decisions, the segments, and `scored`."""
     counts: pd.DataFrame
 
     @classmethod
@@ -38,10 +38,10 @@ class CountedOutput:
         """Count an output of the pairs that both sides answered."""
         for what, kind in _KINDS.items():
             paired = with_columns(paired, [f"{side}_{what}.{name}" for side in SIDES], kind)
-        held = {
+        columns = {
             f"{side}_{what}": paired[f"{side}_{what}.{name}"] for side in SIDES for what in _KINDS
         }
-        rows = paired.select(*segments_of(paired), **held)
+        rows = paired.select(*segments_of(paired), **columns)
         rows = rows.mutate(scored=are_finite(_.primary_score, _.candidate_score))
         return cls(
             name, rows, fetched(count_by(rows, **{each: _[each] for each in _COUNTS}), _COUNTS)
@@ -49,28 +49,28 @@ class CountedOutput:
 
     @property
     def is_decided(self) -> bool:
-        """Say whether any side decided anything."""
+        """Return whether a side has a decision in any pair."""
         return bool(self.counts[list(_DECISIONS)].notna().any(axis=None))
 
     @property
     def scored(self) -> ir.Table:
-        """Return those with a finite score of both sides."""
+        """Return the rows with a finite score of both sides."""
         return self.rows.filter(_.scored)
 
     @property
     def decided(self) -> ir.Table:
-        """Return those of them that both sides decided."""
+        """Return the scored rows with a decision of both sides."""
         return self.scored.filter(_.primary_decision.notnull(), _.candidate_decision.notnull())
 
     def values(self) -> Iterator[tuple[str, ir.Table]]:
-        """Yield the columns whose quantiles are shown: scores and their differences."""
+        """Yield name and values of the columns with quantiles: scores and their differences."""
         for side in SIDES:
             yield side, self.scored.select(value=_[f"{side}_score"])
         difference = (_.candidate_score - _.primary_score).abs()
         yield "difference", self.scored.select(value=difference)
 
     def figures(self, quantiles: Mapping[str, Quantiles]) -> OutputFigures:
-        """Return the figures; the quantiles are those of `values`."""
+        """Return the figures; `quantiles` are those of the columns in `values`."""
         scored = self.counts["scored"].fillna(False).astype(bool)
         known = self.counts[list(_DECISIONS)].notna().all(axis=1)
         n = self.counts["n"]
@@ -96,8 +96,8 @@ class CountedOutput:
         )
 
     def _thresholds(self, side: str) -> tuple[float, ...]:
-        held = self.decided.select(value=_[f"{side}_threshold"]).distinct()
-        found = framed(held, {"value": "float64"})["value"]
+        thresholds = self.decided.select(value=_[f"{side}_threshold"]).distinct()
+        found = framed(thresholds, {"value": "float64"})["value"]
         return tuple(sorted(set(found.dropna().tolist())))
 
     def _segments(self) -> tuple[SegmentTable, ...]:
@@ -113,7 +113,7 @@ class CountedOutput:
             tables = [
                 (None if pd.isna(v) else str(v), flips) for v, flips in counted_by(table, "value")
             ]
-            # Those that name nothing first among equals, as in memory.
+            # Among equals, pairs without the segment come first, as in `in_memory`.
             tables.sort(key=lambda each: (-each[1].pairs, each[0] is not None))
             name = segments[int(str(code))].removeprefix(SEGMENT)
             found += [SegmentTable(name, value, Alarms.of(flips)) for value, flips in tables]
@@ -121,11 +121,11 @@ class CountedOutput:
 
 
 def _mean_difference(scored: ir.Table, n: int) -> tuple[float | None, tuple[float, float] | None]:
-    """Return the mean of the candidate's score less the primary's, and its interval."""
+    """Return the mean of the candidate's score minus the primary's, and its interval."""
     if not n:
         return None, None
     difference = _.candidate_score - _.primary_score
     mean = summed(scored, {"difference": difference})["difference"] / n
-    away = difference - real(mean)
-    squares = summed(scored, {"square": away * away})["square"]
+    deviation = difference - real(mean)
+    squares = summed(scored, {"square": deviation * deviation})["square"]
     return mean, interval_of_mean(mean, squares, n)

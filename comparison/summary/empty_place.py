@@ -1,4 +1,4 @@
-"""What to say of a place that holds no pairs: what is there in place of them."""
+"""The message about a place without pairs, which names its other content."""
 
 from typing import Final
 
@@ -7,26 +7,26 @@ from ibis import _
 
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import CollectorTraces, TablePairs
-from comparison.summary.figures import nothing_found
+from comparison.summary.figures import empty_files_message
 from flags.gate.number_format import plural
 
 _NAMED: Final = 4
-"""Names of spans that are told, the most frequent first."""
+"""Largest number of span names in a message, the most frequent first."""
 
 
-def nothing_in(source: PairSource) -> str:
-    """Say what a place holds that has no pairs: files, or the rows of a table."""
+def empty_place_message(source: PairSource) -> str:
+    """Return a message on the content of a place without pairs: files, or rows of a table."""
     if isinstance(source, CollectorTraces):
         return f"{source.name} holds no pairs{_other_spans(source)}"
     if isinstance(source, TablePairs):
         rows = int(source.table().count().to_pyarrow().as_py())
         found = f"{plural(rows, 'row')} without a flag" if rows else "its table is empty"
         return f"{source.name} holds no pairs: {found}"
-    return nothing_found(source.name, source.accounting)
+    return empty_files_message(source.name, source.accounting)
 
 
 def _other_spans(source: CollectorTraces) -> str:
-    """Name the spans of a collector's table by how many there are of each."""
+    """List the names of spans in a collector's table, with their numbers."""
     names = source.traces.group_by(name=_.SpanName).agg(n=_.count())
     total = int(names.n.sum().to_pyarrow().as_py() or 0)
     if not total:

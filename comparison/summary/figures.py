@@ -1,8 +1,8 @@
-"""The figures of a flag's pairs: who answered, how each side fared, how answers differ.
+"""The figures of a flag's pairs: traffic by side, health of each side, differences of answers.
 
-Figures that set one side against the other come from pairs in which both sides are `ok`: the same
-requests on both sides, so the traffic cannot explain a difference. What is left out is counted.
-Everything here is a plain value; nothing decides (`comparison.summary.conclusion` does).
+Figures that compare the sides come from pairs in which both sides are `ok`: the same requests on
+both sides, so the traffic cannot explain a difference. Left out pairs are counted. The figures are
+plain values; `comparison.summary.conclusion` draws the conclusion.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Hold the candidate's share of the pairs made at one rollout percentage (None: unknown)."""
+    """The candidate's share of the pairs at one rollout in per cent (None: unknown)."""
 
     rollout: float | None
     active: Proportion
@@ -32,7 +32,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Say who answered. `served` and `unanswered` add up with the primary's to all pairs."""
+    """The candidate's shares of the traffic. A pair is served by a side, or unanswered."""
 
     active: Proportion
     served: Proportion
@@ -43,9 +43,9 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class SideFigures:
-    """Say how one side fared: counts by status, seconds to an `ok` answer, models, errors.
+    """The health of one side: counts by status, seconds to an `ok` answer, models, errors.
 
-    `failed` is error or timeout out of the calls that were made, so neither shed nor skipped.
+    `failed` is the share of errors and timeouts in the calls that were made (not shed or skipped).
     """
 
     side: str
@@ -58,12 +58,12 @@ class SideFigures:
 
 @dataclass(frozen=True, slots=True)
 class OutputFigures:
-    """Compare one output. Of the `paired`, `unscored` lack a finite score on a side.
+    """The figures of one output. `unscored` of the `paired` pairs lack a finite score on a side.
 
-    `scores` and `differences` (candidate less primary, absolute) are quantiles by probability;
-    `mean_interval` is that of `mean_difference`, which has its sign; None with few pairs.
-    `alarms` is None if no pair has a decision on both sides; `undecided` are scored ones without.
-    `thresholds` are those that occur, per side.
+    `scores` and `differences` (candidate minus primary, absolute) are quantiles by probability;
+    `mean_difference` is signed; `mean_interval` is its interval, None with few pairs. `alarms` is
+    None if no pair has a decision of both sides; `undecided` counts scored pairs without decisions
+    of both. `thresholds` are those that occur, by side.
     """
 
     output: str
@@ -80,12 +80,12 @@ class OutputFigures:
 
 
 SAME: Final = {each.exact: each.of for each in samenesses()}
-"""What says that both sides answer the same, and what it is of."""
+"""Kind of answer, by the column that shows whether both sides give the same answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
-    """Count the pairs in which both sides give the same answer of a kind."""
+class SameAnswers:
+    """The share of pairs in which both sides give the same answer, of a kind."""
 
     kind: str
     share: Proportion
@@ -93,10 +93,10 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Hold every figure of a comparison. `left_out` counts unpaired pairs by what happened.
+    """All figures of a comparison. `left_out` counts pairs without two `ok` sides by status.
 
-    `agreement` counts the pairs in which both sides decide alike in every output, such as the
-    classes of a model; None unless several outputs are decided.
+    `agreement` is the share of pairs with equal decisions of both sides in every output, such as
+    the classes of a model; None unless several outputs have decisions.
     """
 
     source: str
@@ -112,12 +112,12 @@ class Summary:
     left_out: dict[str, int]
     outputs: tuple[OutputFigures, ...]
     agreement: Proportion | None
-    alike: dict[str, Alike]
-    """By output that is not a number, the pairs in which both sides say the same."""
+    alike: dict[str, SameAnswers]
+    """Shares of equal answers, by output that is not a number."""
 
 
-def nothing_found(source: str, read: Accounting | None) -> str:
-    """Say what was read of pair files; None if it was no files."""
+def empty_files_message(source: str, read: Accounting | None) -> str:
+    """Return a message on pair files without pairs; `read` is None if there were no files."""
     if read is None:
         return f"{source} holds no pairs"
     parts = (
@@ -131,13 +131,13 @@ def nothing_found(source: str, read: Accounting | None) -> str:
 
 
 def ordered_counts(counts: Mapping[Any, int]) -> dict[str, int]:
-    """Return the values that occur, the most frequent first, then by name."""
+    """Return the counts above 0, the most frequent value first, then by name."""
     found = [(str(value), int(count)) for value, count in counts.items() if count]
     return dict(sorted(found, key=lambda each: (-each[1], each[0])))
 
 
 def left_out_of(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    """Return the counts of pairs without two `ok` sides by what happened to both."""
+    """Return the counts of pairs without two `ok` sides, by the statuses that are not `ok`."""
     return ordered_counts(
         {
             " and ".join(

@@ -1,4 +1,4 @@
-"""The figures of pairs that are held in memory, as `counted` beside it makes them of counts."""
+"""The figures of pairs in memory; `counted` computes the same from counts of an engine."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from comparison.errors import NoPairsError
-from comparison.evidence.alarms import Alarms, Truths, alarm_table, by_segment
+from comparison.evidence.alarms import Alarms, alarm_table, by_segment
+from comparison.evidence.divergence import Booleans
 from comparison.evidence.statistics import Proportion, mean_interval, quantiles
 from comparison.pairs.reader import Pairs
 from comparison.pairs.sides import SIDES, STATUSES
@@ -17,14 +18,14 @@ from comparison.summary.figures import (
     LATENCY_QUANTILES,
     SAME,
     SCORE_QUANTILES,
-    Alike,
     OutputFigures,
+    SameAnswers,
     Share,
     SideFigures,
     Summary,
     Traffic,
+    empty_files_message,
     left_out_of,
-    nothing_found,
     ordered_counts,
 )
 
@@ -32,14 +33,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def summarise(pairs: Pairs) -> Summary:
-    """Compute the figures of a folder of pairs. Raises NoPairsError if there is none.
+    """Compute the figures of pairs. Raises NoPairsError without pairs.
 
-    Shares lie in 0 to 1, durations are seconds. Intervals are of 95 %, for one look: Wilson's of a
-    share (1927), and of a ratio of paired shares that of Bonett and Price (2006).
+    Shares are 0 to 1, durations are seconds. Intervals are 95 % intervals for one look: Wilson's
+    (1927) for shares, Bonett and Price's (2006) for ratios of paired shares.
     """
     frame = pairs.frame
     if frame.empty or pairs.flag is None:
-        raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))
+        raise NoPairsError(empty_files_message(str(pairs.source), pairs.accounting))
     paired = frame.loc[(frame["primary_status"] == "ok") & (frame["candidate_status"] == "ok")]
     suffixes = {output: f".{output}" if place else "" for place, output in enumerate(pairs.outputs)}
     return Summary(
@@ -56,11 +57,11 @@ def summarise(pairs: Pairs) -> Summary:
         left_out=_left_out(frame),
         outputs=tuple(_output(paired, output, suffix) for output, suffix in suffixes.items()),
         agreement=_agreement(paired, [*suffixes.values()]),
-        alike=dict(_alike(paired)),
+        alike=dict(_same_answers(paired)),
     )
 
 
-def _alike(paired: pd.DataFrame) -> Iterator[tuple[str, Alike]]:
+def _same_answers(paired: pd.DataFrame) -> Iterator[tuple[str, SameAnswers]]:
     for name in paired.columns:
         start, _dot, output = str(name).partition(".")
         what = start.removeprefix("primary_")
@@ -68,13 +69,13 @@ def _alike(paired: pd.DataFrame) -> Iterator[tuple[str, Alike]]:
         if start.startswith("primary_") and what in SAME and other in paired:
             known = paired.loc[paired[name].notna() & paired[other].notna()]
             same = known[name].astype(str) == known[other].astype(str)
-            yield output, Alike(SAME[what], Proportion.of(int(same.sum()), len(known)))
+            yield output, SameAnswers(SAME[what], Proportion.of(int(same.sum()), len(known)))
 
 
 def _traffic(frame: pd.DataFrame) -> Traffic:
     total = len(frame)
     rollouts = _floats(frame, "rollout")
-    parts: list[tuple[float | None, Truths]] = [
+    parts: list[tuple[float | None, Booleans]] = [
         (rollout, rollouts == rollout) for rollout in np.unique(rollouts[~np.isnan(rollouts)])
     ]
     if np.isnan(rollouts).any():
@@ -162,13 +163,13 @@ def _agreement(paired: pd.DataFrame, suffixes: Sequence[str]) -> Proportion | No
         for suffix in suffixes
     ]
     decided = [both for both in decisions if any(side.notna().any() for side in both)]
-    known, alike = np.ones(len(paired), dtype=bool), np.ones(len(paired), dtype=bool)
+    known, same = np.ones(len(paired), dtype=bool), np.ones(len(paired), dtype=bool)
     for primary, candidate in decided:
         known &= (primary.notna() & candidate.notna()).to_numpy(dtype=bool)
-        alike &= (primary == candidate).to_numpy(dtype=bool, na_value=False)
+        same &= (primary == candidate).to_numpy(dtype=bool, na_value=False)
     if len(decided) < 2 or not known.any():
         return None
-    return Proportion.of(int((alike & known).sum()), int(known.sum()))
+    return Proportion.of(int((same & known).sum()), int(known.sum()))
 
 
 def _floats(frame: pd.DataFrame, column: str) -> Floats:

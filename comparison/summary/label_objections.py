@@ -1,4 +1,4 @@
-"""The meaning of labels: what they surely show to be lost, by the limits of a default playbook."""
+"""The conclusion from labels: losses that they surely show, by limits of a default playbook."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,22 +23,22 @@ _QUALITY: Final = _OVER_ALL | {
 
 
 def with_labels(conclusion: Conclusion, evidence: Evidence) -> Conclusion:
-    """Add what labels surely show to be lost, and why they show nothing where that is so."""
+    """Add reasons for losses that labels surely show, and remarks why they cannot show any."""
     checks = tuple(_quality(evidence))
     lost = [each for each in checks if each.outcome is Outcome.FAIL or each.beyond]
-    open_ = [
+    inconclusive = [
         each
         for each in checks
         if each.name in _OVER_ALL and each.figure is None and each not in lost
     ]
     reasons = [f"{each}: HOLD" for each in _reasons(lost, evidence)]
     return Conclusion(
-        (*conclusion.reasons, *reasons), (*conclusion.remarks, *_reasons(open_, evidence))
+        (*conclusion.reasons, *reasons), (*conclusion.remarks, *_reasons(inconclusive, evidence))
     )
 
 
 def _quality(evidence: Evidence) -> Iterator[Check]:
-    """Yield the gate's checks of quality, whatever the age of the evidence."""
+    """Yield the gate's checks of quality, as if the evidence were two days old."""
     window = evidence.window
     old = replace(window, begun=window.until - timedelta(days=2))
     playbook = Playbook(flag=window.flag)
@@ -49,8 +49,8 @@ def _quality(evidence: Evidence) -> Iterator[Check]:
 
 
 def _reasons(checks: list[Check], evidence: Evidence) -> tuple[str, ...]:
-    """Return the reasons, with the output's name where there are several."""
-    held = tuple(
+    """Return the reasons of checks, with the output's name if there are several outputs."""
+    failed = tuple(
         replace(each, outcome=Outcome.FAIL, rolls_back=False, required=True) for each in checks
     )
-    return verdict_of(held, evidence).reasons if held else ()
+    return verdict_of(failed, evidence).reasons if failed else ()

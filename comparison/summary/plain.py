@@ -1,4 +1,4 @@
-"""Figures and evidence as JSON can hold them."""
+"""Conversion of figures and evidence to JSON values."""
 
 import math
 from dataclasses import fields, is_dataclass
@@ -9,7 +9,7 @@ from flags.gate.evidence import is_written
 
 
 def as_plain(figures: Any) -> Any:
-    """Return figures as JSON can hold them: keys are field names, what is not finite is null.
+    """Convert figures to JSON values: keys are field names, numbers that are not finite are null.
 
     Fields that are `UNWRITTEN` are left out.
     """

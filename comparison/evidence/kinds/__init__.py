@@ -1,5 +1,5 @@
-"""Evidence on one kind of answer each, from its counts.
+"""The evidence on each kind of answer, from its counts.
 
-The module of a kind has `evidence(counts, volume)`, which returns what `flags.gate.checks.<kind>`
-reads.
+The module of a kind has `evidence(counts, units)`, which returns the evidence that
+`flags.gate.checks.<kind>` judges.
 """

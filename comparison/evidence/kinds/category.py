@@ -1,4 +1,4 @@
-"""The evidence on classes, from the table of what both sides said."""
+"""The evidence on classes, from the table of the classes of both sides and the labels."""
 
 from itertools import islice
 from typing import Final
@@ -19,21 +19,21 @@ from flags.gate.evidence import Count, Paired
 from flags.pairing.text_form import normalised
 
 MOST_ALIKE: Final = 3
-"""Groups of names that are held of those that differ in case and spaces only."""
+"""Largest number of groups of names that differ in case and spaces only."""
 
 MOST_CHANGES: Final = 1_000
-"""Pairs of classes that are held, those with most requests first."""
+"""Largest number of changes from one class to another, those with most requests first."""
 
 
 def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
-    """Return the evidence; `units` is how many units the pairs of the window name."""
+    """Return the evidence; `units` is the number of units in the window."""
     table = counts.classes
     read = table["primary"].notna() & table["candidate"].notna()
-    said = table.loc[read]
-    labelled = said.loc[said["label"].notna()]
-    paired = int(said["n"].sum())
+    answered = table.loc[read]
+    labelled = answered.loc[answered["label"].notna()]
+    paired = int(answered["n"].sum())
     covered = labelled_by_side(counts.coverage)
-    names = sorted({*said["primary"], *said["candidate"]})
+    names = sorted({*answered["primary"], *answered["candidate"]})
     others = labelled.loc[~labelled["label"].isin(names)]
     return CategoryEvidence(
         kind=counts.kind,
@@ -42,9 +42,11 @@ def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
         labelled=int(labelled["n"].sum()),
         units=units,
         unread=int(table.loc[~read, "n"].sum()),
-        agreement=Count(int(said.loc[said["primary"] == said["candidate"], "n"].sum()), paired),
-        classes=tuple(_class(name, said, labelled) for name in names),
-        changes=_changes(said),
+        agreement=Count(
+            int(answered.loc[answered["primary"] == answered["candidate"], "n"].sum()), paired
+        ),
+        classes=tuple(_class(name, answered, labelled) for name in names),
+        changes=_changes(answered),
         primary=_quality(labelled, "primary"),
         candidate=_quality(labelled, "candidate"),
         parts=answer_parts(counts.parts),
@@ -55,12 +57,12 @@ def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
         coverage_p=coverage_p(covered),
         unsaid=Count(int(others["n"].sum()), int(labelled["n"].sum())),
         unsaid_names=tuple(sorted({*others["label"]})[:3]),
-        alike=_alike([*names, *others["label"]]),
+        alike=_same_normal_form([*names, *others["label"]]),
     )
 
 
-def _alike(names: list[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the first names that have the same normal form."""
+def _same_normal_form(names: list[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the first groups of names with the same normal form."""
     found: dict[str, set[str]] = {}
     for name in names:
         found.setdefault(normalised(name), set()).add(name)
@@ -68,9 +70,9 @@ def _alike(names: list[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(islice(several, MOST_ALIKE))
 
 
-def _class(name: str, said: pd.DataFrame, labelled: pd.DataFrame) -> ClassEvidence:
+def _class(name: str, answered: pd.DataFrame, labelled: pd.DataFrame) -> ClassEvidence:
     positive = labelled.loc[labelled["label"] == name]
-    return ClassEvidence(name, _paired(said, name), _paired(positive, name))
+    return ClassEvidence(name, _paired(answered, name), _paired(positive, name))
 
 
 def _paired(rows: pd.DataFrame, name: str) -> Paired:
@@ -83,8 +85,8 @@ def _paired(rows: pd.DataFrame, name: str) -> Paired:
     )
 
 
-def _changes(said: pd.DataFrame) -> tuple[ClassChange, ...]:
-    differ = said.loc[said["primary"] != said["candidate"]]
+def _changes(answered: pd.DataFrame) -> tuple[ClassChange, ...]:
+    differ = answered.loc[answered["primary"] != answered["candidate"]]
     sums = differ.groupby(["primary", "candidate"], sort=True)["n"].sum()
     largest = sums.sort_values(ascending=False, kind="stable").head(MOST_CHANGES)
     keys = largest.index.to_list()
@@ -95,7 +97,7 @@ def _changes(said: pd.DataFrame) -> tuple[ClassChange, ...]:
 
 
 def _quality(labelled: pd.DataFrame, side: str) -> CategoryQuality | None:
-    """Return the quality of a side; averages are over the classes of labels and of the side."""
+    """Return the quality of a side; averages are over the classes of its labels and answers."""
     total = int(labelled["n"].sum())
     if not total:
         return None

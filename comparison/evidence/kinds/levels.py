@@ -1,4 +1,4 @@
-"""Counts by level as values with their numbers, as sequences of a mean take them."""
+"""Conversion of counts by level and by label for the evidence on all kinds of answers."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from flags.gate.evidence import Count, UnitShare
 
 
 def values_by_figure(table: pd.DataFrame) -> dict[str, dict[str, tuple[UnitShare, ...]]]:
-    """Return the values, in parts of their bound, by figure and way of counting."""
+    """Return the number of units by value, by figure and way of counting; bounds become 0 and 1."""
     found: dict[str, dict[str, tuple[UnitShare, ...]]] = {}
     for (figure, counted), rows in table.groupby(["figure", "counted"], sort=False):
         found.setdefault(str(figure), {})[str(counted)] = tuple(
@@ -18,7 +18,7 @@ def values_by_figure(table: pd.DataFrame) -> dict[str, dict[str, tuple[UnitShare
 
 
 def labelled_by_side(table: pd.DataFrame) -> dict[str, Count]:
-    """Return, by served side, the labelled of its pairs that are old enough."""
+    """Return the labelled share of each side's answers that are old enough for a label."""
     found = {}
     old = table.loc[table["old"].fillna(False)] if len(table) else table
     for side, rows in old.groupby("served", observed=True):
@@ -28,7 +28,7 @@ def labelled_by_side(table: pd.DataFrame) -> dict[str, Count]:
 
 
 def young_labels(table: pd.DataFrame) -> Count:
-    """Return the labelled of the pairs that are too young for their label to count."""
+    """Return the labelled share of the pairs that are too young for their label to count."""
     if not len(table):
         return Count(0, 0)
     young = table.loc[~table["old"].fillna(False)]

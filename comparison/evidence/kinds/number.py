@@ -11,7 +11,7 @@ from flags.gate.checks.number import NumberErrors, NumberEvidence
 
 
 def evidence(counts: NumberCounts, units: int) -> NumberEvidence:
-    """Return the evidence; `units` is how many units the pairs of the window name."""
+    """Return the evidence; `units` is the number of units in the window."""
     sums = counts.sums
     n, labelled = int(sums["n"]), int(sums.get("n_labelled", 0))
     covered = labelled_by_side(counts.coverage)
@@ -40,7 +40,7 @@ def evidence(counts: NumberCounts, units: int) -> NumberEvidence:
 
 
 def _correlation(sums: Mapping[str, float], n: int) -> float | None:
-    """Return Pearson's, None where a side always says the same."""
+    """Return Pearson's correlation of both sides, None where a side is constant."""
     if not n:
         return None
     primary, candidate = sums["primary"] / n, sums["candidate"] / n
@@ -73,7 +73,7 @@ def _errors(counts: NumberCounts, side: str, n: int) -> NumberErrors | None:
 
 
 def _fit(sums: Mapping[str, float], side: str, n: int) -> tuple[float | None, float | None]:
-    """Return correlation with the labels, and their standard deviation by the side's."""
+    """Return the correlation with the labels, and their standard deviation by the side's own."""
     if f"fit_product_{side}" not in sums:
         return None, None
     means = {name: sums[f"fit_{name}"] / n for name in (side, "label")}

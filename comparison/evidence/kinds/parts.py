@@ -1,4 +1,4 @@
-"""The evidence on parts of an output's pairs, from their counts."""
+"""The evidence on segments and recent days of an output, from their counts."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,9 +14,9 @@ _KEYS: Final = ["role", "segment", "value"]
 
 
 def answer_parts(counts: PartCounts) -> tuple[AnswerPart, ...]:
-    """Return the whole, the last days, then the values of segments with most pairs first.
+    """Return the whole, the last days, then the values of segments, those with most pairs first.
 
-    Days that are all there is are left out: they say nothing besides the whole.
+    Days that contain all pairs are left out, since they equal the whole.
     """
     recent = counts.sums["role"] == PartRole.RECENT
     in_order = counts.sums.loc[~recent].sort_values(
@@ -34,7 +34,7 @@ Levels = dict[tuple[str | None, ...], dict[str, dict[int, int]]]
 
 
 def _levels(table: pd.DataFrame) -> Levels:
-    """Return the numbers of units by level, by part and figure."""
+    """Return the number of units by part, figure and level."""
     found: Levels = {}
     columns = (table[name].tolist() for name in (*_KEYS, "figure", "level", "n"))
     for role, segment, value, figure, level, n in zip(*columns, strict=True):
@@ -60,14 +60,14 @@ def _part(
     rows: "list[pd.Series[float]]",
     levels: Levels,
 ) -> AnswerPart:
-    """Add up the rows of a part."""
+    """Return a part as the sum of rows."""
     added: dict[str, dict[int, int]] = {}
     for row in rows:
         key = tuple(None if pd.isna(row[name]) else str(row[name]) for name in _KEYS)
         for figure, counted in levels.get(key, {}).items():
-            into = added.setdefault(figure, {})
+            sums = added.setdefault(figure, {})
             for level, n in counted.items():
-                into[level] = into.get(level, 0) + n
+                sums[level] = sums.get(level, 0) + n
     names = [name for name in rows[0].index if name not in (*_KEYS, "n")]
     return AnswerPart(
         role=role,

@@ -12,11 +12,11 @@ from flags.gate.checks.ranking import RankingEvidence, RankingQuality, ServedQua
 from flags.gate.evidence import Count
 
 MOST_ITEMS = 100
-"""Items that are held, those with the largest difference."""
+"""Largest number of items in the evidence, those with the largest difference first."""
 
 
 def evidence(counts: RankingCounts, units: int) -> RankingEvidence:
-    """Return the evidence; `units` is how many units the pairs of the window name."""
+    """Return the evidence; `units` is the number of units in the window."""
     sums, quality = counts.sums, counts.quality
     n, labelled = int(sums["n"]), int(quality["n"].sum())
     covered = labelled_by_side(counts.coverage)
@@ -85,12 +85,12 @@ def _exposures(rows: pd.DataFrame) -> tuple[Exposure, ...]:
 
 
 def _places(items: pd.DataFrame, side: str, other: str, own: dict[str, int]) -> Count:
-    """Count the places that one side gives to items that the other one never lists."""
+    """Count the places of one side with items that the other side never lists."""
     return Count(int(items.loc[items[other] == 0, side].sum()), own[side])
 
 
 def _half(shown: "pd.Series[int]", total: int) -> int | None:
-    """Return how few items take half of all places; None where nothing is listed."""
+    """Return the smallest number of items with half of all places; None without places."""
     sums = shown.sort_values(ascending=False).cumsum()
     enough = (2 * sums >= total).to_numpy()
     return int(enough.argmax()) + 1 if total and enough.any() else None

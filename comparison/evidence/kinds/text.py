@@ -12,7 +12,7 @@ from flags.pairing.kinds.text import REMARKS
 
 
 def evidence(counts: TextCounts, units: int) -> TextEvidence:
-    """Return the evidence; `units` is how many units the pairs of the window name."""
+    """Return the evidence; `units` is the number of units in the window."""
     cells = counts.cells
     n = int(cells["n"].sum())
     levels = values_by_figure(counts.levels.table)

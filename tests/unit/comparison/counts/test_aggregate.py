@@ -19,7 +19,7 @@ from comparison.engines.tables import TablePairs
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 from comparison.evidence.build import evidence
 from comparison.evidence.health import minutes_of
-from comparison.evidence.notes import of_labels
+from comparison.evidence.notes import label_notes
 from comparison.labels import Labels
 from comparison.pairs.compaction.runs import compact
 from comparison.pairs.reader import read_all, read_pairs
@@ -312,7 +312,7 @@ def test_a_label_counts_once_for_a_request_that_was_repeated(tmp_path: Path) -> 
     assert found.outputs[0].coverage["n"].sum() == 3
     labels = found.outputs[0].alarms
     assert labels.loc[labels["label"].fillna(False), "n"].sum() == 2
-    [note] = [each for each in of_labels(found, (), None) if "repeat" in each]
+    [note] = [each for each in label_notes(found, (), None) if "repeat" in each]
     assert note.startswith("2 pairs repeat the id of a labelled request")
 
 

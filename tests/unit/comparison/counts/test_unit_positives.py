@@ -9,7 +9,7 @@ import pytest
 
 from comparison.counts.tables import UnitPositives
 from comparison.engines.sources import FramePairs
-from comparison.evidence.unit_recall import alike, unit_recall
+from comparison.evidence.unit_recall import mean_burst_size, unit_recall
 from comparison.labels import Labels
 from comparison.pairs.reader import read_all
 from flags.export import attributes
@@ -74,7 +74,7 @@ def test_young_positives_are_kept_apart(tmp_path: Path) -> None:
     assert found is not None
     assert table(found.blocks) == [(0, 3, 3, 0, 1), (1, 2, 2, 2, 1)]
     assert unit_recall(found).shares == (UnitShare(0.0, 1),)
-    assert alike(found.blocks) == pytest.approx((9 + 4) / 5)
+    assert mean_burst_size(found.blocks) == pytest.approx((9 + 4) / 5)
 
 
 def test_without_units_or_labels_of_the_output_there_is_nothing(tmp_path: Path) -> None:

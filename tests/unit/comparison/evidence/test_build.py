@@ -347,7 +347,7 @@ class TestDrift:
         assert drift.psi > 0.25
         [same] = taken(aggregates(features=table), references=references).drift
         assert same.psi is None
-        assert "amount cannot be held against its reference" in " ".join(
+        assert "amount cannot be compared with its reference" in " ".join(
             taken(aggregates(features=table), references=references).notes
         )
 

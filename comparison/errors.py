@@ -2,32 +2,32 @@
 
 ComparisonError
     PairsUnreadableError      the path, or a file in it, holds no pair files
-    PlaceUnreadableError      the URL is that of no table with pairs
-    StoreUnreadableError      the URL is that of no folder in an object store that can be read
+    PlaceUnreadableError      the table at the URL cannot be read, or does not hold pairs
+    StoreUnreadableError      the folder in the object store cannot be read
     NoPairsError              pair files can be read, but there is nothing to compare in them
-    SeveralFlagsError         pairs of more than one flag, and none was asked for
-    FlagNotFoundError         the flag asked for has no pairs here
+    SeveralFlagsError         there are pairs of several flags, and no flag was chosen
+    FlagNotFoundError         the chosen flag has no pairs here
     CompactionError           pairs cannot be compacted into the folder
-        CompactionUnreadableError what earlier runs left there cannot be read
-    MemoryLackingError        counting takes more memory than this process may take
-    InputUnreadableError      what is handed in beside the pairs is not what it should be
+        CompactionUnreadableError the files of earlier runs cannot be read
+    MemoryLackingError        counting needs more memory than this process may use
+    InputUnreadableError      an input besides the pairs is not as expected
         LabelsUnreadableError
-            LabelWordError    a label is a word, where labels are true or false
+            LabelWordError    a label is a word instead of true or false
         OutcomesUnreadableError
         PreferencesUnreadableError
-    LabelsUnfitError          the labels of an output are none of its classes
-    RelevanceUnfitError       the labels of a ranking list no relevant items
-    TextsMissingError         no pair holds the texts that a judge is to see
-    JudgeNotFoundError        what is named as the judge is none
-    JudgeFailingError         the judge fails each time
-    ReferenceUnreadableError  the file is not what BentoML prints of a model with a reference
-    RolloutNotFoundError      no pair was made at the rollout asked for
+    LabelsUnfitError          the labels of an output are not among its classes
+    RelevanceUnfitError       the labels of a ranking are not lists of relevant items
+    TextsMissingError         no pair has the texts for a judge
+    JudgeNotFoundError        the name does not lead to a judge
+    JudgeFailingError         the judge failed on many questions in a row
+    ReferenceUnreadableError  the file is not the description of a model with a reference
+    RolloutNotFoundError      no pair was made at the chosen rollout
     StepNotFoundError         the playbook has no such step
     WindowEmptyError          the window ends before it begins
-    TimeUnreadableError       what is given as a time is none
-    ExportFailedError         another program did not take a comparison
-    NotJudgedError            a verdict is asked for, and no playbook was given
-    ChartMissingError         there is nothing to draw, or an output is to be named
+    TimeUnreadableError       a text is not a time
+    ExportFailedError         another program did not accept a comparison
+    NotJudgedError            there is no verdict, since no playbook was given
+    ChartMissingError         there is nothing to draw, or an output must be named
     NothingToJudgeError       the flag is at no step of the playbook
 """
 
@@ -40,12 +40,12 @@ class ComparisonError(Exception):
     """Report that the pairs cannot be compared; the message is meant for the user."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it be raised in another process, though a class may take else than its message."""
+        """Make errors picklable whose classes take other arguments than the message."""
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class PairsUnreadableError(ComparisonError):
-    """Name the file (and the line, from 1) that is not a pair file, and what is expected there."""
+    """Name the file (and the line, from 1) that is not a pair file, and the expected content."""
 
     def __init__(self, path: Path, problem: str, line: int | None = None) -> None:
         self.path = path
@@ -58,7 +58,7 @@ class PairsUnreadableError(ComparisonError):
 
 
 class PlaceUnreadableError(ComparisonError):
-    """Name the URL, without its password, whose table cannot be read, or is none of pairs."""
+    """Name the URL, without its password, whose table cannot be read or does not hold pairs."""
 
     def __init__(self, place: str, problem: str) -> None:
         self.place = place
@@ -74,7 +74,7 @@ class StoreUnreadableError(ComparisonError):
 
 
 class ExportFailedError(ComparisonError):
-    """Say why another program did not take a comparison, and what it needs."""
+    """Say why another program did not accept a comparison, and what it needs."""
 
 
 class NotJudgedError(ComparisonError):
@@ -85,11 +85,11 @@ class NotJudgedError(ComparisonError):
 
 
 class ChartMissingError(ComparisonError):
-    """Say that there is nothing to draw, or which output is to be named."""
+    """Say that there is nothing to draw, or which outputs can be named."""
 
 
 class NoPairsError(ComparisonError):
-    """Say where no pair was found, and what was there instead."""
+    """Name the place without pairs, and what it holds instead."""
 
 
 class SeveralFlagsError(ComparisonError):
@@ -103,7 +103,7 @@ class SeveralFlagsError(ComparisonError):
 
 
 class FlagNotFoundError(ComparisonError):
-    """Name the flag that has no pairs, and those that have."""
+    """Name the flag without pairs, and the flags with pairs."""
 
     def __init__(self, source: Path | str, flag: str, flags: Sequence[str]) -> None:
         self.flag = flag
@@ -112,7 +112,7 @@ class FlagNotFoundError(ComparisonError):
 
 
 class ReferenceUnreadableError(ComparisonError):
-    """Name the file that holds no feature reference, and how to make one that does."""
+    """Name the file without a feature reference, and say how to create one."""
 
     def __init__(self, path: Path, problem: str) -> None:
         self.path = path
@@ -123,7 +123,7 @@ class ReferenceUnreadableError(ComparisonError):
 
 
 class RolloutNotFoundError(ComparisonError):
-    """Name the rollout that no pair was made at (None: any), and those that there are."""
+    """Name the rollout without pairs (None: any), and the rollouts of the pairs."""
 
     def __init__(self, source: str, rollout: float | None, known: Sequence[float]) -> None:
         self.rollout = rollout
@@ -134,7 +134,7 @@ class RolloutNotFoundError(ComparisonError):
 
 
 class StepNotFoundError(ComparisonError):
-    """Name the step that the playbook does not have, and those that it has."""
+    """Name the step that is not in the playbook, and the steps that are."""
 
     def __init__(self, wanted: str, steps: Sequence[str]) -> None:
         self.steps = tuple(steps)
@@ -160,7 +160,7 @@ class CompactionUnreadableError(CompactionError):
 
 
 class MemoryLackingError(ComparisonError):
-    """Say how much memory counting the pairs of a folder may take, and what takes less."""
+    """Say how much memory counting may use, and how to need less."""
 
     def __init__(self, place: str | Path, allowed: int) -> None:
         super().__init__(
@@ -171,7 +171,7 @@ class MemoryLackingError(ComparisonError):
 
 
 class InputUnreadableError(ComparisonError):
-    """Name file or table, place and column of what is wrong in it, and what is expected there."""
+    """Name the file or table, the row and column of a problem, and the expected content."""
 
     def __init__(self, path: Path | str, problem: str, place: str | None = None) -> None:
         self.path = path
@@ -181,7 +181,7 @@ class InputUnreadableError(ComparisonError):
 
 
 class LabelsUnreadableError(InputUnreadableError):
-    """Name what is not a label."""
+    """Name the place of a value that is not a label."""
 
 
 class LabelWordError(LabelsUnreadableError):
@@ -189,19 +189,19 @@ class LabelWordError(LabelsUnreadableError):
 
 
 class LabelsUnfitError(ComparisonError):
-    """Name the output whose labels are truths, and the classes that it has."""
+    """Name the output with truths as labels, and its classes."""
 
     def __init__(self, output: str, classes: Sequence[str]) -> None:
         self.output = output
         named = ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")
         super().__init__(
             f"the labels of {output} are 1 and 0 (or true and false), and its classes are {named}: "
-            "which of them is which is to be said"
+            "say which of them is which"
         )
 
 
 class RelevanceUnfitError(ComparisonError):
-    """Name the output whose labels list no relevant ids, and what they have instead."""
+    """Name the output whose labels are not lists of relevant ids, and the labels found."""
 
     def __init__(self, output: str, found: str) -> None:
         self.output = output
@@ -212,15 +212,15 @@ class RelevanceUnfitError(ComparisonError):
 
 
 class OutcomesUnreadableError(InputUnreadableError):
-    """Name what is not an outcome."""
+    """Name the place of a value that is not an outcome."""
 
 
 class PreferencesUnreadableError(InputUnreadableError):
-    """Name what is not a preference."""
+    """Name the place of a value that is not a preference."""
 
 
 class TimeUnreadableError(ComparisonError):
-    """Name what is no time, and what is expected."""
+    """Name a text that is not a time, and the expected form."""
 
     def __init__(self, given: str) -> None:
         super().__init__(
@@ -230,15 +230,15 @@ class TimeUnreadableError(ComparisonError):
 
 
 class TextsMissingError(ComparisonError):
-    """Say that no texts were recorded, and how they are."""
+    """Say that no texts were recorded."""
 
 
 class JudgeNotFoundError(ComparisonError):
-    """Say why what is named as the judge is none."""
+    """Say why a name does not lead to a judge."""
 
 
 class JudgeFailingError(ComparisonError):
-    """Say that a judge fails each time, and how."""
+    """Say that a judge failed on many questions in a row, and with which error."""
 
 
 class NothingToJudgeError(ComparisonError):

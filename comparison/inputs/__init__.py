@@ -1,1 +1,1 @@
-"""Tables that somebody hands in beside the pairs: files, tables of engines, DataFrames."""
+"""Input tables besides the pairs: files, tables of engines, DataFrames."""

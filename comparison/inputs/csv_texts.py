@@ -1,4 +1,4 @@
-"""CSV as texts: its columns, rows of another length than the heading, the line of a row."""
+"""CSV read as texts: its columns, rows of a wrong length, and the line of a row."""
 
 import csv
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from flags.gate.number_format import plural
 def read_texts(
     source: Any, columns: Sequence[str], separator: str = ","
 ) -> tuple[pa.Table, list[arrow_csv.InvalidRow]]:
-    """Return some columns of a file-like object, all texts, and the rows that are left out.
+    """Return some columns of a file-like object, all as texts, and the rows that are left out.
 
-    These have more or fewer values than the heading; their numbers count it, from 1. An empty
-    value is an empty text. Raises ArrowException.
+    Rows with more or fewer values than the heading are left out; their numbers count from 1, the
+    heading included. An empty value is an empty text. Raises ArrowException.
     """
     wrong: list[arrow_csv.InvalidRow] = []
 
@@ -26,7 +26,7 @@ def read_texts(
 
     table = arrow_csv.read_csv(
         source,
-        # One thread: only then a wrong row knows its number.
+        # With one thread, a wrong row has its number.
         read_options=arrow_csv.ReadOptions(use_threads=False),
         parse_options=arrow_csv.ParseOptions(
             delimiter=separator, newlines_in_values=True, invalid_row_handler=leave_out
@@ -41,14 +41,14 @@ def read_texts(
 
 
 def wrong_length(row: arrow_csv.InvalidRow) -> str:
-    """Say what is wrong with a row that was left out."""
+    """Return the problem of a row that was left out, for an error message."""
     return f"{plural(row.actual_columns, 'value')}, {row.expected_columns} in the heading"
 
 
 def line_of(file: IO[str], row: int, separator: str = ",") -> int:
-    """Return the line on which a row begins, from 1: a value may hold line feeds.
+    """Return the line on which a row begins, from 1; values may contain line feeds.
 
-    Rows count from 0, below the heading; behind the last one it is the line after the end.
+    Rows count from 0, below the heading. For a row after the last one it is the line after the end.
     """
     reader = csv.reader(file, delimiter=separator)
     begin, found = 1, -1

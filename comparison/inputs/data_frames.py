@@ -1,4 +1,4 @@
-"""A DataFrame that somebody hands in: its columns as the texts that a file of it would hold."""
+"""An input DataFrame: its columns as the texts that a CSV file would hold."""
 
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -7,15 +7,15 @@ import pandas as pd
 import pyarrow as pa
 
 NAME: Final = "the DataFrame"
-"""What it is called in messages."""
+"""Name of the input in messages."""
 
 _EXACT: Final = 2.0**53
-"""Up to it, a double holds each whole number."""
+"""Up to this, a double holds each whole number exactly."""
 
 
 @runtime_checkable
 class Rows(Protocol):
-    """A DataFrame of pandas or Polars, a table of Arrow: what the Arrow PyCapsule interface gives.
+    """A DataFrame of pandas or Polars, or any other object with Arrow's PyCapsule interface.
 
     https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
     """
@@ -25,11 +25,11 @@ class Rows(Protocol):
 
 
 class FrameError(ValueError):
-    """Say which column of a DataFrame holds what no file could."""
+    """Name the column of a DataFrame with a value that a file cannot hold."""
 
 
 def frame_columns(given: Rows) -> list[tuple[str, "pd.Series[Any]"]]:
-    """Return the columns with their names; an index that has a name is one, too."""
+    """Return the columns with their names; a named index is a column, too."""
     if isinstance(given, pd.Series):
         given = given.to_frame()
     if isinstance(given, pd.DataFrame):
@@ -46,15 +46,15 @@ def frame_columns(given: Rows) -> list[tuple[str, "pd.Series[Any]"]]:
 
 
 def as_texts(name: str, column: "pd.Series[Any]") -> pa.Array:
-    """Return the texts of a column, null where it has none; times stay times.
+    """Convert a column to texts, missing values to null; times stay times.
 
-    A whole number has no decimals, since pandas makes doubles of integers where one is missing.
-    Raises FrameError for lists and the like: a file has none.
+    Whole numbers are written without decimals, since pandas converts integers to doubles if one is
+    missing. Raises FrameError for lists and the like, which a file cannot hold.
     """
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return pa.array(column, from_pandas=True)
-    there = zip(column, column.notna(), strict=True)
-    return pa.array([_text(name, each) if known else None for each, known in there], pa.string())
+    values = zip(column, column.notna(), strict=True)
+    return pa.array([_text(name, each) if known else None for each, known in values], pa.string())
 
 
 def _text(name: str, value: object) -> str:

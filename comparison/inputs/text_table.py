@@ -1,7 +1,7 @@
-"""A table of texts that somebody hands in, whose errors name its place, row and column.
+"""An input table of texts, whose errors name file, row and column.
 
-A file: CSV with a heading (separated by commas, semicolons or tabs) or Parquet, plain or by gzip;
-it may be in an object store. Or a table of an engine, or a DataFrame.
+It is a file, a table of an engine or a DataFrame. A file is CSV with a heading (separated by
+commas, semicolons or tabs) or Parquet, plain or with gzip; it may be in an object store.
 """
 
 import csv
@@ -29,23 +29,23 @@ _PARQUET: Final = b"PAR1"
 _NAMES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 _SEPARATORS: Final = ",;\t"
 _NAMED: Final = 2
-"""Values by which a row of an engine is told."""
+"""Number of values by which a message identifies a row of an engine."""
 
 Error = Callable[..., Exception]
-"""Make the error of a path, a problem, and if that is known a place in the file."""
+"""Creates an error from a path, a problem, and the place in the file, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Hold those columns that are wanted, under their plain names."""
+    """The needed columns of an input table, under their normalised names."""
 
     path: Path | str
-    """Where it is; a text is what an engine's table, or a DataFrame, is called."""
+    """Path of a file; a text is the name of an engine's table or a DataFrame."""
     table: pa.Table
     written: tuple[str, ...]
-    """The names of all columns, as the file has them."""
+    """The names of all columns, as they are in the file."""
     separator: str | None
-    """None where it is not CSV."""
+    """None if it is not CSV."""
     error: Error
 
     def __len__(self) -> int:
@@ -54,29 +54,29 @@ class TextTable:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all columns, in lower case, with underscores."""
-        return tuple(map(_plain, self.written))
+        return tuple(map(_normalised, self.written))
 
     def texts(self, name: str) -> "pd.Series[str]":
-        """Return a column as texts without blanks around them; empty ones, and others, are NA."""
+        """Return a column as stripped texts; empty texts and a missing column are NA."""
         if name not in self.table.column_names:
             return pd.Series([pd.NA] * len(self), dtype="string")
-        held = self.table[name]
-        if not pa.types.is_string(held.type):
-            held = held.cast(pa.string())
-        texts: pd.Series[str] = held.to_pandas().astype("string").str.strip()
+        column = self.table[name]
+        if not pa.types.is_string(column.type):
+            column = column.cast(pa.string())
+        texts: pd.Series[str] = column.to_pandas().astype("string").str.strip()
         return texts.mask(texts == "")
 
     def times(self, name: str) -> "pd.Series[int]":
         """Return a column of times as nanoseconds since 1970, NA where it is empty."""
         if name not in self.table.column_names:
             return pd.Series([pd.NA] * len(self), dtype="Int64")
-        held = self.table[name]
-        if pa.types.is_timestamp(held.type) or pa.types.is_date(held.type):
-            given = pd.Series(held.to_pandas())
+        column = self.table[name]
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            given = pd.Series(column.to_pandas())
         else:
             given = self.texts(name).astype(object)
         found = pd.to_datetime(given, utc=True, format="ISO8601", errors="coerce")
-        # Nanoseconds reach from 1677 to 2262: a later one is somebody's "never".
+        # Nanoseconds reach from 1677 to 2262; a later time stands for "never".
         found = found.where(found.dt.year.between(1678, 2261)).dt.as_unit("ns")
         wrong = found.isna() & given.notna()
         self.refuse(wrong, name, "expected a time such as 2026-03-02T12:00:00Z")
@@ -94,7 +94,7 @@ class TextTable:
         raise self.error(self.path, said, f"{self.place(row)}, column {column}")
 
     def place(self, row: int) -> str:
-        """Return what a reader looks for to find a row, which counts from 0."""
+        """Return the place of a row, which counts from 0, for an error message."""
         if isinstance(self.path, str):  # an engine's rows have no order
             row_of = self.table.slice(row, 1).to_pylist()[0]
             names = [f"{name} {value!r}" for name, value in row_of.items() if value is not None]
@@ -110,7 +110,7 @@ def open_tables(
 ) -> list[TextTable]:
     """Return the table of a file, an engine's URL or a DataFrame, or of all files below a folder.
 
-    There is at least one. Raises what `error` makes, or StoreUnreadableError.
+    The list has at least one table. Raises an error made by `error`, or StoreUnreadableError.
     """
     if isinstance(place, Rows):
         return [_frame_table(place, wanted, error)]
@@ -140,8 +140,8 @@ def _table_at(url: str, wanted: Sequence[str], error: Error) -> TextTable:
 
 
 def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error) -> TextTable:
-    """Return the table of an engine, read whole; `wanted` are all texts but for times."""
-    chosen = {each: _plain(each) for each in rows.columns if _plain(each) in wanted}
+    """Read the columns `wanted` of an engine's table, as texts; times stay times."""
+    chosen = {each: _normalised(each) for each in rows.columns if _normalised(each) in wanted}
     if len(set(chosen.values())) < len(chosen):
         raise error(name, f"a column is there twice; found: {', '.join(rows.columns)}")
     texts = {
@@ -149,16 +149,18 @@ def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error)
         for each, plain in chosen.items()
     }
     try:
-        held = rows.select(**texts).to_pyarrow() if texts else pa.table({})
+        table = rows.select(**texts).to_pyarrow() if texts else pa.table({})
     except Exception as problem:  # each engine's client has errors of its own
         raise error(name, said(name, problem)) from problem
-    return TextTable(name, held, tuple(rows.columns), None, error)
+    return TextTable(name, table, tuple(rows.columns), None, error)
 
 
 def _frame_table(rows: Rows, wanted: Sequence[str], error: Error) -> TextTable:
     columns = frame_columns(rows)
     written = tuple(name for name, _ in columns)
-    chosen = [(_plain(name), column) for name, column in columns if _plain(name) in wanted]
+    chosen = [
+        (_normalised(name), column) for name, column in columns if _normalised(name) in wanted
+    ]
     names = [name for name, _ in chosen]
     if len(set(names)) < len(names):
         raise error(NAME, f"a column is there twice; found: {', '.join(written)}")
@@ -195,7 +197,7 @@ def _content(path: Path) -> bytes:
 def _parquet(path: Path, content: bytes, wanted: Sequence[str], error: Error) -> TextTable:
     file = pq.ParquetFile(pa.BufferReader(content))
     written = tuple(file.schema_arrow.names)
-    chosen = {name: _plain(name) for name in written if _plain(name) in wanted}
+    chosen = {name: _normalised(name) for name in written if _normalised(name) in wanted}
     table = file.read(columns=list(chosen)).rename_columns(list(chosen.values()))
     return TextTable(path, table, written, None, error)
 
@@ -204,7 +206,7 @@ def _csv(path: Path, content: bytes, wanted: Sequence[str], error: Error) -> Tex
     heading = content.lstrip(b"\xef\xbb\xbf\r\n").partition(b"\n")[0].decode("utf-8")
     separator = max(_SEPARATORS, key=heading.count)
     written = tuple(next(csv.reader([heading], delimiter=separator), []))
-    chosen = {name: _plain(name) for name in written if _plain(name) in wanted}
+    chosen = {name: _normalised(name) for name in written if _normalised(name) in wanted}
     if len(set(chosen.values())) < len(chosen):
         raise error(path, f"a column is there twice; found: {', '.join(written)}")
     if not chosen:
@@ -222,5 +224,5 @@ def _text(path: Path) -> IO[str]:
     return io.TextIOWrapper(io.BytesIO(_content(path)), encoding="utf-8-sig", newline="")
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")

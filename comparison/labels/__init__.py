@@ -1,4 +1,4 @@
-"""The labels, which come late: what each request turned out to be."""
+"""The labels: the true values of requests, which come late."""
 
 from comparison.labels.labels import LabelFiles, Labels, load_labels
 from comparison.labels.use import columns_of

@@ -1,4 +1,4 @@
-"""The choice of one label where a request has several."""
+"""The choice of one label for each request with several."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,38 +17,38 @@ from comparison.labels.digest import digest_of
 from comparison.labels.files import ID, TIME, LabelFile, is_label
 
 
-def one_each(
+def one_per_request(
     files: Sequence[LabelFile],
     table: pa.Table,
     places: npt.NDArray[np.int64] | None = None,
 ) -> tuple[pa.Table, int, IdHashes | None, str]:
-    """Return one row per request id, of how many ids the labels differed, hashes, and a digest.
+    """Return one row per request id, the number of ids with differing labels, hashes, and a digest.
 
-    The hashes are those of the ids that are returned; None where there were others. The digest is
-    that of all rows.
+    The hashes are those of all ids; None if some ids had several rows. The digest is that of all
+    rows.
 
-    `places` are those of the rows among all rows of the files; None: all of them are there. Raises
-    LabelsUnreadableError where nothing says which of them was given last.
+    `places` are the positions of the rows among all rows of the files; None: `table` has all rows.
+    Raises LabelsUnreadableError if it is not known which label was given last.
     """
     several, hashes, digest = _several(table)
     if not len(several):
         return table, 0, hashes, digest
-    among = pc.is_in(table[ID], value_set=several)
-    rows = table.filter(among).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
-    taken = np.flatnonzero(among.to_numpy())
-    rows["file"], rows["row"] = _origins(files, taken if places is None else places[taken])
-    found, differing = chosen(files, rows, table.schema)
-    once = pa.concat_tables([table.filter(pc.invert(among)), found])
+    is_several = pc.is_in(table[ID], value_set=several)
+    rows = table.filter(is_several).to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+    positions = np.flatnonzero(is_several.to_numpy())
+    rows["file"], rows["row"] = _origins(files, positions if places is None else places[positions])
+    last, differing = last_labels(files, rows, table.schema)
+    once = pa.concat_tables([table.filter(pc.invert(is_several)), last])
     return once, differing, None, digest
 
 
-def chosen(
+def last_labels(
     files: Sequence[LabelFile], rows: pd.DataFrame, schema: pa.Schema
 ) -> tuple[pa.Table, int]:
-    """Return one row for each of some request ids, and of how many ids the labels differed.
+    """Return one row for each request id, and the number of ids with differing labels.
 
     `rows` have the columns of `schema`, and their `file` and `row`, each from 0, in order. Raises
-    LabelsUnreadableError as `one_each`.
+    LabelsUnreadableError as `one_per_request` does.
     """
     first = rows.groupby(ID, sort=False).first()
     differing: set[str] = set()
@@ -66,7 +66,10 @@ def chosen(
 
 
 def _several(labels: pa.Table) -> tuple[pa.Array, IdHashes, str]:
-    """Return the ids that occur more than once; sorting hashes takes a tenth of the memory."""
+    """Return the ids that occur more than once, the hashes of all ids, and the digest.
+
+    Repeated ids are found by hashes: sorting these takes a tenth of the memory of sorting texts.
+    """
     engine = connect()
     table = shown(engine, "labels", labels)
     hashes, _wrong, digest = digest_of(engine, "FROM labels", labels.column_names)
@@ -81,14 +84,14 @@ def _several(labels: pa.Table) -> tuple[pa.Array, IdHashes, str]:
 def _origins(
     files: Sequence[LabelFile], places: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return file and row, each from 0, of places among all rows of the files."""
+    """Return file and row, each from 0, of positions among all rows of the files."""
     ends = np.cumsum([len(file) for file in files])
     file = np.searchsorted(ends, places, side="right")
     return file, places - np.concatenate([[0], ends])[file]
 
 
 def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> "pd.Series[Any]":
-    """Return the label of each request that was given last. Raises LabelsUnreadableError."""
+    """Return the last label of each request by time. Raises LabelsUnreadableError."""
     times = rows[TIME] if TIME in rows else pd.Series(pd.NaT, rows.index)
     is_open = times.isna()
     last = rows.loc[times == times.groupby(rows[ID]).transform("max")]
@@ -105,7 +108,7 @@ def _last(files: Sequence[LabelFile], rows: pd.DataFrame, column: str) -> "pd.Se
 def _undecided(
     files: Sequence[LabelFile], rows: pd.DataFrame, column: str, *, is_timed: bool
 ) -> LabelsUnreadableError:
-    """Return the error of a request of whose labels nothing says which is the last."""
+    """Return the error for a request whose last label is not known."""
     [(_place, first), (_place, second), *_more] = rows.drop_duplicates(column).iterrows()
     file, other = files[int(second["file"])], files[int(first["file"])]
     where = other.place(int(first["row"])) + ("" if other is file else f" of {other.name}")

@@ -1,4 +1,4 @@
-"""What is known of labels without reading them: kept for files that have not changed since."""
+"""Facts about labels (columns, size, errors, digest), kept for files that have not changed."""
 
 import hashlib
 import json
@@ -23,31 +23,31 @@ _FACTS: Final = b"facts"
 
 @dataclass(frozen=True, slots=True)
 class LabelFacts:
-    """Hold the columns of labels and their number, and what was found when they were read."""
+    """The columns and number of labels, and the problems found when they were read."""
 
     schema: pa.Schema
     size: int
     contradicted: int = 0
-    """Request ids that had labels that differ; the last one is taken."""
+    """Number of request ids with differing labels, of which the last one counts."""
     refusals: Mapping[str, Mapping[LabelType, LabelsUnreadableError]] = field(default_factory=dict)
-    """By column, what speaks against taking it as another type."""
+    """By column and type, the error why the column does not have this type."""
     digest: str | None = None
-    """Differs where any label does; None: not asked for yet."""
+    """Changes with any label; None: not computed yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilesSeen:
-    """Tell files, as they were at a moment, from what they are once they have changed."""
+    """The state of files at a moment, which shows later whether they have changed."""
 
     name: str
     origin: bytes
-    """A digest of their names, sizes, places on the disk and times of change."""
+    """A digest of the files' names, sizes, inodes and times of change."""
 
     @classmethod
     def of(cls, paths: Sequence[Path], values: Mapping[str, str]) -> "FilesSeen | None":
-        """Look at files; `values` are what words in them stand for.
+        """Return the state of files; `values` are the meanings of words in them.
 
-        None if nothing tells whether they change: in an object store, or changed a moment ago.
+        None if a change may go unnoticed: in an object store, or changed a moment ago.
         """
         if any(isinstance(path, StorePath) for path in paths):
             return None
@@ -65,37 +65,42 @@ class FilesSeen:
         return cls(name, _digest((found, sorted(values.items()))))
 
     def read(self, tables: KeptTables) -> LabelFacts | None:
-        """Return what is kept of them."""
-        held = tables.read(_NAME, self.name, {self.origin})
-        if held is None:
+        """Return the kept facts about these files, None without any."""
+        kept = tables.read(_NAME, self.name, {self.origin})
+        if kept is None:
             return None
-        schema = held.table.schema
-        told = json.loads(schema.metadata[_FACTS])
+        schema = kept.table.schema
+        facts = json.loads(schema.metadata[_FACTS])
         refusals = {
-            column: {LabelType(kind): LabelsUnreadableError(*each) for kind, each in held.items()}
-            for column, held in told["refusals"].items()
+            column: {LabelType(kind): LabelsUnreadableError(*each) for kind, each in errors.items()}
+            for column, errors in facts["refusals"].items()
         }
         return LabelFacts(
-            schema.remove_metadata(), told["size"], told["contradicted"], refusals, told["digest"]
+            schema.remove_metadata(),
+            facts["size"],
+            facts["contradicted"],
+            refusals,
+            facts["digest"],
         )
 
     def write(self, tables: KeptTables, facts: LabelFacts) -> None:
-        """Keep what was found in them."""
+        """Keep the facts about these files."""
         refusals = {
             column: {
-                kind: (str(error.path), error.problem, error.place) for kind, error in held.items()
+                kind: (str(error.path), error.problem, error.place)
+                for kind, error in errors.items()
             }
-            for column, held in facts.refusals.items()
+            for column, errors in facts.refusals.items()
         }
-        told = {
+        content = {
             "size": facts.size,
             "contradicted": facts.contradicted,
             "refusals": refusals,
             "digest": facts.digest,
         }
-        schema = facts.schema.with_metadata({_FACTS: json.dumps(told)})
+        schema = facts.schema.with_metadata({_FACTS: json.dumps(content)})
         tables.write(_NAME, self.name, {self.origin}, schema.empty_table())
 
 
-def _digest(told: object) -> bytes:
-    return hashlib.sha256(repr(told).encode()).digest()
+def _digest(value: object) -> bytes:
+    return hashlib.sha256(repr(value).encode()).digest()

@@ -1,10 +1,10 @@
 """Files of labels: CSV with a heading, plain, .gz or .zst, or Parquet; or a table of an engine.
 
-Files may be in an object store. A DataFrame is taken as a file of it would be.
+Files may be in an object store. A DataFrame is read as a file with its content would be.
 
-Columns: `request_id`; `label`, or `label.<output>` for each output that has labels (truths, numbers
-or names of classes, see `comparison.labels.types`; empty: not known yet); and, if wanted,
-`labelled_at` (ISO 8601; UTC unless it names a zone). Others are ignored.
+Columns: `request_id`; `label`, or `label.<output>` for each output with labels (truths, numbers or
+names of classes, see `comparison.labels.types`; empty: not known yet); optionally `labelled_at`
+(ISO 8601; UTC unless it names a zone). Other columns are ignored.
 """
 
 import csv
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 ID, LABEL, TIME = "request_id", "label", "labelled_at"
 OF_OUTPUT: Final = f"{LABEL}."
-"""What the name of a column begins with that holds the labels of one output."""
+"""Prefix of the names of columns with the labels of one output."""
 
 NAMES: Final = (".csv", ".csv.gz", ".csv.zst", ".parquet")
-"""How the names of label files in a folder end."""
+"""Suffixes of the names of label files in a folder."""
 
 _EXPECTED: Final = (
     "expected CSV with a heading, or Parquet, with the columns request_id and label, or "
@@ -49,10 +49,10 @@ _PACKED: Final = {".gz": "gzip", ".zst": "zstd"}
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """Hold the columns of a file, an engine's table or a DataFrame, as they are written."""
+    """The columns of a file, an engine's table or a DataFrame, as they are written."""
 
     path: Path | str
-    """Where it is; a text is the URL of an engine's table, or what a DataFrame is called."""
+    """Path of a file; a text is the URL of an engine's table, or the name of a DataFrame."""
     table: pa.Table
     is_csv: bool = False
 
@@ -61,42 +61,42 @@ class LabelFile:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the columns that hold labels."""
+        """Return the names of the columns with labels."""
         return tuple(name for name in self.table.column_names if is_label(name))
 
     def ids(self) -> pa.ChunkedArray:
         """Return the request ids."""
-        held = self.table[ID]
-        ids = held if pa.types.is_string(held.type) else held.cast(pa.string())
+        column = self.table[ID]
+        ids = column if pa.types.is_string(column.type) else column.cast(pa.string())
         self._refuse(pc.fill_null(pc.equal(ids, ""), True), ID, "no request id")
         return ids
 
     def words(self, column: str) -> pa.ChunkedArray:
-        """Return the labels of a column as they are written, null where they are not known yet.
+        """Return the labels of a column as texts, null where they are not known yet.
 
         Truths of Parquet stay truths.
         """
-        held = self.table[column]
-        if pa.types.is_boolean(held.type):
-            return held
-        words = pc.utf8_trim_whitespace(held.cast(pa.string()))
+        labels = self.table[column]
+        if pa.types.is_boolean(labels.type):
+            return labels
+        words = pc.utf8_trim_whitespace(labels.cast(pa.string()))
         return pc.if_else(pc.equal(words, ""), None, words)
 
     def times(self) -> pa.ChunkedArray | None:
-        """Return when the labels were given, None if the file does not say."""
+        """Return the times of the labels, None if the file has none."""
         if TIME not in self.table.column_names:
             return None
-        held = self.table[TIME]
-        if pa.types.is_string(held.type):
-            held = pc.if_else(pc.equal(held, ""), None, held)
-        texts = held.to_pandas()
+        column = self.table[TIME]
+        if pa.types.is_string(column.type):
+            column = pc.if_else(pc.equal(column, ""), None, column)
+        texts = column.to_pandas()
         times = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce").dt.as_unit("ns")
         wrong = pa.array((times.isna() & texts.notna()).to_numpy())
         self._refuse(wrong, TIME, "expected a time such as 2026-03-02T12:00:00Z")
         return pa.chunked_array([pa.array(times, pa.timestamp("ns", "UTC"))])
 
     def place(self, row: int) -> str:
-        """Return what a reader looks for to find a row, which counts from 0."""
+        """Return the place of a row, which counts from 0, for an error message."""
         if isinstance(self.path, str):  # an engine's rows have no order
             return f"the row of {ID} {self.table[ID][row].as_py()!r}"
         if not self.is_csv:
@@ -106,15 +106,15 @@ class LabelFile:
 
     @property
     def name(self) -> str:
-        """Return what it is called in its folder."""
+        """Return the name of the file in its folder, or that of the table."""
         return self.path if isinstance(self.path, str) else self.path.name
 
     def error(self, row: int, column: str, problem: str) -> LabelsUnreadableError:
-        """Return the error that names a row, which counts from 0, and a column."""
+        """Return an error that names a row, which counts from 0, and a column."""
         return LabelsUnreadableError(self.path, problem, f"{self.place(row)}, column {column}")
 
     def refusal(self, wrong: Any, column: str, problem: str) -> LabelsUnreadableError | None:
-        """Return the error of the first row that is wrong, None if none is."""
+        """Return the error of the first wrong row, None without one."""
         row = pc.index(wrong, True).as_py()
         if row < 0:
             return None
@@ -122,21 +122,21 @@ class LabelFile:
         return self.error(row, column, f"{value!r}: {problem}" if value is not None else problem)
 
     def _refuse(self, wrong: Any, column: str, problem: str) -> None:
-        """Raise LabelsUnreadableError for the first row that is wrong."""
+        """Raise LabelsUnreadableError for the first wrong row."""
         if error := self.refusal(wrong, column, problem):
             raise error
 
 
 def is_label(column: str) -> bool:
-    """Say whether a column of this name holds labels."""
+    """Return whether a column of this name holds labels."""
     return column == LABEL or column.startswith(OF_OUTPUT)
 
 
 def find_label_files(path: Path) -> list[Path]:
     """Return the file at `path`, or the label files below the folder, sorted.
 
-    A folder may be empty: the labels are still to come. Raises LabelsUnreadableError if it holds
-    other files alone.
+    A folder may be empty, since labels come later. Raises LabelsUnreadableError if it holds only
+    other files.
     """
     if not path.is_dir():
         return [path]
@@ -151,7 +151,7 @@ def find_label_files(path: Path) -> list[Path]:
 
 
 def open_labels(path: Path) -> LabelFile:
-    """Read what is needed of a file. Raises LabelsUnreadableError."""
+    """Read the needed columns of a file. Raises LabelsUnreadableError."""
     try:
         with path.open("rb") as file:
             is_csv = file.read(len(_PARQUET)) != _PARQUET
@@ -166,17 +166,17 @@ def open_labels(path: Path) -> LabelFile:
 
 
 def engine_labels(url: str) -> LabelFile:
-    """Read what is needed of an engine's table. Raises LabelsUnreadableError."""
+    """Read the needed columns of an engine's table. Raises LabelsUnreadableError."""
     name = shown_url(url)
     try:
         rows = table_at(url, example="labels")
         wanted = label_columns(name, rows.columns)
-        # Truths as numbers: ibis does not take ClickHouse's for truths.
-        held = {
+        # Truths are read as numbers: ibis does not know ClickHouse's truths as such.
+        labels = {
             each: rows[each].cast("int8") if rows[each].type().is_boolean() else rows[each]
             for each in wanted
         }
-        return LabelFile(name, rows.select(**held).to_pyarrow())
+        return LabelFile(name, rows.select(**labels).to_pyarrow())
     except PlaceError as error:
         raise LabelsUnreadableError(name, str(error)) from error
     except LabelsUnreadableError:
@@ -186,18 +186,18 @@ def engine_labels(url: str) -> LabelFile:
 
 
 def frame_labels(rows: Rows) -> LabelFile:
-    """Take what is needed of a DataFrame. Raises LabelsUnreadableError."""
+    """Convert the needed columns of a DataFrame. Raises LabelsUnreadableError."""
     columns = frame_columns(rows)
     wanted = label_columns(NAME, [name for name, _ in columns])
     try:
-        held = {name: as_texts(name, column) for name, column in columns if name in wanted}
+        texts = {name: as_texts(name, column) for name, column in columns if name in wanted}
     except FrameError as error:
         raise LabelsUnreadableError(NAME, str(error)) from error
-    return LabelFile(NAME, pa.table(held))
+    return LabelFile(NAME, pa.table(texts))
 
 
 def label_columns(path: Path | str, names: Sequence[str]) -> list[str]:
-    """Return the columns to read. Raises LabelsUnreadableError if they are not those of labels."""
+    """Return the columns to read. Raises LabelsUnreadableError if they do not fit labels."""
     wanted = [name for name in names if name in (ID, TIME) or is_label(name)]
     labels = [name for name in wanted if is_label(name)]
     missing = [name for name, there in ((ID, ID in names), (LABEL, bool(labels))) if not there]
@@ -218,9 +218,9 @@ def label_columns(path: Path | str, names: Sequence[str]) -> list[str]:
 
 @contextmanager
 def _text(path: Path) -> "Iterator[IO[str]]":
-    """Open a file, unpacked, as text; csv wants line feeds as they are."""
+    """Open a file, decompressed, as text; the csv module needs line feeds unchanged."""
     with (
-        _unpacked(path) as raw,
+        _decompressed(path) as raw,
         TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
     ):
         yield file
@@ -231,8 +231,8 @@ def _csv_names(path: Path) -> list[str]:
         return next((record for record in csv.reader(file) if record), [])
 
 
-def _unpacked(path: Path) -> pa.NativeFile:
-    """Open a file, wherever it is, to read what was compressed into it."""
+def _decompressed(path: Path) -> pa.NativeFile:
+    """Open a file, on this machine or in an object store, to read its decompressed content."""
     source = path.open("rb", buffering=0) if isinstance(path, StorePath) else str(path)
     return pa.input_stream(source, compression=_PACKED.get(path.suffix))
 
@@ -244,7 +244,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 def _read_csv(path: Path) -> pa.Table:
     wanted = label_columns(path, _csv_names(path))
-    table, wrong = read_texts(_unpacked(path), wanted)
+    table, wrong = read_texts(_decompressed(path), wanted)
     if wrong:
         with _text(path) as file:  # the number counts the heading, and no row before it is wrong
             place = f"line {line_of(file, wrong[0].number - 2)}"

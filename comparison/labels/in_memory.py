@@ -19,7 +19,7 @@ from comparison.engines.id_hashes import IdHashes
 from comparison.engines.tables import nanoseconds
 from comparison.errors import LabelsUnreadableError
 from comparison.inputs.data_frames import NAME, Rows
-from comparison.labels.choice import one_each
+from comparison.labels.choice import one_per_request
 from comparison.labels.digest import digest_of
 from comparison.labels.facts import LabelFacts
 from comparison.labels.files import (
@@ -39,12 +39,12 @@ from comparison.pairs.stores.folders import folder_at, is_store
 
 @dataclass(frozen=True, slots=True)
 class LabelsInMemory:
-    """Hold a row for each request that has a label."""
+    """Labels in memory: a row for each request with a label."""
 
     rows: pa.Table
     facts: LabelFacts
     hashes: IdHashes | None = None
-    """Of the request ids, if they are known."""
+    """Hashes of the request ids, if they are known."""
 
     @classmethod
     def of(
@@ -55,12 +55,12 @@ class LabelsInMemory:
         hashes: IdHashes | None = None,
         digest: str | None = None,
     ) -> "LabelsInMemory":
-        """Take rows, with what was found while they were read."""
+        """Wrap rows, with the facts found while they were read."""
         facts = LabelFacts(rows.schema, len(rows), contradicted, refusals or {}, digest)
         return cls(rows, facts, hashes)
 
     def with_digest(self) -> LabelFacts:
-        """Return the facts with what differs where any label does."""
+        """Return the facts, with the digest."""
         if self.facts.digest is not None:
             return self.facts
         engine = connect()
@@ -69,7 +69,7 @@ class LabelsInMemory:
         return replace(self.facts, digest=digest)
 
     def shown(self, engine: Backend, name: str) -> ir.Table:
-        """Return them to an engine in this process; `name` is that of the request ids."""
+        """Return the labels as a table of an engine in this process; `name` is the id column."""
         return shown_anew(engine, self.rows.rename_columns({ID: name}))
 
 
@@ -86,7 +86,7 @@ def read_labels(
         others = ", ".join(name for name in columns if name != LABEL)
         raise LabelsUnreadableError(
             source,
-            f"columns {LABEL} and {others}: a label is that of one output; rename {LABEL} to "
+            f"columns {LABEL} and {others}: each label belongs to one output; rename {LABEL} to "
             f"{OF_OUTPUT}<output>",
         )
     has_times = any(TIME in file.table.column_names for file in files)
@@ -102,13 +102,13 @@ def read_labels(
     places = None
     if not pc.all(counts).as_py():
         table, places = table.filter(counts), np.flatnonzero(counts.to_numpy())
-    kept, contradicted, hashes, digest = one_each(files, table, places)
+    kept, contradicted, hashes, digest = one_per_request(files, table, places)
     refusals = {name: each.refusals for name, each in typed.items()}
     return LabelsInMemory.of(kept, contradicted, refusals, hashes, digest)
 
 
 def name_of(path: str | Path | Rows) -> str:
-    """Return what messages call the place of labels, without a password."""
+    """Return the name of a place of labels for messages, without a password."""
     if isinstance(path, Rows):
         return NAME
     return shown_url(str(path)) if is_url(path) else str(path)
@@ -125,14 +125,14 @@ def _files(path: str | Path | Rows) -> list[LabelFile]:
 def _rows(
     file: LabelFile, number: int, columns: Mapping[str, TypedColumn], has_times: bool
 ) -> pa.Table:
-    """Return the rows of a file."""
-    held = {ID: file.ids()}
+    """Return the rows of a file with typed columns."""
+    arrays = {ID: file.ids()}
     for name, column in columns.items():
-        held[name] = column.parts[number].cast(ARROW[column.kind])
+        arrays[name] = column.parts[number].cast(ARROW[column.kind])
     if has_times:
         times = file.times()
-        held[TIME] = pa.nulls(len(file), pa.int64()) if times is None else times.cast(pa.int64())
-    return pa.table(held)
+        arrays[TIME] = pa.nulls(len(file), pa.int64()) if times is None else times.cast(pa.int64())
+    return pa.table(arrays)
 
 
 def _empty(columns: Sequence[str]) -> pa.Table:

@@ -1,7 +1,7 @@
-"""Labels that stay in their Parquet files: DuckDB reads what a statement is about.
+"""Labels that stay in their Parquet files, from which DuckDB reads what a query needs.
 
-Truths alone, by request ids that are texts, as a job that writes Parquet has them. What is in any
-other form is read into memory.
+This is only for labels that are truths, with request ids that are texts, as jobs write them to
+Parquet. Labels in any other form are read into memory.
 """
 
 from collections.abc import Sequence
@@ -20,33 +20,33 @@ from ibis.backends.duckdb import Backend
 from comparison.engines.embedded import connect, known, quoted, registered, shown_anew
 from comparison.engines.id_hashes import IdHashes
 from comparison.errors import LabelsUnreadableError
-from comparison.labels.choice import chosen
+from comparison.labels.choice import last_labels
 from comparison.labels.digest import digest_of
 from comparison.labels.facts import LabelFacts
 from comparison.labels.files import ID, LABEL, TIME, LabelFile, is_label, label_columns
 from comparison.pairs.compacted import parquet_file
 
 _PATTERNS: Final = frozenset("*?[")
-"""Characters by which DuckDB takes a path for those of several files."""
+"""Characters with which DuckDB reads a path as a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelsInPlace:
-    """Hold a statement that selects one row for each request that has a label."""
+    """Labels in Parquet files: a statement that selects one row for each request with a label."""
 
     statement: str
     facts: LabelFacts
     hashes: IdHashes | None
-    """Of the request ids, if they are known."""
-    apart: pa.Table | None = None
-    """The labels of requests that have several rows, which the statement leaves out."""
+    """Hashes of the request ids, if they are known."""
+    replacements: pa.Table | None = None
+    """The chosen labels of requests with several rows; they replace the rows of these requests."""
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> "LabelsInPlace | None":
-        """Look through files, which are on this machine.
+        """Check files on this machine.
 
-        None if they are not as they must be. Raises LabelsUnreadableError where a request has
-        labels that differ, and nothing says which was given last.
+        None if they do not have the needed form. Raises LabelsUnreadableError if a request has
+        differing labels, and it is not known which was given last.
         """
         if not paths or any(_PATTERNS & set(str(path)) for path in paths):
             return None
@@ -61,19 +61,19 @@ class LabelsInPlace:
 
     @property
     def rows(self) -> pa.Table:
-        """Read them into memory."""
+        """Read the labels into memory."""
         engine = connect()
         return engine.to_pyarrow(self.shown(engine, ID)).select(self.facts.schema.names)
 
     def with_digest(self) -> LabelFacts:
-        """Return the facts, which have the digest."""
+        """Return the facts; they have the digest."""
         return self.facts
 
     def shown(self, engine: Backend, name: str) -> ir.Table:
-        """Return them to an engine in this process; `name` is that of the request ids."""
+        """Return the labels as a table of an engine in this process; `name` is the id column."""
         text = self.statement
-        if self.apart is not None:
-            others = shown_anew(engine, self.apart).get_name()
+        if self.replacements is not None:
+            others = shown_anew(engine, self.replacements).get_name()
             text += f" AND {ID} NOT IN (SELECT {ID} FROM {others}) UNION ALL FROM {others}"  # noqa: S608 - our own names
         view = f"labels_{uuid4().hex}"
         text = f"SELECT {ID} AS {name}, * EXCLUDE ({ID}) FROM ({text})"  # noqa: S608
@@ -85,40 +85,40 @@ class LabelsInPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """Name Parquet files that are fit, and what is in them."""
+    """Parquet files of the needed form, and their schemas."""
 
     paths: Sequence[Path]
     schemas: Sequence[pa.Schema]
 
     @property
-    def labels_of(self) -> list[str]:
-        """Return the columns that hold labels."""
+    def label_names(self) -> list[str]:
+        """Return the names of the columns with labels."""
         return sorted({name for each in self.schemas for name in each.names if is_label(name)})
 
     @property
     def are_one_kind(self) -> bool:
-        """Say whether they do not name outputs in one place and none in another.
+        """Return whether all labels are in one column `label`, or all in columns of outputs.
 
-        Nor have names that are the same to DuckDB, which takes A for a.
+        False also for names that differ in case only, which are the same to DuckDB.
         """
         names = {name for each in self.schemas for name in each.names}
         if len({name.lower() for name in names}) < len(names):
             return False
-        return LABEL not in self.labels_of or len(self.labels_of) == 1
+        return LABEL not in self.label_names or len(self.label_names) == 1
 
     @property
     def has_times(self) -> bool:
-        """Say whether a file says when labels were given."""
+        """Return whether a file has the times of labels."""
         return any(TIME in each.names for each in self.schemas)
 
     @property
     def schema(self) -> pa.Schema:
-        """Return the columns of labels as they are in memory."""
-        fields = [(ID, pa.string()), *((name, pa.bool_()) for name in self.labels_of)]
+        """Return the schema of the labels in memory."""
+        fields = [(ID, pa.string()), *((name, pa.bool_()) for name in self.label_names)]
         return pa.schema([*fields, (TIME, pa.int64())] if self.has_times else fields)
 
     def labels(self) -> LabelsInPlace | None:
-        """Read the files once; None if a row has no request id."""
+        """Read the files once, for hashes and digest; None if a row has no request id."""
         engine = connect()
         hashes, wrong, digest = digest_of(engine, self._rows(), self.schema.names)
         if wrong:
@@ -130,20 +130,20 @@ class _Files:
         )
         return self._once(engine, found, hashes) if len(hashes.repeated) else found
 
-    def _once(self, engine: Backend, found: LabelsInPlace, hashes: IdHashes) -> LabelsInPlace:
-        """Leave one label for each request."""
+    def _once(self, engine: Backend, labels: LabelsInPlace, hashes: IdHashes) -> LabelsInPlace:
+        """Choose one label for each request with several rows."""
         rows = self._repeated(engine, hashes)
         rows = rows.loc[rows.duplicated(ID, keep=False)]
         if rows.empty:
-            return found
+            return labels
         files = [LabelFile(path, pa.table({})) for path in self.paths]
-        apart, contradicted = chosen(files, rows, self.schema)
-        size = hashes.size - len(rows) + len(apart)
-        facts = replace(found.facts, size=size, contradicted=contradicted)
-        return replace(found, facts=facts, hashes=None, apart=apart)
+        replacements, contradicted = last_labels(files, rows, self.schema)
+        size = hashes.size - len(rows) + len(replacements)
+        facts = replace(labels.facts, size=size, contradicted=contradicted)
+        return replace(labels, facts=facts, hashes=None, replacements=replacements)
 
     def _repeated(self, engine: Backend, hashes: IdHashes) -> pd.DataFrame:
-        """Return the rows whose hash occurs more than once, with their places in the files."""
+        """Return the rows whose id's hash occurs more than once, with their places in the files."""
         text = f"""
             SELECT * FROM ({self._rows("filename", "file_row_number")})
             WHERE ({self._is_known}) AND hash({ID}) IN (SELECT hash FROM again)
@@ -157,8 +157,8 @@ class _Files:
         return pd.DataFrame(frame.sort_values(["file", "row"], ignore_index=True))
 
     def _rows(self, *further: str) -> str:
-        """Write the statement that selects all rows, with labels or without."""
-        names = [ID, *(quoted(name) for name in self.labels_of), *further]
+        """Return SQL that selects all rows, with a label or without."""
+        names = [ID, *(quoted(name) for name in self.label_names), *further]
         if self.has_times:
             names.append(f"epoch_ns({TIME}) AS {TIME}")
         paths = ", ".join("'" + str(path).replace("'", "''") + "'" for path in self.paths)
@@ -168,21 +168,22 @@ class _Files:
 
     @property
     def _is_known(self) -> str:
-        return " OR ".join(f"{quoted(name)} IS NOT NULL" for name in self.labels_of)
+        return " OR ".join(f"{quoted(name)} IS NOT NULL" for name in self.label_names)
 
 
 def _schema(path: Path) -> pa.Schema | None:
-    """Return the columns of a file, None if one that is wanted has another type."""
+    """Return the schema of a file, None if a needed column has another type."""
     try:
         with parquet_file(path) as file:
             schema = file.schema_arrow
         wanted = [schema.field(name) for name in label_columns(path, schema.names)]
     except LabelsUnreadableError:
         return None
-    return schema if all(map(_is_fit, wanted)) else None
+    return schema if all(map(_has_type, wanted)) else None
 
 
-def _is_fit(column: "pa.Field[Any]") -> bool:
+def _has_type(column: "pa.Field[Any]") -> bool:
+    """Return whether a column has the type that its name needs."""
     if column.name == ID:
         return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
     if column.name == TIME:

@@ -1,4 +1,4 @@
-"""One label per request and output, from one file or a folder of files."""
+"""The labels: one per request and output, from files, a table or a DataFrame."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,18 +27,18 @@ from comparison.pairs.stores.folders import folder_at, is_store
 
 @dataclass(frozen=True, slots=True)
 class LabelFiles:
-    """Name a file of labels, a folder of them or a table, and what words in it stand for.
+    """The place of labels (a file, a folder, a table's URL or a DataFrame), and meanings of words.
 
-    The table may be a DataFrame.
+    `values` maps words in it to others, such as {"fraud": "1"}.
     """
 
     path: str | Path | Rows
     values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self) -> "Labels":
-        """Return them, read when they are needed; see `load_labels`.
+        """Return the labels; files are read later, when they are needed. See `load_labels`.
 
-        Raises LabelsUnreadableError at once if there are no such files.
+        Raises LabelsUnreadableError at once if a file is missing.
         """
         if isinstance(self.path, Rows) or (is_url(self.path) and not is_store(self.path)):
             return load_labels(self.path, values=self.values)
@@ -49,96 +49,96 @@ class LabelFiles:
 
 
 class Labels:
-    """Hold one row per request id: columns `request_id` (string) and its labels.
+    """Labels, one row per request id: the columns `request_id` (string) and those of labels.
 
-    These are `label`, or `label.<output>` for each output that has some: truths, doubles or strings
-    as their words allow. `labelled_at` (nanoseconds since 1970) is there if a file says so.
+    These are `label`, or `label.<output>` for each output with labels: truths, doubles or strings,
+    as their words allow. `labelled_at` (nanoseconds since 1970) is there if a file has times.
     """
 
-    def __init__(self, name: str, held: "LabelsInMemory | UnreadLabels") -> None:
+    def __init__(self, name: str, source: "LabelsInMemory | UnreadLabels") -> None:
         self.name = name
-        self._held = held
+        self._source = source
         self._facts: LabelFacts | None = None
 
     @classmethod
     def of(cls, name: str, frame: pd.DataFrame) -> "Labels":
-        """Take labels from a frame: a truth, number or word for each row, or none."""
-        held = {ID: pa.array(frame[ID].astype("string"), pa.string(), from_pandas=True)}
-        held |= {column: _arrow(frame[column]) for column in frame.columns if is_label(column)}
+        """Convert a frame with a truth, number or word in each row, or a missing value."""
+        arrays = {ID: pa.array(frame[ID].astype("string"), pa.string(), from_pandas=True)}
+        arrays |= {column: _arrow(frame[column]) for column in frame.columns if is_label(column)}
         if TIME in frame.columns:
-            held[TIME] = pa.array(frame[TIME].astype("Int64"), from_pandas=True)
-        return cls(name, LabelsInMemory.of(pa.table(held)))
+            arrays[TIME] = pa.array(frame[TIME].astype("Int64"), from_pandas=True)
+        return cls(name, LabelsInMemory.of(pa.table(arrays)))
 
     @property
     def rows(self) -> pa.Table:
-        """Return the labels."""
+        """Return the labels as an Arrow table."""
         return self._read().rows
 
     @property
     def hashes(self) -> IdHashes | None:
-        """Return the hashes of their request ids, if they are known."""
+        """Return the hashes of the request ids, if they are known."""
         return self._read().hashes
 
     @property
     def facts(self) -> LabelFacts:
-        """Return what is known of them: of files that have not changed, what was kept."""
+        """Return the facts: those that were kept, if the files have not changed."""
         return self._facts or self._read().facts
 
     def digest(self, kept: KeptTables) -> str:
-        """Return what differs where any label does; `kept` has it of files that were read before.
+        """Return the digest, which changes with any label.
 
-        So files that have not changed since are not read again.
+        `kept` has the digests of files that were read before, so unchanged files are not read.
         """
         if self._facts is None or self._facts.digest is None:
-            held = self._held
-            if isinstance(held, LabelsInMemory):
-                self._facts = held.with_digest()
+            source = self._source
+            if isinstance(source, LabelsInMemory):
+                self._facts = source.with_digest()
             else:
-                self._facts = held.facts(kept)
+                self._facts = source.facts(kept)
         return str(self._facts.digest)
 
     def release(self) -> bool:
-        """Hold no rows, if they can be read again from files; say whether that is so."""
+        """Drop the rows if they can be read again from files; return whether they were dropped."""
         self._facts = self.facts
-        return isinstance(self._held, UnreadLabels) and self._held.release()
+        return isinstance(self._source, UnreadLabels) and self._source.release()
 
     def verify(self) -> None:
-        """Raise LabelsUnreadableError where they lie in files, and these have changed."""
-        if isinstance(self._held, UnreadLabels):
-            self._held.verify()
+        """Raise LabelsUnreadableError if the labels stay in files and these have changed."""
+        if isinstance(self._source, UnreadLabels):
+            self._source.verify()
 
     def _read(self) -> "LabelsInMemory | LabelsInPlace":
-        return self._held if isinstance(self._held, LabelsInMemory) else self._held.read()
+        return self._source if isinstance(self._source, LabelsInMemory) else self._source.read()
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the names of the columns that hold labels."""
+        """Return the names of the columns with labels."""
         return tuple(name for name in self.facts.schema.names if is_label(name))
 
     @property
     def truths(self) -> list[str]:
-        """Return the names of those that hold truths."""
+        """Return the names of the columns with truths."""
         schema = self.facts.schema
         return [name for name in self.columns if pa.types.is_boolean(schema.field(name).type)]
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Return them for pandas."""
+        """Return the labels as a pandas DataFrame."""
         found: pd.DataFrame = self.rows.to_pandas(types_mapper=_dtype)
         return found
 
     def shown(self, engine: Backend) -> ir.Table:
-        """Return the labels to DuckDB in this process, as `table` does; nothing is copied."""
+        """Return what `table` does, for DuckDB in this process, without a copy."""
         return self._read().shown(engine, "label_request_id")
 
     def table(self) -> ir.Table:
-        """Return the labels to an engine; the id is called `label_request_id`."""
+        """Return the labels as a table for any engine; the id column is `label_request_id`."""
         named = {ID: "label_request_id"}
         names = [named.get(name, name) for name in self.rows.column_names]
-        # ClickHouse takes columns of a table that is sent along only by plain names.
+        # In a table that is sent with a query, ClickHouse accepts only plain column names.
         plain = [f"column{place}" for place in range(len(names))]
-        held = ibis.memtable(self.rows.rename_columns(plain))
-        return held.rename(dict(zip(names, plain, strict=True)))
+        sent = ibis.memtable(self.rows.rename_columns(plain))
+        return sent.rename(dict(zip(names, plain, strict=True)))
 
 
 def load_labels(
@@ -146,19 +146,19 @@ def load_labels(
     until: datetime | None = None,
     values: Mapping[str, str] | None = None,
 ) -> Labels:
-    """Read labels; with `until`, without those that were given then or later.
+    """Read labels; with `until`, only those given before that time, or without a time.
 
-    `values` are words by those that are written in their place: {"fraud": "1", "legit": "0"}.
-    `path` is a file or a folder of files, which may be in an object store, or the URL of a table
-    (`comparison.engines.places`). A label without a time counts as given before. Raises
-    LabelsUnreadableError, which names the file, line (CSV) or row (Parquet, from 1) and column of
-    what is wrong; or StoreUnreadableError.
+    `values` maps words in the files to others: {"fraud": "1", "legit": "0"}. `path` is a file or a
+    folder of files, which may be in an object store, the URL of a table
+    (`comparison.engines.places`), or a DataFrame. Raises LabelsUnreadableError, which names the
+    file, the line (CSV) or row (Parquet, from 1) and the column of the problem; or
+    StoreUnreadableError.
     """
     return Labels(name_of(path), read_labels(path, until, values))
 
 
 def _arrow(values: "pd.Series[Any]") -> pa.Array:
-    """Return labels as an engine takes them."""
+    """Convert a column of labels to Arrow."""
     if pd.api.types.is_string_dtype(values.dtype):
         return pa.array(values.astype("string"), pa.string(), from_pandas=True)
     if pd.api.types.is_float_dtype(values.dtype):

@@ -1,7 +1,7 @@
-"""The types of labels: truths, numbers or names of classes, as all words of a column allow.
+"""The types of labels: truths, numbers or names of classes, decided by all words of a column.
 
-A column of truths (true or false, yes or no, 1 or 0, +1 or -1) may be of any kind of output, one of
-numbers of all but those, one of other words of classes alone.
+Truths (true or false, yes or no, 1 or 0, +1 or -1) fit any kind of output; numbers fit any kind but
+a score; other words fit neither a score nor a number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from comparison.labels.files import LabelFile
 
 
 class LabelType(StrEnum):
-    """What the labels of a column are."""
+    """The type of the labels of a column."""
 
     TRUTH = "truth"
     NUMBER = "number"
@@ -37,7 +37,7 @@ _MINUS: Final = r"^-1(\.0*)?$"
 _OTHER_FALSE: Final = r"^(?i:false|no|[+-]?0(\.0*)?)$"
 _NUMBER: Final = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _CODE: Final = r"^([+-]?0\d|\d{16,}$)"
-"""A number with a zero in front, or with more digits than a double keeps, is a name."""
+"""A number with a leading zero, or with more digits than a double keeps, is a name."""
 
 _WANTED: Final = {
     LabelType.TRUTH: "expected true or false, yes or no, 1 or 0, +1 or -1; empty: not known yet",
@@ -47,7 +47,7 @@ _WANTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TypedColumn:
-    """Hold the labels of a column by file, and what speaks against each other type."""
+    """The labels of a column by file, and the errors why it does not have other types."""
 
     kind: LabelType
     parts: tuple[pa.ChunkedArray, ...]
@@ -55,7 +55,7 @@ class TypedColumn:
 
 
 def typed_column(files: Sequence[LabelFile], column: str, values: Mapping[str, str]) -> TypedColumn:
-    """Read a column of all files. `values` are words by those that are written for them."""
+    """Find the type of a column in all files, and convert it. `values` maps words to others."""
     parts = [_words(file, column, values) for file in files]
     if all(pa.types.is_boolean(each.type) or pa.types.is_null(each.type) for each in parts):
         return TypedColumn(LabelType.TRUTH, tuple(each.cast(pa.bool_()) for each in parts))
@@ -89,7 +89,7 @@ def _words(file: LabelFile, column: str, values: Mapping[str, str]) -> pa.Chunke
 def _refusal(
     files: Sequence[LabelFile], words: Sequence[Any], column: str, kind: LabelType
 ) -> LabelsUnreadableError | None:
-    """Return the error of the first word that is none of a type."""
+    """Return the error of the first word that does not have a type, None without one."""
     for file, each in zip(files, words, strict=True):
         if column not in file.columns:
             continue

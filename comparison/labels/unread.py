@@ -1,4 +1,4 @@
-"""Labels of files that are read when they are asked for, or left where they lie."""
+"""Labels in files that are read on first use, or stay in their files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,17 +15,18 @@ from comparison.pairs.stores.folders import folder_at
 
 @dataclass(slots=True)
 class UnreadLabels:
-    """Read files when their labels are asked for, or leave them where they lie."""
+    """Labels in files that are read on first use; labels in fit Parquet files stay there."""
 
     path: str | Path
     values: Mapping[str, str]
-    held: "LabelsInMemory | LabelsInPlace | None" = None
+    labels: "LabelsInMemory | LabelsInPlace | None" = None
+    """None: not read yet, or released."""
     known: tuple[FilesSeen, LabelFacts] | None = None
-    """What tells that they are the same, and what was found in them."""
+    """The state of the files when they were read, and the facts found then."""
 
     def facts(self, kept: KeptTables) -> LabelFacts:
-        """Return the facts with the digest: what is kept of these files, if they are the same."""
-        seen = self._seen() if self.held is None else None
+        """Return the facts, with the digest: the kept ones, if the files have not changed."""
+        seen = self._seen() if self.labels is None else None
         if seen is not None and (facts := seen.read(kept)) is not None:
             self.known = seen, facts
             return facts
@@ -36,45 +37,45 @@ class UnreadLabels:
         return found
 
     def release(self) -> bool:
-        """Hold them no longer, if other ones would be noticed when they are read again."""
-        if isinstance(self.held, LabelsInPlace):
-            self.held = replace(self.held, hashes=None)
+        """Drop the labels, if the next read would notice a change; return whether it did so."""
+        if isinstance(self.labels, LabelsInPlace):
+            self.labels = replace(self.labels, hashes=None)
             return False
         if self.known is None:
             return False
-        self.held = None
+        self.labels = None
         return True
 
     def read(self) -> "LabelsInMemory | LabelsInPlace":
-        """Read them once. Raises LabelsUnreadableError if they are not those that were kept."""
-        if self.held is None:
+        """Read the labels once. Raises LabelsUnreadableError if they differ from the facts."""
+        if self.labels is None:
             seen = self._seen()
-            found = self._look(seen)
+            found = self._open(seen)
             if self.known is not None and seen != self.known[0]:
-                self._refuse_others(found)
+                self._refuse_changed(found)
             if seen is not None and isinstance(found, LabelsInPlace):
                 self.known = seen, found.facts
-            self.held = found
-        return self.held
+            self.labels = found
+        return self.labels
 
     def verify(self) -> None:
-        """Raise LabelsUnreadableError where labels that stay in their files are others now."""
-        if not isinstance(self.held, LabelsInPlace) or not self.known:
+        """Raise LabelsUnreadableError if labels that stay in their files have changed."""
+        if not isinstance(self.labels, LabelsInPlace) or not self.known:
             return
         seen = self._seen()
         if seen != self.known[0]:
-            self._refuse_others(self._look(seen))
+            self._refuse_changed(self._open(seen))
 
-    def _look(self, seen: FilesSeen | None) -> "LabelsInMemory | LabelsInPlace":
-        """Leave them in their files if these are fit for it, and a change would be noticed."""
-        place = None
+    def _open(self, seen: FilesSeen | None) -> "LabelsInMemory | LabelsInPlace":
+        """Leave the labels in their files if these have the form, and a change would be noticed."""
+        in_place = None
         if seen is not None:
-            place = LabelsInPlace.of(find_label_files(folder_at(self.path)))
-        return place or read_labels(self.path, values=self.values)
+            in_place = LabelsInPlace.of(find_label_files(folder_at(self.path)))
+        return in_place or read_labels(self.path, values=self.values)
 
-    def _refuse_others(self, found: "LabelsInMemory | LabelsInPlace") -> None:
-        """Raise LabelsUnreadableError where other labels have come since they were looked at."""
-        if self.known and found.with_digest().digest != self.known[1].digest:
+    def _refuse_changed(self, labels: "LabelsInMemory | LabelsInPlace") -> None:
+        """Raise LabelsUnreadableError if the labels differ from the known facts."""
+        if self.known and labels.with_digest().digest != self.known[1].digest:
             raise LabelsUnreadableError(
                 self.path, "it changed while the pairs were counted; run this again"
             )

@@ -1,4 +1,4 @@
-"""Which column of labels is that of which output, and as what it is taken."""
+"""The column of labels of each output, and the type in which it is used."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def columns_of(
     columns: Sequence[str], outputs: Sequence[str], deciding: Sequence[str]
 ) -> Mapping[str, str]:
-    """Return, by output, the column that holds its labels; one without labels is left out.
+    """Return the column of labels of each output; outputs without labels are left out.
 
-    `label` is that of the only output, or of the only one of the `deciding`, those that have a
-    threshold. Of several outputs it is none's: nothing says which one it is about.
+    `label` belongs to the only output, or to the only one with a threshold (`deciding`). With
+    several such outputs it belongs to none, since it is not known which one it is about.
     """
     found = {name: f"{OF_OUTPUT}{name}" for name in outputs if f"{OF_OUTPUT}{name}" in columns}
     for only in (outputs, deciding):
@@ -32,10 +32,10 @@ def columns_of(
 
 @dataclass(frozen=True, slots=True)
 class TypedLabels:
-    """Hold, by output, the column of its labels and what they are to it.
+    """The column of labels of each output, and the type in which the output uses it.
 
-    Those of a score are truths. Those of a number are truths if they may be, as those of a
-    probability are, else numbers. Those of other outputs are what they are.
+    Labels of a score are truths. Labels of a number are truths if all words allow it, as for a
+    probability, else numbers. Labels of other outputs keep their type.
     """
 
     of_output: Mapping[str, tuple[str, LabelType]]
@@ -48,43 +48,44 @@ class TypedLabels:
         deciding: Collection[str],
         others: Collection[str],
     ) -> Self:
-        """Match columns with `outputs`, of which `deciding` have thresholds and `others` no number.
+        """Match columns with `outputs`: `deciding` have thresholds, `others` are not numbers.
 
-        Raises LabelWordError where a score has words as labels, LabelsUnreadableError for a number.
+        Raises LabelWordError if the labels of a score are words, LabelsUnreadableError if the
+        labels of a number are words.
         """
         found, schema = {}, ibis.Schema.from_pyarrow(labels.facts.schema)
         for output, column in columns_of(schema.names, outputs, tuple(deciding)).items():
             kind = schema[column]
-            held = LabelType.TRUTH if kind.is_boolean() else LabelType.NUMBER
-            held = LabelType.WORD if kind.is_string() else held
-            if output not in others and held is not LabelType.TRUTH:
-                held = _as_number(labels, column, is_score=output in deciding)
-            found[output] = column, held
+            used = LabelType.TRUTH if kind.is_boolean() else LabelType.NUMBER
+            used = LabelType.WORD if kind.is_string() else used
+            if output not in others and used is not LabelType.TRUTH:
+                used = _type_of_number(labels, column, is_score=output in deciding)
+            found[output] = column, used
         return cls(found)
 
     def truths(self, outputs: Collection[str]) -> dict[str, str]:
-        """Return the columns that are truths to some outputs, by output."""
+        """Return the column of each of `outputs` that uses its labels as truths."""
         return {
             output: column
             for output, (column, kind) in self.of_output.items()
             if kind is LabelType.TRUTH and output in outputs
         }
 
-    def in_truths(self, table: ir.Table) -> ir.Table:
-        """Return labels whose numbers that are taken as truths are truths: those above zero."""
+    def with_truths(self, table: ir.Table) -> ir.Table:
+        """Convert numbers that are used as truths: a number above zero is true."""
         columns = {column for column, kind in self.of_output.values() if kind is LabelType.TRUTH}
         numbers = [name for name in columns if table[name].type().is_floating()]
         return table.mutate(**{name: table[name] > 0 for name in numbers}) if numbers else table
 
 
-def _as_number(labels: "Labels", column: str, *, is_score: bool) -> LabelType:
-    """Return what numbers or words are to a score or a number; raises as `TypedLabels.of`."""
-    against: Mapping[LabelType, LabelsUnreadableError] = labels.facts.refusals.get(column, {})
-    if LabelType.TRUTH not in against:
+def _type_of_number(labels: "Labels", column: str, *, is_score: bool) -> LabelType:
+    """Return the type in which a score or a number uses its labels. Raises as `TypedLabels.of`."""
+    refusals: Mapping[LabelType, LabelsUnreadableError] = labels.facts.refusals.get(column, {})
+    if LabelType.TRUTH not in refusals:
         return LabelType.TRUTH
     if is_score:
-        word = against[LabelType.TRUTH]
+        word = refusals[LabelType.TRUTH]
         raise LabelWordError(word.path, word.problem, word.place)
-    if LabelType.NUMBER in against:
-        raise against[LabelType.NUMBER]
+    if LabelType.NUMBER in refusals:
+        raise refusals[LabelType.NUMBER]
     return LabelType.NUMBER

@@ -64,7 +64,7 @@ class StepLabels:
     @property
     def table(self) -> ir.Table:
         """Return the labels as they are typed; only now they are read, if they are in files."""
-        return self.typed.in_truths(self._rows)
+        return self.typed.with_truths(self._rows)
 
     @cached_property
     def _rows(self) -> ir.Table:

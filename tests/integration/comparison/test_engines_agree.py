@@ -56,7 +56,7 @@ class EngineLabels(Labels):
     """Take labels from a table of the engine that holds the pairs."""
 
     def __init__(self, labels: Labels, table: ir.Table) -> None:
-        super().__init__(labels.name, labels._held)
+        super().__init__(labels.name, labels._source)
         self._table = table
 
     def table(self) -> ir.Table:

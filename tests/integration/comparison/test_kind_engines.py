@@ -88,7 +88,7 @@ class EngineLabels(Labels):
     """Labels in a table of the engine that holds the pairs: chdb takes none from elsewhere."""
 
     def __init__(self, labels: Labels, held: ir.Table) -> None:
-        super().__init__(labels.name, labels._held)
+        super().__init__(labels.name, labels._source)
         self.held = held
 
     def table(self) -> ir.Table:

@@ -200,13 +200,13 @@ def test_labels_in_a_file_are_no_longer_held_once_they_are_matched(
     prepared = window.prepared()
     assert_equal(count(prepared), expected)
     assert prepared.labels is not None
-    held = window.labels._held
-    assert isinstance(held, UnreadLabels)
+    unread = window.labels._source
+    assert isinstance(unread, UnreadLabels)
     if path.suffix == ".csv":
-        assert (held.held is None) == (prepared.labels.match is not None)
+        assert (unread.labels is None) == (prepared.labels.match is not None)
     else:
-        assert isinstance(held.held, LabelsInPlace)
-        assert (held.held.hashes is None) == (prepared.labels.match is not None)
+        assert isinstance(unread.labels, LabelsInPlace)
+        assert (unread.labels.hashes is None) == (prepared.labels.match is not None)
     table, found = window.sides()
     pd.testing.assert_frame_equal(table, coverage)
     pd.testing.assert_frame_equal(found.cells, sides.cells)

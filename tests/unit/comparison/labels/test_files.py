@@ -120,7 +120,7 @@ def test_an_empty_folder_has_no_labels_yet(tmp_path: Path) -> None:
         (
             "b.csv",
             "request_id,label\nr1,1\n",
-            "columns label and label.cat: a label is that of one",
+            "columns label and label.cat: each label belongs to one",
         ),
         ("b.csv", "request_id,label.cat\nr0,0\n", "b.csv, line 2, column label.cat: 'r0' has anot"),
         ("b.csv", "request_id,label.cat,label.cat\nr1,1,0\n", "the column label.cat is there twi"),

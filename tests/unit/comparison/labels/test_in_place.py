@@ -24,8 +24,8 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_in_place(labels: Labels) -> bool:
-    held = labels._held
-    return isinstance(held, UnreadLabels) and isinstance(held.read(), LabelsInPlace)
+    source = labels._source
+    return isinstance(source, UnreadLabels) and isinstance(source.read(), LabelsInPlace)
 
 
 def of_seed(seed: int, *, again: float, timed: bool) -> pd.DataFrame:

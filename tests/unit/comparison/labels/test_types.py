@@ -71,7 +71,7 @@ def test_the_words_of_a_column_say_what_its_labels_are(
 def test_minus_one_and_zero_are_both_negative_to_a_score(tmp_path: Path) -> None:
     labels = labels_of(tmp_path, ["-1", "0", "1"])
     typed = TypedLabels.of(labels, ["fraud"], ["fraud"], [])
-    truths = typed.in_truths(labels.table()).to_pyarrow()["label"].to_pylist()
+    truths = typed.with_truths(labels.table()).to_pyarrow()["label"].to_pylist()
     assert truths == [False, False, True]
 
 

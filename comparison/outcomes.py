@@ -1,16 +1,17 @@
-"""The outcomes: what happened downstream, after a request was answered.
+"""The outcomes: events downstream, after a request was answered.
 
 A file of outcomes is CSV with a heading, or Parquet; it may be compressed (.gz), and a folder may
 hold several; both may be in an object store. Columns:
 
-    request_id, unit   whose outcome it is: one of them, or both, of which a row fills in one
-    metric             its name, such as complaint
+    request_id, unit   the request or unit that the outcome belongs to; with both columns, each row
+                       fills in one
+    metric             the name of the metric, such as complaint
     value              a number of 0 or more, true or false, yes or no; empty: not known yet;
-                       without the column, each row has happened once
+                       without the column, each row counts once
     occurred_at        ISO 8601; UTC unless it names a zone
 
-Others are ignored. A table of an engine has the same columns: one that ibis has connected to, or
-one at a URL (`comparison.engines.places`).
+Other columns are ignored. A table of an engine has the same columns; it is an ibis table, or at a
+URL (`comparison.engines.places`).
 """
 
 import os
@@ -44,17 +45,17 @@ _EXPECTED: Final = (
 _CONTROL: Final = r"[\x00-\x1f\x7f-\x9f]"
 
 _BEYOND: Final = 1e300
-"""No value of anything; sums of smaller ones are finite."""
+"""Values from here on are refused, so that sums are finite."""
 
 _TRUTHS: Final = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Hold the rows of a file whose value is known, exact repetitions left out.
+    """Outcomes with a known value, without exact repetitions.
 
     Columns: `request_id`, `unit` (string, NA), `metric` (string), `value` (float64), `time`
-    (nanoseconds since 1970, Int64, NA: not said), `file`, `row` (where it is from).
+    (nanoseconds since 1970, Int64, NA: not known), `file`, `row` (the place of the row).
     """
 
     name: str
@@ -63,22 +64,22 @@ class Outcomes:
     tables: tuple[TextTable, ...] = field(default=(), repr=False)
     is_tracked: bool = False
     lost: int = 0
-    """Of tracked ones, how many never arrived."""
+    """Number of tracked outcomes that never arrived."""
     open_ends: tuple[int, ...] = ()
-    """As of `TrackedOutcomes`."""
+    """As in `TrackedOutcomes`."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the names of the metrics, in order."""
+        """Return the names of the metrics, sorted."""
         return tuple(sorted(self.frame["metric"].unique()))
 
     def until(self, time: datetime) -> "Outcomes":
-        """Return those that had occurred before a time, or do not say when."""
+        """Return the outcomes that occurred before a time, or have no time."""
         early = self.frame["time"].isna() | (self.frame["time"] < nanoseconds(time))
         return replace(self, frame=self.frame.loc[early.astype(bool)])
 
     def of(self, metric: str, *, binary: bool) -> "MetricRows":
-        """Return the rows of a metric, of a binary one the last that is said of each.
+        """Return the rows of a metric; of a binary metric, the last row of each request or unit.
 
         Raises OutcomesUnreadableError for a value of a binary metric that is neither 0 nor 1.
         """
@@ -93,23 +94,23 @@ class Outcomes:
                 f"{wrong.iloc[0]['value']:g}: {metric} is a binary outcome, expected 0 or 1 (other "
                 "kinds: outcomes in the playbook)",
             )
-        whose = rows[ID].fillna("") + "\0" + rows[UNIT].fillna("")
-        ordered = rows.assign(whose=whose).sort_values(
+        key = rows[ID].fillna("") + "\0" + rows[UNIT].fillna("")
+        ordered = rows.assign(key=key).sort_values(
             ["time", "value"], kind="stable", na_position="first"
         )
-        differ = ordered.groupby("whose")["value"].nunique()
-        kept = ordered.drop_duplicates("whose", keep="last").drop(columns="whose")
+        differ = ordered.groupby("key")["value"].nunique()
+        kept = ordered.drop_duplicates("key", keep="last").drop(columns="key")
         return MetricRows(kept, int((differ > 1).sum()))
 
     def kind_of(self, metric: str) -> str:
-        """Return the kind of a metric that nobody has declared, by its values."""
+        """Return the kind of an undeclared metric, by its values."""
         values = self.frame.loc[self.frame["metric"] == metric, "value"]
         if values.isin((0.0, 1.0)).all():
             return "binary"
         return "count" if (values == values.round()).all() else "continuous"
 
     def error(self, row: Any, column: str, problem: str) -> OutcomesUnreadableError:
-        """Return the error about a row of the frame."""
+        """Return an error that names a row of the frame."""
         if not self.tables:
             return OutcomesUnreadableError(self.name, problem)
         table = self.tables[int(row["file"])]
@@ -120,19 +121,19 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class MetricRows:
-    """Hold the rows of one metric; `contradicted` counts those whose outcomes differed."""
+    """The rows of one metric; `contradicted` is the number of requests or units that differed."""
 
     frame: pd.DataFrame
     contradicted: int
 
     @property
     def by_value(self) -> int:
-        """Count those whose unit is not a hash, as nobody has given the key."""
+        """Count the rows whose unit is not a hash, since no key was given."""
         units = self.frame[UNIT].dropna()
         return int((~units.str.fullmatch(UNIT_HASH)).sum())
 
     def table(self) -> ir.Table:
-        """Return the rows to an engine: outcome_id, outcome_unit, value, occurred."""
+        """Return the rows as a table: outcome_id, outcome_unit, value, occurred."""
         frame = self.frame
         return ibis.memtable(
             pa.table(
@@ -147,13 +148,13 @@ class MetricRows:
 
 
 def load_outcomes(source: str | Path | Rows | ir.Table, key: bytes | None = None) -> Outcomes:
-    """Read a file of outcomes, a folder of them, or a table of an engine, itself or by its URL.
+    """Read a file or a folder of outcomes, or a table of an engine, given as itself or by URL.
 
-    Files may be in an object store. A DataFrame is taken as a file of it would be.
+    Files may be in an object store. A DataFrame is read as a file with its content would be.
 
     Values in `unit` that are not hashes are hashed with `key`, as the pairs' units are. Raises
-    OutcomesUnreadableError, which names the line (CSV), the row (Parquet, from 1) or what the row
-    holds (an engine), and the column.
+    OutcomesUnreadableError, which names the line (CSV), the row (Parquet, from 1) or the values of
+    the row (an engine), and the column.
     """
     tables = _tables(source)
     for table in tables:
@@ -177,7 +178,7 @@ def _tables(source: str | Path | Rows | ir.Table) -> list[TextTable]:
 
 
 def _name(table: ir.Table) -> str:
-    """Return what an engine's table is called; an expression over one has no name."""
+    """Return the name of an engine's table; an expression has none."""
     named = isinstance(table.op(), ops.PhysicalTable)
     return table.get_name() if named else "the table of outcomes"
 
@@ -187,23 +188,23 @@ def unit_key() -> bytes | None:
     return os.environ.get("UNIT_KEY", "").strip().encode() or None
 
 
-def tracked_outcomes(name: str, found: TrackedOutcomes) -> Outcomes | None:
-    """Return what an application tracked; None if that is nothing."""
-    if found.frame.empty and not found.lost:
+def tracked_outcomes(name: str, tracked: TrackedOutcomes) -> Outcomes | None:
+    """Return the outcomes that an application tracked, None without any."""
+    if tracked.frame.empty and not tracked.lost:
         return None
-    frame = found.frame[[ID, UNIT, METRIC, VALUE, "time"]].astype({METRIC: object})
+    frame = tracked.frame[[ID, UNIT, METRIC, VALUE, "time"]].astype({METRIC: object})
     return Outcomes(
         name,
         frame.assign(file=0, row=np.arange(len(frame))),
-        found.repeated,
+        tracked.repeated,
         is_tracked=True,
-        lost=found.lost,
-        open_ends=found.open_ends,
+        lost=tracked.lost,
+        open_ends=tracked.open_ends,
     )
 
 
-def joined(outcomes: Sequence[Outcomes]) -> Iterable[tuple[Outcomes, str]]:
-    """Yield each metric once with where it is from: a file comes before what was tracked."""
+def by_metric(outcomes: Sequence[Outcomes]) -> Iterable[tuple[Outcomes, str]]:
+    """Yield each metric once, with its outcomes: those of a file before tracked ones."""
     seen: set[str] = set()
     for each in sorted(outcomes, key=lambda each: each.is_tracked):
         for metric in each.metrics:

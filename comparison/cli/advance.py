@@ -1,4 +1,4 @@
-"""`bentoml migration advance`: one step up, if the gate says so."""
+"""`bentoml migration advance`: one step up, if the verdict is ADVANCE."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -69,82 +69,89 @@ def advance(
     with refusals(), exit_codes(), unleash.admin() as admin:
         place = FlagPlace.of(admin, given.plan())
         judge = given.judge()
-        grounds = _grounds(judge, place, _Wish(override, approve), given.pairs, json_file)
-        moved, notifier = _move(admin, place, grounds, audit), given.notifier(place.plan)
+        request = _PersonReasons(override, approve)
+        permission = _permission(judge, place, request, given.pairs, json_file)
+        moved, notifier = _move(admin, place, permission, audit), given.notifier(place.plan)
         if moved and notifier.has_recipients:
-            _tell(admin, place, grounds, notifier)
+            _notify(admin, place, permission, notifier)
 
 
 class _NotAdvanced(VerdictExit):
-    """Say that the flag was left as it is, and what would move it."""
+    """Say why the flag was not moved, and which option would move it."""
 
     def __init__(self, decision: Decision, why: str, way_out: str = _OVERRIDE) -> None:
         super().__init__(decision, f"not advanced: {why}; {way_out}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """Hold the reasons that a person has given, each if it was."""
+class _PersonReasons:
+    """The reasons that a person gave with --override or --approve, None without the option."""
 
     override: str | None
     approve: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Grounds:
-    """Hold why the flag may be moved."""
+class _Permission:
+    """The reason why the flag may be moved, and the verdict."""
 
     reason: str
-    found: StepVerdict
+    step_verdict: StepVerdict
     overridden: bool
     approval: str | None = None
 
 
-def _grounds(
-    judge: "PairsJudge", place: FlagPlace, wish: _Wish, pairs: str | Path, json_file: Path | None
-) -> _Grounds:
-    """Print the verdict; return why the flag may be moved, or raise _NotAdvanced."""
-    from comparison.cli.verdict_file import VerdictFile, leave_beside
+def _permission(
+    judge: "PairsJudge",
+    place: FlagPlace,
+    request: _PersonReasons,
+    pairs: str | Path,
+    json_file: Path | None,
+) -> _Permission:
+    """Print the verdict; return the permission to move the flag, or raise _NotAdvanced."""
+    from comparison.cli.verdict_file import VerdictFile, write_beside
     from comparison.judgement.pairs_judge import NOT_YET
     from comparison.report.terminal.verdict import print_verdict
 
     try:
         evidence, judgement = judge.judged(place.plan, place.run, datetime.now(UTC))
     except NOT_YET as problem:
-        if wish.override is None:
+        if request.override is None:
             raise _NotAdvanced(Decision.HOLD, f"there is no verdict: {problem}") from problem
         click.echo(f"no verdict: {problem}")
-        found = StepVerdict(None, None, str(problem))
-        return _Grounds(f"override: {wish.override}", found, overridden=True)
+        step_verdict = StepVerdict(None, None, str(problem))
+        return _Permission(f"override: {request.override}", step_verdict, overridden=True)
     print_verdict(evidence, judgement, Console(highlight=False))
-    if unwritten := leave_beside(pairs, evidence, judgement):
+    if unwritten := write_beside(pairs, evidence, judgement):
         warn(unwritten)
     if json_file and (unwritten := VerdictFile(json_file).write(evidence, judgement)):
         raise Refusal(unwritten)
     verdict = judgement.verdict
-    found = StepVerdict(judgement.step, verdict)
-    if wish.override is not None:
-        return _Grounds(
-            f"override: {wish.override} (the verdict is {verdict.decision})", found, overridden=True
+    step_verdict = StepVerdict(judgement.step, verdict)
+    if request.override is not None:
+        return _Permission(
+            f"override: {request.override} (the verdict is {verdict.decision})",
+            step_verdict,
+            overridden=True,
         )
     if verdict.decision is not Decision.ADVANCE:
         raise _NotAdvanced(verdict.decision, f"the verdict is {verdict.decision}")
     reasons = "; ".join(verdict.reasons)
-    if wish.approve is not None:
-        reason = f"approved: {wish.approve} ({reasons})"
-        return _Grounds(reason, found, overridden=False, approval=wish.approve)
+    if request.approve is not None:
+        reason = f"approved: {request.approve} ({reasons})"
+        return _Permission(reason, step_verdict, overridden=False, approval=request.approve)
     if judgement.step.approval and place.following is not None:
         raise _NotAdvanced(
             Decision.HOLD, f"{place.following} % needs approval", '--approve "REASON" gives it'
         )
-    return _Grounds(reasons, found, overridden=False)
+    return _Permission(reasons, step_verdict, overridden=False)
 
 
-def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Path) -> bool:
-    """Move the flag one step up and record it; return whether there is a step."""
+def _move(admin: UnleashAdmin, place: FlagPlace, permission: _Permission, audit: Path) -> bool:
+    """Move the flag one step up and record it; return False if there is no further step."""
     flag, following = place.plan.flag, place.following
     click.echo()
-    if following is None and grounds.overridden:
+    if following is None and permission.overridden:
         raise Refusal(f"{flag} is at {place.rollout} %, and the playbook has no step above it")
     if following is None:
         click.echo(f"{flag} stays at {place.rollout} %: `bentoml migration retire` comes next")
@@ -159,10 +166,10 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
             "advance",
             before=before,
             after=replace(before, rollout=following),
-            reason=grounds.reason,
-            verdict=grounds.found.as_plain(),
-            approval=grounds.approval,
-            event=_entry(admin, flag, following) if grounds.approval else None,
+            reason=permission.reason,
+            verdict=permission.step_verdict.as_plain(),
+            approval=permission.approval,
+            event=_entry(admin, flag, following) if permission.approval else None,
         )
         recorded = record(admin, change, file)
     after = admin.state(flag)
@@ -175,16 +182,18 @@ def _move(admin: UnleashAdmin, place: FlagPlace, grounds: "_Grounds", audit: Pat
     return True
 
 
-def _tell(admin: UnleashAdmin, place: FlagPlace, grounds: _Grounds, notifier: Notifier) -> None:
+def _notify(
+    admin: UnleashAdmin, place: FlagPlace, permission: _Permission, notifier: Notifier
+) -> None:
     flag = place.plan.flag
     with contextlib.suppress(FlagsError):
-        chosen = NextAction(Action.ADVANCE, (grounds.reason,), place.following)
+        chosen = NextAction(Action.ADVANCE, (permission.reason,), place.following)
         history, link = read_history(admin, flag)[1], notifier.link(admin.flag_url(flag))
-        notifier.send(News.of(flag, history, grounds.found, chosen, link))
+        notifier.send(News.of(flag, history, permission.step_verdict, chosen, link))
 
 
 def _entry(admin: UnleashAdmin, flag: str, rollout: int) -> int | None:
-    """Return the entry of the event log of the move just made; None if that is not sure."""
+    """Return the number of the move's entry in the event log; None if it is not certain."""
     try:
         run, author = read_history(admin, flag)[1].current, admin.author()
     except FlagsError:

@@ -40,10 +40,10 @@ if TYPE_CHECKING:  # needs the extra `comparison`
     from flags.gate.evidence import Evidence
 
 _PASSING: Final = (UnleashUnreachableError, UnleashFailedError, RateLimitedError)
-"""What may be over at the next look."""
+"""Errors of Unleash that may pass by the next look."""
 
 _REASONS: Final = 3
-"""Reasons in a line of the log; `gate` shows all of them."""
+"""Largest number of reasons in a line of the log; `gate` shows all of them."""
 
 _EXIT_CODES: Final = {
     Action.ADVANCE: EXIT_CODES[Decision.ADVANCE],
@@ -105,42 +105,42 @@ def autopilot(
     Example: bentoml migration autopilot pairs --playbook playbook.yaml --interval 5m
     """
     with refusals(), exit_codes(), unleash.admin() as admin:
-        from comparison.cli.verdict_file import VerdictFile, leave_beside
+        from comparison.cli.verdict_file import VerdictFile, write_beside
 
         plan = given.plan()
         file = AuditFile(audit)
 
-        def keep(assessment: Assessment) -> None:
+        def record_change(assessment: Assessment) -> None:
             _warn(*record(admin, assessment.as_change(admin, plan.flag), file).warnings)
 
-        def tell(evidence: "Evidence", judgement: "Judgement") -> None:
-            problems = [leave_beside(given.pairs, evidence, judgement)]
+        def write_verdict(evidence: "Evidence", judgement: "Judgement") -> None:
+            problems = [write_beside(given.pairs, evidence, judgement)]
             if json_file:
                 problems.append(VerdictFile(json_file).write(evidence, judgement))
             _warn(*(each for each in problems if each))
 
-        judge = replace(given.judge(_warn), tell=tell, will_retry=not once)
+        judge = replace(given.judge(_warn), on_verdict=write_verdict, will_retry=not once)
         pilot = Autopilot(
             admin,
             plan,
             judge,
             resumed=resume,
             account=account,
-            record=keep,
+            record=record_change,
             exclusive=file.exclusive,
             approved=lambda: _approved(file, plan.flag, admin.environment),
         )
-        telling = _Telling(admin, plan, given.notifier(plan, _warn), silent=dry_run)
+        news = _LookNews(admin, plan, given.notifier(plan, _warn), silent=dry_run)
         if once:
-            raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run, telling).next.action])
+            raise SystemExit(_EXIT_CODES[_assess_and_act(pilot, dry_run, news).next.action])
         with contextlib.suppress(*_PASSING):
-            pilot.check()  # a token that will not do ends it, an Unleash that is down does not
+            pilot.check()  # an unfit token ends the command, an Unleash that is down does not
         _log(f"{plan.flag} in {admin.environment}, every {duration_text(interval)}{_dry(dry_run)}")
-        _fly(pilot, interval, dry_run, telling)
+        _fly(pilot, interval, dry_run, news)
 
 
-class _Telling:
-    """Tells those whom the playbook names, after a look and what followed from it."""
+class _LookNews:
+    """Notifies the recipients in the playbook after each look and its action."""
 
     def __init__(
         self, admin: UnleashAdmin, plan: Playbook, notifier: Notifier, *, silent: bool
@@ -152,7 +152,7 @@ class _Telling:
         self._silent = silent or not notifier.has_recipients
 
     def looked(self, assessment: Assessment) -> None:
-        """Tell what is new; a move just made is in the event log by now."""
+        """Notify of news after a look; the event log has the move that followed from it."""
         if self._silent:
             return
         history = assessment.history
@@ -163,39 +163,39 @@ class _Telling:
         self._notifier.send(News.of(self._flag, history, found, chosen, self._link))
 
     def failed(self, problem: str) -> None:
-        """Tell that nobody watches the flag for now."""
+        """Notify that a look failed, so that the flag is not watched."""
         if not self._silent:
             self._notifier.send(News.of_failure(self._flag, problem, self._link))
 
 
-def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool, telling: _Telling) -> None:
+def _fly(pilot: Autopilot, interval: timedelta, dry_run: bool, news: _LookNews) -> None:
     with stop_asked() as stop:
         while not stop.asked:
             try:
-                if _assess_and_act(pilot, dry_run, telling).next.action is Action.DONE:
+                if _assess_and_act(pilot, dry_run, news).next.action is Action.DONE:
                     return
-            except Exception as error:  # if it ended, nobody would roll back
+            except Exception as error:  # it must go on, or a later rollback would not happen
                 kind = "" if isinstance(error, FlagsError) else f"{type(error).__name__}: "
                 problem = f"{kind}{printable(str(error))}"
                 _log(f"{Action.HOLD:<8}  {problem}")
-                if not isinstance(error, FlagChangedError):  # the next look tells of the change
-                    telling.failed(problem)
+                if not isinstance(error, FlagChangedError):  # the next look notifies of the change
+                    news.failed(problem)
             stop.wait(interval.total_seconds())
     _log("stopped")
 
 
-def _assess_and_act(pilot: Autopilot, dry_run: bool, telling: _Telling) -> Assessment:
-    """Assess once, do what follows, say what was done, and tell those who are to know."""
+def _assess_and_act(pilot: Autopilot, dry_run: bool, news: _LookNews) -> Assessment:
+    """Assess once, act, log the action, and notify the recipients."""
     assessment = pilot.assess(datetime.now(UTC))
     if not dry_run:
         pilot.act(assessment)
     _log(_line(assessment) + _dry(dry_run and assessment.before != assessment.after))
-    telling.looked(assessment)
+    news.looked(assessment)
     return assessment
 
 
 def _line(assessment: Assessment) -> str:
-    """Write what was seen and done: the action, the step or the change, the first reasons."""
+    """Return a line of the log: the action, the step or the change, the first reasons."""
     step = assessment.step_verdict.step
     if assessment.before != assessment.after:
         where = assessment.change

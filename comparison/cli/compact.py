@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-counts",
     is_flag=True,
-    help="Keep no counts: whoever has no gate look at DIR saves half of the time.",
+    help="Keep no counts, which saves half of the time if no gate reads DIR.",
 )
 def compact(pairs: Path, into: Path, jobs: int | None, no_counts: bool) -> None:
     """Turn the pair files in PAIRS into Parquet files in DIR, by flag and day.
@@ -49,7 +49,7 @@ def compact(pairs: Path, into: Path, jobs: int | None, no_counts: bool) -> None:
         from comparison.pairs.compaction.runs import compact as run
 
         done = run(pairs, into, jobs=jobs)
-        click.echo(told(done, into))
+        click.echo(summary_of(done, into))
         if done.pairs and not no_counts:
             from comparison.judgement.keeping import keep_counts
 
@@ -58,8 +58,8 @@ def compact(pairs: Path, into: Path, jobs: int | None, no_counts: bool) -> None:
                 click.echo(f"Kept {plural(kept.tables, 'table')} of counts ({kept.size}).")
 
 
-def told(done: "Compacted", into: Path) -> str:
-    """Say in words what a run did."""
+def summary_of(done: "Compacted", into: Path) -> str:
+    """Return the result of a run in words."""
     files = plural(done.files, "file")
     lines = [
         f"Took {plural(done.pairs, 'pair')} ({done.bytes / 1e6:,.1f} MB of {files}) into {into}."

@@ -1,4 +1,4 @@
-"""`bentoml migration compare`: both sides compared over pair files."""
+"""`bentoml migration compare`: a comparison of both sides by their pairs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -61,9 +61,9 @@ def compare(
 ) -> None:
     """Compare both sides over the pairs in PAIRS: a folder, a file, or the URL of a table.
 
-    Says who answered, how each side fared, how alarms and scores differ on the same requests,
-    whether pairs are missing, and what that means. The page that --html writes, and the quality
-    that --labels adds, are those of the newest rollout.
+    Shows the traffic and health of each side, the differences of alarms and scores on the same
+    requests, missing pairs, and a conclusion. The page that --html writes, and the quality that
+    --labels adds, are those of the newest rollout.
 
     Example: bentoml migration compare pairs --html comparison.html
     """
@@ -73,17 +73,17 @@ def compare(
         from comparison.summary.label_objections import with_labels
         from comparison.summary.plain import as_plain
 
-        summary, taken = _figures(pairs, flag, since, until)
+        summary, open_pairs = _figures(pairs, flag, since, until)
         conclusion = conclude(summary)
         wanted = labels or outcomes or preferences or html_file or export
         offered = any(map(is_uncalibrated, summary.outputs)) and find_spec("duckdb")
-        # Kinds and the offered threshold are evidence, which pairs without a rollout do not give.
+        # Kinds and the offered threshold are evidence, which needs pairs with a rollout.
         counted = (summary.alike or offered) and any(
             each.rollout is not None for each in summary.traffic.by_rollout
         )
         found = None
         if wanted or counted:
-            found = _compared(pairs, taken(), since, until, labels, outcomes, preferences)
+            found = _compared(pairs, open_pairs(), since, until, labels, outcomes, preferences)
             conclusion = with_labels(conclusion, found.evidence) if labels else conclusion
         if found and html_file:
             write(html_file, found.to_html().encode())
@@ -108,10 +108,10 @@ def compare(
 def _figures(
     place: str | Path, flag: str | None, since: datetime | None, until: datetime | None
 ) -> "tuple[Summary, Callable[[], FlagPairs]]":
-    """Return the figures, and what makes the pairs ready for further counts.
+    """Return the figures, and a function that opens the pairs for further counts.
 
-    Pair files are read into memory, without an engine. What was compacted, and the table at a URL,
-    an engine counts, however many pairs there are.
+    Pair files are read into memory, without an engine. An engine counts a compacted folder and a
+    table at a URL, whose number of pairs is not limited.
     """
     from comparison.pairs.opening import is_compacted
     from comparison.pairs.reader import read_pairs, within
@@ -128,13 +128,14 @@ def _figures(
     from comparison.summary.counted import count_summary
 
     with engine_errors(place):
-        found = FlagPairs.at(place, flag)
+        flag_pairs = FlagPairs.at(place, flag)
         with progress_bar("counting pairs"):
-            return count_summary(found.source, found.flag, since, until), lambda: found
+            summary = count_summary(flag_pairs.source, flag_pairs.flag, since, until)
+    return summary, lambda: flag_pairs
 
 
 def _in_memory(pairs: "Pairs") -> "FlagPairs":
-    """Show pairs that were read to an engine."""
+    """Return pairs in memory for an engine."""
     from comparison.judgement.flag_pairs import FlagPairs
 
     return FlagPairs.of(pairs)
@@ -142,14 +143,14 @@ def _in_memory(pairs: "Pairs") -> "FlagPairs":
 
 def _compared(
     place: str | Path,
-    found: "FlagPairs",
+    flag_pairs: "FlagPairs",
     since: datetime | None,
     until: datetime | None,
     labels: "LabelFiles | None",
     outcomes: str | Path | None,
     preferences: str | Path | None,
 ) -> "Comparison":
-    """Take the evidence on pairs, with judged texts to show."""
+    """Return the comparison with evidence, and with examples of judged texts."""
     from comparison.engines.connections import engine_errors
     from comparison.judgement.additions import Additions
     from comparison.judgement.judge import TimeWindow, take_evidence
@@ -160,9 +161,9 @@ def _compared(
     additions = Additions.read(labels, None, outcomes, preferences)
     with engine_errors(place), progress_bar("counting pairs"):
         evidence = take_evidence(
-            found,
+            flag_pairs,
             now=datetime.now(UTC),
-            window=TimeWindow(since, until or found.run().until, drawn_since=since),
+            window=TimeWindow(since, until or flag_pairs.run().until, drawn_since=since),
             additions=additions,
         )
-    return Comparison(evidence, examples=examples_at(place, found.flag, additions.preferences))
+    return Comparison(evidence, examples=examples_at(place, flag_pairs.flag, additions.preferences))

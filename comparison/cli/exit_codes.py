@@ -11,7 +11,7 @@ EXIT_CODES: Final = {"ADVANCE": 0, "HOLD": 10, "ROLLBACK": 20}
 
 
 class VerdictExit(click.ClickException):
-    """Say why a command has not done what it was to do; the exit code is the verdict's."""
+    """Say why a command did not act; the exit code is that of the verdict."""
 
     def __init__(self, decision: "Decision", why: str) -> None:
         super().__init__(why)

@@ -1,4 +1,4 @@
-"""The option --export: hand a comparison over to another program."""
+"""The option --export: send a comparison to another program."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -20,13 +20,13 @@ export_option = click.option(
 )
 
 
-def export_to_mlflow(found: "Comparison", files: Mapping[str, str]) -> None:
-    """Write a run and say where it is; that it failed is a warning, and changes no exit code."""
+def export_to_mlflow(comparison: "Comparison", files: Mapping[str, str]) -> None:
+    """Write a run and print its place; a failure is a warning, and changes no exit code."""
     from comparison.report.mlflow_run import MlflowRun
 
-    judged = found.judgement
+    judged = comparison.judgement
     step = judged.step.name if judged else None
-    run = MlflowRun.of(found.evidence, found.verdict, step, files)
+    run = MlflowRun.of(comparison.evidence, comparison.verdict, step, files)
     try:
         click.echo(f"MLflow: {run.write()}", err=True)
     except ExportFailedError as error:

@@ -1,4 +1,4 @@
-"""The position of a flag at the start of a command: its run, and the plan that holds there."""
+"""The position of a flag at the start of a command: its run, its rollout and the plan."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ from flags.unleash.admin import UnleashAdmin
 
 @dataclass(frozen=True, slots=True)
 class FlagPlace:
-    """Hold a flag that is on at one rollout; the plan has a step there if it can have one."""
+    """The position of a flag that is on at one rollout; `plan` gets a step there if possible."""
 
     run: Run
     plan: Playbook
@@ -20,7 +20,7 @@ class FlagPlace:
 
     @classmethod
     def of(cls, admin: UnleashAdmin, playbook: Playbook) -> Self:
-        """Ask Unleash; raises AdminError, or a Refusal of a flag that cannot be judged."""
+        """Read it from Unleash. Raises AdminError, or Refusal for a flag that cannot be judged."""
         state, history = read_history(admin, playbook.flag)
         run, flag = history.current, playbook.flag
         if not run.setting.enabled:

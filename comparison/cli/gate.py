@@ -44,7 +44,7 @@ def gate(
     Example: bentoml migration gate pairs --playbook playbook.yaml --html verdict.html
     """
     with refusals():
-        from comparison.cli.verdict_file import leave_beside
+        from comparison.cli.verdict_file import write_beside
         from comparison.report.comparison import compare
         from comparison.report.verdict_document import VerdictDocument
         from flags.playbook.file import read_playbook
@@ -66,7 +66,7 @@ def gate(
         if html_file:
             write(html_file, found.to_html().encode())
     judgement = found.judged
-    if unwritten := leave_beside(given.pairs, found.evidence, judgement):
+    if unwritten := write_beside(given.pairs, found.evidence, judgement):
         warn(unwritten)
     document = VerdictDocument.of(found.evidence, judgement).json()
     if export:

@@ -1,4 +1,4 @@
-"""The options of a command that asks the gate, and what they make up together."""
+"""The options of the commands that judge pairs by a playbook, and the input made from them."""
 
 import os
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """What the gate judges: pairs with what is added to them, by which playbook, and alarms."""
+    """The input of the gate: pairs, playbook, further inputs, and operational alarms."""
 
     pairs: str | Path
     playbook: Path
@@ -46,7 +46,7 @@ class GateInput:
     looks: Path
 
     def plan(self) -> "Playbook":
-        """Read the playbook; raises OtherFlagError if it is that of another flag."""
+        """Read the playbook. Raises OtherFlagError if it belongs to another flag."""
         from flags.playbook.file import read_playbook
 
         plan = read_playbook(self.playbook)
@@ -57,7 +57,7 @@ class GateInput:
         return plan
 
     def judge(self, warn: Callable[[str], object] = warn) -> "PairsJudge":
-        """Return what judges the pairs."""
+        """Create the judge of the pairs."""
         from comparison.judgement.pairs_judge import PairsJudge
 
         return PairsJudge(
@@ -70,7 +70,7 @@ class GateInput:
         )
 
     def ask_alarms(self, warn: Callable[[str], object] = warn) -> "AlarmLooks":
-        """Return what asks for the playbook's operational alarms."""
+        """Create the reader of the playbook's operational alarms."""
         from flags.operate.alarms.looks import AlarmLooks
         from flags.operate.alarms.sources import AlarmSources
         from flags.operate.look_file import LookFile
@@ -79,7 +79,7 @@ class GateInput:
         return AlarmLooks(sources, LookFile(self.looks), warn)
 
     def notifier(self, plan: "Playbook", warn: Callable[[str], object] = warn) -> "Notifier":
-        """Return what tells those whom the playbook names."""
+        """Create the notifier of the recipients in the playbook."""
         from flags.operate.notify import Notifier
         from flags.operate.sent_messages import SentMessagesFile
 
@@ -106,14 +106,14 @@ _EVIDENCE: Final = (
         metavar="URL",
         envvar="PROMETHEUS_URL",
         show_envvar=True,
-        help="Where the playbook's PromQL alarms are asked; the token is in PROMETHEUS_TOKEN.",
+        help="Server of the playbook's PromQL alarms; the token is in PROMETHEUS_TOKEN.",
     ),
     click.option(
         "--alertmanager",
         metavar="URL",
         envvar="ALERTMANAGER_URL",
         show_envvar=True,
-        help="Where its alerts are asked; the token is in ALERTMANAGER_TOKEN.",
+        help="Server of the playbook's alerts; the token is in ALERTMANAGER_TOKEN.",
     ),
     record_option(
         "--looks", LOOKS, "MIGRATION_LOOKS", "Where looks at operational alarms are kept"
@@ -129,5 +129,5 @@ verdict_option = click.option(
 
 
 def evidence_options(command: Command) -> Command:
-    """Add the options of GateInput, which the command takes as `given`."""
+    """Add the options of GateInput, which the command gets as the argument `given`."""
     return with_options(_EVIDENCE, packed("given", GateInput, command))

@@ -1,4 +1,4 @@
-"""`bentoml migration judge`: whose text is the better one, asked of any callable."""
+"""`bentoml migration judge`: ask any callable which side's text is better."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from comparison.judges.judge import Judge
 
 INTERRUPTED: Final = 130
-"""Exit code of a run that was interrupted, as shells have it."""
+"""Exit code of an interrupted run, the usual one of shells."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeChoice:
-    """Say who is asked: a callable, or a chat model with its instructions."""
+    """The choice of the judge: a callable, or a chat model with its instructions."""
 
     judge: str
     model: str | None
@@ -36,11 +36,11 @@ class JudgeChoice:
 
     @property
     def name(self) -> str:
-        """Return what the table says of it."""
+        """Return the judge's name in the table of preferences."""
         return f"{self.judge}:{self.model}" if self.judge == "openai" else self.judge
 
     def open(self) -> "Judge":
-        """Return the judge. Raises JudgeNotFoundError."""
+        """Create the judge. Raises JudgeNotFoundError."""
         from comparison.judges.judge import named_judge
 
         if self.judge != "openai":
@@ -57,15 +57,15 @@ _CHOICE: Final = (
         "--judge",
         metavar="MODULE:FUNCTION",
         required=True,
-        help="Who is asked: a callable (prompt, first, second), or openai: a chat model behind "
+        help="The judge: a callable (prompt, first, second), or openai: a chat model behind "
         "OPENAI_BASE_URL, with OPENAI_API_KEY.",
     ),
-    click.option("--model", metavar="NAME", help="Of --judge openai: which model."),
+    click.option("--model", metavar="NAME", help="For --judge openai: the model."),
     click.option(
         "--instructions",
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Of --judge openai: the text that it is sent, with {prompt}, {first} and {second}.",
+        help="For --judge openai: the text to send, with {prompt}, {first} and {second}.",
     ),
     click.option(
         "--price",
@@ -73,7 +73,7 @@ _CHOICE: Final = (
         type=click.FloatRange(min=0),
         nargs=2,
         default=(0.0, 0.0),
-        help="Of --judge openai: what a million tokens cost.",
+        help="For --judge openai: the prices of a million tokens.",
     ),
     click.option(
         "--timeout",
@@ -81,14 +81,14 @@ _CHOICE: Final = (
         type=click.FloatRange(min=0, min_open=True),
         default=60.0,
         show_default=True,
-        help="Of --judge openai: how long one reply may take.",
+        help="For --judge openai: time limit of one reply.",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """Bound a run; None is no limit."""
+    """The limits of a run; None is no limit."""
 
     budget: int
     max_cost: float | None
@@ -110,13 +110,13 @@ _LIMITS: Final = (
         "--max-cost",
         metavar="X",
         type=click.FloatRange(min=0, min_open=True),
-        help="Ask no more once this has been spent, earlier runs included.",
+        help="Stop once this has been spent, earlier runs included.",
     ),
     click.option(
         "--per-minute",
         metavar="N",
         type=click.FloatRange(min=0, min_open=True),
-        help="Calls of the judge in a minute, at most.",
+        help="Largest number of calls of the judge in a minute.",
     ),
     click.option(
         "--parallel",
@@ -132,7 +132,7 @@ _LIMITS: Final = (
         type=click.IntRange(0, 10),
         default=3,
         show_default=True,
-        help="How often a question is asked again on which the judge failed.",
+        help="Retries of a question on which the judge failed.",
     ),
 )
 
@@ -152,10 +152,10 @@ def _options(command: Command) -> Command:
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("preferences.csv"),
     show_default=True,
-    help="The table of preferences; a run goes on where the last one ended.",
+    help="The table of preferences; a run continues where the last one ended.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Which pairs are chosen at random."
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random choice of pairs."
 )
 def judge(
     pairs: Path,
@@ -165,11 +165,11 @@ def judge(
     out: Path,
     seed: int,
 ) -> None:
-    """Ask a judge which side's text is better, of recorded pairs in PAIRS whose texts differ.
+    """Ask a judge which side's text is better, for recorded pairs in PAIRS with differing texts.
 
-    Pairs are chosen at random, the same ones each time, and each is asked in both orders. Ctrl-C
-    ends the run after the questions that are being answered; the next one asks none of them again.
-    The exit code is 0 if everything that was to be asked has been answered, 1 if some of it failed.
+    Pairs are chosen at random, the same ones each time, and the judge sees each in both orders.
+    Ctrl-C ends the run once the open questions are answered; the next run does not repeat them. The
+    exit code is 0 if all questions were answered, 1 if some failed.
 
     Example: bentoml migration judge pairs --judge my_judge:prefer --budget 400
     """
@@ -180,7 +180,7 @@ def judge(
         from comparison.judges.text_pairs import read_text_pairs
         from comparison.report.terminal.preferences import print_preferences
 
-        asked = choice.open()
+        judge_of_texts = choice.open()
         with open_journal(out) as journal:
             chosen = select(
                 read_text_pairs(pairs, flag),
@@ -189,7 +189,7 @@ def judge(
                 answered=journal.complete,
             )
             bounds = Limits(limits.parallel, limits.retries, limits.per_minute, limits.max_cost)
-            asking = Asking(asked, choice.name, bounds)
+            asking = Asking(judge_of_texts, choice.name, bounds)
             spent = sum(row.cost for row in journal.rows)
             if limits.max_cost is not None and spent >= limits.max_cost:
                 todo: list[Question] = []
@@ -209,7 +209,7 @@ def judge(
 
 
 def _ask(asking: "Asking", todo: "list[Question]", spent: float, journal: "Journal") -> int:
-    """Ask, write each answer as it comes, and return how many questions failed."""
+    """Ask, write each answer as it comes, and return the number of failed questions."""
     failed = 0
     console = Console(stderr=True)
     columns = (
@@ -232,7 +232,7 @@ def _ask(asking: "Asking", todo: "list[Question]", spent: float, journal: "Journ
 
 @contextmanager
 def _interrupts(asking: "Asking") -> Iterator[Callable[[], bool]]:
-    """Let the first SIGINT or SIGTERM end the run in order, and the second one at once."""
+    """End the run in order at the first SIGINT or SIGTERM, and at once at the second."""
     received: list[int] = []
 
     def interrupt(number: int, _frame: Any) -> None:

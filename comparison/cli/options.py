@@ -1,4 +1,4 @@
-"""The arguments and options that several commands over pairs have."""
+"""The arguments and options that several commands on pairs share."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,11 +25,11 @@ until_option = click.option(
     "--until", metavar="TIME", callback=moment_option, help="Leave out pairs accepted from then on."
 )
 _LABEL_VALUES: Final = "comparison.label_values"
-"""Where the context of a command keeps what --label-values says until --labels is read."""
+"""Key of the value of --label-values in the click context, until --labels is parsed."""
 
 
 def _label_values(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Read `fraud=1,legit=0`."""
+    """Parse `fraud=1,legit=0` and keep it in the context."""
     del param
     pairs = [each.partition("=") for each in (value or "").split(",") if each]
     if any(not (word.strip() and equals and given.strip()) for word, equals, given in pairs):
@@ -50,14 +50,14 @@ def _label_files(
 
 
 def labels_option(command: Any) -> Any:
-    """Add --labels and --label-values, which make up one argument, `labels`."""
+    """Add --labels and --label-values, which become one argument, `labels`."""
     values = click.option(
         "--label-values",
         metavar="WORD=VALUE,...",
         callback=_label_values,
         is_eager=True,
         expose_value=False,
-        help="What words in the labels stand for, e.g. fraud=1,legit=0.",
+        help="Meanings of words in the labels, e.g. fraud=1,legit=0.",
     )
     labels = click.option(
         "--labels",
@@ -65,7 +65,7 @@ def labels_option(command: Any) -> Any:
         type=PairsPlace(),
         callback=_label_files,
         help="CSV or Parquet with request_id and label (label.OUTPUT of several outputs), a folder "
-        "of them, or an engine's table: what the requests turned out to be.",
+        "of them, or an engine's table: the true values of the requests.",
     )
     return labels(values(command))
 
@@ -74,7 +74,7 @@ outcomes_option = click.option(
     "--outcomes",
     metavar="PLACE",
     type=PairsPlace(),
-    help="What happened downstream: CSV or Parquet, a folder of them, or an engine's table "
+    help="Outcomes, events downstream: CSV or Parquet, a folder of them, or an engine's table "
     "(duckdb://FILE?table=NAME), with request_id or unit, metric, value and occurred_at.",
 )
 preferences_option = click.option(
@@ -82,13 +82,13 @@ preferences_option = click.option(
     metavar="PLACE",
     type=PairsPlace(),
     help="CSV or Parquet with request_id and preference, a folder of them, or an engine's table: "
-    "whose text is the better one; `bentoml migration judge` writes it.",
+    "which side's text is better; `bentoml migration judge` writes it.",
 )
 reference_option = click.option(
     "--reference",
     metavar="FILE",
     type=_INPUT,
-    help="What `bentoml models get TAG --output json` printed, for the drift of features.",
+    help="Output of `bentoml models get TAG --output json`, for the drift of features.",
 )
 json_option = click.option(
     "--json",

@@ -1,4 +1,4 @@
-"""The types of arguments and options: durations, moments, places of pairs."""
+"""The click types of arguments and options: durations, times, places of pairs."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from flags.playbook.durations import duration, duration_text
 
 
 class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
-    """Take a number with a unit (d, h, m, s, ms), `least` or more."""
+    """A number with a unit (d, h, m, s, ms), at least `least`."""
 
     name = "duration"
 
@@ -23,7 +23,7 @@ class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in t
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta:
-        """Return the duration."""
+        """Parse the duration."""
         try:
             found = duration(value)
         except ValueError as error:
@@ -36,7 +36,7 @@ class DurationOption(click.ParamType):  # type: ignore[type-arg]  # generic in t
 def moment_option(
     ctx: click.Context, param: click.Parameter, value: str | datetime | None
 ) -> datetime | None:
-    """Read an ISO 8601 date or time; UTC unless it has an offset."""
+    """Parse an ISO 8601 date or time; UTC unless it has an offset."""
     del ctx, param
     try:
         return moment(value)
@@ -45,25 +45,25 @@ def moment_option(
 
 
 class PairsPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
-    """Take a path, or the URL of an engine's table or of a folder in an object store."""
+    """A path, or the URL of an engine's table or of a folder in an object store."""
 
     name = "place"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | Path:
-        """Return a URL as a text, and anything else as a path."""
+        """Return a URL as text, and anything else as a path."""
         del param, ctx
         return value if isinstance(value, Path) or "://" in value else Path(value)
 
 
 class FolderPlace(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs only
-    """Take a path, or the URL of a folder in an object store."""
+    """A path, or the URL of a folder in an object store."""
 
     name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return what stands for a path; a ComparisonError becomes a Refusal."""
+        """Return a path, or a StorePath for a URL; a ComparisonError becomes a Refusal."""
         from comparison.pairs.stores.folders import SCHEMES, folder_at, is_store
 
         if isinstance(value, str) and "://" in value and not is_store(value):

@@ -1,4 +1,4 @@
-"""What a command says of bad input: one message on stderr, and exit code 2."""
+"""The refusal of bad input: one message on stderr, and exit code 2."""
 
 import os
 import stat
@@ -32,11 +32,11 @@ class Refusal(click.ClickException):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn domain errors, and what is not installed, into a Refusal."""
+    """Turn domain errors, and errors about modules that are not installed, into a Refusal."""
     try:
         yield
     except (ComparisonError, FlagsError) as error:
-        lines = map(printable, str(error).split("\n"))  # names in it may be anybody's
+        lines = map(printable, str(error).split("\n"))  # names in it may come from users
         raise Refusal("\n".join(lines) + printable(_remedy(error))) from error
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
@@ -48,7 +48,7 @@ def refusals() -> Iterator[None]:
 
 
 def _remedy(error: Exception) -> str:
-    """Return the option by which a command is told what the error asks for; "" if none."""
+    """Return text that names the option against an error; "" without one."""
     match error:
         case SeveralFlagsError():
             return f" with --flag, for example --flag {error.flags[0]}"
@@ -62,14 +62,14 @@ def _remedy(error: Exception) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a Refusal says why it cannot be.
+    """Write a file whole or not at all. Raises Refusal if that fails.
 
-    What was there before stays if the disk is full. A pipe or a device is written into.
+    An earlier file stays if the disk is full. A pipe or a device is written to directly.
     """
     target = path.resolve()
     try:
         if not target.parent.is_dir() or (target.exists() and not target.is_file()):
-            target.write_bytes(content)  # no folder is made of a typing error
+            target.write_bytes(content)  # a mistyped folder is not created
         else:
             replace_file(target, content, mode=_mode(target))
     except OSError as error:

@@ -45,11 +45,11 @@ def retire(
     within: timedelta,
     unleash: UnleashAccess,
 ) -> None:
-    """Check that the primary has answered nobody, start the candidate alone, say what to remove.
+    """Check that the primary is not needed, start the candidate alone, list what to remove.
 
     The last step of the playbook must have passed its gate: in the deprecation, the primary must
-    have served nothing for the whole hold. Then the candidate's service is started by itself on a
-    free port of this machine, until it is ready, and stopped. Nothing is changed.
+    not have answered any request for the whole hold. Then the candidate's service is started alone
+    on a free port of this machine, until it is ready, and stopped. Nothing is changed.
 
     The exit code is 0 if the primary can go, else 10 HOLD, 20 ROLLBACK, 1 if the candidate does not
     serve alone.
@@ -97,7 +97,7 @@ class _NotRetired(VerdictExit):
 def _to_do(
     flag: str, service: str, models: Mapping[str, Mapping[str, int]], admin: UnleashAdmin
 ) -> Iterator[str]:
-    """Say what to do, in an order in which nobody is served by the primary meanwhile."""
+    """Yield the tasks, in an order in which the primary never answers a request."""
     strategy = admin.state(flag).rollout_strategy
     if strategy is not None and strategy.payload:
         yield (

@@ -13,7 +13,7 @@ from flags.unleash.local.program import Program
 from flags.unleash.local.server import free_port
 
 _WITHHELD: Final = "UNLEASH_"
-"""Beginning of the operator's variables: the candidate alone asks nobody who is to answer."""
+"""Prefix of the variables that are withheld: the candidate alone needs no flag server."""
 
 
 def seconds_to_serve(service: str, within: float) -> float:
@@ -29,7 +29,7 @@ def seconds_to_serve(service: str, within: float) -> float:
     command = [sys.executable, "-m", "bentoml", "serve", service]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryDirectory() as folder, requests.Session() as session:
-        session.trust_env = False  # a proxy knows nothing of this machine
+        session.trust_env = False  # a proxy cannot reach this machine's ports
         program = Program(service, Path(folder) / "service.log")
         began = time.monotonic()
         program.start(command, environment={**environment, "BENTOML_DO_NOT_TRACK": "True"})

@@ -8,17 +8,17 @@ from types import FrameType
 from typing import Final
 
 _SLICE: Final = 0.2
-"""Seconds after which a sleeper looks up; a lock in a signal's callback could hang."""
+"""Seconds between checks while waiting. A lock in a signal handler could hang."""
 
 
 class Stop:
-    """Say whether the command is to end."""
+    """Whether a command was asked to end."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def wait(self, seconds: float) -> None:
-        """Return after so many seconds, or soon after a stop is asked for."""
+        """Return after this number of seconds, or soon after a stop is asked for."""
         until = time.monotonic() + seconds
         while not self.asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE))
@@ -26,7 +26,7 @@ class Stop:
 
 @contextmanager
 def stop_asked() -> Iterator[Stop]:
-    """Yield a Stop that SIGTERM, Ctrl-C or a closed terminal sets; a second Ctrl-C interrupts."""
+    """Yield a Stop that SIGTERM, Ctrl-C or a closed terminal sets; a second Ctrl-C raises."""
     stop = Stop()
 
     def ask(signum: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The file of the latest verdict, which others such as the live page may read at any time."""
+"""The file of the latest verdict, which the live page and others may read at any time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,11 @@ from flags.gate.evidence import Evidence
 from flags.monitoring.verdict_place import verdict_path
 
 
-def leave_beside(pairs: str | Path, evidence: Evidence, judgement: Judgement) -> str | None:
-    """Leave the verdict where the live page finds it, if the pairs are in a folder.
+def write_beside(pairs: str | Path, evidence: Evidence, judgement: Judgement) -> str | None:
+    """Write the verdict beside the pairs, where the live page reads it, if they are in a folder.
 
-    Returns what went wrong in words: a folder that is read-only costs the page its verdict alone.
+    Returns a problem in words, which is no error: with a read-only folder, only the page lacks the
+    verdict.
     """
     if isinstance(pairs, str) or not pairs.is_dir():
         return None
@@ -22,12 +23,12 @@ def leave_beside(pairs: str | Path, evidence: Evidence, judgement: Judgement) ->
 
 @dataclass(frozen=True, slots=True)
 class VerdictFile:
-    """Write each verdict to one file, whole or not at all."""
+    """A file that each verdict replaces, whole or not at all."""
 
     path: Path
 
     def write(self, evidence: Evidence, judgement: Judgement) -> str | None:
-        """Replace what is there; return what went wrong in words, which holds nothing up."""
+        """Replace the file; return a problem in words, which is no error."""
         content = VerdictDocument.of(evidence, judgement).json() + b"\n"
         try:
             replace_file(self.path, content)

@@ -1,1 +1,1 @@
-"""The judgement of a step: from pairs and a playbook to a verdict."""
+"""The judgement of a step: a verdict from pairs and a playbook."""

@@ -1,4 +1,4 @@
-"""What is handed in beside the pairs: labels, references of features, outcomes, preferences."""
+"""The inputs besides the pairs: labels, references of features, outcomes, preferences."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,15 +13,15 @@ from comparison.outcomes import Outcomes, load_outcomes, unit_key
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """Hold what comes from elsewhere than the pairs; None is not there."""
+    """The inputs besides the pairs; None: not given."""
 
     labels: Labels | None = None
     references: References | None = None
     outcomes: Outcomes | None = None
     preferences: Preferences | None = None
 
-    def about(self, features: Iterable[str] | None) -> "Additions":
-        """Return these with the references of some features only; all if that is None."""
+    def with_features(self, features: Iterable[str] | None) -> "Additions":
+        """Return a copy with the references of these features only; None: of all features."""
         if features is None or self.references is None:
             return self
         wanted = set(features)
@@ -36,7 +36,7 @@ class Additions:
         outcomes: str | Path | Rows | None = None,
         preferences: str | Path | Rows | None = None,
     ) -> "Additions":
-        """Read what is given. Raises a ComparisonError if it is not what it should be."""
+        """Read the inputs. Raises the ComparisonError of an input that is not as expected."""
         return cls(
             _labels(labels),
             References.read(reference) if reference else None,

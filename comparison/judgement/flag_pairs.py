@@ -1,4 +1,4 @@
-"""The pairs of one flag: its runs, visits, and since when its candidate is the present one."""
+"""The pairs of one flag: its runs, its visits, and the beginning of its present candidate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,8 +36,8 @@ from comparison.judgement.runs import (
     visits,
 )
 from comparison.pairs.reader import Pairs
-from comparison.summary.empty_place import nothing_in
-from comparison.summary.figures import nothing_found
+from comparison.summary.empty_place import empty_place_message
+from comparison.summary.figures import empty_files_message
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -45,30 +45,30 @@ if TYPE_CHECKING:
 _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 _ENDS: Final = {"first": "int64", "last": "int64"}
 _ANSWERED: Final = "answered"
-"""1 where both sides answered, else 0."""
+"""Column: 1 where both sides answered, else 0."""
 _MODELS: Final = ("primary_model", "candidate_model")
 
 
 @dataclass(frozen=True, slots=True)
 class FlagPairs:
-    """Hold the pairs of one flag at a place, ready for an engine."""
+    """The pairs of one flag at a place, to be counted by an engine."""
 
     flag: str
     source: PairSource
     _known: dict[tuple[object, ...], tuple[pa.Table, pd.DataFrame]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    """Slots of the tables of counts that are kept: several questions are about the same."""
+    """Slots by kept table of counts, since several methods use the same table."""
 
     @classmethod
     def at(
         cls, place: str | Path, flag: str | None, memory: KeptMemory | None = None
     ) -> "FlagPairs":
-        """Open a place with pairs. Raises a ComparisonError if there is nothing to compare."""
+        """Open a place. Raises a ComparisonError if it has no pairs of one flag to compare."""
         source = open_source(place, memory)
         flags = flags_made(source)
         if not flags:
-            raise NoPairsError(nothing_in(source))
+            raise NoPairsError(empty_place_message(source))
         if flag is None and len(flags) > 1:
             raise SeveralFlagsError(source.name, flags)
         if flag not in (None, *flags):
@@ -77,16 +77,16 @@ class FlagPairs:
 
     @classmethod
     def of(cls, pairs: Pairs) -> "FlagPairs":
-        """Take pairs that have been read. Raises NoPairsError if there are none."""
+        """Wrap pairs in memory. Raises NoPairsError without pairs."""
         if pairs.frame.empty or pairs.flag is None:
-            raise NoPairsError(nothing_found(str(pairs.source), pairs.accounting))
+            raise NoPairsError(empty_files_message(str(pairs.source), pairs.accounting))
         return cls(pairs.flag, FramePairs.of(pairs))
 
     def run(self, rollout: float | None = None) -> PairRun:
         """Return the latest run, of `rollout` if that is given.
 
-        Raises RolloutNotFoundError if no pair was made at it, or none says at which it was made,
-        NoPairsError if none has a time that can be.
+        Raises RolloutNotFoundError if no pair was made at that rollout, or if no pair has a
+        rollout; NoPairsError if no pair has a possible time.
         """
         slots = self._slots(("rollout",))
         run = latest_run(slots, rollout)
@@ -101,13 +101,13 @@ class FlagPairs:
         return run
 
     def first(self, rollout: float, since: datetime) -> datetime | None:
-        """Return the time of the first pair made at a rollout from `since` on, None without."""
+        """Return the time of the first pair at a rollout from `since` on, None without one."""
         slots = self._minutes(("rollout",), since)
         first = slots.loc[slots["rollout"] == rollout, "first"].min()
         return None if pd.isna(first) else moment(int(first))
 
-    def believed(self, now: datetime) -> "FlagPairs":
-        """Return these without the pairs whose time is impossible at `now`."""
+    def with_possible_times(self, now: datetime) -> "FlagPairs":
+        """Return a copy without the pairs whose time is impossible at `now`."""
         if isinstance(self.source, DatedPairs):
             return self
         return FlagPairs(self.flag, DatedPairs.of(self.source, now))
@@ -119,31 +119,31 @@ class FlagPairs:
         return dated.set_aside_of.get(self.flag, 0) if isinstance(dated, DatedPairs) else 0
 
     def candidate_since(self, until: datetime) -> datetime:
-        """Return since when both sides have had their present models and thresholds.
+        """Return the time from which on both sides have had their present models and thresholds.
 
-        What does not depend on who answers is counted from then on, whatever the rollout was; what
-        happened downstream too.
+        Figures that do not depend on the side that answers count from then on, at any rollout;
+        outcomes do too.
         """
-        slots = self._slots(_MODELS, until=until, which=_Which(answered=True))
+        slots = self._slots(_MODELS, until=until, where=_Filter(answered=True))
         begun = models_since(slots) if len(slots) else None
         return self.settled(None, begun or _EARLIEST, until, given=False)
 
     def visits(self, since: datetime, until: datetime) -> int:
-        """Return at how many steps the flag has been since then, each return counted."""
+        """Return the number of steps of the flag in a window; each return to a step counts."""
         return visits(self.rollout_slots(since, until))
 
     def settled(
         self, rollout: float | None, since: datetime, until: datetime, *, given: bool
     ) -> datetime:
-        """Return from when on the candidate had one threshold, at the earliest `since`.
+        """Return the time from which on each side has had one threshold, at the earliest `since`.
 
-        See `changed_at`; `given` says that somebody chose `since`.
+        See `changed_at`; `given` says that a user chose `since`.
         """
-        slots = self._slots(self._thresholds, since, until, _Which(rollout))
+        slots = self._slots(self._thresholds, since, until, _Filter(rollout))
         return since if slots.empty else changed_at(slots, since, given=given)
 
     def rollout_slots(self, since: datetime | None, until: datetime) -> pd.DataFrame:
-        """Count the pairs by slot of time and rollout, as `rollout_runs` wants them."""
+        """Count the pairs by slot of time and rollout, for `rollout_runs`."""
         return self._slots(("rollout",), since, until)
 
     def _slots(
@@ -151,50 +151,50 @@ class FlagPairs:
         by: Sequence[str],
         since: datetime | None = None,
         until: datetime | None = None,
-        which: "_Which | None" = None,
+        where: "_Filter | None" = None,
     ) -> pd.DataFrame:
         """Count the pairs by slot of time and columns: models are texts, the others numbers."""
-        minutes = self._minutes(by, since, until, which)
+        minutes = self._minutes(by, since, until, where)
         if minutes.empty:
             return minutes
         size = slot_size(int(minutes["last"].max() - minutes["first"].min()))
         if size == LONGEST_SLOT:
             return minutes
-        return self._counted(by, since, until, which or _Which(), size)
+        return self._counted(by, since, until, where or _Filter(), size)
 
     def _minutes(
         self,
         by: Sequence[str],
         since: datetime | None = None,
         until: datetime | None = None,
-        which: "_Which | None" = None,
+        where: "_Filter | None" = None,
     ) -> pd.DataFrame:
-        return self._counted(by, since, until, which or _Which(), LONGEST_SLOT)
+        return self._counted(by, since, until, where or _Filter(), LONGEST_SLOT)
 
     def _counted(
         self,
         by: Sequence[str],
         since: datetime | None,
         until: datetime | None,
-        which: "_Which",
+        where: "_Filter",
         size: int,
     ) -> pd.DataFrame:
-        columns = (*by, *(name for name in which.columns if name not in by))
-        if self.source.keeps:  # one pass for all that is asked for
+        columns = (*by, *(name for name in where.columns if name not in by))
+        if self.source.keeps:  # one pass for all methods
             columns = ("rollout", _ANSWERED, *_MODELS, *self._thresholds)
         dtypes = {"slot": "int64", **{name: _kind(name) for name in columns}, "n": "int64", **_ENDS}
         counts = self.source.counted(_slots(self.flag, columns, size), since, until)
-        held = table_behind(counts)
-        place = id(held), tuple(by), which
-        if held is not None and place in self._known:
-            return self._known[place][1]
-        slots = which.of(framed(counts, dtypes))
+        table = table_behind(counts)
+        key = id(table), tuple(by), where
+        if table is not None and key in self._known:
+            return self._known[key][1]
+        slots = where.of(framed(counts, dtypes))
         sums = slots.groupby(["slot", *by], as_index=False, dropna=False).agg(
             {"n": "sum", "first": "min", "last": "max"}
         )
         found = sums.sort_values(["slot", *by], kind="stable", ignore_index=True)
-        if held is not None:
-            self._known[place] = held, found
+        if table is not None:
+            self._known[key] = table, found
         return found
 
     @property
@@ -203,19 +203,19 @@ class FlagPairs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Which:
-    """Say which pairs are counted: those made at a rollout, those that both sides answered."""
+class _Filter:
+    """A filter of pairs: those at a rollout (None: at any), those that both sides answered."""
 
     rollout: float | None = None
     answered: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the columns that tell."""
+        """Return the columns that the filter needs."""
         return (*["rollout"] * (self.rollout is not None), *[_ANSWERED] * self.answered)
 
     def of(self, slots: pd.DataFrame) -> pd.DataFrame:
-        """Keep those counts."""
+        """Return the counts that pass the filter."""
         if self.rollout is not None:
             slots = slots.loc[slots["rollout"] == self.rollout]
         return slots.loc[slots[_ANSWERED] == 1] if self.answered else slots
@@ -228,14 +228,14 @@ def _kind(column: str) -> str:
 
 
 def _slots(flag: str, by: Sequence[str], size: int) -> MergeableCounts:
-    """Count the pairs by slot of time and columns."""
+    """Return the counts of a flag's pairs by slot of time and columns."""
 
     def rows(pairs: "ir.Table") -> "ir.Table":
         here = pairs.filter(_.flag == flag)
         ok = (here.primary_status == "ok") & (here.candidate_status == "ok")
         answered = ibis.ifelse(ok, 1, 0).cast("int64")
-        told = {name: answered if name == _ANSWERED else here[name] for name in by}
-        return here.select(slot=_.time // size, first=_.time, last=_.time, **told)
+        keys = {name: answered if name == _ANSWERED else here[name] for name in by}
+        return here.select(slot=_.time // size, first=_.time, last=_.time, **keys)
 
     return MergeableCounts(
         "slots",

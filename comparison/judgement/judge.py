@@ -1,4 +1,4 @@
-"""The whole way of the gate, offline: from pairs and a playbook to a judgement."""
+"""The gate, offline: from pairs and a playbook to evidence and a judgement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,26 +23,26 @@ from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
 
 _CUT: Final = timedelta(hours=1)
-"""Of what is left out at the beginning of a step, from which on the verdict says so."""
+"""The verdict says so if at least this much is left out at the beginning of a step."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """The time that is looked at; a bound that is None follows from the pairs and the clock.
+    """The window of time of the evidence; a bound that is None follows from pairs and clock.
 
-    Where `carries`, `since` only says when the step began, and evidence is carried to it from the
-    steps before. Without it, a given `since` is the beginning of all evidence.
+    If `carries`, `since` is only the beginning of the step, and evidence is carried to it from the
+    earlier steps. Otherwise a given `since` is the beginning of all evidence.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     drawn_since: datetime | None = None
-    """From when on outcomes are looked at; None: since the candidate is the present one."""
+    """Beginning of the evidence on outcomes; None: the beginning of the present candidate."""
     carries: bool = False
 
 
 def take_evidence(
-    found: FlagPairs,
+    flag_pairs: FlagPairs,
     *,
     now: datetime,
     window: TimeWindow,
@@ -56,22 +56,22 @@ def take_evidence(
 ) -> Evidence:
     """Return the evidence on one rollout, the newest one if `rollout` is None.
 
-    Where the window carries, what does not depend on who answers is counted since both sides have
-    had their present models and thresholds.
+    If the window carries, figures that do not depend on the side that answers count from the time
+    at which both sides got their present models and thresholds.
 
     Without a beginning the window begins with the rollout's latest run, or with the candidate's
     present threshold if that is younger. Without an end it ends `now`, or where another rollout
     followed. Pairs accepted up to `label_delay` before `now` are too young for a label.
-    `thresholds`, by output and side, count instead of those recorded; `plans` say how outcomes
-    are counted, by metric; `settings` what is fixed of numbers, by output.
+    `thresholds`, by output and side, replace the recorded ones; `plans` say how each metric of
+    outcomes is counted; `settings` are the playbook's figures about numbers, by output.
     """
-    found = found.believed(now)
-    run = found.run(rollout)
-    times = _Times.of(found, run, window, now)
+    flag_pairs = flag_pairs.with_possible_times(now)
+    run = flag_pairs.run(rollout)
+    times = _Times.of(flag_pairs, run, window, now)
     references, labels = additions.references, additions.labels
     prepared = PreparedPairs.of(
-        found.source,
-        flag=found.flag,
+        flag_pairs.source,
+        flag=flag_pairs.flag,
         rollout=run.rollout,
         since=times.begun or times.since,
         until=times.until,
@@ -87,25 +87,25 @@ def take_evidence(
             warm_up=warm_up,
             settings=settings,
         ),
-        source=found.source.name,
+        source=flag_pairs.source.name,
         since=times.since,
         until=times.until,
         rollout=run.rollout,
-        accounting=found.source.accounting,
+        accounting=flag_pairs.source.accounting,
         references=references,
         contradicted=labels.facts.contradicted if labels else 0,
         now=now,
         begun=times.begun,
-        visit=found.visits(times.begun, times.until) if times.begun else 1,
-        set_aside=found.set_aside,
+        visit=flag_pairs.visits(times.begun, times.until) if times.begun else 1,
+        set_aside=flag_pairs.set_aside,
         thresholds_since=times.thresholds_since,
         warm_up=warm_up,
     )
     taken = replace(taken, window=replace(taken.window, is_cut=times.is_cut))
     seen_until = min(now, window.until or now)
     return with_outcomes(
-        with_preferences(taken, found, additions.preferences),
-        found,
+        with_preferences(taken, flag_pairs, additions.preferences),
+        flag_pairs,
         prepared,
         additions,
         plans or {},
@@ -117,34 +117,34 @@ def take_evidence(
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Hold from when to when pairs are looked at."""
+    """The bounds of the evidence."""
 
     since: datetime
-    """When the step began, or the candidate's present model or threshold if that is younger."""
+    """Beginning of the step, or of the candidate's present model or threshold if that is later."""
     until: datetime
     begun: datetime | None
-    """From when on evidence is carried to the step; None where it is not."""
+    """Beginning of the evidence that is carried to the step; None: none is carried."""
     thresholds_since: datetime | None
-    """When thresholds changed after somebody's `since`; None if they did not."""
+    """Time of a change of thresholds after a given `since`; None without a change."""
     is_cut: bool
-    """Whether much is left out at the beginning of the step."""
+    """Whether `_CUT` or more is left out at the beginning of the step."""
 
     @classmethod
-    def of(cls, found: FlagPairs, run: PairRun, window: TimeWindow, now: datetime) -> "_Times":
-        """Return a window with the bounds that it leaves open. Raises WindowEmptyError."""
+    def of(cls, flag_pairs: FlagPairs, run: PairRun, window: TimeWindow, now: datetime) -> "_Times":
+        """Find the bounds that a window leaves open. Raises WindowEmptyError."""
         given = window.since or run.since
         until = window.until or (max(now, run.until) if run.newest else run.until)
         if given >= until:
             raise WindowEmptyError(f"the window ends ({until}) before it begins ({given})")
-        begun = found.candidate_since(until) if window.carries else None
+        begun = flag_pairs.candidate_since(until) if window.carries else None
         changed = None
         if begun is not None:
             since = max(given, begun)
         else:
             is_chosen = window.since is not None
-            since = found.settled(run.rollout, given, until, given=is_chosen)
+            since = flag_pairs.settled(run.rollout, given, until, given=is_chosen)
             if is_chosen:
-                changed = found.settled(run.rollout, since, until, given=False)
+                changed = flag_pairs.settled(run.rollout, since, until, given=False)
         return cls(
             since=since,
             until=until,
@@ -155,7 +155,7 @@ class _Times:
 
 
 def judge(
-    found: FlagPairs,
+    flag_pairs: FlagPairs,
     playbook: Playbook,
     *,
     now: datetime,
@@ -164,19 +164,21 @@ def judge(
     additions: Additions,
     readings: Sequence[AlarmReading] = (),
 ) -> tuple[Evidence, Judgement]:
-    """Judge a step of a playbook, that of the newest rollout if it is not named.
+    """Judge a step of a playbook, by default the step of the newest rollout.
 
-    `readings` are those of operational alarms up to now. Raises StepNotFoundError if the playbook
-    has no such step.
+    `readings` are the readings of operational alarms up to now. Raises StepNotFoundError if the
+    playbook has no such step.
     """
-    found = found.believed(now)
-    chosen = chosen_step(playbook, step) if step else step_at(playbook, found.run().rollout)
-    taken = take_step_evidence(found, playbook, chosen, now=now, window=window, additions=additions)
+    flag_pairs = flag_pairs.with_possible_times(now)
+    chosen = chosen_step(playbook, step) if step else step_at(playbook, flag_pairs.run().rollout)
+    taken = take_step_evidence(
+        flag_pairs, playbook, chosen, now=now, window=window, additions=additions
+    )
     return judge_evidence(taken, playbook, chosen, readings)
 
 
 def take_step_evidence(
-    found: FlagPairs,
+    flag_pairs: FlagPairs,
     playbook: Playbook,
     step: Step,
     *,
@@ -184,14 +186,14 @@ def take_step_evidence(
     window: TimeWindow,
     additions: Additions,
 ) -> Evidence:
-    """Return the evidence on a step of a playbook, as that wants it, without operational alarms."""
+    """Return the evidence on a step by the settings of its playbook, without operational alarms."""
     if window.since is None:
         window = replace(window, carries=True)
     return take_evidence(
-        found,
+        flag_pairs,
         now=now,
         window=window,
-        additions=additions.about(playbook.features),
+        additions=additions.with_features(playbook.features),
         rollout=step.rollout,
         label_delay=playbook.label_cut_off,
         thresholds={name: plan.threshold.given for name, plan in playbook.outputs.items()},
@@ -208,7 +210,7 @@ def judge_evidence(
     readings: Sequence[AlarmReading],
     known: CachedChecks | None = None,
 ) -> tuple[Evidence, Judgement]:
-    """Judge evidence on a step, to which the readings of operational alarms are added."""
+    """Add the readings of operational alarms to the evidence on a step, and judge it."""
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
     taken = replace(taken, operational=alarms)
     return taken, Judgement(playbook, step, decide(taken, playbook, step, known))

@@ -1,4 +1,4 @@
-"""A verdict together with the plan by which it was reached."""
+"""A verdict together with its playbook and step."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from flags.playbook.model import Playbook, Step
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Hold what was decided about a step of a playbook."""
+    """The verdict on a step of a playbook."""
 
     playbook: Playbook
     step: Step
@@ -18,7 +18,7 @@ class Judgement:
 
     @property
     def consequence(self) -> str:
-        """Say in words what to do now."""
+        """Return in words the action that follows from the verdict."""
         if self.verdict.decision is Decision.ROLLBACK:
             return "give all requests back to the primary: switch the flag off"
         if self.verdict.decision is Decision.HOLD:
@@ -33,24 +33,24 @@ class Judgement:
 def chosen_step(playbook: Playbook, wanted: str) -> Step:
     """Return the step called `wanted`: a rollout, a stage, or both, e.g. `canary, 5 %`.
 
-    Of several that fit the first one is taken. Raises StepNotFoundError if none does.
+    Of several matching steps, the first one is returned. Raises StepNotFoundError without one.
     """
     words = re.findall(r"[a-z]+|\d+(?:\.\d+)?", wanted.lower())
     for step in playbook.steps:
-        if words and all(_fits(step, word) for word in words):
+        if words and all(_matches(step, word) for word in words):
             return step
     raise StepNotFoundError(wanted, [step.name for step in playbook.steps])
 
 
 def step_at(playbook: Playbook, rollout: float) -> Step:
-    """Return the first step at a rollout. Raises StepNotFoundError if there is none."""
+    """Return the first step at a rollout. Raises StepNotFoundError without one."""
     steps = playbook.steps_at(rollout)
     if not steps:
         raise StepNotFoundError(f"{rollout:g} %", [step.name for step in playbook.steps])
     return steps[0]
 
 
-def _fits(step: Step, word: str) -> bool:
+def _matches(step: Step, word: str) -> bool:
     if word[0].isdigit():
         return step.rollout == float(word)
     return step.stage == word

@@ -1,4 +1,4 @@
-"""Keep the counts of a compacted folder, so that the next look finds them."""
+"""The counts of a compacted folder, written beside it so that the next look reads them."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,45 +18,45 @@ from flags.playbook.model import Playbook
 
 @dataclass(frozen=True, slots=True)
 class KeptCounts:
-    """Say how many tables of counts are kept, and how many bytes they take."""
+    """The number of kept tables of counts, and their size."""
 
     tables: int
     bytes: int
 
     @property
     def size(self) -> str:
-        """Return the bytes in words."""
+        """Return the size in MB, as text."""
         return f"{self.bytes / 1e6:,.1f} MB"
 
 
 def keep_counts(folder: Path) -> KeptCounts | None:
-    """Count what is new in a folder, as the gate's next look at each flag wants it.
+    """Count the new pairs of a folder for the gate's next look at each flag.
 
-    None where nothing is kept: in an object store, or in a folder without pairs.
+    None where no counts are kept, which is in an object store.
     """
     if isinstance(folder, StorePath):
         return None
     source = ParquetPairs(folder)
     for flag in flags_made(source):
-        with suppress(ComparisonError):  # no rollout is known, so that the gate cannot judge it
-            _look(FlagPairs(flag, source))
+        with suppress(ComparisonError):  # pairs without a rollout: the gate cannot judge them
+            _count(FlagPairs(flag, source))
     kept = KeptTables(folder / KEPT)
     kept.tidy()
     return KeptCounts(*kept.size())
 
 
-def _look(found: FlagPairs) -> None:
-    """Count what evidence is taken from, but for labels and the playbook's own thresholds."""
+def _count(flag_pairs: FlagPairs) -> None:
+    """Count as for evidence, but without labels and without thresholds of the playbook."""
     now = datetime.now(UTC)
-    found = found.believed(now)
-    run = found.run()
-    begun = found.candidate_since(now)
+    flag_pairs = flag_pairs.with_possible_times(now)
+    run = flag_pairs.run()
+    begun = flag_pairs.candidate_since(now)
     prepared = PreparedPairs.of(
-        found.source,
-        flag=found.flag,
+        flag_pairs.source,
+        flag=flag_pairs.flag,
         rollout=run.rollout,
         since=begun,
         until=now,
         step_since=max(run.since, begun),
     )
-    count(prepared, warm_up=Playbook(flag=found.flag).warm_up)
+    count(prepared, warm_up=Playbook(flag=flag_pairs.flag).warm_up)

@@ -1,8 +1,8 @@
-"""What the looks of this process found, for as long as it stays the same.
+"""The evidence of earlier looks of this process, reused while the files stay the same.
 
-Pairs, labels and outcomes are in files. While none of these changes, evidence depends on the time
-of the look alone: how long ago the last pair was, and what has become old enough to count. So a
-look at unchanged files takes the evidence of the one before, and asks no engine.
+Pairs, labels and outcomes are in files. While no file changes, evidence depends only on the time of
+the look: on the time since the last pair, and on which pairs are old enough to count. So a look at
+unchanged files reuses the evidence of the previous look, and queries no engine.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,24 +29,24 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class KnownLook:
-    """Hold the evidence of a look, without operational alarms, and its checks."""
+    """The evidence of a look, without operational alarms, and its checks."""
 
     evidence: Evidence
     until: datetime
-    """From when on the same files may make another."""
+    """Time from which on the same files may give other evidence."""
     checks: CachedChecks
 
     @classmethod
     def of(cls, evidence: Evidence, plan: Playbook, step: Step, until: datetime) -> "KnownLook":
-        """Take the evidence of a look, which stays as it is until some time."""
+        """Run the checks on the evidence of a look, which is valid until `until`."""
         return cls(evidence, until, CachedChecks.of(evidence, plan, step))
 
     def at(self, now: datetime, plan: Playbook, step: Step) -> "KnownLook | None":
-        """Return what a later look at the same files finds; None if that must be counted."""
+        """Return the result of a later look at the same files; None: the pairs must be counted."""
         window = self.evidence.window
         if not window.until <= now < self.until:
             return None
-        # Every pair is earlier than this look was, so the window ended without pairs.
+        # All pairs are earlier than the known look, so its window ends with a gap.
         *gaps, last = window.gaps
         window = replace(window, until=now, gaps=(*gaps, Gap(last.begin, now)))
         evidence = replace(self.evidence, window=window)
@@ -56,54 +56,57 @@ class KnownLook:
 
 @dataclass(slots=True)
 class KnownLooks:
-    """Hold the last look at each step; all are forgotten once they are told something else."""
+    """The last look at each step; all are dropped when an input of the evidence changes."""
 
     memory: KeptMemory = field(default_factory=KeptMemory)
-    """What was counted, to which new files are added."""
-    _told: object = None
+    """The counts of earlier looks, to which the counts of new files are added."""
+    _inputs: object = None
     _looks: dict[tuple[str, datetime], KnownLook] = field(default_factory=dict)
 
-    def hear(self, told: object) -> None:
-        """Forget all looks unless `told`, all that evidence is taken from, is as before."""
-        if told is None or told != self._told:
+    def set_inputs(self, inputs: object) -> None:
+        """Drop all looks unless `inputs` equals the previous inputs; None: they are unknown.
+
+        `inputs` describes everything besides the time that the evidence depends on.
+        """
+        if inputs is None or inputs != self._inputs:
             self._looks.clear()
-        self._told = told
+        self._inputs = inputs
 
     def at(self, position: StepPosition, plan: Playbook, now: datetime) -> KnownLook | None:
-        """Return what is known of a step; None if it must be counted."""
-        found = self._looks.get((position.step.name, position.since))
-        return found and found.at(now, plan, position.step)
+        """Return the known look at a step; None if the pairs must be counted."""
+        look = self._looks.get((position.step.name, position.since))
+        return look and look.at(now, plan, position.step)
 
     def keep(self, position: StepPosition, look: KnownLook) -> None:
-        """Keep a look, unless what it was taken from is unknown."""
-        if self._told is not None:
+        """Keep a look, unless its inputs are unknown."""
+        if self._inputs is not None:
             self._looks[position.step.name, position.since] = look
 
 
 def unchanged_until(
-    found: FlagPairs, additions: Additions, plan: Playbook, now: datetime
+    flag_pairs: FlagPairs, additions: Additions, plan: Playbook, now: datetime
 ) -> datetime:
-    """Return until when the same files make the same evidence, but for the end of its window."""
-    if not isinstance(found.source, DatedPairs):
+    """Return when the same files give other evidence, apart from the end of its window."""
+    if not isinstance(flag_pairs.source, DatedPairs):
         return now
-    return min(_changes(found, found.source, additions, plan, now), default=_NEVER)
+    return min(_changes(flag_pairs, flag_pairs.source, additions, plan, now), default=_NEVER)
 
 
 def _changes(
-    found: FlagPairs,
+    flag_pairs: FlagPairs,
     dated: DatedPairs,
     additions: Additions,
     plan: Playbook,
     now: datetime,
 ) -> Iterator[datetime]:
-    """Yield times from `now` on at which something begins to count, or counts no more."""
+    """Yield times from `now` on at which a pair, label or outcome starts or stops to count."""
     if dated.ahead is not None:
         yield dated.ahead
     accounting = dated.accounting
     if accounting is not None and (end := accounting.next_open_end(now)) is not None:
         yield end
     delays = [plan.label_cut_off] if additions.labels else []
-    for each in known_outcomes(found, additions):
+    for each in known_outcomes(flag_pairs, additions):
         plans = (plan.outcomes.get(name) or OutcomePlan() for name in each.metrics)
         delays += [metric.cut_off for metric in plans]
         later = each.frame["time"].dropna()
@@ -115,5 +118,5 @@ def _changes(
 
 
 def _moments(times: Iterable[int], after: timedelta) -> Iterator[datetime]:
-    """Yield nanoseconds since 1970 as times, and so long after them."""
+    """Convert nanoseconds since 1970 to times, and add `after` to each."""
     yield from (_EPOCH + timedelta(microseconds=each // 1000) + after for each in times)

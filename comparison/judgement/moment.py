@@ -1,4 +1,4 @@
-"""A time as people write it: ISO 8601, UTC unless it has an offset."""
+"""Parsing of times that users give: ISO 8601, UTC unless it has an offset."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from comparison.errors import TimeUnreadableError
 
 
 def moment(given: str | datetime | None) -> datetime | None:
-    """Return a time with its zone. Raises TimeUnreadableError if a text is none."""
+    """Return the time with a zone. Raises TimeUnreadableError for a text that is not a time."""
     try:
         time = datetime.fromisoformat(given) if isinstance(given, str) else given
     except ValueError:

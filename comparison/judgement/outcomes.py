@@ -1,4 +1,4 @@
-"""The evidence on what happened downstream, over all rollouts at which both sides answered."""
+"""The evidence on outcomes, over all rollouts at which both sides answered."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -18,13 +18,13 @@ from comparison.engines.tables import nanoseconds
 from comparison.evidence.outcomes import mixed_units, novelty, outcome_cells, ratio_over_time
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.outcomes import MetricRows, Outcomes, joined, tracked_outcomes
+from comparison.outcomes import MetricRows, Outcomes, by_metric, tracked_outcomes
 from flags.gate.checks.outcomes import WHOLE_COVERAGE
 from flags.gate.evidence import Count, Evidence, OutcomeMetric
 from flags.playbook.outcomes import OutcomePlan
 
 SILENCE: Final = timedelta(minutes=5)
-"""What tracked nothing for so long, and has not said that it stopped, may have been killed."""
+"""A process that tracked nothing for this long, without a stop record, may have been killed."""
 
 _KEY: Final = (
     "give this command the UNIT_KEY of the service (where that has none, it is `bentoml-flags unit "
@@ -34,7 +34,7 @@ _KEY: Final = (
 
 def with_outcomes(
     evidence: Evidence,
-    found: FlagPairs,
+    flag_pairs: FlagPairs,
     prepared: PreparedPairs,
     additions: Additions,
     plans: Mapping[str, OutcomePlan],
@@ -43,35 +43,35 @@ def with_outcomes(
     now: datetime,
     label_cutoff: datetime,
 ) -> Evidence:
-    """Add what was tracked or handed in, and the labels by assigned side; nothing if neither is.
+    """Add the outcomes, and the labels by assigned side, to the evidence.
 
-    What is looked at begins with the present candidate, or `since`, and not with the step: who
-    answers a request does not change what both sides said of it.
+    They count from the present candidate on, or from `since`, and not from the step: the side that
+    answers a request does not change the scores of both sides.
     """
-    given = known_outcomes(found, additions)
+    given = known_outcomes(flag_pairs, additions)
     if not given and additions.labels is None:
         return evidence
-    begin = since or found.candidate_since(now)
+    begin = since or flag_pairs.candidate_since(now)
 
     @cache
     def drawn() -> DrawnPairs:
-        held = prepared.drawn(found.flag, begin, now)
-        pairs = DrawnPairs.of(found.source, found.flag, begin, now, held)
+        known = prepared.drawn(flag_pairs.flag, begin, now)
+        pairs = DrawnPairs.of(flag_pairs.source, flag_pairs.flag, begin, now, known)
         return pairs.kept() if given else pairs  # labels alone are joined once
 
     metrics = []
     if given:
-        taken = _Taken(drawn(), rollout_runs(found.rollout_slots(begin, now)), plans)
-        metrics = [taken.metric(each.until(now), name) for each, name in joined(given)]
+        counter = _MetricCounter(drawn(), rollout_runs(flag_pairs.rollout_slots(begin, now)), plans)
+        metrics = [counter.metric(each.until(now), name) for each, name in by_metric(given)]
     labels, by_side = additions.labels, None
     if labels is not None and labels.truths:
-        bound = found.source.whole.bound if found.source.whole else nanoseconds
-        told = prepared.told, begin, bound(now), bound(label_cutoff)
+        bound = flag_pairs.source.whole.bound if flag_pairs.source.whole else nanoseconds
+        cache_key = prepared.told, begin, bound(now), bound(label_cutoff)
         counts = kept_or_counted(
-            found.source,
+            flag_pairs.source,
             "labels_by_side",
-            found.flag,
-            told,
+            flag_pairs.flag,
+            cache_key,
             lambda: _label_counts(LabelledSides.of(drawn(), labels, label_cutoff)),
         )
         by_side = _labels(counts, labels.facts.size)
@@ -83,14 +83,14 @@ def with_outcomes(
     )
 
 
-def known_outcomes(found: FlagPairs, additions: Additions) -> list[Outcomes]:
-    """Return the outcomes that were handed in, and those that were tracked."""
-    tracked = tracked_outcomes(found.source.name, found.source.tracked())
+def known_outcomes(flag_pairs: FlagPairs, additions: Additions) -> list[Outcomes]:
+    """Return the outcomes that were given as a table, and those that were tracked."""
+    tracked = tracked_outcomes(flag_pairs.source.name, flag_pairs.source.tracked())
     return [each for each in (additions.outcomes, tracked) if each is not None]
 
 
-class _Taken:
-    """Count metrics in the same pairs."""
+class _MetricCounter:
+    """Counts the outcomes of metrics, all by the same pairs."""
 
     def __init__(
         self, drawn: DrawnPairs, runs: tuple[RolloutRun, ...], plans: Mapping[str, OutcomePlan]
@@ -126,17 +126,17 @@ class _Taken:
         if obstacle is not None or not most:
             return replace(start, obstacle=obstacle)
         counts = count_outcomes(self._drawn, rows, plan, most, self._runs)
-        obstacle = _nothing_found(rows, counts, plan)
+        obstacle = _likely_mistake(rows, counts, plan)
         over_time = ratio_over_time(counts)
         return replace(_counted(start, counts), obstacle=obstacle, over_time=over_time)
 
     def _open_ends(self, outcomes: Outcomes) -> int:
-        """Count those that have been silent for a while: others may go on."""
+        """Count the processes that have been silent for `SILENCE`: the others may still run."""
         latest = nanoseconds(self._drawn.now - SILENCE)
         return sum(last < latest for last in outcomes.open_ends)
 
     def _obstacle(self, rows: MetricRows, plan: OutcomePlan) -> str | None:
-        """Say why outcomes cannot be compared as the playbook wants."""
+        """Return why the outcomes cannot be compared by the plan, None if they can."""
         if plan.by == "request":
             if rows.frame["request_id"].isna().all():
                 return "the outcomes name units and no requests, and the playbook says by: request"
@@ -160,7 +160,7 @@ class _Taken:
 
 
 def _undeclared(outcomes: Outcomes, name: str) -> OutcomePlan:
-    """Return how to count a metric that the playbook does not name."""
+    """Return the plan of a metric that the playbook does not name."""
     rows = outcomes.frame.loc[outcomes.frame["metric"] == name]
     kind = outcomes.kind_of(name)
     by = "unit" if rows["request_id"].isna().all() else "request"
@@ -181,8 +181,8 @@ def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
     )
 
 
-def _nothing_found(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -> str | None:
-    """Say what is wrong where no outcome belongs to a pair, or none that names a unit does."""
+def _likely_mistake(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -> str | None:
+    """Return the likely mistake where no outcome, or none with a unit, belongs to a pair."""
     size = len(rows.frame)
     by_unit = int(rows.frame["request_id"].isna().sum())
     if plan.by == "unit" and by_unit and counts.strange_units == by_unit:
@@ -198,14 +198,14 @@ def _nothing_found(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) -
 
 
 def _label_counts(sides: LabelledSides) -> LabelCounts:
-    """Count the requests that have a label, and the labels where nearly all have one."""
+    """Count the requests with a label; count the labels too if nearly all requests have one."""
     table = sides.coverage()
     is_whole = all((each.rate or 0.0) >= WHOLE_COVERAGE for each in _coverage(table).values())
-    return LabelCounts(table, sides.count(table) if is_whole else None)  # else nobody looks at them
+    return LabelCounts(table, sides.count(table) if is_whole else None)  # else no check uses them
 
 
 def _labels(counts: LabelCounts, labels: int) -> OutcomeMetric:
-    """Take the labels that are truths as outcomes of the requests that have one."""
+    """Return the labels that are truths as the outcomes of their requests."""
     coverage = _coverage(counts.coverage)
     start = OutcomeMetric("labels", "request", (), outcomes=labels, coverage=coverage)
     return start if counts.outcomes is None else _counted(start, counts.outcomes)
@@ -221,7 +221,7 @@ def _coverage(table: pd.DataFrame) -> dict[str, Count]:
 
 
 def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[str]:
-    """Yield what was noticed about the outcomes of a metric."""
+    """Yield notes on the outcomes of a metric."""
     name = metric.name
     if name not in plans and metric.is_tracked:
         yield f"{name} is tracked, and not in the playbook: nobody has said whether it is harm"

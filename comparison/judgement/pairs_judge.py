@@ -1,4 +1,4 @@
-"""A judge of the step that a flag is at, by the pairs made since."""
+"""A judge of the present step of a flag, by the pairs since the step began."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,35 +36,35 @@ from flags.operate.next_action import StepVerdict
 from flags.playbook.model import Playbook
 
 NOT_YET: Final = (NoPairsError, RolloutNotFoundError, WindowEmptyError, NothingToJudgeError)
-"""What time or another rollout mends: right after a move, there are no pairs."""
+"""Errors that pass with time or another rollout: right after a move, there are no pairs."""
 
 
 AskAlarms = Callable[[Playbook, datetime], Sequence[AlarmReading]]
-"""Asks for the operational alarms of a playbook; returns this reading and the earlier ones."""
+"""Reads the operational alarms of a playbook; returns this reading and the earlier ones."""
 
 
-def _none(_plan: Playbook, _now: datetime) -> Sequence[AlarmReading]:
+def _no_readings(_plan: Playbook, _now: datetime) -> Sequence[AlarmReading]:
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class PairsJudge:
-    """Judge by the pairs at a place; each look that finds the same files asks no engine."""
+    """A judge by the pairs at a place; a look at unchanged files queries no engine."""
 
     pairs: str | Path
     labels: str | Path | LabelFiles | None = None
     reference: Path | None = None
     outcomes: str | Path | None = None
-    tell: Callable[[Evidence, Judgement], object] | None = None
-    """Is told what was judged each time it is called."""
+    on_verdict: Callable[[Evidence, Judgement], object] | None = None
+    """Called with the evidence and the judgement of each look."""
     will_retry: bool = True
-    """Whether it only says what is wrong with the pairs: what time does not mend is else raised."""
-    ask_alarms: AskAlarms = _none
+    """Whether each error of the pairs becomes a result; if not, only those of `NOT_YET` do."""
+    ask_alarms: AskAlarms = _no_readings
     preferences: str | Path | None = None
     known: KnownLooks = field(default_factory=KnownLooks, repr=False, compare=False)
 
     def __call__(self, plan: Playbook, run: Run, now: datetime) -> StepVerdict:
-        """Judge the present run; problems with the pairs are in `missing` of the result.
+        """Judge the present run; a problem with the pairs is in `missing` of the result.
 
         Where there are no pairs to judge, operational alarms alone may roll back.
         """
@@ -81,14 +81,14 @@ class PairsJudge:
             step, since = standing[0].step, standing[0].since
             alarms = operational_alarms(plan, readings, since, now)
             return StepVerdict(step, decide_without_pairs(alarms, plan, step.rollout), str(problem))
-        if self.tell is not None:
-            self.tell(evidence, judgement)
+        if self.on_verdict is not None:
+            self.on_verdict(evidence, judgement)
         return StepVerdict(judgement.step, judgement.verdict)
 
     def judged(self, plan: Playbook, run: Run, now: datetime) -> tuple[Evidence, Judgement]:
-        """Return evidence and judgement of the present run; raises ComparisonError.
+        """Return evidence and judgement of the present run. Raises ComparisonError.
 
-        Of several steps at its rollout, the first that its gate does not let go.
+        Of several steps at its rollout, the first one without the verdict ADVANCE is judged.
         """
         readings = self.ask_alarms(plan, now)
         with engine_errors(self.pairs):
@@ -97,23 +97,23 @@ class PairsJudge:
     def _judged(
         self, plan: Playbook, run: Run, now: datetime, readings: Sequence[AlarmReading]
     ) -> tuple[Evidence, Judgement]:
-        self.known.hear(self._told(plan))
+        self.known.set_inputs(self._inputs(plan))
 
         @cache
         def opened() -> tuple[FlagPairs, Additions]:
             additions = Additions.read(self.labels, self.reference, self.outcomes, self.preferences)
-            found = FlagPairs.at(self.pairs, plan.flag, self.known.memory)
-            return found.believed(now), additions
+            flag_pairs = FlagPairs.at(self.pairs, plan.flag, self.known.memory)
+            return flag_pairs.with_possible_times(now), additions
 
         def counted(position: StepPosition) -> KnownLook:
-            found, additions = opened()
-            # The flag may have been there long before the service: a hold begins with its pairs.
-            first = found.first(position.step.rollout, position.since)
+            flag_pairs, additions = opened()
+            # The flag may be older than the service: the hold time begins with the first pair.
+            first = flag_pairs.first(position.step.rollout, position.since)
             window = TimeWindow(first or position.since, now, carries=True)
             taken = take_step_evidence(
-                found, plan, position.step, now=now, window=window, additions=additions
+                flag_pairs, plan, position.step, now=now, window=window, additions=additions
             )
-            until = unchanged_until(found, additions, plan, now)
+            until = unchanged_until(flag_pairs, additions, plan, now)
             return KnownLook.of(taken, plan, position.step, until)
 
         judged: list[tuple[Evidence, Judgement]] = []
@@ -121,19 +121,21 @@ class PairsJudge:
         def passes(position: StepPosition) -> bool:
             look = self.known.at(position, plan, now) or counted(position)
             self.known.keep(position, look)
-            found = judge_evidence(look.evidence, plan, position.step, readings, look.checks)
-            judged.append(found)
-            return found[1].verdict.decision is Decision.ADVANCE
+            evidence, judgement = judge_evidence(
+                look.evidence, plan, position.step, readings, look.checks
+            )
+            judged.append((evidence, judgement))
+            return judgement.verdict.decision is Decision.ADVANCE
 
         if current_step(possible_steps(plan, run), now, passes) is None:
             raise NothingToJudgeError(why_not_judged(plan, run))
         return judged[-1]
 
-    def _told(self, plan: Playbook) -> object:
-        """Return all that evidence is taken from, but for the time; None: nobody knows."""
+    def _inputs(self, plan: Playbook) -> object:
+        """Return everything besides the time that the evidence depends on; None: unknown."""
         labels = self.labels.path if isinstance(self.labels, LabelFiles) else self.labels
-        added = (labels, self.reference, self.outcomes, self.preferences)
-        places = [each for each in added if isinstance(each, str | Path)]
+        given = (labels, self.reference, self.outcomes, self.preferences)
+        places = [each for each in given if isinstance(each, str | Path)]
         if isinstance(labels, Rows) or any(is_url(at) and not is_store(at) for at in places):
             return None
         pairs = compacted_states(self.pairs)

@@ -1,4 +1,4 @@
-"""The evidence of preferences: which side's texts a judge prefers, of the pairs that differ."""
+"""The evidence of preferences: which side's texts a judge prefers where they differ."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +11,7 @@ from ibis import _
 from comparison.engines.grouping import framed
 from comparison.evidence.preferences import preference_evidence
 from comparison.judgement.flag_pairs import FlagPairs
-from comparison.judges.preferences import ID, Preferences, table_of
+from comparison.judges.preferences import ID, Preferences, request_ids
 from flags.gate.evidence import Count, Evidence
 from flags.gate.number_format import plural
 
@@ -25,19 +25,20 @@ _PAIR: Final = {
 
 
 def with_preferences(
-    evidence: Evidence, found: FlagPairs, preferences: Preferences | None
+    evidence: Evidence, flag_pairs: FlagPairs, preferences: Preferences | None
 ) -> Evidence:
-    """Add what was said of the window's pairs, and of pairs of one of its models twice."""
+    """Add the preferences about pairs of the window, and about pairs of one of its models twice."""
     if preferences is None:
         return evidence
-    rows = preferences.frame.merge(_judged_pairs(found, preferences), on=ID, how="left")
+    rows = preferences.frame.merge(_judged_pairs(flag_pairs, preferences), on=ID, how="left")
     unknown = rows["time"].isna()
     window = evidence.window
     begin, end = (pd.Timestamp(each).value for each in (window.begun, window.until))
-    alike = (rows["primary_model"] == rows["candidate_model"]).fillna(False).astype(bool)
-    inside = ((rows["time"] >= begin) & (rows["time"] < end)).fillna(False).astype(bool) & ~alike
+    same_model = (rows["primary_model"] == rows["candidate_model"]).fillna(False).astype(bool)
+    inside = ((rows["time"] >= begin) & (rows["time"] < end)).fillna(False).astype(bool)
+    inside &= ~same_model
     tags = {*rows.loc[inside, "primary_model"], *rows.loc[inside, "candidate_model"]}
-    noise = alike & rows["primary_model"].isin(tags)
+    noise = same_model & rows["primary_model"].isin(tags)
     taken = tuple(
         preference_evidence(
             None if pd.isna(output) else str(output),
@@ -57,14 +58,14 @@ def with_preferences(
     )
 
 
-def _judged_pairs(found: FlagPairs, preferences: Preferences) -> pd.DataFrame:
-    """Return time, unit and models of the pairs that were judged, each request id once."""
-    pairs = found.source.table().filter(_.flag == found.flag)
-    held: dict[str, Any] = {name: pairs[name] for name in _PAIR if name in pairs.columns}
-    if "unit" not in held:
-        held["unit"] = ibis.null("string")
-    ids = ibis.memtable(table_of(preferences.frame))
-    rows = pairs.select(**held).semi_join(ids, _.request_id == ids.judged_id)
+def _judged_pairs(flag_pairs: FlagPairs, preferences: Preferences) -> pd.DataFrame:
+    """Return time, unit and models of the judged pairs, one row for each request id."""
+    pairs = flag_pairs.source.table().filter(_.flag == flag_pairs.flag)
+    columns: dict[str, Any] = {name: pairs[name] for name in _PAIR if name in pairs.columns}
+    if "unit" not in columns:
+        columns["unit"] = ibis.null("string")
+    ids = ibis.memtable(request_ids(preferences.frame))
+    rows = pairs.select(**columns).semi_join(ids, _.request_id == ids.judged_id)
     frame = framed(rows, _PAIR).sort_values("time", kind="stable")
     return frame.drop_duplicates(ID).astype({"time": "Int64"})
 

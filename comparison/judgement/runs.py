@@ -1,9 +1,8 @@
 """The beginning of the present rollout, from the pairs of all workers.
 
-Workers learn of a change one after the other, and one of them may never: so around a change, and
-perhaps beyond it, pairs of both rollouts alternate. Neighbouring slots of time are put together
-until they hold enough pairs to have a majority; a run is those up to the last one that have the
-same.
+Workers see a change one after the other, and one of them may never see it: so around a change, and
+perhaps long after it, pairs of both rollouts alternate. Neighbouring slots of time are merged into
+parts with enough pairs for a majority. A run is a sequence of parts with the same majority.
 """
 
 from dataclasses import dataclass
@@ -13,19 +12,21 @@ from typing import Final
 import pandas as pd
 
 SECOND: Final = 1_000_000_000
-"""In nanoseconds."""
+"""A second in nanoseconds."""
 
 MAJORITY: Final = 20
-"""Pairs of which most decide, at least: fewer would let one worker that lags behind decide."""
+"""Smallest number of pairs of a part: with fewer, one worker that lags behind could decide."""
 
 _SLOTS: Final = 1_000
+"""Number of slots of a window between 17 minutes and 17 hours."""
 
 LONGEST_SLOT: Final = 60 * SECOND
+"""In nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairRun:
-    """Hold the time in which a rollout was in force: [since, until) covers its pairs."""
+    """The time in which a rollout was in force: [since, until) covers its pairs."""
 
     rollout: float
     since: datetime
@@ -35,17 +36,17 @@ class PairRun:
 
 
 def slot_size(span: int) -> int:
-    """Return how long a slot should be, from a second to a minute, all in nanoseconds."""
+    """Return the length of slots for a span of pairs: a second to a minute; all in nanoseconds."""
     return min(max(span // _SLOTS, SECOND), LONGEST_SLOT)
 
 
 def rollouts(slots: pd.DataFrame) -> list[float]:
-    """Return the rollouts that occur, in order."""
+    """Return the rollouts that occur, ascending."""
     return sorted(slots["rollout"].dropna().unique().tolist())
 
 
 def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> PairRun | None:
-    """Return the latest run, of `rollout` if that is given; None if there is none.
+    """Return the latest run, of `rollout` if that is given; None without a run.
 
     `slots` counts pairs by time and rollout: columns `slot` (int64, ascending with time),
     `rollout` (float64, NaN: unknown), `n`, `first` and `last` (nanoseconds since 1970, int64).
@@ -64,7 +65,7 @@ def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> PairRun | N
     present = float(ruling.iloc[-1])
     others = ruling.index[ruling != present]
     begin, end = (int(others[-1]) if len(others) else 0), int(ruling.index[-1])
-    around = known["part"].between(begin, end + 1)  # with those who knew earlier, or later
+    around = known["part"].between(begin, end + 1)  # with early and late workers
     rows = known.loc[around & (known["rollout"] == present)]
     return PairRun(
         rollout=present,
@@ -75,11 +76,11 @@ def latest_run(slots: pd.DataFrame, rollout: float | None = None) -> PairRun | N
 
 
 def models_since(slots: pd.DataFrame) -> datetime | None:
-    """Return since when both sides have had the models that most pairs have now.
+    """Return the time from which on both sides have had the models that most pairs have now.
 
     `slots` counts pairs by time and the columns `primary_model` and `candidate_model`. Models that
-    go on beside each other are a mixture, and not a change: then None. While workers are replaced
-    one after the other, which takes minutes, both go on as well, but one of them ends.
+    keep running side by side are a mixture, and not a change: the result is None. While workers are
+    replaced one after the other, which takes minutes, both run side by side, but one of them ends.
     """
     names = ["primary_model", "candidate_model"]
     codes = slots.groupby(names, dropna=False, sort=False).ngroup().astype("float64")
@@ -96,9 +97,9 @@ def models_since(slots: pd.DataFrame) -> datetime | None:
 
 
 def _have_ended(slots: pd.DataFrame, others: pd.DataFrame, run: PairRun, begun: datetime) -> bool:
-    """Say whether other models, which went on beside those of a run until `begun`, are gone.
+    """Return whether other models, which ran beside those of a run until `begun`, have ended.
 
-    They have been away for as long as they went on, or for a day, and for so many pairs that chance
+    They have been absent for as long as they ran, or for a day, and for so many pairs that chance
     does not explain it.
     """
     if run.until - begun < min(begun - run.since, _ENDED):
@@ -111,7 +112,7 @@ def _have_ended(slots: pd.DataFrame, others: pd.DataFrame, run: PairRun, begun: 
 
 
 def visits(slots: pd.DataFrame) -> int:
-    """Return how many runs of one rollout follow each other."""
+    """Return the number of runs: a return to an earlier rollout counts again."""
     known = slots.dropna(subset=["rollout"]).sort_values("slot", kind="stable")
     known = known.assign(part=_parts(known))
     counts = known.groupby(["part", "rollout"], as_index=False)[["n"]].sum()
@@ -120,36 +121,36 @@ def visits(slots: pd.DataFrame) -> int:
 
 
 def _parts(slots: pd.DataFrame) -> "pd.Series[int]":
-    """Number the slots by the part they belong to: so many that each has `MAJORITY` pairs."""
+    """Return the number of each slot's part; a part has about `MAJORITY` pairs or more."""
     before = slots.groupby("slot")["n"].sum().cumsum().shift(fill_value=0)
     numbers, _ = pd.factorize(before // MAJORITY)
     return slots["slot"].map(pd.Series(numbers, index=before.index))
 
 
 def moment(nanoseconds: int) -> datetime:
-    """Return nanoseconds since 1970 as a time, rounded down to the microseconds it can hold."""
+    """Convert nanoseconds since 1970 to a time, rounded down to microseconds."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
 
 
 FOLLOWED: Final = timedelta(seconds=60)
-"""Within this time all workers follow a change: four of the longest usual poll intervals."""
+"""Time within which all workers see a change: four of the longest usual poll intervals."""
 
 _ENDED: Final = timedelta(days=1)
-"""Time after which models that nothing has been seen of since are gone, at the latest."""
+"""Time without a pair after which models have ended, at the latest."""
 
 STRAGGLING: Final = 0.05
-"""Share of pairs after a change up to which what is decided as before it is a late follower's."""
+"""Largest share of pairs with the old threshold, after a change, that one late worker explains."""
 
 
 def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime:
-    """Return from when on pairs were decided at one threshold of each side, `since` if always.
+    """Return the time from which on each side has had one threshold, at the earliest `since`.
 
     `slots` counts pairs from `since` on by time and thresholds: columns `slot`, `n`, `first` and
-    `last` as in `comparison.judgement.runs.latest_run`, and one of each threshold, whose name
-    begins with its side. A window whose beginning was `given` loses what the first minute has of an
-    earlier threshold, and no more: beyond that it is what somebody asked for, and a mixture.
+    `last` as for `latest_run`, and one for each threshold, whose name begins with its side. If a
+    user has `given` the beginning, at most its first minute is cut off, where an earlier threshold
+    remains; a later change leaves the window as it was asked for, and a mixture.
 
-    Thresholds that go on beside each other go with the requests, and none has changed.
+    Thresholds that keep occurring side by side depend on the request: they have not changed.
     """
     primary, candidate = (_known(slots, f"{side}_threshold.") for side in ("primary", "candidate"))
     both = candidate.join(primary, how="inner")
@@ -162,15 +163,14 @@ def changed_at(slots: pd.DataFrame, since: datetime, *, given: bool) -> datetime
         return since
     begun = moment(int(others["last"].max())) + timedelta(microseconds=1)
     if begun > run.since + FOLLOWED and not _is_straggling(decided, others, run.since):
-        return since  # both go on beside each other
+        return since  # both keep occurring side by side
     return since if given and begun > since + FOLLOWED else max(since, begun)
 
 
 def _is_straggling(decided: pd.DataFrame, others: pd.DataFrame, changed: datetime) -> bool:
-    """Say whether few pairs were decided as before a change, by a worker that took long to follow.
+    """Return whether few pairs after a change have the old threshold, those of one late worker.
 
-    Thresholds of a few requests, beside those of all others, are not a change: they were always
-    few.
+    A threshold that few requests have was rare before as well, and is not a change.
     """
     if moment(int(decided["first"].min())) >= changed:
         return False
@@ -181,6 +181,6 @@ def _is_straggling(decided: pd.DataFrame, others: pd.DataFrame, changed: datetim
 
 
 def _known(slots: pd.DataFrame, prefix: str) -> pd.DataFrame:
-    """Return the rows and columns with thresholds: a side that failed has decided nothing."""
+    """Return the rows and columns with thresholds: a side that failed has no threshold."""
     columns = [name for name in slots.columns if name.startswith(prefix)]
     return slots[columns].dropna(axis="columns", how="all").dropna()

@@ -1,4 +1,4 @@
-"""Judges of texts: whoever says which of two answers to a prompt is the better one."""
+"""Judges of texts: models or people that prefer one of two answers to a prompt."""
 
 from comparison.judges.judge import Judge, Judgment
 

@@ -1,4 +1,4 @@
-"""The run of a judge: questions in parallel, again after errors, within budget and rate."""
+"""The run of a judge: parallel questions, with retries, within a budget and a rate."""
 
 import queue
 import random
@@ -16,23 +16,23 @@ from comparison.judges.text_pairs import TextPair
 from flags.printable import printable
 
 MOST_FAILURES: Final = 10
-"""Failed questions in a row after which it is no use to go on."""
+"""Failed questions in a row after which the run stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Ask about one pair, with the answer of `first` shown first."""
+    """A question about one pair, with the answer of the side `first` shown first."""
 
     pair: TextPair
     first: str
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return what tells the question from others."""
+        """Return the key that identifies the question."""
         return self.pair.request_id, self.pair.output, self.first
 
     def ask(self, judge: Judge) -> Judgment:
-        """Return what the judge says of the candidate's answer."""
+        """Ask the judge; return the preference for the candidate's answer."""
         pair = self.pair
         if self.first == "candidate":
             return judged(judge, pair.prompt, pair.candidate, pair.primary)
@@ -42,20 +42,20 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bound a run; None is no limit."""
+    """The limits of a run; None is no limit."""
 
     parallel: int = 4
     retries: int = 3
     per_minute: float | None = None
     cost: float | None = None
     pause: float = 0.5
-    """Seconds before the first retry; each further one waits twice as long."""
+    """Seconds before the first retry; doubled before each further retry."""
 
 
 def questions(pairs: Sequence[TextPair], settled: set[tuple[str, str, str]]) -> list[Question]:
-    """Return both orders of each pair, less those that are `settled`.
+    """Return a question for each order of each pair, without those that are `settled`.
 
-    Which of them comes first is random and reproducible, as a run may be cut short.
+    Which order is asked first is random and reproducible, since a run may end early.
     """
     found = []
     for pair in pairs:
@@ -67,7 +67,7 @@ def questions(pairs: Sequence[TextPair], settled: set[tuple[str, str, str]]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """Hold what came of one question: nothing if it was not asked to its end."""
+    """The result of a question, empty if it was not answered; or an interrupt of the run."""
 
     answered: Answered | None = None
     error: Exception | None = None
@@ -75,9 +75,9 @@ class _Done:
 
 
 class Asking:
-    """Ask a judge in threads; what it says is yielded as it comes.
+    """A run that asks a judge in threads, and yields the answers as they come.
 
-    `interrupt` ends it: what has been asked is waited for, and nothing more is asked.
+    `interrupt` ends it: it waits for the answers to open questions, and asks nothing more.
     """
 
     def __init__(
@@ -98,19 +98,19 @@ class Asking:
         self._slot = threading.Lock()
         self._next = 0.0
         self.wait: Callable[[float], bool] = self._not_stopped_within
-        """Wait so many seconds; say whether nobody has stopped the run meanwhile."""
+        """Wait this number of seconds; return False if the run was stopped meanwhile."""
 
     def interrupt(self) -> None:
-        """Ask nothing more; from a handler of a signal too."""
+        """Stop asking; signal handlers may call it."""
         self._done.put(_Done(interrupted=True))
 
     def answers(self, asked: Sequence[Question], spent: float = 0.0) -> Iterator[Answered]:
-        """Yield each question with its answer; it ends early at the limit of the cost.
+        """Ask, and yield each answer; end early at the limit of the cost.
 
-        Raises JudgeFailingError where the judge failed MOST_FAILURES times in a row, once every
-        question that was asked has been yielded.
+        Raises JudgeFailingError after MOST_FAILURES failures in a row, once the answers to all
+        open questions have been yielded.
         """
-        # A thread gets its next question when its last answer has been taken: none runs ahead.
+        # A thread gets its next question once its last answer is taken, so no thread runs ahead.
         left = iter(asked)
         begun = list(islice(left, self._limits.parallel))
         for question in begun:
@@ -126,7 +126,7 @@ class Asking:
                 spent += done.answered.cost
                 failures, last = (0, None) if done.error is None else (failures + 1, done.error)
                 yield done.answered
-            if failures >= MOST_FAILURES or self._is_dear(spent):
+            if failures >= MOST_FAILURES or self._is_spent(spent):
                 self.stopped.set()
             following = None if self.stopped.is_set() else next(left, None)
             self._waiting.put(following)
@@ -137,7 +137,7 @@ class Asking:
                 f"{type(last).__name__}: {printable(str(last), 300)}"
             )
 
-    def _is_dear(self, spent: float) -> bool:
+    def _is_spent(self, spent: float) -> bool:
         return self._limits.cost is not None and spent >= self._limits.cost
 
     def _work(self) -> None:
@@ -157,10 +157,10 @@ class Asking:
             try:
                 judgment, error = question.ask(self._judge), None
                 break
-            except Exception as problem:  # whatever the user's judge raises is its failure
+            except Exception as problem:  # any exception of the user's judge is a failure
                 error = problem
         if not attempts or (judgment is None and self.stopped.is_set()):
-            return _Done()  # another run asks it
+            return _Done()  # the next run asks it again
         answered = Answered(
             *question.key,
             preference=judgment.preference if judgment else None,
@@ -174,7 +174,7 @@ class Asking:
         return _Done(answered, error)
 
     def _may_ask(self, wait: float) -> bool:
-        """Wait before a retry, and for the rate; say whether nobody has stopped the run."""
+        """Wait before a retry and for the rate; return False if the run was stopped."""
         if self._limits.per_minute:
             with self._slot:
                 now = self._clock()

@@ -1,4 +1,4 @@
-"""A judge behind an endpoint that speaks OpenAI's chat protocol, with a prompt of the user's."""
+"""A judge that is a chat model behind OpenAI's protocol, with instructions by the user."""
 
 import re
 from collections.abc import Mapping
@@ -20,19 +20,19 @@ _MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Hold what a million tokens cost, those that are sent and those that come back."""
+    """Prices of a million tokens, sent and received."""
 
     sent: float = 0.0
     received: float = 0.0
 
 
 class ChatJudge:
-    """Ask a chat model; address and key are those of the client (OPENAI_BASE_URL, OPENAI_API_KEY).
+    """A chat model as a judge. The client reads OPENAI_BASE_URL and OPENAI_API_KEY.
 
-    `instructions` is sent as one message, with {prompt}, {first} and {second} in it replaced. The
-    last [[A]] (first), [[B]] (second) or [[C]] (tie) of the reply counts, or a line with such a
-    letter alone. The client itself tries again what it takes for transient (429, 5xx), as long as
-    the server asks it to wait.
+    `instructions` are sent as one message, with {prompt}, {first} and {second} replaced. The last
+    [[A]] (first), [[B]] (second) or [[C]] (tie) of the reply counts, or a line with only such a
+    letter. The client itself retries transient errors (429, 5xx), as long as the server asks it to
+    wait.
     """
 
     def __init__(self, client: "OpenAI", model: str, instructions: str, prices: Prices) -> None:
@@ -48,7 +48,7 @@ class ChatJudge:
         self._prices = prices
 
     def __call__(self, prompt: str, first: str, second: str) -> Judgment:
-        """Return what the model prefers. Raises the client's errors, and ValueError without one."""
+        """Ask the model. Raises the client's errors; ValueError if the reply has no preference."""
         texts = {"prompt": prompt, "first": first, "second": second}
         message = _FIELD.sub(lambda found: texts[found[1]], self._instructions)
         reply = self._client.chat.completions.create(
@@ -73,7 +73,7 @@ def _preference(reply: Any) -> float:
 
 
 def chat_judge(model: str, instructions: Path, prices: Prices, timeout: float) -> ChatJudge:
-    """Make a judge of a file of instructions. Raises JudgeNotFoundError."""
+    """Create a judge from a file of instructions. Raises JudgeNotFoundError."""
     try:
         from openai import OpenAI, OpenAIError
     except ModuleNotFoundError:

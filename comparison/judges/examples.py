@@ -1,4 +1,4 @@
-"""Some judged pairs with their texts, for people to read."""
+"""Examples of judged pairs with their texts, for a reader of the report."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from comparison.judges.text_pairs import read_text_pairs
 from comparison.pairs.stores.folders import folder_at, is_store
 
 MOST = 6
-"""Pairs that are shown: as many that either side won."""
+"""Largest number of examples, half of them won by each side."""
 
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class TextExample:
-    """Hold a pair and what was said of it; the texts are as long as they were recorded."""
+    """A judged pair with its recorded texts, in full length."""
 
     request_id: str
     output: str
@@ -25,15 +25,15 @@ class TextExample:
     primary: str
     candidate: str
     preference: float
-    """The candidate's share, from 0 to 1."""
+    """Preference for the candidate's answer, from 0 to 1."""
 
 
 def examples_at(
     place: str | Path, flag: str | None, preferences: Preferences | None
 ) -> tuple[TextExample, ...]:
-    """Return those of pairs at a place, none where it is a table of an engine.
+    """Return examples from the pairs at a place; none if it is a table of an engine.
 
-    Texts are recorded in pair files alone, and no table of an engine is asked for them.
+    Texts are read from pair files and compacted folders only.
     """
     if preferences is None or ("://" in str(place) and not is_store(place)):
         return ()
@@ -43,9 +43,9 @@ def examples_at(
 def read_examples(
     pairs: Path, flag: str | None, preferences: Preferences, most: int = MOST
 ) -> tuple[TextExample, ...]:
-    """Return judged pairs that each side won, at random but the same ones each time.
+    """Return judged pairs won by each side, chosen at random, but the same ones each time.
 
-    None where no texts were recorded. Raises a ComparisonError for a place without pairs.
+    Empty if no texts were recorded. Raises a ComparisonError for a place without pairs.
     """
     wanted = _wanted(preferences, most)
     found: dict[Key, TextExample] = {}
@@ -60,17 +60,17 @@ def read_examples(
 
 
 def _wanted(preferences: Preferences, most: int) -> Mapping[Key, float]:
-    """Choose pairs that the candidate won, and as many that the primary did."""
+    """Choose as many pairs won by the candidate as by the primary; return their preferences."""
     frame = preferences.frame
     known = frame.loc[frame["least"] == frame["most"]].assign(output=frame["output"].fillna(""))
     chosen: dict[Key, float] = {}
     for won in (known["least"] > 0.5, known["least"] < 0.5):
         rows = known.loc[won]
         keys = zip(rows[ID].astype(str), rows["output"].astype(str), strict=True)
-        order = sorted(zip(keys, rows["least"], strict=True), key=lambda each: _place(each[0]))
+        order = sorted(zip(keys, rows["least"], strict=True), key=lambda each: _hash(each[0]))
         chosen |= {key: float(value) for key, value in order[: most // 2]}
     return chosen
 
 
-def _place(key: Key) -> bytes:
+def _hash(key: Key) -> bytes:
     return hashlib.sha256("\0".join(key).encode("utf-8", "replace")).digest()

@@ -1,16 +1,16 @@
-"""The table of preferences, which a judge's run writes a row at a time.
+"""The table of preferences to which a judge's run appends.
 
-A row is one question: a prompt, with one of the two answers shown first. It is written whole or not
-at all, so a run that was killed goes on where it was. Columns:
+A row is one question: a prompt, with one of the two answers shown first. A row is written whole or
+not at all, so the next run continues where a killed run ended. Columns:
 
-    request_id, output   of which pair, and which of its texts
-    first                whose answer was shown first: primary or candidate
-    preference           how much the candidate's answer is preferred: 1, 0, 0.5 a tie, or between;
-                         empty where the judge failed
-    same_model           true where both sides ran the same model: what the judge says is noise
-    judge                its name
-    cost, seconds        of all attempts
-    attempts, error      how often it was asked, and with which exception it failed at last
+    request_id, output   the pair, and the output whose texts were compared
+    first                the side whose answer was shown first: primary or candidate
+    preference           preference for the candidate's answer: 1 better, 0 worse, 0.5 tie, or
+                         between; empty if the judge failed
+    same_model           true if both sides ran the same model: the preference is noise
+    judge                name of the judge
+    cost, seconds        of all attempts together
+    attempts, error      number of attempts, and the class of the last exception
     judged_at            ISO 8601
 """
 
@@ -44,7 +44,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Hold one question and what came of it."""
+    """A question with its answer or its error."""
 
     request_id: str
     output: str
@@ -59,11 +59,11 @@ class Answered:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return what tells the question from others."""
+        """Return the key that identifies the question."""
         return self.request_id, self.output, self.first
 
     def row(self) -> list[str]:
-        """Return the cells of COLUMNS."""
+        """Return the row of the table, in the order of COLUMNS."""
         known = self.preference is not None
         return [
             self.request_id,
@@ -81,7 +81,7 @@ class Answered:
 
 
 class Journal:
-    """Append to a table of preferences that no other run writes meanwhile."""
+    """A table of preferences, open to append; it is locked against other runs."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -89,13 +89,13 @@ class Journal:
         self.rows = self._read()
 
     def add(self, answered: Answered) -> None:
-        """Write one row, at once."""
+        """Append a row to the file."""
         _write(self._file, answered.row())
         self.rows.append(answered)
 
     @property
     def settled(self) -> set[tuple[str, str, str]]:
-        """Return the questions that have been answered."""
+        """Return the keys of the questions that have an answer."""
         return {each.key for each in self.rows if each.preference is not None}
 
     @property
@@ -125,8 +125,8 @@ class Journal:
 
     def _answered(self, number: int, row: list[str]) -> Answered:
         try:
-            *whose, preference, same, name, cost, seconds, attempts, error, _ = row
-            request, output, first = whose
+            *key, preference, same, name, cost, seconds, attempts, error, _ = row
+            request, output, first = key
             return Answered(
                 request,
                 output,
@@ -148,10 +148,10 @@ SIDES: Final = ("primary", "candidate")
 
 @contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Open a table to append to it; a torn last row is cut off.
+    """Open a table to append to it; an incomplete last row is cut off.
 
-    Raises PreferencesUnreadableError where it cannot be written, is of something else, or another
-    run writes it.
+    Raises PreferencesUnreadableError if the file cannot be written, holds something else, or is
+    locked by another run.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

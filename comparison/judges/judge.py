@@ -14,28 +14,28 @@ from typing import Any, Final
 from comparison.errors import JudgeNotFoundError
 
 Judge = Callable[[str, str, str], Any]
-"""Takes prompt, first and second answer; returns a Judgment, or a preference as it has one."""
+"""Takes prompt, first and second answer; returns a Judgment, or only its preference."""
 
 WORDS: Final[Mapping[str, float]] = MappingProxyType({"first": 1.0, "second": 0.0, "tie": 0.5})
-"""What a judge may return in the place of a number."""
+"""Words that a judge may return instead of a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """Hold what a judge said: how much it prefers the first answer, and what that cost."""
+    """The preference of a judge, and its cost."""
 
     preference: float
-    """1: the first answer is better; 0: the second is; 0.5: neither."""
+    """1: the first answer is better; 0: the second is better; 0.5: a tie."""
     cost: float = 0.0
-    """In whatever currency the judge is paid."""
+    """In the currency in which the judge is paid."""
 
 
 def judged(judge: Judge, prompt: str, first: str, second: str) -> Judgment:
-    """Ask a judge. Raises what it raises, and ValueError for what is not a preference."""
-    said = judge(prompt, first, second)
-    if inspect.isawaitable(said):
-        said = asyncio.run(_awaited(said))
-    judgment = said if isinstance(said, Judgment) else Judgment(_number(said))
+    """Ask a judge. Raises the judge's own errors, and ValueError for an invalid preference."""
+    returned = judge(prompt, first, second)
+    if inspect.isawaitable(returned):
+        returned = asyncio.run(_awaited(returned))
+    judgment = returned if isinstance(returned, Judgment) else Judgment(_number(returned))
     if not (math.isfinite(judgment.preference) and 0 <= judgment.preference <= 1):
         raise ValueError(f"a preference lies within 0 to 1, not at {judgment.preference!r}")
     if not (math.isfinite(judgment.cost) and judgment.cost >= 0):
@@ -43,17 +43,17 @@ def judged(judge: Judge, prompt: str, first: str, second: str) -> Judgment:
     return judgment
 
 
-async def _awaited(said: Awaitable[Any]) -> Any:
-    return await said
+async def _awaited(returned: Awaitable[Any]) -> Any:
+    return await returned
 
 
-def _number(said: Any) -> float:
-    if isinstance(said, str) and said.strip().lower() in WORDS:
-        return WORDS[said.strip().lower()]
-    if isinstance(said, bool) or not hasattr(said, "__float__"):
+def _number(returned: Any) -> float:
+    if isinstance(returned, str) and returned.strip().lower() in WORDS:
+        return WORDS[returned.strip().lower()]
+    if isinstance(returned, bool) or not hasattr(returned, "__float__"):
         words = ", ".join(WORDS)
-        raise ValueError(f"a judge returns a number from 0 to 1, or {words}, not {said!r:.50}")
-    return float(said)
+        raise ValueError(f"a judge returns a number from 0 to 1, or {words}, not {returned!r:.50}")
+    return float(returned)
 
 
 def named_judge(name: str, folder: Path) -> Judge:

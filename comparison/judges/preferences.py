@@ -1,9 +1,9 @@
-"""The table of preferences, read: CSV, Parquet or an engine's, from a judge's run or from people.
+"""Preferences read from a table: CSV, Parquet or an engine's, by a judge's run or by people.
 
-Columns: `request_id` and `preference` (how much the candidate's answer is preferred: a number from
-0 to 1, or candidate, primary, tie; empty: not known); if there are several texts, `output`; `first`
-where each pair was judged in both orders (primary or candidate: whose answer was shown first);
-`judge` and `error` as a run writes them. Others are ignored.
+Columns: `request_id` and `preference` (preference for the candidate's answer: a number from 0 to 1,
+or candidate, primary, tie; empty: not known); `output`, if there are several texts; `first` (the
+side whose answer was shown first: primary or candidate), if each pair was judged in both orders;
+`judge` and `error` as a run writes them. Other columns are ignored.
 """
 
 from dataclasses import dataclass
@@ -34,29 +34,30 @@ _EXPECTED: Final = "expected CSV with a heading, or Parquet, with request_id and
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Hold one row for each pair, text and judge: what was said of both orders together.
+    """Preferences with one row for each pair, output and judge, which joins both orders.
 
-    Columns: `request_id`, `output` (NA: the only one), `judge`; `least` and `most`, the share of
-    the candidate: they differ where the judge failed; `first`, that of the answer that was shown
-    first, and `consistent`, whether both orders had the same winner (NA without orders).
+    Columns: `request_id`, `output` (NA: the only one), `judge`; `least` and `most`, bounds of the
+    preference for the candidate, which differ where the judge failed; `first`, the preference for
+    the answer shown first, and `consistent`, whether both orders had the same winner (NA without
+    orders).
     """
 
     name: str
     frame: pd.DataFrame
     incomplete: int = 0
-    """Pairs left out since they were judged in one order only."""
+    """Number of pairs left out since they were judged in one order only."""
 
     @property
     def unjudged(self) -> int:
-        """Count the pairs on which the judge failed in an order, or both."""
+        """Count the pairs on which the judge failed, in one order or both."""
         return int((self.frame["least"] < self.frame["most"]).sum())
 
 
 def load_preferences(place: str | Path | Rows) -> Preferences:
     """Read a file of preferences, a folder of them, an engine's table at a URL, or a DataFrame.
 
-    Raises PreferencesUnreadableError, which names the line (CSV), the row (Parquet) or what the row
-    holds (an engine), and the column; or StoreUnreadableError.
+    Raises PreferencesUnreadableError, which names the line (CSV), the row (Parquet) or the values
+    of the row (an engine), and the column; or StoreUnreadableError.
     """
     tables = open_tables(place, COLUMNS, PreferencesUnreadableError, _EXPECTED)
     rows = pd.concat([_rows(table) for table in tables], ignore_index=True)
@@ -66,7 +67,7 @@ def load_preferences(place: str | Path | Rows) -> Preferences:
 
 
 def preferences_of(journal: Journal) -> Preferences:
-    """Take the rows of a run, as they would be read from its table."""
+    """Return the preferences of a run, as `load_preferences` would read its table."""
     rows = pd.DataFrame(
         {
             ID: [each.request_id for each in journal.rows],
@@ -119,11 +120,11 @@ def _rows(table: TextTable) -> pd.DataFrame:
 
 
 def _refuse_contradictions(source: str, rows: pd.DataFrame) -> None:
-    """Raise PreferencesUnreadableError where a judge says two things of one pair in one order."""
+    """Raise PreferencesUnreadableError if a judge has two preferences on a pair in one order."""
     known = rows.loc[rows[PREFERENCE].notna()]
-    whose = [ID, OUTPUT, JUDGE, FIRST]
-    said = known.groupby(whose, dropna=False, sort=False)[PREFERENCE].nunique()
-    several = said.loc[said > 1]
+    key = [ID, OUTPUT, JUDGE, FIRST]
+    distinct = known.groupby(key, dropna=False, sort=False)[PREFERENCE].nunique()
+    several = distinct.loc[distinct > 1]
     if len(several):
         request = several.reset_index()[ID].iloc[0]
         raise PreferencesUnreadableError(
@@ -134,12 +135,12 @@ def _refuse_contradictions(source: str, rows: pd.DataFrame) -> None:
 
 
 def _in_both_orders(name: str, rows: pd.DataFrame) -> Preferences:
-    """Join the orders of a pair: the last row of each counts, a failure for anything."""
+    """Join both orders of each pair. The last row of an order counts; a failure is 0 to 1."""
     rows = rows.loc[rows[PREFERENCE].notna() | rows[ERROR].notna()]
-    whose = [ID, OUTPUT, JUDGE, FIRST]
-    # An answer comes before a failure of the same question, whichever was written last.
+    key = [ID, OUTPUT, JUDGE, FIRST]
+    # An answer replaces a failure of the same question, even an earlier answer a later failure.
     ordered = rows.assign(known=rows[PREFERENCE].notna()).sort_values("known", kind="stable")
-    rows = ordered.drop_duplicates(whose, keep="last")
+    rows = ordered.drop_duplicates(key, keep="last")
     least, most = rows[PREFERENCE].fillna(0.0), rows[PREFERENCE].fillna(1.0)
     shown = rows[FIRST] == "candidate"
     first = rows[PREFERENCE].where(shown.fillna(False), 1 - rows[PREFERENCE])
@@ -164,6 +165,6 @@ def _in_both_orders(name: str, rows: pd.DataFrame) -> Preferences:
     return Preferences(name, kept.reset_index(drop=True), int((~complete).sum()))
 
 
-def table_of(frame: pd.DataFrame) -> Any:
-    """Return the request ids of a frame as Arrow."""
+def request_ids(frame: pd.DataFrame) -> Any:
+    """Return the distinct request ids of a frame as an Arrow table with the column `judged_id`."""
     return pa.table({"judged_id": pa.array(frame[ID].drop_duplicates().astype("string"))})

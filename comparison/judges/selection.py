@@ -1,4 +1,4 @@
-"""The choice of the pairs that a judge sees: at random, the same ones each time."""
+"""The random, reproducible selection of the pairs that a judge sees."""
 
 import hashlib
 import heapq
@@ -11,7 +11,7 @@ from comparison.errors import TextsMissingError
 from comparison.judges.text_pairs import TextPair
 
 NOISE_SHARE: Final = 0.1
-"""Of the questions, how many are about pairs of the same model twice, where there are such."""
+"""Share of the questions about pairs of the same model twice, if such pairs exist."""
 
 Key = tuple[str, str]
 """Request id and output."""
@@ -19,21 +19,21 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Hold the pairs to ask about, in order, and what they were chosen from."""
+    """The pairs to ask about, in order, and counts of the pairs they were chosen from."""
 
     pairs: tuple[TextPair, ...]
     answered: int
-    """Pairs of these models that have been judged already."""
+    """Number of pairs of these models that were judged before."""
     differing: int
     total: int
-    """Pairs of the present models whose texts differ, and all of them."""
+    """Number of pairs of the present models: with differing texts, and in total."""
     same_model: int
-    """Pairs of the same model twice whose texts differ."""
+    """Number of pairs of the same model twice whose texts differ."""
 
 
 @dataclass(slots=True)
 class _Models:
-    """The pairs of one output and two models: those with the least hashes are kept."""
+    """The pairs of one output and two models; those with the smallest hashes are kept."""
 
     last: int = 0
     differing: int = 0
@@ -42,7 +42,8 @@ class _Models:
     kept: list[tuple[int, Key]] = field(default_factory=list)
     pairs: dict[Key, TextPair] = field(default_factory=dict)
 
-    def add(self, pair: TextPair, place: int, most: int, answered: Collection[Key]) -> None:
+    def add(self, pair: TextPair, rank: int, most: int, answered: Collection[Key]) -> None:
+        """Count a pair, and keep it if its rank is among the `most` smallest."""
         key = (pair.request_id, pair.output)
         self.last = max(self.last, pair.time)
         self.total += 1
@@ -52,12 +53,13 @@ class _Models:
         if key in answered:
             self.answered.add(key)
             return
-        heapq.heappush(self.kept, (-place, key))
+        heapq.heappush(self.kept, (-rank, key))
         self.pairs[key] = pair
         if len(self.kept) > most:
             del self.pairs[heapq.heappop(self.kept)[1]]
 
     def chosen(self, most: int) -> list[TextPair]:
+        """Return the `most` pairs with the smallest ranks."""
         order = sorted(self.kept, reverse=True)
         return [self.pairs[key] for _, key in order[: max(0, most)]]
 
@@ -65,16 +67,16 @@ class _Models:
 def select(
     pairs: Iterable[TextPair], most: int, *, seed: int = 0, answered: Collection[Key] = ()
 ) -> Selection:
-    """Choose up to `most` pairs that differ, of the newest models, less those `answered`.
+    """Choose up to `most` differing pairs of the newest models, without those `answered`.
 
-    A pair's place in the order is a hash of its request id, so it does not depend on the order of
-    the files, nor on what is recorded later. Where pairs of one of these models twice were
-    recorded, one in ten is such a pair. Raises TextsMissingError where no pair has texts.
+    The order is by a hash of the request id, so it depends neither on the order of the files nor on
+    later pairs. If there are pairs of one of these models twice, one pair in ten is such a pair.
+    Raises TextsMissingError if no pair has texts.
     """
     found: dict[tuple[str, tuple[str | None, str | None]], _Models] = {}
     for pair in pairs:
         models = found.setdefault((pair.output, pair.models), _Models())
-        models.add(pair, _place(pair, seed), most, answered)
+        models.add(pair, _rank(pair, seed), most, answered)
     if not found:
         raise TextsMissingError(
             "no pair holds the texts of both sides, which are recorded only if somebody asks for it"
@@ -88,13 +90,13 @@ def select(
     }
     compared = [found[key] for key in newest.values() if not _is_same(key[1])]
     tags = {tag for _, models in newest.values() for tag in models}
-    alike = [each for key, each in found.items() if _is_same(key[1]) and key[1][0] in tags]
+    same_model = [each for key, each in found.items() if _is_same(key[1]) and key[1][0] in tags]
     return Selection(
-        tuple(_mixed(compared, alike, most)),
-        answered=sum(len(each.answered) for each in (*compared, *alike)),
+        tuple(_mixed(compared, same_model, most)),
+        answered=sum(len(each.answered) for each in (*compared, *same_model)),
         differing=sum(each.differing for each in compared),
         total=sum(each.total for each in compared),
-        same_model=sum(each.differing for each in alike),
+        same_model=sum(each.differing for each in same_model),
     )
 
 
@@ -102,12 +104,12 @@ def _is_same(models: tuple[str | None, str | None]) -> bool:
     return models[0] is not None and models[0] == models[1]
 
 
-def _mixed(compared: list[_Models], alike: list[_Models], most: int) -> list[TextPair]:
-    """Spread the pairs of the same model twice among the others: a run may be cut short."""
-    left = most - sum(len(each.answered) for each in (*compared, *alike))
-    noise = round(most * NOISE_SHARE) - sum(len(each.answered) for each in alike)
-    same = _one_by_one([each.chosen(min(noise, left)) for each in alike])[: max(0, noise)]
-    pairs = _one_by_one([each.chosen(left - len(same)) for each in compared])
+def _mixed(compared: list[_Models], same_model: list[_Models], most: int) -> list[TextPair]:
+    """Spread the pairs of the same model twice evenly, since a run may end early."""
+    left = most - sum(len(each.answered) for each in (*compared, *same_model))
+    noise = round(most * NOISE_SHARE) - sum(len(each.answered) for each in same_model)
+    same = _interleaved([each.chosen(min(noise, left)) for each in same_model])[: max(0, noise)]
+    pairs = _interleaved([each.chosen(left - len(same)) for each in compared])
     pairs = pairs[: max(0, left - len(same))]
     placed = [
         ((number + 0.5) / len(part), pair)
@@ -117,12 +119,12 @@ def _mixed(compared: list[_Models], alike: list[_Models], most: int) -> list[Tex
     return [pair for _, pair in sorted(placed, key=lambda each: each[0])]
 
 
-def _one_by_one(parts: list[list[TextPair]]) -> list[TextPair]:
-    """Take one of each in turn: several outputs have an equal part of the budget."""
+def _interleaved(parts: list[list[TextPair]]) -> list[TextPair]:
+    """Take a pair of each part in turn, so that all outputs get equal parts of the budget."""
     rows = zip_longest(*parts)
     return [pair for row in rows for pair in row if pair is not None]
 
 
-def _place(pair: TextPair, seed: int) -> int:
+def _rank(pair: TextPair, seed: int) -> int:
     digest = hashlib.sha256(f"{seed}\0{pair.request_id}\0{pair.output}".encode(errors="replace"))
     return int.from_bytes(digest.digest()[:8], "big")

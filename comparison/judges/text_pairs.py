@@ -1,4 +1,4 @@
-"""The recorded texts of pairs, read one pair at a time: they need not fit into memory."""
+"""The recorded texts of pairs, read one after the other, since they may not fit into memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _START = text_column(SIDES[0], "")
 
 @dataclass(frozen=True, slots=True)
 class TextPair:
-    """Hold what both sides answered to one prompt, as it was recorded."""
+    """The recorded answers of both sides to one prompt."""
 
     request_id: str
     output: str
@@ -36,20 +36,20 @@ class TextPair:
 
     @property
     def differs(self) -> bool:
-        """Say whether the answers are not the same in normal form."""
+        """Return whether the normal forms of the answers differ."""
         return normalised(self.primary) != normalised(self.candidate)
 
     @property
     def is_same_model(self) -> bool:
-        """Say whether both sides ran the same model."""
+        """Return whether both sides ran the same model."""
         return self.models[0] is not None and self.models[0] == self.models[1]
 
 
 def read_text_pairs(source: Path, flag: str | None = None) -> Iterator[TextPair]:
-    """Yield the pairs of a flag that have both texts of an output, in no certain order.
+    """Yield the pairs of a flag with both texts of an output, in no certain order.
 
-    A pair may occur twice. Raises a ComparisonError for a place without pairs, and at its end
-    SeveralFlagsError or FlagNotFoundError where `flag` says nothing, or of another one.
+    A pair may occur twice. Raises a ComparisonError for a place without pairs; SeveralFlagsError if
+    `flag` is None and there are several; at the end, FlagNotFoundError if `flag` has no pairs.
     """
     flags: set[str] = set()
     for row in _compacted(source) if is_compacted(source) else _pair_files(source):
@@ -82,7 +82,7 @@ def _texts(row: Mapping[str, Any]) -> Iterator[TextPair]:
 
 
 def prompt_text(recorded: Any) -> str:
-    """Return recorded messages as one text: a single one as it is, several with their roles."""
+    """Join recorded messages to one text: a single message as it is, several with their roles."""
     try:
         messages = orjson.loads(recorded)
         texts = [
@@ -98,15 +98,15 @@ def prompt_text(recorded: Any) -> str:
 
 def _pair_files(source: Path) -> Iterator[dict[str, Any]]:
     for block in read_blocks(source, ReadCounts()):
-        for shape, held in block.items():
+        for shape, columns in block.items():
             wanted = _wanted(shape)
             if len(wanted) > 1:
-                for values in zip(*(held[place] for place in wanted.values()), strict=True):
+                for values in zip(*(columns[place] for place in wanted.values()), strict=True):
                     yield dict(zip(wanted, values, strict=True))
 
 
 def _wanted(shape: Sequence[str]) -> dict[str, int]:
-    """Return, by column, the place in a row of what is needed of it."""
+    """Return the index in a row of each needed column, by name."""
     found = {"time": 2}  # after the ids of span and trace
     for place, attribute in enumerate(shape, 3):
         column = column_of(attribute)

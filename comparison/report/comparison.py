@@ -84,7 +84,9 @@ def compare(
             preferences,
         )
         if plan is None:
-            window = TimeWindow(begin, end or found.believed(now).run().until, drawn_since=begin)
+            window = TimeWindow(
+                begin, end or found.with_possible_times(now).run().until, drawn_since=begin
+            )
             with progress_bar("counting pairs"):
                 evidence = take_evidence(found, now=now, window=window, additions=additions)
         else:

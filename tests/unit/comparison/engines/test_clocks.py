@@ -62,7 +62,7 @@ def test_what_is_dated_1970_or_in_the_future_is_set_aside() -> None:
 def test_only_pairs_of_the_flag_are_counted_among_those_set_aside() -> None:
     rows = shown([("w1", 0, 1), ("w1", 1, 2), ("w1", nanoseconds(BEGIN), 3)])
     table = rows.mutate(flag=ibis.ifelse(rows.sequence == 2, "other-v2", "fraud-v2"))
-    pairs = FlagPairs("fraud-v2", TablePairs(table, "pairs")).believed(BEGIN + HOUR)
+    pairs = FlagPairs("fraud-v2", TablePairs(table, "pairs")).with_possible_times(BEGIN + HOUR)
     assert pairs.set_aside == 1
 
 

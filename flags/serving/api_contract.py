@@ -10,9 +10,10 @@ from flags.errors import ApiMismatchError
 from flags.serving.bentoml_private import APIMethod
 
 _DESCRIPTIVE: Final = frozenset({"title", "description", "examples", "root_input"})
-"""Keywords of a JSON schema that say nothing about what is accepted or returned."""
+"""Keywords of a JSON schema that do not restrict the accepted or returned values."""
 
 _ABSENT: Final = object()
+"""Marks a keyword that one of two schemas lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class SharedApi:
 
     @property
     def same_input_types(self) -> bool:
-        """Say whether the primary's parsed input can be handed to the candidate as it is."""
+        """Say whether the candidate can take the primary's parsed input without conversion."""
         ours, theirs = self.primary.input_spec, self.candidate.input_spec
         if ours.__bases__ == theirs.__bases__ and _annotations(ours) == _annotations(theirs):
             return True
@@ -32,9 +33,9 @@ class SharedApi:
 
 
 def own_apis(primary: Service[Any]) -> dict[str, SharedApi]:
-    """Return the primary's APIs by name, for a candidate whose own are not known yet.
+    """Return the primary's APIs by name, for a candidate whose APIs are not known yet.
 
-    Raises ApiMismatchError where there are none.
+    Raises ApiMismatchError if there are none.
     """
     if not primary.apis:
         raise ApiMismatchError(f"{primary.name} has no API that a candidate could take over")
@@ -42,10 +43,10 @@ def own_apis(primary: Service[Any]) -> dict[str, SharedApi]:
 
 
 def shared_apis(primary: Service[Any], candidate: Service[Any]) -> dict[str, SharedApi]:
-    """Return the primary's APIs by name, each with the candidate's of the same route.
+    """Return the primary's APIs by name, each with the candidate's API of the same route.
 
-    Raises ApiMismatchError that names the route and the difference. The candidate may have further
-    APIs; they are not served.
+    Raises ApiMismatchError, which names the route and the difference. Further APIs of the candidate
+    are not served.
     """
     by_route = {api.route: api for api in candidate.apis.values()}
     shared: dict[str, SharedApi] = {}
@@ -86,17 +87,17 @@ def _schema(api: APIMethod[..., Any], word: str) -> Any:
 
 
 def comparable(schema: Any) -> Any:
-    """Return a JSON schema as it can be compared: without references and prose, written in one way.
+    """Return a JSON schema in a normal form, without references and descriptions.
 
-    pydantic has changed how it writes a reference with a default (`allOf` around it, up to 2.8), a
-    literal (`enum` beside `const`, up to 2.9) and a mapping (`additionalProperties: true`, which is
-    what its absence means, from 2.11).
+    Versions of pydantic write differently a reference with a default (in `allOf`, up to 2.8), a
+    literal (`enum` beside `const`, up to 2.9) and a mapping (`additionalProperties: true`, which
+    is the default, from 2.11).
     """
     return _resolved(schema, {})
 
 
 def _resolved(schema: Any, definitions: dict[str, Any], seen: tuple[str, ...] = ()) -> Any:
-    """Return `schema` with references replaced by what they name, and without prose."""
+    """Return `schema` with references replaced by their definitions, and without descriptions."""
     if isinstance(schema, list):
         return [_resolved(each, definitions, seen) for each in schema]
     if not isinstance(schema, dict):
@@ -124,15 +125,15 @@ def _resolved(schema: Any, definitions: dict[str, Any], seen: tuple[str, ...] = 
 def _resolved_keyword(
     key: str, value: Any, definitions: dict[str, Any], seen: tuple[str, ...]
 ) -> Any:
-    if key == "properties":  # whose keys are fields, not keywords
+    if key == "properties":  # its keys are fields, not keywords
         return {field: _resolved(each, definitions, seen) for field, each in value.items()}
-    if key == "required":  # in the order of the fields, which means nothing
+    if key == "required":  # its order does not matter
         return sorted(value)
     return _resolved(value, definitions, seen)
 
 
 def differences(ours: Any, theirs: Any, path: str) -> Iterator[str]:
-    """Yield, in words, how two comparable schemas differ."""
+    """Yield each difference between two comparable schemas, in words."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in dict.fromkeys((*ours, *theirs)):
             place = path if key == "properties" else f"{path}.{key}"

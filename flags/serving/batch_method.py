@@ -1,4 +1,4 @@
-"""The method of a candidate that scores many inputs of an API in one call."""
+"""A candidate's method that scores many inputs of an API in one call."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -20,49 +20,50 @@ from flags.serving.sides.context import CONTEXT
 class BatchMethod:
     """A method `name` of the candidate over a list of inputs of `api`.
 
-    An input is what the API's one parameter gets, or, where it has several, a dict of them. A
-    method that is the API itself, declared `batchable`, gets inputs joined as BentoML joins them.
+    An input is the value of the API's only parameter, or a dict if the API has several parameters.
+    If the method is the API itself, declared `batchable`, it gets inputs joined as BentoML joins
+    them.
     """
 
     api: APIMethod[..., Any]
-    """The candidate's API; of a candidate that lives elsewhere, the primary's."""
+    """The candidate's API; the primary's if the candidate is not imported here."""
     name: str
     own: APIMethod[..., Any] | None = None
-    """The method as an API of its own, if that is known here."""
+    """The API that the method itself is; None if it is none, or not known here."""
     is_async: bool = False
 
     @property
     def joins(self) -> bool:
-        """Say whether inputs are joined along a dimension, and are not elements of a list."""
+        """Say whether inputs are joined along a dimension, instead of put into a list."""
         return bool(self.name == self.api.name)
 
     def row(self, call: Call) -> Any:
-        """Return the input of `call`; the context of its request is left out."""
+        """Return the input of `call`, without the context of its request."""
         if call.args:
             return call.args[0]
-        left_out = {CONTEXT, self.api.ctx_param}
-        given = {name: value for name, value in call.kwargs.items() if name not in left_out}
-        return next(iter(given.values())) if len(self.api.input_spec.model_fields) == 1 else given
+        contexts = {CONTEXT, self.api.ctx_param}
+        inputs = {name: value for name, value in call.kwargs.items() if name not in contexts}
+        return next(iter(inputs.values())) if len(self.api.input_spec.model_fields) == 1 else inputs
 
     def joined(self, rows: Sequence[Any]) -> Any:
-        """Return the list of the rows, or what BentoML makes of them."""
+        """Return the rows as a list, or joined by BentoML."""
         if not self.joins:
             return list(rows)
         return AutoContainer.batches_to_batch(rows, self.api.batch_dim[0])[0]
 
     def split(self, answer: Any, rows: Sequence[Any]) -> Sequence[Any]:
-        """Return the answers in order of the rows; raises ValueError where they are not as many."""
+        """Return the answers in order of the rows; raises ValueError if their numbers differ."""
         if not self.joins:
             answers = list(answer)
             if len(answers) != len(rows):
                 raise ValueError(f"{self.name} has {len(answers)} answers to {len(rows)} inputs")
             return answers
-        ours, theirs = self.api.batch_dim
-        marks = AutoContainer.batches_to_batch(rows, ours)[1]
-        size = AutoContainer.get_batch_size(answer, theirs)
-        if size != marks[-1]:
-            raise ValueError(f"{self.name} has {size} answers to {marks[-1]} inputs")
-        return AutoContainer.batch_to_batches(answer, marks, theirs)
+        input_dim, output_dim = self.api.batch_dim
+        bounds = AutoContainer.batches_to_batch(rows, input_dim)[1]
+        size = AutoContainer.get_batch_size(answer, output_dim)
+        if size != bounds[-1]:
+            raise ValueError(f"{self.name} has {size} answers to {bounds[-1]} inputs")
+        return AutoContainer.batch_to_batches(answer, bounds, output_dim)
 
 
 def batch_methods(
@@ -73,10 +74,10 @@ def batch_methods(
     over_http: bool,
     shadow_tasks: bool,
 ) -> dict[str, BatchMethod]:
-    """Return the method for each API that is to be scored in batches, by its name.
+    """Return the batch method for each API in `named`, by the API's name.
 
-    `candidate` is None where it lives elsewhere. `over_http`, the method must be an API. Raises
-    MigrationError for what cannot be called with many inputs.
+    `candidate` is None if it is not imported here. If it is reached `over_http`, the method must be
+    an API. Raises MigrationError for a method that cannot be called with many inputs.
     """
     unknown = sorted(set(named) - set(shared))
     if unknown:
@@ -88,7 +89,7 @@ def batch_methods(
         api = shared[name].candidate
         _check_api(name, api, shadow_tasks=shadow_tasks)
         if candidate is None:
-            methods[name] = _elsewhere(api, method)
+            methods[name] = _not_imported(api, method)
         else:
             methods[name] = _of_service(api, method, candidate, over_http=over_http)
     return methods
@@ -107,11 +108,11 @@ def _check_api(name: str, api: APIMethod[..., Any], *, shadow_tasks: bool) -> No
         )
 
 
-def _elsewhere(api: APIMethod[..., Any], name: str) -> BatchMethod:
-    """Return the method of a candidate that is not imported here, of which `api` is the primary's.
+def _not_imported(api: APIMethod[..., Any], name: str) -> BatchMethod:
+    """Return the method of a candidate that is not imported here; `api` is the primary's.
 
-    An API that is `batchable` in the primary takes joined inputs in the candidate too, since it has
-    the same schema.
+    An API that is `batchable` in the primary takes joined inputs in the candidate too, because it
+    has the same schema.
     """
     if name != api.name:
         return BatchMethod(api, name)
@@ -150,18 +151,18 @@ def _of_service(
     return BatchMethod(api, name, own, inspect.iscoroutinefunction(function))
 
 
-def bound(instance: Any, method: BatchMethod) -> Any:
-    """Return the method of `instance`, as it is called within its process."""
+def method_of(instance: Any, method: BatchMethod) -> Any:
+    """Return the method of `instance` for calls within its process."""
     member = getattr(instance, method.name)
     return getattr(member, "local", member)
 
 
 def read_rows(answers: Sequence[Any], method: BatchMethod) -> list[Any]:
-    """Return answers that came from another process as the API's own types."""
+    """Return answers from another process, validated as the API's own types."""
     spec = method.api.output_spec
 
     def read(answer: Any) -> Any:
-        if isinstance(answer, pydantic.BaseModel):  # by the client, which knows the method's types
+        if isinstance(answer, pydantic.BaseModel):  # already validated by BentoML's client
             return answer
         model = spec.model_validate(answer)
         return model.root if isinstance(model, IORootModel) else model

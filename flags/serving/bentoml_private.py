@@ -1,6 +1,6 @@
-"""The names that BentoML does not publish and that this package uses, with what each is for.
+"""The private names of BentoML that this package uses, each with its purpose.
 
-No other module imports from `_bentoml_sdk`, `_bentoml_impl` or `bentoml._internal`, but for the
+No other module imports from `_bentoml_sdk`, `_bentoml_impl` or `bentoml._internal`, except the
 launcher, which runs in another interpreter. A test tries this module with the oldest and the newest
 BentoML that `pyproject.toml` allows.
 
@@ -16,13 +16,13 @@ SUPPORTED: Final = ">=1.4.35,<2"
 """The versions of BentoML that `pyproject.toml` allows."""
 
 try:
-    # The connection of a service to one that it depends on: a runner, or a service of its own.
+    # The connection of a service to a service that it depends on, such as a runner.
     from _bentoml_impl.client import RemoteProxy
 
-    # How BentoML writes an answer, by the type of the request, and reads that of a runner.
+    # BentoML's encodings of an answer, by content type, also for answers of a runner.
     from _bentoml_impl.serde import ALL_SERDE, JSONSerde, Payload, PickleSerde
 
-    # The models of inputs and answers: whether an answer is bare, a file or an image.
+    # The models of inputs and answers: they show whether an answer is bare, a file or an image.
     from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
 
     # An API of a service: the migrated service gets one for each API of the primary.
@@ -31,15 +31,15 @@ try:
     # The instance that mounted applications get as their `self`.
     from _bentoml_sdk.service import get_current_service, set_current_service
 
-    # Whether an API's answer is a stream, by its annotation, as BentoML tells.
+    # BentoML's test whether an API's answer is a stream, by its annotation.
     from _bentoml_sdk.typing_utils import is_iterator_type
 
-    # What the process of an isolated candidate takes over from its worker: model store,
+    # The configuration that an isolated candidate's process gets from its worker: model store,
     # arguments of the Bento, addresses of the services that it depends on.
     from bentoml._internal.configuration.containers import BentoMLContainer
 
-    # Name and version of the Bento, request id of a call, temporary folder of its files.
-    # The request that is answered, and what BentoML's context of it does.
+    # Name and version of the Bento, request id of a call, temporary folder of its files,
+    # the current request and BentoML's context of it.
     from bentoml._internal.context import (
         ServiceContext,
         request_tempdir_pool,
@@ -52,13 +52,13 @@ try:
     from bentoml._internal.log import configure_server_logging
     from bentoml._internal.models import ModelStore
 
-    # How inputs of a `batchable` API become one, and their answers several.
+    # The joining of inputs of a `batchable` API, and the splitting of its answer.
     from bentoml._internal.runner.container import AutoContainer
 
     # Cookies that a side sets through its context.
     from bentoml._internal.utils.http import Cookie, set_cookies
 
-    # Where the socket of a runner is.
+    # The conversion of a runner's address to the path of its socket.
     from bentoml._internal.utils.uri import uri_to_path
 except ImportError as error:
     raise MigrationError(

@@ -1,4 +1,4 @@
-"""The settings of a serving worker as they are declared: names, bounds, meanings."""
+"""The declarations of a serving worker's settings: names, bounds, descriptions."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,10 +18,10 @@ class DeclaredSettings(BaseSettings):
         extra="ignore",
         env_ignore_empty=False,
         frozen=True,
-        hide_input_in_errors=True,  # a key that is refused must not be quoted
+        hide_input_in_errors=True,  # an error must not quote a secret
     )
 
-    # --- where the flag lives -------------------------------------------------------------------
+    # --- the source of the flags ----------------------------------------------------------------
     unleash_url: str | None = Field(
         None, description="Address of Unleash's API, e.g. http://127.0.0.1:4242/api."
     )
@@ -53,7 +53,7 @@ class DeclaredSettings(BaseSettings):
         False, description="Whether /readyz fails while no flags are loaded."
     )
 
-    # --- what an operator can see ---------------------------------------------------------------
+    # --- pages for operators --------------------------------------------------------------------
     migration_endpoints: bool = Field(
         True, description="Whether the service answers GET /migration, its live page, and below it."
     )
@@ -68,7 +68,7 @@ class DeclaredSettings(BaseSettings):
         description="Address of Unleash for the live page's readers. Unset: that of UNLEASH_URL.",
     )
 
-    # --- what identifies a request --------------------------------------------------------------
+    # --- the identity of a request --------------------------------------------------------------
     request_id_header: HeaderName = Field(
         "X-Request-Id", description="Request id; else the W3C trace id, else a new UUID."
     )
@@ -101,7 +101,7 @@ class DeclaredSettings(BaseSettings):
         None, ge=1, description="Larger request bodies get HTTP 413. Unset: what migrate() says."
     )
 
-    # --- what a side may take -------------------------------------------------------------------
+    # --- limits of the sides --------------------------------------------------------------------
     primary_timeout: float | None = Field(
         None,
         gt=0,
@@ -207,7 +207,7 @@ class DeclaredSettings(BaseSettings):
         "trial every one to ten seconds.",
     )
 
-    # --- where pairs go -------------------------------------------------------------------------
+    # --- the pair files -------------------------------------------------------------------------
     pairs_dir: Path = Field(Path("pairs"), description="Folder of the pair files.")
     pairs_flush_interval: float = Field(
         0.2, gt=0, le=1, description="Seconds from a pair to its line on disk."
@@ -235,7 +235,7 @@ class DeclaredSettings(BaseSettings):
         description="Seconds at shutdown for unfinished pairs, and for their files.",
     )
 
-    # --- to a collector, where OTEL_EXPORTER_OTLP_ENDPOINT is set -------------------------------
+    # --- shipping to a collector, if OTEL_EXPORTER_OTLP_ENDPOINT is set -------------------------
     pairs_ship_interval: float = Field(
         1.0, gt=0, description="Seconds between two requests, unless a full batch waits."
     )

@@ -1,4 +1,4 @@
-"""Give each side the environment variables of its own service."""
+"""The environment variables of each side: those of its own service."""
 
 import json
 import os
@@ -11,14 +11,15 @@ from flags.errors import MigrationError
 from flags.serving.bentoml_private import server_context
 from flags.serving.sides.placement import Placement
 
-_GIVEN: Final = "BENTOML_FLAGS_GIVEN_VARIABLES"
-"""Variable that tells a worker which ones the operator had set: BentoML adds the service's own."""
+_OPERATOR_SET: Final = "BENTOML_FLAGS_GIVEN_VARIABLES"
+"""Variable that tells a worker which variables the operator has set, because BentoML adds the
+service's own."""
 
 
 def check_environments(
     primary: Service[Any], candidate: Service[Any], placement: Placement
 ) -> None:
-    """Raise MigrationError that names the variables which the sides cannot both have."""
+    """Raise MigrationError, with the variable's name, if the sides need two values of one."""
     if placement is Placement.RUNNERS:
         return
     theirs = {each.name: each for each in candidate.envs}
@@ -39,9 +40,10 @@ def check_environments(
 def served_environment(
     primary: Service[Any], candidate: Service[Any] | None, placement: Placement
 ) -> list[Any]:
-    """Return the `envs` of the migrated service: the primary's, in one process the candidate's too.
+    """Return the `envs` of the migrated service: the primary's, and shared ones of the candidate.
 
-    Of an isolated candidate, those of the image; the others are set in its own process.
+    An embedded candidate shares all of its variables. An isolated candidate shares those of the
+    image's build; the others are set in its own process.
     """
     if placement is Placement.RUNNERS:
         return []
@@ -53,39 +55,39 @@ def served_environment(
     return [*primary.envs, *shared]
 
 
-def note_given(services: Iterable[Service[Any]]) -> None:
-    """Note which variables of `services` are set by the operator, for this process's children.
+def save_operator_variables(services: Iterable[Service[Any]]) -> None:
+    """Save for child processes which variables of `services` the operator has set.
 
-    In a worker it is too late: there BentoML has set those of the service that it serves.
+    A worker cannot find out itself: BentoML has already set those of the service that it serves.
     """
-    noted: dict[str, bool] = json.loads(os.environ.get(_GIVEN, "{}"))
+    is_set: dict[str, bool] = json.loads(os.environ.get(_OPERATOR_SET, "{}"))
     for service in services:
         for each in service.envs:
-            noted.setdefault(each.name, each.name in os.environ)
-    if noted:
-        os.environ[_GIVEN] = json.dumps(noted)
+            is_set.setdefault(each.name, each.name in os.environ)
+    if is_set:
+        os.environ[_OPERATOR_SET] = json.dumps(is_set)
 
 
 def own_environment(candidate: Service[Any], primary: Service[Any]) -> Mapping[str, str | None]:
-    """Return what differs from this worker's environment in that of the candidate alone.
+    """Return the variables that differ between the candidate's process and this worker.
 
-    None means that a variable is not set. Raises MigrationError for one that is required and is
-    not set, as BentoML refuses to start such a service.
+    None means that a variable is not set. Raises MigrationError if a required variable is not set,
+    because BentoML would refuse to start such a service.
     """
-    given: dict[str, bool] = json.loads(os.environ.get(_GIVEN, "{}"))
+    is_set: dict[str, bool] = json.loads(os.environ.get(_OPERATOR_SET, "{}"))
     changed: dict[str, str | None] = {
         each.name: None
         for each in primary.envs
-        if each.stage != "build" and not given.get(each.name, True)
+        if each.stage != "build" and not is_set.get(each.name, True)
     }
     for each in candidate.envs:
         if each.stage == "build":
             continue
-        # As BentoML: of the service that is served, the operator's value counts; of one that
-        # others depend on, its own.
+        # As in BentoML, the operator's value wins for the served service; for a service that
+        # others depend on, its own value wins.
         is_entry = server_context.service_type != "service"
-        is_given = given.get(each.name, each.name in os.environ)
-        if is_given and (is_entry or not each.value):
+        is_operators = is_set.get(each.name, each.name in os.environ)
+        if is_operators and (is_entry or not each.value):
             changed.pop(each.name, None)
         elif each.value:
             changed[each.name] = each.value
@@ -99,7 +101,7 @@ def own_environment(candidate: Service[Any], primary: Service[Any]) -> Mapping[s
 def apply_environment(
     changed: Mapping[str, str | None], environment: MutableMapping[str, str] = os.environ
 ) -> None:
-    """Set and remove variables."""
+    """Set the variables in `changed`; remove those that are None."""
     for name, value in changed.items():
         if value is None:
             environment.pop(name, None)

@@ -4,10 +4,10 @@ import gc
 
 
 def freeze_loaded() -> None:
-    """Collect the garbage of the start, and leave out of all further collections what remains.
+    """Collect garbage once, and exclude the remaining objects from all further collections.
 
-    A full collection looks at every object: with BentoML and two models, for over a tenth of a
-    second in which no answer is made. Few of them ever become garbage.
+    A full collection visits every object: with BentoML and two models it stops all answers for
+    over a tenth of a second. Few of these objects ever become garbage.
     """
     gc.collect()
     gc.freeze()

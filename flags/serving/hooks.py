@@ -1,6 +1,6 @@
-"""Carry the lifecycle hooks of both services over to the migrated one.
+"""The lifecycle hooks of the migrated service, taken from both services.
 
-`on_startup` and `on_shutdown` are run by each side where it is placed.
+`on_startup` and `on_shutdown` run in the process of each side.
 """
 
 import logging
@@ -22,7 +22,7 @@ _GRADIO: Final = "__bentoml_gradio_apps__"
 
 
 def check_commands(services: Mapping[Side, Service[Any]]) -> None:
-    """Raise MigrationError for a service that is a command of its own: it has no API to score."""
+    """Raise MigrationError for a service that runs a custom command: it has no API to score."""
     for word, service in services.items():
         if service.has_custom_command():
             raise MigrationError(
@@ -32,7 +32,7 @@ def check_commands(services: Mapping[Side, Service[Any]]) -> None:
 
 
 def carried_hooks(plan: Plan) -> dict[str, Any]:
-    """Return the members of the migrated class that carry over what both sides hook into."""
+    """Return the members of the migrated class that call the hooks of both services."""
     body: dict[str, Any] = {"__is_ready__": _is_ready}
     inner = plan.primary.inner
     if hasattr(inner, "__is_alive__"):
@@ -40,13 +40,13 @@ def carried_hooks(plan: Plan) -> dict[str, Any]:
     if hasattr(inner, "__metrics__"):
         body["__metrics__"] = _metrics
     if plan.placement is Placement.RUNNERS:
-        return body  # whose services BentoML starts, and runs their hooks
+        return body  # BentoML starts runners as services, and runs their hooks
     if gradio := getattr(inner, _GRADIO, None):
         body[_GRADIO] = list(gradio)
-    # BentoML runs them in the order of their names.
+    # BentoML runs hooks in the order of their names, so the primary's run first.
     for number, (side, service) in enumerate(plan.services.items()):
         for name, hook in _deployment_hooks(service).items():
-            run = hook if side is Side.PRIMARY else _harmless(service.name, hook)
+            run = hook if side is Side.PRIMARY else _never_raising(service.name, hook)
             body[f"bentoml_flags_deployment_{number}_{name}"] = bentoml.on_deployment(run)
     return body
 
@@ -60,8 +60,8 @@ def _deployment_hooks(service: Service[Any]) -> dict[str, Callable[[], object]]:
     }
 
 
-def _harmless(name: str, hook: Callable[[], object]) -> Callable[[], None]:
-    """Return a hook whose failure leaves the primary to answer."""
+def _never_raising(name: str, hook: Callable[[], object]) -> Callable[[], None]:
+    """Return a hook that logs its error, so that the primary can still answer."""
 
     def run() -> None:
         try:

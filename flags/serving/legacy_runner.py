@@ -1,9 +1,9 @@
-"""A repair of what `bentoml.runner_service` returns: BentoML 1.4 cannot start it.
+"""A repair of services that `bentoml.runner_service` returns: BentoML 1.4 cannot start them.
 
-Where BentoML looks for API methods, its instances have the runner's own ones. All methods of a
-framework's runner go by one name, and so by one route. What is given by position arrives as one
-list. Each is mended here, in place, so that the processes of runners are mended too: they import
-the module that calls `migrate`.
+BentoML looks for API methods on the instance, which has the runner's own methods instead. All
+methods of a framework's runner have one name, and so one route. Positional arguments arrive as one
+list. The services are repaired in place, so that this also works in the processes of runners, which
+import the module that calls `migrate`.
 """
 
 import inspect
@@ -17,17 +17,17 @@ from flags.serving.bentoml_private import APIMethod
 _OPEN: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def mend_runners(service: Service[Any]) -> None:
-    """Mend the legacy runners among `service` and the services that it depends on."""
+def repair_runners(service: Service[Any]) -> None:
+    """Repair the legacy runners among `service` and the services that it depends on."""
     for each in service.all_services().values():
         if getattr(each.inner, "bentoml_runnable_methods__", None):
-            _mend(each)
+            _repair(each)
 
 
-def _mend(runner: Service[Any]) -> None:
+def _repair(runner: Service[Any]) -> None:
     for name, api in list(runner.apis.items()):
         if isinstance(inspect.getattr_static(runner.inner, name, None), APIMethod):
-            continue  # mended before
+            continue  # repaired before
         method: APIMethod[..., Any] = APIMethod(
             func=_function(name, api.func),
             batchable=api.batchable,
@@ -40,10 +40,10 @@ def _mend(runner: Service[Any]) -> None:
 
 
 def _function(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function behind a method under its own name.
+    """Return the function of a method, renamed to the method's name.
 
-    One that takes anything takes one input: runners of frameworks pass it on to the model, and
-    batches have no more than one.
+    A function with variable arguments becomes one with a single input: a framework's runner passes
+    it on to the model, and a batch has only one.
     """
     parameters = inspect.signature(original).parameters.values()
     if original.__name__ == name and all(each.kind not in _OPEN for each in parameters):

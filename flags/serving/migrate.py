@@ -1,4 +1,4 @@
-"""`migrate`: one BentoML service made of two, with the same routes, schemas and docs."""
+"""`migrate`: build one BentoML service from two, with the same routes, schemas and docs."""
 
 import sys
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from flags.serving.api_contract import own_apis, shared_apis
 from flags.serving.batch_method import batch_methods
 from flags.serving.environment import (
     check_environments,
-    note_given,
+    save_operator_variables,
 )
 from flags.serving.hooks import check_commands
-from flags.serving.http.outgoing import send_on
+from flags.serving.http.outgoing import forward_headers
 from flags.serving.isolated.environment import OwnEnvironment, own_environment_of
-from flags.serving.legacy_runner import mend_runners
+from flags.serving.legacy_runner import repair_runners
 from flags.serving.plan import Plan, ProviderFactory, common_reading, planned_apis, services_of
 from flags.serving.planned_service import planned_service
 from flags.serving.remote.address import Remote
@@ -60,36 +60,37 @@ def migrate(
 ) -> Service[Any]:
     """Return a service with the primary's API, in which `flag` decides which side answers.
 
-    A candidate that is a deployment of its own is named by `Remote("http://...")`, one with an
-    environment of its own by its import string and `candidate_python`, the interpreter, or
-    `candidate_requirements`, a file of which uv makes an environment (with that Python, if both).
-    `score` and `threshold` say how to read the compared numbers out of an answer: an attribute
+    A candidate that is a separate deployment is given as `Remote("http://...")`. A candidate with
+    an environment of its own is given by its import string and either `candidate_python`, an
+    interpreter, or `candidate_requirements`, a file from which uv makes an environment (with that
+    Python, if both are given).
+    `score` and `threshold` say how the compared numbers are read from an answer: an attribute
     path, a callable on the answer, or a mapping of output names to these; `threshold` may also be
-    a number. `segments` and `features` name what of the input is recorded; nothing by default.
-    `unit` says who or what a request belongs to, whose keyed hash is recorded: `header:X-Customer`,
-    `input.customer_id` or a callable on the input; not given, what the flag is sticky on.
+    a number. `segments` and `features` name the values of the input that are recorded; none by
+    default. `unit` says who or what a request belongs to; its keyed hash is recorded. It is
+    `header:X-Customer`, `input.customer_id` or a callable on the input; by default, the value of
+    the flag's stickiness.
     `apis` overrides the reading of single APIs by name (None: no compared numbers). `placement`
-    is `isolated`, `runners` or `embedded`: not given, `runners` where one of the services is
-    batched or asks for a GPU, else `isolated`; beside a `Remote` candidate, the primary is in the
-    worker (`embedded`) or in `runners`. `max_request_bytes` refuses larger bodies with HTTP
-    413.
-    `decide(answer, thresholds)` returns the candidate's answer decided at other thresholds, those
-    that the flag's payload carries. With `shadow_tasks`, background tasks of the candidate's
-    shadow calls run as well. `shadow_batch` names, by API, a method of the candidate over a list of
-    its inputs, by which gathered shadows are scored in one call.
-    `provider` makes another OpenFeature provider than the settings name. `config` is the
+    is `isolated`, `runners` or `embedded`; by default `runners` if one of the services is batched
+    or asks for a GPU, else `isolated`. Beside a `Remote` candidate, the primary is in the worker
+    (`embedded`) or in `runners`. Bodies over `max_request_bytes` are refused with HTTP 413.
+    `decide(answer, thresholds)` returns the candidate's answer, decided at the thresholds of the
+    flag's payload. With `shadow_tasks`, background tasks of the candidate's shadow calls run as
+    well. `shadow_batch` names, by API, a method of the candidate that takes a list of inputs; it
+    scores gathered shadows in one call.
+    `provider` returns an OpenFeature provider to use instead of the settings' one. `config` is the
     configuration of the new service, as for `bentoml.service`; the rest comes from the primary.
 
-    Raises ApiMismatchError naming route and difference where the candidate lacks an API of the
-    primary or has another schema, ReadingError where `score`, `unit` and the like cannot be
-    understood, and MigrationError for any other argument that is wrong.
+    Raises ApiMismatchError, with route and difference, if the candidate lacks an API of the primary
+    or has another schema; ReadingError if `score`, `unit` or a similar argument is malformed; and
+    MigrationError for any other wrong argument.
     """
     candidate = own_environment_of(candidate, candidate_python, candidate_requirements)
     _check(primary, candidate, flag)
     services = services_of(primary, candidate)
     check_commands(services)
     for each in services.values():
-        mend_runners(each)
+        repair_runners(each)
     service_name = name or f"{primary.name}Migration"
     settings = settings or Settings()
     if isinstance(candidate, Remote):
@@ -101,8 +102,8 @@ def migrate(
         shared = shared_apis(primary, candidate)
         placed = placement_of(placement, primary, candidate)
         check_environments(primary, candidate, placed)
-    note_given(services.values())
-    send_on(settings)
+    save_operator_variables(services.values())
+    forward_headers(settings)
     batches = batch_methods(
         shadow_batch or {},
         shared,
@@ -125,7 +126,7 @@ def migrate(
         batches=batches if settings.shadow_single < 1 else {},
     )
     service = planned_service(plan, service_name, max_request_bytes, config)
-    # BentoML finds a service again by the module that made it, which is the caller's, not this one.
+    # BentoML imports a service by the module that made it, which must be the caller's.
     service._caller_module = sys._getframe(1).f_globals["__name__"]
     return service
 

@@ -1,4 +1,4 @@
-"""The migrated service and its APIs, as BentoML, callers and dependent services see them."""
+"""The BentoML classes of the migrated service and of its APIs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from flags.serving.bentoml_private import APIMethod, RemoteProxy
 
 
 class MigratedService(Service[Any]):  # type: ignore[misc]  # BentoML is not typed
-    """A service whose documents are the primary's, so that generated clients do not change."""
+    """A service that publishes the primary's schemas, so that generated clients do not change."""
 
     bentoml_flags_primary_service: Service[Any]
 
@@ -26,23 +26,23 @@ class MigratedService(Service[Any]):  # type: ignore[misc]  # BentoML is not typ
 
     def _as_primary(self) -> Service[Any]:
         primary = self.bentoml_flags_primary_service
-        primary.bento = primary.bento or self.bento  # whose version and description it shows
+        primary.bento = primary.bento or self.bento  # the document shows its version, description
         return primary
 
 
 @attrs.define
 class MigratedMethod(APIMethod[..., Any]):  # type: ignore[misc]  # BentoML is not typed
-    """An API of the migrated service: to others what the primary's is, answered by both sides.
+    """An API of the migrated service, which looks to others like the primary's API.
 
-    Its function is the primary's, from which a dependent service sees whether it is synchronous and
-    a stream. The server calls `endpoint` in its place, always on the event loop. Without a
-    server, as in a unit test, an instance calls the primary.
+    Its function is the primary's, which shows to a dependent service whether the API is synchronous
+    and whether it is a stream. The server calls `endpoint` instead, always on the event loop.
+    Without a server, as in a unit test, an instance calls the primary.
     """
 
     endpoint: Callable[..., Any] = attrs.field(kw_only=True)
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        """Return the method of `instance` and its `local` form, the one that a server calls."""
+        """Return the method of `instance`; its attribute `local` is what a server calls."""
         if instance is None:
             return self
         local = self._local_call(instance)

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 def model_tag(service: Service[Any]) -> str:
     """Return the tags of the service's models, `latest` resolved, joined by `+`.
 
-    A service without models of the model store goes by its own name and the Bento's version.
+    For a service without models of the model store, return its name and the Bento's version.
     """
     tags = [_resolved(model) for model in service.models if isinstance(model, BentoModel)]
     if tags:
@@ -24,6 +24,6 @@ def model_tag(service: Service[Any]) -> str:
 def _resolved(model: BentoModel) -> str:
     try:
         return str(model.stored.tag)
-    except Exception as error:  # a model that is missing is the side's failure, not the record's
+    except Exception as error:  # a missing model fails when the side loads it, not here
         logger.debug("tag %s could not be resolved: %s", model.tag, error)
         return str(model.tag)

@@ -1,7 +1,7 @@
-"""Serve the applications that are mounted into the primary: their `self` is the primary's instance.
+"""Applications that are mounted into the primary, served by the migrated service.
 
-Where the primary runs in processes of its own, its applications run there, and requests for them
-are handed on.
+Their `self` is the primary's instance. If the primary runs in processes of its own, its
+applications run there, and requests to them are forwarded.
 """
 
 import asyncio
@@ -20,20 +20,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from flags.serving.bentoml_private import set_current_service
-from flags.serving.sides.http_answers import passed_on
-from flags.serving.sides.runner_wire import HEADER, WireCall, with_headers
+from flags.serving.sides.http_answers import body_chunks
+from flags.serving.sides.runner_wire import CALL_HEADER, WireCall, with_headers
 
 NewSession = Callable[[], aiohttp.ClientSession]
-"""Returns the session to the primary's process."""
+"""Return the HTTP session to the primary's process."""
 
-_SENT_ON: Final = frozenset({"content-type", "content-length"})
+_FORWARDED: Final = frozenset({"content-type", "content-length"})
+"""Headers of a request that are forwarded directly, besides those inside the wire call."""
 
 
 def primary_as_current(primary: Callable[[], Any]) -> Starlette:
-    """Return an application without routes, at whose start the primary becomes the current service.
+    """Return an application without routes that makes the primary the current service at its start.
 
-    BentoML makes the migrated one that, just before applications start: `get_current_service()` in
-    them, and so the `self` of their routes, must be the primary's instance.
+    Just before applications start, BentoML sets the migrated service's instance. But
+    `get_current_service()`, which is the `self` of their routes, must be the primary's instance.
     """
 
     @asynccontextmanager
@@ -44,19 +45,19 @@ def primary_as_current(primary: Callable[[], Any]) -> Starlette:
     return Starlette(lifespan=lifespan)
 
 
-def handed_on(app: ASGIApp, session: NewSession) -> ASGIApp:
-    """Return `app` as BentoML sees it, whose requests go to the primary's process."""
+def forwarding_app(app: ASGIApp, session: NewSession) -> ASGIApp:
+    """Return an application that looks like `app` and forwards to the primary's process."""
     forwarding = _Forwarding(session)
     if not isinstance(app, Starlette):
         return forwarding
-    # BentoML matches the routes of such an application, describes them, and starts it.
+    # BentoML reads the routes of a Starlette application and starts it, so the class must match.
     kind = type(app)
 
     async def call(_: Any, scope: Scope, receive: Receive, send: Send) -> None:
         await forwarding(scope, receive, send)
 
     def router(_: Any) -> SimpleNamespace:
-        return SimpleNamespace(routes=vars(app)["router"].routes, lifespan_context=_not_here)
+        return SimpleNamespace(routes=vars(app)["router"].routes, lifespan_context=_no_lifespan)
 
     proxy: ASGIApp = object.__new__(
         type(kind.__name__, (kind,), {"__call__": call, "router": property(router)})
@@ -68,69 +69,69 @@ def handed_on(app: ASGIApp, session: NewSession) -> ASGIApp:
 def carry_over(service: Service[Any], primary: Service[Any], session: NewSession | None) -> None:
     """Mount the applications of `primary` into `service`.
 
-    A `session` is given if they run in other processes.
+    With a `session`, they run in other processes.
     """
     for app, path, name in primary.mount_apps:
-        mounted = app if session is None else handed_on(app, session)
+        mounted = app if session is None else forwarding_app(app, session)
         service.mount_apps.append((mounted, path, name))
 
 
 @asynccontextmanager
-async def _not_here(_: Any) -> AsyncGenerator[None, None]:
+async def _no_lifespan(_: Any) -> AsyncGenerator[None, None]:
     yield
 
 
 class _Forwarding:
-    """An application that hands requests on as they came, and answers as they come."""
+    """An application that forwards requests and responses unchanged."""
 
     def __init__(self, session: NewSession) -> None:
         self._session = session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await self._talk(WebSocket(scope, receive, send))
+            await self._forward_socket(WebSocket(scope, receive, send))
         elif scope["type"] == "http":
             request = Request(scope, receive)
             try:
-                response = await self._forwarded(request)
+                response = await self._forward(request)
             except aiohttp.ClientError:
-                gone = PlainTextResponse("Internal Server Error", 500)
-                await gone(scope, receive, send)
+                failed = PlainTextResponse("Internal Server Error", 500)
+                await failed(scope, receive, send)
                 return
-            sent = StreamingResponse(passed_on(response), response.status)
-            await with_headers(sent, response.raw_headers)(scope, receive, send)
+            forwarded = StreamingResponse(body_chunks(response), response.status)
+            await with_headers(forwarded, response.raw_headers)(scope, receive, send)
 
-    async def _forwarded(self, request: Request) -> aiohttp.ClientResponse:
+    async def _forward(self, request: Request) -> aiohttp.ClientResponse:
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         headers = _call_headers(request.scope)
-        headers.update({n: v for n, v in request.headers.items() if n in _SENT_ON})
+        headers.update({n: v for n, v in request.headers.items() if n in _FORWARDED})
         return await self._session().request(
             request.method,
             _url(request.scope),
-            data=_received(request) if has_body else None,
+            data=_body(request) if has_body else None,
             headers=headers,
             allow_redirects=False,
         )
 
-    async def _talk(self, ours: WebSocket) -> None:
+    async def _forward_socket(self, ours: WebSocket) -> None:
         protocols = ours.scope.get("subprotocols", ())
         try:
             theirs = await self._session().ws_connect(
                 _url(ours.scope), headers=_call_headers(ours.scope), protocols=protocols
             )
         except aiohttp.ClientError:
-            await ours.close()  # before it is accepted: refused with 403
+            await ours.close()  # before it is accepted, which refuses it with 403
             return
         async with theirs:
             await ours.accept(theirs.protocol)
-            ways = [
+            directions = [
                 asyncio.create_task(_to_app(ours, theirs)),
-                asyncio.create_task(_back(theirs, ours)),
+                asyncio.create_task(_from_app(theirs, ours)),
             ]
-            _, rest = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in rest:
-                way.cancel()
-            await asyncio.wait(ways)
+            _, unfinished = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+            for direction in unfinished:
+                direction.cancel()
+            await asyncio.wait(directions)
 
 
 def _url(scope: Scope) -> Any:
@@ -143,12 +144,12 @@ def _url(scope: Scope) -> Any:
 
 
 def _call_headers(scope: Scope) -> CIMultiDict[str]:
-    # `path` and `root_path` of a mounted application are what the mount made of them.
+    # The mount has changed `root_path`, so the original one is restored.
     whole = {**scope, "root_path": scope.get("app_root_path", "")}
-    return CIMultiDict({HEADER: WireCall.of(whole, runs_tasks=True).packed()})
+    return CIMultiDict({CALL_HEADER: WireCall.of(whole, runs_tasks=True).packed()})
 
 
-async def _received(request: Request) -> AsyncGenerator[bytes, None]:
+async def _body(request: Request) -> AsyncGenerator[bytes, None]:
     with suppress(ClientDisconnect):
         async for chunk in request.stream():
             if chunk:
@@ -167,7 +168,7 @@ async def _to_app(ours: WebSocket, theirs: aiohttp.ClientWebSocketResponse) -> N
             await theirs.send_bytes(message.get("bytes") or b"")
 
 
-async def _back(theirs: aiohttp.ClientWebSocketResponse, ours: WebSocket) -> None:
+async def _from_app(theirs: aiohttp.ClientWebSocketResponse, ours: WebSocket) -> None:
     async for message in theirs:
         if message.type is aiohttp.WSMsgType.TEXT:
             await ours.send_text(message.data)

@@ -1,4 +1,4 @@
-"""The two sides of a worker, each where the plan places it."""
+"""The construction of a worker's two sides, as the plan places them."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from flags.serving.sides.runner import RunnerSide
 
 
 def placed_sides(instance: Any, plan: Plan) -> tuple[PlacedPrimary, PlacedSide]:
-    """Return primary and candidate of `instance`, one of the migrated class."""
+    """Return primary and candidate of `instance`, an instance of the migrated class."""
     primary: PlacedPrimary = (
         _runner(instance, plan, Side.PRIMARY)
         if plan.placement is Placement.RUNNERS

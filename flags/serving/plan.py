@@ -28,20 +28,20 @@ ProviderFactory = Callable[[Settings], FeatureProvider]
 
 @dataclass(frozen=True, slots=True)
 class PlannedApi:
-    """One API of the migrated service, and what is read out of its answers."""
+    """One API of the migrated service, and the reading of its inputs and answers."""
 
     shared: SharedApi
     reading: Reading
 
     @property
     def is_tuned(self) -> bool:
-        """Say whether it has a threshold that the flag can tune: what a stream sends is sent."""
+        """Say whether the flag can tune a threshold: not of a stream, whose items were sent."""
         return bool(self.reading.outputs) and not self.shared.primary.is_stream
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The result of `migrate` at import, to be carried out by the workers."""
+    """All arguments of `migrate`, checked and resolved."""
 
     flag: str
     primary: Service[Any]
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def services(self) -> Mapping[Side, Service[Any]]:
-        """Return the services that are imported here: not a candidate that lives elsewhere."""
+        """Return the services that are imported here; without a remote candidate, for example."""
         return services_of(self.primary, self.candidate)
 
 
@@ -76,7 +76,11 @@ def services_of(
 def common_reading(
     score: ScoreSpec | None, threshold: ThresholdSpec, segments: FieldSpec, features: FieldSpec
 ) -> Reading:
-    """Return the reading of every API that has none of its own; raises ReadingError."""
+    """Return the reading of every API without its own.
+
+    Raises ReadingError for a malformed argument, and MigrationError for a threshold without a
+    score.
+    """
     if score is not None:
         return Reading.of(score, threshold, segments, features)
     if threshold is not None:
@@ -102,7 +106,7 @@ def planned_apis(
 
 
 def _check_stream_reading(reading: Reading, route: str) -> None:
-    """Raise ReadingError where a path cannot be in what is collected of a stream."""
+    """Raise ReadingError for a path that cannot lead into a stream's collected items."""
     for word, path in reading.paths():
         if not path.split(".")[0].lstrip("-").isdigit():
             raise ReadingError(
@@ -113,17 +117,17 @@ def _check_stream_reading(reading: Reading, route: str) -> None:
 
 
 def _check_no_stream(api: SharedApi) -> None:
-    """Raise MigrationError for a function that returns a stream that another one makes."""
+    """Raise MigrationError for a function that returns a stream but is not a generator function."""
     for method in (api.primary, api.candidate):
-        if is_iterator_type(_returned(method)):
+        if is_iterator_type(_return_annotation(method)):
             raise MigrationError(
                 f"API {method.route} returns a stream without being a generator function: "
                 "write it with yield"
             )
 
 
-def _returned(api: APIMethod[..., Any]) -> Any:
+def _return_annotation(api: APIMethod[..., Any]) -> Any:
     try:
         return inspect.signature(api.func, eval_str=True).return_annotation
-    except NameError:  # of a type that is only imported for type checkers
+    except NameError:  # a type that is imported only for type checkers
         return None

@@ -1,4 +1,4 @@
-"""The BentoML service that a plan becomes: its class, its configuration, what it carries over."""
+"""The construction of the migrated BentoML service from a plan."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,14 +23,14 @@ from flags.serving.sides.placement import Placement
 from flags.serving.sides.runner_edge import adapt_service, outer_middlewares
 from flags.serving.worker import MigrationWorker
 
-_OF_THE_MODEL: Final = frozenset({"resources", "threads", "workers"})
-"""Configuration that stays with the model's own worker processes under `runners`."""
+_MODEL_CONFIG: Final = frozenset({"resources", "threads", "workers"})
+"""Configuration that under `runners` belongs to the model's own processes."""
 
 
 def planned_service(
     plan: Plan, name: str, max_request_bytes: int | None, config: Mapping[str, Any]
 ) -> Service[Any]:
-    """Return the service; `config` wins over what it takes over from the primary."""
+    """Return the service; `config` overrides the primary's configuration."""
     primary = plan.primary
     apis = [each.shared.primary for each in plan.apis.values()]
     service: Service[Any] = bentoml.service(
@@ -43,7 +43,7 @@ def planned_service(
         ),
         description=primary.description,
         path_prefix=primary.path_prefix,
-        envs=[],  # set below: they are objects by now
+        envs=[],  # set below, because BentoML takes dicts here and the primary has objects
         labels={**_labels(plan), **primary.labels},
         **{**_inherited(primary, plan.placement), **config},
     )(_migrated_class(plan))
@@ -72,7 +72,7 @@ def _labels(plan: Plan) -> dict[str, str]:
 def _inherited(primary: Service[Any], placement: Placement) -> dict[str, Any]:
     config: dict[str, Any] = dict(primary.config)
     if placement is Placement.RUNNERS:
-        return {key: value for key, value in config.items() if key not in _OF_THE_MODEL}
+        return {key: value for key, value in config.items() if key not in _MODEL_CONFIG}
     return config
 
 
@@ -80,7 +80,7 @@ def _migrated_class(plan: Plan) -> type[Any]:
     body: dict[str, Any] = {
         "__doc__": plan.primary.inner.__doc__,
         "__init__": lambda self: _init(self, plan),
-        "__getattr__": _of_the_primary,
+        "__getattr__": _primary_attribute,
         "bentoml_flags_startup": bentoml.on_startup(_startup),
         "bentoml_flags_shutdown": bentoml.on_shutdown(_shutdown),
         **carried_hooks(plan),
@@ -100,8 +100,8 @@ def _init(self: Any, plan: Plan) -> None:
     self.bentoml_flags_worker = MigrationWorker(plan, *placed_sides(self, plan))
 
 
-def _of_the_primary(self: Any, name: str) -> Any:
-    """Return an attribute that the migrated class lacks: in a unit test, the primary's."""
+def _primary_attribute(self: Any, name: str) -> Any:
+    """Return the primary's attribute that the migrated class lacks; used in unit tests."""
     if name.startswith(("__", "bentoml_flags_")):
         raise AttributeError(name)
     return getattr(self.bentoml_flags_worker.primary, name)
@@ -127,7 +127,7 @@ def _endpoint(name: str, original: APIMethod[..., Any]) -> MigratedMethod:
         context = self.bento_service.context
         return await self.bentoml_flags_worker.stream(name, args, kwargs, context)
 
-    make: Any = MigratedMethod  # whose other fields are those of BentoML's untyped class
+    make: Any = MigratedMethod  # untyped, because it inherits fields of BentoML's untyped class
     method: MigratedMethod = make(
         func=original.func,
         route=original.route,
@@ -136,12 +136,12 @@ def _endpoint(name: str, original: APIMethod[..., Any]) -> MigratedMethod:
         is_task=original.is_task,
         endpoint=stream if original.is_stream else answer,
     )
-    method.ctx_param = None  # each side has one of its own
+    method.ctx_param = None  # each side gets its own context
     return method
 
 
 def _dependencies(plan: Plan) -> dict[str, Any]:
-    """Return the services that both sides depend on: the new service starts them."""
+    """Return the services that the sides depend on, so that the new service starts them."""
     return {
         f"bentoml_flags_{side}_{name}": bentoml.depends(dependency.on)
         for side, service in plan.services.items()
@@ -151,7 +151,7 @@ def _dependencies(plan: Plan) -> dict[str, Any]:
 
 
 def _carry_over(service: Service[Any], plan: Plan) -> None:
-    """Give the new service what the primary has besides APIs, and what an embedded side needs."""
+    """Add the primary's variables, models, applications and middlewares to the new service."""
     placed, primary = plan.placement, plan.primary
     candidate = plan.services.get(Side.CANDIDATE)
     service.envs.extend(served_environment(primary, candidate, placed))
@@ -162,12 +162,12 @@ def _carry_over(service: Service[Any], plan: Plan) -> None:
         service.mount_asgi_app(primary_as_current(lambda: _worker().primary))
         carry_over(service, primary, None)
     service.middlewares.extend(outer_middlewares(primary))
-    if plan.settings.migration_endpoints:  # after the primary's: where both answer, it goes first
+    if plan.settings.migration_endpoints:  # last, so that the primary's own routes win
         source = LiveSource(plan.registry, service.name, plan.flag, plan.settings)
         service.mount_asgi_app(endpoints(source), "/")
 
 
 def _worker() -> MigrationWorker:
-    """Return the worker that this process is."""
+    """Return the worker of this process."""
     worker: MigrationWorker = get_current_service().bentoml_flags_worker
     return worker

@@ -1,4 +1,4 @@
-"""The settings of a serving worker, from the environment, and what each part of it gets."""
+"""The settings of a serving worker, from the environment, as each component takes them."""
 
 from typing import Final
 
@@ -9,8 +9,9 @@ from flags.serving.declared_settings import DeclaredSettings
 from flags.serving.remote.link_settings import LinkSettings
 from flags.unleash.provider import FlagFile, FlagServer
 
-_WHERE_BATCHED: Final = 4
-"""Times SHADOW_CONCURRENCY, where one call scores many: what has arrived in half a second."""
+_BATCHED_FACTOR: Final = 4
+"""Multiple of SHADOW_CONCURRENCY for shadows that are scored in batches: those that arrive in half
+a second."""
 
 
 class Settings(DeclaredSettings):
@@ -56,19 +57,19 @@ class Settings(DeclaredSettings):
 
     @property
     def limits(self) -> Limits:
-        """Return the bounds of both sides."""
+        """Return the limits of both sides."""
         return Limits(
             primary_timeout=self.primary_timeout,
             candidate_timeout=self.candidate_timeout,
             candidate_item_timeout=self.candidate_item_timeout,
             shadow_timeout=self.shadow_timeout,
             shadow_concurrency=self.shadow_concurrency,
-            batched_concurrency=_WHERE_BATCHED * self.shadow_concurrency,
+            batched_concurrency=_BATCHED_FACTOR * self.shadow_concurrency,
         )
 
     @property
     def file_limits(self) -> FileLimits:
-        """Return the bounds of the pair files."""
+        """Return the limits of the pair files."""
         return FileLimits(
             flush_interval=self.pairs_flush_interval,
             rotate_bytes=self.pairs_rotate_bytes,
@@ -79,7 +80,7 @@ class Settings(DeclaredSettings):
 
     @property
     def shipping_limits(self) -> ShippingLimits:
-        """Return the bounds of what is sent to a collector."""
+        """Return the limits of shipping to a collector."""
         return ShippingLimits(
             batch_pairs=self.pairs_ship_batch,
             batch_bytes=self.pairs_ship_batch_bytes,

@@ -140,7 +140,7 @@ class SideCalls:
         if isinstance(call, Exception) or self._converts or not self._takes_files:
             return call
         try:
-            return files.copied(call)
+            return files.with_copies(call)
         except OSError as error:
             return error
 

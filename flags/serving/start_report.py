@@ -1,4 +1,4 @@
-"""What a service says of its migration when it starts: four lines, and what looks wrong."""
+"""The log lines of a service about its migration when it starts: four lines, and warnings."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -15,26 +15,26 @@ from flags.serving.http.endpoints import PAGE_PATH
 from flags.serving.plan import Plan
 
 logger: Final = logging.getLogger("bentoml.migration")
-"""BentoML shows what is below `bentoml` from INFO on, and of others warnings only."""
+"""BentoML shows loggers below `bentoml` from INFO on, other loggers only from WARNING on."""
 
 _RECENT: Final = timedelta(minutes=1)
-"""A service whose workers have counted within it is running."""
+"""A service is running if a worker has written its count within this time."""
 
 
-def report_start(plan: Plan, service: str, seen: WorkerFlag) -> None:
-    """Log where the migration stands; `seen` is the flag as this worker sees it."""
-    for line in start_lines(plan, seen):
+def report_start(plan: Plan, service: str, flag: WorkerFlag) -> None:
+    """Log the state of the migration; `flag` is the flag as this worker sees it."""
+    for line in start_lines(plan, flag):
         logger.info("%s", printable(line))
     for problem in start_problems(plan, service, datetime.now(UTC)):
         logger.warning("%s", printable(problem))
 
 
-def start_lines(plan: Plan, seen: WorkerFlag) -> tuple[str, str, str, str]:
-    """Return the flag and where it is from, the folder of pairs, the live page, what is kept."""
+def start_lines(plan: Plan, flag: WorkerFlag) -> tuple[str, str, str, str]:
+    """Return four lines: the flag and its source, pairs' folder, live page, recorded inputs."""
     settings = plan.settings
     page = f"{plan.primary.path_prefix or ''}{PAGE_PATH}"
     return (
-        f"flag {plan.flag}: {_flag(seen)}",
+        f"flag {plan.flag}: {_flag(flag)}",
         f"pairs are written to {settings.pairs_dir.absolute()}",
         f"live page: {page if settings.migration_endpoints else 'off (MIGRATION_ENDPOINTS)'}",
         f"recorded of inputs: {_inputs(each.reading for each in plan.apis.values())}",
@@ -42,7 +42,7 @@ def start_lines(plan: Plan, seen: WorkerFlag) -> tuple[str, str, str, str]:
 
 
 def start_problems(plan: Plan, service: str, now: datetime) -> Iterator[str]:
-    """Yield what looks wrong, but for the flag itself: its provider says that."""
+    """Yield warnings about the configuration, except about the flag: its provider logs those."""
     others = _other_services(plan.settings.pairs_dir, service, now)
     if others:
         yield (
@@ -60,30 +60,33 @@ def start_problems(plan: Plan, service: str, now: datetime) -> Iterator[str]:
             )
 
 
-def _flag(seen: WorkerFlag) -> str:
-    if not seen.tells:
-        return f"decided by the provider {seen.provider}"
-    where = f", from {seen.source}" if seen.source else ""
-    if seen.environment:
-        where += f" ({seen.environment})"
-    if seen.enabled is None:
+def _flag(flag: WorkerFlag) -> str:
+    if not flag.tells:
+        return f"decided by the provider {flag.provider}"
+    where = f", from {flag.source}" if flag.source else ""
+    if flag.environment:
+        where += f" ({flag.environment})"
+    if flag.enabled is None:
         return f"not there{where}: the primary answers"
-    rollout = "by several strategies" if seen.rollout is None else f"at {seen.rollout:g} %"
-    return f"{'on' if seen.enabled else 'off'}, {rollout}{where}"
+    rollout = "by several strategies" if flag.rollout is None else f"at {flag.rollout:g} %"
+    return f"{'on' if flag.enabled else 'off'}, {rollout}{where}"
 
 
 def _inputs(readings: Iterable[Reading]) -> str:
-    """Name what is recorded of inputs, in the order of the APIs."""
-    seen = tuple(readings)
+    """Return the names of recorded inputs, in the order of the APIs."""
+    all_readings = tuple(readings)
     groups = {
-        "segments": chain.from_iterable(each.segment_of for each in seen),
-        "features": chain.from_iterable(each.feature_of for each in seen),
+        "segments": chain.from_iterable(each.segment_of for each in all_readings),
+        "features": chain.from_iterable(each.feature_of for each in all_readings),
         "the prompt of": (
-            name for each in seen for name, text in each.texts.items() if text.records_prompt
+            name
+            for each in all_readings
+            for name, text in each.texts.items()
+            if text.records_prompt
         ),
     }
-    named = {what: ", ".join(dict.fromkeys(names)) for what, names in groups.items()}
-    return "; ".join(f"{what} {names}" for what, names in named.items() if names) or "nothing"
+    lists = {title: ", ".join(dict.fromkeys(names)) for title, names in groups.items()}
+    return "; ".join(f"{title} {names}" for title, names in lists.items() if names) or "nothing"
 
 
 def _other_services(folder: Path, service: str, now: datetime) -> list[str]:

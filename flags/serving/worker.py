@@ -1,4 +1,4 @@
-"""One serving worker: its start, its answers, its end."""
+"""One serving worker process: start, answers, stop."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ from flags.serving.shadow_gathering import answer_started, shadow_schedule
 from flags.serving.side_calls import Contexts, SideCalls
 from flags.serving.sides.context import with_context
 from flags.serving.sides.placement import PlacedPrimary, PlacedSide
-from flags.serving.sides.runner_client import answered_with
+from flags.serving.sides.runner_client import response_of
 from flags.serving.start_report import report_start
 from flags.serving.worker_flags import WorkerFlags
 
@@ -54,7 +54,7 @@ class MigrationWorker:
         self.primary_side: Any = primary
         self._sides: Mapping[Side, PlacedSide] = {Side.PRIMARY: primary, Side.CANDIDATE: candidate}
         self.is_started = False
-        """Whether it answers: not where a service is instantiated without being served."""
+        """False if the service was instantiated without being served, as in a unit test."""
         self._flags = WorkerFlags(plan)
         self._schedule = shadow_schedule(plan)
         self._calls = {
@@ -75,7 +75,7 @@ class MigrationWorker:
         self._heartbeat: Heartbeat | None = None
 
     async def start(self, service: Service[Any]) -> None:
-        """Load the flags and both sides, and begin the record of pairs."""
+        """Start both sides, load the flags, and begin recording pairs."""
         plan, worker = self._plan, str(uuid.uuid4())
         metrics = WorkerMetrics(plan.flag)
         files = self._files(file_name(service.name, worker), metrics)
@@ -104,16 +104,16 @@ class MigrationWorker:
             candidate=candidate.report if isinstance(candidate, RemoteSide) else None,
         )
         count = CountFile(plan.settings.pairs_dir, worker, service.name)
-        self._heartbeat = self._beating(report, count, metrics, recent)
+        self._heartbeat = self._new_heartbeat(report, count, metrics, recent)
         await self._heartbeat.start()
-        if server_context.worker_index in (None, 1):  # each of the others would say the same
+        if server_context.worker_index in (None, 1):  # the other workers would log the same
             await asyncio.to_thread(report_start, plan, service.name, self._flags.reader(tunings)())
         if plan.settings.gc_freeze:
             freeze_loaded()
         self.is_started = True
 
     def _files(self, name: str, metrics: WorkerMetrics) -> PairFiles:
-        """Return the files of this worker's pairs, which are shipped if the settings say so."""
+        """Return the files of this worker's pairs; start to ship them if a collector is set."""
         settings = self._plan.settings
         folder, limits = settings.pairs_dir, settings.shipping_limits
         self._shipper = begin_shipping(folder, name, limits, os.environ)
@@ -125,14 +125,14 @@ class MigrationWorker:
             is_shipped=self._shipper is not None,
         )
 
-    def _beating(
+    def _new_heartbeat(
         self,
         report: SelfReport,
         count: CountFile,
         metrics: WorkerMetrics,
         recent: RecentPairs | None,
     ) -> Heartbeat:
-        """Return the heartbeat by which this worker tells its state."""
+        """Return the heartbeat that publishes this worker's state."""
         folder, flag = self._plan.settings.pairs_dir, self._plan.flag
         return Heartbeat(
             report,
@@ -151,7 +151,7 @@ class MigrationWorker:
         return self.primary_side.instance
 
     async def stop(self) -> None:
-        """Finish the pairs in progress, write the closing record, leave the flag source."""
+        """Finish the pairs in progress, write the closing record, disconnect from the flags."""
         within = self._plan.settings.drain_timeout
         if self._schedule is not None:
             self._schedule.end()
@@ -172,55 +172,55 @@ class MigrationWorker:
     async def answer(
         self, api: str, args: tuple[Any, ...], kwargs: dict[str, Any], context: bentoml.Context
     ) -> Any:
-        """Answer one request to `api`; raises what the primary raised."""
+        """Answer one request to `api`; raises the primary's error if it has to answer."""
         request, contexts = await self._calls[api].build(Call(args, kwargs), context)
         try:
             answer = await self._pairings[api].answer(request)
         except Exception as error:
-            return _refused(error, contexts, context)
+            return _error_response(error, contexts, context)
         context.request.scope[ANSWER] = answer
         if (own := contexts.get(answer.served)) is None:
             return answer.value
-        own.leave_tasks_to(context.response)
+        own.add_tasks_to(context.response)
         spec = self._plan.apis[api].shared.primary.output_spec
         return await with_context(answer.value, own, spec, context.request)
 
     async def stream(
         self, api: str, args: tuple[Any, ...], kwargs: dict[str, Any], context: bentoml.Context
     ) -> Any:
-        """Answer one request to a stream, or return the response that it is to get instead.
+        """Answer one request with a stream, or with a response that the side returned instead.
 
-        Raises what the side that is served raised before its first item.
+        Raises the error of the served side before its first item.
         """
         request, contexts = await self._calls[api].build(Call(args, kwargs), context)
         try:
             answer = await self._pairings[api].answer(request)
         except Exception as error:
-            return _refused(error, contexts, context)
+            return _error_response(error, contexts, context)
         stream: SideStream = answer.value
         scope = context.request.scope
         scope[ANSWER] = answer
-        afterwards(scope, stream.leave)  # a server may just drop us
+        afterwards(scope, stream.leave)  # a server may drop the generator without closing it
         pickled = context.request.headers.get("content-type", "").startswith(PickleSerde.media_type)
         items = _items(stream, encoded=not pickled)
         if (own := contexts.get(answer.served)) is None:
             return items
-        own.leave_tasks_to(context.response, streaming=True)
+        own.add_tasks_to(context.response, streaming=True)
         spec = self._plan.apis[api].shared.primary.output_spec
         return await with_context(items, own, spec, context.request)
 
     async def is_alive(self) -> bool:
-        """Say whether the primary says that it is alive."""
+        """Return the primary's own `__is_alive__`."""
         alive: bool = await self.primary_side.is_alive()
         return alive
 
     async def metrics(self, text: str) -> str:
-        """Return the metrics as the primary writes them."""
+        """Return the metrics as the primary's `__metrics__` writes them."""
         metrics: str = await self.primary_side.metrics(text)
         return metrics
 
     async def is_ready(self) -> bool:
-        """Say whether the primary can answer, and flags are loaded if they are required."""
+        """Say whether the primary is ready, and flags are loaded if they are required."""
         if self._plan.settings.flags_required and not self._flags.are_loaded:
             return False
         return await self._sides[Side.PRIMARY].is_ready()
@@ -232,14 +232,14 @@ class MigrationWorker:
             self._shipper.close(max(0.0, deadline - time.monotonic()))
 
 
-def _refused(error: Exception, contexts: Contexts, context: bentoml.Context) -> Response:
-    """Return the response of another process that says `error`; raise it if there is none.
+def _error_response(error: Exception, contexts: Contexts, context: bentoml.Context) -> Response:
+    """Return the response of a runner that carried `error`; raise the error if there is none.
 
-    What the primary left behind before it failed is done all the same.
+    Background tasks that the primary added before it failed still run.
     """
     if (own := contexts.get(Side.PRIMARY)) is not None:
-        own.leave_tasks_to(context.response)
-    if (response := answered_with(error)) is None:
+        own.add_tasks_to(context.response)
+    if (response := response_of(error)) is None:
         raise error
     return response
 

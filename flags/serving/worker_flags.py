@@ -1,4 +1,4 @@
-"""The flags of one serving worker: the provider that has them, and the client that asks it."""
+"""The flags of one serving worker: their OpenFeature provider and client."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def unleash_provider(settings: Settings) -> FeatureProvider:
-    """Return the provider that the settings name: Unleash, by server or by file."""
+    """Return the provider for the settings: Unleash, by server or by file."""
     return UnleashProvider(
         settings.flag_source,
         sent=settings.sent_fields,
@@ -29,7 +29,7 @@ def unleash_provider(settings: Settings) -> FeatureProvider:
 
 
 class WorkerFlags:
-    """The flags as this worker has them; there may be none yet, and then the primary answers."""
+    """The flags of this worker. Until flags are loaded, the primary answers."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -37,29 +37,30 @@ class WorkerFlags:
         self._provider: FeatureProvider | None = None
 
     async def load(self, spans: PairSpans) -> None:
-        """Wait for the flags, if they come; what the application tracks goes into `spans`.
+        """Set up the provider and wait until it is ready or has failed.
 
-        Raises what the plan's own provider raises while it is made.
+        Outcomes that the application tracks go into `spans`. Raises the error of the plan's own
+        provider factory.
         """
         self._provider = (self._plan.provider or unleash_provider)(self._plan.settings)
         self._track_to(spans, self._provider)
         await asyncio.to_thread(self._wait, self._provider)
 
     async def shut_down(self) -> None:
-        """Leave the flag source."""
+        """Shut the provider down."""
         if self._provider is not None:
             await asyncio.to_thread(self._provider.shutdown)
 
     @property
     def are_loaded(self) -> bool:
-        """Say whether there are flags, though they may be old."""
+        """Say whether flags are loaded, even if they are stale."""
         provider = self._provider
         if isinstance(provider, UnleashProvider):
             return provider.has_flags
         return self.client.get_provider_status() in (ProviderStatus.READY, ProviderStatus.STALE)
 
     def reader(self, tunings: Mapping[str, Tuning]) -> FlagReader:
-        """Return what reads the flag of the migration; `tunings` are by name of the API."""
+        """Return the reader of the migration's flag; `tunings` are by name of the API."""
         plan = self._plan
         return FlagReader(
             plan.flag,
@@ -69,12 +70,14 @@ class WorkerFlags:
         )
 
     def _track_to(self, spans: PairSpans, provider: FeatureProvider) -> None:
-        """Record what the application tracks, by OpenFeature or `flags.track`, beside its pairs."""
+        """Record outcomes tracked by OpenFeature or `flags.track` in the files of the pairs."""
         flag, units = self._plan.flag, self._plan.units
 
         def stickiness() -> str | None:
-            known = provider.definition(flag) if isinstance(provider, UnleashProvider) else None
-            return known.stickiness if known else None
+            definition = (
+                provider.definition(flag) if isinstance(provider, UnleashProvider) else None
+            )
+            return definition.stickiness if definition else None
 
         tracking = OutcomeTracking(spans, units.key, stickiness)
         use_tracking(tracking)
@@ -85,7 +88,7 @@ class WorkerFlags:
         try:
             openfeature.set_provider_and_wait(provider, domain=DOMAIN)
         except Exception as error:  # no flags yet: the primary answers until they arrive
-            if not isinstance(provider, UnleashProvider):  # ours has said so itself
+            if not isinstance(provider, UnleashProvider):  # which logs this itself
                 logger.warning("no flags at the start: %s", error)
             return
         if isinstance(provider, UnleashProvider):

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from comparison.pairs.reader import load_pairs
-from flags.serving.isolated.environment import CARRIED
+from flags.serving.isolated.environment import BENTO_FOLDER
 from flags.unleash.flags_file import write_flags_file
 from service.schema import Transaction
 from service.serving import Serving
@@ -120,9 +120,9 @@ def test_a_built_bento_carries_the_environments_of_both_sides(tmp_path: Path) ->
     tag = built.strip().removeprefix("__tag__:")
     bento = home / "bentos" / Path(*tag.split(":"))
 
-    [carried] = (bento / CARRIED).iterdir()
-    assert "\nscikit-learn==1.5.2\n" in carried.read_text()
-    assert carried.name in (bento / "env" / "docker" / "Dockerfile").read_text()
+    [packages] = (bento / BENTO_FOLDER).iterdir()
+    assert "\nscikit-learn==1.5.2\n" in packages.read_text()
+    assert packages.name in (bento / "env" / "docker" / "Dockerfile").read_text()
     with Serving(tag, environment=variables, log=tmp_path / "log", folder=tmp_path) as serving:
 
         def answers(side: str) -> dict[str, Any]:

@@ -26,44 +26,45 @@ PAGE_PATH: Final = "/migration"
 
 _TEMPLATE: Final = "live_page.html"
 
-_FRESH: Final = 0.5
-"""Seconds for which an answer is given again: workers tell of themselves once a second."""
+_CACHE_SECONDS: Final = 0.5
+"""Seconds for which a document is cached: workers write their state once a second."""
 
 
 class CachedDocument:
-    """A document that is made in a thread, once for all who ask for it within `_FRESH` seconds."""
+    """A document that is made in a thread and cached for `_CACHE_SECONDS`."""
 
     def __init__(self, make: Callable[[], bytes]) -> None:
         self._make = make
-        self._made: bytes | None = None
+        self._document: bytes | None = None
         self._at = -math.inf
         self._lock = asyncio.Lock()
 
     async def get(self) -> bytes:
-        """Return the document; raises what making it raises."""
-        if (made := self._fresh()) is not None:
-            return made
+        """Return the document; raises the errors of `make`."""
+        if (document := self._cached()) is not None:
+            return document
         async with self._lock:
-            if (made := self._fresh()) is None:
-                self._made = made = await asyncio.to_thread(self._make)  # it reads files
+            if (document := self._cached()) is None:
+                # In a thread, because it reads files.
+                self._document = document = await asyncio.to_thread(self._make)
                 self._at = time.monotonic()
-        return made
+        return document
 
-    def _fresh(self) -> bytes | None:
-        return self._made if time.monotonic() - self._at < _FRESH else None
+    def _cached(self) -> bytes | None:
+        return self._document if time.monotonic() - self._at < _CACHE_SECONDS else None
 
 
 def endpoints(source: LiveSource) -> Starlette:
-    """Return the application to mount at the root: the page itself has no slash at its end."""
+    """Return the application to mount at the root, because the page's path ends without a slash."""
 
-    of_live = CachedDocument(lambda: source.look().to_json())
+    live_data = CachedDocument(lambda: source.data().to_json())
 
     async def workers(_request: Request) -> Response:
-        # Never an older answer: a rollback would take workers that it has not reached for followed.
+        # Never cached: a rollback would count workers as followed that it has not reached yet.
         return _json(await asyncio.to_thread(lambda: source.workers().to_json()))
 
     async def live(_request: Request) -> Response:
-        return _json(await of_live.get())
+        return _json(await live_data.get())
 
     async def page(_request: Request) -> Response:
         text, policy = _page()
@@ -95,10 +96,10 @@ def _json(text: bytes) -> Response:
 def _page() -> tuple[str, str]:
     """Return the page and its Content-Security-Policy: its own script and style, nothing else.
 
-    Nothing is filled in: what the service says comes as JSON, and is set as text by the script.
+    The page is static. Its script fetches the data as JSON and sets them as text.
     """
     text = files("flags.serving.http").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    script, style = (_source_of(tag, text) for tag in ("script", "style"))
+    script, style = (_csp_hash(tag, text) for tag in ("script", "style"))
     policy = (
         f"default-src 'none'; script-src '{script}'; style-src '{style}'; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -106,8 +107,8 @@ def _page() -> tuple[str, str]:
     return text, policy
 
 
-def _source_of(tag: str, text: str) -> str:
-    """Return the hash that allows the one inline element `tag` (CSP level 3, 2.3.1)."""
+def _csp_hash(tag: str, text: str) -> str:
+    """Return the hash source that allows the only inline element `tag` (CSP level 3, 2.3.1)."""
     (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
     digest = hashlib.sha256(content.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,7 +1,7 @@
-"""Accept requests under known host names only, against DNS rebinding.
+"""Protection against DNS rebinding: only requests to known host names are accepted.
 
-A page of an attacker whose own name resolves to this service is of the same origin to a browser;
-what tells it apart is the Host header, which then holds the attacker's name.
+If an attacker's host name resolves to this service, a browser takes the attacker's page and this
+service for the same origin. Only the Host header differs: it has the attacker's name.
 """
 
 import ipaddress
@@ -19,9 +19,9 @@ ANY: Final = "*"
 
 
 class KnownHosts:
-    """ASGI middleware: 421 for a request whose host is none of `hosts`.
+    """ASGI middleware that answers 421 to a request whose host is not in `hosts`.
 
-    Loopback, and the address that the connection came to, are known without being named.
+    Loopback, and the address at which the connection arrived, are always known.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
@@ -29,12 +29,12 @@ class KnownHosts:
         self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it in words."""
+        """Pass the request on, or refuse it with an explanation."""
         if scope["type"] == "http":
             host = _name(HTTPConnection(scope).headers.get("host", ""))
             if not self._is_known(host, scope):
-                said = "this host is not known here: name it in MIGRATION_HOSTS"
-                await JSONResponse({"error": said}, 421)(scope, receive, send)
+                message = "this host is not known here: name it in MIGRATION_HOSTS"
+                await JSONResponse({"error": message}, 421)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -54,7 +54,7 @@ def _is_address(host: str) -> bool:
 
 
 def _name(header: str) -> str:
-    """Return the host of a Host header without its port; an empty one is not a host."""
+    """Return the host of a Host header without its port; empty if the header is malformed."""
     try:
         return (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The data of the live page: the flag and the counts as the workers see them, no secrets."""
+"""The data of the live page: the flag and the counts as the workers see them, without secrets."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,19 +17,19 @@ from flags.serving.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
-    """One worker as the page lists it."""
+    """One worker in the page's list."""
 
     worker: str
     pid: int
     host: str
     answers_this: bool
-    """True of the one that answers this request."""
+    """True for the worker that answers this request."""
     state: str
-    """Of its flags: `ready`, `stale` and so on; `silent` where it has not been heard of."""
+    """State of its flags: `ready`, `stale` and so on; `silent` if the worker stopped reporting."""
     stage: Stage | None
     sees: str
     since: datetime | None
-    """When it first saw the flag so; at its start at the earliest."""
+    """Since when it sees the flag in this state; its own start at the earliest."""
     pairs: int
     dropped: int
     remarks: tuple[str, ...]
@@ -43,16 +43,16 @@ class Live:
     flag: str
     at: datetime
     agreed: bool
-    """False where the workers see the flag differently."""
+    """False if the workers see the flag in different states."""
     stage: Stage | None
-    """As the gate has judged it, where it has judged the present rollout."""
+    """The stage of the last verdict if it judged the present rollout, else that of the rollout."""
     enabled: bool | None
     rollout: float | None
     stickiness: str | None
     since: datetime | None
-    """When the first worker saw the flag so; None where they do not agree."""
+    """When the first worker saw the flag in this state; None if the workers do not agree."""
     alarms_since: datetime | None
-    """Since when the alarms are counted, where that is less than all the minutes."""
+    """Start of the alarm counts if it is later than the start of `minutes`."""
     taken: tuple[float, ...]
     """Rollouts at which the flag was seen on."""
     link: str | None
@@ -68,7 +68,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class LiveSource:
-    """Where the page's figures come from."""
+    """The source of the page's data: the files that the workers of one service write."""
 
     registry: WorkerRegistry
     service: str
@@ -76,15 +76,15 @@ class LiveSource:
     settings: Settings
 
     def workers(self) -> Workers:
-        """Return the service's workers that follow the flag; reads files.
+        """Return the service's workers that use the flag; reads files.
 
-        A folder may hold those of another migration of the same service: of the next candidate.
+        The folder may also have workers of another migration of the service, such as the next one.
         """
         running = tuple(each for each in self.registry.running() if each.flag.key == self.flag)
         return Workers(self.service, self.flag, datetime.now(UTC), running)
 
-    def look(self) -> Live:
-        """Return what is to be seen now; reads files."""
+    def data(self) -> Live:
+        """Return the present data; reads files."""
         folder, workers = self.settings.pairs_dir, self.workers()
         now = workers.at
         seen = ServiceView.of(workers)
@@ -128,9 +128,10 @@ class LiveSource:
 
 
 def flag_link(settings: Settings, project: str | None, flag: str) -> str | None:
-    """Return the address of the flag's page; None without a server, or without its project.
+    """Return the address of the flag's page in Unleash; None without a server or a project.
 
-    Users and passwords in the server's URL are left out, and so is anything but http and https.
+    User and password in the server's URL are left out. For a URL that is not http or https, return
+    None.
     """
     base = settings.unleash_dashboard_url or settings.unleash_url
     if not base or not project:
@@ -144,7 +145,7 @@ def flag_link(settings: Settings, project: str | None, flag: str) -> str | None:
 
 
 def _stage(view: FlagView | None, verdict: LastVerdict | None) -> Stage | None:
-    """Return the stage; at 100 % the gate alone knows whether the primary still serves as spare."""
+    """Return the stage. At 100 % only a verdict distinguishes the ramp from the deprecation."""
     if view is None:
         return None
     if verdict and verdict.stage and view.enabled and verdict.rollout == view.rollout:
@@ -154,7 +155,7 @@ def _stage(view: FlagView | None, verdict: LastVerdict | None) -> Stage | None:
 
 def _worker(view: WorkerView, flag: FlagView | None, answers_this: bool) -> LiveWorker:
     state, seen_flag, sees = view.state, view.state.flag, view.sees
-    if sees and flag and sees.stickiness == flag.stickiness:  # which is said of all of them
+    if sees and flag and sees.stickiness == flag.stickiness:  # the page shows it once for all
         sees = replace(sees, stickiness=None)
     return LiveWorker(
         worker=state.worker,

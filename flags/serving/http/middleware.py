@@ -12,10 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.errors import RequestIdError
 from flags.pairing.delivery import Answer
-from flags.serving.http.outgoing import identifying, travelling
+from flags.serving.http.outgoing import identity_header_names, identity_headers
 from flags.serving.http.request_identity import RequestIdentity, identify
-from flags.serving.http.task_requests import ABOUT_A_TASK, SUBMIT, keep_id
-from flags.serving.http.task_requests import kept_headers as task_headers
+from flags.serving.http.task_requests import ABOUT_A_TASK, SUBMIT, add_id_header, submission_headers
 from flags.serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -23,20 +22,20 @@ logger = logging.getLogger(__name__)
 IDENTITY: Final = "bentoml_flags.identity"
 ANSWER: Final = "bentoml_flags.answer"
 AFTERWARDS: Final = "bentoml_flags.afterwards"
-"""Keys of the ASGI scope: the identity of the request, the endpoint's answer, and the callback for
+"""Keys of the ASGI scope: the identity of the request, the endpoint's answer, and the callbacks for
 the end of the response."""
 
-_READ: Final = frozenset({"content-length", "traceparent", "tracestate"})
-"""Headers that are read of every request, whatever the settings."""
+_ALWAYS_READ: Final = frozenset({"content-length", "traceparent", "tracestate"})
+"""Headers that are read from every request, whatever the settings."""
 
 
 def afterwards(scope: Scope, callback: Callable[[], object]) -> None:
-    """Have the middleware call `callback` once the response has ended, however it did."""
+    """Register `callback` to be called when the response has ended, successfully or not."""
     scope.setdefault(AFTERWARDS, []).append(callback)
 
 
 class RequestMiddleware:
-    """ASGI middleware around the API routes; everything else passes untouched."""
+    """ASGI middleware around the API routes; all other requests pass unchanged."""
 
     def __init__(
         self,
@@ -48,94 +47,94 @@ class RequestMiddleware:
         tasks: Collection[str] = (),
         server: str | None = None,
     ) -> None:
-        """Guard `routes`; of these, `tasks` have routes of their tasks behind them.
+        """Guard `routes`; those in `tasks` are tasks, with further routes to submit and query them.
 
-        `server` is the name that answers of BentoML's carry, by default as it writes it.
+        `server` replaces the value of BentoML's `Server` header; None leaves it.
         """
         self._app = app
-        submitting = {route + SUBMIT for route in tasks}
-        self._about_tasks = {route + each for route in tasks for each in ABOUT_A_TASK}
-        self._submitting = frozenset(submitting)
-        self._routes = frozenset({*routes, *submitting, *self._about_tasks})
+        submit_routes = {route + SUBMIT for route in tasks}
+        self._task_routes = {route + each for route in tasks for each in ABOUT_A_TASK}
+        self._submit_routes = frozenset(submit_routes)
+        self._routes = frozenset({*routes, *submit_routes, *self._task_routes})
         self._server = server
         self._settings = settings
-        self._names = identifying(settings)
-        wanted = {each.lower() for each in self._names}
-        self._wanted = frozenset(each.encode("latin-1") for each in wanted | _READ)
+        self._names = identity_header_names(settings)
+        names = {each.lower() for each in self._names}
+        self._read_headers = frozenset(each.encode("latin-1") for each in names | _ALWAYS_READ)
         self._max_bytes = settings.max_request_bytes or max_request_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an accepted request on; answer a malformed one with 4xx, in words."""
+        """Pass an accepted request on; answer a malformed one with 4xx and an explanation."""
         if scope["type"] != "http" or scope["path"] not in self._routes:
-            travelling.set(None)  # a server may run this in the context of an earlier request
+            identity_headers.set(None)  # a server may run this in an earlier request's context
             await self._app(scope, receive, send)
             return
-        # Of some dozens, each of which every look-up would go through.
-        headers = Headers(raw=[each for each in scope["headers"] if each[0] in self._wanted])
+        # Only the headers that are read: each look-up would search the dozens of others.
+        headers = Headers(raw=[each for each in scope["headers"] if each[0] in self._read_headers])
         try:
-            identity = identify(await self._known(scope, headers), self._settings)
+            identity = identify(await self._identity_headers(scope, headers), self._settings)
         except RequestIdError as error:
             await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
             return
         scope[IDENTITY] = identity
-        if scope["path"] in self._submitting and self._settings.request_id_header:
-            keep_id(scope, self._settings.request_id_header, identity.request_id)
-        travelling.set(self._travelling(headers, identity))
+        if scope["path"] in self._submit_routes and self._settings.request_id_header:
+            add_id_header(scope, self._settings.request_id_header, identity.request_id)
+        identity_headers.set(self._headers_to_forward(headers, identity))
         body = _BoundedBody(receive, self._max_bytes)
         if body.announced_too_large(headers):
-            await self._too_large(scope, receive, self._naming(scope, identity, send))
+            await self._too_large(scope, receive, self._with_headers(scope, identity, send))
             return
-        replacing = self._replacing(scope, identity, body, send)
+        bounded_send = self._too_large_if_exceeded(scope, identity, body, send)
         try:
-            await self._app(scope, body.receive, replacing)
-        except ClientDisconnect:  # how Starlette's request ends the reading of a cut body
+            await self._app(scope, body.receive, bounded_send)
+        except ClientDisconnect:  # raised by Starlette's request when the body was cut off
             if not body.exceeded:
                 raise
-            await self._too_large(scope, body.receive, replacing)
+            await self._too_large(scope, body.receive, bounded_send)
         finally:
             for callback in scope.get(AFTERWARDS, ()):
                 callback()
 
-    async def _known(self, scope: Scope, headers: Headers) -> Mapping[str, str]:
-        """Return the headers that identify the request: of a task, those of its submission too."""
-        if scope["path"] not in self._about_tasks:
+    async def _identity_headers(self, scope: Scope, headers: Headers) -> Mapping[str, str]:
+        """Return the headers that identify the request, for a task also those of its submission."""
+        if scope["path"] not in self._task_routes:
             return headers
         task_id = Request(scope).query_params.get("task_id")
-        kept = await asyncio.to_thread(task_headers, task_id) if task_id else {}
-        known = {name: kept[name] for each in self._names if (name := each.lower()) in kept}
-        return Headers({**known, **headers})
+        stored = await asyncio.to_thread(submission_headers, task_id) if task_id else {}
+        submitted = {name: stored[name] for each in self._names if (name := each.lower()) in stored}
+        return Headers({**submitted, **headers})
 
-    def _travelling(self, headers: Headers, identity: RequestIdentity) -> Mapping[str, str]:
-        given = ((name, headers.get(name)) for name in self._names)
-        sent = {name: value for name, value in given if value is not None}
+    def _headers_to_forward(self, headers: Headers, identity: RequestIdentity) -> Mapping[str, str]:
+        present = ((name, headers.get(name)) for name in self._names)
+        forwarded = {name: value for name, value in present if value is not None}
         if self._settings.request_id_header:
-            sent[self._settings.request_id_header] = identity.request_id
-        return sent
+            forwarded[self._settings.request_id_header] = identity.request_id
+        return forwarded
 
-    def _replacing(
+    def _too_large_if_exceeded(
         self, scope: Scope, identity: RequestIdentity, body: "_BoundedBody", send: Send
     ) -> Send:
-        """Return a `send` that answers 413 in place of whatever a cut body led to."""
-        named = self._naming(scope, identity, send)
+        """Return a `send` that replaces the response by 413 if the body was cut off."""
+        named_send = self._with_headers(scope, identity, send)
         replaced = False
 
-        async def replacing(message: Message) -> None:
+        async def bounded_send(message: Message) -> None:
             nonlocal replaced
             if replaced:
                 return
             if body.exceeded and message["type"] == "http.response.start":
                 replaced = True
-                await self._too_large(scope, body.receive, named)
+                await self._too_large(scope, body.receive, named_send)
                 return
-            await named(message)
+            await named_send(message)
 
-        return replacing
+        return bounded_send
 
-    def _naming(self, scope: Scope, identity: RequestIdentity, send: Send) -> Send:
-        """Return a `send` that adds the request id, the served side and the model's tag."""
+    def _with_headers(self, scope: Scope, identity: RequestIdentity, send: Send) -> Send:
+        """Return a `send` that adds the headers of request id, served side and model tag."""
         settings = self._settings
 
-        async def naming(message: Message) -> None:
+        async def named_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if self._server is not None and "server" in headers:
@@ -147,10 +146,10 @@ class RequestMiddleware:
                     if settings.model_side_header:
                         headers[settings.model_side_header] = answer.served.value
                     if settings.model_tag_header and answer.model:
-                        headers[settings.model_tag_header] = _sendable(answer.model)
+                        headers[settings.model_tag_header] = _ascii(answer.model)
             await send(message)
 
-        return naming
+        return named_send
 
     async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = f"the request body is larger than {self._max_bytes} bytes"
@@ -158,7 +157,7 @@ class RequestMiddleware:
 
 
 class _BoundedBody:
-    """Receive a body up to a number of bytes; past it, tell the application the caller is gone."""
+    """Receive a body up to a limit in bytes; beyond it, tell the application a disconnect."""
 
     def __init__(self, receive: Receive, limit: int | None) -> None:
         self._receive = receive
@@ -180,6 +179,6 @@ class _BoundedBody:
         return message
 
 
-def _sendable(tag: str) -> str:
-    """Return a tag as a header can hold it; without a model, it is a name in any script."""
+def _ascii(tag: str) -> str:
+    """Return a tag in ASCII, as headers need it; a service's name may have other characters."""
     return tag.encode("ascii", "replace").decode()

@@ -1,8 +1,8 @@
-"""Let the id of a request travel to the services that its answer depends on.
+"""Forward the id of a request to the services that its answer depends on.
 
-A gateway in front of two migrations gets one id; both must choose their side by it. BentoML's
-client asks OpenTelemetry's propagator for the headers of a call, in the gateway's process as well,
-which imports the migrations that it depends on.
+A gateway in front of two migrations gets one id, and both must choose their side by it. BentoML's
+client asks OpenTelemetry's propagator for the headers of a call. This also happens in the gateway's
+process, because it imports the migrations that it depends on.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ from opentelemetry.propagators.textmap import (
 from flags.serving.bentoml_private import PickleSerde, current_request
 from flags.serving.settings import Settings
 
-travelling: Final[ContextVar[Mapping[str, str] | None]] = ContextVar(
-    "bentoml_flags_travelling", default=None
+identity_headers: Final[ContextVar[Mapping[str, str] | None]] = ContextVar(
+    "bentoml_flags_identity_headers", default=None
 )
-"""The headers by which the current request is known, once a migrated service has read them."""
+"""The headers that identify the current request; None before a migrated service has read them."""
 
 
 class RequestHeaders(TextMapPropagator):
-    """Send the headers that identify a request on to services of the same deployment."""
+    """Add the headers that identify a request to calls of services of the same deployment."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -42,13 +42,16 @@ class RequestHeaders(TextMapPropagator):
         context: Context | None = None,  # noqa: ARG002 - OpenTelemetry's own
         setter: Setter[CarrierT] = default_setter,
     ) -> None:
-        """Add the headers to a call of BentoML's client to another service, and to no other."""
-        given: Any = carrier
-        kind = given.get("Content-Type") if hasattr(given, "get") else None
-        if kind != PickleSerde.media_type:
+        """Add the headers to a call by BentoML's client of another service, and to no other call.
+
+        Such a call has a pickled body.
+        """
+        call_headers: Any = carrier
+        media_type = call_headers.get("Content-Type") if hasattr(call_headers, "get") else None
+        if media_type != PickleSerde.media_type:
             return
         for name, value in self._current().items():
-            if name not in given:
+            if name not in call_headers:
                 setter.set(carrier, name, value)
 
     def extract(
@@ -57,7 +60,7 @@ class RequestHeaders(TextMapPropagator):
         context: Context | None = None,
         getter: Getter[CarrierT] = default_getter,  # noqa: ARG002
     ) -> Context:
-        """Leave `context` as it is: the edge reads the headers itself."""
+        """Return `context` unchanged: the middleware reads the headers itself."""
         return Context() if context is None else context
 
     @property
@@ -66,9 +69,9 @@ class RequestHeaders(TextMapPropagator):
         return self.names
 
     def _current(self) -> Mapping[str, str]:
-        known = travelling.get()
-        if known is not None:
-            return known
+        headers = identity_headers.get()
+        if headers is not None:
+            return headers
         request = current_request.get(None)
         if request is None:
             return {}
@@ -78,16 +81,16 @@ class RequestHeaders(TextMapPropagator):
 _OURS: Final = RequestHeaders()
 
 
-def send_on(settings: Settings) -> None:
-    """Have the headers that `settings` name travel from now on."""
-    _OURS.names.update(identifying(settings))
+def forward_headers(settings: Settings) -> None:
+    """Forward the headers that `settings` name from now on."""
+    _OURS.names.update(identity_header_names(settings))
     present = propagate.get_global_textmap()
     if _OURS not in getattr(present, "_propagators", ()):
         propagate.set_global_textmap(CompositePropagator([present, _OURS]))
 
 
-def identifying(settings: Settings) -> list[str]:
-    """Return the names of the headers by which a request is known to the flag."""
+def identity_header_names(settings: Settings) -> list[str]:
+    """Return the names of the headers of request id and context fields."""
     names = (
         settings.request_id_header,
         settings.user_id_header,

@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class RequestFiles:
-    """The files of one request: uploads, and what the sides write into their context's `temp_dir`.
+    """The files of one request: uploads, and files in the `temp_dir` of the sides' contexts.
 
-    BentoML removes them once the answer has left, when a shadow may not even have begun. Here they
-    stay until the answer has left and the pair is recorded: `release` is called after each.
+    BentoML removes them once the answer was sent, when the shadow may not even have begun. Here
+    they stay until the answer was sent and the pair is recorded: `release` is called after each.
     """
 
     def __init__(self, request: Request) -> None:
@@ -31,27 +31,27 @@ class RequestFiles:
         self._releases = 0
 
     def new_folder(self) -> str:
-        """Return a folder of its own for whoever asks."""
+        """Return a new folder, which is removed with the request's files."""
         folder = tempfile.mkdtemp(prefix="bentoml-flags-request-")
         self._folders.append(folder)
         return folder
 
-    def copied(self, call: Call) -> Call:
+    def with_copies(self, call: Call) -> Call:
         """Return `call` with copies of its files, under the same names; raises OSError."""
         return Call(
-            tuple(self._copied(value) for value in call.args),
-            {name: self._copied(value) for name, value in call.kwargs.items()},
+            tuple(self._copy(value) for value in call.args),
+            {name: self._copy(value) for name, value in call.kwargs.items()},
         )
 
     def release(self) -> None:
-        """Remove the files, if this is the second time."""
+        """Remove the files at the second call."""
         self._releases += 1
         if self._releases == 2 and (self._uploads or self._folders):
             asyncio.get_running_loop().run_in_executor(None, self._remove)
 
-    def _copied(self, value: Any) -> Any:
+    def _copy(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._copied(each) for each in value]
+            return [self._copy(each) for each in value]
         if not isinstance(value, PurePath):
             return value
         return Path(shutil.copy2(value, Path(self.new_folder()) / value.name))

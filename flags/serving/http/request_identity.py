@@ -15,12 +15,12 @@ from flags.serving.settings import Settings
 _W3C: Final = TraceContextTextMapPropagator()
 
 MAX_LENGTH: Final = 128
-"""Characters of a request id."""
+"""Longest request id, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestIdentity:
-    """The request id, and the attributes of the flag's context."""
+    """The request id, and the attributes for the flag's evaluation context."""
 
     request_id: str
     attributes: Mapping[str, str]
@@ -29,8 +29,8 @@ class RequestIdentity:
 def identify(headers: Mapping[str, str], settings: Settings) -> RequestIdentity:
     """Return the identity of a request with `headers` (a case-insensitive mapping).
 
-    The id is the request-id header's where that is trusted, else the caller's W3C trace id, else a
-    new UUID. Raises RequestIdError, in words for the caller, where a trusted header is malformed.
+    The id is the request-id header if it is trusted, else the caller's W3C trace id, else a new
+    UUID. Raises RequestIdError, with a message for the caller, if a trusted header is malformed.
     """
     mapped = (  # pairs, because one header may be mapped to several fields
         (settings.user_id_header, "userId"),
@@ -48,7 +48,7 @@ def _request_id(headers: Mapping[str, str], settings: Settings) -> str:
     given = headers.get(header) if header and settings.request_id_trusted else None
     if given is not None:
         return _checked(given, header)
-    # From the header, not from the current span: on a connection whose reading was paused, the
+    # From the header, not from the current span: if reading from a connection was paused, the
     # server runs later requests in the context of an earlier one.
     caller = trace.get_current_span(_W3C.extract(headers, Context())).get_span_context()
     if caller.is_valid:

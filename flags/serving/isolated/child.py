@@ -1,4 +1,4 @@
-"""The main program of the candidate's process: prepare it like the worker, load, serve."""
+"""The main program of the candidate's process: configure it like the worker, load, serve."""
 
 import asyncio
 import multiprocessing
@@ -34,7 +34,7 @@ class ChildProgram:
     service: str
     """Import string, `module:name`."""
     folder: str
-    """Where files of single requests may be put."""
+    """Folder for files of single requests."""
     arguments: Mapping[str, Any]
     model_store: ModelStore
     model_aliases: Mapping[str, str]
@@ -43,7 +43,7 @@ class ChildProgram:
     development: bool
     gc_freeze: bool
     environment: Mapping[str, str | None]
-    """Variables to set, or for None to remove, before the service is imported."""
+    """Variables to set (or, if None, to remove) before the service is imported."""
     bento: tuple[str, str]
     """Name and version."""
     worker_index: int | None
@@ -57,8 +57,8 @@ class ChildProgram:
         *,
         gc_freeze: bool = True,
     ) -> "ChildProgram":
-        """Describe `service` and the worker that this is; raises BentoMLException where the
-        service cannot be imported by name.
+        """Describe `service` and this worker; raises BentoMLException if the service has no import
+        string.
         """
         return cls(
             service=service.import_string,
@@ -74,8 +74,8 @@ class ChildProgram:
             worker_index=server_context.worker_index,
         )
 
-    def imported(self) -> Service[Any]:
-        """Set BentoML up as in the worker, and import the service."""
+    def import_service(self) -> Service[Any]:
+        """Configure BentoML as in the worker, and import the service."""
         apply_environment(self.environment)
         configure_server_logging()  # type: ignore[no-untyped-call]
         BentoMLContainer.bento_arguments.set(dict(self.arguments))
@@ -94,31 +94,31 @@ class ChildProgram:
 
 
 def run(program: ChildProgram, end: socket.socket) -> None:
-    """Serve the program's service to whoever holds the other end, until that is closed."""
-    end.set_inheritable(False)  # of a handle that was sent, not so by itself
+    """Serve the program's service to the other end of the socket, until that is closed."""
+    end.set_inheritable(False)  # a handle that was sent is inheritable by default
     _end_with_the_worker()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Meant for the worker, which still has requests to answer and then closes the pipe. Not
-        # SIG_IGN, which the model's own child processes would inherit.
-        signal.signal(number, _left_to_the_worker)
+        # Only the worker handles these signals: it finishes its requests, then closes the pipe.
+        # Not SIG_IGN, which the model's own child processes would inherit.
+        signal.signal(number, _ignore_signal)
     with suppress(ConnectionError):
         asyncio.run(_serve(program, BlockingPipe(end)))
 
 
 async def _serve(program: ChildProgram, pipe: BlockingPipe) -> None:
-    loaded = freeze_loaded if program.gc_freeze else None
-    await Host(program.folder, pipe, loaded).serve(program.imported)
+    on_loaded = freeze_loaded if program.gc_freeze else None
+    await Host(program.folder, pipe, on_loaded).serve(program.import_service)
 
 
-def _left_to_the_worker(*_: Any) -> None:
+def _ignore_signal(*_: Any) -> None:
     return
 
 
 def _end_with_the_worker() -> None:
-    """Begin a session that ends with the worker, which holds the other end of a pipe."""
+    """Begin a session that the kernel ends when the worker ends."""
     worker = multiprocessing.parent_process()
     if worker is None:
         return
     begin_session(worker.sentinel)
-    if not worker.is_alive():  # it ended before
+    if not worker.is_alive():  # it ended before the session began
         os._exit(1)

@@ -13,31 +13,31 @@ from typing import Any, Final
 from flags.errors import MigrationError
 from flags.files import lock_file
 
-_OF_THIS_PYTHON: Final = ("PYTHONHOME", "VIRTUAL_ENV", "PROMETHEUS_MULTIPROC_DIR")
-"""Variables of this interpreter, and of the files in which its libraries keep metrics."""
+_NOT_PASSED_ON: Final = ("PYTHONHOME", "VIRTUAL_ENV", "PROMETHEUS_MULTIPROC_DIR")
+"""Variables of this interpreter, and of the folder where its libraries keep metrics."""
 
 _CACHE: Final = "BENTOML_FLAGS_CACHE"
-"""Variable that names the folder of the environments that are made."""
+"""Variable that names the parent folder of the environments that are made."""
 
-CARRIED: Final = "env/python/candidates"
-"""Folder of a Bento that holds the packages of such candidates, a file for each."""
+BENTO_FOLDER: Final = "env/python/candidates"
+"""Folder in a Bento with one file of locked requirements for each such candidate."""
 
 _PYTHON: Final = re.compile(r"# python ([\d.]+)\n")
 """First line of such a file: the version of the interpreter."""
 
 _INCLUDED: Final = re.compile(r"^(?:-r|-c|--requirement|--constraint)[ =]*(\S+)", re.MULTILINE)
-"""Another file, in a file of requirements."""
+"""A reference to another file in a file of requirements."""
 
 _VERSION: Final = re.compile(r"\d+(\.\d+){1,2}")
-"""A version of Python, which uv finds on this machine or gets."""
+"""A version of Python, which uv finds on this machine or downloads."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnEnvironment:
     """A candidate that another interpreter imports; nothing of it is imported here.
 
-    Its interpreter is `python`, or that of an environment that is made of `requirements`, with
-    `python` if that is given, else with this one.
+    Its interpreter is `python`, or that of an environment made from `requirements`, with the Python
+    `python` if that is given, else with this interpreter's version.
     """
 
     target: str
@@ -47,32 +47,35 @@ class OwnEnvironment:
     requirements: Path | None = None
 
     def interpreter(self) -> Path:
-        """Return the interpreter, made first if need be; raises OSError in words. Blocks."""
+        """Return the interpreter; make its environment first if necessary. Blocks.
+
+        Raises OSError with an explanation.
+        """
         if self.requirements is not None:
-            return _made(self.requirements, self.python)
+            return _ensure_environment(self.requirements, self.python)
         assert self.python is not None  # noqa: S101 - one of them is given
         return Path(self.python)
 
     @property
-    def carried_as(self) -> str:
-        """Return the name under which a Bento and its image carry the environment."""
-        return _carried_as(self.target)
+    def file_name(self) -> str:
+        """Return the name of the environment in a Bento and its image, without a suffix."""
+        return _file_name(self.target)
 
     @property
     def label(self) -> str:
-        """Return what stands for the model until its process has said what it serves."""
+        """Return the tag of the model until its process has reported another one."""
         return self.target.rpartition(":")[2]
 
     def variables(self, ours: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables of its process: `ours`, but for what is this interpreter's."""
-        kept = {name: value for name, value in ours.items() if name not in _OF_THIS_PYTHON}
-        if path := kept.pop("PYTHONPATH", ""):
+        """Return the variables of its process: `ours` without those of this interpreter."""
+        variables = {name: value for name, value in ours.items() if name not in _NOT_PASSED_ON}
+        if path := variables.pop("PYTHONPATH", ""):
             own = [each for each in path.split(os.pathsep) if "site-packages" not in each]
-            kept["PYTHONPATH"] = os.pathsep.join(own)
-        return kept
+            variables["PYTHONPATH"] = os.pathsep.join(own)
+        return variables
 
     def __str__(self) -> str:
-        """Say what runs where."""
+        """Name the candidate and its environment."""
         given = (self.requirements, self.python and f"Python {self.python}")
         return f"{self.target} of {' with '.join(str(each) for each in given if each)}"
 
@@ -80,10 +83,10 @@ class OwnEnvironment:
 def own_environment_of(
     candidate: Any, python: str | Path | None, requirements: str | Path | None
 ) -> Any:
-    """Return `candidate` with the environment that is given for it; itself where none is.
+    """Return `candidate` as an OwnEnvironment; unchanged if neither other argument is given.
 
-    In a Bento, and in its image, that is the one which they carry.
-    Raises MigrationError for what is not an interpreter, a file of requirements or an import
+    In a Bento, and in its image, it is the environment that was built into them.
+    Raises MigrationError if an argument is not an interpreter, a file of requirements or an import
     string.
     """
     if python is None and requirements is None:
@@ -99,8 +102,8 @@ def own_environment_of(
             f"the candidate is {candidate!r}: with an environment of its own it must be an import "
             "string like 'claims_v2:ClaimsV2', since nothing of it is imported here"
         )
-    if carried := _carried(candidate):
-        return carried
+    if built_in := _built_in(candidate):
+        return built_in
     if requirements is not None and not Path(requirements).is_file():
         raise MigrationError(f"candidate_requirements: there is no file {str(requirements)!r}")
     if requirements is not None:
@@ -116,7 +119,7 @@ def own_environment_of(
 
 
 def _python(given: str, *, has_requirements: bool) -> str:
-    """Return a version as it is, and a path from the root; raises MigrationError."""
+    """Return a version unchanged, and a path as an absolute one; raises MigrationError."""
     if _VERSION.fullmatch(given):
         if has_requirements:
             return given
@@ -132,46 +135,47 @@ def _python(given: str, *, has_requirements: bool) -> str:
     return str(Path(given).absolute())
 
 
-def _carried_as(target: str) -> str:
+def _file_name(target: str) -> str:
     return target.replace(":", ".")
 
 
-def _carried(target: str) -> OwnEnvironment | None:
-    """Return the environment of `target` in this image, or as the Bento says that is served."""
-    name = _carried_as(target)
+def _built_in(target: str) -> OwnEnvironment | None:
+    """Return the environment of `target` in this image or in the served Bento; None if neither."""
+    name = _file_name(target)
     python = Path(sys.prefix) / "share" / "bentoml-flags" / name / "bin" / "python"
     if python.exists():
         return OwnEnvironment(target, python=str(python))
-    requirements = Path.cwd().parent / CARRIED / f"{name}.txt"  # a Bento is served from its src
+    # A Bento is served from its folder `src`.
+    requirements = Path.cwd().parent / BENTO_FOLDER / f"{name}.txt"
     return OwnEnvironment(target, requirements=requirements) if requirements.exists() else None
 
 
-def _made(requirements: Path, python: str | None) -> Path:
+def _ensure_environment(requirements: Path, python: str | None) -> Path:
     """Return the interpreter of an environment with `requirements`, made once for each content."""
     content = _content(requirements)
-    named = _PYTHON.match(content)  # in a Bento, by the one that was locked
-    wanted = named[1] if named is not None else python
+    locked = _PYTHON.match(content)  # a file in a Bento names the version
+    wanted = locked[1] if locked is not None else python
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     version = sys.executable if wanted is None or wanted == ours else wanted
     tag = f"{sys.implementation.cache_tag}-{sys.platform}-{version}"
     digest = hashlib.sha256((content + tag).encode()).hexdigest()[:16]
     cache = Path(os.environ.get(_CACHE) or Path.home() / ".cache" / "bentoml-flags")
     folder = cache / "environments" / digest
-    made = folder / "bin" / "python"
+    interpreter = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:  # other workers wait for the first
+    with folder.with_suffix(".lock").open("w") as lock:  # other workers wait for the first one
         lock_file(lock.fileno(), wait=True)
         if not (folder / "complete").exists():
             uv("venv", "--clear", "--python", version, str(folder))
-            uv("pip", "install", "--python", str(made), "--requirements", str(requirements))
+            uv("pip", "install", "--python", str(interpreter), "--requirements", str(requirements))
             (folder / "complete").touch()
-    return made
+    return interpreter
 
 
 def _content(requirements: Path, within: tuple[Path, ...] = ()) -> str:
-    """Return a file of requirements with those that it names, by which the environment is known.
+    """Return the text of a file of requirements and of all files that it includes.
 
-    Raises OSError if one of them names itself, or one that it is named by.
+    Raises OSError if a file includes itself, directly or through others.
     """
     way = (*within, requirements.resolve())
     if way[-1] in within:
@@ -183,8 +187,8 @@ def _content(requirements: Path, within: tuple[Path, ...] = ()) -> str:
 
 
 def uv(*arguments: str) -> str:
-    """Run uv and return what it prints; raises OSError in its words."""
-    from uv import find_uv_bin  # which BentoML needs
+    """Run uv and return its output; raises OSError with its error message."""
+    from uv import find_uv_bin  # installed as a dependency of BentoML
 
     command = [find_uv_bin(), *arguments, "--quiet"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv

@@ -1,8 +1,7 @@
-"""A module for `multiprocessing`'s fork server only: importing it has effects.
+"""A module that only `multiprocessing`'s fork server imports: importing it has side effects.
 
-The fork server ends when the worker does. A SIGTERM that reaches it as well, as systemd sends it to
-every process of a service, would take the candidate from a worker that still has requests to
-answer.
+The fork server ends when the worker does. It ignores SIGTERM, which systemd sends to every process
+of a service: otherwise a worker that still has requests to answer would lose its candidate.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""The candidate's end of the pipe: it answers calls in the candidate's process."""
+"""The candidate's end of the pipe, which answers calls in the candidate's process."""
 
 import asyncio
 import inspect
@@ -18,7 +18,6 @@ from flags.pairing.call import Call, CallResult, guard, guard_async
 from flags.pairing.streams.items import END
 from flags.serving.bentoml_private import set_current_service
 from flags.serving.isolated.host_stream import HostedStream
-from flags.serving.isolated.left_behind import LeftBehind
 from flags.serving.isolated.messages import (
     CANCEL,
     LOADED,
@@ -30,14 +29,15 @@ from flags.serving.isolated.messages import (
     ResultMessage,
     ServedMessage,
 )
+from flags.serving.isolated.pending_tasks import PendingTasks
 from flags.serving.isolated.pipe import BlockingPipe
 from flags.serving.isolated.portable_errors import portable
-from flags.serving.isolated.responses import carried, needs_running, run
+from flags.serving.isolated.responses import needs_running, portable_response, run
 from flags.serving.isolated.transfer import (
-    CarriedImage,
-    CarriedResponse,
+    ContextResponse,
     HostedContext,
     InputState,
+    PortableImage,
 )
 from flags.serving.sides.dependencies import open_dependencies
 from flags.serving.sides.placement import as_generator, run_hooks
@@ -47,30 +47,30 @@ _FILES_KEPT: Final = 60.0
 
 
 class Host:
-    """Hold the candidate's service, and call it.
+    """The candidate's service, called by messages from the worker.
 
-    The threads of the process take turns in waiting for a message. Whoever gets a synchronous call
-    makes it at once, so that no thread has to wake another; an asynchronous one goes to the loop,
-    for which there is then one thread more than calls can hold.
+    The threads of the process wait for messages in turn. The thread that receives a synchronous
+    call makes it itself, so that no thread has to wake another. An asynchronous call goes to the
+    event loop; then there is one thread more than there can be synchronous calls.
     """
 
     def __init__(
-        self, folder: str, pipe: BlockingPipe, loaded: Callable[[], None] | None = None
+        self, folder: str, pipe: BlockingPipe, on_loaded: Callable[[], None] | None = None
     ) -> None:
-        """Answer what comes through `pipe`; `loaded` is called once the service is there."""
+        """Answer messages from `pipe`; `on_loaded` is called when the service is loaded."""
         self._folder = folder
         self._pipe = pipe
-        self._loaded = loaded
+        self._on_loaded = on_loaded
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._left_behind = LeftBehind()
+        self._pending_tasks = PendingTasks()
         self._streams: dict[int, HostedStream] = {}
         self._closed = asyncio.Event()
 
-    async def serve(self, imported: Callable[[], Service[Any]]) -> None:
-        """Load the service, tell the worker how that went, answer until the pipe is closed."""
+    async def serve(self, import_service: Callable[[], Service[Any]]) -> None:
+        """Load the service, send the worker the result, and answer until the pipe is closed."""
         try:
-            service = imported()
+            service = import_service()
             instance = service()
             await open_dependencies(service, instance)
             await run_hooks(service, instance, "__bentoml_startup_hook__")
@@ -85,17 +85,18 @@ class Host:
             for name, api in service.apis.items()
             if inspect.iscoroutinefunction(api.func) or inspect.isasyncgenfunction(api.func)
         }
-        if self._loaded is not None:
-            self._loaded()
+        if self._on_loaded is not None:
+            self._on_loaded()
         self._pipe.send(LOADED, None)
         needs_loop = bool(self._async) or hasattr(instance, "__is_ready__")
         for number in range(service.config.get("threads", 1) + needs_loop):
             name = f"candidate-model-{number + 1}"
-            threading.Thread(target=self._attend, name=name, daemon=True).start()
+            threading.Thread(target=self._receive, name=name, daemon=True).start()
         await self._closed.wait()
         await run_hooks(service, instance, "__bentoml_shutdown_hook__")
 
-    def _attend(self) -> None:
+    def _receive(self) -> None:
+        """Receive messages and answer them, until the pipe is closed."""
         while (received := self._pipe.receive()) is not None:
             number, body = received
             try:
@@ -104,7 +105,7 @@ class Host:
                 self._send(number, CallResult(None, error, None))
                 continue
             if isinstance(message, ServedMessage):
-                self._loop.call_soon_threadsafe(self._left_behind.served, message.key)
+                self._loop.call_soon_threadsafe(self._pending_tasks.served, message.key)
             elif isinstance(message, BatchMessage) and not message.is_async:
                 self._answer_batch(number, message)
             elif isinstance(message, str | BatchMessage) or message.api in self._async:
@@ -113,74 +114,74 @@ class Host:
                 self._answer(number, message)
             else:
                 self._continue(number, message)
-        with suppress(RuntimeError):  # another thread came first, and the loop is closed
+        with suppress(RuntimeError):  # another thread was first, and the loop is closed
             self._loop.call_soon_threadsafe(self._closed.set)
 
-    def _answer(self, number: int, asked: CallMessage) -> None:
+    def _answer(self, number: int, message: CallMessage) -> None:
         try:
-            call, context = self._call(asked)
-        except Exception as error:  # or this thread would take no further call
+            call, context = self._call(message)
+        except Exception as error:  # raised, it would end this thread
             self._send(number, CallResult(None, error, None))
             return
-        with asked.traced.attached():
-            outcome = guard(self._methods[asked.api], call)
-            tasks = _taken_tasks(outcome, context)
+        with message.trace.attached():
+            outcome = guard(self._methods[message.api], call)
+            tasks = _take_tasks(outcome, context)
             if isinstance(outcome.value, Response):
-                outcome = self._carried(outcome)
+                outcome = self._with_portable_response(outcome)
         self._send(number, outcome, context, tasks)
 
-    def _answer_batch(self, number: int, asked: BatchMessage) -> None:
+    def _answer_batch(self, number: int, message: BatchMessage) -> None:
         try:
-            method, call = self._batch(asked)
+            method, call = self._batch(message)
         except Exception as error:
             self._send(number, CallResult(None, error, None))
             return
-        with asked.traced.attached():
+        with message.trace.attached():
             outcome = guard(method, call)
         self._send(number, outcome)
 
-    def _batch(self, asked: BatchMessage) -> tuple[Callable[..., Any], Call]:
-        spec = self._service.apis[asked.api].input_spec
-        joined = asked.joined
+    def _batch(self, message: BatchMessage) -> tuple[Callable[..., Any], Call]:
+        spec = self._service.apis[message.api].input_spec
+        joined = message.joined
         if isinstance(joined, list):
             joined = [
                 each.restored(spec) if isinstance(each, InputState) else each for each in joined
             ]
-        member = getattr(self._instance, asked.method)
+        member = getattr(self._instance, message.method)
         return getattr(member, "local", member), Call((joined,))
 
-    def _carried(self, outcome: CallResult) -> CallResult:
-        """Return the end of a call with its response as it can travel."""
+    def _with_portable_response(self, outcome: CallResult) -> CallResult:
+        """Return the result of a call with its response in a form that can be pickled."""
         began = time.perf_counter()
         try:
             if needs_running(outcome.value) and not isinstance(outcome.value, FileResponse):
                 running = asyncio.run_coroutine_threadsafe(run(outcome.value), self._loop)
                 sent: Any = running.result()
             else:
-                sent = carried(outcome.value)
+                sent = portable_response(outcome.value)
         except Exception as error:
             return CallResult(None, error, outcome.duration)
         return CallResult(sent, None, (outcome.duration or 0.0) + time.perf_counter() - began)
 
     def _continue(self, number: int, message: NextItemMessage | CloseMessage) -> None:
-        """Take the next item of a synchronous stream, or end it."""
+        """Take the next item of a synchronous stream, or close it."""
         if isinstance(message, CloseMessage):
-            if (unwanted := self._forget(message.stream)) is not None:
-                guard(unwanted.close, Call())
+            if (stream_to_close := self._remove_stream(message.stream)) is not None:
+                guard(stream_to_close.close, Call())
             return
         try:
             stream = self._stream(message)
         except Exception as error:
             self._send(number, CallResult(None, error, None))
             return
-        with stream.traced.attached():
+        with stream.trace.attached():
             outcome = guard(stream.take, Call())
         self._send_item(number, message, stream, outcome)
 
     def _begin(self, number: int, message: Any) -> None:
         if isinstance(message, CloseMessage):
-            if (unwanted := self._forget(message.stream)) is not None:
-                self._left_behind.start(unwanted.close_async())
+            if (stream := self._remove_stream(message.stream)) is not None:
+                self._pending_tasks.start(stream.close_async())
         elif message != CANCEL:
             task = self._loop.create_task(self._answer_async(number, message))
             self._calls[number] = task
@@ -190,7 +191,7 @@ class Host:
 
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:
         del self._calls[number]
-        # Cancelled before it was begun, behind a call that blocked the loop.
+        # A task may be cancelled before it begins, if another call has blocked the loop.
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
             self._send(number, CallResult(None, error, None))
@@ -201,56 +202,57 @@ class Host:
             return
         if isinstance(message, BatchMessage):
             method, call = self._batch(message)
-            with message.traced.attached():
+            with message.trace.attached():
                 self._send(number, await guard_async(method, call))
             return
         if isinstance(message, NextItemMessage):
             stream = self._stream(message)
-            with stream.traced.attached():
+            with stream.trace.attached():
                 outcome = await stream.take_async()
             self._send_item(number, message, stream, outcome)
             return
         call, context = self._call(message)
-        with message.traced.attached():
+        with message.trace.attached():
             outcome = await guard_async(self._methods[message.api], call)
-            tasks = _taken_tasks(outcome, context)
+            tasks = _take_tasks(outcome, context)
             if isinstance(outcome.value, Response):
-                outcome = await asyncio.to_thread(self._carried, outcome)
+                outcome = await asyncio.to_thread(self._with_portable_response, outcome)
         self._send(number, outcome, context, tasks)
 
-    def _stream(self, wanted: NextItemMessage) -> HostedStream:
-        if wanted.asked is not None:
-            call, context = self._call(wanted.asked)
-            method = as_generator(self._service.apis[wanted.api], self._methods[wanted.api])
-            self._streams[wanted.stream] = HostedStream(method, call, context, wanted.asked.traced)
-        return self._streams[wanted.stream]
+    def _stream(self, message: NextItemMessage) -> HostedStream:
+        if message.call is not None:
+            call, context = self._call(message.call)
+            method = as_generator(self._service.apis[message.api], self._methods[message.api])
+            self._streams[message.stream] = HostedStream(method, call, context, message.call.trace)
+        return self._streams[message.stream]
 
     def _send_item(
-        self, number: int, wanted: NextItemMessage, stream: HostedStream, outcome: CallResult
+        self, number: int, message: NextItemMessage, stream: HostedStream, outcome: CallResult
     ) -> None:
-        """Send an item; the first one with what the side set on its context."""
-        self._send(number, outcome, stream.context if wanted.asked else None)
+        """Send an item; the first one with the response of the side's context."""
+        self._send(number, outcome, stream.context if message.call else None)
         if outcome.error is not None or outcome.value is END:
-            self._forget(wanted.stream)
+            self._remove_stream(message.stream)
 
-    def _forget(self, number: int) -> HostedStream | None:
-        """Take a stream off the list; what its request leaves behind is done as for any other."""
+    def _remove_stream(self, number: int) -> HostedStream | None:
+        """Remove and return a stream; keep its background tasks and files for the worker."""
         stream = self._streams.pop(number, None)
         if stream is not None and stream.context is not None:
             tasks = stream.context.response.background.tasks
-            self._loop.call_soon_threadsafe(self._tidy_up, -number, stream.context, tasks)
+            self._loop.call_soon_threadsafe(self._keep_for_worker, -number, stream.context, tasks)
         return stream
 
-    def _call(self, asked: CallMessage) -> tuple[Call, HostedContext | None]:
-        spec = self._service.apis[asked.api].input_spec
+    def _call(self, message: CallMessage) -> tuple[Call, HostedContext | None]:
+        spec = self._service.apis[message.api].input_spec
         args = tuple(
-            value.restored(spec) if isinstance(value, InputState) else value for value in asked.args
+            value.restored(spec) if isinstance(value, InputState) else value
+            for value in message.args
         )
-        if asked.context is None:
-            return Call(args, asked.kwargs), None
-        parameter, scope = asked.context
+        if message.context is None:
+            return Call(args, message.kwargs), None
+        parameter, scope = message.context
         context = HostedContext(scope, self._service.context.state, self._folder)
-        return Call(args, {**asked.kwargs, parameter: context}), context
+        return Call(args, {**message.kwargs, parameter: context}), context
 
     async def _is_ready(self) -> bool:
         probe = self._instance.__is_ready__
@@ -265,11 +267,11 @@ class Host:
         context: HostedContext | None = None,
         tasks: list[BackgroundTask] | None = None,
     ) -> None:
-        """Send what came of a call; `tasks` are given where nothing more of it follows."""
-        response = None if context is None else CarriedResponse.of(context.response)
+        """Send the result of a call; with `tasks`, it is the last one of this call."""
+        response = None if context is None else ContextResponse.of(context.response)
         error = None if outcome.error is None else portable(outcome.error)
         try:
-            value = CarriedImage.of(outcome.value)
+            value = PortableImage.of(outcome.value)
             result = ResultMessage(
                 value, error, outcome.duration, response, bool(tasks), outcome.processor
             )
@@ -279,20 +281,20 @@ class Host:
         except Exception as unsendable:
             self._pipe.send(number, ResultMessage(None, portable(unsendable), outcome.duration))
         if tasks is not None:
-            self._loop.call_soon_threadsafe(self._tidy_up, number, context, tasks)
+            self._loop.call_soon_threadsafe(self._keep_for_worker, number, context, tasks)
 
-    def _tidy_up(
+    def _keep_for_worker(
         self, key: int, context: HostedContext | None, tasks: list[BackgroundTask]
     ) -> None:
-        """Keep what a request leaves behind: background tasks, and files that the worker reads."""
+        """Keep a request's background tasks until it is served, and files that the worker reads."""
         if tasks:
-            self._left_behind.keep(key, tasks)
+            self._pending_tasks.keep(key, tasks)
         if context is not None and context.used_folder is not None:
             self._loop.call_later(_FILES_KEPT, shutil.rmtree, context.used_folder, True)
 
 
-def _taken_tasks(outcome: CallResult, context: HostedContext | None) -> list[BackgroundTask]:
-    """Return the background tasks of a call, and take them off the response that it returned."""
+def _take_tasks(outcome: CallResult, context: HostedContext | None) -> list[BackgroundTask]:
+    """Return the background tasks of a call, and remove them from the response it returned."""
     tasks = [] if context is None else list(context.response.background.tasks)
     if isinstance(outcome.value, Response) and outcome.value.background is not None:
         tasks.append(outcome.value.background)

@@ -1,4 +1,4 @@
-"""A stream in the candidate's process, from its first item to its last."""
+"""A stream in the candidate's process."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -6,22 +6,22 @@ from typing import Any
 
 from flags.pairing.call import Call, CallResult
 from flags.pairing.streams.items import END, AsyncItems
-from flags.serving.isolated.transfer import HostedContext, Traced
+from flags.serving.isolated.transfer import CallTrace, HostedContext
 
 
 class HostedStream:
-    """The stream of one call: its items are made in any thread, or all on the event loop."""
+    """The stream of one call; its items are made in any thread, or all on the event loop."""
 
     def __init__(
         self,
         method: Callable[..., Any],
         call: Call,
         context: HostedContext | None,
-        traced: Traced,
+        trace: CallTrace,
     ) -> None:
-        """Make `call` of the generator function `method`, with the first item."""
+        """Call the generator function `method` when the first item is taken."""
         self.context = context
-        self.traced = traced
+        self.trace = trace
         self._method = method
         self._call = call
         self._items: Generator[Any, None, None] | None = None
@@ -40,7 +40,7 @@ class HostedStream:
         return item
 
     def close(self) -> None:
-        """End a synchronous stream; a thread that is making an item does it after that."""
+        """Close a synchronous stream; a thread that is making an item closes it afterwards."""
         self._closed = True
         if self._items is not None and self._taking.acquire(blocking=False):
             try:
@@ -49,7 +49,7 @@ class HostedStream:
                 self._taking.release()
 
     async def take_async(self) -> CallResult:
-        """Return the next item of an asynchronous stream, or what ended it."""
+        """Return the next item of an asynchronous stream, END, or an error."""
         if self._async_items is None:
             self._async_items = AsyncItems(self._method, self._call)
         item = self._async_items.next()
@@ -60,6 +60,6 @@ class HostedStream:
                 self._async_items.give_up()
 
     async def close_async(self) -> None:
-        """End an asynchronous stream."""
+        """Close an asynchronous stream."""
         if self._async_items is not None:
             await self._async_items.close()

@@ -1,7 +1,7 @@
-"""The candidate's side where another interpreter runs it, beside each worker.
+"""The side of a candidate that another interpreter runs, in a process beside each worker.
 
-Its process is a server at a Unix socket, and so the side is that of a remote candidate: values
-cross in a form that does not depend on the versions of libraries.
+The process is a server at a Unix socket, and the side treats it like a remote candidate: values
+travel in a form that does not depend on the versions of libraries.
 """
 
 import asyncio
@@ -30,17 +30,17 @@ _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 
 _DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
-"""Seconds between two starts of a process that cannot be loaded or ends; doubled with each."""
+"""Seconds between two starts of a process that cannot be loaded or ends; doubled each time."""
 
 _LONG_LIFE: Final = 60.0
-"""Seconds after which an end is not a sequel of the last one."""
+"""Seconds of running after which the delay starts anew."""
 
 _GRACE: Final = 5.0
-"""Seconds to end by itself."""
+"""Seconds that a process gets to end after SIGTERM."""
 
 
 class InterpreterSide(RemoteSide):
-    """A side in a process of another interpreter, which is started, watched and replaced."""
+    """A side in a process of another interpreter, which this class starts and restarts."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class InterpreterSide(RemoteSide):
         )
 
     async def start(self) -> None:
-        """Start the process, and wait until its service is loaded, or cannot be."""
+        """Start the process, and wait until its service is loaded or has failed to load."""
         self._socket_folder = tempfile.mkdtemp(prefix="bentoml-flags-")  # of this user alone
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(f"{self._socket_folder}/socket")
@@ -92,21 +92,21 @@ class InterpreterSide(RemoteSide):
         shutil.rmtree(self._socket_folder, ignore_errors=True)
 
     def _replace(self) -> None:
-        """End a process whose calls get no answer: it hangs, and another one may not."""
+        """Kill a process whose calls get no answer, so that a new one is started."""
         if self._process is not None:
             _kill(self._process)
 
     async def _keep(self, tried: asyncio.Event) -> None:
-        """Keep a process up, until cancelled."""
+        """Run processes one after another, until cancelled; set `tried` after the first load."""
         delay, loop = _DELAY, asyncio.get_running_loop()
         while True:
             began = loop.time()
             try:
-                why = await self._run(tried)
+                reason = await self._run(tried)
             except OSError as error:
-                why = f"its interpreter could not be made or started: {error}"
-            logger.error("the candidate %s: %s", self._environment, why)
-            self.lost(why)
+                reason = f"its interpreter could not be made or started: {error}"
+            logger.error("the candidate %s: %s", self._environment, reason)
+            self.process_ended(reason)
             tried.set()
             if loop.time() - began > _LONG_LIFE:
                 delay = _DELAY
@@ -114,12 +114,12 @@ class InterpreterSide(RemoteSide):
             delay = min(2 * delay, _LONGEST_DELAY)
 
     async def _run(self, tried: asyncio.Event) -> str:
-        """Run one process to its end; return what became of it."""
+        """Run one process to its end; return why it ended."""
         assert self._listening is not None  # noqa: S101 - the side was started
         environment = self._environment
         python = await asyncio.to_thread(environment.interpreter)
-        alive, ours = os.pipe()
-        said, report = os.pipe()
+        alive, keep_alive = os.pipe()
+        reading_end, report = os.pipe()
         handles = (self._listening.fileno(), alive, report)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -135,40 +135,40 @@ class InterpreterSide(RemoteSide):
                 start_new_session=True,
             )
         except BaseException:
-            os.close(ours)
-            os.close(said)
+            os.close(keep_alive)
+            os.close(reading_end)
             raise
         finally:
             os.close(alive)
             os.close(report)
         self._process = process
         try:
-            loaded = await _read(said)
+            loaded = await _read_report(reading_end)
             if (models := loaded.get("models")) is not None:
                 logger.info("the candidate %s runs in process %d", environment.target, process.pid)
-                await self.found("+".join(models) or None)
+                await self.process_loaded("+".join(models) or None)
                 tried.set()
             code = await process.wait()
             return str(loaded.get("error") or f"its process {process.pid} ended with {code}")
         finally:
             self._process = None
-            await _ended(process)
-            os.close(ours)
+            await _end(process)
+            os.close(keep_alive)
 
 
-async def _read(handle: int) -> dict[str, Any]:
-    """Return what the process says; nothing if it ends without a word."""
+async def _read_report(handle: int) -> dict[str, Any]:
+    """Return the report of the process; empty if it ends without one."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(handle, "rb")
     )
     try:
-        said = json.loads(await reader.readline())
+        report = json.loads(await reader.readline())
     except ValueError:
         return {}
     finally:
         transport.close()
-    return said if isinstance(said, dict) else {}
+    return report if isinstance(report, dict) else {}
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
@@ -176,8 +176,8 @@ def _kill(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Have `process` end, and what it has started."""
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End `process` and the processes that it has started."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.terminate()

@@ -1,12 +1,12 @@
-"""A program for another interpreter: serve one BentoML service at a socket, till the worker ends.
+"""A program for another interpreter: serve one BentoML service at a socket until the worker ends.
 
     python launcher.py MODULE:NAME STORE ALIASES LISTENING ALIVE REPORT
 
-`STORE` is the folder of BentoML's models, `ALIASES` are names of them as JSON. `LISTENING` is the
+`STORE` is the folder of BentoML's models, `ALIASES` are names of models as JSON. `LISTENING` is the
 handle of the socket, `ALIVE` of a pipe that closes with the worker, `REPORT` of a pipe for one line
-of JSON: the tags of its models, or why it could not be loaded.
+of JSON: the tags of the service's models, or why the service could not be loaded.
 
-It needs BentoML there, and nothing of this package: imported are the standard library and that.
+It imports only the standard library and BentoML, because the other interpreter lacks this package.
 """
 
 import fcntl
@@ -19,24 +19,24 @@ from typing import Any
 
 
 def main(target: str, store: str, aliases: str, listening: int, alive: int, report: int) -> None:
-    """Load and serve."""
+    """Load the service, report the result, and serve."""
     _end_with_the_worker(alive)
     for handle in (listening, alive, report):
         os.set_inheritable(handle, False)
-    sys.path[0] = os.getcwd()  # not the folder of this file, whose modules have common names
+    sys.path[0] = os.getcwd()  # instead of this file's folder, whose modules have common names
     try:
         service = _loaded(target, store, json.loads(aliases))
         app = service.to_asgi(is_main=True)
         models = [_tag(model) for model in service.models]
     except BaseException as error:
-        _say(report, {"error": f"{type(error).__name__}: {error}"})
+        _write_report(report, {"error": f"{type(error).__name__}: {error}"})
         raise
-    _say(report, {"models": [tag for tag in models if tag]})
+    _write_report(report, {"models": [tag for tag in models if tag]})
     _serve(app, listening)
 
 
 def _loaded(target: str, store: str, aliases: dict[str, str]) -> Any:
-    """Import the service, with the models that the worker has: a Bento may bring its own."""
+    """Import the service with the worker's model store, which may be that of a Bento."""
     import bentoml
     from bentoml._internal.configuration.containers import BentoMLContainer
     from bentoml._internal.models import ModelStore
@@ -58,17 +58,17 @@ def _serve(app: Any, listening: int) -> None:
 def _tag(model: Any) -> str:
     try:
         return str(model.stored.tag)
-    except Exception:  # of a kind that has no tag, or not there: the service fails of it by itself
+    except Exception:  # a model without a tag, or a missing one, which the service reports itself
         return ""
 
 
-def _say(report: int, what: dict[str, Any]) -> None:
+def _write_report(report: int, content: dict[str, Any]) -> None:
     with os.fdopen(report, "w") as pipe:
-        pipe.write(json.dumps(what) + "\n")
+        pipe.write(json.dumps(content) + "\n")
 
 
 def _end_with_the_worker(alive: int) -> None:
-    """Have the kernel kill this session when the pipe closes, whatever the model does then."""
+    """Let the kernel kill this session when the pipe closes, whatever the model does then."""
     fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
     if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere the signal is SIGIO, which ends it as well
         fcntl.fcntl(alive, fcntl.F_SETSIG, signal.SIGKILL)

@@ -1,31 +1,32 @@
-"""The messages between a worker and the candidate's process, as they travel through the pipe."""
+"""The messages between a worker and the candidate's process."""
 
 from typing import Any, Final, NamedTuple
 
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.portable_errors import UnportableError
-from flags.serving.isolated.transfer import CarriedResponse, InputState, Traced, carried_scope
+from flags.serving.isolated.transfer import CallTrace, ContextResponse, InputState, plain_scope
 from flags.serving.sides.context import SideContext
 
 LOADED: Final = 0
-"""Number of the first message from the process: None, or why its service could not be loaded."""
+"""Number of the first message from the process: None, or the error of loading its service. From the
+worker, number of messages without an answer."""
 
 READINESS: Final = "ready?"
-"""Asks the service whether it is ready."""
+"""A message that asks the service whether it is ready."""
 
 CANCEL: Final = "cancel"
-"""Cancels the call whose number it carries."""
+"""A message that cancels the call of its number."""
 
 
 class CallMessage(NamedTuple):
-    """One call, as it travels."""
+    """One call."""
 
     api: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     context: tuple[str, dict[str, Any]] | None
     """The API's parameter for the context, and the scope of the caller's request."""
-    traced: Traced
+    trace: CallTrace
 
     @classmethod
     def of(
@@ -35,60 +36,60 @@ class CallMessage(NamedTuple):
         kwargs: dict[str, Any],
         context: SideContext | None,
     ) -> "CallMessage":
-        """Return the message of a call that is made now, in the trace of its request."""
+        """Return the message of a call, with the current trace."""
         return cls(
             api.name,
             tuple(InputState.of(value) for value in args),
             kwargs,
-            None if context is None else (api.ctx_param or "", carried_scope(context.request)),
-            Traced.current(),
+            None if context is None else (api.ctx_param or "", plain_scope(context.request)),
+            CallTrace.current(),
         )
 
 
 class BatchMessage(NamedTuple):
-    """One call of a method that takes many inputs, as it travels."""
+    """One call of a method that takes many inputs."""
 
     api: str
-    """Whose inputs they are."""
+    """The API of the inputs."""
     method: str
     joined: Any
-    """The list of inputs, or what they are joined to."""
+    """The list of inputs, or the joined inputs."""
     is_async: bool
-    traced: Traced
+    trace: CallTrace
 
 
 class NextItemMessage(NamedTuple):
-    """A request for the next item of a stream, as it travels."""
+    """A request for the next item of a stream."""
 
     api: str
     stream: int
-    asked: CallMessage | None
-    """The call that the stream answers, with its first item."""
+    call: CallMessage | None
+    """The call that the stream answers; only in the request for the first item."""
 
 
 class CloseMessage(NamedTuple):
-    """A request to close a stream, as it travels; it has no answer."""
+    """A request to close a stream, without an answer."""
 
     api: str
     stream: int
 
 
 class ServedMessage(NamedTuple):
-    """Says that an answer was served, so that its background tasks run; it has no answer."""
+    """A notice that an answer was served, so that its background tasks run; without an answer."""
 
     api: str
     key: int
-    """Number of the call; of a stream, its own number below zero."""
+    """Number of the call; for a stream, the negative of the stream's number."""
 
 
 class ResultMessage(NamedTuple):
-    """The result of a call, as it travels."""
+    """The result of a call."""
 
     value: Any
     error: BaseException | UnportableError | None
     duration: float | None
-    response: CarriedResponse | None = None
+    response: ContextResponse | None = None
     has_tasks: bool = False
-    """Whether background tasks wait for the answer to be served."""
+    """Whether background tasks wait until the answer is served."""
     processor: float | None = None
-    """Seconds of the processor."""
+    """Processor seconds."""

@@ -1,7 +1,7 @@
 """Numbered, pickled messages over a socket between the worker and the candidate's process.
 
-A body is handed over as it came, for its reader to unpickle: whoever cannot do that still knows the
-message's number, and can say which call failed. Both ends are our own and trust each other.
+A received body is not unpickled here: if unpickling fails, the reader still knows the message's
+number, and so which call failed. Both ends run this package's code and trust each other.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ class Pipe(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def send(self, number: int, message: Any) -> None:
-        """Send `message`. If pickling it raises, nothing is sent."""
+        """Send `message`; raises if it cannot be pickled, and then sends nothing."""
         packed = _packed(number, message)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(packed)
 
     def close(self) -> None:
-        """Close this end, what is queued sent first."""
+        """Close this end after the queued messages were sent."""
         if self._transport is not None:
             self._transport.close()
 
@@ -46,11 +46,11 @@ class Pipe(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
-        """Tell that the other end is gone, or this one is closed."""
+        """Report that either end was closed."""
         self._closed()
 
     def data_received(self, data: bytes) -> None:
-        """Hand over each message that is complete."""
+        """Report each complete message."""
         buffer = self._buffer
         buffer += data
         while len(buffer) >= self._needed:
@@ -66,7 +66,7 @@ class Pipe(asyncio.Protocol):
 
 
 class BlockingPipe:
-    """The end of the candidate's process, for its threads: one receives at a time, any may send."""
+    """The candidate's end, for threads: one thread receives at a time, any may send."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -75,13 +75,13 @@ class BlockingPipe:
         self._sending = threading.Lock()
 
     def send(self, number: int, message: Any) -> None:
-        """Send `message`. If pickling it raises, nothing is sent."""
+        """Send `message`; raises if it cannot be pickled, and then sends nothing."""
         packed = _packed(number, message)
         with self._sending:
             self._end.sendall(packed)
 
     def receive(self) -> tuple[int, bytes] | None:
-        """Wait for the next message; None once the other end is closed."""
+        """Wait for the next message and return it; None if the other end was closed."""
         with self._receiving:
             head = self._incoming.read(_HEAD.size)
             if len(head) < _HEAD.size:

@@ -1,4 +1,4 @@
-"""One process of the candidate, as the worker sees it: from its start to its end."""
+"""One process of the candidate, as the worker sees it."""
 
 import asyncio
 import atexit
@@ -31,16 +31,16 @@ from flags.serving.isolated.pipe import Pipe
 from flags.serving.isolated.portable_errors import restored
 from flags.serving.isolated.responses import SentFile, SentResponse
 from flags.serving.isolated.session import end_session
-from flags.serving.isolated.transfer import CarriedImage, CarriedResponse
+from flags.serving.isolated.transfer import ContextResponse, PortableImage
 
-_CANCELLED_WITHIN: Final = 1.0
-"""Seconds that an asynchronous call gets to end once it is cancelled."""
+_CANCEL_TIMEOUT: Final = 1.0
+"""Seconds that an asynchronous call gets to end after it was cancelled."""
 
-_CLOSED_WITHIN: Final = 5.0
-"""Seconds that a process gets to end once its pipe is closed."""
+_CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that a process gets to end after its pipe was closed."""
 
-_LAST_ANSWERS_WITHIN: Final = 0.1
-"""Seconds in which the answers of a process that has ended are read."""
+_LAST_ANSWERS_TIMEOUT: Final = 0.1
+"""Seconds for which answers of an ended process are still read."""
 
 _PRELOADED: Final = "flags.serving.isolated.fork_server"
 
@@ -60,33 +60,34 @@ class SideCall:
         self.is_background = in_background.get()
         self.position = enqueue()
         self.process: SideProcess | None = None
-        """Which process has it, or the one that must: a stream stays where it began."""
+        """The process that makes the call; for a stream's item, the process of its first item."""
         self.submitted = self.began = loop.time()
-        self.outcome: asyncio.Future[tuple[CallResult, CarriedResponse | None]] = (
+        self.outcome: asyncio.Future[tuple[CallResult, ContextResponse | None]] = (
             loop.create_future()
         )
-        """Cancelled by whoever waits no longer."""
+        """The result; cancelled by a caller that stops waiting."""
         self.tasks: ServedMessage | None = None
-        """What to tell the process once the answer is served, if it left tasks behind there."""
+        """The message to send when the answer was served, if background tasks wait for it."""
 
-    def settle(self, outcome: CallResult, response: CarriedResponse | None = None) -> None:
-        """Hand the outcome to whoever still waits for it."""
+    def settle(self, outcome: CallResult, response: ContextResponse | None = None) -> None:
+        """Set the outcome, unless the caller has stopped waiting."""
         if not self.outcome.done():
             self.outcome.set_result((outcome, response))
 
 
 class SideProcess:
-    """A child process that serves the candidate, and the calls that it has.
+    """A child process that serves the candidate, and its current calls.
 
-    A call that nobody waits for any more has run into its time limit. The process retires once such
-    a call has run for as long as its limit, its time in the queue not counted.
+    A call that was cancelled has reached its time limit, which includes its time in the queue. The
+    process retires if such a call runs on until it has run for the whole limit.
     """
 
     def __init__(self, program: ChildProgram, *, threads: int, freed: Callable[[], None]) -> None:
-        """Run `program`; `freed` is called when a further call could be made."""
+        """Run `program`; `freed` is called when the process can take another call."""
         loop = asyncio.get_running_loop()
         self.unusable: asyncio.Future[str] = loop.create_future()
-        """Why no further call goes to this process; it still finishes those that it has."""
+        """Done with the reason when the process takes no more calls; it finishes its current ones.
+        """
         self.ended: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._program = program
@@ -95,7 +96,7 @@ class SideProcess:
         self._calls: dict[int, SideCall] = {}
         self._overdue: set[int] = set()
         self._streams = 0
-        """Those that have begun here and not ended: between two items there is no call of them."""
+        """Streams that have begun and not ended; between two items they have no call."""
         self._numbers = itertools.count(LOADED + 1)
         self._loaded: asyncio.Future[None] = loop.create_future()
         self._loaded.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -114,18 +115,18 @@ class SideProcess:
         return self._process.pid
 
     def memory(self) -> int:
-        """Return the resident memory in bytes; 0 if it cannot be told."""
+        """Return the resident memory in bytes; 0 if it is unknown."""
         try:
             return int(psutil.Process(self._process.pid).memory_info().rss)
         except (psutil.Error, OSError):  # it has ended, or this worker has no file handle left
             return 0
 
     async def load(self) -> None:
-        """Wait until the process has loaded the service; raises why it has not."""
+        """Wait until the process has loaded the service; raises the error of loading."""
         await self._loaded
 
     def send(self, call: SideCall) -> None:
-        """Have the process make `call`, which is settled in any case."""
+        """Send `call` to the process; it is settled in any case."""
         call.position.in_line = False
         number = next(self._numbers)
         try:
@@ -136,25 +137,25 @@ class SideProcess:
         call.process = self
         call.began = self._loop.time()
         self._calls[number] = call
-        if isinstance(call.message, NextItemMessage) and call.message.asked is not None:
+        if isinstance(call.message, NextItemMessage) and call.message.call is not None:
             self._streams += 1
         if call.takes_a_thread:
             self._free -= 1
         call.outcome.add_done_callback(lambda _: self._done(number))
 
-    def tell(self, message: CloseMessage | ServedMessage) -> None:
-        """Send what has no answer."""
+    def notify(self, message: CloseMessage | ServedMessage) -> None:
+        """Send a message that has no answer."""
         self._pipe.send(LOADED, message)
 
-    def lose_stream(self) -> None:
-        """Notice that a stream which began here has ended."""
+    def stream_ended(self) -> None:
+        """Record that a stream which began in this process has ended."""
         self._streams -= 1
         if self.unusable.done():
             self.retire(self.unusable.result())
 
     def retire(self, reason: str) -> None:
-        """Take no further call, and end as soon as no call is left that may end by itself."""
-        self._have_reason(reason)
+        """Take no more calls, and end as soon as all remaining calls hang."""
+        self._set_unusable(reason)
         if self._calls.keys() <= self._overdue and not self._streams:
             self._end()
 
@@ -166,7 +167,7 @@ class SideProcess:
 
     async def _launch(self) -> None:
         ours, theirs = socket.socketpair()
-        # Forked from a server without threads: a fork of this process, which has some, may hang.
+        # Forked from a server without threads: a fork of this process, which has threads, may hang.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
         self._process = context.Process(
@@ -184,68 +185,68 @@ class SideProcess:
         await self._loop.create_unix_connection(lambda: self._pipe, sock=ours)
 
     def _launched(self, launching: "asyncio.Task[None]") -> None:
-        """Have ended if there is nothing to end: no memory or no file handle for a process."""
+        """Set `ended` if the process could not be started, for want of memory or file handles."""
         if not launching.cancelled() and (error := launching.exception()) is not None:
             self._loaded.set_exception(error)
-            self._have_reason("could not be started")
+            self._set_unusable("could not be started")
             self.ended.set_result(None)
 
     def _received(self, number: int, body: bytes) -> None:
         if number == LOADED:
-            self._said_how_loading_went(restored(pickle.loads(body)))  # noqa: S301 - our own child
+            self._finish_loading(restored(pickle.loads(body)))  # noqa: S301 - our own child
             return
         call = self._calls.pop(number)
         self._overdue.discard(number)
         if call.takes_a_thread:
             self._free += 1
         try:
-            answered: ResultMessage = pickle.loads(body)  # noqa: S301 - from our own child
-        except Exception as error:  # of a class that is not here
+            result: ResultMessage = pickle.loads(body)  # noqa: S301 - from our own child
+        except Exception as error:  # e.g. a class that this process cannot import
             call.settle(CallResult(None, error, None))
         else:
-            value = answered.value
-            if isinstance(value, CarriedImage | SentResponse | SentFile):
+            value = result.value
+            if isinstance(value, PortableImage | SentResponse | SentFile):
                 value = value.restored()
             outcome = CallResult(
                 value,
-                restored(answered.error),
-                answered.duration,
-                processor=answered.processor,
+                restored(result.error),
+                result.duration,
+                processor=result.processor,
             )
-            if answered.has_tasks:
+            if result.has_tasks:
                 call.tasks = ServedMessage("", number)
-            call.settle(outcome, answered.response)
+            call.settle(outcome, result.response)
         if self.unusable.done():
             self.retire(self.unusable.result())
         else:
             self._freed()
 
-    def _said_how_loading_went(self, error: BaseException | None) -> None:
+    def _finish_loading(self, error: BaseException | None) -> None:
         if error is None:
             self._loaded.set_result(None)
         elif isinstance(error, Exception) and not isinstance(error, StopIteration):
             self._loaded.set_exception(error)
-        else:  # raised in the worker, SystemExit would end that
+        else:  # SystemExit, for example, would end the worker
             raised = SideDownError(f"the candidate raised {type(error).__name__}")
             self._loaded.set_exception(raised)
 
     def _done(self, number: int) -> None:
-        """Notice a call that is done for whoever waited, and not for the process."""
+        """Cancel a call whose caller has stopped waiting; check later whether it hangs."""
         call = self._calls.get(number)
         if call is None:
             return
         within = call.began - call.submitted
         if not call.takes_a_thread:
             self._pipe.send(number, CANCEL)
-            within += _CANCELLED_WITHIN
-        self._loop.call_later(within, self._hung, number)
+            within += _CANCEL_TIMEOUT
+        self._loop.call_later(within, self._retire_if_unanswered, number)
 
-    def _hung(self, number: int) -> None:
+    def _retire_if_unanswered(self, number: int) -> None:
         if number in self._calls:
             self._overdue.add(number)
             self.retire("a call hung")
 
-    def _have_reason(self, reason: str) -> None:
+    def _set_unusable(self, reason: str) -> None:
         if not self.unusable.done():
             self.unusable.set_result(reason)
 
@@ -256,30 +257,31 @@ class SideProcess:
             self._process.kill()
         else:
             self._pipe.close()
-            self._loop.call_later(_CLOSED_WITHIN, self._process.kill)
+            self._loop.call_later(_CLOSE_TIMEOUT, self._process.kill)
 
     def _closed(self) -> None:
-        """Finish what an ended process left, or end one that has closed its pipe."""
+        """Handle a closed pipe: kill the process soon if it still runs, else settle its calls."""
         if self._process.exitcode is None:
-            self._loop.call_later(_CLOSED_WITHIN, self._process.kill)
+            self._loop.call_later(_CLOSE_TIMEOUT, self._process.kill)
         else:
             self._finish()
 
     def _exited(self) -> None:
         self._loop.remove_reader(self._process.sentinel)
         atexit.unregister(self._process.kill)
-        self._have_reason(_in_words(self._process.exitcode))  # calls from now on are the next one's
+        # Further calls go to the next process.
+        self._set_unusable(_exit_reason(self._process.exitcode))
         # A process that the model started may hold the pipe open.
-        self._loop.call_later(_LAST_ANSWERS_WITHIN, self._finish)
+        self._loop.call_later(_LAST_ANSWERS_TIMEOUT, self._finish)
 
     def _finish(self) -> None:
         if self.ended.done():
             return
-        reason = _in_words(self._process.exitcode)
+        reason = _exit_reason(self._process.exitcode)
         error = SideDownError(f"the candidate's process {reason}")
         if not self._loaded.done():
             self._loaded.set_exception(error)
-        self._have_reason(reason)
+        self._set_unusable(reason)
         for call in self._calls.values():
             call.settle(CallResult(None, error, self._loop.time() - call.began))
         self._calls.clear()
@@ -290,11 +292,11 @@ class SideProcess:
         self.ended.set_result(None)
 
 
-def _in_words(exit_code: int | None) -> str:
+def _exit_reason(exit_code: int | None) -> str:
     if exit_code is None or exit_code >= 0:
         return f"ended with exit code {exit_code}"
     number = -exit_code
     try:
         return f"was ended by {signal.Signals(number).name}"
-    except ValueError:  # most of those for real time have no name
+    except ValueError:  # most real-time signals have no name
         return f"was ended by signal {number}"

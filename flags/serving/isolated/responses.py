@@ -1,4 +1,4 @@
-"""Carry a response that the candidate returns to the worker: as it would have been sent."""
+"""Responses that the candidate returned, in a form that can be pickled for the worker."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ class SentResponse(NamedTuple):
 
 
 class SentFile(NamedTuple):
-    """A response that is a file: read by whoever sends it."""
+    """A response that is a file, which the worker reads when it sends the response."""
 
     state: dict[str, Any]
 
@@ -33,19 +33,19 @@ class SentFile(NamedTuple):
 
 
 def needs_running(response: Response) -> bool:
-    """Say whether its body is made only while it is sent."""
+    """Say whether the response makes its body only while it is sent."""
     return type(response).__call__ is not Response.__call__
 
 
-def carried(response: Response) -> SentResponse | SentFile:
-    """Return a response that has its body, or is a file, as it can travel."""
+def portable_response(response: Response) -> SentResponse | SentFile:
+    """Return a response that has its body, or is a file, in a form that can be pickled."""
     if isinstance(response, FileResponse):
         return SentFile({**vars(response), "background": None})
     return SentResponse(response.status_code, response.raw_headers, bytes(response.body))
 
 
 async def run(response: Response) -> SentResponse:
-    """Return what `response` sends, to its end."""
+    """Run `response` to its end, and return everything that it sends."""
     status, headers, parts = response.status_code, response.raw_headers, list[bytes]()
 
     async def send(message: Message) -> None:
@@ -58,7 +58,7 @@ async def run(response: Response) -> SentResponse:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    # A version in which a response watches for a caller that leaves only by sending to it.
+    # With this version, a response notices that a caller has left only when it sends.
     scope = {"type": "http", "method": "POST", "headers": [], "asgi": {"spec_version": "2.4"}}
     await response(scope, receive, send)
     return SentResponse(status, headers, b"".join(parts))

@@ -1,4 +1,4 @@
-"""A session of its own for the candidate's process: signals stay in it, and it ends as a whole."""
+"""The session of the candidate's process, which ends as a whole with the worker."""
 
 import atexit
 import ctypes
@@ -19,13 +19,13 @@ _CHILD_SUBREAPER: Final = 36
 
 
 def begin_session(worker: int) -> None:
-    """Lead a session and process group of this process alone, killed when the worker ends.
+    """Begin a session and process group for this process, which the kernel kills with the worker.
 
-    `worker` is the end of a pipe of `multiprocessing` that closes with the worker. Two ways, since
-    a model may close every file handle, and may start processes: the kernel sends SIGKILL to the
-    group when the pipe closes, and to this process when its parent has ended, the fork server,
-    which ends with the worker. Unlike a thread that watches, both end a model that holds the
-    interpreter's lock for ever.
+    `worker` is the end of a pipe of `multiprocessing` that closes with the worker. There are two
+    ways, because a model may close every file handle, and may start processes. The kernel sends
+    SIGKILL to the group when the pipe closes, and to this process when its parent ends, which is
+    the fork server and ends with the worker. Unlike a watching thread, both work if a model holds
+    the interpreter's lock for ever.
     """
     os.setsid()
     _leave_fork_server()
@@ -38,15 +38,15 @@ def begin_session(worker: int) -> None:
 
 
 def end_session(leader: int) -> None:
-    """Kill what the candidate's process has started and left behind in its group."""
+    """Kill the processes that the candidate's process has left in its group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what candidates leave behind in sessions of their own; kill it at exit.
+    """Become the parent of orphans that candidates leave in other sessions; kill these at exit.
 
-    For the fork server, which ends with the worker.
+    Called in the fork server, which ends with the worker.
     """
     _prctl(_CHILD_SUBREAPER, 1)
     warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
@@ -60,10 +60,10 @@ def _end_adopted() -> None:
 
 
 def _leave_fork_server() -> None:
-    """Close this process's share of what keeps the fork server up.
+    """Close this process's copy of the handle that keeps the fork server alive.
 
-    `multiprocessing` hands it on, and processes that the model starts would inherit it, and keep
-    the server, and with it themselves. A model that uses `forkserver` gets a server of its own.
+    `multiprocessing` gives it to child processes. Processes that the model starts would inherit it,
+    and so keep the server and themselves alive. A model that uses `forkserver` gets its own server.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_alive_fd is not None:

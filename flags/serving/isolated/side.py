@@ -1,4 +1,4 @@
-"""The candidate in a process of its own, which is started anew when it ends."""
+"""The side of a candidate in a process of its own, which is restarted when it ends."""
 
 import asyncio
 import inspect
@@ -27,30 +27,30 @@ from flags.serving.isolated.messages import (
 )
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.stream_client import IsolatedItems
-from flags.serving.isolated.transfer import InputState, Traced
+from flags.serving.isolated.transfer import CallTrace, InputState
 from flags.serving.sides.context import SideContext
 
 logger = logging.getLogger(__name__)
 
 _LONG_LIFE: Final = 10.0
-"""Seconds after which the end of a process is a new incident, and not one more of a series."""
+"""Seconds of running after which the restart delay starts anew."""
 
 _DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 30.0
-"""Seconds before a process is started anew; it doubles with each of a series, from the second.
-Starting takes processor time from the primary, which answers."""
+"""Seconds before a restart. The first restart of a series has no delay; from the second one on, the
+delay doubles each time. Starting takes processor time from the primary, which answers."""
 
-_LOOK: Final = 1.0
-"""Seconds between two looks at the memory."""
+_MEMORY_INTERVAL: Final = 1.0
+"""Seconds between two checks of the memory."""
 
-_PROBE_WITHIN: Final = 5.0
+_PROBE_TIMEOUT: Final = 5.0
 
 
 class IsolatedSide:
-    """The candidate in a process of its own, started anew whenever it ends.
+    """The candidate in a process of its own, restarted whenever it ends.
 
-    Calls beyond the service's `threads` are held here. While there is no process, calls fail at
-    once, since the primary's answer is there to be served.
+    Calls beyond the service's `threads` wait here. While there is no process, calls fail at once,
+    because the primary's answer can be served instead.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class IsolatedSide:
     ) -> None:
         """Place `service` as the candidate.
 
-        A call that has run for its whole time limit costs the process, and so does memory beyond
-        `max_memory` bytes. It may take longer than `start_within` seconds to load, but then the
-        worker starts without it. With `gc_freeze`, what it has loaded is left out of garbage
-        collection. `environment` says how the variables of its process differ from this one's.
+        The process is replaced if a call runs for its whole time limit, or if it uses more than
+        `max_memory` bytes. If it takes longer than `start_within` seconds to load, the worker
+        starts without it. With `gc_freeze`, loaded objects are excluded from garbage collection.
+        `environment` returns the variables that differ between its process and this one.
         """
         self._environment = environment
         self._service = service
@@ -82,20 +82,20 @@ class IsolatedSide:
         self._streams = itertools.count(1)
 
     async def start(self) -> None:
-        """Start the process; one that cannot be loaded fails each request instead."""
+        """Start the process and wait for it; if it cannot be loaded, its calls fail instead."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
         try:
             environment = self._environment()
-        except MigrationError:  # a variable is not set: it fails each request
+        except MigrationError:  # a required variable is not set, so each call fails
             logger.exception("the candidate %s could not be loaded", self._service.name)
             return
         self._program = ChildProgram.of(
             self._service, self._folder, environment, gc_freeze=self._gc_freeze
         )
-        loaded_or_not = asyncio.Event()
-        self._keeper = asyncio.create_task(self._keep(loaded_or_not))
+        tried = asyncio.Event()
+        self._keeper = asyncio.create_task(self._keep(tried))
         try:
-            await asyncio.wait_for(loaded_or_not.wait(), self._start_within)
+            await asyncio.wait_for(tried.wait(), self._start_within)
         except TimeoutError:
             logger.warning("the candidate %s is still loading", self._service.name)
 
@@ -109,34 +109,34 @@ class IsolatedSide:
         await asyncio.gather(*(process.stop() for process in self._unended))
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:  # noqa: ARG002 - nothing comes rendered
-        """Return a call of `api` in the process; what it returns is timed there."""
+    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:  # noqa: ARG002 - no answer is rendered there
+        """Return a function that calls `api` in the process, and measures the duration there."""
         if api.is_stream:
             return self._stream_model(api)
         takes_a_thread = not inspect.iscoroutinefunction(api.func)
 
         async def call(*args: Any, **kwargs: Any) -> CallResult:
             context: SideContext | None = kwargs.pop(api.ctx_param or "", None)
-            made = self._submit(
+            submitted = self._submit(
                 CallMessage.of(api, args, kwargs, context), takes_a_thread=takes_a_thread
             )
-            outcome, response = await made.outcome
+            outcome, response = await submitted.outcome
             if context is not None and response is not None:
                 response.apply_to(context)
-            if made.tasks is not None:
-                _leave_behind(made, context, outcome.value)
+            if submitted.tasks is not None:
+                _run_tasks_when_served(submitted, context, outcome.value)
             return outcome
 
         return call
 
     def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
-        """Return a call of the method in the process."""
+        """Return a function that calls the method in the process."""
 
         async def call(joined: Any) -> CallResult:
             if isinstance(joined, list):
                 joined = [InputState.of(each) for each in joined]
             message = BatchMessage(
-                method.api.name, method.name, joined, method.is_async, Traced.current()
+                method.api.name, method.name, joined, method.is_async, CallTrace.current()
             )
             outcome, _ = await self._submit(message, takes_a_thread=not method.is_async).outcome
             return outcome
@@ -163,8 +163,8 @@ class IsolatedSide:
         if not hasattr(self._service.inner, "__is_ready__"):
             return True
         try:
-            asked = self._submit(READINESS, takes_a_thread=False)
-            outcome, _ = await asyncio.wait_for(asked.outcome, _PROBE_WITHIN)
+            probe = self._submit(READINESS, takes_a_thread=False)
+            outcome, _ = await asyncio.wait_for(probe.outcome, _PROBE_TIMEOUT)
         except TimeoutError:
             return False
         return bool(outcome.value)
@@ -185,7 +185,7 @@ class IsolatedSide:
             self._enter(call)
         elif process.ended.done():
             call.settle(CallResult(None, self._down(), None))
-        else:  # it retires, and finishes what it has
+        else:  # the process retires, but finishes its streams
             process.send(call)
         return call
 
@@ -204,7 +204,7 @@ class IsolatedSide:
             if first.takes_a_thread and not process.has_free_thread:
                 return
             call = self._waiting.popleft()
-            if call.outcome.done():  # it ran into its limit before it could begin
+            if call.outcome.done():  # it reached its time limit in the queue
                 continue
             if call.process in (None, process):
                 process.send(call)
@@ -218,13 +218,13 @@ class IsolatedSide:
     def _down(self) -> SideDownError:
         return SideDownError("the candidate has no process at the moment")
 
-    async def _keep(self, loaded_or_not: asyncio.Event) -> None:
-        """Keep a process up, until cancelled; the event says that the first one has tried."""
+    async def _keep(self, tried: asyncio.Event) -> None:
+        """Run processes one after another, until cancelled; set `tried` after the first load."""
         delays = _delays()
         while True:
             process = self._new_process()
             error = await _loading_error(process)
-            loaded_or_not.set()
+            tried.set()
             if error is None:
                 if await self._serve(process) > _LONG_LIFE:
                     delays = _delays()
@@ -242,16 +242,16 @@ class IsolatedSide:
         return process
 
     async def _serve(self, process: SideProcess) -> float:
-        """Let `process` have the calls as long as it can; return for how many seconds."""
+        """Send calls to `process` until it is unusable; return after how many seconds."""
         began = asyncio.get_running_loop().time()
         logger.info("the candidate %s runs in process %d", self._service.name, process.pid)
         self._process = process
         self._send_waiting()
         try:
             while not process.unusable.done():
-                timeout = None if self._max_memory is None else _LOOK
+                timeout = None if self._max_memory is None else _MEMORY_INTERVAL
                 await asyncio.wait({process.unusable}, timeout=timeout)
-                self._look_at_memory(process)
+                self._check_memory(process)
         finally:
             self._process = None
         reason = process.unusable.result()
@@ -259,21 +259,21 @@ class IsolatedSide:
         logger.error("the candidate %s: process %d %s", name, process.pid, reason)
         return asyncio.get_running_loop().time() - began
 
-    def _look_at_memory(self, process: SideProcess) -> None:
+    def _check_memory(self, process: SideProcess) -> None:
         used, limit = process.memory(), self._max_memory
         if limit is not None and used > limit:
             process.retire(f"used {used >> 20} MiB of memory, limit {limit >> 20} MiB")
 
 
-def _leave_behind(call: SideCall, context: SideContext | None, answer: Any) -> None:
-    """Have the process run the background tasks that are there, if the answer is served."""
+def _run_tasks_when_served(call: SideCall, context: SideContext | None, answer: Any) -> None:
+    """Let the process run the call's background tasks when the answer was served."""
 
     async def served() -> None:
         if call.process is not None and call.tasks is not None:
-            call.process.tell(call.tasks)
+            call.process.notify(call.tasks)
 
     if context is not None:
-        context.left_elsewhere = served
+        context.run_remote_tasks = served
     elif isinstance(answer, Response):
         answer.background = BackgroundTask(served)
 
@@ -287,7 +287,7 @@ async def _loading_error(process: SideProcess) -> Exception | None:
 
 
 def _delays() -> Iterator[float]:
-    """Yield the seconds before each start of a series: none before the first."""
+    """Yield the delay in seconds before each restart of a series, 0 before the first."""
     yield 0.0
     delay = _DELAY
     while True:

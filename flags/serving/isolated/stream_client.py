@@ -1,4 +1,4 @@
-"""The worker's end of a stream in the candidate's process: one call for each item."""
+"""The worker's end of a stream in the candidate's process, with one call for each item."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from flags.serving.isolated.messages import (
     NextItemMessage,
     ServedMessage,
 )
-from flags.serving.isolated.transfer import CarriedResponse
+from flags.serving.isolated.transfer import ContextResponse
 from flags.serving.sides.context import SideContext
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Submit(Protocol):
-    """Have a process make a call: the given one, or, for None, the one that serves the side."""
+    """Submit a call to `process`; for None, to the side's current process."""
 
     def __call__(
         self, message: NextItemMessage, process: "SideProcess | None", *, takes_a_thread: bool
     ) -> "SideCall":
-        """Return the call, which knows the process that makes it."""
+        """Return the submitted call, which knows its process."""
         ...
 
 
@@ -37,31 +37,31 @@ class IsolatedItems:
     def __init__(
         self,
         submit: Submit,
-        asked: Callable[[], CallMessage],
+        new_call: Callable[[], CallMessage],
         context: SideContext | None,
         number: int,
         *,
         takes_a_thread: bool,
     ) -> None:
-        """Take the stream `number`, which answers what `asked` returns at the first turn."""
+        """Take the stream `number`; `new_call` is called when its first item is requested."""
         self._submit = submit
-        self._asked = asked
+        self._new_call = new_call
         self._context = context
         self._number = number
         self._takes_a_thread = takes_a_thread
         self._api = ""
         self._call: SideCall | None = None
-        self._over = False
+        self._ended = False
 
     def next(self) -> "asyncio.Future[CallResult]":
         """Request the next item; return a future of it."""
         item: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
-        asked = self._asked() if self._call is None else None
-        self._api = asked.api if asked is not None else self._api
-        if asked is not None and self._context is not None:
-            self._context.left_elsewhere = self._served
+        call = self._new_call() if self._call is None else None
+        self._api = call.api if call is not None else self._api
+        if call is not None and self._context is not None:
+            self._context.run_remote_tasks = self._served
         self._call = self._submit(
-            NextItemMessage(self._api, self._number, asked),
+            NextItemMessage(self._api, self._number, call),
             self._process,
             takes_a_thread=self._takes_a_thread,
         )
@@ -69,13 +69,13 @@ class IsolatedItems:
         return item
 
     def give_up(self) -> None:
-        """Abandon the current item; its process is told, and may have to end."""
+        """Abandon the current item; its process may be replaced for that."""
         if self._call is not None:
             self._call.outcome.cancel()
         self._end()
 
     async def close(self) -> None:
-        """Have the process close the stream; an asynchronous item is cancelled."""
+        """Let the process close the stream; an asynchronous item is cancelled."""
         if self._call is not None:
             if not self._takes_a_thread:
                 self._call.outcome.cancel()
@@ -83,13 +83,13 @@ class IsolatedItems:
         self._end()
 
     async def _served(self) -> None:
-        """Have the process run the background tasks of a stream that was served."""
+        """Let the process run the background tasks of a stream that was served."""
         if self._process is not None:
-            self._process.tell(ServedMessage(self._api, -self._number))
+            self._process.notify(ServedMessage(self._api, -self._number))
 
     def _arrived(
         self,
-        done: "asyncio.Future[tuple[CallResult, CarriedResponse | None]]",
+        done: "asyncio.Future[tuple[CallResult, ContextResponse | None]]",
         item: "asyncio.Future[CallResult]",
     ) -> None:
         if done.cancelled():
@@ -99,20 +99,20 @@ class IsolatedItems:
         if response is not None and self._context is not None:
             response.apply_to(self._context)
         if outcome.value is END:
-            self._let_go()
+            self._release_process()
         if not item.done():
             item.set_result(outcome)
 
     def _end(self) -> None:
-        if not self._over and self._process is not None:
-            self._process.tell(CloseMessage(self._api, self._number))
-        self._let_go()
+        if not self._ended and self._process is not None:
+            self._process.notify(CloseMessage(self._api, self._number))
+        self._release_process()
 
-    def _let_go(self) -> None:
-        """Let the process end, if that is all that it waits for."""
-        if not self._over and self._process is not None:
-            self._process.lose_stream()
-        self._over = True
+    def _release_process(self) -> None:
+        """Tell the process that the stream has ended, for which it may wait in order to end."""
+        if not self._ended and self._process is not None:
+            self._process.stream_ended()
+        self._ended = True
 
     @property
     def _process(self) -> "SideProcess | None":

@@ -1,4 +1,4 @@
-"""What travels with a request to the candidate's process and back, beyond plain pickle."""
+"""Values that plain pickle cannot carry to the candidate's process and back."""
 
 import os
 import tempfile
@@ -14,10 +14,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
 from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
-from flags.serving.http.outgoing import travelling
+from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.context import SideContext
 
-_CARRIED: Final = (
+_PLAIN_KEYS: Final = (
     "type",
     "http_version",
     "method",
@@ -31,11 +31,11 @@ _CARRIED: Final = (
     "server",
     "path_params",
 )
-"""Keys of the ASGI scope whose values are plain; the body was read by BentoML already."""
+"""Keys of the ASGI scope whose values can be pickled. BentoML has already read the body."""
 
 
 class HostedContext(SideContext):
-    """The caller's request as the candidate sees it there, and the response that travels back."""
+    """The side's context in the candidate's process; its response is sent back to the worker."""
 
     def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
         request = Request(scope)
@@ -44,61 +44,61 @@ class HostedContext(SideContext):
 
     @property
     def used_folder(self) -> str | None:
-        """Return the request's folder if it was asked for."""
+        """Return the request's folder; None if the model has not used it."""
         return self._temp_dir
 
 
 def _new_folder(parent: str) -> str:
-    os.makedirs(parent, exist_ok=True)  # the model may have cleared it away
+    os.makedirs(parent, exist_ok=True)  # the model may have removed it
     return tempfile.mkdtemp(dir=parent)
 
 
-class CarriedResponse(NamedTuple):
-    """What the candidate set on its context. Its background tasks stay behind, and run there."""
+class ContextResponse(NamedTuple):
+    """The response settings of the candidate's context. Its background tasks run in its process."""
 
     status_code: int
     headers: list[tuple[bytes, bytes]]
     cookies: list[Cookie]
 
     @classmethod
-    def of(cls, response: bentoml.Context.ResponseContext) -> "CarriedResponse":
-        """Take what can travel from `response`."""
+    def of(cls, response: bentoml.Context.ResponseContext) -> "ContextResponse":
+        """Take status, headers and cookies of `response`."""
         return cls(response.status_code, MutableHeaders(response.metadata).raw, response.cookies)
 
     def apply_to(self, context: SideContext) -> None:
-        """Make this the response of the side's context in the worker."""
+        """Set them on the side's context in the worker."""
         context.response.status_code = self.status_code
         context.response.metadata.update(MutableHeaders(raw=self.headers))
         context.response.cookies.extend(self.cookies)
 
 
-class Traced(NamedTuple):
-    """Where a call belongs: its trace, for log lines and spans, and BentoML's request id."""
+class CallTrace(NamedTuple):
+    """The trace of a call, for log lines and spans, BentoML's request id and identity headers."""
 
     trace_id: int
     span_id: int
     flags: int
     request_id: int | None
     headers: Mapping[str, str] | None
-    """Those by which the request is known, for the services that the side depends on."""
+    """Headers that identify the request, for the services that the side depends on."""
 
     @classmethod
-    def current(cls) -> "Traced":
-        """Return what is current in this task."""
+    def current(cls) -> "CallTrace":
+        """Return the trace of the current task."""
         span = trace.get_current_span().get_span_context()
         return cls(
             span.trace_id,
             span.span_id,
             span.trace_flags,
             trace_context.request_id,
-            travelling.get(),
+            identity_headers.get(),
         )
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Make this current."""
+        """Make this the current trace inside the `with` block."""
         trace_context.request_id = self.request_id
-        travelling.set(self.headers)
+        identity_headers.set(self.headers)
         span = trace.NonRecordingSpan(
             trace.SpanContext(
                 self.trace_id,
@@ -115,13 +115,13 @@ class Traced(NamedTuple):
 
 
 class InputState(NamedTuple):
-    """State of an input whose class BentoML made of the API's, and which has no name to import."""
+    """State of an input whose class cannot be imported, because BentoML made it for the API."""
 
     state: dict[Any, Any]
 
     @classmethod
     def of(cls, value: Any) -> Any:
-        """Return the state of such an input, and any other as it is."""
+        """Return the state of such an input; any other input unchanged."""
         return cls(value.__getstate__()) if isinstance(value, IOMixin) else value
 
     def restored(self, kind: type[pydantic.BaseModel]) -> pydantic.BaseModel:
@@ -131,15 +131,15 @@ class InputState(NamedTuple):
         return value
 
 
-class CarriedImage(NamedTuple):
-    """An image with the format in which it is to be sent, which its own pickle forgets."""
+class PortableImage(NamedTuple):
+    """An image with the format in which it is sent, which its own pickle loses."""
 
     image: Any
     format: str | None
 
     @classmethod
     def of(cls, value: Any) -> Any:
-        """Return an image of Pillow so, and any other value as it is."""
+        """Wrap an image of Pillow; return any other value unchanged."""
         if type(value).__module__.startswith("PIL."):
             return cls(value, getattr(value, "format", None))
         return value
@@ -151,6 +151,6 @@ class CarriedImage(NamedTuple):
         return self.image
 
 
-def carried_scope(request: Request) -> dict[str, Any]:
-    """Return the plain part of a request's scope."""
-    return {key: request.scope[key] for key in _CARRIED if key in request.scope}
+def plain_scope(request: Request) -> dict[str, Any]:
+    """Return the part of a request's scope that can be pickled."""
+    return {key: request.scope[key] for key in _PLAIN_KEYS if key in request.scope}

@@ -1,7 +1,7 @@
 """The candidate as a deployment of its own: any BentoML server, reached over HTTP.
 
-`address` is what `migrate` is given. `side` is what the worker calls; it makes calls by `client`,
-which writes requests by `requests` and reads answers by `answers`. `link` knows whether the server
-is there and has the right schema (`schema`), and lets calls pass or not (`breaker`); `connections`
-bounds how many are under way.
+`migrate` takes its `address`. The worker calls `side`, which makes calls by `client`; `requests`
+writes requests, `answers` reads answers. `link` checks that the server is reachable and has the
+right schema (`schema`), and allows or refuses calls (`breaker`); `connections` limits the number of
+concurrent calls.
 """

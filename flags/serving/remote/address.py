@@ -11,13 +11,13 @@ _SCHEMES: Final = ("http", "https")
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A BentoML server that is the candidate; it need not be there when the service starts.
+    """A BentoML server that is the candidate; the service can start without it.
 
-    `url` is its base address: `/schema.json` and the APIs lie below it. `name` stands for its model
-    in the pairs until the server has said what it is; by default host and port. With
-    `forward_credentials`, it gets the caller's `Authorization` and `Cookie` headers as well.
+    `url` is its base address, above `/schema.json` and the APIs. `name` is the model's tag in the
+    pairs until the server has reported its own; by default host and port. With
+    `forward_credentials`, the server gets the caller's `Authorization` and `Cookie` headers.
 
-    Raises MigrationError for an address that cannot be one.
+    Raises MigrationError for a malformed address.
     """
 
     url: str
@@ -28,12 +28,12 @@ class Remote:
         object.__setattr__(self, "url", _checked(self.url))
 
     def at(self, url: str | None) -> "Remote":
-        """Return this candidate at `url`, where one is given."""
+        """Return this candidate at `url`; unchanged if `url` is None or empty."""
         return replace(self, url=url) if url else self
 
     @property
     def label(self) -> str:
-        """Return what stands for the model where the server does not say what it serves."""
+        """Return the model's tag for a server that does not report one."""
         return self.name or urlsplit(self.url).netloc
 
 

@@ -1,4 +1,4 @@
-"""The answers of a server that is the candidate: values by the primary's schema, and headers."""
+"""The answers of a remote candidate: values by the primary's schema, and headers."""
 
 import codecs
 import json
@@ -12,20 +12,20 @@ from starlette.responses import Response
 from flags.errors import AnswerUnreadableError, SideDownError
 from flags.serving.bentoml_private import IODescriptor, IORootModel, JSONSerde, Payload
 from flags.serving.sides.context import SideContext
-from flags.serving.sides.http_answers import chunks, error_of, said_error
-from flags.serving.sides.runner_wire import kept_headers, with_headers
+from flags.serving.sides.http_answers import chunks, error_of, error_of_status
+from flags.serving.sides.runner_wire import end_to_end_headers, with_headers
 
 MODEL_HEADER: Final = "X-Model-Tag"
-"""Header by which a server may say which model has answered."""
+"""Header in which a server may name the model that has answered."""
 
 _BENTOML: Final = "X-BentoML-Request-ID"
-"""What every answer of a BentoML API has, also behind a proxy."""
+"""Header that every answer of a BentoML API has, also behind a proxy."""
 
-_GONE: Final = frozenset(
+_UNAVAILABLE: Final = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 
-_NOT_THE_CALLERS: Final = frozenset(
+_NOT_FOR_CALLERS: Final = frozenset(
     {
         b"content-encoding",
         b"content-length",
@@ -37,28 +37,28 @@ _NOT_THE_CALLERS: Final = frozenset(
         b"x-request-id",
     }
 )
-"""Headers of the answer to the call that say nothing of the caller's."""
+"""Headers of the candidate's response that do not belong into the caller's response."""
 
 _CORS: Final = b"access-control-"
 
 
 def failure(response: aiohttp.ClientResponse, body: bytes) -> Exception | None:
-    """Return the error that a response stands for, with its words; None for an answer.
+    """Return the error behind a response, with its message; None for an answer.
 
-    A status from 400 on that no API of BentoML has sent is a proxy's, not the model's.
+    A status from 400 on, without BentoML's header, comes from a proxy, not from the model.
     """
     if response.ok:
         return None
     if (error := error_of(response, body)) is not None:
         return error
-    words = f"{response.status}: {body[:200].decode(errors='replace')}"
-    if response.status in _GONE and _BENTOML not in response.headers:
-        return SideDownError(f"a proxy before the candidate answered {words}")
-    return None if _BENTOML in response.headers else said_error(response.status, words)
+    message = f"{response.status}: {body[:200].decode(errors='replace')}"
+    if response.status in _UNAVAILABLE and _BENTOML not in response.headers:
+        return SideDownError(f"a proxy before the candidate answered {message}")
+    return None if _BENTOML in response.headers else error_of_status(response.status, message)
 
 
 def is_own_response(spec: type[IODescriptor], response: aiohttp.ClientResponse) -> bool:
-    """Say whether the model returned a response of its own making, and not a value of `spec`."""
+    """Say whether the model returned a response instead of a value of `spec`."""
     if _BENTOML not in response.headers:
         return False
     ours = spec.mime_type().split(";")[0].strip()
@@ -66,7 +66,7 @@ def is_own_response(spec: type[IODescriptor], response: aiohttp.ClientResponse) 
 
 
 def value_of(spec: type[IODescriptor], body: bytes) -> Any:
-    """Return the value that was sent as `body`; raises ValueError where it is none of `spec`."""
+    """Return the value in `body`; raises ValueError or AnswerUnreadableError if it is invalid."""
     schema = spec.model_json_schema() if issubclass(spec, IORootModel) else {}
     if schema.get("type") == "string":
         return body if schema.get("format") == "binary" else body.decode()
@@ -76,31 +76,31 @@ def value_of(spec: type[IODescriptor], body: bytes) -> Any:
     return model.root if isinstance(model, IORootModel) else model
 
 
-def sent_on(response: aiohttp.ClientResponse, body: bytes) -> Response:
-    """Return the response as it came."""
-    left_out = _NOT_THE_CALLERS - {b"content-type", b"vary"}
+def forwarded_response(response: aiohttp.ClientResponse, body: bytes) -> Response:
+    """Return the server's response for the caller."""
+    excluded = _NOT_FOR_CALLERS - {b"content-type", b"vary"}
     return with_headers(
         Response(body, response.status),
         [
-            *((name, value) for name, value in _raw(response) if name not in left_out),
+            *((name, value) for name, value in _headers(response) if name not in excluded),
             (b"content-length", str(len(body)).encode()),
         ],
     )
 
 
-def tell(context: SideContext, response: aiohttp.ClientResponse) -> None:
-    """Set on the context what the model may have set on its own: status, headers, cookies."""
+def apply_to_context(response: aiohttp.ClientResponse, context: SideContext) -> None:
+    """Set status, headers and cookies of the response on the context."""
     context.response.status_code = response.status
-    for name, value in _raw(response):
+    for name, value in _headers(response):
         if name == b"set-cookie":
             context.raw_cookies.append(value)
-        elif name not in _NOT_THE_CALLERS:
+        elif name not in _NOT_FOR_CALLERS:
             context.response.metadata[name.decode("latin-1")] = value.decode("latin-1")
 
 
-def _raw(response: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
-    kept = kept_headers(response.raw_headers)
-    return [(name, value) for name, value in kept if not name.startswith(_CORS)]
+def _headers(response: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+    headers = end_to_end_headers(response.raw_headers)
+    return [(name, value) for name, value in headers if not name.startswith(_CORS)]
 
 
 async def items_of(
@@ -108,10 +108,10 @@ async def items_of(
 ) -> AsyncGenerator[Any, None]:
     """Yield the items of a stream.
 
-    BentoML sends each as an HTTP chunk. Texts and bytes are taken as they come; JSON is put
-    together again where a proxy has cut it in two, and taken apart where it has joined it.
+    BentoML sends each item as an HTTP chunk. Chunks of text and bytes are yielded unchanged. JSON
+    documents are found even if a proxy has split or joined chunks.
 
-    Raises AnswerUnreadableError.
+    Raises AnswerUnreadableError if the stream ends within an item.
     """
     schema = spec.model_json_schema() if issubclass(spec, IORootModel) else {}
     parts = chunks(response)
@@ -137,7 +137,7 @@ async def items_of(
 
 
 def _documents(text: str) -> tuple[list[Any], str]:
-    """Return the JSON documents that `text` holds, and what is left of it."""
+    """Return the complete JSON documents in `text`, and the rest of it."""
     found, position, scan = [], 0, json.JSONDecoder().raw_decode
     while position < len(text):
         try:

@@ -1,4 +1,4 @@
-"""A call of another server for many requests: its API over a list of inputs."""
+"""Batch calls of a remote candidate."""
 
 import json
 import time
@@ -15,18 +15,20 @@ from flags.serving.remote.answers import MODEL_HEADER, failure, value_of
 from flags.serving.remote.connections import Connections
 from flags.serving.remote.link import RemoteLink
 from flags.serving.remote.requests import Body, call_body, call_headers
-from flags.serving.sides.context import shadow_of_many
+from flags.serving.sides.context import batch_context
 
 
 def remote_batch(
     link: RemoteLink, connections: Connections, method: BatchMethod
 ) -> Callable[[Any], Any]:
-    """Return a call of the server's API `method`; address and parameter are those it says."""
+    """Return a function that calls the server's API `method` for many inputs."""
 
     async def call(rows: Any) -> CallResult:
         link.check()
-        url, body = _joined(link, method, rows) if method.joins else _listed(link, method, rows)
-        request = shadow_of_many(f"/{method.name}").request
+        url, body = (
+            _joined_call(link, method, rows) if method.joins else _list_call(link, method, rows)
+        )
+        request = batch_context(f"/{method.name}").request
         headers = call_headers(request, link.settings.token, credentials=False)
         if body.media_type is not None:
             headers["Content-Type"] = body.media_type
@@ -36,18 +38,18 @@ def remote_batch(
                 async with link.session.post(
                     url, data=body.payload(), headers=headers, allow_redirects=False, ssl=link.tls
                 ) as response:
-                    answered = await response.read()
-                    if (error := failure(response, answered)) is not None:
+                    content = await response.read()
+                    if (error := failure(response, content)) is not None:
                         raise error
             duration = time.perf_counter() - began
         model = response.headers.get(MODEL_HEADER)
-        return CallResult(_read(answered, method), None, duration, model=model)
+        return CallResult(_read(content, method), None, duration, model=model)
 
     return call
 
 
-def _joined(link: RemoteLink, method: BatchMethod, rows: Any) -> tuple[str, Body]:
-    """Return address and body of the API itself, whose one input holds those of many."""
+def _joined_call(link: RemoteLink, method: BatchMethod, rows: Any) -> tuple[str, Body]:
+    """Return address and body for a call of the API itself, with joined inputs."""
     api = method.api
     if issubclass(api.input_spec, IORootModel):
         body = call_body(api, (rows,), {})
@@ -56,28 +58,31 @@ def _joined(link: RemoteLink, method: BatchMethod, rows: Any) -> tuple[str, Body
     return link.remote.url + api.route, body
 
 
-def _listed(link: RemoteLink, method: BatchMethod, rows: list[Any]) -> tuple[str, Body]:
-    """Return address and body of an API over a list of inputs."""
-    url, schema = link.further_api(method.name)
+def _list_call(link: RemoteLink, method: BatchMethod, rows: list[Any]) -> tuple[str, Body]:
+    """Return address and body for a call of an API over a list of inputs.
+
+    Address and parameter are those of the server's schema.
+    """
+    url, schema = link.candidate_api(method.name)
     return url, Body(_body(method.name, schema, rows), "application/json")
 
 
-def _read(answered: bytes, method: BatchMethod) -> Any:
+def _read(content: bytes, method: BatchMethod) -> Any:
     if method.joins:
-        return value_of(method.api.output_spec, answered)
-    answers = json.loads(answered)
+        return value_of(method.api.output_spec, content)
+    answers = json.loads(content)
     if not isinstance(answers, list):
         raise AnswerUnreadableError(f"{method.name} did not answer with a list")
     return read_rows(answers, method)
 
 
 def _body(name: str, schema: Mapping[str, Any], rows: list[Any]) -> bytes:
-    """Return the list of rows as the API takes it: as the whole body, or as its one parameter."""
-    sent: Any = rows
+    """Return the JSON of the rows: as the whole body, or as the API's only parameter."""
+    value: Any = rows
     if not schema.get("root_input"):
         parameters = list(schema.get("properties") or ())
         if len(parameters) != 1:
             raise ApiMismatchError(f"{name} must have one parameter, the list of inputs")
-        sent = {parameters[0]: rows}
-    plain = pydantic_core.to_jsonable_python(sent, by_alias=True, inf_nan_mode="constants")
+        value = {parameters[0]: rows}
+    plain = pydantic_core.to_jsonable_python(value, by_alias=True, inf_nan_mode="constants")
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row, a server is left alone but for single trials."""
+"""A circuit breaker: after failures in a row, a server gets only single trial calls."""
 
 import time
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from typing import Final
 
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 10.0
-"""Seconds between two trials; the delay doubles with each that fails."""
+"""Seconds between two trials; the delay doubles with each failed trial."""
 
 
 class CircuitBreaker:
-    """Refuse calls after `limit` failures in a row, until one of the trials succeeds."""
+    """Refuse calls after `limit` failures in a row, until a trial call succeeds."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -21,26 +21,26 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Say whether calls are refused, trials apart."""
+        """Say whether all calls but trials are refused."""
         return self._failures >= self._limit
 
     def allows(self) -> bool:
-        """Say whether a call may be made: while open, one per delay may, as a trial."""
+        """Say whether a call may be made now; while open, one trial per delay may."""
         if not self.is_open:
             return True
         now = self._clock()
         if now < self._next_trial:
             return False
-        self._next_trial = now + self._delay  # whatever becomes of the trial, and whenever
+        self._next_trial = now + self._delay  # does not wait for the result of this trial
         return True
 
     def succeeded(self) -> None:
-        """Note a call that was answered."""
+        """Record a call that was answered."""
         self._failures = 0
         self._delay = FIRST_DELAY
 
     def failed(self) -> None:
-        """Note a call that was not."""
+        """Record a call that was not answered."""
         if self.is_open:
             self._delay = min(2 * self._delay, LONGEST_DELAY)
         self._failures += 1

@@ -1,4 +1,4 @@
-"""A client of one API of a server that is the candidate."""
+"""A client of one API of a remote candidate."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from flags.pairing.streams.items import END
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.remote.answers import (
     MODEL_HEADER,
+    apply_to_context,
     failure,
+    forwarded_response,
     is_own_response,
     items_of,
-    sent_on,
-    tell,
     value_of,
 )
 from flags.serving.remote.connections import Connections
@@ -29,7 +29,7 @@ from flags.serving.sides.http_answers import file_of
 
 
 class RemoteClient:
-    """Make calls of one API; a call is cancelled where its time limit is over, in any phase."""
+    """Make calls of one API. A call can be cancelled at its time limit in any phase."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class RemoteClient:
     ) -> None:
         """Call `api` over `link`.
 
-        With a `folder`, an answer that is a file is there as the image, or as a path in it.
+        With a `folder`, the value of an answer that is a file is the image, or a path in `folder`.
         """
         self._link = link
         self._connections = connections
@@ -50,7 +50,7 @@ class RemoteClient:
         self._url = link.remote.url + api.route
 
     async def answer(self, context: SideContext, *args: Any, **kwargs: Any) -> CallResult:
-        """Return the value that the model returned, or its response; raises its error."""
+        """Return the model's value or response; raises its error."""
         self._link.check()
         content = await self._body(args, kwargs)
         async with self._connections.one():
@@ -65,13 +65,13 @@ class RemoteClient:
         try:
             return self._result(context, response, body, duration)
         except ValueError:
-            self._link.suspect()
+            self._link.check_schema_soon()
             raise
 
     async def items(
         self, context: SideContext, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[Any, None]:
-        """Yield the items of a stream as they come; raises what is known before the first one."""
+        """Yield the items of a stream as they arrive; raises the model's error."""
         self._link.check()
         content = await self._body(args, kwargs)
         async with self._connections.one():
@@ -82,7 +82,7 @@ class RemoteClient:
                     if not response.ok:
                         body = await response.read()
                         raise failure(response, body) or ValueError(f"status {response.status}")
-                    tell(context, response)
+                    apply_to_context(response, context)
                     items = items_of(self._spec, response)
                     item = await anext(items, END)
                 async with aclosing(items):
@@ -94,7 +94,7 @@ class RemoteClient:
                     response.close()
 
     async def _body(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Body:
-        if self._api.input_spec.multipart_fields:  # read from the disk, or written as an image
+        if self._api.input_spec.multipart_fields:  # reads files, or encodes images
             return await asyncio.to_thread(call_body, self._api, args, kwargs)
         return call_body(self._api, args, kwargs)
 
@@ -125,13 +125,13 @@ class RemoteClient:
         spec, model = self._spec, response.headers.get(MODEL_HEADER)
         if is_file(spec) and response.ok:
             context.is_applied = True
-            sent = sent_on(response, body)
+            sent = forwarded_response(response, body)
             value = None if self._folder is None else file_of(spec, response, body, self._folder)
             return CallResult(value, None, duration, sent, model)
         if is_own_response(spec, response):
             context.is_applied = True
-            sent = sent_on(response, body)
+            sent = forwarded_response(response, body)
             return CallResult(sent, None, duration, sent, model)
         value = value_of(spec, body)
-        tell(context, response)
+        apply_to_context(response, context)
         return CallResult(value, None, duration, model=model)

@@ -1,4 +1,4 @@
-"""A bound on calls under way at a server: a further one waits, callers before shadows."""
+"""A limit on concurrent calls of a server; further calls wait, callers before shadows."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,32 +16,32 @@ class _Waiting:
 
 
 class Connections:
-    """Let `most` calls be under way at the same time."""
+    """Allow `maximum` calls at the same time."""
 
-    def __init__(self, most: int) -> None:
-        self._free = most
+    def __init__(self, maximum: int) -> None:
+        self._free = maximum
         self._waiting: CallQueue[_Waiting] = CallQueue()
 
     @asynccontextmanager
     async def one(self) -> AsyncGenerator[None, None]:
-        """Wait for a connection, and hold it; until then the call counts as waiting in line."""
+        """Wait for a connection and hold it inside the block; until then the call is queued."""
         if self._free:
             self._free -= 1
         else:
-            await self._turn()
+            await self._wait()
         try:
             yield
         finally:
             self._release()
 
-    async def _turn(self) -> None:
+    async def _wait(self) -> None:
         position = enqueue()
         call = _Waiting()
         self._waiting.append(call)
         try:
             await call.turn
         except asyncio.CancelledError:
-            if call.turn.done() and not call.turn.cancelled():  # it came in the same moment
+            if call.turn.done() and not call.turn.cancelled():  # set just before cancellation
                 self._release()
             raise
         position.in_line = False

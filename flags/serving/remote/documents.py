@@ -1,4 +1,4 @@
-"""What a BentoML server says of itself: its schema, and the version of its Bento."""
+"""The documents that a BentoML server publishes: its schema, and the version of its Bento."""
 
 import json
 import ssl
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import aiohttp
 
-_LONGEST: Final = 8 * 2**20
-"""Bytes of a document."""
+_MAX_BYTES: Final = 8 * 2**20
+"""Longest document that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class ServerDocuments:
     tls: ssl.SSLContext | bool
 
     async def schema(self) -> Any:
-        """Return its schema; raises ValueError where it has none, and what a request raises."""
-        status, body = await self._got("/schema.json")
+        """Return the schema; raises ValueError if there is none, and errors of the request."""
+        status, body = await self._get("/schema.json")
         if status != HTTPStatus.OK:
             raise ValueError(f"/schema.json is answered with {status}")
         try:
@@ -32,8 +32,8 @@ class ServerDocuments:
             raise ValueError("/schema.json is not JSON: this is not a BentoML server") from None
 
     async def version(self) -> str | None:
-        """Return the version of the Bento that is served; None where nobody says so."""
-        status, body = await self._got("/docs.json")
+        """Return the version of the served Bento; None if it is unknown."""
+        status, body = await self._get("/docs.json")
         if status != HTTPStatus.OK:
             return None
         try:
@@ -42,7 +42,7 @@ class ServerDocuments:
             return None
         return None if version in (None, "", "None") else str(version)
 
-    async def _got(self, path: str) -> tuple[int, bytes]:
+    async def _get(self, path: str) -> tuple[int, bytes]:
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         async with self.session.get(
             self.url + path, headers=headers, allow_redirects=False, ssl=self.tls
@@ -50,6 +50,6 @@ class ServerDocuments:
             body = bytearray()
             async for part in response.content.iter_any():
                 body += part
-                if len(body) > _LONGEST:
-                    raise ValueError(f"{path} is longer than {_LONGEST} bytes")
+                if len(body) > _MAX_BYTES:
+                    raise ValueError(f"{path} is longer than {_MAX_BYTES} bytes")
             return response.status, bytes(body)

@@ -1,4 +1,4 @@
-"""The link to a server that is the candidate: whether it is there, and has the right schema."""
+"""The link to a remote candidate: its availability, and the check of its schema."""
 
 import asyncio
 import logging
@@ -27,30 +27,32 @@ from flags.serving.remote.schema import routes_by_name, schema_differences
 
 logger = logging.getLogger(__name__)
 
-CHECK_WITHIN: Final = 2.0
-"""Seconds for the server to say what it is; a worker's start waits for that long, once."""
+CHECK_TIMEOUT: Final = 2.0
+"""Seconds for one check of the server; a worker's start waits for the first check."""
 
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 2.0
-"""Seconds between two looks at a server that cannot be used; doubled with each."""
+"""Seconds between two checks of a server that cannot be used; doubled with each."""
 
-_APART: Final = 1.0
-"""Seconds between two looks at a server that is in use, whatever its answers give to suspect."""
+_MIN_INTERVAL: Final = 1.0
+"""Least seconds between two checks of a server in use, even if its answers are suspicious."""
 
 _IDLE: Final = 4.0
-"""Seconds for which a connection is kept: less than the 5 after which BentoML's server ends it."""
+"""Seconds for which an idle connection is kept: BentoML's server closes it after 5."""
 
 _NO_ANSWER: Final = (
-    asyncio.CancelledError,  # its time limit is over
+    asyncio.CancelledError,  # the time limit is over
     aiohttp.ClientError,
     OSError,
     SideDownError,
 )
 
-_OF_TLS: Final = re.compile(r" ssl:(<[^>]*>|\S+)")
-"""What aiohttp adds to a failed connection: an object by its address, another each time."""
+_TLS_OBJECT: Final = re.compile(r" ssl:(<[^>]*>|\S+)")
+"""Part of aiohttp's message about a failed connection: an object with its address in memory, which
+differs each time."""
 
-_OF_ANOTHER_SCHEMA: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+_SUGGESTS_OTHER_SCHEMA: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+"""Statuses after which the schema is checked."""
 
 
 class LinkState(StrEnum):
@@ -66,19 +68,19 @@ class LinkState(StrEnum):
 class LocalProcess:
     """A server that is a process of this worker, at a Unix socket."""
 
-    shown: str
-    """What operators are shown in place of an address."""
+    label: str
+    """Text that operators see in place of an address."""
     socket: Callable[[], str]
-    """Returns the path of the socket."""
+    """Return the path of the socket."""
     replace: Callable[[], None]
-    """Ends a process that hangs, for another one to take its place."""
+    """Kill a process that hangs, so that a new one is started."""
 
 
 class RemoteLink:
-    """Look at the server now and then, and let calls pass only while it can answer them.
+    """Check the server regularly, and refuse calls that it cannot answer.
 
-    Nothing here raises but what refuses a call: the service starts, and the primary answers,
-    whether the server is there or not.
+    Only methods that refuse a call raise: the service starts, and the primary answers, whether the
+    server is reachable or not.
     """
 
     def __init__(
@@ -89,30 +91,30 @@ class RemoteLink:
         *,
         process: LocalProcess | None = None,
     ) -> None:
-        """Link to `remote`, which is to have `apis`; `process` is given if it is of this worker."""
+        """Link to `remote`, which must have `apis`; with a `process`, it belongs to this worker."""
         self.remote = remote
         self._process = process
-        self._shown = remote.url if process is None else process.shown
+        self._label = remote.url if process is None else process.label
         self._tags: str | None = None
         self._is_up = process is None
-        """Whether there is somebody to ask: of a process of this worker, that is known."""
+        """False while a process of this worker does not run, so that there is nothing to check."""
         self.settings = settings
         self.model = remote.label
-        """The tag of the model, as far as the server has said."""
+        """The tag of the model; the label of `remote` until the server has reported one."""
         self.tls: ssl.SSLContext | bool = True
         self._apis = apis
         self._breaker = CircuitBreaker(settings.failures)
         self._state = LinkState.UNCHECKED
         self._routes: Mapping[str, Mapping[str, Any]] = {}
-        self._why = ""
+        self._reason = ""
         self._answered = 0
-        self._suspected = asyncio.Event()
+        self._check_requested = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """Return the session of a link that was started. Raises SideDownError if none was."""
+        """Return the session. Raises SideDownError if the link was not started."""
         if self._session is None:
             raise SideDownError(f"the candidate {self.remote.url} is not connected")
         return self._session
@@ -123,42 +125,42 @@ class RemoteLink:
         return self._state is LinkState.READY and not self._breaker.is_open
 
     def report(self) -> CandidateState:
-        """Return what operators are shown."""
+        """Return the state for operators."""
         if self._state is LinkState.READY and self._breaker.is_open:
-            return CandidateState(self._shown, "failing", self.model, self._left_alone())
-        return CandidateState(self._shown, self._state.value, self.model, self._why or None)
+            return CandidateState(self._label, "failing", self.model, self._breaker_message())
+        return CandidateState(self._label, self._state.value, self.model, self._reason or None)
 
     async def start(self) -> None:
-        """Connect, look for the first time (`CHECK_WITHIN` seconds at most), and go on looking."""
+        """Connect, make the first check (`CHECK_TIMEOUT` seconds at most), and go on checking."""
         self._session = aiohttp.ClientSession(
             connector=self._connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         if self._process is None:
-            await self._look()
+            await self._check_server()
         self._watching = asyncio.create_task(self._watch())
 
     def _connector(self) -> aiohttp.BaseConnector:
         if self._process is not None:
             return aiohttp.UnixConnector(self._process.socket(), limit=0)
-        return aiohttp.TCPConnector(  # which Connections bounds
+        return aiohttp.TCPConnector(  # without a limit, because Connections has one
             limit=0, keepalive_timeout=_IDLE, resolver=OwnResolver()
         )
 
-    def lost(self, why: str) -> None:
-        """Note that the server has gone, and why."""
+    def process_ended(self, reason: str) -> None:
+        """Record that the worker's process has ended."""
         self._is_up = False
-        self._become(LinkState.AWAY, why)
+        self._set_state(LinkState.AWAY, reason)
 
-    async def found(self, model: str | None) -> None:
-        """Look at a server that has just come; `model` is the tag of its models, if it has any."""
+    async def process_loaded(self, model: str | None) -> None:
+        """Check a process that has just loaded; `model` is the tag of its models, if it has any."""
         self._tags, self._is_up = model, True
         self._breaker.succeeded()
-        await self._look()
+        await self._check_server()
 
     async def stop(self) -> None:
-        """Close every connection."""
+        """Stop checking, and close all connections."""
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -167,62 +169,62 @@ class RemoteLink:
             await self._session.close()
 
     def check(self) -> None:
-        """Raise SideDownError or ApiMismatchError where a call would be in vain."""
+        """Raise SideDownError or ApiMismatchError if no call can be made now."""
         if self._state is LinkState.OTHER_SCHEMA:
-            raise ApiMismatchError(f"the candidate {self._shown}: {self._why}")
+            raise ApiMismatchError(f"the candidate {self._label}: {self._reason}")
         if self._state is not LinkState.READY:
-            raise SideDownError(f"the candidate {self._shown} is away: {self._why}")
+            raise SideDownError(f"the candidate {self._label} is away: {self._reason}")
         if not self._breaker.allows():
-            raise SideDownError(f"the candidate {self._shown}: {self._left_alone()}")
+            raise SideDownError(f"the candidate {self._label}: {self._breaker_message()}")
 
-    def further_api(self, name: str) -> tuple[str, Mapping[str, Any]]:
-        """Return the address and the input's schema of an API that the primary has not.
+    def candidate_api(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        """Return address and input schema of an API that the primary does not have.
 
-        Raises ApiMismatchError where the server has none of that name.
+        Raises ApiMismatchError if the server has no API of that name.
         """
         api = self._routes.get(name)
         if api is None:
             known = ", ".join(sorted(self._routes)) or "none"
-            raise ApiMismatchError(f"the candidate {self._shown} has no API {name}; it has {known}")
+            raise ApiMismatchError(f"the candidate {self._label} has no API {name}; it has {known}")
         route = str(api["route"]).removeprefix(urlsplit(self.remote.url).path)
         return self.remote.url + route, api.get("input") or {}
 
     @contextmanager
     def calling(self) -> Iterator[None]:
-        """Note whether the call that is made inside was answered, be it with an error."""
+        """Record whether the call inside the block was answered, with a value or an error."""
         try:
             yield
         except _NO_ANSWER:
-            self._note_failure()
+            self._record_failure()
             raise
         except BentoMLException as error:
-            self._note_answer()
-            if error.error_code in _OF_ANOTHER_SCHEMA:
-                self.suspect()
+            self._record_answer()
+            if error.error_code in _SUGGESTS_OTHER_SCHEMA:
+                self.check_schema_soon()
             raise
         else:
-            self._note_answer()
+            self._record_answer()
 
-    def suspect(self) -> None:
-        """Have the schema looked at soon: an answer was not as it should be."""
-        self._suspected.set()
+    def check_schema_soon(self) -> None:
+        """Request a check of the schema, because an answer was not as expected."""
+        self._check_requested.set()
 
-    def _note_answer(self) -> None:
+    def _record_answer(self) -> None:
         if self._breaker.is_open:
-            logger.info("the candidate %s answers again", self._shown)
+            logger.info("the candidate %s answers again", self._label)
         self._breaker.succeeded()
         self._answered += 1
 
-    def _note_failure(self) -> None:
+    def _record_failure(self) -> None:
         was_open = self._breaker.is_open
         self._breaker.failed()
         if self._breaker.is_open and not was_open:
-            logger.warning("the candidate %s: %s", self._shown, self._left_alone())
+            logger.warning("the candidate %s: %s", self._label, self._breaker_message())
             if self._process is not None:
-                self._process.replace()  # it hangs, and another one may not
-        self.suspect()
+                self._process.replace()  # it hangs, and a new one may not
+        self.check_schema_soon()
 
-    def _left_alone(self) -> str:
+    def _breaker_message(self) -> str:
         return (
             f"{self.settings.failures} calls in a row got no answer; but for single trials, it is "
             "left alone"
@@ -233,34 +235,35 @@ class RemoteLink:
         while True:
             if self._state is LinkState.READY:
                 delay = _FIRST_DELAY
-                await asyncio.sleep(min(_APART, self.settings.check_interval))
+                await asyncio.sleep(min(_MIN_INTERVAL, self.settings.check_interval))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self.settings.check_interval):
-                        await self._suspected.wait()
+                        await self._check_requested.wait()
             else:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LONGEST_DELAY)
-            self._suspected.clear()
-            await self._look()
+            self._check_requested.clear()
+            await self._check_server()
 
-    async def _look(self) -> None:
-        """Ask the server what it is."""
+    async def _check_server(self) -> None:
+        """Read schema and version of the server, and set the state."""
         if not self._is_up:
             return
         answered = self._answered
         try:
             if self.remote.url.startswith("https:") and self._state is not LinkState.READY:
-                self.tls = await asyncio.to_thread(self.settings.tls)  # renewed ones count too
-            async with asyncio.timeout(CHECK_WITHIN):
+                # Read again each time, because certificates may have been renewed.
+                self.tls = await asyncio.to_thread(self.settings.tls)
+            async with asyncio.timeout(CHECK_TIMEOUT):
                 documents = ServerDocuments(
                     self.session, self.remote.url, self.settings.token, self.tls
                 )
                 document = await documents.schema()
                 version = await documents.version()
         except Exception as error:
-            # While calls are answered, a look that was not is not news.
+            # If calls were answered during a check that failed, the server is not away.
             if self._state is not LinkState.READY or answered == self._answered:
-                self._become(LinkState.AWAY, _words(error))
+                self._set_state(LinkState.AWAY, _message(error))
             return
         prefix = urlsplit(self.remote.url).path
         found = schema_differences(self._apis, document, prefix)
@@ -269,25 +272,25 @@ class RemoteLink:
             name = str(document["name"])
             self.model = self._tags or (f"{name}:{version}" if version else name)
         if found:
-            self._become(LinkState.OTHER_SCHEMA, "; ".join(found))
+            self._set_state(LinkState.OTHER_SCHEMA, "; ".join(found))
         else:
-            self._become(LinkState.READY, "")
+            self._set_state(LinkState.READY, "")
 
-    def _become(self, state: LinkState, why: str) -> None:
-        changed = (state, why) != (self._state, self._why)
-        self._state, self._why = state, why
+    def _set_state(self, state: LinkState, reason: str) -> None:
+        changed = (state, reason) != (self._state, self._reason)
+        self._state, self._reason = state, reason
         if not changed:
             return
-        url = self._shown
+        label = self._label
         if state is LinkState.READY:
-            logger.info("the candidate %s is there, and serves %s", url, self.model)
+            logger.info("the candidate %s is there, and serves %s", label, self.model)
         elif state is LinkState.OTHER_SCHEMA:
-            logger.error("the candidate %s is not called, the primary answers: %s", url, why)
+            logger.error("the candidate %s is not called, the primary answers: %s", label, reason)
         else:
-            logger.warning("the candidate %s is away, the primary answers: %s", url, why)
+            logger.warning("the candidate %s is away, the primary answers: %s", label, reason)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {CHECK_WITHIN:g} s"
-    return _OF_TLS.sub("", str(error)) or type(error).__name__
+        return f"no answer within {CHECK_TIMEOUT:g} s"
+    return _TLS_OBJECT.sub("", str(error)) or type(error).__name__

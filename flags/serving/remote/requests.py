@@ -1,7 +1,7 @@
 """A call as an HTTP request to another server: headers, and a body that needs no pickle.
 
-BentoML's own client opens files that it closes with those of other calls, has no body for an API
-whose whole input is a file, and writes neither models nor arrays beside a file.
+BentoML's own client cannot be used: it closes files together with those of other calls, has no body
+for an API whose whole input is a file, and cannot write models or arrays beside a file.
 """
 
 import io
@@ -19,11 +19,11 @@ from opentelemetry import propagate
 from starlette.requests import Request
 
 from flags.serving.bentoml_private import APIMethod, IODescriptor, IORootModel
-from flags.serving.http.outgoing import travelling
+from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.binary_answers import is_file
-from flags.serving.sides.runner_wire import HEADER
+from flags.serving.sides.runner_wire import CALL_HEADER
 
-_OF_THE_HOP: Final = frozenset(
+_NOT_FORWARDED: Final = frozenset(
     {
         "accept-encoding",
         "connection",
@@ -39,10 +39,10 @@ _OF_THE_HOP: Final = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
-        HEADER,
+        CALL_HEADER,
     }
 )
-"""Headers of one connection, or of the body as the caller wrote it."""
+"""Headers of one connection, or of the caller's own body."""
 
 _CREDENTIALS: Final = frozenset({"authorization", "cookie"})
 
@@ -54,19 +54,19 @@ Headers = CIMultiDict[str]
 
 
 def call_headers(request: Request, token: str | None, *, credentials: bool) -> Headers:
-    """Return the caller's headers as another server gets them, with what the request is known by.
+    """Return the headers for another server: the caller's, the request's identity, the trace.
 
-    `request` is the candidate's: that of a shadow has `X-Shadow`. The caller's own credentials go
-    along only with `credentials`; `token` is sent in their place.
+    `request` is the candidate's: that of a shadow has `X-Shadow`. The caller's own credentials are
+    forwarded only with `credentials`; a `token` replaces them.
     """
-    left_out = _OF_THE_HOP if credentials else _OF_THE_HOP | _CREDENTIALS
+    excluded = _NOT_FORWARDED if credentials else _NOT_FORWARDED | _CREDENTIALS
     headers: Headers = CIMultiDict(
-        (name.decode("latin-1"), _text(value))
+        (name.decode("latin-1"), _decoded(value))
         for name, value in request.scope["headers"]
-        if name.decode("latin-1").lower() not in left_out
+        if name.decode("latin-1").lower() not in excluded
     )
-    headers.update(travelling.get() or {})
-    propagate.inject(headers)  # where the server traces, its own span is the parent
+    headers.update(identity_headers.get() or {})
+    propagate.inject(headers)  # the trace of this service's span, if it has one
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     return headers
@@ -77,19 +77,19 @@ class Body:
     """The body of a request."""
 
     content: bytes | str | Callable[[], aiohttp.FormData]
-    """Or what makes a form, which can be sent once."""
+    """Or a function that returns a new form, because a form can be sent only once."""
     media_type: str | None
-    """None of a form, which has its own."""
+    """None for a form, which sets its own."""
 
     def payload(self) -> Any:
-        """Return what aiohttp sends."""
+        """Return the data for aiohttp."""
         return self.content() if callable(self.content) else self.content
 
 
 def call_body(api: APIMethod[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Body:
     """Return the body of a call of `api`.
 
-    Raises what a value raises that cannot be written, and OSError for a file that is not there.
+    Raises the error of a value that cannot be serialised, and OSError for a missing file.
     """
     spec = api.input_spec
     if args and isinstance(args[0], pydantic.BaseModel):
@@ -111,7 +111,7 @@ def call_body(api: APIMethod[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
 
 
 def _json(value: Any) -> bytes:
-    # Not pydantic's JSON, which writes NaN as null: a frame with a gap would not arrive.
+    # Not pydantic's JSON, which writes NaN as null, so that a frame with a gap would be rejected.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -120,21 +120,21 @@ def _form(model: Any, spec: type[IODescriptor]) -> Body:
     files = [
         (name, _file(each))
         for name in spec.multipart_fields
-        for each in _each(getattr(model, name))
+        for each in _as_list(getattr(model, name))
     ]
 
     def form() -> aiohttp.FormData:
-        made = aiohttp.FormData(default_to_multipart=True)
+        data = aiohttp.FormData(default_to_multipart=True)
         for name, value in plain.items():
-            made.add_field(name, _json(value).decode())
+            data.add_field(name, _json(value).decode())
         for name, (content, file_name, media_type) in files:
-            made.add_field(name, content, filename=file_name, content_type=media_type)
-        return made
+            data.add_field(name, content, filename=file_name, content_type=media_type)
+        return data
 
     return Body(form, None)
 
 
-def _each(value: Any) -> Iterator[Any]:
+def _as_list(value: Any) -> Iterator[Any]:
     if value is None:
         return
     if isinstance(value, list | tuple):
@@ -147,14 +147,14 @@ def _file(value: Any) -> tuple[bytes, str, str | None]:
     """Return content, name and media type of a path or an image."""
     if isinstance(value, PurePath):
         return Path(value).read_bytes(), value.name, mimetypes.guess_type(value)[0]
-    # Without loss, and not in the format that it came in: a JPEG written again is another image.
+    # Lossless, not in the image's own format: a JPEG that is encoded again is another image.
     kind = "PNG" if value.mode in _PNG_MODES else "TIFF"
     buffer = io.BytesIO()
     value.save(buffer, format=kind, **({"compress_level": 1} if kind == "PNG" else {}))
     return buffer.getvalue(), f"image.{kind.lower()}", f"image/{kind.lower()}"
 
 
-def _text(value: bytes) -> str:
+def _decoded(value: bytes) -> str:
     try:
         return value.decode()  # aiohttp writes UTF-8
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""A resolver of host names with threads of its own: a DNS server that hangs holds no others."""
+"""A resolver of host names with its own threads, so that a hanging DNS server blocks no others."""
 
 import asyncio
 import socket
@@ -9,9 +9,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 
 class OwnResolver(AbstractResolver):
-    """Ask the system's resolver in two threads.
+    """Call the system's resolver in two threads of its own.
 
-    aiohttp asks in those of the event loop, which the primary needs for files and images.
+    aiohttp uses the event loop's threads for that, which the primary needs for files and images.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class OwnResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return the addresses of `host`; raises OSError."""
-        ask = partial(
+        look_up = partial(
             socket.getaddrinfo,
             host,
             port,
@@ -29,7 +29,7 @@ class OwnResolver(AbstractResolver):
             type=socket.SOCK_STREAM,
             flags=socket.AI_ADDRCONFIG,
         )
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         return [
             ResolveResult(
                 hostname=host,
@@ -43,5 +43,5 @@ class OwnResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Let the threads end."""
+        """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -7,22 +7,22 @@ from typing import Any, Final
 from flags.serving.api_contract import comparable, differences
 from flags.serving.bentoml_private import APIMethod
 
-_OF_THE_API: Final = frozenset({"is_stream", "media_type"})
-"""Keys beside those of a JSON schema, in BentoML's description of an output."""
+_API_KEYS: Final = frozenset({"is_stream", "media_type"})
+"""Keys in BentoML's description of an output that do not belong to its JSON schema."""
 
 
 def schema_differences(
     apis: Iterable[APIMethod[..., Any]], document: Any, prefix: str = ""
 ) -> list[str]:
-    """Return, in words, how the server of `document` differs from a server of `apis`.
+    """Return the differences, in words, between the server's schema `document` and `apis`.
 
-    `prefix` is the path of its base address, with which its routes may begin.
+    `prefix` is the path of the server's base address, with which its routes may begin.
     """
     routes = document.get("routes") if isinstance(document, Mapping) else None
     if not isinstance(routes, list) or not all(isinstance(each, Mapping) for each in routes):
         return ["its /schema.json lists no routes: it is not a BentoML server"]
     by_route = {str(each.get("route")): each for each in routes}
-    return [words for api in apis for words in _of_api(api, by_route, prefix)]
+    return [words for api in apis for words in _api_differences(api, by_route, prefix)]
 
 
 def routes_by_name(document: Any) -> dict[str, Mapping[str, Any]]:
@@ -35,7 +35,7 @@ def routes_by_name(document: Any) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _of_api(
+def _api_differences(
     api: APIMethod[..., Any], by_route: Mapping[str, Mapping[str, Any]], prefix: str
 ) -> Iterator[str]:
     theirs = by_route.get(prefix + api.route) or by_route.get(api.route)
@@ -51,15 +51,15 @@ def _of_api(
         if not isinstance(other, Mapping):
             yield f"API {api.route}: {word} is {other!r}"
             continue
-        for key in sorted(_OF_THE_API):
+        for key in sorted(_API_KEYS):
             if mine.get(key) != other.get(key):
                 yield (
                     f"API {api.route}: {word} {key} is {other.get(key)!r} instead of "
                     f"{mine.get(key)!r}"
                 )
-        for said in differences(_bare(mine), _bare(other), word):
-            yield f"API {api.route}: {said}"
+        for difference in differences(_json_schema(mine), _json_schema(other), word):
+            yield f"API {api.route}: {difference}"
 
 
-def _bare(schema: Mapping[str, Any]) -> Any:
-    return comparable({key: value for key, value in schema.items() if key not in _OF_THE_API})
+def _json_schema(schema: Mapping[str, Any]) -> Any:
+    return comparable({key: value for key, value in schema.items() if key not in _API_KEYS})

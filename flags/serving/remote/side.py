@@ -1,4 +1,4 @@
-"""The candidate's side where it is a deployment of its own."""
+"""The side of a candidate that is a deployment of its own."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ from flags.serving.sides.context import CONTEXT, SideContext
 
 
 class RemoteSide:
-    """A side that is another server; its failures are those of its calls."""
+    """A side that is another server; if that cannot be used, only its calls fail."""
 
     def __init__(
         self,
@@ -30,13 +30,13 @@ class RemoteSide:
         connections: int,
         process: LocalProcess | None = None,
     ) -> None:
-        """Reach `remote`, which is to have `apis`, by at most so many connections."""
+        """Reach `remote`, which must have `apis`, by at most `connections` connections."""
         self._link = RemoteLink(remote, apis, settings, process=process)
         self._connections = Connections(connections)
         self._folder: str | None = None
 
     async def start(self) -> None:
-        """Look whether the server is there; it need not be."""
+        """Connect and check the server once; it may be unavailable."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
         await self._link.start()
 
@@ -47,33 +47,33 @@ class RemoteSide:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:
-        """Return a call of `api` at the server."""
+        """Return a function that calls `api` of the server."""
         client = RemoteClient(self._link, self._connections, api, self._folder if read else None)
         return _stream(client) if api.is_stream else _call(client)
 
     def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
-        """Return a call of the server's API over a list of inputs."""
+        """Return a function that calls the server's batch method."""
         return remote_batch(self._link, self._connections, method)
 
     async def is_ready(self) -> bool:
         """Say whether the server can be called."""
         return self._link.is_ready
 
-    def lost(self, why: str) -> None:
-        """Note that the server has gone, and why."""
-        self._link.lost(why)
+    def process_ended(self, reason: str) -> None:
+        """Record that the worker's process of this side has ended."""
+        self._link.process_ended(reason)
 
-    async def found(self, model: str | None) -> None:
-        """Look at a server that has just come; `model` is the tag of its models, if it has any."""
-        await self._link.found(model)
+    async def process_loaded(self, model: str | None) -> None:
+        """Check a process that has just loaded; `model` is the tag of its models, if it has any."""
+        await self._link.process_loaded(model)
 
     @property
     def tag(self) -> str:
-        """Return the tag of the model, as far as the server has said."""
+        """Return the tag of the model."""
         return self._link.model
 
     def report(self) -> CandidateState:
-        """Return what operators are shown."""
+        """Return the state for operators."""
         return self._link.report()
 
 

@@ -1,4 +1,4 @@
-"""Answers that are images, files or bytes: how they are sent and measured."""
+"""Rendering and measuring of answers that are images, files or bytes."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ from flags.pairing.scorer import Render
 from flags.serving.bentoml_private import IODescriptor, IORootModel, JSONSerde
 
 _BLOCK: Final = 2**20
-"""Bytes of a file that are read at a time."""
+"""Bytes of a file that are read at once."""
 
 
 def is_file(spec: type[IODescriptor]) -> bool:
@@ -35,9 +35,10 @@ def is_binary(spec: type[IODescriptor]) -> bool:
 
 
 def rendering(spec: type[IODescriptor]) -> Render:
-    """Return what turns an answer into what BentoML would send for it.
+    """Return the function that renders an answer as BentoML would send it.
 
-    A file stays a path: BentoML sends it from the disk. Raises OSError if it is not there.
+    A file stays a path, because BentoML sends it from the disk. The function raises OSError if the
+    file does not exist.
     """
     in_thread = is_image(spec)  # encoding one takes as long as a model
 
@@ -54,7 +55,7 @@ def rendering(spec: type[IODescriptor]) -> Render:
 
 
 def _completed(coroutine: Coroutine[None, None, Response]) -> Response:
-    """Return what `coroutine` returns, which waits for nothing."""
+    """Return the result of a coroutine that never waits, without an event loop."""
     try:
         coroutine.send(None)
     except StopIteration as done:
@@ -64,7 +65,7 @@ def _completed(coroutine: Coroutine[None, None, Response]) -> Response:
 
 
 def measure(sent: Any) -> Content:
-    """Return length and digest of what is sent: a path, or a response with its body."""
+    """Return length and digest of the content sent: a file's path, or a response with its body."""
     digest = hashlib.sha256()
     if not isinstance(sent, PurePath):
         digest.update(sent.body)

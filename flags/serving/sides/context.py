@@ -12,17 +12,17 @@ from starlette.responses import Response
 from flags.serving.bentoml_private import ALL_SERDE, IODescriptor, set_cookies
 
 SHADOW_HEADER: Final = (b"x-shadow", b"true")
-"""What the candidate sees in the caller's headers where nobody waits for its answer."""
+"""Header that tells the candidate that its answer is a shadow's."""
 
 CONTEXT: Final = "bentoml_flags_context"
-"""Keyword under which a side in other processes gets its context, whether its API takes one or not:
-it says what the call is to that process."""
+"""Keyword argument by which a side in other processes gets its context, even if its API takes none:
+the call to the other process is made from it."""
 
 _JSON: Final = "application/json"
 
 
 class SideContext(bentoml.Context):
-    """The request as it is, and a response that becomes the caller's only if the side is served."""
+    """The caller's request, and a response of the side's own, used only if the side is served."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class SideContext(bentoml.Context):
         self.is_shadow = False
         """Whether the other side is the active one."""
         self.is_applied = False
-        """Whether the side's answer has its status and headers already, and all others."""
+        """Whether the side's answer is a response that has its status and all headers already."""
         self.raw_cookies: list[bytes] = []
-        """Values of `set-cookie` that came ready from another process."""
-        self.left_elsewhere: Callable[[], Awaitable[None]] | None = None
-        """Runs the background tasks that were added in another process."""
+        """Values of `set-cookie` headers from another process."""
+        self.run_remote_tasks: Callable[[], Awaitable[None]] | None = None
+        """Run the background tasks that the side added in another process."""
         self._request = request
-        self._to_mark = False
+        self._needs_mark = False
         self._new_folder = new_folder
         self._temp_dir: str | None = None
         self._response: bentoml.Context.ResponseContext | None = None
@@ -49,9 +49,9 @@ class SideContext(bentoml.Context):
     @property
     def request(self) -> Request:
         """Return the caller's request, also after it was answered."""
-        if self._to_mark:
-            self._to_mark = False
-            self._request = _marked(self._request)
+        if self._needs_mark:
+            self._needs_mark = False
+            self._request = _with_shadow_header(self._request)
         return self._request
 
     @property
@@ -69,43 +69,43 @@ class SideContext(bentoml.Context):
         return self._temp_dir
 
     def mark_shadow(self) -> None:
-        """Tell the side that nobody waits for its answer, as service meshes tell mirrored hosts.
+        """Add a header that says that this is a shadow, as service meshes do for mirrored requests.
 
-        The request is made when the side asks for it: a shadow does so when the answer has left.
+        The header is added when the side reads the request, after the answer was sent.
         """
-        self._to_mark = True
+        self._needs_mark = True
 
-    def leave_tasks_to(
+    def add_tasks_to(
         self, response: bentoml.Context.ResponseContext, *, streaming: bool = False
     ) -> None:
-        """Have what the side left behind run after the caller's `response`.
+        """Run the side's background tasks after the caller's `response`.
 
-        A side that is `streaming` may still add tasks.
+        While it is `streaming`, the side may still add tasks.
         """
         if streaming:
             response.background.add_task(self.response.background)
         elif self._response is not None:
             response.background.tasks.extend(self._response.background.tasks)
-        if self.left_elsewhere is not None:
-            response.background.tasks.append(BackgroundTask(self.left_elsewhere))
+        if self.run_remote_tasks is not None:
+            response.background.tasks.append(BackgroundTask(self.run_remote_tasks))
 
     async def run_tasks(self) -> None:
-        """Run what the side left behind."""
+        """Run the side's background tasks."""
         if self._response is not None:
             await self._response.background()
-        if self.left_elsewhere is not None:
-            await self.left_elsewhere()
+        if self.run_remote_tasks is not None:
+            await self.run_remote_tasks()
 
 
-def _marked(request: Request) -> Request:
+def _with_shadow_header(request: Request) -> Request:
     scope = request.scope
     marked = Request({**scope, "headers": [*scope["headers"], SHADOW_HEADER]}, request.receive)
     marked.metadata = marked.headers  # type: ignore[attr-defined]  # as BentoML does
     return marked
 
 
-def shadow_of_many(path: str) -> SideContext:
-    """Return the context of a call for many requests: it says no more than that it is a shadow."""
+def batch_context(path: str) -> SideContext:
+    """Return the context of a call for many shadows, which only says that it is a shadow."""
     scope = {
         "type": "http",
         "method": "POST",
@@ -121,7 +121,7 @@ def shadow_of_many(path: str) -> SideContext:
 async def with_context(
     answer: Any, context: SideContext, spec: type[IODescriptor], request: Request
 ) -> Response:
-    """Return `answer` as BentoML sends it for an API that has a context: with all that it set."""
+    """Return `answer` as a response with the status, headers and cookies of the side's context."""
     if context.is_applied and isinstance(answer, Response):
         return answer
     response: Response = answer

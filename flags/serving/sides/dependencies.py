@@ -1,7 +1,7 @@
-"""The dependencies of a side that BentoML does not serve by itself.
+"""The dependencies of a side that is not the service that BentoML serves.
 
-BentoML opens its clients to them for the service that it serves, and only its own threads may use
-those clients. A test over real processes holds what is used here in place.
+BentoML opens clients to dependencies only for the served service, and only BentoML's threads may
+use these clients. A test with real processes checks the private parts of BentoML used here.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from flags.serving.bentoml_private import RemoteProxy
 
 
 async def open_dependencies(service: Service[Any], instance: Any) -> None:
-    """Open the instance's clients, for use on this event loop and in any thread beside it."""
+    """Open the instance's clients, for use on this event loop and in any other thread."""
     loop = asyncio.get_running_loop()
 
     def run(call: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any) -> Any:

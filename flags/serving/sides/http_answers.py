@@ -1,4 +1,4 @@
-"""The answers of another server of BentoML: its errors, the items of a stream, files."""
+"""The HTTP responses of another BentoML server: its errors, the chunks of a stream, files."""
 
 import asyncio
 import io
@@ -21,57 +21,58 @@ _FILES_KEPT: Final = 60.0
 
 
 def error_of(response: aiohttp.ClientResponse, body: bytes) -> BentoMLException | None:
-    """Return the error that BentoML made this response of, in its words and with its status.
+    """Return BentoML's error behind an error response, with its message and status.
 
-    None for a status and an answer of the model's own: BentoML writes errors in three ways.
+    Returns None if the model itself made the response. BentoML has three formats of errors.
     """
     try:
         content = json.loads(body)
     except ValueError:
         content = None
-    said: Any = None
+    message: Any = None
     if response.content_type == "application/json":
         if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
-            said = content[0].get("error") if set(content[0]) == {"error"} else None
+            message = content[0].get("error") if set(content[0]) == {"error"} else None
         elif isinstance(content, dict) and set(content) == {"error"}:
-            said = content["error"] if _is_general(response.status, content["error"]) else None
+            message = content["error"] if _is_general(response.status, content["error"]) else None
         elif isinstance(content, dict) and set(content) == {"error", "detail"}:
-            said = content["error"] if response.status == HTTPStatus.BAD_REQUEST else None
-    if not isinstance(said, str):
+            message = content["error"] if response.status == HTTPStatus.BAD_REQUEST else None
+    if not isinstance(message, str):
         return None
-    return said_error(response.status, said)
+    return error_of_status(response.status, message)
 
 
-def said_error(status: int, said: str) -> BentoMLException:
-    """Return the error that BentoML has for a status, with the words `said`."""
+def error_of_status(status: int, message: str) -> BentoMLException:
+    """Return BentoML's error for a status, with `message`."""
     try:
-        known = HTTPStatus(status)
-    except ValueError:  # of a proxy: 520 and the like
-        known = HTTPStatus.INTERNAL_SERVER_ERROR
-    return BentoMLException.error_mapping.get(known, BentoMLException)(said, error_code=known)
+        code = HTTPStatus(status)
+    except ValueError:  # a proxy's own status, such as 520
+        code = HTTPStatus.INTERNAL_SERVER_ERROR
+    return BentoMLException.error_mapping.get(code, BentoMLException)(message, error_code=code)
 
 
-def _is_general(status: int, said: Any) -> bool:
+def _is_general(status: int, message: Any) -> bool:
+    """Say whether an error's message is one that BentoML itself writes for any API."""
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return bool(said == "Authorization error")
+        return bool(message == "Authorization error")
     ours = ("An unexpected error has occurred", "Not able to process the request in", "Too many re")
-    return isinstance(said, str) and said.startswith(ours)
+    return isinstance(message, str) and message.startswith(ours)
 
 
 async def chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    """Yield the HTTP chunks of a body, each as a whole."""
+    """Yield the HTTP chunks of a body, each complete."""
     parts: list[bytes] = []
     async for part, ends_chunk in response.content.iter_chunks():
         parts.append(part)
         if ends_chunk and (whole := b"".join(parts)):
             parts.clear()
             yield whole
-    if rest := b"".join(parts):  # a body of a known length, which has no chunks
+    if rest := b"".join(parts):  # a body with a content length has no chunks
         yield rest
 
 
-async def passed_on(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    """Yield a body as it comes, and close the response in the end."""
+async def body_chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes of a body as they arrive, and close the response at the end."""
     try:
         async for chunk in response.content.iter_any():
             yield chunk
@@ -82,7 +83,7 @@ async def passed_on(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, N
 def file_of(
     spec: type[IODescriptor], response: aiohttp.ClientResponse, body: bytes, folder: str
 ) -> Any:
-    """Return what `score` gets of an answer that is a file: the image, or a path in `folder`."""
+    """Return the value that `score` reads for a file: the image, or a path in `folder`."""
     if is_image(spec):
         from PIL import Image  # an extra that only such a service has
 

@@ -1,4 +1,4 @@
-"""The placement of each side: in a process of its own, or in the API worker's threads."""
+"""The placements of both sides, and a side in the API worker's own process."""
 
 import asyncio
 import inspect
@@ -13,7 +13,7 @@ from bentoml.exceptions import BentoMLException
 
 from flags.errors import MigrationError
 from flags.pairing.assignment import Side
-from flags.serving.batch_method import BatchMethod, bound
+from flags.serving.batch_method import BatchMethod, method_of
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.sides.dependencies import open_dependencies
 
@@ -30,53 +30,53 @@ class Placement(StrEnum):
     """Each model in its own BentoML worker processes: isolation, batching, GPUs, other machines."""
     ISOLATED = "isolated"
     """The candidate in a process beside each API worker, reached by a pipe; the primary in the
-    worker, as without us: isolation at less CPU."""
+    worker, as without this plugin: isolation at less CPU."""
     EMBEDDED = "embedded"
-    """Both in the API worker: a fraction of the CPU, but a crash takes the worker with it."""
+    """Both in the API worker: a fraction of the CPU, but a crash of a model ends the worker."""
 
 
 class PlacedSide(Protocol):
-    """One side, ready to be called."""
+    """One side at its place."""
 
     async def start(self) -> None:
-        """Make the side ready; raises what its model raises."""
+        """Make the side ready; raises the errors of its model."""
 
     async def stop(self) -> None:
-        """Let the side clean up."""
+        """Stop the side and clean up."""
 
     def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:
-        """Return what answers `api`; its `ctx` keyword, if any, is a SideContext.
+        """Return the callable that answers `api`; its context argument, if any, is a SideContext.
 
-        For a stream, that is a StreamModel. Without `read`, an answer that comes rendered need not
-        be there in any other form.
+        For a stream, it is a StreamModel. Without `read`, the value of a rendered answer may be
+        None.
         """
 
     def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
-        """Return the candidate's `method`, to be called with what many inputs are joined to."""
+        """Return the candidate's `method`, which takes the joined inputs of many calls."""
 
     async def is_ready(self) -> bool:
         """Say whether the side can answer."""
 
 
 class PlacedPrimary(PlacedSide, Protocol):
-    """The side that stands for the service: its hooks answer what the server is asked."""
+    """The primary's side, whose hooks answer the probes and metrics of the migrated service."""
 
     @property
     def instance(self) -> Instance:
         """Return the instance of the service, or the proxy in its place."""
 
     async def is_alive(self) -> bool:
-        """Say what the service's own `__is_alive__` says."""
+        """Return the result of the service's own `__is_alive__`."""
 
     async def metrics(self, text: str) -> str:
-        """Return what the service's own `__metrics__` makes of `text`."""
+        """Return the result of the service's own `__metrics__` for `text`."""
 
 
 class EmbeddedSide:
-    """A side in this process: its service's class is instantiated here, hooks included."""
+    """A side in this process: its service's class is instantiated here, and its hooks run here."""
 
     def __init__(self, side: Side, service: Service[Any]) -> None:
-        """Place `service`; the primary's instance is made at once, as without us."""
+        """Place `service`; the primary's instance is made at once, as without this plugin."""
         self._side = side
         self._service = service
         self._instance: Instance = service() if side is Side.PRIMARY else None
@@ -84,11 +84,14 @@ class EmbeddedSide:
 
     @property
     def instance(self) -> Instance:
-        """Return the instance; None of a candidate that is not loaded."""
+        """Return the instance; None for a candidate that is not loaded."""
         return self._instance
 
     async def start(self) -> None:
-        """Run what a start runs; a candidate that cannot be loaded fails each request instead."""
+        """Open dependencies and run startup hooks.
+
+        The calls of a candidate that cannot be loaded fail instead.
+        """
         try:
             if self._instance is None:
                 self._instance = self._service()
@@ -105,8 +108,8 @@ class EmbeddedSide:
         if self._instance is not None:
             await run_hooks(self._service, self._instance, "__bentoml_shutdown_hook__")
 
-    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:  # noqa: ARG002 - the answer is there anyway
-        """Return the bound method behind `api`."""
+    def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:  # noqa: ARG002 - the value is available anyway
+        """Return the instance's method of `api`."""
         if self._instance is None:
             return self._refuse_stream if api.is_stream else self._refuse
         method: Callable[..., Any] = getattr(self._instance, api.name).local
@@ -121,10 +124,10 @@ class EmbeddedSide:
         return method
 
     def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
-        """Return the bound method."""
+        """Return the instance's batch method."""
         if self._instance is None:
             return self._refuse
-        own: Callable[[Any], Any] = bound(self._instance, method)
+        own: Callable[[Any], Any] = method_of(self._instance, method)
         if not method.is_async:
             return own
 
@@ -137,15 +140,15 @@ class EmbeddedSide:
         """Ask the service's own `__is_ready__`, if it has one."""
         if not hasattr(self._service.inner, "__is_ready__"):
             return self._instance is not None
-        return bool(await _hooked(self._instance.__is_ready__))
+        return bool(await _run_hook(self._instance.__is_ready__))
 
     async def is_alive(self) -> bool:
         """Ask the service's own `__is_alive__`."""
-        return bool(await _hooked(self._instance.__is_alive__))
+        return bool(await _run_hook(self._instance.__is_alive__))
 
     async def metrics(self, text: str) -> str:
         """Ask the service's own `__metrics__`."""
-        metrics: str = await _hooked(self._instance.__metrics__, text)
+        metrics: str = await _run_hook(self._instance.__metrics__, text)
         return metrics
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
@@ -156,14 +159,14 @@ class EmbeddedSide:
         yield
 
 
-async def _hooked(hook: Callable[..., Any], *args: Any) -> Any:
+async def _run_hook(hook: Callable[..., Any], *args: Any) -> Any:
     if inspect.iscoroutinefunction(hook):
         return await hook(*args)
     return await asyncio.to_thread(hook, *args)
 
 
 def as_generator(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `method` as what it is, a generator function, which BentoML's wrapper hides."""
+    """Return a generator function that calls `method`, whose wrapper by BentoML is none."""
     if not inspect.isasyncgenfunction(api.func):
 
         def items(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
@@ -180,7 +183,7 @@ def as_generator(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callab
 
 
 async def run_hooks(service: Service[Any], instance: Instance, mark: str) -> None:
-    """Run the hooks of `service` that carry `mark`."""
+    """Run the hooks of `service` that have the attribute `mark`."""
     for name in dir(service.inner):
         member = getattr(service.inner, name)
         if not name.startswith("__") and callable(member) and getattr(member, mark, False):
@@ -190,16 +193,15 @@ async def run_hooks(service: Service[Any], instance: Instance, mark: str) -> Non
 
 
 _GPU: Final = ("gpu", "gpu_type")
-"""What a service's `resources` may ask for that BentoML assigns to worker processes of its own."""
+"""Entries of a service's `resources` for which it needs worker processes of its own."""
 
 
 def placement_of(wanted: str | None, primary: Service[Any], candidate: Service[Any]) -> Placement:
-    """Return the placement that is wanted; if none is, the best one that the services can have.
+    """Return the placement `wanted`; if it is None, the best one that the services can have.
 
-    That is `isolated`, unless one of them is batched or asks for a GPU, or the candidate is nowhere
-    that another process could import it from: then it is `runners`, BentoML's own. Raises
-    MigrationError for what is not a placement, and for `isolated` where no process can import the
-    candidate.
+    That is `isolated`, unless a service is batched or asks for a GPU, or another process cannot
+    import the candidate: then it is `runners`. Raises MigrationError for an unknown placement, and
+    for `isolated` if another process cannot import the candidate.
     """
     if wanted is None:
         needs_runners = any(map(_needs_runners, (primary, candidate))) or _unimportable(candidate)
@@ -220,11 +222,12 @@ def placement_of(wanted: str | None, primary: Service[Any], candidate: Service[A
 def placement_beside_remote(
     wanted: str | None, primary: Service[Any], is_isolated: bool = False
 ) -> Placement:
-    """Return where the primary runs whose candidate is not imported here.
+    """Return the placement of the primary if its candidate is not imported here.
 
-    `isolated`, where it is allowed, names the candidate's place alone.
+    A candidate that `is_isolated` has its own environment; then `isolated` is allowed, and means
+    only the candidate.
 
-    Raises MigrationError for what is not one of these places.
+    Raises MigrationError for any other placement.
     """
     if wanted is None or (is_isolated and wanted == Placement.ISOLATED):
         return Placement.RUNNERS if _needs_runners(primary) else Placement.EMBEDDED

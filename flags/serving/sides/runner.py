@@ -12,9 +12,9 @@ import aiohttp
 import pydantic
 from bentoml import Service
 
-from flags.serving.batch_method import BatchMethod, bound, read_rows
+from flags.serving.batch_method import BatchMethod, method_of, read_rows
 from flags.serving.bentoml_private import APIMethod, IORootModel, RemoteProxy
-from flags.serving.sides.context import CONTEXT, SideContext, shadow_of_many
+from flags.serving.sides.context import CONTEXT, SideContext, batch_context
 from flags.serving.sides.placement import Instance
 from flags.serving.sides.runner_client import RunnerClient, new_session
 
@@ -27,7 +27,7 @@ class RunnerSide:
     def __init__(
         self, service: Service[Any], proxy: Callable[[], Instance], *, shadow_tasks: bool = False
     ) -> None:
-        """Reach `service` by `proxy`, what `bentoml.depends` resolves to in a running worker."""
+        """Reach `service` by the result of `proxy`: what `bentoml.depends` resolves to."""
         self._service = service
         self._resolve = proxy
         self._resolved: Instance = None
@@ -37,7 +37,7 @@ class RunnerSide:
 
     @property
     def instance(self) -> Instance:
-        """Return the proxy; where no other process runs, as in a unit test, the service itself."""
+        """Return the proxy; the service's instance if no other process runs, as in a unit test."""
         if self._resolved is None:
             self._resolved = self._resolve()
         return self._resolved
@@ -55,7 +55,7 @@ class RunnerSide:
         return self._session
 
     async def start(self) -> None:
-        """Set the proxy up, without waiting for the other process."""
+        """Set up the proxy, without waiting for the other process."""
         self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
         if self.is_remote:
             await self.instance.__aenter__()
@@ -82,15 +82,18 @@ class RunnerSide:
         """Return a call of the method, which is an API, in the other process."""
         api = method.own
         if api is None or not self.is_remote:
-            local: Callable[[Any], Any] = bound(self.instance, method)
+            local: Callable[[Any], Any] = method_of(self.instance, method)
             return local
         remote = RunnerClient(self.instance.to_async, self.session, api)
 
         async def call(joined: Any) -> Any:
-            sent = [_sendable(method.api, each) for each in joined] if not method.joins else joined
-            context = shadow_of_many(api.route)
-            keywords = {} if issubclass(api.input_spec, IORootModel) else {_only(api): sent}
-            arguments = () if keywords else (sent,)
+            inputs = (
+                joined if method.joins else [_client_argument(method.api, each) for each in joined]
+            )
+            context = batch_context(api.route)
+            is_root = issubclass(api.input_spec, IORootModel)
+            keywords = {} if is_root else {_only_parameter(api): inputs}
+            arguments = () if keywords else (inputs,)
             outcome = await remote.answer(context, *arguments, **keywords)
             if method.joins:
                 return outcome
@@ -100,25 +103,25 @@ class RunnerSide:
 
     async def is_ready(self) -> bool:
         """Ask the other process."""
-        return await self._says_ok(self._probe("readyz"))
+        return await self._is_ok(self._probe_path("readyz"))
 
     async def is_alive(self) -> bool:
         """Ask the other process."""
-        return await self._says_ok(self._probe("livez"))
+        return await self._is_ok(self._probe_path("livez"))
 
     async def metrics(self, text: str) -> str:
-        """Return what the service's own `__metrics__` makes of the metrics, which all share."""
+        """Return the other process's metrics, which include those of all processes."""
         if not self.is_remote:
             return text
         prefix = self._service.path_prefix or ""
         async with self.session.get(f"{prefix}/metrics") as response:
             return await response.text()
 
-    def _probe(self, name: str) -> str:
+    def _probe_path(self, name: str) -> str:
         path: str = self._service.config.get("endpoints", {}).get(name, f"/{name}")
         return path
 
-    async def _says_ok(self, path: str) -> bool:
+    async def _is_ok(self, path: str) -> bool:
         if not self.is_remote:
             return True
         try:
@@ -129,14 +132,16 @@ class RunnerSide:
             return False
 
 
-def _only(api: APIMethod[..., Any]) -> str:
+def _only_parameter(api: APIMethod[..., Any]) -> str:
     return str(*api.input_spec.model_fields)
 
 
 def _call(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         context: SideContext = kwargs.pop(CONTEXT)
-        return await remote.answer(context, *(_sendable(api, each) for each in args), **kwargs)
+        return await remote.answer(
+            context, *(_client_argument(api, each) for each in args), **kwargs
+        )
 
     return call
 
@@ -144,8 +149,8 @@ def _call(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
 def _stream(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
     async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         context: SideContext = kwargs.pop(CONTEXT)
-        given = (_sendable(api, each) for each in args)
-        async with aclosing(remote.items(context, *given, **kwargs)) as own:
+        arguments = (_client_argument(api, each) for each in args)
+        async with aclosing(remote.items(context, *arguments, **kwargs)) as own:
             async for item in own:
                 yield item
 
@@ -153,24 +158,24 @@ def _stream(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any
 
 
 def _local(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `method` of a side in this process, with the context that its API takes."""
+    """Return `method` of a side in this process, which gets a context only if its API takes one."""
 
-    def given(kwargs: dict[str, Any]) -> dict[str, Any]:
+    def keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
         context = kwargs.pop(CONTEXT)
         return kwargs if api.ctx_param is None else {**kwargs, api.ctx_param: context}
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        return await method(*args, **given(kwargs))
+        return await method(*args, **keywords(kwargs))
 
     async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        async for item in method(*args, **given(kwargs)):
+        async for item in method(*args, **keywords(kwargs)):
             yield item
 
     return items if api.is_stream else call
 
 
-def _sendable(api: APIMethod[..., Any], value: Any) -> Any:
-    """Return an argument as BentoML's client takes it: a model that is the body, as a dict."""
+def _client_argument(api: APIMethod[..., Any], value: Any) -> Any:
+    """Return an argument for BentoML's client, which needs a model of the whole body as a dict."""
     if isinstance(value, pydantic.BaseModel) and not issubclass(api.input_spec, IORootModel):
         return value.model_dump(by_alias=True)
     return value

@@ -1,9 +1,9 @@
-"""A client of a model's process, for answers that BentoML's client would change.
+"""A client of a model's process that returns answers unchanged, unlike BentoML's client.
 
-BentoML's client cuts a stream into pieces of its own, decodes an image, writes a file under another
-name, reads every other answer as a value, and takes each status from 400 on for an error. It offers
-no public way to the response as it came: `_build_payload`, `_deserialize_output` and
-`_session_manager` are what is used of it here. A test over real processes holds them in place.
+BentoML's client cuts a stream into other pieces, decodes an image, writes a file under another
+name, reads every other answer as a value, and treats each status from 400 on as an error. It has no
+public access to the original response. This module uses its `_build_payload` and
+`_deserialize_output`; a test with real processes checks them.
 """
 
 import asyncio
@@ -24,46 +24,44 @@ from flags.pairing.call import CallResult
 from flags.serving.bentoml_private import APIMethod, IORootModel, Payload, uri_to_path
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext
-from flags.serving.sides.http_answers import chunks, error_of, file_of, passed_on
-from flags.serving.sides.runner_wire import HEADER, WireCall, kept_headers, with_headers
+from flags.serving.sides.http_answers import body_chunks, chunks, error_of, file_of
+from flags.serving.sides.runner_wire import CALL_HEADER, WireCall, end_to_end_headers, with_headers
 
 _PICKLED: Final = b"\x80"
 """First byte of every pickle, and of no text in UTF-8."""
 
 _NEXT_BUFFER: Final = b"\x97"
-"""Where a pickle has this, there may be an array behind it."""
+"""Opcode of a pickle whose array follows in a separate chunk. Other bytes may have this value."""
 
-_VALUE: Final = "buffer-lengths"
-"""Header of an answer that is a value, pickled."""
+_VALUE_HEADER: Final = "buffer-lengths"
+"""Header of an answer that is a pickled value."""
 
-_OF_A_TEXT: Final = frozenset({b"content-length", b"content-type"})
+_TEXT_HEADERS: Final = frozenset({b"content-length", b"content-type"})
+"""The headers of a text that the model returned as a value."""
 
 _IDLE: Final = 4.0
-"""Seconds for which a connection is kept: less than the 5 after which BentoML's server ends it."""
+"""Seconds for which an idle connection is kept: BentoML's server closes it after 5."""
 
-_FILES_KEPT: Final = 60.0
-"""Seconds that `score` has for reading a file."""
-
-_ANSWERED: Final = "bentoml_flags_response"
-"""Attribute of an error: the response that said it."""
+_RESPONSE: Final = "bentoml_flags_response"
+"""Attribute of an error: the response that carried it."""
 
 
-def answered_with(error: BaseException) -> Response | None:
-    """Return the response by which another process said `error`."""
-    return getattr(error, _ANSWERED, None)
+def response_of(error: BaseException) -> Response | None:
+    """Return the response of another process that carried `error`; None if there is none."""
+    return getattr(error, _RESPONSE, None)
 
 
 def new_session(client: Any) -> aiohttp.ClientSession:
-    """Return a session to where BentoML's asynchronous `client` goes, which changes nothing.
+    """Return a session to the server of BentoML's asynchronous `client`, which changes nothing.
 
-    BentoML's own closes after 100 requests, and with it what other tasks have in flight
+    BentoML's own session closes after 100 requests, together with requests of other tasks
     (https://github.com/bentoml/BentoML/issues/5540).
     """
     url = urlparse(client.url)
     connector, base = None, client.url
     if url.scheme == "file":
-        place = uri_to_path(client.url)
-        connector = aiohttp.UnixConnector(path=place, limit=0, keepalive_timeout=_IDLE)
+        path = uri_to_path(client.url)
+        connector = aiohttp.UnixConnector(path=path, limit=0, keepalive_timeout=_IDLE)
         base = "http://127.0.0.1:3000"
     elif url.scheme == "tcp":
         base = f"http://{url.netloc}"
@@ -78,7 +76,7 @@ def new_session(client: Any) -> aiohttp.ClientSession:
 
 
 class RunnerClient:
-    """Calls of one API in the model's process, answered as they come."""
+    """A client of one API in the model's process."""
 
     def __init__(
         self,
@@ -91,8 +89,8 @@ class RunnerClient:
     ) -> None:
         """Call `api` by BentoML's asynchronous `client`, over `session`.
 
-        With a `folder`, an answer that is a file is there as the image, or as a path in it. With
-        `shadow_tasks`, background tasks of shadows run too.
+        With a `folder`, the value of an answer that is a file is the image, or a path in `folder`.
+        With `shadow_tasks`, background tasks of shadows run too.
         """
         self._client = client
         self._session = session
@@ -106,33 +104,33 @@ class RunnerClient:
     async def items(
         self, context: SideContext, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[Any, None]:
-        """Yield the items of a stream, each as the model yielded it.
+        """Yield the items of a stream as the model yielded them.
 
-        The model's process sends every item as one HTTP chunk: a text or bytes as they are, any
-        other pickled, its arrays as chunks behind it.
+        The model's process sends each item as one HTTP chunk: text and bytes unchanged, anything
+        else pickled, followed by a chunk for each of its arrays.
         """
         response = await self._response(context, args, kwargs)
         try:
             if not response.ok and (error := self._error(response, await response.read())):
                 raise error
-            self._tell(context, response)
+            self._apply(response, context)
             parts = chunks(response)
             async for chunk in parts:
                 if self._is_text or not chunk.startswith(_PICKLED):
                     yield _text(chunk)
                 else:
-                    buffers = [await anext(parts) for _ in range(_buffers_behind(chunk))]
+                    buffers = [await anext(parts) for _ in range(_buffer_count(chunk))]
                     yield self._restored(pickle.loads(chunk, buffers=buffers))  # noqa: S301 - our own child
         finally:
             response.close()
 
     async def answer(self, context: SideContext, *args: Any, **kwargs: Any) -> CallResult:
-        """Return the value that the model returned, or the response."""
+        """Return the model's value, or its response."""
         began = time.perf_counter()
         response = await self._response(context, args, kwargs)
         if self._passes_through(response, context):
             sent = with_headers(
-                StreamingResponse(passed_on(response), response.status), response.raw_headers
+                StreamingResponse(body_chunks(response), response.status), response.raw_headers
             )
             context.is_applied = True
             return CallResult(sent, None, time.perf_counter() - began)
@@ -140,7 +138,7 @@ class RunnerClient:
         if not response.ok and (error := self._error(response, body)):
             raise error
         if self._is_value(response):
-            self._tell(context, response)
+            self._apply(response, context)
             payload = Payload((body,), response.headers)
             value = self._client._deserialize_output(
                 payload, self._client.endpoints[self._api.name]
@@ -155,21 +153,21 @@ class RunnerClient:
         return CallResult(value, None, time.perf_counter() - began, sent)
 
     def _passes_through(self, response: aiohttp.ClientResponse, context: SideContext) -> bool:
-        """Say whether to send a response on while it comes: one that is a stream, for a caller."""
+        """Say whether to forward a response while it arrives: a stream for a waiting caller."""
         is_stream = response.content_length is None and response.ok
-        return is_stream and not context.is_shadow and _VALUE not in response.headers
+        return is_stream and not context.is_shadow and _VALUE_HEADER not in response.headers
 
     def _is_value(self, response: aiohttp.ClientResponse) -> bool:
-        """Say whether the model returned a value: a text looks like a response of that text."""
-        if _VALUE in response.headers:
+        """Say whether the model returned a value, not a response; for texts, headers decide."""
+        if _VALUE_HEADER in response.headers:
             return True
         ours = self._api.output_spec.mime_type().split(";")[0].strip()
         if not self._is_text or response.content_type != ours:
             return False
-        if self._api.ctx_param is not None:  # its context decides the status in any case
+        if self._api.ctx_param is not None:  # then the context has status and headers anyway
             return True
-        names = {name for name, _ in kept_headers(response.raw_headers)}
-        return bool(response.status == HTTPStatus.OK) and names <= _OF_A_TEXT
+        names = {name for name, _ in end_to_end_headers(response.raw_headers)}
+        return bool(response.status == HTTPStatus.OK) and names <= _TEXT_HEADERS
 
     async def _response(
         self, context: SideContext, args: Any, kwargs: dict[str, Any]
@@ -177,27 +175,27 @@ class RunnerClient:
         client, endpoint = self._client, self._client.endpoints[self._api.name]
         runs_tasks = self._shadow_tasks or not context.is_shadow
         call = WireCall.of(context.request.scope, runs_tasks=runs_tasks)
-        headers = CIMultiDict({"content-type": client.media_type, HEADER: call.packed()})
+        headers = CIMultiDict({"content-type": client.media_type, CALL_HEADER: call.packed()})
         body = client._build_payload(endpoint, args, kwargs, headers)
-        async with asyncio.timeout(client.timeout):  # to its first item; not to its last
+        async with asyncio.timeout(client.timeout):  # for a stream, until its first item
             return await self._session.post(
                 self._path, data=body, headers=headers, allow_redirects=False
             )
 
     def _error(self, response: aiohttp.ClientResponse, body: bytes) -> BentoMLException | None:
-        """Return the error that BentoML made this response of, which goes with it."""
-        error = None if _VALUE in response.headers else error_of(response, body)
+        """Return BentoML's error behind this response, with the response as an attribute."""
+        error = None if _VALUE_HEADER in response.headers else error_of(response, body)
         if error is not None:
             answer = with_headers(Response(body, response.status), response.raw_headers)
-            setattr(error, _ANSWERED, answer)
+            setattr(error, _RESPONSE, answer)
         return error
 
-    def _tell(self, context: SideContext, response: aiohttp.ClientResponse) -> None:
-        """Set what came with a value on the context, if the side could set anything."""
+    def _apply(self, response: aiohttp.ClientResponse, context: SideContext) -> None:
+        """Set status, headers and cookies of the response on the context, if the API takes one."""
         if self._api.ctx_param is None:
             return
         context.response.status_code = response.status
-        for name, value in kept_headers(response.raw_headers):
+        for name, value in end_to_end_headers(response.raw_headers):
             if name == b"set-cookie":
                 context.raw_cookies.append(value)
             elif name != b"content-length":
@@ -215,7 +213,7 @@ def _text(chunk: bytes) -> str | bytes:
         return chunk
 
 
-def _buffers_behind(pickled: bytes) -> int:
+def _buffer_count(pickled: bytes) -> int:
     if _NEXT_BUFFER not in pickled:
         return 0
     codes = (code.name for code, *_ in pickletools.genops(pickled))

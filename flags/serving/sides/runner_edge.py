@@ -1,8 +1,8 @@
-"""Make a call look like the caller's request, in the worker processes of a side.
+"""The middleware and context of a side's worker processes, which restore the caller's request.
 
-BentoML calls the model of another process with headers of its own. A side must see the caller's
-address, query and headers; middleware that the caller's request went through must not see it twice;
-and the background tasks of a shadow are not run.
+BentoML calls the model of another process with its own headers. But a side must see the caller's
+address, query and headers; middleware that has handled the caller's request must not handle it
+twice; and background tasks of a shadow must not run.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.serving.bentoml_private import BentoMLContainer, ServiceContext, server_context
-from flags.serving.sides.runner_wire import HEADER, WireCall
+from flags.serving.sides.runner_wire import CALL_HEADER, WireCall
 
 _CALL: Final = "bentoml_flags.call"
-_NAME: Final = HEADER.encode()
+_NAME: Final = CALL_HEADER.encode()
 
 
 def adapt_service(service: Service[Any]) -> None:
-    """Have `service` know calls of a migrated one, once; alone it behaves as before."""
+    """Prepare `service` for calls of a migrated service, once; served alone it is unchanged."""
     if any(each is RunnerEdge for each, _ in service.middlewares):
         return
     routes = frozenset((service.path_prefix or "") + api.route for api in service.apis.values())
@@ -37,7 +37,7 @@ def adapt_service(service: Service[Any]) -> None:
 
 
 def outer_middlewares(service: Service[Any]) -> list[tuple[Any, dict[str, Any]]]:
-    """Return the middlewares of `service` for the service that callers reach in its place."""
+    """Return the original middlewares of `service`, for the migrated service."""
     return [
         (options["outer"], options["options"]) if each is OuterOnly else (each, options)
         for each, options in service.middlewares
@@ -46,19 +46,21 @@ def outer_middlewares(service: Service[Any]) -> list[tuple[Any, dict[str, Any]]]
 
 
 class RunnerEdge:
-    """Outermost middleware of a side: takes the caller's request out of a call's header."""
+    """Outermost middleware of a side: restore the caller's request from a call's header."""
 
     def __init__(self, app: ASGIApp, *, routes: frozenset[str]) -> None:
         self._app = app
         self._routes = routes
-        # What is served to callers takes no such header from them.
-        self._believes = server_context.service_type == "service"
+        # Only a service that others depend on trusts the header, not one that callers reach.
+        self._trusts_header = server_context.service_type == "service"
         self._has_cors = bool(BentoMLContainer.http.cors.enabled.get())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on with the caller's scope beside its own, or, of a mounted app, as it."""
+        """Pass a call on with the caller's scope: beside its own scope for an API, instead of it
+        for a mounted application.
+        """
         packed = None
-        if self._believes and scope["type"] in ("http", "websocket"):
+        if self._trusts_header and scope["type"] in ("http", "websocket"):
             packed = next((value for name, value in scope["headers"] if name == _NAME), None)
         if packed is None:
             await self._app(scope, receive, send)
@@ -72,7 +74,7 @@ class RunnerEdge:
 
 
 def _without_cors(send: Send) -> Send:
-    """Return a `send` that takes off what BentoML's CORS adds to each answer: it does so twice."""
+    """Return a `send` that removes `Vary: Origin`, which BentoML's CORS adds in both processes."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -87,23 +89,23 @@ def _without_cors(send: Send) -> Send:
 
 
 class OuterOnly:
-    """Middleware of a service, left out for calls of a migrated one, which has it as well."""
+    """A service's middleware, skipped for calls of a migrated service, which has it too."""
 
     def __init__(self, app: ASGIApp, *, outer: Any, options: dict[str, Any]) -> None:
         self._app = app
         self._outer: ASGIApp = outer(app, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go through the middleware, or past it."""
+        """Call the middleware, or skip it."""
         await (self._app if _CALL in scope else self._outer)(scope, receive, send)
 
 
 class CallContext(ServiceContext):
-    """Context of a side's API in its own process."""
+    """The BentoML context of a side's APIs in its own process."""
 
     @contextmanager
     def in_request(self, request: Request) -> Iterator[ServiceContext]:
-        """Set the context up for one request."""
+        """Set up the context for one request."""
         with super().in_request(request):
             call: WireCall | None = request.scope.get(_CALL)
             if call is not None and not call.runs_tasks:
@@ -112,7 +114,7 @@ class CallContext(ServiceContext):
 
     @property
     def request(self) -> Request:
-        """Return the caller's request, where there is one."""
+        """Return the caller's request; the request itself if it is not a call."""
         own = super().request
         call: WireCall | None = own.scope.get(_CALL)
         if call is None or own.scope["headers"] is call.scope["headers"]:
@@ -123,7 +125,7 @@ class CallContext(ServiceContext):
 
 
 class _OnlyClosing(BackgroundTasks):
-    """Background tasks of a call that nobody asked for: BentoML's own alone, to close a request."""
+    """Background tasks of a shadow: only BentoML's own task, which closes the request, runs."""
 
     async def __call__(self) -> None:
         for task in self.tasks:

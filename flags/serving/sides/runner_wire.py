@@ -1,4 +1,4 @@
-"""What travels beside a call to a side in worker processes of its own, and back."""
+"""The caller's request inside a header of a call to a side's own processes; response headers."""
 
 import json
 from typing import Any, Final, NamedTuple
@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple
 from starlette.responses import Response
 from starlette.types import Scope
 
-HEADER: Final = "x-bentoml-flags-call"
-"""Header by which such a call is known; only a worker that others depend on looks at it."""
+CALL_HEADER: Final = "x-bentoml-flags-call"
+"""Header of such a call; only a service that others depend on reads it."""
 
 _HOP: Final = frozenset(
     {
@@ -23,21 +23,21 @@ _HOP: Final = frozenset(
         b"buffer-lengths",
     }
 )
-"""Headers of one hop, and those that the caller's own worker sets."""
+"""Headers of one connection, and headers that the caller's own worker sets."""
 
 _PLAIN: Final = ("client", "server", "scheme", "http_version", "path", "root_path", "method")
 
 
 class WireCall(NamedTuple):
-    """A caller's request as the model's process is to see it."""
+    """A caller's request, as the model's process sees it."""
 
     scope: dict[str, Any]
     runs_tasks: bool
-    """Whether background tasks of the call are run: not those of a shadow."""
+    """Whether background tasks of the call run; for a shadow they do not."""
 
     @classmethod
     def of(cls, scope: Scope, *, runs_tasks: bool) -> "WireCall":
-        """Take what is plain of an ASGI scope."""
+        """Take the plain values of an ASGI scope."""
         return cls(
             {
                 **{key: scope[key] for key in _PLAIN if key in scope},
@@ -73,12 +73,12 @@ class WireCall(NamedTuple):
         return cls(scope, runs_tasks)
 
 
-def kept_headers(raw: Any) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a response that are the caller's too."""
+def end_to_end_headers(raw: Any) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response that are meant for the caller too."""
     return [(name.lower(), value) for name, value in raw if name.lower() not in _HOP]
 
 
 def with_headers(response: Response, raw: Any) -> Response:
-    """Return `response` with the headers of the one that came, in place of its own."""
-    response.raw_headers = kept_headers(raw)
+    """Return `response` with its headers replaced by those of another response."""
+    response.raw_headers = end_to_end_headers(raw)
     return response

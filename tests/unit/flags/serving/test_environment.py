@@ -12,8 +12,8 @@ from flags.errors import MigrationError
 from flags.serving.environment import (
     apply_environment,
     check_environments,
-    note_given,
     own_environment,
+    save_operator_variables,
     served_environment,
 )
 from flags.serving.sides.placement import Placement
@@ -46,7 +46,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def in_worker(monkeypatch: pytest.MonkeyPatch, primary: Any, candidate: Any) -> None:
     """Do what BentoML does on the way to a worker of the migrated service."""
-    note_given((primary, candidate))
+    save_operator_variables((primary, candidate))
     import os
 
     monkeypatch.setenv(GIVEN, os.environ[GIVEN])
@@ -97,7 +97,7 @@ def test_a_required_variable_of_the_candidate_that_is_not_set_is_named(
 def test_what_was_noted_before_bentoml_set_variables_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     primary, candidate = service("V1", WEIGHTS="v1.bin"), service("V2", WEIGHTS="v2.bin")
     in_worker(monkeypatch, primary, candidate)
-    note_given((primary, candidate))  # the worker imports the module as well
+    save_operator_variables((primary, candidate))  # the worker imports the module as well
     import os
 
     assert json.loads(os.environ[GIVEN]) == {"WEIGHTS": False}

@@ -7,7 +7,7 @@ import pytest
 from bentoml import Service
 from bentoml._internal.configuration import load_config
 
-from flags.serving.legacy_runner import mend_runners
+from flags.serving.legacy_runner import repair_runners
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_bentoml_itself_cannot_start_a_runners_service(runner: Service[Any]) -> 
 
 
 def test_each_method_of_a_mended_runner_is_an_api_of_its_own(runner: Service[Any]) -> None:
-    mend_runners(runner)
+    repair_runners(runner)
     assert {name: api.route for name, api in runner.apis.items()} == {
         "negate": "/negate",
         "double": "/double",
@@ -55,7 +55,7 @@ def test_each_method_of_a_mended_runner_is_an_api_of_its_own(runner: Service[Any
 
 
 async def test_a_mended_runner_answers(runner: Service[Any]) -> None:
-    mend_runners(runner)
+    repair_runners(runner)
     instance = runner()
     assert instance.double.local(np.array([1.5])).tolist() == [3.0]
     assert instance.triple.local(np.array([1.5])).tolist() == [4.5]
@@ -71,9 +71,9 @@ def test_runners_that_services_depend_on_are_mended_too_and_only_once(runner: Se
         def double(self, amount: float) -> float:
             return float(self.scaled.double(amount))
 
-    mend_runners(Caller)
+    repair_runners(Caller)
     mended = dict(runner.apis)
     assert mended["triple"].route == "/triple"
-    mend_runners(Caller)
+    repair_runners(Caller)
     assert runner.apis == mended
     assert Caller.apis["double"].func.__name__ == "double"

@@ -114,7 +114,7 @@ async def test_the_workers_are_looked_at_anew_each_time() -> None:
         return Workers("Fraud", "fraud-v2", datetime.now(UTC), ())
 
     source: Any = SimpleNamespace(
-        workers=workers, settings=SimpleNamespace(migration_hosts=()), look=None
+        workers=workers, settings=SimpleNamespace(migration_hosts=()), data=None
     )
     transport = httpx.ASGITransport(endpoints(source))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

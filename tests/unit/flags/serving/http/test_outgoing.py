@@ -4,7 +4,7 @@ from bentoml._internal.context import ServiceContext
 from opentelemetry import propagate
 from starlette.requests import Request
 
-from flags.serving.http.outgoing import send_on, travelling
+from flags.serving.http.outgoing import forward_headers, identity_headers
 from flags.serving.settings import Settings
 
 PICKLED = {"Content-Type": "application/vnd.bentoml+pickle"}
@@ -22,7 +22,7 @@ def injected(carrier: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_plain_gateway_sends_its_caller_s_headers_on() -> None:
-    send_on(Settings(context_headers={"X-Tenant": "tenantId"}))
+    forward_headers(Settings(context_headers={"X-Tenant": "tenantId"}))
     with CONTEXT.in_request(request(x_request_id="r-1", x_tenant="t", x_other="no")):
         sent = injected(dict(PICKLED))
     assert {name: sent.get(name) for name in ("X-Request-Id", "X-Tenant", "X-Other")} == {
@@ -33,7 +33,7 @@ def test_a_plain_gateway_sends_its_caller_s_headers_on() -> None:
 
 
 def test_nothing_goes_to_strangers_or_over_what_is_there() -> None:
-    send_on(Settings())
+    forward_headers(Settings())
     with CONTEXT.in_request(request(x_request_id="r-1")):
         assert "X-Request-Id" not in injected({"Content-Type": "application/json"})
         assert injected({**PICKLED, "X-Request-Id": "own"})["X-Request-Id"] == "own"
@@ -41,16 +41,16 @@ def test_nothing_goes_to_strangers_or_over_what_is_there() -> None:
 
 
 def test_an_id_that_a_migrated_service_made_travels_as_well() -> None:
-    send_on(Settings())
-    token = travelling.set({"X-Request-Id": "made"})
+    forward_headers(Settings())
+    token = identity_headers.set({"X-Request-Id": "made"})
     try:
         assert injected(dict(PICKLED))["X-Request-Id"] == "made"
     finally:
-        travelling.reset(token)
+        identity_headers.reset(token)
 
 
 def test_it_is_installed_once() -> None:
-    send_on(Settings())
+    forward_headers(Settings())
     before = propagate.get_global_textmap()
-    send_on(Settings())
+    forward_headers(Settings())
     assert propagate.get_global_textmap() is before

@@ -47,7 +47,7 @@ async def test_they_are_removed_at_the_second_release(request_: Request, upload:
 async def test_a_side_gets_copies_under_the_same_names(request_: Request, upload: Path) -> None:
     files = RequestFiles(request_)
     given = Call((upload,), {"several": [upload, upload], "number": 3, "none": None})
-    copied = files.copied(given)
+    copied = files.with_copies(given)
     paths = [*copied.args, *copied.kwargs["several"]]
     assert all(path != upload and path.name == upload.name for path in paths)
     assert len(set(paths)) == 3
@@ -61,7 +61,7 @@ async def test_a_side_gets_copies_under_the_same_names(request_: Request, upload
 
 def test_a_file_that_cannot_be_copied_is_an_error(request_: Request, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        RequestFiles(request_).copied(Call((tmp_path / "absent",)))
+        RequestFiles(request_).with_copies(Call((tmp_path / "absent",)))
 
 
 async def test_each_side_s_context_has_a_folder_of_its_own(request_: Request) -> None:

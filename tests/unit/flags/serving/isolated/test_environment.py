@@ -14,7 +14,7 @@ from bentoml.images import Image
 
 from flags import Remote, migrate
 from flags.errors import MigrationError
-from flags.serving.isolated.environment import CARRIED, OwnEnvironment, own_environment_of
+from flags.serving.isolated.environment import BENTO_FOLDER, OwnEnvironment, own_environment_of
 from flags.serving.isolated.image import _locked, image_of_both
 
 
@@ -81,7 +81,7 @@ def test_in_an_image_the_environment_is_the_one_that_was_built_into_it(
 def test_from_a_bento_the_environment_is_made_of_the_packages_that_it_carries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages = tmp_path / CARRIED / "claims_v2.ClaimsV2.txt"
+    packages = tmp_path / BENTO_FOLDER / "claims_v2.ClaimsV2.txt"
     (tmp_path / "src").mkdir()
     packages.parent.mkdir(parents=True)
     packages.write_text(f"# python {sys.version_info.major}.{sys.version_info.minor}\n")

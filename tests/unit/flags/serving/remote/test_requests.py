@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from flags.serving.bentoml_private import ALL_SERDE, IORootModel, current_request
-from flags.serving.http.outgoing import travelling
+from flags.serving.http.outgoing import identity_headers
 from flags.serving.remote.requests import Body, call_body, call_headers
 
 Image = pytest.importorskip("PIL.Image")
@@ -195,8 +195,8 @@ def test_credentials_go_along_only_where_it_is_said() -> None:
 
 
 def test_the_request_id_goes_along_also_where_the_caller_sent_none() -> None:
-    token = travelling.set({"X-Request-Id": "made-here"})
+    token = identity_headers.set({"X-Request-Id": "made-here"})
     try:
         assert sent({})["X-Request-Id"] == "made-here"
     finally:
-        travelling.reset(token)
+        identity_headers.reset(token)

@@ -73,7 +73,7 @@ async def test_an_absence_over_tls_is_logged_once(
     settings = LinkSettings(ca_file=server, cert_file=client, key_file=key)
     async with linked(Remote(f"https://localhost:{free_port()}"), settings) as link:
         for _ in range(3):
-            await link._look()
+            await link._check_server()
         assert "Cannot connect to host localhost" in (link.report().why or "")
     assert len([each for each in caplog.messages if "is away" in each]) == 1
 

@@ -76,7 +76,7 @@ async def test_background_tasks_of_the_served_side_run_after_the_answer(request_
     ran: list[str] = []
     side, caller = SideContext(request_, {}), bentoml.Context.ResponseContext()
     side.response.background.add_task(ran.append, "after the answer")
-    side.leave_tasks_to(caller)
+    side.add_tasks_to(caller)
     await caller.background()
     assert ran == ["after the answer"]
 

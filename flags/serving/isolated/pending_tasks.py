@@ -1,4 +1,4 @@
-"""Keep the background tasks of calls until the worker says that their answer was served."""
+"""Background tasks of calls, kept until the worker says that the answer was served."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,11 +7,11 @@ from typing import Any, Final
 from starlette.background import BackgroundTask
 
 _KEPT: Final = 60.0
-"""Seconds for which the worker may say so; those of a shadow are dropped then."""
+"""Seconds after which tasks are dropped, such as those of a shadow."""
 
 
-class LeftBehind:
-    """Background tasks by the key of their call; all is done on the event loop."""
+class PendingTasks:
+    """Background tasks by the key of their call. All methods run on the event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -20,7 +20,7 @@ class LeftBehind:
         self._running: set[asyncio.Task[None]] = set()
 
     def keep(self, key: int, tasks: list[BackgroundTask]) -> None:
-        """Keep `tasks`, or run them if their answer was served meanwhile."""
+        """Keep `tasks`, or run them if their answer was already served."""
         if key in self._served:
             self._served.discard(key)
             self.start(_run(tasks))
@@ -29,7 +29,7 @@ class LeftBehind:
         self._loop.call_later(_KEPT, self._tasks.pop, key, None)
 
     def served(self, key: int) -> None:
-        """Run the tasks of `key`, or have them run once they are there."""
+        """Run the tasks of `key` now, or as soon as they are added."""
         tasks = self._tasks.pop(key, None)
         if tasks is not None:
             self.start(_run(tasks))
@@ -38,7 +38,7 @@ class LeftBehind:
         self._loop.call_later(_KEPT, self._served.discard, key)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` until it ends by itself."""
+        """Run `work` to its end, in the background."""
         task = self._loop.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -33,7 +33,7 @@ class Accept(Protocol):
 
 
 class Render(Protocol):
-    """The conversion of an answer to what is sent, if it is too slow for the event loop."""
+    """The rendering of an answer as a response, if it is too slow for the event loop."""
 
     async def __call__(self, answer: Any) -> Any:
         """Return the content to send for `answer`; raise if it cannot be sent."""

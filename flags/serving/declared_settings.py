@@ -33,10 +33,10 @@ class DeclaredSettings(BaseSettings):
         description="Flags in Unleash's client-features format, used when UNLEASH_URL is not set.",
     )
     flags_refresh_interval: int = Field(
-        2, ge=1, description="Seconds between looks at the server (a file: every second)."
+        2, ge=1, description="Seconds between two polls of the server (a file: every second)."
     )
     flags_request_timeout: int = Field(
-        2, ge=1, description="Seconds for one request to the server; it is not repeated."
+        2, ge=1, description="Time limit in seconds of one request to the server; no retry."
     )
     flags_cache_dir: Path | None = Field(
         None, description="Folder for the last good flags, used when the server is down at start."
@@ -47,7 +47,7 @@ class DeclaredSettings(BaseSettings):
     flags_max_staleness: float | None = Field(
         None,
         gt=0,
-        description="Seconds after which unconfirmed flags no longer count.",
+        description="Seconds after which flags that the source has not confirmed are not used.",
     )
     flags_required: bool = Field(
         False, description="Whether /readyz fails while no flags are loaded."
@@ -59,13 +59,13 @@ class DeclaredSettings(BaseSettings):
     )
     migration_hosts: list[str] = Field(
         default_factory=list,
-        description="Host names, without port, under which these may be asked for, as JSON: "
-        '["fraud.example"]. Loopback and the address served always may; ["*"]: any, which lets '
-        "a web page read them by DNS rebinding.",
+        description="Host names, without port, that requests to these pages may have, as JSON: "
+        '["fraud.example"]. Loopback and the served address are always allowed; ["*"] allows any, '
+        "so that a web page can read them by DNS rebinding.",
     )
     unleash_dashboard_url: str | None = Field(
         None,
-        description="Address of Unleash for the live page's readers. Unset: that of UNLEASH_URL.",
+        description="Address of Unleash for readers of the live page. Unset: UNLEASH_URL.",
     )
 
     # --- the identity of a request --------------------------------------------------------------
@@ -74,8 +74,8 @@ class DeclaredSettings(BaseSettings):
     )
     request_id_trusted: bool = Field(
         True,
-        description="Whether a caller's request id is taken. A caller that chooses its id chooses "
-        "its side, and may send one again and again. False: the W3C trace id, else a new UUID.",
+        description="Whether the caller's request id is used. A caller that chooses its id chooses "
+        "its side, and may repeat an id. False: the W3C trace id, else a new UUID.",
     )
     user_id_header: HeaderName = Field("X-User-Id", description="Sent to the flag as userId.")
     session_id_header: HeaderName = Field(
@@ -94,25 +94,25 @@ class DeclaredSettings(BaseSettings):
     unit_key: SecretStr | None = Field(
         None,
         description="Key of the hash by which pairs name their unit (a user, a customer); 16 "
-        "characters or more, the same in all replicas. Unset: one that follows from the service's "
-        "name, with which a guessed value can be tested.",
+        "characters or more, the same in all replicas. Unset: a key that follows from the "
+        "service's name, so that a guessed value can be tested.",
     )
     max_request_bytes: int | None = Field(
-        None, ge=1, description="Larger request bodies get HTTP 413. Unset: what migrate() says."
+        None, ge=1, description="Larger request bodies get HTTP 413. Unset: migrate()'s limit."
     )
 
     # --- limits of the sides --------------------------------------------------------------------
     primary_timeout: float | None = Field(
         None,
         gt=0,
-        description="Seconds for the primary's answer, of a stream its first item. Unset: no "
-        "limit, as without us.",
+        description="Seconds for the primary's answer; for a stream, its first item. Unset: no "
+        "limit.",
     )
     candidate_timeout: float = Field(
         1.0,
         gt=0,
-        description="Seconds for the candidate's answer, of a stream its first item; then the "
-        "primary's is served.",
+        description="Seconds for the candidate's answer; for a stream, its first item. Then the "
+        "primary's answer is served.",
     )
     candidate_item_timeout: float = Field(
         30.0,
@@ -122,41 +122,42 @@ class DeclaredSettings(BaseSettings):
     shadow_timeout: float = Field(
         5.0,
         gt=0,
-        description="Seconds for the side that nobody waits for; of a stream, to its last item.",
+        description="Seconds for a shadow; for a stream, until its last item.",
     )
     shadow_concurrency: int = Field(
         64,
         ge=1,
-        description="Shadows in progress per worker; a further one is shed. Where `shadow_batch` "
-        "scores them, four times as many.",
+        description="Shadows in progress per worker; a further one is shed. With a "
+        "`shadow_batch`, four times as many.",
     )
     shadow_interval: float = Field(
         0.25,
         ge=0,
         le=0.5,
-        description="Seconds for which shadows gather, to be scored one after the other between "
-        "two answers; twice as long with a `shadow_batch`, so that more are in a call. 0, and with "
-        "`runners` without one: each on its own, once its answer has left.",
+        description="Seconds for which shadows are gathered, to be scored one after another "
+        "between two answers; twice as long with a `shadow_batch`, so that a call has more of "
+        "them. With 0, and with `runners` without a `shadow_batch`, each shadow is scored when its "
+        "answer was sent.",
     )
     shadow_single: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Share of the shadows, of an API with a `shadow_batch`, that are scored by "
-        "themselves as well: their durations are the candidate's, and both ways must agree.",
+        description="For an API with a `shadow_batch`: share of the shadows that are scored singly "
+        "as well. Their durations are recorded, and both results must agree.",
     )
     shadow_max_share: float | None = Field(
         None,
         gt=0,
-        description="Share of one processor that scoring shadows may take in each worker, of a "
-        "call over HTTP or an asynchronous one its whole time; beyond it they are sampled by unit, "
-        "and the rest is recorded as `skipped`. Unset: all are scored.",
+        description="Share of one processor that scoring shadows may take in each worker; a call "
+        "over HTTP or an asynchronous one counts with its whole duration. Beyond it shadows are "
+        "sampled by unit, and the others are recorded as `skipped`. Unset: all are scored.",
     )
     insurance: Literal["eager", "lazy"] = Field(
         "eager",
-        description="When the primary is scored that may have to stand in for an active candidate: "
-        "`eager`, beside it; `lazy`, as a shadow, or once the candidate has failed: its caller "
-        "then waits for both.",
+        description="When the primary is scored if the candidate is active: `eager`, at the same "
+        "time; `lazy`, as a shadow, or after the candidate has failed, so that the caller waits "
+        "for both.",
     )
     candidate_start_timeout: float = Field(
         60.0,
@@ -171,8 +172,8 @@ class DeclaredSettings(BaseSettings):
 
     gc_freeze: bool = Field(
         True,
-        description="Leave what a worker has loaded at its start out of garbage collection, which "
-        "else stops all answers for a tenth of a second now and then. False: as Python does.",
+        description="Exclude objects loaded at the start of a worker from garbage collection, "
+        "which otherwise stops all answers for a tenth of a second now and then.",
     )
 
     # --- a candidate that is a deployment of its own --------------------------------------------
@@ -180,37 +181,37 @@ class DeclaredSettings(BaseSettings):
         None, description="Address of a `Remote` candidate, in place of the one in the code."
     )
     candidate_token: SecretStr | None = Field(
-        None, description="Bearer token that a `Remote` candidate is sent."
+        None, description="Bearer token for a `Remote` candidate."
     )
     candidate_ca_file: Path | None = Field(
         None,
         description="PEM file of the authorities that sign its certificate. Unset: the system's.",
     )
     candidate_cert_file: Path | None = Field(
-        None, description="PEM file of the certificate that we show it (mutual TLS)."
+        None, description="PEM file of the client certificate (mutual TLS)."
     )
     candidate_key_file: Path | None = Field(
-        None, description="PEM file of that certificate's key, if it is not in the same file."
+        None, description="PEM file of the client certificate's key, if it is in another file."
     )
     candidate_connections: int = Field(
-        100, ge=1, description="Connections to it per worker; a further call waits in line."
+        100, ge=1, description="Connections to it per worker; further calls wait."
     )
     candidate_check_interval: float = Field(
         10.0,
         gt=0,
-        description="Seconds between two looks at its schema; after a call that failed, at once.",
+        description="Seconds between two checks of its schema; after a failed call, at once.",
     )
     candidate_failures: int = Field(
         10,
         ge=1,
-        description="Calls in a row without an answer after which it is left alone, but for a "
-        "trial every one to ten seconds.",
+        description="Calls in a row without an answer after which it gets only a trial call every "
+        "one to ten seconds.",
     )
 
     # --- the pair files -------------------------------------------------------------------------
     pairs_dir: Path = Field(Path("pairs"), description="Folder of the pair files.")
     pairs_flush_interval: float = Field(
-        0.2, gt=0, le=1, description="Seconds from a pair to its line on disk."
+        0.2, gt=0, le=1, description="Seconds after which a pair is written to disk."
     )
     pairs_rotate_bytes: int = Field(
         64 * 2**20, ge=2**16, description="Size at which a pair file is closed."
@@ -218,33 +219,35 @@ class DeclaredSettings(BaseSettings):
     pairs_max_bytes: int = Field(
         2 * 2**30,
         ge=2**20,
-        description="Size of all pair files; closed ones that were shipped go first, then the "
-        "oldest.",
+        description="Size of all pair files; beyond it, closed files that were shipped are removed "
+        "first, then the oldest.",
     )
     pairs_compression: Literal["zstd", "gzip", "none"] = Field(
         "zstd",
-        description="Of pair files that are closed, if they have 256 KiB. `none` where a collector "
+        description="Compression of closed pair files of 256 KiB or more. `none` if a collector "
         "reads the files.",
     )
     pairs_queue_bytes: int = Field(
-        32 * 2**20, ge=2**16, description="Memory for pairs that the disk refuses for now."
+        32 * 2**20, ge=2**16, description="Memory for pairs while the disk cannot be written."
     )
     drain_timeout: float = Field(
         5.0,
         gt=0,
-        description="Seconds at shutdown for unfinished pairs, and for their files.",
+        description="Seconds at shutdown for unfinished pairs, and the same for their files.",
     )
 
     # --- shipping to a collector, if OTEL_EXPORTER_OTLP_ENDPOINT is set -------------------------
     pairs_ship_interval: float = Field(
         1.0, gt=0, description="Seconds between two requests, unless a full batch waits."
     )
-    pairs_ship_batch: int = Field(512, ge=1, description="Pairs in one request, at most.")
+    pairs_ship_batch: int = Field(512, ge=1, description="Most pairs in one request.")
     pairs_ship_batch_bytes: int = Field(
-        4 * 2**20, ge=2**16, description="Size of their lines, before encoding and compression."
+        4 * 2**20,
+        ge=2**16,
+        description="Most bytes of their lines, before encoding and compression.",
     )
     pairs_ship_max_wait: float = Field(
-        30.0, gt=0, description="Seconds before a receiver that failed is tried again, at most."
+        30.0, gt=0, description="Longest wait in seconds before a failed receiver is retried."
     )
 
     @field_validator("context_headers")

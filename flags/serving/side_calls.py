@@ -42,8 +42,8 @@ class SideCalls:
     ) -> None:
         """Build the calls of `api`.
 
-        `answer_started` is called for each request; what it returns is set when the answer was
-        sent. With `shadow_tasks`, background tasks of a shadow run as well.
+        `answer_started` is called for each request; the event that it returns is set when the
+        answer was sent. With `shadow_tasks`, background tasks of a shadow run as well.
         """
         self._api = api
         self._answer_started = answer_started

@@ -18,7 +18,7 @@ Reader = Callable[[Any], Mapping[str, Value]]
 
 @dataclass(frozen=True, slots=True)
 class Sameness:
-    """The recorded columns that are equal if both sides gave the same answer."""
+    """How answers of a kind are compared for equality: by which recorded columns."""
 
     of: str
     """The noun for the answer: class, ranking or text."""

@@ -22,6 +22,6 @@ def columns() -> dict[str, Column]:
 
 
 def samenesses() -> tuple[Sameness, ...]:
-    """Return by what the answers of a kind are the same, of the kinds that know it."""
+    """Return the `SAMENESS` of each kind that has one."""
     modules = layer("flags.pairing.kinds").values()
     return tuple(module.SAMENESS for module in modules if module.SAMENESS is not None)

@@ -225,10 +225,7 @@ class RemoteLink:
         self.check_schema_soon()
 
     def _breaker_message(self) -> str:
-        return (
-            f"{self.settings.failures} calls in a row got no answer; but for single trials, it is "
-            "left alone"
-        )
+        return f"{self.settings.failures} calls in a row got no answer: only trial calls are made"
 
     async def _watch(self) -> None:
         delay = _FIRST_DELAY

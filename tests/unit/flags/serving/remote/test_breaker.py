@@ -1,4 +1,4 @@
-"""A server that does not answer is left alone, and tried again."""
+"""A server that does not answer gets only trial calls."""
 
 from flags.serving.remote.breaker import FIRST_DELAY, LONGEST_DELAY, CircuitBreaker
 from tests.support.fakes import FakeClock

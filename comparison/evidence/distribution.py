@@ -19,8 +19,7 @@ BINS: Final = 50
 OUTLYING: Final = 0.001
 """Share of the scores at each end that may be outliers."""
 FAR: Final = 20
-"""Outliers are put into the outer bins if all scores span this many times the range without them.
-"""
+"""Outliers go to the outer bins if all scores span this many times the range without them."""
 THRESHOLDS: Final = 2
 """Thresholds are edges of bins if there are at most this many."""
 

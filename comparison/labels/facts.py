@@ -36,7 +36,7 @@ class LabelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class FilesSeen:
+class FilesState:
     """The state of files at a moment, which shows later whether they have changed."""
 
     name: str
@@ -44,7 +44,7 @@ class FilesSeen:
     """A digest of the files' names, sizes, inodes and times of change."""
 
     @classmethod
-    def of(cls, paths: Sequence[Path], values: Mapping[str, str]) -> "FilesSeen | None":
+    def of(cls, paths: Sequence[Path], values: Mapping[str, str]) -> "FilesState | None":
         """Return the state of files; `values` are the meanings of words in them.
 
         None if a change may go unnoticed: in an object store, or changed a moment ago.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from comparison.engines.kept.tables import KeptTables
 from comparison.errors import LabelsUnreadableError
-from comparison.labels.facts import FilesSeen, LabelFacts
+from comparison.labels.facts import FilesState, LabelFacts
 from comparison.labels.files import find_label_files
 from comparison.labels.in_memory import LabelsInMemory, read_labels
 from comparison.labels.in_place import LabelsInPlace
@@ -15,25 +15,25 @@ from comparison.pairs.stores.folders import folder_at
 
 @dataclass(slots=True)
 class UnreadLabels:
-    """Labels in files that are read on first use; labels in fit Parquet files stay there."""
+    """Labels in files, read on first use; `LabelsInPlace` says which labels stay in their files."""
 
     path: str | Path
     values: Mapping[str, str]
     labels: "LabelsInMemory | LabelsInPlace | None" = None
     """None: not read yet, or released."""
-    known: tuple[FilesSeen, LabelFacts] | None = None
+    known: tuple[FilesState, LabelFacts] | None = None
     """The state of the files when they were read, and the facts found then."""
 
     def facts(self, kept: KeptTables) -> LabelFacts:
         """Return the facts, with the digest: the kept ones, if the files have not changed."""
-        seen = self._seen() if self.labels is None else None
-        if seen is not None and (facts := seen.read(kept)) is not None:
-            self.known = seen, facts
+        state = self._state() if self.labels is None else None
+        if state is not None and (facts := state.read(kept)) is not None:
+            self.known = state, facts
             return facts
         found = self.read().with_digest()
-        if seen is not None and self._seen() == seen:
-            seen.write(kept, found)
-            self.known = seen, found
+        if state is not None and self._state() == state:
+            state.write(kept, found)
+            self.known = state, found
         return found
 
     def release(self) -> bool:
@@ -49,12 +49,12 @@ class UnreadLabels:
     def read(self) -> "LabelsInMemory | LabelsInPlace":
         """Read the labels once. Raises LabelsUnreadableError if they differ from the facts."""
         if self.labels is None:
-            seen = self._seen()
-            found = self._open(seen)
-            if self.known is not None and seen != self.known[0]:
+            state = self._state()
+            found = self._open(state)
+            if self.known is not None and state != self.known[0]:
                 self._refuse_changed(found)
-            if seen is not None and isinstance(found, LabelsInPlace):
-                self.known = seen, found.facts
+            if state is not None and isinstance(found, LabelsInPlace):
+                self.known = state, found.facts
             self.labels = found
         return self.labels
 
@@ -62,14 +62,14 @@ class UnreadLabels:
         """Raise LabelsUnreadableError if labels that stay in their files have changed."""
         if not isinstance(self.labels, LabelsInPlace) or not self.known:
             return
-        seen = self._seen()
-        if seen != self.known[0]:
-            self._refuse_changed(self._open(seen))
+        state = self._state()
+        if state != self.known[0]:
+            self._refuse_changed(self._open(state))
 
-    def _open(self, seen: FilesSeen | None) -> "LabelsInMemory | LabelsInPlace":
-        """Leave the labels in their files if these have the form, and a change would be noticed."""
+    def _open(self, state: FilesState | None) -> "LabelsInMemory | LabelsInPlace":
+        """Leave labels in fit files, if a change would be noticed; else read them into memory."""
         in_place = None
-        if seen is not None:
+        if state is not None:
             in_place = LabelsInPlace.of(find_label_files(folder_at(self.path)))
         return in_place or read_labels(self.path, values=self.values)
 
@@ -80,5 +80,5 @@ class UnreadLabels:
                 self.path, "it changed while the pairs were counted; run this again"
             )
 
-    def _seen(self) -> FilesSeen | None:
-        return FilesSeen.of(find_label_files(folder_at(self.path)), self.values)
+    def _state(self) -> FilesState | None:
+        return FilesState.of(find_label_files(folder_at(self.path)), self.values)

@@ -7,7 +7,7 @@ from flags.gate.evidence import Count, UnitShare
 
 
 def values_by_figure(table: pd.DataFrame) -> dict[str, dict[str, tuple[UnitShare, ...]]]:
-    """Return the number of units by value, by figure and way of counting; bounds become 0 and 1."""
+    """Return the number of units by figure, way of counting, and value as a share of the bound."""
     found: dict[str, dict[str, tuple[UnitShare, ...]]] = {}
     for (figure, counted), rows in table.groupby(["figure", "counted"], sort=False):
         found.setdefault(str(figure), {})[str(counted)] = tuple(

@@ -1,4 +1,4 @@
-"""Errors and reasons that Python code may meet as well as a command: they name no option."""
+"""Errors and reasons that reach Python code as well as commands: they name no option."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ OPTION = re.compile(r"(?<!\S)[(`]*(--[a-z][a-z-]*)")
 
 
 def texts(path: Path) -> Iterator[str]:
-    """Yield the texts of a module that are no docstrings."""
+    """Yield the texts of a module, without docstrings."""
     tree = ast.parse(path.read_text())
     said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""Files of outcomes: what is taken, and which error names what."""
+"""Files of outcomes: their rows, and the errors about them."""
 
 import gzip
 from datetime import UTC, datetime
@@ -181,7 +181,7 @@ def test_the_values_of_a_metric_that_nobody_declared_say_its_kind(
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Path:
-    """Make a DuckDB database with tables of outcomes."""
+    """Create a DuckDB database with tables of outcomes."""
     path = tmp_path / "warehouse.duckdb"
     connection = ibis.duckdb.connect(path)
     connection.raw_sql(

@@ -217,7 +217,7 @@ class TestJson:
 
 
 def write_running(folder: Path, *counts: WorkerCount) -> None:
-    """Write ten pairs of a worker that has not ended, and what it counted last."""
+    """Write ten pairs of a running worker, and its last count."""
     file = PairFile(folder)
     file.start()
     for _ in range(10):
@@ -315,13 +315,13 @@ def test_labels_add_the_quality_of_both_sides(tmp_path: Path) -> None:
 
 
 def offered(printed: str) -> str:
-    """Return the lines about the offered threshold, which stand before what the figures mean."""
+    """Return the lines about the offered threshold, which come before the conclusion."""
     found = printed.partition("\nWhat it means")[0].rpartition(f"{OUTPUT}: ")[2]
     return " ".join(found.split())
 
 
 def test_alarms_that_differ_are_followed_by_the_threshold_that_keeps_them(tmp_path: Path) -> None:
-    """Said was that it must be calibrated, and to what only with --html, since lines were cut."""
+    """Once this line was cut in the terminal, and only --html named the threshold."""
     file = PairFile(tmp_path / "pairs")
     file.start()
     for number in range(1_000):
@@ -343,7 +343,7 @@ def test_alarms_that_differ_are_followed_by_the_threshold_that_keeps_them(tmp_pa
 
 
 def said_with_labels(folder: Path, labels: list[object]) -> str:
-    """Return what the comparison of a folder's pairs means by labels in their order."""
+    """Return the conclusion for a folder's pairs, with labels in their order."""
     rows = [f"worker-1-request-{number},{label}" for number, label in enumerate(labels, 1)]
     (folder / "labels.csv").write_text("\n".join(["request_id,label", *rows]), encoding="utf-8")
     result = run(folder / "pairs", "--labels", folder / "labels.csv")
@@ -355,7 +355,7 @@ def said_with_labels(folder: Path, labels: list[object]) -> str:
 def test_labels_that_show_a_loss_are_an_objection(
     tmp_path: Path, lost: int, *, is_objection: bool
 ) -> None:
-    """As many alarms as the primary, but of other requests: "no objection" was said of it."""
+    """As many alarms as the primary, but on other requests: the output was "no objection"."""
     file = PairFile(tmp_path / "pairs")
     file.start()
     for number in range(1_000):
@@ -430,7 +430,7 @@ class TestBadInput:
 
 
 def test_pair_files_are_compared_without_bentoml_and_without_an_engine(tmp_path: Path) -> None:
-    """A fresh interpreter runs the whole command with what comes without the extra `comparison`."""
+    """A fresh interpreter runs the whole command without the extra `comparison`."""
     PairFile(tmp_path).pair(changes={attributes.API: "predict"})
     program = (
         "import sys; sys.modules |= dict.fromkeys(('pyarrow', 'ibis', 'duckdb'));"

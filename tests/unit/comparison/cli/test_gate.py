@@ -1,4 +1,4 @@
-"""The gate from pair files to the exit code."""
+"""The command gate, from pair files to the exit code."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ def write_pairs(folder: Path, *, keener: bool) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Hold pairs that agree, pairs that do not, labels and a playbook."""
+    """Pairs that agree, pairs that differ, labels and a playbook."""
     folder = tmp_path_factory.mktemp("gate")
     write_pairs(folder / "agreeing", keener=False)
     write_pairs(folder / "keener", keener=True)
@@ -78,7 +78,7 @@ def words(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold pairs of a regression: the candidate predicts 500 or more three times as often."""
+    """Pairs of a regression: the candidate predicts 500 or more three times as often."""
     folder = tmp_path_factory.mktemp("numbers")
     file = PairFile(folder / "pairs")
     file.start()

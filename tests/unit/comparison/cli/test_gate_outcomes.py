@@ -1,4 +1,4 @@
-"""The gate with outcomes: from pair files and a table to the exit code."""
+"""The command gate with outcomes, from pair files and a table to the exit code."""
 
 import shutil
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def is_candidates(number: int) -> bool:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold pairs of a flag that is sticky on requests, and of one that is sticky on users."""
+    """Pairs of a flag that is sticky on requests, and of a flag that is sticky on users."""
     folder = tmp_path_factory.mktemp("outcomes")
     for name, stickiness in (("requests", "requestId"), ("users", "userId")):
         file = PairFile(folder / name)
@@ -78,7 +78,7 @@ def outcomes(
 
 
 def harmed(number: int) -> bool:
-    """Say whether a candidate's flip brings a complaint: where it calls what nobody called."""
+    """Return whether a candidate's flip causes a complaint."""
     return is_candidates(number) and number % 5 == 1
 
 
@@ -174,7 +174,7 @@ def test_an_outcome_by_unit_rolls_back_where_the_flag_is_sticky_on_it(
 def test_units_without_their_key_hold_and_name_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, said: str
 ) -> None:
-    """Neither is taken for units that nobody knows, even if other rows name their request."""
+    """The message names the key, not unknown units, even if other rows name their request."""
     monkeypatch.delenv("UNIT_KEY", raising=False)
     if key:
         monkeypatch.setenv("UNIT_KEY", key)
@@ -252,7 +252,7 @@ def test_compare_takes_outcomes_without_a_playbook(folder: Path, tmp_path: Path)
 
 
 def test_a_program_that_was_killed_while_it_tracked_is_told(folder: Path, tmp_path: Path) -> None:
-    """What its last records said is gone; those that came are counted all the same."""
+    """Its last records are lost; the earlier ones count."""
     pairs = tmp_path / "pairs"
     shutil.copytree(folder / "requests", pairs)
     spans = PairSpans.to_folder(pairs, FileLimits(), service="shop", version=None)

@@ -1,4 +1,4 @@
-"""What a command says of bad input, and files that it writes: whole or not at all."""
+"""Messages about bad input, and output files, which are written whole or not at all."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ except Refusal as refusal:
 
 
 def test_a_file_that_cannot_be_written_whole_leaves_what_was_there(tmp_path: Path) -> None:
-    """As on a full disk: a pipeline reads the verdict of yesterday, not half of today's."""
+    """On a full disk, a pipeline reads yesterday's verdict, not half of today's."""
     verdict = tmp_path / "verdict.json"
     verdict.write_bytes(b"old")
     for path in (verdict, tmp_path / "new.json"):

@@ -79,7 +79,7 @@ def test_the_same_pairs_give_the_same_interval() -> None:
 
 
 def test_equal_sides_differ_by_no_more_than_one_positive_would() -> None:
-    """No replicate differs, and yet an interval of width 0 would be a lie: Agresti & Min (2005)."""
+    """All replicates are equal, but an interval of width 0 would be wrong: Agresti & Min (2005)."""
     primary, _, truth = drawn(500)
     interval, error = difference_of(joint_of(primary, primary, truth))
     assert interval.value == 0

@@ -1,4 +1,4 @@
-"""From aggregates made by hand to evidence."""
+"""Evidence from aggregates made by hand."""
 
 import math
 from dataclasses import replace

@@ -32,7 +32,7 @@ def flood(pairs: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_the_offered_threshold_does_what_is_said_of_it() -> None:
-    """Counted again on the scores themselves: the offer is exact, not an estimate."""
+    """The offered threshold is exact: a second count on the scores gives the same alarms."""
     primary, candidate, truth = flood()
     found = offer(output(primary, candidate, truth.tolist()))
     assert found is not None
@@ -77,7 +77,7 @@ def test_at_the_ends_of_the_interval_the_volumes_can_just_not_be_told_apart() ->
 
 
 def test_the_interval_covers_the_threshold_of_all_traffic_as_often_as_it_says() -> None:
-    """Of 20,000 pairs taken for all traffic, 300 samples of 2,000."""
+    """300 samples of 2,000 pairs, from 20,000 pairs that stand for all traffic."""
     primary, candidate, _ = flood()
 
     def calibrated(rows: np.ndarray) -> Calibration:
@@ -122,7 +122,7 @@ def test_a_constant_candidate_gets_a_threshold_that_its_score_does_not_reach() -
 
 
 def test_whether_the_offered_threshold_keeps_the_number_of_alarms_is_said() -> None:
-    """Of scores in steps of a half, none has as many alarms as the primary."""
+    """Scores in steps of 0.5: no threshold has as many alarms as the primary."""
     primary, candidate, _ = flood()
     fine = offer(output(primary, candidate, thresholds=(0.5, 0.5)))
     coarse = offer(output(primary, np.round(candidate * 2) / 2, thresholds=(0.5, 0.5)))

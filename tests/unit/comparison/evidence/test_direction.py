@@ -1,4 +1,4 @@
-"""A score below its threshold is an alarm: ranks are turned round."""
+"""Outputs whose scores below the threshold are alarms: their ranks are reversed."""
 
 import numpy as np
 import pytest

@@ -110,7 +110,7 @@ def test_the_scores_of_many_pairs_are_rounded_and_keep_their_order_nearly(
 
 
 def table(primary: np.ndarray, candidate: np.ndarray) -> tuple[int, int, int, int]:
-    """Return both, only primary, only candidate, neither, by pandas."""
+    """Return the cells of the 2x2 table of alarms, by pandas."""
     counted = pd.crosstab(pd.Series(primary), pd.Series(candidate))
     counted = counted.reindex(index=[True, False], columns=[True, False], fill_value=0)
     both, primary_only, candidate_only, neither = counted.to_numpy().ravel().tolist()

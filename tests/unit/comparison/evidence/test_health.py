@@ -1,4 +1,4 @@
-"""Quantiles of blocks of time are those of numpy, of the calls one by one."""
+"""The quantiles of blocks of time equal numpy's, which are computed from single calls."""
 
 import numpy as np
 import pandas as pd

@@ -32,7 +32,7 @@ LATER = NOW + timedelta(hours=1)
 
 @pytest.fixture
 def file(tmp_path: Path) -> PairFile:
-    """Return the file of a worker that has made a thousand pairs just now, and runs."""
+    """Return the file of a running worker with a thousand recent pairs."""
     file = PairFile(tmp_path / "pairs", "w1")
     file.start()
     for number in range(1000):
@@ -85,7 +85,7 @@ def test_one_that_closed_its_record_lacks_nothing_for_ever(
 
 
 def test_one_without_end_and_count_holds_by_name(file: PairFile, tmp_path: Path) -> None:
-    """As a folder that was copied without its workers' files."""
+    """The folder was copied without its workers' files."""
     check = checks(tmp_path / "pairs", LATER)["worker_ends"]
     assert check.outcome is Outcome.INCONCLUSIVE
     assert f"worker w1 (last seen {NOW:%Y-%m-%d %H:%M}" in check.reason
@@ -158,7 +158,7 @@ def test_a_table_of_pairs_alone_says_nothing_of_the_ends(
 
 
 def test_what_a_worker_makes_while_its_pairs_are_read_is_not_missing(tmp_path: Path) -> None:
-    """On a busy machine, reading takes seconds, and the service goes on."""
+    """On a busy machine, reading takes seconds, while the service still writes."""
     file = PairFile(tmp_path / "pairs", "w1")
     file.start()
     for _ in range(20):
@@ -218,7 +218,7 @@ def test_a_pair_whose_time_cannot_be_is_set_aside_and_not_missing(
 def test_two_processes_of_one_name_hold_since_they_hide_each_other_s_losses(
     file: PairFile, place: Callable[[Path], Path]
 ) -> None:
-    """As of a snapshot of memory that was restored twice: both go on from the same number."""
+    """A snapshot of memory was restored twice: both workers continue from the same number."""
     whole = checks(place(file.path.parent), LATER)["completeness"]
     assert whole.outcome is Outcome.PASS
     for number in (999, 1000, 1001, 1002):

@@ -45,7 +45,7 @@ def started(folder: Path, worker: str, service: str | None) -> PairFile:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder with the pairs of a worker that has ended in order."""
+    """Return a folder with the pairs of a worker that has ended normally."""
     made(started(tmp_path / "pairs", "w1", "FraudDetector")).stop()
     return tmp_path / "pairs"
 
@@ -64,7 +64,7 @@ each_place = pytest.mark.parametrize("place", [as_it_is, compacted])
 
 
 def checks(source: PairSource, flag: str = FLAG) -> dict[str, Check]:
-    """Return the checks of integrity, of which those of workers are looked at here."""
+    """Return the checks of integrity."""
     counted = aggregates(flag=flag, workers=worker_counts(source, flag))
     window = {"since": LATER - timedelta(hours=2), "until": LATER}
     found = evidence(
@@ -75,7 +75,7 @@ def checks(source: PairSource, flag: str = FLAG) -> dict[str, Check]:
 
 
 def outcomes(source: PairSource, flag: str = FLAG) -> tuple[Outcome, Outcome]:
-    """Return what the checks of completeness and of the workers' ends say."""
+    """Return the results of the checks of completeness and of the workers' ends."""
     found = checks(source, flag)
     return found["completeness"].outcome, found["worker_ends"].outcome
 
@@ -111,7 +111,7 @@ def test_what_another_service_lost_is_lost_to_its_own_flag_only(
 def test_a_killed_worker_of_the_same_service_holds_every_flag_of_it(
     folder: Path, place: Callable[[Path], PairSource]
 ) -> None:
-    """It has made pairs of one flag, and those of the other may be what it lost."""
+    """The worker has pairs of one flag; the lost ones may be pairs of the other."""
     made(started(folder, "w2", "FraudDetector"), flag=OTHER)
     source = place(folder)
     assert outcomes(source) == outcomes(source, OTHER) == KILLED
@@ -138,7 +138,7 @@ def test_a_worker_without_any_pair_counts_for_its_service(
 def test_pairs_of_which_none_was_found_are_missed_in_their_service(
     folder: Path, place: Callable[[Path], PairSource], service: str, expected: Outcome
 ) -> None:
-    """As of a worker that had no room for any, on a full disk."""
+    """The worker could write no pair, as on a full disk."""
     started(folder, "w2", service)
     CountFile(folder, "w2", service).write(500, 500, closed=True)
     assert outcomes(place(folder))[0] is expected

@@ -1,4 +1,4 @@
-"""Labels, outcomes and preferences as a DataFrame: taken as a file of it would be."""
+"""Labels, outcomes and preferences as a DataFrame: read as a file with its content."""
 
 import uuid
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ TRUTHS = pd.DataFrame({"request_id": IDS, "label": [1, 0, None, 1]})
 
 
 def known(given: Rows | str | Path) -> dict[str, Any]:
-    """Return the labels by request; one that is not known yet is left out."""
+    """Return the known labels by request."""
     return dict(load_labels(given).frame.set_index("request_id")["label"])
 
 

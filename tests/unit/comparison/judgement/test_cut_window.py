@@ -1,4 +1,4 @@
-"""A step whose first pairs are left out: the verdict says since when it is held, and why."""
+"""A step without its first pairs: the verdict says from when the hold time counts, and why."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ HOURS = 48
 
 
 def hold_time(changed: timedelta) -> str:
-    """Return the reason of the hold time where the candidate was replaced that long ago."""
+    """Return the reason of the hold time if the candidate was replaced this long ago."""
     end = BEGIN + timedelta(hours=HOURS)
     frame = drawn_pairs(phases=(Phase(10, HOURS, 2_000),))
     new = frame["time"] >= nanoseconds(end - changed)

@@ -1,4 +1,4 @@
-"""Which step is meant."""
+"""The step that a text names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A look that adds up kept counts finds what one pass over all pairs finds."""
+"""Kept counts, added up, equal the counts of one pass over all pairs."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ BEGIN: Final = datetime(2026, 3, 2, 7, 20, tzinfo=UTC)
 
 
 class Folder(CompactedFolder):
-    """A folder that is looked at."""
+    """A folder with pairs and kept counts."""
 
     def look(
         self,

@@ -1,4 +1,4 @@
-"""A look at unchanged files asks no engine, and finds what a look from the beginning finds."""
+"""A look at unchanged files queries no engine, and finds the same as a first look."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ def said(judge: PairsJudge, now: datetime, wanted: Playbook) -> object:
 
 
 class Watched:
-    """A judge of one process, of which each look is held against that of another one."""
+    """A judge whose looks are compared with the first looks of another judge."""
 
     def __init__(self, judge: Callable[[], PairsJudge], monkeypatch: pytest.MonkeyPatch) -> None:
         self._fresh = judge
@@ -67,7 +67,7 @@ class Watched:
         self._patch = monkeypatch
 
     def looks(self, now: datetime, wanted: Playbook, *, counts: bool) -> None:
-        """Look, and say whether the engine must be asked."""
+        """Look; return whether the engine was queried."""
         opened: list[bool] = []
         at = FlagPairs.at
         with self._patch.context() as patch:

@@ -1,4 +1,4 @@
-"""Judging the step that a flag is at by the pairs made since."""
+"""Judging the present step of a flag by the pairs since it began."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ PLAN = Playbook.model_validate(
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold the pairs of thirty seconds of shadow that agree."""
+    """Return a folder with thirty seconds of shadow pairs that agree."""
     folder = tmp_path_factory.mktemp("pairs")
     file = PairFile(folder)
     file.start()
@@ -85,7 +85,7 @@ def watched(steps: Sequence[object]) -> Playbook:
 
 
 class Alarm:
-    """A webhook that answers what it is set to; all its readings are kept."""
+    """A webhook with a given answer; it keeps all its readings."""
 
     def __init__(self, answer: str) -> None:
         self.answer = answer

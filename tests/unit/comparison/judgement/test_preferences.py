@@ -1,4 +1,4 @@
-"""What the gate makes of a table of preferences and the pairs that it is about."""
+"""The evidence from a table of preferences and their pairs."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ PLAYBOOK = Playbook.model_validate(
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """Hold pairs of v1 with itself, of v1 with v2, and of v1 with v3, the present candidate."""
+    """Return pairs of v1 with itself, of v1 with v2, and of v1 with v3, the present candidate."""
     folder = tmp_path / "pairs"
     file = TextPairFile(folder)
     file.start()

@@ -1,4 +1,4 @@
-"""When the present rollout began."""
+"""The beginning of the present rollout."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ BEGIN = datetime(2025, 11, 24, 6, tzinfo=UTC)
 
 
 def minutes(*rows: tuple[int, float, int]) -> pd.DataFrame:
-    """Make the counts of (minute, rollout, pairs); the pairs of a minute are spread over it."""
+    """Create counts from (minute, rollout, pairs); the pairs are spread over the minute."""
     start = int(BEGIN.timestamp()) // 60
     return pd.DataFrame(
         {
@@ -114,7 +114,7 @@ def test_a_single_pair_is_a_run_that_covers_it() -> None:
 
 
 class TestVisits:
-    """At how many steps the flag has been, each return counted."""
+    """The number of steps of the flag; each return counts."""
 
     def test_one_rollout_is_one(self) -> None:
         assert visits(minutes((0, 5, 100), (1, 5, 100))) == 1
@@ -133,7 +133,7 @@ class TestVisits:
 
 
 class TestModelsSince:
-    """Since when both sides have had the models that most pairs have now."""
+    """The time from which on both sides have had the models of most pairs."""
 
     @staticmethod
     def of(*rows: tuple[int, str | None, str | None, int]) -> datetime | None:
@@ -173,7 +173,7 @@ class TestModelsSince:
         assert self.of(*sorted(new + old, key=lambda row: row[0])) is None
 
     def test_few_requests_do_not_show_that_an_old_model_is_gone(self) -> None:
-        """One request in ten is answered by it; of twelve in a row, none may be by chance."""
+        """It answers one request in ten, so it may answer none of twelve by chance."""
         rows = [(10 * n, "a:1", "b:1" if n % 10 == 0 else "b:2", 1) for n in range(11)]
         later = [(10 * n, "a:1", "b:2", 1) for n in range(11, 23)]
         assert self.of(*rows, *later) is None

@@ -1,4 +1,4 @@
-"""When the candidate's present threshold began."""
+"""The beginning of the candidate's present threshold."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ Rows = list[tuple[int, float | None, int]]
 
 
 def seconds(rows: Rows, *, primary: list[float] | None = None) -> pd.DataFrame:
-    """Make the counts of (second, candidate's threshold, pairs), the last one at half past it."""
+    """Create counts from (second, candidate's threshold, pairs), the last one at half past it."""
     return pd.DataFrame(
         {
             "slot": [START + second for second, _, _ in rows],

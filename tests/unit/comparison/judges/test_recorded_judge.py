@@ -36,14 +36,14 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Duel:
-    """Two models, and what the judge said of the candidate's answers, in random order."""
+    """Two models, and the judge's preferences for the candidate's answers, in random order."""
 
     gap: float
-    """Of their win rates against the baseline, the candidate's less the primary's."""
+    """Win rate against the baseline, the candidate's minus the primary's."""
     preferences: Values
 
     def biased(self, points: float) -> Values:
-        """Return the mean of both orders, of a judge that prefers what is shown first."""
+        """Return the mean of both orders, for a judge that prefers the answer shown first."""
         shown_first = np.clip(self.preferences + points, 0, 1)
         shown_second = np.clip(self.preferences - points, 0, 1)
         mean: Values = (shown_first + shown_second) / 2
@@ -66,7 +66,7 @@ def duels() -> list[Duel]:
 
 
 def decided(values: Values, alpha: float = ALPHA) -> tuple[int | None, int]:
-    """Return after how many prompts the win rate surely is on one side of a half, and on which."""
+    """Return the prompts until the win rate is surely above or below 0.5, and its side."""
     bets, weights = np.array(BETS)[:, None], np.array(LOG_WEIGHTS)[:, None]
     for_candidate = np.logaddexp.reduce(
         weights + np.cumsum(np.log1p(bets * (values / 0.5 - 1)), axis=1)

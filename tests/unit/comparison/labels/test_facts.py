@@ -23,7 +23,7 @@ def kept(tmp_path: Path) -> KeptTables:
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written in this test is old enough: its time of change is that of this moment."""
+    """Files written in a test count as old enough, though they were changed just now."""
     monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)
 
 
@@ -33,7 +33,7 @@ def no_reading(*_: object, **__: object) -> Labels:
 
 @pytest.fixture
 def nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return what lets each further reading fail."""
+    """Return a function after which reading labels fails."""
 
     def forbid() -> None:
         monkeypatch.setattr(module, "read_labels", no_reading)
@@ -99,7 +99,7 @@ def test_a_file_whose_time_was_turned_back_is_read(tmp_path: Path, kept: KeptTab
 def test_what_changed_a_moment_ago_is_read_again(
     tmp_path: Path, kept: KeptTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second change within the same tick of a disk's clock would not show."""
+    """A second change within one tick of a disk's clock would not be noticed."""
     monkeypatch.setattr("comparison.labels.facts.SETTLED", 60 * 10**9)
     path = write(tmp_path / "labels.csv", ROWS)
     LabelFiles(path).read().digest(kept)

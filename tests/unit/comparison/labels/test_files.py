@@ -54,7 +54,7 @@ def parquet(folder: Path) -> Path:
 
 
 def several(folder: Path) -> Path:
-    """Write the columns into files of their own, one of them further down."""
+    """Write each column to its own file, one of them in a subfolder."""
     into = folder / "labels"
     (into / "2026").mkdir(parents=True)
     (into / "cats.csv").write_text("request_id,label.cat\n007,1\n008,0\n")

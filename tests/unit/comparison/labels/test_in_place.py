@@ -1,4 +1,4 @@
-"""Labels that stay in their Parquet files are those that are read into memory."""
+"""Labels that stay in their Parquet files equal labels in memory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ TIMES = pd.date_range("2026-03-02", periods=200, freq="h", tz="UTC")
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written in this test is old enough to be told from what comes later."""
+    """Files written in a test count as old enough, so that a later change is noticed."""
     monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)
 
 
@@ -41,7 +41,7 @@ def of_seed(seed: int, *, again: float, timed: bool) -> pd.DataFrame:
 
 
 def in_files(folder: Path, rows: pd.DataFrame, kind: str) -> Path:
-    """Write rows to two files, of which the second lacks an output."""
+    """Write rows to two files; the second one lacks an output."""
     folder.mkdir()
     half = len(rows) // 2
     parts = rows.iloc[:half], rows.iloc[half:].drop(columns="label.b")

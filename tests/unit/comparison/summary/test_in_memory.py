@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> PairFile:
 
 
 def summary_of(file: PairFile) -> Summary:
-    """Return the figures of pairs in memory, which are those that an engine counts."""
+    """Return the figures of pairs in memory, after a check that an engine counts the same."""
     summary = summarise(read_pairs(file.path))
     source = FramePairs(read_all(file.path))
     assert_same_figures(count_summary(source, summary.flag), summary)
@@ -327,7 +327,7 @@ class TestOddInput:
         assert reason.startswith(f"{OUTPUT}: both sides say the same in every pair (n=3); no")
 
     def test_classes_agree_where_every_output_is_decided_alike(self, file: PairFile) -> None:
-        """Each class is an output that fires where it is the likeliest."""
+        """Each class is an output with an alarm where it is the most likely class."""
         red, blue, green = (
             {name: 0.8 if name == likeliest else 0.1 for name in ("blue", "green", "red")}
             for likeliest in ("red", "blue", "green")

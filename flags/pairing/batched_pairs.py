@@ -9,8 +9,8 @@ from flags.pairing.observation import Pair, PairSink
 logger = logging.getLogger(__name__)
 
 _INTERVAL: Final = 0.05
-"""Seconds between the first pair of a batch and its recording: longer than one after another all
-gathered shadows take."""
+"""Seconds between the first pair of a batch and its recording, in which all gathered shadows can be
+scored one after another."""
 
 
 class BatchedPairs:

@@ -54,7 +54,9 @@ class RequestSnapshot:
     """Values of a request that are read before any model runs, because a model may change them."""
 
     started: int
+    """Unix time in nanoseconds."""
     parent: otel_context.Context
+    """OpenTelemetry context, the parent of the pair's span."""
     segments: Mapping[str, str]
     features: Mapping[str, float]
     unit: str | None

@@ -64,8 +64,8 @@ class _Entry:
 class ShadowBatch:
     """Score shadows that begin together in one call; a random share is scored singly as well.
 
-    Only shadows scored singly have durations. They are drawn by the request's id, so the sample
-    does not depend on load or input. Their results of both ways are compared.
+    Only the drawn shadows have durations. They are drawn by the request's id, so that the sample
+    does not depend on load or input. Their single results are compared with their batch results.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class ShadowBatch:
     def _gather(self, row: Any, limit: float | None) -> "asyncio.Future[_RowResult]":
         loop = asyncio.get_running_loop()
         entry = _Entry(row, loop.create_future())
-        if not self._gathered:  # shadows that begin in this iteration of the loop are added before
+        if not self._gathered:  # the batch begins after this iteration of the event loop
             loop.call_soon(self._begin, limit)
         self._gathered.append(entry)
         return entry.result

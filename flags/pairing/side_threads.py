@@ -14,8 +14,8 @@ from flags.pairing.call_queue import CallQueue, enqueue, in_background
 T = TypeVar("T")
 
 _IDLE_WAITS: Final = (0.001,) * 5
-"""Seconds of the waits of a background call before it begins, while an answer is pending. The waits
-end when a caller's call arrives."""
+"""Waits, in seconds, of a background call before it begins while an answer is pending. A caller's
+call ends them."""
 
 _MAX_BRIEF_WAIT: Final = 0.005
 """Seconds in the queue after which a brief call begins even if answers are pending."""

@@ -20,7 +20,7 @@ from flags.serving.mounted_apps import carry_over, primary_as_current
 from flags.serving.placed_sides import placed_sides
 from flags.serving.plan import Plan
 from flags.serving.sides.placement import Placement
-from flags.serving.sides.runner_edge import adapt_service, outer_middlewares
+from flags.serving.sides.runner_middleware import adapt_service, outer_middlewares
 from flags.serving.worker import MigrationWorker
 
 _MODEL_CONFIG: Final = frozenset({"resources", "threads", "workers"})

@@ -47,7 +47,7 @@ class RequestMiddleware:
         tasks: Collection[str] = (),
         server: str | None = None,
     ) -> None:
-        """Guard `routes`; those in `tasks` are tasks, with further routes to submit and query them.
+        """Guard `routes`. The routes in `tasks` are tasks and have further routes below them.
 
         `server` replaces the value of BentoML's `Server` header; None leaves it.
         """

@@ -1,4 +1,4 @@
-"""What the flag says becomes an assignment; whatever goes wrong with it, the primary answers."""
+"""The flag becomes an assignment; if it cannot be evaluated, the primary answers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ def _no_provider_left() -> Iterator[None]:
 
 
 class Saying(AbstractProvider):
-    """Answers every flag alike, and remembers the contexts that it was asked with."""
+    """Gives every flag the same value, and remembers the contexts of evaluations."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ def test_a_switch_that_is_the_same_for_all_is_asked_once_in_a_while(
 def test_a_switch_that_is_disabled_is_off_whatever_value_comes_with_it(
     value: bool, clock: FakeClock
 ) -> None:
-    """That is the caller's default, which stands for a switch that is missing: on."""
+    """A disabled flag returns the caller's default, which here is meant for a missing flag: on."""
     provider = Saying(FlagResolutionDetails(False), value, Reason.DISABLED)
     api.set_provider_and_wait(provider, domain=DOMAIN)
     assign = FlagAssignment("flag", DOMAIN, clock=clock)

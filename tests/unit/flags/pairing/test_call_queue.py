@@ -1,4 +1,4 @@
-"""Calls that wait for the candidate's process: who goes first, and what becomes of them."""
+"""Calls in the queue for the candidate's process: their order, and their results."""
 
 import asyncio
 from typing import Any, cast
@@ -25,7 +25,7 @@ class Echo:
 
 
 class BusyProcess:
-    """Has no free thread until it is given one; remembers what it was sent."""
+    """A process without a free thread until the test frees one; it remembers the calls sent."""
 
     def __init__(self) -> None:
         self.has_free_thread = False

@@ -31,7 +31,7 @@ SOON = 0.3
 
 
 class Service:
-    """A pairing whose candidate is active, and whose primary is scored only if need be."""
+    """A pairing with an active candidate and a lazy insurance."""
 
     def __init__(
         self, primary: Any, candidate: Any, *, limit: float = NEVER, shadow: bool = True

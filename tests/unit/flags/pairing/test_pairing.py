@@ -38,7 +38,7 @@ from tests.support.paired_models import (
 
 @dataclass(frozen=True)
 class Case:
-    """One combination of what the flag says and how both models behave."""
+    """One combination of an assignment and the behaviour of both models."""
 
     active: Side
     shadow: bool
@@ -48,7 +48,7 @@ class Case:
     candidate_async: bool = False
     caller_leaves: bool = False
     gate: Release = field(default_factory=Release)
-    """Where the candidate waits if it outlasts its limit."""
+    """The gate at which a candidate waits that outlasts its limit."""
 
     @property
     def limits(self) -> Limits:
@@ -113,7 +113,7 @@ async def outcome_of(pairing: Pairing, request: Request) -> Answer | BaseExcepti
 
 
 async def hold(case: Case) -> None:
-    """Answer one request and check everything that is promised of it."""
+    """Answer one request and check all promises about it."""
     pairs, candidate = InMemoryPairs(), case.candidate_model()
     pairing = pairing_of(
         case.primary_model(),

@@ -130,7 +130,7 @@ async def test_a_sink_that_raises_costs_no_answer(caplog: pytest.LogCaptureFixtu
 
 
 async def test_an_answer_of_the_primary_is_served_even_if_its_score_cannot_be_read() -> None:
-    """What we can read of the primary's answer is our concern, not the caller's."""
+    """The caller gets the primary's answer even if the plugin cannot read its score."""
     pairs = InMemoryPairs()
     pairing = pairing_of(FakeModel(Conduct.GIVES_WRONG_SHAPE, 0.25), FakeModel(), sink=pairs)
     assert (await pairing.answer(Request.of("r1", 1))).value == [[0.25, 0.75]]

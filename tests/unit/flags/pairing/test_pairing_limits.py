@@ -1,4 +1,4 @@
-"""The limits of pairing: on time, on shadows at once, on what still runs at the end."""
+"""The limits of pairing: time, concurrent shadows, unfinished pairs at the end."""
 
 import asyncio
 import threading
@@ -72,7 +72,7 @@ async def test_an_insurance_that_waits_in_line_until_nobody_needs_it_is_shed(
 
 
 async def test_a_primary_in_line_behind_others_is_waited_for_once(gate: Release) -> None:
-    """A fallback that has spent its whole limit in line does not get a second one."""
+    """A fallback that has waited in the queue for its whole limit does not get a second limit."""
     threads, pairs = BusyThreads(gate), InMemoryPairs()
     pairing = pairing_of(
         FakeModel(),
@@ -113,7 +113,7 @@ async def test_a_primary_that_was_no_shadow_is_scored_when_the_candidate_fails(
 async def test_calls_of_a_hanging_candidate_are_shed_at_once_and_resume_after_it(
     gate: Release,
 ) -> None:
-    """One call may wait its limit out; the next ones must not queue behind a stuck thread."""
+    """One call may wait for its whole limit; the next calls must not wait for a stuck thread."""
     candidate = FakeModel(Conduct.HANGS, gate=gate)
     pairs = InMemoryPairs()
     pairing = pairing_of(

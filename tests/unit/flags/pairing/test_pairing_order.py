@@ -115,7 +115,7 @@ async def test_a_pair_without_a_shadow_is_recorded_once_the_answer_has_left(
 
 
 async def test_the_insurance_does_not_wait_for_an_answer() -> None:
-    """It may be what the caller gets."""
+    """The caller may get the primary's answer."""
     primary = FakeModel()
     candidate = FakeModel(Conduct.RAISES)
     pairing = pairing_of(primary, candidate, assign=FixedAssignment(Side.CANDIDATE))

@@ -1,4 +1,4 @@
-"""How numbers are read out of answers, and what of an input is recorded."""
+"""The reading of numbers from answers, and of recorded values from inputs."""
 
 import enum
 import math
@@ -164,7 +164,7 @@ def broken(_: Any) -> Any:
 
 @pytest.mark.parametrize("inputs", [{"x": Unprintable()}, {"x": 10**400}, {}, None, []])
 def test_an_input_value_that_cannot_be_recorded_is_left_out(inputs: Any) -> None:
-    """Nothing raises here: these run before the models, on the way of the answer."""
+    """Nothing raises here: inputs are read before the models run, while the caller waits."""
     reading = Reading.inputs(segments={"broken": broken, "x": "x"}, features={"x": "x"})
     assert set(reading.segments(inputs)) <= {"x"}
     assert reading.features(inputs) == {}
@@ -261,7 +261,7 @@ class Shop(pydantic.BaseModel):
     ("field", "recorded"), [("ids", "|17|4|9|"), ("keys", "|a%7Cb|c%3Dd|50%25|")]
 )
 def test_a_list_of_ids_is_a_ranking(field: str, recorded: str) -> None:
-    """An id that is listed twice counts where it is first; bars between ids stay unique."""
+    """Of an id that is listed twice, the first place counts; bars inside ids are escaped."""
     reading = Reading.of(field).of_answers(Shop, "/ask")
     assert reading.values(Shop()) == {field: {"ranking": recorded}}
 

@@ -125,7 +125,7 @@ async def test_calls_are_shed_while_every_thread_hangs_and_taken_again_after(
 
 
 async def test_a_shadow_behind_which_another_hangs_has_not_timed_out(gate: Release) -> None:
-    """Its result is kept to be reported with the next one's."""
+    """Its result has not been reported yet: it waits for the next call's result."""
 
     def model(number: int) -> Any:
         if number == 2:
@@ -142,7 +142,7 @@ async def test_a_shadow_behind_which_another_hangs_has_not_timed_out(gate: Relea
 
 
 async def test_a_call_that_waits_in_line_for_its_whole_limit_is_shed(gate: Release) -> None:
-    """It says how busy the side is, and nothing of what the model would have done."""
+    """This shows that the side is busy, not that its answer would be late."""
     model = FakeModel(Conduct.HANGS, gate=gate)
     scorer = scorer_of(model)
     busy_with = asyncio.create_task(scorer.score(Call((1,)), None))
@@ -174,7 +174,7 @@ async def test_a_second_thread_keeps_answering_while_one_hangs(gate: Release) ->
 
 
 async def test_without_a_limit_a_call_waits_for_a_hanging_thread(gate: Release) -> None:
-    """A primary without a limit behaves as without us: it queues."""
+    """A primary without a limit behaves as without this plugin: its calls queue."""
     model = FakeModel(Conduct.HANGS, gate=gate)
     scorer = scorer_of(model)
     assert (await scorer.score(Call((1,)), 0.3)).observation.status is Status.TIMEOUT

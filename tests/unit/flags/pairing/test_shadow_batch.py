@@ -1,4 +1,4 @@
-"""Shadows in one call: what is recorded of each, whatever becomes of the call."""
+"""Shadows in one call: the record of each, also if the call fails."""
 
 import asyncio
 import logging
@@ -54,7 +54,7 @@ class Rows:
 
 
 def score(row: dict[str, Any]) -> dict[str, float]:
-    """Answer by the input; one without an amount is at fault."""
+    """Return the score of an input; raises for an input without an amount."""
     return answer_of(row["amount"])
 
 
@@ -101,7 +101,7 @@ class Service:
         return self.many(rows)
 
     async def answer(self, *rows: Any) -> None:
-        """Answer requests for `rows`; their shadows gather."""
+        """Answer requests for `rows`, whose shadows are gathered."""
         for number, row in enumerate(rows):
             sent = self.schedule.answer_started()
             request = Request(f"r-{number}", Call((row,)), Call((row,)), answer_sent=sent)
@@ -324,7 +324,7 @@ def test_every_request_has_its_pair(rows: list[dict[str, Any]], single: float) -
 
 
 def take(size: BatchSize, inputs: int, seconds: float) -> None:
-    """Have as many calls take so long that it cannot be chance."""
+    """Record enough calls of this duration to change the size."""
     for _ in range(3):
         size.record_call(inputs, seconds)
 
@@ -340,7 +340,7 @@ def test_calls_become_as_large_as_they_stay_short() -> None:
 
 
 def test_a_call_may_take_as_long_as_two_single_ones() -> None:
-    """Most of a call of a dear model is the same for one input and for many."""
+    """Most of the time of a slow model's call is the same for one input and for many."""
     size = BatchSize(32)
     size.record_single_call(0.05)
 
@@ -354,7 +354,7 @@ def test_a_call_may_take_as_long_as_two_single_ones() -> None:
 
 
 def test_what_was_too_large_before_a_single_one_was_known_is_tried_at_once() -> None:
-    """The first burst to a dear model, none of which is drawn."""
+    """The first burst of a slow model, without any shadow that is scored singly."""
     size = BatchSize(32)
     while size.current > 1:
         take(size, size.current, 0.05)
@@ -368,7 +368,7 @@ def test_what_was_too_large_before_a_single_one_was_known_is_tried_at_once() -> 
 
 
 def test_a_call_that_was_held_up_does_not_make_the_next_ones_small() -> None:
-    """Of a thread that waits for the processor, or for Python's lock."""
+    """A single slow call may come from waiting for the processor or for Python's lock."""
     size = BatchSize(8)
     for number in range(50):
         size.record_call(8, 0.036 if number % 3 == 0 else 0.002)

@@ -24,7 +24,7 @@ NEVER = 30.0
 def windows(
     budget: ShadowBudget, clock: FakeClock, *, count: int, rate: float, cost: float
 ) -> list[float]:
-    """Let units come at a rate for some windows; return the share that each window spent."""
+    """Send requests of units at a rate for some windows; return the load of each window."""
     spent = []
     for window in range(count):
         used = 0.0

@@ -1,4 +1,4 @@
-"""What nobody waits for begins together, between two answers, and never waits for long."""
+"""Shadows begin together, between two answers, and never wait for long."""
 
 import asyncio
 from dataclasses import replace
@@ -26,7 +26,7 @@ async def gather(answer_sent: AnswerSent) -> "asyncio.Task[None]":
 
 
 async def is_held(*tasks: "asyncio.Task[None]") -> bool:
-    """Say whether none of these has begun, SOON later."""
+    """Say whether none of these tasks has begun after SOON seconds."""
     done, _ = await asyncio.wait(tasks, timeout=SOON)
     return not done
 

@@ -1,4 +1,4 @@
-"""What the shadow flag costs: one question in half a second, unless it samples."""
+"""The shadow flag is evaluated once in half a second, unless it samples."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -209,7 +209,7 @@ async def test_a_shadow_asks_whether_an_answer_is_being_made_and_an_answer_does_
 async def test_a_brief_shadow_gives_way_no_longer_than_it_has_been_in_the_queue(
     name: str, has_waited: float, asks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers are always being made under full load: few calls that score many must not starve."""
+    """Under full load there is always a pending answer; batch calls must not starve."""
     monkeypatch.setattr("flags.pairing.side_threads._MAX_BRIEF_WAIT", has_waited)
     asked: list[float] = []
 
@@ -248,7 +248,7 @@ async def test_a_shadow_that_gives_way_lets_an_answer_begin_at_once(
 def as_shadow(
     threads: SideThreads, call: Callable[[], T], *, is_brief: bool = False
 ) -> ThreadCall[T]:
-    """Submit a call that nobody waits for."""
+    """Submit a background call."""
 
     def submit() -> ThreadCall[T]:
         in_background.set(True)

@@ -1,4 +1,4 @@
-"""Which payloads of the flag set the candidate's threshold, and what is said of the others."""
+"""Which payloads of the flag set the candidate's threshold, and how the others are logged."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_a_service_without_decide_refuses_every_payload(caplog: pytest.LogCaptur
 def test_each_payload_is_told_once_however_requests_alternate(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Two variants with payloads of their own, or a payload on the active requests alone."""
+    """Two variants with different payloads, or a payload only on active requests."""
     tuning = Tuning(["fraud"], decide)
     payloads = ['{"threshold": 0.9}', None, '{"threshold": "high"}']
     seen = [tuning.thresholds(payloads[number % 3]) for number in range(300)]

@@ -1,4 +1,4 @@
-"""A pair carries who its request belongs to, hashed; what cannot be read costs no answer."""
+"""A pair has the hash of its request's unit; a unit that cannot be read costs no answer."""
 
 import hashlib
 import hmac

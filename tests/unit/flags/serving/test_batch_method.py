@@ -1,4 +1,4 @@
-"""What may score many inputs of an API in one call, by placement."""
+"""The methods that may score many inputs of an API in one call, by placement."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is used of BentoML beyond its public names is there, in each version that is allowed."""
+"""The private names of BentoML that are used exist in each allowed version."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_the_versions_in_the_message_are_those_of_the_project() -> None:
 
 
 def test_a_bentoml_that_lacks_a_name_is_refused_in_words() -> None:
-    """A later BentoML is stood for by this one without a name, since no registry has it yet."""
+    """The installed BentoML with a name removed stands for a future version."""
     code = (
         "import sys\n"
         "import _bentoml_sdk.method\n"

@@ -45,7 +45,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_worker(monkeypatch: pytest.MonkeyPatch, primary: Any, candidate: Any) -> None:
-    """Do what BentoML does on the way to a worker of the migrated service."""
+    """Set the variables as BentoML does before it starts a worker of the migrated service."""
     save_operator_variables((primary, candidate))
     import os
 

@@ -36,7 +36,7 @@ def runner() -> Service[Any]:
 
 
 def test_bentoml_itself_cannot_start_a_runners_service(runner: Service[Any]) -> None:
-    """Once this fails, BentoML has mended it, and `flags.serving.legacy_runner` can go."""
+    """If this fails, BentoML is repaired, and `flags.serving.legacy_runner` can be removed."""
     with pytest.raises(AttributeError):
         runner()
 

@@ -1,4 +1,4 @@
-"""The model's name on record: what the model store really holds, not what was asked for."""
+"""The recorded tag is the one in the model store, not the requested one."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What cannot be migrated, or not read, is refused at import, in words."""
+"""Services that cannot be migrated or read are refused at import, with an explanation."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any
@@ -95,7 +95,7 @@ def test_a_path_into_an_item_is_refused_with_what_to_do_about_it(
 
 @pytest.mark.parametrize("function", [handed_on, handed_on_async])
 def test_a_stream_that_comes_from_elsewhere_is_refused(function: Callable[..., Any]) -> None:
-    """BentoML would stream it; nobody else could tell before it has answered."""
+    """BentoML would stream the answer, which this plugin could know only after the call."""
     with pytest.raises(MigrationError, match="API /say returns a stream without being a generator"):
         planned(function, Reading.nothing())
 

@@ -1,4 +1,4 @@
-"""Settings by environment variable, refused early where they cannot work."""
+"""Settings by environment variable; invalid ones are refused early."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a service says at its start: where the migration stands, and what looks wrong."""
+"""The log lines of a service at its start: the state of the migration, and warnings."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is recorded of texts: the text only if somebody asks for it, and then redacted."""
+"""The recorded values of texts; the text itself only if asked for, after redaction."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def assigned(_request: str, _attributes: Any) -> Assignment:
 
 
 async def paired(declared: Text, primary: str, candidate: str, **inputs: Any) -> Pair:
-    """Return the pair of a request that both sides answered so."""
+    """Return the pair of a request with these answers of both sides."""
     reading, sink = Reading.of({"answer": declared}), InMemoryPairs()
     pairing = Pairing(
         Scorer(Side.PRIMARY, lambda **_: {"answer": primary}, reading),

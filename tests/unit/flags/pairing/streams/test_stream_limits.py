@@ -1,4 +1,4 @@
-"""The limits of streams: on time, on shadows at once, on threads."""
+"""The limits of streams: time, concurrent shadows, threads."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -114,7 +114,7 @@ async def test_a_primary_past_its_own_limit_is_a_timeout_for_the_caller(
 
 @pytest.mark.parametrize("active", Side)
 async def test_streams_of_threads_share_one_thread_between_their_items(active: Side) -> None:
-    """A caller that takes its time holds no thread."""
+    """A slow caller occupies no thread."""
     setting = ScriptedPairing(active, is_async=False, shadow=False)
     first, second = (await setting.answer()).items(), (await setting.answer()).items()
     took = [await anext(items) for _ in range(3) for items in (first, second)]

@@ -1,4 +1,4 @@
-"""What is read from the items of a stream: scores of all of them."""
+"""Scores are read from all items of a stream."""
 
 from typing import Any
 

@@ -48,7 +48,7 @@ async def test_the_active_stream_is_passed_on_and_both_are_observed(
 @either_kind
 @pytest.mark.parametrize("active", Side)
 async def test_nothing_is_made_before_it_is_wanted(active: Side, is_async: bool) -> None:
-    """An item leaves before the next one is made; the insurance waits at its first item."""
+    """An item is sent before the next one is made; the insurance waits at its first item."""
     setting = ScriptedPairing(active, is_async=is_async)
     model = setting.primary if active is Side.PRIMARY else setting.candidate
     items = (await setting.answer()).items()
@@ -77,7 +77,7 @@ async def test_the_shadow_is_begun_after_the_answer_when_the_primary_is_active(
 async def test_the_primary_is_begun_at_once_when_the_candidate_is_active(
     is_async: bool, gate: Release
 ) -> None:
-    """And goes no further than its first item until the candidate has its own."""
+    """The insurance waits at its first item until the candidate has its first item."""
     setting = ScriptedPairing(Side.CANDIDATE, is_async=is_async, candidate=[gate, *CANDIDATE])
     taking = asyncio.create_task(setting.taken())
     await gate.is_reached()
@@ -196,7 +196,7 @@ async def test_an_empty_stream_is_an_answer(active: Side, is_async: bool) -> Non
 
 
 async def test_all_turns_of_an_asynchronous_stream_are_one_task_s() -> None:
-    """What a model enters for one item (a time limit, a span) it may leave after another."""
+    """A model may enter a context (a time limit, a span) in one item and leave it in another."""
     tasks: list[Any] = []
 
     async def model(_: int) -> AsyncGenerator[str, None]:

@@ -41,7 +41,7 @@ async def test_a_caller_that_leaves_between_two_items_makes_a_pair(
 async def test_a_caller_that_leaves_while_an_item_is_made_makes_a_pair(
     active: Side, is_async: bool, gate: Release
 ) -> None:
-    """As a server drops it: nobody closes the generator, and its task is cancelled."""
+    """A server does not close the generator that it drops; it cancels the task."""
     steps = {"primary": ["1", gate, "2"], "candidate": ["1", gate, "2"]}
     setting = ScriptedPairing(active, is_async=is_async, **steps)
     model = setting.primary if active is Side.PRIMARY else setting.candidate
@@ -77,7 +77,7 @@ async def test_a_caller_that_leaves_before_the_first_item_makes_a_pair(
 
 
 async def test_a_caller_that_leaves_as_its_stream_is_handed_over_makes_a_pair() -> None:
-    """In the very step of the event loop in which the answer is there and not yet taken."""
+    """In the iteration of the event loop after the answer was delivered, before it is taken."""
     setting = ScriptedPairing(Side.PRIMARY, is_async=True)
     answering = asyncio.create_task(setting.pairing.answer(Request.of("r1", 1)))
     deliver = setting.pairing._streams[Side.PRIMARY].at_first_item

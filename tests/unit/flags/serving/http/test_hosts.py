@@ -1,4 +1,4 @@
-"""Under which host names the migration may be asked for, and how often its answer is made."""
+"""The host names that requests to the endpoints may have, and the caching of documents."""
 
 import asyncio
 import threading
@@ -106,7 +106,7 @@ async def test_one_that_could_not_be_made_is_tried_again() -> None:
 
 
 async def test_the_workers_are_looked_at_anew_each_time() -> None:
-    """A rollback would take workers that it has not reached for followed."""
+    """Otherwise a rollback would count workers as followed that it has not reached yet."""
     looks = []
 
     def workers() -> Workers:

@@ -1,4 +1,4 @@
-"""What the live page is told, and what it is never told."""
+"""The data of the live page, which has no secrets."""
 
 import asyncio
 import re

@@ -31,7 +31,7 @@ def answer(served: Side = Side.PRIMARY, model: str | None = "v1:1") -> Answer:
 
 
 async def predict(request: Request) -> Response:
-    """Answer with what the middleware found out and the length of the body."""
+    """Answer with the identity that the middleware has read, and the length of the body."""
     body = await request.body()
     given = request.scope.get(IDENTITY)
     if request.query_params.get("answered") != "no":
@@ -366,7 +366,7 @@ async def test_the_setting_goes_before_the_service_s_own_limit() -> None:
 
 
 async def test_a_caller_that_leaves_is_not_a_413() -> None:
-    """A disconnect that is not ours goes to the server as without us."""
+    """A disconnect that the middleware did not cause goes to the server unchanged."""
     middleware = app_of(10)
     sent: list[Message] = []
 

@@ -1,4 +1,4 @@
-"""The headers that identify a request travel to services of the same deployment alone."""
+"""The headers that identify a request are sent only to services of the same deployment."""
 
 from bentoml._internal.context import ServiceContext
 from opentelemetry import propagate

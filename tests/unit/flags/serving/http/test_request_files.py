@@ -1,4 +1,4 @@
-"""The files of a request stay until its answer has left and its pair is recorded."""
+"""The files of a request stay until its answer was sent and its pair is recorded."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who a request is: its id, and what the flag may be sticky on."""
+"""The identity of a request: its id, and the attributes for the flag."""
 
 import uuid
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def identified(settings: Settings | None = None, **headers: str) -> RequestIdent
 
 @pytest.fixture(autouse=True)
 def _in_another_trace() -> Iterator[None]:
-    """Be in a trace that is not the caller's, as BentoML begins one for each request."""
+    """Run in a trace that is not the caller's, because BentoML begins one for each request."""
     other = SpanContext(TRACE_ID + 1, 1, is_remote=False, trace_flags=TraceFlags(0))
     token = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(other)))
     yield

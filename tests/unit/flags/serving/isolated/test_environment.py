@@ -1,4 +1,4 @@
-"""The environment of a candidate of its own: what is refused in words, and what is made once."""
+"""A candidate's own environment: invalid ones are refused, valid ones are made once."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The address of a remote candidate is checked where it is written."""
+"""The address of a remote candidate is checked when it is created."""
 
 import pytest
 

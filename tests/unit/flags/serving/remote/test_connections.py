@@ -1,4 +1,4 @@
-"""The bound on calls under way: callers go before shadows, and nothing leaks."""
+"""The limit on concurrent calls: callers go before shadows, and no connection leaks."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""`migrate` with a remote candidate: nothing of it is needed to make the service."""
+"""`migrate` with a remote candidate, which need not be reachable."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a server reads out of our request is what the primary was given."""
+"""A server reads from our request the same input that the primary got."""
 
 import asyncio
 from collections.abc import Mapping

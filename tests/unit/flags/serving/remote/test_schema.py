@@ -1,4 +1,4 @@
-"""A server whose schema differs is not called, and the words say where it differs."""
+"""A server with another schema is not called, and the message names the difference."""
 
 import json
 from collections.abc import AsyncGenerator

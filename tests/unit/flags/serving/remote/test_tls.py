@@ -1,4 +1,4 @@
-"""TLS to the candidate: its certificate is checked, ours is shown, and neither stops the start."""
+"""TLS to the candidate: its certificate is checked, ours is sent, and no error stops the start."""
 
 import shutil
 import ssl
@@ -68,7 +68,7 @@ async def test_a_server_whose_certificate_nobody_signed_is_away(
 async def test_an_absence_over_tls_is_logged_once(
     certificates: tuple[Path, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However often it is looked at."""
+    """Even after several checks."""
     server, _, client, key = certificates
     settings = LinkSettings(ca_file=server, cert_file=client, key_file=key)
     async with linked(Remote(f"https://localhost:{free_port()}"), settings) as link:

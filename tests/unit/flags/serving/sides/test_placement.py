@@ -1,4 +1,4 @@
-"""Where both models run."""
+"""The choice of the placement of both models."""
 
 import bentoml
 import pytest

@@ -1,4 +1,4 @@
-"""A caller's request travels to a model's process in one header, whatever it holds."""
+"""Any caller's request can be sent to a model's process in one header."""
 
 from hypothesis import given
 from hypothesis import strategies as st

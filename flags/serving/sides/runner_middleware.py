@@ -24,12 +24,15 @@ _NAME: Final = CALL_HEADER.encode()
 
 def adapt_service(service: Service[Any]) -> None:
     """Prepare `service` for calls of a migrated service, once; served alone it is unchanged."""
-    if any(each is RunnerEdge for each, _ in service.middlewares):
+    if any(each is RestoreCall for each, _ in service.middlewares):
         return
     routes = frozenset((service.path_prefix or "") + api.route for api in service.apis.values())
     service.middlewares[:] = [
-        (RunnerEdge, {"routes": routes}),
-        *((OuterOnly, {"outer": cls, "options": options}) for cls, options in service.middlewares),
+        (RestoreCall, {"routes": routes}),
+        *(
+            (SkipForCalls, {"outer": cls, "options": options})
+            for cls, options in service.middlewares
+        ),
     ]
     context = CallContext()
     context.state = service.context.state
@@ -39,13 +42,13 @@ def adapt_service(service: Service[Any]) -> None:
 def outer_middlewares(service: Service[Any]) -> list[tuple[Any, dict[str, Any]]]:
     """Return the original middlewares of `service`, for the migrated service."""
     return [
-        (options["outer"], options["options"]) if each is OuterOnly else (each, options)
+        (options["outer"], options["options"]) if each is SkipForCalls else (each, options)
         for each, options in service.middlewares
-        if each is not RunnerEdge
+        if each is not RestoreCall
     ]
 
 
-class RunnerEdge:
+class RestoreCall:
     """Outermost middleware of a side: restore the caller's request from a call's header."""
 
     def __init__(self, app: ASGIApp, *, routes: frozenset[str]) -> None:
@@ -56,8 +59,9 @@ class RunnerEdge:
         self._has_cors = bool(BentoMLContainer.http.cors.enabled.get())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on with the caller's scope: beside its own scope for an API, instead of it
-        for a mounted application.
+        """Pass a call on with the caller's scope.
+
+        An API gets it beside the call's own scope, a mounted application instead of that.
         """
         packed = None
         if self._trusts_header and scope["type"] in ("http", "websocket"):
@@ -88,7 +92,7 @@ def _without_cors(send: Send) -> Send:
     return sending
 
 
-class OuterOnly:
+class SkipForCalls:
     """A service's middleware, skipped for calls of a migrated service, which has it too."""
 
     def __init__(self, app: ASGIApp, *, outer: Any, options: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Hold back what less than a day has shown: another hour may show something else."""
+"""Failures that need evidence of a whole day: other hours may show something else."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,8 +10,8 @@ from flags.gate.verdict import Check, Outcome
 _DAY: Final = timedelta(days=1)
 
 
-def young(evidence: Evidence, check: Check) -> Check:
-    """Return a check that fails only once the evidence is a day old; until then, it is open."""
+def after_a_day(evidence: Evidence, check: Check) -> Check:
+    """Return the check, but inconclusive in place of FAIL until the evidence is a day old."""
     if check.outcome is not Outcome.FAIL or evidence.window.until - evidence.window.begun >= _DAY:
         return check
     reason = f"{check.reason}: rolls back once the evidence is a day old"

@@ -1,7 +1,8 @@
-"""Check what the alarms of both sides have in common. Nothing here rolls back: labels do.
+"""Checks of the overlap of both sides' alarms. They never roll back: only labels do.
 
-The same number of alarms may be of entirely other requests. How many of the primary's alarms the
-candidate raises too shows that, without a label; whether the others were right, only labels show.
+Both sides may raise the same number of alarms on entirely different requests. The share of the
+primary's alarms that the candidate raises too shows this without labels. Which of the other alarms
+are right, only labels show.
 """
 
 from collections.abc import Iterator
@@ -31,20 +32,25 @@ _WORDING: Final = Wording(
 
 
 def agreement_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the alarms in common of each output, then of each value of its checked segments."""
+    """Yield the overlap of each output, and of each value of its checked segments."""
     for output in evidence.outputs:
         if output.alarms is None:
             continue
-        shown = _recall_is_shown(output, playbook, step)
+        recall_shown = _recall_is_shown(output, playbook, step)
         gate = playbook.gate_of(step, output=output.name).advance
         yield _overlap(
-            "alarm_overlap", output, output.alarms, gate.alarm_overlap, playbook, step, shown=shown
+            "alarm_overlap",
+            output,
+            output.alarms,
+            gate.alarm_overlap,
+            playbook,
+            step,
+            recall_shown=recall_shown,
         )
         for each in output.segments:
             if playbook.segments is not None and each.segment not in playbook.segments:
                 continue
             limits = playbook.gate_of(step, output=output.name, segment=each.segment).advance
-            value = "(none)" if each.value is None else each.value
             yield _overlap(
                 "segment_alarm_overlap",
                 output,
@@ -52,9 +58,9 @@ def agreement_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
                 limits.segment_alarm_overlap,
                 playbook,
                 step,
-                shown=shown
+                recall_shown=recall_shown
                 and _is_shown(each.caught, limits.segment_recall_loss, playbook, limits),
-                segment=f"{each.segment}={value}",
+                segment=each.name,
                 least=limits.segment_min_alarms,
             )
 
@@ -67,13 +73,13 @@ def _overlap(
     playbook: Playbook,
     step: Step,
     *,
-    shown: bool,
+    recall_shown: bool,
     segment: str | None = None,
     least: int = 0,
 ) -> Check:
     fired = alarms.primary.count
     enough = fired + alarms.candidate.count >= least
-    required = enough and not shown and limit > 0 and step.stage is not Stage.DEPRECATION
+    required = enough and not recall_shown and limit > 0 and step.stage is not Stage.DEPRECATION
     check = LimitCheck(
         name,
         ShareSequence(Count(alarms.both, fired)),
@@ -88,9 +94,9 @@ def _overlap(
     if check.figure is None:
         return replace(check, reason=f"no alarm of the primary in {plural(alarms.pairs, 'pair')}")
     if check.outcome is Outcome.FAIL and not required:
-        said = "recall is shown by labels" if shown else "it is not asked for here"
+        why = "recall is shown by labels" if recall_shown else "it is not asked for here"
         return replace(
-            check, outcome=Outcome.INCONCLUSIVE, reason=f"{check.reason}: {said}", needed=None
+            check, outcome=Outcome.INCONCLUSIVE, reason=f"{check.reason}: {why}", needed=None
         )
     if check.outcome is Outcome.FAIL:
         return replace(check, reason=f"{check.reason}: labels must show which alarms are right")
@@ -98,7 +104,7 @@ def _overlap(
 
 
 def _recall_is_shown(output: Output, playbook: Playbook, step: Step) -> bool:
-    """Say whether labels, which were not selected, prove that the candidate finds as much."""
+    """Say whether unselected labels prove that the candidate's recall is within its limit."""
     limits = playbook.gate_of(step, output=output.name).advance
     strata = output.labelling.old if output.labelling else ()
     if output.quality is None or not playbook.expects_labels:

@@ -1,4 +1,4 @@
-"""Check the alarm ratio over time: at once, over whole days and weeks, since a break, of late."""
+"""Checks of the alarm ratio over time: at any time, by days and weeks, since a break, recently."""
 
 import math
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ _RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
 
 @dataclass(frozen=True, slots=True)
 class AlarmHistory:
-    """Hold the alarms of an output by hour, and what they are held against."""
+    """The alarms of an output by hour, with their limits."""
 
     output: Output
     alarms: Paired
@@ -46,30 +46,30 @@ class AlarmHistory:
     gate: Gate
     playbook: Playbook
     outputs: int
-    """Among how many outputs the error rate is divided."""
+    """Number of outputs that divide the error rate."""
     required: bool
 
     @property
     def blocks(self) -> Blocks:
-        """Return the hours by request."""
+        """Return the hours, counted by request."""
         return Blocks.of(self.output.periods, self.until)
 
     @property
     def counted(self) -> Blocks:
-        """Return the hours by what may roll back: each unit once an hour, or each request."""
+        """Return the hours as counted for a rollback: each unit once an hour, else each request."""
         if self.output.by_unit is None:
             return self.blocks
         return Blocks.of(self.output.by_unit.periods, self.until, self.blocks.begun)
 
     def checks(self) -> Iterator[Check]:
-        """Yield the ratio, whether it has broken at some hour, and what it was of late."""
+        """Yield the checks of the ratio, of a break at some hour, and of the recent ratio."""
         yield self.ratio()
         yield self.broken()
         if self.blocks.hours >= DAY:
             yield self.recent()
 
     def ratio(self) -> Check:
-        """Check the ratio of all: PASS by every pair, FAIL at once, by whole days or by weeks."""
+        """Check the ratio: PASS by all pairs; FAIL by all pairs, by whole days or whole weeks."""
         rollback, hours = self.gate.rollback, self.counted
         days, by_day = hours.whole(DAY)
         weeks, by_week = hours.whole(WEEK)
@@ -81,29 +81,30 @@ class AlarmHistory:
             ("alarm_ratio", by_week, weeks > 0, WEEK, f"over {_whole(weeks, 'week')}"),
         ]
         for limit, table, is_time, size, over in tiers:
-            if is_time and (found := self._against(limit, table, size)).outcome is Outcome.FAIL:
+            if is_time and (found := self._compared(limit, table, size)).outcome is Outcome.FAIL:
                 return replace(found, reason=f"{found.reason} {over}")
-        found = self._against("alarm_ratio", ever)
+        found = self._compared("alarm_ratio", ever)
         if found.outcome is not Outcome.FAIL:
-            # The limit that is said is the one in force, which the page shows too.
+            # The reason names the limit in force, which the page shows too.
             in_force = "alarm_ratio_day" if days else "alarm_ratio_now"
-            return found if weeks else self._against(in_force, ever)
+            return found if weeks else self._compared(in_force, ever)
         later = ""
         if not weeks:
+            day, now = (times(self._rollback_limit(which)) for which in ("day", "now"))
             later = (
-                f", which counts whole weeks (so far {days} of 7 days): {times(self._far('day'))}x "
-                f"over whole days or {times(self._far('now'))}x at once would roll back"
+                f", which counts whole weeks (so far {days} of 7 days): {day}x over whole days or "
+                f"{now}x at once would roll back"
             )
         reason = found.reason.replace(", rollback limit", ": surely beyond the rollback limit")
         return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason + later, beyond=True)
 
-    def _far(self, which: str) -> float:
+    def _rollback_limit(self, which: str) -> float:
         return self.gate.rollback.limit(f"alarm_ratio_{which}")
 
-    def _against(self, limit: str, table: Paired, size: int | None = None) -> Check:
-        """Hold all pairs against the limit to go on, and `table` against one to roll back.
+    def _compared(self, limit: str, table: Paired, size: int | None = None) -> Check:
+        """Compare all pairs with the advance limit, and `table` with a rollback limit.
 
-        The table is that of whole spans of `size` hours, or of all.
+        The table is of whole spans of `size` hours; of all pairs if `size` is None.
         """
         advance, fail = self.gate.advance.alarm_ratio, self.gate.rollback.limit(limit)
         by_request = request_sequence(self.output, self.alarms)
@@ -129,17 +130,17 @@ class AlarmHistory:
 
     @property
     def break_limits(self) -> BreakLimits:
-        """Return how much more than before the same hours may have."""
+        """Return the factors by which the ratio may exceed that of the same hours before."""
         rollback = self.gate.rollback
         day, now = rollback.limit("alarm_ratio_day"), rollback.limit("alarm_ratio_now")
         return BreakLimits(week=rollback.alarm_ratio, day=day, none=now)
 
     def share(self, check: str) -> float:
-        """Return the error rate of one of its checks that roll back."""
+        """Return the error rate of one of these checks, for its rollback."""
         return error_share(self.playbook.error_rate, check, self.outputs)
 
     def broken(self) -> Check:
-        """Check whether the ratio is beyond that of the same hours before, since some hour."""
+        """Check for a break: since some hour, the ratio is beyond that of the same hours before."""
         rollback, hours, alpha = self.gate.rollback, self.counted, self.share("alarm_break")
         up, down = breaks(hours, self.break_limits)
         found = max(up, down, key=lambda each: each.log_evidence)
@@ -147,7 +148,7 @@ class AlarmHistory:
         if hours.hours < DAY:
             limit = rollback.limit("alarm_ratio_now")
         if found.start is None or found.log_evidence < -math.log(alpha / 2):
-            far = f"{times(limit)}x{self._before(hours.hours)}"
+            far = f"{times(limit)}x{self._before_words(hours.hours)}"
             reason = f"at no hour did the alarm ratio begin to be beyond {far}"
             return self._named(
                 plain("alarm_break", Outcome.PASS, self.alarms.pairs, reason, limit=limit)
@@ -156,7 +157,7 @@ class AlarmHistory:
         ratio = RatioSequence(hours.latest(size))
         low, high = ratio.interval(alpha)
         pairs = self.blocks.latest(size).pairs
-        far = f"{times(limit)}x{self._before(found.start)}"
+        far = f"{times(limit)}x{self._before_words(found.start)}"
         reason = (
             f"since about {hours.time(found.start):%Y-%m-%d %H:%M} UTC the alarm rate is "
             f"{times(ratio.value or 0)}x primary's, beyond {far} (n={pairs:,})"
@@ -174,8 +175,8 @@ class AlarmHistory:
         check = replace(check, low=low, high=high, confidence=1 - alpha, since=begun)
         return self._named(replace(check, beyond=is_open))
 
-    def _before(self, hour: int) -> str:
-        """Say what the hours since `hour` are held against: what the days before it had."""
+    def _before_words(self, hour: int) -> str:
+        """Return, in words, what the hours since `hour` are compared with: the days before it."""
         day = hour - hour % DAY
         known = total(each.alarms for each in self.counted.blocks if each.hour < day)
         alarms = alarms_of_a_side(known.both, known.primary_only, known.candidate_only)
@@ -190,9 +191,9 @@ class AlarmHistory:
         return replace(check, output=self.output.name, rolls_back=True, required=required)
 
     def recent(self) -> Check:
-        """Look whether the last day, three days or week contradict the whole.
+        """Check that the last day, three days and week do not contradict the whole window.
 
-        So little time can seldom prove a ratio within its limit, but it can refute it.
+        A short time can seldom prove that a ratio is within its limit, but it can refute it.
         """
         refuted = [
             f"{name}: {said}"

@@ -1,11 +1,11 @@
-"""Checks of the alarm ratio: how often the candidate fires, in all and by segment."""
+"""Checks of the alarm ratio: how often the candidate fires, over all pairs and by segment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from flags.gate.blocks import WEEK, Blocks
-from flags.gate.checks.age import young
+from flags.gate.checks.age import after_a_day
 from flags.gate.checks.alarm_time import AlarmHistory
 from flags.gate.checks.units import (
     has_unnamed_bursts,
@@ -31,14 +31,14 @@ from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
 _COMMON: Final = 0.5
-"""Share of alarms beyond which to have none is the rarer side, and the one that tells."""
+"""Share of alarms beyond which no alarm is the rarer decision, whose ratio is checked too."""
 
 _RARE: Final = Wording("rate without alarm {figure} primary's", times, "x")
 _RATE: Final = Wording("alarm rate {figure} primary's", times, "x")
 
 
 def alarm_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the alarm ratio of each output, then of each value of its checked segments."""
+    """Yield the alarm ratio of each output, and of each value of its checked segments."""
     segments = [
         (output, each)
         for output in evidence.outputs
@@ -54,7 +54,7 @@ def alarm_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
     alpha = segment_share(playbook.error_rate, len(segments))
     for output, each in segments:
         check = _segment_ratio(output, each, playbook, step, alpha)
-        yield young(evidence, _counted_by(output, check))
+        yield after_a_day(evidence, _counted_by(output, check))
 
 
 def _over_time(
@@ -121,7 +121,10 @@ def _no_alarm_ratio(
 
 
 def _quiet_sequence(output: Output, rare: Paired) -> ConfidenceSequence:
-    """Count what a side did not decide for both bounds: most alarms are least without one."""
+    """Return the ratio of requests without an alarm, with missing decisions filled in at worst.
+
+    The most alarms are the fewest requests without one, so `least` and `most` change places.
+    """
     found = RatioSequence(rare)
     if output.least is None or output.most is None:
         return found
@@ -130,7 +133,7 @@ def _quiet_sequence(output: Output, rare: Paired) -> ConfidenceSequence:
 
 
 def _counted_by(output: Output, check: Check) -> Check:
-    """Let what is counted by request alone roll back only where requests may be units."""
+    """Return the check, without a rollback if it counts requests that depend on each other."""
     units = output.quiet_by_unit
     if has_unnamed_bursts(output) or (units is not None and units.units):
         return replace(check, rolls_back=False)
@@ -138,7 +141,7 @@ def _counted_by(output: Output, check: Check) -> Check:
 
 
 def _inverse(alarms: Paired) -> Paired:
-    """Return the table of what is not an alarm."""
+    """Return the paired table of requests without an alarm."""
     return Paired(alarms.neither, alarms.candidate_only, alarms.primary_only, alarms.both)
 
 
@@ -161,7 +164,7 @@ def _segment_ratio(
         high=Bounds(gate.advance.segment_alarm_ratio, gate.rollback.segment_alarm_ratio),
         low=Bounds(1 / gate.advance.segment_alarm_ratio, 1 / gate.rollback.segment_alarm_ratio),
         output=output.name,
-        segment=f"{each.segment}={'(none)' if each.value is None else each.value}",
+        segment=each.name,
         rolls_back=True,
         required=counts and step.stage is not Stage.DEPRECATION,
     ).answer(playbook.error_rate, alpha)

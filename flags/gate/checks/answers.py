@@ -1,4 +1,4 @@
-"""The checks of every kind of answer, and of their labels."""
+"""The checks of outputs other than scores, and parts that all their kinds use."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,33 +12,33 @@ from flags.playbook.model import Playbook, Step
 
 
 def answer_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the checks of each output by the module of its kind."""
+    """Yield the checks of each output, from the module of its kind."""
     modules = registry.layer("flags.gate.checks")
-    for found in evidence.answers:
-        yield from modules[found.kind].checks(found, evidence, playbook, step)
+    for answer in evidence.answers:
+        yield from modules[answer.kind].checks(answer, evidence, playbook, step)
 
 
-def labels_of_answer(found: AnswerEvidence, playbook: Playbook, step: Step) -> Check:
-    """Count the labels of an output of which each is worth the same."""
-    least = playbook.gate_of(step, output=found.name).advance.min_positives
+def labels_of_answer(answer: AnswerEvidence, playbook: Playbook, step: Step) -> Check:
+    """Check that an output has enough labels, if positives and negatives count alike."""
+    least = playbook.gate_of(step, output=answer.name).advance.min_positives
     wanted = max(playbook.labels_wanted(step), least)
-    lacking = wanted - found.labelled
-    reason = f"{plural(found.labelled, 'label')} of {wanted:,}"
+    lacking = wanted - answer.labelled
+    reason = f"{plural(answer.labelled, 'label')} of {wanted:,}"
     return plain(
         "labels",
         Outcome.PASS if lacking <= 0 else Outcome.INCONCLUSIVE,
-        found.labelled,
+        answer.labelled,
         reason if lacking <= 0 else f"{reason}: {lacking:,} more needed",
-        figure=found.labelled,
+        figure=answer.labelled,
         limit=wanted,
-        output=found.name,
+        output=answer.name,
         needed=None if lacking <= 0 else lacking,
     )
 
 
-def unread_answers(found: AnswerEvidence, unread: int, limit: float, what: str) -> Check:
-    """Hold where what a side said cannot be read too often: nobody knows what it would be."""
-    count = Count(unread, unread + found.paired)
+def unread_answers(answer: AnswerEvidence, unread: int, limit: float, what: str) -> Check:
+    """Check that unreadable answers are few: how these compare is not known."""
+    count = Count(unread, unread + answer.paired)
     share = count.rate or 0.0
     return plain(
         "uncompared",
@@ -47,12 +47,12 @@ def unread_answers(found: AnswerEvidence, unread: int, limit: float, what: str) 
         f"{what} could not be read in {percent(share)} % of pairs, limit {percent(limit)} %",
         figure=share,
         limit=limit,
-        output=found.name,
+        output=answer.name,
     )
 
 
 def excused(check: Check, why: str) -> Check:
-    """Let a difference between the sides not be an objection: `why` says what excuses it."""
+    """Return the check of a difference that no longer holds a step, for the reason `why`."""
     check = replace(check, required=False, needed=None)
     if check.outcome is not Outcome.FAIL:
         return check
@@ -61,7 +61,7 @@ def excused(check: Check, why: str) -> Check:
 
 
 def with_enough_labels(check: Check, labels: int, wanted: int, of: str = "") -> Check:
-    """Return the check, open where it passes by fewer labels than are wanted."""
+    """Return the check, but inconclusive in place of PASS if it has fewer labels than `wanted`."""
     if labels >= wanted or check.outcome is not Outcome.PASS:
         return check
     reason = f"{check.reason}: only {plural(labels, 'label')}{of}, {wanted:,} wanted"

@@ -15,8 +15,8 @@ _DAY = 86_400
 def capacity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
     """Yield the check of each output whose capacity is in the playbook. A failure holds.
 
-    Both arms share the people who work off the alarms, so no test between arms sees that they are
-    too many.
+    Both arms share the reviewers of the alarms, so a comparison of the arms cannot show that there
+    are too many alarms.
     """
     following = playbook.after(step) if step in playbook.steps else None
     rollout = following.rollout if following else step.rollout
@@ -44,7 +44,7 @@ def _capacity(output: Output, capacity: float, rollout: int, held: float) -> Che
 
 
 def _a_day(output: Output, held: float) -> tuple[float, float]:
-    """Return the alarms of both sides on the day that had most; of a shorter time, scaled up."""
+    """Return each side's alarms on its day with the most; less than a day is scaled up to one."""
     days: Counter[tuple[str, object]] = Counter()
     for period in output.periods:
         day = period.start.astimezone(UTC).date()

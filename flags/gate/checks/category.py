@@ -1,15 +1,15 @@
-"""Checks of a class out of several: what the sides have in common, and with labels who is right.
+"""Checks of an output that is one of several classes: agreement, and accuracy by labels.
 
-Accuracy is compared on the same requests: of those that one side alone gets right, the cells of
-McNemar's test, by a sequence of betting that holds at every look. It may roll back; what the sides
-have in common, and single classes, only hold.
+Accuracy is compared on the same requests, by those that one side alone gets right (the cells of
+McNemar's test), with a confidence sequence by betting. It may roll back; the checks of agreement
+and of single classes only hold.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flags.gate.checks.age import young
+from flags.gate.checks.age import after_a_day
 from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.classes import ACCURACY, ClassChecks, ClassEvidence
 from flags.gate.checks.levels import KindChecks, level_check, mean_of
@@ -30,7 +30,7 @@ from flags.playbook.model import Playbook, Step
 
 @dataclass(frozen=True, slots=True)
 class ClassChange:
-    """Count the pairs in which the primary says one class and the candidate another."""
+    """The number of pairs in which the primary says one class and the candidate another."""
 
     primary: str
     candidate: str
@@ -39,85 +39,85 @@ class ClassChange:
 
 @dataclass(frozen=True, slots=True)
 class CategoryQuality:
-    """Say how right a side is on the labelled pairs."""
+    """The quality of a side's classes on the labelled pairs."""
 
     accuracy: Count
     macro_f1: float
-    """Mean of all classes, each of the same weight."""
+    """Mean over all classes, each with the same weight."""
     macro_recall: float
     top: Count | None
-    """Labels among the likeliest classes; None where no probabilities are recorded."""
+    """Labels among the likeliest classes; None if no probabilities are recorded."""
     chance: float = 0.0
-    """The accuracy that the same classes would have, were they said of other requests."""
+    """The accuracy that the same classes would have if they were assigned at random."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryEvidence(AnswerEvidence):
-    """Compare the classes that both sides say, and with labels which of them are right."""
+    """The evidence on an output that is a class: agreement, and with labels accuracy."""
 
     unread: int
-    """Pairs in which both answered and a class could not be read."""
+    """Pairs in which both sides answered and a class could not be read."""
     agreement: Count
     classes: tuple[ClassEvidence, ...]
     changes: tuple[ClassChange, ...]
-    """At most 1,000, those with most pairs first."""
+    """At most 1,000, the most frequent ones first."""
     primary: CategoryQuality | None
     candidate: CategoryQuality | None
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
-    """Of `right`: 1 where the candidate alone is right, -1 where the primary alone is.
+    """The figure `right` is 1 if the candidate alone is right, -1 if the primary alone is right.
 
-    `right_primary` and `right_candidate` are of the pairs that each side answered.
+    `right_primary` and `right_candidate` are the same figure on the pairs that each side answered.
     """
     coverage: Mapping[str, Count]
-    """By served side, labelled of all pairs old enough for a label."""
+    """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
     unsaid: Count
     """Labels that name a class that no side ever says."""
     unsaid_names: tuple[str, ...]
     alike: tuple[tuple[str, ...], ...] = ()
-    """Names, of sides and labels, that differ in case and spaces only: they are other classes."""
+    """Groups of class names that differ in case and spaces only; they are different classes."""
 
 
 _AGREEMENT: Final = Wording("both sides say the same class in {figure}", percent, " %")
 EVIDENCE: Final = CategoryEvidence
-"""What `flags.gate.checks.answers` hands to `checks`."""
+"""Class of the first argument of `checks`."""
 
 
 def checks(
-    found: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
+    answer: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
 ) -> Iterator[Check]:
-    """Yield the checks of an output."""
-    yield from _CategoryChecks(found, evidence, playbook, step).checks()
+    """Yield the checks of an output that is a class."""
+    yield from _CategoryChecks(answer, evidence, playbook, step).checks()
 
 
 class _CategoryChecks(KindChecks[CategoryEvidence]):
     def __init__(
-        self, found: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
+        self, answer: CategoryEvidence, evidence: Evidence, playbook: Playbook, step: Step
     ) -> None:
-        super().__init__(found, evidence, playbook, step)
+        super().__init__(answer, evidence, playbook, step)
         self._by_answer = LabelsByAnswer(
-            found, "right", mean_of(-1.0), ACCURACY, 1, playbook.error_rate
+            answer, "right", mean_of(-1.0), ACCURACY, 1, playbook.error_rate
         )
 
     def checks(self) -> Iterator[Check]:
         accuracy = self._accuracy() if self._labelled else None
-        shown = accuracy is not None and accuracy.outcome is Outcome.PASS
-        if self._found.unread:
+        quality_shown = accuracy is not None and accuracy.outcome is Outcome.PASS
+        if self._answer.unread:
             limit = self._gate.advance.uncompared
-            yield unread_answers(self._found, self._found.unread, limit, "a class")
+            yield unread_answers(self._answer, self._answer.unread, limit, "a class")
         agreement = self._agreement()
-        yield excused(agreement, "labels show the accuracy") if shown else agreement
-        classes = ClassChecks(self._found, self._playbook, self._step, shown=shown)
+        yield excused(agreement, "labels show the accuracy") if quality_shown else agreement
+        classes = ClassChecks(self._answer, self._playbook, self._step, quality_shown=quality_shown)
         yield from classes.agreement()
         if accuracy is not None:
-            if self._found.unsaid.count:
+            if self._answer.unsaid.count:
                 yield self._unsaid()
             yield accuracy
             if self._fit.is_shown and self._contradiction() is None:
                 yield from classes.recall()
-        yield from self._parts(shown=shown)
+        yield from self._parts(quality_shown=quality_shown)
 
-    def _parts(self, *, shown: bool) -> Iterator[Check]:
+    def _parts(self, *, quality_shown: bool) -> Iterator[Check]:
         advance = self._gate.advance
         agreement = PartLimit(
             "agrees", mean_of(0.0), _AGREEMENT, low=advance.class_agreement, is_share=True
@@ -125,18 +125,18 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         accuracy = PartLimit(
             "right", mean_of(-1.0), ACCURACY, low=-advance.accuracy_loss, is_quality=True
         )
-        is_early = self._playbook.expects_labels and self._found.young.count > 0
+        is_early = self._playbook.expects_labels and self._answer.young.count > 0
         has_labels = (self._labelled or is_early) and self._contradiction() is None
         limits = [agreement, accuracy] if has_labels else [agreement]
         quality = Quality(accuracy, "right", advance.min_positives)
         yield from part_checks(
-            self._found, self._playbook, self._step, limits, quality, shown=shown
+            self._answer, self._playbook, self._step, limits, quality, quality_shown=quality_shown
         )
 
     def _unsaid(self) -> Check:
-        """Hold where labels name classes that no side ever says: both sides are wrong there."""
-        unsaid, limit = self._found.unsaid, self._gate.advance.unknown_labels
-        names = ", ".join(repr(name) for name in self._found.unsaid_names)
+        """Check that few labels name classes that no side ever says: both are wrong there."""
+        unsaid, limit = self._answer.unsaid, self._gate.advance.unknown_labels
+        names = ", ".join(repr(name) for name in self._answer.unsaid_names)
         share = unsaid.rate or 0.0
         reason = (
             f"{percent(share)} % of the labels name classes that no side ever says ({names}), "
@@ -153,64 +153,66 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             figure=share,
             limit=limit,
         )
-        return replace(check, output=self._found.name, required=False)
+        return replace(check, output=self._answer.name, required=False)
 
     def _agreement(self) -> Check:
         limit = self._gate.advance.class_agreement
         check = LimitCheck(
             "class_agreement",
-            ShareSequence(self._found.agreement),
+            ShareSequence(self._answer.agreement),
             _AGREEMENT,
-            self._found.paired,
-            self._found.paired,
+            self._answer.paired,
+            self._answer.paired,
             low=Bounds(limit, limit),
-            output=self._found.name,
+            output=self._answer.name,
             required=self._required,
         ).answer(self._playbook.error_rate)
         return self._with_alike(check)
 
     def _with_alike(self, check: Check) -> Check:
-        """Add what probably is the cause of a difference."""
+        """Add the probable cause of a difference to the reason: similar class names."""
         if check.outcome is Outcome.PASS or not self._alike:
             return check
         return replace(check, reason=f"{check.reason}; {self._alike}")
 
     @property
     def _alike(self) -> str:
-        """Name classes that are probably meant to be the same."""
-        if not self._found.alike:
+        """Return, in words, class names that probably mean the same class; empty without any."""
+        if not self._answer.alike:
             return ""
-        names = " and ".join(repr(name) for name in self._found.alike[0])
+        names = " and ".join(repr(name) for name in self._answer.alike[0])
         return f"{names} differ in case or spaces only, and are not the same class"
 
     @property
     def _fit(self) -> LabelFit:
-        """Say whether the labels go with what a side says; of few labels nothing is said yet."""
-        found = self._found
-        if found.primary is None or found.candidate is None:
+        """Return whether the labels fit the sides' classes; too few labels count as fitting."""
+        answer = self._answer
+        if answer.primary is None or answer.candidate is None:
             return FITS
-        sides = {"primary": found.primary, "candidate": found.candidate}
+        sides = {"primary": answer.primary, "candidate": answer.candidate}
         shares = {side: (each.accuracy, each.chance) for side, each in sides.items()}
         how = shares_fit("classes", "is right in", shares)
-        return fit_or_early(how, found.labelled, self._gate.advance.min_positives)
+        return fit_or_early(how, answer.labelled, self._gate.advance.min_positives)
 
     def _contradiction(self) -> Check | None:
         return self._by_answer.contradiction("accuracy_loss", "accuracy", required=self._wanted)
 
     def _accuracy(self) -> Check:
-        found, playbook = self._found, self._playbook
+        answer, playbook = self._answer, self._playbook
         limits = self._gate.advance
         gap = limits.label_coverage_gap
-        if open_ := selected_labels(found, "accuracy_loss", "accuracy", gap, required=self._wanted):
+        if open_ := selected_labels(
+            answer, "accuracy_loss", "accuracy", gap, required=self._wanted
+        ):
             return open_
-        if open_ := unfit_labels(found, "accuracy_loss", "accuracy", self._fit, self._wanted):
+        if open_ := unfit_labels(answer, "accuracy_loss", "accuracy", self._fit, self._wanted):
             return open_
         if open_ := self._contradiction():
             return open_
         check = replace(
-            level_check(found, "accuracy_loss", "right", ACCURACY, -1.0),
-            n=found.labelled,
-            available=found.labelled,
+            level_check(answer, "accuracy_loss", "right", ACCURACY, -1.0),
+            n=answer.labelled,
+            available=answer.labelled,
             low=Bounds(-limits.accuracy_loss, -self._gate.rollback.accuracy_loss),
             rolls_back=True,
             required=self._wanted,
@@ -219,10 +221,10 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             error_share(playbook.error_rate, "accuracy_loss", self._evidence.sharing),
         )
         rollout = self._evidence.window.rollout
-        check = young(
+        check = after_a_day(
             self._evidence,
             self._by_answer.of_answers(check, rollout, self._gate.rollback.accuracy_loss),
         )
-        check = with_enough_labels(check, found.labelled, limits.min_positives)
+        check = with_enough_labels(check, answer.labelled, limits.min_positives)
         surely = check.high is not None and check.high < -limits.accuracy_loss
         return self._with_alike(replace(check, required=check.required or surely))

@@ -1,6 +1,7 @@
-"""Checks of single classes, of which there may be hundreds: the worst one is told.
+"""Checks of single classes, of which there may be hundreds: only the worst one is reported.
 
-They only hold. ADVANCE needs all of them within their limits, so each may use the whole error rate.
+They hold, and never roll back. ADVANCE needs all of them within their limits, so each may use the
+whole error rate.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from flags.playbook.model import Playbook, Step
 from flags.playbook.stages import Stage
 
 EXPECTED: Final = 10
-"""Labels of a class that there would be, were the primary right, so that none tells something."""
+"""Expected labels of a class (if the primary is right) from which on having none is informative."""
 
 AGAINST: Final = "against the primary's"
 ACCURACY: Final = Wording(
@@ -33,7 +34,7 @@ ACCURACY: Final = Wording(
 
 @dataclass(frozen=True, slots=True)
 class ClassEvidence:
-    """Hold how often each side says a class: of all pairs, and of those that are of it."""
+    """How often each side says a class: on all pairs, and on pairs with this label (`caught`)."""
 
     name: str
     said: Paired
@@ -41,11 +42,11 @@ class ClassEvidence:
 
 
 class Classes(Protocol):
-    """Hold the classes of an output."""
+    """The part of the evidence on an output that the checks of classes need."""
 
     @property
     def name(self) -> str:
-        """Return the output."""
+        """Return the name of the output."""
 
     @property
     def classes(self) -> tuple[ClassEvidence, ...]:
@@ -57,20 +58,22 @@ class Classes(Protocol):
 
 
 class ClassChecks:
-    """Check each class of an output; `shown` says whether labels show the accuracy."""
+    """The checks of an output's classes; `quality_shown`: labels show that the accuracy is kept."""
 
-    def __init__(self, found: Classes, playbook: Playbook, step: Step, *, shown: bool) -> None:
-        self._found, self._playbook, self._shown = found, playbook, shown
-        self._limits = playbook.gate_of(step, output=found.name).advance
+    def __init__(
+        self, answer: Classes, playbook: Playbook, step: Step, *, quality_shown: bool
+    ) -> None:
+        self._answer, self._playbook, self._quality_shown = answer, playbook, quality_shown
+        self._limits = playbook.gate_of(step, output=answer.name).advance
         self._wanted = playbook.labels_wanted(step) > 0
         self._required = step.stage is not Stage.DEPRECATION
 
     def agreement(self) -> Iterator[Check]:
-        """Yield the class that is least in common, and the one whose rate has changed most.
+        """Yield the class with the least overlap, and the one whose rate has changed most.
 
-        Over all classes, two rare ones that are swapped are lost.
+        The agreement over all classes does not show that two rare classes are swapped.
         """
-        limits, classes = self._limits, self._found.classes
+        limits, classes = self._limits, self._answer.classes
         if limits.class_overlap:
             common = [each for each in classes if each.said.primary.count >= limits.min_alarms]
             yield from _gravest(self._excused(each, self._overlap(each)) for each in common)
@@ -82,29 +85,29 @@ class ClassChecks:
         yield from _gravest(self._excused(each, self._ratio(each)) for each in often)
 
     def recall(self) -> Iterator[Check]:
-        """Yield the class that has lost most of its recall.
+        """Yield the class that has lost most recall.
 
-        A class with few labels need not pass, but it fails where they show the loss.
+        A class with few labels need not pass, but it fails if they show the loss.
         """
-        found = (self._recall(each) for each in self._found.classes if each.caught.pairs)
+        found = (self._recall(each) for each in self._answer.classes if each.caught.pairs)
         least = self._limits.min_positives
         yield from _gravest(
             each for each in found if each.n >= least or each.outcome is Outcome.FAIL
         )
 
     def _excused(self, each: ClassEvidence, check: Check) -> Check:
-        """Excuse a class that changed, where labels show the accuracy and keep its recall."""
+        """Excuse a changed class if labels show that accuracy and the class's recall are kept."""
         return (
             excused(check, "labels show the accuracy")
-            if self._shown and self._is_kept(each)
+            if self._quality_shown and self._is_kept(each)
             else check
         )
 
     def _is_kept(self, each: ClassEvidence) -> bool:
         caught, said = each.caught, each.said
         if not caught.pairs:
-            # Where none of many labels is of it, it is not a loss that it is said less often.
-            expected = self._found.labelled * (said.primary.rate or 0.0)
+            # If none of many labels is this class, saying it less often is no loss.
+            expected = self._answer.labelled * (said.primary.rate or 0.0)
             return said.candidate.count < said.primary.count and expected >= EXPECTED
         lost = (caught.primary.count - caught.candidate.count) / caught.pairs
         return lost <= self._limits.class_recall_loss
@@ -123,7 +126,7 @@ class ClassChecks:
             said.primary.count,
             said.pairs,
             low=Bounds(limit, limit),
-            output=self._found.name,
+            output=self._answer.name,
             required=self._required,
         ).answer(self._playbook.error_rate)
 
@@ -137,7 +140,7 @@ class ClassChecks:
             each.said.pairs,
             high=Bounds(limit, limit),
             low=Bounds(1 / limit, 1 / limit),
-            output=self._found.name,
+            output=self._answer.name,
             required=self._required,
         ).answer(self._playbook.error_rate)
 
@@ -151,22 +154,22 @@ class ClassChecks:
                 what=f"recall of the class {each.name!r} {{figure}} {AGAINST}",
             ),
             each.caught.pairs,
-            self._found.labelled,
+            self._answer.labelled,
             low=Bounds(-limit, -limit),
-            output=self._found.name,
+            output=self._answer.name,
             required=self._wanted,
         ).answer(self._playbook.error_rate)
 
 
 def _gravest(checks: Iterable[Check]) -> Iterator[Check]:
-    """Yield the one that is told; none of none."""
+    """Yield the gravest of some checks; nothing if there are none."""
     found = min(checks, key=_gravity, default=None)
     if found is not None:
         yield found
 
 
 def _gravity(check: Check) -> tuple[int, float]:
-    """Order checks of one name: what failed first, then what is furthest from no change."""
+    """Sort key of checks of one name: by outcome, then by the distance from no change."""
     figure = check.figure or 0.0
     if check.name == "class_ratio":
         figure = min(figure, 1 / figure) if figure else 0.0

@@ -1,8 +1,8 @@
-"""Check that the outputs are distributed as expected. Nothing here rolls back.
+"""Checks of the distribution of scores and numbers. They never roll back.
 
-A number without a threshold leads to no alarms, so what both sides say beyond quantiles of the
-primary's numbers takes their place: how often (the distribution), and of the same requests or of
-others (the ranks).
+A number without a threshold has no alarms. In their place, both sides are compared beyond quantiles
+of the primary's numbers: how often each side is there (the distribution), and whether on the same
+requests (the ranks).
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from flags.playbook.stages import Stage
 
 
 def distribution_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the checks of outputs without a threshold, and of those that the playbook names."""
+    """Yield the checks of outputs without a threshold, and of outputs that the playbook names."""
     for output in evidence.outputs:
         plan = playbook.outputs.get(output.name)
         wanted = plan.distribution if plan else None
@@ -36,14 +36,14 @@ def distribution_checks(evidence: Evidence, playbook: Playbook, step: Step) -> I
 
 
 def _excuse(evidence: Evidence, playbook: Playbook, step: Step, output: Output) -> str:
-    """Say why another distribution is no objection; empty if it is one."""
+    """Return why a different distribution does not matter; empty if it does."""
     if is_within_tolerance(evidence, playbook, output.name):
         return "the sides differ by no more than the tolerance"
     return "labels show the error" if error_is_shown(evidence, playbook, step, output.name) else ""
 
 
 def _described(check: Check, why: str) -> Check:
-    """Return a check that decides nothing: what is different is not worse, or does not matter."""
+    """Return the check without a part in the decision: the difference does not matter."""
     if check.outcome is not Outcome.FAIL:
         return replace(check, required=False, needed=None)
     reason = f"{check.reason}: {why}"

@@ -1,4 +1,4 @@
-"""Labels before they are demanded: those that are there must not speak against the candidate."""
+"""Labels at steps that demand none: existing labels must not show that the candidate is worse."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 
 TELLING: Final = 20
-"""Positives from which on labels must tell that recall is kept; fewer are only named."""
+"""Number of positives from which on labels must show that recall is kept."""
 
 RECALL: Final = Wording(
     "recall {figure} against the primary's",
@@ -26,8 +26,8 @@ RECALL: Final = Wording(
 
 
 HALF: Final = 0.5
-"""Of the positives that the primary catches, as many as the candidate must catch, whatever the
-limit in points: where the primary catches 4 %, a candidate that catches nothing loses 4 points."""
+"""The candidate must catch at least this part of the positives that the primary catches, whatever
+the limit in points: if the primary catches 4 %, a candidate that catches none loses 4 points."""
 
 
 def catches_half(caught: Paired, alpha: float, scale: float = 1.0) -> bool:
@@ -36,9 +36,10 @@ def catches_half(caught: Paired, alpha: float, scale: float = 1.0) -> bool:
 
 
 def all_caught(labelling: Labelling, limit: float) -> Paired:
-    """Return the alarms among all positives that are there, young ones too.
+    """Return the alarms on all positives, young ones included.
 
-    Those that were selected by what the sides decided, or by who answered, are left out.
+    Labels that were selected by the sides' decisions, or depend on the side that answered, are left
+    out.
     """
     usable: list[LabelledCell] = []
     if selection(labelling.old, limit) is Selection.NONE:
@@ -49,11 +50,11 @@ def all_caught(labelling: Labelling, limit: float) -> Paired:
 
 
 def doubt(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:
-    """Return why the labels that are there hold a step that demands none; None if they need not.
+    """Return the check by which existing labels hold a step that demands none; None if they do not.
 
-    From `TELLING` positives on, recall must be found within the limit to go on, and a loss beyond
-    the rollback limit must be excluded. To show the nearer limit is only asked for where labels are
-    demanded: that takes four times as many. Both are settled by more labels, so that a candidate
+    From `TELLING` positives on, the estimated recall must be within the advance limit, and a loss
+    beyond the rollback limit must be excluded. To prove the advance limit is required only where
+    labels are demanded, since it takes four times as many. More labels settle both, so a candidate
     that loses nothing is not held for ever.
     """
     table = all_caught(labelling, gate.advance.label_coverage_gap)

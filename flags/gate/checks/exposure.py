@@ -1,6 +1,6 @@
-"""Checks of what rankings show: single items, and groups of them.
+"""Checks of the exposure in rankings: how often single items and groups of items are listed.
 
-Labels excuse nothing here: they come from what is listed, and so follow the lists.
+Labels do not excuse a change here: they come from listed items, so they depend on the lists.
 """
 
 from collections.abc import Iterator
@@ -15,49 +15,50 @@ from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 from flags.gate.wording import Wording
 
 _GROUP: Final = "group_"
-"""What the figures of groups begin with."""
+"""Prefix of the figures of groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Count the pairs in which each side lists an item, or the places of a group of items."""
+    """The number of pairs in which each side lists an item, or of places that a group takes."""
 
     name: str
     primary: int
     candidate: int
 
 
-class Shown(Levelled, Protocol):
-    """Hold what the lists of an output show."""
+class Listed(Levelled, Protocol):
+    """The part of the evidence on a ranking that the checks of exposure need."""
 
     @property
     def paired(self) -> int:
-        """Return the pairs of lists."""
+        """Return the number of pairs of lists."""
 
     @property
     def items(self) -> tuple[Exposure, ...]:
         """Return the items whose exposure has changed most."""
 
 
-class ExposureChecks(KindChecks[Shown]):
-    """Check what the lists of an output show."""
+class ExposureChecks(KindChecks[Listed]):
+    """The checks of the exposure in an output's rankings."""
 
     def checks(self) -> Iterator[Check]:
-        """Yield the group whose share of all places has changed most, and the item that gained."""
+        """Yield the group whose share of all places has changed most, and the item that gained
+        most."""
         if groups := [*self._groups()]:
             yield min(groups, key=_gravity)
-        if self._found.items and self._found.paired:
+        if self._answer.items and self._answer.paired:
             yield self._item()
 
     def _groups(self) -> Iterator[Check]:
         limit = self._gate.advance.exposure_shift
-        for figure in self._found.levels:
+        for figure in self._answer.levels:
             if not figure.startswith(_GROUP):
                 continue
             words = f"{{figure}} of the places to the group {figure.removeprefix(_GROUP)!r}"
             yield replace(
                 level_check(
-                    self._found, "exposure_shift", figure, Wording(words, points, " points"), -1.0
+                    self._answer, "exposure_shift", figure, Wording(words, points, " points"), -1.0
                 ),
                 high=Bounds(limit, limit),
                 low=Bounds(-limit, -limit),
@@ -65,12 +66,12 @@ class ExposureChecks(KindChecks[Shown]):
             ).answer(self._playbook.error_rate)
 
     def _item(self) -> Check:
-        """Look at the item that is shown most often beside how often the primary shows it.
+        """Check the item whose share of the candidate's lists is most above that of the primary's.
 
-        The exposure of many items is a matter of their number: no interval is needed.
+        It has no interval: with many lists, chance hardly changes it.
         """
-        paired, limit = self._found.paired, self._gate.advance.item_exposure
-        most = max(self._found.items, key=lambda each: each.candidate - each.primary)
+        paired, limit = self._answer.paired, self._gate.advance.item_exposure
+        most = max(self._answer.items, key=lambda each: each.candidate - each.primary)
         shares = most.primary / paired, most.candidate / paired
         gain = shares[1] - shares[0]
         reason = (
@@ -79,9 +80,9 @@ class ExposureChecks(KindChecks[Shown]):
         )
         outcome = Outcome.FAIL if gain > limit else Outcome.PASS
         check = plain("item_exposure", outcome, paired, reason, figure=gain, limit=limit)
-        return replace(check, output=self._found.name, required=False)
+        return replace(check, output=self._answer.name, required=False)
 
 
 def _gravity(check: Check) -> tuple[int, float]:
-    """Order checks of one name: what failed first, then what has changed most."""
+    """Sort key of checks of one name: by outcome, then by the size of the change."""
     return BY_GRAVITY.index(check.outcome), -abs(check.figure or 0.0)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.checks.age import young
+from flags.gate.checks.age import after_a_day
 from flags.gate.checks.minutes import Lasting, lasting
 from flags.gate.error_rate import error_share, visit_share
 from flags.gate.evidence import DURATION_EDGES, Count, Durations, Evidence, Health, Minute
@@ -31,8 +31,8 @@ _QUANTILES: Final = {"latency_p50": 0.5, "latency_p95": 0.95, "latency_p99": 0.9
 def health_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
     """Yield the checks of both sides' failures and durations.
 
-    In the deprecation, the primary need not be scored any more: what compares with it may fail, but
-    need not pass.
+    In the deprecation the primary may be unscored, so comparisons with it may fail, but need not
+    pass.
     """
     yield from _failures(evidence, playbook, step)
     yield from _latency(evidence, playbook, step)
@@ -63,7 +63,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
         ),
     )
     if check.figure is None:
-        check = replace(check, reason=_none_of_both(evidence) or check.reason)
+        check = replace(check, reason=_why_no_pair(evidence) or check.reason)
     yield _with_cause(check, health)
     if evidence.window.rollout > 0:
         check = _rate(
@@ -82,11 +82,11 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
                 rolls_back=True,
             ),
         )
-        yield _with_cause(_not_before_the_ramp(check, step), health)
+        yield _with_cause(_optional_in_canary(check, step), health)
 
 
-def _none_of_both(evidence: Evidence) -> str:
-    """Say why no pair called both sides; nothing where there is no pair."""
+def _why_no_pair(evidence: Evidence) -> str:
+    """Return why no pair called both sides; empty if no side was skipped in all pairs."""
     for side, statuses in evidence.health.statuses.items():
         skipped = statuses.get("skipped", 0)
         if skipped and skipped == sum(statuses.values()):
@@ -97,7 +97,7 @@ def _none_of_both(evidence: Evidence) -> str:
 
 
 def _with_cause(check: Check, health: Health) -> Check:
-    """Name the candidate's most frequent exception where failures do not pass."""
+    """Add the candidate's most frequent exception to the reason, unless failures pass."""
     errors = health.errors.get("candidate", {})
     if check.outcome is Outcome.PASS or not errors:
         return check
@@ -107,7 +107,7 @@ def _with_cause(check: Check, health: Health) -> Check:
 
 
 def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck) -> Check:
-    """Hold a rate against the limit that holds at once, then against that of a whole day."""
+    """Compare a rate with the limit at any time, by minute, and with the limit after a day."""
     gate, found = playbook.gate_of(step), []
     for limit in (f"{check.name}_now", check.name):
         bounds = Bounds(getattr(gate.advance, check.name), gate.rollback.limit(limit))
@@ -116,16 +116,16 @@ def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck)
     now, later = found
     if now.outcome is Outcome.FAIL:
         return now
-    of_all = _failing_of_late(evidence, playbook, step, now)
-    return of_all or young(evidence, later)
+    by_minute = _failing_minutes(evidence, playbook, step, now)
+    return by_minute or after_a_day(evidence, later)
 
 
-def _failing_of_late(
+def _failing_minutes(
     evidence: Evidence, playbook: Playbook, step: Step, check: Check
 ) -> Check | None:
-    """Return the failure rate of all requests where it is far beyond, minute by minute.
+    """Return a FAIL if the failure rate over all requests is beyond its limit in most minutes.
 
-    The check by units cannot see a few large ones, whose callers are many all the same.
+    The check by units does not see the failures of a few units that send many requests.
     """
     limit = playbook.gate_of(step).rollback.limit("failure_rate_minutes")
     if check.name != "failure_rate":
@@ -148,8 +148,9 @@ def _fails(check: Check, reason: str, limit: float, alpha: float) -> Check:
     )
 
 
-def _not_before_the_ramp(check: Check, step: Step) -> Check:
-    """Let a canary go on that few requests reach: what fails has been seen in the shadow too."""
+def _optional_in_canary(check: Check, step: Step) -> Check:
+    """Return the check, not required in a canary: few requests reach it, and the shadow has shown
+    the candidate's failures."""
     surely = check.low is not None and check.limit is not None and check.low > check.limit
     if check.outcome is not Outcome.INCONCLUSIVE or step.stage is not Stage.CANARY or surely:
         return check
@@ -163,7 +164,7 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
     primary, candidate = sides.get("primary", none), sides.get("candidate", none)
     calls = min(sum(primary.counts), sum(candidate.counts))
     enough = gate.advance.fast_enough.total_seconds()
-    slow = _slow_of_late(evidence, playbook, step)
+    slow = _slow_minutes(evidence, playbook, step)
     for name, probability in _QUANTILES.items():
         sequence = QuantileRatioSequence(primary, candidate, probability)
         slowest = sequence.side(candidate, playbook.error_rate)[1]
@@ -191,7 +192,7 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
         if not calls:
             reason = f"{name.replace('_', ' ')}: no call of both sides counts yet"
             found = replace(check.answer(playbook.error_rate), reason=reason)
-            yield found if _none_of_both(evidence) else _after_warm_up(evidence, found)
+            yield found if _why_no_pair(evidence) else _after_warm_up(evidence, found)
         elif slow and name == "latency_p50":
             limit = gate.rollback.limit("latency_p50_now")
             reason = f"p50 beyond {times(limit)}x primary's {slow.words()}"
@@ -201,7 +202,7 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
 
 
 def _after_warm_up(evidence: Evidence, check: Check) -> Check:
-    """Say what does not count, where an open check has fewer calls than that."""
+    """Add the warm-up to the reason if an open check has fewer calls than the warm-up."""
     warm_up = evidence.health.warm_up
     if check.outcome is not Outcome.INCONCLUSIVE or check.n >= warm_up:
         return check
@@ -209,8 +210,8 @@ def _after_warm_up(evidence: Evidence, check: Check) -> Check:
     return replace(check, reason=reason)
 
 
-def _slow_of_late(evidence: Evidence, playbook: Playbook, step: Step) -> Lasting | None:
-    """Return since when the candidate's median is far beyond the primary's, minute by minute."""
+def _slow_minutes(evidence: Evidence, playbook: Playbook, step: Step) -> Lasting | None:
+    """Return since when the candidate's median is far above the primary's in most minutes."""
     gate = playbook.gate_of(step)
     limit, enough = gate.rollback.limit("latency_p50_now"), gate.advance.fast_enough.total_seconds()
 
@@ -223,11 +224,11 @@ def _slow_of_late(evidence: Evidence, playbook: Playbook, step: Step) -> Lasting
 
 
 def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck) -> Check:
-    """Let a quantile fail only if most ten minutes of the step say so too.
+    """Check a latency quantile, which fails only if most blocks of ten minutes are beyond too.
 
-    Calls stall together, so that calls are not independent; with the same law on both sides, the
-    candidate is the slower one in at most half of the blocks all the same (a sign test, as a
-    confidence sequence). The blocks are those of the step, so each step has its part of the share.
+    Calls stall together, so they are not independent. With the same distribution on both sides, the
+    candidate is still slower in at most half of the blocks (a sign test, as a confidence sequence).
+    Only blocks of this step are counted, so each step has its part of the error rate.
     """
     alpha = visit_share(error_share(playbook.error_rate, check.name), evidence.window.visit)
     ratios = evidence.health.block_ratios.get(check.name, ())
@@ -267,7 +268,7 @@ def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitC
 
 
 def _primary_served(evidence: Evidence) -> Check:
-    """Prove that nobody needs the primary: it answered nothing in the whole window."""
+    """Check that the primary answered no request in the whole window, so that it can be removed."""
     served, fallbacks = evidence.health.primary_served, evidence.health.fallbacks
     if not served.total:
         reason = "no answered pair shows who answers"

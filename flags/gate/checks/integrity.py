@@ -1,4 +1,4 @@
-"""Checks that the evidence is complete and can be trusted. A failure holds, never rolls back."""
+"""Checks that the evidence is complete and can be trusted. A failure holds; it never rolls back."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -27,7 +27,7 @@ _BATCHES: Final = Wording(
 
 
 def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the checks of a step: is it the right evidence, is there enough, is it whole."""
+    """Yield the checks of a step's evidence: is it the right one, enough, and complete?"""
     limits = playbook.gate_of(step).advance
     yield from window_checks(evidence, playbook, step)
     yield from loss_checks(evidence, limits)
@@ -62,7 +62,7 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
 
 
 def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:
-    """Ask how many pairs count nowhere because of their time: nothing shows how these fared."""
+    """Check that few pairs are left out for an impossible time: their results are not known."""
     aside = evidence.window.set_aside
     return _at_most(
         "set_aside",
@@ -74,7 +74,7 @@ def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:
 
 
 def _flag_errors(evidence: Evidence, limits: AdvanceLimits) -> Check:
-    """Ask how many requests no rollout moves: the primary answers them, whatever the flag says."""
+    """Check that the flag could be evaluated for most requests; else the primary answered them."""
     window = evidence.window
     return _at_most(
         "flag_errors",
@@ -85,14 +85,14 @@ def _flag_errors(evidence: Evidence, limits: AdvanceLimits) -> Check:
     )
 
 
-def _at_most(name: str, count: Count, limit: float, said: str, output: str | None = None) -> Check:
-    """Ask of how many pairs something is said: of a share at most."""
+def _at_most(name: str, count: Count, limit: float, what: str, output: str | None = None) -> Check:
+    """Return the check that a share of the pairs is at most `limit`; `what` is said of them."""
     share = count.rate or 0.0
     return plain(
         name,
         Outcome.PASS if share <= limit else Outcome.FAIL,
         count.total,
-        f"{count.count:,} of {count.total:,} pairs {said}, limit {percent(limit)} %",
+        f"{count.count:,} of {count.total:,} pairs {what}, limit {percent(limit)} %",
         figure=share,
         limit=limit,
         output=output,
@@ -138,7 +138,7 @@ def _noise(evidence: Evidence, limits: AdvanceLimits) -> Check:
 
 
 def _batches(both: Count, playbook: Playbook, limits: AdvanceLimits) -> Check:
-    """Ask whether shadows scored in batches stand for what would answer."""
+    """Check that shadows scored in batches have the scores that single calls have."""
     if not both.total:
         reason = "shadows were scored in batches, and none by itself too: see SHADOW_SINGLE"
         return plain("batch_disagreement", Outcome.INCONCLUSIVE, 0, reason)
@@ -150,7 +150,7 @@ def _batches(both: Count, playbook: Playbook, limits: AdvanceLimits) -> Check:
 
 
 def _sampling(sampled: Sampled, limits: AdvanceLimits) -> Check:
-    """Ask whether all hours count nearly alike: pairs that a budget left out are not losses."""
+    """Check that sampled shadows represent all hours; pairs that a budget omits are no losses."""
     scored, limit = sampled.scored, limits.shadow_sampling
     return plain(
         "shadow_sampling",
@@ -244,5 +244,5 @@ def _uncompared(
         if status != "ok" and n
     )
     why = failed or "there is no score, or no threshold"
-    said = f"lack a decision of a side ({why})"
-    return _at_most("uncompared", outside, limit, said, output.name)
+    what = f"lack a decision of a side ({why})"
+    return _at_most("uncompared", outside, limit, what, output.name)

@@ -1,4 +1,4 @@
-"""Checks of the labels themselves: are there enough, of which pairs, and which of them count."""
+"""Checks of the labels themselves: their number, the pairs they belong to, and their selection."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,43 +28,43 @@ _COVERAGE_P: Final = 0.001
 
 
 def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the checks of labels that are demanded, and of those that were given."""
+    """Yield the checks of demanded and of given labels."""
     if not playbook.expects_labels:
-        yield _never(evidence)
+        yield _no_labels_ever(evidence)
         return
     given, gate = evidence.labels, playbook.gate_of(step)
     labelled = [each for each in evidence.outputs if each.labelling is not None]
     answers = [each for each in evidence.answers if each.labelled]
     if given is not None and given.requests:
-        yield _unknown(evidence, given, gate.advance.unknown_labels)
+        yield _unknown_labels(evidence, given, gate.advance.unknown_labels)
     if given is not None and evidence.compared > 1 and not (labelled or answers):
-        yield _ambiguous(evidence, given)
+        yield _ambiguous_column(evidence, given)
     elif playbook.labels_wanted(step):
         if labelled or not (answers or _are_texts(evidence)):
             young = sum(each.young.count for each in evidence.answers)
-            yield from _enough(evidence, labelled, given, playbook, step, young)
+            yield from _label_counts(evidence, labelled, given, playbook, step, young)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)
         if labelled or answers:
-            yield from _without(evidence, playbook, step)
+            yield from _unlabelled_outputs(evidence, playbook, step)
     for answer in evidence.answers:
         if answer.young.count:
-            yield _not_yet(answer, playbook)
+            yield _young_answer_labels(answer, playbook)
     for output in labelled:
         if output.labelling is not None:
             limits = playbook.gate_of(step, output=output.name)
-            yield from _young(output.name, output.labelling, playbook, limits)
+            yield from _young_labels(output.name, output.labelling, playbook, limits)
             yield from _coverage(output.name, output.labelling, limits)
 
 
-def _not_yet(found: AnswerEvidence, playbook: Playbook) -> Check:
-    """Say how many labels do not count yet; `flags.gate.checks.parts` says what they are."""
+def _young_answer_labels(answer: AnswerEvidence, playbook: Playbook) -> Check:
+    """Return the number of labels that do not count yet; `parts` checks what they show."""
     return plain(
         "young_labels",
         Outcome.PASS,
-        found.young.count,
-        f"{_young_words(found.young, playbook)} do not count yet",
-        output=found.name,
+        answer.young.count,
+        f"{_young_words(answer.young, playbook)} do not count yet",
+        output=answer.name,
     )
 
 
@@ -79,7 +79,7 @@ def _are_texts(evidence: Evidence) -> bool:
     return not others and bool(evidence.answers or evidence.preferences)
 
 
-def _never(evidence: Evidence) -> Check:
+def _no_labels_ever(evidence: Evidence) -> Check:
     given = evidence.labels.requests if evidence.labels else 0
     reason = (
         "the playbook says that there will never be labels (labels: none), so nothing shows "
@@ -90,7 +90,7 @@ def _never(evidence: Evidence) -> Check:
     return plain("labels", Outcome.PASS, given, reason)
 
 
-def _ambiguous(evidence: Evidence, given: GivenLabels) -> Check:
+def _ambiguous_column(evidence: Evidence, given: GivenLabels) -> Check:
     every = [each.name for each in evidence.outputs] + [each.name for each in evidence.answers]
     names = list(dict.fromkeys(every))
     reason = (
@@ -100,8 +100,8 @@ def _ambiguous(evidence: Evidence, given: GivenLabels) -> Check:
     return plain("labels", Outcome.INCONCLUSIVE, given.requests, reason)
 
 
-def _none_of(evidence: Evidence, given: GivenLabels) -> str:
-    """Say that no label is about what is compared, and which columns there are."""
+def _no_label_reason(evidence: Evidence, given: GivenLabels) -> str:
+    """Return why no compared output has a label: the columns name other outputs, or none came."""
     names = [*(each.name for each in evidence.outputs), *(each.name for each in evidence.answers)]
     strange = [
         column
@@ -113,7 +113,7 @@ def _none_of(evidence: Evidence, given: GivenLabels) -> str:
     return f"the column {', '.join(strange)} is about no output: these are {', '.join(names)}"
 
 
-def _enough(
+def _label_counts(
     evidence: Evidence,
     labelled: list[Output],
     given: GivenLabels | None,
@@ -121,9 +121,9 @@ def _enough(
     step: Step,
     young: int,
 ) -> Iterator[Check]:
-    """Count the labels that count, and the positives among them."""
+    """Check that each labelled output has enough labels and positives, and that there is one."""
     if not labelled:
-        reason = _none_of(evidence, given) if given else "no labels were given"
+        reason = _no_label_reason(evidence, given) if given else "no labels were given"
         if young:
             reason = f"none of the {young:,} labels counts yet"
         limit = playbook.gate_of(step).advance.min_positives
@@ -136,8 +136,8 @@ def _enough(
         yield _positives(output, playbook, step)
 
 
-def _without(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Hold where other outputs have labels, and one with a threshold has none."""
+def _unlabelled_outputs(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
+    """Yield a check for each output with a threshold that has no labels, while others have some."""
     answers = {each.name for each in evidence.answers}
     for output in evidence.outputs:
         if output.alarms is None or output.labelling is not None or output.name in answers:
@@ -191,10 +191,10 @@ def _positives(output: Output, playbook: Playbook, step: Step) -> Check:
     )
 
 
-def _unknown(evidence: Evidence, given: GivenLabels, limit: float) -> Check:
-    """Look for labels of no pair: their ids may have been changed on the way.
+def _unknown_labels(evidence: Evidence, given: GivenLabels, limit: float) -> Check:
+    """Check that few labels belong to no pair: their ids may have been changed.
 
-    Where each pair has its label all the same, the file is that of more requests.
+    If nearly every pair has its label, the other labels are of requests outside of the window.
     """
     share = given.unknown / given.requests
     old = [each.labelling.old for each in evidence.outputs if each.labelling is not None]
@@ -224,11 +224,13 @@ def _quoted(ids: tuple[str, ...]) -> str:
     return ", ".join(repr(each) for each in ids)
 
 
-def _young(output: str, labelling: Labelling, playbook: Playbook, gate: Gate) -> Iterator[Check]:
-    """Say which labels do not count yet, and hold if they speak against the candidate.
+def _young_labels(
+    output: str, labelling: Labelling, playbook: Playbook, gate: Gate
+) -> Iterator[Check]:
+    """Check the labels that do not count yet: hold if they show a loss of the candidate.
 
-    Which labels come early is not known, so these prove nothing in favour of a side. Where they
-    come first for alarms, they say nothing against one either.
+    Labels that come early may be a selection, so they prove nothing in favour of a side. If they
+    come first for alarms, they prove nothing against a side either.
     """
     labels = sum(each.labelled for each in labelling.young)
     if not labels:

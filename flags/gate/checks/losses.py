@@ -10,7 +10,7 @@ from flags.playbook.advance_limits import AdvanceLimits
 
 
 def loss_checks(evidence: Evidence, limits: AdvanceLimits) -> Iterator[Check]:
-    """Yield both."""
+    """Yield the checks of the pairs' numbers and of the workers' ends."""
     yield _completeness(evidence, limits)
     yield _worker_ends(evidence, limits)
 
@@ -45,9 +45,9 @@ def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
 
 
 def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
-    """Look for losses at the end of a record, which leave no gap in its numbers.
+    """Check for losses at the end of a worker's record, which leave no gap in its numbers.
 
-    What nobody knows may be everything: only a limit of 1 accepts it.
+    If the number of lost pairs is not known, it may be any: only a limit of 1 accepts it.
     """
     limit, expected = limits.unknown_loss, evidence.integrity.expected or 0
     open_ends = evidence.integrity.open_ends
@@ -83,7 +83,7 @@ def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
 
 
 def _named(workers: Sequence[OpenEnd], most: int = 3) -> str:
-    """Name some workers, and when each gave its last sign."""
+    """Return the names of some workers, and when each was last seen."""
     named = [
         f"worker {each.worker}"
         + (f" (last seen {each.seen:%Y-%m-%d %H:%M:%S})" if each.seen else "")

@@ -1,7 +1,8 @@
-"""Limits that most minutes are beyond since some minute: what must not wait, and no unit hides.
+"""Limits that most minutes are beyond since some minute: fast detection over all units together.
 
-Whoever sends the requests, a minute is one piece of evidence. By chance, less than half of the
-minutes are beyond such a limit; a bet against that begins anew every minute (`sequences.restart`).
+A minute is one piece of evidence, however many units its requests have. The hypothesis is that at
+most half of the minutes are beyond the limit; a new bet against it starts every minute
+(`sequences.restart`).
 """
 
 import math
@@ -18,7 +19,7 @@ _MINUTE = 60
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """Say since when a limit is passed, and in how many of the minutes since."""
+    """Since when a limit is exceeded, and in how many of the minutes since."""
 
     since: datetime
     beyond: int
@@ -26,7 +27,7 @@ class Lasting:
     alpha: float
 
     def words(self) -> str:
-        """Write it to the end of a reason."""
+        """Return it in words, for the end of a reason."""
         return (
             f"in {self.beyond:,} of {self.minutes:,} minutes since {self.since:%Y-%m-%d %H:%M} UTC"
         )
@@ -35,15 +36,18 @@ class Lasting:
 def lasting(
     evidence: Evidence, check: str, error_rate: float, is_beyond: Callable[[Minute], bool | None]
 ) -> Lasting | None:
-    """Return since when most minutes are beyond a limit; minutes of None are left out."""
+    """Return since when most minutes are beyond a limit; None if that is not shown.
+
+    Minutes for which `is_beyond` returns None are left out.
+    """
     begun = int(evidence.window.since.timestamp()) // _MINUTE
-    told = [(each.number - begun, is_beyond(each)) for each in evidence.health.minutes]
-    known = [(number, beyond) for number, beyond in told if beyond is not None and number >= 0]
+    minutes = [(each.number - begun, is_beyond(each)) for each in evidence.health.minutes]
+    known = [(number, beyond) for number, beyond in minutes if beyond is not None and number >= 0]
     if not known:
         return None
     alpha = visit_share(error_share(error_rate, check), evidence.window.visit)
     if sum(beyond for _, beyond in known) * math.log(2) < -math.log(alpha):
-        return None  # nobody wins more than the stake in a minute: so few cannot show it
+        return None  # a bet at most doubles in a minute, so these are too few to show it
     cells = ((number, [(1.0, 2.0 if beyond else 0.0, 1.0)]) for number, beyond in known)
     found = detect(cells, known[0][0])
     if found.start is None or found.log_evidence < -math.log(alpha):

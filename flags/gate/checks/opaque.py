@@ -1,7 +1,7 @@
-"""Whether a service of whose answers nothing is compared may go on.
+"""The check of a service without a compared output.
 
-Statuses and durations say nothing of what is answered. Beyond the shadow, what happened downstream
-must say it, or the playbook that nothing ever will.
+Statuses and durations say nothing about the answers. Beyond the shadow, outcomes must do so, or the
+playbook must say that health is enough.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook, Step
 
 OUTCOMES_FROM: Final = 10
-"""Rollout that shows outcomes: at less, too few answers are the candidate's."""
+"""Rollout from which on outcomes are needed: below, too few answers are the candidate's."""
 
 HEALTH_ALONE: Final = (
     "only health was judged: nothing of the answers is compared (the playbook allows it, "
@@ -22,7 +22,7 @@ HEALTH_ALONE: Final = (
 
 
 def judged_by_health(evidence: Evidence, playbook: Playbook) -> bool:
-    """Say whether the verdict rests on health alone because the playbook allows it."""
+    """Say whether the verdict is based on health alone because the playbook allows it."""
     return not _is_compared(evidence) and playbook.judged_by == "health"
 
 
@@ -31,7 +31,7 @@ def _is_compared(evidence: Evidence) -> bool:
 
 
 def opaque_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield whether the step may be left; nothing where answers are compared."""
+    """Yield the check that something shows the quality of answers; none if outputs are compared."""
     if _is_compared(evidence):
         return
     known = [each for each in evidence.outcomes if each.cells]

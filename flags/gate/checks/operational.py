@@ -1,7 +1,7 @@
-"""Checks of operational alarms: what others watch. A firing alarm holds, a lasting one rolls back.
+"""Checks of operational alarms, which fire in other systems: one holds, a lasting one rolls back.
 
-There is no chance in them that the gate could bound, so they take no share of the error rate: how
-often such an alarm errs is for those to say who set its limits.
+The gate cannot bound how often such an alarm errs, so it has no share of the error rate. The author
+of its limits is responsible for that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from flags.playbook.durations import duration_text
 from flags.playbook.model import Playbook
 
 NAME = "operational_alarm"
-"""Of these checks; their `subject` is the alarm's name."""
+"""Name of these checks; their `subject` is the alarm's name."""
 
 
 def operational_checks(
@@ -51,7 +51,7 @@ def _check(
 
 
 def _row(periods: Sequence[AlarmPeriod]) -> list[AlarmPeriod]:
-    """Return the last periods at the rollback limit; looks that found nothing out are left out."""
+    """Return the latest consecutive periods at the rollback limit; unknown ones are skipped."""
     row: list[AlarmPeriod] = []
     for period in reversed(periods):
         if period.state is AlarmState.ROLLBACK:

@@ -1,4 +1,4 @@
-"""Checks of what happened downstream, by the side that the flag assigned."""
+"""Checks of outcomes (what happened downstream) by the side that the flag assigned."""
 
 import math
 from collections.abc import Iterator
@@ -19,30 +19,30 @@ from flags.playbook.model import Playbook, Step
 from flags.playbook.outcomes import OutcomePlan
 
 LABELS: Final = "labels"
-"""What the labels are called when they are held against each other by assigned side."""
+"""Name of the labels when they are compared by assigned side, as an outcome metric."""
 
 MOST_MIXED: Final = 0.01
-"""Share of units that saw both sides, though no move of the flag explains it, at most."""
+"""Largest share of units that saw both sides although no change of the flag explains it."""
 
 MOST_LOST: Final = 0.001
-"""Share of the tracked outcomes that never arrived, at most."""
+"""Largest share of tracked outcomes that never arrived."""
 
 MOST_EARLY: Final = 0.05
-"""Share of the outcomes of requests that are dated before them, at most."""
+"""Largest share of outcomes that are dated before their request."""
 
 FALSIFICATION: Final = 0.01
-"""Error rate of the test that must find nothing: over all looks, with nothing to find."""
+"""Error rate, over all looks, of a falsification test: one that should find no difference."""
 
 WHOLE_COVERAGE: Final = 0.95
-"""Of labels, the share of either side's requests from which on none can have been selected."""
+"""Share of labelled requests on both sides from which on labels count as unselected."""
 
 _UNDECLARED: Final = OutcomePlan(required_from=100)
 
 
 def outcome_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the checks of each metric: those of the playbook, and others of a file handed in.
+    """Yield the checks of each metric of the playbook, and of other metrics of a given file.
 
-    A metric that is tracked and not in the playbook is not looked at: nobody said that it is harm.
+    A tracked metric that is not in the playbook is not checked: it may not be a harm.
     """
     found = {each.name: each for each in evidence.outcomes}
     others = [each for each in evidence.outcomes if each.name not in playbook.outcomes]
@@ -63,17 +63,17 @@ def outcome_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterat
         )
     if (labels := evidence.labels_by_side) is not None:
         rates = _Rates(playbook.error_rate, part, required=False)
-        yield from _labels(labels, _found_by_answers(evidence), rates)
+        yield from _label_ratio(labels, _answer_dependence(evidence), rates)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Hold the error rates of a metric: to pass, and its part to roll back."""
+    """The error rates of a metric's checks: `error_rate` to pass, `share` of it to roll back."""
 
     error_rate: float
     share: float
     required: bool
-    """Whether going on needs it."""
+    """Whether ADVANCE needs the metric to pass."""
 
 
 def _missing(name: str, others: list[str], rates: _Rates) -> Check:
@@ -81,37 +81,39 @@ def _missing(name: str, others: list[str], rates: _Rates) -> Check:
     if others:
         named = ", ".join(repr(each) for each in others[:5])
         reason = f"no outcomes are there; the metrics that were handed in are {named}"
-    return _of(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
+    return _about(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
 
 
-def _metric(name: str, found: OutcomeMetric, plan: OutcomePlan, rates: _Rates) -> Iterator[Check]:
-    if found.obstacle is not None:
-        yield _of(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, found.obstacle), rates.required)
+def _metric(name: str, metric: OutcomeMetric, plan: OutcomePlan, rates: _Rates) -> Iterator[Check]:
+    if metric.obstacle is not None:
+        yield _about(
+            name, plain("outcomes", Outcome.INCONCLUSIVE, 0, metric.obstacle), rates.required
+        )
         return
-    known = [cell for cell in found.cells if cell.flipped is not None]
+    known = [cell for cell in metric.cells if cell.flipped is not None]
     by_flips = bool(known)
-    if not found.cells:
-        unit = "requests" if found.by == "request" else "units"
+    if not metric.cells:
+        unit = "requests" if metric.by == "request" else "units"
         reason = (
             f"no {unit} are old enough yet, or none was drawn between both sides "
-            f"({found.young:,} younger than the cut-off)"
+            f"({metric.young:,} younger than the cut-off)"
         )
-        yield _of(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
+        yield _about(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
         return
     if by_flips:
         flips = sum(cell.units for cell in known if cell.flipped)
         words = f"{{figure}} the primary's over all traffic, by {flips:,} flips"
         sequence = FlipRatioSequence(tuple(known))
         yield from _ratio("outcome_ratio", name, sequence, words, known, plan, rates)
-        yield from _falsified(name, known)
+        yield from _falsification(name, known)
     words = "{figure} the primary's, of all units"
     rest = replace(rates, required=rates.required and not by_flips)
-    whole = UnitRatioSequence(found.cells)
-    yield from _ratio("outcome_ratio_all", name, whole, words, found.cells, plan, rest)
-    yield from _trust(name, found, rates)
+    whole = UnitRatioSequence(metric.cells)
+    yield from _ratio("outcome_ratio_all", name, whole, words, metric.cells, plan, rest)
+    yield from _data_faults(name, metric, rates)
 
 
-def _of(name: str, check: Check, required: bool) -> Check:
+def _about(name: str, check: Check, required: bool) -> Check:
     return replace(check, subject=name, reason=f"{name}: {check.reason}", required=required)
 
 
@@ -124,10 +126,10 @@ def _ratio(
     plan: OutcomePlan,
     rates: _Rates,
 ) -> Iterator[Check]:
-    """Yield a ratio against its limits.
+    """Yield the check of a ratio.
 
-    It has one limit only, and LimitCheck spends half of an error rate on each: so both ratios of a
-    metric together spend its part.
+    It has one limit only, on which LimitCheck spends half of its error rate, so the two ratios of a
+    metric together spend the metric's share.
     """
     events = sum(cell.units for cell in cells if cell.total)
     is_up = plan.harm == "up"
@@ -153,11 +155,11 @@ def _ratio(
     worse = sequence.above if is_up else sequence.below
     limit = plan.margin if is_up else 1 / plan.margin
     surely = found.figure is not None and worse(limit, rates.error_rate / 2)
-    yield _of(name, found, required=found.required or surely)
+    yield _about(name, found, required=found.required or surely)
 
 
-def _falsified(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
-    """Test where it must find nothing: on the units whose sides always decided alike."""
+def _falsification(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
+    """Yield a falsification test: units whose sides always decided alike must not differ."""
     agreeing = tuple(cell for cell in known if not cell.flipped)
     sequence = UnitRatioSequence(agreeing)
     events = sum(cell.units for cell in agreeing if cell.total)
@@ -188,49 +190,51 @@ def _falsified(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
         reason,
         confidence=1 - FALSIFICATION,
     )
-    yield _of(name, check, required=False)
+    yield _about(name, check, required=False)
 
 
-def _trust(name: str, found: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
-    """Yield what makes the ratios unfit to go on by."""
-    dated, made = found.used + found.outside, found.outcomes + found.lost
+def _data_faults(name: str, metric: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
+    """Yield a check for each fault of the data that makes the ratios unreliable."""
+    dated, made = metric.used + metric.outside, metric.outcomes + metric.lost
     early, mixed, lost = MOST_EARLY, MOST_MIXED, MOST_LOST
-    if found.early > early * dated:
+    if metric.early > early * dated:
         reason = (
-            f"{found.early:,} of {dated:,} outcomes are dated before their request, limit "
+            f"{metric.early:,} of {dated:,} outcomes are dated before their request, limit "
             f"{percent(early)} %, and do not count: are the times of another time zone?"
         )
-        share = found.early / dated
-        yield _unfit(name, "outcome_times", share, dated, early, reason, required=rates.required)
-    if found.mixed.rate is not None and found.mixed.rate > mixed:
-        share, units = found.mixed.rate, found.mixed.total
+        share = metric.early / dated
+        yield _fault(name, "outcome_times", share, dated, early, reason, required=rates.required)
+    if metric.mixed.rate is not None and metric.mixed.rate > mixed:
+        share, units = metric.mixed.rate, metric.mixed.total
         reason = (
             f"{percent(share)} % of {units:,} units saw both sides though the rollout stayed, "
             f"limit {percent(mixed)} %: is the flag sticky on the unit?"
         )
-        yield _unfit(name, "outcome_mixed", share, units, mixed, reason, required=True)
-    if found.lost > lost * made:
+        yield _fault(name, "outcome_mixed", share, units, mixed, reason, required=True)
+    if metric.lost > lost * made:
         reason = (
-            f"{found.lost:,} of {made:,} tracked outcomes never arrived, limit {percent(lost)} %"
+            f"{metric.lost:,} of {made:,} tracked outcomes never arrived, limit {percent(lost)} %"
         )
-        share = found.lost / made
-        yield _unfit(name, "outcome_loss", share, made, lost, reason, required=rates.required)
+        share = metric.lost / made
+        yield _fault(name, "outcome_loss", share, made, lost, reason, required=rates.required)
 
 
-def _unfit(
+def _fault(
     name: str, check: str, share: float, total: int, limit: float, reason: str, *, required: bool
 ) -> Check:
     outcome = Outcome.FAIL if required else Outcome.INCONCLUSIVE
     found = plain(check, outcome, total, reason, figure=share, limit=limit)
-    return _of(name, found, required=required)
+    return _about(name, found, required=required)
 
 
-def _labels(labels: OutcomeMetric, found: AnsweredLabels | None, rates: _Rates) -> Iterator[Check]:
-    """Hold positive labels against each other by assigned side.
+def _label_ratio(
+    labels: OutcomeMetric, dependence: AnsweredLabels | None, rates: _Rates
+) -> Iterator[Check]:
+    """Compare how frequent positive labels are by assigned side.
 
-    Where nearly every request of either side has one, the answer cannot have selected them. If
-    they differ all the same, the answer changed what the requests turned out to be; or it made
-    people look (`found`), and then more of them are no harm.
+    If nearly every request of both sides has a label, the answer did not select the labels. If
+    they still differ, the answer changed the truth of the requests, or it led people to investigate
+    (`dependence`); then more positive labels are no harm.
     """
     coverage = labels.coverage or {}
     rated = [each.rate for each in coverage.values()]
@@ -239,15 +243,15 @@ def _labels(labels: OutcomeMetric, found: AnsweredLabels | None, rates: _Rates) 
     words = "positive labels {figure} as frequent where the candidate was assigned"
     sequence = UnitRatioSequence(labels.cells)
     for check in _ratio("label_ratio", LABELS, sequence, words, labels.cells, _UNDECLARED, rates):
-        if found is None or not check.rolls_back or _differ_where_alike(labels):
+        if dependence is None or not check.rolls_back or _differs_on_agreement(labels):
             yield check
         else:
-            reason = f"{check.reason}; no rollback: {found.unknown('whether that is harm')}"
+            reason = f"{check.reason}; no rollback: {dependence.unknown('whether that is harm')}"
             yield replace(check, rolls_back=False, reason=reason)
 
 
-def _found_by_answers(evidence: Evidence) -> AnsweredLabels | None:
-    """Return how labels follow the alarms that were answered, of the first output of which so."""
+def _answer_dependence(evidence: Evidence) -> AnsweredLabels | None:
+    """Return the dependence of labels on answered alarms, of the first output that has one."""
     for each in evidence.outputs:
         if each.labelling is None:
             continue
@@ -257,7 +261,7 @@ def _found_by_answers(evidence: Evidence) -> AnsweredLabels | None:
     return None
 
 
-def _differ_where_alike(labels: OutcomeMetric) -> bool:
-    """Say whether positive labels are surely more frequent by a side whose decision is the same."""
+def _differs_on_agreement(labels: OutcomeMetric) -> bool:
+    """Say whether positives are surely more frequent in the candidate's arm on equal decisions."""
     agreeing = tuple(cell for cell in labels.cells if cell.flipped is False)
     return UnitRatioSequence(agreeing).above(1.0, FALSIFICATION / 2)

@@ -1,9 +1,9 @@
 """Checks of parts of an output's pairs: segments, the last days, and pairs without a label.
 
-Over all, a difference in a small part is lost: one segment that is answered wrongly, or a
-candidate that broke yesterday. So each part is looked at by itself. So few pairs can seldom prove
-that a part is within a limit, but they can refute it: these checks hold where a part surely is
-beyond, and never roll back.
+Figures over all pairs hide a difference in a small part: a segment that is answered wrongly, or a
+candidate that broke yesterday. So each part is checked by itself. The few pairs of a part can
+seldom prove that it is within a limit, but they can refute it: these checks hold if a part surely
+is beyond a limit. They never roll back.
 """
 
 import math
@@ -23,28 +23,28 @@ from flags.playbook.stages import Stage
 
 @dataclass(frozen=True, slots=True)
 class PartLimit:
-    """Say what a figure of a part is held against: its limits over all pairs."""
+    """The limits of a figure of a part: the same as over all pairs."""
 
     figure: str
-    """Of `AnswerPart.levels`."""
+    """Key of `AnswerPart.levels`."""
     sequence: Callable[[tuple[UnitShare, ...]], ConfidenceSequence]
     wording: Wording
     high: float | None = None
     low: float | None = None
     is_share: bool = False
-    """Whether it is a share of which `low` is asked: then a power of it is asked of a segment."""
+    """Whether the figure is a share: then the lower limit of a segment is a power of `low`."""
     is_quality: bool = False
-    """Whether labels say it, so that no other label excuses it."""
+    """Whether the figure comes from labels, so that labels do not excuse it."""
 
     def bounds(self, factor: float) -> tuple[float | None, float | None]:
-        """Return (low, high) where a difference may be so many times as large."""
+        """Return the limits (low, high) if a difference may be `factor` times as large."""
         high = None if self.high is None else self.high * factor
         if self.low is None:
             return None, high
         return (self.low**factor if self.is_share else self.low * factor), high
 
     def beyond(self, part: AnswerPart, alpha: float, factor: float) -> float | None:
-        """Return the limit that a part surely is beyond, None if it is not."""
+        """Return the limit that a part surely is beyond, None if there is none."""
         sequence = self.sequence(part.levels.get(self.figure, ()))
         low, high = self.bounds(factor)
         if sequence.value is None:
@@ -58,17 +58,18 @@ class PartLimit:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Say by which figure labels show that a part is as good, and how many are asked for."""
+    """The figure by which labels show that the candidate is as good in a part."""
 
     limit: PartLimit
     shown_by: str
-    """Figure whose lower end, or upper end, must be within the limits."""
+    """Key of `AnswerPart.levels` whose interval must be within the limits."""
     least: int
+    """Labels that are needed at least."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Hold a part that is beyond a limit."""
+class _Excess:
+    """A part whose figure is beyond a limit."""
 
     part: AnswerPart
     limit: PartLimit
@@ -81,13 +82,13 @@ class _Found:
 
     @property
     def size(self) -> float:
-        """Say how far it is beyond the limit, so that figures of all kinds can be ordered."""
+        """Return how far the figure is beyond the limit, as a ratio, to sort different figures."""
         value = abs(self._sequence.value or 0.0)
         near, far = (value, self.bound) if self.limit.is_share else (self.bound, value)
         return far / abs(near) if near else math.inf
 
     def reason(self) -> str:
-        """Say it in words."""
+        """Return the figure, its limit and interval in words."""
         words, sequence = self.limit.wording, self._sequence
         low, high = sequence.interval(self.alpha)
         words = words.with_digits((sequence.value, low, high), (self.bound,))
@@ -99,54 +100,54 @@ class _Found:
 
 
 def part_checks(
-    found: AnswerEvidence,
+    answer: AnswerEvidence,
     playbook: Playbook,
     step: Step,
     limits: Sequence[PartLimit],
     quality: Quality | None = None,
     *,
-    shown: bool = False,
+    quality_shown: bool = False,
 ) -> Iterator[Check]:
-    """Yield whether a segment, or the last days, are surely beyond the limits.
+    """Yield the checks that no segment and no recent day is surely beyond the limits.
 
-    `shown` says whether labels show over all that the candidate is as good: then what differs is
-    an objection only where labels do not show it of that part.
+    `quality_shown`: labels show over all pairs that the candidate is as good. Then a difference in
+    a part matters only if labels do not show the same for that part.
     """
-    if step.stage is Stage.DEPRECATION or not found.parts:
+    if step.stage is Stage.DEPRECATION or not answer.parts:
         return
-    every = _Parts(found, playbook, step, tuple(limits), quality, shown)
+    every = _Parts(answer, playbook, step, tuple(limits), quality, quality_shown)
     if segments := every.of(PartRole.SEGMENT):
         yield every.segments(segments)
     yield every.recent(every.of(PartRole.RECENT))
-    if shown and (unlabelled := every.unlabelled()) is not None:
+    if quality_shown and (unlabelled := every.unlabelled()) is not None:
         yield unlabelled
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    found: AnswerEvidence
+    answer: AnswerEvidence
     playbook: Playbook
     step: Step
     limits: tuple[PartLimit, ...]
     quality: Quality | None
-    shown: bool
+    quality_shown: bool
 
     def of(self, role: PartRole) -> list[AnswerPart]:
-        """Return the parts that are looked at."""
+        """Return the parts of a role; of segments, the checked ones."""
         checked = self.playbook.segments
         return [
             each
-            for each in self.found.parts
+            for each in self.answer.parts
             if each.role is role
             and (role is not PartRole.SEGMENT or checked is None or each.segment in checked)
         ]
 
     def _gate(self, part: AnswerPart) -> Gate:
         segment = part.segment if part.role is PartRole.SEGMENT else None
-        return self.playbook.gate_of(self.step, output=self.found.name, segment=segment)
+        return self.playbook.gate_of(self.step, output=self.answer.name, segment=segment)
 
     def segments(self, parts: list[AnswerPart]) -> Check:
-        """Hold each value against limits that are `segment_factor` times as wide."""
+        """Compare each value of a segment with limits that are `segment_factor` times as wide."""
         alpha = self.playbook.error_rate / max(1, len(parts) * len(self.limits))
         beyond = []
         for part in parts:
@@ -154,23 +155,23 @@ class _Parts:
             for limit in self.limits:
                 bound = limit.beyond(part, alpha, factor)
                 excused = not limit.is_quality and self._labels_show(part, factor)
-                if bound is not None and not excused and self._is_news(limit, factor):
-                    beyond.append(_Found(part, limit, bound, alpha))
+                if bound is not None and not excused and self._is_local(limit, factor):
+                    beyond.append(_Excess(part, limit, bound, alpha))
         return self._check("segment_difference", beyond, len(parts), "no segment is")
 
-    def _is_news(self, limit: PartLimit, factor: float) -> bool:
-        """Say whether not all pairs together are beyond the limit, which another check says.
+    def _is_local(self, limit: PartLimit, factor: float) -> bool:
+        """Say whether only parts are beyond the limit: for all pairs, another check says so.
 
-        Where labels excuse that, it is for each part to be excused.
+        If labels excuse the difference over all pairs, each part needs its own excuse.
         """
-        whole = next((each for each in self.found.parts if each.role is PartRole.WHOLE), None)
-        if whole is None or (self.shown and not limit.is_quality):
+        whole = next((each for each in self.answer.parts if each.role is PartRole.WHOLE), None)
+        if whole is None or (self.quality_shown and not limit.is_quality):
             return True
         return limit.beyond(whole, self.playbook.error_rate, factor) is None
 
     def _labels_show(self, part: AnswerPart, factor: float) -> bool:
-        """Say whether labels of a part prove that the candidate is as good there."""
-        if self.quality is None or not self.shown:
+        """Say whether the labels of a part prove that the candidate is as good there."""
+        if self.quality is None or not self.quality_shown:
             return False
         shares = part.levels.get(self.quality.shown_by, ())
         if sum(each.units for each in shares) < self.quality.least:
@@ -182,54 +183,58 @@ class _Parts:
         )
 
     def recent(self, parts: list[AnswerPart]) -> Check:
-        """Look whether the last day, three days or week contradict the whole.
+        """Check that the last day, three days and week do not contradict the whole window.
 
-        Where labels show that the candidate is as good, what differs is news only if it surely is
-        further from the limit than before.
+        If labels show that the candidate is as good, a recent difference matters only if it surely
+        is larger than on the labelled pairs.
         """
         alpha = self.playbook.error_rate / max(1, (len(parts) + 1) * len(self.limits))
-        before = next((each for each in self.found.parts if each.role is PartRole.LABELLED), None)
+        before = next((each for each in self.answer.parts if each.role is PartRole.LABELLED), None)
         beyond = self._early(alpha)
         if beyond:
             return self._check("recent_difference", beyond, len(parts), "")
         for part in parts:
             for limit in self.limits:
                 bound = limit.beyond(part, alpha, 1.0)
-                if bound is None or not self._is_news(limit, 1.0):
+                if bound is None or not self._is_local(limit, 1.0):
                     continue
-                if self.shown and not limit.is_quality and not _differ(limit, part, before, alpha):
+                if (
+                    self.quality_shown
+                    and not limit.is_quality
+                    and not _differ(limit, part, before, alpha)
+                ):
                     continue
-                beyond.append(_Found(part, limit, bound, alpha))
+                beyond.append(_Excess(part, limit, bound, alpha))
         return self._check("recent_difference", beyond, len(parts), "no recent day is")
 
-    def _early(self, alpha: float) -> list[_Found]:
-        """Return what all labels say, where those of young pairs are among them.
+    def _early(self, alpha: float) -> list[_Excess]:
+        """Return the quality figures beyond a limit by all labels, if there are early ones.
 
-        Which labels come early is not known, so they prove nothing in favour of a side.
+        Labels of young pairs may be a selection, so they prove nothing in favour of a side.
         """
         whole = self.of(PartRole.WHOLE)
-        if not self.found.young.count or not whole:
+        if not self.answer.young.count or not whole:
             return []
         return [
-            _Found(whole[0], replace(limit, wording=_early_words(limit.wording)), bound, alpha)
+            _Excess(whole[0], replace(limit, wording=_early_words(limit.wording)), bound, alpha)
             for limit in self.limits
             if limit.is_quality and (bound := limit.beyond(whole[0], alpha, 1.0)) is not None
         ]
 
     def unlabelled(self) -> Check | None:
-        """Look whether what labels show is true of the pairs that have none.
+        """Check that the sides do not differ more on pairs without a label than on labelled ones.
 
-        Labels that exist only where the candidate does well would excuse what it does elsewhere.
+        Labels that exist only where the candidate is good would excuse a difference elsewhere.
         """
         known, unknown = (
-            next((each for each in self.found.parts if each.role is role), None)
+            next((each for each in self.answer.parts if each.role is role), None)
             for role in (PartRole.LABELLED, PartRole.UNLABELLED)
         )
         if known is None or unknown is None:
             return None
         alpha = self.playbook.error_rate / max(1, len(self.limits))
         beyond = [
-            _Found(unknown, limit, bound, alpha)
+            _Excess(unknown, limit, bound, alpha)
             for limit in self.limits
             if not limit.is_quality
             and (bound := limit.beyond(unknown, alpha, 1.0)) is not None
@@ -239,19 +244,19 @@ class _Parts:
         check = self._check("unlabelled_difference", beyond, 1, "pairs without a label are not")
         return replace(check, reason=check.reason + words) if beyond else check
 
-    def _check(self, name: str, beyond: list[_Found], looked_at: int, none: str) -> Check:
-        """Return the check; the part that is furthest beyond its limit is told first."""
-        n = self.found.paired
+    def _check(self, name: str, beyond: list[_Excess], looked_at: int, none: str) -> Check:
+        """Return the check, with the part that is furthest beyond its limit first."""
+        n = self.answer.paired
         if not beyond:
             check = plain(name, Outcome.PASS, looked_at, f"{none} surely beyond the limits")
-            return replace(check, output=self.found.name, required=False)
+            return replace(check, output=self.answer.name, required=False)
         beyond.sort(key=lambda each: -each.size)
         parts = list(dict.fromkeys(each.part.name for each in beyond))
         first = beyond[0]
         more = f"; so are {_listed(parts[1:])}" if parts[1:] else ""
         check = plain(name, Outcome.FAIL, n, first.reason() + more)
         named = None if first.part.role is PartRole.WHOLE else first.part.name
-        return replace(check, output=self.found.name, segment=named)
+        return replace(check, output=self.answer.name, segment=named)
 
 
 def _early_words(wording: Wording) -> Wording:
@@ -267,7 +272,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _differ(limit: PartLimit, part: AnswerPart, other: AnswerPart | None, alpha: float) -> bool:
-    """Say whether a part is surely further out than another one, at the same end."""
+    """Say whether a part is surely farther beyond the limit's side than another part."""
     if other is None:
         return True
     here, there = (limit.sequence(each.levels.get(limit.figure, ())) for each in (part, other))

@@ -1,4 +1,4 @@
-"""Checks of texts by preference: is the candidate's as good, and can the judge be believed?"""
+"""Checks of texts by preferences: the win rate, and the reliability of the judge."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from flags.gate.wording import Wording
 from flags.playbook.model import Playbook, Step
 
 FALSIFICATION: Final = 0.01
-"""Error rate of the test on the same model twice, over all looks, with nothing to find."""
+"""Error rate, over all looks, of the test on two answers of the same model."""
 
 _TIE: Final = 0.5
 _WON: Final = Wording(
@@ -28,10 +28,10 @@ _WON: Final = Wording(
 
 
 def preference_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield the win rate of each output that was judged, and what speaks against the judge.
+    """Yield the win rate of each judged output, and the checks of the judge.
 
-    The win rate must pass where the step demands labels: a preference is the label of a text. It
-    rolls back as recall does, and from the same share of the error rate.
+    The win rate must pass if the step demands labels: a preference is the label of a text. It rolls
+    back as recall does, with the same share of the error rate.
     """
     if not playbook.expects_labels:
         return
@@ -58,37 +58,39 @@ def is_as_good(evidence: Evidence, playbook: Playbook, step: Step, output: str) 
     return check.outcome is Outcome.PASS and consistency.outcome is Outcome.PASS
 
 
-def _win_rate(found: PreferenceEvidence, playbook: Playbook, step: Step, among: int) -> Check:
-    gate = playbook.gate_of(step, output=found.output)
+def _win_rate(
+    preferences: PreferenceEvidence, playbook: Playbook, step: Step, outputs: int
+) -> Check:
+    gate = playbook.gate_of(step, output=preferences.output)
     limit = Bounds(gate.advance.win_rate, gate.rollback.win_rate)
-    sequence = WinRateSequence(found.units)
-    units = sum(each.units for each in found.units)
-    wording = _WON if units == found.prompts else replace(_WON, counted="units")
+    sequence = WinRateSequence(preferences.units)
+    units = sum(each.units for each in preferences.units)
+    wording = _WON if units == preferences.prompts else replace(_WON, counted="units")
     check = LimitCheck(
         "win_rate",
         sequence,
         wording,
         units,
-        found.prompts,
+        preferences.prompts,
         low=limit,
-        output=found.output,
+        output=preferences.output,
         rolls_back=True,
         required=playbook.labels_wanted(step) > 0,
-    ).answer(playbook.error_rate, error_share(playbook.error_rate, "recall_loss", among))
+    ).answer(playbook.error_rate, error_share(playbook.error_rate, "recall_loss", outputs))
     if check.figure is None:
         return replace(check, reason="no pair of these models has been judged")
-    ties = sum(each.units for each in found.units if each.least == each.most == _TIE)
+    ties = sum(each.units for each in preferences.units if each.least == each.most == _TIE)
     if 2 * ties > units:
         check = replace(check, reason=f"{check.reason}; {ties:,} of them are ties")
-    if found.unjudged:
-        failed = f"; the judge failed on {found.unjudged:,}, which count against either side"
+    if preferences.unjudged:
+        failed = f"; the judge failed on {preferences.unjudged:,}, which count against either side"
         check = replace(check, reason=check.reason + failed)
     surely = sequence.below(limit.advance, playbook.error_rate / 2)
     return replace(check, required=check.required or surely)
 
 
 def _unknown(unknown: Count, limit: float) -> Check:
-    """Hold where too many preferences are of no pair: their ids may have been changed."""
+    """Check that few preferences belong to no pair: their ids may have been changed."""
     share = unknown.rate or 0.0
     reason = (
         f"{unknown.count:,} of {unknown.total:,} preferences belong to no pair "
@@ -98,13 +100,13 @@ def _unknown(unknown: Count, limit: float) -> Check:
     return plain("unknown_preferences", outcome, unknown.total, reason, figure=share, limit=limit)
 
 
-def _consistency(found: PreferenceEvidence, playbook: Playbook, step: Step) -> Check:
-    """Hold where a judge goes by the place of an answer: both orders together say half then.
+def _consistency(preferences: PreferenceEvidence, playbook: Playbook, step: Step) -> Check:
+    """Check that the judge names the same winner in both orders, and not the first answer.
 
-    Such pairs are ties, which hide how much worse the candidate is on the others.
+    Pairs judged by position are ties, which hide how much worse the candidate is on the others.
     """
-    limit = playbook.gate_of(step, output=found.output).advance.judge_consistency
-    count = found.consistent
+    limit = playbook.gate_of(step, output=preferences.output).advance.judge_consistency
+    count = preferences.consistent
     share = 1.0 if count.rate is None else count.rate
     reason = (
         f"the judge names the same winner in both orders in {percent(share)} % of {count.total:,} "
@@ -114,16 +116,16 @@ def _consistency(found: PreferenceEvidence, playbook: Playbook, step: Step) -> C
         reason += ": it goes by the order of the answers, which tells nothing of the texts"
     outcome = Outcome.FAIL if share < limit else Outcome.PASS
     check = plain("judge_consistency", outcome, count.total, reason, figure=share, limit=limit)
-    return replace(check, output=found.output, required=False)
+    return replace(check, output=preferences.output, required=False)
 
 
-def _noise(found: PreferenceEvidence) -> Check:
-    """Test where a judge must find nothing: on two answers of the same model."""
-    sequence = MeanSequence(found.same_model)
+def _noise(preferences: PreferenceEvidence) -> Check:
+    """Check that the judge prefers neither side on two answers of the same model."""
+    sequence = MeanSequence(preferences.same_model)
     half = FALSIFICATION / 2
     differs = sequence.above(_TIE, half) or sequence.below(_TIE, half)
     low, high = sequence.interval(FALSIFICATION)
-    decided = sum(each.units for each in found.same_model if each.value != _TIE)
+    decided = sum(each.units for each in preferences.same_model if each.value != _TIE)
     value = sequence.value or 0.0
     reason = (
         f"the candidate's side wins {percent(value)} % of {sequence.units:,} pairs of the same "
@@ -137,7 +139,7 @@ def _noise(found: PreferenceEvidence) -> Check:
         )
     return Check(
         "judge_noise",
-        found.output,
+        preferences.output,
         None,
         Outcome.FAIL if differs else Outcome.PASS,
         value,

@@ -1,16 +1,16 @@
-"""Checks of a ranking: what both sides list, in which order, and with labels how relevant it is.
+"""Checks of a ranking: overlap and order of both sides' lists, and by labels their relevance.
 
-All are means of what lies within -1 to 1 of a pair, so sequences by betting hold at every look.
-Labels often come from what was shown: a caller cannot choose what only the other side lists. Such
-labels favour the side that answered, so what the *primary* answered must show that the candidate is
-no worse, and what the *candidate* answered that it is. Each is a random part of the requests.
+All figures are means of values from -1 to 1, so they have confidence sequences by betting. Labels
+often come from the shown list: a caller cannot choose an item that only the other side lists. Such
+labels favour the side that answered. So PASS needs the labels of what the *primary* answered, and
+FAIL those of what the *candidate* answered. Each is a random part of the requests.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flags.gate.checks.age import young
+from flags.gate.checks.age import after_a_day
 from flags.gate.checks.answers import excused, unread_answers, with_enough_labels
 from flags.gate.checks.exposure import Exposure, ExposureChecks
 from flags.gate.checks.levels import KindChecks, at_once, level_check, mean_of
@@ -30,24 +30,24 @@ from flags.playbook.model import Playbook, Step
 
 @dataclass(frozen=True, slots=True)
 class RankingQuality:
-    """Say how far up a side lists what is relevant, on the labelled pairs."""
+    """How high a side lists relevant items, on the labelled pairs."""
 
     ndcg: float
     reciprocal_rank: float
-    """Mean of 1 / place of the first relevant item, 0 where none is listed."""
+    """Mean of 1 / place of the first relevant item, 0 if none is listed."""
     found: Count
-    """Pairs in which it lists a relevant item."""
+    """Pairs in which the side lists a relevant item."""
     place: float | None
-    """Mean place of the first one where it lists one, from 1."""
+    """Mean place, from 1, of the first relevant item in lists that have one."""
     drawn: Count | None = None
-    """The same as `found`, of at most 5,000 pairs."""
+    """The same as `found`, on a sample of at most 5,000 pairs."""
     chance: float = 0.0
-    """Share of these in which it would list what is relevant to another request."""
+    """Share of this sample in which a list has an item that is relevant to another request."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedQuality:
-    """Hold the mean nDCG of both sides on the labelled pairs that one side answered."""
+    """The mean nDCG of both sides on the labelled pairs that one side answered."""
 
     served: str
     labelled: int
@@ -57,51 +57,52 @@ class ServedQuality:
 
 @dataclass(frozen=True, slots=True)
 class RankingEvidence(AnswerEvidence):
-    """Compare the rankings of both sides, and with labels how relevant they are.
+    """The evidence on an output that is a ranking: overlap, exposure, and with labels relevance.
 
-    `levels` hold what the checks count, by figure and way of counting (`request`, `block`, `unit`).
-    Of `overlap` and `rbo` values from 0 to 1; else the candidate's less the primary's: `empty`,
-    `group_<name>`, and nDCG on the pairs that a side answered, `ndcg_primary`, `ndcg_candidate`.
+    `levels` are the values for the checks, by figure and way of counting (`request`, `block`,
+    `unit`). `overlap` and `rbo` lie from 0 to 1. The others are the candidate's value minus the
+    primary's: `empty`, `group_<name>`, and nDCG on the pairs that a side answered, `ndcg_primary`
+    and `ndcg_candidate`.
     """
 
     unread: int
-    """Pairs in which both answered and a ranking could not be read."""
+    """Pairs in which both sides answered and a ranking could not be read."""
     depth: int
-    """Places that are compared: the longest list of the first pairs."""
+    """Number of compared places: the length of the longest list of the first pairs."""
     persistence: float
     overlap: float | None
-    """Mean share of the longer list that both sides list."""
+    """Mean share of the longer list that is in both lists."""
     rank_biased_overlap: float | None
     same: Count
     """Pairs with the same ranking."""
     same_first: Count
     """Pairs with the same item on top."""
     lengths: Mapping[str, float | None]
-    """Mean by side."""
+    """Mean length by side."""
     empty: Mapping[str, Count]
     """By side, pairs without any item."""
     items: tuple[Exposure, ...]
-    """At most 100, those with the largest difference first."""
+    """At most 100, the largest difference first."""
     distinct: Mapping[str, int]
-    """By side, how many items it ever lists, of the 10,000 that both list most."""
+    """By side, the number of items that it ever lists, among the 10,000 most listed ones."""
     never_shown: Count
-    """Of the places of the primary, those of items that the candidate never lists."""
+    """Of the primary's places, those of items that the candidate never lists."""
     only_shown: Count
-    """Of the places of the candidate, those of items that the primary never lists."""
+    """Of the candidate's places, those of items that the primary never lists."""
     half: Mapping[str, int | None]
-    """By side, how few items take half of all places."""
+    """By side, the smallest number of items that take half of all places."""
     groups: tuple[Exposure, ...]
     primary: RankingQuality | None
     candidate: RankingQuality | None
     by_served: tuple[ServedQuality, ...]
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
     coverage: Mapping[str, Count]
-    """By served side, labelled of all pairs old enough for a label."""
+    """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
 
 
 EVIDENCE: Final = RankingEvidence
-"""What `flags.gate.checks.answers` hands to `checks`."""
+"""Class of the first argument of `checks`."""
 
 _OVERLAP: Final = Wording("{figure} of the listed items are in common", percent, " %")
 _ORDER: Final = Wording("rank-biased overlap {figure}", decimal)
@@ -115,31 +116,31 @@ _NDCG: Final = Wording(
 
 
 def checks(
-    found: RankingEvidence, evidence: Evidence, playbook: Playbook, step: Step
+    answer: RankingEvidence, evidence: Evidence, playbook: Playbook, step: Step
 ) -> Iterator[Check]:
-    """Yield the checks of an output."""
-    yield from _RankingChecks(found, evidence, playbook, step).checks()
+    """Yield the checks of an output that is a ranking."""
+    yield from _RankingChecks(answer, evidence, playbook, step).checks()
 
 
 class _RankingChecks(KindChecks[RankingEvidence]):
     def checks(self) -> Iterator[Check]:
         relevance = self._relevance() if self._labelled else None
-        shown = relevance is not None and relevance.outcome is Outcome.PASS
+        quality_shown = relevance is not None and relevance.outcome is Outcome.PASS
         limits = self._gate.advance
-        if self._found.unread:
-            yield unread_answers(self._found, self._found.unread, limits.uncompared, "a ranking")
+        if self._answer.unread:
+            yield unread_answers(self._answer, self._answer.unread, limits.uncompared, "a ranking")
         yield self._empty()
         for check in (
             self._in_common("ranking_overlap", "overlap", _OVERLAP, limits.ranking_overlap),
             self._in_common("rank_biased_overlap", "rbo", _ORDER, limits.rank_biased_overlap),
         ):
-            yield excused(check, "labels show the relevance") if shown else check
-        yield from ExposureChecks(self._found, self._evidence, self._playbook, self._step).checks()
+            yield excused(check, "labels show the relevance") if quality_shown else check
+        yield from ExposureChecks(self._answer, self._evidence, self._playbook, self._step).checks()
         if relevance is not None:
             yield relevance
-        yield from self._parts(shown=shown)
+        yield from self._parts(quality_shown=quality_shown)
 
-    def _parts(self, *, shown: bool) -> Iterator[Check]:
+    def _parts(self, *, quality_shown: bool) -> Iterator[Check]:
         advance = self._gate.advance
         limits = [
             PartLimit(figure, mean_of(0.0), wording, low=low, is_share=True)
@@ -152,17 +153,17 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         limits.append(PartLimit("empty", mean_of(-1.0), _EMPTY, high=advance.empty_rankings))
         loss = -self._ndcg_loss
         worse = PartLimit("ndcg_candidate", mean_of(-1.0), _NDCG, low=loss, is_quality=True)
-        is_early = self._playbook.expects_labels and self._found.young.count > 0
+        is_early = self._playbook.expects_labels and self._answer.young.count > 0
         limits += [worse] if self._labelled or is_early else []
         quality = Quality(worse, "ndcg_primary", advance.min_positives)
         yield from part_checks(
-            self._found, self._playbook, self._step, limits, quality, shown=shown
+            self._answer, self._playbook, self._step, limits, quality, quality_shown=quality_shown
         )
 
     def _empty(self) -> Check:
-        """Compare how often the sides list nothing: by day, and at once if by much.
+        """Compare how often the sides' lists are empty: after a day, or at any time if far more.
 
-        Both are one wealth against two limits, so together they spend one share.
+        Both limits are compared with the same wealth, so together they spend one share.
         """
         advance, rollback = self._gate.advance, self._gate.rollback
         share = self._share("empty_rankings")
@@ -173,24 +174,24 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             )
             for each, limit in ((base, "empty_rankings"), (at_once(base), "empty_rankings_now"))
         )
-        return now if now.outcome is Outcome.FAIL else young(self._evidence, later)
+        return now if now.outcome is Outcome.FAIL else after_a_day(self._evidence, later)
 
     def _in_common(self, name: str, figure: str, wording: Wording, limit: float) -> Check:
         base = self._check(name, figure, 0.0, wording)
         if limit == 0:
             reason = f"{name.replace('_', ' ')} is not asked for"
-            return plain(name, Outcome.PASS, base.n, reason, output=self._found.name)
+            return plain(name, Outcome.PASS, base.n, reason, output=self._answer.name)
         return replace(base, low=Bounds(limit, limit)).answer(self._playbook.error_rate)
 
     def _relevance(self) -> Check:
-        found, playbook = self._found, self._playbook
+        answer, playbook = self._answer, self._playbook
         limits = self._gate.advance
         gap = limits.label_coverage_gap
-        if open_ := selected_labels(found, "ndcg_loss", "nDCG", gap, required=self._wanted):
+        if open_ := selected_labels(answer, "ndcg_loss", "nDCG", gap, required=self._wanted):
             return open_
-        if open_ := unfit_labels(found, "ndcg_loss", "nDCG", self._fit, self._wanted):
+        if open_ := unfit_labels(answer, "ndcg_loss", "nDCG", self._fit, self._wanted):
             return open_
-        by_answer = LabelsByAnswer(found, "ndcg", mean_of(-1.0), _NDCG, 1, playbook.error_rate)
+        by_answer = LabelsByAnswer(answer, "ndcg", mean_of(-1.0), _NDCG, 1, playbook.error_rate)
         if open_ := by_answer.contradiction("ndcg_loss", "nDCG", required=self._wanted):
             return open_
         passing = self._check("ndcg_loss", "ndcg_primary", -1.0, _NDCG, rolls_back=True)
@@ -203,7 +204,7 @@ class _RankingChecks(KindChecks[RankingEvidence]):
             obstacle=failing.obstacle,
             required=self._wanted,
         ).answer(playbook.error_rate, self._share("ndcg_loss"))
-        check = young(self._evidence, check)
+        check = after_a_day(self._evidence, check)
         of = " of what the primary answered"
         check = with_enough_labels(check, passing.n, limits.min_positives, of)
         if check.figure is None:
@@ -214,15 +215,15 @@ class _RankingChecks(KindChecks[RankingEvidence]):
 
     @property
     def _ndcg_loss(self) -> float:
-        """Return the limit: half of the primary's nDCG at most, where that is hardly any."""
-        limit, primary = self._gate.advance.ndcg_loss, self._found.primary
+        """Return the limit, but at most half of the primary's nDCG."""
+        limit, primary = self._gate.advance.ndcg_loss, self._answer.primary
         return min(limit, primary.ndcg / 2) if primary is not None and primary.ndcg else limit
 
     @property
     def _fit(self) -> LabelFit:
-        """Say whether what is relevant is listed more often than by chance."""
-        found = self._found
-        sides = {"primary": found.primary, "candidate": found.candidate}
+        """Return whether relevant items are listed more often than by chance."""
+        answer = self._answer
+        sides = {"primary": answer.primary, "candidate": answer.candidate}
         shares = {
             side: (each.drawn, each.chance)
             for side, each in sides.items()
@@ -231,7 +232,7 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         if not shares:
             return FITS
         how = shares_fit("lists", "lists a relevant item in", shares)
-        return fit_or_early(how, found.labelled, self._gate.advance.min_positives)
+        return fit_or_early(how, answer.labelled, self._gate.advance.min_positives)
 
     def _share(self, name: str) -> float:
         return error_share(self._playbook.error_rate, name, self._evidence.sharing)
@@ -245,5 +246,5 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         *,
         rolls_back: bool = False,
     ) -> LimitCheck:
-        check = level_check(self._found, name, figure, wording, lowest)
+        check = level_check(self._answer, name, figure, wording, lowest)
         return replace(check, rolls_back=rolls_back, required=self._required)

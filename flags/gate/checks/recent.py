@@ -1,8 +1,9 @@
-"""What happened of late contradicts the whole: failures, alarms of other requests, lost recall.
+"""Checks that recent evidence does not contradict the whole: failures, alarm overlap and recall.
 
-A candidate that broke an hour ago is well over all. So little time can seldom prove anything, but
-it can refute: these checks hold where the latest stretch surely is beyond the limit to go on, and
-are not there otherwise. The alarm ratio of late is in `alarm_time`.
+A candidate that broke an hour ago still looks good over the whole window. A short time can seldom
+prove that a figure is within its limit, but it can refute it: a check is yielded, and holds, only
+if the figure of a recent stretch surely is beyond the advance limit. The recent alarm ratio is in
+`alarm_time`.
 """
 
 from collections import Counter
@@ -28,9 +29,9 @@ _MINUTES: Final = (("last 15 minutes", 15), ("last hour", 60), ("last day", 1440
 
 
 def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
-    """Yield a check of each figure that the latest stretch refutes."""
+    """Yield a check for each figure that a recent stretch refutes."""
     limit = playbook.gate_of(step).advance.failure_rate
-    if failing := _failing(evidence, limit, playbook.error_rate):
+    if failing := _failing_stretch(evidence, limit, playbook.error_rate):
         reason = f"failures against the primary's: {failing}, limit {points(limit)} points"
         n = len(evidence.health.minutes)
         check = plain("recent_failure_rate", Outcome.INCONCLUSIVE, n, reason, limit=limit)
@@ -39,7 +40,7 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
         return
     for output in evidence.outputs:
         least = playbook.gate_of(step, output=output.name).advance.alarm_overlap
-        if output.alarms is not None and (lost := _lost(output, evidence, least, playbook)):
+        if output.alarms is not None and (lost := _lost_overlap(output, evidence, least, playbook)):
             reason = f"of the primary's alarms the candidate raises too: {lost}"
             reason += f", limit {percent(least)} %"
             check = plain(
@@ -54,8 +55,8 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
             yield replace(recall, output=output.name, beyond=True)
 
 
-def _failing(evidence: Evidence, limit: float, error_rate: float) -> str:
-    """Name the first stretch in which the candidate surely fails more often by `limit`."""
+def _failing_stretch(evidence: Evidence, limit: float, error_rate: float) -> str:
+    """Return, in words, the first stretch in which failures surely are beyond `limit`."""
     now = int(evidence.window.until.timestamp()) // 60
     for name, size in _MINUTES:
         latest = [each for each in evidence.health.minutes if each.number >= now - size]
@@ -74,8 +75,11 @@ def _shares(minutes: list[Minute]) -> tuple[UnitShare, ...]:
     return tuple(UnitShare(value, n) for value, n in counts.items())
 
 
-def _lost(output: Output, evidence: Evidence, limit: float, playbook: Playbook) -> str:
-    """Name the first stretch in which too few alarms surely are in common, as never before."""
+def _lost_overlap(output: Output, evidence: Evidence, limit: float, playbook: Playbook) -> str:
+    """Return, in words, the first stretch in which the overlap of alarms surely is below `limit`.
+
+    Empty if there is none, or if the overlap was below it in the same hours before.
+    """
     by_unit, until = output.by_unit, evidence.window.until
     hours = Blocks.of(output.periods, until)
     if by_unit is not None:
@@ -96,9 +100,10 @@ def _lost(output: Output, evidence: Evidence, limit: float, playbook: Playbook) 
 
 
 def _recall(output: Output, playbook: Playbook, step: Step) -> Check | None:
-    """Name the first stretch in which recall surely is lost, as never before, by labels that count.
+    """Return the check of the first stretch in which recall surely is lost, None without one.
 
-    The latest one ends with the latest positive: younger pairs have no label that counts.
+    Stretches end with the latest positive, since younger pairs have no label that counts. None
+    also if recall was lost in the same hours before.
     """
     quality, labelling = output.quality, output.labelling
     advance = playbook.gate_of(step, output=output.name).advance

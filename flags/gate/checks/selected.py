@@ -1,4 +1,4 @@
-"""Whether labels depend on who answered, or fit neither side: then they cannot compare them."""
+"""Checks that labels can compare the sides: they fit, and do not depend on the answering side."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ _COVERAGE_P: Final = 0.001
 
 
 class Labelled(Protocol):
-    """Hold the evidence on an output with labels."""
+    """The part of the evidence on an output that the checks of its labels need."""
 
     @property
     def name(self) -> str:
-        """Return the output."""
+        """Return the name of the output."""
 
     @property
     def labelled(self) -> int:
@@ -29,7 +29,7 @@ class Labelled(Protocol):
 
     @property
     def coverage(self) -> Mapping[str, Count]:
-        """Return by served side, labelled of all pairs old enough for a label."""
+        """Return, by served side, the labelled pairs of all pairs old enough for a label."""
 
     @property
     def coverage_p(self) -> float | None:
@@ -37,61 +37,63 @@ class Labelled(Protocol):
 
     @property
     def levels(self) -> Mapping[str, Mapping[str, Shares]]:
-        """Return values by figure and way of counting."""
+        """Return the values by figure and way of counting."""
 
 
 def selected_labels(
-    found: Labelled, check: str, what: str, gap: float, *, required: bool
+    answer: Labelled, check: str, what: str, gap: float, *, required: bool
 ) -> Check | None:
-    """Return the open check of `what` if one side's answers surely have labels less often by `gap`.
+    """Return an inconclusive check if the share of labelled answers surely depends on the side.
 
-    None if not.
+    `gap` is the relative difference that is allowed, `what` the figure that is not compared. None
+    if the labels can compare the sides.
     """
-    rates = [each.rate for each in found.coverage.values() if each.rate is not None]
+    rates = [each.rate for each in answer.coverage.values() if each.rate is not None]
     unequal = len(rates) > 1 and min(rates) < (1 - gap) * max(rates)
-    if not unequal or (found.coverage_p or 0.0) >= _COVERAGE_P:
+    if not unequal or (answer.coverage_p or 0.0) >= _COVERAGE_P:
         return None
     covered = ", ".join(
-        f"{side} {each.count:,} of {each.total:,}" for side, each in found.coverage.items()
+        f"{side} {each.count:,} of {each.total:,}" for side, each in answer.coverage.items()
     )
     reason = f"labels depend on who answered ({covered}), so {what} is not compared"
-    open_ = plain(check, Outcome.INCONCLUSIVE, found.labelled, reason)
-    return replace(open_, output=found.name, required=required)
+    open_ = plain(check, Outcome.INCONCLUSIVE, answer.labelled, reason)
+    return replace(open_, output=answer.name, required=required)
 
 
 def unfit_labels(
-    found: Labelled, check: str, what: str, fit: LabelFit, wanted: bool
+    answer: Labelled, check: str, what: str, fit: LabelFit, wanted: bool
 ) -> Check | None:
-    """Return the open check of `what` if the labels go with neither side; None if they do."""
+    """Return an inconclusive check of `what` if the labels do not fit; None if they fit."""
     if fit.is_shown:
         return None
-    open_ = plain(check, Outcome.INCONCLUSIVE, found.labelled, fit.unknown(what))
+    open_ = plain(check, Outcome.INCONCLUSIVE, answer.labelled, fit.unknown(what))
     required = wanted or fit.fit is Fit.CONTRARY
-    return replace(open_, output=found.name, required=required)
+    return replace(open_, output=answer.name, required=required)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelsByAnswer:
-    """Compare the sides by the labels of what each of them answered.
+    """The comparison of the sides on the labels of each side's answers.
 
-    The flag draws who answers, so either side's answers are a random part of all, and their labels
-    say the same. They do not where a label repeats what was answered unless somebody objects, or
-    where it is what the caller missed.
+    The flag draws the side that answers, so each side's answers are a random part of the requests,
+    and both parts should show the same. They do not if a label repeats the answer unless somebody
+    objects, or if it is what the answer lacked.
     """
 
-    found: Labelled
+    answer: Labelled
     figure: str
-    """Of `levels`, where those of what a side answered end in its name: `right_primary`."""
+    """Key of `levels`; with a side's name at the end, of the pairs that it answered, such as
+    `right_primary`."""
     mean: Callable[[Shares], ScaledSequence]
     wording: Wording
     sign: int
-    """Of the figure where the candidate is the better one."""
+    """Sign of the figure if the candidate is better."""
     error_rate: float
 
     def contradiction(self, check: str, what: str, *, required: bool) -> Check | None:
-        """Return the open check of `what` if by each side's answers another side surely is better.
+        """Return an inconclusive check if labels of the two sides' answers have opposite results.
 
-        None if not.
+        `what` is the figure that is not known then. None if there is no such contradiction.
         """
         primary, candidate = self._sure("primary"), self._sure("candidate")
         if not primary or primary == candidate or not candidate:
@@ -102,31 +104,31 @@ class LabelsByAnswer:
             if candidate == self.sign
             else "does the answer change what they say"
         )
-        said = "; ".join(f"where the {side} did, {self._said(side)}" for side in _SIDES)
-        reason = f"labels favour {favoured} ({said}), so {what} is not known: {cause}?"
-        open_ = plain(check, Outcome.INCONCLUSIVE, self.found.labelled, reason)
-        return replace(open_, output=self.found.name, required=required)
+        figures = "; ".join(f"where the {side} did, {self._words(side)}" for side in _SIDES)
+        reason = f"labels favour {favoured} ({figures}), so {what} is not known: {cause}?"
+        open_ = plain(check, Outcome.INCONCLUSIVE, self.answer.labelled, reason)
+        return replace(open_, output=self.answer.name, required=required)
 
     def of_answers(self, check: Check, rollout: float, loss: float) -> Check:
-        """Let neither side's answers alone decide, where the flag draws who answers.
+        """Return the check, but inconclusive if the labels of the other side's answers differ.
 
-        A candidate fails only if labels of what it answered show a loss, too, and passes only if
-        those of what the primary answered exclude a `loss`: labels that repeat what was answered
-        would roll back every candidate of a small canary, and let every one of a large one go on.
+        FAIL needs that labels of what the candidate answered show a loss, too; PASS needs that
+        labels of what the primary answered exclude a `loss`. Else labels that repeat the answer
+        would roll back every candidate of a small canary, and advance every one of a large canary.
         """
         if check.outcome is Outcome.FAIL and rollout and self._sure("candidate") != -self.sign:
-            said = self._said("candidate") or "there are none"
+            words = self._words("candidate") or "there are none"
             reason = (
                 f"{check.reason}; no rollback before labels of what the candidate answered surely "
-                f"show a loss, too: so far {said}"
+                f"show a loss, too: so far {words}"
             )
             return self._open(check, reason)
         if check.outcome is Outcome.PASS and 0 < rollout < 100 and not self._excludes(loss):
-            said = self._said("primary") or "there are none"
+            words = self._words("primary") or "there are none"
             number = self.wording.number(-self.sign * loss)
             reason = (
                 f"{check.reason}, but labels of what the primary answered leave "
-                f"{number}{self.wording.unit} open: so far {said}"
+                f"{number}{self.wording.unit} open: so far {words}"
             )
             return self._open(check, reason)
         return check
@@ -139,7 +141,7 @@ class LabelsByAnswer:
         )
 
     def _excludes(self, loss: float) -> bool:
-        """Say whether what the primary answered surely shows less than a loss."""
+        """Say whether labels of the primary's answers surely show a smaller loss than `loss`."""
         sequence = self.mean(self._shares("primary", "unit", "block"))
         if sequence.value is None:
             return False
@@ -147,19 +149,19 @@ class LabelsByAnswer:
         return surely(-self.sign * loss, self.error_rate / 2)
 
     def _shares(self, side: str, *ways: str) -> Shares:
-        levels = self.found.levels.get(f"{self.figure}_{side}", {})
+        levels = self.answer.levels.get(f"{self.figure}_{side}", {})
         return next((levels[way] for way in ways if way in levels), ())
 
     def _sure(self, side: str) -> int:
-        """Return the sign that a figure surely has by what a side answered; 0: not known."""
+        """Return the sure sign of the figure on the pairs that a side answered; 0: not known."""
         sequence = self.mean(self._shares(side, "unit", "block"))
         if sequence.value is None:
             return 0
         alpha = self.error_rate / 2
         return int(sequence.above(0, alpha)) - int(sequence.below(0, alpha))
 
-    def _said(self, side: str) -> str:
-        """Write the figure of what a side answered; empty where there is none."""
+    def _words(self, side: str) -> str:
+        """Return the figure on the pairs that a side answered, in words; empty without any."""
         shares = self._shares(side, "request")
         value, n = self.mean(shares).value, sum(each.units for each in shares)
         return "" if value is None else f"{self.wording.figure(value)} by {plural(n, 'label')}"

@@ -1,13 +1,13 @@
-"""Checks of a text by what can be counted: its length, refusals, and formats that it should have.
+"""Checks of countable properties of texts: length, refusals, and declared formats.
 
-Whether it is as good nobody can count: `flags.gate.checks.preferences` has the win rate.
+The quality of texts is checked by preferences: see `flags.gate.checks.preferences`.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from flags.gate.checks.age import young
+from flags.gate.checks.age import after_a_day
 from flags.gate.checks.answers import excused
 from flags.gate.checks.levels import at_once, level_check, mean_of
 from flags.gate.checks.parts import PartLimit, part_checks
@@ -25,64 +25,64 @@ from flags.playbook.stages import Stage
 
 LENGTH: Final = "length"
 RULE: Final = "rule_"
-"""Figures of `TextEvidence.levels`."""
+"""Key, and beginning of keys, of `TextEvidence.levels`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextEvidence(AnswerEvidence):
-    """Compare the texts of both sides by what can be counted; none of them is in here.
+    """The evidence on an output that is a text: counts only, without any text.
 
-    `levels` hold what the checks count, by figure (`length`, `rule_<name>`) and way of counting
+    `levels` are the values for the checks, by figure (`length`, `rule_<name>`) and way of counting
     (`request`, `block`, `unit`): differences of the sides, from -1 to 1.
     """
 
     exact: Count
-    """Pairs with the same text."""
+    """Pairs with equal texts."""
     normal: Count
-    """Pairs whose texts are the same in normal form: without case, by Unicode's NFKC."""
+    """Pairs with equal texts in normal form: case-folded, Unicode NFKC."""
     characters: Mapping[str, float | None]
-    """Mean by side."""
+    """Mean length by side."""
     rules: Mapping[str, Paired]
-    """By rule, texts that refuse, or have not the format."""
+    """By rule, the texts that break it: that refuse, or lack the format."""
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
 
 
 EVIDENCE: Final = TextEvidence
-"""What `flags.gate.checks.answers` hands to `checks`."""
+"""Class of the first argument of `checks`."""
 
 
 def checks(
-    found: TextEvidence, evidence: Evidence, playbook: Playbook, step: Step
+    answer: TextEvidence, evidence: Evidence, playbook: Playbook, step: Step
 ) -> Iterator[Check]:
-    """Yield the checks of an output."""
+    """Yield the checks of an output that is a text."""
     if step.stage is Stage.DEPRECATION:
         return
-    shown = is_as_good(evidence, playbook, step, found.name)
-    yield _length(found, playbook, step, shown=shown is True)
-    share = error_share(playbook.error_rate, "text_rule", evidence.sharing * len(found.rules))
-    for rule in found.rules:
-        yield _rule(found, rule, evidence, playbook, step, share)
-    yield from part_checks(found, playbook, step, _part_limits(found, playbook, step))
-    if shown is None and (missing := _unjudged(found, evidence, playbook, step)) is not None:
+    is_good = is_as_good(evidence, playbook, step, answer.name)
+    yield _length(answer, playbook, step, quality_shown=is_good is True)
+    share = error_share(playbook.error_rate, "text_rule", evidence.sharing * len(answer.rules))
+    for rule in answer.rules:
+        yield _rule(answer, rule, evidence, playbook, step, share)
+    yield from part_checks(answer, playbook, step, _part_limits(answer, playbook, step))
+    if is_good is None and (missing := _unjudged(answer, evidence, playbook, step)) is not None:
         yield missing
 
 
-def _part_limits(found: TextEvidence, playbook: Playbook, step: Step) -> list[PartLimit]:
-    advance = playbook.gate_of(step, output=found.name).advance
+def _part_limits(answer: TextEvidence, playbook: Playbook, step: Step) -> list[PartLimit]:
+    advance = playbook.gate_of(step, output=answer.name).advance
     length = advance.text_length
     return [
         PartLimit(LENGTH, mean_of(-1.0), _LENGTH, high=length, low=-length),
         *(
             PartLimit(RULE + rule, mean_of(-1.0), _worded(rule), high=advance.text_rule)
-            for rule in found.rules
+            for rule in answer.rules
         ),
     ]
 
 
 def _unjudged(
-    found: TextEvidence, evidence: Evidence, playbook: Playbook, step: Step
+    answer: TextEvidence, evidence: Evidence, playbook: Playbook, step: Step
 ) -> Check | None:
-    """Say what is missing where nothing shows that the texts are as good."""
+    """Return the check that holds if neither preferences nor a rule show the texts' quality."""
     if playbook.labels_wanted(step):
         given = evidence.unknown_preferences
         what = "no preferences were given"
@@ -92,48 +92,48 @@ def _unjudged(
             f"{what}, so nothing shows whose texts are better: "
             "`bentoml migration judge` asks for them"
         )
-        return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=found.name)
-    if not playbook.expects_labels and not set(found.rules) - {EMPTY}:
+        return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=answer.name)
+    if not playbook.expects_labels and not set(answer.rules) - {EMPTY}:
         reason = (
             "there will be no preferences (labels: none) and no rule was declared, so nothing "
             "shows that the texts are as good"
         )
-        return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=found.name)
+        return plain("win_rate", Outcome.INCONCLUSIVE, 0, reason, output=answer.name)
     return None
 
 
-def _length(found: TextEvidence, playbook: Playbook, step: Step, *, shown: bool) -> Check:
-    limit = playbook.gate_of(step, output=found.name).advance.text_length
+def _length(answer: TextEvidence, playbook: Playbook, step: Step, *, quality_shown: bool) -> Check:
+    limit = playbook.gate_of(step, output=answer.name).advance.text_length
     check = replace(
-        level_check(found, "text_length", LENGTH, _LENGTH, -1.0),
+        level_check(answer, "text_length", LENGTH, _LENGTH, -1.0),
         high=Bounds(limit, limit),
         low=Bounds(-limit, -limit),
-        required=not shown,
+        required=not quality_shown,
     ).answer(playbook.error_rate)
-    return excused(check, "preferences show that they are as good") if shown else check
+    return excused(check, "preferences show that they are as good") if quality_shown else check
 
 
 def _rule(
-    found: TextEvidence,
+    answer: TextEvidence,
     rule: str,
     evidence: Evidence,
     playbook: Playbook,
     step: Step,
     share: float,
 ) -> Check:
-    """Compare how often the sides break a rule: by day, and at once if by much.
+    """Compare how often the sides break a rule: after a day, or at any time if far more often.
 
-    Both are one wealth against two limits, so together they spend one share.
+    Both limits are compared with the same wealth, so together they spend one share.
     """
-    gate = playbook.gate_of(step, output=found.name)
-    base = level_check(found, "text_rule", RULE + rule, _worded(rule), -1.0)
+    gate = playbook.gate_of(step, output=answer.name)
+    base = level_check(answer, "text_rule", RULE + rule, _worded(rule), -1.0)
     later, now = (
         replace(
             each, high=Bounds(gate.advance.text_rule, gate.rollback.limit(limit)), rolls_back=True
         ).answer(playbook.error_rate, share)
         for each, limit in ((base, "text_rule"), (at_once(base), "text_rule_now"))
     )
-    chosen = now if now.outcome is Outcome.FAIL else young(evidence, later)
+    chosen = now if now.outcome is Outcome.FAIL else after_a_day(evidence, later)
     return replace(chosen, subject=rule)
 
 

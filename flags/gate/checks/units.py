@@ -1,4 +1,4 @@
-"""Alarms counted by unit: what advances, what rolls back, and what is said of it."""
+"""Figures counted by unit: their sequences to pass and to fail, and their words in reasons."""
 
 from typing import Final
 
@@ -13,13 +13,13 @@ from flags.gate.sequences import (
 )
 
 INDEPENDENT: Final = 1.2
-"""Design effect of flips up to which blocks of a unit count as independent to roll back."""
+"""Largest design effect with which the blocks of a unit count as independent for a rollback."""
 
 _NOTHING: Final = RatioSequence(Paired(0, 0, 0, 0))
 
 
 def request_sequence(output: Output, alarms: Paired) -> ConfidenceSequence:
-    """Count what a side did not decide for both bounds: as no alarm and as an alarm."""
+    """Return the alarm ratio by request; a missing decision counts at worst for each bound."""
     found = RatioSequence(alarms)
     if output.least is None or output.most is None:
         return found
@@ -44,9 +44,9 @@ def unit_sequences(
 
 
 def unit_recall(found: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequence | None]:
-    """Return what advances and what rolls back of recall by unit, likewise.
+    """Return the sequences of recall by unit, to pass and to fail; see `unit_sequences`.
 
-    A unit counts with the share of its own positives, so nothing is assumed within a block.
+    A unit counts with the share of its own positives, so these may depend on each other in any way.
     """
     if found is None:
         return None, None
@@ -56,13 +56,13 @@ def unit_recall(found: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequ
 
 
 def has_unnamed_bursts(output: Output) -> bool:
-    """Say whether flips come in bursts and no pair names a unit: then requests fail nothing."""
+    """Say whether flips come in bursts and no pair names a unit, so that no check may fail."""
     units = output.by_unit or output.quiet_by_unit
     return units is not None and not units.units and units.design_effect > INDEPENDENT
 
 
 def burst_words(design_effect: float, what: str = "flips") -> str:
-    """Say what is missing where flips come in bursts and no pair names a unit."""
+    """Return, in words, why bursts without a unit do not roll back."""
     return (
         f"{what} come in bursts of alike requests (design effect {design_effect:.1f}) and no pair "
         "names a unit, without which requests roll nothing back: `migrate(unit=...)` names it"
@@ -70,12 +70,12 @@ def burst_words(design_effect: float, what: str = "flips") -> str:
 
 
 def unit_count(units: UnitAlarms | None) -> int:
-    """Return how many units the alarms by unit rest on, 0 where no pair names one."""
+    """Return the sample size of alarms by unit, 0 if no pair names a unit."""
     return units.alarms.pairs if units and units.units else 0
 
 
 def unit_words(units: UnitAlarms | None) -> str:
-    """Say by what the alarms were judged."""
+    """Return, in words, whether alarms were judged by unit or by request."""
     if units is None:
         return ""
     if not units.units and units.design_effect > INDEPENDENT:

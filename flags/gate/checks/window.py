@@ -1,4 +1,4 @@
-"""Checks of the window: is it that of the step, long enough, large enough, and of now."""
+"""Checks of the window: that it belongs to the step, and is long, large and recent enough."""
 
 from collections.abc import Iterator
 from datetime import UTC, timedelta
@@ -37,7 +37,7 @@ def _subject(evidence: Evidence, playbook: Playbook, step: Step) -> Check:
 
 
 def _hold_time(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
-    """Count the time with traffic: a longer gap than allowed stops the clock, wherever it is."""
+    """Check the time with traffic; gaps that are longer than allowed are not counted."""
     window, wanted = evidence.window, step.hold.total_seconds()
     longest = limits.gap.total_seconds()
     if wanted:
@@ -74,7 +74,7 @@ def _pairs(count: int, wanted: int) -> Check:
 
 
 def _silence(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
-    """Look for pairs that have stopped: nothing shows how the candidate fares now."""
+    """Check that pairs have not stopped: else nothing shows the candidate's present state."""
     window = evidence.window
     limit = limits.silence * step.hold.total_seconds()
     if window.last is None:
@@ -91,7 +91,7 @@ def _silence(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
 
 
 def _time(seconds: float) -> str:
-    """Write a time in its two largest units: `3d 4h`, `52s`."""
+    """Format a time in its two largest units: `3d 4h`, `52s`."""
     left, parts = timedelta(seconds=max(0, round(seconds))), []
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         number, left = divmod(left, timedelta(seconds=size))

@@ -19,6 +19,11 @@ class SegmentAlarms:
     caught: Paired = field(default=Paired(0, 0, 0, 0))
     """Alarms on the pairs whose label counts and is positive."""
 
+    @property
+    def name(self) -> str:
+        """Return the segment in words, e.g. `channel=web`."""
+        return f"{self.segment}={'(none)' if self.value is None else self.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Period:

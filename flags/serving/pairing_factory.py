@@ -1,4 +1,4 @@
-"""The factory of the pairings of a migrated service, one for each API."""
+"""The construction of the pairings of a migrated service, one for each API."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from flags.serving.sides.placement import PlacedSide
 
 
 class PairingFactory:
-    """The pairings of a plan, by the name of their API; APIs share the threads of each side."""
+    """Build one pairing for each API of a plan; APIs share the threads of each side."""
 
     def __init__(
         self, plan: Plan, sides: Mapping[Side, PlacedSide], schedule: ShadowSchedule | None = None

@@ -70,7 +70,7 @@ class RunnerSide:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def model(self, api: APIMethod[..., Any], *, read: bool = True) -> Callable[..., Any]:
-        """Return a call of `api` in the other process."""
+        """Return a function that calls `api` in the other process."""
         client = self.instance.to_async
         if not self.is_remote:
             return _local(api, getattr(client, api.name))
@@ -79,7 +79,7 @@ class RunnerSide:
         return _stream(api, remote) if api.is_stream else _call(api, remote)
 
     def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
-        """Return a call of the method, which is an API, in the other process."""
+        """Return a function that calls the method, which is an API, in the other process."""
         api = method.own
         if api is None or not self.is_remote:
             local: Callable[[Any], Any] = method_of(self.instance, method)

@@ -1,4 +1,4 @@
-"""Whatever an isolated candidate does to its process, the worker answers and nothing is left."""
+"""Whatever an isolated candidate does to its process, the worker answers, no process is left."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ class DisruptiveService:
         self._numbers = count()
 
     def ask(self, conduct: str = "") -> tuple[str, str]:
-        """Ask once; return the request id, and what the primary says of its process."""
+        """Send one request; return its id, and the primary's report of its process."""
         request_id = f"asked-{next(self._numbers)}"
         headers = {"X-Request-Id": request_id}
         body = {"amount": 0.7, "conduct": conduct}
@@ -65,7 +65,7 @@ class DisruptiveService:
         return int(self.ask()[1].strip("(").partition(",")[0])
 
     def recovers(self) -> bool:
-        """Say whether the candidate answers again, before long."""
+        """Say whether the candidate answers again soon."""
         return eventually(lambda: self.candidate(self.ask()[0]) in FINE, PATIENCE)
 
     def started(self) -> list[int]:
@@ -162,7 +162,7 @@ def test_nothing_that_a_candidate_started_outlives_its_worker(tmp_path: Path, ho
 
 
 def ended(pid: int) -> bool:
-    """Say whether a process has ended; where nobody waits for orphans, it stays as a zombie."""
+    """Say whether a process has ended, or is an orphaned zombie."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""The deprecation: the primary is scored less and less from the dashboard, and is there at once."""
+"""The deprecation: the dashboard reduces the primary's shadows; rollback is still instant."""
 
 import json
 from collections import Counter
@@ -51,7 +51,7 @@ class Deprecated:
         self._asked: Counter[str] = Counter()
 
     def ask(self, name: str, count: int, *amounts: float) -> pd.DataFrame:
-        """Ask so many times under ids that begin with `name`; return the pairs by request id."""
+        """Send requests with ids that begin with `name`; return the pairs by request id."""
         with httpx.Client(base_url=self.url, timeout=60) as client:
             for number, amount in zip(range(count), cycle(amounts), strict=False):
                 named = {"X-Request-Id": f"{name}-{number}"}

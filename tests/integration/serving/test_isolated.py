@@ -27,13 +27,13 @@ from tests.support.paths import ROOT
 from tests.support.services.frail import LEAK
 
 LIMIT = 3.0
-"""Seconds for the candidate."""
+"""Time limit of the candidate in seconds."""
 
 MAX_WAIT = 60.0
-"""Seconds for what takes a moment on a machine with nothing else to do."""
+"""Seconds that a test waits for an event, which takes a moment on an idle machine."""
 
 MAX_MEMORY = LEAK
-"""Bytes: what the process has, about a third of that, is less, and with the leak it is more."""
+"""Bytes: the process uses about a third of that before it leaks, and more afterwards."""
 
 
 class FrailService:
@@ -66,15 +66,15 @@ class FrailService:
         return [(int(pid), float(when)) for pid, when in map(str.split, lines)]
 
     def load(self, callers: int) -> Load:
-        """Return a load that goes on in the background, under request ids of its own."""
+        """Return a load in the background, with its own request ids."""
         return Load(self._serving.url, callers, name=f"load-{next(self._numbers)}")
 
     def load_as(self, how: str) -> None:
-        """Have the candidate load in this way from now on."""
+        """Set how the candidate loads from now on."""
         _replace(self._folder / "loading", how)
 
     def post(self, route: str = "/judge", **conduct: str) -> httpx.Response:
-        """Ask once, under a request id of its own."""
+        """Send one request with a new request id."""
         named = {"X-Request-Id": f"asked-{next(self._numbers)}"}
         return self.client.post(route, json={"amount": 0.7, **conduct}, headers=named)
 
@@ -142,7 +142,7 @@ def served(folder: Path, loading: str = "", **settings: str) -> Iterator[FrailSe
 
 @pytest.fixture(scope="module")
 def frail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrailService]:
-    """Return a service in which each end of a process is the first of its series."""
+    """Return a service in which the restart delay has started anew."""
     with served(
         tmp_path_factory.mktemp("frail"),
         CANDIDATE_TIMEOUT=str(LIMIT),
@@ -270,7 +270,7 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_primary_answering_until_it
 
 
 def alone(frail: FrailService) -> str:
-    """Return what the pair says of the candidate while the primary answers."""
+    """Return the candidate's part of the pair of a request that the primary answers."""
     response = frail.post()
     assert response.status_code == 200
     assert response.headers["X-Model-Side"] == "primary"
@@ -322,7 +322,7 @@ def is_ready(frail: FrailService) -> bool:
 
 
 def ended(pid: int) -> bool:
-    """Say whether a process has ended; where nobody waits for orphans, it stays as a zombie."""
+    """Say whether a process has ended, or is an orphaned zombie."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -19,14 +19,14 @@ FLAG = "claims-v2"
 
 
 class Sampled:
-    """A running service whose shadows may take next to nothing of the processor."""
+    """A running service whose shadows may take very little processor time."""
 
     def __init__(self, client: httpx.Client, folder: Path) -> None:
         self._client, self._folder = client, folder
         self._numbers = count()
 
     def ask(self, amount: float) -> tuple[str, str]:
-        """Ask once; return the request id, and the side that has answered."""
+        """Send one request; return its id and the side that answered."""
         request_id = f"asked-{next(self._numbers)}"
         headers = {"X-Request-Id": request_id}
         response = self._client.post("/judge", json={"amount": amount}, headers=headers)

@@ -1,4 +1,4 @@
-"""What callers of a migrated service see, over HTTP, in every placement."""
+"""A migrated service over HTTP, in every placement, as callers see it."""
 
 import json
 import time

@@ -24,7 +24,7 @@ from tests.support.remote_candidate import PLACEMENTS, candidate_for
 
 FLAG = "writer-v2"
 OWN = ("date", "server", "x-bentoml-request-id", "etag", "last-modified", "content-length")
-"""Headers that differ from one answer to the next; the length is that of the body, in any case."""
+"""Headers that differ between answers, and the length, which the body shows anyway."""
 
 ASKED: dict[str, dict[str, Any]] = {
     "text stream": {"url": "/write", "json": {"prompt": "hello"}},
@@ -146,7 +146,7 @@ def side(request: pytest.FixtureRequest, running: Running) -> str:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, httpx.Response]]:
-    """Return the answers of both services as BentoML gives them without us."""
+    """Return the answers of both services without this plugin."""
     home = tmp_path_factory.mktemp("alone")
     services = {"primary": "WriterV1", "candidate": "WriterV2"}
     return {
@@ -250,7 +250,7 @@ def test_a_candidate_that_fails_before_its_first_item_costs_nothing(running: Run
 
 
 def test_a_candidate_that_fails_later_ends_the_stream(running: Running) -> None:
-    """As the primary's own failure would: BentoML logs it, and the body ends there."""
+    """Like a failure of the primary alone: BentoML logs it, and the body ends there."""
     running.answer_by("candidate")
     answer = running.client.post("/write", json={"prompt": "breaks"}, headers=running.named())
     assert answer.text == "data: v2\n\n"
@@ -304,7 +304,7 @@ def test_a_candidate_that_hangs_in_the_middle_ends_its_stream_and_is_started_ane
 
 
 def test_a_caller_that_leaves_a_busy_thread_does_not_cost_its_process(isolated: Running) -> None:
-    """The thread makes an item for nobody: it does not hang."""
+    """The thread makes an item for a caller that has left; it does not hang."""
     gate, before = isolated.gate("v2"), isolated.candidate_processes()
     body = {"upto": 1000, "gate": gate}
     with isolated.client.stream("POST", "/count", json=body, headers=isolated.named()) as response:

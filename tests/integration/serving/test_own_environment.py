@@ -138,7 +138,7 @@ def side(request: pytest.FixtureRequest, running: Running) -> str:
 
 
 def test_neither_scikit_learn_can_load_the_others_model(folder: Path) -> None:
-    """So that what follows shows something."""
+    """Otherwise the following tests would show nothing."""
     assert OURS["scikit-learn"] != THEIRS["scikit-learn"]
     with pytest.raises(ImportError):
         pickle.loads((folder / f"{THEIRS['scikit-learn']}.pkl").read_bytes())  # noqa: S301 - ours

@@ -28,12 +28,12 @@ FLAG = "far-v2"
 TARGET = "tests.support.services.elsewhere"
 TOKEN = "for-the-candidate"  # noqa: S105 - no secret
 TIMEOUT = 1.5
-"""Seconds for the candidate, which hangs for longer."""
+"""Time limit in seconds of the candidate, which hangs for longer."""
 FAILURES = 4
 
 
 class Deployment:
-    """The migrated service, and the address of its candidate, where one may stand or none."""
+    """The migrated service, and the address of its candidate, with or without a server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Deployment:
         self.client = httpx.Client(base_url=self.near.url, timeout=60)
 
     def have(self, target: str | None) -> None:
-        """Have `target` stand at the candidate's address, or nothing."""
+        """Start `target` at the candidate's address, or leave the address without a server."""
         if target == self._target and self.far is not None:
             return
         if self.far is not None:
@@ -166,7 +166,7 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Return a deployment that was started while nothing stood at the candidate's address."""
+    """Return a deployment that was started without a server at the candidate's address."""
     made = Deployment(tmp_path_factory.mktemp("elsewhere"))
     with made.near, made.client:
         yield made
@@ -287,7 +287,7 @@ def test_a_server_with_another_schema_is_not_called_and_the_words_say_why(
 def test_another_version_in_the_middle_is_another_model_in_the_pairs(
     deployment: Deployment,
 ) -> None:
-    """Right after a server with another schema, which is what a look must find out again."""
+    """Right after a server with another schema, so that the check must notice the change."""
     deployment.have("FarLater")
     deployment.roll_out(100)
 

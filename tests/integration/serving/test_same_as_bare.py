@@ -1,4 +1,4 @@
-"""The migrated service answers as the bare one that it stands for, in every placement."""
+"""The migrated service answers like the primary's service alone, in every placement."""
 
 import asyncio
 import contextlib

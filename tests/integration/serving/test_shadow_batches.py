@@ -23,7 +23,7 @@ SINGLE = 0.2
 
 
 class Batched:
-    """A running service, and what its candidate and its pairs say of the requests."""
+    """A running service, its candidate's calls and its pairs."""
 
     def __init__(self, serving: Serving, folder: Path, placement: str) -> None:
         self.serving, self.folder, self.placement = serving, folder, placement
@@ -31,7 +31,7 @@ class Batched:
         self._numbers = count()
 
     def ask(self, route: str, bodies: list[Any]) -> list[str]:
-        """Ask for all at once; return the request ids."""
+        """Send all requests at once; return their ids."""
         ids = [f"asked-{next(self._numbers)}" for _ in bodies]
 
         def one(request_id: str, body: Any) -> int:
@@ -62,7 +62,7 @@ class Batched:
 
 
 def _lines(file: Path) -> list[bytes]:
-    """Return the lines that are written wholly."""
+    """Return the complete lines."""
     content = file.read_bytes() if file.exists() else b""
     return content[: content.rfind(b"\n") + 1].splitlines()
 

@@ -1,4 +1,4 @@
-"""What an application tracks in a running service is in its pair files, and in the gate's hands."""
+"""Outcomes that an application tracks are in the pair files, and reach the gate."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a running service with two workers tells an operator, over HTTP."""
+"""The endpoints for operators of a running service with two workers, over HTTP."""
 
 import contextlib
 import json
@@ -54,7 +54,7 @@ class Running:
         return {worker.pid for worker in self.workers()}
 
     def samples(self) -> dict[tuple[str, Labels], float]:
-        """Return what /metrics says of our flag, by name and the other labels."""
+        """Return the samples of /metrics for our flag, by name and the other labels."""
         text = self.get("/metrics").text
         return {
             (sample.name, frozenset(sample.labels.items() - {("flag", FLAG)})): sample.value

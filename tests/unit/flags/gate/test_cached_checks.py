@@ -1,4 +1,4 @@
-"""Checks that are taken from an earlier look are those that the present one would make."""
+"""Checks that are taken over from an earlier look are equal to newly computed ones."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -46,7 +46,7 @@ def taken(age: timedelta) -> Evidence:
 
 @pytest.mark.parametrize("age", AGES, ids=str)
 def test_of_the_end_of_a_window_they_see_what_counts(age: timedelta) -> None:
-    """They get a window with another end, which must not show."""
+    """Cached checks get a window with another end, which must not change them."""
     found, known = taken(age), CachedChecks.of(taken(age), PLAYBOOK, STEP)
     assert known.alarms == tuple(alarm_checks(found, PLAYBOOK, STEP))
     assert known.health == tuple(health_checks(found, PLAYBOOK, STEP))

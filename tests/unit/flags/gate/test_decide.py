@@ -1,4 +1,4 @@
-"""The gate: what leads to which verdict, and with which reason."""
+"""The gate: verdicts and their reasons, by evidence."""
 
 import math
 import re
@@ -107,7 +107,7 @@ def test_a_candidate_that_alarms_twice_as_often_is_rolled_back_where_it_answers(
 
 
 def test_a_ratio_over_whole_weeks_counts_the_pairs_of_these() -> None:
-    """Sixteen days of pairs said n=20,000 of a ratio that was that of the first fourteen."""
+    """A ratio of the first fourteen days was reported with the n of all sixteen days."""
     later = output(TWICE, periods=periods(TWICE, 16 * 24))
     found = verdict(at(CANARY_5, outputs=[later], pairs=20_000, held=timedelta(days=16)), CANARY_5)
     assert found.reasons[0].endswith("n=17,499) over 2 whole weeks")  # of 17,500, rounded by hour
@@ -378,7 +378,7 @@ def test_a_check_that_more_pairs_will_not_decide_says_so() -> None:
 def test_what_a_thousand_times_the_pairs_would_not_show_has_no_number(
     alarms: Paired, ends: str
 ) -> None:
-    """A loss of 5.04 points was beyond its limit of 5 after 93 million labels more: 77 years."""
+    """A loss of 5.04 points needed 93 million more labels, 77 years, to be beyond a limit of 5."""
     found = check(verdict(evidence(output(alarms))), "alarm_ratio")
     assert found.needed is None
     assert found.reason.endswith(ends)
@@ -398,7 +398,7 @@ def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
 
 
 def test_an_interval_that_is_beyond_the_rollback_limit_says_at_which_level_it_is_not() -> None:
-    """The interval of 95 % is that of going on; rolling back takes a surer one."""
+    """Going on is decided at 95 %, a rollback at a higher level."""
     alarms = check(verdict(evidence(output(Paired(100, 20, 90, 9_795)))), "alarm_ratio")
     assert alarms.low is not None
     assert alarms.low > 1.25
@@ -496,7 +496,7 @@ def test_only_the_segments_of_the_playbook_are_checked() -> None:
 
 @given(seen=st.integers(0, 10**6))
 def test_the_segments_spend_their_share_at_most(seen: int) -> None:
-    """In the epoch of up to 10^k segments, all of them together spend half of the last one."""
+    """In the epoch of up to 10^k segments, all together spend half of the epoch before."""
     epoch = max(1, math.ceil(math.log10(max(seen, 1)) - 1e-9))
     one = segment_share(0.05, seen)
     assert one * 10**epoch == pytest.approx(0.05 * SHARES["segment_alarm_ratio"] / 2**epoch)
@@ -639,7 +639,7 @@ def test_labels_that_depend_on_the_answer_hold() -> None:
 def test_the_primary_is_given_up_once_it_has_answered_nothing(
     health: dict[str, Any], decision: Decision
 ) -> None:
-    """The primary need not be scored any more: comparisons may fail, but need not pass."""
+    """The primary may be unscored: comparisons may fail, but need not pass."""
     assert verdict(at(DEPRECATION, health=health), DEPRECATION).decision is decision
 
 
@@ -712,7 +712,7 @@ def test_a_check_is_what_its_interval_says(table: Paired, limits: tuple[float, f
 
 
 def test_no_projection_is_made_for_segments_that_need_not_pass() -> None:
-    """With hundreds of small ones, projections would be most of the work."""
+    """With hundreds of small segments, projections would take most of the time."""
     many = [segment(f"s{index}", Paired(3, 1, 2, 100)) for index in range(300)]
     found = verdict(evidence(output(segments=many)))
     assert sum(each.name == "segment_alarm_ratio" for each in found.checks) == 300
@@ -794,7 +794,7 @@ def test_bursts_without_a_unit_hold_recall_and_do_not_roll_back() -> None:
 
 
 def by_unit(failed: Count) -> UnitHealth:
-    """Say of units that all of the candidate's requests failed, or none."""
+    """Return health by unit: all of a unit's candidate requests failed, or none."""
     shares = (UnitShare(0.0, failed.total - failed.count), UnitShare(1.0, failed.count))
     return UnitHealth(failed.total, shares, (UnitShare(0.0, 500),))
 
@@ -949,7 +949,7 @@ def test_pairs_whose_time_cannot_be_hold_if_they_are_many(aside: int, decision: 
     ("without", "decision"), [(PAIRS // 100, Decision.ADVANCE), (PAIRS // 2, Decision.HOLD)]
 )
 def test_requests_whose_flag_fails_hold(without: int, decision: Decision) -> None:
-    """No rollout reaches them, and neither does a rollback that is still to come."""
+    """No rollout changes who answers them, nor would a rollback."""
     found = verdict(evidence(window={"other_rollouts": without, "without_rollout": without}))
     assert found.decision is decision
     if decision is Decision.HOLD:

@@ -1,4 +1,4 @@
-"""The gate by simulation: it hardly ever rolls back without cause, and soon does with one."""
+"""The gate in simulations: rollbacks without cause are rare, those with a cause are fast."""
 
 import math
 import runpy
@@ -63,7 +63,7 @@ def batch(random: np.random.Generator, *, at_limit: bool) -> dict[str, Array]:
 
 
 def wealths(counts: dict[str, Array]) -> dict[str, Array]:
-    """Return by check its log wealth relative to what it needs: a FAIL from 0 on."""
+    """Return, by check, its log wealth minus the level of a FAIL."""
     wealth, rate = POWER["wealth"], PLAYBOOK.error_rate
 
     def relative(found: Array, alpha: float) -> Array:
@@ -96,7 +96,7 @@ def wealths(counts: dict[str, Array]) -> dict[str, Array]:
 
 
 def seen(counts: dict[str, Array], run: int, look: int) -> Evidence:
-    """Return the evidence that the gate itself would get at one look at one run."""
+    """Return the evidence that the gate gets at one look of one run."""
 
     def paired(name: str) -> Paired:
         both, candidate, primary, neither = (int(each) for each in counts[name][run, look])
@@ -119,7 +119,7 @@ def seen(counts: dict[str, Array], run: int, look: int) -> Evidence:
 def test_in_1000_looks_the_gate_rolls_back_without_cause_in_5_percent_of_the_steps_at_most(
     at_limit: bool,
 ) -> None:
-    """The arrays say when; the gate itself is asked at the most extreme look of some runs."""
+    """The gate decides as the arrays do, at the most extreme look of some runs."""
     random = np.random.default_rng(20_240_702)
     rolled_back = 0
     for _ in range(RUNS // BATCH):
@@ -163,7 +163,7 @@ def test_alarms_at_3_7_times_the_rate_are_rolled_back_within_5000_pairs() -> Non
 
 
 def test_the_power_page_has_the_figures_that_the_script_finds() -> None:
-    """One row is simulated anew; others are as in the page if the script was run."""
+    """One row is simulated again; the others are equal to the page if the script was run."""
     page = POWER["PAGE"].read_text(encoding="utf-8")
     assert "| 2x | 80 % | 3,300 | 6,600 | 8,000 | 15,000 |" in page
     random = np.random.default_rng(7)

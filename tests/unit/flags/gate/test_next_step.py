@@ -1,4 +1,4 @@
-"""When the next step is expected."""
+"""The time of the next step."""
 
 from datetime import timedelta
 from typing import Any
@@ -82,7 +82,7 @@ def test_nothing_is_expected_where_time_alone_does_not_mend_it() -> None:
 
 
 def test_more_pairs_that_would_fail_a_check_bring_no_next_step() -> None:
-    """Twice the alarms, surely: more of them roll back, so no time is named for going on."""
+    """Surely twice the alarms: more pairs lead to a rollback, so no time is expected."""
     found = coming(
         output(Paired(20, 5, 30, 4_945)), held=60 * HOUR, pairs=5_000, window={"pairs": 5_000}
     )

@@ -1,4 +1,4 @@
-"""Numbers of checks as text: one sees on which side of a limit they are."""
+"""Numbers of checks as text: they show on which side of a limit a figure is."""
 
 import pytest
 from hypothesis import given

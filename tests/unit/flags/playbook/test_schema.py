@@ -1,4 +1,4 @@
-"""The schema of playbooks, and the page that is written of it."""
+"""The schema of playbooks, and the page that is made from it."""
 
 import json
 import runpy

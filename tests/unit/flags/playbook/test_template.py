@@ -13,7 +13,7 @@ def test_the_template_is_a_playbook_with_all_defaults(flag: str) -> None:
 
 
 def test_the_examples_in_the_template_are_right() -> None:
-    """What is a comment in the template can be taken out of it."""
+    """The commented examples of the template are valid without the comment marks."""
     lines = playbook_template("f").splitlines()
     begins = lines.index("# outputs:")
     ends = next(i for i, line in enumerate(lines) if line.startswith("# features:"))

@@ -1,4 +1,4 @@
-"""What rankings show: the group and the item that changed most are told, whatever labels say."""
+"""Exposure in rankings: the most changed group and item are reported, whatever labels show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ Levels = Mapping[str, Mapping[str, tuple[UnitShare, ...]]]
 
 @dataclass(frozen=True)
 class Lists:
-    """The part of a ranking's evidence that is looked at."""
+    """The part of a ranking's evidence that the checks of exposure need."""
 
     items: tuple[Exposure, ...] = ()
     levels: Levels = field(default_factory=dict)
@@ -36,7 +36,7 @@ def checked(lists: Lists) -> list[Check]:
 
 
 def groups(**shares: float) -> Levels:
-    """Return by how much the share of each group differs, the same in every pair."""
+    """Return levels in which each group's share differs by the same amount in every pair."""
     return {
         f"group_{name}": dict.fromkeys(("request", "block", "unit"), (UnitShare(share, PAIRS),))
         for name, share in shares.items()

@@ -1,4 +1,4 @@
-"""A check of any kind where no pair names a unit: bursts of alike requests fail nothing."""
+"""Checks of levels if no pair names a unit: bursts of equal requests do not fail them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

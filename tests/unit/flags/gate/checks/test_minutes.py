@@ -1,4 +1,4 @@
-"""What most minutes are beyond rolls back within half an hour, and a stall does not."""
+"""A limit that most minutes exceed rolls back within half an hour; a stall does not."""
 
 import math
 from datetime import timedelta
@@ -22,7 +22,7 @@ FIRST = int(SINCE.timestamp()) // 60 + (DAYS - 1) * 1_440
 
 
 def judged(minutes: list[Minute], rollout: int = 10) -> Verdict:
-    """Judge twelve tenants of which one fails: units show nothing."""
+    """Judge twelve tenants of which one fails, which the check by unit cannot show."""
     units = UnitHealth(12, (UnitShare(0.0, 11), UnitShare(1.0, 1)), (UnitShare(0.0, 12),))
     health = {"minutes": tuple(minutes), "by_unit": units, "fallbacks": Count(0, 40_000)}
     found = evidence(rollout=rollout, held=timedelta(days=DAYS), health=health)
@@ -89,7 +89,7 @@ def test_a_median_that_is_fast_enough_by_itself_is_not_slow() -> None:
 def test_leaving_early_gamblers_out_never_adds_evidence(
     beyond: list[bool], data: st.DataObject
 ) -> None:
-    """So that a window that moves on is as valid as the whole."""
+    """So a moving window has at most the evidence of the whole, and is as valid."""
     first = data.draw(st.integers(0, len(beyond) - 1))
     cells = [(n, [(1.0, 2.0 if each else 0.0, 1.0)]) for n, each in enumerate(beyond)]
     whole = detect(cells).log_evidence
@@ -100,6 +100,6 @@ def test_leaving_early_gamblers_out_never_adds_evidence(
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
 def test_each_minute_beyond_a_limit_at_most_doubles_the_evidence(beyond: list[bool]) -> None:
-    """So that few of them need not be looked through."""
+    """So few minutes beyond the limit cannot show a break, and need no search."""
     cells = [(n, [(1.0, 2.0 if each else 0.0, 1.0)]) for n, each in enumerate(beyond)]
     assert detect(cells).log_evidence <= sum(beyond) * math.log(2)

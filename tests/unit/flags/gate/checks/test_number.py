@@ -21,7 +21,7 @@ def found(
     uncut: float | None = None,
     **changes: Any,
 ) -> dict[str, Check]:
-    """Judge numbers that all differ by `bias`, and all err so much more, in parts of 4 units.
+    """Judge numbers that all differ by `bias` and have larger errors, in parts of 4 units.
 
     `uncut` is the mean difference where nothing is cut, if that is another one.
     """

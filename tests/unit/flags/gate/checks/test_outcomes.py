@@ -1,4 +1,4 @@
-"""The checks of outcomes: what rolls back, what holds, and in which words."""
+"""The checks of outcomes: which rolls back, which holds, and their reasons."""
 
 from dataclasses import replace
 from typing import Any
@@ -162,7 +162,7 @@ def test_a_tracked_metric_that_the_playbook_does_not_name_decides_nothing() -> N
 
 
 def test_one_surely_beyond_the_limit_to_go_on_holds_even_where_it_is_not_required() -> None:
-    """1.18x all traffic, between 1.10 and 1.25, with so many events that it is sure."""
+    """1.18x over all traffic, between 1.10 and 1.25, shown by many events."""
     found = judged(at(5, metric(arms((40_000, 40_000), (54_400, 40_000)))))
     assert found.decision is Decision.HOLD
     assert "surely beyond it, not yet beyond the rollback limit" in found.reasons[0]

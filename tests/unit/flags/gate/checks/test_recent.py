@@ -1,4 +1,4 @@
-"""The latest stretch may refute what the whole shows: failures, and alarms of other requests."""
+"""Recent evidence may refute the whole: failures, alarm overlap and recall."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,7 +35,7 @@ def failing(*failed: float) -> Evidence:
 
 
 def with_last_day(last: Paired) -> Evidence:
-    """Return evidence of which the last 24 hours have other alarms than those before."""
+    """Return evidence whose last 24 hours have other alarms than the hours before."""
     hours = periods(ALARMS)
     late = tuple(Period(each.start, last) for each in hours[-24:])
     return evidence(output(periods=(*hours[:-24], *late)), rollout=1)
@@ -46,7 +46,7 @@ def verdict(found: Evidence, playbook: Playbook = PLAYBOOK) -> Verdict:
 
 
 def test_a_candidate_that_fails_just_now_does_not_go_on() -> None:
-    """Over two weeks, twelve minutes are nothing."""
+    """Over two weeks, twelve minutes do not show."""
     found = verdict(failing(*[0.0] * 60, *[1.0] * 12))
     assert found.decision is Decision.HOLD
     [reason] = found.reasons
@@ -60,7 +60,7 @@ def test_a_failed_call_or_a_primary_that_fails_refutes_nothing(failed: tuple[flo
 
 
 def test_alarms_that_are_of_other_requests_since_yesterday_do_not_go_on() -> None:
-    """As many alarms as ever, and over all 93 % of them in common."""
+    """As many alarms as before, and an overlap of 93 % over all pairs."""
     found = verdict(with_last_day(Paired(1, 9, 9, 1_180)))
     assert found.decision is Decision.HOLD
     said = "of the primary's alarms the candidate raises too: last day 10 % ("
@@ -88,7 +88,7 @@ def test_a_limit_of_0_and_the_deprecation_ask_for_nothing() -> None:
 
 
 EXPECTED = Playbook(flag=FLAG)
-"""A playbook that does not say that there are no labels."""
+"""A playbook that expects labels, by default."""
 
 
 def with_last_caught(last: Paired, before: Paired = CAUGHT, **changes: object) -> Output:
@@ -117,7 +117,7 @@ def test_recall_that_is_lost_since_yesterday_does_not_go_on() -> None:
 
 
 def test_the_latest_day_is_that_of_labels_that_count() -> None:
-    """Of pairs of the last two weeks none may count yet; the day before these is the latest."""
+    """Labels of the last two weeks may not count yet; the day before is the latest one."""
     old = with_last_caught(LOST)
     earlier = tuple(Period(each.start - timedelta(days=14), each.alarms) for each in old.caught)
     assert recalls(replace(old, caught=earlier)) == recalls(old)
@@ -137,7 +137,7 @@ def test_labels_that_are_selected_or_not_expected_show_no_loss_of_late() -> None
 
 
 def test_positives_of_few_units_count_as_few() -> None:
-    """A day of 120 positives, of which twenty each are alike, shows nothing."""
+    """A day of 120 positives in clusters of twenty equal ones shows nothing."""
     found = with_last_caught(LOST)
     assert found.quality is not None
     share = (UnitShare(0.0, 50),)

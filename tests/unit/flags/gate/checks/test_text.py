@@ -20,7 +20,7 @@ def shares(**counts: int) -> dict[str, tuple[UnitShare, ...]]:
 
 
 def in_each_way(*shares: UnitShare) -> dict[str, tuple[UnitShare, ...]]:
-    """Return the same of requests, and of units in blocks of time: each request is a unit."""
+    """Return equal levels by request and by block: each request is a unit."""
     return {"request": shares, "block": shares}
 
 

@@ -1,4 +1,4 @@
-"""The confidence sequences of outcomes: what they estimate, and how often they err."""
+"""The confidence sequences of outcomes: their estimates and error rates."""
 
 import math
 from collections import Counter
@@ -78,7 +78,7 @@ def test_what_was_assigned_rarely_weighs_more() -> None:
 
 
 def test_outcomes_of_which_none_lies_on_a_flip_show_that_the_flips_do_no_harm() -> None:
-    """With 300 events where both decide alike and none on flips, 1.10 times cannot be."""
+    """300 events on equal decisions and none on flips exclude a ratio of 1.10."""
     table = (
         OutcomeCell(False, 0.5, False, 0.0, 1.0, 300),
         OutcomeCell(True, 0.5, False, 0.0, 1.0, 300),

@@ -1,4 +1,4 @@
-"""Confidence sequences hold at every look, and their bounds are those of their formulas."""
+"""Confidence sequences are valid at all looks together, and follow their formulas."""
 
 import math
 import runpy
@@ -32,7 +32,7 @@ POWER = runpy.run_path(str(DOCS / "gate_power.py"))
 Array = npt.NDArray[Any]
 
 RATIO = ((1, 1), (1, 0), (0, 1), (0, 0))
-"""(C, P) of both, candidate_only, primary_only, neither."""
+"""(C, P) of the cells both, candidate_only, primary_only and neither."""
 DIFFERENCE = ((1, 1), (2, 1), (0, 1), (1, 1))
 
 unhurried = settings(deadline=None)
@@ -56,7 +56,7 @@ tables = st.builds(
 def test_the_gambler_gains_nothing_on_average_where_the_claim_is_true(
     theta: list[float], rows: tuple[tuple[int, int], ...], pairs: int
 ) -> None:
-    """The mean over all that may happen, weighed by its probability, is exactly 1."""
+    """The expected wealth, over all possible counts by their probability, is exactly 1."""
     ratio = sum(t * c for t, (c, _) in zip(theta, rows, strict=True)) / sum(
         t * p for t, (_, p) in zip(theta, rows, strict=True)
     )
@@ -95,7 +95,7 @@ def test_the_lower_bound_is_where_the_wealth_is_enough(table: Paired, alpha: flo
 
 @pytest.mark.parametrize("ratio", [0.9, 1.25, 7.0])
 def test_the_wealth_of_many_is_that_of_each(ratio: float) -> None:
-    """The simulations below and of the documents use arrays; the gate uses plain floats."""
+    """The simulations here and in the documents use arrays, the gate plain floats: both agree."""
     counts = np.array([[0, 0, 0], [5, 3, 2], [900, 70, 10], [10**7, 10**5, 10**4]])
     many = POWER["wealth"](counts, POWER["RATIO_ROWS"], ratio)
     each = [
@@ -217,7 +217,7 @@ def dirichlet_interval(table: Paired, alpha: float) -> tuple[float, float]:
         return float(special.gammaln(a).sum() - special.gammaln(a.sum()))
 
     def evidence(ratio: float) -> float:
-        """Return log of the mixture over the likelihood that fits best at this ratio."""
+        """Return the log of the mixture divided by the largest likelihood at this ratio."""
         a = np.array([1 - ratio, 1, -ratio])
         total = counts.sum()
         bounds = sorted(-1 / each for each in (a.max(), a.min()))
@@ -277,7 +277,7 @@ def ever(refused: Callable[[Array], Array], theta: list[float], step: int, seed:
 
 
 def refuses(rows: tuple[tuple[int, int], ...], ratio: float, alpha: float) -> Any:
-    """Return what refuses a ratio from below or, with the sides swapped, from above."""
+    """Return the log wealth against a ratio from below or, with the sides swapped, from above."""
 
     def refused(counts: Array) -> Array:
         above = POWER["wealth"](counts, rows, ratio) >= -math.log(alpha / 2)
@@ -304,7 +304,7 @@ def test_a_true_difference_is_hardly_ever_refused_in_1000_looks(difference: floa
 
 
 def test_one_look_at_an_interval_for_one_look_is_refused_far_more_often() -> None:
-    """The same runs, looked at as a textbook would: so the test above can fail."""
+    """The same runs with fixed-sample intervals, which err too often: the test above can fail."""
     random = np.random.default_rng(1)
     theta = list(POWER["cells"](1.0, 0.8))
     counts = random.multinomial(200, [*theta, 1 - sum(theta)], size=(RUNS, LOOKS)).cumsum(axis=1)
@@ -353,7 +353,7 @@ def test_the_quantile_ratio_is_found_and_bounded(probability: float) -> None:
 
 
 def test_the_bound_of_a_quantile_is_the_outermost_edge_that_is_refused() -> None:
-    """The search takes for granted that edges are refused from one end on."""
+    """The search assumes that the rejected edges are all on one side of some edge."""
     random = np.random.default_rng(5)
     durations = binned(random.lognormal(-4, 1, 300))
     sequence = QuantileRatioSequence(durations, durations, 0.95)
@@ -438,7 +438,7 @@ def test_units_of_one_request_are_bounded_as_requests(table: Paired, limit: floa
 
 
 def test_a_mean_of_units_is_missed_no_more_often_than_promised_though_they_send_bursts() -> None:
-    """A unit's requests all fail or none does: the mean of 3 % is looked at twenty times."""
+    """All requests of a unit fail or none: a mean of 3 % is looked at twenty times."""
     random = np.random.default_rng(5)
     missed = 0
     for _ in range(300):
@@ -455,7 +455,7 @@ PAIRED = st.builds(Paired, *(st.integers(0, 400) for _ in range(4)))
 
 
 class TestEveryRatio:
-    """Several ways of counting a ratio are sure of what each of them is sure of."""
+    """A ratio counted in several ways is beyond a limit if it is so in each way."""
 
     FEW = RatioSequence(Paired(10, 5, 25, 1_000))
     MANY = RatioSequence(Paired(100, 50, 250, 10_000))

@@ -1,4 +1,4 @@
-"""The weighted difference of recalls holds its interval where labels were selected by cell."""
+"""The weighted recall difference covers the truth if labels were selected by cell."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_a_cell_without_labels_leaves_both_bounds_open() -> None:
 
 
 def test_reported_positives_without_alarm_do_not_hide_a_loss() -> None:
-    """Callers report what was missed, so these labels are all positive: nearly nothing is known."""
+    """Callers report missed positives only, so nearly nothing is known about the others."""
     cells = (
         LabelledCell("primary", True, True, 1_000, 500, 500),
         LabelledCell("primary", True, False, 600, 300, 300),

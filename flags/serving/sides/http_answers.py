@@ -48,7 +48,10 @@ def error_of_status(status: int, message: str) -> BentoMLException:
         code = HTTPStatus(status)
     except ValueError:  # a proxy's own status, such as 520
         code = HTTPStatus.INTERNAL_SERVER_ERROR
-    return BentoMLException.error_mapping.get(code, BentoMLException)(message, error_code=code)
+    kind = BentoMLException.error_mapping.get(code, BentoMLException)
+    if kind.__module__ != BentoMLException.__module__:  # a service's own may take other arguments
+        kind = BentoMLException
+    return kind(message, error_code=code)
 
 
 def _is_general(status: int, message: Any) -> bool:

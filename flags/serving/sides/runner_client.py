@@ -2,8 +2,8 @@
 
 BentoML's client cuts a stream into other pieces, decodes an image, writes a file under another
 name, reads every other answer as a value, and treats each status from 400 on as an error. It has no
-public access to the original response. This module uses its `_build_payload` and
-`_deserialize_output`; a test with real processes checks them.
+public access to the original response. This module uses its `_deserialize_output`; a test with real
+processes checks it.
 """
 
 import asyncio
@@ -17,14 +17,21 @@ from urllib.parse import urlparse
 
 import aiohttp
 from bentoml.exceptions import BentoMLException
-from multidict import CIMultiDict
+from opentelemetry import propagate
 from starlette.responses import Response, StreamingResponse
 
 from flags.pairing.call import CallResult
-from flags.serving.bentoml_private import APIMethod, IORootModel, Payload, uri_to_path
+from flags.serving.bentoml_private import (
+    APIMethod,
+    IORootModel,
+    Payload,
+    PickleSerde,
+    uri_to_path,
+)
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext
 from flags.serving.sides.http_answers import body_chunks, chunks, error_of, file_of
+from flags.serving.sides.runner_input import pickled_input
 from flags.serving.sides.runner_wire import CALL_HEADER, WireCall, end_to_end_headers, with_headers
 
 _PICKLED: Final = b"\x80"
@@ -172,12 +179,12 @@ class RunnerClient:
     async def _response(
         self, context: SideContext, args: Any, kwargs: dict[str, Any]
     ) -> aiohttp.ClientResponse:
-        client, endpoint = self._client, self._client.endpoints[self._api.name]
         runs_tasks = self._shadow_tasks or not context.is_shadow
         call = WireCall.of(context.request.scope, runs_tasks=runs_tasks)
-        headers = CIMultiDict({"content-type": client.media_type, CALL_HEADER: call.packed()})
-        body = client._build_payload(endpoint, args, kwargs, headers)
-        async with asyncio.timeout(client.timeout):  # for a stream, until its first item
+        headers = {"content-type": PickleSerde.media_type, CALL_HEADER: call.packed()}
+        propagate.inject(headers)
+        body = pickled_input(self._api.input_spec, args, kwargs)
+        async with asyncio.timeout(self._client.timeout):  # for a stream, until its first item
             return await self._session.post(
                 self._path, data=body, headers=headers, allow_redirects=False
             )

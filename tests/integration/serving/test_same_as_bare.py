@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import aiohttp
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from flags.unleash.flags_file import write_flags_file
 from service.serving import Serving
@@ -63,7 +66,7 @@ CALLS: list[tuple[str, str, Any]] = [
 OF_THE_PRIMARY: list[tuple[str, str, Any]] = [
     *(
         ("POST", "/fails", {"kind": kind})
-        for kind in ("invalid", "unavailable", "forbidden", "validation", "other")
+        for kind in ("invalid", "unavailable", "forbidden", "own", "validation", "other")
     ),
     ("POST", "/refuses", {"kind": "invalid"}),
     ("POST", "/refuses", {"kind": "validation"}),
@@ -230,9 +233,8 @@ def test_background_tasks_of_the_served_side_run_and_those_of_a_shadow_do_not(
     migrated.until("returned", "candidate")
     assert eventually(lambda: "candidate" in migrated.lines("streamed")[streamed:])
     assert migrated.lines("left") == ["1 primary", "2 candidate"]
-    assert set(migrated.lines("failed")) <= {
-        f"{kind} primary" for kind in ("invalid", "unavailable", "forbidden", "validation", "other")
-    }
+    kinds = ("invalid", "unavailable", "forbidden", "own", "validation", "other")
+    assert set(migrated.lines("failed")) <= {f"{kind} primary" for kind in kinds}
 
 
 def test_a_shadow_call_says_so_to_a_candidate_that_nobody_waits_for(migrated: Running) -> None:
@@ -332,6 +334,16 @@ def test_the_id_of_a_gateways_caller_is_that_of_both_migrations_behind_it(
     assert len(seen) == 2
 
 
+def noise(kind: str) -> bytes:
+    """Return an image that another encoding of the same kind changes, if the kind loses any."""
+    written = io.BytesIO()
+    pixels = np.random.default_rng(5).integers(0, 255, (9, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(written, kind)
+    return written.getvalue()
+
+
+JPEG, PNG = noise("JPEG"), noise("PNG")
+
 PREFIXED: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/wait", {"json": {"seconds": 0}}),
     ("POST", "/v1/wait", {"json": {"seconds": 3}}),
@@ -345,6 +357,32 @@ PREFIXED: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/defaulted", {"json": {"item": {"id": 4, "name": "x"}, "times": 3}}),
     ("POST", "/v1/array", {"json": {"rows": [[1.5, 2.5]]}}),
     ("POST", "/v1/array", {"json": {"rows": "no"}}),
+    ("POST", "/v1/in_place", {"json": {"rows": [[1.5, 2.5]], "more": [2.0, 1.0]}}),
+    (
+        "POST",
+        "/v1/ending",
+        {
+            "files": [
+                ("file", ("ä b.xlsx", b"1")),
+                ("files", ("c.csv", b"2")),
+                ("files", ("d", b"")),
+            ]
+        },
+    ),
+    ("POST", "/v1/only_ending", {"files": {"file": ("a.csv", b"1", "text/csv")}}),
+    ("POST", "/v1/only_ending", {"content": b"1", "headers": {"Content-Type": "text/csv"}}),
+    (
+        "POST",
+        "/v1/pixels",
+        {
+            "files": [
+                ("image", ("a.jpg", JPEG, "image/jpeg")),
+                ("images", ("b.png", PNG, "image/png")),
+                ("images", ("c.jpg", JPEG, "image/jpeg")),
+            ]
+        },
+    ),
+    ("POST", "/v1/only_pixels", {"content": JPEG, "headers": {"Content-Type": "image/jpeg"}}),
     ("POST", "/v1/defaulted", {"json": {}, "headers": {"Origin": "http://a.example"}}),
     (
         "OPTIONS",

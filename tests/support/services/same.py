@@ -1,5 +1,6 @@
 """Services that use what BentoML lets an API do, bare and migrated, to be held against another."""
 
+import hashlib
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -44,6 +45,15 @@ def note(name: str, line: object) -> None:
 class Item(BaseModel):
     id: int
     name: str
+
+
+class AlreadyThere(BentoMLException):
+    """An error with a status and arguments of its own."""
+
+    error_code = HTTPStatus.CONFLICT
+
+    def __init__(self, item: Item, place: str) -> None:
+        super().__init__(f"{item.name} is in {place}")
 
 
 class Stamped:
@@ -169,6 +179,8 @@ class Same:
             raise ServiceUnavailable("closed")
         if kind == "forbidden":
             raise BentoMLException("secret", error_code=HTTPStatus.FORBIDDEN)
+        if kind == "own":
+            raise AlreadyThere(Item(id=1, name="a"), place="b")
         if kind == "validation":
             Item(id="x", name=3)
         raise ValueError(kind)
@@ -440,6 +452,11 @@ def wsgi_app(environ: dict, start_response: Callable[..., object]) -> list[bytes
     return [environ["REQUEST_METHOD"].encode()]
 
 
+def seen(image: Image.Image) -> list:
+    content = hashlib.sha256(image.tobytes()).hexdigest()
+    return [image.format, image.mode, image.size, content]
+
+
 class Prefixed:
     factor: int
 
@@ -482,6 +499,28 @@ class Prefixed:
     @bentoml.api
     def array(self, rows: np.ndarray) -> np.ndarray:
         return rows * 2
+
+    @bentoml.api
+    def in_place(self, rows: np.ndarray, more: np.ndarray) -> np.ndarray:
+        rows *= 2
+        more.sort()
+        return rows + more
+
+    @bentoml.api
+    def ending(self, file: Path, files: list[Path]) -> list:
+        return [[each.name[11:], each.read_text()] for each in (file, *files)]
+
+    @bentoml.api
+    def only_ending(self, file: Path, /) -> str:
+        return file.suffix + file.read_text()
+
+    @bentoml.api
+    def pixels(self, image: Image.Image, images: list[Image.Image]) -> list:
+        return [seen(each) for each in (image, *images)]
+
+    @bentoml.api
+    def only_pixels(self, image: Image.Image, /) -> list:
+        return seen(image)
 
 
 def prefixed(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What waits: for the disk, or to be shipped, seen from outside the thread that may be stuck."""
+"""The backlog of pairs that are not shipped yet, measured outside of the thread that ships."""
 
 import time
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flags.export.shipper import Shipper  # those who do not ship need none of it
+    from flags.export.shipper import Shipper  # not imported by workers that do not ship
 
 
 class Lag:
-    """Follow how long the oldest of what waits has waited: for the disk, or for a receiver.
+    """The waiting time of the oldest item of a first-in-first-out queue, by counts alone.
 
-    They go in the order in which they came, so it is enough to remember when some were first seen
-    to wait, and how many will have gone once those have. Exact to the time between two looks.
+    `_since` is the time when waiting items were first seen; they have all left the queue when the
+    number of written items reaches `_target`. Exact to the time between two calls.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +22,7 @@ class Lag:
         self._target = 0
 
     def __call__(self, waiting: int, written: int) -> float:
-        """Return the seconds, from the numbers of what waits and of what has gone."""
+        """Return the seconds, by the numbers of waiting and of written items (or bytes)."""
         now = self._clock()
         if self._since is None or written >= self._target:
             self._since = now if waiting else None
@@ -32,17 +32,17 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waited at one look."""
+    """The backlog of shipping at one moment."""
 
     waiting_bytes: int = 0
-    """Of the files that this worker ships: not taken by the receiver."""
+    """Bytes of this worker's files that the receiver has not accepted."""
     lag_seconds: float = 0.0
-    """How long the oldest of them has waited: since its pair ended if that is known, else since it
-    was first seen to wait."""
+    """Waiting time of the oldest of them: since its pair ended if that is known, else since it was
+    first seen waiting."""
 
 
 class BacklogWatch:
-    """Look at the files themselves, once a heartbeat."""
+    """A function that measures the backlog by the files themselves, at each heartbeat."""
 
     def __init__(self, shipper: "Shipper", clock: Callable[[], int] = time.time_ns) -> None:
         self._shipper = shipper
@@ -50,7 +50,7 @@ class BacklogWatch:
         self._clock = clock
 
     def __call__(self) -> Backlog:
-        """Look now; raises OSError where the folder cannot be read."""
+        """Return the current backlog. Raises OSError if the folder cannot be read."""
         waiting = self._shipper.waiting_bytes()
         seen = self._lag(waiting, self._shipper.shipped_bytes)
         if not waiting:

@@ -1,4 +1,4 @@
-"""Metric of a candidate that is a deployment, or has an environment, of its own: is it called?"""
+"""The metric of a candidate in another deployment or environment: whether it is called."""
 
 import functools
 from typing import TYPE_CHECKING, Final
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 CANDIDATE_STATE: Final = "bentoml_flags_candidate_state"
 
 STATES: Final = ("ready", "away", "other_schema", "failing", "unchecked")
-"""Those of `CandidateState`; all but `ready` mean that calls are not made."""
+"""States of `CandidateState`; in all but `ready` the candidate is not called."""
 
 
 class CandidateMetrics:
-    """The series of one flag's candidate in this worker process, all made at once, at 0.
+    """The series of one flag's candidate in this worker process, all created with 0.
 
-    They stay at 0 where the candidate is in the worker, or in a process that has its libraries.
+    They stay 0 if the candidate runs in the worker, or in a process with the worker's libraries.
     """
 
     def __init__(self, flag: str) -> None:
@@ -25,7 +25,7 @@ class CandidateMetrics:
         self._states = {state: family.labels(flag, state) for state in STATES}
 
     def show(self, candidate: CandidateState) -> None:
-        """Set every gauge to what `candidate` says."""
+        """Set the gauges to the state of `candidate`."""
         current = candidate.state.replace(" ", "_")
         for state, gauge in self._states.items():
             gauge.set(1 if state == current else 0)

@@ -1,4 +1,4 @@
-"""The heartbeat of a worker: its state, once a second and at once when its flags change."""
+"""The heartbeat of a worker: it publishes its state every second, and when its flags change."""
 
 import asyncio
 import contextlib
@@ -29,15 +29,15 @@ INTERVAL: Final = 1.0
 
 
 class Heartbeat:
-    """Show the worker's state on /metrics and to other workers, and remove that of dead ones.
+    """A task that publishes the worker's state, and removes the states of dead workers.
 
-    It beats on the event loop: a worker whose loop hangs is silent. The files are written in a
-    thread.
+    The state goes to /metrics and, as a file, to the other workers. The task runs on the event
+    loop, so that a worker whose loop hangs is seen as silent; a thread writes the files.
     """
 
     def __init__(
         self,
-        look: Callable[[], WorkerState],
+        read_state: Callable[[], WorkerState],
         *,
         metrics: WorkerMetrics,
         registry: WorkerRegistry,
@@ -48,7 +48,7 @@ class Heartbeat:
         taken: RolloutsTaken | None = None,
         interval: float = INTERVAL,
     ) -> None:
-        self._look = look
+        self._read_state = read_state
         self._metrics = metrics
         self._registry = registry
         self._client = client
@@ -65,7 +65,7 @@ class Heartbeat:
         self._failing = False
 
     async def start(self) -> None:
-        """Beat for the first time, and go on."""
+        """Publish for the first time, then regularly."""
         loop = asyncio.get_running_loop()
 
         def changed(_details: Any) -> None:
@@ -76,15 +76,15 @@ class Heartbeat:
         for event in ProviderEvent:
             self._client.add_handler(event, changed)
         await self._beat()
-        self._task = asyncio.create_task(self._go_on())
+        self._task = asyncio.create_task(self._keep_beating())
 
     async def stop(self) -> None:
-        """Beat no more, and leave no trace of this worker but its counts."""
+        """Stop, and remove everything of this worker but its counts."""
         if self._task is not None:
             self._stopping = True
             self._wake.set()
-            await self._task  # not cancelled: a beat in its thread would outlive it
-            await self._beat()  # what was counted, and shipped, since the last one
+            await self._task  # not cancelled: the thread of a beat would outlive the task
+            await self._beat()  # with the last counts
         if self._on_change is not None:
             for event in ProviderEvent:
                 with contextlib.suppress(ValueError):  # the application cleared all handlers
@@ -93,7 +93,7 @@ class Heartbeat:
         await asyncio.to_thread(self._withdraw)
         self._metrics.forget(os.getpid())
 
-    async def _go_on(self) -> None:
+    async def _keep_beating(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._interval)
@@ -105,10 +105,10 @@ class Heartbeat:
     async def _beat(self) -> None:
         try:
             self._metrics.settle()
-            state = self._look()
+            state = self._read_state()
             if self._recent is not None:
                 self._recent.flag_seen(state.flag.since)
-            await asyncio.to_thread(self._tell, state)
+            await asyncio.to_thread(self._publish, state)
             self._failing = False
         except Exception:  # an observer never costs an answer, nor a worker
             if not self._failing:
@@ -118,7 +118,7 @@ class Heartbeat:
     def _write_count(self, pairs: PairCounts, *, closed: bool = False) -> None:
         self._last = pairs
         if self._count is not None:
-            with contextlib.suppress(OSError):  # no folder: pairs are not written either
+            with contextlib.suppress(OSError):  # without the folder, pairs are not written either
                 self._count.write(pairs.recorded, sum(pairs.dropped.values()), closed=closed)
 
     def _withdraw(self) -> None:
@@ -128,7 +128,7 @@ class Heartbeat:
         if self._recent is not None:
             self._recent.withdraw()
 
-    def _tell(self, state: WorkerState) -> None:
+    def _publish(self, state: WorkerState) -> None:
         if self._shipping is not None:
             state = replace(state, shipping=self._shipping())
         self._write_count(state.pairs)

@@ -1,4 +1,4 @@
-"""The last verdict that `gate`, `advance` or `autopilot` has left beside the pairs."""
+"""The last verdict of `gate`, `advance` or `autopilot`, from its file in the folder of pairs."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from flags.monitoring.verdict_place import verdict_path
 from flags.playbook.stages import Stage
 
-_LARGEST: Final = 4 * 2**20
-"""Bytes; a longer file is none of ours."""
+_MAX_BYTES: Final = 4 * 2**20
+"""A larger file was not written by us."""
 
 
 _OPERATIONAL: Final = "operational_alarm"
-"""Name of the checks of operational alarms; the gate itself is not loaded by what serves."""
+"""Name of the checks of operational alarms. Copied, because a service does not import the gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class FiringAlarm:
     name: str
     reason: str
     is_known: bool
-    """False where its source could not be asked."""
+    """False if its source could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class LastVerdict:
     """When the file was written."""
     stage: Stage | None = None
     rollout: float | None = None
-    """Of the step that was judged."""
+    """Rollout of the step that was judged."""
     steps: tuple[PlannedStep, ...] = ()
-    """All of the playbook, in its order."""
+    """All steps of the playbook, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,11 @@ _DOCUMENT: Final = TypeAdapter(_Document)
 
 
 def last_verdict(folder: Path, flag: str) -> LastVerdict | None:
-    """Return the last verdict on `flag`; None if there is none, or none that can be read."""
+    """Return the last verdict on `flag`; None if there is none, or it cannot be read."""
     path = verdict_path(folder, flag)
     try:
         facts = path.stat()
-        if facts.st_size > _LARGEST:
+        if facts.st_size > _MAX_BYTES:
             return None
         found = _DOCUMENT.validate_json(path.read_bytes())
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """Metrics of pairs and of the freshness of flags, on BentoML's /metrics.
 
-`prometheus_client` is imported by the running worker, never with this module: it decides on its
-first import whether it counts for one process or, as BentoML has it, for several.
+`prometheus_client` is imported later than this module, by the running worker, because it decides at
+its first import whether it counts for one process or for several, as BentoML does.
 """
 
 import functools
@@ -43,14 +43,14 @@ ROLLOUT: Final = "bentoml_flags_rollout_ratio"
 LAST_SUCCESS: Final = "bentoml_flags_fetch_last_success_timestamp_seconds"
 
 OTHER: Final = "other"
-"""Label of what has no series of its own."""
+"""Label value for everything that has no series of its own."""
 
 RECORD_FAILED: Final = "record_failed"
-"""Why a pair was dropped that could not even be encoded."""
+"""Reason of dropped pairs: they could not be encoded."""
 
 REASONS: Final = (*(reason.value.lower() for reason in Reason), OTHER)
 STATES: Final = (*State, "error", "fatal", OTHER)
-"""States of our provider, and what OpenFeature has besides for those of others."""
+"""States of our provider, and OpenFeature's further states of other providers."""
 DROP_REASONS: Final = (
     *(QUEUE_FULL, PRUNED, CLOSED, RECORD_FAILED),
     *("enospc", "erofs", "eacces", "enoent", "eio", "edquot"),
@@ -62,14 +62,15 @@ BUCKETS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""Seconds: from a tabular model's half millisecond to BentoML's time limit."""
+"""Upper bounds in seconds: from the 0.5 ms of a tabular model to BentoML's time limit."""
 
 
 class WorkerMetrics:
     """The series of one flag in this worker process.
 
-    All of them are made at once, at 0. A rate needs that; and in multiprocess mode each new series
-    writes to a memory-mapped file, which kills the process (SIGBUS) when the disk is full.
+    All are created at the start with 0, because rates need it. In multiprocess mode, creating a
+    series writes to a memory-mapped file, which later could kill the process (SIGBUS) if the disk
+    is full.
     """
 
     def __init__(self, flag: str) -> None:
@@ -101,7 +102,7 @@ class WorkerMetrics:
         self._shipping: ShippingMetrics | None = None
 
     def count(self, pair: Pair) -> None:
-        """Count one pair and what it holds, for `settle` to carry into the series."""
+        """Count one pair, its observations and its answer; `settle` adds them to the series."""
         due = self._due
         due[self._pairs] += 1
         for side, seen in ((Side.PRIMARY, pair.primary), (Side.CANDIDATE, pair.candidate)):
@@ -117,24 +118,24 @@ class WorkerMetrics:
             due[self._fallbacks] += 1
 
     def settle(self) -> None:
-        """Carry what was counted into the series; on the event loop, as `count`, once a heartbeat.
+        """Add the counts to the series, at each heartbeat; on the event loop, like `count`.
 
-        A counter in a memory-mapped file costs over a microsecond, one in a dict a tenth of that,
-        and each pair moves seven.
+        A counter in a memory-mapped file takes over a microsecond, one in a dict a tenth of that,
+        and each pair changes seven.
         """
         due, self._due = self._due, Counter()
         for series, times in due.items():
             series.inc(times)
 
     def drop(self, reason: str, count: int) -> None:
-        """Count pairs that were not, or do not stay, on disk; never raises."""
+        """Count pairs that were not written or were removed from disk; never raises."""
         try:
             self._dropped.get(reason, self._dropped[OTHER]).inc(count)
         except Exception:  # the thread that writes pairs must go on
             logger.exception("%d dropped pairs (%s) could not be counted", count, reason)
 
     def show(self, state: WorkerState) -> None:
-        """Set every gauge to what `state` says."""
+        """Set all gauges to `state`."""
         flag = state.flag
         current = flag.state if flag.state in self._states else OTHER
         for name, gauge in self._states.items():
@@ -154,13 +155,13 @@ class WorkerMetrics:
             self._shipping.show(state.shipping)
 
     def _new_shipping(self) -> "ShippingMetrics":
-        # Not for workers that ship nothing: it takes protobuf with it.
+        # Imported only by workers that ship: it imports protobuf.
         from flags.monitoring.shipping_metrics import ShippingMetrics
 
         return ShippingMetrics(self._flag)
 
     def forget(self, pid: int) -> None:
-        """Remove the gauges of a worker process that has ended; its counts stay."""
+        """Remove the gauges of a worker process that has ended; its counters stay."""
         if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             return
         from prometheus_client.multiprocess import mark_process_dead
@@ -172,7 +173,7 @@ class WorkerMetrics:
 
 
 class CountedPairs:
-    """Count each pair on its way to `sink`; what goes wrong with counting costs no pair."""
+    """A sink that counts each pair and passes it on to `sink`; errors of counting cost no pair."""
 
     def __init__(
         self, sink: PairSink, metrics: WorkerMetrics, recent: RecentPairs | None = None
@@ -204,7 +205,7 @@ class CountedPairs:
 
 @dataclass(frozen=True, slots=True)
 class _Families:
-    """Every metric of this package, to be given its labels."""
+    """All metrics of this module, without label values."""
 
     pairs: "prometheus.Counter"
     dropped: "prometheus.Counter"
@@ -224,8 +225,7 @@ class _Families:
 def _families() -> _Families:
     """Register the metrics, once in a process.
 
-    The mode of a gauge says how the workers' values become one: their sum, the worst of them, or
-    one each.
+    The mode of a gauge determines how the workers' values are combined: sum, worst, or one each.
     """
     import prometheus_client as prometheus
 

@@ -1,7 +1,7 @@
 """Counts of the last minutes' pairs in slots of ten seconds, for the live page.
 
-Each worker keeps its own counts and writes them beside its state, in a file of its own: that of
-the state is read by every other worker once a second, and stays small.
+Each worker writes its counts to a file beside the file of its state. They are separate, because
+every other worker reads the state once a second: that file must stay small.
 """
 
 import contextlib
@@ -30,33 +30,33 @@ SLOT: Final = 10
 """Seconds."""
 
 SLOTS: Final = 60
-"""Number of slots that are kept: ten minutes, the present slot included."""
+"""Number of slots that are kept: ten minutes, including the current slot."""
 
 _INTERVAL: Final = 2.0
-"""Seconds between two writes of the file, at least."""
+"""Least seconds between two writes of the file."""
 
-WIDTHS: Final = 4
-"""Widths of durations in an octave: a quantile is right to a tenth of itself."""
+BINS_PER_OCTAVE: Final = 4
+"""Logarithmic bins of durations; a quantile is exact to 10 % of its value."""
 
 _FAILED: Final = (Status.ERROR, Status.TIMEOUT)
 
 
 @dataclass(slots=True)
 class SideCounts:
-    """What one side did in one slot."""
+    """Counts of one side in one slot."""
 
     answers: int = 0
-    """Answers that callers got from it."""
+    """Answers of this side that callers got."""
     failed: int = 0
-    """Its errors and timeouts."""
+    """Errors and timeouts."""
     shed: int = 0
     durations: dict[int, int] = field(default_factory=dict)
-    """Of its answers that were ok, a number for each width of durations; see `_width_of`."""
+    """Number of successful calls by bin of their duration; see `_bin_of`."""
 
 
 @dataclass(slots=True)
 class AlarmCounts:
-    """Alarms of both sides on the same pairs: those in which both have a decision of it."""
+    """Alarms of both sides for one output, on the pairs in which both sides have a decision."""
 
     pairs: int = 0
     primary: int = 0
@@ -65,19 +65,19 @@ class AlarmCounts:
 
 @dataclass(slots=True)
 class AnswerCounts:
-    """Answers of an output that are not alarms, on the pairs that both sides answered."""
+    """Answers for an output without alarms, on the pairs that both sides answered."""
 
     kind: str
     """`number`, `class`, `ranking` or `text`."""
     pairs: int = 0
     same: int = 0
-    """Pairs in which both sides say the same; a text but for case and spaces."""
+    """Pairs in which both sides gave the same answer; texts ignoring case and spaces."""
     primary: float = 0.0
     candidate: float = 0.0
-    """Sums of numbers."""
+    """Sums of the sides' numbers."""
 
     def add(self, other: "AnswerCounts") -> None:
-        """Add up."""
+        """Add the counts of `other`."""
         self.pairs += other.pairs
         self.same += other.same
         self.primary += other.primary
@@ -86,7 +86,7 @@ class AnswerCounts:
 
 @dataclass(slots=True)
 class Slot:
-    """Ten seconds of one worker."""
+    """The counts of one worker in ten seconds."""
 
     begins: int
     """Unix time in seconds, a multiple of SLOT."""
@@ -97,20 +97,20 @@ class Slot:
     alarms: dict[str, AlarmCounts] = field(default_factory=dict)
     """By output."""
     answers: dict[str, AnswerCounts] = field(default_factory=dict)
-    """By output that has no alarms."""
+    """By output, of outputs without alarms."""
 
 
 @dataclass(slots=True)
 class Recent:
-    """The last slots of one worker, the oldest first; those without a pair are left out."""
+    """The last slots of one worker, the oldest first; slots without pairs are left out."""
 
     slots: list[Slot] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
-    """By side, the tag of the model that was seen last."""
+    """Tag of the last seen model, by side."""
 
 
 class RecentPairs:
-    """Count the pairs of this worker, and write the counts to `path`."""
+    """A counter of this worker's pairs, which writes the counts to `path`."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = path
@@ -129,8 +129,8 @@ class RecentPairs:
             counts = slot.primary if side is Side.PRIMARY else slot.candidate
             counts.answers += pair.served is side
             if seen.status is Status.OK and seen.duration is not None:
-                width = _width_of(seen.duration)
-                counts.durations[width] = counts.durations.get(width, 0) + 1
+                number = _bin_of(seen.duration)
+                counts.durations[number] = counts.durations.get(number, 0) + 1
             if seen.status in _FAILED:
                 counts.failed += 1
             elif seen.status is Status.SHED:
@@ -142,7 +142,7 @@ class RecentPairs:
             slot.answers.setdefault(output, AnswerCounts(counted.kind)).add(counted)
 
     def flag_seen(self, since: datetime | None) -> None:
-        """Begin the alarms anew if the flag has changed: other rollout, or other thresholds."""
+        """Clear alarms and answers if the flag has another rollout or other thresholds."""
         if since != self._since:
             self._since = since
             for slot in self._recent.slots:
@@ -150,7 +150,7 @@ class RecentPairs:
                 slot.answers.clear()
 
     def publish(self) -> None:
-        """Write the counts in one go, unless that was done just now; raises nothing."""
+        """Write the counts atomically, at most every two seconds; never raises."""
         now = time.monotonic()
         if now - self._written < _INTERVAL:
             return
@@ -174,7 +174,7 @@ class RecentPairs:
         if slots and slots[-1].begins == begins:
             return slots[-1]
         oldest = begins - (SLOTS - 1) * SLOT
-        # One later than now is of before the clock was set back.
+        # A slot later than now was counted before the clock was set back.
         kept = [slot for slot in slots if oldest <= slot.begins < begins]
         self._recent.slots = [*kept, Slot(begins)]
         return self._recent.slots[-1]
@@ -185,8 +185,8 @@ def recent_path(pairs_dir: Path, worker: str) -> Path:
     return pairs_dir / FOLDER / f"{worker}{RECENT_SUFFIX}"
 
 
-def _width_of(seconds: float) -> int:
-    return math.floor(WIDTHS * math.log2(max(seconds, 1e-6)))
+def _bin_of(seconds: float) -> int:
+    return math.floor(BINS_PER_OCTAVE * math.log2(max(seconds, 1e-6)))
 
 
 def _count_alarms(
@@ -205,29 +205,29 @@ def _count_alarms(
 
 
 _KINDS: Final = {each.normal: each.of for each in samenesses()}
-"""By what is recorded of an answer, what it is: where it is equal, both sides say the same."""
+"""Kind of answer by the recorded column in which equal answers of both sides are equal."""
 
 
 def _answers(primary: Observation, candidate: Observation) -> Iterator[tuple[str, AnswerCounts]]:
-    """Yield what both sides answered of each output without a decision."""
+    """Yield the counts of one pair for each output without a decision that both sides answered."""
     for output, number in primary.scores.items():
         other = candidate.scores.get(output)
         if other is None or output in primary.decisions or output in candidate.decisions:
             continue
         if math.isfinite(number) and math.isfinite(other):
             yield output, AnswerCounts("number", 1, int(number == other), number, other)
-    for output, held in primary.values.items():
-        said = candidate.values.get(output, {})
-        for what, kind in _KINDS.items():
-            if what in held and what in said:
-                yield output, AnswerCounts(kind, 1, int(held[what] == said[what]))
+    for output, columns in primary.values.items():
+        others = candidate.values.get(output, {})
+        for column, kind in _KINDS.items():
+            if column in columns and column in others:
+                yield output, AnswerCounts(kind, 1, int(columns[column] == others[column]))
 
 
 _RECENT: Final = TypeAdapter(Recent)
 
 
 def read_recent(path: Path) -> Recent | None:
-    """Return what a worker has written; None if it has not, or not in our version's way."""
+    """Return the counts in a worker's file; None if there is none, or of another version."""
     try:
         return _RECENT.validate_json(path.read_bytes())
     except (OSError, ValueError):

@@ -1,30 +1,38 @@
-"""The last ten minutes of a whole service: what its workers counted, added up for the live page."""
+"""The last ten minutes of a whole service: the sum of its workers' counts, for the live page."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flags.monitoring.recent_counts import SLOT, SLOTS, WIDTHS, AlarmCounts, AnswerCounts, Recent
+from flags.monitoring.recent_counts import (
+    BINS_PER_OCTAVE,
+    SLOT,
+    SLOTS,
+    AlarmCounts,
+    AnswerCounts,
+    Recent,
+)
 from flags.pairing.assignment import Side
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Durations of one side's answers that were ok, in seconds; None without any."""
+    """Quantiles of the durations of one side's successful calls, in seconds; None without calls."""
 
     n: int
+    """Number of calls."""
     p50: float | None
     p95: float | None
 
     @classmethod
     def of(cls, durations: Mapping[int, int]) -> "Latency":
-        """Take the quantiles of counted durations."""
+        """Return the quantiles of durations that are counted by bin."""
         return cls(sum(durations.values()), _quantile(durations, 0.5), _quantile(durations, 0.95))
 
 
 @dataclass(frozen=True, slots=True)
 class Minutes:
-    """The last ten minutes of a whole service, up to and with the present slot."""
+    """The last ten minutes of a whole service, including the current slot."""
 
     begins: int
     """Unix time of the first slot."""
@@ -32,24 +40,24 @@ class Minutes:
     """Seconds."""
     primary: tuple[int, ...]
     candidate: tuple[int, ...]
-    """Answers by side, one number a slot."""
+    """Number of answers in each slot, by side."""
     pairs: int
     fallbacks: int
     failed: Mapping[str, int]
     shed: Mapping[str, int]
-    """By side."""
+    """Number of pairs by side."""
     alarms: Mapping[str, AlarmCounts]
-    """Since the flag is as it is: at its rollout and with its thresholds."""
+    """By output, since the last change of the flag's rollout or thresholds."""
     compared: Mapping[str, AnswerCounts]
-    """Likewise, of outputs that have no alarms."""
+    """Likewise, of outputs without alarms."""
     latency: Mapping[str, Latency]
     """By side."""
     models: Mapping[str, tuple[str, ...]]
-    """By side: more than one tag while a deployment is in progress."""
+    """Model tags by side; several during a deployment."""
 
     @classmethod
     def of(cls, workers: Sequence[Recent], now: float) -> "Minutes":
-        """Add up what the workers counted."""
+        """Return the sum of the workers' counts."""
         begins = int(now) // SLOT * SLOT - (SLOTS - 1) * SLOT
         answers = {side: [0] * SLOTS for side in Side}
         alarms: dict[str, AlarmCounts] = {}
@@ -98,10 +106,10 @@ class Minutes:
 
 
 def _quantile(durations: Mapping[int, int], share: float) -> float | None:
-    """Return the middle of the width in which the quantile is, in seconds."""
+    """Return the middle of the quantile's bin, in seconds."""
     left = share * sum(durations.values())
-    for width, count in sorted(durations.items()):
+    for number, count in sorted(durations.items()):
         left -= count
         if left <= 0:
-            return float(2 ** ((width + 0.5) / WIDTHS))
+            return float(2 ** ((number + 0.5) / BINS_PER_OCTAVE))
     return None

@@ -1,4 +1,4 @@
-"""The rollouts at which a service has seen its flag on, kept beside its workers' states."""
+"""The rollouts at which a service has seen its flag on, in a file beside its workers' states."""
 
 import contextlib
 from pathlib import Path
@@ -11,30 +11,30 @@ _SUFFIX: Final = ".rollouts"
 
 
 class RolloutsTaken:
-    """Note each rollout once, a line each; whatever fails costs the live page a filled circle."""
+    """A writer of the file, a line per rollout; a failure only affects a mark on the live page."""
 
     def __init__(self, pairs_dir: Path, flag: str) -> None:
         self._path = _path(pairs_dir, flag)
-        self._noted: set[float] = set()
+        self._written: set[float] = set()
 
     def note(self, enabled: bool | None, rollout: float | None) -> None:
-        """Note the rollout of a flag that is on."""
-        if not enabled or rollout is None or rollout in self._noted:
+        """Write the rollout of a flag that is on, unless it is in the file."""
+        if not enabled or rollout is None or rollout in self._written:
             return
         with contextlib.suppress(OSError):
             if rollout not in read_rollouts(self._path):
                 with self._path.open("a", encoding="ascii") as file:
                     file.write(f"{rollout:g}\n")
-            self._noted.add(rollout)
+            self._written.add(rollout)
 
 
 def rollouts_taken(pairs_dir: Path, flag: str) -> frozenset[float]:
-    """Return every rollout that a worker of the folder has noted of the flag."""
+    """Return every rollout at which a worker of the folder has seen the flag on."""
     return read_rollouts(_path(pairs_dir, flag))
 
 
 def read_rollouts(path: Path) -> frozenset[float]:
-    """Return the rollouts in a file; of one that cannot be read, none."""
+    """Return the rollouts in a file; none if it cannot be read."""
     found = set()
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text(encoding="ascii").splitlines():

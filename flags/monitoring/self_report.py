@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SelfReport:
-    """Make the state of this worker anew each time it is called, on the event loop."""
+    """A function that returns this worker's current state; called on the event loop."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class SelfReport:
         self._started = datetime.now(UTC)
 
     def __call__(self) -> WorkerState:
-        """Return the state as it is now."""
+        """Return the current state."""
         host, pid, namespace = here()
         files = self._files
         waiting, written = files.waiting, files.written
@@ -74,7 +74,7 @@ class SelfReport:
 
 
 class ShippingReport:
-    """Make what is shown of shipping, in another thread than the event loop's: it reads files."""
+    """A function that returns the counts of shipping; called in a thread, since it reads files."""
 
     def __init__(self, shipper: "Shipper") -> None:
         self._shipper = shipper
@@ -82,7 +82,7 @@ class ShippingReport:
         self._last = Backlog()
 
     def __call__(self) -> ShippingCounts:
-        """Return the counts as they are now, where the folder cannot be read with the last ones."""
+        """Return the counts; with the last known backlog if the folder cannot be read."""
         with suppress(OSError):
             self._last = self._watch()
         account, backlog = self._shipper.account, self._last
@@ -97,7 +97,7 @@ class ShippingReport:
 
 
 class FlagReader:
-    """Ask the provider of `client` what it knows of `flag`, without evaluating it."""
+    """A function that reads the state of `flag` from the provider, without an evaluation."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class FlagReader:
         self._since = Since()
 
     def __call__(self) -> WorkerFlag:
-        """Return what the provider knows; less for a provider that is not ours."""
+        """Return the provider's view of the flag; if it is not ours, only the provider's state."""
         provider = self._client.provider
         name = provider.get_metadata().name
         if not isinstance(provider, UnleashProvider):
@@ -130,7 +130,7 @@ class FlagReader:
                 definition.payload if definition else None
             ).items()
         }
-        seen = definition and (definition.enabled, definition.rollout, definition.stickiness)
+        setting = definition and (definition.enabled, definition.rollout, definition.stickiness)
         return WorkerFlag(
             self._flag,
             name,
@@ -143,23 +143,23 @@ class FlagReader:
             age_seconds=round(provider.age, 3),
             error=provider.error and without_credentials(provider.error),
             warnings=tuple(provider.warnings(self._flag)) if provider.has_flags else (),
-            since=self._since((seen, thresholds)),
+            since=self._since((setting, thresholds)),
             project=definition.project if definition else None,
             environment=self._environment,
         )
 
 
 class Since:
-    """The time since which the same value has been seen."""
+    """The time since which a value has not changed."""
 
     def __init__(self) -> None:
-        self._seen: object = None
+        self._value: object = None
         self._since: datetime | None = None
 
-    def __call__(self, seen: object) -> datetime:
-        """Return when this was seen for the first time without anything else in between."""
-        if self._since is None or seen != self._seen:
-            self._seen, self._since = seen, datetime.now(UTC)
+    def __call__(self, value: object) -> datetime:
+        """Return when a call first had this value, without another value since."""
+        if self._since is None or value != self._value:
+            self._value, self._since = value, datetime.now(UTC)
         return self._since
 
 

@@ -19,7 +19,7 @@ UNSHIPPED: Final = "bentoml_flags_unshipped_bytes"
 LAG: Final = "bentoml_flags_shipping_lag_seconds"
 
 OTHER: Final = "other"
-"""Label of what has no series of its own."""
+"""Label value for everything that has no series of its own."""
 
 _REFUSALS: Final = ("http_400", "http_413", "http_422", "http_500", PARTIAL)
 REJECT_REASONS: Final = (UNREADABLE, *_REFUSALS, OTHER)
@@ -32,7 +32,7 @@ RETRY_REASONS: Final = (
 
 
 class ShippingMetrics:
-    """The series of one flag's shipping in this worker process, all made at once, at 0."""
+    """The series of one flag's shipping in this worker process, all created with 0."""
 
     def __init__(self, flag: str) -> None:
         families = shipping_families()
@@ -44,7 +44,7 @@ class ShippingMetrics:
         self._counted: Counter[prometheus.Counter] = Counter()
 
     def show(self, counts: ShippingCounts) -> None:
-        """Set every series to `counts`; counters grow by the difference to the last ones."""
+        """Set the gauges to `counts`; increase the counters by the difference to the last call."""
         now: Counter[prometheus.Counter] = Counter({self._shipped: counts.shipped})
         for reason, number in counts.rejected.items():
             now[self._rejected.get(reason, self._rejected[OTHER])] += number
@@ -59,7 +59,7 @@ class ShippingMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ShippingFamilies:
-    """Every metric of shipping, to be given its labels."""
+    """All metrics of shipping, without label values."""
 
     shipped: "prometheus.Counter"
     rejected: "prometheus.Counter"

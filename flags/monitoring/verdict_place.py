@@ -5,9 +5,9 @@ from typing import Final
 from urllib.parse import quote
 
 FOLDER: Final = ".verdicts"
-"""Inside the folder of the pairs; readers of pairs leave names with a dot out."""
+"""Name of the folder inside the folder of pairs; readers of pairs skip names with a dot."""
 
 
 def verdict_path(pairs: Path, flag: str) -> Path:
-    """Return where commands that judge leave their verdict, and the live page finds it."""
+    """Return the file to which commands write their verdict for the live page."""
     return pairs / FOLDER / f"{quote(flag, safe='')}.json"

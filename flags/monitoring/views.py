@@ -24,16 +24,16 @@ SHIPPING_LAG_LIMIT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class FlagView:
-    """A flag as one source shows it; None where the source does not say."""
+    """The state of a flag, in Unleash or as a worker sees it; None if unknown."""
 
     enabled: bool
     rollout: float | None
-    """What is set on the slider, whether the flag is on or off; None if no one slider decides."""
+    """The rollout, whether the flag is on or off; None without a single rollout."""
     stickiness: str | None
 
     @classmethod
     def of_worker(cls, seen_flag: WorkerFlag) -> Self | None:
-        """Return the flag as a worker sees it; None if it sees none."""
+        """Return the flag as a worker sees it; None if the worker does not see it."""
         if seen_flag.enabled is None:
             return None
         return cls(seen_flag.enabled, seen_flag.rollout, seen_flag.stickiness)
@@ -44,11 +44,11 @@ class FlagView:
         return Stage.of(self.enabled, self.rollout)
 
     def differs_from(self, other: "FlagView") -> bool:
-        """Say whether requests fare differently under `other`; off is off."""
+        """Say whether `other` may answer requests differently; all flags that are off are equal."""
         return (self.enabled or other.enabled) and self != other
 
     def __str__(self) -> str:
-        """Say it in a few words."""
+        """Return the state in a few words."""
         if not self.enabled:
             return "off"
         rollout = "?" if self.rollout is None else f"{self.rollout:g}"
@@ -57,28 +57,28 @@ class FlagView:
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """One running worker beside the flag that it should follow."""
+    """One running worker, compared with the flag that it should follow."""
 
     state: WorkerState
     sees: FlagView | None
     follows: bool | None
-    """None where there is nothing to compare, or the provider does not tell."""
+    """None if the flag is unknown, or the provider does not show its state."""
     silent: bool = False
-    """True where its last heartbeat is too old: it hangs, or was stopped."""
+    """Whether its last heartbeat is too old: it hangs, or was stopped."""
     remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """The running workers of one service beside the flag that they should follow."""
+    """The running workers of one service, compared with the flag that they should follow."""
 
     flag: FlagView | None
-    """As told; where it was not, as the workers see it if they agree."""
+    """The given flag; if none was given, the flag as the workers see it, if they agree."""
     workers: tuple[WorkerView, ...] = ()
 
     @classmethod
     def of(cls, workers: Workers | None, flag: FlagView | None = None) -> Self:
-        """Compare the workers with `flag`, or with each other where it is None."""
+        """Compare the workers with `flag`; with each other if it is None."""
         running = _views(workers, flag) if workers else ()
         if flag is None and len({each.sees for each in running}) == 1:
             flag = running[0].sees
@@ -86,7 +86,7 @@ class ServiceView:
 
     @property
     def followed(self) -> bool | None:
-        """Say whether every worker follows; None if it cannot be said of one of them."""
+        """Say whether every worker follows; None if that is unknown for any worker."""
         follows = {each.follows for each in self.workers}
         if False in follows or self.workers_differ:
             return False
@@ -94,7 +94,7 @@ class ServiceView:
 
     @property
     def workers_differ(self) -> bool:
-        """Say whether some of the workers see another flag than the others."""
+        """Say whether the workers see different states of the flag."""
         return len({each.sees for each in self.workers if each.state.flag.tells}) > 1
 
 

@@ -1,4 +1,4 @@
-"""The state of a worker, as a file that the other workers of the service can read."""
+"""The state of a worker, in a file that the other workers of the service read."""
 
 import contextlib
 import logging
@@ -21,27 +21,27 @@ from flags.printable import printable_json
 logger = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/migration/workers"
-"""Route under which a service shows the state of its workers, after its path prefix."""
+"""Route of the states of a service's workers, after the service's path prefix."""
 
 LIVE_PATH: Final = "/migration/live"
 """Route of the figures of its live page."""
 
 RECENT_SUFFIX: Final = ".recent"
-"""Of the file, beside that of a worker's state, in which its last minutes are counted."""
+"""Suffix of the file with the counts of a worker's last minutes, beside that of its state."""
 
 SILENT: Final = timedelta(seconds=5)
-"""A worker whose last heartbeat is older hangs, or was stopped."""
+"""A worker whose last heartbeat is older hangs or was stopped."""
 
 GONE: Final = timedelta(minutes=1)
-"""A worker whose last heartbeat is older is not listed any more, whatever has its process id."""
+"""A worker whose last heartbeat is older is not listed, even if its process id is in use."""
 
-_FORGOTTEN: Final = timedelta(hours=1)
-"""Age at which the file of another machine's worker, which we cannot look after, is removed."""
+_MAX_AGE: Final = timedelta(hours=1)
+"""Age at which a file is removed, if it belongs to another machine's worker, which may be dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerFlag:
-    """The migration's flag as a worker sees it; None where it cannot know."""
+    """The migration's flag as a worker sees it; fields are None if unknown."""
 
     key: str
     provider: str
@@ -49,39 +49,39 @@ class WorkerFlag:
     state: str
     """State of the provider: `ready`, `stale`, `not_ready`, `expired`, `error` or `fatal`."""
     source: str | None = None
-    """Where the flags come from: a URL without credentials, or a file."""
+    """Source of the flags: a URL without credentials, or a file."""
     enabled: bool | None = None
-    """None too where the source does not have the flag."""
+    """None also if the source does not have the flag."""
     rollout: float | None = None
-    """Rollout of its strategy, 0-100, which counts while the flag is enabled."""
+    """Rollout of its strategy, 0-100; in force while the flag is enabled."""
     stickiness: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Thresholds of the candidate that the flag's payload carries and that are in force."""
+    """Thresholds of the candidate in the flag's payload that are in force, by output."""
     age_seconds: float | None = None
-    """Since the source last confirmed the flags, or since the start."""
+    """Seconds since the source last confirmed the flags, else since the start."""
     error: str | None = None
-    """Why the last look at the source failed."""
+    """Why the last poll of the source failed."""
     warnings: tuple[str, ...] = ()
-    """What is wrong with the flag."""
+    """Problems of the flag."""
     tells: bool = True
-    """False for a provider that evaluates flags, but does not tell how they are set."""
+    """False for a provider that evaluates flags but does not show their state."""
     since: datetime | None = None
-    """When this worker first saw the flag so, by its own clock; at its start at the earliest."""
+    """When this worker first saw the current state, by its own clock; not before its start."""
     project: str | None = None
-    """Of the flag in Unleash."""
+    """The flag's project in Unleash."""
     environment: str | None = None
-    """Of Unleash, that the flags are those of, if the service's token says it."""
+    """The flag's environment in Unleash, if the service's token names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairCounts:
-    """Counts of a worker's pairs by what happened to them."""
+    """Counts of a worker's pairs: recorded, waiting and dropped."""
 
     recorded: int
     waiting: int = 0
-    """Not on disk yet."""
+    """Pairs that are not on disk yet."""
     lag_seconds: float = 0.0
-    """How long the oldest of them has waited, seen once a heartbeat."""
+    """Waiting time of the oldest of them, measured at each heartbeat."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """By reason."""
 
@@ -93,15 +93,15 @@ class ShippingCounts:
     destination: str
     """Address of the receiver, without credentials and path."""
     shipped: int = 0
-    """Spans that the receiver took, of pairs and of workers."""
+    """Spans that the receiver accepted, of pairs and of workers."""
     rejected: Mapping[str, int] = field(default_factory=dict)
-    """By reason: spans that it would not take, or that could not be read. They stay on disk."""
+    """Spans that it did not accept, or that could not be read, by reason. They stay on disk."""
     retries: Mapping[str, int] = field(default_factory=dict)
-    """By reason: requests that have to be repeated."""
+    """Requests that have to be repeated, by reason."""
     waiting_bytes: int = 0
-    """Of the files: not taken yet."""
+    """Bytes of the files that are not shipped yet."""
     lag_seconds: float = 0.0
-    """Age of the oldest pair that is being sent in vain; 0 if none is."""
+    """Age of the oldest pair that is not accepted yet; 0 if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class CandidateState:
     state: str
     """`ready`, `away`, `other schema`, `failing` (calls get no answer) or `unchecked`."""
     model: str
-    """Tag of its model, as far as it has said."""
+    """Tag of its model; empty if unknown."""
     why: str | None = None
     """Why it is not called, in words."""
 
@@ -131,11 +131,11 @@ class WorkerState:
     flag: WorkerFlag
     pairs: PairCounts
     pid_namespace: int | None = None
-    """In which `pid` means this process; None where the system has no such thing."""
+    """The PID namespace of `pid`; None if the system has none."""
     shipping: ShippingCounts | None = None
-    """None in a worker that ships nothing."""
+    """None for a worker that does not ship."""
     candidate: CandidateState | None = None
-    """None where the candidate runs in this deployment."""
+    """None if the candidate runs in this deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Workers:
     service: str
     flag: str
     at: datetime
-    """When it is said, by the clock of the heartbeats."""
+    """Time of this answer, by the clock of the heartbeats."""
     workers: tuple[WorkerState, ...]
 
     def to_json(self) -> bytes:
@@ -154,7 +154,7 @@ class Workers:
 
     @classmethod
     def parse(cls, text: bytes) -> "Workers":
-        """Return what `to_json` wrote, unknown fields left out; ValueError if it is not that."""
+        """Parse the result of `to_json`, ignoring unknown fields. Raises ValueError."""
         return _WORKERS.validate_json(text)
 
 
@@ -167,10 +167,10 @@ def _now() -> datetime:
 
 
 class WorkerRegistry:
-    """The workers of one service, one JSON file each, in a folder that they share.
+    """The states of one service's workers, a JSON file each, in a shared folder.
 
-    A worker publishes its state once a second. Nothing here raises: a folder that cannot be
-    written costs the others' view of this worker, which goes on knowing itself.
+    A worker publishes its state once a second. Nothing here raises: if the folder cannot be
+    written, the other workers do not see this one; it still sees itself.
     """
 
     def __init__(self, pairs_dir: Path, service: str, clock: Callable[[], datetime] = _now) -> None:
@@ -186,7 +186,7 @@ class WorkerRegistry:
         return self._own.worker if self._own else None
 
     def publish(self, state: WorkerState) -> None:
-        """Write `state` in one step, in place of this worker's last one."""
+        """Replace this worker's file atomically by `state`."""
         self._own = state
         path = self._path(state)
         try:
@@ -206,7 +206,7 @@ class WorkerRegistry:
             _remove(self._path(own))
 
     def running(self) -> tuple[WorkerState, ...]:
-        """Return the service's workers, the oldest first; silent ones too, but not dead ones."""
+        """Return the service's workers, the oldest first; with silent ones, without dead ones."""
         now, own = self._clock(), self._own
         alive = {state.worker: state for state in self._published() if _is_alive(state, now)}
         if own is not None:
@@ -214,7 +214,7 @@ class WorkerRegistry:
         return tuple(sorted(alive.values(), key=lambda state: (state.started, state.worker)))
 
     def sweep(self) -> tuple[WorkerState, ...]:
-        """Remove the files of this machine's workers that are gone, and return those workers."""
+        """Remove the files of this machine's dead workers, and return these workers."""
         now, own = self._clock(), self._own
         others = [state for state in self._published() if not own or state.worker != own.worker]
         gone = tuple(
@@ -223,24 +223,24 @@ class WorkerRegistry:
         for state in gone:
             _remove(self._path(state))
             _remove(self._path(state).with_suffix(RECENT_SUFFIX))
-        self._remove_forgotten(now)
+        self._remove_old(now)
         return gone
 
     def _published(self) -> list[WorkerState]:
         states = (_read(path) for path in self._files(".json"))
         return [state for state in states if state and state.service == self._service]
 
-    def _remove_forgotten(self, now: datetime) -> None:
+    def _remove_old(self, now: datetime) -> None:
         for path in self._files(".json", ".tmp", RECENT_SUFFIX):
             with contextlib.suppress(OSError):
                 changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                if now - changed > _FORGOTTEN:
+                if now - changed > _MAX_AGE:
                     path.unlink()
 
     def _files(self, *suffixes: str) -> list[Path]:
         try:
             return [path for path in self._folder.iterdir() if path.suffix in suffixes]
-        except OSError:  # not made yet, or gone
+        except OSError:  # not created yet, or removed
             return []
 
     def _path(self, state: WorkerState) -> Path:
@@ -248,7 +248,7 @@ class WorkerRegistry:
 
 
 def here() -> tuple[str, int, int | None]:
-    """Return host name, process id and the namespace in which the id counts."""
+    """Return host name, process id and PID namespace of this process."""
     return socket.gethostname(), os.getpid(), _pid_namespace()
 
 
@@ -272,18 +272,18 @@ def _is_alive(state: WorkerState, now: datetime) -> bool:
 
 def _exists(pid: int) -> bool:
     try:
-        # A killed worker stays a zombie until BentoML's supervisor looks, every five seconds.
+        # A killed worker stays a zombie until BentoML's supervisor checks it, every five seconds.
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-    except psutil.Error:  # it is another user's
+    except psutil.Error:  # a process of another user
         return True
 
 
 def _read(path: Path) -> WorkerState | None:
     try:
         state = _STATE.validate_json(path.read_bytes())
-    except (OSError, ValidationError):  # removed meanwhile, or of another version of ours
+    except (OSError, ValidationError):  # removed meanwhile, or of another version
         return None
     return state if state.worker == path.stem else None
 

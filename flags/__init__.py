@@ -1,7 +1,7 @@
 """One BentoML service made of two: a feature flag decides which one answers.
 
-Names are imported when they are first used: `comparison` reads `flags.export.attributes` without
-BentoML, and every `bentoml` command loads `flags.cli` without a flag client.
+Names are imported when they are first used, so that `comparison` reads `flags.export.attributes`
+without BentoML, and every `bentoml` command loads `flags.cli` without a flag client.
 """
 
 from importlib import import_module
@@ -62,7 +62,7 @@ __all__ = [
     "track",
 ]
 
-_HOME = {
+_NAMES_BY_MODULE = {
     "flags.export.outcomes": ("OutcomeTracking", "outcome_files", "track"),
     "flags.pairing.assignment": ("Assignment", "FlagAssignment", "Side"),
     "flags.pairing.blocking": ("BlockingPairing",),
@@ -87,7 +87,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
+    for module, names in _NAMES_BY_MODULE.items():
         if name in names:
             return getattr(import_module(module), name)
     raise AttributeError(f"module 'flags' has no attribute {name!r}")

@@ -4,7 +4,7 @@ FlagsError
     MigrationError              the two services cannot become one
         ApiMismatchError        the candidate lacks an API of the primary, or has another schema
     ReadingError                `score`, `threshold`, `segments` or `features` cannot be read
-        AnswerUnreadableError   an answer does not hold the score it was said to hold
+        AnswerUnreadableError   an answer does not contain the declared score
         NonFiniteScoreError     a score is NaN or infinite
     RequestIdError              the request id of a request is malformed
     FlagSourceError             the flag source gives no usable flags
@@ -12,16 +12,16 @@ FlagsError
         FlagDocumentError       what the flag server sent is not a list of flags
     ThresholdPayloadError       the flag's payload holds no usable threshold
     SideStuckError              every thread of a side hangs beyond its time limit
-    SideBusyError               a call waited in line for its whole time limit (a TimeoutError)
-    SideDownError               the candidate's process is not there, or ended during the call
-    CallerLeftError             the caller went away before its stream had ended
-    ServiceUnreachableError     no service answers, not in time, or with a failure of its own
+    SideBusyError               a call waited in the queue for its whole time limit (TimeoutError)
+    SideDownError               the candidate's process does not run, or ended during the call
+    CallerLeftError             the caller disconnected before its stream had ended
+    ServiceUnreachableError     no service answers in time, or it answers with a server error
     DestinationError            OpenTelemetry's variables name no usable OTLP/HTTP receiver
-    NoMigrationEndpointError    the server shows no state of its workers
+    NoMigrationEndpointError    the server has no endpoint for the state of its workers
     OtherFlagError              the service follows another flag than the one asked for
     OtherEnvironmentError       the service follows the flag in another environment
     AuditUnwritableError        a change cannot be written to the audit file
-    PlaybookError               the playbook is missing, cannot be read, or says what cannot be
+    PlaybookError               the playbook is missing, unreadable or invalid
     VariableMissingError        a `${NAME}` of the playbook is not in the environment
     AlarmUnknownError           the source of an operational alarm gives no usable answer
 """
@@ -44,7 +44,7 @@ class ReadingError(FlagsError):
 
 
 class AnswerUnreadableError(ReadingError):
-    """An answer does not hold the number it was said to hold."""
+    """An answer does not contain the declared score or number."""
 
 
 class NonFiniteScoreError(ReadingError):
@@ -72,23 +72,23 @@ class ThresholdPayloadError(FlagsError):
 
 
 class SideStuckError(FlagsError):
-    """Every thread of a side hangs beyond its time limit, so the call was not begun."""
+    """Every thread of a side hangs beyond its time limit, so the call was not started."""
 
 
 class SideBusyError(FlagsError, TimeoutError):
-    """A call waited in line for its whole time limit: the side was busy with others."""
+    """A call waited in the queue for its whole time limit: the side was busy with others."""
 
 
 class SideDownError(FlagsError):
-    """The candidate's process is not there, or it ended before it answered."""
+    """The candidate's process does not run, or it ended before it answered."""
 
 
 class CallerLeftError(FlagsError):
-    """The caller went away before the stream that it got had ended."""
+    """The caller disconnected before its stream had ended."""
 
 
 class ServiceUnreachableError(FlagsError):
-    """No service answers at the URL, not within the time limit, or with a failure of its own."""
+    """No service answers at the URL within the time limit, or it answers with a server error."""
 
 
 class DestinationError(FlagsError):
@@ -104,7 +104,7 @@ class OtherFlagError(FlagsError):
 
 
 class OtherEnvironmentError(FlagsError):
-    """The service follows the flag in another environment of Unleash than the one that is meant."""
+    """The service follows the flag in another environment of Unleash than the command names."""
 
 
 class AuditUnwritableError(FlagsError):
@@ -112,7 +112,7 @@ class AuditUnwritableError(FlagsError):
 
 
 class PlaybookError(FlagsError):
-    """The playbook is missing, cannot be read or written, or says what cannot be."""
+    """The playbook is missing, cannot be read or written, or is invalid."""
 
 
 class VariableMissingError(FlagsError):

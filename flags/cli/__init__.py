@@ -23,14 +23,14 @@ _COMMANDS: Final = {
     "rollback": ("flags.cli.rollback", "Switch the flag off, and watch the workers follow."),
     "status": ("flags.cli.status", "Show the stage, the last change, and what workers see."),
 }
-"""Command name: the module that has a click command of that name, and its line in the help."""
+"""By command name: the module with the click command of that name, and its line in the help."""
 
 _NOT_IN_A_BENTO: Final = ("comparison", "flags.unleash.local")
-"""Packages that a Bento, which only serves, has no use for."""
+"""Packages that are not part of a Bento, because it only serves."""
 
 
 class LazyGroup(click.Group):
-    """List commands without importing them: pandas is loaded by `compare`, not by `--help`."""
+    """A group that lists commands without importing them, so that `--help` loads no pandas."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in alphabetical order."""
@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; say so where its code has been left out, as in a Bento."""
+        """Import and return a command; UsageError if this is a Bento without the command's code."""
         del ctx
         if cmd_name not in _COMMANDS:
             return None
@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table above."""
+        """Write the list of commands from `_COMMANDS`."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 

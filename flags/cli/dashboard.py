@@ -77,7 +77,7 @@ def dashboard(
             with unleash:
                 for flag in flags:
                     show(seed(unleash.admin, flag), refused="left as it is")
-                _introduce(unleash, flags)
+                _print_addresses(unleash, flags)
                 while True:
                     time.sleep(_CHECK_SECONDS)
                     unleash.check()
@@ -85,11 +85,11 @@ def dashboard(
             click.echo("stopped")
 
 
-def _introduce(unleash: LocalUnleash, flags: tuple[str, ...]) -> None:
-    """Say where it is and how to get in.
+def _print_addresses(unleash: LocalUnleash, flags: tuple[str, ...]) -> None:
+    """Print the addresses of the dashboard, and how to log in and to connect.
 
-    Secrets are never printed: terminals are recorded, shared and logged. The files that hold them
-    (mode 0600) serve the second start as well as the first.
+    Secrets are never printed, since terminals are recorded, shared and logged. They are in files of
+    mode 0600, which stay the same at the next start.
     """
     data = unleash.data
     lines = [
@@ -109,7 +109,7 @@ def _introduce(unleash: LocalUnleash, flags: tuple[str, ...]) -> None:
 
 
 def _quoted(path: Path) -> str:
-    """Quote for a shell, which looks a bare name up in PATH when it sources it."""
+    """Quote a path for a shell; `./` is added, because `.` looks a bare name up in PATH."""
     return shlex.quote(str(path) if path.is_absolute() else f"./{path}")
 
 
@@ -119,9 +119,9 @@ class _StopAsked(BaseException):
 
 @contextmanager
 def _stop_signals() -> Iterator[None]:
-    """Raise _StopAsked on the first Ctrl-C, SIGTERM or closed terminal, wherever we are.
+    """Raise _StopAsked in the main thread at the first Ctrl-C, SIGTERM or closed terminal.
 
-    More of them change nothing, so that an impatient second Ctrl-C does not break the stop off.
+    Further signals are ignored, so that a second Ctrl-C does not interrupt the shutdown.
     """
     asked = False
 
@@ -141,7 +141,7 @@ def _stop_signals() -> Iterator[None]:
 
 
 class _Installing:
-    """Show a progress bar while packages are installed, and nothing if they are there."""
+    """A progress bar of the installation of packages; without an installation, nothing is shown."""
 
     def __init__(self) -> None:
         self._bar: Any = None

@@ -9,11 +9,11 @@ import click
 from flags.errors import FlagsError, ServiceUnreachableError
 
 REFUSED: Final = 2
-"""Exit code of bad input and of refusals: doing the same again will not help."""
+"""Exit code of invalid input and of refusals: repeating the command will not help."""
 FAILED: Final = 1
-"""Exit code of what may work another time: nothing answers, a program did not start."""
+"""Exit code of temporary failures: a server does not answer, a program did not start."""
 FOLLOWERS_MISSING: Final = 3
-"""Exit code of what was done in Unleash, but not followed by every worker in time."""
+"""Exit code if the flag was changed in Unleash, but not every worker followed in time."""
 
 
 class _RefusedException(click.ClickException):
@@ -26,9 +26,9 @@ class _FailedException(click.ClickException):
 
 @contextmanager
 def exit_codes(*transient: type[FlagsError]) -> Iterator[None]:
-    """Turn a FlagsError into click's `Error: <message>` with the exit code it stands for.
+    """Turn a FlagsError into click's `Error: <message>` with its exit code.
 
-    `transient` are errors of the command's own that may work another time.
+    `transient` are further error types of the command that are temporary failures.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def exit_codes(*transient: type[FlagsError]) -> Iterator[None]:
 
 
 def _transient() -> tuple[type[FlagsError], ...]:
-    # Imported here: with the client, whose HTTP library the help of a command does without.
+    # Imported here, because it imports the client's HTTP library, which a command's help needs not.
     from flags.unleash.admin.errors import (
         RateLimitedError,
         UnleashFailedError,

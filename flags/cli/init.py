@@ -40,7 +40,7 @@ def init(flags: tuple[str, ...], unleash: UnleashAccess) -> None:
 
 
 def show(outcome: tuple[Seeded, ...], refused: str = "refused") -> None:
-    """Print one line an item: what became of it, and its state."""
+    """Print a line for each item: what was done, and its state."""
     words = {
         "created": "created",
         "changed": "completed",

@@ -12,7 +12,7 @@ import click
 from flags.operate.default_files import AUDIT
 from flags.unleash.token import token_environment
 
-if TYPE_CHECKING:  # imported when Unleash is asked: the help of a command does without
+if TYPE_CHECKING:  # imported when Unleash is called, not for a command's help
     from flags.unleash.admin import UnleashAdmin
 
 Command = Callable[..., Any]
@@ -20,19 +20,20 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class UnleashAccess:
-    """The options that say where Unleash is, and who asks."""
+    """The options with the address of Unleash, the admin token, and the flag's place."""
 
     url: str
     token: str
     environment: str | None
-    """None: the one that a token is bound to."""
+    """None: the environment of the token."""
     project: str
 
     def admin(self) -> "UnleashAdmin":
-        """Return a client of its Admin API; raises EnvironmentUnknownError, with those there are.
+        """Return a client of the Admin API.
 
-        An admin token is of every environment; a service's token, which may be set beside it, is
-        of one. None of several is taken because it has a usual name.
+        The environment is that of the option, of the token, or of the service's token: an admin
+        token is valid for all, a service's token for one. It is never guessed by its name. Raises
+        EnvironmentUnknownError, which lists the environments.
         """
         from flags.unleash.admin import UnleashAdmin
         from flags.unleash.admin.errors import EnvironmentUnknownError
@@ -41,10 +42,10 @@ class UnleashAccess:
         bound = (token_environment(each) for each in tokens)
         environment = self.environment or next(filter(None, bound), None)
         if environment is None:
-            raise EnvironmentUnknownError(self._which())
+            raise EnvironmentUnknownError(self._choice())
         return UnleashAdmin(self.url, self.token, environment, self.project)
 
-    def _which(self) -> str:
+    def _choice(self) -> str:
         from flags.unleash.admin import UnleashAdmin
 
         with UnleashAdmin(self.url, self.token, "", self.project) as admin:
@@ -68,10 +69,10 @@ project_option: Final = click.option(
 
 
 class _ServerUrl(click.types.StringParamType):
-    """The address of Unleash; without one, the flag may be in a file."""
+    """The address of Unleash; if it is missing, the error mentions flags in files."""
 
     def get_missing_message(self, *_: object, **_more: object) -> str:
-        """Say what changes a flag without Unleash."""
+        """Return a message that names the command for flags in files."""
         return (
             "This asks an Unleash server. A flag in a file is changed by `bentoml migration file "
             "FILE --flag KEY` with --off, or with --rollout"
@@ -100,7 +101,7 @@ _UNLEASH: Final = (
 
 
 def record_option(name: str, path: Path, variable: str, text: str) -> Command:
-    """Return the option of a file to which lines are added."""
+    """Return an option for a file to which JSON lines are appended."""
     return click.option(
         name,
         metavar="FILE",
@@ -119,12 +120,12 @@ audit_option: Final = record_option(
 
 
 def unleash_options(command: Command) -> Command:
-    """Add the options of UnleashAccess, which the command takes as `unleash`."""
+    """Add the options of UnleashAccess; the command gets them as the parameter `unleash`."""
     return with_options(_UNLEASH, packed("unleash", UnleashAccess, command))
 
 
 def packed(name: str, kind: type[Any], command: Command) -> Command:
-    """Return a command that takes the fields of `kind`, and gives them to `command` as one."""
+    """Wrap `command` so that the fields of `kind` become one parameter, `name`, of that type."""
 
     @wraps(command)
     def unpacked(**values: Any) -> Any:
@@ -135,7 +136,7 @@ def packed(name: str, kind: type[Any], command: Command) -> Command:
 
 
 def with_options(options: tuple[Command, ...], command: Command) -> Command:
-    """Add options to a command, so that its help has them in this order."""
+    """Add options to a command; its help lists them in this order."""
     for option in reversed(options):
         command = option(command)
     return command

@@ -19,7 +19,7 @@ from flags.playbook.template import write_playbook
 from flags.printable import printable
 
 _WIDTH: Final = 140
-"""Of what is not a terminal, in characters."""
+"""Width in characters if the output is not a terminal."""
 
 
 @click.command("playbook")
@@ -49,7 +49,7 @@ def playbook(path: Path, flag: str | None, force: bool, check: bool) -> None:
 
 
 def _console() -> Console:
-    """Return the terminal; what goes into a file or a pager has room for a key in a line."""
+    """Return the terminal; a file or a pipe gets a width in which each key has one line."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
@@ -57,12 +57,12 @@ def _console() -> Console:
 def _print(path: Path, plan: Playbook, console: Console) -> None:
     console.print(Text(f"{path}: playbook of {plan.flag}, {_steps(plan)}"), soft_wrap=True)
     _print_steps(plan, console)
-    said: set[tuple[str, str]] = set()
+    explained: set[tuple[str, str]] = set()
     for group in groups(plan):
         meaning = f": {group.meaning}" if group.meaning else ""
         console.print()
         console.print(Text(f"{group.name}{meaning}", style="bold"), soft_wrap=True)
-        console.print(_listing(group, said))
+        console.print(_listing(group, explained))
 
 
 def _print_steps(plan: Playbook, console: Console) -> None:
@@ -72,25 +72,28 @@ def _print_steps(plan: Playbook, console: Console) -> None:
         table.add_column(name, justify="right")
     for step in plan.steps:
         table.add_row(
-            str(step.stage), f"{step.rollout} %", *_wanted(plan, step), step.approval or "-"
+            str(step.stage), f"{step.rollout} %", *_requirements(plan, step), step.approval or "-"
         )
     console.print()
     console.print(table)
 
 
-def _listing(group: Group, said: set[tuple[str, str]]) -> Table:
-    """Return key, value, where it is from and what it means, said once for parts of a kind."""
+def _listing(group: Group, explained: set[tuple[str, str]]) -> Table:
+    """Return the table of a group: key, value, `given` or `default`, and meaning.
+
+    Meanings that are in `explained`, from an earlier group of the same kind, are not repeated.
+    """
     kind = group.name if group.name.startswith("gate.") else group.name.partition(".")[0]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for _ in range(3):
         table.add_column(no_wrap=True)
     table.add_column()
     for entry in group.entries:
-        meaning = "" if (kind, entry.key) in said else entry.meaning
-        said.add((kind, entry.key))
+        meaning = "" if (kind, entry.key) in explained else entry.meaning
+        explained.add((kind, entry.key))
         table.add_row(*_cells(entry.key, entry.value, entry.is_given), Text(meaning))
-        for where, value in entry.exceptions:
-            table.add_row(*_cells(f"  {where}", value, is_given=True), Text())
+        for place, value in entry.exceptions:
+            table.add_row(*_cells(f"  {place}", value, is_given=True), Text())
     return table
 
 
@@ -106,6 +109,6 @@ def _steps(plan: Playbook) -> str:
     return f"{count} step{'s' if count > 1 else ''}, {duration_text(total)} at least"
 
 
-def _wanted(plan: Playbook, step: Step) -> tuple[str, str, str]:
+def _requirements(plan: Playbook, step: Step) -> tuple[str, str, str]:
     labels = f"{plan.labels_wanted(step):,}"
     return duration_text(step.hold), f"{step.min_pairs:,}", labels

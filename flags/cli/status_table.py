@@ -20,13 +20,13 @@ from flags.printable import printable
 _BAD = "bold red"
 _DOUBTFUL = "yellow"
 
-_NAME: Final = 13
-"""Columns of a name at the beginning of a line."""
-_CELLS: Final = 20
-"""Of the bar of progress."""
-_REASONS: Final = 3
-_LONGEST: Final = 160
-"""Characters of a reason: the gate's own output has all of it."""
+_NAME_WIDTH: Final = 13
+"""Characters of the name at the beginning of a line."""
+_BAR_WIDTH: Final = 20
+"""Characters of the progress bar."""
+_MAX_REASONS: Final = 3
+_REASON_LENGTH: Final = 160
+"""Characters of a reason; the gate's own output has the full text."""
 
 
 def print_status(status: MigrationStatus, console: Console, now: datetime | None = None) -> None:
@@ -68,8 +68,8 @@ def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> Non
     for name, text, reasons in lines:
         _print_line(console, name, text, reasons)
     for step in status.unproven:
-        said = f"{step.what} by {step.by}, {_ago(now - step.time)}"
-        _print_line(console, "no evidence", said, step.why, style=_DOUBTFUL)
+        text = f"{step.what} by {step.by}, {_ago(now - step.time)}"
+        _print_line(console, "no evidence", text, step.why, style=_DOUBTFUL)
     for name, why in (status.not_shown or {}).items():
         _print_line(console, name, f"not shown: {why}", style=_DOUBTFUL)
 
@@ -77,10 +77,10 @@ def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> Non
 def _print_line(
     console: Console, name: str, text: str, reasons: Sequence[str] = (), style: str = ""
 ) -> None:
-    """Print a name and what it stands for, uncut, and below it a list of reasons, wrapped."""
-    console.print(Text(f"{name:<{_NAME}}{printable(text)}", style=style), soft_wrap=True)
+    """Print a name and its text on one line, and below it a wrapped list of reasons."""
+    console.print(Text(f"{name:<{_NAME_WIDTH}}{printable(text)}", style=style), soft_wrap=True)
     below = Table.grid(padding=(0, 1, 0, 0))
-    below.add_column(min_width=_NAME + 1, justify="right")
+    below.add_column(min_width=_NAME_WIDTH + 1, justify="right")
     below.add_column(overflow="fold")
     for reason in reasons:
         below.add_row(Text("-", style), Text(printable(reason), style))
@@ -126,17 +126,17 @@ def _progress(upcoming: Upcoming, now: datetime) -> str:
     hold = upcoming.not_before - upcoming.since
     held = max(timedelta(0), min(hold, now - upcoming.since))
     share = held / hold if hold else 1.0
-    filled = round(_CELLS * share)
-    bar = "#" * filled + "." * (_CELLS - filled)
+    filled = round(_BAR_WIDTH * share)
+    bar = "#" * filled + "." * (_BAR_WIDTH - filled)
     return f"[{bar}] {share:.0%} of the {duration_text(hold)} that this step is held".replace(
         "%", " %"
     )
 
 
 def _verdict(verdict: LastVerdict, now: datetime) -> tuple[str, list[str]]:
-    """Return the last verdict and its first reasons, which are what the step waits for."""
+    """Return the last verdict and its first reasons."""
     at = f", {_ago(now - verdict.at)}" if verdict.at else ""
-    reasons = [printable(reason, _LONGEST) for reason in verdict.reasons[:_REASONS]]
+    reasons = [printable(reason, _REASON_LENGTH) for reason in verdict.reasons[:_MAX_REASONS]]
     if more := len(verdict.reasons) - len(reasons):
         reasons.append(f"and {more} more: `bentoml migration gate` has all")
     return f"{verdict.decision}{at}", reasons
@@ -188,7 +188,7 @@ def _row(each: WorkerView, flag: FlagView | None, with_host: bool) -> list[Text]
 
 
 def _sees(sees: FlagView | None, flag: FlagView | None) -> str:
-    """Say what a worker sees; the stickiness only where it is not the one said above."""
+    """Return the flag as a worker sees it; with its stickiness only if `flag` has another one."""
     if sees is None:
         return "nothing"
     if flag and sees.stickiness == flag.stickiness:

@@ -165,7 +165,7 @@ def test_every_public_name_resolves_to_something_of_that_name(
 def test_the_public_names_are_complete_and_sorted(package: ModuleType) -> None:
     assert list(package.__all__) == sorted(package.__all__)
     assert len(set(package.__all__)) == len(package.__all__)
-    declared = {name for names in package._HOME.values() for name in names}
+    declared = {name for names in package._NAMES_BY_MODULE.values() for name in names}
     assert declared == set(package.__all__)
 
 

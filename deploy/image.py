@@ -1,8 +1,8 @@
-"""Build the container image of the reference Bento, run it, and see that it behaves: `make image`.
+"""Build the container image of the reference Bento, run it, and check it: `make image`.
 
-Builds with `bentoml containerize --backend buildah`, which needs no engine. Where the usual base
-image cannot be pulled, a Debian made by debootstrap stands in for it. Runs as root, on Debian, with
-the packages buildah and debootstrap.
+Builds with `bentoml containerize --backend buildah`, which needs no container engine. If the usual
+base image cannot be pulled, debootstrap creates a Debian instead. Runs as root, on Debian, with the
+packages buildah and debootstrap.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from service.simulator import simulate
 from service.training import production
 
 BASE: Final = "docker.io/library/python:3.11-slim"
-"""What `bentoml containerize` builds on for Python 3.11."""
+"""The base image of `bentoml containerize` for Python 3.11."""
 
 BENTO: Final = "fraud_detector:latest"
 SERVICE_USER: Final = 1034
@@ -45,21 +45,21 @@ ROOT: Final = Path(__file__).parents[1]
 STACK: Final = ROOT / "deploy" / "compose.yaml"
 CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"
 CHROOT: Final = {"STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
-"""Settings with which buildah runs where it may neither mount nor make namespaces."""
+"""Settings with which buildah needs neither mounts nor namespaces."""
 
 
 class ImageError(RuntimeError):
-    """The image could not be built, or does not behave."""
+    """The image could not be built, or failed a check."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build, run, check; return 1 if anything is wrong."""
-    return made_and_checked(
+    return build_and_check(
         "deploy.image", __doc__, "fraud-detector:latest", build, checked, arguments
     )
 
 
-def made_and_checked(
+def build_and_check(
     program: str,
     about: str | None,
     tag: str,
@@ -67,7 +67,7 @@ def made_and_checked(
     check: Callable[[str], None],
     arguments: Sequence[str] | None,
 ) -> int:
-    """Do what the command line asks for: build an image by its tag, then check it by its name."""
+    """Run the command line: build an image with its tag, then check the image."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
     parser.add_argument("--tag", default=tag, help="name of the image")
     parser.add_argument("--check-only", action="store_true", help="of an image that is there")
@@ -87,13 +87,13 @@ def made_and_checked(
 
 
 def checked(image: str) -> None:
-    """Say how much the image takes, and run it."""
+    """Print the size of the image, and test it."""
     print(f"{image.removeprefix('localhost/')} takes {size_of(image)}")
     smoke_test(image)
 
 
 def provide_base() -> None:
-    """Pull the base image, or make one that serves as well; keep what is there."""
+    """Pull the base image, or create a substitute; do nothing if it exists."""
     if run("buildah", "images", "--quiet", BASE, check=False):
         return
     if subprocess.run(["buildah", "pull", "--quiet", BASE], capture_output=True).returncode == 0:
@@ -114,7 +114,7 @@ def provide_base() -> None:
 
 
 def trust(root: Path) -> None:
-    """Have the base trust the certificates that this machine trusts."""
+    """Copy this machine's trusted certificates to the base image."""
     own = Path("/usr/local/share/ca-certificates")
     if own.is_dir():
         shutil.copytree(own, root / own.relative_to("/"), dirs_exist_ok=True)
@@ -122,7 +122,7 @@ def trust(root: Path) -> None:
 
 
 def build(tag: str) -> None:
-    """Train if there are no models, build the Bento and its image."""
+    """Train missing models, build the Bento and its image."""
     for model in ("fraud-v1:latest", "fraud-v2:latest"):
         if subprocess.run(["bentoml", "models", "get", model], capture_output=True).returncode:
             run(sys.executable, "-m", "service.training")
@@ -132,14 +132,14 @@ def build(tag: str) -> None:
 
 
 def size_of(image: str) -> str:
-    """Return how much the image takes, its base included."""
+    """Return the size of the image, including its base."""
     return run("buildah", "images", "--format", "{{.Size}}", image)
 
 
 def smoke_test(image: str) -> None:
-    """Serve under load, stop in the middle of it, and account for every answer.
+    """Serve under load, stop under load, and check that each answer has its pair.
 
-    The pairs go to a folder of this machine, mounted as the stack mounts its volume.
+    Pairs are written to a folder of this machine, which is mounted like the stack's volume.
     """
     table = production(simulate(seed=0)).sample(REQUESTS, random_state=0)
     requests = [(f"image-{number}", body) for number, body in enumerate(bodies(table))]
@@ -173,7 +173,7 @@ def smoke_test(image: str) -> None:
 
 
 def stack_commands(container: str, url: str) -> None:
-    """Run what the stack runs in the image besides: its health check, and the seeding of flags."""
+    """Run the stack's other commands in the image: the health check, and the seeding of flags."""
     services = yaml.safe_load(STACK.read_text())["services"]
     _, *check = services["service"]["healthcheck"]["test"]
     here = [word.replace("http://127.0.0.1:3000", url) for word in check]
@@ -184,7 +184,7 @@ def stack_commands(container: str, url: str) -> None:
 
 
 def volume(folder: Path) -> Path:
-    """Make a folder for the pairs that is the service's user's alone."""
+    """Create a folder for pairs that only the service's user can write."""
     pairs = folder / "pairs"
     pairs.mkdir(mode=0o750)
     os.chown(pairs, SERVICE_USER, SERVICE_USER)
@@ -195,7 +195,7 @@ def volume(folder: Path) -> Path:
 def served(
     container: str, pairs: Path, log: Path, settings: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[tuple[str, psutil.Process]]:
-    """Run the image's own entry point; give its address and process once it is ready."""
+    """Run the image's entry point; yield address and process when the service is ready."""
     port = free_port()
     inspected = run(
         "buildah", "inspect", "--format", "{{index .OCIv1.Config.Entrypoint 0}}", container
@@ -214,7 +214,7 @@ def served(
                 raise ImageError(f"it did not start:\n{log.read_text()}")
             time.sleep(0.5)
         family = psutil.Process(starter.pid).children(recursive=True)
-        # The first one that is the image's own, below those of buildah.
+        # The first process that is not buildah's.
         yield url, next(each for each in family if not each.cmdline()[0].startswith("buildah"))
     finally:
         for process in psutil.Process(starter.pid).children(recursive=True):
@@ -225,7 +225,7 @@ def served(
 
 
 def ready(url: str) -> bool:
-    """Say whether the service says that it is ready."""
+    """Say whether the service is ready."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:
             return bool(response.status == 200)
@@ -236,7 +236,7 @@ def ready(url: str) -> bool:
 async def stopped_under_load(
     url: str, requests: Sequence[tuple[str, dict[str, float]]], serving: psutil.Process
 ) -> tuple[list, float]:
-    """Send `requests`, SIGTERM amid them; return the replies and the seconds until it had ended."""
+    """Send `requests`, then SIGTERM; return the replies and the seconds until the service ended."""
     replies = asyncio.create_task(replay(url, requests, concurrency=8))
     await asyncio.sleep(1.0)
     family, began = [serving, *serving.children(recursive=True)], time.monotonic()
@@ -250,7 +250,7 @@ async def stopped_under_load(
 
 @contextlib.contextmanager
 def working_container(image: str) -> Iterator[str]:
-    """Make a container of `image` for the time being."""
+    """Create a container of `image`; remove it afterwards."""
     container = run("buildah", "from", image)
     try:
         yield container
@@ -259,7 +259,7 @@ def working_container(image: str) -> Iterator[str]:
 
 
 def run(*command: str, check: bool = True) -> str:
-    """Return what `command` prints; raise ImageError with its last lines if it fails."""
+    """Return the output of `command`. Raises ImageError with its last lines if it fails."""
     with tempfile.TemporaryFile("w+") as errors:
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
         if check and done.returncode:

@@ -9,12 +9,12 @@ from service.schema import FraudDecision, Transaction
 
 
 def period(transaction: Transaction) -> str:
-    """Return the segment of a transaction: fraud at night is another business."""
+    """Return the segment of a transaction, because fraud is different at night."""
     return "night" if transaction.tx_during_night else "day"
 
 
 def decide(decision: FraudDecision, thresholds: Mapping[str, float]) -> FraudDecision:
-    """Return v2's decision at the threshold that the flag's payload carries."""
+    """Return v2's decision at the threshold in the flag's payload."""
     threshold = thresholds["fraud_probability"]
     alarm = decision.fraud_probability >= threshold
     return decision.model_copy(update={"alarm": alarm, "threshold": threshold})
@@ -24,7 +24,7 @@ PLACEMENT = os.environ.get("PLACEMENT", "embedded")
 IS_REMOTE = PLACEMENT == "remote"
 """Whether v2 is a deployment of its own, at CANDIDATE_URL."""
 IS_BATCHED = os.environ.get("SHADOW_BATCH") == "1"
-"""Whether v2's shadows are scored in batches; not by a v2 that only HTTP reaches."""
+"""Whether v2's shadows are scored in batches; not possible with a remote v2."""
 
 FraudDetector = migrate(
     primary=FraudV1,

@@ -1,4 +1,4 @@
-"""The gate of the demo: looks at the operational alarm during the canary, and its verdict."""
+"""The gate of the demo: it reads the operational alarm during the canary, and gives a verdict."""
 
 import threading
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ def playbook(webhook: str, rollout: int) -> Playbook:
 
 
 class Looks:
-    """Ask for the operational alarm once a second, from when it is entered until it is left."""
+    """A thread that reads the operational alarm once a second within a `with` block."""
 
     def __init__(self, plan: Playbook) -> None:
         self._plan = plan
         self._sources = AlarmSources(None, None, {})
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._go, daemon=True)
+        self._thread = threading.Thread(target=self._keep_looking, daemon=True)
         self.readings: list[AlarmReading] = []
 
     def __enter__(self) -> Self:
@@ -57,7 +57,7 @@ class Looks:
         self._thread.join()
         self._look()
 
-    def _go(self) -> None:
+    def _keep_looking(self) -> None:
         while not self._ending.wait(_PAUSE):
             self._look()
 
@@ -67,14 +67,14 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """Hold what the gate needs of the canary: its playbook, its looks, and when it ended."""
+    """The gate's input about the canary: its playbook, the alarm's readings, and its end."""
 
     plan: Playbook
     readings: Sequence[AlarmReading]
     ended: datetime
 
     def judge(self, pairs: FlagPairs, outcomes: Outcomes) -> tuple[Evidence, Judgement]:
-        """Judge it as it was when it ended."""
+        """Judge the canary by the time of its end."""
         return judge(
             pairs,
             self.plan,

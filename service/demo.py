@@ -1,9 +1,9 @@
 """Play the Tuesday-to-Friday failure, and catch it on Tuesday: `make demo`.
 
 Trains both models on simulated transactions, serves them as one service, replays production
-traffic in shadow, moves the flag to a 10 % canary, switches it off, and says what the pairs mean,
-what the answers led to (reviews, and fraud that was missed), and what the gate says of the canary,
-which also asks how many payments wait for a reviewer.
+traffic in shadow, moves the flag to a 10 % canary, and switches it off. Then it prints what the
+pairs mean, the outcomes of the answers (reviews and missed fraud), and the gate's verdict on the
+canary. The gate also reads how many payments wait for a reviewer.
 """
 
 import argparse
@@ -46,10 +46,10 @@ from service.serving import ServiceStartError, Serving
 
 CANARY: Final = 10
 RATE: Final = 60
-"""Transactions per second: traffic, not a load test, so that every shadow is scored."""
+"""Transactions per second; low enough that every shadow is scored."""
 
 PAGE: Final = "comparison.html"
-"""With --keep, the page beside the pairs."""
+"""Name of the report's page, which stays with --keep."""
 
 ELSEWHERE: Final = "make demo KEEP=FOLDER keeps a page that has all"
 
@@ -58,7 +58,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 @dataclass(frozen=True, slots=True)
 class PhaseSizes:
-    """How many transactions each phase replays."""
+    """Number of transactions in each phase."""
 
     shadow: int = 6_000
     canary: int = 2_000
@@ -66,13 +66,13 @@ class PhaseSizes:
 
     @property
     def total(self) -> int:
-        """Return all of them."""
+        """Return the sum of all phases."""
         return self.shadow + self.canary + self.rollback
 
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """Average precision of both models on days that they never saw."""
+    """Average precision of both models on days that were not used in training."""
 
     v1: float
     v2: float
@@ -80,7 +80,7 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """What came back in each phase."""
+    """The replies of each phase, and the gate's input about the canary."""
 
     shadow: list[Reply]
     canary: list[Reply]
@@ -89,12 +89,12 @@ class Replies:
 
     @property
     def every(self) -> tuple[Reply, ...]:
-        """Return all of them."""
+        """Return the replies of all phases."""
         return (*self.shadow, *self.canary, *self.rollback)
 
     @property
     def answered(self) -> int:
-        """Return how many requests were answered."""
+        """Return the number of requests with status 200."""
         return sum(reply.status == 200 for reply in self.every)
 
 
@@ -110,8 +110,8 @@ class Demo:
         self._endings = endings
 
     def run(self, *, dashboard: bool) -> str:
-        """Play all phases; return the last line."""
-        # Before BentoML is imported: it fixes its model store then.
+        """Run all phases; return the last line of the output."""
+        # Set before BentoML is imported, because the import fixes the model store.
         os.environ["BENTOML_HOME"] = str(self._folder / "bentoml")
         self._step("1/5", "train v1 and v2 on simulated card transactions")
         holdout, production = self._train()
@@ -144,7 +144,7 @@ class Demo:
         return _last_line(summary, replies)
 
     def _print_verdict(self, judgement: Judgement) -> None:
-        """Print what the gate says of the canary, as far as a first look needs it."""
+        """Print the gate's decision on the canary and its first reasons."""
         reasons = judgement.verdict.reasons
         decision = f"The gate at {CANARY} %: {judgement.verdict.decision}"
         self._console.print(decision, style="bold", highlight=False)
@@ -178,7 +178,7 @@ class Demo:
         self._console.print(f"     its flag: {switch.where}", highlight=False, soft_wrap=True)
         settings = {
             "PAIRS_DIR": str(self._folder / "pairs"),
-            # A slow moment of the machine sheds nothing, and is not a failure of v2.
+            # High limits, so that a slow machine neither sheds shadows nor lets v2 fail.
             "SHADOW_CONCURRENCY": "256",
             "SHADOW_TIMEOUT": "20",
             "CANDIDATE_TIMEOUT": "20",
@@ -222,8 +222,8 @@ class Demo:
                 queue.take(reply)
                 side = reply.side or "nobody"
                 sides[side] = sides.get(side, 0) + 1
-                told = ", ".join(f"{name} {count:,}" for name, count in sides.items())
-                progress.update(task, advance=1, sides=f"answered by {told}")
+                counts = ", ".join(f"{name} {count:,}" for name, count in sides.items())
+                progress.update(task, advance=1, sides=f"answered by {counts}")
 
             return self._endings.run(replay(url, requests, rate=RATE, done=done))
 
@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--dashboard", action="store_true", help="with a real Unleash in place of a flags file"
     )
     options = parser.parse_args(arguments)
-    # Both signals end the demo alike: the service is stopped, the folder is removed.
+    # Both signals end the demo in the same way: the service is stopped, the folder is removed.
     endings = Endings()
     endings.install()
     console = Console()

@@ -1,4 +1,4 @@
-"""What an answer leads to: a reviewer looks at the payment, or a fraud is missed."""
+"""The outcomes of answers: a reviewer looks at the payment, or a fraud is missed."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,11 +10,11 @@ from flags.playbook.outcomes import OutcomePlan
 from service.replay import Reply
 
 PLANS: Final = {name: OutcomePlan(cut_off=timedelta(0)) for name in ("review", "missed_fraud")}
-"""Both are known at once here."""
+"""Plans without delay: in the demo, outcomes are known at once."""
 
 
-def booked(decision: Mapping[str, Any], *, fraud: bool) -> Iterator[str]:
-    """Yield the outcomes of an answer, by their names."""
+def outcomes_of(decision: Mapping[str, Any], *, fraud: bool) -> Iterator[str]:
+    """Yield the names of an answer's outcomes."""
     if decision["alarm"]:
         yield "review"
     elif fraud:
@@ -22,11 +22,11 @@ def booked(decision: Mapping[str, Any], *, fraud: bool) -> Iterator[str]:
 
 
 def write_outcomes(path: Path, replies: Iterable[Reply], fraud: Mapping[str, bool]) -> None:
-    """Write what the answers led to; `fraud` says by request id what was one."""
+    """Write the outcomes of the replies as CSV; `fraud` has the ground truth by request id."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["request_id", "metric", "value"])
         for reply in replies:
             if reply.status == 200:
-                named = booked(reply.body, fraud=fraud[reply.request_id])
+                named = outcomes_of(reply.body, fraud=fraud[reply.request_id])
                 rows.writerows([reply.request_id, metric, 1] for metric in named)

@@ -10,11 +10,11 @@ Result = TypeVar("Result")
 
 
 class Endings:
-    """Make SIGINT and SIGTERM raise KeyboardInterrupt, but in the midst of asyncio's machinery.
+    """Handlers that turn SIGINT and SIGTERM into KeyboardInterrupt, never inside asyncio's code.
 
-    `asyncio.run` handles SIGINT once its loop is made; one that comes earlier leaves half a loop
-    behind, which complains when it is collected. Python runs handlers in the main thread whatever
-    thread a signal reaches, so a signal mask of the main thread would not hold them back.
+    `asyncio.run` handles SIGINT only after it has created its loop; an earlier signal leaves an
+    unfinished loop, which warns when it is collected. A signal mask of the main thread would not
+    help: Python runs handlers in the main thread, whichever thread gets the signal.
     """
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class Endings:
         self._cancel: Callable[[], object] | None = None
 
     def install(self) -> None:
-        """Take both signals over; a shell ignores SIGINT for what it starts in the background."""
+        """Install both handlers, also for SIGINT, which shells ignore in background jobs."""
         signal.signal(signal.SIGINT, self._end)
         signal.signal(signal.SIGTERM, self._end)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do as `asyncio.run`; a signal cancels the work, and is raised once the loop is closed."""
+        """Run `work` like `asyncio.run`; a signal cancels it, then KeyboardInterrupt is raised."""
         self._running = True
         try:
             result = asyncio.run(self._cancellable(work))

@@ -12,19 +12,19 @@ FLAG: Final = "fraud-detector-v2"
 
 
 class FlagSwitch(Protocol):
-    """Set the rollout, or switch the flag off, and return once running workers have seen it."""
+    """A switch of the demo's flag; methods return after running workers have seen the change."""
 
     settings: Mapping[str, str]
-    """Environment variables by which the service finds the flag."""
+    """Environment variables that connect the service to the flag."""
     where: str
-    """What a person would look at."""
+    """The place of the flag, for people: a file, or its page in the dashboard."""
 
     def roll_out(self, percent: int) -> None:
-        """Have the candidate answer `percent` of the requests."""
+        """Set the rollout to `percent`."""
         ...
 
     def switch_off(self) -> None:
-        """Have the primary answer everything."""
+        """Switch the flag off, so that the primary answers everything."""
         ...
 
 
@@ -32,7 +32,7 @@ class FileSwitch:
     """The flag in a flags file."""
 
     FOLLOWED_WITHIN: Final = 2.5
-    """Seconds until the workers have seen an edit (they look every second)."""
+    """Seconds until the workers have seen an edit (they poll every second)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ def dashboard_switch(data: Path) -> Iterator[FlagSwitch]:
 
     class DashboardSwitch:
         FOLLOWED_WITHIN: Final = 3.5
-        """Seconds: the server refreshes every second, the workers look every second."""
+        """Seconds: the server refreshes every second, the workers poll every second."""
 
         def __init__(self, unleash: LocalUnleash) -> None:
             self._admin: UnleashAdmin = unleash.admin

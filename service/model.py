@@ -20,7 +20,7 @@ _limited: Final = threading.local()
 
 
 class Classifier(Protocol):
-    """What a fraud model does: score rows of shape (n, 15) as probabilities of shape (n, 2)."""
+    """A fraud model; it scores rows of shape (n, 15) as probabilities of shape (n, 2)."""
 
     def predict_proba(  # noqa: D102 - scikit-learn's own
         self, rows: NDArray[np.float64], /
@@ -36,7 +36,7 @@ class FraudModel:
 
     @classmethod
     def load(cls, stored: bentoml.Model) -> Self:
-        """Read the classifier and its threshold; the pickle is trusted as the store is."""
+        """Load the classifier, a pickle of the trusted store, and its threshold."""
         classifier = cast(Classifier, bentoml.sklearn.load_model(stored))
         return cls(
             classifier=classifier,
@@ -62,9 +62,9 @@ class FraudModel:
 
 
 def _one_openmp_thread() -> None:
-    """Keep OpenMP to the calling thread, for which it keeps the limit, from its first call on.
+    """Limit OpenMP to one thread in the calling thread, once; OpenMP keeps the limit.
 
-    With one row, gradient boosting's further threads only burn CPU.
+    For a single row, further threads of gradient boosting only waste CPU.
     """
     if not hasattr(_limited, "openmp"):
         _limited.openmp = threadpool_limits(limits=1, user_api="openmp")

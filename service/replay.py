@@ -20,7 +20,7 @@ _COUNTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer: which request, HTTP status, served side, body."""
+    """The reply to one request: its id, HTTP status, serving side and body."""
 
     request_id: str
     status: int
@@ -47,9 +47,9 @@ async def replay(
 ) -> list[Reply]:
     """Post each (request id, body) to `url`/predict, `concurrency` at a time; call `done` for each.
 
-    With `rate` (requests per second) they start at equal intervals, as far as answers come in time;
-    without it each starts as soon as another has ended, which saturates the service. A connection
-    that fails is a reply with status 0: it is counted, never raised.
+    With `rate` (requests per second) they start at equal intervals, if answers come in time.
+    Without it, each starts as soon as another has ended, which saturates the service. A failed
+    connection is a reply with status 0, never an exception.
     """
     waiting = iter(requests)
     replies: list[Reply] = []

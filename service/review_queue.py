@@ -1,7 +1,7 @@
-"""The queue of payments that wait for a reviewer, and the web server that says how long it is.
+"""The queue of payments that wait for a reviewer, and a webhook that reports its length.
 
-It stands for a system that the two models share and that no pair shows: a team of reviewers who
-were hired for the primary's alarms.
+It is an example of a system that both models share and that no pair shows: a team of reviewers with
+the capacity for the primary's alarms.
 """
 
 import json
@@ -12,19 +12,19 @@ from typing import Final, Self
 from service.replay import Reply
 
 PAYMENTS_A_REVIEW: Final = 320
-"""In the time of so many payments, one is reviewed: the primary raises an alarm as often."""
+"""One payment is reviewed in the time of so many payments: the primary's alarm rate."""
 
-MOST: Final = 4
+MAX_WAITING: Final = 4
 """Payments that may wait."""
 
 
 class ReviewQueue:
-    """The queue, and a webhook that says `hold` while too many wait.
+    """The queue, and a webhook that answers `hold` while too many payments wait.
 
-    Its clock is the payments, so that a slow machine has no shorter queue than a fast one.
+    Time is counted in payments, so that the queue does not depend on the speed of the machine.
     """
 
-    def __init__(self, payments_a_review: int = PAYMENTS_A_REVIEW, most: int = MOST) -> None:
+    def __init__(self, payments_a_review: int = PAYMENTS_A_REVIEW, most: int = MAX_WAITING) -> None:
         self._each, self._most = payments_a_review, most
         self._waiting = self._worked = self._longest = 0
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class ReviewQueue:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Leave the terminal to the demo."""
+                """Do not log: the terminal shows the demo's output."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -61,11 +61,11 @@ class ReviewQueue:
 
     @property
     def longest(self) -> int:
-        """Return how many have waited at once, at most."""
+        """Return the largest number of payments that have waited at once."""
         return self._longest
 
     def take(self, reply: Reply) -> None:
-        """Let time go on by a payment; one with an alarm joins the queue."""
+        """Advance the time by one payment; a payment with an alarm joins the queue."""
         with self._lock:
             if reply.status == 200 and reply.body["alarm"]:
                 self._waiting += 1
@@ -76,7 +76,7 @@ class ReviewQueue:
                 self._waiting, self._worked = self._waiting - 1, 0
 
     def decision(self) -> dict[str, str]:
-        """Return what the webhook says."""
+        """Return the webhook's answer."""
         with self._lock:
             waiting = self._waiting
         return {

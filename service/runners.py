@@ -50,5 +50,5 @@ class FraudV2:
         return self.model.decide(transaction)
 
     def predict_many(self, transactions: list[Transaction]) -> list[FraudDecision]:
-        """Decide on many: how gathered shadows are scored, at a fraction of the price."""
+        """Decide on many transactions in one call, which takes a fraction of the time of many."""
         return self.model.decide_many(transactions)

@@ -40,10 +40,10 @@ _EXAMPLE: Final[JsonDict] = {
 
 
 class Transaction(BaseModel):
-    """One card transaction, as its features stand at the moment of payment.
+    """One card transaction with its features at the moment of payment.
 
     Customer windows end with this transaction and include it. Terminal windows end seven days
-    before it, because fraud is known that late.
+    before it, because fraud becomes known only after that time.
     """
 
     model_config = ConfigDict(
@@ -101,7 +101,7 @@ class Transaction(BaseModel):
 
 
 class FraudDecision(BaseModel):
-    """What a fraud detector says of one transaction."""
+    """A fraud detector's decision on one transaction."""
 
     model_config = ConfigDict(title="Decision", frozen=True, allow_inf_nan=False)
 

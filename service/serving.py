@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_POLL: Final = 0.2
-_GRACE: Final = 20.0
-"""Seconds that a stopping service gets before it is killed."""
+_POLL_INTERVAL: Final = 0.2
+_STOP_TIMEOUT: Final = 20.0
+"""Seconds after which a stopping service is killed."""
 
 
 class ServiceStartError(RuntimeError):
@@ -57,11 +57,11 @@ class Serving:
         return self._process.pid
 
     def start(self) -> "Serving":
-        """Start, and wait until the service is ready; raises ServiceStartError if it is not."""
+        """Start, and wait until the service is ready. Raises ServiceStartError."""
         command = [str(self._python), "-m", "bentoml", "serve", self._target]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         with self.log.open("ab") as log:
-            # A group of its own: Ctrl-C in the terminal reaches us, and we stop the service.
+            # A session of its own: Ctrl-C reaches only this process, which stops the service.
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
                 cwd=self._folder,
@@ -76,18 +76,18 @@ class Serving:
                 self.stop()
                 tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
                 raise ServiceStartError(f"{self._target} did not start:\n{tail}")
-            time.sleep(_POLL)
+            time.sleep(_POLL_INTERVAL)
         return self
 
     def stop(self) -> None:
-        """Stop the service gracefully, so that it writes its last pairs; kill what is left."""
+        """Stop the service gracefully, so that it writes its last pairs; kill what remains."""
         process = self._process
         if process is None:
             return
         if process.poll() is None:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE)
+                process.wait(_STOP_TIMEOUT)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers that outlived their supervisor
         process.wait()
@@ -108,7 +108,7 @@ class Serving:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that is free now."""
+    """Return a port of the loopback interface that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -51,8 +51,8 @@ def simulate(
 
     Customers and terminals are spread over a square of side 100; a customer pays only at terminals
     nearer than `radius`. The default numbers are the handbook's; fewer customers and terminals make
-    fraud more frequent than its 0.8 %, because they are struck at a fixed pace. The same arguments
-    give the same table. Terminal windows are incomplete in the first 37 days.
+    fraud more frequent than its 0.8 %, because a fixed number is compromised each day. The same
+    arguments give the same table. Terminal windows are incomplete in the first 37 days.
     """
     rng = np.random.default_rng(seed)
     transactions = _genuine(rng, n_customers, n_terminals, n_days, radius)
@@ -62,7 +62,7 @@ def simulate(
 def _genuine(
     rng: np.random.Generator, n_customers: int, n_terminals: int, n_days: int, radius: float
 ) -> pd.DataFrame:
-    """Draw who pays what, when and where; nothing is fraud yet."""
+    """Draw customer, amount, time and terminal of each transaction; none is fraud yet."""
     home = rng.uniform(0, 100, (n_customers, 2))
     place = rng.uniform(0, 100, (n_terminals, 2))
     mean_amount = rng.uniform(5, 100, n_customers)
@@ -73,7 +73,7 @@ def _genuine(
 
     counts = rng.poisson(tx_per_day[:, None], (n_customers, n_days))
     customer, day = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
-    # Payments gather around noon; what falls outside the day does not happen.
+    # Payments concentrate around noon; times outside the day are dropped.
     second = rng.normal(DAY / 2, 20_000, len(customer)).astype(np.int64)
     happens = (second > 0) & (second < DAY)
     customer, time = customer[happens], (day * DAY + second)[happens]
@@ -104,14 +104,14 @@ def _add_fraud(
     n_terminals: int,
     n_days: int,
 ) -> pd.DataFrame:
-    """Return the table with TX_FRAUD and the TX_FRAUD_SCENARIO that made it; the last one wins.
+    """Return the table with TX_FRAUD and its TX_FRAUD_SCENARIO; of several, the highest one.
 
     1: the amount is above 220. 2: the terminal was compromised in the last 28 days. 3: the card was
     leaked in the last 14 days; a third of its transactions are fraud, at five times the amount.
     """
     day = transactions["TX_TIME_DAYS"].to_numpy()
-    at_terminal = _struck(rng, n_terminals, n_days, TERMINALS_A_DAY, TERMINAL_DAYS)
-    with_card = _struck(rng, n_customers, n_days, CARDS_A_DAY, CARD_DAYS)
+    at_terminal = _compromised(rng, n_terminals, n_days, TERMINALS_A_DAY, TERMINAL_DAYS)
+    with_card = _compromised(rng, n_customers, n_days, CARDS_A_DAY, CARD_DAYS)
     stolen = with_card[transactions["CUSTOMER_ID"].to_numpy(), day]
     stolen &= rng.random(len(day)) < CARD_SHARE
 
@@ -128,18 +128,18 @@ def _add_fraud(
     )
 
 
-def _struck(
+def _compromised(
     rng: np.random.Generator, n: int, n_days: int, a_day: int, lasting: int
 ) -> NDArray[np.bool_]:
-    """Return who is struck as a table [who, day]: `a_day` a day, each for `lasting` days."""
-    struck = np.zeros((n, n_days), dtype=np.bool_)
+    """Return which of `n` items are compromised, shape (n, n_days): `a_day` new ones each day."""
+    compromised = np.zeros((n, n_days), dtype=np.bool_)
     for day in range(n_days):
-        struck[rng.choice(n, min(a_day, n), replace=False), day : day + lasting] = True
-    return struck
+        compromised[rng.choice(n, min(a_day, n), replace=False), day : day + lasting] = True
+    return compromised
 
 
 def add_features(transactions: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the 14 features made from time, customer, terminal and fraud.
+    """Return the table with the 14 features by time, customer, terminal and fraud.
 
     Rows must be in order of time. A customer's window is (now - w, now], this row included but not
     later rows of the same second; a terminal's is (now - 7 d - w, now - 7 d], with risk 0 when it
@@ -195,14 +195,14 @@ def _terminal_windows(terminal: Ints, second: Ints, fraud: Floats) -> dict[str, 
 
 
 def _by_owner(owner: Ints, second: Ints) -> tuple[Ints, Ints]:
-    """Return the order by owner, then time, and a sorted key in which windows keep to one owner."""
+    """Return the order by owner and time, and sorted keys in which no window spans two owners."""
     order = np.argsort(owner, kind="stable")
     span = second.max(initial=0) + (LABEL_DELAY + max(WINDOWS) + 1) * DAY
     return order, owner[order] * span + second[order]
 
 
 def _running_total(values: Floats) -> Floats:
-    """Return sums of the first 0, 1, ..., n values, so that a window's sum is one difference."""
+    """Return the sums of the first 0, 1, ..., n values; their differences are sums of windows."""
     return np.concatenate([[0.0], np.cumsum(values)])
 
 

@@ -1,4 +1,4 @@
-"""The training of both fraud models: evaluate them, and put them into BentoML's model store.
+"""The training and evaluation of both fraud models, which it puts into BentoML's model store.
 
 Run it as `python -m service.training`: it simulates the transactions unless it is given a table.
 """
@@ -33,9 +33,8 @@ from service.simulator import simulate
 ALARM_QUANTILE: Final = 0.995
 """v1's threshold is this quantile of its scores: reviewers get one transaction in 200."""
 
-
 RECORDED: Final = ("tx_amount",)
-"""Features that `service.app` records; the models carry how their training values spread."""
+"""Features that `service.app` records; the models' metadata has the distribution in training."""
 
 
 class Days(NamedTuple):
@@ -54,7 +53,7 @@ class Days(NamedTuple):
 
 TRAINING: Final = Days(30, 80)
 EVALUATION: Final = Days(88, 102)
-"""Seven days after training: the fraud of days 81 to 87 is not known yet."""
+"""Seven days after training: the labels of days 81 to 87 are not known yet at that time."""
 PRODUCTION: Final = Days(108, 121)
 
 
@@ -64,7 +63,7 @@ class TransactionsUnusableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A model and how it does on the evaluation days."""
+    """A model and its figures on the evaluation days."""
 
     classifier: Classifier
     average_precision: float
@@ -82,11 +81,11 @@ class Trained:
     training_rows: int
     evaluation_rows: int
     references: Mapping[str, FeatureReference]
-    """By feature, its values on the training days."""
+    """Distribution on the training days, by feature."""
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Return the table of a Parquet file; raise TransactionsUnusableError where it is none."""
+    """Return the table in a Parquet file. Raises TransactionsUnusableError."""
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are kinds of these
@@ -94,7 +93,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def production(transactions: pd.DataFrame) -> pd.DataFrame:
-    """Return the transactions of the production days: later than all that the models have seen."""
+    """Return the transactions of the production days, which are later than all evaluation days."""
     return PRODUCTION.of(transactions)
 
 
@@ -106,8 +105,8 @@ def feature_rows(transactions: pd.DataFrame) -> NDArray[np.float64]:
 def train(transactions: pd.DataFrame) -> Trained:
     """Fit both models on the training days and evaluate them on the evaluation days.
 
-    The threshold is v1's, and v2 gets it too: the mistake that this project is there to catch.
-    Raise TransactionsUnusableError when the table cannot serve.
+    v2 gets v1's threshold as well: the mistake that this project exists to catch. Raises
+    TransactionsUnusableError.
     """
     rows, fraud = _labelled(transactions, TRAINING)
     unseen, unseen_fraud = _labelled(transactions, EVALUATION)
@@ -154,8 +153,8 @@ def _labelled(
 def save(trained: Trained, source: str) -> tuple[bentoml.Tag, bentoml.Tag]:
     """Put both models into BentoML's store (BENTOML_HOME) and return their tags, v1's first.
 
-    `source` says where the transactions came from. The metadata of each model holds its alarm
-    threshold, its figures and what they rest on, and the reference of the recorded features.
+    `source` names the source of the transactions. The metadata of each model has its alarm
+    threshold, its figures and their data, and the reference of the recorded features.
     """
     references = {name: reference.as_plain() for name, reference in trained.references.items()}
     tags = []
@@ -202,7 +201,7 @@ def summary(trained: Trained, tags: tuple[bentoml.Tag, bentoml.Tag]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, save and report; return the exit code, 2 when the table cannot serve."""
+    """Train, save and report; return the exit code, 2 if the table is unusable."""
     parser = argparse.ArgumentParser(
         prog="python -m service.training",
         description="Train fraud-v1 and fraud-v2 and put them into BentoML's model store.",

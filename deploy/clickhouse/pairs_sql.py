@@ -29,8 +29,8 @@ _TYPES: Final = {
         "if(SpanAttributes[{key}] = '', NULL, SpanAttributes[{key}] = 'true')",
     ),
 }
-_OWN: Final = ("request_id", "unit")
-"""Columns whose values hardly repeat: no dictionary."""
+_UNIQUE: Final = ("request_id", "unit")
+"""Columns without a dictionary, because their values hardly repeat."""
 
 _SQL: Final = """\
 -- Pairs in narrow columns, kept as the collector's exporter writes `{traces}`: the gate reads them
@@ -80,10 +80,10 @@ def statements(keys: Iterable[str], traces: str = "otel_traces", pairs: str = "p
     columns = [(key, column) for key in sorted(keys) if (column := column_of(key)) is not None]
     types, values = [], []
     for key, column in columns:
-        held, value = _TYPES[kind_of(column)]
-        held = "Nullable(String)" if column.name in _OWN else held
+        type_, value = _TYPES[kind_of(column)]
+        type_ = "Nullable(String)" if column.name in _UNIQUE else type_
         name = _escaped(column.name, "`")
-        types.append(f"    {name} {held} CODEC(ZSTD(1))")
+        types.append(f"    {name} {type_} CODEC(ZSTD(1))")
         read = value.format(key=_escaped(key, "'"))
         values.append(f"    {read} AS {name}")
     ours = f"WHERE ScopeName = '{attributes.SCOPE}' AND SpanName"
@@ -108,7 +108,7 @@ def statements(keys: Iterable[str], traces: str = "otel_traces", pairs: str = "p
 
 
 def _escaped(name: str, quote: str) -> str:
-    """Return a name in quotes: those of outputs may be anything."""
+    """Return a name in quotes, escaped, because names of outputs may have any characters."""
     inner = name.replace("\\", "\\\\").replace(quote, f"\\{quote}")
     return f"{quote}{inner}{quote}"
 

@@ -3,13 +3,13 @@
     spark-submit deploy/spark/compact.py s3a://bucket/raw --into s3://bucket/pairs
     spark-submit deploy/spark/compact.py --table lake.otel_traces --into s3://bucket/pairs
 
-It writes the folder that `bentoml migration compact` writes, in one run, from everything there is:
-for what has gathered before, and where one machine is not enough. The folder must be new. To take
-what is new every hour, use `bentoml migration compact`, which keeps where it was.
+It writes the same folder as `bentoml migration compact`, from all existing pairs in one run: for
+pairs of a long time, or too many for one machine. The folder must be new. To compact new pairs
+every hour, use `bentoml migration compact`, which is incremental.
 
-The driver needs this package with the extras `comparison` and `spark`; executors need nothing but
-Spark. Files may be compressed by gzip; Zstandard needs Hadoop's native library. Lines that are no
-JSON are counted as corrupt; single spans that break the contract are not looked for.
+The driver needs this package with the extras `comparison` and `spark`; executors need only Spark.
+Files may be compressed by gzip; Zstandard needs Hadoop's native library. Lines that are not JSON
+are counted as corrupt; single invalid spans are not detected.
 """
 
 import argparse
@@ -45,7 +45,7 @@ _LINE: Final = (
     "traceId:string, spanId:string, name:string, startTimeUnixNano:string, "
     f"attributes:{_KEYED}>>>>>>"
 )
-"""A line of a pair file, as far as it is read: OTLP/JSON."""
+"""Spark's schema of the used parts of a line of a pair file (OTLP/JSON)."""
 
 _TEXT: Final = (
     "coalesce(a.value.stringValue, a.value.boolValue, a.value.intValue, a.value.doubleValue, '')"
@@ -62,11 +62,14 @@ _LINES: Final = f"""
           FROM (SELECT each.resource, explode(each.scopeSpans) AS scope
                 FROM (SELECT explode(line.resourceSpans) AS each FROM {{lines}})))
 """  # noqa: S608, E501 - our own names
-"""The spans of pair files with the columns of a collector's table; times stay whole numbers."""
+"""A query for the spans of pair files, with the columns of a collector's table.
+
+Times are nanoseconds as whole numbers.
+"""
 
 
 def traces_of_files(connection: Any, source: str) -> tuple[Any, int, int]:
-    """Return the spans of pair files, and how many lines there are and how many are corrupt."""
+    """Return the spans of pair files, the number of lines, and the number of corrupt ones."""
     session = connection._session
     files = session.read.option("recursiveFileLookup", "true").option(
         "pathGlobFilter", "*.{jsonl,jsonl.gz,jsonl.zst}"
@@ -124,17 +127,17 @@ def write(connection: Any, source: CollectorTraces, into: str, lines: int, corru
 
 
 def with_timestamps(folder: Path) -> None:
-    """Turn the times of files that Spark wrote into timestamps, by this machine's cores.
+    """Convert the times in files that Spark wrote to timestamps, on all cores of this machine.
 
-    Spark has microseconds, so it wrote nanoseconds as whole numbers. `compact` may add files later,
-    and readers take those of a folder for one table.
+    Spark's timestamps have microseconds, so it wrote nanoseconds as whole numbers. `compact` may
+    add files with timestamps later, and readers read all files of a folder as one table.
     """
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(_rewrite, list(folder.rglob("*.parquet"))))
 
 
 def _rewrite(path: Path) -> None:
-    """Write a file anew under a name as `compact` gives it."""
+    """Rewrite a file with timestamps, under a name of the form that `compact` uses."""
     number = path.name.split("-")[1]  # of part-00000-...
     into = path.with_name(f"000001-{number}.parquet")
     with parquet_file(path) as written:
@@ -147,7 +150,7 @@ def _rewrite(path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compact once."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="spark-submit deploy/spark/compact.py")
     parser.add_argument("source", nargs="?", help="folder of pair files, as Spark names it")
     parser.add_argument("--table", help="a collector's table of Spark's catalog instead")

@@ -3,10 +3,9 @@
     spark-submit deploy/spark/gate.py 'spark://local?folder=s3://bucket/pairs' \
         --playbook playbook.yaml --json verdict.json
 
-The arguments are those of `bentoml migration gate`, and so is the exit code. The master, the
-executors and the credentials are those of `spark-submit`: its session is taken as it is, and the
-host of the URL does not count. The driver needs this package with the extras `comparison` and
-`spark`; executors need nothing but Spark.
+Arguments and exit code are those of `bentoml migration gate`. Master, executors and credentials are
+those of `spark-submit`, whose session is used; the host in the URL is ignored. The driver needs
+this package with the extras `comparison` and `spark`; executors need only Spark.
 """
 
 from pyspark.sql import SparkSession

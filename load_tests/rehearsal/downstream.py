@@ -13,7 +13,7 @@ from flags.export.spans import PairSpans
 from flags.files import replace_file
 from load_tests.rehearsal.transactions import Traffic
 from load_tests.steady_load import Reply, SteadyLoad
-from service.downstream import booked
+from service.downstream import outcomes_of
 
 OUTCOMES: Final = "outcomes.csv"
 """The file of what the books say: `review` and `missed_fraud`."""
@@ -95,7 +95,7 @@ class Downstream:
                 continue
             number = int(reply.request_id.removeprefix("request-"))
             self._labels.add(reply.request_id, int(self._traffic.is_fraud(number)))
-            for metric in booked(reply.got, fraud=self._traffic.is_fraud(number)):
+            for metric in outcomes_of(reply.got, fraud=self._traffic.is_fraud(number)):
                 self._outcomes.add(reply.request_id, metric, 1)
             if self._complains(number, reply):
                 self.complaints += 1

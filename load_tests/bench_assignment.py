@@ -1,9 +1,9 @@
-"""Measure what an assignment costs beside the bare Unleash client, in one run.
+"""Measure the cost of an assignment and of the bare Unleash client, in one run.
 
-An assignment asks OpenFeature for the flag and its shadow switch, both as `bentoml migration init`
-makes them, with our provider behind. The bare client is asked for one variant of the same flag.
-It is the processor time of the thread. Rounds of both alternate, so that what disturbs this machine
-disturbs both; medians are compared.
+An assignment evaluates the flag and its shadow switch, both as `bentoml migration init` creates
+them, by OpenFeature and our provider. The bare client evaluates one variant of the same flag. The
+processor time of the thread is measured. Rounds of both alternate, so that other load on the
+machine affects both; medians are compared.
 
     python -m load_tests.bench_assignment
 """

@@ -1,15 +1,14 @@
-"""Measure what an autopilot's looks take in two weeks, beside one count of all their pairs.
+"""Measure the cost of an autopilot's looks in two weeks, relative to one count of all their pairs.
 
-Two weeks of made-up pairs, taken by `compact` once an hour, and an autopilot that looks every five
-minutes: twelve looks an hour. The first is when an hour has just passed, and `compact` has not run:
-whatever goes by the hour is done anew. The second finds new pairs, the ten after it find nothing.
-Time is simulated: a look is told what time it is, and sees the runs of `compact` that had been by
-then. All looks are in one process, as the autopilot's are, and are those of its judge: from the
-folder to the verdict. No flag is moved, and compacting is not counted.
+Generated pairs of two weeks are compacted once an hour, and an autopilot looks every five minutes:
+twelve looks an hour. The first look is just after the full hour, before `compact` has run, and
+repeats all computations by the hour. The second look finds new pairs, the other ten find nothing.
+Time is simulated: a look gets the time as an argument, and sees the runs of `compact` before it.
+All looks run in one process, like the autopilot's, from the folder to the verdict. The flag is not
+changed, and compaction is not measured.
 
-Of the hours, `--samples` are measured, evenly spread; what is between two of them is interpolated.
-Before each, a look five minutes earlier is not counted: what an autopilot would know by then, it
-knows.
+`--samples` hours are measured, evenly spread; the hours between are interpolated. Before each
+sample there is an unmeasured look five minutes earlier, which fills the autopilot's caches.
 
     python load_tests/bench_autopilot.py
     python load_tests/bench_autopilot.py --pairs 200000 --samples 3
@@ -46,7 +45,7 @@ A_LOOK: Final = timedelta(minutes=5)
 AN_HOUR: Final = timedelta(hours=1) // A_LOOK
 """Looks."""
 TIMES: Final = 3.0
-"""Goal: all looks take at most so many times what one full count takes."""
+"""Goal: all looks together take at most this multiple of one full count."""
 
 PLAN: Final = Playbook.model_validate(
     {
@@ -61,14 +60,14 @@ PLAN: Final = Playbook.model_validate(
 
 
 COMPACTED: Final = timedelta(minutes=2)
-"""How long after an hour its pairs are there."""
+"""Time after the end of an hour at which its pairs are compacted."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourOfLooks:
-    """Hold the processor seconds of looks in an hour.
+    """Processor seconds of looks in an hour.
 
-    Of the one at which the hour has passed, of the one that finds new pairs, and of another one.
+    Of the first look, just after the full hour; of the look that finds new pairs; of another one.
     """
 
     hour: int
@@ -78,7 +77,7 @@ class HourOfLooks:
 
 
 def look(judge: PairsJudge, now: datetime) -> float:
-    """Judge the pairs that were there by then; return the processor seconds."""
+    """Judge the pairs that exist at `now`; return the processor seconds."""
     setting = Setting(True, 10, "userId", ("a strategy",))
     run = Run(setting, BEGIN, None, "ada", by_token=False, how="created", event=1)
     began = time.process_time()
@@ -90,14 +89,14 @@ def look(judge: PairsJudge, now: datetime) -> float:
 
 
 def compacted(folder: Path, hour: int) -> None:
-    """Let the runs of so many hours have been."""
+    """Set the folder's state to that after the runs of `hour` hours."""
     write_state(folder, hour)
     at = (BEGIN + timedelta(hours=hour) + COMPACTED).timestamp()
     os.utime(folder / STATE_FILE, (at, at))
 
 
 def measured(folder: Path, hour: int) -> HourOfLooks:
-    """Measure the looks of an hour, which counts from 1."""
+    """Measure the looks of an hour; hours are numbered from 1."""
     judge, now = PairsJudge(folder), BEGIN + timedelta(hours=hour)
     compacted(folder, hour - 1)
     look(judge, now - A_LOOK)
@@ -108,7 +107,7 @@ def measured(folder: Path, hour: int) -> HourOfLooks:
 
 
 def full_count(folder: Path) -> float:
-    """Return the processor seconds of one look at all pairs, of which nothing is known before."""
+    """Return the processor seconds of one look at all pairs without any caches."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         copy = Path(temporary)
         for path in (folder / PAIRS).rglob("*.parquet"):
@@ -120,7 +119,7 @@ def full_count(folder: Path) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print a line per sample, and last how all looks compare with one count."""
+    """Measure; print a line per sample, and last the ratio of all looks to one count."""
     parser = argparse.ArgumentParser(prog="python load_tests/bench_autopilot.py")
     parser.add_argument("--pairs", type=int, default=20_000_000)
     parser.add_argument("--into", type=Path, help="where the pairs are, or are written, and stay")
@@ -132,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_pairs(folder, options.pairs, days=DAYS, runs_a_day=24)
         shutil.rmtree(folder / KEPT, ignore_errors=True)
         compacted(folder, 1)
-        look(PairsJudge(folder), BEGIN + timedelta(hours=2))  # imports, and what a process keeps
+        look(PairsJudge(folder), BEGIN + timedelta(hours=2))  # imports and per-process caches
         whole = full_count(folder)
         print(f"one count of {options.pairs:,} pairs: {whole:.1f} processor-s", flush=True)
         hours = sorted(set(np.linspace(2, HOURS, options.samples).astype(int).tolist()))

@@ -1,11 +1,11 @@
-"""Measure how long the gate's evidence takes, and beside it what others take for less.
+"""Measure the duration of the gate's evidence, and that of other tools, which compute less.
 
-In one run, one after the other, each in a process of its own: the whole evidence of the gate, with
-labels, from a compacted folder to the verdict, and once more with nothing new; merely reading the
-same columns once; evidently (drift, summary and quality presets) and nannyml (drift and quality) on
-the scores, alarms, features, segments and labels of the same pairs, each in an environment of its
-own that is made with uv. Then how evidence grows with the pairs, what ten outputs cost beside one,
-and how fast pair files are compacted.
+One run measures, each in a process of its own: the whole evidence of the gate, with labels, from a
+compacted folder to the verdict, and again without new pairs; a plain read of the same columns;
+evidently (drift, summary and quality presets) and nannyml (drift and quality) on the scores,
+alarms, features, segments and labels of the same pairs, each in an environment of its own, created
+by uv. Then the growth of the duration with the number of pairs, ten outputs against one, and the
+speed of compaction.
 
     python load_tests/bench_comparison.py
     python load_tests/bench_comparison.py --pairs 100000 --growth 10000 --without-peers
@@ -39,7 +39,7 @@ PEERS: Final = {
     "evidently": ("evidently==0.7.*", "pandas<3", "pyarrow"),
     "nannyml": ("nannyml==0.13.*", "pandas<3", "pyarrow", "statsmodels"),
 }
-"""What is installed for each; nannyml imports statsmodels and does not ask for it."""
+"""Packages to install for each tool; nannyml needs statsmodels without declaring it."""
 TIMES_SCAN, MEGABYTES, TIMES_ONE, FASTER, QUICKER = 5.0, 1_000.0, 2.0, 60.0, 100_000.0
 """Goals: times the scan, MB, ten outputs times one, times evidently, pairs compacted in a second
 of one processor."""
@@ -47,7 +47,7 @@ COUNTED: Final = 1.0
 """Goal of a second look at the same pairs and labels, in processor-seconds after imports."""
 MANY: Final = 100_000_000
 MANY_MEGABYTES: Final = 2_000.0
-"""Goal of so many pairs, if they are among those of `--growth`."""
+"""Goal for the largest number of pairs, if `--growth` includes it."""
 FEW: Final = 500
 """Pairs of ten outputs: with few, statements cost more than what they count."""
 WAITING: Final = 2_000
@@ -56,7 +56,7 @@ WAITING: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Say what one part took; `processor` adds up all its threads."""
+    """The cost of one part; `processor` is the sum over all threads."""
 
     seconds: float
     processor: float
@@ -68,7 +68,7 @@ class Measured:
 
 
 def run(command: Sequence[str | Path], folder: Path) -> Measured:
-    """Run a part to its end and read its last line; what it says before goes to stderr."""
+    """Run a part and parse the last line of its output; earlier lines go to stderr."""
     done = subprocess.run(
         [str(each) for each in command],
         check=True,
@@ -83,12 +83,12 @@ def run(command: Sequence[str | Path], folder: Path) -> Measured:
 
 
 def part(name: str, first: Path, second: Path) -> Measured:
-    """Do one part of `comparison_parts`."""
+    """Run one part of `comparison_parts`."""
     return run([sys.executable, "-m", "load_tests.comparison_parts", name, first, second], ROOT)
 
 
 def peer(name: str, cache: Path, pairs: Path, labels: Path) -> Measured:
-    """Run a peer in its environment, which is made unless it is there."""
+    """Run another tool in its environment, which is created if missing."""
     home = cache / name
     python = home / "bin" / "python"
     if not (home / "complete").exists():
@@ -110,7 +110,7 @@ def generate(folder: Path, rows: int, outputs: int = 1) -> tuple[Path, Path]:
 
 
 def growth(folder: Path, rows: int, outputs: int = 1) -> Measured:
-    """Take the evidence on another number of pairs, or of outputs."""
+    """Measure the evidence with another number of pairs or outputs."""
     compacted, labels = generate(folder, rows, outputs)
     found = part("evidence", compacted, labels)
     shutil.rmtree(compacted)

@@ -1,7 +1,7 @@
-"""Measure how much of a dear candidate its shadow takes: 50 ms a request, 60 ms a batch of 32.
+"""Measure the cost of shadows of an expensive candidate: 50 ms a request, 60 ms a batch of 32.
 
-Requests come at a steady rate; the candidate notes how long it was busy. Beside it, the same with
-every shadow scored singly, which a candidate with one thread cannot keep up with.
+Requests come at a steady rate, and the candidate records how long it was busy. For comparison, the
+same with every shadow in a call of its own, which is too much for a candidate with one thread.
 
     python load_tests/bench_dear_candidate.py
 """
@@ -28,7 +28,7 @@ SETTLES: Final = 3.0
 
 
 def measure(folder: Path, share: str, *, rate: float, seconds: float) -> tuple[float, float, str]:
-    """Return busy seconds per score, in single calls' worth, p50 in ms, and what was scored."""
+    """Return the busy time per score in units of a single call, p50 in ms, and a text of counts."""
     folder.mkdir()
     write_flags_file(folder / "flags.json", "dear", 0)
     busy = folder / "busy"

@@ -1,13 +1,13 @@
-"""Measure p99 of answers beside what should not disturb them, in rounds that alternate.
+"""Measure p99 of answers during activities that should not affect it, in alternating rounds.
 
-- 100 requests a second of `/migration/live`, as of many open pages. What so many requests cost in
-  any case is shown by as many of `/livez`, which has no work to do.
-- 5,000 flags in the flags file, one of which Unleash's engine refuses: as they are, and while
-  another team edits one of them every two seconds.
+- 100 requests a second of `/migration/live`, like from many open pages; for comparison, as many of
+  `/livez`, which does no work.
+- 5,000 flags in the flags file, one of which Unleash's engine refuses: unchanged, and while another
+  team edits one of them every two seconds.
 
 One service with one flag and one with 5,000 are started before the first round. In each of many
-short rounds, each case gets the same load in turn, each round beginning with another. The ratio is
-that of p99 over all rounds; its interval comes from rounds drawn anew (bootstrap), 95 %.
+short rounds, every case in turn gets the same load, and each round begins with another case. The
+ratio is that of p99 over all rounds; its 95 % interval comes from a bootstrap of the rounds.
 
     python load_tests/bench_disturbed.py
 """
@@ -57,7 +57,7 @@ _EDITED: Final = "not edited yet"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A system, and what goes on beside its load."""
+    """A system, and the activity during its load."""
 
     system: System
     beside: Callable[[], AbstractContextManager[None]]
@@ -65,10 +65,10 @@ class Case:
 
 @dataclass(slots=True)
 class Found:
-    """What the rounds of one case came to."""
+    """The measurements of one case."""
 
     rounds: list[list[float]] = field(default_factory=list)
-    """Milliseconds of the good answers."""
+    """Milliseconds of the successful answers, by round."""
     failed: int = 0
 
     def p99(self, chosen: Sequence[int] | None = None) -> float:
@@ -82,7 +82,9 @@ def many_flags(path: Path) -> None:
     write_flags_file(path, FLAG, 0)
     document = json.loads(path.read_text())
     others = [_flag(f"team-{number % 40}.flag-{number}", "50") for number in range(FLAGS - 1)]
-    others[0]["strategies"][0]["parameters"]["rollout"] = 50  # a number, where it takes a text
+    others[0]["strategies"][0]["parameters"]["rollout"] = (
+        50  # a number, where the engine needs a string
+    )
     others[1]["description"] = _EDITED
     path.write_text(json.dumps({**document, "features": document["features"] + others}))
 
@@ -106,7 +108,7 @@ def _flag(name: str, rollout: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def asking(url: str) -> Iterator[None]:
-    """Ask for a page `ASKED` times a second, from a process of its own."""
+    """Request a page `ASKED` times a second, from a separate process."""
     context = multiprocessing.get_context("spawn")
     ended = context.Event()
     process = context.Process(target=_ask, args=(url, ended))
@@ -142,7 +144,7 @@ def _ask(url: str, ended: Event) -> None:
 
 @contextlib.contextmanager
 def editing(path: Path) -> Iterator[None]:
-    """Edit one of many flags again and again."""
+    """Edit one of many flags repeatedly."""
     before, after = path.read_text().split(_EDITED)
     ended = threading.Event()
 
@@ -199,7 +201,7 @@ def cases(folder: Path, placement: str) -> Iterator[dict[str, Case]]:
 def measure(
     load: Load, started: Mapping[str, Case], *, rounds: int, seconds: float
 ) -> dict[str, Found]:
-    """Return what each case came to, its warm-up left out."""
+    """Return the measurements of each case, without the warm-up."""
     found = {name: Found() for name in started}
     names = list(started)
     for number in range(WARM_UP + rounds):
@@ -220,7 +222,7 @@ def measure(
 
 
 def ratio(found: Found, calm: Found) -> tuple[float, float, float]:
-    """Return how p99 compares with the calm one's, and the bounds of its interval."""
+    """Return the ratio of p99 to that of the calm case, and the bounds of its interval."""
     draw = random.Random(0)
     numbers = range(len(calm.rounds))
     drawn = sorted(

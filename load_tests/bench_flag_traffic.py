@@ -1,9 +1,9 @@
-"""Count what the polls of one worker cost: bytes each way, and processor time of Unleash.
+"""Measure the cost of one worker's polls: bytes in each direction, and processor time of Unleash.
 
-A real Unleash (extra `dashboard`) with the flags of one migration, and our provider as a worker has
-it, with a relay in between that counts bytes (those of HTTP; TCP and IP add about 400 per poll).
-Then the flags are asked for as fast as one caller can, as polls that find nothing new (304), for
-the processor time of Unleash and its database.
+First a worker's provider polls a real Unleash (extra `dashboard`) with the flags of one migration,
+through a relay that counts bytes (of HTTP; TCP and IP add about 400 per poll). Then one client
+polls without pause, each time without a change (304), which gives the processor time of Unleash and
+its database.
 
     python load_tests/bench_flag_traffic.py
 """
@@ -34,7 +34,7 @@ from flags.unleash.provider import FlagServer, UnleashProvider  # noqa: E402
 
 FLAG: Final = "fraud-detector-v2"
 INTERVAL: Final = 1
-"""Seconds between two polls: what the promise of a rollback within three seconds takes."""
+"""Seconds between two polls, as needed for the promise of a rollback within three seconds."""
 WORKERS: Final = 1_000
 
 
@@ -49,7 +49,7 @@ class Relayed:
 
 @contextlib.contextmanager
 def relay(port: int) -> Iterator[tuple[int, Relayed]]:
-    """Relay TCP to a port of this machine; give the relay's own port, and what it counts."""
+    """Relay TCP to a port of this machine; yield the relay's port and its counts."""
     counted, loop = Relayed(), asyncio.new_event_loop()
 
     async def pump(
@@ -77,9 +77,9 @@ def relay(port: int) -> Iterator[tuple[int, Relayed]]:
         thread.join()
 
 
-def watched(unleash: LocalUnleash, seconds: float) -> tuple[float, float, float, int]:
-    """Return bytes sent and received per poll that finds nothing new, polls per second and bytes
-    received by one that finds a change.
+def poll_traffic(unleash: LocalUnleash, seconds: float) -> tuple[float, float, float, int]:
+    """Return the bytes sent and received per poll without a change, the polls per second, and the
+    bytes received by a poll after a change.
     """
     port = int(unleash.url.rpartition(":")[2])
     with relay(port) as (own, counted):
@@ -104,21 +104,21 @@ def watched(unleash: LocalUnleash, seconds: float) -> tuple[float, float, float,
 
 
 def processor_time(unleash: LocalUnleash, seconds: float) -> tuple[float, int]:
-    """Return the processor seconds that Unleash and Postgres spend on a poll, and how many were."""
+    """Return the processor seconds of Unleash and Postgres per poll, and the number of polls."""
     family = [psutil.Process(pid) for pid in (unleash.server.pid, unleash.postgres.pid) if pid]
     family += [child for each in family for child in each.children(recursive=True)]
     url, session = f"{unleash.sdk_url}/client/features", requests.Session()
     session.headers["Authorization"] = unleash.client_token
     session.headers["If-None-Match"] = session.get(url, timeout=10).headers["ETag"]
-    before, polls, deadline = used(family), 0, time.monotonic() + seconds
+    before, polls, deadline = processor_seconds(family), 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert session.get(url, timeout=10).status_code == 304  # noqa: S101
         polls += 1
-    return (used(family) - before) / polls, polls
+    return (processor_seconds(family) - before) / polls, polls
 
 
-def used(family: Sequence[psutil.Process]) -> float:
-    """Return the processor seconds that these processes have used."""
+def processor_seconds(family: Sequence[psutil.Process]) -> float:
+    """Return the sum of the processes' processor time."""
     times = [process.cpu_times() for process in family if process.is_running()]
     return sum(each.user + each.system for each in times)
 
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         for number in range(options.migrations):
             seed(unleash.admin, FLAG if not number else f"{FLAG}-{number}")
-        sent, received, rate, document = watched(unleash, options.seconds)
+        sent, received, rate, document = poll_traffic(unleash, options.seconds)
         cost, polls = processor_time(unleash, options.full)
     print(
         f"{2 * options.migrations} flags; a poll that finds nothing new: {sent:.0f} bytes sent, "

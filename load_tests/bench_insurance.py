@@ -1,7 +1,7 @@
-"""Measure what a lazy insurance costs and saves, beside an eager one, in rounds that alternate.
+"""Measure costs and savings of a lazy insurance against an eager one, in alternating rounds.
 
-The candidate answers every request; one in ten fails after the 20 ms that each model takes, and the
-primary stands in for it. Shown is how long callers wait, for both kinds of requests.
+The candidate answers every request. One request in ten fails after the 20 ms that each model takes,
+and the primary answers instead. The waiting time of callers is printed for both kinds of requests.
 
     python load_tests/bench_insurance.py
 """
@@ -30,7 +30,7 @@ ONE_IN: Final = 10
 
 
 def waited(session: requests.Session, url: str, amount: float, side: str) -> float:
-    """Return the milliseconds that one caller waited for an answer of `side`."""
+    """Return the milliseconds that a caller waits for an answer of `side`."""
     began = time.perf_counter()
     response = session.post(f"{url}/predict", json={"amount": amount}, timeout=30)
     elapsed = (time.perf_counter() - began) * 1e3

@@ -1,11 +1,11 @@
-"""Measure what the pair costs, side by side in one run: bare, each placement, nginx.
+"""Measure the overhead of pairs in one run: bare model, each placement, nginx mirror.
 
-All systems serve the same two scikit-learn models through real `bentoml serve` processes, started
-before the first round. In each of many short rounds each system gets the same load in turn, each
-round beginning with another: transactions at a steady rate, for latency and CPU per request, then
-as many as it can take, for its throughput. CPU is that of the whole process tree. Ratios are taken
-within a round, so that what disturbs the machine for longer disturbs both; their medians are
-quoted, with the middle half of the rounds as their spread.
+All systems serve the same two scikit-learn models by real `bentoml serve` processes, started before
+the first round. There are many short rounds; in each, every system in turn gets the same load, and
+each round begins with another system: transactions at a steady rate, for latency and CPU per
+request, then as many as possible, for the throughput. CPU is that of the whole process tree. Ratios
+are computed within a round, so that longer disturbances of the machine affect both sides. The
+medians of the ratios are quoted, with the middle half of the rounds as their spread.
 
     python load_tests/bench_overhead.py
 
@@ -55,7 +55,7 @@ SETTLES: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A system, and how many answers its candidate has given, if it has one."""
+    """A system, and a function that counts the scores of its candidate, if it has one."""
 
     system: System
     scored: Callable[[], float] | None = None
@@ -104,7 +104,7 @@ def counted(url: str, series: str, **labels: str) -> float:
 
 
 def predicted(service: Serving) -> float:
-    """Return how many predictions a bare service has made."""
+    """Return the number of predictions of a bare service."""
     return counted(
         service.url,
         "bentoml_service_request_total",
@@ -114,12 +114,12 @@ def predicted(service: Serving) -> float:
 
 
 def observed(service: Serving) -> float:
-    """Return how many good answers of the candidate a pair's service has observed."""
+    """Return the number of successful calls of the candidate in a migrated service."""
     return counted(service.url, OBSERVATIONS, side="candidate", status="ok")
 
 
 def home_of_its_own(home: Path) -> Path:
-    """Make a home of BentoML with the common models: a service empties the metrics of its home."""
+    """Create a BENTOML_HOME with the common models; a service clears the metrics in its home."""
     home.mkdir()
     (home / "models").symlink_to(Path(os.environ["BENTOML_HOME"]) / "models")
     return home
@@ -170,7 +170,7 @@ def contestants(
 async def rounds(
     load: Load, started: Mapping[str, Contestant], *, count: int, steady: float, full: float
 ) -> list[dict[str, Measured]]:
-    """Return what each system came to in each round, those to warm up left out."""
+    """Return the measurements of each system in each round, without the warm-up."""
     measured = []
     names = list(started)
     for number in range(WARM_UP + count):
@@ -187,7 +187,7 @@ async def rounds(
 
 
 def scored_too(load: Load, contestant: Contestant) -> str:
-    """Return the share of all requests that the candidate has scored, once that is counted."""
+    """Return the share of requests that the candidate has scored, when the counters are final."""
     if contestant.scored is None:
         return "-"
     sent, deadline = load.sent[contestant.system.url], time.monotonic() + SETTLES

@@ -1,8 +1,8 @@
-"""Measure what it costs a request that its pair is recorded.
+"""Measure the cost of recording a pair, per request.
 
-That is building the span of a pair as the reference service has it, ending it, encoding it as a
-line, and queueing the line for the files. All of it runs on the event loop, whose processor time is
-measured; the thread that writes to the disk runs beside it, as it does when serving.
+It consists of building and ending the span of a pair (like the reference service's), encoding it as
+a line, and queueing the line. All of this runs on the event loop, whose processor time is measured;
+the thread that writes to the disk runs at the same time, as it does in a service.
 
     python -m load_tests.bench_pairs
 """
@@ -65,7 +65,7 @@ def pair(number: int) -> Pair:
 
 
 def observation(model: str, random: Random) -> Observation:
-    """Return what one side said."""
+    """Return an observation of one side."""
     score = random.random() ** 8
     return Observation(
         Status.OK,
@@ -78,7 +78,7 @@ def observation(model: str, random: Random) -> Observation:
 
 
 def measure(folder: Path, rounds: int, pairs: int) -> float:
-    """Return the median over the rounds of what a pair costs in the mean, in microseconds."""
+    """Return the median over rounds of the mean cost of a pair, in microseconds."""
     files = PairFiles(folder, "bench", FileLimits())
     spans = PairSpans(files, service="FraudDetector", version="1", worker="bench")
     costs = []

@@ -1,12 +1,12 @@
-"""Measure what an hourly look at the pairs costs in each engine, `comparison.counts.aggregate`.
+"""Measure the cost of an hourly look at the pairs (`comparison.counts.aggregate`) in each engine.
 
-Made-up pairs of eight days, the same in every engine: Parquet files as `compact` writes them, here
-(nothing kept, and with counts that the first look keeps) and in an S3 server on this machine, and
-in ClickHouse the collector's table, and the narrow columns that deploy/clickhouse keeps beside it.
-Each look opens the place anew. Quoted is the processor time of the whole process tree, the least of
-the looks: others on the machine disturb it less than elapsed time. The last line of each number of
-pairs sets the engines side by side, DuckDB being 1. Engines that are not installed are
-left out: chdb with clickhouse-connect, PySpark with Java, moto.
+Every engine has the same generated pairs of eight days: as Parquet files of `compact` on disk
+(without and with kept counts) and in a local S3 server; in ClickHouse as the collector's table, and
+as the narrow columns of deploy/clickhouse. Each look opens the place anew. The result is the
+processor time of the whole process tree, the minimum over the looks, because other load on the
+machine affects it less than elapsed time. The last line for each number of pairs compares the
+engines; DuckDB is 1. Engines that are not installed are left out: chdb with clickhouse-connect,
+PySpark with Java, moto.
 
     python load_tests/bench_queries.py
     python load_tests/bench_queries.py --engines duckdb spark --rows 100000 1000000 10000000
@@ -57,7 +57,7 @@ NEEDS: Final = {
     "collector": "chdb",
     "spark": "pyspark",
 }
-"""What of each engine has to be importable."""
+"""The module that must be importable for each engine."""
 
 
 Place = Callable[[], PairSource]
@@ -65,7 +65,7 @@ Place = Callable[[], PairSource]
 
 
 class UnkeptPairs(ParquetPairs):
-    """Count all pairs at each look, as in a folder that cannot be written."""
+    """Pairs without kept counts, like in a folder that cannot be written."""
 
     @property
     def keeps(self) -> bool:
@@ -151,7 +151,7 @@ def spark(folder: Path) -> Place:
 
 
 NOT_OURS: Final[set[int]] = set()
-"""Processes that stand for other machines."""
+"""Ids of processes that represent other machines, and are not measured."""
 
 ENGINES: Final[dict[str, Callable[[Path], Place]]] = {
     each.__name__: each for each in (duckdb, kept, store, clickhouse, narrow, collector, spark)

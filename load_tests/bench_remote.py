@@ -1,14 +1,15 @@
-"""Measure what a candidate that is a deployment of its own does to the answers, in one run.
+"""Measure the effect of a candidate that is a deployment of its own on the answers, in one run.
 
-The reference service, with its primary active, beside the bare primary, while the candidate
-answers, takes half a second, hangs, or is away; and with the candidate active, beside the candidate
-asked directly. A pair whose candidate is in the worker is beside them: what it takes longer than
-bare is the flag, the middleware and the record, wherever the candidate is. Rounds of all of them
-alternate; ratios and differences are taken within a round, and their medians are quoted.
+The reference service with the primary active is compared with the bare primary, while the candidate
+answers, takes half a second, hangs, or is down. With the candidate active, it is compared with
+direct calls of the candidate. A migration whose candidate is in the worker is measured too: its
+difference from the bare primary is the cost of flag, middleware and record, wherever the candidate
+runs. Rounds alternate; ratios and differences are computed within a round, and their medians are
+quoted.
 
-At 40 requests per second a request has 25 ms of both processors to itself, also with its shadow, so
-that the median is not a queue. Above a hundred, callers, service and candidate would share two
-processors, and it would be.
+At 40 requests per second, each request has 25 ms of both processors for itself and its shadow, so
+that the median contains no waiting in a queue. Above 100 requests per second, callers, service and
+candidate would compete for two processors.
 
     python load_tests/bench_remote.py
 """
@@ -33,10 +34,10 @@ from load_tests.load import Load, System, quantile  # noqa: E402
 from service.serving import Serving, free_port  # noqa: E402
 
 CANDIDATES: Final = {"answers": 0.0, "slow": 0.5, "hangs": 60.0}
-"""Seconds that each takes for an answer."""
+"""Seconds that each candidate takes for an answer."""
 CONDUCTS: Final = (*CANDIDATES, "away")
 INSIDE: Final = "inside"
-"""A pair whose candidate is in the worker."""
+"""Name of the migration whose candidate is in the worker."""
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""Weigh pairs: in their files, on the wire, compacted to Parquet, and in the collector's table.
+"""Measure the size of pairs: in files, on the wire, as Parquet, and in a collector's table.
 
-The pairs are those of the reference service, replaying transactions, each with a UUID as its
-request id. ClickHouse is chdb, with clickhouse-connect; without them, its part is left out.
+The pairs come from the reference service with replayed transactions, each with a UUID as its
+request id. ClickHouse is chdb with clickhouse-connect; without them, this part is left out.
 
     python load_tests/bench_storage.py
 """
@@ -34,11 +34,11 @@ from service.serving import Serving  # noqa: E402
 BATCH: Final = 512
 """Pairs in one request to a collector, unless PAIRS_SHIP_BATCH says otherwise."""
 COPIES: Final = 20
-"""How often the pairs go into the collector's table, which has a granule of 8,192 rows."""
+"""Copies of the pairs in the collector's table, so that its granules of 8,192 rows are full."""
 
 
 def record(folder: Path, count: int) -> Path:
-    """Let the reference service make `count` pairs; return their folder."""
+    """Record `count` pairs with the reference service; return their folder."""
     os.environ["BENTOML_HOME"] = str(folder / "bentoml")  # before BentoML is imported
     from service.simulator import simulate
     from service.training import production, save, train
@@ -64,12 +64,12 @@ def record(folder: Path, count: int) -> Path:
 
 
 def size(folder: Path, pattern: str) -> int:
-    """Return the bytes of the files below a folder."""
+    """Return the total bytes of the files in a folder that match `pattern`."""
     return sum(path.stat().st_size for path in folder.glob(pattern))
 
 
 def shipped(pairs: Path) -> tuple[int, int]:
-    """Return the bytes of the requests that ship these files: as they are, and with gzip."""
+    """Return the bytes of the requests that ship these files, without and with gzip."""
     batches: list[list[bytes]] = [[]]
     for line in lines_of(pairs):
         if sum(map(spans_in, batches[-1])) + spans_in(line) > BATCH:
@@ -87,7 +87,7 @@ def lines_of(pairs: Path) -> Iterator[bytes]:
 
 
 def in_clickhouse(pairs: Path, folder: Path) -> float | None:
-    """Return the bytes that a pair takes in the collector's table; None without chdb."""
+    """Return the bytes per pair in the collector's table; None without chdb."""
     try:
         import chdb  # noqa: F401
         import clickhouse_connect

@@ -1,7 +1,7 @@
-"""Make the table `otel_traces` as the collector's ClickHouse exporter makes it, and fill it.
+"""The table `otel_traces`, created and filled like by the collector's ClickHouse exporter.
 
-`client` is one of clickhouse-connect. Columns, codecs, indices, order and partitions are those of
-the exporter (its sql_templates, 0.128): what a pair takes on disk depends on them.
+`client` is a client of clickhouse-connect. Columns, codecs, indices, order and partitions are the
+exporter's (sql_templates, 0.128), because the size of a pair on disk depends on them.
 """
 
 import itertools
@@ -62,13 +62,13 @@ _FILLED: Final = {
     "SpanAttributes": _MAP,
     "Duration": "UInt64",
 }
-"""What our spans have, besides their time."""
+"""Columns that our spans fill, with their types, except the time."""
 
 _OF_UNITS: Final = (attributes.UNIT, attributes.DRAWN, attributes.STICKINESS)
 
 
 def create(client: Any) -> None:
-    """Make the table, empty."""
+    """Create the empty table."""
     columns = [f"{name} {kind}" for name, kind in _COLUMNS.items()]
     columns += [f"INDEX {name} {what} GRANULARITY 1" for name, what in _INDICES.items()]
     client.command(f"DROP TABLE IF EXISTS {TABLE}")
@@ -79,7 +79,7 @@ def create(client: Any) -> None:
 
 
 def fill_from_files(client: Any, pairs: Path, folder: Path, copies: int) -> int:
-    """Insert each pair of the pair files `copies` times, with ids of its own; return how many."""
+    """Insert each pair `copies` times, with new ids; return the number of rows."""
     path, count = folder / "rows.jsonl", 0
     with path.open("wb") as file:
         for row in _rows(pairs, copies):
@@ -97,7 +97,7 @@ def fill_from_files(client: Any, pairs: Path, folder: Path, copies: int) -> int:
 
 
 def fill_from_parquet(client: Any, compacted: Path, flag: str) -> None:
-    """Insert the pairs of a compacted folder, their columns as the attributes they came from."""
+    """Insert the pairs of a compacted folder; their columns become attributes again."""
     files = f"file('{compacted}/pairs/**/*.parquet', Parquet)"
     described = client.query(f"DESCRIBE TABLE {files}").result_rows
     entries = [f"'{attributes.FLAG_KEY}', '{flag}'"]
@@ -115,7 +115,7 @@ def fill_from_parquet(client: Any, compacted: Path, flag: str) -> None:
 
 
 def size_on_disk(client: Any) -> int:
-    """Return the bytes of the table's parts, indices included."""
+    """Return the bytes of the table's parts, including indices."""
     answer = client.query(
         f"SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = '{TABLE}'"  # noqa: S608
     )
@@ -132,7 +132,7 @@ def _rows(pairs: Path, copies: int) -> Iterator[dict[str, Any]]:
             (scope,) = resource["scopeSpans"]
             for span in scope["spans"]:
                 if span["name"] == attributes.PAIR_SPAN:
-                    # Beside each other, copies of one time would be compressed away.
+                    # Adjacent copies with the same time would be compressed too well.
                     yield _row(about, scope["scope"], span, copy * _HOUR)
 
 
@@ -158,7 +158,7 @@ def _row(
 
 
 def _plain(holder: dict[str, Any]) -> dict[str, str]:
-    """Return attributes as the exporter writes them: texts."""
+    """Return attributes as texts, like the exporter."""
     found = {}
     for each in holder["attributes"]:
         (value,) = each["value"].values()
@@ -167,7 +167,7 @@ def _plain(holder: dict[str, Any]) -> dict[str, str]:
 
 
 def _attribute_of(column: str) -> str | None:
-    """Return the attribute that a column was read from."""
+    """Return the attribute of a column."""
     for attribute in (*ATTRIBUTE_COLUMNS, *_OF_UNITS):
         if (known := column_of(attribute)) is not None and known.name == column:
             return attribute

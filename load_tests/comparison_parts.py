@@ -1,10 +1,10 @@
-"""Do one part of the comparison in a process of its own, so that its memory can be told.
+"""Run one part of the comparison in a separate process, to measure its memory.
 
     python -m load_tests.comparison_parts evidence PAIRS LABELS
     python -m load_tests.comparison_parts scan PAIRS LABELS
     python -m load_tests.comparison_parts compact PAIRS INTO
 
-The last line is seconds, those of processors, peak memory in MB, and a count, as JSON.
+The last line is JSON: seconds, processor seconds, peak memory in MB, and a count.
 """
 
 import json
@@ -29,11 +29,11 @@ from load_tests.generated_pairs import BEGIN, DAYS, FLAG
 from load_tests.peers.tables import peak
 
 WARM_UP = 2**20
-"""Bytes that are compacted first: that much for imports."""
+"""Bytes that are compacted first, so that imports are not measured."""
 
 
 def evidence(pairs: Path, labels: Path) -> int:
-    """Take what the gate wants, all of it, and decide; return the number of checks."""
+    """Compute all evidence of the gate and decide; return the number of checks."""
     _, judgement = judge(
         FlagPairs.at(pairs, FLAG),
         Playbook(flag=FLAG, label_cut_off=timedelta(0)),
@@ -47,7 +47,7 @@ def evidence(pairs: Path, labels: Path) -> int:
 
 
 def scan(pairs: Path, labels: Path) -> int:
-    """Read each column that the evidence is taken from once, and nothing more; return the rows."""
+    """Only read each column that the evidence uses, once; return the number of rows."""
     connection = connect()
     rows = 0
     for name, files in (("pairs", pairs / PAIRS / "**" / "*.parquet"), ("labels", labels)):
@@ -62,12 +62,12 @@ def scan(pairs: Path, labels: Path) -> int:
 
 
 def compact(pairs: Path, into: Path) -> int:
-    """Compact a folder of pair files; return the pairs."""
+    """Compact a folder of pair files; return the number of pairs."""
     return take(pairs, into).pairs
 
 
 def warm_up(pairs: Path) -> None:
-    """Compact the first lines of a folder, to somewhere else."""
+    """Compact the first lines of a folder into a temporary one."""
     with tempfile.TemporaryDirectory() as folder:
         few = Path(folder) / "pairs"
         few.mkdir()
@@ -85,13 +85,13 @@ PARTS: dict[str, Callable[[Path, Path], int]] = {
 
 
 def processor_time() -> float:
-    """Return the processor-seconds of this process and of those it started that have ended."""
+    """Return the processor seconds of this process and of its ended children."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def main(arguments: list[str]) -> None:
-    """Do what the arguments say, and print figures."""
+    """Run the part, and print its figures."""
     part, first, second = arguments[0], Path(arguments[1]), Path(arguments[2])
     if part == "compact":
         warm_up(first)

@@ -1,7 +1,7 @@
-"""A candidate that takes 50 ms for a request and 60 ms for a batch of 32, as a GPU may.
+"""An expensive candidate: 50 ms for a request and 60 ms for a batch of 32, like a model on a GPU.
 
-It notes the seconds that it was busy. It sleeps instead of computing, so that many of them fit on a
-small machine; its one thread takes one call at a time.
+It writes the seconds that it was busy to a file. It sleeps instead of computing, so that the
+measurement fits on a small machine. Its single thread runs one call at a time.
 """
 
 import os
@@ -20,13 +20,13 @@ BUSY = Path(os.environ.get("BUSY", "busy"))
 
 
 class Answer(BaseModel):
-    """What both models say."""
+    """The answer of both models."""
 
     score: float
 
 
 def work(inputs: int) -> None:
-    """Be busy with a call."""
+    """Sleep for the duration of a call, and write it to the file BUSY."""
     seconds = SINGLE + FURTHER * (inputs - 1)
     time.sleep(seconds)
     with BUSY.open("a") as file:
@@ -35,7 +35,7 @@ def work(inputs: int) -> None:
 
 @bentoml.service(name="cheap", traffic={"timeout": 60})
 class Cheap:
-    """The model of today."""
+    """The primary."""
 
     @bentoml.api
     def predict(self, tx_amount: float) -> Answer:
@@ -45,7 +45,7 @@ class Cheap:
 
 @bentoml.service(name="dear", traffic={"timeout": 60})
 class Dear:
-    """The model that may replace it."""
+    """The candidate."""
 
     @bentoml.api
     def predict(self, tx_amount: float) -> Answer:
@@ -54,7 +54,7 @@ class Dear:
         return Answer(score=tx_amount / 1_000)
 
     def predict_many(self, amounts: list[float]) -> list[Answer]:
-        """Answer after 60 ms, if there are 32."""
+        """Answer after 60 ms for 32 inputs."""
         work(len(amounts))
         return [Answer(score=amount / 1_000) for amount in amounts]
 

@@ -1,4 +1,4 @@
-"""Say what a fault is, and which failed answers it excuses."""
+"""Faults, and the failed answers that they excuse."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from load_tests.scene import Scene
 
 Injection = Callable[["Scene"], AbstractContextManager[None]]
-"""Does the harm on entering, and lifts it on leaving."""
+"""A context manager that causes a fault on entry and ends it on exit."""
 
 
 class Excuse(Enum):
-    """Which answers may fail, as long as the fault lasts; all others may not."""
+    """The answers that may fail while the fault lasts."""
 
     NONE = "none"
     PRIMARY = "those of the primary to requests that the flag gives to it"
@@ -23,16 +23,16 @@ class Excuse(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: how to inject it, and how to see in the data that it was there."""
+    """One fault: its injection, and the sign of it in the data."""
 
     name: str
     inject: Injection
-    """In the middle of the load."""
+    """Applied in the middle of the load."""
     sign: str
-    """What the data must show of it, see `Tally.signs`: a fault that leaves no sign was none."""
+    """The sign that the data must have, see `Tally.signs`; without it the fault did not happen."""
     placements: tuple[str, ...] = ("embedded",)
     around: tuple[Injection, ...] = ()
-    """Around the whole life of the service, the first outermost."""
+    """Applied during the whole run of the service, the first outermost."""
     settings: Mapping[str, str] = field(default_factory=dict)
     excuse: Excuse = Excuse.NONE
     flagless: bool = False
@@ -40,6 +40,6 @@ class Fault:
     recovers: bool = True
     """Whether the candidate answers again by itself."""
     ships: bool = False
-    """Whether the pairs are to be found at a receiver as well as on disk."""
+    """Whether pairs are shipped, so that they must be at a receiver as well as on disk."""
     needs_mount: bool = False
-    """Whether it takes root, to mount a file system or to make files immutable."""
+    """Whether root is needed, to mount a file system or to make files immutable."""

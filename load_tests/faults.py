@@ -1,12 +1,12 @@
-"""Inject faults into real `bentoml serve` processes under steady load, and count what they cost.
+"""Inject faults into real `bentoml serve` processes under steady load, and count their damage.
 
     python load_tests/faults.py
     python load_tests/faults.py --only "candidate hangs" --only receiver --seconds 30
 
-Each fault is injected into a service of its own with two workers, half of whose requests the flag
-gives to the candidate. Beside the requests, which are counted as their callers saw them, there are
-the pairs, as `comparison` finds them. Exit code 1 says that an answer failed without an excuse or
-came from the wrong side, that a lost pair is counted nowhere, or that a fault left no sign.
+Each fault is injected into a service of its own with two workers, of which the candidate answers
+half of the requests. The answers, as callers saw them, are compared with the pairs, as `comparison`
+reads them. Exit code 1: an answer failed without an excuse or came from the wrong side, a lost pair
+was not counted, or a fault left no sign.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from load_tests.verdict import FLAG  # noqa: E402
 CALM: Final = 2.0
 """Seconds of load before the fault, and after the candidate has answered again."""
 BACK_WITHIN: Final = 150.0
-"""Seconds; BentoML lets a process that dies again and again wait for up to a minute."""
+"""Seconds; BentoML restarts a process that dies repeatedly only after up to a minute."""
 SHIPPED_WITHIN: Final = 60.0
 
 COLUMNS: Final = (
@@ -60,7 +60,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one fault in one placement came to; without a tally, why there is none."""
+    """The result of one fault in one placement: its tally, or the reason why there is none."""
 
     fault: Fault
     placement: str
@@ -70,7 +70,7 @@ class Result:
 
     @property
     def is_as_promised(self) -> bool:
-        """Say whether no answer and no pair was spoilt, and the fault really was there."""
+        """Say whether no answer and no pair was lost, and the fault really happened."""
         tally = self.tally
         if tally is None:
             return self.left_out
@@ -95,7 +95,7 @@ class Result:
 
 
 def perform(fault: Fault, scene: Scene, rate: float) -> Tally:
-    """Serve, load, inject the fault, lift it, stop, and count."""
+    """Serve, send load, inject the fault, end it, stop, and count."""
     assigned = _assigned_by(scene.flags, flagless=fault.flagless)
     scene.settings.update(fault.settings)
     with ExitStack() as around:
@@ -132,7 +132,7 @@ def perform(fault: Fault, scene: Scene, rate: float) -> Tally:
 
 
 def run(faults: Sequence[Fault], *, seconds: float, rate: float) -> Iterator[Result]:
-    """Inject the faults one after the other; yield what each came to."""
+    """Inject the faults one after the other; yield the results."""
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         programs = Programs(folder)
@@ -147,7 +147,7 @@ def run(faults: Sequence[Fault], *, seconds: float, rate: float) -> Iterator[Res
                 scene = Scene(folder / f"{number}-{placement}", programs, placement, seconds)
                 try:
                     yield Result(fault, placement, perform(fault, scene, rate))
-                except Exception as error:  # the other faults are of interest all the same
+                except Exception as error:  # go on with the other faults
                     yield Result(fault, placement, None, f"{type(error).__name__}: {error}")
 
 
@@ -157,7 +157,7 @@ def amount(number: int) -> dict[str, float]:
 
 
 def _assigned_by(flags: Path, *, flagless: bool) -> Callable[[str], str]:
-    """Return what Unleash's own engine says of a request id."""
+    """Return a function that assigns a side to a request id, by Unleash's own engine."""
     if flagless:
         return lambda _: "primary"
     engine = UnleashEngine()
@@ -172,7 +172,7 @@ def _assigned_by(flags: Path, *, flagless: bool) -> Callable[[str], str]:
 
 
 def _back(load: SteadyLoad, since: float) -> float | None:
-    """Wait until the candidate has answered a request; return how long that took it."""
+    """Wait until the candidate has answered a request; return the seconds that it took."""
     deadline = time.monotonic() + BACK_WITHIN
     while time.monotonic() < deadline:
         answered = [reply.ended for reply in load.since(since) if reply.side == "candidate"]
@@ -183,7 +183,7 @@ def _back(load: SteadyLoad, since: float) -> float | None:
 
 
 def _shipped(scene: Scene, load: SteadyLoad) -> Iterator[tuple[str, str]]:
-    """Wait until the receiver has every pair; yield request and span id of each that it has."""
+    """Wait until the receiver has every pair; yield the request and span id of each."""
     wanted = {reply.request_id for reply in load.replies if reply.status in (200, 500)}
 
     def of_pairs(spans: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -217,7 +217,7 @@ def print_head() -> None:
 
 
 def conclusion(results: Sequence[Result]) -> str:
-    """Return the last line, and before it what it does not say."""
+    """Return the last line, and further remarks before it."""
     tallies = [result.tally for result in results if result.tally is not None]
     kinds = {result.fault.name for result in results if result.tally is not None}
     excused = sum(tally.excused for tally in tallies)
@@ -233,7 +233,7 @@ def conclusion(results: Sequence[Result]) -> str:
 
 
 def chosen(names: Sequence[str]) -> list[Fault]:
-    """Return the faults whose names hold one of `names`, all if there are none."""
+    """Return the faults whose name contains one of `names`; all if `names` is empty."""
     return [fault for fault in FAULTS if not names or any(each in fault.name for each in names)]
 
 

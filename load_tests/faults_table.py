@@ -1,4 +1,4 @@
-"""Name every fault."""
+"""The table of all faults."""
 
 import signal
 from typing import Final
@@ -14,30 +14,43 @@ APART: Final = ("isolated", "runners")
 ALL: Final = ("embedded", "isolated", "runners")
 
 CANDIDATE: Final = (
-    Fault("candidate raises", models.told("candidate", "raise"), "candidate error", ALL),
-    Fault("candidate hangs", models.told("candidate", "hang"), "candidate failed", ALL),
-    Fault("candidate answers NaN", models.told("candidate", "nan"), "candidate error", BOTH),
+    Fault("candidate raises", models.model_fault("candidate", "raise"), "candidate error", ALL),
+    Fault("candidate hangs", models.model_fault("candidate", "hang"), "candidate failed", ALL),
+    Fault("candidate answers NaN", models.model_fault("candidate", "nan"), "candidate error", BOTH),
     Fault(
         "candidate has the wrong schema",
-        models.told("candidate", "wrong schema"),
+        models.model_fault("candidate", "wrong schema"),
         "candidate error",
         BOTH,
     ),
     Fault(
-        "candidate is ten times slower", models.told("candidate", "slow"), "slow candidate", BOTH
+        "candidate is ten times slower",
+        models.model_fault("candidate", "slow"),
+        "slow candidate",
+        BOTH,
     ),
     Fault(
         "candidate's memory grows",
-        models.told("candidate", "leak"),
+        models.model_fault("candidate", "leak"),
         "memory limit",
         ISOLATED,
         settings={"CANDIDATE_MAX_MEMORY": str(320 * 2**20)},
     ),
-    Fault("candidate calls os._exit", models.told("candidate", "exit"), "candidate failed", APART),
-    Fault("candidate segfaults", models.told("candidate", "segfault"), "candidate failed", APART),
+    Fault(
+        "candidate calls os._exit",
+        models.model_fault("candidate", "exit"),
+        "candidate failed",
+        APART,
+    ),
+    Fault(
+        "candidate segfaults",
+        models.model_fault("candidate", "segfault"),
+        "candidate failed",
+        APART,
+    ),
     Fault("candidate's process is killed", models.killed("candidate"), "candidate failed", APART),
     *(
-        Fault(f"candidate {words}", models.told("candidate", word), sign, ISOLATED)
+        Fault(f"candidate {words}", models.model_fault("candidate", word), sign, ISOLATED)
         for words, word, sign in (
             ("signals its process group", "signal group", "candidate ok"),
             ("kills its process group", "kill group", "candidate failed"),
@@ -53,7 +66,7 @@ CANDIDATE: Final = (
         models.nothing,
         "candidate failed",
         ALL,
-        around=(models.told("candidate", "unloadable"),),
+        around=(models.model_fault("candidate", "unloadable"),),
         recovers=False,
     ),
 )
@@ -62,11 +75,21 @@ REMOTE: Final = (
     *(
         Fault(f"remote candidate {words}", inject, sign, ("remote",), around=(around,))
         for words, inject, sign, around in (
-            ("raises", models.told("candidate", "raise"), "candidate error", candidate.there),
-            ("hangs", models.told("candidate", "hang"), "candidate timeout", candidate.there),
+            (
+                "raises",
+                models.model_fault("candidate", "raise"),
+                "candidate error",
+                candidate.there,
+            ),
+            (
+                "hangs",
+                models.model_fault("candidate", "hang"),
+                "candidate timeout",
+                candidate.there,
+            ),
             (
                 "is ten times slower",
-                models.told("candidate", "slow"),
+                models.model_fault("candidate", "slow"),
                 "slow candidate",
                 candidate.there,
             ),
@@ -111,12 +134,14 @@ REMOTE: Final = (
 PRIMARY: Final = (
     Fault(
         "primary raises",
-        models.told("primary", "raise"),
+        models.model_fault("primary", "raise"),
         "primary error",
         BOTH,
         excuse=Excuse.PRIMARY,
     ),
-    Fault("primary is ten times slower", models.told("primary", "slow"), "slow primary", BOTH),
+    Fault(
+        "primary is ten times slower", models.model_fault("primary", "slow"), "slow primary", BOTH
+    ),
 )
 
 RECORD: Final = (

@@ -1,4 +1,4 @@
-"""Serve two cheap models that misbehave when a control file tells them to.
+"""A service of two fast models that show faults which a control file names.
 
 `FAULTS_FOLDER` holds the control file, `told.json`: `{"candidate": "raise"}`; and `processes`, a
 file for each process that has loaded a model, named after side and process id.
@@ -27,7 +27,7 @@ TOLD: Final = FOLDER / "told.json"
 PROCESSES: Final = FOLDER / "processes"
 
 LEAK: Final = 4 * 2**20
-"""Bytes that a verdict leaves behind when told to leak."""
+"""Bytes that a call leaks with the fault `leak`."""
 
 leaked: list[bytes] = []
 
@@ -40,7 +40,7 @@ CONDUCTS: Final[dict[str, Callable[[], object]]] = {
     "run programs": lambda: subprocess.Popen(["sleep", "600"]),
     "flood": lambda: sys.stdout.write("x" * 2**16 + "\n"),
 }
-"""What a candidate may do to its process; of most, a wrong signal would reach the worker."""
+"""Things that a candidate may do to its process; most would send a signal to the worker."""
 
 
 class Verdict(BaseModel):
@@ -48,8 +48,8 @@ class Verdict(BaseModel):
     by: str
 
 
-def told(side: str) -> str | None:
-    """Return what `side` is told to do at present."""
+def current_fault(side: str) -> str | None:
+    """Return the fault that `side` shows at present."""
     try:
         word: str | None = json.loads(TOLD.read_bytes()).get(side)
     except FileNotFoundError:
@@ -58,16 +58,16 @@ def told(side: str) -> str | None:
 
 
 def loaded(side: str) -> None:
-    """Leave the process id where the faults find it; fail if told to."""
+    """Write the process id for the injections; fail with the fault `unloadable`."""
     PROCESSES.mkdir(parents=True, exist_ok=True)
     (PROCESSES / f"{side}-{os.getpid()}").touch()
-    if told(side) == "unloadable":
+    if current_fault(side) == "unloadable":
         raise RuntimeError("the model's file is broken")
 
 
 def verdict(side: str, score: float) -> Any:
-    """Return the verdict, or what `side` is told to come up with instead."""
-    word = told(side)
+    """Return the verdict, or show the current fault of `side`."""
+    word = current_fault(side)
     time.sleep(10 * WORK if word == "slow" else WORK)
     if word == "raise":
         raise RuntimeError("the model raises")
@@ -79,7 +79,7 @@ def verdict(side: str, score: float) -> Any:
         leaked.append(b"\xff" * LEAK)
     if word in CONDUCTS:
         CONDUCTS[word]()
-    while word == "hang" and told(side) == "hang":
+    while word == "hang" and current_fault(side) == "hang":
         time.sleep(0.05)
     if word == "wrong schema":
         return {"unexpected": True}

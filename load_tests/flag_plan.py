@@ -1,4 +1,4 @@
-"""Move the real flag during a load test, and know which side a request should have got."""
+"""Change the real flag during a load test by a plan, and compute the right side of a request."""
 
 import json
 import os
@@ -18,12 +18,12 @@ OFF: Final = "off"
 
 
 class PlanError(ValueError):
-    """The plan cannot be carried out; the message says what would be right."""
+    """The plan is invalid; the message shows a valid one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Set the flag to `rollout` per cent (None: off) `at` seconds into the test."""
+    """A change of the flag to `rollout` percent (None: off), `at` seconds after the start."""
 
     at: float
     rollout: int | None
@@ -33,7 +33,7 @@ class Move:
 
 
 def parse(plan: str) -> tuple[Move, ...]:
-    """Read `0:0,30:10,90:50,150:100,170:off`: seconds, and the rollout from then on."""
+    """Parse a plan such as `0:0,30:10,90:50,150:100,170:off`: seconds and the rollout from then."""
     moves = []
     for part in plan.split(","):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?):(off|\d{1,3})\s*", part)
@@ -49,10 +49,9 @@ def parse(plan: str) -> tuple[Move, ...]:
 
 
 def mover(flag: str, flags_file: str | None) -> Callable[[Move], None]:
-    """Return what moves the flag: in `flags_file`, else in the Unleash of the environment.
+    """Return a function that changes the flag in `flags_file`, or else in Unleash.
 
-    Unleash is that of UNLEASH_URL and UNLEASH_ADMIN_TOKEN, as for `bentoml migration init`, and its
-    environment that of UNLEASH_ENVIRONMENT.
+    Unleash is set by the variables UNLEASH_URL, UNLEASH_ADMIN_TOKEN and UNLEASH_ENVIRONMENT.
     """
     if flags_file is not None:
         path = Path(flags_file)
@@ -84,7 +83,7 @@ def _engine(flag: str, rollout: int) -> UnleashEngine:
 
 
 def side(flag: str, request_id: str, rollout: int | None) -> str:
-    """Return the side that Unleash's own engine gives `request_id` at `rollout` per cent."""
+    """Return the side of `request_id` at `rollout` percent, by Unleash's own engine."""
     if rollout is None:
         return "primary"
     context = {"properties": {"requestId": request_id}}

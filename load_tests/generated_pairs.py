@@ -1,7 +1,7 @@
-"""Write pairs of made-up card payments straight into the layout of a compacted folder.
+"""Generated pairs of card payments, written directly as a compacted folder.
 
-A payment is fraud once in 200. Both models see it through the same noise, the candidate a little
-less of it; most scores are tiny. Everything follows from the seed.
+One payment in 200 is fraud. The scores of both models are the truth with a common noise, the
+candidate's with a little less of it; most scores are tiny. All values depend only on the seed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ DAYS = 8
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 CHUNK = 500_000
 A_UNIT = 20
-"""Payments of a card, on average."""
+"""Average number of payments per card (unit)."""
 WORKERS = 4
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
@@ -42,10 +42,10 @@ def write_pairs(
     days: int = DAYS,
     runs_a_day: int | None = None,
 ) -> None:
-    """Write `rows` pairs into `folder`, and what became of each to the Parquet file `labels`.
+    """Write `rows` pairs into `folder`, and their labels to the Parquet file `labels`.
 
-    With several `outputs`, each has scores of its own, and a label of its own that is the same.
-    With `runs_a_day`, pairs are in so many files a day, each of a run of its own; else of one run.
+    With several `outputs`, each has its own scores; their labels are equal. With `runs_a_day`, each
+    day has as many files, as of as many runs of `compact`; otherwise all files are of one run.
     """
     random = np.random.default_rng(seed)
     known, run = None, 1
@@ -68,18 +68,18 @@ def write_pairs(
 
 
 def write_state(folder: Path, runs: int, outputs: int = 1) -> None:
-    """Say that so many runs count: later ones have not been."""
+    """Write a state in which only the first `runs` runs of `compact` have happened."""
     state = CompactionState(runs=runs, outputs=output_names(outputs))
     (folder / STATE_FILE).write_bytes(state.dumps())
 
 
 def output_names(outputs: int) -> list[str]:
-    """Return the names of so many outputs."""
+    """Return the names of `outputs` outputs."""
     return [OUTPUT, *(f"{OUTPUT}_{number}" for number in range(2, outputs + 1))]
 
 
 def _chunks(rows: int, days: int, parts: int | None) -> Iterator[tuple[datetime, int, int]]:
-    """Yield day, first and last row of each file: the days have the same number of rows."""
+    """Yield day, first and last row of each file; all days have the same number of rows."""
     bounds = np.linspace(0, rows, days * (parts or 1) + 1).astype(int).tolist()
     for place, (first, last) in enumerate(pairwise(bounds)):
         day = BEGIN + timedelta(days=place // (parts or 1))

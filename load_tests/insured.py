@@ -1,4 +1,4 @@
-"""A primary of 20 ms and a candidate of 20 ms, which fails where it is told to."""
+"""A primary and a candidate that take 20 ms each; the candidate fails for negative amounts."""
 
 import time
 
@@ -8,33 +8,33 @@ from pydantic import BaseModel
 from flags import migrate
 
 EACH = 0.02
-"""Seconds of either model."""
+"""Seconds of a call of either model."""
 
 
 class Answer(BaseModel):
-    """What both models say."""
+    """The answer of both models."""
 
     score: float
 
 
 @bentoml.service(name="insuring", traffic={"timeout": 60}, threads=4)
 class Insuring:
-    """The model of yesterday."""
+    """The primary."""
 
     @bentoml.api
     def predict(self, amount: float) -> Answer:
-        """Answer after a while."""
+        """Answer after 20 ms."""
         time.sleep(EACH)
         return Answer(score=amount / 1_000)
 
 
 @bentoml.service(name="insured", traffic={"timeout": 60}, threads=4)
 class Insured:
-    """The model that has replaced it."""
+    """The candidate."""
 
     @bentoml.api
     def predict(self, amount: float) -> Answer:
-        """Answer, or fail below zero, after a while."""
+        """Answer after 20 ms, or fail if the amount is negative."""
         time.sleep(EACH)
         if amount < 0:
             raise ValueError("told to")

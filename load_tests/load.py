@@ -1,4 +1,4 @@
-"""Send load to a running service, and measure what its callers and its processor see."""
+"""Load on a running service, with its latency, throughput and processor time."""
 
 import asyncio
 import contextlib
@@ -14,21 +14,21 @@ import orjson
 import psutil
 
 SHADOWS: Final = 0.8
-"""Seconds in which the last shadows are scored and recorded; they belong to their load."""
+"""Seconds after the load in which the last shadows are scored; they belong to the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one round of load came to."""
+    """The measurements of one round of load."""
 
     durations: tuple[float, ...]
-    """Milliseconds of each good answer at the steady rate, in rising order."""
+    """Milliseconds of each successful answer at the steady rate, in ascending order."""
     cpu: float
     """Milliseconds of processor time per request at the steady rate, of every process."""
     cpu_at_full_load: float
-    """The same with as many requests as it can take."""
+    """The same at full load."""
     throughput: float
-    """Answers per second under as much load as it can take."""
+    """Answers per second at full load."""
     failed: int
 
     @property
@@ -39,7 +39,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system under load: where it answers, and the processes that it consists of."""
+    """A system under load: its address and its processes."""
 
     url: str
     roots: tuple[int, ...]
@@ -57,7 +57,7 @@ class System:
 
 
 class Load:
-    """Transactions over HTTP: first at a steady rate, then as many at a time as are answered."""
+    """Transactions over HTTP: first at a steady rate, then at full load."""
 
     def __init__(self, bodies: Sequence[Mapping[str, Any]], *, rate: float, concurrency: int):
         """Send `rate` requests per second, and then `concurrency` at a time."""
@@ -94,7 +94,7 @@ class Load:
         )
 
     async def durations(self, system: System, seconds: float) -> list[float | None]:
-        """Return the milliseconds to each answer at the rate, None for one that is not good."""
+        """Return the milliseconds of each answer at the steady rate; None for a failed one."""
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             await self._fully(session, system, 0.3)
@@ -124,7 +124,7 @@ class Load:
         return durations
 
     async def _post(self, session: aiohttp.ClientSession, system: System) -> float | None:
-        """Return the seconds to the whole answer, or None without a good one."""
+        """Return the seconds to the end of the answer; None if it failed."""
         headers = {
             "Content-Type": "application/json",
             "X-Request-Id": f"load-{next(self._numbers)}",
@@ -142,5 +142,5 @@ class Load:
 
 
 def quantile(rising: Sequence[float], share: float) -> float:
-    """Return the value below which `share` of these lie; NaN where there are none."""
+    """Return the quantile `share` of ascending values; NaN if there are none."""
     return rising[int(len(rising) * share)] if rising else float("nan")

@@ -21,7 +21,7 @@ OPTIONS: Final = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run it, with further `arguments` for Locust; return Locust's exit code."""
+    """Run Locust with further `arguments`; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="bentoml-flags-load-") as folder:
         home, pairs = Path(folder) / "bentoml", Path(folder) / "pairs"
         environment = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}

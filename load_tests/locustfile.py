@@ -3,9 +3,9 @@
     locust -f load_tests/locustfile.py --host http://127.0.0.1:3000 --users 100 --run-time 3m \\
         --flag-plan 0:0,30:10,90:50,150:100,170:off --pairs pairs --headless --html report.html
 
-Beside Locust's own figures it counts answers by side, answers from the wrong side (as Unleash's own
-engine sees it, outside the time that a move of the flag takes to arrive), and, where the pairs are
-on this machine, answers without a pair. Any of these, or a failed request, makes the exit code 1.
+Besides Locust's own figures it counts answers by side, answers by the wrong side (according to
+Unleash's own engine, except while a change of the flag spreads), and, if the pairs are on this
+machine, answers without a pair. A wrong side, a missing pair or a failed request gives exit code 1.
 """
 
 import itertools
@@ -34,17 +34,17 @@ logger = logging.getLogger("load_tests")
 
 MOVED: Final = "flag-moved"
 PAIRS_WITHIN: Final = 10.0
-"""Seconds after the last answer in which its pair must be found."""
+"""Seconds after the last answer within which its pair must be found."""
 
 
 class State:
-    """What one Locust process holds beside Locust's own statistics."""
+    """The data of one Locust process besides Locust's own statistics."""
 
     def __init__(self) -> None:
         self.begin(FlagSeen("", 0.0))
 
     def begin(self, seen: FlagSeen) -> None:
-        """Begin a test, which may be the second one that is started from Locust's page."""
+        """Reset the data for a new test; several can be started from Locust's page."""
         self.run = uuid.uuid4().hex[:8]
         self.counts = SideCounts()
         self.total = SideCounts()
@@ -58,12 +58,12 @@ state = State()
 
 
 class Shape(LoadTestShape):
-    """The shape that `--shape` names, with `--users` at its highest and for `--run-time`."""
+    """The shape named by `--shape`, with at most `--users` users, for `--run-time`."""
 
     use_common_options = True
 
     def tick(self) -> tuple[int, float] | None:
-        """Return the users of this moment and how fast they start, None at the end."""
+        """Return the current number of users and their spawn rate; None at the end."""
         options = self.runner.environment.parsed_options
         duration = float(options.run_time or math.inf)
         now = self.get_run_time()
@@ -74,23 +74,23 @@ class Shape(LoadTestShape):
 
 
 class Cardholder(FastHttpUser):
-    """Pay: nearly always once, sometimes again with the same request id, seldom wrongly."""
+    """A user: pays once, sometimes retries with the same request id, seldom sends bad input."""
 
     wait_time = constant_throughput(1)  # requests per second of each user, at most
 
     def on_start(self) -> None:
-        """Draw from a sequence of one's own; begin with a retry, which short runs may not draw."""
+        """Seed this user's random numbers; begin with a retry, so that short runs have one."""
         self.random = random.Random(next(state.numbers))
         self.pay_and_retry()
 
     @task(95)
     def pay(self) -> None:
-        """Have one transaction scored."""
+        """Send one transaction."""
         self._score(self._new_id(), self.random.choice(state.bodies), "/predict")
 
     @task(4)
     def pay_and_retry(self) -> None:
-        """Send a transaction twice, as a client whose answer got lost: the same side answers."""
+        """Send a transaction twice, like after a lost answer; the same side must answer."""
         request_id, body = self._new_id(), self.random.choice(state.bodies)
         begun = time.time()
         first = self._score(request_id, body, "/predict")
@@ -101,7 +101,7 @@ class Cardholder(FastHttpUser):
 
     @task(1)
     def pay_wrongly(self) -> None:
-        """Send what is not a transaction: refused in words, and no pair."""
+        """Send an invalid transaction: it must be refused with a message, without a pair."""
         with self.client.post(
             "/predict",
             json={"tx_amount": "much"},
@@ -170,7 +170,7 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 @events.test_start.add_listener
 def begin(environment: Environment, **_: Any) -> None:
-    """Get the transactions ready, and start to move the flag where this process leads."""
+    """Load the transactions; the leading process starts to change the flag."""
     options = environment.parsed_options
     state.begin(FlagSeen(options.flag, options.settles))
     if not isinstance(environment.runner, MasterRunner):
@@ -190,7 +190,7 @@ def begin(environment: Environment, **_: Any) -> None:
 
 @events.test_stop.add_listener
 def end(environment: Environment, **_: Any) -> None:
-    """Leave the flag where it is."""
+    """Stop changing the flag."""
     del environment
     if state.following is not None:
         state.following.kill(block=False)
@@ -198,14 +198,14 @@ def end(environment: Environment, **_: Any) -> None:
 
 @events.report_to_master.add_listener
 def report(client_id: str, data: dict[str, Any]) -> None:
-    """Send what was counted since the last report."""
+    """Send the counts since the last report."""
     del client_id
     data["sides"] = state.counts.taken()
 
 
 @events.worker_report.add_listener
 def take_report(client_id: str, data: dict[str, Any]) -> None:
-    """Add up what a worker counted."""
+    """Add the counts of a worker."""
     del client_id
     state.total.add(SideCounts.of(data["sides"]))
 
@@ -262,7 +262,7 @@ def _table(environment: Environment) -> Path | None:
 
 
 def _unpaired(folder: str | None) -> int | None:
-    """Return how many answers have no pair; the last pairs may take a moment to be on disk."""
+    """Return the number of answers without a pair; wait for the last pairs to be on disk."""
     if folder is None:
         return None
     from comparison.pairs.reader import load_pairs

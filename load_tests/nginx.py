@@ -1,4 +1,4 @@
-"""Put nginx before two services: one answers, the other gets a copy, what a user would build."""
+"""An nginx in front of two services: one answers, the other gets a copy of each request."""
 
 import contextlib
 import shutil
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from service.serving import free_port
 
-# Rollouts of `split_clients` have two decimals; `*` takes the rest. Both upstreams keep their
-# connections, and a mirrored request carries the body, as the original one.
+# Percentages of `split_clients` have two decimals; `*` is the rest. Both upstreams keep connections
+# open, and a mirrored request has the body of the original one.
 _CONFIGURATION = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -41,15 +41,15 @@ http {{
 
 
 def is_installed() -> bool:
-    """Say whether there is an nginx; Debian's `nginx-light` has all that is needed."""
+    """Say whether nginx is installed; Debian's `nginx-light` is enough."""
     return _program() is not None
 
 
 class Nginx:
-    """An nginx of our own, apart from the system's."""
+    """An nginx process with its own configuration, separate from the system's nginx."""
 
     def __init__(self, folder: Path, *, primary: int, candidate: int, rollout: float) -> None:
-        """Answer from the port `candidate` for `rollout` percent of the request ids."""
+        """Configure it to answer `rollout` percent of the request ids from the port `candidate`."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         share = "* primary;" if rollout == 0 else f"{rollout}% candidate; * primary;"

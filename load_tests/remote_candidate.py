@@ -1,4 +1,4 @@
-"""The candidate of the reference service as a deployment of its own, which may take its time."""
+"""The candidate of the reference service as a deployment of its own, which may answer late."""
 
 import os
 import time
@@ -14,10 +14,10 @@ SECONDS: Final = float(os.environ.get("CANDIDATE_TAKES", "0"))
 
 @bentoml.service(name="FraudV2", traffic={"timeout": 3_600}, threads=64)
 class LateV2(FraudV2.inner):  # type: ignore[misc]
-    """The same model, later."""
+    """The same model with delayed answers."""
 
     @bentoml.api
     def predict(self, transaction: Transaction, /) -> FraudDecision:
-        """Answer after some seconds."""
+        """Answer after a delay."""
         time.sleep(SECONDS)
         return self.model.decide(transaction)

@@ -1,4 +1,4 @@
-"""Serve S3 on this machine, with one empty bucket `pairs`, until it is ended: moto's server.
+"""A local S3 server (moto) with one empty bucket `pairs`; it runs until it is killed.
 
 python -m load_tests.s3_server    prints its address
 """

@@ -1,4 +1,4 @@
-"""Set up one run: a real service in a folder of its own, ready to be hurt."""
+"""The scene of one run: a real service in a folder of its own, with access for injections."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ TARGET: Final = f"{MODULE}:Verdicts"
 
 
 class Programs:
-    """The real programs that several runs share, each started when one first asks for it."""
+    """The real programs that several runs share, each started at its first use."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,14 +48,14 @@ class Programs:
 
     @cached_property
     def unleash(self) -> LocalUnleash:
-        """An Unleash in which the flag gives the candidate its share."""
+        """An Unleash whose flag has the rollout ROLLOUT."""
         unleash = self._stack.enter_context(LocalUnleash(self._made("unleash"), port=0))
         seed(unleash.admin, FLAG)
         unleash.admin.set_rollout(FLAG, ROLLOUT)
         return unleash
 
     def close(self) -> None:
-        """Stop what was started."""
+        """Stop the started programs."""
         self._stack.close()
 
     def _made(self, name: str) -> Path:
@@ -65,14 +65,14 @@ class Programs:
 
 
 class Scene:
-    """A service, its load, and the levers that faults pull."""
+    """A service, its load, and everything that injections change."""
 
     def __init__(self, folder: Path, programs: Programs, placement: str, seconds: float) -> None:
         self.programs = programs
         self.seconds = seconds
-        """How long the fault is to last."""
+        """Duration of the fault."""
         self.record = folder / "record"
-        """Holds the pair files, also those that a fault has moved away."""
+        """Folder of the pair files, including those that a fault has moved."""
         self.pairs = self.record / "pairs"
         self.flags = folder / "flags.json"
         self.settings = {
@@ -83,11 +83,11 @@ class Scene:
             "FAULTS_FOLDER": str(folder),
         }
         self.proxy: OtlpProxy | None = None
-        """Stands before the receiver, in a run that ships."""
+        """The proxy in front of the receiver, if the run ships pairs through it."""
         self.candidate: Serving | None = None
-        """The candidate's own server, in a run in which it is a deployment of its own."""
+        """The candidate's server, if the candidate is a deployment of its own."""
         self.candidate_proxy: FaultyProxy | None = None
-        """Stands before it, where one does."""
+        """The proxy in front of the candidate's server, if there is one."""
         self.load: SteadyLoad
         self._folder = folder
         self.pairs.mkdir(parents=True)
@@ -95,7 +95,7 @@ class Scene:
 
     @cached_property
     def serving(self) -> Serving:
-        """The service; its settings are those when this is first asked for."""
+        """The service, with the settings at the first use of this property."""
         return Serving(
             TARGET,
             environment=environment(self._folder / "bentoml", **self.settings),
@@ -104,7 +104,7 @@ class Scene:
         )
 
     def remote(self, service: str, like: Serving | None = None) -> Serving:
-        """Return a server of `service` alone, not started; at the address of `like`, if given."""
+        """Return a server of `service`, not started; at the address of `like`, if given."""
         server = Serving(
             f"{MODULE}:{service}",
             environment=environment(self._folder / f"bentoml-{service}", **self.settings),
@@ -117,11 +117,11 @@ class Scene:
 
     @property
     def log(self) -> str:
-        """What the service has logged."""
+        """The log of the service."""
         return self.serving.log.read_text(errors="replace")
 
     def tell(self, side: str, word: str | None) -> None:
-        """Have the models of `side` misbehave, or behave."""
+        """Let the models of `side` show a fault; None: no fault."""
         temporary = self._folder / "told.tmp"
         temporary.write_text(json.dumps({side: word}))
         temporary.replace(self._folder / "told.json")
@@ -133,14 +133,14 @@ class Scene:
         return [pid for pid in ids if _is_alive(pid)]
 
     def workers(self) -> list[int]:
-        """Return the process ids of the workers that answer requests; none if nobody says so."""
+        """Return the process ids of the workers that answer requests."""
         try:
             return [worker.pid for worker in running_workers(self.serving.url).workers]
-        except ServiceUnreachableError:  # whoever was asked has just been killed
+        except ServiceUnreachableError:  # the worker has just been killed
             return []
 
     def counted(self) -> Counter[str]:
-        """Return what /metrics says of drops (`drop enospc`) and shipping (`retry timeout`)."""
+        """Return the counters of drops (`drop enospc`) and shipping (`retry timeout`)."""
         words = {DROPPED: "drop", shipping_metrics.RETRIES: "retry"}
         words[shipping_metrics.REJECTED] = "reject"
         text = requests.get(f"{self.serving.url}/metrics", timeout=20).text

@@ -1,4 +1,4 @@
-"""Shapes of load: how many users there are, moment by moment."""
+"""Shapes of load: the number of users over time."""
 
 import math
 from typing import Final
@@ -7,9 +7,9 @@ NAMES: Final = ("steady", "ramp", "spike", "soak")
 
 
 def users_at(shape: str, users: int, progress: float) -> int:
-    """Return how many of at most `users` there are when `progress`, 0 to 1, of the time is over.
+    """Return the number of users, at most `users`, at `progress` (0 to 1) of the time.
 
-    steady: all. ramp: evenly from 1 to all. spike: a quarter, and all in the middle fifth of the
+    steady: all. ramp: linearly from 1 to all. spike: a quarter, and all in the middle fifth of the
     time. soak: 70 %, for long runs.
     """
     share = {

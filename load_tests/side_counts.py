@@ -1,4 +1,4 @@
-"""Count the answers of a load test by side, and those that came from the wrong one."""
+"""Counts of a load test's answers by side, and of answers by the wrong side."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from load_tests.flag_plan import Move, side
 
 @dataclass(slots=True)
 class FlagSeen:
-    """What this process knows of the flag: where it was moved, when, and what was there before.
+    """The changes of the flag during a load test, as known to this process.
 
-    Times are Unix seconds of one clock, as the requests'. For `settles` seconds after a move (poll
-    interval and server refresh) either side is right.
+    Times are Unix seconds of the same clock as the requests'. For `settles` seconds after a change
+    (poll interval and server refresh) either side is right.
     """
 
     flag: str
@@ -21,11 +21,11 @@ class FlagSeen:
     since: float = 0.0
 
     def moved(self, move: Move, at: float) -> None:
-        """Note a move."""
+        """Record a change of the flag."""
         self.move, self.since = move, at
 
     def expected(self, request_id: str, begun: float) -> str | None:
-        """Return the side that must answer a request begun then; None while either may."""
+        """Return the side that must answer a request begun at `begun`; None if either may."""
         if self.move is None or begun < self.since + self.settles:
             return None
         return side(self.flag, request_id, self.move.rollout)
@@ -33,14 +33,14 @@ class FlagSeen:
 
 @dataclass(slots=True)
 class SideCounts:
-    """Answers by side, those that were judged, those that were wrong, and the ids of all."""
+    """Answers by side; those with an expected side, those by the wrong side, and all ids."""
 
     answers: Counter[str] = field(default_factory=Counter)
     judged: int = 0
     wrong: list[str] = field(default_factory=list)
     """`<request id>: <side>, not <side>` of each."""
     answered: list[str] = field(default_factory=list)
-    """Request ids; one that was sent twice is there twice."""
+    """Request ids; an id that was sent twice occurs twice."""
 
     def count(self, request_id: str, served: str | None, expected: str | None) -> None:
         """Count one answer."""
@@ -53,14 +53,14 @@ class SideCounts:
                 self.wrong.append(f"{request_id}: {name}, not {expected}")
 
     def add(self, other: Self) -> None:
-        """Take over what another process has counted."""
+        """Add the counts of another process."""
         self.answers += other.answers
         self.judged += other.judged
         self.wrong += other.wrong
         self.answered += other.answered
 
     def taken(self) -> dict[str, Any]:
-        """Return everything as a message, and begin anew."""
+        """Return all counts as a message, and reset them."""
         message = {
             "answers": dict(self.answers),
             "judged": self.judged,
@@ -72,7 +72,7 @@ class SideCounts:
 
     @classmethod
     def of(cls, message: dict[str, Any]) -> Self:
-        """Return what `taken` made a message of."""
+        """Return the counts in a message of `taken`."""
         return cls(
             Counter(message["answers"]), message["judged"], message["wrong"], message["answered"]
         )

@@ -1,13 +1,12 @@
-"""Serve for half an hour under steady load, and see whether any process grows.
+"""Serve for half an hour under steady load, and check that no process grows.
 
     python load_tests/soak.py
     python load_tests/soak.py --placement isolated --minutes 60
 
 The reference service runs with two workers, its real models and a flag that gives half of the
 requests to the candidate. Its capacity is measured first; the load is 70 % of that, or less where
-service and callers together would take more than half of the machine. Exit code 1 says that a
-process has grown beyond the bounds below, or was replaced, that an answer failed, or that a pair
-is missing.
+service and callers together would take more than half of the machine. Exit code 1: a process has
+grown beyond the bounds below or was replaced, an answer failed, or a pair is missing.
 """
 
 import argparse
@@ -38,11 +37,10 @@ from service.serving import Serving  # noqa: E402
 MEMORY_BOUND: Final = 10.0
 """MB per hour by which the resident memory of a process may grow."""
 COUNT_BOUND: Final = 5
-"""File handles, and threads, that a process may have more at the end: those of requests in
-progress come and go."""
+"""Additional file handles or threads of a process at the end; requests in progress have some."""
 
 SHARE: Final = 0.7
-"""Of the capacity."""
+"""Share of the capacity that is the load."""
 MACHINE_SHARE: Final = 0.5
 """Of the processors' time, for service and callers together."""
 WORKERS: Final = 2
@@ -56,7 +54,7 @@ _WARM_UP: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one process takes at one time."""
+    """The resources of one process at one time."""
 
     hours: float
     megabytes: float
@@ -81,8 +79,8 @@ class Watched:
 
     @property
     def slope(self) -> float:
-        """Return the growth of the memory in MB per hour, by Theil and Sen: the median of the
-        slopes between all samples, on which single jumps have little weight.
+        """Return the growth of the memory in MB per hour by the Theil-Sen estimator: the median of
+        the slopes between all samples, on which single jumps have little influence.
         """
         hours = [each.hours for each in self.warm]
         return float(theilslopes([each.megabytes for each in self.warm], hours).slope)
@@ -95,7 +93,7 @@ class Watched:
 
     @property
     def is_flat(self) -> bool:
-        """Say whether it has kept to the bounds."""
+        """Say whether the process is within the bounds."""
         return (
             self.slope <= MEMORY_BOUND
             and self.more("handles") <= COUNT_BOUND
@@ -104,7 +102,7 @@ class Watched:
 
 
 class Watch:
-    """The processes of a service, looked at now and then."""
+    """The processes of a service, sampled from time to time."""
 
     def __init__(self, root: int) -> None:
         self._root = psutil.Process(root)
@@ -112,9 +110,9 @@ class Watch:
         self.processes = [Watched(role, process.pid) for role, process in self._running()]
         self._ids = {each.pid for each in self.processes}
         self.replaced = False
-        """Whether a process has ended, or begun, since the start."""
+        """Whether a process has ended or started since the beginning."""
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Take a sample of each process."""
         running = {process.pid: process for _, process in self._running()}
         self.replaced |= running.keys() != self._ids
@@ -149,7 +147,7 @@ def _role(process: psutil.Process) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a service can answer, and what that takes."""
+    """The capacity of a service, and its processor time."""
 
     per_second: float
     cpu: float
@@ -157,16 +155,16 @@ class Capacity:
 
     @property
     def rate(self) -> float:
-        """Return the rate of the soak: a share of the capacity, if that leaves half the machine."""
+        """Return the soak's rate: a share of the capacity that leaves half the machine idle."""
         half = MACHINE_SHARE * (os.cpu_count() or 1) * 1e3 / self.cpu
         return min(SHARE * self.per_second, half)
 
 
 def measured(load: SteadyLoad, roots: Sequence[int], seconds: float) -> Capacity:
-    """Have as much asked as is answered, and return how much that is; then ask no more."""
+    """Send as many requests as are answered, and return the capacity; then stop sending."""
     system = System(load.url, tuple(roots))
     load.callers = CALLERS
-    time.sleep(2)  # until the models are warm
+    time.sleep(2)  # warm-up of the models
     load.taken()
     spent, began = system.cpu_seconds(), time.perf_counter()
     time.sleep(seconds)
@@ -178,11 +176,11 @@ def measured(load: SteadyLoad, roots: Sequence[int], seconds: float) -> Capacity
 
 @dataclass(slots=True)
 class Answers:
-    """What became of the requests."""
+    """The counts of answers."""
 
     sent: int = 0
     failed: Counter[int] = field(default_factory=Counter)
-    """By HTTP status; 0 where the connection broke or the caller gave up."""
+    """By HTTP status; 0 if the connection broke or the caller gave up."""
     late: list[float] = field(default_factory=list)
     """Milliseconds of each answer."""
 
@@ -213,7 +211,7 @@ def print_processes(watched: Sequence[Watched]) -> None:
 
 
 def soak(folder: Path, placement: str, minutes: float, bodies: Sequence[Any]) -> bool:
-    """Serve under load and print what becomes of it; say whether all is as promised."""
+    """Serve under load and print the result; return whether all promises were kept."""
     flags, pairs = folder / "flags.json", folder / "pairs"
     write_flags_file(flags, FLAG, ROLLOUT)
     settings = {
@@ -242,7 +240,7 @@ def soak(folder: Path, placement: str, minutes: float, bodies: Sequence[Any]) ->
             pause = 60 * minutes / _SAMPLES
             for number in range(_SAMPLES):
                 time.sleep(pause)
-                watch.look()
+                watch.sample()
                 answers.count(load)
                 if number % (_SAMPLES // 6) == _SAMPLES // 6 - 1:
                     taken = sum(each.samples[-1].megabytes for each in watch.processes)
@@ -285,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        os.environ["BENTOML_HOME"] = str(folder / "bentoml")  # before BentoML is imported
+        os.environ["BENTOML_HOME"] = str(folder / "bentoml")  # set before BentoML is imported
         bodies = train_models()
         good = []
         for placement in options.placements:

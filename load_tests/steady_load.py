@@ -1,4 +1,4 @@
-"""Ask a running service at a steady rate from a thread of its own, and keep every answer."""
+"""Steady load on a running service, sent by a thread that keeps every answer."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 import aiohttp
 
 _MAX_WAIT: Final = 40.0
-"""Seconds that a caller waits for an answer: longer than any time limit of the service."""
+"""Seconds for which a caller waits; longer than any time limit of the service."""
 _LEAVES_WITHIN: Final = 0.008
-"""Seconds within which a caller that does not wait is gone: about what an answer takes."""
+"""Seconds within which an impatient caller disconnects; about the duration of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +25,24 @@ class Reply:
     sent: Any
     """The body of the request."""
     status: int
-    """Of HTTP; 0 where the connection broke or none was made."""
+    """HTTP status; 0 if the connection failed."""
     side: str | None
-    """As the response's header names it."""
+    """The side in the response's header."""
     got: Any
     """The body of the answer."""
     began: float
     ended: float
     left: bool = False
-    """Whether the caller hung up before it had an answer."""
+    """Whether the caller disconnected before the answer."""
 
 
 class SteadyLoad:
     """Requests that begin at equal intervals, however long their answers take.
 
-    `url` is that of the API; `body` makes the body of a request out of its number. Each has a
-    connection of its own, so that all workers share. `rate` (requests per second),
-    `callers` and `hanging_up` may be changed at any time. With `callers`, there are always as many
-    requests under way, and no rate. `hanging_up` is the share of callers that do not wait.
+    `url` is that of the API; `body` returns the body of a request by its number. Each request has a
+    connection of its own, so that all workers get some. `rate` (requests per second), `callers` and
+    `hanging_up` may be changed at any time. With `callers`, there are always as many concurrent
+    requests, whatever the rate. `hanging_up` is the share of callers that disconnect early.
     """
 
     def __init__(self, url: str, body: Callable[[int], Any], *, rate: float) -> None:
@@ -58,7 +58,7 @@ class SteadyLoad:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._go()), name="load")
 
     def taken(self) -> list[Reply]:
-        """Return the replies so far, and forget them."""
+        """Return the replies so far, and clear them."""
         count = len(self.replies)
         replies = self.replies[:count]
         del self.replies[:count]
@@ -69,7 +69,7 @@ class SteadyLoad:
         return [reply for reply in list(self.replies) if reply.began >= when]
 
     def answered_per_second(self, seconds: float) -> float:
-        """Return how many answers per second came of the requests begun in the last `seconds`."""
+        """Return the answers per second to requests that began in the last `seconds`."""
         answered = [reply for reply in self.since(time.time() - seconds) if reply.status == 200]
         return len(answered) / seconds
 
@@ -81,7 +81,7 @@ class SteadyLoad:
         self.end()
 
     def end(self) -> None:
-        """Send nothing more, and wait for what is under way."""
+        """Stop sending, and wait for requests in progress."""
         self._ending = True
         self._thread.join()
 

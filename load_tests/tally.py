@@ -1,4 +1,4 @@
-"""Count what became of the requests of one run, and of their pairs."""
+"""The counts of one run of a fault: answers and pairs."""
 
 import math
 from collections import Counter
@@ -15,9 +15,9 @@ from load_tests.steady_load import Reply
 from load_tests.verdict import WORK, candidate_score, primary_score
 
 _LAST_SECOND: Final = 1.0
-"""Seconds that a worker without a stop record may have lost: what `kill -9` may cost."""
+"""Seconds of pairs that a worker without a stop record may have lost, e.g. by `kill -9`."""
 _AFTER: Final = 1.0
-"""Seconds after the end of a fault in which an answer may still fail of it."""
+"""Seconds after the end of a fault in which answers may still fail because of it."""
 _LATE: Final = 1.0
 """Seconds; answers that take longer are a sign of overload."""
 _SLOW: Final = 5 * WORK
@@ -31,25 +31,25 @@ _LOGGED: Final = {
     "which is ignored": "absurd rejections",
     "lines are not on disk (enospc": "drop enospc",
 }
-"""Words of the service's log, and the sign that they are."""
+"""Texts in the service's log, and the sign that each is counted as."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run left behind."""
+    """The data of one run."""
 
     replies: Sequence[Reply]
     pairs: Pairs
     began: float
     ended: float
-    """When the fault began and was lifted, by the wall clock."""
+    """Begin and end of the fault, by the wall clock."""
     assigned: Callable[[str], str]
-    """Which side the flag gives a request id to."""
+    """Returns the side that the flag assigns to a request id."""
     excuse: Excuse = Excuse.NONE
     counted: Mapping[str, int] | None = None
-    """What /metrics said at the end: `drop enospc`, `retry timeout`."""
+    """Counters of /metrics at the end: `drop enospc`, `retry timeout`."""
     shipped: frozenset[str] | None = None
-    """Request ids of the pairs that the receiver has; None where nothing is shipped."""
+    """Request ids of the pairs that the receiver has; None if nothing is shipped."""
     shipped_twice: int = 0
     log: str = ""
     back_after: float | None = None
@@ -58,29 +58,29 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The figures of one run. An answer is of the wrong side, too, if its content is not the
-    side's, or if the pair says something else than the caller saw.
+    """The figures of one run. An answer is also of the wrong side if its content is not that
+    side's, or differs from its pair.
     """
 
     sent: int
     failed: int
-    """Without an excuse."""
+    """Failed answers without an excuse."""
     excused: int
     wrong: int
     expected: int
-    """Pairs of requests that were answered, with the primary's error too."""
+    """Pairs of answered requests, including those answered with the primary's error."""
     found: int
     lost: int
     uncounted: int
-    """Lost pairs that neither a drop counter, nor a gap, nor a missing stop record tells of."""
+    """Lost pairs without a sign: no drop counter, no gap, no missing stop record."""
     dropped: int
-    """What the drop counters say."""
+    """The sum of the drop counters."""
     back_after: float | None
     signs: Counter[str]
 
     @classmethod
     def of(cls, run: Run) -> "Tally":
-        """Count."""
+        """Return the figures of a run."""
         frame = run.pairs.frame.set_index("request_id", drop=False)
         bad = [reply for reply in run.replies if reply.status != 200 and not reply.left]
         excused = [reply for reply in bad if _is_excused(reply, run)]
@@ -114,7 +114,7 @@ def _is_excused(reply: Reply, run: Run) -> bool:
 
 
 def _is_wrong(reply: Reply, run: Run, frame: pd.DataFrame) -> bool:
-    """Say whether an answer is not the one that the flag and the pair stand for."""
+    """Say whether an answer contradicts the flag's assignment or its pair."""
     if reply.status != 200:
         return False
     assigned, served = run.assigned(reply.request_id), reply.side
@@ -123,7 +123,7 @@ def _is_wrong(reply: Reply, run: Run, frame: pd.DataFrame) -> bool:
     if assigned == "primary" and served != "primary":
         return True
     if reply.request_id not in frame.index:
-        return False  # lost, which is counted as that
+        return False  # a lost pair, which is counted elsewhere
     pair = frame.loc[reply.request_id]
     if (pair["active"], pair["served"]) != (assigned, served):
         return True
@@ -138,14 +138,14 @@ def _is_said_by(body: Any, side: str, amount: float) -> bool:
 
 
 def _dropped(run: Run) -> int:
-    """Return what the workers say they dropped: in their stop records, or else on /metrics."""
+    """Return the number of dropped pairs, by the stop records, else by /metrics."""
     told = sum(worker.dropped for worker in run.pairs.accounting.workers)
     shown = sum(number for what, number in (run.counted or {}).items() if what.startswith("drop "))
     return max(told, shown)
 
 
 def _gaps(accounting: Accounting) -> int:
-    """Return how many sequence numbers are missing, those before a worker's oldest file too."""
+    """Return the number of missing sequence numbers, also before a worker's oldest file."""
     return sum(
         worker.missing + (worker.first - 1 if worker.begin_removed and worker.first else 0)
         for worker in accounting.workers
@@ -153,7 +153,7 @@ def _gaps(accounting: Accounting) -> int:
 
 
 def _in_last_second(lost: Sequence[Reply], pairs: Pairs) -> int:
-    """Return how many lost pairs a record without an end tells of: those about its last one."""
+    """Return the number of lost pairs around the last pair of a record without a stop record."""
     frame = pairs.frame
     open_records = [each.worker for each in pairs.accounting.workers if not each.stopped]
     last = [
@@ -165,7 +165,7 @@ def _in_last_second(lost: Sequence[Reply], pairs: Pairs) -> int:
 
 
 def _signs(run: Run) -> Counter[str]:
-    """Return what of the fault is to be seen in the data, and how often."""
+    """Return the signs of the fault in the data, and their counts."""
     frame, accounting = run.pairs.frame, run.pairs.accounting
     signs: Counter[str] = Counter(run.counted or {})
     for side in _SCORES:

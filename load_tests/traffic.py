@@ -1,4 +1,4 @@
-"""Provide the transactions of a load test: from a table, or simulated once and kept."""
+"""The transactions of a load test: from a table, or simulated once and cached."""
 
 import json
 import os
@@ -17,8 +17,8 @@ _KEPT: Final = Path(tempfile.gettempdir()) / f"bentoml-flags-{os.getuid()}-trans
 def transactions(table: Path | None) -> list[dict[str, Any]]:
     """Return request bodies of the production days of `table`, by default of simulated ones.
 
-    The simulated ones are kept in the folder for temporary files: they take seconds to make, and
-    each process of a load test wants them.
+    Simulated ones are cached in the folder for temporary files, because the simulation takes
+    seconds and each process of a load test needs them.
     """
     if table is not None:
         return _sample(table)

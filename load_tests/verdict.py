@@ -1,11 +1,11 @@
-"""Say what the models of the faults' service answer when nothing is wrong with them."""
+"""The answers of the models of `faulty_service` without a fault."""
 
 from typing import Final
 
 FLAG: Final = "verdicts-v2"
 
 WORK: Final = 0.003
-"""Seconds that a verdict takes."""
+"""Seconds of a call."""
 
 
 def primary_score(amount: float) -> float:

@@ -1,1 +1,1 @@
-"""Simulations of the gate: how often it errs, how late it is, and what that costs in pairs."""
+"""Simulations of the gate: its error rates, its delays, and the pairs that it needs."""

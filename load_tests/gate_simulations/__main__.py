@@ -1,7 +1,7 @@
 """Run all simulations of the gate and print their table: `make gate-simulations`.
 
-`--runs 0.1` makes a tenth of the runs, `--only B4` the scenarios whose row or name holds that.
-The exit code is 1 if what was found is surely beyond what is promised.
+`--runs 0.1` simulates a tenth of the runs, `--only B4` the scenarios whose row or name contains it.
+The exit code is 1 if a result is significantly worse than promised.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from load_tests.gate_simulations.table import last_line, table
 
 
 def scenarios() -> Iterator[Scenario]:
-    """Yield the SCENARIOS of each module of this package that has some, in order of their rows."""
+    """Yield the SCENARIOS of all modules of this package, in order of their rows."""
     found: list[Scenario] = []
     for module in iter_modules([str(Path(__file__).parent)]):
         if module.name != "__main__":
@@ -27,7 +27,7 @@ def scenarios() -> Iterator[Scenario]:
 
 
 def rows(only: str, share: float, processes: int) -> Iterator[Row]:
-    """Simulate the scenarios that are wanted, one after the other, and tell of each."""
+    """Simulate the chosen scenarios one after the other, and print progress."""
     with ProcessPoolExecutor(processes) as pool:
         for scenario in scenarios():
             if only not in f"{scenario.row} {scenario.name}":
@@ -39,7 +39,7 @@ def rows(only: str, share: float, processes: int) -> Iterator[Row]:
 
 
 def main() -> int:
-    """Run the simulations that the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", help="part of a scenario's row or name")
     parser.add_argument("--runs", type=float, default=1.0, help="share of the runs")

@@ -1,4 +1,4 @@
-"""Simulations of one candidate over all its steps: moved by hand, small, idle, and the price."""
+"""Simulations of one candidate over all steps: moved by hand, little traffic, and the price."""
 
 import math
 from datetime import timedelta
@@ -22,7 +22,7 @@ _ALARMS, _OVERLAP = 0.005, 0.8
 _NAMES: Final = ("latency_p50", "latency_p95", "latency_p99")
 
 _OLD_SHARE: Final = 0.4 * _PLAYBOOK.error_rate / 2
-"""What the alarm ratio had of the error rate when each request counted at every look."""
+"""The alarm ratio's share of the error rate in the earlier gate, which counted every request."""
 
 _VISITS, _HOURS = 40, 12
 
@@ -35,9 +35,9 @@ def _cells(ratio: float, pairs: int, random: np.random.Generator) -> Paired:
 
 
 def _by_hand(random: np.random.Generator) -> bool:
-    """Move up and down every half day, with each figure at its rollback limit; say if ever wrong.
+    """Move up and down every half day, with each figure at its rollback limit; say if rolled back.
 
-    What pairs have shown is carried from step to step; the blocks of latency are those of the step.
+    The pairs of earlier steps stay evidence; the blocks of latency are those of the current step.
     """
     limits = _PLAYBOOK.gate.rollback
     periods: list[Period] = []
@@ -120,7 +120,7 @@ def _small(random: np.random.Generator) -> float:
 
 
 def _idle(random: np.random.Generator) -> bool:
-    """Say whether a shadow advances whose traffic was three hours, anywhere in eight days."""
+    """Say whether a shadow advances that had traffic in only three hours of eight days."""
     held = timedelta(days=8)
     smoke = sorted(random.uniform(0, 8 * 24 - 3, size=int(random.integers(1, 4))).tolist())
     busy = [(at, at + 0.01) for at in smoke] + [(8 * 24 - 3.0, 8 * 24.0)]
@@ -136,9 +136,9 @@ def _idle(random: np.random.Generator) -> bool:
 
 
 def _price(random: np.random.Generator) -> tuple[float, float]:
-    """Return pairs until 2x is surely beyond the rollback limit, now and as it was counted before.
+    """Return the pairs until a ratio of 2 is rolled back, with this gate and with the earlier one.
 
-    How long the gate waits for whole days is not counted here: that is time and not pairs.
+    The gate's wait for whole days is not included, because it costs time and not pairs.
     """
     now = error_share(_PLAYBOOK.error_rate, "alarm_ratio") / 2
     limit = _PLAYBOOK.gate.rollback.alarm_ratio
@@ -154,7 +154,7 @@ def _price(random: np.random.Generator) -> tuple[float, float]:
 
 
 def price(random: np.random.Generator, runs: int) -> Array:
-    """Simulate the price of sharing the error rate among more checks."""
+    """Simulate the additional pairs for sharing the error rate among more checks."""
     return one_by_one(_price, random, runs)
 
 

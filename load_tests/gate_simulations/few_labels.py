@@ -1,4 +1,4 @@
-"""The interval of average precision where few labels are positive."""
+"""The interval of average precision with few positive labels."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from comparison.evidence.joint_counts import JointCounts
 
 
 def misses_average_precision(random: np.random.Generator) -> bool:
-    """Say whether the interval of average precision misses at .5 % positives, 600 labels."""
+    """Say whether the interval misses the true value, with 600 labels and 0.5 % positives."""
     n = 600
     positive = random.random(n) < 0.005
     positive[0] = True

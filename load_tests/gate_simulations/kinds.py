@@ -1,4 +1,4 @@
-"""Numbers, classes, rankings and preferences: bursts, days and nights, labels that are selected."""
+"""Numbers, classes, rankings and preferences: bursts, days and nights, and selected labels."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,15 +25,15 @@ from tests.support.evidence import FLAG, evidence
 _LOOKS: Final = 12
 _UNITS_A_LOOK: Final = 400
 _BURST: Final = 20
-"""Alike requests of a unit."""
+"""Equal requests of a unit."""
 _LEVELS: Final = 64
-"""To which values within -1 to 1 are rounded, as the counts do."""
+"""Number of levels to which values in [-1, 1] are rounded, like in the counts."""
 
 _NAME: Final = "answer"
 _STEP: Final = 50
 
 Draw = Callable[[np.random.Generator, int], Array]
-"""Draws one value of each of some units, within -1 to 1: the candidate's less the primary's."""
+"""Draws a value in [-1, 1] for each of n units: the candidate's minus the primary's."""
 
 
 def _shares(values: Array, times: int = 1) -> tuple[UnitShare, ...]:
@@ -48,7 +48,7 @@ def _ways(values: Array) -> dict[str, tuple[UnitShare, ...]]:
 
 
 def _by_answer(figure: str, values: Array, answered: Array) -> dict[str, Any]:
-    """Return the values of what each side answered; `answered` says what the candidate did."""
+    """Return the figures by answering side; `answered` marks the candidate's answers."""
     return {
         f"{figure}_primary": _ways(values[~answered]),
         f"{figure}_candidate": _ways(values[answered]),
@@ -56,7 +56,7 @@ def _by_answer(figure: str, values: Array, answered: Array) -> dict[str, Any]:
 
 
 def _number(values: Array, answered: Array) -> AnswerEvidence:
-    """Return numbers whose differences, and errors, are `values` in parts of the bound."""
+    """Return numbers whose differences and errors are `values`, in units of the bound."""
     n = _BURST * len(values)
     return number.NumberEvidence(
         kind="number",
@@ -85,7 +85,7 @@ def _number(values: Array, answered: Array) -> AnswerEvidence:
 
 
 def _category(values: Array, answered: Array) -> AnswerEvidence:
-    """Return classes of which one side alone is right where a value is 1 or -1."""
+    """Return classes; only one side is right if a value is 1 or -1."""
     n = _BURST * len(values)
     return category.CategoryEvidence(
         kind="category",
@@ -108,7 +108,7 @@ def _category(values: Array, answered: Array) -> AnswerEvidence:
 
 
 def _ranking(values: Array, answered: Array) -> AnswerEvidence:
-    """Return rankings whose nDCG differs by `values`, by labels of what each side answered."""
+    """Return rankings whose nDCG differs by `values`, with labels by answering side."""
     n = _BURST * len(values)
     none = Count(0, n)
     nobody: dict[str, Count] = {"primary": none, "candidate": none}
@@ -160,7 +160,7 @@ _MAKE: Final[dict[str, Callable[[Array, Array], AnswerEvidence]]] = {
 
 
 def _answers(random: np.random.Generator, *, kind: str, draw: Draw, wrong: Outcome) -> bool:
-    """Look daily at the values of ever more units, each with a burst of alike requests."""
+    """Look daily at the values of ever more units, each with a burst of equal requests."""
     values = np.zeros(0)
     for day in range(1, _LOOKS + 1):
         values = np.concatenate([values, draw(random, _UNITS_A_LOOK)])
@@ -172,7 +172,7 @@ def _answers(random: np.random.Generator, *, kind: str, draw: Draw, wrong: Outco
 def _look(
     kind: str, values: Array, held: timedelta, wrong: Outcome, answered: Array | None = None
 ) -> bool:
-    """Say whether the gate errs at one look; unless it is said, the sides answer half each."""
+    """Say whether the gate errs at one look; by default, each side answers half of the requests."""
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(_STEP)[0]
     by_candidate = np.arange(len(values)) % 2 == 0 if answered is None else answered
@@ -190,10 +190,10 @@ def _repeated(
     shadow: int,
     wrong: Outcome,
 ) -> bool:
-    """Look daily at labels that repeat what was answered unless somebody objects.
+    """Look daily at labels that repeat the served answer unless somebody objects.
 
-    `draws` are of what the primary and the candidate answered, the latter a share `at` of all, but
-    for a shadow of the first days.
+    `draws` are for requests answered by the primary and by the candidate. The candidate answers a
+    share `at` of all requests after the first days, which are a shadow.
     """
     values, answered = np.zeros(0), np.zeros(0, dtype=bool)
     for day in range(1, _LOOKS + 1):
@@ -209,7 +209,7 @@ def _repeated(
 def _days_and_nights(
     random: np.random.Generator, *, kind: str, draws: tuple[Draw, Draw], wrong: Outcome
 ) -> bool:
-    """Look twice a day for a week that begins with a night, when the candidate is worse."""
+    """Look twice a day for a week that begins at night; the candidate is worse at night."""
     values = np.zeros(0)
     for half in range(14):
         values = np.concatenate([values, draws[half % 2](random, _UNITS_A_LOOK // 2)])
@@ -223,8 +223,8 @@ def _late_labels(
 ) -> bool:
     """Look daily at labels of units that are older than the cut-off.
 
-    Where the candidate is worse, a label takes two days on average, else `late` days: of the
-    labels that speak for it, some have not come by the cut-off.
+    A label takes two days on average if the candidate is worse for it, else `late` days, so that
+    some labels in favour of the candidate have not come by the cut-off.
     """
     cut_off = Playbook(flag=FLAG).label_cut_off.days
     values, begun, due = np.zeros(0), np.zeros(0), np.zeros(0)
@@ -241,11 +241,11 @@ def _late_labels(
 
 
 _WORSE_IS: Final = {"number": 1, "category": -1, "ranking": -1}
-"""The sign of a value where the candidate is worse: an error more, or right less often."""
+"""The sign of a value that is worse for the candidate: a larger error, or fewer right answers."""
 
 
 def _preferences(random: np.random.Generator, *, share: float, wrong: Outcome) -> bool:
-    """Look after every 40 judged units, of which the candidate wins a share; a fifth are ties."""
+    """Look after every 40 judged units; the candidate wins a `share` of them, a fifth are ties."""
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(_STEP)[0]
     won = np.zeros(0)
@@ -265,7 +265,7 @@ def _preferences(random: np.random.Generator, *, share: float, wrong: Outcome) -
 
 
 def _errs(checks: list[Check], wrong: Outcome) -> bool:
-    """Say whether a check rolls back, or whether nothing that is required is in the way."""
+    """Say whether a check rolls back (`wrong` is FAIL), else whether all required checks pass."""
     if wrong is Outcome.FAIL:
         return any(each.outcome is Outcome.FAIL and each.rolls_back for each in checks)
     return all(each.outcome is Outcome.PASS for each in checks if each.required)
@@ -277,7 +277,7 @@ def _normal(mean: float, random: np.random.Generator, n: int) -> Array:
 
 
 def _either(first: float, second: float, random: np.random.Generator, n: int) -> Array:
-    """Draw -1 and 1 with two probabilities, else 0."""
+    """Draw -1 and 1 with the two probabilities, else 0."""
     return random.choice([-1.0, 0.0, 1.0], n, p=[first, 1 - first - second, second])
 
 
@@ -309,19 +309,19 @@ _RHYTHM: Final[dict[str, tuple[Draw, Draw]]] = {
     "category": (partial(_either, 0.2, 0.1), partial(_either, 0.1, 0.2)),
     "ranking": (partial(_normal, -0.1), partial(_normal, 0.1)),
 }
-"""By night and by day; over both there is no difference."""
+"""Draws at night and by day; there is no difference over both together."""
 
 _REPEATED: Final[dict[str, tuple[Draw, Draw]]] = {
     "number": (partial(_normal, 0.09), partial(_normal, -0.09)),
     "category": (partial(_either, 0.12, 0.02), partial(_either, 0.02, 0.12)),
 }
-"""Two sides that err equally, by labels of what the primary and what the candidate answered."""
+"""Draws of two equally good sides, for requests answered by primary and by candidate."""
 
 _WORSE_REPEATED: Final[dict[str, tuple[Draw, Draw]]] = {
     "number": (partial(_normal, 0.09), partial(_normal, -0.03)),
     "category": (partial(_either, 0.15, 0.02), partial(_either, 0.04, 0.08)),
 }
-"""The same where the candidate errs more often."""
+"""The same with a worse candidate."""
 
 SCENARIOS: Final = (
     *(

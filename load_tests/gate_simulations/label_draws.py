@@ -1,4 +1,4 @@
-"""Pairs drawn by what their sides said and what was true, and the labels that they get."""
+"""Random pairs by the sides' decisions and the truth, and models of their labels."""
 
 from dataclasses import replace
 from typing import Final
@@ -10,13 +10,16 @@ from flags.gate.evidence import LabelledCell
 FIRED: Final = ((True, True), (True, False), (False, True), (False, False))
 PREVALENCE: Final = 0.01
 _FALSE: Final = 0.002
-"""Share of the negatives that a side alarms, half of them together."""
+"""False positive rate of each side; half of the false positives are common."""
 
 
 def drawn_cells(
     random: np.random.Generator, n: int, recalls: tuple[float, float], overlap: float = 0.95
 ) -> np.ndarray:
-    """Draw (cells, truth) of n pairs; both alarm a share of what the side of less recall alarms."""
+    """Draw (cells, truth) of n pairs.
+
+    Both sides together alarm a share `overlap` of the positives of the side with less recall.
+    """
     together = overlap * min(recalls)
     positive = [together, recalls[0] - together, recalls[1] - together]
     negative = [_FALSE / 2] * 3
@@ -33,7 +36,7 @@ def labelled_cells(
     rollout: float,
     shares: dict[str, tuple[float, float, float, float]],
 ) -> tuple[LabelledCell, ...]:
-    """Give a share of the pairs of each cell a label, by the side that served."""
+    """Label a share of the pairs of each cell, depending on the answering side."""
     candidate = random.binomial(counts, rollout)
     found = []
     for served, pairs in (("primary", counts - candidate), ("candidate", candidate)):
@@ -60,7 +63,7 @@ def labelled_right(_random: np.random.Generator, cells: np.ndarray) -> np.ndarra
 
 
 def of_other_requests(random: np.random.Generator, cells: np.ndarray) -> np.ndarray:
-    """Label the pairs of each cell as often positive as all requests are."""
+    """Label the pairs of each cell like random requests: with the overall share of positives."""
     pairs = cells.sum(axis=1)
     positive = random.binomial(pairs, PREVALENCE)
     return np.stack([positive, pairs - positive], axis=1)
@@ -71,12 +74,12 @@ def wrong_way_round(_random: np.random.Generator, cells: np.ndarray) -> np.ndarr
 
 
 def looked_into(cells: tuple[LabelledCell, ...]) -> tuple[LabelledCell, ...]:
-    """Find the positives of answered alarms alone, and take all else for negative."""
+    """Label only answered alarms correctly; all other pairs are labelled negative."""
     return _shown(cells, answered=True)
 
 
 def prevented(cells: tuple[LabelledCell, ...]) -> tuple[LabelledCell, ...]:
-    """Let an answered alarm prevent what would be positive."""
+    """Label answered alarms negative, because the alarm prevents the positive."""
     return _shown(cells, answered=False)
 
 

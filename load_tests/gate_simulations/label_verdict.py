@@ -1,4 +1,4 @@
-"""What the gate says of labels alone, all else being in order."""
+"""The gate's verdict on labels; all other evidence is healthy."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def verdict_on_labels(
     coverage_p: float = 1e-9,
     burst: int = 1,
 ) -> Decision:
-    """Ask the gate of labels alone: all else is in order."""
+    """Return the gate's verdict on labels, with otherwise healthy evidence."""
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(rollout)[0]
     covered = {}
@@ -68,7 +68,7 @@ def verdict_on_labels(
 
 
 def _by_unit(caught: Paired, burst: int) -> UnitRecall:
-    """Return the recall by unit of bursts that are wholly alike."""
+    """Return the recall by unit of bursts of equal requests."""
     same, lost, gained = caught.both + caught.neither, caught.primary_only, caught.candidate_only
     shares = tuple(
         UnitShare(share, n // burst) for share, n in ((-1.0, lost), (0.0, same), (1.0, gained))

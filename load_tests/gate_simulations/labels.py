@@ -1,4 +1,4 @@
-"""Labels that are late, selected, few, or of no pair: the scenarios of labels."""
+"""The scenarios of labels that are late, selected, few, or belong to no pair."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from load_tests.gate_simulations.label_verdict import verdict_on_labels
 from load_tests.gate_simulations.scenario import Kind, Scenario, one_by_one
 
 _LOOKS: Final = (10_000, 15_000, 25_000, 40_000, 60_000, 100_000, 150_000, 200_000)
-"""Pairs at which the gate is asked, from the least that a step may have on."""
+"""Numbers of pairs at the looks, from the minimum of a step on."""
 
 _PAIRS_A_DAY: Final = 20_000
 _NOMINAL_ADVANCE: Final = 0.01
@@ -33,7 +33,7 @@ _ALL: Final = (1.0, 1.0, 1.0, 1.0)
 _HALF: Final = (0.5, 0.5, 0.5, 0.5)
 _COMPLETE: Final = {"primary": _ALL, "candidate": _ALL}
 _LOOP: Final = {"primary": (1.0, 1.0, 0.0, 0.0), "candidate": (1.0, 0.0, 1.0, 0.0)}
-"""Labels exist only for what the served side flagged."""
+"""Labels exist only for alarms of the answering side."""
 
 
 def _ever(
@@ -49,7 +49,7 @@ def _ever(
     labelled: Callable[[np.random.Generator, np.ndarray], np.ndarray] = labelled_right,
     shown: Callable[[tuple[LabelledCell, ...]], tuple[LabelledCell, ...]] = tuple,
 ) -> bool:
-    """Look at ever more pairs, in bursts that are alike, and say if the verdict ever is wrong."""
+    """Look at a growing number of pairs, in bursts; say whether a verdict is ever wrong."""
     counts, seen = drawn_cells(random, 0, recalls), 0
     for pairs in _LOOKS:
         counts += labelled(random, drawn_cells(random, (pairs - seen) // burst, recalls, overlap))
@@ -61,7 +61,7 @@ def _ever(
 
 
 def _held(random: np.random.Generator) -> float:
-    """Return hours until labels no longer hold a shadow whose candidate recalls as much."""
+    """Return the hours until labels no longer hold a shadow with equal recall of both sides."""
     counts = np.zeros((4, 2), dtype=np.int64)
     for hour in range(6, 28 * 24, 6):
         counts += drawn_cells(random, _PAIRS_A_DAY // 4, (0.72, 0.72))
@@ -75,7 +75,7 @@ def _held(random: np.random.Generator) -> float:
 
 
 def _no_pair(random: np.random.Generator) -> bool:
-    """Say whether labels advance of which those with leading zeros have lost them."""
+    """Say whether the gate advances if request ids of labels have lost their leading zeros."""
     n = _LOOKS[-1]
     cells = labelled_cells(
         random, drawn_cells(random, n, (0.7, 0.7)), 0.0, {"primary": (0.9,) * 4, "candidate": _ALL}
@@ -90,7 +90,7 @@ def _scenario(row: str, name: str, kind: Kind, one: Any, runs: int = 400) -> Sce
 
 
 def _bursts(row: str, kind: Kind, recall: float, rollout: int, wrong: Decision) -> Scenario:
-    """Label all requests of bursts of twenty; the sides alarm different ones."""
+    """Return a scenario of bursts of twenty, all labelled; the sides alarm different bursts."""
     one = partial(
         _ever,
         recalls=(0.72, recall),
@@ -108,7 +108,7 @@ def _bursts(row: str, kind: Kind, recall: float, rollout: int, wrong: Decision) 
 def _misfits(
     row: str, kind: Kind, recalls: tuple[float, float], rollout: int, wrong: Decision
 ) -> Iterator[Scenario]:
-    """Yield labels that do not fit what the sides answered."""
+    """Yield scenarios of labels that are biased by the answers."""
     for which, labelled in (
         ("of other requests", of_other_requests),
         ("the wrong way round", wrong_way_round),

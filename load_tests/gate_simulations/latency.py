@@ -28,12 +28,12 @@ _STALL: Final = 50
 
 
 def _calls(random: np.random.Generator) -> Array:
-    """Draw the seconds of the calls of both sides, shape (2, blocks, calls), in order of time."""
+    """Draw the durations of both sides' calls in seconds, shape (2, blocks, calls), by time."""
     return np.asarray(0.02 * np.exp(0.4 * random.normal(size=(2, _BLOCKS, _CALLS))))
 
 
 def _fails(calls: Array, counts: Array) -> bool:
-    """Look each hour whether a quantile rolls back; `counts` says which calls are evidence."""
+    """Say whether a quantile rolls back at any hourly look; `counts` marks the calls to use."""
     bins = np.searchsorted(DURATION_EDGES, calls, side="right")
     side, block, _ = np.indices(calls.shape)
     rows = pd.DataFrame(
@@ -79,7 +79,7 @@ def _fresh(random: np.random.Generator) -> bool:
 
 
 def _stalls(random: np.random.Generator) -> bool:
-    """Let 50 calls stall together now and then, on both sides with the same law."""
+    """Let 50 calls stall together from time to time, on both sides with the same distribution."""
     calls = _calls(random)
     for side in (0, 1):
         flat = calls[side].reshape(-1)
@@ -89,7 +89,7 @@ def _stalls(random: np.random.Generator) -> bool:
 
 
 def _sure_after(beyond: Array, check: str) -> float:
-    """Return after how many minutes most of them are surely beyond a limit."""
+    """Return the number of minutes after which most minutes are surely beyond a limit."""
     needed = -math.log(visit_share(error_share(_PLAYBOOK.error_rate, check), 1))
     cells = ((number, [(1.0, 2.0 * each, 1.0)]) for number, each in enumerate(beyond.tolist()))
     for number, found in enumerate(detections(cells)):
@@ -109,7 +109,7 @@ def _long_stalls(random: np.random.Generator) -> bool:
 
 
 def _slow_of_late(random: np.random.Generator) -> float:
-    """Return hours until a candidate that is six times slower after good days is rolled back."""
+    """Return the hours until a candidate that becomes six times slower is rolled back."""
     medians = np.exp(0.1 * random.normal(size=(2, _GOOD + 240)))
     medians[1, _GOOD:] *= 6
     beyond = medians[1] > _PLAYBOOK.gate.rollback.latency_p50_now * medians[0]
@@ -117,7 +117,7 @@ def _slow_of_late(random: np.random.Generator) -> float:
 
 
 def _tenant_fails(random: np.random.Generator) -> float:
-    """Return the same of a candidate that fails for a tenant with half of the requests."""
+    """Return the hours until a candidate is rolled back that fails for half of the requests."""
     failed = random.binomial(_CALLS, 0.5, _GOOD + 240) / _CALLS
     failed[:_GOOD] = 0
     beyond = failed > _PLAYBOOK.gate.rollback.failure_rate_minutes

@@ -1,4 +1,4 @@
-"""What happened of late: how soon it holds a candidate that broke, and how often a healthy one."""
+"""Recent breaks: how soon they hold a broken candidate, and how often a healthy one is held."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +24,9 @@ _ALARMS: Final = 0.005
 _FAILURES: Final = 0.001
 _POSITIVES_A_DAY: Final = 100
 _LABELLED: Final = Paired(10_000, 5_000, 5_000, 380_000)
-"""Alarms of the pairs with labels, positive or not."""
+"""Alarms of the labelled pairs."""
 _A_DAY: Final = DAY * 60
-"""Minutes of it."""
+"""Minutes of a day."""
 
 
 def _holds(found: Evidence, name: str) -> bool:
@@ -34,14 +34,14 @@ def _holds(found: Evidence, name: str) -> bool:
 
 
 def _at(days: float, periods: Sequence[Period], minutes: Sequence[Minute] = ()) -> Evidence:
-    """Return what the gate sees after so many days."""
+    """Return the gate's evidence after `days` days."""
     alarms = total(each.alarms for each in periods)
     found = output(alarms, periods=tuple(periods))
     return evidence(found, held=timedelta(days=days), health={"minutes": tuple(minutes)})
 
 
 def _minutes(random: np.random.Generator, rates: Sequence[float]) -> Iterator[Minute]:
-    """Draw minutes from the end of the good days on, by the candidate's rate of failures."""
+    """Draw the minutes after the good days, by the candidate's failure rates."""
     begun = int((SINCE + timedelta(days=_GOOD)).timestamp()) // 60
     pairs = random.poisson(_PAIRS_A_DAY / _A_DAY, len(rates))
     primary, candidate = random.binomial(pairs, _FAILURES), random.binomial(pairs, rates)
@@ -51,7 +51,7 @@ def _minutes(random: np.random.Generator, rates: Sequence[float]) -> Iterator[Mi
 
 
 def _hours(random: np.random.Generator, common: Sequence[float]) -> list[Period]:
-    """Draw hours, by the share of the primary's alarms that the candidate raises too."""
+    """Draw hours, by the share of the primary's alarms that are common alarms."""
     found = []
     for hour, share in enumerate(common):
         cells = [_ALARMS * share, *[_ALARMS * (1 - share)] * 2]
@@ -67,7 +67,7 @@ def failing_by_chance(random: np.random.Generator) -> bool:
 
 
 def failing(random: np.random.Generator, rate: float) -> float:
-    """Return hours until failures that begin after good days hold, looked at each five minutes."""
+    """Return the hours until new failures after good days hold, with a look every five minutes."""
     minutes = list(_minutes(random, [rate] * _A_DAY))
     begun = int((SINCE + timedelta(days=_GOOD)).timestamp()) // 60
     for look in range(5, _A_DAY + 1, 5):
@@ -80,12 +80,12 @@ def failing(random: np.random.Generator, rate: float) -> float:
 
 
 def other_alarms_by_chance(random: np.random.Generator, common: float) -> bool:
-    """Say whether a look holds a candidate that has had as many alarms in common all the time."""
+    """Say whether a look holds a candidate with a constant share of common alarms."""
     return _holds(_at(_GOOD, _hours(random, [common] * _GOOD * DAY)), "recent_alarm_overlap")
 
 
 def other_alarms(random: np.random.Generator) -> float:
-    """Return hours until alarms of other requests hold that begin after good days."""
+    """Return the hours until the candidate is held after it begins to alarm other requests."""
     after = 4 * DAY
     periods = _hours(random, [0.8] * _GOOD * DAY + [0.1] * after)
     for hours in range(1, after + 1):
@@ -96,7 +96,7 @@ def other_alarms(random: np.random.Generator) -> float:
 
 
 def _caught(random: np.random.Generator, lost: Sequence[float]) -> list[Period]:
-    """Draw hours of positives, by the share of them that only the primary still alarms."""
+    """Draw the positives of hours, by the share that only the primary alarms."""
     found = []
     for hour, share in enumerate(lost):
         positives = random.poisson(_POSITIVES_A_DAY / DAY)
@@ -112,12 +112,12 @@ def _recall_holds(periods: Sequence[Period]) -> bool:
 
 
 def equal_recall(random: np.random.Generator) -> bool:
-    """Say whether a look holds a candidate that catches as many positives."""
+    """Say whether a look holds a candidate with the primary's recall."""
     return _recall_holds(_caught(random, [0.0] * _GOOD * DAY))
 
 
 def lost_recall(random: np.random.Generator, lost: float) -> float:
-    """Return hours until recall that is lost after good days holds; labels are there at once."""
+    """Return the hours until a loss of recall after good days holds; labels have no delay."""
     after = 10 * DAY
     periods = _caught(random, [0.0] * _GOOD * DAY + [lost] * after)
     for hours in range(1, after + 1):

@@ -29,7 +29,7 @@ _LATEST: Final = 10 * DAY
 
 
 def drawn(ratios: Sequence[float], pairs: int, random: np.random.Generator) -> list[Period]:
-    """Draw the alarms of hours in which the candidate alarms `ratio` times as often."""
+    """Draw the alarms of hours with the given alarm ratios."""
     found = []
     for hour, ratio in enumerate(ratios):
         both = _OVERLAP * _ALARM_RATE * min(1.0, ratio)
@@ -40,7 +40,7 @@ def drawn(ratios: Sequence[float], pairs: int, random: np.random.Generator) -> l
 
 
 def history(periods: Sequence[Period]) -> AlarmHistory:
-    """Return what the gate sees when the last of these hours is over."""
+    """Return the gate's evidence at the end of the last hour."""
     alarms = total(each.alarms for each in periods)
     until = _SINCE + timedelta(hours=len(periods))
     found = output(alarms, periods=tuple(periods))
@@ -48,10 +48,10 @@ def history(periods: Sequence[Period]) -> AlarmHistory:
 
 
 def rolled_back(periods: Sequence[Period], begun: int = 1) -> float:
-    """Return after how many hours the gate rolls back, if it looks each hour from `begun` on.
+    """Return the hours until the gate rolls back, with hourly looks from `begun` on.
 
-    What a break is found by after an hour does not depend on later ones, so the break is looked for
-    once; the ratio of everything at the end of each day, and every two hours of the first two.
+    The detection of a break at an hour does not depend on later hours, so it is computed once. The
+    ratio of all pairs is checked at the end of each day, and every two hours of the first two days.
     """
     whole = history(periods)
     alpha = whole.share("alarm_break") / 2
@@ -93,13 +93,13 @@ def _looks(hours: int) -> list[int]:
 
 
 def _broken(pairs_a_day: int, random: np.random.Generator) -> float:
-    """Return hours until a break to 2x after 14 good days is rolled back."""
+    """Return the hours until a break to a ratio of 2 after 14 good days is rolled back."""
     periods = drawn([1.0] * 14 * DAY + [2.0] * _LATEST, pairs_a_day // DAY, random)
     return rolled_back(periods, 14 * DAY + 1) - 14 * DAY
 
 
 def _begun_at_the_break(pairs_a_day: int, random: np.random.Generator) -> float:
-    """Return hours until a test that begins at the break, and looks each hour, is sure."""
+    """Return the hours until a test that begins at the break is significant, with hourly looks."""
     alpha = error_share(_PLAYBOOK.error_rate, "alarm_ratio") / 2
     periods = drawn([2.0] * _LATEST, pairs_a_day // DAY, random)
     for hours in range(1, _LATEST + 1):
@@ -112,7 +112,7 @@ def _begun_at_the_break(pairs_a_day: int, random: np.random.Generator) -> float:
 def healthy(
     ratio: Callable[[int], float], pairs_a_day: int, random: np.random.Generator, runs: int
 ) -> Array:
-    """Simulate candidates that a person would keep, for two weeks."""
+    """Simulate acceptable candidates for two weeks."""
     return one_by_one(partial(_healthy, ratio, pairs_a_day, 14), random, runs)
 
 
@@ -122,7 +122,7 @@ def broken(pairs_a_day: int, random: np.random.Generator, runs: int) -> Array:
 
 
 def begun_at_the_break(pairs_a_day: int, random: np.random.Generator, runs: int) -> Array:
-    """Simulate what a break is found by that somebody knew of."""
+    """Simulate tests that begin at a known break."""
     return one_by_one(partial(_begun_at_the_break, pairs_a_day), random, runs)
 
 

@@ -1,4 +1,4 @@
-"""One scenario of the gate's simulations, and how its runs become a row of the table."""
+"""A scenario of the gate's simulations, its runs, and its row in the table."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,23 +22,23 @@ _RESAMPLES: Final = 500
 
 
 class Kind(StrEnum):
-    """What a scenario counts."""
+    """The figure that a scenario measures."""
 
     FALSE_ROLLBACK = "false rollback"
-    """Runs in which a candidate that should be kept was rolled back, ever."""
+    """Share of runs in which an acceptable candidate was rolled back at any look."""
     FALSE_ADVANCE = "false advance"
-    """Runs in which a candidate that should be stopped went on, ever."""
+    """Share of runs in which an unacceptable candidate advanced at any look."""
     FALSE_HOLD = "false hold"
-    """Looks at which a candidate that should go on is held by what happened of late."""
+    """Share of looks at which a good candidate is held because of recent data."""
     DELAY = "delay"
     """Hours until the right verdict, the median of the runs."""
     PRICE = "price"
-    """Pairs until the right verdict, by those of counting each request at every look."""
+    """Pairs until the right verdict, relative to the earlier gate, which counted every request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Describe one situation, and what the gate may at most say of it wrongly.
+    """One situation, and the highest error rate that the gate may have in it.
 
     `simulate(random, runs)` returns one row per run: whether it erred, or hours until the verdict
     (infinite: never), or for a price (pairs with this gate, pairs with the gate that it is compared
@@ -47,17 +47,17 @@ class Scenario:
 
     name: str
     row: str
-    """Of the list of what must hold, e.g. `B4`."""
+    """Number in the list of requirements, e.g. `B4`."""
     kind: Kind
     nominal: float | None
-    """What is promised, at most; None where nothing is."""
+    """The promised maximum; None if there is no promise."""
     simulate: Callable[[np.random.Generator, int], "Array | Sequence[Any]"]
     runs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold what was found: a rate with its 95 % interval, or a median with that of a bootstrap."""
+    """The result: a rate, or a median, with its 95 % interval (the latter by bootstrap)."""
 
     scenario: Scenario
     found: float
@@ -67,19 +67,19 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Say whether the whole interval does not lie beyond what is promised."""
+        """Say whether the promise holds: the interval is not entirely above it."""
         return self.scenario.nominal is None or self.low <= self.scenario.nominal
 
 
 def one_by_one(
     one: Callable[[np.random.Generator], Any], random: np.random.Generator, runs: int
 ) -> Array:
-    """Simulate runs one after the other, where that is simpler than all together."""
+    """Simulate runs one after the other, for scenarios that are not vectorised."""
     return np.array([one(random) for _ in range(runs)], dtype=float)
 
 
 def simulated(scenario: Scenario, runs: int, pool: Executor) -> Row:
-    """Simulate `runs` in the processes of a pool; the same for any number of processes."""
+    """Simulate `runs` in a pool; the result does not depend on the number of processes."""
     parts = [min(_CHUNK, runs - begun) for begun in range(0, runs, _CHUNK)]
     seeds = np.random.SeedSequence([_SEED, *scenario.name.encode()]).spawn(len(parts))
     futures = [
@@ -93,7 +93,7 @@ def _part(scenario: Scenario, seed: np.random.SeedSequence, runs: int) -> Array:
 
 
 def row_of(scenario: Scenario, results: Array) -> Row:
-    """Sum up the results of the runs."""
+    """Return the row of the table for the results of the runs."""
     if scenario.kind in (Kind.FALSE_ROLLBACK, Kind.FALSE_ADVANCE, Kind.FALSE_HOLD):
         low, high = clopper_pearson(int(results.sum()), len(results))
         return Row(scenario, float(results.mean()), low, high, len(results))

@@ -8,7 +8,7 @@ _HEAD = ("row", "scenario", "kind", "nominal", "found", "95 % interval", "runs")
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Return the table: a line per scenario, and a mark where a promise is broken."""
+    """Return the table: a line per scenario, with a mark if its promise is broken."""
     cells = [_HEAD, *(_cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
@@ -18,7 +18,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def last_line(rows: Sequence[Row]) -> str:
-    """Return the result in one line, e.g. for a program that watches it."""
+    """Return the result in one line, for other programs."""
     rollback = [row for row in rows if row.scenario.kind is Kind.FALSE_ROLLBACK]
     worst = max(rollback, key=lambda row: row.found / (row.scenario.nominal or 1), default=None)
     advance = [row.found for row in rows if row.scenario.kind is Kind.FALSE_ADVANCE]

@@ -1,4 +1,4 @@
-"""Both thresholds changed in the middle of the window: 1.6 times as many alarms, then 0.4 times."""
+"""Thresholds that change in the middle of the window: an alarm ratio of 1.6, then of 0.4."""
 
 from datetime import timedelta
 from functools import partial
@@ -17,12 +17,12 @@ from tests.support.evidence import FLAG, SINCE, evidence, output
 
 _DAYS: Final = 14
 _PAIRS: Final = 4_000
-"""An hour."""
+"""Pairs per hour."""
 _NANOSECONDS: Final = 10**9
 
 
 def _advances(random: np.random.Generator, *, given: bool) -> bool:
-    """Say whether the candidate advances; with a given beginning, both parts are counted."""
+    """Say whether the candidate advances; with a `given` beginning, both parts are evidence."""
     hours = [SINCE + timedelta(hours=hour) for hour in range(24 * _DAYS)]
     ratios = [1.6 if place < len(hours) // 2 else 0.4 for place in range(len(hours))]
     periods = [

@@ -1,4 +1,4 @@
-"""Requests of units, drawn one by one: traits that last, heavy tails, tenants, and the price."""
+"""Simulated requests of units: lasting traits, heavy-tailed volumes, tenants, and the price."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ _PLAYBOOK: Final = Playbook(flag=FLAG)
 _STEP: Final = _PLAYBOOK.steps_at(10)[0]
 _DAYS: Final = 14
 _LOOKS: Final = (0, 1, 2, 4, 6, 9, 13)
-"""Days at whose end the gate is asked."""
+"""Days with a look of the gate at their end."""
 _SIDES: Final = ["primary_alarm", "candidate_alarm"]
 _NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Describe who sends requests, and which of them alarm which side.
+    """The population of units, and the alarms of their requests.
 
-    Every unit has a kind: alarmed by both sides, by one, or by none. A request of a unit with an
-    alarm raises that one, with the unit's own probability, day after day.
+    Every unit has a lasting trait: alarmed by both sides, by one, or by none. Each request of an
+    alarmed unit raises the alarm with the unit's own probability.
     """
 
     number: int
@@ -46,10 +46,10 @@ class Units:
     alarms: float = 0.2
     overlap: float = 0.8
     shape: float = 1.0
-    """Of the gamma law of the units' volumes: the smaller, the heavier its tail."""
+    """Shape of the gamma distribution of the units' volumes; smaller: a heavier tail."""
 
     def days(self, random: np.random.Generator) -> Iterator[tuple[int, int, pd.DataFrame]]:
-        """Yield (units seen, requests, alarmed rows) of each day, all since the beginning."""
+        """Yield (units seen, requests, alarmed rows) for each day, cumulative."""
         rate = random.gamma(self.shape, self.a_day / self.shape, self.number)
         both = self.overlap * self.risky * min(1.0, self.ratio)
         shares = [both, self.risky - both, self.ratio * self.risky - both]
@@ -123,7 +123,7 @@ def _periods(rows: pd.DataFrame) -> tuple[Period, ...]:
 
 
 def _ever(random: np.random.Generator, *, units: Units, wrong: Outcome) -> bool:
-    """Say whether a look at the end of any day says what is wrong."""
+    """Say whether the verdict at the end of any day is the `wrong` one."""
     for day, (seen, requests, rows) in enumerate(units.days(random)):
         if day not in _LOOKS:
             continue
@@ -141,7 +141,7 @@ def _ever(random: np.random.Generator, *, units: Units, wrong: Outcome) -> bool:
 
 
 def _failures(random: np.random.Generator, *, size: int, rate: float) -> bool:
-    """Say whether failures of whole bursts roll back though both sides fail as often."""
+    """Say whether failures of whole bursts roll back although both sides fail equally often."""
     failed = np.zeros(4, dtype=np.int64)
     for day in range(_DAYS):
         failed += random.multinomial(2_000, [rate / 4, rate, rate, 1 - 2.25 * rate])
@@ -165,7 +165,7 @@ def _failures(random: np.random.Generator, *, size: int, rate: float) -> bool:
 
 
 def _drawn(random: np.random.Generator, *, shape: float) -> bool:
-    """Say whether the sample ratio of a flag that draws users fails at any look."""
+    """Say whether the traffic split (SRM) of a flag sticky on users fails at any look."""
     users, rollout = 5_000, 0.1
     rate = random.gamma(shape, 3 / shape, users)
     candidate = random.random(users) < rollout
@@ -179,11 +179,11 @@ def _drawn(random: np.random.Generator, *, shape: float) -> bool:
 
 
 def _price(random: np.random.Generator, *, size: int, ratio: float) -> tuple[float, float]:
-    """Return requests until the verdict is right: with units, and of requests alone.
+    """Return the requests until the right verdict, with units and with requests alone.
 
-    A unit sends `size` requests that are independent of each other, so that the gate of requests
-    alone, at the share that it had (40 %), is right too. The ratio is shown within the limit to go
-    on, or beyond the one to roll back.
+    A unit sends `size` independent requests, so that a gate by requests alone, with its earlier
+    share of the error rate (40 %), is valid too. The right verdict is that the ratio is within the
+    limit to advance, or beyond the limit to roll back.
     """
     rate, overlap = 0.005, 0.8
     a_look = (200 if ratio > 1 else 2_000) // size
@@ -214,7 +214,7 @@ def _price(random: np.random.Generator, *, size: int, ratio: float) -> tuple[flo
 
 
 def _at_least_once(random: np.random.Generator, size: int, units: int, drawn: Array) -> Array:
-    """Place each drawn alarm with a unit, and count the units by what they had at least once."""
+    """Assign each alarm to a unit, and count the units by the alarms that they had at all."""
     if size == 1:
         return np.asarray(drawn[0])
     who = random.integers(0, units, int(drawn.sum()))

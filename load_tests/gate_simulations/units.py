@@ -1,4 +1,4 @@
-"""Bursts, agreement and what lies outside the comparison: the scenarios of units."""
+"""The scenarios of units: bursts, agreement, and pairs that are not compared."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -24,7 +24,7 @@ _OVERLAP: Final = 0.8
 _LOOKS: Final = 12
 _UNITS_A_LOOK: Final = 5_000
 _MINUTES: Final = 24 * 60
-"""Of a day, between two looks."""
+"""Minutes between two looks: a day."""
 
 _NOMINAL_ROLLBACK: Final = 0.05
 _NOMINAL_ADVANCE: Final = 0.01
@@ -50,7 +50,7 @@ def _bursts(
     wrong: Outcome,
     error_rate: float = 0.05,
 ) -> bool:
-    """Look daily at ever more units, each of which sends a burst of alike requests."""
+    """Look daily at a growing number of units, each of which sends a burst of equal requests."""
     playbook = Playbook(flag=FLAG, error_rate=error_rate)
     requests: list[Period] = []
     units: list[Period] = []
@@ -68,7 +68,7 @@ def _bursts(
 
 
 def _unnamed(random: np.random.Generator, *, size: int) -> bool:
-    """Look daily at bursts of alike requests, two seconds apart, none of which names a unit."""
+    """Look daily at bursts of equal requests, two seconds apart, without units."""
     playbook = Playbook(flag=FLAG)
     requests: list[Period] = []
     flips = np.zeros((_LOOKS, _MINUTES), dtype=int)
@@ -94,7 +94,7 @@ def _unnamed(random: np.random.Generator, *, size: int) -> bool:
 
 
 def _judged(requests: list[Period], units: list[Period], playbook: Playbook) -> Outcome:
-    """Return FAIL if any check of the alarms rolls back, else what the ratio of all is."""
+    """Return FAIL if any check of alarms rolls back, else the outcome of the overall ratio."""
     by_request, by_unit = (total(each.alarms for each in held) for held in (requests, units))
     named = UnitAlarms(
         by_unit.pairs, by_request.pairs, None, by_unit, by_unit, (), 1.0, tuple(units)
@@ -116,7 +116,7 @@ def _burst_scenario(
 
 
 def _replaced(random: np.random.Generator, *, of: str) -> bool:
-    """Say whether a candidate advances whose alarms are not the primary's."""
+    """Say whether a candidate advances whose alarms are on other requests than the primary's."""
     playbook, n = Playbook(flag=FLAG), 600_000
     shares = _shares(1.0, overlap=0.0 if of == "reverse" else _ALARMS)
     table = Paired(*map(int, random.multinomial(n, shares)))
@@ -136,7 +136,7 @@ def _declines(random: np.random.Generator) -> bool:
 
 
 def _timeouts(random: np.random.Generator) -> bool:
-    """Say whether a candidate advances that does not answer where 30 % of the alarms are."""
+    """Say whether a candidate advances that does not answer requests with 30 % of the alarms."""
     n = 1_000_000
     alarms = int(random.binomial(n, _ALARMS))
     lost = int(random.binomial(alarms, 0.3))
@@ -148,14 +148,14 @@ def _timeouts(random: np.random.Generator) -> bool:
 
 
 def _without_threshold(random: np.random.Generator) -> bool:
-    """Say whether 90 % of pairs without a threshold advance."""
+    """Say whether the gate advances if 90 % of the pairs have no threshold."""
     table = Paired(*map(int, random.multinomial(60_000, _shares(1.0, overlap=0.95))))
     found = output(table, outside=Count(9 * table.pairs, 10 * table.pairs))
     return _decisions(found, 0, Playbook(flag=FLAG)) is Decision.ADVANCE
 
 
 def _permuted(random: np.random.Generator) -> bool:
-    """Say whether outputs without a threshold advance that are those of other requests."""
+    """Say whether outputs without a threshold advance if they are those of other requests."""
     n = 400_000
     tails = tuple(
         Tail(each, each, Paired(*map(int, random.multinomial(n, _shares(1.0, 0.1, 0.1)))))
@@ -170,7 +170,7 @@ def _advance(row: str, name: str, one: Any) -> Scenario:
 
 
 def _drawn(random: np.random.Generator, runs: int) -> Array:
-    """Say in which runs the sample ratio fails for a flag that is sticky on users, at 10 %."""
+    """Say in which runs the traffic split (SRM) fails for a flag sticky on users, at 10 %."""
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(10)[0]
     wrong = []

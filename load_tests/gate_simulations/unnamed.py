@@ -1,4 +1,4 @@
-"""Classes of pairs that name no unit: bursts of alike requests, and an evenly worse candidate."""
+"""Classes of pairs without units: bursts of equal requests, and a uniformly worse candidate."""
 
 import math
 from dataclasses import replace
@@ -18,7 +18,7 @@ from load_tests.gate_simulations.scenario import Array, Kind, Scenario, one_by_o
 from tests.support.evidence import FLAG, evidence
 
 _LOOKS: Final = 10
-"""A day apart."""
+"""Number of looks, a day apart."""
 _DAY: Final = 24 * 60 * 60
 _STEP: Final = 50
 _LEVELS: Final = 64
@@ -31,7 +31,7 @@ def _shares(values: Array) -> tuple[UnitShare, ...]:
 
 
 def _classes(values: Array, minutes: Array, answered: Array) -> category.CategoryEvidence:
-    """Return classes of which one side alone is right where a value is 1 or -1."""
+    """Return classes; only one side is right if a value is 1 or -1."""
     number, place, n = np.unique(minutes, return_inverse=True, return_counts=True)
     clusters = (
         clustering(
@@ -72,10 +72,10 @@ def _classes(values: Array, minutes: Array, answered: Array) -> category.Categor
 def _hours(
     random: np.random.Generator, *, bursts: int, size: int, alone: tuple[float, float]
 ) -> float:
-    """Return after how many hours the candidate is rolled back, infinite if it never is.
+    """Return the hours until the candidate is rolled back; infinite if it never is.
 
-    `alone` are the shares of bursts in which the primary, and the candidate, alone is right. Alike
-    requests are a second apart.
+    `alone` has the shares of bursts in which only the primary, and only the candidate, is right.
+    Requests of a burst are a second apart.
     """
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(_STEP)[0]

@@ -1,1 +1,1 @@
-"""What does the harm: each injection does it on entering, and lifts it on leaving."""
+"""Fault injections: context managers that cause a fault on entry and end it on exit."""

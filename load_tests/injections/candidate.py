@@ -14,7 +14,7 @@ _REMOTE: Final = {"CANDIDATE_CHECK_INTERVAL": "1"}
 
 @contextmanager
 def there(scene: Scene) -> Iterator[None]:
-    """Have the candidate be a server of its own; for the whole run."""
+    """Run the candidate as a server of its own, during the whole run."""
     with scene.remote("VerdictsV2") as server:
         scene.candidate = server
         scene.settings.update(_REMOTE, CANDIDATE_URL=server.url)
@@ -23,7 +23,7 @@ def there(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def late(scene: Scene) -> Iterator[None]:
-    """Have it start only when the fault is lifted; for the whole run."""
+    """Use a candidate that starts only when the fault ends (see `comes`), during the whole run."""
     scene.candidate = scene.remote("VerdictsV2")
     scene.settings.update(_REMOTE, CANDIDATE_URL=scene.candidate.url)
     try:
@@ -34,7 +34,7 @@ def late(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def behind_proxy(scene: Scene) -> Iterator[None]:
-    """Have a proxy that can fail before it; for the whole run."""
+    """Put a proxy that can fail in front of the candidate, during the whole run."""
     with scene.remote("VerdictsV2") as server, FaultyProxy(server.url) as proxy:
         scene.candidate, scene.candidate_proxy = server, proxy
         scene.settings.update(_REMOTE, CANDIDATE_URL=proxy.url)
@@ -43,14 +43,14 @@ def behind_proxy(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def without_name(scene: Scene) -> Iterator[None]:
-    """Have its name be one that does not resolve; for the whole run."""
+    """Give the candidate a host name that does not resolve, during the whole run."""
     scene.settings.update(_REMOTE, CANDIDATE_URL="http://candidate.invalid:3000")
     yield
 
 
 @contextmanager
 def comes(scene: Scene) -> Iterator[None]:
-    """Start the candidate's server when the fault is lifted, which is that it was not there."""
+    """Start the candidate's server when the fault ends; the fault is that it does not run."""
     yield
     assert scene.candidate is not None  # noqa: S101 - `late` is around
     scene.candidate.start()
@@ -66,7 +66,7 @@ def away(scene: Scene) -> Iterator[None]:
 
 
 def replaced_by(service: str) -> Injection:
-    """Put `service` in the place of the candidate's server, and that one back again."""
+    """Replace the candidate's server by `service`; restore it afterwards."""
 
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
@@ -85,7 +85,7 @@ def replaced_by(service: str) -> Injection:
 
 
 def proxy_fails(fault: faulty_proxy.Fault) -> Injection:
-    """Have the proxy before the candidate fail."""
+    """Let the proxy in front of the candidate fail."""
 
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:

@@ -10,7 +10,7 @@ from tests.support.faulty_proxy import FaultyProxy
 
 @contextmanager
 def file_broken(scene: Scene) -> Iterator[None]:
-    """Spoil the flags file as a half-finished edit does."""
+    """Cut the flags file in half, like an unfinished edit."""
     text = scene.flags.read_text()
     scene.flags.write_text(text[: len(text) // 2])
     yield
@@ -19,14 +19,14 @@ def file_broken(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def file_missing(scene: Scene) -> Iterator[None]:
-    """Have no flags file; for the whole run."""
+    """Remove the flags file, for the whole run."""
     scene.flags.unlink()
     yield
 
 
 @contextmanager
 def follow_unleash(scene: Scene) -> Iterator[None]:
-    """Take the flag from a real Unleash; for the whole run."""
+    """Take the flag from a real Unleash, during the whole run."""
     unleash = scene.programs.unleash
     scene.settings.update(
         UNLEASH_URL=unleash.sdk_url,
@@ -46,7 +46,7 @@ def unleash_down(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def unleash_silent(scene: Scene) -> Iterator[None]:
-    """Follow a real Unleash that never answers; for the whole run."""
+    """Follow a real Unleash that never answers, during the whole run."""
     with FaultyProxy(scene.programs.unleash.url) as proxy, follow_unleash(scene):
         proxy.fault = faulty_proxy.Fault.SILENT
         scene.settings["UNLEASH_URL"] = proxy.sdk_url

@@ -1,4 +1,4 @@
-"""Injections into the folder of the pairs, and the disk that it is on."""
+"""Injections into the folder of the pairs and its disk."""
 
 import contextlib
 import os
@@ -14,24 +14,24 @@ from load_tests.scene import Scene
 from tests.support.fakes import eventually
 
 SMALL_DISK: Final = "4m"
-"""Size of the file system that is made to be full; two workers' pairs of minutes fit."""
+"""Size of the file system to fill; it has room for some minutes of two workers' pairs."""
 
 CALLERS: Final = 16
-"""Requests under way at the same time, so that the folder grows beyond its bound."""
+"""Concurrent requests with which the folder exceeds its limit."""
 
 _BLOCK: Final = b"\0" * 2**16
 
 
 @contextmanager
 def moved(scene: Scene) -> Iterator[None]:
-    """Move the folder away under the workers' hands; it is not put back."""
+    """Move the folder while workers write to it; it is not moved back."""
     scene.pairs.rename(scene.record / "moved")
     yield
 
 
 @contextmanager
 def removed(scene: Scene) -> Iterator[None]:
-    """Remove the folder with what is in it."""
+    """Remove the folder and its content."""
     removed = False
     while not removed:
         try:
@@ -44,11 +44,11 @@ def removed(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def file_in_its_place(scene: Scene) -> Iterator[None]:
-    """Put a file where the folder was, so that nothing can be written, as root or not."""
+    """Replace the folder by a file, so that not even root can write pairs."""
     in_place = False
     while not in_place:
         scene.pairs.rename(scene.record / f"moved-{time.monotonic_ns()}")
-        with contextlib.suppress(FileExistsError):  # a worker has made the folder anew
+        with contextlib.suppress(FileExistsError):  # a worker has created the folder again
             scene.pairs.touch(exist_ok=False)
             in_place = True
     yield
@@ -57,7 +57,7 @@ def file_in_its_place(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def immutable(scene: Scene) -> Iterator[None]:
-    """Make folder and files immutable, which binds root as well."""
+    """Make folder and files immutable, also for root."""
     paths = [str(scene.pairs), *map(str, scene.pairs.glob("*.jsonl"))]
     subprocess.run(["chattr", "+i", *paths], check=True)
     try:
@@ -68,7 +68,7 @@ def immutable(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def small_disk(scene: Scene) -> Iterator[None]:
-    """Give the folder a file system of its own; for the whole run."""
+    """Mount a small file system on the folder, during the whole run."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(scene.pairs)]
     subprocess.run(mount, check=True)
     try:
@@ -79,7 +79,7 @@ def small_disk(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def disk_full(scene: Scene) -> Iterator[None]:
-    """Fill that file system to the last byte."""
+    """Fill the small file system to the last byte."""
     filler = scene.pairs / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(_BLOCK):
@@ -90,7 +90,7 @@ def disk_full(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def disk_full_to_the_end(scene: Scene) -> Iterator[None]:
-    """Fill it, and leave it full until the service has been stopped."""
+    """Fill the small file system, and leave it full until the service has been stopped."""
     with (scene.pairs / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(_BLOCK):
             pass
@@ -99,7 +99,7 @@ def disk_full_to_the_end(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def over_its_bound(scene: Scene) -> Iterator[None]:
-    """Ask as much as is answered, until files had to be removed for the folder's bound."""
+    """Send requests at full capacity until files were removed, because the folder is too large."""
     scene.load.callers = CALLERS
     if not eventually(lambda: scene.counted()["drop pruned"] > 0, pause=0.2):
         raise TimeoutError("no file was pruned within a minute")

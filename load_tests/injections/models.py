@@ -1,4 +1,4 @@
-"""Injections into the models: what they do when they are called."""
+"""Injections into the models: faults when they are called."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from load_tests.scene import Scene
 
 @contextmanager
 def nothing(_scene: Scene) -> Iterator[None]:
-    """Do nothing: the fault is around the whole run."""
+    """Do nothing, because another injection lasts during the whole run."""
     yield
 
 
-def told(side: str, word: str) -> Injection:
-    """Have the models of `side` do what `faulty_service` knows by `word`."""
+def model_fault(side: str, word: str) -> Injection:
+    """Let the models of `side` show the fault that `faulty_service` names `word`."""
 
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:

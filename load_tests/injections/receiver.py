@@ -1,4 +1,4 @@
-"""Injections into the receiver of the pairs, and the way there."""
+"""Injections into the receiver of the pairs and the proxy in front of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _SHIPPING: Final = {
 
 @contextmanager
 def ship_directly(scene: Scene) -> Iterator[None]:
-    """Ship the pairs to the receiver; for the whole run."""
+    """Ship the pairs to the receiver, during the whole run."""
     receiver = scene.programs.receiver
     receiver.forget()
     scene.settings.update(_SHIPPING, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
@@ -27,7 +27,7 @@ def ship_directly(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def ship(scene: Scene) -> Iterator[None]:
-    """Ship the pairs through a proxy that can fail; for the whole run."""
+    """Ship the pairs through a proxy that can fail, during the whole run."""
     receiver = scene.programs.receiver
     receiver.forget()
     with OtlpProxy(receiver.url) as proxy:
@@ -45,13 +45,13 @@ def down(scene: Scene) -> Iterator[None]:
 
 
 def proxy_fails(fault: otlp_proxy.Fault) -> Injection:
-    """Have the proxy before the receiver fail."""
+    """Let the proxy in front of the receiver fail."""
 
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
         assert scene.proxy is not None  # noqa: S101 - `ship` is around
         if fault is otlp_proxy.Fault.BOMB:
-            otlp_proxy.bomb()  # made before it is sent: that takes seconds
+            otlp_proxy.bomb()  # built in advance: that takes seconds
         scene.proxy.fault = fault
         yield
         scene.proxy.fault = otlp_proxy.Fault.NONE

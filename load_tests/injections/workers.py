@@ -1,4 +1,4 @@
-"""Injections into the workers of the service, and into those who call it."""
+"""Injections into the workers of the service, and into its callers."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from load_tests.scene import Scene
 from tests.support.fakes import eventually
 
 CALLERS: Final = 16
-"""Requests under way at the same time when the capacity is measured."""
+"""Concurrent requests with which the capacity is measured."""
 
 
 def one_gets(number: signal.Signals) -> Injection:
-    """Send a signal to one of the workers, and wait for the one that takes its place."""
+    """Send a signal to one of the workers, and wait for its replacement."""
 
     @contextmanager
     def inject(scene: Scene) -> Iterator[None]:
@@ -39,7 +39,7 @@ def restart(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def callers_hang_up(scene: Scene) -> Iterator[None]:
-    """Have half of the callers hang up within a few milliseconds."""
+    """Let half of the callers disconnect within a few milliseconds."""
     scene.load.hanging_up = 0.5
     yield
     scene.load.hanging_up = 0.0
@@ -47,7 +47,7 @@ def callers_hang_up(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def overload(scene: Scene) -> Iterator[None]:
-    """Measure how much the service can answer, then ask for twice as much."""
+    """Measure the capacity of the service, then send twice as many requests."""
     rate, scene.load.callers = scene.load.rate, CALLERS
     time.sleep(scene.seconds)
     capacity = scene.load.answered_per_second(scene.seconds / 2)

@@ -1,1 +1,1 @@
-"""Simulations of the gate's outcomes: how often it errs, and how many requests it takes."""
+"""Simulations of the gate's checks of outcomes: error rates, and the requests that they need."""

@@ -1,7 +1,7 @@
 """Run the simulations of outcomes and print their tables: `make outcome-simulations`.
 
-`--runs 0.1` makes a tenth of the runs. The exit code is 1 if what was found is surely beyond what
-is promised.
+`--runs 0.1` simulates a tenth of the runs. The exit code is 1 if a result is significantly worse
+than promised.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _SEED = 20_260_302
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=float, default=1.0, help="share of the runs")
     parser.add_argument("--processes", type=int, default=2)
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def price_table(found: Iterable[Needed]) -> list[str]:
-    """Return the lines of the table of requests: 80 % of the runs have seen the harm by then."""
+    """Return the lines of the table: requests after which 80 % of the runs have found the harm."""
     head = ["requests until 80 % of runs see the harm", "plain, one look", *TESTS, "flips take"]
     lines = [head]
     for each in found:
@@ -71,10 +71,9 @@ def _number(requests: float) -> str:
 
 
 def gain(found: Needed) -> float:
-    """Return how many times as many requests the plain difference of means takes.
+    """Return the factor of requests that a difference of means needs with as many looks.
 
-    It is looked at as often: by GrowthBook's sequence, or by bets on all units if those are
-    quicker.
+    By GrowthBook's sequence, or by bets on all units if those need fewer requests.
     """
     plain = min(found.requests["GrowthBook"], found.requests["all units"], MOST)
     return plain / found.requests["flips"]

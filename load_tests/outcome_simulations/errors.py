@@ -1,7 +1,7 @@
-"""How often outcomes roll back a candidate that should be kept, or let go on one that should not.
+"""Error rates: how often outcomes roll back a good candidate, or let a bad one advance.
 
-A rollback is looked for as the gate does it, with the part of the error rate that the only metric
-of a playbook has; the error rate is 0.5, so that 0.025 can be counted in some hundred runs.
+A rollback is checked like in the gate, with the share of the error rate for a playbook with one
+metric. The error rate is 0.5, so that a share of 0.025 can be measured in some hundred runs.
 """
 
 from functools import partial
@@ -17,18 +17,18 @@ from load_tests.outcome_simulations.population import Plan, Rates, looks
 
 _ERROR_RATE: Final = 0.5
 _NOMINAL: Final = _ERROR_RATE * SHARES["outcomes"] / 2
-"""The metric's part: the labels have the other half."""
+"""The metric's share; labels have the other half."""
 
 _HARM: Final = 1.5
 _NOMINAL_ADVANCE: Final = 0.01
 _LIMITS: Final = OutcomePlan()
 _MARGINS: Final = {False: _LIMITS.margin, True: OutcomePlan(kind="continuous").margin}
-"""Up to which a candidate goes on, by whether it is money."""
+"""Margins up to which a candidate may advance; by whether the outcome is money."""
 _EIGHT: Final = 8
 
 
 def rolled_back(random: np.random.Generator, *, plan: Plan, alpha: float = _NOMINAL) -> bool:
-    """Say whether a plan is rolled back at any look; `alpha` is the metric's part."""
+    """Say whether a plan is rolled back at any look; `alpha` is the metric's share."""
     for cells in looks(plan, random):
         for sequence in (FlipRatioSequence(cells), UnitRatioSequence(cells)):
             if sequence.above(_LIMITS.rollback, alpha / 2):
@@ -45,7 +45,7 @@ def advanced(random: np.random.Generator, *, plan: Plan, error_rate: float = 0.0
 
 
 def _at(rollout: float, rates: Rates, **more: int | bool) -> Plan:
-    """Look at one rollout; a smaller one has more requests, which few can tell about."""
+    """Return a plan with looks at one rollout; a smaller rollout needs more requests."""
     units = {1.0: 60_000, 10.0: 30_000, 50.0: 15_000}[rollout]
     if more.get("sticky"):
         units = {1.0: 12_000, 10.0: 6_000, 50.0: 3_000}[rollout]

@@ -1,8 +1,7 @@
-"""Units with outcomes, drawn while the rollout moves, as the cells that the gate sees.
+"""Simulated units with outcomes during a rollout, counted in the cells that the gate sees.
 
-An outcome has happened or not, or it is money: then its amount is log-normal, and counts in levels
-up to the quantile that a shadow before the canary has shown, as in
-`comparison.counts.drawn.outcomes`.
+An outcome is binary, or it is money. Amounts are log-normal, and counted in levels up to a cap, the
+quantile of the amounts in a shadow before the canary, as in `comparison.counts.drawn.outcomes`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,24 +22,24 @@ SPREAD: Final = 1.5
 """Standard deviation of an amount's logarithm: the 99.9 % quantile is 103 times the median."""
 
 BINARY: Final = np.array([0.0, 1.0])
-"""Of what has happened or not, how often it counts as 0 and as 1."""
+"""Probabilities of the counted values 0 and 1 of a binary outcome that has happened."""
 
 _TRUTHS: Final = 4
-"""What is true or not of a unit: the candidate's, flipped, something happened there, and at all."""
+"""Booleans of a unit: answered by the candidate, flipped, outcome on flips, outcome at all."""
 
 _SHADOW: Final = 2_000
-"""Outcomes that a shadow has shown."""
+"""Number of outcomes in the shadow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Say how often sides differ, and how often something happens then and else."""
+    """Probabilities of flips, and of outcomes on flips and elsewhere."""
 
     flips: float = 0.02
     on_flips: float = 0.05
     elsewhere: float = 0.0092
     harm: float = 1.0
-    """Times as often on flips where the candidate answers."""
+    """Factor of the outcome's probability on flips that the candidate answers."""
 
     @property
     def all(self) -> float:
@@ -49,7 +48,7 @@ class Rates:
 
     @property
     def ratio(self) -> float:
-        """Return the candidate's rate over all traffic by the primary's."""
+        """Return the ratio of the candidate's rate to the primary's, over all traffic."""
         return 1 + self.flips * self.on_flips * (self.harm - 1) / self.all
 
     @classmethod
@@ -61,28 +60,28 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Say what is drawn: `units` that send bursts, at one rollout after the other."""
+    """The plan of a simulation: `units` that send bursts, at one rollout after the other."""
 
     rates: Rates
     rollouts: tuple[float, ...]
-    """In per cent, one for each look."""
+    """In percent, one for each look."""
     units: int
-    """For the first time at each look where each is a request, else all of them."""
+    """Number of units: new ones at each look if each is a request, else the same ones."""
     burst: int = 1
-    """Requests of a unit at each look, on average."""
+    """Average requests of a unit at each look."""
     sticky: bool = False
-    """Whether the flag draws units, which come back at each look; else each request."""
+    """Whether the flag is sticky on units, which come back at each look; else on requests."""
     money: bool = False
-    """Whether an outcome is an amount; only of requests."""
+    """Whether an outcome is an amount; only for requests."""
     dearer: float = 1.0
-    """Times the amount on flips where the candidate answers; not of bursts."""
+    """Factor of the amount on flips that the candidate answers; not for bursts."""
 
 
 class Requests:
-    """Count requests that are drawn each for itself, by arm and rollout, and what they led to.
+    """Counts of independent requests by arm and rollout, and of their outcomes.
 
-    `values` are the probabilities of what an outcome counts: of 0, of one level, up to the cap;
-    those of `worse` count on flips where the candidate answers.
+    `values` are the probabilities of an outcome's level, from 0 to the cap; `worse` replaces them
+    on flips that the candidate answers.
     """
 
     def __init__(self, rates: Rates, values: Floats, worse: Floats | None = None) -> None:
@@ -93,7 +92,7 @@ class Requests:
         self.levels: dict[tuple[bool, float, bool], Counts] = {}
 
     def add(self, random: np.random.Generator, number: int, rollout: float) -> None:
-        """Draw further requests at a rollout, in per cent."""
+        """Draw further requests at a rollout in percent."""
         rates, share = self._rates, rollout / 100
         candidate = int(random.binomial(number, share))
         for arm, size in ((False, number - candidate), (True, candidate)):
@@ -110,7 +109,7 @@ class Requests:
                 self.levels[key] = self.levels[key] + counts if key in self.levels else counts
 
     def cells(self) -> tuple[OutcomeCell, ...]:
-        """Return what the gate sees, without those to whom nothing happened."""
+        """Return the cells of the gate, without requests that have no outcome."""
         amounts = self.amounts.tolist()
         return tuple(
             OutcomeCell(arm, share, flip, amounts[place] * flip, amounts[place], n)
@@ -120,14 +119,14 @@ class Requests:
         )
 
     def moments(self, arm: bool) -> tuple[float, float]:
-        """Return mean and variance of what a request of an arm has led to."""
+        """Return mean and variance of the outcome per request of an arm."""
         counts = sum(each for (mine, _, _), each in self.levels.items() if mine is arm)
         mean = float(counts @ self.amounts) / self.requests[arm]
         return mean, float(counts @ self.amounts**2) / self.requests[arm] - mean**2
 
 
 def looks(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
-    """Yield what the gate knows at each look."""
+    """Yield the gate's cells at each look."""
     if plan.sticky:
         yield from _of_units(plan, random)
     elif plan.burst > 1:
@@ -144,7 +143,7 @@ def looks(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell
 
 
 def _of_bursts(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
-    """Draw bursts of requests that have one trait in common, and many draws of the flag."""
+    """Draw bursts of requests with a common trait; the flag assigns each request separately."""
     rates = plan.rates
     values = level_shares(shadow_quantile(random)) if plan.money else BINARY
     size = len(values) - 1
@@ -153,7 +152,7 @@ def _of_bursts(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Outcom
         share = rollout / 100
         bursts = max(1, plan.units // plan.burst)
         # What one customer's requests have in common: all or none of a burst lies on flips, and
-        # some customers complain of everything.
+        # some customers complain about everything.
         flips = (random.random(bursts) < rates.flips).repeat(plan.burst)
         trait = random.gamma(1.0, 1.0, bursts).repeat(plan.burst)
         arm = random.random(bursts * plan.burst) < share
@@ -176,12 +175,12 @@ def _of_bursts(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Outcom
 
 
 def shadow_quantile(random: np.random.Generator) -> float:
-    """Return the quantile of the amounts that a shadow has shown."""
+    """Return the quantile of the amounts in the shadow: the cap."""
     return float(np.quantile(_amounts(_SHADOW, random), QUANTILE))
 
 
 def level_shares(most: float, times: float = 1.0) -> Floats:
-    """Return how amounts, all of them `times` as large, fall on the levels from 0 on."""
+    """Return the probabilities of the levels, from 0 on, of amounts that are `times` as large."""
     bounds = (np.arange(LEVELS) + 0.5) * (most / LEVELS)
     below = stats.lognorm.cdf(bounds, SPREAD, scale=times)
     return np.asarray(np.diff(below, prepend=0.0, append=1.0), dtype=np.float64)
@@ -192,7 +191,7 @@ def _amounts(size: int, random: np.random.Generator) -> Floats:
 
 
 def _of_units(plan: Plan, random: np.random.Generator) -> Iterator[tuple[OutcomeCell, ...]]:
-    """Draw units with a place between 0 and 100 that come back at each look, binary outcomes."""
+    """Draw units with a fixed hash from 0 to 100 that come back at each look; binary outcomes."""
     rates, size = plan.rates, plan.units
     place = random.random(size) * 100
     flips_often = random.random(size) < 0.3
@@ -221,7 +220,7 @@ def _of_units(plan: Plan, random: np.random.Generator) -> Iterator[tuple[Outcome
 
 
 def _any(rate: Floats, times: Counts) -> Floats:
-    """Return the probability that something happens at least once in so many times."""
+    """Return the probability of at least one event in `times` trials."""
     return np.asarray(1 - (1 - np.minimum(1.0, rate)) ** times, dtype=np.float64)
 
 

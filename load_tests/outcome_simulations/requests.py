@@ -1,7 +1,7 @@
-"""How many requests it takes to see harm, beside tests that do not know the flips.
+"""Requests that are needed to find harm, compared with tests that do not use flips.
 
-All of them have an error rate of 5 %, ask whether the candidate is worse at all, and look after
-every further thousand requests; the plain one is a z-test that looks once.
+All tests have an error rate of 5 %, test whether the candidate is worse at all, and look after
+every further thousand requests; `plain` is a z-test with a single look.
 """
 
 import math
@@ -27,21 +27,21 @@ ALPHA: Final = 0.05
 POWER: Final = 0.8
 _LOOK: Final = 1_000
 _GROWTH: Final = 1.05
-"""Later looks are further apart: so many times as many requests."""
+"""Factor between the requests of later looks, which are further apart."""
 
 TUNING: Final = 5_000
 """GrowthBook's default of the sequential tuning parameter N*."""
 
 _SHADOW_SEED: Final = 1
-"""Of the shadow that fixes the cap of money."""
+"""Seed of the shadow that determines the cap of amounts."""
 
 MOST: Final = 30_000_000
-"""Requests at which a run ends."""
+"""Requests after which a run is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A harm that is looked for at a rollout."""
+    """A harm at a rollout."""
 
     name: str
     rates: Rates
@@ -98,12 +98,12 @@ TESTS: Final[dict[str, Callable[[Requests], bool]]] = {
     "all units": _by_units,
     "GrowthBook": _by_growthbook,
 }
-"""By name, what decides at a look; `flips` is ours."""
+"""The tests by name, which decide at a look; `flips` is the gate's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """Hold the requests after which 80 % of the runs have seen the harm, by test."""
+    """The requests after which 80 % of the runs have found the harm, by test."""
 
     case: Case
     requests: dict[str, float]
@@ -123,7 +123,7 @@ def needed(case: Case, runs: int, random: np.random.Generator) -> Needed:
 
 
 def _decided(case: Case, random: np.random.Generator) -> dict[str, float]:
-    """Return after how many requests each test has seen the harm."""
+    """Return the number of requests after which each test has found the harm."""
     seen, total, step = Requests(case.rates, case.values), 0, _LOOK
     decided: dict[str, float] = {}
     while len(decided) < len(TESTS) and total < MOST:

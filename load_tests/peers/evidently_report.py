@@ -1,4 +1,4 @@
-"""Let evidently compare both sides: drift and summary of the columns, quality by label.
+"""Compare both sides by evidently: drift and summary of the columns, quality by label.
 
 Run by the Python of evidently's own environment, with a Parquet file of pairs and one of labels.
 """

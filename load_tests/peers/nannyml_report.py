@@ -1,4 +1,4 @@
-"""Let nannyml compare both sides: drift of the columns, quality by label, in eight chunks.
+"""Compare both sides by nannyml: drift of the columns, quality by label, in eight chunks.
 
 Run by the Python of nannyml's own environment, with a Parquet file of pairs and one of labels.
 """
@@ -6,7 +6,7 @@ Run by the Python of nannyml's own environment, with a Parquet file of pairs and
 import os
 import sys
 
-os.environ["NML_DISABLE_USAGE_LOGGING"] = "true"  # read when nannyml is imported
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "true"  # nannyml reads it at import
 
 import nannyml
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Read the pairs as the peers want them: one table for each side, with the same column names."""
+"""The pairs in the form that the other tools need: a table per side, with equal column names."""
 
 import json
 import time
@@ -14,7 +14,7 @@ CATEGORIES = ["channel", "country"]
 
 
 def tables(pairs: str, labels: str) -> dict[str, pd.DataFrame]:
-    """Return a table for each side, of the pairs that both answered."""
+    """Return a table for each side, with the pairs that both sides answered."""
     names = {
         "feature.amount": "amount",
         "feature.transactions_7d": "transactions_7d",
@@ -38,7 +38,7 @@ def tables(pairs: str, labels: str) -> dict[str, pd.DataFrame]:
 
 
 def timed(report: Callable[[], str]) -> None:
-    """Make a report; print seconds, those of processors, peak memory and size as JSON."""
+    """Run a report; print seconds, processor seconds, peak memory and size as JSON."""
     began, used = time.perf_counter(), time.process_time()
     size = len(report())
     figures = {
@@ -51,7 +51,7 @@ def timed(report: Callable[[], str]) -> None:
 
 
 def peak() -> float:
-    """Return the most memory that this process has held, in MB; its parent's does not count."""
+    """Return the peak memory of this process in MB, without that of its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     [line] = [each for each in status.splitlines() if each.startswith("VmHWM")]
     return int(line.split()[1]) * 1024 / 1e6

@@ -1,1 +1,1 @@
-"""Play a whole migration, time compressed, against the real programs: `make rehearsal`."""
+"""A rehearsal: a whole migration in compressed time, with the real programs (`make rehearsal`)."""

@@ -14,7 +14,7 @@ RATE: Final = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Play it; return 0 if every promise was kept, no answer failed and no pair was lost."""
+    """Run the rehearsal; return 0 if all acts passed, no answer failed and no pair was lost."""
     parser = argparse.ArgumentParser(
         prog="python -m load_tests.rehearsal", description=__doc__.splitlines()[0]
     )
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
     _emptied(folder)
-    # Before BentoML is imported: it fixes its model store then.
+    # Set before BentoML is imported, because the import fixes the model store.
     os.environ["BENTOML_HOME"] = str(folder / "bentoml")
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 
@@ -75,7 +75,7 @@ def _play(scene: "Scenery") -> int:  # noqa: F821  # imported late, see main
 
 
 def _emptied(folder: Path) -> None:
-    """Empty the folder of an earlier rehearsal; anything else in its place is left alone."""
+    """Empty the folder of an earlier rehearsal; exit if it holds anything else."""
     mark = folder / ".rehearsal"
     if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
         sys.exit(f"{folder} holds something else than a rehearsal: name another --folder")

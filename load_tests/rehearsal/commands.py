@@ -1,4 +1,4 @@
-"""Run the commands of a migration as a person would, and keep what they said."""
+"""The commands of a migration, run as a person would run them, and their output."""
 
 import json
 import os
@@ -13,8 +13,8 @@ BENTOML: Final = Path(sys.executable).with_name("bentoml")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one command came to."""
+class CommandResult:
+    """The result of one command."""
 
     exit_code: int
     output: str
@@ -32,7 +32,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate said, from its JSON."""
+    """The gate's verdict, from its JSON."""
 
     document: Mapping[str, Any]
 
@@ -52,13 +52,13 @@ class Verdict:
         return list(self.document["reasons"])
 
     def outcome(self, check: str) -> str | None:
-        """Return pass, fail or inconclusive of the first check of a name."""
+        """Return pass, fail or inconclusive: the outcome of the first check of this name."""
         found = (each for each in self.document["checks"] if each["name"] == check)
         return next((str(each["outcome"]) for each in found), None)
 
     @property
     def offered(self) -> float:
-        """Return the threshold that the calibration offers."""
+        """Return the threshold that the calibration suggests."""
         return float(self._calibration["threshold"])
 
     @property
@@ -74,13 +74,13 @@ class Verdict:
 
 
 class Commands:
-    """Run `bentoml migration` in one folder, with the operator's environment."""
+    """`bentoml migration` in one folder, with the operator's environment."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         self.environment = {**os.environ, **environment, "COLUMNS": "120"}
 
-    def run(self, *words: str) -> Said:
+    def run(self, *words: str) -> CommandResult:
         """Run `bentoml migration` with further words."""
         done = subprocess.run(
             self.command(*words),
@@ -91,16 +91,17 @@ class Commands:
             text=True,
             check=False,
         )
-        return Said(done.returncode, done.stdout)
+        return CommandResult(done.returncode, done.stdout)
 
     def command(self, *words: str) -> list[str]:
         """Return the command line."""
         return [str(BENTOML), "migration", *words]
 
-    def gate(self, *words: str) -> Verdict | Said:
-        """Judge the pairs; what was said where that cannot be done yet."""
+    def gate(self, *words: str) -> Verdict | CommandResult:
+        """Judge the pairs; return the command's result if there is no verdict yet."""
         path = self.folder / "verdict.json"
-        said = self.run("gate", "pairs", "--playbook", "playbook.yaml", "--json", path.name, *words)
-        if said.exit_code not in (0, 10, 20):
-            return said
+        options = ("--playbook", "playbook.yaml", "--json", path.name)
+        result = self.run("gate", "pairs", *options, *words)
+        if result.exit_code not in (0, 10, 20):
+            return result
         return Verdict(json.loads(path.read_bytes()))

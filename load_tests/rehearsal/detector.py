@@ -25,7 +25,7 @@ FAILING: Final = 0.3
 
 @bentoml.service(resources=RESOURCES, traffic=TRAFFIC)
 class FrailV2:
-    """Detect fraud with v2, or raise where it is told to."""
+    """Detect fraud with v2, or raise while the file FAULT_FILE exists."""
 
     stored = BentoModel(f"{V2}:latest")
 

@@ -1,4 +1,4 @@
-"""What the answers do to others: payments are reviewed, fraud is missed, customers complain."""
+"""The outcomes of answers: payments are reviewed, fraud is missed, customers complain."""
 
 import csv
 import io
@@ -16,22 +16,22 @@ from load_tests.steady_load import Reply, SteadyLoad
 from service.downstream import outcomes_of
 
 OUTCOMES: Final = "outcomes.csv"
-"""The file of what the books say: `review` and `missed_fraud`."""
+"""The file of the outcomes `review` and `missed_fraud`."""
 
 LABELS: Final = "labels.csv"
-"""The file of what the requests turned out to be."""
+"""The file of the labels: fraud or not."""
 
 COMPLAINT: Final = "complaint"
 """The outcome that an application tracks."""
 
-ANYWAY: Final = 0.006
-"""Share of the requests whose customers complain, whoever answers."""
+COMPLAINT_RATE: Final = 0.006
+"""Share of the requests whose customers complain, whichever side answers."""
 
 _PAUSE: Final = 1.0
 
 
 class _Table:
-    """A CSV file that grows, and is replaced whole: whoever reads it never sees half of it."""
+    """A growing CSV file that is replaced atomically, so that no reader sees half of it."""
 
     def __init__(self, path: Path, *heading: str) -> None:
         self._path = path
@@ -47,10 +47,10 @@ class _Table:
 
 
 class Downstream:
-    """Look at the answers as they come; complaints are tracked at once, the rest are files.
+    """A thread that derives outcomes from the answers: it tracks complaints and writes two files.
 
-    While `shops_complain`, so does each shop with a payment that v1 would have stopped and v2 let
-    pass. Nobody complains of one that v2 decided like v1.
+    While `shops_complain`, there is also a complaint for each payment that v1 would have stopped
+    and v2 let pass; never for a payment on which both decide the same.
     """
 
     def __init__(self, folder: Path, traffic: Traffic, load: SteadyLoad) -> None:
@@ -66,7 +66,7 @@ class Downstream:
         self._tracking = OutcomeTracking(self._spans)
         self._seen = 0
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="downstream")
+        self._thread = threading.Thread(target=self._run, name="downstream")
 
     def __enter__(self) -> Self:
         self._look()
@@ -77,17 +77,17 @@ class Downstream:
         self.end()
 
     def end(self) -> None:
-        """Look no more, and write what is waiting."""
+        """Stop the thread, and write the tracked outcomes."""
         self._ending.set()
         self._thread.join()
         self._spans.close()
 
-    def _go(self) -> None:
+    def _run(self) -> None:
         while not self._ending.wait(_PAUSE):
             self._look()
 
     def _look(self) -> None:
-        """Note what the answers since the last look have led to."""
+        """Write the outcomes of the answers since the last call."""
         replies = self._load.replies[self._seen :]
         self._seen += len(replies)
         for reply in replies:
@@ -104,7 +104,7 @@ class Downstream:
         self._labels.write()
 
     def _complains(self, number: int, reply: Reply) -> bool:
-        if random.Random(number).random() < ANYWAY:
+        if random.Random(number).random() < COMPLAINT_RATE:
             return True
         lets_pass = self._traffic.is_stopped(number) and not reply.got["alarm"]
         return self.shops_complain and lets_pass

@@ -1,4 +1,4 @@
-"""Act in Unleash as somebody who is logged in to the dashboard."""
+"""A person who is logged in to Unleash's dashboard and changes flags there."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from flags.unleash.local import LocalUnleash
 
 
 class Person:
-    """A person's login; what it does carries the person's name in the flag's event log."""
+    """A person's login; the event log names the person as the author of its changes."""
 
     def __init__(self, unleash: LocalUnleash) -> None:
         self._url = unleash.url
@@ -21,18 +21,18 @@ class Person:
         self._call("POST", "auth/simple/login", {"username": "admin", "password": password})
 
     def switch_on(self, state: FlagState) -> None:
-        """Switch a flag on, at whatever rollout its slider is."""
+        """Switch a flag on, at its present rollout."""
         self._call("POST", f"{_place(state)}/on")
 
     def give_payload(self, state: FlagState, payload: Mapping[str, Any]) -> None:
-        """Put a payload on the flag's rollout."""
+        """Set the payload of the flag's rollout."""
         strategy = state.strategies[0]
         variants = [variant(payload, strategy.stickiness or "default")]
         patch = [{"op": "add", "path": "/variants", "value": variants}]
         self._call("PATCH", f"{_place(state)}/strategies/{strategy.id}", patch)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._browser.close()
 
     def _call(self, method: str, path: str, body: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Run the autopilot in the background, and read along."""
+"""The autopilot in the background, with its log."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ from load_tests.rehearsal.timeline import Timeline
 
 
 class Pilot:
-    """`bentoml migration autopilot`, until the block ends; what it does is told to the timeline."""
+    """`bentoml migration autopilot` until the block ends; its actions appear in the timeline."""
 
     def __init__(self, commands: Commands, log: Path, timeline: Timeline, *words: str) -> None:
         self._command = commands.command(
@@ -43,16 +43,16 @@ class Pilot:
             self._process.wait()
 
     def until(self, words: str, within: float) -> str | None:
-        """Return the first new line of its log that has `words`; None if none comes in time."""
+        """Wait for a new line of its log that contains `words`; None if none comes in time."""
         deadline = time.monotonic() + within
         while time.monotonic() < deadline and self._process.poll() is None:
             lines = self._log.read_text(errors="replace").splitlines()
             for line in lines[self._read :]:
                 self._read += 1
-                said = re.sub(r"^.* UTC  ", "", line)
-                if words in said or not said.startswith("HOLD"):
-                    self._timeline.tell("autopilot", re.sub(r"^(\w+) +", r"\1  ", said))
-                if words in said:
-                    return said
+                text = re.sub(r"^.* UTC  ", "", line)
+                if words in text or not text.startswith("HOLD"):
+                    self._timeline.tell("autopilot", re.sub(r"^(\w+) +", r"\1  ", text))
+                if words in text:
+                    return text
             time.sleep(0.3)
         return None

@@ -1,4 +1,4 @@
-"""Set up what the story is played on: Unleash, the service, its callers, the operator's folder."""
+"""The environment of the rehearsal: Unleash, the service, its callers, the operator's folder."""
 
 import shutil
 from collections import Counter
@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).parents[2]
 
 @dataclass
 class Scenery:
-    """Hold everything that is running, and where things are."""
+    """Everything that is running, and the folders."""
 
     folder: Path
     traffic: Traffic
@@ -40,7 +40,7 @@ class Scenery:
     person: Person
     commands: Commands
     watch: Watch | None
-    """None where Prometheus and Alertmanager are not installed."""
+    """None if Prometheus and Alertmanager are not installed."""
     replies: list[Reply] = field(default_factory=list)
 
     @property
@@ -50,7 +50,7 @@ class Scenery:
 
     @property
     def history(self) -> History:
-        """What became of the flag so far, by its event log."""
+        """The history of the flag, by its event log."""
         return read_history(self.admin, FLAG)[1]
 
     @property
@@ -59,7 +59,7 @@ class Scenery:
         return self.folder / "fault"
 
     def stop(self) -> None:
-        """End the traffic, then the service, so that it writes its last pairs; once is enough."""
+        """End the traffic, then the service, so that it writes its last pairs."""
         self.load.end()
         self.downstream.end()
         self.replies += self.load.taken()
@@ -102,7 +102,7 @@ def scenery(folder: Path, traffic: Traffic, timeline: Timeline, rate: float) -> 
             "UNLEASH_URL": unleash.url,
             "UNLEASH_ADMIN_TOKEN": unleash.admin_token,
             "UNLEASH_ENVIRONMENT": unleash.environment,
-            "PYTHONPATH": str(ROOT),  # `retire` starts a service of this module's neighbour
+            "PYTHONPATH": str(ROOT),  # `retire` starts a service from `load_tests`
             **(watch.variables if watch else {}),
         }
         person = Person(unleash)

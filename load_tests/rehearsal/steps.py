@@ -1,4 +1,4 @@
-"""What acts have in common: looks of the gate, the autopilot, the person, what must be so."""
+"""The steps that the acts consist of: gate, autopilot, person, messages and expectations."""
 
 import re
 import time
@@ -6,26 +6,26 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from load_tests.rehearsal.commands import Said, Verdict
+from load_tests.rehearsal.commands import CommandResult, Verdict
 from load_tests.rehearsal.downstream import LABELS, OUTCOMES
 from load_tests.rehearsal.pilot import Pilot
 from load_tests.rehearsal.stage import FLAG, Scenery
 
 OUTPUT: Final = "fraud_probability"
 MAX_WAIT: Final = 300.0
-"""Seconds that a verdict may take beyond the hold: these machines are small."""
-TOLD: Final = 60.0
-"""Seconds within which a message must have arrived."""
+"""Seconds that a verdict may take beyond the hold, also on a small machine."""
+MESSAGE_WITHIN: Final = 60.0
+"""Seconds within which a message must arrive."""
 REASONS: Final = 2
 BOOKS: Final = ("--labels", LABELS, "--outcomes", OUTCOMES)
 
 
 class PromiseBrokenError(AssertionError):
-    """Something happened that should not, or did not happen that should."""
+    """An expectation of an act was not met."""
 
 
 class Steps:
-    """What an act is made of, in the scenery."""
+    """The steps of acts in a scenery."""
 
     def __init__(self, scenery: Scenery) -> None:
         self.on = scenery
@@ -34,7 +34,7 @@ class Steps:
         self._pilot: Pilot | None = None
 
     def end(self) -> None:
-        """Stop what an act may have left running."""
+        """Stop the autopilot, if an act has left it running."""
         if self._pilot is not None:
             self._pilot.__exit__(None, None, None)
             self._pilot = None
@@ -55,31 +55,32 @@ class Steps:
         self.tell("a person", f"gives the flag the payload {payload}, {why}")
 
     def resumed(self) -> None:
-        """Let the autopilot go on from a person's change, once it has seen it."""
+        """Restart the autopilot with --resume, after it has paused for a person's change."""
         entry = re.search(r"--resume (\d+)", self.piloted("PAUSED"))
         self.expect(entry is not None, "the autopilot says from which entry to go on")
         assert entry is not None  # noqa: S101  # just seen
         self.fly(entry.group(1))
 
-    def told(self, title: str, words: str) -> None:
-        """Expect a message that has arrived."""
-        assert self.on.watch is not None  # noqa: S101  # else nobody is told
-        deadline = time.monotonic() + TOLD
+    def expect_message(self, title: str, words: str) -> None:
+        """Wait for a message with this title that contains `words`."""
+        assert self.on.watch is not None  # noqa: S101  # else there is no receiver
+        deadline = time.monotonic() + MESSAGE_WITHIN
         found: tuple[str, ...] = ()
         while not found and time.monotonic() < deadline:
             time.sleep(0.2)
-            found = tuple(each for each in self.on.watch.told(title) if words in each)
-        self.expect(bool(found), f"{title!r} with {words!r} is told: {self.on.watch.told('')}")
+            found = tuple(each for each in self.on.watch.messages(title) if words in each)
+        got = self.on.watch.messages("")
+        self.expect(bool(found), f"a message {title!r} with {words!r} arrives: {got}")
         self.tell("receiver", found[-1])
 
     def judged(self, name: str, wanted: Callable[[Verdict], bool]) -> Verdict:
-        """Ask the gate again and again until it says what is wanted; write its report."""
+        """Run the gate until its verdict is `wanted`; write its report."""
         self._report += 1
         page = f"{self._report:02}-{name.replace(' ', '-')}.html"
         deadline, last = time.monotonic() + MAX_WAIT, ""
         while True:
             found = self.on.commands.gate(*BOOKS, "--html", page)
-            if isinstance(found, Said):
+            if isinstance(found, CommandResult):
                 said = found.last
             else:
                 reasons = "; ".join(found.reasons[:REASONS])
@@ -97,7 +98,7 @@ class Steps:
             time.sleep(1)
 
     def written(self, name: str, step: str, *window: str) -> None:
-        """Write the report of a step that has passed."""
+        """Write the report of a finished step, and expect ADVANCE."""
         deadline = time.monotonic() + MAX_WAIT
         found = self.report_of(name, step, *window)
         # On a busy machine the newest pairs are still being written while the gate reads.
@@ -119,7 +120,7 @@ class Steps:
         return found
 
     def piloted(self, words: str) -> str:
-        """Wait for a line of the autopilot's log, and return it."""
+        """Wait for a line of the autopilot's log that contains `words`, and return it."""
         assert self._pilot is not None  # noqa: S101  # an act before has started it
         found = self._pilot.until(words, within=MAX_WAIT)
         self.expect(found is not None, f"the autopilot comes to {words!r}")

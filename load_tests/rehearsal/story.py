@@ -1,4 +1,4 @@
-"""Play the migration act by act; each act is a promise that is kept or not."""
+"""The acts of the rehearsal; each act checks one promise of the migration."""
 
 import asyncio
 import re
@@ -15,17 +15,17 @@ from service.replay import replay
 from service.serving import Serving
 
 CALIBRATED: Final = 150
-"""Alarms of v1 from which the offered threshold is taken: one from 35 lost 9 points of recall."""
+"""Least alarms of v1 for the suggested threshold: one by 35 alarms lost 9 points of recall."""
 CALM: Final = 3.0
-"""Seconds in which nothing but the primary must answer, once everybody has followed."""
+"""Seconds after a rollback in which only the primary may answer."""
 FEWER: Final = 0.8
-"""Times as many alarms of v2, by a threshold of which the shops complain."""
+"""Factor of v2's alarms with the higher threshold that causes complaints."""
 MENDED: Final = 0.97
-"""The same of the mended v2."""
+"""Factor of v2's alarms with the threshold of the repaired v2."""
 OTHERS: Final = ("alarm_ratio", "alarm_overlap", "completeness", "failure_rate")
-"""Checks that find nothing to complain of."""
+"""Checks that pass while complaints roll back."""
 RAMP_HOLD: Final = timedelta(seconds=25)
-"""Of the playbook's last ramp: at the end of it, the deprecation begins."""
+"""Hold of the playbook's last ramp step, after which the deprecation begins."""
 
 
 def _has_failed(check: Mapping[str, Any]) -> bool:
@@ -37,7 +37,7 @@ def _has_passed(check: Mapping[str, Any]) -> bool:
 
 
 class Story(Steps):
-    """The acts in their order; `rollback` is how long the one rollback took, in seconds."""
+    """The acts in order; `rollback` is the duration of the rollback by command, in seconds."""
 
     def __init__(self, scenery: Scenery) -> None:
         super().__init__(scenery)
@@ -45,7 +45,7 @@ class Story(Steps):
         self._offered = 0.0
 
     def acts(self) -> tuple[tuple[str, Callable[[], None]], ...]:
-        """Return what is played, each with its heading."""
+        """Return the acts, each with its heading."""
         fired = ("ramp, 50 %: an alert fires", self._firing_alert_is_rolled_back)
         complained = ("ramp, 50 %: shops complain", self._complaints_are_rolled_back)
         return (
@@ -111,7 +111,7 @@ class Story(Steps):
     def _autopilot_takes_over(self) -> None:
         self.on.fault.unlink()
         self.tell("v2", "is mended")
-        # What it did before stays evidence, as long as neither a model nor a threshold is another.
+        # Its earlier failures stay evidence as long as model and threshold are the same.
         self._offered = self.on.traffic.rarer(self._offered, MENDED)
         self.give_threshold(self._offered, "so that it is another candidate")
         self.on.person.switch_on(self.on.admin.state(FLAG))
@@ -141,8 +141,8 @@ class Story(Steps):
         self.tell("the queue", f"has {OVERFLOWING:g}")
         self.piloted("50 % -> off")
         self.expect(not self.on.history.current.setting.enabled, "the flag is off")
-        self.told("HOLD, 50 %", "operational alarm")
-        self.told("ROLLBACK, off", "operational alarm review_queue: 600, rollback limit")
+        self.expect_message("HOLD, 50 %", "operational alarm")
+        self.expect_message("ROLLBACK, off", "operational alarm review_queue: 600, rollback limit")
         watch.fill_queue(SHORT)
         self.tell("the queue", "is short again")
         self.on.person.switch_on(self.on.admin.state(FLAG))
@@ -150,7 +150,7 @@ class Story(Steps):
         self.resumed()
 
     def _complaints_are_rolled_back(self) -> None:
-        """Play what only an outcome rolls back: alarms, overlap and failures pass."""
+        """Check that complaints alone roll back: alarms, overlap and failures pass."""
         higher = self.on.traffic.rarer(self._offered, FEWER)
         self.give_threshold(higher, f"with which v2 alarms {FEWER:g} times as often")
         self.resumed()
@@ -163,8 +163,8 @@ class Story(Steps):
         failed = {each["subject"] for each in checks if _has_failed(each)}
         complained = [each for each in checks if each["subject"] == COMPLAINT]
         passed = [name for name in OTHERS if verdict.outcome(name) == "pass"]
-        # Pairs that came in while the flag was switched off may bring the ratio back, just short of
-        # the limit. That it was beyond has been said above, when it was switched off.
+        # Pairs that came in while the flag was being switched off may bring the ratio back to just
+        # below the limit. The autopilot's line above has shown that it was beyond.
         self.expect(
             failed <= {COMPLAINT} and not all(map(_has_passed, complained)),
             f"nothing but complaints has failed: {verdict.reasons}",
@@ -172,7 +172,7 @@ class Story(Steps):
         self.expect(len(passed) == len(OTHERS), f"{OTHERS} pass, not {passed} only")
         self.tell("gate", f"{', '.join(passed)}: pass")
         if self.on.watch is not None:
-            self.told("ROLLBACK, off", "complaint: ")
+            self.expect_message("ROLLBACK, off", "complaint: ")
         self.on.downstream.shops_complain = False
         self.give_threshold(self._offered, "as before")
         self.on.person.switch_on(self.on.admin.state(FLAG))

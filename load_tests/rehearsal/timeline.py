@@ -1,4 +1,4 @@
-"""Tell what happens while it happens: when, who, what."""
+"""The printed timeline of the rehearsal: when, who, what."""
 
 import textwrap
 import time
@@ -9,7 +9,7 @@ _WIDTH: Final = 110
 
 
 class Timeline:
-    """Print lines such as `2:31  gate       HOLD: held for 12s of 25s`, times since it began."""
+    """A printer of lines such as `2:31  gate       HOLD: held for 12s of 25s`, since the start."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -19,7 +19,7 @@ class Timeline:
         print(f"\n{name.upper()}", flush=True)
 
     def tell(self, who: str, what: str) -> None:
-        """Print what somebody did or said; lines beyond the first are indented."""
+        """Print an action or a message; further lines are indented."""
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         lines = [
             part

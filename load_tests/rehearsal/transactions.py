@@ -1,4 +1,4 @@
-"""Provide the production days as traffic that shows in seconds what days would show."""
+"""The traffic of the rehearsal: production days, thinned so that seconds show what days would."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +14,20 @@ from service.training import Trained, feature_rows, production, read, save, trai
 
 Scores = NDArray[np.float64]
 
-KEPT: Final = 0.1
-"""Share of the transactions that neither model alarms on, and that are not fraud, that is sent."""
+KEPT_SHARE: Final = 0.1
+"""Share of the transactions without fraud and alarms that are kept; all others are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Hold what is sent, over and over in the same order, and what it turned out to be."""
+    """The requests, which are sent repeatedly in the same order, with labels and decisions."""
 
     requests: tuple[dict[str, Any], ...]
     fraud: tuple[bool, ...]
     stopped: tuple[bool, ...]
-    """Whether v1 alarms on it."""
+    """Whether v1 raises an alarm."""
     scores: tuple[float, ...]
-    """Of v2."""
+    """v2's scores."""
     source: str
     trained: Trained
 
@@ -44,16 +44,16 @@ class Traffic:
         return self.stopped[number % len(self.stopped)]
 
     def rarer(self, threshold: float, times: float) -> float:
-        """Return the threshold at which v2 alarms `times` as often as at another one."""
+        """Return the threshold at which v2 raises `times` as many alarms as at `threshold`."""
         alarms = sorted(score for score in self.scores if score >= threshold)
         return alarms[round((1 - times) * len(alarms))]
 
 
 def prepare(table: Path | None) -> Traffic:
-    """Train both models, put them into the model store, and choose what is sent.
+    """Train both models, put them into the model store, and choose the requests.
 
-    Ratios of alarm rates are those of all transactions: where both sides are silent a pair says
-    nothing about them, and of these one in ten is sent.
+    Ratios of alarm rates are the same as with all transactions, because only pairs without an alarm
+    of either side, which do not affect them, are thinned.
     """
     source = table.name if table else "simulated, seed 0"
     transactions = read(table) if table else simulate(seed=0)
@@ -78,9 +78,9 @@ def scores(transactions: pd.DataFrame, trained: Trained) -> list[Scores]:
 
 
 def thinned(transactions: pd.DataFrame, trained: Trained) -> pd.DataFrame:
-    """Return all fraud, all that either model alarms on and a tenth of the rest, shuffled."""
-    telling = transactions["TX_FRAUD"].to_numpy(bool)
+    """Return all fraud, all alarms of either model, and a tenth of the rest, shuffled."""
+    informative = transactions["TX_FRAUD"].to_numpy(bool)
     for each in scores(transactions, trained):
-        telling = telling | (each >= trained.threshold)
+        informative = informative | (each >= trained.threshold)
     chance = np.random.default_rng(0).random(len(transactions))
-    return transactions[telling | (chance < KEPT)].sample(frac=1, random_state=0)
+    return transactions[informative | (chance < KEPT_SHARE)].sample(frac=1, random_state=0)

@@ -1,4 +1,4 @@
-"""What watches beside the gate: a real Prometheus, a real Alertmanager, and who is told."""
+"""The monitoring beside the gate: a real Prometheus and Alertmanager, and a message receiver."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,7 +22,7 @@ SHORT, FULL, OVERFLOWING = 20.0, 150.0, 600.0
 """Payments in the queue."""
 
 _PLAYBOOK: Final = f"""
-# What else must be quiet, and who is told.
+# Operational alarms, and the receiver of messages.
 alarms:
   review_queue:
     prometheus: sum({QUEUE})
@@ -45,26 +45,26 @@ _RULE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Hold the review queue that is watched, and the receiver of messages."""
+    """The monitored review queue, and the receiver of messages."""
 
     exporter: Exporter
     receiver: Receiver
     variables: Mapping[str, str]
-    """Of the operator's environment."""
+    """Variables for the operator's environment."""
 
     def fill_queue(self, length: float) -> None:
-        """Let the review queue be that long."""
+        """Set the length of the review queue."""
         self.exporter.series[QUEUE] = length
 
-    def told(self, words: str) -> list[str]:
-        """Return the messages with some words in title or text, each as one line."""
+    def messages(self, words: str) -> list[str]:
+        """Return the received messages that contain `words`, each as one line."""
         taken = (f"{each['title']}: {each['message']}" for each in self.receiver.taken)
         return [text.replace("\n", "; ") for text in taken if words in text]
 
 
 @contextmanager
 def watching(folder: Path) -> Iterator[Watch | None]:
-    """Start both servers and name them in the playbook; None where they are not installed."""
+    """Start both servers and add them to the playbook; yield None if they are not installed."""
     if not are_there():
         yield None
         return

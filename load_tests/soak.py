@@ -42,7 +42,7 @@ COUNT_BOUND: Final = 5
 SHARE: Final = 0.7
 """Share of the capacity that is the load."""
 MACHINE_SHARE: Final = 0.5
-"""Of the processors' time, for service and callers together."""
+"""Maximum share of the processors' time, for service and callers together."""
 WORKERS: Final = 2
 ROLLOUT: Final = 50
 CALLERS: Final = 16

@@ -29,7 +29,7 @@ _MESSAGE_LENGTH: Final = 200
 _UNCUT_LENGTH: Final = 10 * _MESSAGE_LENGTH
 """Characters in which secrets are masked before the message is cut: half a secret is not found."""
 _MAX_BYTES: Final = 2**16
-"""Of an answer, also after decoding. Answers are short: how many spans were left out, and why."""
+"""Maximum size of an answer, also after decoding; it only says which spans were left out."""
 _REFUSED_STATUS: Final = frozenset({400, 413, 422})
 _DOUBTFUL_STATUS: Final = frozenset({500})
 

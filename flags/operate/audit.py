@@ -145,7 +145,7 @@ class AuditFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
-        """Of the file while it is locked by `exclusive`."""
+        """Descriptor of the file while it is locked by `exclusive`."""
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:

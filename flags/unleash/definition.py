@@ -11,7 +11,7 @@ from flags.printable import printable
 _QUOTED_LENGTH: Final = 60
 """Characters of a value that a message quotes."""
 _MAX_DIGITS: Final = 3
-"""Of a rollout from 0 to 100, without leading zeros."""
+"""Maximum digits of a rollout from 0 to 100, without leading zeros."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ FEATURES: Final = "/client/features"
 
 _MIB: Final = 2**20
 _MAX_BYTES: Final = 64 * _MIB
-"""Of an answer with flags: some 200,000 of them."""
+"""Maximum size of an answer: some 200,000 flags."""
 _CLIENT_SPEC: Final = "6.1.0"
 """Version of https://github.com/Unleash/client-specification with which the server sends segments
 separately from flags."""

@@ -23,7 +23,7 @@ _INTERVAL: Final = 60.0
 _MAX_QUEUED: Final = 100
 """Reports that are queued at most while the server cannot be reached."""
 _MAX_BYTES: Final = 4096
-"""Of an answer; only its status is used."""
+"""Maximum size of an answer, of which only the status is used."""
 
 
 class UsageReports:

@@ -11,7 +11,7 @@ from flags.errors import AlarmUnknownError
 from flags.printable import printable, without_credentials
 
 _MAX_BYTES: Final = 8 * 2**20
-"""Of an answer."""
+"""Maximum size of an answer."""
 _QUOTED_LENGTH: Final = 200
 """Characters of a message that are quoted."""
 

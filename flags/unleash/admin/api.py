@@ -26,7 +26,7 @@ _Value = TypeVar("_Value")
 
 _MESSAGE_LENGTH: Final = 300
 _MAX_BYTES: Final = 64 * 2**20
-"""Of an answer; a page of 500 events of large flags has several MiB."""
+"""Maximum size of an answer; a page of 500 events of large flags has several MiB."""
 
 
 _PARSE_ERRORS: Final = (

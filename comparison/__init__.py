@@ -29,7 +29,7 @@ __all__ = [
     "summarise",
 ]
 
-_HOME = {
+_NAMES_BY_MODULE = {
     "comparison.report.comparison": ("Comparison", "compare"),
     "comparison.errors": ("ComparisonError",),
     "comparison.pairs.reader": ("Pairs", "load_pairs", "read_pairs"),
@@ -41,7 +41,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
+    for module, names in _NAMES_BY_MODULE.items():
         if name in names:
             return getattr(import_module(module), name)
     raise AttributeError(f"module 'comparison' has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """The counts of one run of a fault: answers and pairs."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +26,13 @@ _SLOW: Final = 5 * WORK
 _SCORES: Final = {"primary": primary_score, "candidate": candidate_score}
 _FAILED: Final = ("error", "timeout", "shed")
 _LOGGED: Final = {
-    "cannot be written to": "refused writes",
-    "are written to": "resumed writes",
-    "of memory, limit": "memory limit",
-    "which is ignored": "absurd rejections",
-    "lines are not on disk (enospc": "drop enospc",
+    r"cannot be written to": "refused writes",
+    r"are written to .* again": "resumed writes",
+    r"of memory, limit": "memory limit",
+    r"which is ignored": "absurd rejections",
+    r"lines are not on disk \(enospc": "drop enospc",
 }
-"""Texts in the service's log, and the sign that each is counted as."""
+"""Patterns of lines in the service's log, and the sign that each is counted as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,6 @@ def _signs(run: Run) -> Counter[str]:
     shed = sum(signs[f"{side} shed"] for side in _SCORES)
     signs["late or shed"] = signs["late answers"] + shed
     for line in run.log.splitlines():
-        for words, sign in _LOGGED.items():
-            signs[sign] += words in line
+        for pattern, sign in _LOGGED.items():
+            signs[sign] += re.search(pattern, line) is not None
     return signs

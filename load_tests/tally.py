@@ -30,7 +30,7 @@ _LOGGED: Final = {
     r"are written to .* again": "resumed writes",
     r"of memory, limit": "memory limit",
     r"which is ignored": "absurd rejections",
-    r"lines are not on disk \(enospc": "drop enospc",
+    r"records are not on disk \(.*enospc": "drop enospc",
 }
 """Patterns of lines in the service's log, and the sign that each is counted as."""
 

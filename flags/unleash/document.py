@@ -86,7 +86,7 @@ class _FlagParser:
         try:
             self._keep(name, text, found or _defined(feature, _written(feature)))
         except (ValueError, RecursionError):
-            found = "it holds half a character, a number without value, or too many levels"
+            found = "it holds a lone surrogate, a number that is not finite, or too many levels"
             if _is_off(feature, name):
                 found = FlagDefinition(name, False, found, None, warnings=(f"it is off; {found}",))
             self._put(name, found)
@@ -126,7 +126,7 @@ class _FlagParser:
                 del self.accepted[flag.name]
                 self.left_out[flag.name] = _REFUSED
         if not _load(engine, self.accepted.values(), segments):
-            raise FlagDocumentError("Unleash's engine refuses flags that it takes one by one")
+            raise FlagDocumentError("Unleash's engine refuses flags that it accepts one by one")
         return engine
 
 

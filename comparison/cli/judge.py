@@ -16,7 +16,7 @@ from comparison.cli.refusals import refusals
 from flags.cli.options import Command, packed, with_options
 
 if TYPE_CHECKING:
-    from comparison.judges.asking import Asking, Question
+    from comparison.judges.asking import JudgeRun, Question
     from comparison.judges.journal import Journal
     from comparison.judges.judge import Judge
 
@@ -174,7 +174,7 @@ def judge(
     Example: bentoml migration judge pairs --judge my_judge:prefer --budget 400
     """
     with refusals():
-        from comparison.judges.asking import Asking, Limits, questions
+        from comparison.judges.asking import JudgeRun, Limits, questions
         from comparison.judges.journal import open_journal
         from comparison.judges.selection import select
         from comparison.judges.text_pairs import read_text_pairs
@@ -189,7 +189,7 @@ def judge(
                 answered=journal.complete,
             )
             bounds = Limits(limits.parallel, limits.retries, limits.per_minute, limits.max_cost)
-            asking = Asking(judge_of_texts, choice.name, bounds)
+            run = JudgeRun(judge_of_texts, choice.name, bounds)
             spent = sum(row.cost for row in journal.rows)
             if limits.max_cost is not None and spent >= limits.max_cost:
                 todo: list[Question] = []
@@ -200,15 +200,15 @@ def judge(
                 f"{chosen.same_model:,} more are of the same model twice; "
                 f"{chosen.answered:,} judged before, {len(todo):,} questions to ask"
             )
-            with _interrupts(asking) as interrupted:
-                failed = _ask(asking, todo, spent, journal)
+            with _interrupts(run) as interrupted:
+                failed = _ask(run, todo, spent, journal)
             print_preferences(journal, Console(highlight=False))
             if interrupted():
                 raise SystemExit(INTERRUPTED)
             raise SystemExit(1 if failed else 0)
 
 
-def _ask(asking: "Asking", todo: "list[Question]", spent: float, journal: "Journal") -> int:
+def _ask(run: "JudgeRun", todo: "list[Question]", spent: float, journal: "Journal") -> int:
     """Ask, write each answer as it comes, and return the number of failed questions."""
     failed = 0
     console = Console(stderr=True)
@@ -220,7 +220,7 @@ def _ask(asking: "Asking", todo: "list[Question]", spent: float, journal: "Journ
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("asked", total=len(todo))
-        for answered in asking.answers(todo, spent):
+        for answered in run.answers(todo, spent):
             journal.add(answered)
             spent += answered.cost
             failed += answered.preference is None
@@ -231,7 +231,7 @@ def _ask(asking: "Asking", todo: "list[Question]", spent: float, journal: "Journ
 
 
 @contextmanager
-def _interrupts(asking: "Asking") -> Iterator[Callable[[], bool]]:
+def _interrupts(run: "JudgeRun") -> Iterator[Callable[[], bool]]:
     """End the run in order at the first SIGINT or SIGTERM, and at once at the second."""
     received: list[int] = []
 
@@ -239,7 +239,7 @@ def _interrupts(asking: "Asking") -> Iterator[Callable[[], bool]]:
         received.append(number)
         if len(received) > 1:
             raise KeyboardInterrupt
-        asking.interrupt()
+        run.interrupt()
         click.echo("waiting for the questions that are being answered", err=True)
 
     before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}

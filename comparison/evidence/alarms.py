@@ -85,7 +85,7 @@ def by_segment(
     return tuple(figures)
 
 
-def counted_alarms(table: pd.DataFrame) -> Paired:
+def sum_alarms(table: pd.DataFrame) -> Paired:
     """Add up a table of counts with the columns primary_alarm, candidate_alarm and n."""
     primary, candidate = (table[f"{side}_alarm"].to_numpy(dtype=bool) for side in SIDES)
     n = table["n"].to_numpy(dtype=np.int64)
@@ -94,7 +94,7 @@ def counted_alarms(table: pd.DataFrame) -> Paired:
     return Paired(both, primary_only, candidate_only, neither)
 
 
-def counted_by(table: pd.DataFrame, key: str) -> "list[tuple[Any, Paired]]":
+def alarms_by(table: pd.DataFrame, key: str) -> "list[tuple[Any, Paired]]":
     """Return the alarms by value of the column `key`, in ascending order, missing values last."""
     rows = table[key].factorize(sort=True, use_na_sentinel=False)
     codes, values = np.asarray(rows[0], dtype=np.int64), list(rows[1])

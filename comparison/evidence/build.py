@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from comparison.counts.tables import Aggregates, OutputAggregates
-from comparison.evidence.alarms import counted_alarms, counted_by
+from comparison.evidence.alarms import alarms_by, sum_alarms
 from comparison.evidence.calibration import calibrate
 from comparison.evidence.direction import alarms_below, negated, negated_calibration
 from comparison.evidence.distribution import distribution
@@ -174,7 +174,7 @@ def _output(output: OutputAggregates) -> Output:
         ranked = negated(output)
         ranks, by_rank = JointCounts.of(ranked), ScoreCounts.of(ranked.scores)
     offer = calibrate(by_rank["candidate"])
-    alarms = counted_alarms(output.alarms) if len(output.alarms) else None
+    alarms = sum_alarms(output.alarms) if len(output.alarms) else None
     left_out = outside(output, alarms)
     by_unit = unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None
     is_quiet = output.by_unit is not None and output.by_unit.is_quiet
@@ -203,7 +203,7 @@ def _output(output: OutputAggregates) -> Output:
 
 
 def _periods(alarms: pd.DataFrame) -> tuple[Period, ...]:
-    return tuple(Period(_datetime(start), table) for start, table in counted_by(alarms, "period"))
+    return tuple(Period(_datetime(start), table) for start, table in alarms_by(alarms, "period"))
 
 
 def _labelled(counts: pd.DataFrame, label: bool) -> pd.DataFrame:
@@ -218,8 +218,8 @@ def _quality(
     return quality(
         joint,
         sides,
-        caught=counted_alarms(_labelled(output.alarms, True)),
-        false_alarms=counted_alarms(_labelled(output.alarms, False)),
+        caught=sum_alarms(_labelled(output.alarms, True)),
+        false_alarms=sum_alarms(_labelled(output.alarms, False)),
         by_unit=unit_recall(counts) if counts else None,
     )
 
@@ -228,8 +228,8 @@ def _segments(table: pd.DataFrame) -> tuple[SegmentAlarms, ...]:
     """Return the alarms by segment, in order of names, the values with most pairs first."""
     found: list[SegmentAlarms] = []
     for segment, rows in table.groupby("segment", observed=True, sort=True):
-        caught = dict(_with_names(counted_by(_labelled(rows, True), "value")))
-        alarms = _with_names(counted_by(rows, "value"))
+        caught = dict(_with_names(alarms_by(_labelled(rows, True), "value")))
+        alarms = _with_names(alarms_by(rows, "value"))
         alarms.sort(key=lambda each: -each[1].pairs)
         found += [
             SegmentAlarms(str(segment), value, table, caught.get(value, Paired(0, 0, 0, 0)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from comparison.counts.tables import OutputAggregates
-from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.alarms import sum_alarms
 from flags.gate.evidence import Count, Paired
 
 
@@ -40,7 +40,7 @@ def _filled(table: pd.DataFrame, *, primary: bool, candidate: bool) -> Paired:
     """Count the alarms with missing decisions replaced by these."""
     sides = {"primary_alarm": primary, "candidate_alarm": candidate}
     decided = {name: table[name].fillna(value).astype(bool) for name, value in sides.items()}
-    return counted_alarms(table.assign(**decided))
+    return sum_alarms(table.assign(**decided))
 
 
 def _added(one: Paired, other: Paired) -> Paired:

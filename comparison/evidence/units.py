@@ -3,7 +3,7 @@
 import pandas as pd
 
 from comparison.counts.tables import UnitAggregates
-from comparison.evidence.alarms import counted_alarms, counted_by
+from comparison.evidence.alarms import alarms_by, sum_alarms
 from flags.gate.evidence import Paired, Period, SegmentAlarms, UnitAlarms
 
 _NANOSECONDS = 1e9
@@ -16,17 +16,17 @@ def unit_alarms(counts: UnitAggregates, alarms: Paired) -> UnitAlarms:
         units=counts.units,
         requests=counts.requests,
         block=None if counts.block is None else counts.block / _NANOSECONDS,
-        alarms=_with_total(counted_alarms(counts.blocks), total),
-        once=_with_total(counted_alarms(counts.once), total),
+        alarms=_with_total(sum_alarms(counts.blocks), total),
+        once=_with_total(sum_alarms(counts.once), total),
         segments=tuple(
             SegmentAlarms(str(segment), None if pd.isna(value) else str(value), table)
             for segment, rows in counts.segments.groupby("segment", observed=True)
-            for value, table in counted_by(rows, "value")
+            for value, table in alarms_by(rows, "value")
         ),
         design_effect=counts.design_effect,
         periods=tuple(
             Period(pd.Timestamp(start).to_pydatetime(warn=False), table)
-            for start, table in counted_by(counts.hours, "period")
+            for start, table in alarms_by(counts.hours, "period")
         ),
         hours_effect=counts.hours_effect,
     )

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Final
 
 from comparison.errors import JudgeFailingError
-from comparison.judges.journal import SIDES, Answered
-from comparison.judges.judge import Judge, Judgment, judged
+from comparison.judges.journal import SIDES, AnsweredQuestion
+from comparison.judges.judge import Judge, Judgment, ask_judge
 from comparison.judges.text_pairs import TextPair
 from flags.printable import printable
 
@@ -35,8 +35,8 @@ class Question:
         """Ask the judge; return the preference for the candidate's answer."""
         pair = self.pair
         if self.first == "candidate":
-            return judged(judge, pair.prompt, pair.candidate, pair.primary)
-        said = judged(judge, pair.prompt, pair.primary, pair.candidate)
+            return ask_judge(judge, pair.prompt, pair.candidate, pair.primary)
+        said = ask_judge(judge, pair.prompt, pair.primary, pair.candidate)
         return Judgment(1 - said.preference, said.cost)
 
 
@@ -69,12 +69,12 @@ def questions(pairs: Sequence[TextPair], settled: set[tuple[str, str, str]]) -> 
 class _Done:
     """The result of a question, empty if it was not answered; or an interrupt of the run."""
 
-    answered: Answered | None = None
+    answered: AnsweredQuestion | None = None
     error: Exception | None = None
     interrupted: bool = False
 
 
-class Asking:
+class JudgeRun:
     """A run that asks a judge in threads, and yields the answers as they come.
 
     `interrupt` ends it: it waits for the answers to open questions, and asks nothing more.
@@ -104,7 +104,7 @@ class Asking:
         """Stop asking; signal handlers may call it."""
         self._done.put(_Done(interrupted=True))
 
-    def answers(self, asked: Sequence[Question], spent: float = 0.0) -> Iterator[Answered]:
+    def answers(self, asked: Sequence[Question], spent: float = 0.0) -> Iterator[AnsweredQuestion]:
         """Ask, and yield each answer; end early at the limit of the cost.
 
         Raises JudgeFailingError after MOST_FAILURES failures in a row, once the answers to all
@@ -161,7 +161,7 @@ class Asking:
                 error = problem
         if not attempts or (judgment is None and self.stopped.is_set()):
             return _Done()  # the next run asks it again
-        answered = Answered(
+        answered = AnsweredQuestion(
             *question.key,
             preference=judgment.preference if judgment else None,
             same_model=question.pair.is_same_model,

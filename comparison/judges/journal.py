@@ -43,7 +43,7 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredQuestion:
     """A question with its answer or its error."""
 
     request_id: str
@@ -88,7 +88,7 @@ class Journal:
         self._file = descriptor
         self.rows = self._read()
 
-    def add(self, answered: Answered) -> None:
+    def add(self, answered: AnsweredQuestion) -> None:
         """Append a row to the file."""
         _write(self._file, answered.row())
         self.rows.append(answered)
@@ -105,7 +105,7 @@ class Journal:
         pairs = {key[:2] for key in settled}
         return {each for each in pairs if all((*each, side) in settled for side in SIDES)}
 
-    def _read(self) -> list[Answered]:
+    def _read(self) -> list[AnsweredQuestion]:
         size = os.fstat(self._file).st_size
         content = os.pread(self._file, size, 0)
         whole = content[: content.rfind(b"\n") + 1]
@@ -123,11 +123,11 @@ class Journal:
             )
         return [self._answered(number, row) for number, row in enumerate(rows[1:], 2) if row]
 
-    def _answered(self, number: int, row: list[str]) -> Answered:
+    def _answered(self, number: int, row: list[str]) -> AnsweredQuestion:
         try:
             *key, preference, same, name, cost, seconds, attempts, error, _ = row
             request, output, first = key
-            return Answered(
+            return AnsweredQuestion(
                 request,
                 output,
                 first,

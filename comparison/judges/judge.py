@@ -30,7 +30,7 @@ class Judgment:
     """In the currency in which the judge is paid."""
 
 
-def judged(judge: Judge, prompt: str, first: str, second: str) -> Judgment:
+def ask_judge(judge: Judge, prompt: str, first: str, second: str) -> Judgment:
     """Ask a judge. Raises the judge's own errors, and ValueError for an invalid preference."""
     returned = judge(prompt, first, second)
     if inspect.isawaitable(returned):

@@ -14,7 +14,7 @@ from comparison.counts.outputs.segments import SEGMENT_CODE, rows_by_segment, se
 from comparison.counts.quantiles import Quantiles
 from comparison.counts.reproducible_sums import summed
 from comparison.engines.grouping import CELLS, count_by, fetched, framed
-from comparison.evidence.alarms import Alarms, SegmentTable, counted_alarms, counted_by
+from comparison.evidence.alarms import Alarms, SegmentTable, alarms_by, sum_alarms
 from comparison.evidence.statistics import interval_of_mean
 from comparison.pairs.sides import SIDES
 from comparison.summary.figures import OutputFigures
@@ -91,7 +91,7 @@ class CountedOutput:
             mean_difference=mean,
             mean_interval=interval,
             thresholds={side: self._thresholds(side) for side in SIDES},
-            alarms=Alarms.of(counted_alarms(cells)) if with_both else None,
+            alarms=Alarms.of(sum_alarms(cells)) if with_both else None,
             segments=self._segments(),
         )
 
@@ -111,7 +111,7 @@ class CountedOutput:
         found: list[SegmentTable] = []
         for code, table in counts.groupby(SEGMENT_CODE, sort=True):
             tables = [
-                (None if pd.isna(v) else str(v), flips) for v, flips in counted_by(table, "value")
+                (None if pd.isna(v) else str(v), flips) for v, flips in alarms_by(table, "value")
             ]
             # Among equals, pairs without the segment come first, as in `in_memory`.
             tables.sort(key=lambda each: (-each[1].pairs, each[0] is not None))

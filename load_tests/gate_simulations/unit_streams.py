@@ -11,7 +11,7 @@ import pandas as pd
 
 from comparison.counts.units.alarms import UnitVolume
 from comparison.engines.grouping import HOUR
-from comparison.evidence.alarms import counted_by
+from comparison.evidence.alarms import alarms_by
 from flags.gate.checks.alarms import alarm_checks
 from flags.gate.checks.health import health_checks
 from flags.gate.error_rate import error_share
@@ -117,8 +117,7 @@ def _effect(blocks: pd.DataFrame) -> float:
 def _periods(rows: pd.DataFrame) -> tuple[Period, ...]:
     held = rows.assign(n=1)
     return tuple(
-        Period(SINCE + timedelta(hours=int(hour)), table)
-        for hour, table in counted_by(held, "hour")
+        Period(SINCE + timedelta(hours=int(hour)), table) for hour, table in alarms_by(held, "hour")
     )
 
 

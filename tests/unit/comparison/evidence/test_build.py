@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from comparison.counts.tables import Aggregates, UnknownLabels
-from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.alarms import sum_alarms
 from comparison.evidence.build import evidence
 from comparison.evidence.drift import FeatureReference, References
 from comparison.pairs.accounting import Accounting
@@ -392,7 +392,7 @@ class TestNeverFails:
         if counted.alarms.empty:
             assert one.alarms is None
         else:
-            assert one.alarms == counted_alarms(counted.alarms)
+            assert one.alarms == sum_alarms(counted.alarms)
 
     def test_nothing_at_all(self) -> None:
         found = taken(aggregates())

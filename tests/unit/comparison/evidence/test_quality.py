@@ -6,7 +6,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, brier_score_loss
 from statsmodels.stats.contingency_tables import mcnemar
 
-from comparison.evidence.alarms import counted_alarms
+from comparison.evidence.alarms import sum_alarms
 from comparison.evidence.bootstrap import average_precision
 from comparison.evidence.joint_counts import JointCounts
 from comparison.evidence.quality import RELIABILITY_EDGES, brier, quality, reliability
@@ -48,8 +48,8 @@ def made(
     found = quality(
         joint,
         ScoreCounts.of(counted.scores),
-        caught=counted_alarms(counted.alarms.loc[label.fillna(False)]),
-        false_alarms=counted_alarms(counted.alarms.loc[(~label).fillna(False)]),
+        caught=sum_alarms(counted.alarms.loc[label.fillna(False)]),
+        false_alarms=sum_alarms(counted.alarms.loc[(~label).fillna(False)]),
     )
     return found, primary, candidate
 

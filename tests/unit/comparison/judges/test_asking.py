@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from comparison.errors import JudgeFailingError, JudgeNotFoundError, PreferencesUnreadableError
-from comparison.judges.asking import Asking, Limits, Question, questions
-from comparison.judges.journal import Answered, open_journal
-from comparison.judges.judge import Judge, Judgment, judged, named_judge
+from comparison.judges.asking import JudgeRun, Limits, Question, questions
+from comparison.judges.journal import AnsweredQuestion, open_journal
+from comparison.judges.judge import Judge, Judgment, ask_judge, named_judge
 from comparison.judges.text_pairs import TextPair
 
 QUICK = Limits(parallel=3, retries=2, pause=0.001)
@@ -20,8 +20,8 @@ def pairs(number: int) -> list[TextPair]:
     ]
 
 
-def run(judge: Judge, asked: list[Question], limits: Limits = QUICK) -> list[Answered]:
-    return list(Asking(judge, "a judge", limits).answers(asked))
+def run(judge: Judge, asked: list[Question], limits: Limits = QUICK) -> list[AnsweredQuestion]:
+    return list(JudgeRun(judge, "a judge", limits).answers(asked))
 
 
 def for_the_candidate(prompt: str, first: str, second: str) -> float:
@@ -57,20 +57,20 @@ def test_either_order_may_come_first() -> None:
     [("first", 1.0), ("SECOND ", 0.0), ("tie", 0.5), (0.25, 0.25), (1, 1.0), (Judgment(0.7), 0.7)],
 )
 def test_a_judge_may_say_it_by_a_word_or_a_number(said: object, meant: float) -> None:
-    assert judged(lambda *_: said, "", "", "").preference == meant
+    assert ask_judge(lambda *_: said, "", "", "").preference == meant
 
 
 @pytest.mark.parametrize("said", [None, "maybe", 1.5, -0.1, float("nan"), True, Judgment(2)])
 def test_what_is_not_a_preference_is_refused(said: object) -> None:
     with pytest.raises(ValueError, match=r"preference|number"):
-        judged(lambda *_: said, "", "", "")
+        ask_judge(lambda *_: said, "", "", "")
 
 
 def test_a_judge_may_be_a_coroutine_function() -> None:
     async def judge(prompt: str, first: str, second: str) -> str:
         return "first"
 
-    assert judged(judge, "", "", "").preference == 1.0
+    assert ask_judge(judge, "", "", "").preference == 1.0
 
 
 def test_a_judge_that_fails_is_asked_again() -> None:
@@ -124,7 +124,7 @@ def test_no_more_is_asked_once_the_money_is_spent() -> None:
 
 def test_calls_keep_the_rate() -> None:
     waits: list[float] = []
-    asking = Asking(
+    asking = JudgeRun(
         lambda *_: 0.5, "a judge", Limits(parallel=1, per_minute=30), clock=lambda: 100.0
     )
     asking.wait = lambda seconds: waits.append(seconds) is None  # time stands still
@@ -147,7 +147,7 @@ def test_an_interrupted_run_waits_for_what_was_asked_and_the_next_asks_the_rest(
         go_on.wait()
         return 1.0
 
-    asking = Asking(judge, "a judge", QUICK)
+    asking = JudgeRun(judge, "a judge", QUICK)
 
     def interrupt() -> None:
         for _ in range(QUICK.parallel):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from comparison.errors import PreferencesUnreadableError
-from comparison.judges.journal import Answered, open_journal
+from comparison.judges.journal import AnsweredQuestion, open_journal
 from comparison.judges.preferences import load_preferences, preferences_of
 
 
@@ -87,7 +87,9 @@ def test_a_run_is_read_as_its_table_is(tmp_path: Path) -> None:
                 said = None if number == 3 else number / 3
                 error = "TimeoutError" if number == 3 else ""
                 journal.add(
-                    Answered(f"r,{number}", "answer", first, said, False, "j:f", 0.1, 1.0, 1, error)
+                    AnsweredQuestion(
+                        f"r,{number}", "answer", first, said, False, "j:f", 0.1, 1.0, 1, error
+                    )
                 )
         in_memory = preferences_of(journal)
 

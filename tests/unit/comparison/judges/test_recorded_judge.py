@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from comparison.evidence.preferences import preference_evidence
-from comparison.judges.asking import Asking, Limits, questions
+from comparison.judges.asking import JudgeRun, Limits, questions
 from comparison.judges.journal import open_journal
 from comparison.judges.preferences import load_preferences
 from comparison.judges.text_pairs import TextPair
@@ -125,7 +125,7 @@ def test_a_run_in_both_orders_measures_the_bias_and_does_not_follow_it(
     ]
     table = tmp_path / "preferences.csv"
     with open_journal(table) as journal:
-        for answered in Asking(judge, "recorded", Limits()).answers(questions(pairs, set())):
+        for answered in JudgeRun(judge, "recorded", Limits()).answers(questions(pairs, set())):
             journal.add(answered)
 
     frame = load_preferences(table).frame

@@ -131,7 +131,7 @@ class Output:
     calibration: Calibration | None
     by_unit: UnitAlarms | None = None
     quiet_by_unit: UnitAlarms | None = None
-    """If most pairs are alarms: the units by missing alarms, in place of `by_unit`."""
+    """If most pairs are alarms: the units by requests without an alarm, in place of `by_unit`."""
     least: Paired | None = None
     """Alarms if each missing decision were no alarm of the candidate, an alarm of the primary."""
     most: Paired | None = None

@@ -37,7 +37,7 @@ from comparison.engines.worker_numbers import (
     flags_by_worker,
     made_by,
 )
-from comparison.pairs.accounting import may_have_made
+from comparison.pairs.accounting import possible_workers
 from comparison.pairs.sides import FAILED, SIDES
 
 _SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
@@ -150,7 +150,7 @@ def _workers_of(source: PairSource, flag: str) -> list[str]:
         return [each.worker for each in source.accounting.of_flag(flag).workers]
     made = framed(made_by(source), {"worker": "string", "flag": "string"})
     flags = flags_by_worker(made)
-    return sorted(may_have_made(flag, flags, {}))
+    return sorted(possible_workers(flag, flags, {}))
 
 
 def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from comparison.engines.kept.tables import KeptTables
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.types import LabelType
-from comparison.pairs.file_states import SETTLED
+from comparison.pairs.file_states import TIME_RESOLUTION
 from comparison.pairs.stores.folders import StorePath
 
 _NAME: Final = "labels"
@@ -57,7 +57,7 @@ class FilesState:
                 at = os.stat(path)
             except OSError:
                 return None
-            if max(at.st_mtime_ns, at.st_ctime_ns) > now - SETTLED:
+            if max(at.st_mtime_ns, at.st_ctime_ns) > now - TIME_RESOLUTION:
                 return None
             times = at.st_mtime_ns, at.st_ctime_ns
             found.append((str(path.absolute()), at.st_size, at.st_dev, at.st_ino, *times))

@@ -26,7 +26,7 @@ from comparison.errors import LabelsUnreadableError
 from comparison.inputs.csv_texts import line_of, read_texts, wrong_length
 from comparison.inputs.data_frames import NAME, FrameError, Rows, as_texts, frame_columns
 from comparison.pairs.compacted import parquet_file
-from comparison.pairs.opening import below
+from comparison.pairs.opening import files_below
 from comparison.pairs.stores.folders import StorePath
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def find_label_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    every = sorted(below(path))
+    every = sorted(files_below(path))
     found = [each for each in every if each.name.endswith(NAMES)]
     if every and not found:
         named = ", ".join(each.name for each in every[:3])

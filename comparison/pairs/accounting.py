@@ -1,7 +1,7 @@
 """An account of every pair: read, left out or missing.
 
-Each worker numbers its pairs 1, 2, 3, ... and closes its record with the last number given, so a
-loss shows in the data itself, whatever lost it.
+Each worker numbers its pairs 1, 2, 3, ... and writes the last number when it stops, so a loss shows
+in the data itself, whatever lost the pair.
 """
 
 from collections import defaultdict
@@ -16,18 +16,19 @@ from comparison.pairs.read_counts import ReadCounts
 from comparison.pairs.sides import SIDES
 from comparison.pairs.workers import Numbers, Sequences, Worker, moment, workers_of
 
-_LATELY: Final = timedelta(minutes=5)
-"""A worker that gave no sign for so long runs no more: it counts once a second."""
+_SILENCE: Final = timedelta(minutes=5)
+"""A worker without a new pair or count for this long has ended: it writes a count once a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Count what a folder of pair files held, over all its flags.
+    """The pairs, lines and errors found in a folder of pair files, over all its flags.
 
     `corrupt` counts unreadable lines and pair spans that break the contract, `torn` files that end
-    early: in a line, or where what is compressed was cut off or damaged. `foreign` counts spans
-    (and lines) of something else, `flags` the pairs by flag.
-    `completeness` is numbered pairs found / expected; None if no pair carries a number.
+    in the middle of a line or of damaged compressed data. `foreign` counts spans and lines of other
+    programs, `flags` the pairs by flag. `duplicates` counts the repeated copies of pairs.
+    `found` counts numbered pairs, `expected` those that the workers made; `completeness` is
+    found / expected, None if no pair has a number.
     """
 
     files: int
@@ -45,20 +46,22 @@ class Accounting:
     workers: tuple[Worker, ...]
     first_torn: str | None = None
     negative: int = 0
-    """Pairs with a side whose duration is below zero: a clock that was set back, or not ours."""
+    """Pairs in which a side has a negative duration: the clock was set back, or another program
+    wrote the pair."""
     as_of: datetime | None = field(default=None, compare=False)
-    """Of when this is; None where workers may still write."""
+    """When the data was compacted; None for pair files, to which workers may still write."""
 
     def of_flag(self, flag: str) -> "Accounting":
-        """Return the account of the workers that may have made pairs of a flag."""
+        """Return the account of the workers that may have recorded pairs of a flag."""
         flags = {each.worker: each.flags for each in self.workers}
-        names = may_have_made(flag, flags, {each.worker: each.service for each in self.workers})
+        services = {each.worker: each.service for each in self.workers}
+        names = possible_workers(flag, flags, services)
         workers = tuple(each for each in self.workers if each.worker in names)
         return replace(self, workers=workers, **_totals(workers))
 
     def open_ends(self, now: datetime) -> tuple[Worker, ...]:
-        """Return the workers that run no more and left no end: they may have been killed."""
-        latest = min(now, self.as_of or now) - _LATELY
+        """Return the workers that ended and did not record a stop: they may have been killed."""
+        latest = min(now, self.as_of or now) - _SILENCE
         return tuple(
             each
             for each in self.workers
@@ -66,45 +69,48 @@ class Accounting:
         )
 
     def next_open_end(self, now: datetime) -> datetime | None:
-        """Return from when on there may be further ones, None if never."""
+        """Return the next time at which `open_ends` may return more workers, None if never."""
         if self.as_of is not None and self.as_of <= now:
             return None
-        begins = (each.seen + _LATELY for each in self.workers if each.seen and not each.stopped)
+        begins = (each.seen + _SILENCE for each in self.workers if each.seen and not each.stopped)
         return min((each for each in begins if each >= now), default=None)
 
 
 def _totals(workers: Sequence[Worker]) -> dict[str, Any]:
-    """Return what was found and expected of some workers."""
+    """Return `found`, `expected` and `completeness` over the pairs of some workers."""
     found = sum(worker.found for worker in workers)
     expected = sum(worker.expected for worker in workers)
     completeness = found / expected if expected else None
     return {"found": found, "expected": expected, "completeness": completeness}
 
 
-def may_have_made(
+def possible_workers(
     flag: str, flags: Mapping[str, Sequence[str]], services: Mapping[str, str | None]
 ) -> frozenset[str]:
-    """Return the workers that made pairs of a flag, or are of a service that did.
+    """Return the workers that recorded pairs of a flag, or belong to a service that did.
 
-    `flags` are those of the pairs that were found of each worker, `services` what it runs. Where
-    the service is not known, it is told by the flags that one worker has beside each other; a
-    worker of which neither is known may have made anything.
+    `flags` has the flags of each worker's pairs, `services` the name of its service. If the service
+    is not known, a worker belongs to the same service if it shares any flag with a worker that
+    recorded pairs of this one. A worker without service and pairs is always included.
     """
-    makers = {worker for worker, made in flags.items() if flag in made}
-    theirs = {services.get(worker) for worker in makers}
-    beside = set[str]().union(*(flags[worker] for worker in makers))
+    known = {worker for worker, own in flags.items() if flag in own}
+    known_services = {services.get(worker) for worker in known}
+    known_flags = set[str]().union(*(flags[worker] for worker in known))
 
-    def may(worker: str) -> bool:
-        service, made = services.get(worker), flags[worker]
-        if service is not None and (service in theirs or None not in theirs):
-            return service in theirs
-        return not made or not beside.isdisjoint(made)
+    def is_possible(worker: str) -> bool:
+        service, own = services.get(worker), flags[worker]
+        if service is not None and (service in known_services or None not in known_services):
+            return service in known_services
+        return not own or not known_flags.isdisjoint(own)
 
-    return frozenset(makers | {worker for worker in flags if may(worker)})
+    return frozenset(known | {worker for worker in flags if is_possible(worker)})
 
 
 def account(frame: pd.DataFrame, duplicates: int, counts: ReadCounts) -> Accounting:
-    """Count over the distinct pairs of all flags: a worker numbers them without regard to flags."""
+    """Return the account of a frame of distinct pairs of all flags.
+
+    It takes all flags, since a worker numbers its pairs across flags.
+    """
     flags = {str(flag): int(count) for flag, count in frame["flag"].value_counts().items()}
     durations = frame[[f"{side}_duration" for side in SIDES]]
     negative = int((durations < 0).any(axis=1).sum())
@@ -119,7 +125,7 @@ def account_counts(
     counts: ReadCounts,
     negative: int,
 ) -> Accounting:
-    """Set what was counted, by whatever engine, against what the workers say they made."""
+    """Compare the counts of pairs, made by any engine, with the numbers that the workers gave."""
     workers = workers_of(sequences, counts)
     return Accounting(
         files=counts.files,
@@ -149,14 +155,14 @@ def _sequences(frame: pd.DataFrame) -> Sequences:
     both = numbered[["worker", "flag"]].dropna().drop_duplicates()
     for worker, flag in both.itertuples(index=False):
         flags[worker].add(str(flag))
-    made = {str(worker): tuple(sorted(each)) for worker, each in flags.items()}
+    sorted_flags = {str(worker): tuple(sorted(each)) for worker, each in flags.items()}
     return {
         str(worker): Numbers(
             int(first),
             int(last),
             int(found),
             int(times[worker].value),
-            made.get(str(worker), ()),
+            sorted_flags.get(str(worker), ()),
             int(pairs - found),
         )
         for worker, first, last, found, pairs in seen.itertuples()

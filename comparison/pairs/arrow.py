@@ -1,4 +1,4 @@
-"""Conversion between frames of pairs and Arrow, as Parquet keeps it."""
+"""Conversion between DataFrames of pairs and the Arrow tables that Parquet files hold."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -40,46 +40,51 @@ _TYPES: Final[tuple[tuple[ColumnType, pa.DataType], ...]] = (
 )
 
 
-def arrow_type(given: ColumnType) -> pa.DataType:
-    """Return the Arrow type of a column; repeated words are strings, without a dictionary."""
-    return next(held for each, held in _TYPES if each is given)
+def arrow_type(column_type: ColumnType) -> pa.DataType:
+    """Return the Arrow type of a column; categories are strings, without a dictionary."""
+    return next(arrow for each, arrow in _TYPES if each is column_type)
 
 
 def to_arrow(frame: pd.DataFrame, *, dictionaries: bool = False) -> pa.Table:
-    """Return a frame, whose columns go by their full names, as Arrow; NaN is null.
+    """Convert a frame whose columns have their full names to Arrow; NaN becomes null.
 
-    With `dictionaries`, repeated words keep theirs: that is how Parquet writes them.
+    With `dictionaries`, categories stay dictionary-encoded, as Parquet writes them.
     """
     arrays = {}
     for name, values in frame.items():
         column = column_named(str(name))
         array = pa.array(values, from_pandas=True)
         if column:
-            kind = arrow_type(column.type)
-            keeps = dictionaries and pa.types.is_dictionary(array.type)
-            array = array.cast(pa.dictionary(array.type.index_type, kind) if keeps else kind)
+            target = arrow_type(column.type)
+            if dictionaries and pa.types.is_dictionary(array.type):
+                target = pa.dictionary(array.type.index_type, target)
+            array = array.cast(target)
         arrays[str(name)] = array
     return pa.table(arrays)
 
 
 def to_parts(table: pa.Table) -> dict[Column, Any]:
-    """Return the columns of an Arrow table as `comparison.pairs.table.Table` joins them."""
+    """Convert an Arrow table to the parts of columns that `Table.add_parts` takes.
+
+    Columns that are not columns of pairs are left out.
+    """
     columns = ((column_named(name), name) for name in table.column_names)
     return {
-        column: _part(column.type)(table.column(name).combine_chunks())
+        column: _converter(column.type)(table.column(name).combine_chunks())
         for column, name in columns
         if column is not None
     }
 
 
-def _part(kind: ColumnType) -> Callable[[Any], Any]:
-    if kind in (TEXT, CONTENT):
+def _converter(column_type: ColumnType) -> Callable[[Any], Any]:
+    """Return the function from an Arrow array to the result of `ColumnType.part`."""
+    if column_type in (TEXT, CONTENT):
         return _texts
-    if kind in (CATEGORY, SIDE, STATUS):
+    if column_type in (CATEGORY, SIDE, STATUS):
         return _codes
-    if kind is TIME:
+    if column_type is TIME:
         return _times
-    return _truths if kind in (TRUTH, CERTAINTY) else _floats
+    return _truths if column_type in (TRUTH, CERTAINTY) else _floats
 
 
 def _texts(array: Any) -> ExtensionArray:

@@ -1,7 +1,7 @@
 """The types of columns: how raw values become an array, a block of rows at a time.
 
-A value that does not fit its column (a score that is a word, a status nobody knows) becomes a
-missing value: the summary counts those, nothing here stops at them.
+A value that does not fit its column (a score that is a word, an unknown status) becomes a missing
+value and raises no error; the summary counts missing values.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,21 +27,25 @@ _NUMBER_TYPES: Final = frozenset({float, int, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """Convert one column: `part` the raw values of a block, `join` the parts of all blocks."""
+    """Two functions that convert a column.
+
+    `part` converts the raw values of one block, `join` the parts of all blocks to an array. Types
+    are compared by identity. `name` is the name of the constant in this module.
+    """
 
     part: Callable[[Sequence[Any]], Any]
     join: Callable[[Sequence[Any]], Array]
     name: str
 
     def __reduce__(self) -> str:
-        """Let each be one and the same in all processes."""
+        """Pickle by name, so that a type is the same object in every process."""
         return self.name
 
 
-def _is_one(values: Sequence[Any]) -> bool:
-    """Say whether values of one type are one and the same, as in most columns of a block.
+def _is_constant(values: Sequence[Any]) -> bool:
+    """Say whether all values, which have one type, are equal, as in most columns of a block.
 
-    That is soon said where it is not so, and where one object is repeated.
+    The first comparison ends it quickly where they differ; `count` is quick for one object.
     """
     return bool(values) and values[-1] is values[0] and values.count(values[0]) == len(values)
 
@@ -62,7 +66,7 @@ def _join_text(parts: Sequence[ExtensionArray]) -> ExtensionArray:
 
 
 def _category_part(values: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
-    if _is_one(values) and isinstance(values[0], str):
+    if _is_constant(values) and isinstance(values[0], str):
         return np.zeros(len(values), dtype=np.intp), [values[0]]
     if isinstance(values, Texts):
         encoded = values.array.dictionary_encode()
@@ -90,7 +94,7 @@ def _number_part(values: Sequence[Any]) -> npt.NDArray[np.float64]:
     if isinstance(values, Floats):
         return values.array
     types = set(map(type, values))
-    if len(types) == 1 and _is_one(values):
+    if len(types) == 1 and _is_constant(values):
         return np.full(len(values), _number(values[0]))
     if types == {str}:
         with suppress(ValueError):
@@ -101,7 +105,7 @@ def _number_part(values: Sequence[Any]) -> npt.NDArray[np.float64]:
 
 
 def _number(value: object) -> float:
-    """Read a double as OTLP/JSON may write it: NaN and infinities, like int64, are strings."""
+    """Read a double as OTLP/JSON may write it: NaN, infinities and int64 are strings."""
     if isinstance(value, bool) or not isinstance(value, float | int | str):
         return np.nan
     try:
@@ -112,7 +116,7 @@ def _number(value: object) -> float:
 
 def _join_counts(parts: Sequence[npt.NDArray[np.float64]]) -> ExtensionArray:
     numbers = np.concatenate(parts)
-    unusable = ~(np.abs(numbers) <= 2**53)  # beyond it doubles are no longer exact; NaN too
+    unusable = ~(np.abs(numbers) <= 2**53)  # NaN, and integers that a double does not hold exactly
     return pd.arrays.IntegerArray(np.where(unusable, 0, numbers).astype(np.int64), unusable)
 
 
@@ -146,17 +150,18 @@ TEXT: Final = ColumnType(_text_part, _join_text, "TEXT")
 CATEGORY: Final = ColumnType(_category_part, _join_categories, "CATEGORY")
 """Strings that repeat: `category`, sorted."""
 SIDE: Final = ColumnType(_category_part, partial(_join_categories, known=SIDES), "SIDE")
+"""One of SIDES: `category` with exactly these."""
 STATUS: Final = ColumnType(_category_part, partial(_join_categories, known=STATUSES), "STATUS")
-"""Words of a closed list: `category` with exactly these."""
+"""One of STATUSES: `category` with exactly these."""
 NUMBER: Final = ColumnType(_number_part, np.concatenate, "NUMBER")
 """Doubles: `float64`, NaN where missing."""
 COUNT: Final = ColumnType(_number_part, _join_counts, "COUNT")
 """Whole numbers, which OTLP/JSON writes as strings: `Int64`."""
 CONTENT: Final = ColumnType(_text_part, _join_text, "CONTENT")
-"""Texts that callers wrote or read: `string`, held only where somebody asks for them."""
+"""Prompts and answers as text: `string`, read only if asked for."""
 TRUTH: Final = ColumnType(_truth_part, _join_truths, "TRUTH")
-"""Yes, no or missing: `boolean`."""
+"""True, false or missing: `boolean`."""
 CERTAINTY: Final = ColumnType(_truth_part, _join_certain, "CERTAINTY")
-"""Yes or not, missing taken as not: `bool`."""
+"""True or false, where a missing value is false: `bool`."""
 TIME: Final = ColumnType(_time_part, _join_times, "TIME")
 """Nanoseconds since 1970: `datetime64[ns, UTC]`."""

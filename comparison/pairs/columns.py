@@ -1,4 +1,4 @@
-"""The columns of pairs, by the attributes that they are read from."""
+"""The columns of pairs, by the span attributes that they are read from."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from flags.pairing.kinds import registry
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Name a column, its type, and, for one of several compared numbers, its output."""
+    """Name, type, and the output whose score, threshold or decision it is; None for others."""
 
     name: str
     type: ColumnType
@@ -36,7 +36,7 @@ SPAN_COLUMNS: Final = (
     Column("trace_id", TEXT),
     Column("time", TIME),
 )
-"""What every row begins with."""
+"""The first columns of every row."""
 
 
 def _side_columns(side: str) -> dict[str, Column]:
@@ -64,7 +64,7 @@ ATTRIBUTE_COLUMNS: Final[dict[str, Column]] = {
     **_side_columns("primary"),
     **_side_columns("candidate"),
 }
-"""The columns that every frame has, by the attribute they are read from."""
+"""The other columns that every frame has, by attribute."""
 
 _CONTENT_COLUMNS: Final = {
     attributes.side(side, what): Column(f"{side}_{what}", column_type)
@@ -76,14 +76,14 @@ _CONTENT_COLUMNS: Final = {
         (attributes.DIGEST, TEXT),
     )
 }
-"""The columns of streams and of answers of bytes, which only frames with such pairs have."""
+"""The columns of streams and of answers of bytes; a frame has them only if a pair does."""
 
 _UNIT_COLUMNS: Final = {
     attributes.UNIT: Column("unit", TEXT),
     attributes.DRAWN: Column("drawn", TEXT),
     attributes.STICKINESS: Column("stickiness", CATEGORY),
 }
-"""The columns of who a request belongs to, which only frames with such pairs have."""
+"""The columns of the unit of a request; a frame has them only if a pair does."""
 
 _PROMPT: Final = {attributes.INPUT_MESSAGES: Column("prompt", CONTENT)}
 
@@ -92,11 +92,11 @@ _SHADOW_COLUMNS: Final = {
     attributes.SHADOW_AGREES: Column("batch_agrees", TRUTH),
     attributes.SHADOW_SHARE: Column("shadow_share", NUMBER),
 }
-"""The columns of shadows in batches or under a budget, which only frames with such pairs have."""
+"""The columns of shadows in batches or under a budget; a frame has them only if a pair does."""
 
 _OPTIONAL: Final = {**_CONTENT_COLUMNS, **_UNIT_COLUMNS, **_PROMPT, **_SHADOW_COLUMNS}
 
-_NAMED: Final = {
+_BY_NAME: Final = {
     column.name: column
     for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values(), *_OPTIONAL.values())
 }
@@ -107,7 +107,7 @@ _OUTPUT_TYPES: Final[dict[str, ColumnType]] = {
     attributes.DECISION: TRUTH,
 }
 
-_HELD: Final[dict[str, ColumnType]] = {
+_TYPE_BY_NAME: Final[dict[str, ColumnType]] = {
     "word": CATEGORY,
     "text": TEXT,
     "number": NUMBER,
@@ -115,12 +115,12 @@ _HELD: Final[dict[str, ColumnType]] = {
     "truth": TRUTH,
 }
 
-_KIND_COLUMNS: Final = {what: _HELD[column] for what, column in registry.columns().items()}
-"""What outputs that are not numbers record, which only frames with such pairs have."""
+_KIND_COLUMNS: Final = {what: _TYPE_BY_NAME[name] for what, name in registry.columns().items()}
+"""The columns of outputs that are not scores; a frame has them only if a pair does."""
 
 
 def column_of(attribute: str) -> Column | None:
-    """Return the column that holds an attribute of a pair span; None for somebody else's."""
+    """Return the column for an attribute of a pair span; None for attributes that are not ours."""
     if known := ATTRIBUTE_COLUMNS.get(attribute) or _OPTIONAL.get(attribute):
         return known
     for side in SIDES:
@@ -144,8 +144,8 @@ def column_of(attribute: str) -> Column | None:
 
 
 def column_named(name: str) -> Column | None:
-    """Return the column that goes by a name, those of outputs by their full one; None if none."""
-    if known := _NAMED.get(name):
+    """Return the column of a name (for outputs the full name); None if there is none."""
+    if known := _BY_NAME.get(name):
         return known
     start, dot, rest = name.partition(".")
     if not dot or not rest:
@@ -163,18 +163,18 @@ def column_named(name: str) -> Column | None:
 
 
 def text_column(side: str, output: str) -> str:
-    """Return the name of the column of what a side answered."""
+    """Return the name of the column with a side's answer as text."""
     return f"{side}_{attributes.TEXT}.{output}"
 
 
 def holds_text(name: str) -> bool:
-    """Say whether the column of this name holds texts that callers wrote or read."""
+    """Say whether the column of this name holds prompts or answers as text."""
     column = column_named(name)
     return column is not None and column.type is CONTENT
 
 
 def output_columns(output: str) -> tuple[Column, ...]:
-    """Return the columns of a compared number: score, threshold and label of each side."""
+    """Return the columns of a score: score, threshold and decision of each side."""
     return tuple(
         Column(f"{side}_{what}.{output}", column_type, output)
         for what, column_type in _OUTPUT_TYPES.items()
@@ -185,12 +185,12 @@ def output_columns(output: str) -> tuple[Column, ...]:
 def outputs_with(
     columns: Iterable[str], *what: str, sides: Sequence[str] = SIDES
 ) -> tuple[str, ...]:
-    """Return the outputs of which a side has such a column (`score`), in the order of columns."""
+    """Return the outputs that have a column of this sort (`score`), in the order of columns."""
     starts = tuple(f"{side}_{each}." for side in sides for each in what)
     found = (name.partition(".")[2] for name in columns if name.startswith(starts))
     return tuple(dict.fromkeys(found))
 
 
 def short_name(column: Column) -> str:
-    """Return what a column of the first output is called in a frame: `primary_score`."""
+    """Return the name that a column of the first output has in a frame: `primary_score`."""
     return column.name.removesuffix(f".{column.output}")

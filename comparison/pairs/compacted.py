@@ -1,18 +1,18 @@
-"""The folder that `bentoml migration compact` writes: its layout, and how it is read.
+"""The folder that `bentoml migration compact` writes: its layout and its reader.
 
-    <folder>/compaction.json                                 what has been taken so far
+    <folder>/compaction.json                                 how far each pair file has been read
     <folder>/pairs/flag=<key>/date=<UTC day>/<run>-<n>.parquet
     <folder>/workers/<run>.parquet                           start and stop records of workers
-    <folder>/counts/<run>.parquet                            what workers had made at that time
-    <folder>/repeated/<run>.parquet                          flag and time of pairs found again
+    <folder>/counts/<run>.parquet                            the workers' counts of their pairs
+    <folder>/repeated/<run>.parquet                          flag and time of repeated pairs
     <folder>/outcomes/<run>.parquet                          outcomes that were tracked
 
 The columns of pairs are those of `comparison.pairs.reader` with two differences: `flag` and `date`
 are in the path, as Hive writes them, and the columns of every output carry its name. Each file has
-the columns that its pairs had. A pair is in there once.
+the columns that its pairs had. Each pair is stored once.
 
-The folder may be in an object store. A run counts from the moment on at which `compaction.json`
-says so: files of a later one are not read.
+The folder may be in an object store. A run is committed when `compaction.json` has its number;
+files of runs with higher numbers are not read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -51,9 +51,9 @@ _NO_FLAG: Final = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True, slots=True)
 class TakenFile:
-    """Say how far a pair file has been taken, in bytes and lines.
+    """How far a pair file has been read, in bytes and lines.
 
-    `begin` is a digest of its first bytes; `torn` says that a line begins beyond those taken.
+    `begin` is a digest of its first bytes; `torn` is True if an incomplete line follows.
     """
 
     taken: int
@@ -64,7 +64,7 @@ class TakenFile:
 
 @dataclass(slots=True)
 class CompactionState:
-    """Count what all runs have read, like `ReadCounts`; `runs` have been committed."""
+    """The counts of all committed runs, as in `ReadCounts`; `runs` is how many there are."""
 
     runs: int = 0
     lines: int = 0
@@ -76,11 +76,11 @@ class CompactionState:
 
     @property
     def torn(self) -> int:
-        """Count the pair files that end in the beginning of a line."""
+        """Count the pair files that end with an incomplete line."""
         return sum(file.torn for file in self.files.values())
 
     def dumps(self) -> bytes:
-        """Return the state as it is written."""
+        """Return the state as JSON."""
         return orjson.dumps({"format": FORMAT, **_plain(self)}, option=orjson.OPT_INDENT_2)
 
 
@@ -97,7 +97,7 @@ def _plain(state: CompactionState) -> dict[str, Any]:
 
 
 def read_state(folder: Path) -> CompactionState:
-    """Read what has been taken into a folder. Raises CompactionUnreadableError."""
+    """Read the state of a compacted folder. Raises CompactionUnreadableError."""
     path = folder / STATE_FILE
     try:
         written = orjson.loads(path.read_bytes())
@@ -113,7 +113,7 @@ def read_state(folder: Path) -> CompactionState:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Name a Parquet file of pairs, and the flag that its path says; None if they name none."""
+    """A Parquet file of pairs, and the flag in its path; None if its pairs have no flag."""
 
     path: Path
     flag: str | None
@@ -129,7 +129,7 @@ def pair_parts(folder: Path, state: CompactionState) -> list[Part]:
 
 
 def committed(paths: Iterable[Path], runs: int) -> Iterator[Path]:
-    """Yield the files of the runs that count; their names begin with the number of the run."""
+    """Yield the files of the first `runs` runs; file names begin with the number of the run."""
     for path in paths:
         number = path.name.partition("-")[0].partition(".")[0]
         if not number.isdigit() or int(number) <= runs:
@@ -137,24 +137,24 @@ def committed(paths: Iterable[Path], runs: int) -> Iterator[Path]:
 
 
 def partition(flag: str | None, day: date) -> Path:
-    """Return where the pairs of a flag and day are, from the folder `pairs` on."""
+    """Return the folder of the pairs of a flag and day, relative to `pairs`."""
     value = _NO_FLAG if flag is None else quote(flag, safe="")
     return Path(f"flag={value}") / f"date={day.isoformat()}"
 
 
-def read_ends(file: pq.ParquetFile) -> tuple[int, int]:
+def time_range(file: pq.ParquetFile) -> tuple[int, int]:
     """Return the times of the first and the last pair of a file, nanoseconds since 1970.
 
-    Of a file that does not say, any are possible.
+    Without usable statistics in the file, the range includes all times.
     """
     if file.schema_arrow.field("time").type != NANOSECONDS:
         return -(2**63), 2**63 - 1
-    place = file.schema_arrow.get_field_index("time")
+    index = file.schema_arrow.get_field_index("time")
     groups = range(file.metadata.num_row_groups)
-    found = [file.metadata.row_group(group).column(place).statistics for group in groups]
-    if not found or not all(each is not None and each.has_min_max for each in found):
+    ranges = [file.metadata.row_group(group).column(index).statistics for group in groups]
+    if not ranges or not all(each is not None and each.has_min_max for each in ranges):
         return -(2**63), 2**63 - 1
-    return min(each.min_raw for each in found), max(each.max_raw for each in found)
+    return min(each.min_raw for each in ranges), max(each.max_raw for each in ranges)
 
 
 def _flag_of(name: str) -> str | None:
@@ -163,7 +163,7 @@ def _flag_of(name: str) -> str | None:
 
 
 def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
-    """Return what would have been counted, had the pair files been read in one go."""
+    """Return the counts of a compacted folder: the same as of its pair files read at once."""
     return ReadCounts(
         as_of=(folder / STATE_FILE).stat().st_mtime_ns,
         files=len(state.files),
@@ -181,8 +181,8 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
                 attributes.WORKER_EVENT: record["event"],
                 attributes.WORKER_PAIRS: record["pairs"],
                 attributes.WORKER_DROPPED: record["dropped"],
-                **_known(attributes.WORKER_OUTCOMES, record.get("outcomes")),
-                **_known(attributes.SERVICE_NAME, record.get("service")),
+                **_optional(attributes.WORKER_OUTCOMES, record.get("outcomes")),
+                **_optional(attributes.SERVICE_NAME, record.get("service")),
             }
             for record in _rows(folder / WORKERS, state)
         ],
@@ -191,8 +191,8 @@ def counts_of(folder: Path, state: CompactionState) -> ReadCounts:
     )
 
 
-def _known(key: str, value: Any) -> dict[str, Any]:
-    """Return an attribute of a record, nothing where the record had none."""
+def _optional(key: str, value: Any) -> dict[str, Any]:
+    """Return the attribute as a dict, an empty one if the value is None."""
     return {} if value is None else {key: value}
 
 
@@ -200,47 +200,46 @@ _FLAG = Column("flag", CATEGORY)
 
 
 def read_compacted(folder: Path) -> tuple[Table, ReadCounts, pd.DataFrame]:
-    """Return the pairs, what was counted, and flag and time of the pairs that were found again.
+    """Return the pairs, the counts, and flag and time of the repeated pairs.
 
     Raises CompactionUnreadableError.
     """
     state = read_state(folder)
     table = Table(outputs=state.outputs)
     for part in pair_parts(folder, state):
-        held = read_parquet(part.path)
-        parts = to_parts(held)
-        found = [part.flag] if part.flag is not None else []
-        codes = np.full(len(held), len(found) - 1, dtype=np.intp)
-        table.add_parts(len(held), {**parts, _FLAG: (codes, found)})
+        rows = read_parquet(part.path)
+        flags = [part.flag] if part.flag is not None else []
+        codes = np.full(len(rows), len(flags) - 1, dtype=np.intp)
+        table.add_parts(len(rows), {**to_parts(rows), _FLAG: (codes, flags)})
     if not table.rows:
         table.add({})
     return table, counts_of(folder, state), repeated_pairs(folder, state)
 
 
 def worker_counts(folder: Path, state: CompactionState) -> list[WorkerCount]:
-    """Return what workers had made, as each run found it."""
+    """Return the workers' counts of their pairs, as read by each run."""
     return [WorkerCount(**row) for row in _rows(folder / COUNTS, state)]
 
 
 def _rows(folder: Path, state: CompactionState) -> list[dict[str, Any]]:
-    """Return the rows of a folder of files that are small: records, counts, outcomes."""
+    """Return all rows of a folder of small files: records, counts or outcomes."""
     paths = sorted(committed(folder.glob("*.parquet"), state.runs))
     return [row for path in paths for row in read_parquet(path).to_pylist()]
 
 
 def repeated_pairs(folder: Path, state: CompactionState) -> pd.DataFrame:
-    """Return flag and time of the pairs that were left out because they occurred before."""
+    """Return flag and time of the repeated copies of pairs, which were left out."""
     table = Table()
     for path in sorted(committed((folder / REPEATED).glob("*.parquet"), state.runs)):
-        held = read_parquet(path)
-        table.add_parts(len(held), to_parts(held))
+        rows = read_parquet(path)
+        table.add_parts(len(rows), to_parts(rows))
     if not table.rows:
         table.add({})
     return table.frame()[[_FLAG.name, "time"]]
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """Read a file. Raises CompactionUnreadableError."""
+    """Read a Parquet file. Raises CompactionUnreadableError."""
     try:
         with parquet_file(path) as file:
             return file.read()
@@ -249,6 +248,6 @@ def read_parquet(path: Path) -> pa.Table:
 
 
 def parquet_file(path: Path) -> pq.ParquetFile:
-    """Open a file, wherever it is."""
+    """Open a Parquet file of this machine or of an object store."""
     source = path.open("rb", buffering=0) if isinstance(path, StorePath) else path
     return pq.ParquetFile(source)

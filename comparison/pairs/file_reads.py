@@ -1,4 +1,4 @@
-"""Pair files read to tables: one after the other here, or several at a time by other processes."""
+"""Pair files read into tables: one after the other in this process, or in parallel by others."""
 
 import os
 import pickle
@@ -21,19 +21,23 @@ from comparison.pairs.spans.lines import SpanLines
 from comparison.pairs.table import Table
 from flags.export.compression import compression_of
 
-WORTH: Final = 2**30
-"""Bytes of lines for which a process is worth its start: four seconds of reading for half a one."""
-LARGEST: Final = 2**28
-"""Bytes of lines of a file that is read as a whole; of a larger one, a part is held at a time."""
-_AHEAD: Final = 2
-"""Files that have been read, or wait to be, beside one for each process: they bound the memory."""
-_TIMES: Final = 20
-"""How many times as large as a compressed file its lines are, about."""
+MIN_BYTES_PER_PROCESS: Final = 2**30
+"""Bytes of lines that justify starting a process: 4 s of reading against 0.5 s for the start."""
+MAX_WHOLE_BYTES: Final = 2**28
+"""A file with up to this many bytes of lines is read by another process as a whole; a larger one
+is read in this process, a part at a time."""
+_READ_AHEAD: Final = 2
+"""Files that are read ahead or queued, besides one per process: this bounds the memory."""
+_COMPRESSION_RATIO: Final = 20
+"""Approximate size of the lines of a compressed file, relative to the file."""
 
 
 @dataclass(slots=True)
 class FileRead:
-    """What a file held beyond what had been taken: all is known once the tables have been read."""
+    """The new part of a file. `progress` and `counts` are final once `tables` has been iterated.
+
+    `begin` is the byte at which reading began.
+    """
 
     path: Path
     begin: int
@@ -43,7 +47,7 @@ class FileRead:
 
 
 def read(path: Path, progress: Progress, span_lines: SpanLines) -> FileRead:
-    """Read a file beyond `progress`, as its tables are asked for."""
+    """Read a file from `progress` on, lazily: it is read as `tables` is iterated."""
     counts = ReadCounts(span_lines=span_lines)
     return FileRead(path, progress.taken, progress, counts, _tables(path, progress, counts))
 
@@ -64,47 +68,47 @@ def _table(block: Block) -> Table:
 def read_files(
     files: Sequence[tuple[Path, Progress]], jobs: int
 ) -> Generator[FileRead, None, None]:
-    """Read files beyond what was taken of each, in their order, by so many processes at most.
+    """Read each file from its progress on, in order, with up to `jobs` processes.
 
-    Few bytes are read here: a process takes half a second to start. Raises PairsUnreadableError,
-    CompactionError if a process ends.
+    Little data is read in this process, since another one takes half a second to start. Raises
+    PairsUnreadableError, CompactionError if a process ends.
     """
     span_lines = SpanLines()
     sizes = [_size(path, progress) for path, progress in files]
-    processes = min(jobs, len(files), sum(sizes) // WORTH)
+    processes = min(jobs, len(files), sum(sizes) // MIN_BYTES_PER_PROCESS)
     if processes < 2:
         yield from (read(path, progress, span_lines) for path, progress in files)
         return
     with _Readers(processes) as readers:
         ahead: deque[Callable[[], FileRead]] = deque()
         for (path, progress), size in zip(files, sizes, strict=True):
-            is_small = size <= LARGEST
+            is_small = size <= MAX_WHOLE_BYTES
             ahead.append(
                 readers.read(path, progress)
                 if is_small
                 else partial(read, path, progress, span_lines)
             )
-            if len(ahead) > processes + _AHEAD:
+            if len(ahead) > processes + _READ_AHEAD:
                 yield ahead.popleft()()
         while ahead:
             yield ahead.popleft()()
 
 
 def _size(path: Path, progress: Progress) -> int:
-    """Return about how many bytes of lines are new in a file."""
+    """Estimate how many bytes of lines are new in a file."""
     try:
         size = path.stat().st_size
-    except OSError:  # the writer removed it, or it cannot be read: that is told when it is read
+    except OSError:  # the writer removed it, or it cannot be read: reading it reports that
         return 0
-    return max(size * (_TIMES if compression_of(path) else 1) - progress.taken, 0)
+    return max(size * (_COMPRESSION_RATIO if compression_of(path) else 1) - progress.taken, 0)
 
 
 class _Readers:
-    """Processes that read files, and a thread for each that waits for it.
+    """A pool of processes that read files, with a waiting thread for each.
 
-    They are programs of their own and not `multiprocessing`'s: that would import the main module,
-    BentoML's command line, in each of them, and leaves them behind when this process is killed.
-    These end with their input.
+    They are not started by `multiprocessing`: it would import the main module, BentoML's command
+    line, in each process, and leaves them running when this process is killed. These processes end
+    when their input does.
     """
 
     def __init__(self, count: int) -> None:
@@ -131,13 +135,13 @@ class _Readers:
                 process.communicate()
 
     def read(self, path: Path, progress: Progress) -> Callable[[], FileRead]:
-        """Let a process read a file; return what waits for it."""
+        """Let a process read a file; return a function that waits for the result."""
         return self._threads.submit(self._read, path, progress).result
 
     def _read(self, path: Path, progress: Progress) -> FileRead:
         process = self._idle.get()
         try:
-            found: FileRead | Exception = _answer(process, (path, progress))
+            result: FileRead | Exception = _ask(process, (path, progress))
         except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
             raise CompactionError(
                 f"{path}: the process that read it has ended ({process.wait()}); nothing of this "
@@ -145,14 +149,14 @@ class _Readers:
             ) from error
         finally:
             self._idle.put(process)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
-def _answer(process: "subprocess.Popen[bytes]", asked: Any) -> Any:
-    """Ask a process, and return what it answers."""
+def _ask(process: "subprocess.Popen[bytes]", request: Any) -> Any:
+    """Send a request to a process, and return its answer."""
     assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
-    pickle.dump(asked, process.stdin)
+    pickle.dump(request, process.stdin)
     process.stdin.flush()
     return pickle.load(process.stdout)  # noqa: S301 - our own

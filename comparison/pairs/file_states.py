@@ -1,4 +1,4 @@
-"""What the files at a place are like: as long as that is the same, so is what they hold."""
+"""The states of files (size, times, identity): as long as they are equal, so is the content."""
 
 import os
 import time
@@ -10,18 +10,19 @@ from comparison.pairs.opening import STATE_FILE, is_compacted
 from comparison.pairs.stores.folders import StorePath, folder_at
 
 FileStates = tuple[tuple[int, tuple[object, ...]], ...]
-"""Of each file, the time of its last change, in nanoseconds since 1970, and all that tells it."""
+"""For each file, the time of its last change (nanoseconds since 1970) and its whole state."""
 
-SETTLED: Final = 2_000_000_000
-"""Nanoseconds after which a file that changes again has another time of change, on any disk."""
+TIME_RESOLUTION: Final = 2_000_000_000
+"""Nanoseconds: the coarsest resolution of file times on any disk. A file that last changed longer
+ago gets another time when it changes again."""
 
 _FOLDERS: Final = (PAIRS, WORKERS, COUNTS, REPEATED, OUTCOMES)
 
 
 def compacted_states(place: str | Path) -> tuple[object, ...] | None:
-    """Return what the files of a compacted folder are like, None at any other place.
+    """Return the states of the files of a compacted folder, None at any other place.
 
-    None of them is ever changed, so that one that is there is settled.
+    These files never change once written, so the time of their last change does not matter.
     """
     folder = folder_at(place)
     if not is_compacted(folder):
@@ -34,10 +35,10 @@ def compacted_states(place: str | Path) -> tuple[object, ...] | None:
 
 
 def file_states(place: str | Path) -> FileStates | None:
-    """Return what a file is like, or all files below a folder; None if one changed just now."""
-    found = _states(folder_at(place))
-    is_settled = all(changed <= time.time_ns() - SETTLED for changed, _ in found)
-    return found if is_settled else None
+    """Return the states of a file, or of all files below a folder; None if one changed just now."""
+    states = _states(folder_at(place))
+    is_old = all(changed <= time.time_ns() - TIME_RESOLUTION for changed, _ in states)
+    return states if is_old else None
 
 
 def _states(path: Path) -> FileStates:
@@ -48,17 +49,17 @@ def _states(path: Path) -> FileStates:
             for each in every
         )
     if not path.is_dir():
-        return (_of_file(str(path)),)
+        return (_state(str(path)),)
     walked = os.walk(path, followlinks=True)
     paths = (f"{parent}/{name}" for parent, _, names in walked for name in names)
-    return tuple(map(_of_file, sorted(paths)))
+    return tuple(map(_state, sorted(paths)))
 
 
-def _of_file(path: str) -> tuple[int, tuple[object, ...]]:
-    """Return what tells a file from what it was; one that is not there has no size."""
+def _state(path: str) -> tuple[int, tuple[object, ...]]:
+    """Return the time of the last change and the state of a file; a missing file has no size."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return 0, (path, None)
-    times = found.st_mtime_ns, found.st_ctime_ns
-    return max(times), (path, found.st_size, found.st_dev, found.st_ino, *times)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return max(times), (path, status.st_size, status.st_dev, status.st_ino, *times)

@@ -1,8 +1,8 @@
 """A reader of pair files: one OTLP/JSON TracesData object a line, with our spans in it.
 
-Format: https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/. A file may still be
-written to, may have been cut by a crash, and may have passed through a collector that put several
-resources, or spans of other programs, on a line: all that is counted, and reading goes on.
+Format: https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/. A worker may still write
+to the file, a crash may have cut it, and a collector may have put several resources, or spans of
+other programs, on a line. The reader counts such cases and continues.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from comparison.pairs.opening import find_files, open_file
 from comparison.pairs.progress_bar import files_with_bar
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.spans.row import SHAPE_ERRORS
-from comparison.pairs.spans.text import FARTHEST
+from comparison.pairs.spans.text import PADDING_BYTES
 from flags.export.compression import DamagedFileError
 from flags.export.worker_count import read_counts
 
@@ -24,9 +24,9 @@ BLOCK_ROWS: Final = 4_096
 """Rows that are kept as Python objects before they become columns: few enough for the cache."""
 
 _CHUNK_BYTES: Final = 2**23
-"""Bytes that are read at a time: numpy goes through some three thousand pairs at once."""
+"""Bytes that are read at a time: numpy processes some three thousand pairs together."""
 
-_ZEROS: Final = bytes(FARTHEST)
+_PADDING: Final = bytes(PADDING_BYTES)
 
 
 def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
@@ -34,18 +34,19 @@ def read_blocks(source: Path, counts: ReadCounts) -> Iterator[Block]:
 
     Raises PairsUnreadableError for a file that cannot be opened or holds no JSON at all.
     """
-    # Before the pairs: read later, they would count pairs that were made while others were read.
-    known = read_counts(source)
+    # The workers' counts are read before the pairs: read later, they would include pairs that were
+    # written while other files were read.
+    worker_counts = read_counts(source)
     for path in files_with_bar("reading pairs", find_files(source)):
         yield from read_file(path, counts, Progress())
     yield counts.drain()
-    counts.worker_counts += known
+    counts.worker_counts += worker_counts
 
 
 def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Block]:
-    """Yield the pairs of one file beyond `progress` in full blocks, and move it on.
+    """Yield the pairs of one file from `progress` on in full blocks, and advance `progress`.
 
-    What does not fill a block stays in `counts`. Raises PairsUnreadableError as `read_blocks`.
+    Rows that do not fill a block stay in `counts`. Raises PairsUnreadableError as `read_blocks`.
     """
     try:
         with open_file(path) as file:
@@ -53,7 +54,7 @@ def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Bl
             file.seek(progress.taken)
             for _ in _full_blocks(path, _chunks(file), counts, progress):
                 yield counts.drain()
-    except DamagedFileError as error:  # or it is being compressed just now
+    except DamagedFileError as error:  # or the worker is still writing the compressed file
         if not progress.taken:
             raise PairsUnreadableError(path, str(error)) from error
         counts.tear(path, progress)
@@ -64,39 +65,40 @@ def read_file(path: Path, counts: ReadCounts, progress: Progress) -> Iterator[Bl
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bytearray, int]]:
-    """Yield whole lines together, and last what has no end of a line, and the size of each.
+    """Yield a buffer and the size of its content: whole lines, at the end an incomplete line.
 
-    Zeros follow. All are in the same memory, one after the other: it takes time to get that much.
+    PADDING_BYTES zeros follow the content. Every chunk reuses the same buffer, since allocating
+    one takes time.
     """
-    buffer, held, ending = bytearray(_CHUNK_BYTES + FARTHEST), 0, False
+    buffer, size, at_end = bytearray(_CHUNK_BYTES + PADDING_BYTES), 0, False
     damage: DamagedFileError | None = None
-    while not ending:
-        if held + FARTHEST >= len(buffer):  # a line that is longer than any
+    while not at_end:
+        if size + PADDING_BYTES >= len(buffer):  # a line that is longer than the buffer
             buffer += bytes(len(buffer))
-        while not ending and held + FARTHEST < len(buffer):
+        while not at_end and size + PADDING_BYTES < len(buffer):
             try:
                 with memoryview(buffer) as view:
-                    read = file.readinto(view[held : len(buffer) - FARTHEST])  # type: ignore[attr-defined]
-            except DamagedFileError as error:  # what comes before counts
+                    read = file.readinto(view[size : len(buffer) - PADDING_BYTES])  # type: ignore[attr-defined]
+            except DamagedFileError as error:  # the lines before the damage count
                 read, damage = 0, error
-            held, ending = held + read, not read
-        end = buffer.rfind(b"\n", 0, held) + 1
+            size, at_end = size + read, not read
+        end = buffer.rfind(b"\n", 0, size) + 1
         if end:
-            rest = bytes(buffer[end:held])
-            buffer[end : end + FARTHEST] = _ZEROS
+            rest = bytes(buffer[end:size])
+            buffer[end : end + PADDING_BYTES] = _PADDING
             yield buffer, end
-            held = len(rest)
-            buffer[:held] = rest
+            size = len(rest)
+            buffer[:size] = rest
     if damage is not None:
         raise damage
-    if held:
-        yield buffer, held
+    if size:
+        yield buffer, size
 
 
 def _full_blocks(
     path: Path, chunks: Iterable[tuple[bytearray, int]], counts: ReadCounts, progress: Progress
 ) -> Iterator[None]:
-    """Read the lines of one file, pausing whenever a block is full."""
+    """Read the lines of one file, and yield whenever `counts` has the rows of a full block."""
     file = _File(path, counts, progress)
     for data, size in chunks:
         if not file.take(data, size):
@@ -115,7 +117,7 @@ def _line_ends(data: bytearray, size: int) -> Iterator[int]:
 
 
 class _File:
-    """Take the lines of one file, and remember what it looks like."""
+    """The lines of one file: which of them are JSON, and which is the first that is not."""
 
     def __init__(self, path: Path, counts: ReadCounts, progress: Progress) -> None:
         self._path = path
@@ -125,7 +127,7 @@ class _File:
         self.json_seen = progress.taken > 0
 
     def take(self, data: bytearray, size: int) -> bool:
-        """Take whole lines, or the one without an end; say whether it was not a torn one."""
+        """Read whole lines, or the last, incomplete one; return False if that one is torn."""
         progress = self._progress
         ends = [*_line_ends(data, size)]
         starts = [0, *(end + 1 for end in ends[:-1])]
@@ -134,10 +136,10 @@ class _File:
         for number in others:
             line = bytes(data[starts[number] : ends[number] if ends else size])
             if line and not line.isspace():
-                spoilt = self._take_line(line, bool(ends), progress.lines + number + 1)
-                if spoilt is None:
+                corrupt_spans = self._take_line(line, bool(ends), progress.lines + number + 1)
+                if corrupt_spans is None:
                     return False
-                corrupt += [number] * spoilt
+                corrupt += [number] * corrupt_spans
         if corrupt:
             self._counts.corrupt += len(corrupt)
             if self._counts.first_corrupt is None:
@@ -148,16 +150,16 @@ class _File:
         return True
 
     def _take_line(self, line: bytes, has_end: bool, number: int) -> int | None:
-        """Take one line; return how much of it was corrupt, None if it is a torn one."""
+        """Read one line; return how many corrupt parts it has, None if it is torn."""
         counts = self._counts
         counts.lines += 1
         try:
             corrupt = counts.take(orjson.loads(line))
             self.json_seen = True
         except SHAPE_ERRORS:
-            begins_well = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
-            self.json_seen |= begins_well
-            if begins_well and not has_end:
+            may_be_json = line[:1] in (b"{", b"\0")  # a power cut can leave zeros behind
+            self.json_seen |= may_be_json
+            if may_be_json and not has_end:
                 counts.tear(self._path, self._progress)
                 return None
             self.first_unreadable = self.first_unreadable or number

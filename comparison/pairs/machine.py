@@ -1,4 +1,4 @@
-"""How much of the machine this process may use: processors, and memory."""
+"""The processors and the memory that this process may use."""
 
 import math
 import os
@@ -12,16 +12,16 @@ CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def cores(cgroups: Path = CGROUPS) -> int:
-    """Return their number: those it may run on, or its container's share of them if that is less.
+    """Return the number of usable processors: of this process, or of its container if that is less.
 
-    A limit such as Kubernetes sets is a quota of time; a process sees all processors nevertheless.
+    A CPU limit, as Kubernetes sets it, is a quota of time: the process still sees all processors.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, math.ceil(min(allowed or 1, _quota(cgroups))))
 
 
 def memory(cgroups: Path = CGROUPS) -> int:
-    """Return the bytes of memory that there are, or those that its container may take if less."""
+    """Return the machine's memory in bytes, or the limit of the container if that is less."""
     limits = [int(psutil.virtual_memory().total)]
     for file in (cgroups / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"):
         with suppress(OSError, ValueError):
@@ -31,8 +31,8 @@ def memory(cgroups: Path = CGROUPS) -> int:
 
 def _quota(cgroups: Path) -> float:
     """Return how many processors the container may keep busy; inf if that is not limited."""
-    first = cgroups / "cpu"
-    for files in ([cgroups / "cpu.max"], [first / "cpu.cfs_quota_us", first / "cpu.cfs_period_us"]):
+    v1 = cgroups / "cpu"
+    for files in ([cgroups / "cpu.max"], [v1 / "cpu.cfs_quota_us", v1 / "cpu.cfs_period_us"]):
         with suppress(OSError, ValueError):
             quota, period = map(int, " ".join(each.read_text() for each in files).split())
             if quota > 0 and period > 0:

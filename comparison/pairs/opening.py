@@ -1,4 +1,4 @@
-"""Find and open pair files, plain or compressed: by gzip, or by Zstandard."""
+"""Find and open pair files: plain, or compressed by gzip or Zstandard."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,35 +17,36 @@ from flags.export.compression import (
 
 PLAIN: Final = ".jsonl"
 NAMES: Final = (PLAIN, *(PLAIN + suffix for suffix in sorted(SUFFIXES.values())))
-"""How the names of pair files end."""
+"""The endings of the names of pair files."""
 
 STATE_FILE: Final = "compaction.json"
-"""Is there in a folder that `compact` writes, and says what has been taken so far."""
+"""The file of a compacted folder that says how far each pair file has been read."""
 
-_OURS: Final = (".shipped",)
-"""How the names of files end that are written beside them."""
+_COMPANIONS: Final = (".shipped",)
+"""The endings of the names of files that the plugin writes beside pair files."""
 
 _BEGIN_BYTES: Final = 4096
-_LOOKS: Final = 9
+_MAX_LISTINGS: Final = 9
 
 
 def is_compacted(folder: Path) -> bool:
-    """Say whether a folder is one that `compact` writes."""
+    """Say whether `compact` wrote this folder."""
     return (folder / STATE_FILE).is_file()
 
 
 def find_files(source: Path) -> list[Path]:
-    """Return the pair files at `source`, sorted: itself, or all below it, links followed.
+    """Return the pair files at `source`, sorted: the file itself, or all below a folder.
 
-    Raises PairsUnreadableError if there is nothing at `source`, or only files of other names.
+    Links are followed. Raises PairsUnreadableError if there is nothing at `source`, or only files
+    with other names.
     """
     if not source.exists():
         raise PairsUnreadableError(source, "no such file or folder")
     if not source.is_dir():
         return [source]
-    every = _settled(source)
+    every = _stable_listing(source)
     found = {path.resolve(): path for path in reversed(every) if path.name.endswith(NAMES)}
-    others = [path for path in every if not path.name.endswith((*NAMES, *_OURS))]
+    others = [path for path in every if not path.name.endswith((*NAMES, *_COMPANIONS))]
     if others and not found:
         named = ", ".join(path.name for path in others[:3])
         raise PairsUnreadableError(
@@ -55,15 +56,15 @@ def find_files(source: Path) -> list[Path]:
     return sorted(path for path in known.values() if not _is_replaced(path, known))
 
 
-def _settled(source: Path) -> list[Path]:
-    """Return every file at `source`, of a moment in which none was changing its name.
+def _stable_listing(source: Path) -> list[Path]:
+    """List all files below `source` until two listings are equal.
 
-    A worker puts a compressed file in the place of a plain one: while that is looked at, both may
-    be missed.
+    A worker replaces a plain file by a compressed one: a listing during the replacement may have
+    neither of them.
     """
-    every = sorted(below(source))
-    for _ in range(0 if _in_store(source) else _LOOKS):
-        again = sorted(below(source))
+    every = sorted(files_below(source))
+    for _ in range(0 if _in_store(source) else _MAX_LISTINGS):
+        again = sorted(files_below(source))
         if again == every:
             break
         every = again
@@ -71,16 +72,16 @@ def _settled(source: Path) -> list[Path]:
 
 
 def _is_replaced(path: Path, known: Mapping[str, Path]) -> bool:
-    """Say whether a plain file is about to go, as it is there compressed."""
+    """Say whether a plain file also exists compressed, and so is about to be removed."""
     if compression_of(path) is not None:
         return False
-    packed = (known.get(str(each)) for each in compressed_paths(path))
-    return any(each is not None and _begin_alike(path, each) for each in packed)
+    compressed = (known.get(str(each)) for each in compressed_paths(path))
+    return any(each is not None and _have_same_beginning(path, each) for each in compressed)
 
 
-def _begin_alike(path: Path, packed: Path) -> bool:
+def _have_same_beginning(path: Path, compressed: Path) -> bool:
     try:
-        with open_file(path) as one, open_file(packed) as other:
+        with open_file(path) as one, open_file(compressed) as other:
             first, second = one.read(_BEGIN_BYTES), other.read(_BEGIN_BYTES)
     except (OSError, DamagedFileError):
         return not path.exists()
@@ -89,18 +90,20 @@ def _begin_alike(path: Path, packed: Path) -> bool:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a pair file to read its lines, unpacked. Raises OSError; DamagedFileError later.
+    """Open a pair file to read its lines, decompressed.
 
-    If it has been compressed since it was found, the compressed file is opened.
+    If it has been compressed since it was listed, the compressed file is opened. Raises OSError;
+    reading may raise DamagedFileError.
     """
     compression = compression_of(path)
     try:
         file = path.open("rb", buffering=-1 if _in_store(path) or compression else 0)
     except FileNotFoundError:
-        packed = [] if compression else [each for each in compressed_paths(path) if each.exists()]
-        if not packed:
+        candidates = [] if compression else compressed_paths(path)
+        compressed = next((each for each in candidates if each.exists()), None)
+        if compressed is None:
             raise
-        return open_file(packed[0])
+        return open_file(compressed)
     return file if compression is None else cast(IO[bytes], CheckedFile(file, compression))
 
 
@@ -108,8 +111,8 @@ def _in_store(path: object) -> bool:
     return isinstance(path, StorePath)
 
 
-def below(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, each folder once however many links lead to it.
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder; a folder that several links lead to is entered once.
 
     Files and folders whose names begin with a dot are left out.
     """

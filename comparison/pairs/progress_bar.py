@@ -1,4 +1,4 @@
-"""A bar on stderr for what takes over a second, on a terminal or in a notebook; else nothing."""
+"""A progress bar on stderr, on a terminal or in a notebook, for work that takes over a second."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ AFTER: Final = 1.0
 
 @contextmanager
 def progress_bar(
-    what: str, total: float | None = None, console: Console | None = None
+    label: str, total: float | None = None, console: Console | None = None
 ) -> Iterator[Callable[[float], None]]:
     """Show a bar and yield the function that advances it; without `total`, only label and time.
 
-    The bar goes away in the end.
+    The bar is removed at the end.
     """
     console = console or Console(stderr=True)
     if not _shows(console):
@@ -29,7 +29,7 @@ def progress_bar(
     left = TimeElapsedColumn() if total is None else TimeRemainingColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), left)
     progress = Progress(*columns, console=console, transient=True)
-    task = progress.add_task(what, total=total)
+    task = progress.add_task(label, total=total)
     timer = Timer(AFTER, progress.start)
     timer.daemon = True
     timer.start()
@@ -42,18 +42,18 @@ def progress_bar(
 
 
 def _shows(console: Console) -> bool:
-    # Without ipywidgets, rich would put a warning into the notebook in place of the bar.
+    # Without ipywidgets, rich would show a warning in the notebook in place of the bar.
     return find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
 
 
-def files_with_bar(what: str, files: Iterable[Path]) -> Iterator[Path]:
-    """Yield files; the bar moves by their bytes once the next one is asked for."""
+def files_with_bar(label: str, files: Iterable[Path]) -> Iterator[Path]:
+    """Yield files; the bar advances by a file's bytes when the next file is requested."""
     every, console = list(files), Console(stderr=True)
-    if not _shows(console):  # no object store is asked for sizes that nobody sees
+    if not _shows(console):  # then object stores need not be asked for sizes
         yield from every
         return
     sizes = [_size(path) for path in every]
-    with progress_bar(what, sum(sizes), console) as advance:
+    with progress_bar(label, sum(sizes), console) as advance:
         for path, size in zip(every, sizes, strict=True):
             yield path
             advance(size)
@@ -62,5 +62,5 @@ def files_with_bar(what: str, files: Iterable[Path]) -> Iterator[Path]:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # the writer removed its oldest file, or it cannot be read: that is told later
+    except OSError:  # the writer removed its oldest file, or it cannot be read: reading reports it
         return 0

@@ -1,4 +1,4 @@
-"""What has been read of pair files: counts of lines, spans of ours, and rows not yet in columns."""
+"""The result of reading pair files: counts of lines and spans, and rows not yet in columns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from comparison.pairs.spans.row import (
     Row,
     Shape,
     key_of,
-    only,
+    only_value,
     pair_row,
     value_of,
 )
@@ -23,15 +23,19 @@ from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
 _TIME: Final = 2
-"""The place of the time in a row."""
+"""The index of the time in a row."""
 
 Block = dict[Shape, Columns]
-"""Columns by shape: one for each entry of a row."""
+"""Columns by shape: one column for each entry of a row."""
 
 
 @dataclass(slots=True)
 class ReadCounts:
-    """Count what the lines read so far held; keep pair rows until they are drained."""
+    """Counts of the lines read so far, and the rows of their pairs until `drain` takes them.
+
+    `torn` counts files that end early, `corrupt` unreadable lines and spans, `foreign` spans and
+    lines of other programs.
+    """
 
     files: int = 0
     lines: int = 0
@@ -45,14 +49,14 @@ class ReadCounts:
     tracked: list[dict[str, Any]] = field(default_factory=list)
     """Outcomes that an application tracked: rows of `comparison.pairs.tracked`."""
     as_of: int | None = None
-    """When what was read was written, in Unix nanoseconds; None if it is being written to."""
+    """When the data was compacted, in Unix nanoseconds; None for pair files, which may grow."""
     rows: dict[Shape, list[Row]] = field(default_factory=dict)
     row_count: int = 0
     columns: list[tuple[Shape, Columns]] = field(default_factory=list)
     span_lines: SpanLines = field(default_factory=SpanLines)
 
     def add(self, other: "ReadCounts") -> None:
-        """Add what was counted in a file that was read after these, but for its rows."""
+        """Add the counts of a file that was read later; its rows are not added."""
         self.files += other.files
         self.lines += other.lines
         self.torn += other.torn
@@ -64,20 +68,21 @@ class ReadCounts:
         self.tracked += other.tracked
 
     def tear(self, path: Path, progress: "Progress") -> None:
-        """Count a file that ends early, behind the lines that have been taken."""
+        """Count a file that ends early, after the lines read so far."""
         self.torn += 1
         self.first_torn = self.first_torn or torn_place(path, progress.lines)
         progress.torn = True
 
     def drain(self) -> Block:
-        """Return the columns of the pairs taken since the last call, and forget them.
+        """Return the columns of the pairs read since the last call, and forget them.
 
-        Shapes come in the order of their first pairs, whoever read these: so do outputs.
+        Shapes, and so outputs, are in the order of their first pairs, whether these were read by
+        patterns or by the JSON parser.
         """
         parts = [*self.columns]
         parts += [(shape, [*zip(*rows, strict=True)]) for shape, rows in self.rows.items()]
         block: Block = {}
-        for shape, columns in sorted(parts, key=_began):
+        for shape, columns in sorted(parts, key=_first_time):
             before = block.get(shape)
             both = zip(before, columns, strict=True) if before else ()
             block[shape] = [joined(first, second) for first, second in both] or columns
@@ -87,9 +92,10 @@ class ReadCounts:
     def take_lines(
         self, data: bytearray, starts: Sequence[int], ends: Sequence[int]
     ) -> tuple[list[int], list[int]]:
-        """Take those lines of a text that are written as we write them; return which are left.
+        """Read the lines of a text that have the form in which this plugin writes them.
 
-        Also return the lines of spans that were corrupt. The text is as `SpanLines` wants it.
+        Return the numbers of the other lines, and for each corrupt span the number of its line.
+        `SpanLines.read` describes the text.
         """
         read = self.span_lines.read(data, starts, ends)
         self.columns += read.columns
@@ -104,7 +110,7 @@ class ReadCounts:
         return read.others, corrupt
 
     def take(self, traces: Any) -> int:
-        """Take our spans out of one TracesData object; return how many of them were corrupt.
+        """Read our spans of one TracesData object; return how many of them were corrupt.
 
         Raises AttributeError, KeyError or TypeError if it is not a TracesData object.
         """
@@ -116,7 +122,7 @@ class ReadCounts:
         for resource in resources:
             try:
                 scopes = [_scope(scope) for scope in resource.get("scopeSpans") or ()]
-            except SHAPE_ERRORS:  # of one resource of several: the others may be ours
+            except SHAPE_ERRORS:  # this resource is corrupt; the others may be ours
                 corrupt += 1
                 continue
             for name, spans in scopes:
@@ -142,7 +148,7 @@ class ReadCounts:
             rows.append(row)
             self.row_count += 1
         elif name == attributes.WORKER_SPAN:
-            self.worker_records.append({**_service(resource), **_held(span["attributes"])})
+            self.worker_records.append({**_service(resource), **_values(span["attributes"])})
         elif name == attributes.OUTCOME_SPAN:
             self.tracked.append(tracked_row(span))
         else:
@@ -151,7 +157,7 @@ class ReadCounts:
 
 @dataclass(slots=True)
 class Progress:
-    """Say how far a file has been read: bytes and lines, and whether a torn line follows."""
+    """How far a file has been read, in bytes (`taken`) and lines; `torn` if a torn line follows."""
 
     taken: int = 0
     lines: int = 0
@@ -159,28 +165,28 @@ class Progress:
 
 
 def torn_place(path: Path | str, lines: int) -> str:
-    """Say where a file ends early."""
+    """Describe where a file ends early."""
     return f"{path}, after line {lines:,}"
 
 
-def _began(part: tuple[Shape, Columns]) -> int:
-    """Return the time of the first pair of some columns."""
+def _first_time(part: tuple[Shape, Columns]) -> int:
+    """Return the time of the first pair in the columns of a shape."""
     times = part[1][_TIME]
     return int(times[0])
 
 
 def _scope(scope: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """Return name and spans of a ScopeSpans object; in JSON, null is as good as absent."""
+    """Return name and spans of a ScopeSpans object; null means the same as an absent field."""
     return (scope.get("scope") or {}).get("name"), scope.get("spans") or []
 
 
-def _held(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return attributes by their keys."""
-    return {key_of(pair): only(value_of(pair)) for pair in pairs}
+def _values(attribute_list: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the values of OTLP attributes by their keys."""
+    return {key_of(each): only_value(value_of(each)) for each in attribute_list}
 
 
 def _service(resource: dict[str, Any]) -> dict[str, Any]:
-    """Return the name of the service that a resource is of, nothing where it has none."""
-    held = _held((resource.get("resource") or {}).get("attributes") or ())
-    name = held.get(attributes.SERVICE_NAME)
+    """Return the service name of a resource as an attribute; an empty dict if it has none."""
+    values = _values((resource.get("resource") or {}).get("attributes") or ())
+    name = values.get(attributes.SERVICE_NAME)
     return {} if name is None else {attributes.SERVICE_NAME: name}

@@ -1,7 +1,7 @@
 """A process that reads pair files for another one: `python -m comparison.pairs.read_process`.
 
-It takes pickles of (path, progress) from stdin, and answers each on stdout by a pickle of what it
-read, or of the error. It ends with its input: when the other process has ended, too.
+It reads pickles of (path, progress) from stdin, and answers each on stdout with a pickle of the
+FileRead or of the error. It ends when its input ends, so also when the other process has ended.
 """
 
 import os
@@ -17,10 +17,10 @@ from comparison.pairs.spans.lines import SpanLines
 
 
 def main() -> None:
-    """Answer until there is nothing more to read."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that asks ends this one
+    """Answer requests until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the requesting process ends this one
     with os.fdopen(os.dup(1), "wb") as answers, suppress(BrokenPipeError, EOFError):
-        os.dup2(2, 1)  # what anything prints is no answer
+        os.dup2(2, 1)  # printed text goes to stderr, not between the answers
         span_lines = SpanLines()
         while True:
             path, progress = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own
@@ -30,12 +30,12 @@ def main() -> None:
 
 def _answer(path: Path, progress: Progress, span_lines: SpanLines) -> FileRead | Exception:
     try:
-        found = read(path, progress, span_lines)
-        found.tables = list(found.tables)
-    except Exception as error:  # it is raised where the file was asked for
+        result = read(path, progress, span_lines)
+        result.tables = list(result.tables)
+    except Exception as error:  # the requesting process raises it
         return error
-    found.counts.span_lines = SpanLines()  # patterns are no answer
-    return found
+    result.counts.span_lines = SpanLines()  # the patterns stay in this process
+    return result
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ Columns (dtypes are the same however few rows there are):
     primary_error, candidate_error                     category, exception type
     primary_score, candidate_score                     float64
     primary_threshold, candidate_threshold             float64
-    primary_decision, candidate_decision                     boolean
+    primary_decision, candidate_decision               boolean
     primary_score.<output>, ...                        the same for each further output
     primary_items, candidate_items                     Int64
     primary_length, candidate_length                   Int64, bytes
@@ -27,9 +27,9 @@ Columns (dtypes are the same however few rows there are):
     segment.<name>                                     category
     feature.<name>                                     float64
 
-The columns of items, length, first_item and digest are there only if a pair has them: those of
-streams and of answers of bytes do. So are those of shadows in batches or under a budget. Rows are
-in order of time; the index counts from 0.
+The columns of items, length, first_item and digest are there only if a pair has them: pairs of
+streams and of answers of bytes do. The same holds for the columns of shadows in batches or under a
+budget. Rows are in order of time; the index counts from 0.
 """
 
 from dataclasses import dataclass, field, replace
@@ -50,10 +50,10 @@ from comparison.pairs.tracked import TrackedOutcomes
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Hold the pairs of one flag and the accounting of the folder they were read from.
+    """The pairs of one flag, and the accounting of the folder that they were read from.
 
-    `outputs` are the names of the compared numbers: the first one's columns have no suffix.
-    `flag` is None if there are no pairs and none was asked for.
+    `outputs` are the names of the scores: the columns of the first one have no suffix. `flag` is
+    None if there are no pairs and no flag was asked for.
     """
 
     source: str | Path
@@ -62,21 +62,21 @@ class Pairs:
     frame: pd.DataFrame
     accounting: Accounting
     repeated: pd.DataFrame
-    """Flag and time of the pairs that were left out because they occurred before."""
+    """Flag and time of the repeated copies of pairs, which were left out."""
     tracked: TrackedOutcomes = field(default_factory=TrackedOutcomes)
 
 
 def load_pairs(path: str | Path, flag: str | None = None) -> pd.DataFrame:
     """Return the pairs of a flag as a DataFrame, a row per pair in order of time.
 
-    The docstring of `comparison.pairs.reader` has the columns. Raises what `read_pairs` raises.
+    The docstring of `comparison.pairs.reader` lists the columns. Raises the errors of `read_pairs`.
     """
     return read_pairs(path, flag).frame
 
 
 @dataclass(frozen=True, slots=True)
 class AllPairs:
-    """Hold the pairs of all flags of a folder; the columns of every output carry its name."""
+    """The pairs of all flags of a folder; the columns of every output carry its name."""
 
     source: str | Path
     outputs: tuple[str, ...]
@@ -89,10 +89,10 @@ class AllPairs:
 def read_pairs(path: str | Path, flag: str | None = None) -> Pairs:
     """Read a folder of `*.jsonl` pair files, one file, or a folder that `compact` wrote.
 
-    A folder may be in an object store: `s3://bucket/prefix`, `gs://`, `az://`. A pair that occurs
-    twice is taken once. A folder without pairs makes an empty frame. Raises PairsUnreadableError or
+    A folder may be in an object store: `s3://bucket/prefix`, `gs://`, `az://`. Repeated copies of a
+    pair are left out. A folder without pairs makes an empty frame. Raises PairsUnreadableError or
     StoreUnreadableError if `path` or a file in it is something else, SeveralFlagsError if there are
-    several flags and `flag` is None, FlagNotFoundError if there are only others.
+    several flags and `flag` is None, FlagNotFoundError if there are pairs, but none of `flag`.
     """
     return of_flag(read_all(path), flag)
 
@@ -116,23 +116,26 @@ def read_all(path: str | Path) -> AllPairs:
 
 
 def all_pairs(
-    source: str | Path, table: Table, counts: ReadCounts, left_out: pd.DataFrame | None = None
+    source: str | Path, table: Table, counts: ReadCounts, known_repeated: pd.DataFrame | None = None
 ) -> AllPairs:
-    """Take each pair of a table once; `left_out` are the repetitions that are known already."""
+    """Return the distinct pairs of a table and their accounting.
+
+    `known_repeated` has the repeated copies that compaction has already removed from the table.
+    """
     frame = table.frame().sort_values("time", kind="stable", ignore_index=True)
     again = frame["span_id"].duplicated()
     repeated = frame.loc[again, ["flag", "time"]].reset_index(drop=True)
     if again.any():
         frame = frame.loc[~again].reset_index(drop=True)
-    if left_out is not None:
-        repeated = left_out
+    if known_repeated is not None:
+        repeated = known_repeated
     accounting = account(frame, len(repeated), counts)
     tracked = TrackedOutcomes.of(counts.tracked, counts.worker_records)
     return AllPairs(source, table.outputs, frame, accounting, repeated, tracked)
 
 
 def _read(source: Path) -> tuple[Table, ReadCounts, pd.DataFrame | None]:
-    """Return the pairs at `source`, what was counted, and what has been left out already."""
+    """Return the pairs at `source`, the counts, and the repeated copies that compaction removed."""
     if is_compacted(source):
         # Imported here: plain pair files are read without Arrow.
         from comparison.pairs.compacted import read_compacted
@@ -153,10 +156,10 @@ def _choose_flag(source: str | Path, flag: str | None, flags: tuple[str, ...]) -
 
 
 def within(pairs: Pairs, since: datetime | None, until: datetime | None) -> Pairs:
-    """Return the pairs accepted from `since` until before `until`; the accounting stays whole.
+    """Return the pairs from `since` until before `until`; the accounting stays that of all pairs.
 
-    Raises WindowEmptyError if the window ends before it begins, NoPairsError if only pairs outside
-    of it were found.
+    Raises WindowEmptyError if the window ends before it begins, NoPairsError if all pairs are
+    outside of it.
     """
     if since and until and since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
@@ -174,7 +177,7 @@ def within(pairs: Pairs, since: datetime | None, until: datetime | None) -> Pair
 
 
 def outside_window(source: str, first: datetime, last: datetime) -> str:
-    """Say from when to when the pairs are, since none of them is in the window."""
+    """Return the message that no pair is in the window, with the times of first and last pair."""
     return (
         f"{source} holds no pairs in the window, only from {first:%Y-%m-%d %H:%M:%S} "
         f"to {last:%Y-%m-%d %H:%M:%S} UTC"

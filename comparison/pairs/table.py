@@ -1,4 +1,4 @@
-"""One frame joined from blocks of rows, whose spans need not have the same attributes."""
+"""A table of pairs, built from blocks of rows whose spans may have different attributes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,10 +22,10 @@ _FIXED = {column.name: column for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.v
 
 
 class Table:
-    """Collect blocks of rows; memory holds them as arrays, not as Python objects.
+    """Blocks of rows, kept as arrays and not as Python objects.
 
-    `outputs` are known to have appeared before, in this order. Texts are left out unless `texts`
-    asks for them: they are large, and counting needs none.
+    `outputs` are the outputs of earlier tables, in order: they come first here. Columns of type
+    CONTENT are left out unless `texts` is True: they are large, and counting does not need them.
     """
 
     def __init__(self, outputs: Iterable[str] = (), *, texts: bool = False) -> None:
@@ -37,17 +37,17 @@ class Table:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Return the names of the compared numbers, in the order in which they appeared."""
+        """Return the names of the scores, in the order in which they first appeared."""
         outputs = (column.output for column in self._columns.values())
         return tuple(dict.fromkeys(output for output in outputs if output))
 
     def add(self, block: Block) -> None:
-        """Join the columns of all shapes; where a span has no such attribute, None."""
+        """Add a block, joining the columns of all its shapes; a missing attribute is None."""
         values_of: dict[str, Sequence[Any]] = {}
         size = 0
-        for shape, held in block.items():
+        for shape, raw_columns in block.items():
             columns = (*SPAN_COLUMNS, *map(column_of, shape))
-            for column, values in zip(columns, held, strict=True):
+            for column, values in zip(columns, raw_columns, strict=True):
                 if column is None or not self._holds(column):
                     continue
                 self._columns.setdefault(column.name, column)
@@ -55,7 +55,7 @@ class Table:
                     before = values_of.get(column.name, ())[:size]
                     values = [*before, *[None] * (size - len(before)), *values]
                 values_of[column.name] = values
-            size += len(held[0])
+            size += len(raw_columns[0])
             for name, aligned in values_of.items():
                 if len(aligned) < size:
                     values_of[name] = [*aligned, *[None] * (size - len(aligned))]
@@ -63,14 +63,14 @@ class Table:
         self._append(size, parts)
 
     def add_parts(self, size: int, parts: Mapping[Column, Any]) -> None:
-        """Add a block of `size` rows whose columns have been converted; see `ColumnType.part`."""
+        """Add a block of `size` rows whose columns `ColumnType.part` or `to_parts` converted."""
         kept = {column: part for column, part in parts.items() if self._holds(column)}
         for column in kept:
             self._columns.setdefault(column.name, column)
         self._append(size, {column.name: part for column, part in kept.items()})
 
     def join(self, other: "Table") -> None:
-        """Add the rows of another table, behind these."""
+        """Append the rows of another table."""
         for name, column in other._columns.items():
             self._columns.setdefault(name, column)
         self._blocks += other._blocks
@@ -84,7 +84,7 @@ class Table:
         self.rows += size
 
     def frame(self) -> pd.DataFrame:
-        """Return all rows; the fixed columns are there even if no span had them."""
+        """Return all rows as a frame; it has the fixed columns even if no span has them."""
         arrays = {}
         for name, column in self._columns.items():
             parts = [
@@ -96,7 +96,7 @@ class Table:
 
 
 def _with_decisions(frame: pd.DataFrame, outputs: Iterable[str]) -> pd.DataFrame:
-    """Decide where a span has score and threshold and no decision, as a foreign writer's may."""
+    """Fill in missing decisions from score and threshold: another writer may leave them out."""
     for output in outputs:
         for side in SIDES:
             decision = f"{side}_decision.{output}"
@@ -116,7 +116,7 @@ def _with_decisions(frame: pd.DataFrame, outputs: Iterable[str]) -> pd.DataFrame
 def only_flag(
     frame: pd.DataFrame, flag: str | None, outputs: tuple[str, ...]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return rows and outputs of one flag, without columns and categories that only others use."""
+    """Return rows and outputs of one flag, without columns and categories of other flags only."""
     frame = frame.loc[frame["flag"] == flag].reset_index(drop=True)
     fixed = set(_FIXED)
     unused = [name for name in frame.columns if name not in fixed and frame[name].isna().all()]
@@ -135,7 +135,7 @@ def only_flag(
 
 
 def name_outputs(frame: pd.DataFrame, outputs: tuple[str, ...]) -> pd.DataFrame:
-    """Give every output all its columns, and the first one's the short names: `primary_score`."""
+    """Give every output all its columns, and the first output short names: `primary_score`."""
     rest: dict[str, Any] = {str(name): values for name, values in frame.items()}
     ordered = {name: rest.pop(name) for name in _FIXED}
     for position, output in enumerate(outputs or ("",)):

@@ -1,4 +1,4 @@
-"""What one worker says that it made, against what was found of it."""
+"""The numbers that each worker gave its pairs, compared with the pairs found."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,18 @@ from comparison.pairs.read_counts import ReadCounts
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
-_ON_THEIR_WAY: Final = 5_000_000_000
-"""Nanoseconds after a count in which its last pairs may not be on disk: lines come in batches."""
+_WRITE_DELAY: Final = 5_000_000_000
+"""Nanoseconds after which all counted pairs are on disk: workers write lines in batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Compare what one worker says it made with what was found.
+    """The pairs of one worker that were found, expected and missing.
 
-    `first` and `last` are the sequence numbers seen. `expected` counts from 1 to the larger of
-    `last`, the closing record's total and that of the worker's count file; without a start record
-    the worker's oldest files are taken as removed, and counting begins at `first`
-    (`begin_removed`). `dropped` is what the
-    worker itself reported as not written.
+    `first` and `last` are the sequence numbers found. `expected` counts from 1 to the largest of
+    `last`, the total of the closing record and that of the worker's count file. Without a start
+    record, the worker's oldest files are assumed to be removed (`begin_removed`), and `expected`
+    counts from `first`. `dropped` is how many pairs the worker reported as not written.
     """
 
     worker: str
@@ -36,22 +35,22 @@ class Worker:
     begin_removed: bool
     dropped: int
     seen: datetime | None = None
-    """When it last gave a sign: the time of its last pair, or of its last count."""
+    """The time of its last pair or last count, whichever is later."""
     may_lack: int | None = None
-    """Of a worker that has not stopped in order, and may have been killed: how many pairs it can
-    have made after its last count. None: it left no count, so nobody knows."""
+    """If the worker was killed: how many pairs it can have recorded after its last count. None if
+    it left no count, so that this is unknown."""
     service: str | None = None
     flags: tuple[str, ...] = ()
-    """Those of which pairs were found that it made."""
+    """The flags of its pairs."""
     renumbered: int = 0
-    """Pairs that have the number of another one: two processes go by its name."""
+    """Pairs with the number of another pair: two processes use this worker's name."""
 
 
 class Numbers(NamedTuple):
-    """Of the numbers of a worker's pairs, the smallest, the largest, and how many there are.
+    """The sequence numbers of a worker's pairs: smallest, largest, and how many distinct ones.
 
-    `time` is that of its last pair, in Unix nanoseconds, `flags` are those of its pairs,
-    `again` counts the pairs that have the number of another one.
+    `time` is the time of its last pair, in Unix nanoseconds, `flags` are the flags of its pairs,
+    `renumbered` counts the pairs with the number of another pair.
     """
 
     first: int | None = None
@@ -59,21 +58,21 @@ class Numbers(NamedTuple):
     found: int = 0
     time: int | None = None
     flags: tuple[str, ...] = ()
-    again: int = 0
+    renumbered: int = 0
 
 
 Sequences = Mapping[str, Numbers]
-"""By worker."""
+"""The numbers of each worker."""
 
 
-def workers_of(sequences: Sequences, reading: ReadCounts) -> tuple[Worker, ...]:
-    """Return every worker that left pairs, a record or a count, in order of their names."""
+def workers_of(sequences: Sequences, read: ReadCounts) -> tuple[Worker, ...]:
+    """Return every worker with pairs, a record or a count, in order of their names."""
     by_worker: dict[str, list[dict[str, Any]]] = {worker: [] for worker in sequences}
-    for record in reading.worker_records:
+    for record in read.worker_records:
         by_worker.setdefault(str(record.get(attributes.WORKER_ID)), []).append(record)
     counts: dict[str, list[WorkerCount]] = {}
-    as_of = time.time_ns() if reading.as_of is None else reading.as_of
-    for count in reading.worker_counts:
+    as_of = time.time_ns() if read.as_of is None else read.as_of
+    for count in read.worker_counts:
         by_worker.setdefault(count.worker, [])
         counts.setdefault(count.worker, []).append(count)
     return tuple(
@@ -95,22 +94,22 @@ def _worker(
     counts: Sequence[WorkerCount],
     as_of: int,
 ) -> Worker:
-    first, last, found, latest, flags, again = numbers
+    first, last, found, last_time, flags, renumbered = numbers
     started = any(record.get(attributes.WORKER_EVENT) == "start" for record in records)
     closing = [record for record in records if record.get(attributes.WORKER_EVENT) == "stop"]
-    counted = max(counts, key=lambda count: count.at, default=None)
-    given = max(
+    last_count = max(counts, key=lambda count: count.at, default=None)
+    total = max(
         last or 0,
         *(_whole(record, attributes.WORKER_PAIRS) for record in closing),
-        _sure(counted, last or 0, as_of) if counted else 0,
+        _written(last_count, last or 0, as_of) if last_count else 0,
         0,
     )
     dropped = [_whole(record, attributes.WORKER_DROPPED) for record in closing]
-    told = [record.get(attributes.SERVICE_NAME) for record in records]
-    services = [*told, *(count.service for count in counts)]
-    signs = [sign for sign in (latest, counted.at if counted else None) if sign is not None]
-    begin = 1 if started else first or given + 1
-    expected = given - begin + 1
+    recorded = [record.get(attributes.SERVICE_NAME) for record in records]
+    services = [*recorded, *(count.service for count in counts)]
+    times = [last_time, last_count.at if last_count else None]
+    begin = 1 if started else first or total + 1
+    expected = total - begin + 1
     return Worker(
         worker=worker,
         first=first,
@@ -119,29 +118,32 @@ def _worker(
         expected=expected,
         missing=expected - found,
         started=started,
-        stopped=bool(closing) or (counted is not None and counted.closed),
+        stopped=bool(closing) or (last_count is not None and last_count.closed),
         begin_removed=begin > 1,
-        dropped=max([*dropped, counted.dropped if counted else 0]),
-        seen=moment(max(signs, default=None)),
-        may_lack=_between_counts(counted) if counted else None,
+        dropped=max([*dropped, last_count.dropped if last_count else 0]),
+        seen=moment(max((each for each in times if each is not None), default=None)),
+        may_lack=_max_after(last_count) if last_count else None,
         service=next((str(name) for name in services if name is not None), None),
         flags=flags,
-        renumbered=again,
+        renumbered=renumbered,
     )
 
 
-def _between_counts(count: WorkerCount) -> int:
-    """Return as many pairs as there ever were between two counts, and once more for a late one."""
+def _max_after(count: WorkerCount) -> int:
+    """Return how many pairs may follow a count before the next one.
+
+    It is twice the most pairs that there were between two counts, since the next one may be late.
+    """
     return 2 * max(count.most, 1)
 
 
-def _sure(count: WorkerCount, last: int, as_of: int) -> int:
-    """Return how many pairs must be on disk by now.
+def _written(count: WorkerCount, last: int, as_of: int) -> int:
+    """Return how many of the counted pairs must be on disk by now.
 
-    Where none was dropped, those of the last moments may be on their way.
+    The last pairs before a recent count may not be written yet, if the worker dropped none.
     """
-    is_fresh = as_of - count.at < _ON_THEIR_WAY and not count.closed and not count.dropped
-    return last if is_fresh and count.pairs - last <= _between_counts(count) else count.pairs
+    is_recent = as_of - count.at < _WRITE_DELAY and not count.closed and not count.dropped
+    return last if is_recent and count.pairs - last <= _max_after(count) else count.pairs
 
 
 def moment(nanoseconds: int | None) -> datetime | None:

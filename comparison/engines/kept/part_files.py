@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from comparison.engines.grouping import HOUR
-from comparison.pairs.compacted import parquet_file, read_ends
+from comparison.pairs.compacted import parquet_file, time_range
 
 _DAY: Final = 24 * HOUR
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
@@ -95,7 +95,7 @@ class PartFiles:
     def _read(self, file: PartFile) -> tuple[int, int]:
         if file.origin not in self._ends:
             with parquet_file(file.path) as held:
-                self._ends[file.origin] = read_ends(held)
+                self._ends[file.origin] = time_range(held)
         return self._ends[file.origin]
 
 

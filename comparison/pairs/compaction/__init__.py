@@ -1,1 +1,1 @@
-"""Pair files to Parquet: what each run takes, and where it writes."""
+"""Compaction of pair files to Parquet: the runs, the files they write, and the target folder."""

@@ -1,4 +1,4 @@
-"""The Parquet files of a compaction: sorted by time, by flag and day, each pair once."""
+"""The Parquet files of a compaction: one for each flag and day, sorted by time, each pair once."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,18 @@ from comparison.pairs.compacted import (
     WORKERS,
     parquet_file,
     partition,
-    read_ends,
+    time_range,
 )
 from flags.export import attributes
 from flags.export.worker_count import WorkerCount
 
 _ROW_GROUP: Final = 2**17
-_ALWAYS: Final = frozenset(column.name for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values()))
-_DIFFERENT: Final = frozenset({"span_id", "trace_id", "request_id"})
-"""Columns that no dictionary makes smaller, as it does not make most numbers."""
+_ALWAYS_WRITTEN: Final = frozenset(
+    column.name for column in (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())
+)
+"""Columns that are written even if they are empty."""
+_UNIQUE: Final = frozenset({"span_id", "trace_id", "request_id"})
+"""Columns of distinct texts, which a dictionary does not make smaller (nor most floats)."""
 _REPEATED: Final = pa.schema([("flag", pa.string()), ("time", NANOSECONDS)])
 _RECORDS: Final = pa.schema(
     [
@@ -54,7 +57,7 @@ _OUTCOMES: Final = pa.schema(
         ("sequence", pa.int64()),
     ]
 )
-"""As `comparison.pairs.tracked`."""
+"""The columns of `comparison.pairs.tracked`."""
 
 _COUNTS: Final = pa.schema(
     [
@@ -67,12 +70,12 @@ _COUNTS: Final = pa.schema(
         ("service", pa.string()),
     ]
 )
-"""As `flags.export.worker_count.WorkerCount`."""
+"""The fields of `flags.export.worker_count.WorkerCount`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """Name a file, and the times of its first and last pair."""
+    """A file of pairs, and the times of its first and last pair."""
 
     path: Path
     first: int
@@ -80,10 +83,10 @@ class _Written:
 
 
 class PartWriter:
-    """Write the files of one run into a staging folder; `pairs` and `repeated` count.
+    """Write the files of one run into a staging folder; `pairs` and `repeated` are its counts.
 
-    A copy of a pair has its time. So whether a pair has been written before is looked up in the
-    files of its flag and day whose times overlap, and nowhere else.
+    A copy of a pair has the same time. So copies are searched for only in the files of the same
+    flag and day whose times overlap.
     """
 
     def __init__(self, into: Path, staging: Path, run: int) -> None:
@@ -92,26 +95,26 @@ class PartWriter:
         self._run = run
         self._chunks = 0
         self._written: dict[Path, list[_Written]] = {}
-        self._again: list[pa.Table] = []
+        self._repeated_tables: list[pa.Table] = []
         self.pairs = 0
         self.repeated = 0
 
     def write(self, frame: pd.DataFrame) -> None:
-        """Write the pairs of a frame whose columns go by their full names."""
+        """Write the pairs of a frame whose columns have their full names."""
         if frame.empty:
             return
         self._chunks += 1
         frame = frame.sort_values("time", kind="stable", ignore_index=True)
-        again = frame["span_id"].duplicated()
-        if again.any():
-            self._leave_out(to_arrow(frame.loc[again, ["flag", "time"]]))
-            frame = frame.loc[~again]
+        repeated = frame["span_id"].duplicated()
+        if repeated.any():
+            self._leave_out(to_arrow(frame.loc[repeated, ["flag", "time"]]))
+            frame = frame.loc[~repeated]
         days = frame["time"].dt.floor("D")
         parts: Any = frame.groupby(["flag", days], observed=True, dropna=False)
-        for (flag, day), rows in parts:
-            named = None if pd.isna(flag) else str(flag)
+        for (key, day), rows in parts:
+            flag = None if pd.isna(key) else str(key)
             pairs = to_arrow(rows, dictionaries=True)
-            self._write_part(named, partition(named, day.date()), pairs)
+            self._write_part(flag, partition(flag, day.date()), pairs)
 
     def finish(
         self,
@@ -119,10 +122,10 @@ class PartWriter:
         counts: Sequence[WorkerCount] = (),
         tracked: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Write what workers recorded and counted, what was tracked, and what was left out."""
+        """Write records and counts of workers, tracked outcomes, and repeated pairs."""
         if tracked:
-            found = pa.Table.from_pylist([*tracked], _OUTCOMES)
-            self._store(Path(OUTCOMES) / self._name(0), found)
+            outcomes = pa.Table.from_pylist([*tracked], _OUTCOMES)
+            self._store(Path(OUTCOMES) / self._name(0), outcomes)
         if counts:
             rows = [asdict(count) for count in counts]
             self._store(Path(COUNTS) / self._name(0), pa.Table.from_pylist(rows, _COUNTS))
@@ -139,19 +142,20 @@ class PartWriter:
                 for record in records
             ]
             self._store(Path(WORKERS) / self._name(0), pa.Table.from_pylist(rows, _RECORDS))
-        if self._again:
-            self._store(Path(REPEATED) / self._name(0), pa.concat_tables(self._again))
+        if self._repeated_tables:
+            self._store(Path(REPEATED) / self._name(0), pa.concat_tables(self._repeated_tables))
 
-    def _write_part(self, flag: str | None, place: Path, pairs: pa.Table) -> None:
+    def _write_part(self, flag: str | None, folder: Path, pairs: pa.Table) -> None:
+        """Write the new pairs of a flag and day, which are sorted by time; count the others."""
         times = pairs["time"].cast(pa.int64())
-        known = self._known_ids(place, times[0].as_py(), times[-1].as_py())
+        known = self._known_ids(folder, times[0].as_py(), times[-1].as_py())
         if len(known):
-            old = pc.is_in(pairs["span_id"], value_set=known)
-            if pc.any(old).as_py():
-                found = pairs.filter(old)
-                flags = pa.array([flag] * len(found), pa.string())
-                self._leave_out(pa.table({"flag": flags, "time": found["time"]}))
-                pairs = pairs.filter(pc.invert(old))
+            is_known = pc.is_in(pairs["span_id"], value_set=known)
+            if pc.any(is_known).as_py():
+                repeated = pairs.filter(is_known)
+                flags = pa.array([flag] * len(repeated), pa.string())
+                self._leave_out(pa.table({"flag": flags, "time": repeated["time"]}))
+                pairs = pairs.filter(pc.invert(is_known))
         if not len(pairs):
             return
         times = pairs["time"].cast(pa.int64())
@@ -159,36 +163,37 @@ class PartWriter:
         empty = [
             name
             for name in pairs.column_names
-            if name == "flag" or (name not in _ALWAYS and pairs[name].null_count == len(pairs))
+            if name == "flag"
+            or (name not in _ALWAYS_WRITTEN and pairs[name].null_count == len(pairs))
         ]
-        held = pairs.drop_columns(empty)
-        name = Path(PAIRS) / place / self._name(self._chunks)
-        self._store(name, held)
-        self._files(place).append(_Written(self._staging / name, first, last))
-        self.pairs += len(held)
+        pairs = pairs.drop_columns(empty)
+        name = Path(PAIRS) / folder / self._name(self._chunks)
+        self._store(name, pairs)
+        self._files(folder).append(_Written(self._staging / name, first, last))
+        self.pairs += len(pairs)
 
-    def _known_ids(self, place: Path, first: int, last: int) -> pa.ChunkedArray:
-        """Return the ids of the pairs written before that lie between two times."""
+    def _known_ids(self, folder: Path, first: int, last: int) -> pa.ChunkedArray:
+        """Return the span ids of the pairs between two times that have been written before."""
         ids = []
-        for file in self._files(place):
+        for file in self._files(folder):
             if file.first <= last and file.last >= first:
                 with parquet_file(file.path) as parquet:
-                    held = parquet.read(columns=["span_id", "time"])
-                times = held["time"].cast(pa.int64())
+                    rows = parquet.read(columns=["span_id", "time"])
+                times = rows["time"].cast(pa.int64())
                 inside = pc.and_(pc.greater_equal(times, first), pc.less_equal(times, last))
-                ids += held["span_id"].filter(inside).chunks
+                ids += rows["span_id"].filter(inside).chunks
         return pa.chunked_array(ids, pa.string())
 
-    def _files(self, place: Path) -> list[_Written]:
-        """Return the files of a flag and day, those of earlier runs included."""
-        if place not in self._written:
-            paths = sorted((self._into / PAIRS / place).glob("*.parquet"))
-            self._written[place] = [_written(path) for path in paths]
-        return self._written[place]
+    def _files(self, folder: Path) -> list[_Written]:
+        """Return the files of a flag and day, including files of earlier runs."""
+        if folder not in self._written:
+            paths = sorted((self._into / PAIRS / folder).glob("*.parquet"))
+            self._written[folder] = [_written(path) for path in paths]
+        return self._written[folder]
 
-    def _leave_out(self, found: pa.Table) -> None:
-        self._again.append(found.select(_REPEATED.names).cast(_REPEATED))
-        self.repeated += len(found)
+    def _leave_out(self, repeated: pa.Table) -> None:
+        self._repeated_tables.append(repeated.select(_REPEATED.names).cast(_REPEATED))
+        self.repeated += len(repeated)
 
     def _name(self, chunk: int) -> str:
         return f"{self._run:06d}-{chunk:05d}.parquet"
@@ -206,7 +211,7 @@ class PartWriter:
                 use_dictionary=[
                     field.name
                     for field in table.schema
-                    if field.name not in _DIFFERENT and not pa.types.is_floating(field.type)
+                    if field.name not in _UNIQUE and not pa.types.is_floating(field.type)
                 ],
                 store_schema=False,
             )
@@ -216,7 +221,7 @@ class PartWriter:
 
 def _written(path: Path) -> _Written:
     with parquet_file(path) as file:
-        return _Written(path, *read_ends(file))
+        return _Written(path, *time_range(file))
 
 
 def _whole(value: object) -> int | None:

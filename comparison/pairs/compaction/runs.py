@@ -1,8 +1,7 @@
-"""Compaction of pair files to Parquet: each run takes what is new since the last one.
+"""Compaction of pair files to Parquet: each run adds the pairs that are new since the last one.
 
-A run writes everything beside the data and commits it in one step
-(`comparison.pairs.compaction.targets`). Killed before, it leaves nothing that counts; killed after,
-the next run finishes it.
+A run writes to a staging folder and commits it in one step (`comparison.pairs.compaction.targets`).
+If it is killed before the commit, its files are discarded; if after, the next run completes it.
 """
 
 import hashlib
@@ -33,14 +32,17 @@ from flags.export.compression import SUFFIXES, compression_of, plain_path
 from flags.export.worker_count import WorkerCount, read_counts
 
 CHUNK_ROWS: Final = 2**19
-"""Pairs that are sorted, freed of repetitions and written together; they bound the memory."""
+"""Pairs that are sorted, deduplicated and written together: this bounds the memory."""
 
 _BEGIN_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """Say what one run did; `torn` counts files that end early."""
+    """The counts of one run: new pairs, repeated copies, files, bytes read, and errors.
+
+    `torn` counts files that end early, `foreign` spans and lines of other programs.
+    """
 
     pairs: int
     repeated: int
@@ -54,13 +56,12 @@ class Compacted:
 
 
 def compact(source: str | Path, into: str | Path, *, jobs: int | None = None) -> Compacted:
-    """Take what is new at `source`, a folder of pair files or one, into the folder `into`.
+    """Add the new pairs of `source`, a pair file or a folder of them, to the folder `into`.
 
-    Both may be in object stores: `s3://bucket/prefix`. Where there is much to read, up to `jobs`
-    processes do so, by default as many as there are processors; what is written is the same.
-    Raises PairsUnreadableError if `source` is something else, CompactionError if `into` holds
-    something else, cannot be written, or is being written by another run, StoreUnreadableError if
-    a store refuses.
+    Both may be in object stores: `s3://bucket/prefix`. Much data is read by up to `jobs` processes,
+    by default one for each processor; the files written are the same. Raises PairsUnreadableError
+    if `source` is something else, CompactionError if `into` holds something else, cannot be
+    written, or is being written by another run, StoreUnreadableError if a store refuses.
     """
     source, into = folder_at(source), folder_at(into)
     files = find_files(source)
@@ -74,7 +75,7 @@ def compact(source: str | Path, into: str | Path, *, jobs: int | None = None) ->
 
 
 class _Run:
-    """Write what is new to the staging folder, and commit it."""
+    """One run: it writes the new pairs to the staging folder, and commits it."""
 
     def __init__(self, into: Path, staging: Path, target: Target) -> None:
         self._into = into
@@ -87,27 +88,27 @@ class _Run:
         self._bytes = 0
 
     def take(self, files: Sequence[Path], counts: Sequence[WorkerCount], jobs: int) -> Compacted:
-        """Read the files beyond what has been taken; commit if anything came of it."""
-        self._counts.worker_counts += self._new(counts)
+        """Read the new parts of the files, write their pairs, and commit if anything is new."""
+        self._counts.worker_counts += self._new_counts(counts)
         taken: dict[str, TakenFile] = {}
-        begun = [(path, self._begun(path)) for path in files]
-        with closing(read_files(begun, jobs)) as reads:
+        progress = [(path, self._progress(path)) for path in files]
+        with closing(read_files(progress, jobs)) as reads:
             for path, read in zip(files_with_bar("compacting pairs", files), reads, strict=True):
                 with suppress(FileNotFoundError):  # the writer removed its oldest file
                     taken[str(path.resolve())] = self._take(read)
-        # What was plain when it was taken and has been compressed since is one file.
+        # A file that has been compressed since the last run replaces the plain file of that run.
         new = [name for name in taken if name not in self._state.files]
-        before = {name.removesuffix(end) for name in new for end in SUFFIXES.values()}
-        known = {
+        replaced = {name.removesuffix(end) for name in new for end in SUFFIXES.values()}
+        earlier = {
             name: file
             for name, file in self._state.files.items()
-            if name not in before or name in taken
+            if name not in replaced or name in taken
         }
         self._write_chunk()
-        counted = bool(self._counts.worker_counts)
+        has_new_counts = bool(self._counts.worker_counts)
         changed = any(self._state.files.get(name) != file for name, file in taken.items())
-        if not self._state.runs or changed or counted:
-            self._commit({**known, **taken})
+        if not self._state.runs or changed or has_new_counts:
+            self._commit({**earlier, **taken})
         return Compacted(
             pairs=self._parts.pairs,
             repeated=self._parts.repeated,
@@ -131,45 +132,45 @@ class _Run:
         digest = _digest(read.path, progress.taken)
         return TakenFile(progress.taken, progress.lines, digest, progress.torn)
 
-    def _begun(self, path: Path) -> Progress:
-        """Return how far a file was taken by earlier runs."""
-        known = self._known(path)
-        return Progress(known.taken, known.lines) if known else Progress()
+    def _progress(self, path: Path) -> Progress:
+        """Return how far earlier runs have read a file."""
+        taken = self._taken(path)
+        return Progress(taken.taken, taken.lines) if taken else Progress()
 
-    def _new(self, counts: Sequence[WorkerCount]) -> list[WorkerCount]:
-        """Return those that say something else than the last run took."""
+    def _new_counts(self, counts: Sequence[WorkerCount]) -> list[WorkerCount]:
+        """Return the counts that no earlier run has stored."""
         known = set(worker_counts(self._into, self._state))
         return [count for count in counts if count not in known]
 
-    def _known(self, path: Path) -> TakenFile | None:
-        """Return how far a file was taken, if it is still the same one and has not shrunk."""
+    def _taken(self, path: Path) -> TakenFile | None:
+        """Return how far a file was read, if it is still the same file and has not shrunk."""
         files, name = self._state.files, path.resolve()
-        known = files.get(str(name)) or files.get(str(plain_path(name)))
-        if known is None:
+        taken = files.get(str(name)) or files.get(str(plain_path(name)))
+        if taken is None:
             return None
         try:
-            begins_alike = _digest(path, known.taken) == known.begin
-            is_short = compression_of(path) is None and path.stat().st_size < known.taken
+            is_same = _digest(path, taken.taken) == taken.begin
+            is_short = compression_of(path) is None and path.stat().st_size < taken.taken
         except FileNotFoundError:  # it is being compressed: nothing is missing then
             is_short = False
-        return known if begins_alike and not is_short else None
+        return taken if is_same and not is_short else None
 
     def _write_chunk(self) -> None:
         if self._table.rows:
             self._parts.write(self._table.frame())
         self._table = Table(self._table.outputs, texts=True)
-        self._target.alive()
+        self._target.heartbeat()
 
     def _commit(self, files: dict[str, TakenFile]) -> None:
-        read, before = self._counts, self._state
-        self._parts.finish(read.worker_records, read.worker_counts, read.tracked)
+        counts, before = self._counts, self._state
+        self._parts.finish(counts.worker_records, counts.worker_counts, counts.tracked)
         state = replace(
             before,
             runs=before.runs + 1,
-            lines=before.lines + read.lines - read.torn,
-            corrupt=before.corrupt + read.corrupt,
-            first_corrupt=before.first_corrupt or read.first_corrupt,
-            foreign=before.foreign + read.foreign,
+            lines=before.lines + counts.lines - counts.torn,
+            corrupt=before.corrupt + counts.corrupt,
+            first_corrupt=before.first_corrupt or counts.first_corrupt,
+            foreign=before.foreign + counts.foreign,
             outputs=list(self._table.outputs),
             files=files,
         )
@@ -182,7 +183,7 @@ class _Run:
 
 
 def _digest(path: Path, taken: int) -> str:
-    """Return a digest of the first bytes that were taken: the file of the same name may change."""
+    """Return a digest of the first bytes read, which recognizes another file of the same name."""
     begin, size = b"", min(taken, _BEGIN_BYTES)
     with open_file(path) as file:
         while len(begin) < size and (more := file.read(size - len(begin))):

@@ -1,7 +1,7 @@
-"""Where a compaction writes: a folder, or one in an object store. A run counts whole or not at all.
+"""The target of a compaction: a local folder, or one in an object store. Commits are atomic.
 
-In a folder, a run is committed by renaming what it wrote. In a store nothing is renamed: files are
-uploaded, and count from the moment on at which `compaction.json` names their run.
+In a local folder, a run is committed by renaming its staging folder. An object store cannot rename:
+files are uploaded, and are committed when `compaction.json` has the number of their run.
 """
 
 import os
@@ -38,46 +38,46 @@ _COMMITTED: Final = ".committed"
 _LOCK: Final = ".lock"
 
 LOCKS: Final = ".locks"
-"""Folder of a store in which each run leaves a file while it lasts."""
+"""Folder of a store in which each run has a lock file while it lasts."""
 
-_DEAD: Final = 15 * 60
-"""Seconds after its last sign from which on a run in a store counts as ended."""
+_LOCK_EXPIRY: Final = 15 * 60
+"""Seconds after the last heartbeat of a run in a store from which on it counts as ended."""
 
 _UPLOADS: Final = 4
 
 
 class Target(Protocol):
-    """Take what a run writes."""
+    """Lock the folder, and commit the files of a run to it."""
 
     def locked(self) -> AbstractContextManager[Path]:
-        """Keep other runs out, clear what a broken one left, and give a folder to write to.
+        """Lock out other runs, remove the files of a failed run, and yield the staging folder.
 
         Raises CompactionError if the place holds something else, or another run writes to it.
         """
 
-    def alive(self) -> None:
-        """Give a sign to other runs that this one lasts."""
+    def heartbeat(self) -> None:
+        """Show other runs that this one is still running."""
 
     def commit(self) -> None:
-        """Let what was written count, and last of it the state."""
+        """Commit the files of the staging folder, and the state after all others."""
 
 
 def target_at(into: Path) -> Target:
-    """Return what writes to a place that `folder_at` returned."""
+    """Return the target for a path that `folder_at` returned."""
     return StoreTarget(into) if isinstance(into, StorePath) else FolderTarget(into)
 
 
 class FolderTarget:
-    """Write to a folder of this machine."""
+    """A target in a folder of this machine."""
 
     def __init__(self, into: Path) -> None:
         self._into = into
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
-        """Lock by flock, which ends with the process.
+        """Lock with flock, which the end of the process releases.
 
-        Raises CompactionError if another run has it, or if the folder holds something else.
+        Raises CompactionError if another run has the lock, or if the folder holds something else.
         """
         into = self._into
         if into.exists() and not into.is_dir():
@@ -94,16 +94,16 @@ class FolderTarget:
         finally:
             os.close(handle)
 
-    def alive(self) -> None:
-        """Give none: the lock does."""
+    def heartbeat(self) -> None:
+        """Do nothing: the flock shows that this run is running."""
 
     def commit(self) -> None:
-        """Rename the folder, then move its files to their places."""
+        """Rename the staging folder, then move its files to their places."""
         (self._into / _STAGING).rename(self._into / _COMMITTED)
         self._finish()
 
     def _finish(self) -> None:
-        """Move what the last run committed and did not get to move; forget what it did not."""
+        """Move the files that a run committed and has not moved; remove uncommitted files."""
         into, committed_files = self._into, self._into / _COMMITTED
         if (into / _STAGING).exists():
             shutil.rmtree(into / _STAGING)
@@ -113,47 +113,48 @@ class FolderTarget:
             place = into / path.relative_to(committed_files)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
-        # The state comes last: with it, the lines count as taken.
+        # The state is moved last: it marks the lines as read.
         with suppress(FileNotFoundError):
             (committed_files / STATE_FILE).replace(into / STATE_FILE)
         shutil.rmtree(committed_files)
 
 
 class StoreTarget:
-    """Write to a folder of an object store, through a temporary one of this machine."""
+    """A target in a folder of an object store; its staging folder is on this machine."""
 
     def __init__(self, into: StorePath) -> None:
         self._into = into
         self._lock = into / LOCKS / f"{uuid4().hex}.json"
         self._staging = Path()
-        began = datetime.now(UTC).isoformat(timespec="seconds")
-        self._sign = orjson.dumps({"host": socket.gethostname(), "pid": os.getpid(), "at": began})
+        start = datetime.now(UTC).isoformat(timespec="seconds")
+        self._owner = orjson.dumps({"host": socket.gethostname(), "pid": os.getpid(), "at": start})
 
     @contextmanager
     def locked(self) -> Iterator[Path]:
-        """Leave a file, then look for those of others: of two at once, at least one sees two.
+        """Write a lock file, then look for the lock files of other runs.
 
-        That holds since a listing shows each file that was written before, in all three stores.
+        Of two runs that start at once, at least one sees both files, since in all three stores a
+        listing shows each file that was written before. Raises CompactionError as `Target.locked`.
         """
         self._check_empty()
-        self.alive()
+        self.heartbeat()
         try:
             self._check_alone()
-            self._clear()
+            self._remove_uncommitted()
             with tempfile.TemporaryDirectory(prefix="bentoml-flags-") as folder:
                 self._staging = Path(folder) / "run"
                 yield self._staging
         finally:
             self._lock.unlink()
 
-    def alive(self) -> None:
-        """Write the file anew: its time is that of the store's clock."""
-        self._lock.write_bytes(self._sign)
+    def heartbeat(self) -> None:
+        """Rewrite the lock file, so that its time, by the store's clock, is now."""
+        self._lock.write_bytes(self._owner)
 
     def commit(self) -> None:
-        """Upload the files, and the state when all are there.
+        """Upload the files, and then the state.
 
-        Raises CompactionError if another run has taken its place.
+        Raises CompactionError if another run has removed the lock.
         """
         paths = sorted(self._staging.rglob("*.parquet"))
         with ThreadPoolExecutor(_UPLOADS) as threads:
@@ -169,34 +170,34 @@ class StoreTarget:
         place = self._into / path.relative_to(self._staging)
         with path.open("rb") as file, place.open("wb") as stored:
             shutil.copyfileobj(file, stored, 2**20)
-        self.alive()
+        self.heartbeat()
 
     def _check_empty(self) -> None:
-        there = next(iter(self._into.rglob("*")), None)
-        if there is None or is_compacted(self._into.as_path):
+        first = next(iter(self._into.rglob("*")), None)
+        if first is None or is_compacted(self._into.as_path):
             return
         if not any(path.parent.name == LOCKS for path in self._into.rglob("*.json")):
             raise CompactionError(
-                f"{self._into} holds something else ({there.name}); name a folder without files"
+                f"{self._into} holds something else ({first.name}); name a folder without files"
             )
 
     def _check_alone(self) -> None:
-        signs = list((self._into / LOCKS).glob("*.json"))
+        locks = list((self._into / LOCKS).glob("*.json"))
         ours = self._lock.stat()
-        for each in signs:
+        for each in locks:
             if each == self._lock:
                 continue
-            if ours.st_mtime_ns - each.stat().st_mtime_ns < _DEAD * 1_000_000_000:
+            if ours.st_mtime_ns - each.stat().st_mtime_ns < _LOCK_EXPIRY * 1_000_000_000:
                 raise CompactionError(
-                    f"{self._into} is being written by another run ({_told(each)}); if that has "
-                    f"died, wait {_DEAD // 60} minutes or remove {each}"
+                    f"{self._into} is being written by another run ({_owner(each)}); if that has "
+                    f"died, wait {_LOCK_EXPIRY // 60} minutes or remove {each}"
                 )
             each.unlink()
 
-    def _clear(self) -> None:
-        """Remove what a run that ended before its state was written has uploaded."""
-        found = self._into.as_path
-        state = read_state(found) if is_compacted(found) else CompactionState()
+    def _remove_uncommitted(self) -> None:
+        """Remove the files of a run that ended before it wrote its state."""
+        folder = self._into.as_path
+        state = read_state(folder) if is_compacted(folder) else CompactionState()
         for name in (PAIRS, WORKERS, COUNTS, REPEATED, OUTCOMES):
             every = list((self._into / name).rglob("*.parquet"))
             kept = set(committed((path.as_path for path in every), state.runs))
@@ -205,10 +206,10 @@ class StoreTarget:
                     path.unlink()
 
 
-def _told(sign: StorePath) -> str:
-    """Say in words which run left a file."""
+def _owner(lock: StorePath) -> str:
+    """Describe the run that wrote a lock file."""
     try:
-        told = orjson.loads(sign.read_bytes())
-        return f"process {int(told['pid'])} of {told['host']} since {told['at']}"
+        owner = orjson.loads(lock.read_bytes())
+        return f"process {int(owner['pid'])} of {owner['host']} since {owner['at']}"
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return "it does not say which"

@@ -1,1 +1,1 @@
-"""Pair spans as text: many at a time, held against patterns."""
+"""Fast reading of pair spans: many at a time, as text that is matched with patterns."""

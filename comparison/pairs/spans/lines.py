@@ -1,4 +1,4 @@
-"""Lines of pair files that have nothing but spans between the same beginning and end."""
+"""Lines of pair files that differ only in their spans: the text before and after is the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,29 +12,29 @@ from comparison.pairs.spans.row import SHAPE_ERRORS, Columns, Shape
 from comparison.pairs.spans.text import SpanText
 from flags.export import attributes
 
-MOST_FRAMES: Final = 16
-"""Kept at a time, those that were met last first: about one for each worker."""
+MAX_FRAMES: Final = 16
+"""Frames that are kept, the most recently used first: there is about one for each worker."""
 
 _BEGIN: Final = b'"spans":['
 _END: Final = b"}]"
 _DEPTH: Final = 4
-"""How many lists of objects end where the list of spans does, at most."""
+"""How many `}]`, from the end of the line, are tried as the end of the list of spans."""
 _MARK: Final = b"0"
 _FIRST_PRINTABLE: Final = 0x20
-_AT_A_TIME: Final = 2**18
-"""Bytes that are looked at together: few enough for the cache."""
+_CHUNK_BYTES: Final = 2**18
+"""Bytes that are checked together: few enough for the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineFrame:
-    """What stands before and after the spans of a line, and the resource that it names."""
+    """The text before and after the spans of a line, and the resource in it."""
 
     before: bytes
     after: bytes
     resource: dict[str, Any]
 
     def within(self, data: bytearray, start: int, end: int) -> tuple[int, int] | None:
-        """Return where a line's spans begin and end; None if it has another frame, or no spans."""
+        """Return begin and end of a line's spans; None if it has another frame, or no spans."""
         first, last = start + len(self.before), end - len(self.after)
         if first < last and data.startswith(self.before, start, end):
             return (first, last) if data.endswith(self.after, start, end) else None
@@ -43,7 +43,7 @@ class LineFrame:
 
 @dataclass(frozen=True, slots=True)
 class ParsedSpan:
-    """A span that the JSON parser has read: from which line, and of which resource."""
+    """A span that the JSON parser has read, with the number of its line and its resource."""
 
     line: int
     span: Any
@@ -52,7 +52,10 @@ class ParsedSpan:
 
 @dataclass(frozen=True, slots=True)
 class ReadLines:
-    """What was read of some lines: columns of pairs by shape, spans, and the lines left over."""
+    """The result of reading lines: columns of pairs by shape, parsed spans, and unread lines.
+
+    `others` has the numbers of the lines that the JSON parser has to read as a whole.
+    """
 
     columns: list[tuple[Shape, Columns]] = field(default_factory=list)
     spans: list[ParsedSpan] = field(default_factory=list)
@@ -60,23 +63,23 @@ class ReadLines:
 
 
 class SpanLines:
-    """The frames of the lines seen lately, and the patterns of their spans."""
+    """Read lines by the frames of recent lines and the patterns of their spans."""
 
     def __init__(self) -> None:
         self._frames: list[LineFrame] = []
-        self._leap = 0
+        self._min_span_bytes = 0
         self.patterns = SpanPatterns()
 
     def read(self, data: bytearray, starts: Sequence[int], ends: Sequence[int]) -> ReadLines:
-        """Read those lines of a text that are of a frame; the others are left to who knows JSON.
+        """Read the lines of a text that have a frame; the JSON parser has to read the others.
 
-        The text has FARTHEST zeros at its end.
+        Lines are from `starts` to `ends`. The text has PADDING_BYTES zeros at its end.
         """
-        framed: dict[int, _Framed] = {}
+        framed: dict[int, _SpanList] = {}
         for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            found = self._within(data, start, end)
-            if found is not None:
-                framed[number] = found
+            span_list = self._span_list(data, start, end)
+            if span_list is not None:
+                framed[number] = span_list
         if framed and not _is_plain(data, starts[0], ends[-1], len(ends) - 1):
             framed = {
                 number: each
@@ -88,52 +91,53 @@ class SpanLines:
             if not broken:
                 others = [number for number in range(len(ends)) if number not in framed]
                 return ReadLines(columns, spans, others)
-            self._leap = 0  # perhaps shorter spans have come
+            self._min_span_bytes = 0  # shorter spans may have come
             for number in broken:
                 del framed[number]
         return ReadLines(others=[*range(len(ends))])
 
     def _read(
-        self, data: bytearray, framed: dict[int, "_Framed"]
+        self, data: bytearray, framed: dict[int, "_SpanList"]
     ) -> tuple[list[tuple[Shape, Columns]], list[ParsedSpan], set[int]]:
-        """Return columns and spans, and the lines of which a span is no JSON."""
+        """Return columns, parsed spans, and the lines with a span that is not JSON."""
         lists = [*framed.values()]
         begins, ends = [each.begin for each in lists], [each.end for each in lists]
-        text = SpanText.of(data, begins, ends, self._leap)
-        self._leap = text.shortest * 3 // 4  # to look for the end of each takes a tenth of all
-        columns, left = self.patterns.match(text)
+        text = SpanText.of(data, begins, ends, self._min_span_bytes)
+        # Without a minimum, the search for the ends of spans takes a tenth of the whole time.
+        self._min_span_bytes = text.shortest * 3 // 4
+        columns, unmatched = self.patterns.match(text)
         numbers = [*framed]
         spans, broken = list[ParsedSpan](), set[int]()
-        for place in np.sort(left).tolist():
-            found = int(text.lists[place])
+        for row in np.sort(unmatched).tolist():
+            index = int(text.lists[row])
             try:
-                span = orjson.loads(text.span(place))
+                span = orjson.loads(text.span(row))
             except orjson.JSONDecodeError:
-                broken.add(numbers[found])
+                broken.add(numbers[index])
             else:
-                spans.append(ParsedSpan(numbers[found], span, lists[found].frame.resource))
+                spans.append(ParsedSpan(numbers[index], span, lists[index].frame.resource))
         return columns, spans, broken
 
-    def _within(self, data: bytearray, start: int, end: int) -> "_Framed | None":
-        """Return the frame of a line, and where its spans are; None if it has none."""
-        for place, frame in enumerate(self._frames):
-            found = frame.within(data, start, end)
-            if found is not None:
-                if place:
-                    self._frames.insert(0, self._frames.pop(place))
-                return _Framed(frame, *found)
+    def _span_list(self, data: bytearray, start: int, end: int) -> "_SpanList | None":
+        """Return the list of spans in a line with its frame; None if the line has no frame."""
+        for position, frame in enumerate(self._frames):
+            ends = frame.within(data, start, end)
+            if ends is not None:
+                if position:
+                    self._frames.insert(0, self._frames.pop(position))
+                return _SpanList(frame, *ends)
         new = _frame_of(bytes(data[start:end]))
         if new is None:
             return None
         self._frames.insert(0, new)
-        del self._frames[MOST_FRAMES:]
-        found = new.within(data, start, end)
-        return None if found is None else _Framed(new, *found)
+        del self._frames[MAX_FRAMES:]
+        ends = new.within(data, start, end)
+        return None if ends is None else _SpanList(new, *ends)
 
 
 @dataclass(frozen=True, slots=True)
-class _Framed:
-    """Where the spans of a line are."""
+class _SpanList:
+    """The frame of a line, and where its spans begin and end."""
 
     frame: LineFrame
     begin: int
@@ -141,15 +145,15 @@ class _Framed:
 
 
 def _is_plain(data: bytearray, begin: int, end: int, breaks: int = 0) -> bool:
-    """Say whether text has no escapes, nor anything that no string of JSON has but line breaks.
+    """Say whether text is UTF-8 without escapes and with only `breaks` control characters.
 
-    Then a quote is the begin or the end of a string, and nothing else.
+    Those are the line breaks. Then each quote is the begin or the end of a JSON string.
     """
     if data.find(b"\\", begin, end) >= 0:
         return False
     codes = np.frombuffer(data, np.uint8)[begin:end]
-    for place in range(0, len(codes), _AT_A_TIME):
-        breaks -= int(np.count_nonzero(codes[place : place + _AT_A_TIME] < _FIRST_PRINTABLE))
+    for first in range(0, len(codes), _CHUNK_BYTES):
+        breaks -= int(np.count_nonzero(codes[first : first + _CHUNK_BYTES] < _FIRST_PRINTABLE))
     if breaks < 0:
         return False
     try:
@@ -159,9 +163,10 @@ def _is_plain(data: bytearray, begin: int, end: int, breaks: int = 0) -> bool:
 
 
 def _frame_of(line: bytes) -> LineFrame | None:
-    """Return the frame of a line that has the spans of one resource and our scope, else None.
+    """Return the frame of a line with spans of one resource and our scope, else None.
 
-    With a mark in the place of the spans, it is read as a line whose only span is that mark.
+    The end of the spans is the `}]` for which the rest of the line, with a mark in place of the
+    spans, is JSON in which that mark is the only span.
     """
     begin = line.find(_BEGIN) + len(_BEGIN)
     end = len(line)
@@ -169,13 +174,13 @@ def _frame_of(line: bytes) -> LineFrame | None:
         end = line.rfind(_END, begin, end)
         if end < 0:
             break
-        frame = _marked(line[:begin], line[end + 1 :])
+        frame = _parsed_frame(line[:begin], line[end + 1 :])
         if frame is not None:
             return frame
     return None
 
 
-def _marked(before: bytes, after: bytes) -> LineFrame | None:
+def _parsed_frame(before: bytes, after: bytes) -> LineFrame | None:
     try:
         [resource] = orjson.loads(before + _MARK + after)["resourceSpans"]
         [scope] = resource["scopeSpans"]

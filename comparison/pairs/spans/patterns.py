@@ -1,9 +1,9 @@
-"""Patterns of pair spans that differ in nothing but their values, each held against many at once.
+"""Patterns of pair spans that differ only in their values, each matched with many spans at once.
 
-A worker writes millions of spans with the same attributes in the same order: between two values
-there are always the same bytes. A pattern has these bytes, and numpy compares them in all spans of
-some megabytes together; what is left are the values. It takes only what JSON takes, without
-escapes: whatever else a span is, it does not match, and the JSON parser decides.
+A worker writes millions of spans with the same attributes in the same order: the bytes between two
+values are always the same. A pattern has these bytes. numpy compares them in all spans of some
+megabytes together, and cuts out the values. A pattern matches only valid JSON without escapes; the
+JSON parser reads every other span.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,49 +22,50 @@ from comparison.pairs.spans.row import (
     Shape,
     pair_row,
 )
-from comparison.pairs.spans.text import FARTHEST, Column, Places, SpanText, Truths
+from comparison.pairs.spans.text import PADDING_BYTES, Indices, Mask, SpanText, ValueColumn
 from comparison.pairs.spans.values import Repeated
 from flags.export import attributes
 
-MOST_PATTERNS: Final = 16
-"""Kept at a time, those that matched last first."""
-MOST_ATTEMPTS: Final = 256
-"""Patterns made out of one folder. One that has more shapes than that gains nothing from them."""
-FEWEST_ROWS: Final = 16
-"""Spans for which a pattern is worth its while: it takes as long for one as for hundreds."""
-FEWEST_SHARING: Final = 256
-FEWEST_SHARED: Final = 4
-"""A quicker pattern is made of so many spans, and if they share so many values."""
+MAX_PATTERNS: Final = 16
+"""Patterns that are kept, the most recently matched first."""
+MAX_ATTEMPTS: Final = 256
+"""Patterns that are made for one folder: with more shapes than that, patterns save no time."""
+MIN_ROWS: Final = 16
+"""Spans for which a pattern is used: it takes as long for one span as for hundreds."""
+MIN_SHARING_ROWS: Final = 256
+"""Spans from which on a quick pattern is made of them."""
+MIN_SHARED_VALUES: Final = 4
+"""Values that all these spans must share for a quick pattern."""
 
 _IDENTITY: Final = ("spanId", "traceId", "startTimeUnixNano")
 _IGNORED: Final = frozenset({"endTimeUnixNano", "parentSpanId", "traceState", "flags"})
-_HELD: Final = b"0}}"
-"""How an attribute with the value 0 ends."""
+_ZERO_END: Final = b"0}}"
+"""The end of an attribute with the value 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A value in a span: of its identity, of an attribute that has a column, or of no interest."""
+    """A value in a span: an id or time, an attribute with a column, or (without both) ignored."""
 
     quoted: bool
     identity: str | None = None
     key: str | None = None
     shared: tuple[Any] | None = None
-    """The value, where it is the same in all spans and a part of the bytes around it."""
+    """The value, if it is the same in all spans: then the literal around it contains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpanPattern:
-    """The bytes before each field of a span that is not shared, and after the last one."""
+    """The fields of a span, and the bytes before, between and after the fields not shared."""
 
     literals: tuple[bytes, ...]
     fields: tuple[Field, ...]
     is_quick: bool = False
-    """Whether values are shared: what is left differs from span to span."""
+    """Whether values are shared: the other fields are expected to differ from span to span."""
 
     @classmethod
     def of(cls, span: dict[str, Any]) -> Self:
-        """Make it of one span."""
+        """Make the pattern of one span."""
         literals, fields = [b""], list[Field]()
         for piece in _pieces(span):
             if isinstance(piece, Field):
@@ -76,50 +77,50 @@ class SpanPattern:
 
     @property
     def keys(self) -> Shape:
-        """Return the attributes that have a column, in their order."""
+        """Return the keys of the attributes that have a column, in the span's order."""
         return tuple(field.key for field in self.fields if field.key is not None)
 
-    def match(self, text: SpanText, rows: Places) -> tuple[Places, list[Column]]:
-        """Return which of these spans match, and their fields; none if they are too few."""
-        while len(rows) >= FEWEST_ROWS:
-            found = self._follow(text, rows)
-            if isinstance(found, list):
-                return rows, found
-            rows = rows[found]
+    def match(self, text: SpanText, rows: Indices) -> tuple[Indices, list[ValueColumn]]:
+        """Return the matching spans and their values; none if fewer than MIN_ROWS match."""
+        while len(rows) >= MIN_ROWS:
+            result = self._match_all(text, rows)
+            if isinstance(result, list):
+                return rows, result
+            rows = rows[result]
         return rows[:0], []
 
-    def _follow(self, text: SpanText, rows: Places) -> list[Column] | Truths:
-        """Return where the values of these spans are; or, unless all match, which may match."""
+    def _match_all(self, text: SpanText, rows: Indices) -> list[ValueColumn] | Mask:
+        """Return the values of these spans if all match; else a mask of the spans that may."""
         first, *others = self.literals
-        at, columns = text.starts[rows], list[Column]()
-        matching = text.has(at, first)
+        at, columns = text.starts[rows], list[ValueColumn]()
+        matching = text.starts_with(at, first)
         at = at + len(first)
         for literal in others:
             if not matching.all():
                 return matching
-            column = text.value(at, literal[:1], may_share=not self.is_quick)
+            column = text.value(at, literal[:1], may_be_shared=not self.is_quick)
             columns.append(column)
-            matching = column.found & text.has(column.ends, literal)
+            matching = column.has_end & text.starts_with(column.ends, literal)
             at = column.ends + len(literal)
         matching &= at == text.ends[rows]
         return columns if matching.all() else matching
 
-    def values(self, columns: Sequence[Column]) -> Columns:
-        """Return the columns that are kept; none if a value is not what the parser wants."""
+    def values(self, columns: Sequence[ValueColumn]) -> Columns:
+        """Convert matched values to the columns of pairs; return none if a value is not valid."""
         identity: dict[str, Sequence[Any]] = {}
         kept: Columns = []
-        found = iter(columns)
+        unshared = iter(columns)
         for field in self.fields:
             if field.shared is not None:
                 values: Sequence[Any] = Repeated(field.shared[0], len(columns[0].starts))
             elif field.identity is not None:
-                identity[field.identity] = _identity(field.identity, next(found))
+                identity[field.identity] = _identity(field.identity, next(unshared))
                 continue
             elif field.quoted:
-                column = next(found)
+                column = next(unshared)
                 values = column.texts() if field.key is not None else "-"
             else:
-                values = next(found).numbers()
+                values = next(unshared).numbers()
             if not values:
                 return []
             if field.key is not None:
@@ -128,10 +129,11 @@ class SpanPattern:
             return []
         return [*(identity[name] for name in _IDENTITY), *kept]
 
-    def sharing(self, columns: Sequence[Column]) -> Self | None:
-        """Return the pattern of spans that share the values that all of these have.
+    def quick(self, columns: Sequence[ValueColumn]) -> Self | None:
+        """Return the pattern that has the values shared by all these spans in its literals.
 
-        None if they share too few. It has a fourth of the fields, and is as much faster.
+        None if they share too few. It has a fourth of the fields to cut out, and takes a fourth of
+        the time.
         """
         literals, fields = [self.literals[0]], list[Field]()
         for field, column, literal in zip(self.fields, columns, self.literals[1:], strict=True):
@@ -142,15 +144,16 @@ class SpanPattern:
             else:
                 literals[-1] += column.first + literal
                 fields.append(replace(field, shared=shared))
-        if len(self.literals) - len(literals) < FEWEST_SHARED or not _are_short(literals):
+        if len(self.literals) - len(literals) < MIN_SHARED_VALUES or not _are_short(literals):
             return None
         return replace(self, literals=tuple(literals), fields=tuple(fields), is_quick=True)
 
 
-class Known:
-    """A shape of spans: its pattern, and a quicker one of spans that share what hardly changes.
+class ShapePatterns:
+    """The patterns of one shape of spans: a general one, and perhaps a quick one.
 
-    Most of a span says the same as the one before: the flag, the worker, the models, thresholds.
+    Most values of a span are the same as in the span before: flag, worker, models, thresholds. The
+    quick pattern has them in its literals.
     """
 
     def __init__(self, pattern: SpanPattern) -> None:
@@ -158,86 +161,91 @@ class Known:
         self.quick: SpanPattern | None = None
         self._attempts = 0
 
-    def take(self, text: SpanText, rows: Places) -> tuple[Places, list[tuple[Shape, Columns]]]:
-        """Return the columns of those of these spans that match, and which do not."""
+    def match(self, text: SpanText, rows: Indices) -> tuple[Indices, list[tuple[Shape, Columns]]]:
+        """Return the spans that do not match, and the columns of the others."""
         found: list[tuple[Shape, Columns]] = []
         if self.quick is not None:
-            rows = self._take(self.quick, text, rows, found)
-        quick = len(found[0][1][0]) if found else 0
-        return self._take(self.pattern, text, rows, found, max(FEWEST_SHARING, quick // 4)), found
+            rows = self._match(self.quick, text, rows, found)
+        by_quick = len(found[0][1][0]) if found else 0
+        learn_from = max(MIN_SHARING_ROWS, by_quick // 4)
+        return self._match(self.pattern, text, rows, found, learn_from), found
 
-    def _take(
+    def _match(
         self,
         pattern: SpanPattern,
         text: SpanText,
-        rows: Places,
+        rows: Indices,
         found: list[tuple[Shape, Columns]],
         learn_from: int | None = None,
-    ) -> Places:
+    ) -> Indices:
+        """Add the columns of the matching spans to `found`; return the other spans.
+
+        If at least `learn_from` spans match, make a new quick pattern of them.
+        """
         matching, columns = pattern.match(text, rows)
         values = pattern.values(columns) if columns else []
         if not values:
             return rows
         found.append((pattern.keys, values))
-        if (
-            learn_from is not None
-            and learn_from <= len(matching)
-            and self._attempts < MOST_ATTEMPTS
-        ):
+        if learn_from is not None and learn_from <= len(matching) and self._attempts < MAX_ATTEMPTS:
             self._attempts += 1
-            self.quick = pattern.sharing(columns)
+            self.quick = pattern.quick(columns)
         return np.setdiff1d(rows, matching, assume_unique=True)
 
 
-def _identity(name: str, column: Column) -> Sequence[Any]:
-    """Return ids or times; none if one is not what a pair has."""
+def _identity(name: str, column: ValueColumn) -> Sequence[Any]:
+    """Return ids or times; none if one of them is not valid for a pair."""
     if name != "startTimeUnixNano":
-        is_wanted = name == "traceId" or (column.ends > column.starts).all()
-        return column.texts() if is_wanted else []
+        may_be_empty = name == "traceId"
+        return column.texts() if may_be_empty or (column.ends > column.starts).all() else []
     times = column.numbers()
-    right = set(map(type, times)) == {int} and 0 < min(times) <= max(times) <= LAST_NANOSECOND
-    return times if right else []
+    is_valid = set(map(type, times)) == {int} and 0 < min(times) <= max(times) <= LAST_NANOSECOND
+    return times if is_valid else []
 
 
 class SpanPatterns:
-    """The patterns of the spans seen lately."""
+    """The patterns of recent spans, by shape; they are learned from the spans that they read."""
 
     def __init__(self) -> None:
-        self.kept: list[Known] = []
+        self.kept: list[ShapePatterns] = []
         self._attempts = 0
 
-    def match(self, text: SpanText) -> tuple[list[tuple[Shape, Columns]], Places]:
-        """Return the columns of the spans that patterns match, and which are left."""
+    def match(self, text: SpanText) -> tuple[list[tuple[Shape, Columns]], Indices]:
+        """Return the columns of the spans that match a pattern, and the rows of the others."""
         rows, found = np.arange(len(text.starts)), list[tuple[Shape, Columns]]()
-        for known in [*self.kept]:
-            rows = self._take(known, text, rows, found)
+        for patterns in [*self.kept]:
+            rows = self._match(patterns, text, rows, found)
         others = rows[:0]
-        while len(rows) >= FEWEST_ROWS and len(others) < FEWEST_ROWS:
+        while len(rows) >= MIN_ROWS and len(others) < MIN_ROWS:
             learned = self._learn(text.span(rows[0]))
-            left = self._take(learned, text, rows, found) if learned else rows
+            left = self._match(learned, text, rows, found) if learned else rows
             if len(left) == len(rows):
                 others, left = np.append(others, rows[0]), rows[1:]
             rows = left
         return found, np.append(others, rows)
 
-    def _take(
-        self, known: Known, text: SpanText, rows: Places, found: list[tuple[Shape, Columns]]
-    ) -> Places:
-        """Add the columns of those rows that match; return the others."""
-        rows, taken = known.take(text, rows)
-        if taken:
-            found += taken
-            self.kept.remove(known)
-            self.kept.insert(0, known)
+    def _match(
+        self,
+        patterns: ShapePatterns,
+        text: SpanText,
+        rows: Indices,
+        found: list[tuple[Shape, Columns]],
+    ) -> Indices:
+        """Add the columns of the matching rows to `found`; return the other rows."""
+        rows, columns = patterns.match(text, rows)
+        if columns:
+            found += columns
+            self.kept.remove(patterns)
+            self.kept.insert(0, patterns)
         return rows
 
-    def _learn(self, text: bytes) -> Known | None:
+    def _learn(self, text: bytes) -> ShapePatterns | None:
         """Make a pattern of a pair span.
 
-        There is none if it is not written as our encoder writes it, or if the pattern would read
-        from it anything else than the parser has.
+        Return None if our encoder would write the span differently, or if the pattern would not
+        read the same values from it as the JSON parser.
         """
-        if self._attempts >= MOST_ATTEMPTS:
+        if self._attempts >= MAX_ATTEMPTS:
             return None
         self._attempts += 1
         try:
@@ -252,30 +260,30 @@ class SpanPatterns:
         fits = _are_short(pattern.literals) and REQUIRED.issubset(shape)
         if is_known or not fits or not _agree(pattern, text, shape, row):
             return None
-        known = Known(pattern)
-        self.kept.insert(0, known)
-        del self.kept[MOST_PATTERNS:]
-        return known
+        learned = ShapePatterns(pattern)
+        self.kept.insert(0, learned)
+        del self.kept[MAX_PATTERNS:]
+        return learned
 
 
 def _agree(pattern: SpanPattern, text: bytes, shape: Shape, row: Sequence[Any]) -> bool:
-    """Say whether a pattern reads from a span what the parser has."""
-    ends = range(len(text), (len(text) + 1) * FEWEST_ROWS, len(text) + 1)
-    several = SpanText.of(
-        (text + b",") * FEWEST_ROWS + bytes(FARTHEST), [end - len(text) for end in ends], ends
+    """Say whether a pattern reads the same values from a span as the JSON parser."""
+    ends = range(len(text), (len(text) + 1) * MIN_ROWS, len(text) + 1)
+    copies = SpanText.of(
+        (text + b",") * MIN_ROWS + bytes(PADDING_BYTES), [end - len(text) for end in ends], ends
     )
-    columns = pattern.values(pattern.match(several, np.arange(len(several.starts)))[1])
+    columns = pattern.values(pattern.match(copies, np.arange(len(copies.starts)))[1])
     first = len(_IDENTITY)
     kept = [value for key, value in zip(shape, row[first:], strict=True) if column_of(key)]
     return [each[0] for each in columns] == [*row[:first], *kept]
 
 
 def _are_short(literals: Sequence[bytes]) -> bool:
-    return max(map(len, literals)) < FARTHEST
+    return max(map(len, literals)) < PADDING_BYTES
 
 
 def _pieces(span: dict[str, Any]) -> Iterator[bytes | Field]:
-    """Yield the text of a span: its fields, and the bytes around them."""
+    """Yield the fields of a span, and the bytes around them."""
     before = b"{"
     for name, value in span.items():
         yield before + orjson.dumps(name) + b":"
@@ -286,7 +294,7 @@ def _pieces(span: dict[str, Any]) -> Iterator[bytes | Field]:
             yield b"]" if value else b"[]"
         elif name in _IDENTITY or name in _IGNORED:
             identity = name if name in _IDENTITY else None
-            yield from _around(Field(isinstance(value, str), identity=identity))
+            yield from _quoted(Field(isinstance(value, str), identity=identity))
         else:
             yield orjson.dumps(value)
         before = b","
@@ -294,18 +302,18 @@ def _pieces(span: dict[str, Any]) -> Iterator[bytes | Field]:
 
 
 def _attribute(pair: dict[str, Any]) -> Iterator[bytes | Field]:
-    """Yield the text of an attribute; one that has several values, or none, is the same always."""
+    """Yield the field of an attribute and the bytes around it; without one scalar value, bytes."""
     key, values = pair["key"], [*pair["value"].items()]
     if len(values) == 1 and isinstance(values[0][1], str | bool | int | float):
         [(kind, value)] = values
-        yield orjson.dumps({**pair, "value": {kind: 0}}).removesuffix(_HELD)
-        yield from _around(Field(isinstance(value, str), key=key if column_of(key) else None))
+        yield orjson.dumps({**pair, "value": {kind: 0}}).removesuffix(_ZERO_END)
+        yield from _quoted(Field(isinstance(value, str), key=key if column_of(key) else None))
         yield b"}}"
     else:
         yield orjson.dumps(pair)
 
 
-def _around(field: Field) -> Iterator[bytes | Field]:
+def _quoted(field: Field) -> Iterator[bytes | Field]:
     yield b'"' if field.quoted else b""
     yield field
     yield b'"' if field.quoted else b""

@@ -1,4 +1,4 @@
-"""Many spans in one text, compared and cut by numpy, all of them at a time."""
+"""Many spans in one text, which numpy compares and cuts all at once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,51 +9,55 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from comparison.pairs.spans.values import Floats, Repeated, cut
+from comparison.pairs.spans.values import Floats, Repeated, split_text
 
-FARTHEST: Final = 4096
-"""Bytes behind the text that may be looked at: no literal is longer."""
+PADDING_BYTES: Final = 4096
+"""Number of zeros after the text, so that comparisons may read beyond it; no literal is longer."""
 
-_NEAR: Final = 40
-"""Bytes in which most values end."""
-_WIDEST: Final = 512
-"""Bytes of the longest value, up to which values are cut out of a table of bytes."""
-_NUMBER: Final = 64
-"""Bytes of the longest number."""
+_USUAL_WIDTH: Final = 40
+"""Most values are shorter than this many bytes."""
+_MAX_TABLE_WIDTH: Final = 512
+"""Values up to this many bytes are cut out of a table of bytes; longer ones one by one."""
+_MAX_NUMBER_WIDTH: Final = 64
+"""Bytes of the longest number that is read."""
 _SEPARATOR: Final = b'},{"traceId":'
-"""Where one span ends and another begins. In a text of JSON without escapes it is nowhere else."""
+"""The text between two spans; in JSON without escapes it occurs nowhere else."""
 _SPACE, _COMMA = b" ,"
 _SCALARS: Final = frozenset({int, float, bool, NoneType})
 _FLOATS: Final = frozenset({float})
 
-Places = npt.NDArray[np.intp]
-Truths = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class SpanText:
-    """Spans in a text, in order: where each of them is, and in which of the lists of spans."""
+    """The positions of spans in a text, in order, and for each span the index of its list."""
 
     data: bytes | bytearray
-    """With FARTHEST zeros at its end."""
-    starts: Places
-    ends: Places
-    lists: Places
+    """The text, with PADDING_BYTES zeros at its end."""
+    starts: Indices
+    ends: Indices
+    lists: Indices
 
     @classmethod
     def of(
-        cls, data: bytes | bytearray, begins: Sequence[int], ends: Sequence[int], leap: int = 0
+        cls,
+        data: bytes | bytearray,
+        begins: Sequence[int],
+        ends: Sequence[int],
+        min_span_bytes: int = 0,
     ) -> Self:
-        """Take the spans between these places: what lists have between their brackets.
+        """Find the spans in lists of spans, whose contents are from `begins` to `ends`.
 
-        Spans are taken to have `leap` bytes at least. One that is shorter is taken together with
-        the next one, and both are no JSON then.
+        Spans are assumed to have at least `min_span_bytes`. A shorter span is not separated from
+        the next one, and the text of both is not valid JSON.
         """
         first, last = np.array(begins, np.intp), np.array(ends, np.intp)
-        between = np.fromiter(_places(data, begins[0], ends[-1], leap), np.intp)
-        lists = np.searchsorted(last, between)
-        between = between[between > first[lists]]  # a separator before a list separates no spans
-        starts = np.union1d(first, between + len(b"},"))
+        separators = np.fromiter(_separators(data, begins[0], ends[-1], min_span_bytes), np.intp)
+        lists = np.searchsorted(last, separators)
+        separators = separators[separators > first[lists]]  # those before a list are no separators
+        starts = np.union1d(first, separators + len(b"},"))
         lists = np.searchsorted(last, starts)
         is_last = np.append(lists[1:] != lists[:-1], True)
         following = np.append(starts[1:] - 1, 0)
@@ -64,107 +68,109 @@ class SpanText:
         """Return the size of the shortest span."""
         return int((self.ends - self.starts).min())
 
-    def span(self, place: int) -> bytes:
+    def span(self, row: int) -> bytes:
         """Return the text of one span."""
-        return bytes(self.data[self.starts[place] : self.ends[place]])
+        return bytes(self.data[self.starts[row] : self.ends[row]])
 
-    def has(self, at: Places, literal: bytes) -> Truths:
-        """Say which of the places begin with these bytes."""
-        equal = self.cells(at, len(literal)) == np.frombuffer(literal, np.uint8)
+    def starts_with(self, at: Indices, literal: bytes) -> Mask:
+        """Say at which of the positions `at` the text continues with these bytes."""
+        equal = self.byte_rows(at, len(literal)) == np.frombuffer(literal, np.uint8)
         if equal.all():
             return np.ones(len(at), dtype=bool)
-        matching: Truths = equal.all(axis=1)
+        matching: Mask = equal.all(axis=1)
         return matching
 
-    def cells(self, at: Places, width: int) -> npt.NDArray[np.uint8]:
-        """Return so many bytes from each of the places on, as rows of a table."""
+    def byte_rows(self, at: Indices, width: int) -> npt.NDArray[np.uint8]:
+        """Return `width` bytes from each position on, as rows of a table."""
         size = len(self.data) - width + 1
         windows: npt.NDArray[Any] = np.ndarray((size,), f"V{width}", self.data, strides=(1,))
         return windows[at].view(np.uint8).reshape(len(at), width)
 
-    def value(self, at: Places, end: bytes, *, may_share: bool) -> "Column":
-        """Return the values that begin at these places, and end before this byte.
+    def value(self, at: Indices, end: bytes, *, may_be_shared: bool) -> "ValueColumn":
+        """Return the values that begin at these positions and end before the byte `end`.
 
-        Whether all are the same is looked at if they `may_share` it.
+        With `may_be_shared`, all values are first compared with the first one.
         """
-        first = self.data.find(end, at[0]) if may_share else -1
-        same = bytes(self.data[at[0] : first + 1])
-        if 0 < len(same) < FARTHEST and self.has(at, same).all():
-            return Column(self, at, at + (len(same) - 1), np.ones(len(at), dtype=bool), True)
-        ending = self.cells(at, _NEAR) == end[0]
-        lengths = ending.argmax(axis=1)
-        found = ending[np.arange(len(at)), lengths]
-        for row in np.flatnonzero(~found).tolist():
-            place = self.data.find(end, int(at[row]) + _NEAR)
-            if place >= 0:
-                found[row], lengths[row] = True, place - at[row]
-        return Column(self, at, at + lengths, found, False)
+        first_end = self.data.find(end, at[0]) if may_be_shared else -1
+        first = bytes(self.data[at[0] : first_end + 1])
+        if 0 < len(first) < PADDING_BYTES and self.starts_with(at, first).all():
+            return ValueColumn(self, at, at + (len(first) - 1), np.ones(len(at), dtype=bool), True)
+        is_end = self.byte_rows(at, _USUAL_WIDTH) == end[0]
+        lengths = is_end.argmax(axis=1)
+        has_end = is_end[np.arange(len(at)), lengths]
+        for row in np.flatnonzero(~has_end).tolist():
+            position = self.data.find(end, int(at[row]) + _USUAL_WIDTH)
+            if position >= 0:
+                has_end[row], lengths[row] = True, position - at[row]
+        return ValueColumn(self, at, at + lengths, has_end, False)
 
 
-def _places(data: bytes | bytearray, begin: int, end: int, leap: int) -> Iterator[int]:
-    """Yield where one span ends and another begins."""
-    place = data.find(_SEPARATOR, begin + leap, end)
-    while place >= 0:
-        yield place
-        place = data.find(_SEPARATOR, place + len(_SEPARATOR) + leap, end)
+def _separators(
+    data: bytes | bytearray, begin: int, end: int, min_span_bytes: int
+) -> Iterator[int]:
+    """Yield the positions of the separators of spans."""
+    position = data.find(_SEPARATOR, begin + min_span_bytes, end)
+    while position >= 0:
+        yield position
+        position = data.find(_SEPARATOR, position + len(_SEPARATOR) + min_span_bytes, end)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One value of each of many spans: from where to where, and whether it has an end at all."""
+class ValueColumn:
+    """The positions of one value in each of many spans; `has_end` is False if no end was found."""
 
     text: SpanText
-    starts: Places
-    ends: Places
-    found: Truths
-    is_same: bool
-    """Whether all are the same."""
+    starts: Indices
+    ends: Indices
+    has_end: Mask
+    is_shared: bool
+    """Whether all spans are known to have the same value."""
 
     @property
     def first(self) -> bytes:
-        """Return the first value, as it is written."""
+        """Return the text of the first value."""
         return bytes(self.text.data[self.starts[0] : self.ends[0]])
 
     def shared(self, quoted: bool) -> tuple[Any] | None:
-        """Return the value that all have, None if they differ."""
-        if not self.is_same:
+        """Return the value that all spans have, None if they differ."""
+        if not self.is_shared:
             return None
         values = self.texts() if quoted else self.numbers()
         return (values[0],) if values else None
 
     def texts(self) -> Sequence[str]:
-        """Return the values as they are."""
+        """Return the values as strings; without escapes, JSON strings are their own content."""
         data, size = self.text.data, len(self.starts)
-        if self.is_same:
+        if self.is_shared:
             return Repeated(self.first.decode(), size)
         lengths = self.ends - self.starts
         longest = int(lengths.max())
-        if longest > _WIDEST:
-            both = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
-            return [data[start:end].decode() for start, end in both]
-        cells = self.text.cells(self.starts, longest + 1)
-        cells = cells[np.arange(longest + 1) < lengths[:, None]]
-        return cut(cells.tobytes(), lengths)
+        if longest > _MAX_TABLE_WIDTH:
+            ranges = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+            return [data[start:end].decode() for start, end in ranges]
+        rows = self.text.byte_rows(self.starts, longest + 1)
+        values = rows[np.arange(longest + 1) < lengths[:, None]]
+        return split_text(values.tobytes(), lengths)
 
     def numbers(self) -> Sequence[Any]:
-        """Return the values as the JSON parser reads them; none if one is no number or truth."""
+        """Return the values as the JSON parser reads them; none if one is not a JSON scalar."""
         lengths = self.ends - self.starts
         longest = int(lengths.max())
-        if longest > _NUMBER:
+        if longest > _MAX_NUMBER_WIDTH:
             return []
-        starts = self.starts[:1] if self.is_same else self.starts
-        cells = self.text.cells(starts, longest + 1)
-        cells[np.arange(longest + 1) >= lengths[: len(starts), None]] = _SPACE
-        cells[:, -1] = _COMMA
+        starts = self.starts[:1] if self.is_shared else self.starts
+        rows = self.text.byte_rows(starts, longest + 1)
+        rows[np.arange(longest + 1) >= lengths[: len(starts), None]] = _SPACE
+        rows[:, -1] = _COMMA
         try:
-            values: list[Any] = orjson.loads(b"[" + cells.tobytes()[:-1] + b"]")
+            values: list[Any] = orjson.loads(b"[" + rows.tobytes()[:-1] + b"]")
         except orjson.JSONDecodeError:
             return []
-        # A value that is no value, as `1,2` or `[1`, shows in their number or type: whatever makes
-        # up for it in another value is nested.
+        # An invalid value, such as `1,2` or `[1`, changes the number or the type of the values: the
+        # whole text is only JSON if another value closes the bracket, and then one is nested.
         types = set(map(type, values))
         if len(values) != len(starts) or not types <= _SCALARS:
             return []
-        if self.is_same:
+        if self.is_shared:
             return Repeated(values[0], len(self.starts))
         return Floats(np.array(values)) if types == _FLOATS else values

@@ -1,4 +1,4 @@
-"""Values of one attribute of many spans: sequences that hold no Python object for each of them."""
+"""Sequences of the values of one attribute in many spans, without a Python object for each."""
 
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Repeated(Sequence[Any]):
-    """One value, so many times."""
+    """A value that is repeated `size` times."""
 
     __slots__ = ("_size", "_value")
 
@@ -35,12 +35,12 @@ class Repeated(Sequence[Any]):
         return repeat(self._value, self._size)
 
     def count(self, value: Any) -> int:
-        """Return how often a value is in it."""
+        """Return how often the sequence contains a value."""
         return self._size if value == self._value else 0
 
 
 class Texts(Sequence[Any]):
-    """Strings, as Arrow holds them."""
+    """Strings in an Arrow array."""
 
     __slots__ = ("array",)
 
@@ -57,13 +57,12 @@ class Texts(Sequence[Any]):
         return iter(self.array.to_pylist())
 
 
-def cut(text: bytes, sizes: npt.NDArray[np.intp]) -> Sequence[str]:
-    """Return strings that follow each other in UTF-8, of given sizes in bytes."""
+def split_text(text: bytes, sizes: npt.NDArray[np.intp]) -> Sequence[str]:
+    """Split UTF-8 text into strings of the given sizes in bytes."""
     offsets = np.zeros(len(sizes) + 1, np.int32)
     np.cumsum(sizes, out=offsets[1:])
-    if find_spec("pyarrow") is None:  # it comes with the extra `comparison`; pandas does without
-        places = offsets.tolist()
-        return [text[begin:end].decode() for begin, end in pairwise(places)]
+    if find_spec("pyarrow") is None:  # it comes with the extra `comparison`; pandas works without
+        return [text[begin:end].decode() for begin, end in pairwise(offsets.tolist())]
     import pyarrow as pa
 
     buffers = pa.py_buffer(offsets), pa.py_buffer(text)
@@ -71,7 +70,7 @@ def cut(text: bytes, sizes: npt.NDArray[np.intp]) -> Sequence[str]:
 
 
 class Floats(Sequence[Any]):
-    """Doubles."""
+    """Doubles in a numpy array."""
 
     __slots__ = ("array",)
 
@@ -90,7 +89,7 @@ class Floats(Sequence[Any]):
 
 
 def joined(first: Sequence[Any], second: Sequence[Any]) -> Sequence[Any]:
-    """Return two sequences of values as one."""
+    """Concatenate two sequences of values."""
     if isinstance(first, Texts) and isinstance(second, Texts):
         import pyarrow as pa
 

@@ -1,6 +1,7 @@
 """Folders in object stores: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
 
-Arrow's file systems reach them, see `systems`. No credentials stand in a URL or a message.
+They are accessed through Arrow's file systems, see `systems`. URLs and messages never contain
+credentials.
 """
 
 import io
@@ -18,6 +19,7 @@ from comparison.pairs.stores.systems import CREDENTIALS, file_system
 
 SCHEMES: Final = ("s3", "gs", "az")
 
+# Parts of Arrow's messages, by their cause.
 _REFUSED_WORDS: Final = (
     *("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "403", "401"),
     *("ermission", "nauthorized", "redential", "uthenticat", "Base64"),
@@ -28,7 +30,7 @@ _SILENT_WORDS: Final = (
 )
 _NO_BUCKET: Final = ("NO_SUCH_BUCKET", "ContainerNotFound", "bucket does not exist")
 _READ_AHEAD: Final = 2**23
-"""Bytes that are fetched at once of a file that is read from begin to end."""
+"""Bytes that are fetched at once of a file that is read from beginning to end."""
 
 
 def is_store(place: object) -> bool:
@@ -37,7 +39,7 @@ def is_store(place: object) -> bool:
 
 
 def folder_at(place: str | Path) -> Path:
-    """Return a path, or what stands for one at the URL of an object store.
+    """Return the path of a folder of this machine, or a StorePath for the URL of an object store.
 
     Raises StoreUnreadableError if the URL names no bucket, or holds credentials.
     """
@@ -50,23 +52,23 @@ def _store_path(url: str) -> "StorePath":
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        said = f"that is no URL: {error}"
-        raise StoreUnreadableError(url.rpartition("@")[2], said) from error
+        problem = f"that is no URL: {error}"
+        raise StoreUnreadableError(url.rpartition("@")[2], problem) from error
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if "@" in parts.netloc:
-        wanted = CREDENTIALS[parts.scheme]
-        raise StoreUnreadableError(shown, f"a URL must not hold credentials: they are {wanted}")
+        sources = CREDENTIALS[parts.scheme]
+        raise StoreUnreadableError(shown, f"a URL must not hold credentials: they are {sources}")
     if not parts.netloc:
-        said = f"no bucket is named: a folder is such as {parts.scheme}://bucket/pairs"
-        raise StoreUnreadableError(shown, said)
-    with _said_plainly(shown, parts.scheme):
+        problem = f"no bucket is named: a folder is such as {parts.scheme}://bucket/pairs"
+        raise StoreUnreadableError(shown, problem)
+    with _store_errors(shown, parts.scheme):
         files = file_system(parts.scheme, parts.netloc)
     return StorePath(parts.scheme, f"{parts.netloc}{parts.path}".rstrip("/"), files)
 
 
 @dataclass(frozen=True, slots=True)
 class FileStatus:
-    """Hold size and time of a file, as `os.stat` names them."""
+    """Size and time of a file, named as in `os.stat`."""
 
     st_size: int
     st_mtime_ns: int
@@ -74,19 +76,19 @@ class FileStatus:
 
 @dataclass(frozen=True, slots=True, order=True)
 class StorePath:
-    """Stand for a path in an object store: it has those methods of `Path` that pairs need.
+    """A path in an object store, with the methods of `Path` that the reading of pairs needs.
 
-    A folder is there if there is a file below it. Raises StoreUnreadableError where the store
-    refuses or cannot be reached, FileNotFoundError for a file that is not there.
+    A folder exists if there is a file below it. Raises StoreUnreadableError if the store refuses or
+    cannot be reached, FileNotFoundError for a file that does not exist.
     """
 
     scheme: str
     key: str
-    """Bucket and name in it."""
+    """The bucket, and the name in it."""
     files: Any = field(repr=False, compare=False)
     """Arrow's file system."""
     status: FileStatus | None = field(default=None, repr=False, compare=False)
-    """What a listing said of it."""
+    """Size and time as a listing reported them; None if it is not from a listing."""
 
     def __truediv__(self, name: str | PurePosixPath | Path) -> "StorePath":
         return StorePath(self.scheme, f"{self.key}/{PurePosixPath(name)}", self.files)
@@ -106,7 +108,7 @@ class StorePath:
 
     @property
     def suffix(self) -> str:
-        """Return what the last part ends in, from its last dot on."""
+        """Return the suffix of the last part, with its dot."""
         return PurePosixPath(self.key).suffix
 
     @property
@@ -116,7 +118,7 @@ class StorePath:
 
     @property
     def as_path(self) -> Path:
-        """Return itself: what reads pairs asks a path only for what this has, too."""
+        """Return itself, typed as `Path`: readers of pairs call only methods that it has."""
         return cast(Path, self)
 
     def with_name(self, name: str) -> "StorePath":
@@ -128,7 +130,7 @@ class StorePath:
         return self
 
     def relative_to(self, folder: "StorePath") -> PurePosixPath:
-        """Return the way to this from a folder."""
+        """Return the path relative to a folder."""
         return PurePosixPath(self.key).relative_to(folder.key)
 
     def exists(self) -> bool:
@@ -140,13 +142,13 @@ class StorePath:
         return bool(self._info().is_file)
 
     def is_dir(self) -> bool:
-        """Say whether there is a file below it. A bucket that is not there is an error."""
+        """Say whether there is a file below it. Raises StoreUnreadableError without its bucket."""
         from pyarrow.fs import FileType
 
         if self._info().type == FileType.Directory:
             return True
         bucket = self.key.partition("/")[0]
-        with _said_plainly(str(self), self.scheme):
+        with _store_errors(str(self), self.scheme):
             [found] = self.files.get_file_info([bucket])
         if found.type == FileType.NotFound:
             raise StoreUnreadableError(str(self), f"there is no bucket {bucket}")
@@ -162,33 +164,33 @@ class StorePath:
         return FileStatus(found.size, found.mtime_ns)
 
     def open(self, mode: str = "rb", buffering: int = -1) -> IO[bytes]:
-        """Open it to be read or written whole; unbuffered, each read is a request."""
-        with _said_plainly(str(self), self.scheme):
+        """Open it to read or to overwrite; with `buffering=0`, each read is a request."""
+        with _store_errors(str(self), self.scheme):
             if mode == "wb":
                 return cast(IO[bytes], self.files.open_output_stream(self.key, compression=None))
             file = self.files.open_input_file(self.key)
         return cast(IO[bytes], file if buffering == 0 else io.BufferedReader(file, _READ_AHEAD))
 
     def read_bytes(self) -> bytes:
-        """Return what is in it."""
+        """Return its content."""
         with self.open(buffering=0) as file:
             return file.read()
 
     def write_bytes(self, content: bytes) -> None:
-        """Replace it; readers see all of it or the old one."""
+        """Replace its content; readers see either all of the new content or the old one."""
         with (
-            _said_plainly(str(self), self.scheme),
+            _store_errors(str(self), self.scheme),
             self.files.open_output_stream(self.key, compression=None) as file,
         ):
             file.write(content)
 
     def unlink(self) -> None:
-        """Remove it if it is there."""
-        with suppress(FileNotFoundError), _said_plainly(str(self), self.scheme):
+        """Remove it if it exists."""
+        with suppress(FileNotFoundError), _store_errors(str(self), self.scheme):
             self.files.delete_file(self.key)
 
     def glob(self, pattern: str) -> Iterator["StorePath"]:
-        """Yield the files whose way from here matches, part by part."""
+        """Yield the files whose relative path matches the pattern, part by part."""
         wanted = pattern.split("/")
         for path in self.rglob("*"):
             parts = path.key.removeprefix(f"{self.key}/").split("/")
@@ -196,11 +198,11 @@ class StorePath:
                 yield path
 
     def rglob(self, pattern: str) -> Iterator["StorePath"]:
-        """Yield the files below whose last parts match, in order of their names."""
+        """Yield the files below it whose last parts match the pattern, in order of their names."""
         from pyarrow.fs import FileSelector
 
         selector = FileSelector(self.key, recursive=True, allow_not_found=True)
-        with _said_plainly(str(self), self.scheme):
+        with _store_errors(str(self), self.scheme):
             found = [each for each in self.files.get_file_info(selector) if each.is_file]
         for each in sorted(found, key=lambda info: info.path):
             if PurePosixPath(each.path).match(pattern):
@@ -208,31 +210,31 @@ class StorePath:
                 yield StorePath(self.scheme, each.path, self.files, status)
 
     def _info(self) -> Any:
-        with _said_plainly(str(self), self.scheme):
+        with _store_errors(str(self), self.scheme):
             [found] = self.files.get_file_info([self.key])
         return found
 
 
 @contextmanager
-def _said_plainly(place: str, scheme: str) -> Iterator[None]:
-    """Turn what Arrow says of a store into an error that says what would be right."""
+def _store_errors(place: str, scheme: str) -> Iterator[None]:
+    """Convert Arrow's errors to StoreUnreadableError, with a message that says what to do."""
     try:
         yield
     except FileNotFoundError:
         raise
     except Exception as error:
-        if not isinstance(error, OSError | ValueError) and not _is_of_arrow(error):
+        if not isinstance(error, OSError | ValueError) and not _is_arrow_error(error):
             raise
-        said = without_secrets(str(error).partition("\n")[0].partition(" error_info=")[0])
-        if any(word in said for word in _NO_BUCKET):
-            said = f"there is no such bucket ({said})"
-        elif any(word in said for word in _SILENT_WORDS):
-            said = f"the store does not answer ({said})"
-        elif any(word in said for word in _REFUSED_WORDS):
-            said = f"access refused ({said}): credentials are {CREDENTIALS[scheme]}"
-        raise StoreUnreadableError(place, said) from error
+        message = without_secrets(str(error).partition("\n")[0].partition(" error_info=")[0])
+        if any(word in message for word in _NO_BUCKET):
+            message = f"there is no such bucket ({message})"
+        elif any(word in message for word in _SILENT_WORDS):
+            message = f"the store does not answer ({message})"
+        elif any(word in message for word in _REFUSED_WORDS):
+            message = f"access refused ({message}): credentials are {CREDENTIALS[scheme]}"
+        raise StoreUnreadableError(place, message) from error
 
 
-def _is_of_arrow(error: Exception) -> bool:
-    """Say whether Arrow raised it: what it has no class for is none of Python's, either."""
+def _is_arrow_error(error: Exception) -> bool:
+    """Say whether Arrow raised it: not all its errors are subclasses of OSError or ValueError."""
     return type(error).__module__.partition(".")[0] == "pyarrow"

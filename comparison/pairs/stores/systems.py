@@ -1,8 +1,8 @@
-"""Arrow's file systems for object stores, with the credentials of each store's environment.
+"""Arrow's file systems for object stores, with credentials from the environment.
 
-`AWS_*`, Google's application default credentials, `AZURE_*`; and the variables by which each
-store's own clients are led to another server that speaks the same: AWS_ENDPOINT_URL,
-STORAGE_EMULATOR_HOST, AZURE_STORAGE_CONNECTION_STRING.
+Credentials are `AWS_*`, Google's application default credentials and `AZURE_*`. As in each store's
+own clients, a variable names a compatible server: AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST,
+AZURE_STORAGE_CONNECTION_STRING.
 """
 
 import os
@@ -20,14 +20,17 @@ CREDENTIALS: Final = {
     "az": "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, "
     "AZURE_STORAGE_CONNECTION_STRING, or the identity of this machine",
 }
-"""Where each store takes its credentials from: what the message of a refused access says."""
+"""The sources of each store's credentials, for the message of a refused access."""
 
-_PATIENCE: Final = timedelta(seconds=15)
-"""How long Google's client tries again: a quarter of an hour, unless it is told."""
+_RETRY_LIMIT: Final = timedelta(seconds=15)
+"""How long Google's client retries; its default is a quarter of an hour."""
 
 
 def file_system(scheme: str, bucket: str) -> Any:
-    """Return Arrow's file system; raises StoreUnreadableError, ValueError and what Arrow raises."""
+    """Return Arrow's file system for a bucket.
+
+    Raises StoreUnreadableError without pyarrow, ValueError, and Arrow's errors.
+    """
     try:
         import pyarrow.fs as arrow
     except ImportError:
@@ -42,7 +45,7 @@ def _amazon(arrow: Any, bucket: str) -> Any:
     region = _first("AWS_REGION", "AWS_DEFAULT_REGION")
     if endpoint is None:
         if region is None:
-            with suppress(OSError):  # a private bucket may say no, and the profile may know
+            with suppress(OSError):  # a private bucket may refuse; the profile may have the region
                 region = arrow.resolve_s3_region(bucket)
         return arrow.S3FileSystem(region=region)
     host, scheme = _address(endpoint, "https")
@@ -52,17 +55,17 @@ def _amazon(arrow: Any, bucket: str) -> Any:
 def _google(arrow: Any, _: str) -> Any:
     server = _first("STORAGE_EMULATOR_HOST")
     if server is None:
-        return arrow.GcsFileSystem(retry_time_limit=_PATIENCE)
+        return arrow.GcsFileSystem(retry_time_limit=_RETRY_LIMIT)
     host, scheme = _address(server, "http")
     return arrow.GcsFileSystem(
-        anonymous=True, endpoint_override=host, scheme=scheme, retry_time_limit=_PATIENCE
+        anonymous=True, endpoint_override=host, scheme=scheme, retry_time_limit=_RETRY_LIMIT
     )
 
 
 def _azure(arrow: Any, _: str) -> Any:
     connection = _first("AZURE_STORAGE_CONNECTION_STRING")
     if connection is not None:
-        return arrow.AzureFileSystem(**_connected(connection))
+        return arrow.AzureFileSystem(**_azure_arguments(connection))
     account = _first("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME")
     if account is None:
         raise ValueError("AZURE_STORAGE_ACCOUNT names no account")
@@ -71,8 +74,11 @@ def _azure(arrow: Any, _: str) -> Any:
     return arrow.AzureFileSystem(account, account_key=key, sas_token=token)
 
 
-def _connected(connection: str) -> dict[str, str | None]:
-    """Return the arguments that a connection string of Azure's tools stands for."""
+def _azure_arguments(connection: str) -> dict[str, str | None]:
+    """Convert a connection string of Azure's tools to arguments of AzureFileSystem.
+
+    Raises ValueError if it names no account.
+    """
     given = dict(part.split("=", 1) for part in connection.split(";") if "=" in part)
     scheme = given.get("DefaultEndpointsProtocol", "https")
     host = f".blob.{given.get('EndpointSuffix', 'core.windows.net')}"
@@ -81,7 +87,7 @@ def _connected(connection: str) -> dict[str, str | None]:
     account = given.get("AccountName") or host.partition(".blob.")[0]
     if not account or account == host:
         raise ValueError("AZURE_STORAGE_CONNECTION_STRING names no account: add AccountName=...")
-    # What begins with a dot follows the name of the account; any other host has it in the path.
+    # A host that begins with a dot follows the account's name; other hosts have it in the path.
     host = host.removeprefix(account) if host.startswith(f"{account}.") else host
     return {
         "account_name": account,
@@ -95,7 +101,7 @@ def _connected(connection: str) -> dict[str, str | None]:
 
 
 def _address(url: str, scheme: str) -> tuple[str, str]:
-    """Return host and port of a server, and the scheme: that of the URL, if it has one."""
+    """Return host and port of a server, and its scheme: that of the URL, else `scheme`."""
     parts = urlsplit(url if "://" in url else f"{scheme}://{url}")
     return parts.netloc, parts.scheme
 

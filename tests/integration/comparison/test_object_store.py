@@ -207,7 +207,7 @@ def killed_at(step: int, act: Callable[[], object], patch: pytest.MonkeyPatch) -
 def test_a_run_into_a_store_that_ends_at_any_step_leaves_all_or_nothing_of_itself(
     tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "_DEAD", 0)  # what a killed run left is taken over at once
+    monkeypatch.setattr(targets, "_LOCK_EXPIRY", 0)  # what a killed run left is taken over at once
     pairs = tmp_path / "pairs"
     file, other = PairFile(pairs), PairFile(pairs, "worker-2", flag="other")
     for each in (file, other):
@@ -311,7 +311,7 @@ def test_refused_access_says_where_credentials_are_looked_for(
 def test_a_server_that_does_not_answer_is_named(
     store: ObjectStore, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(systems, "_PATIENCE", timedelta(seconds=2))
+    monkeypatch.setattr(systems, "_RETRY_LIMIT", timedelta(seconds=2))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         elsewhere = f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -190,7 +190,7 @@ def test_some_of_these_windows_spare_the_join(tmp_path: Path) -> None:
 def test_labels_in_a_file_are_no_longer_held_once_they_are_matched(
     seed: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)  # written long ago
+    monkeypatch.setattr("comparison.labels.facts.TIME_RESOLUTION", -1)  # written long ago
     window = Window(tmp_path, seed)
     expected, (coverage, sides) = window.counted(), window.sides()
     shutil.rmtree(window.folder / "kept")

@@ -10,7 +10,7 @@ from comparison.counts.step import worker_counts
 from comparison.engines.sources import PairSource, open_source
 from comparison.engines.tables import TablePairs
 from comparison.evidence.build import evidence
-from comparison.pairs.accounting import may_have_made
+from comparison.pairs.accounting import possible_workers
 from comparison.pairs.compaction.runs import compact
 from comparison.pairs.reader import read_pairs
 from comparison.summary.conclusion import conclude
@@ -172,19 +172,22 @@ def test_a_first_comparison_is_not_held_by_the_workers_of_another_service(folder
 
 class TestWhoMayHaveMadePairsOfAFlag:
     def test_who_made_some(self) -> None:
-        assert may_have_made("a", {"w1": ("a",), "w2": ("b",)}, {}) == {"w1"}
+        assert possible_workers("a", {"w1": ("a",), "w2": ("b",)}, {}) == {"w1"}
 
     def test_who_is_of_the_same_service(self) -> None:
         services = dict.fromkeys(("w1", "w2"), "one") | {"w3": "two"}
-        assert may_have_made("a", {"w1": ("a",), "w2": ("b",), "w3": ()}, services) == {"w1", "w2"}
+        assert possible_workers("a", {"w1": ("a",), "w2": ("b",), "w3": ()}, services) == {
+            "w1",
+            "w2",
+        }
 
     def test_who_made_what_one_worker_makes_beside_it(self) -> None:
         flags = {"w1": ("a", "b"), "w2": ("b",), "w3": ("c",)}
-        assert may_have_made("a", flags, {}) == {"w1", "w2"}
+        assert possible_workers("a", flags, {}) == {"w1", "w2"}
 
     def test_who_is_of_a_known_service_while_its_makers_are_not(self) -> None:
         flags = {"w1": ("a",), "w2": ("b",), "w3": ()}
-        assert may_have_made("a", flags, {"w2": "two", "w3": "two"}) == {"w1", "w3"}
+        assert possible_workers("a", flags, {"w2": "two", "w3": "two"}) == {"w1", "w3"}
 
     def test_who_is_not_known_at_all(self) -> None:
-        assert may_have_made("a", {"w1": ("a",), "w2": ()}, {"w1": "one"}) == {"w1", "w2"}
+        assert possible_workers("a", {"w1": ("a",), "w2": ()}, {"w1": "one"}) == {"w1", "w2"}

@@ -36,7 +36,7 @@ RUN: Final = Run(
 
 @pytest.fixture(autouse=True)
 def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("comparison.pairs.file_states.SETTLED", -1)
+    monkeypatch.setattr("comparison.pairs.file_states.TIME_RESOLUTION", -1)
 
 
 def plan(**changes: object) -> Playbook:

@@ -24,7 +24,7 @@ def kept(tmp_path: Path) -> KeptTables:
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files written in a test count as old enough, though they were changed just now."""
-    monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)
+    monkeypatch.setattr("comparison.labels.facts.TIME_RESOLUTION", -1)
 
 
 def no_reading(*_: object, **__: object) -> Labels:
@@ -100,7 +100,7 @@ def test_what_changed_a_moment_ago_is_read_again(
     tmp_path: Path, kept: KeptTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second change within one tick of a disk's clock would not be noticed."""
-    monkeypatch.setattr("comparison.labels.facts.SETTLED", 60 * 10**9)
+    monkeypatch.setattr("comparison.labels.facts.TIME_RESOLUTION", 60 * 10**9)
     path = write(tmp_path / "labels.csv", ROWS)
     LabelFiles(path).read().digest(kept)
     monkeypatch.setattr(module, "read_labels", no_reading)

@@ -20,7 +20,7 @@ TIMES = pd.date_range("2026-03-02", periods=200, freq="h", tz="UTC")
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files written in a test count as old enough, so that a later change is noticed."""
-    monkeypatch.setattr("comparison.labels.facts.SETTLED", -1)
+    monkeypatch.setattr("comparison.labels.facts.TIME_RESOLUTION", -1)
 
 
 def is_in_place(labels: Labels) -> bool:

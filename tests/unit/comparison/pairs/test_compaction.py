@@ -1,4 +1,4 @@
-"""From pair files to Parquet: each pair once, whatever happens in between."""
+"""Compaction writes each pair to Parquet once, even if runs are killed or files change."""
 
 import fcntl
 import json
@@ -30,8 +30,8 @@ from comparison.errors import (
 from comparison.pairs.compacted import (
     PAIRS,
     parquet_file,
-    read_ends,
     read_state,
+    time_range,
 )
 from comparison.pairs.compaction.runs import compact
 from comparison.pairs.opening import STATE_FILE
@@ -52,7 +52,7 @@ def into(tmp_path: Path) -> Path:
 
 
 def same(compacted: Path, pairs: Path) -> None:
-    """Hold a compacted folder against the pair files that it was made from."""
+    """Compare a compacted folder with the pair files that it was made from."""
     accounting = read_all(pairs).accounting
     assert read_all(compacted).accounting == accounting
     for flag in accounting.flags:
@@ -148,7 +148,7 @@ def test_a_file_says_when_its_first_and_its_last_pair_were(pairs: Path, into: Pa
     times = read_all(into).frame["time"].astype("int64")
     [path] = parquet(into)
     with parquet_file(path) as held:
-        assert read_ends(held) == (times.min(), times.max())
+        assert time_range(held) == (times.min(), times.max())
     assert times.min() < times.max()
 
 
@@ -325,14 +325,14 @@ def test_a_parquet_file_that_was_cut_is_refused_by_name(pairs: Path, into: Path)
 
 
 class Killed(BaseException):
-    """Stand for the end of the process: nothing of ours catches it."""
+    """Simulates the end of the process: no code of ours catches it."""
 
 
 STEPS = ("os.fsync", "pathlib.Path.rename", "pathlib.Path.replace", "shutil.rmtree")
 
 
 def killed_at(step: int, run: Callable[[], object], patch: pytest.MonkeyPatch) -> int:
-    """Run until the numbered step that changes the disk; return how many there were."""
+    """Run until the numbered step that changes the disk; return how many steps there were."""
     done = 0
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -467,7 +467,7 @@ FULL = """
 def test_a_disk_that_takes_no_more_is_an_error_and_the_next_run_goes_on(
     pairs: Path, into: Path, limit: int
 ) -> None:
-    """A limit on the size of files stands for the full disk: a write is refused in the middle."""
+    """A limit on the size of files simulates the full disk: a write fails in the middle."""
     file = PairFile(pairs)
     for _ in range(500):
         file.pair()

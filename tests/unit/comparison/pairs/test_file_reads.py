@@ -1,4 +1,4 @@
-"""Pair files that several processes read give what one gives, whatever is in them."""
+"""Several processes read the same from pair files as one process, whatever the files hold."""
 
 import os
 import shutil
@@ -35,11 +35,11 @@ def pairs(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _any_file_is_worth_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_reads, "WORTH", 1)
+    monkeypatch.setattr(file_reads, "MIN_BYTES_PER_PROCESS", 1)
 
 
 def write(pairs: Path, random: Random, name: str) -> None:
-    """Write what workers and accidents leave: some of it damaged, compressed, or there twice."""
+    """Write pair files as workers and accidents leave them: some damaged, packed, repeated."""
     for number in range(WORKERS):
         file = PairFile(pairs, f"{name}-{number}", flag=random.choice(["fraud-detector-v2", "b"]))
         file.start()
@@ -75,7 +75,7 @@ def test_any_number_of_processes_writes_the_same_files(
 ) -> None:
     random = Random(seed)
     monkeypatch.setattr(runs, "CHUNK_ROWS", random.choice([7, 50, 10_000]))
-    monkeypatch.setattr(file_reads, "LARGEST", random.choice([0, 20_000, 2**30]))
+    monkeypatch.setattr(file_reads, "MAX_WHOLE_BYTES", random.choice([0, 20_000, 2**30]))
     started: list[Any] = []
     begin: Any = file_reads._Readers
     monkeypatch.setattr(file_reads, "_Readers", lambda count: started.append(count) or begin(count))
@@ -117,7 +117,7 @@ def test_a_process_that_is_killed_ends_the_run_by_the_name_of_its_file(
 ) -> None:
     for number in range(3):
         PairFile(pairs, f"worker-{number}").pair()
-    answer: Callable[..., Any] = file_reads._answer
+    answer: Callable[..., Any] = file_reads._ask
 
     def killed(process: subprocess.Popen[bytes], asked: tuple[Path, Any]) -> Any:
         if asked[0].stem == "worker-1":
@@ -125,7 +125,7 @@ def test_a_process_that_is_killed_ends_the_run_by_the_name_of_its_file(
         return answer(process, asked)
 
     with monkeypatch.context() as patch:
-        patch.setattr(file_reads, "_answer", killed)
+        patch.setattr(file_reads, "_ask", killed)
         with pytest.raises(CompactionError, match=r"worker-\d\.jsonl: the process .* ended \(-9\)"):
             compact(pairs, tmp_path / "into", jobs=3)
     assert compact(pairs, tmp_path / "into", jobs=3).pairs == 3
@@ -138,7 +138,7 @@ KILLED = """
     from comparison.pairs import file_reads
     from comparison.pairs.compaction.runs import compact
 
-    file_reads.WORTH = 1
+    file_reads.MIN_BYTES_PER_PROCESS = 1
     begin = file_reads._Readers
 
     def readers(count):
@@ -147,8 +147,8 @@ KILLED = """
         return found
 
     file_reads._Readers = readers
-    answer = file_reads._answer
-    file_reads._answer = lambda *asked: (answer(*asked), threading.Event().wait())[0]
+    answer = file_reads._ask
+    file_reads._ask = lambda *asked: (answer(*asked), threading.Event().wait())[0]
     compact(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2)
 """
 
@@ -180,7 +180,7 @@ def test_a_run_that_is_killed_leaves_no_process_and_nothing_that_counts(
 
 
 def is_running(process: int) -> bool:
-    """Say whether there is such a process, and not only its remains that nobody has asked for."""
+    """Say whether a process is running; a zombie is not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What tells that files are as they were."""
+"""The states of files show every change."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from comparison.pairs.opening import STATE_FILE
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("comparison.pairs.file_states.SETTLED", -1)
+    monkeypatch.setattr("comparison.pairs.file_states.TIME_RESOLUTION", -1)
     (tmp_path / "below").mkdir()
     for name in ("one.csv", "below/two.csv"):
         (tmp_path / name).write_text("a,b")
@@ -41,19 +41,19 @@ def test_a_file_with_the_times_of_the_one_before_is_another(files: Path) -> None
     assert file_states(place) != before
 
 
-def test_a_file_that_is_not_there_is_told_from_one_that_is(files: Path) -> None:
+def test_a_missing_file_has_another_state_than_one_that_exists(files: Path) -> None:
     missing = files / "missing.csv"
     assert file_states(missing) == file_states(missing) != file_states(files / "one.csv")
 
 
-def test_what_changed_a_moment_ago_may_change_again_unseen(
+def test_a_file_that_changed_just_now_has_no_state(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("comparison.pairs.file_states.SETTLED", 60 * 10**9)
+    monkeypatch.setattr("comparison.pairs.file_states.TIME_RESOLUTION", 60 * 10**9)
     assert file_states(files) is None
 
 
-def test_only_a_compacted_folder_is_told_by_its_state(files: Path) -> None:
+def test_only_a_compacted_folder_has_compacted_states(files: Path) -> None:
     assert compacted_states(files) is None
     (files / STATE_FILE).write_bytes(CompactionState(runs=1).dumps())
     one = compacted_states(files)

@@ -1,4 +1,4 @@
-"""As much of the machine as may be used: what there is, or the limit of a container if less."""
+"""Usable processors and memory: those of the machine, or a container's limit if that is less."""
 
 import os
 from pathlib import Path
@@ -35,7 +35,9 @@ def test_a_container_s_share_of_the_processors_counts(
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("-1", ALLOWED), ("300000", 3)])
-def test_so_does_that_of_older_kernels(tmp_path: Path, quota: str, expected: int) -> None:
+def test_a_container_s_share_counts_with_cgroups_v1_too(
+    tmp_path: Path, quota: str, expected: int
+) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota + "\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")

@@ -66,7 +66,7 @@ def test_a_file_of_several_parts_is_read_to_its_end(tmp_path: Path, suffix: str)
 
 
 @pytest.mark.parametrize("suffix", PACKED)
-def test_one_that_is_cut_off_gives_what_is_there_and_is_named(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_cut_off_is_read_to_its_end_and_named(tmp_path: Path, suffix: str) -> None:
     packed = pack(write(tmp_path, "w1", 3000), suffix)
     packed.write_bytes(packed.read_bytes()[:-200])
     accounting = read_pairs(tmp_path).accounting
@@ -76,10 +76,10 @@ def test_one_that_is_cut_off_gives_what_is_there_and_is_named(tmp_path: Path, su
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip"])
-def test_of_one_that_is_damaged_the_parts_before_count_and_it_is_named(
+def test_a_damaged_file_is_read_up_to_the_damage_and_named(
     tmp_path: Path, compression: str
 ) -> None:
-    """Not one byte of the damaged part, be it only a digit that no one would miss."""
+    """The damaged part is not read at all, even where its bytes would be valid JSON."""
     path = write(tmp_path, "w1", 900)
     lines = path.read_bytes().splitlines(keepends=True)
     parts = [compressed(b"".join(lines[at : at + 300]), compression) for at in (0, 300, 600)]
@@ -114,7 +114,9 @@ def test_compressed_files_are_compacted_once(tmp_path: Path, suffix: str) -> Non
 
 
 @pytest.mark.parametrize("suffix", PACKED)
-def test_what_only_has_the_name_is_an_error(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_not_compressed_as_its_name_says_is_an_error(
+    tmp_path: Path, suffix: str
+) -> None:
     (tmp_path / f"pairs.jsonl{suffix}").write_text("no such format, and long enough to say so")
     with pytest.raises(PairsUnreadableError, match=r"pairs\.jsonl"):
         read_pairs(tmp_path)
@@ -149,7 +151,7 @@ def test_a_folder_with_other_names_only_says_which_names_count(tmp_path: Path) -
         {"scopeSpans": [7]},
     ],
 )
-def test_what_others_put_on_our_line_costs_nothing_of_ours(tmp_path: Path, theirs: object) -> None:
+def test_foreign_data_on_a_line_does_not_lose_our_spans(tmp_path: Path, theirs: object) -> None:
     ours = traces(PairFile(tmp_path, "w1").span())
     line = {"resourceSpans": [theirs, *ours["resourceSpans"], theirs]}
     (tmp_path / "collected.jsonl").write_text(json.dumps(line) + "\n")
@@ -176,7 +178,7 @@ def recorded(folder: Path, pairs: int = 3000) -> Path:
 def test_while_a_file_is_replaced_by_a_compressed_one_it_is_read_once(
     tmp_path: Path, compression: str
 ) -> None:
-    """For a moment both are there: nothing is read twice, not even a duplicate is counted."""
+    """For a moment both files exist: no pair is read twice or counted as a duplicate."""
     path = recorded(tmp_path)
     plain = path.read_bytes()
     compress_file(path, compression)
@@ -202,13 +204,13 @@ def test_a_file_that_was_compressed_since_it_was_found_is_read(
     assert read_pairs(tmp_path).accounting.completeness == 1
 
 
-def test_a_folder_is_looked_at_until_nothing_moves(
+def test_a_folder_is_listed_until_two_listings_are_equal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look that met neither the plain file any more nor the compressed one yet finds it then."""
+    """The first listing has neither the plain file any more nor the compressed one yet."""
     path = recorded(tmp_path)
     looks = iter([[], [path], [path], [path]])
-    monkeypatch.setattr("comparison.pairs.opening.below", lambda _: iter(next(looks)))
+    monkeypatch.setattr("comparison.pairs.opening.files_below", lambda _: iter(next(looks)))
     assert find_files(tmp_path) == [path]
 
 
@@ -216,7 +218,7 @@ def test_a_folder_is_looked_at_until_nothing_moves(
 def test_compaction_goes_on_in_a_file_that_was_compressed_meanwhile(
     tmp_path: Path, compression: str
 ) -> None:
-    """It was taken in part, with a line cut off at that moment: it is the same file."""
+    """The first run read a part of it, up to an incomplete line; it is still the same file."""
     pairs, into = tmp_path / "pairs", tmp_path / "into"
     path = recorded(pairs)
     whole = path.read_bytes()

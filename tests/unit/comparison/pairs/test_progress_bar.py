@@ -19,7 +19,7 @@ def written(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_what_takes_long_is_shown_on_a_terminal_and_goes_away(
+def test_long_work_shows_a_bar_on_a_terminal_until_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "AFTER", 0.0)
@@ -30,7 +30,7 @@ def test_what_takes_long_is_shown_on_a_terminal_and_goes_away(
     assert written(console).endswith("\x1b[2K"), "the line is cleared"
 
 
-def test_what_is_done_at_once_shows_nothing() -> None:
+def test_short_work_shows_no_bar() -> None:
     console = terminal(real=True)
     with progress_bar("reading pairs", 4, console) as advance:
         advance(4)

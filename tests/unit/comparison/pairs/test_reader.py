@@ -203,7 +203,7 @@ def test_a_span_without_a_decision_is_decided_by_score_and_threshold(tmp_path: P
         pd.testing.assert_series_equal(frame[f"{side}_decision"], recorded[f"{side}_decision"])
 
 
-def test_what_streams_held_has_columns_if_there_were_any(tmp_path: Path) -> None:
+def test_streams_have_columns_of_their_own_if_a_pair_is_one(tmp_path: Path) -> None:
     file = PairFile(tmp_path)
     file.pair()
     held = {
@@ -235,7 +235,7 @@ def test_what_streams_held_has_columns_if_there_were_any(tmp_path: Path) -> None
 
 
 def test_outputs_are_in_the_order_in_which_they_appeared(tmp_path: Path) -> None:
-    """Whether a pattern knows their spans, of which there are many, or the parser reads a few."""
+    """Whether a pattern reads their spans, because there are many, or the JSON parser does."""
     file = PairFile(tmp_path)
     for output, pairs in (("frequent", 100), ("rare", 3)):
         for _ in range(pairs):
@@ -367,7 +367,7 @@ def test_corrupt_lines_in_the_middle_are_counted_and_the_first_is_named(tmp_path
         attributes.side("candidate", attributes.STATUS),
     ],
 )
-def test_a_pair_without_what_makes_it_a_pair_is_corrupt(tmp_path: Path, missing: str) -> None:
+def test_a_pair_without_a_required_attribute_is_corrupt(tmp_path: Path, missing: str) -> None:
     file = PairFile(tmp_path)
     file.write(file.span(), file.span(changes={missing: None}), file.span())
 
@@ -494,7 +494,7 @@ class TestCompleteness:
     def test_without_a_start_record_counting_begins_at_the_first_pair_found(
         self, tmp_path: Path
     ) -> None:
-        """Old files may have been removed: what they held is not lost."""
+        """Old files may have been removed: their pairs do not count as lost."""
         file = PairFile(tmp_path)
         file.given = 100
         file.pair()

@@ -1,4 +1,4 @@
-"""Spans that are recognised by their shape are read as the JSON parser reads them."""
+"""Patterns read the same from spans as the JSON parser."""
 
 import json
 import math
@@ -18,9 +18,9 @@ from comparison.pairs.files import read_file
 from comparison.pairs.read_counts import Block, Progress, ReadCounts
 from comparison.pairs.spans import patterns
 from comparison.pairs.spans.lines import ReadLines, SpanLines
-from comparison.pairs.spans.patterns import MOST_ATTEMPTS, MOST_PATTERNS
+from comparison.pairs.spans.patterns import MAX_ATTEMPTS, MAX_PATTERNS
 from comparison.pairs.spans.row import SHAPE_ERRORS
-from comparison.pairs.spans.text import FARTHEST
+from comparison.pairs.spans.text import PADDING_BYTES
 from comparison.pairs.spans.values import Repeated
 from flags.export import attributes
 from tests.support.pair_files import PairFile, Scored, any_value, span, traces
@@ -48,7 +48,7 @@ IDENTITY = ("span", "trace", "time")
 
 
 class Parsed(SpanLines):
-    """Recognise nothing: the parser reads every line."""
+    """Stands in for SpanLines: no line has a frame, so the JSON parser reads every line."""
 
     def read(self, data: bytearray, starts: Sequence[int], ends: Sequence[int]) -> ReadLines:
         return ReadLines(others=[*range(len(ends))])
@@ -57,19 +57,19 @@ class Parsed(SpanLines):
 @pytest.fixture(autouse=True, scope="module")
 def _single_spans_are_worth_a_pattern() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patterns, "FEWEST_ROWS", 1)
-        patch.setattr(patterns, "FEWEST_SHARING", 2)
-        patch.setattr(patterns, "FEWEST_SHARED", 1)
+        patch.setattr(patterns, "MIN_ROWS", 1)
+        patch.setattr(patterns, "MIN_SHARING_ROWS", 2)
+        patch.setattr(patterns, "MIN_SHARED_VALUES", 1)
         yield
 
 
 def read(lines: Sequence[bytes], span_lines: SpanLines, at_a_time: int = 4) -> tuple[Any, ...]:
-    """Return the rows of lines, in no order and without what has no column, and the counts."""
+    """Return counts, and the rows of lines, unordered, without attributes that have no column."""
     reading = ReadCounts(span_lines=span_lines)
     corrupt = unreadable = 0
     for first in range(0, len(lines), at_a_time):
         some = [each.removesuffix(b"\n") for each in lines[first : first + at_a_time]]
-        data = bytearray(b"\n".join(some) + b"\n" + bytes(FARTHEST))
+        data = bytearray(b"\n".join(some) + b"\n" + bytes(PADDING_BYTES))
         ends = [sum(len(each) + 1 for each in some[: place + 1]) - 1 for place in range(len(some))]
         others, spoilt = reading.take_lines(data, [0, *(end + 1 for end in ends[:-1])], ends)
         corrupt += len(spoilt)
@@ -84,7 +84,7 @@ def read(lines: Sequence[bytes], span_lines: SpanLines, at_a_time: int = 4) -> t
 
 
 def rows_of(block: Block) -> list[list[tuple[str, Any]]]:
-    """Return the rows of a block by their names, without what has no column."""
+    """Return the rows of a block by column names, without attributes that have no column."""
     return [
         [
             (name, value)
@@ -97,7 +97,7 @@ def rows_of(block: Block) -> list[list[tuple[str, Any]]]:
 
 
 def same(lines: Sequence[bytes]) -> None:
-    """Read them line by line, and all spans of each line together with those of others."""
+    """Check that patterns and parser agree, on these lines and on lines of several spans."""
     parsed = read(lines, Parsed())
     for at_a_time in (1, 2, 100):
         assert read(lines, SpanLines(), at_a_time) == parsed
@@ -109,7 +109,7 @@ def line(values: dict[str, object], number: int = 1, **fields: object) -> bytes:
 
 
 def together(lines: Sequence[bytes], sizes: Sequence[int]) -> list[bytes]:
-    """Return lines with the spans of several of these each."""
+    """Return lines that each have the spans of several of these."""
     spans = [each for made in lines for each in spans_of(made)]
     cut, found = 0, []
     for size in (*sizes, len(spans)):
@@ -189,8 +189,8 @@ def test_a_line_with_bytes_changed_is_read_as_the_parser_reads_it(
         same([first, second, changed, first])
 
 
-def test_brackets_and_commas_that_make_up_for_each_other_are_no_numbers() -> None:
-    """Each of these lines is no JSON, and all their numbers together would be."""
+def test_brackets_and_commas_in_several_values_are_no_numbers() -> None:
+    """None of these lines is JSON, but all their numbers together would be."""
     known = line({KEYS[4]: 0.25}).strip()
     broken = [known.replace(b"0.25", number) for number in (b"[1", b"2]", b"1,2")]
     same([known, *broken])
@@ -250,7 +250,7 @@ def test_an_attribute_that_occurs_twice_counts_as_it_does_for_the_parser() -> No
 
 
 def test_most_spans_are_read_by_the_quicker_pattern(tmp_path: Path) -> None:
-    """Or else compaction would be half as fast."""
+    """Without it, compaction takes twice as long."""
     path = tmp_path / "pairs.jsonl"
     lines = [
         line({KEYS[4]: number / 7, KEYS[6]: f"c{number % 3}"}, number + 1) for number in range(300)
@@ -263,13 +263,13 @@ def test_most_spans_are_read_by_the_quicker_pattern(tmp_path: Path) -> None:
             pass
     [known] = reading.span_lines.patterns.kept
     assert known.quick is not None
-    left = [field.key or field.identity for field in known.quick.fields if field.shared is None]
-    assert left[:4] == ["traceId", "spanId", "startTimeUnixNano", None]
-    assert left[4:] == [KEYS[4], KEYS[6]]
+    unshared = [field.key or field.identity for field in known.quick.fields if field.shared is None]
+    assert unshared[:4] == ["traceId", "spanId", "startTimeUnixNano", None]
+    assert unshared[4:] == [KEYS[4], KEYS[6]]
 
 
-def test_spans_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or else compaction would be as slow as the parser is."""
+def test_the_parser_reads_no_span_of_a_known_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise compaction would be as slow as the parser."""
     lines = [
         line({KEYS[4]: number / 7, KEYS[6]: f"c{number}", KEYS[2]: number % 2 == 0}, number + 1)
         for number in range(1, 50)
@@ -285,8 +285,8 @@ def test_spans_of_a_known_shape_never_meet_the_parser(monkeypatch: pytest.Monkey
     assert len([each for each in parsed if each.startswith(b'{"traceId"')]) == 1
 
 
-def test_spans_that_are_much_shorter_than_those_before_are_read_all_the_same() -> None:
-    """Of long spans, nothing but their ends is looked at to find them."""
+def test_spans_that_are_much_shorter_than_the_spans_before_are_read() -> None:
+    """The search for the next span skips three quarters of the shortest span seen before."""
     long, short = ([line({"somebody.else": text}, n) for n in range(9)] for text in ("x" * 999, ""))
     lines = [*together(long, ()), *together([short[0], long[1], short[2], short[3]], ()), *short]
     same([*lines, *lines])
@@ -296,7 +296,7 @@ def test_spans_that_are_much_shorter_than_those_before_are_read_all_the_same() -
     assert found == read(lines, Parsed())
 
 
-def test_a_value_that_is_repeated_is_a_sequence_of_it() -> None:
+def test_repeated_is_a_sequence_of_one_value() -> None:
     held = Repeated("a", 3)
     assert [*held] == [held[0], held[-1], "a"] == [*held[:3]]
     assert (len(held), held.count("a"), held.count("b"), len(held[1:])) == (3, 3, 0, 2)
@@ -305,7 +305,7 @@ def test_a_value_that_is_repeated_is_a_sequence_of_it() -> None:
 
 
 def read_whole(path: Path, span_lines: SpanLines) -> tuple[Any, ...]:
-    """Return rows, counts and how far a file was read, which is read block by block."""
+    """Read a file block by block; return rows, counts and progress."""
     reading, progress = ReadCounts(span_lines=span_lines), Progress()
     blocks = [*read_file(path, reading, progress), reading.drain()]
     rows = [row for block in blocks for row in rows_of(block)]
@@ -317,7 +317,7 @@ def read_whole(path: Path, span_lines: SpanLines) -> tuple[Any, ...]:
 
 
 def outcome(path: Path, span_lines: SpanLines) -> tuple[Any, ...]:
-    """Return what reading a file came to: what it read, or what it raised."""
+    """Return the result of reading a file, or the error that it raised."""
     try:
         return read_whole(path, span_lines)
     except PairsUnreadableError as error:
@@ -381,21 +381,21 @@ def test_very_many_shapes_cost_no_more_than_the_parser(monkeypatch: pytest.Monke
         return of(span)
 
     monkeypatch.setattr(patterns.SpanPattern, "of", counted)
-    lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MOST_ATTEMPTS + 9)]
+    lines = [line({f"{attributes.FEATURE}.f{number}": 0.5}) for number in range(MAX_ATTEMPTS + 9)]
     span_lines = SpanLines()
     found = read(lines * 2, span_lines)
-    assert len(made) == MOST_ATTEMPTS
-    assert len(span_lines.patterns.kept) <= MOST_PATTERNS
+    assert len(made) == MAX_ATTEMPTS
+    assert len(span_lines.patterns.kept) <= MAX_PATTERNS
     assert found == read(lines * 2, Parsed())
 
 
 def test_what_the_services_encoder_writes_is_recognised(tmp_path: Any) -> None:
-    """The floats of its scores are written in every way that repr has."""
+    """Its scores have every form that repr gives floats."""
     file = PairFile(tmp_path)
     scores = [0.25, 0.1 + 0.2, 1 - 2**-53, 1.5e-7, math.pi / 4, 2.5e-17]
     made = [file.span(Scored(score, duration=0.001), Scored(1 - score)) for score in scores]
     span_lines = SpanLines()
-    data = bytearray(orjson.dumps(traces(*made)) + b"\n" + bytes(FARTHEST))
+    data = bytearray(orjson.dumps(traces(*made)) + b"\n" + bytes(PADDING_BYTES))
     found = span_lines.read(data, [0], [data.index(b"\n")])
     assert (found.spans, found.others) == ([], [])
     assert sum(len(columns[0]) for _, columns in found.columns) == len(scores)

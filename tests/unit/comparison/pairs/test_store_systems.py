@@ -1,11 +1,11 @@
-"""The environment of each object store: what its own tools take is taken, and nothing hangs."""
+"""Each object store takes the environment variables of its own tools, and no access hangs."""
 
 import pytest
 from pyarrow.fs import AzureFileSystem, GcsFileSystem, S3FileSystem
 
 from comparison.errors import StoreUnreadableError
 from comparison.pairs.stores.folders import folder_at
-from comparison.pairs.stores.systems import _PATIENCE, file_system
+from comparison.pairs.stores.systems import _RETRY_LIMIT, file_system
 
 KEY = "c2VjcmV0"
 AZURITE = "127.0.0.1:10000"
@@ -78,7 +78,7 @@ def test_another_server_is_taken_for_googles(monkeypatch: pytest.MonkeyPatch) ->
             anonymous=True,
             endpoint_override="localhost:9000",
             scheme="http",
-            retry_time_limit=_PATIENCE,
+            retry_time_limit=_RETRY_LIMIT,
         )
     )
 

@@ -1,4 +1,4 @@
-"""Values held without Python objects are those that they were made of."""
+"""Sequences without Python objects have the values that they were made of."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparison.pairs.column_types import CATEGORY, NUMBER, TEXT
-from comparison.pairs.spans.values import Floats, Repeated, Texts, cut, joined
+from comparison.pairs.spans.values import Floats, Repeated, Texts, joined, split_text
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5))
 floats = st.lists(st.floats(allow_nan=False))
@@ -18,7 +18,7 @@ floats = st.lists(st.floats(allow_nan=False))
 
 def as_texts(values: list[str]) -> Sequence[str]:
     encoded = [each.encode() for each in values]
-    return cut(b"".join(encoded), np.array([len(each) for each in encoded], np.intp))
+    return split_text(b"".join(encoded), np.array([len(each) for each in encoded], np.intp))
 
 
 def as_floats(values: list[float]) -> Floats:
@@ -34,7 +34,7 @@ def test_texts_are_cut_where_they_end(first: list[str], second: list[str]) -> No
 
 
 @given(texts)
-def test_without_arrow_they_are_cut_too(values: list[str]) -> None:
+def test_texts_are_cut_without_arrow_too(values: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "pyarrow", None)
         assert as_texts(values) == values
@@ -70,7 +70,7 @@ def test_columns_of_doubles_are_those_of_lists(values: list[float]) -> None:
         assert [*held[0]] == [*held[1]]
 
 
-def test_a_place_that_is_not_there_is_an_error() -> None:
+def test_an_index_out_of_range_is_an_error() -> None:
     for values in (as_texts(["a"]), as_floats([1.0]), Repeated("a", 1)):
         with pytest.raises(IndexError):
             values[1]
